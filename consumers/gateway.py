@@ -1,0 +1,204 @@
+"""What a gateway is to the rest: one frozen class with pure generators, and the effects they may yield.
+
+    def ask(self, question, expected):
+        reply = yield HttpRequest(...)      # an HttpReply comes back, or NoReply is raised here
+        return Answer(...)
+
+The one thing to get wrong: a generator here must stay pure. No clock, no socket, no randomness; whoever runs it brings
+the reply, the shared token and the deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import ClassVar, Protocol
+
+from msgspec import Struct, field
+
+from schemas.answers import Expected, Inconclusive, Outcome, Question
+from schemas.callbacks import Callback, Reading
+
+
+class HttpRequest(Struct, frozen=True, kw_only=True):
+    """Ask the runner to send this. `url` is absolute; `body` is sent as it is. `seconds` is the whole deadline."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    seconds: float = 10.0
+
+    def __repr__(self) -> str:
+        return f"HttpRequest({self.method} {self.url})"
+
+
+class HttpReply(Struct, frozen=True, kw_only=True):
+    """A complete reply of any status. Header names are lower case; the body is at most 1 MiB."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"HttpReply({self.status}, {len(self.body)} bytes)"
+
+
+class NoReply(Exception):  # noqa: N818 - it is an outcome of the wire, thrown into the generator, not a bug
+    """Raised at the `yield` when the request was refused, cut, too long or silent until its deadline."""
+
+
+class TokenWanted(Struct, frozen=True, kw_only=True):
+    """Ask the runner for the account's shared token; `stale` names one that the gateway just refused.
+
+    The reply is the token's text. The runner keeps one token per account for all processes and runs `grant()` for a
+    new one, one at a time, when there is none, it ends within a minute, or it is the stale one.
+    """
+
+    stale: str | None = None
+
+
+class Token(Struct, frozen=True, kw_only=True):
+    """What `grant()` returns. `seconds` is how long the gateway says it is good for."""
+
+    text: str
+    seconds: int
+
+
+Effect = HttpRequest | TokenWanted
+Reply = HttpReply | str
+
+
+class Customer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The buyer, as the shop tells it. Personal data: in the database and in the gateway's request, nowhere else."""
+
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    address: str | None = None
+    city: str | None = None
+    postcode: str | None = None
+    country: str | None = None
+
+    def __repr__(self) -> str:
+        return "Customer(***)"
+
+
+class CallbackUrls(Struct, frozen=True, kw_only=True):
+    """Where the gateway is told to send the buyer and its notifications; the payment stands in the path of each."""
+
+    back: str
+    success: str
+    failure: str
+    cancel: str
+    ipn: str
+
+
+class Opening(Struct, frozen=True, kw_only=True):
+    """A checkout to open. `expires_in` in seconds; `options` go into the gateway's request as they are."""
+
+    payment_id: str
+    reference: str
+    amount: Decimal
+    currency: str
+    description: str
+    urls: CallbackUrls
+    expires_in: int | None = None
+    method: str | None = None
+    customer: Customer = field(default_factory=Customer)
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+class FieldError(Struct, frozen=True, kw_only=True):
+    """One thing wrong with a request, before the gateway is called. `field` is a path such as `customer.email`."""
+
+    field: str
+    message: str
+
+
+class Opened(Struct, frozen=True, kw_only=True):
+    """The checkout exists. `expires_at` where the gateway tells one."""
+
+    session_id: str
+    checkout_url: str
+    expires_at: datetime | None = None
+
+
+class Refused(Struct, frozen=True, kw_only=True):
+    """The gateway will not open this checkout and says why, in its words (at most 200 characters)."""
+
+    message: str
+
+
+class ReferenceUsed(Struct, frozen=True):
+    """The gateway says that the reference is used already."""
+
+
+OpeningOutcome = Opened | Refused | ReferenceUsed | Inconclusive
+
+
+class Signed(Struct, frozen=True):
+    """The signature is right and fresh."""
+
+
+class Unsigned(Struct, frozen=True):
+    """Nothing proves who sent it: the gateway does not sign this kind, or a right signature is too old to count."""
+
+
+class Forged(Struct, frozen=True):
+    """It should be signed rightly and is not. `why` is safe to log."""
+
+    why: str
+
+
+class Capabilities(Struct, frozen=True, kw_only=True):
+    """What a gateway declares, so that the core needs no `if provider ==`.
+
+    `always`: which of `session_id`, `reference`, `transaction_id`, `amount`, `currency` every paid answer carries; one
+    that is missing there is a misfit. `asked_by`: the ids it can be asked by (`session_id`, `reference`: ours;
+    `transaction_id`: one that only a callback brings); empty when there is no status API. `executes`: a success claim
+    has to be followed by Execute, by us. `pending_expires`: `pending` after the end proves that nobody paid.
+    `shows_refunds`: asked again after completion. `signs`: it sends signed webhooks to `/webhooks/{account}`.
+    """
+
+    always: frozenset[str]
+    asked_by: frozenset[str]
+    shows_refunds: bool
+    executes: bool = False
+    pending_expires: bool = False
+    signs: bool = False
+
+
+class Provider(Protocol):
+    """One gateway, configured for one account. Every implementation is a frozen msgspec Struct."""
+
+    name: ClassVar[str]
+    base_url: str
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def lifetime(self, expires_in: int | None) -> timedelta:
+        """How long a checkout of this gateway lives, wanted or not."""
+        ...
+
+    def check(self, opening: Opening) -> list[FieldError]:
+        """Every documented limit, before the gateway is called; empty when all is well."""
+        ...
+
+    def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]: ...
+
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]: ...
+
+    def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged: ...
+
+    def read_claim(self, callback: Callback) -> Reading:
+        """The ids and the word a callback carries. Raises schemas.wire.Unreadable."""
+        ...
+
+
+class GrantsTokens(Protocol):
+    """A gateway whose calls need a shared, expiring token."""
+
+    def grant(self) -> Generator[HttpRequest, HttpReply, Token | Inconclusive]: ...

@@ -1,0 +1,151 @@
+"""What a gateway is asked and what it says: Question, Answer, Inconclusive, Stranger, Executed, and the Fact.
+
+The one thing to get wrong: only an Answer can become a Fact. Timeouts, 5xx, 429, 401, HTML and "not found" are
+Inconclusive and never mean that a payment failed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from schemas.words import QuestionKind, Status
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """What is asked of one payment. `transaction_id` is set where the gateway is asked by one (Moneybag)."""
+
+    kind: QuestionKind = QuestionKind.STATUS
+    transaction_id: str | None = None
+
+
+class Expected(Struct, frozen=True, kw_only=True):
+    """What we know of a payment and its answers must agree with. `aliases` are sessions that an opening replaced."""
+
+    payment_id: str
+    reference: str
+    amount: Decimal
+    currency: str
+    session_id: str | None = None
+    aliases: tuple[str, ...] = ()
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What the gateway said, in our words. Ids, amount and currency are as echoed, None where the reply has none.
+
+    `status` None means that `word`, the gateway's own, is missing from its table ("unmapped"). `refunded_amount` None
+    means that the reply says nothing of refunds; a status of `refunded` without it means all of the amount.
+    """
+
+    status: Status | None
+    word: str
+    session_id: str | None = None
+    reference: str | None = None
+    transaction_id: str | None = None
+    amount: Decimal | None = None
+    currency: str | None = None
+    refunded_amount: Decimal | None = None
+    fee: Decimal | None = None
+    method: str | None = None
+    paid_at: datetime | None = None
+
+
+class Trouble(StrEnum):
+    """Why a question brought no answer.
+
+    - `no_reply`: connection refused, cut, or silent until the deadline.
+    - `server_error`: 5xx or maintenance.
+    - `rate_limited`: 429.
+    - `key_refused`: 401 or 403.
+    - `unreadable`: HTML, broken JSON, a reply without its status, money that is no money.
+    - `not_found`: the gateway does not know one of our own ids.
+    """
+
+    NO_REPLY = "no_reply"
+    SERVER_ERROR = "server_error"
+    RATE_LIMITED = "rate_limited"
+    KEY_REFUSED = "key_refused"
+    UNREADABLE = "unreadable"
+    NOT_FOUND = "not_found"
+
+
+class Inconclusive(Struct, frozen=True, kw_only=True):
+    """No answer. `retry_after` in seconds where the gateway named one; `detail` is safe to show and to log."""
+
+    trouble: Trouble
+    detail: str
+    retry_after: float | None = None
+
+
+class Stranger(Struct, frozen=True, kw_only=True):
+    """The id asked by came from a claim alone, and the gateway does not know it, or knows it as another payment's."""
+
+    why: Literal["not_found", "other_payment"]
+
+
+ExecuteReply = Literal["completed", "refused", "settled", "other", "none"]
+
+
+class Executed(Struct, frozen=True, kw_only=True):
+    """What became of an Execute, and the answer it or the Query after it brought.
+
+    `completed`: it took the money and `then` is its own answer. `refused`: the buyer has not approved. `settled`: done
+    before. `other`: another error. `none`: no reply; the money may be taken or not. For all but `completed`, `then` is
+    what the Query said whose status alone is the Fact; with `none` no Query was sent and `then` is Inconclusive.
+    """
+
+    reply: ExecuteReply
+    then: Answer | Inconclusive
+
+
+Outcome = Answer | Inconclusive | Stranger | Executed
+
+
+class Fact(Struct, frozen=True, kw_only=True):
+    """An Answer with the question's id and its times. Equal answers are one Fact with first and last times."""
+
+    answer: Answer
+    transaction_asked: str | None = None
+    first_asked_at: datetime
+    first_answered_at: datetime
+    last_asked_at: datetime
+    last_answered_at: datetime
+
+    @property
+    def key(self) -> str:
+        """Equal for answers equal in status, amount, currency, ids and refunded amount, asked by the same id."""
+        answer = self.answer
+        parts = (
+            answer.status or f"unmapped:{answer.word}",
+            answer.amount,
+            answer.currency,
+            answer.session_id,
+            answer.reference,
+            answer.transaction_id,
+            answer.refunded_amount,
+            self.transaction_asked,
+        )
+        return "|".join("" if part is None else f"={part}" for part in parts)
+
+    def merged(self, other: Fact) -> Fact:
+        """The one Fact of two with equal keys; the order of the two does not matter."""
+        early, late = (self, other) if _age(self) <= _age(other) else (other, self)
+        filled = {name: value for name, value in asdict(late.answer).items() if value is not None}
+        filled |= {name: value for name, value in asdict(early.answer).items() if value is not None}
+        return Fact(
+            answer=Answer(**{"status": None, **filled}),
+            transaction_asked=self.transaction_asked,
+            first_asked_at=min(self.first_asked_at, other.first_asked_at),
+            first_answered_at=min(self.first_answered_at, other.first_answered_at),
+            last_asked_at=max(self.last_asked_at, other.last_asked_at),
+            last_answered_at=max(self.last_answered_at, other.last_answered_at),
+        )
+
+
+def _age(fact: Fact) -> tuple[datetime, datetime, str]:
+    return fact.first_answered_at, fact.first_asked_at, repr(fact.answer)

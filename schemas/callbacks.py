@@ -1,0 +1,68 @@
+"""What strangers send us, as received, and what we make of it: Callback and Claim.
+
+The one thing to get wrong: a Claim has no status and no amount. It says which payment to look at and nothing more.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from schemas.words import Authenticity, Said, Source
+
+
+class Callback(Struct, frozen=True, kw_only=True):
+    """One HTTP hit on `/return`, `/webhooks` or `/ipn`, byte for byte. Header names are lower case."""
+
+    source: Source
+    account: str
+    method: str
+    query: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    received_at: datetime
+    payment_id: str | None = None
+    said: Said | None = None
+
+    def header(self, name: str) -> str | None:
+        """The header's value by its lower-case name; None when absent or sent twice with different values."""
+        values = {value for key, value in self.headers if key == name}
+        return values.pop() if len(values) == 1 else None
+
+    def __repr__(self) -> str:
+        return f"Callback({self.source} {self.account}, {len(self.body)} bytes)"
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """What a gateway's file reads out of a Callback: ids to look up by, and at most a word on what it said."""
+
+    said: Said | None = None
+    session_id: str | None = None
+    reference: str | None = None
+    transaction_id: str | None = None
+    event_id: str | None = None
+    event_type: str | None = None
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """Which payment to look at, who said so, and whether that was signed. `id` is what queue and spool dedupe by."""
+
+    id: str
+    account: str
+    provider: str
+    source: Source
+    authenticity: Authenticity
+    received_at: datetime
+    payment_id: str | None = None
+    said: Said | None = None
+    session_id: str | None = None
+    reference: str | None = None
+    transaction_id: str | None = None
+    event_id: str | None = None
+    event_type: str | None = None
+    note: str | None = None
+    callback: Callback | None = None
+
+    def __repr__(self) -> str:
+        return f"Claim({self.id} {self.source} {self.account} {self.payment_id})"

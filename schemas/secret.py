@@ -1,0 +1,24 @@
+"""A configured secret that cannot be printed by accident."""
+
+from __future__ import annotations
+
+
+class Secret:
+    """Wraps a key or password. `reveal` is the only way to its text; repr, str and errors show stars."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)

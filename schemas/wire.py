@@ -1,0 +1,128 @@
+"""Reading strangers' bytes: JSON and money, strictly.
+
+The one thing to get wrong: the standard parsers take NaN, duplicate keys, Bengali digits, `1e999` and `1_000`, and
+Postgres later refuses NUL and lone surrogates. Whatever passes here is safe to compare, to store and to print.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import Any
+
+MAX_DEPTH = 32
+MAX_NUMBER = 40
+
+_MONEY = re.compile(r"(?:0|[1-9][0-9]{0,11})(?:\.([0-9]+))?", re.ASCII)
+
+
+class Unreadable(ValueError):
+    """Bytes that are no sound JSON, form or money. The message names the place and never repeats the bytes."""
+
+
+class Number(str):
+    """A JSON number as it was written, for `money` and `whole` to read exactly; never a float."""
+
+    __slots__ = ()
+
+
+def read_json(body: bytes) -> Any:
+    """Read UTF-8 JSON into dict, list, str, bool, None and `Number` (the number's own text).
+
+    Raises Unreadable for bad UTF-8, malformed JSON, NaN and Infinity, duplicate keys, nesting deeper than 32 levels,
+    numbers longer than 40 characters, NUL and lone surrogates in strings.
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Unreadable("not UTF-8") from None
+    _check_depth(text)
+    try:
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_int=_number, parse_float=_number, parse_constant=_constant
+        )
+    except Unreadable:
+        raise
+    except (ValueError, RecursionError):
+        raise Unreadable("not JSON") from None
+    _check_text(value)
+    return value
+
+
+def money(value: object, *, places: int = 2) -> Decimal:
+    """Read an amount from a string or a `Number`: ASCII digits, at most `places` decimals beside trailing zeros.
+
+    No sign, exponent, separator or leading zero. `"5.0000"` is 5.00. The result has exactly `places` decimals.
+    Raises Unreadable.
+    """
+    if not isinstance(value, str):
+        raise Unreadable("an amount is a decimal written in ASCII digits")
+    match = _MONEY.fullmatch(value) if len(value) <= MAX_NUMBER else None
+    if match is None:
+        raise Unreadable("an amount is a decimal written in ASCII digits")
+    if len((match[1] or "").rstrip("0")) > places:
+        raise Unreadable(f"an amount has at most {places} decimals")
+    return Decimal(value).quantize(Decimal(1).scaleb(-places))
+
+
+def whole(value: object) -> int:
+    """Read a whole number from a `Number` or a string of ASCII digits. Raises Unreadable."""
+    if isinstance(value, str) and re.fullmatch(r"-?(?:0|[1-9][0-9]{0,17})", value, re.ASCII):
+        return int(value)
+    raise Unreadable("not a whole number")
+
+
+def clean_text(value: str, *, longest: int) -> str:
+    """Return the value if Postgres and a log can hold it. Raises Unreadable for control characters, and over-length."""
+    if len(value) > longest:
+        raise Unreadable(f"longer than {longest} characters")
+    if any(ord(sign) < 32 or 0xD800 <= ord(sign) <= 0xDFFF or ord(sign) == 127 for sign in value):
+        raise Unreadable("holds a control character")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise Unreadable("the same key twice in one object")
+    return made
+
+
+def _number(text: str) -> Number:
+    if len(text) > MAX_NUMBER:
+        raise Unreadable("a number too long")
+    return Number(text)
+
+
+def _constant(_: str) -> Any:
+    raise Unreadable("NaN or Infinity")
+
+
+def _check_depth(text: str) -> None:
+    """Count brackets outside strings, so that the parser never meets nesting that would exhaust its stack."""
+    depth = 0
+    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text, re.DOTALL):
+        sign = token[0]
+        if sign in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise Unreadable(f"nested deeper than {MAX_DEPTH} levels")
+        elif sign in "]}":
+            depth -= 1
+
+
+def _check_text(value: Any) -> None:
+    match value:
+        case Number():
+            pass
+        case str():
+            if "\x00" in value or any(0xD800 <= ord(sign) <= 0xDFFF for sign in value):
+                raise Unreadable("NUL or a lone surrogate in a string")
+        case list():
+            for item in value:
+                _check_text(item)
+        case dict():
+            for key, item in value.items():
+                _check_text(key)
+                _check_text(item)

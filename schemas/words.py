@@ -1,0 +1,124 @@
+"""The closed vocabularies: one word per concept, the same in code, SQL, messages, metrics and the runbook.
+
+The one thing to get wrong: `Status` is a rank and only ever rises; a `Hold` stands beside it and is never a status.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a payment stands, in rising order; a payment never moves to the left.
+
+    - `pending`: opened, and no gateway has said what became of it. Left by a Fact, by the clock or by a person.
+    - `expired`: nobody paid in time, by the gateway's word or, where that is proof enough, by the clock.
+    - `cancelled`: the gateway says that the buyer cancelled.
+    - `failed`: the gateway says that the payment was refused.
+    - `completed`: the gateway says, and everything it says fits, that the money arrived.
+    - `refunded`: all of the money went back.
+
+    A process that dies leaves no payment between two of these: a status changes in one transaction with its event.
+    """
+
+    PENDING = "pending"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    COMPLETED = "completed"
+    REFUNDED = "refunded"
+
+    @property
+    def rank(self) -> int:
+        return _RANKS[self]
+
+    @property
+    def paid(self) -> bool:
+        """Whether money arrived, be it returned since."""
+        return self in (Status.COMPLETED, Status.REFUNDED)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the payment ended without money."""
+        return self in (Status.EXPIRED, Status.CANCELLED, Status.FAILED)
+
+
+_RANKS = {status: rank for rank, status in enumerate(Status)}
+
+
+class Hold(StrEnum):
+    """Why a payment waits beside its status. Members stand in the order in which one of several is shown."""
+
+    IDENTITY_MISMATCH = "identity_mismatch"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    AMOUNT_MISMATCH = "amount_mismatch"
+    TRANSACTION_REUSED = "transaction_reused"
+    DUPLICATE_FOR_ORDER = "duplicate_for_order"
+    CONTRADICTION = "contradiction"
+    UNEXPECTED = "unexpected"
+    UNMAPPED_STATUS = "unmapped_status"
+    UNVERIFIABLE = "unverifiable"
+    UNRESOLVED = "unresolved"
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a later fitting answer lifts it without a person; the others are holds of money."""
+        return self in (Hold.UNMAPPED_STATUS, Hold.UNVERIFIABLE, Hold.UNRESOLVED)
+
+
+class Source(StrEnum):
+    """Who says that a payment should be looked at."""
+
+    WEBHOOK = "webhook"
+    IPN = "ipn"
+    RETURN = "return"
+    SWEEP = "sweep"
+    OPERATOR = "operator"
+
+
+class Authenticity(StrEnum):
+    """Whether the bytes of a callback prove who sent them. Signed says who, never what is true of the money."""
+
+    SIGNED = "signed"
+    UNSIGNED = "unsigned"
+
+
+class Said(StrEnum):
+    """What a claim said of the outcome. It may choose the question and never becomes the answer."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    CANCEL = "cancel"
+
+
+class QuestionKind(StrEnum):
+    """What a gateway is asked. `execute` takes money (OnePayBD only); `status` never does."""
+
+    STATUS = "status"
+    EXECUTE = "execute"
+
+
+class EventType(StrEnum):
+    """What subscribers are told."""
+
+    OPENED = "payment.opened"
+    COMPLETED = "payment.completed"
+    FAILED = "payment.failed"
+    CANCELLED = "payment.cancelled"
+    EXPIRED = "payment.expired"
+    REFUNDED = "payment.refunded"
+    PARTIALLY_REFUNDED = "payment.partially_refunded"
+    HELD = "payment.held"
+    RELEASED = "payment.released"
+
+
+class EntryKind(StrEnum):
+    """The kinds of entries in a payment's timeline."""
+
+    CLAIM = "claim"
+    QUESTION = "question"
+    ANSWER = "answer"
+    DECISION = "decision"
+    EVENT = "event"
+    DELIVERY = "delivery"
+    RESOLUTION = "resolution"
