@@ -45,7 +45,7 @@ class HttpReply(Struct, frozen=True, kw_only=True):
         return f"HttpReply({self.status}, {len(self.body)} bytes)"
 
 
-class NoReply(Exception):  # noqa: N818 - it is an outcome of the wire, thrown into the generator, not a bug
+class NoReply(Exception):
     """Raised at the `yield` when the request was refused, cut, too long or silent until its deadline."""
 
 

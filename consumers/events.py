@@ -1,0 +1,36 @@
+"""Writing the event down, once: the bytes made here are what relay, webhooks and `/v1/events` send."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from schemas.events import Envelope, Event
+from schemas.payments import Payment, view
+from schemas.words import EventType
+
+
+def write_event(payment: Payment, kind: EventType, time: datetime, public_url: str) -> Event:
+    """Serialise an event of the payment as it stands after the change; `public_url` has no trailing slash."""
+    envelope = Envelope(
+        specversion="1.0",
+        id=f"{payment.id}.{payment.version}",
+        type=kind,
+        source=f"/payproof/{payment.merchant}/{payment.account}",
+        subject=payment.id,
+        time=time,
+        datacontenttype="application/json",
+        dataschema=f"{public_url}/schemas/payment-1.json",
+        data=view(payment),
+    )
+    return Event(
+        id=envelope.id,
+        payment_id=payment.id,
+        version=payment.version,
+        type=kind,
+        merchant=payment.merchant,
+        account=payment.account,
+        time=time,
+        body=msgspec.json.encode(envelope),
+    )

@@ -1,0 +1,282 @@
+"""The rules of money: a payment is a fold of its Facts, and one change is one version is one event.
+
+The one thing to get wrong: `fold` looks at the *set* of Facts and their times, never at the order in which they were
+recorded. Whatever is history (version, late, what was told) belongs to `advance`, which compares two standings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from schemas.answers import Answer, Fact
+from schemas.payments import Case, Owners, Payment, Resolution
+from schemas.words import EventType, Hold, Status
+
+ZERO = Decimal("0.00")
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """What the Facts, the clock and people make of a payment. All holds that apply, in the order they are shown."""
+
+    status: Status
+    holds: tuple[Hold, ...]
+    refunded_amount: Decimal
+    transaction_id: str | None = None
+    session_id: str | None = None
+    amount_verified: bool = False
+    completed_at: datetime | None = None
+    fee: Decimal | None = None
+    method: str | None = None
+
+
+def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
+    """Judge a payment by the set of its Facts.
+
+    `always` is what the gateway declares that every paid answer carries; `owners` which of the payment's transaction
+    ids, sessions and order belong to other payments. The result does not depend on the order or repetition of Facts.
+    """
+    payment, resolution = case.payment, case.resolutions[-1] if case.resolutions else None
+    settled = resolution.settled if resolution else frozenset()
+    wrong = {fact.key: misfits(fact.answer, payment, owners, always) for fact in case.facts}
+    live = [fact for fact in case.facts if fact.key not in settled]
+    fitting = [fact for fact in case.facts if not wrong[fact.key] and not reuses(fact.answer, payment, owners)]
+    paid = sorted((fact for fact in fitting if _paid(fact)), key=_first)
+    kept = _kept(payment, paid, resolution)
+
+    holds = set[Hold]().union(*(wrong[fact.key] for fact in live))
+    if any(reuses(fact.answer, payment, owners) for fact in live if not wrong[fact.key]):
+        holds.add(Hold.TRANSACTION_REUSED)
+    if _second_payment(payment, live, paid, kept) or (
+        owners.order and paid and Hold.DUPLICATE_FOR_ORDER not in settled
+    ):
+        holds.add(Hold.DUPLICATE_FOR_ORDER)
+    if _contradicted(payment, [fact for fact in fitting if fact.key not in settled], paid, resolution):
+        holds.add(Hold.CONTRADICTION)
+    holds.update(_waiting(payment, live, fitting, resolution))
+
+    refunded = max((returned(fact.answer, payment.amount) for fact in paid), default=ZERO)
+    if resolution and resolution.status is Status.REFUNDED:
+        refunded = payment.amount
+    status = max(_statuses(payment, live, fitting, refunded, resolution), key=lambda status: status.rank)
+    first = next((fact for fact in paid if transaction_of(fact.answer, payment) == kept), None)
+    return Standing(
+        status=status,
+        holds=tuple(hold for hold in Hold if hold in holds),
+        refunded_amount=refunded if status.paid else ZERO,
+        transaction_id=kept if status.paid else None,
+        session_id=next((f.answer.session_id for f in sorted(fitting, key=_first) if f.answer.session_id), None),
+        amount_verified=any(fact.answer.amount is not None for fact in paid),
+        completed_at=_completed_at(first, resolution) if status.paid else None,
+        fee=first.answer.fee if first else None,
+        method=first.answer.method if first else None,
+    )
+
+
+def misfits(answer: Answer, payment: Payment, owners: Owners, always: frozenset[str]) -> frozenset[Hold]:
+    """How an answer disagrees with the payment it was asked about; empty when it fits.
+
+    Ids that are echoed must be ours whatever the status. Amount, currency and what the gateway declares to send always
+    are demanded of an answer that says paid.
+    """
+    found = set[Hold]()
+    ours = {payment.session_id, *payment.aliases} - {None}
+    if answer.reference is not None and answer.reference != payment.reference:
+        found.add(Hold.IDENTITY_MISMATCH)
+    if answer.session_id is not None and (
+        answer.session_id in owners.sessions or (ours and answer.session_id not in ours)
+    ):
+        found.add(Hold.IDENTITY_MISMATCH)
+    if answer.status is None or not answer.status.paid:
+        return frozenset(found)
+    if any(getattr(answer, name) is None for name in always & {"session_id", "reference", "transaction_id"}):
+        found.add(Hold.IDENTITY_MISMATCH)
+    if answer.amount != payment.amount and (answer.amount is not None or "amount" in always):
+        found.add(Hold.AMOUNT_MISMATCH)
+    if answer.currency != payment.currency and (answer.currency is not None or "currency" in always):
+        found.add(Hold.CURRENCY_MISMATCH)
+    if answer.refunded_amount is not None and answer.refunded_amount > payment.amount:
+        found.add(Hold.AMOUNT_MISMATCH)
+    return frozenset(found)
+
+
+def transaction_of(answer: Answer, payment: Payment) -> str:
+    """The money's id: the transaction's, or where the gateway reports none, the session's, or our own reference."""
+    return answer.transaction_id or answer.session_id or payment.session_id or payment.reference
+
+
+def reuses(answer: Answer, payment: Payment, owners: Owners) -> bool:
+    """Whether a paid answer names a transaction that another payment was recorded with first."""
+    return answer.status is not None and answer.status.paid and transaction_of(answer, payment) in owners.transactions
+
+
+def returned(answer: Answer, amount: Decimal) -> Decimal:
+    """How much of the money went back, by one paid answer. `refunded` without a figure means all of it."""
+    if answer.refunded_amount is not None:
+        return answer.refunded_amount
+    return amount if answer.status is Status.REFUNDED else ZERO
+
+
+class Advance(Struct, frozen=True, kw_only=True):
+    """A payment after a standing was applied, and the type of the one event to write, if anything changed."""
+
+    payment: Payment
+    event: EventType | None
+    reason: str
+
+
+def advance(payment: Payment, standing: Standing) -> Advance:
+    """Apply a standing: one change of status, hold or refunded amount is one version and one event.
+
+    A row that was never opened closes in silence.
+    """
+    status = max(payment.status, standing.status, key=lambda status: status.rank)
+    hold = standing.holds[0] if standing.holds else None
+    refunded = max(payment.refunded_amount, standing.refunded_amount)
+    after = replace(
+        payment,
+        status=status,
+        holds=standing.holds,
+        refunded_amount=refunded,
+        transaction_id=standing.transaction_id or payment.transaction_id,
+        session_id=payment.session_id or standing.session_id,
+        amount_verified=payment.amount_verified or standing.amount_verified,
+        completed_at=standing.completed_at or payment.completed_at,
+        fee=standing.fee if standing.fee is not None else payment.fee,
+        method=standing.method or payment.method,
+        late=payment.late or (payment.closing_told and status.paid),
+    )
+    if (status, hold, refunded) == (payment.status, payment.hold, payment.refunded_amount):
+        return Advance(payment=after, event=None, reason="nothing changed")
+    if not payment.opened and hold is None and status.closed:
+        return Advance(payment=after, event=None, reason="never opened, closed in silence")
+    event = _event(payment, after)
+    after = replace(
+        after,
+        version=payment.version + 1,
+        completed_told=payment.completed_told or event is EventType.COMPLETED,
+        closing_told=payment.closing_told or event in (EventType.EXPIRED, EventType.CANCELLED, EventType.FAILED),
+    )
+    return Advance(payment=after, event=event, reason=_reason(payment, after))
+
+
+def _event(before: Payment, after: Payment) -> EventType:
+    """Name a change: the first that applies of held, completed, the status it rose to, partially refunded, released."""
+    if after.hold is not None:
+        return EventType.HELD
+    if after.status is Status.COMPLETED and not before.completed_told:
+        return EventType.COMPLETED
+    if after.status is not before.status:
+        return EventType(f"payment.{after.status}")
+    if after.refunded_amount > before.refunded_amount:
+        return EventType.PARTIALLY_REFUNDED
+    return EventType.RELEASED
+
+
+def _reason(before: Payment, after: Payment) -> str:
+    parts = []
+    if after.status is not before.status:
+        parts.append(f"{before.status} rose to {after.status}")
+    if after.refunded_amount != before.refunded_amount:
+        parts.append(f"refunded amount rose to {after.refunded_amount:.2f}")
+    if after.hold is not before.hold:
+        parts.append(f"held: {after.hold}" if after.hold else f"{before.hold} was lifted")
+    return ", ".join(parts)
+
+
+def _paid(fact: Fact) -> bool:
+    return fact.answer.status is not None and fact.answer.status.paid
+
+
+def _first(fact: Fact) -> tuple[datetime, datetime, str]:
+    return fact.first_answered_at, fact.first_asked_at, fact.key
+
+
+def _above_pending(fact: Fact) -> bool:
+    return fact.answer.status is not None and fact.answer.status is not Status.PENDING
+
+
+def _kept(payment: Payment, paid: list[Fact], resolution: Resolution | None) -> str | None:
+    """The transaction that the payment is recorded with: a person's word, else the one answered first."""
+    if resolution and resolution.recorded_transaction:
+        return resolution.recorded_transaction
+    return transaction_of(paid[0].answer, payment) if paid else None
+
+
+def _second_payment(payment: Payment, live: list[Fact], paid: list[Fact], kept: str | None) -> bool:
+    live_keys = {fact.key for fact in live}
+    return any(fact.key in live_keys and transaction_of(fact.answer, payment) != kept for fact in paid)
+
+
+def _contradicted(payment: Payment, challengers: list[Fact], paid: list[Fact], resolution: Resolution | None) -> bool:
+    """Whether an answer to a question asked after money was answered takes the money, or a refund, back.
+
+    Where a gateway is asked by transaction (Moneybag), one transaction does not contradict another.
+    """
+    for later in challengers:
+        for earlier in paid:
+            same = later.transaction_asked == earlier.transaction_asked
+            if same and later.last_asked_at > earlier.first_answered_at and _takes_back(later, earlier, payment.amount):
+                return True
+        if resolution and resolution.status.paid and later.last_asked_at > resolution.at:
+            closes = later.answer.status is not None and later.answer.status.closed
+            unrefunds = resolution.status is Status.REFUNDED and later.answer.status is Status.COMPLETED
+            if closes or unrefunds:
+                return True
+    return False
+
+
+def _takes_back(later: Fact, earlier: Fact, amount: Decimal) -> bool:
+    status = later.answer.status
+    if status is None or status is Status.PENDING:
+        return False
+    if status.closed:
+        return True
+    before, after = returned(earlier.answer, amount), returned(later.answer, amount)
+    silent = later.answer.refunded_amount is None and status is Status.COMPLETED
+    return before == amount if silent else after < before
+
+
+def _waiting(payment: Payment, live: list[Fact], fitting: list[Fact], resolution: Resolution | None) -> Iterable[Hold]:
+    """Holds that wait for an answer: each stands until a fitting one above `pending` was asked later."""
+    lifted_until = max((fact.last_asked_at for fact in fitting if _above_pending(fact)), default=None)
+
+    def stands(since: datetime | None) -> bool:
+        if since is None or (resolution is not None and resolution.at >= since):
+            return False
+        return lifted_until is None or lifted_until <= since
+
+    if any(fact.answer.status is None and stands(fact.last_asked_at) for fact in live):
+        yield Hold.UNMAPPED_STATUS
+    if stands(payment.unverifiable_at):
+        yield Hold.UNVERIFIABLE
+    if stands(payment.unresolved_at):
+        yield Hold.UNRESOLVED
+
+
+def _statuses(
+    payment: Payment, live: list[Fact], fitting: list[Fact], refunded: Decimal, resolution: Resolution | None
+) -> Iterable[Status]:
+    yield Status.PENDING
+    if payment.expired_by_clock_at is not None:
+        yield Status.EXPIRED
+    if resolution is not None:
+        yield resolution.status
+    live_keys = {fact.key for fact in live}
+    for fact in fitting:
+        if fact.key not in live_keys or fact.answer.status is None:
+            continue
+        if not fact.answer.status.paid:
+            yield fact.answer.status
+        else:
+            yield Status.REFUNDED if refunded == payment.amount else Status.COMPLETED
+
+
+def _completed_at(first: Fact | None, resolution: Resolution | None) -> datetime | None:
+    if first is not None:
+        return first.answer.paid_at or first.first_answered_at
+    return resolution.at if resolution else None

@@ -1,0 +1,166 @@
+"""Opening a checkout: the row is committed before the gateway is called, and `payment.opened` when the checkout exists.
+
+The one thing to get wrong: a lost answer. The gateway may have opened a checkout that we never heard of, so the row
+stays, and the next POST of the same reference opens it again; a checkout whose URL nobody knows charges nobody twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from consumers.asking import scheduled
+from consumers.events import write_event
+from consumers.gateway import Opened, OpeningOutcome, ReferenceUsed, Refused
+from consumers.pipeline import Keys, Ledger, Rules
+from schemas.answers import Inconclusive, Trouble
+from schemas.payments import Change, Entry, Payment
+from schemas.words import EntryKind, EventType, Status
+
+OPENING_LEASE = timedelta(seconds=45)
+
+
+class Created(Struct, frozen=True):
+    """The row is ours to open, until `opening_until`; it is new, or an earlier opening of it brought no checkout."""
+
+    payment: Payment
+
+
+class Taken(Struct, frozen=True, kw_only=True):
+    """The reference has a row already. `why`: it has a checkout, another POST is opening it, or the bodies differ."""
+
+    payment: Payment
+    why: Literal["opened", "opening", "other_body"]
+
+
+class Openings(Ledger, Protocol):
+    """What the ledger keeps of payments on their way to a checkout."""
+
+    async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
+        """Insert the row, or take up again one without a checkout whose request is equal."""
+        ...
+
+    async def discard(self, payment_id: str) -> None:
+        """Remove a row that the gateway refused to open, unless anything was learned of it; its reference is free."""
+        ...
+
+
+class OpeningFailed(Exception):
+    """No checkout.
+
+    `code` is one of reference_used, opening_in_progress, session_used, reference_used_at_gateway, gateway_refused,
+    gateway_unavailable (it replied, but not with an answer) and gateway_timeout (it did not reply).
+    """
+
+    def __init__(
+        self, code: str, message: str, *, payment_id: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.payment_id = payment_id
+        self.retry_after = retry_after
+
+
+async def open_payment(
+    openings: Openings,
+    rules: Rules,
+    payment: Payment,
+    request: dict[str, Any],
+    call: Callable[[Payment], Awaitable[OpeningOutcome]],
+) -> Payment:
+    """Commit the row, have the gateway open the checkout by `call`, record it. Raises OpeningFailed."""
+    match await openings.create(payment, request, OPENING_LEASE):
+        case Taken(payment=present, why="opening"):
+            raise OpeningFailed(
+                "opening_in_progress", "this reference is being opened", payment_id=present.id, retry_after=5
+            )
+        case Taken(payment=present):
+            raise OpeningFailed("reference_used", "a payment with this reference exists", payment_id=present.id)
+        case Created(payment=row):
+            pass
+    outcome = await call(row)
+    if isinstance(outcome, Refused):
+        await openings.discard(row.id)
+        raise OpeningFailed("gateway_refused", outcome.message)
+    return await _record(openings, rules, row.id, outcome)
+
+
+async def track_payment(openings: Openings, rules: Rules, payment: Payment, request: dict[str, Any]) -> Payment:
+    """Take on a payment that the shop opened itself; `payment.session_id` is set. Raises OpeningFailed."""
+    session_id = payment.session_id
+    assert session_id is not None, "a tracked payment has a session"
+    created = await openings.create(replace(payment, session_id=None), request, OPENING_LEASE)
+    if isinstance(created, Taken):
+        raise OpeningFailed("reference_used", "a payment with this reference exists", payment_id=created.payment.id)
+    outcome = Opened(session_id=session_id, checkout_url="")
+    try:
+        return await _record(openings, rules, created.payment.id, outcome)
+    except OpeningFailed:
+        await openings.discard(created.payment.id)
+        raise OpeningFailed("session_used", "another payment has this session_id") from None
+
+
+async def _record(openings: Openings, rules: Rules, payment_id: str, outcome: OpeningOutcome) -> Payment:
+    async with openings.batch([payment_id]) as batch:
+        row = batch.cases[payment_id].payment
+        if isinstance(outcome, Opened):
+            key = _session_key(row, outcome.session_id)
+            if outcome.session_id in (await batch.reserve([key]))[payment_id].sessions:
+                outcome = Inconclusive(
+                    trouble=Trouble.UNREADABLE, detail="the gateway named the session of another payment"
+                )
+        change = _change(row, outcome, rules, batch.now)
+        await batch.store([change])
+    match outcome:
+        case Opened():
+            return change.payment
+        case ReferenceUsed():
+            message = (
+                "the gateway has this reference already; open a new attempt with a new `reference` and the same `order`"
+            )
+            raise OpeningFailed("reference_used_at_gateway", message, payment_id=payment_id)
+        case Inconclusive(trouble=Trouble.NO_REPLY):
+            raise OpeningFailed("gateway_timeout", outcome.detail, payment_id=payment_id)
+        case _:
+            retry_after = outcome.retry_after if isinstance(outcome, Inconclusive) else None
+            detail = outcome.detail if isinstance(outcome, Inconclusive) else ""
+            raise OpeningFailed("gateway_unavailable", detail, payment_id=payment_id, retry_after=retry_after)
+
+
+def _change(row: Payment, outcome: OpeningOutcome, rules: Rules, now: datetime) -> Change:
+    capabilities = rules.capabilities(row)
+    row = replace(row, opening_until=None)
+    if not isinstance(outcome, Opened):
+        said = outcome.trouble if isinstance(outcome, Inconclusive) else "reference used at the gateway"
+        entry = Entry(kind=EntryKind.DECISION, at=now, data={"change": "no checkout", "why": said})
+        return Change(payment=scheduled(row, capabilities, rules.checks, now), entries=(entry,))
+    replaced = (row.session_id,) if row.session_id not in (None, outcome.session_id) else ()
+    payment = replace(
+        row,
+        opened=True,
+        session_id=outcome.session_id,
+        aliases=row.aliases + tuple(alias for alias in replaced if alias is not None),
+        checkout_url=outcome.checkout_url or None,
+        expires_at=outcome.expires_at or row.expires_at,
+    )
+    if payment.version > 0 or payment.status is not Status.PENDING:
+        return Change(payment=scheduled(payment, capabilities, rules.checks, now))
+    payment = scheduled(replace(payment, version=1), capabilities, rules.checks, now)
+    event = write_event(payment, EventType.OPENED, now, rules.public_url)
+    entry = Entry(kind=EntryKind.EVENT, at=now, data={"id": event.id, "type": event.type})
+    return Change(payment=payment, entries=(entry,), event=event)
+
+
+def _session_key(payment: Payment, session_id: str) -> Keys:
+    return Keys(
+        payment_id=payment.id,
+        account=payment.account,
+        merchant=payment.merchant,
+        order_ref=None,
+        transactions=frozenset(),
+        sessions=frozenset({session_id}),
+    )

@@ -1,0 +1,95 @@
+"""A person's word on a held payment: an audited event that settles what is known, not an update.
+
+The one thing to get wrong: a resolution settles the answers that were recorded, not the payment. A different answer
+afterwards moves or holds it again.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from consumers.lifecycle import transaction_of
+from consumers.pipeline import Draft, Keys, Ledger, Rules, settle
+from schemas.payments import Case, Entry, Payment, Resolution
+from schemas.words import EntryKind, Status
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """What a person asks for. `version`, when given, must be the payment's present one."""
+
+    status: Status
+    actor: str
+    reason: str
+    evidence: str | None = None
+    transaction_id: str | None = None
+    version: int | None = None
+
+
+class ResolutionRefused(Exception):
+    """The resolution does not apply. `code` is one of not_held, lower_status, version_conflict, transaction_used."""
+
+    def __init__(self, code: str, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.field = field
+
+
+async def resolve(ledger: Ledger, rules: Rules, payment_id: str, wish: Wish) -> Payment:
+    """Resolve a held payment; the same resolution again changes nothing. Raises ResolutionRefused."""
+    async with ledger.batch([payment_id]) as batch:
+        case = batch.cases[payment_id]
+        payment = case.payment
+        resolution = Resolution(
+            at=batch.now,
+            status=wish.status,
+            actor=wish.actor,
+            reason=wish.reason,
+            evidence=wish.evidence,
+            transaction_id=wish.transaction_id,
+        )
+        if payment.hold is None:
+            if case.resolutions and case.resolutions[-1].same_decision(resolution):
+                return payment
+            raise ResolutionRefused("not_held", "only a held payment can be resolved")
+        if wish.version is not None and wish.version != payment.version:
+            raise ResolutionRefused("version_conflict", f"the payment is at version {payment.version}", "version")
+        if wish.status.rank < payment.status.rank:
+            raise ResolutionRefused(
+                "lower_status", f"the payment is {payment.status} already; it never falls", "status"
+            )
+        recorded = wish.transaction_id or payment.transaction_id or _answered_with(case)
+        if recorded is not None and (wish.status.paid or wish.transaction_id is not None):
+            owners = await batch.reserve([_key(payment, recorded)])
+            if recorded in owners[payment_id].transactions:
+                if wish.transaction_id is not None:
+                    raise ResolutionRefused(
+                        "transaction_used", "another payment has this transaction", "transaction_id"
+                    )
+                recorded = None
+        settled = frozenset(fact.key for fact in case.facts) | frozenset(payment.holds)
+        resolution = replace(resolution, recorded_transaction=recorded, settled=settled)
+        case = replace(case, resolutions=(*case.resolutions, resolution))
+        said = {"status": wish.status, "actor": wish.actor, "reason": wish.reason, "settles": list(payment.holds)}
+        said |= {"evidence": wish.evidence} if wish.evidence else {}
+        entry = Entry(kind=EntryKind.RESOLUTION, at=batch.now, data=said)
+        changes = await settle(batch, rules, [Draft(case=case, entries=[entry], facts=[], resolution=resolution)])
+        return changes[0].payment
+
+
+def _answered_with(case: Case) -> str | None:
+    """The one transaction that paid answers named, fitting or not; None where they name none, or several."""
+    paid = [fact.answer for fact in case.facts if fact.answer.status is not None and fact.answer.status.paid]
+    named = {transaction_of(answer, case.payment) for answer in paid}
+    return named.pop() if len(named) == 1 else None
+
+
+def _key(payment: Payment, transaction_id: str) -> Keys:
+    return Keys(
+        payment_id=payment.id,
+        account=payment.account,
+        merchant=payment.merchant,
+        order_ref=None,
+        transactions=frozenset({transaction_id}),
+        sessions=frozenset(),
+    )

@@ -1,0 +1,38 @@
+"""When a payment is asked about again: the five figures and lists of the `[checks]` table, in seconds.
+
+The one thing to get wrong: these are delays since the last question, not since the opening; only `give_up` counts from
+the opening. `claimed` and `pending` repeat their last entry, `closed` and `refunds` run through once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+SECOND = 1.0
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+Seconds = Annotated[float, Meta(extra={"duration": True})]
+"""A span of time in seconds; written `300ms`, `2s`, `5m`, `24h` or `7d` in the configuration."""
+
+
+class Checks(Struct, frozen=True, kw_only=True):
+    """The schedules of questions. Every list has at least one entry and every entry is above zero.
+
+    - `claimed`: someone said "paid" and the gateway does not confirm it yet.
+    - `pending`: nobody said anything; one more question comes at `expires_at` + `grace`.
+    - `closed`: late money, after expired, cancelled or failed.
+    - `refunds`: after completed, where the gateway shows refunds.
+    - `grace`: how long after `expires_at` the closing question waits.
+    - `give_up`: how long after the opening an unanswered payment is asked about.
+    """
+
+    claimed: tuple[Seconds, ...] = (2 * SECOND, 5 * SECOND, 15 * SECOND, MINUTE, 5 * MINUTE)
+    pending: tuple[Seconds, ...] = (2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, 2 * HOUR, 6 * HOUR, DAY)
+    closed: tuple[Seconds, ...] = (HOUR, DAY)
+    refunds: tuple[Seconds, ...] = (DAY, 7 * DAY, 30 * DAY)
+    grace: Seconds = 2 * MINUTE
+    give_up: Seconds = 7 * DAY

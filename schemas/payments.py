@@ -1,0 +1,230 @@
+"""The payment as we hold it, the shape everyone else sees, and what is written with it in one transaction.
+
+The one thing to get wrong: `Payment` carries how we ask (leases, schedules, marks) beside what we know; only
+`PaymentView` leaves the house, the same in the API and in every event.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from schemas.answers import Fact
+from schemas.events import Event
+from schemas.words import EntryKind, Hold, Status
+
+ScheduleName = Literal["claimed", "pending", "closed", "refunds"]
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """A transaction id that a callback brought, for gateways that can be asked by no id of ours (Moneybag).
+
+    - `unasked`: only a claim says that it is this payment's. Left by an answer.
+    - `confirmed`: the gateway's own answer echoed our reference.
+    - `struck`: the gateway does not know it, or knows it as another's. Never asked again.
+    """
+
+    transaction_id: str
+    signed: bool
+    state: Literal["unasked", "confirmed", "struck"] = "unasked"
+    asked_at: datetime | None = None
+    success_at: datetime | None = None
+
+
+class Payment(Struct, frozen=True, kw_only=True):
+    """One row of `payments`. Its comments in `schemas/sql` say what each column is for."""
+
+    id: str
+    merchant: str
+    account: str
+    provider: str
+    reference: str
+    order_ref: str | None = None
+    amount: Decimal
+    currency: str
+    description: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    return_url: str | None = None
+    failure_url: str | None = None
+    cancel_url: str | None = None
+
+    status: Status = Status.PENDING
+    holds: tuple[Hold, ...] = ()
+    version: int = 0
+    late: bool = False
+    amount_verified: bool = False
+    refunded_amount: Decimal = Decimal("0.00")
+    fee: Decimal | None = None
+    method: str | None = None
+    session_id: str | None = None
+    aliases: tuple[str, ...] = ()
+    transaction_id: str | None = None
+    checkout_url: str | None = None
+    opened_at: datetime
+    expires_at: datetime
+    completed_at: datetime | None = None
+    checked_at: datetime | None = None
+
+    opened: bool = False
+    opening_until: datetime | None = None
+    completed_told: bool = False
+    closing_told: bool = False
+    expired_by_clock_at: datetime | None = None
+    unverifiable_at: datetime | None = None
+    unresolved_at: datetime | None = None
+
+    lease_until: datetime | None = None
+    asked_at: datetime | None = None
+    fact_asked_at: datetime | None = None
+    urgent_at: datetime | None = None
+    hinted_at: datetime | None = None
+    hint_asks: tuple[datetime, ...] = ()
+    success_at: datetime | None = None
+    schedule: ScheduleName | None = None
+    step: int = 0
+    not_before: datetime | None = None
+    next_check_at: datetime | None = None
+
+    execute_state: Literal["wanted", "kept"] | None = None
+    execute_asked_at: datetime | None = None
+    execute_tries: int = 0
+    execute_unanswered: bool = False
+    candidates: tuple[Candidate, ...] = ()
+    candidate_dropped: bool = False
+
+    @property
+    def hold(self) -> Hold | None:
+        """The hold that is shown: the first of those that stand."""
+        return self.holds[0] if self.holds else None
+
+    @property
+    def held_for_money(self) -> bool:
+        return any(not hold.waiting for hold in self.holds)
+
+    def __repr__(self) -> str:
+        return f"Payment({self.id} v{self.version} {self.status} {self.hold})"
+
+
+class Resolution(Struct, frozen=True, kw_only=True):
+    """What a person decided on a held payment.
+
+    `settled` are the keys of the Facts it settles, and the holds that stood. `transaction_id` is the person's word;
+    `recorded_transaction` that, or the transaction the payment had or was answered with.
+    """
+
+    at: datetime
+    status: Status
+    actor: str
+    reason: str
+    evidence: str | None = None
+    transaction_id: str | None = None
+    recorded_transaction: str | None = None
+    settled: frozenset[str] = frozenset()
+
+    def same_decision(self, other: Resolution) -> bool:
+        mine = (self.status, self.actor, self.reason, self.evidence, self.transaction_id)
+        return mine == (other.status, other.actor, other.reason, other.evidence, other.transaction_id)
+
+
+class Case(Struct, frozen=True, kw_only=True):
+    """All that the rules of money need to judge one payment. Resolutions stand in the order they were made."""
+
+    payment: Payment
+    facts: tuple[Fact, ...] = ()
+    resolutions: tuple[Resolution, ...] = ()
+
+
+class Owners(Struct, frozen=True, kw_only=True):
+    """Which of a payment's keys belong to other payments, as the unique keys of the database say."""
+
+    transactions: frozenset[str] = frozenset()
+    sessions: frozenset[str] = frozenset()
+    order: bool = False
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One entry of a payment's timeline. `data` is safe to show to the merchant: no personal data, no secrets."""
+
+    kind: EntryKind
+    at: datetime
+    data: dict[str, Any]
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """What one transaction writes about one payment. `facts` are new or merged; `order_freed` ends its Execute."""
+
+    payment: Payment
+    facts: tuple[Fact, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    event: Event | None = None
+    resolution: Resolution | None = None
+    order_freed: bool = False
+
+
+class PaymentView(Struct, frozen=True, kw_only=True):
+    """The payment as the API and every event show it; amounts with two decimals, times in UTC."""
+
+    payment_id: str
+    merchant: str
+    account: str
+    provider: str
+    reference: str
+    order: str | None
+    status: Status
+    version: int
+    hold: Hold | None
+    late: bool
+    amount: str
+    currency: str
+    amount_verified: bool
+    refunded_amount: str
+    fee: str | None
+    method: str | None
+    session_id: str | None
+    transaction_id: str | None
+    checkout_url: str | None
+    description: str
+    metadata: dict[str, str]
+    opened_at: datetime
+    expires_at: datetime
+    completed_at: datetime | None
+    checked_at: datetime | None
+
+
+def view(payment: Payment) -> PaymentView:
+    return PaymentView(
+        payment_id=payment.id,
+        merchant=payment.merchant,
+        account=payment.account,
+        provider=payment.provider,
+        reference=payment.reference,
+        order=payment.order_ref,
+        status=payment.status,
+        version=payment.version,
+        hold=payment.hold,
+        late=payment.late,
+        amount=f"{payment.amount:.2f}",
+        currency=payment.currency,
+        amount_verified=payment.amount_verified,
+        refunded_amount=f"{payment.refunded_amount:.2f}",
+        fee=None if payment.fee is None else _fee(payment.fee),
+        method=payment.method,
+        session_id=payment.session_id,
+        transaction_id=payment.transaction_id,
+        checkout_url=payment.checkout_url,
+        description=payment.description,
+        metadata=payment.metadata,
+        opened_at=payment.opened_at,
+        expires_at=payment.expires_at,
+        completed_at=payment.completed_at,
+        checked_at=payment.checked_at,
+    )
+
+
+def _fee(fee: Decimal) -> str:
+    """Gateways charge in hundredths of a paisa; two decimals at least, four at most."""
+    whole, _, decimals = f"{fee:.4f}".partition(".")
+    return f"{whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
