@@ -108,7 +108,8 @@ async def _record(openings: Openings, rules: Rules, payment_id: str, outcome: Op
     async with openings.batch([payment_id]) as batch:
         row = batch.cases[payment_id].payment
         if isinstance(outcome, Opened):
-            key = _session_key(row, outcome.session_id)
+            sessions = frozenset({outcome.session_id})
+            key = Keys(payment_id=row.id, account=row.account, merchant=row.merchant, sessions=sessions)
             if outcome.session_id in (await batch.reserve([key]))[payment_id].sessions:
                 outcome = Inconclusive(
                     trouble=Trouble.UNREADABLE, detail="the gateway named the session of another payment"
@@ -153,14 +154,3 @@ def _change(row: Payment, outcome: OpeningOutcome, rules: Rules, now: datetime) 
     event = write_event(payment, EventType.OPENED, now, rules.public_url)
     entry = Entry(kind=EntryKind.EVENT, at=now, data={"id": event.id, "type": event.type})
     return Change(payment=payment, entries=(entry,), event=event)
-
-
-def _session_key(payment: Payment, session_id: str) -> Keys:
-    return Keys(
-        payment_id=payment.id,
-        account=payment.account,
-        merchant=payment.merchant,
-        order_ref=None,
-        transactions=frozenset(),
-        sessions=frozenset({session_id}),
-    )

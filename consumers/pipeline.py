@@ -36,9 +36,9 @@ class Keys(Struct, frozen=True, kw_only=True):
     payment_id: str
     account: str
     merchant: str
-    order_ref: str | None
-    transactions: frozenset[str]
-    sessions: frozenset[str]
+    order_ref: str | None = None
+    transactions: frozenset[str] = frozenset()
+    sessions: frozenset[str] = frozenset()
 
 
 class Batch(Protocol):

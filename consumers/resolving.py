@@ -60,7 +60,11 @@ async def resolve(ledger: Ledger, rules: Rules, payment_id: str, wish: Wish) -> 
             )
         recorded = wish.transaction_id or payment.transaction_id or _answered_with(case)
         if recorded is not None and (wish.status.paid or wish.transaction_id is not None):
-            owners = await batch.reserve([_key(payment, recorded)])
+            transactions = frozenset({recorded})
+            key = Keys(
+                payment_id=payment_id, account=payment.account, merchant=payment.merchant, transactions=transactions
+            )
+            owners = await batch.reserve([key])
             if recorded in owners[payment_id].transactions:
                 if wish.transaction_id is not None:
                     raise ResolutionRefused(
@@ -82,14 +86,3 @@ def _answered_with(case: Case) -> str | None:
     paid = [fact.answer for fact in case.facts if fact.answer.status is not None and fact.answer.status.paid]
     named = {transaction_of(answer, case.payment) for answer in paid}
     return named.pop() if len(named) == 1 else None
-
-
-def _key(payment: Payment, transaction_id: str) -> Keys:
-    return Keys(
-        payment_id=payment.id,
-        account=payment.account,
-        merchant=payment.merchant,
-        order_ref=None,
-        transactions=frozenset({transaction_id}),
-        sessions=frozenset(),
-    )
