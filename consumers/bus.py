@@ -1,0 +1,46 @@
+"""The port that carries claims from whoever heard them to whoever asks.
+
+The one thing to get wrong: `publish` returns only when the claim is durable, because only then may the callback be
+acknowledged; and `done` comes only after the claim's transaction committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from schemas.callbacks import Claim
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """A claim handed to a worker, until it is done with or given back. `tag` is the bus's own."""
+
+    tag: object
+    claim: Claim
+    attempts: int
+
+
+class BusAway(Exception):
+    """Nothing can be made durable now; whoever called is told to come again."""
+
+
+class Bus(Protocol):
+    """Two implementations, one contract: the queue in Postgres and RabbitMQ."""
+
+    async def publish(self, claims: Sequence[Claim]) -> None:
+        """Make the claims durable; one published twice is delivered once or twice. Raises BusAway."""
+        ...
+
+    async def receive(self, most: int) -> list[Delivery]:
+        """Wait for claims and lease up to `most` of them; those of a worker that died come back."""
+        ...
+
+    async def done(self, deliveries: Sequence[Delivery]) -> None:
+        """Forget them: their transaction committed."""
+        ...
+
+    async def park(self, delivery: Delivery, reason: str) -> None:
+        """Put a claim that fails by itself aside, for a person."""
+        ...

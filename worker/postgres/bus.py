@@ -1,0 +1,87 @@
+"""The bus in Postgres: a durable queue that workers share with SKIP LOCKED, and the whole bus where there is no broker.
+
+The one thing to get wrong: a leased row is not gone. It is deleted when its claim's transaction committed, and comes
+back when its lease ends, which is how the claims of a killed worker are heard all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from consumers.bus import BusAway, Delivery
+from schemas.callbacks import Claim
+from worker.postgres.database import UNAVAILABLE, Database, Notice
+
+LEASE_SECONDS = 30
+POLL_SECONDS = 5.0
+
+_TAKE = f"""
+    UPDATE queue SET available_at = clock_timestamp() + interval '{LEASE_SECONDS} s', attempts = attempts + 1
+    WHERE id IN (
+        SELECT id FROM queue WHERE available_at <= clock_timestamp() ORDER BY available_at, id
+        LIMIT $1 FOR UPDATE SKIP LOCKED)
+    RETURNING id, attempts, body
+"""  # noqa: S608 - the lease is our own number
+
+
+class PostgresBus:
+    """See consumers.bus.Bus. `wake` is set by a notice that claims were queued."""
+
+    def __init__(self, database: Database) -> None:
+        self.wake = asyncio.Event()
+        self._database = database
+
+    async def publish(self, claims: Sequence[Claim]) -> None:
+        try:
+            await self._database.execute(
+                """INSERT INTO queue (claim_id, provider, body)
+                   SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[])
+                   ON CONFLICT (claim_id) DO NOTHING""",
+                [claim.id for claim in claims],
+                [claim.provider for claim in claims],
+                [msgspec.json.encode(claim) for claim in claims],
+            )
+        except UNAVAILABLE as error:
+            raise BusAway(type(error).__name__) from error
+        self.wake.set()
+        await self._database.notify(Notice(claims=True))
+
+    async def receive(self, most: int) -> list[Delivery]:
+        while True:
+            self.wake.clear()
+            rows = await self._database.fetch(_TAKE, most)
+            if rows:
+                if len(rows) == most:
+                    self.wake.set()
+                return [
+                    Delivery(
+                        tag=row["id"],
+                        claim=msgspec.json.decode(row["body"], type=Claim),
+                        attempts=row["attempts"],
+                    )
+                    for row in sorted(rows, key=lambda row: row["id"])
+                ]
+            try:
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self.wake.wait()
+            except TimeoutError:
+                pass
+
+    async def done(self, deliveries: Sequence[Delivery]) -> None:
+        await self._database.execute("DELETE FROM queue WHERE id = ANY($1)", [delivery.tag for delivery in deliveries])
+
+    async def park(self, delivery: Delivery, reason: str) -> None:
+        await self._database.execute(
+            """WITH taken AS (DELETE FROM queue WHERE id = $1 RETURNING claim_id, provider, body)
+               INSERT INTO dead (claim_id, provider, body, reason) SELECT claim_id, provider, body, $2 FROM taken""",
+            delivery.tag,
+            reason,
+        )
+
+    async def waiting(self) -> dict[str, int]:
+        """How many claims wait, by provider."""
+        rows = await self._database.fetch("SELECT provider, count(*) AS waiting FROM queue GROUP BY provider")
+        return {row["provider"]: row["waiting"] for row in rows}
