@@ -45,5 +45,5 @@ def text(found: dict[str, Any], *names: str, longest: int = 200) -> str | None:
     for name in names:
         value = found.get(name)
         if isinstance(value, str) and 0 < len(value) <= longest and value.isprintable():
-            return value
+            return str(value)
     return None

@@ -1,0 +1,22 @@
+"""The gateways by the name an account's `provider` gives. A new gateway is its file, its line here and its fixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from consumers.providers.ipay import IPay
+from consumers.providers.moneybag import Moneybag
+from consumers.providers.onepaybd import OnePayBD
+from consumers.providers.payparse import PayParse
+from consumers.providers.shadhinpay import ShadhinPay
+
+PROVIDERS: Mapping[str, type] = MappingProxyType(
+    {
+        PayParse.name: PayParse,
+        OnePayBD.name: OnePayBD,
+        ShadhinPay.name: ShadhinPay,
+        Moneybag.name: Moneybag,
+        IPay.name: IPay,
+    }
+)

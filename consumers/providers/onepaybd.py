@@ -1,0 +1,324 @@
+"""OnePayBD, which passes bKash Tokenized Checkout on. Source: S1; bKash's codes: paykit-bd, pypi:bkash-pgw-tokenized.
+
+The one thing to get wrong: only Execute takes the money. A return that says `status=success` means that the buyer
+approved, and `statusCode` "0000" that the call itself went well; paid is "0000" and `transactionStatus` "Completed".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta, Struct, field
+
+from consumers import callbacks
+from consumers.gateway import (
+    Capabilities,
+    Effect,
+    FieldError,
+    Forged,
+    HttpReply,
+    HttpRequest,
+    NoReply,
+    Opened,
+    Opening,
+    OpeningOutcome,
+    ReferenceUsed,
+    Reply,
+    Signed,
+    Token,
+    TokenWanted,
+    Unsigned,
+)
+from consumers.providers import limits
+from consumers.providers.replies import (
+    Received,
+    endpoint,
+    judged,
+    no_reply,
+    not_found,
+    optional_money,
+    optional_text,
+    post,
+    printable,
+    refusal,
+    same,
+    text,
+    two_decimals,
+    understood,
+    unreadable,
+    web_address,
+)
+from consumers.providers.said import said
+from consumers.providers.timestamps import bkash, known
+from schemas.answers import Answer, Executed, ExecuteReply, Expected, Inconclusive, Outcome, Question, Trouble
+from schemas.callbacks import Callback, Reading
+from schemas.secret import Secret
+from schemas.wire import Unreadable, whole
+from schemas.words import QuestionKind, Source, Status
+
+# `transactionStatus`. S1 shows Initiated; the others are bKash's as its clients know them. An official list is UNKNOWN.
+STATUSES: Mapping[str, Status] = {
+    "Initiated": Status.PENDING,
+    "Pending Authorized": Status.PENDING,
+    "PendingAuthorized": Status.PENDING,  # the spelling varies
+    "Authorized": Status.PENDING,  # held on the buyer's wallet, not taken
+    "Completed": Status.COMPLETED,
+    "Cancelled": Status.CANCELLED,
+    "Declined": Status.FAILED,
+    "Failed": Status.FAILED,
+    "Expired": Status.EXPIRED,
+}
+
+_SUCCESSFUL = "0000"
+_REFERENCE_USED = "2029"  # "Duplicate for all transactions"
+
+# Codes that say nothing of this payment.
+_TROUBLES: Mapping[str, Trouble] = {
+    "503": Trouble.SERVER_ERROR,  # maintenance
+    "2003": Trouble.SERVER_ERROR,  # process failed
+    "2020": Trouble.SERVER_ERROR,  # exception
+    "2024": Trouble.SERVER_ERROR,  # exception
+    "2001": Trouble.KEY_REFUSED,  # invalid app key
+}
+
+_UNKNOWN_PAYMENT: Mapping[str, Trouble] = {
+    "2002": Trouble.NOT_FOUND,  # invalid payment ID
+    "2033": Trouble.NOT_FOUND,  # transaction not found
+}
+
+# What an Execute that did not complete came to. Every other code is "other".
+_EXECUTED: Mapping[str, ExecuteReply] = {
+    "2056": "refused",  # invalid payment state: the buyer has not approved yet
+    "2060": "refused",  # execution pre-requisite not met
+    "2062": "settled",  # payment already completed
+    "2068": "settled",  # transaction already completed
+    "2116": "settled",  # agreement execution done
+    "2117": "settled",  # payment execution done
+    "2119": "settled",  # authorized payment already processed
+}
+
+# Without one of these replies nobody knows whether Execute took the money.
+_UNHEARD = (Trouble.NO_REPLY, Trouble.SERVER_ERROR, Trouble.RATE_LIMITED)
+
+_EXECUTE_SECONDS = 30.0  # bKash: "API timeout of 30 seconds should be set"
+_DEFAULT_LIFETIME = 3600
+_LONGEST_TOKEN = 86_400  # bKash's live an hour; one said to live longer than a day is renewed daily
+
+# The fields of POST /create that payproof fills (S1); `merchantAssociationInfo` is left to `provider_options`.
+_SENT = ("mode", "intent", "amount", "currency", "merchantInvoiceNumber", "payerReference", "callbackURL")
+
+_Path = Annotated[str, Meta(pattern=r"^/[!-~]*\Z")]
+
+
+class Paths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the calls are under `base_url`. S1 documents `/create`; the other three are UNKNOWN, hence configurable."""
+
+    grant: _Path = "/grant"
+    create: _Path = "/create"
+    execute: _Path = "/execute"
+    status: _Path = "/status"
+
+
+class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One OnePayBD account. With `capture` payproof alone calls Execute; without, the shop does, and we only ask."""
+
+    name: ClassVar[str] = "onepaybd"
+
+    base_url: str
+    api_key: Secret
+    paths: Paths = field(default_factory=Paths)
+    app_key: Secret | None = None
+    app_secret: Secret | None = None
+    username: Secret | None = None
+    password: Secret | None = None
+    capture: bool = True
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """With `capture`, nobody takes money behind our back, so `Initiated` after the end proves that nobody paid."""
+        return Capabilities(
+            always=frozenset({"session_id", "reference", "transaction_id", "amount", "currency"}),
+            asked_by=frozenset({"session_id"}),
+            shows_refunds=False,
+            executes=self.capture,
+            pending_expires=self.capture,
+        )
+
+    def lifetime(self, expires_in: int | None) -> timedelta:
+        """Ours: a paymentID lives 24 hours, but without our Execute it is worth nothing."""
+        return timedelta(seconds=_DEFAULT_LIFETIME if expires_in is None else expires_in)
+
+    def check(self, opening: Opening) -> list[FieldError]:
+        """S1 names no smallest and no greatest amount, and no lengths."""
+        return [
+            *limits.amount_between(opening, "0.01", None),
+            *limits.seconds(opening, 300, 86_400),
+            *limits.options_apart(opening, _SENT),
+        ]
+
+    def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
+        """POST /create (S1), all fields strings. "0000" means that a session exists, not that anything was paid."""
+        body: dict[str, object] = {
+            "mode": "0011",
+            "intent": "sale",
+            "amount": two_decimals(opening.amount),
+            "currency": opening.currency,
+            "merchantInvoiceNumber": opening.reference,
+            "payerReference": opening.reference,  # free text
+            "callbackURL": opening.urls.back,
+            **opening.options,
+        }
+        received = yield from self._call(self.paths.create, body)
+        if isinstance(received, Inconclusive):
+            return received
+        code = _error(received.body)
+        if code == _REFERENCE_USED:
+            return ReferenceUsed()
+        if code is not None and code in _TROUBLES:
+            return _troubled(code)
+        if code is not None or not received.ok:
+            return refusal(received, *(received.body.get(name) for name in _WORDS))
+        return understood(_opened, opening, received)
+
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:
+        """Query, or Execute where that is asked and is ours to call. Both know a payment by its paymentID alone."""
+        if expected.session_id is None:
+            return not_found("no checkout of this payment exists that could be asked for")
+        if question.kind is QuestionKind.EXECUTE and self.capture:
+            return (yield from self._execute(expected.session_id))
+        return (yield from self._query(expected.session_id))
+
+    def grant(self) -> Generator[HttpRequest, HttpReply, Token | Inconclusive]:
+        """POST /grant, with whatever credentials are configured; what OnePayBD wants there is UNKNOWN."""
+        fields = {"app_key": self.app_key, "app_secret": self.app_secret}
+        headers = {"username": self.username, "password": self.password}
+        try:
+            reply = yield self._request(self.paths.grant, _revealed(fields), _revealed(headers))
+        except NoReply:
+            return no_reply()
+        received = judged(reply)
+        return received if isinstance(received, Inconclusive) else understood(_token, received)
+
+    def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
+        """The returns' `signature` is the same for success, failure and cancel (S1), so it proves nothing."""
+        return Forged("OnePayBD does not sign") if callback.source is Source.WEBHOOK else Unsigned()
+
+    def read_claim(self, callback: Callback) -> Reading:
+        """`?paymentID=…&status=success|failure|cancel&signature=…` (S1), where keys and words are seen to vary."""
+        found = callbacks.fields(callback)
+        return Reading(said=said(callback, found.get("status")), session_id=callbacks.text(found, "paymentid"))
+
+    def _execute(self, session_id: str) -> Generator[Effect, Reply, Executed]:
+        received = yield from self._call(self.paths.execute, {"paymentID": session_id}, seconds=_EXECUTE_SECONDS)
+        reply: ExecuteReply = "other"
+        if isinstance(received, Inconclusive):
+            if received.trouble in _UNHEARD:
+                return Executed(reply="none", then=received)
+            if received.trouble is Trouble.KEY_REFUSED:  # it did not run, and Query would be refused as well
+                return Executed(reply="other", then=received)
+        else:
+            answer = understood(_answer, received)
+            if isinstance(answer, Answer) and answer.status is Status.COMPLETED:
+                return Executed(reply="completed", then=answer)
+            reply = _EXECUTED.get(_error(received.body) or "", "other")
+        return Executed(reply=reply, then=(yield from self._query(session_id)))
+
+    def _query(self, session_id: str) -> Generator[Effect, Reply, Answer | Inconclusive]:
+        received = yield from self._call(self.paths.status, {"paymentID": session_id})
+        return received if isinstance(received, Inconclusive) else understood(_answer, received)
+
+    def _call(
+        self, path: str, fields: Mapping[str, object], *, seconds: float = 10.0
+    ) -> Generator[Effect, Reply, Received | Inconclusive]:
+        """POST with the shared token. A 401 means that nothing ran: once, the token is renewed and all sent again."""
+        try:
+            token = yield TokenWanted()
+            reply = yield self._request(path, fields, {"authorization": f"Bearer {token}"}, seconds)
+            if isinstance(reply, HttpReply) and reply.status == 401:
+                assert isinstance(token, str)
+                token = yield TokenWanted(stale=token)
+                reply = yield self._request(path, fields, {"authorization": f"Bearer {token}"}, seconds)
+        except NoReply:
+            return no_reply()
+        assert isinstance(reply, HttpReply)
+        return judged(reply)
+
+    def _request(
+        self, path: str, fields: Mapping[str, object], headers: Mapping[str, str], seconds: float = 10.0
+    ) -> HttpRequest:
+        keys = (("apikey", self.api_key.reveal()), *headers.items())
+        return post(endpoint(self.base_url, path), keys, fields, seconds=seconds)
+
+
+# -- what is read ------------------------------------------------------------------------------------------------------
+
+# Four error envelopes (paykit-bd): statusCode and statusMessage with HTTP 200; errorCode and errorMessage;
+# internalCode, externalCode and errorMessageEn; and the bare message of the AWS API Gateway in front, without a code.
+_CODES = ("errorCode", "externalCode", "internalCode", "statusCode")
+_WORDS = ("errorMessage", "errorMessageEn", "statusMessage", "message")
+
+
+def _error(body: Mapping[str, Any]) -> str | None:
+    """The error's code in whichever envelope; None where no code but "0000" is. An error beside "0000" counts."""
+    found = (body.get(name) for name in _CODES)
+    return next((str(code) for code in found if isinstance(code, str) and code not in ("", _SUCCESSFUL)), None)
+
+
+def _troubled(code: str) -> Inconclusive:
+    trouble = _TROUBLES.get(code) or _UNKNOWN_PAYMENT.get(code) or Trouble.UNREADABLE
+    return Inconclusive(trouble=trouble, detail=f"error {printable(code)[:20]}")
+
+
+def _opened(opening: Opening, received: Received) -> Opened:
+    body = _successful(received)
+    same("merchantInvoiceNumber", opening.reference, optional_text(body, "merchantInvoiceNumber"))
+    same("amount", opening.amount, optional_money(body, "amount"))
+    same("currency", opening.currency, optional_text(body, "currency"))
+    return Opened(session_id=text(body, "paymentID"), checkout_url=web_address(body.get("bkashURL")))
+
+
+def _answer(received: Received) -> Answer | Inconclusive:
+    """Execute's reply and Query's, which differ in the invoice's name. A `trxID` exists once money was taken."""
+    code = _error(received.body)
+    if code is not None:
+        return _troubled(code)
+    body = _successful(received)
+    word = text(body, "transactionStatus")
+    status = STATUSES.get(word)
+    paid = status is not None and status.paid
+    return Answer(
+        status=status,
+        word=word,
+        session_id=optional_text(body, "paymentID"),
+        reference=optional_text(body, "merchantInvoiceNumber") or optional_text(body, "merchantInvoice"),
+        transaction_id=optional_text(body, "trxID"),
+        amount=optional_money(body, "amount"),
+        currency=optional_text(body, "currency"),
+        method="bkash" if paid else None,
+        paid_at=known(bkash, body.get("paymentExecuteTime")) if paid else None,
+    )
+
+
+def _successful(received: Received) -> dict[str, Any]:
+    if not received.ok or received.body.get("statusCode") != _SUCCESSFUL:
+        raise Unreadable(f"HTTP {received.status} without statusCode 0000")
+    return received.body
+
+
+def _token(received: Received) -> Token | Inconclusive:
+    """`id_token`, and `expires_in` as a number or a string. Whether OnePayBD adds a statusCode is UNKNOWN."""
+    code = _error(received.body)
+    if code is not None:
+        return _troubled(code)
+    token = received.body.get("id_token")
+    seconds = whole(received.body.get("expires_in"))
+    if not received.ok or not isinstance(token, str) or not re.fullmatch(r"[!-~]{1,8000}", token) or seconds <= 0:
+        return unreadable(f"HTTP {received.status} without a token that could be used")
+    return Token(text=str(token), seconds=min(seconds, _LONGEST_TOKEN))
+
+
+def _revealed(secrets: Mapping[str, Secret | None]) -> dict[str, str]:
+    return {name: secret.reveal() for name, secret in secrets.items() if secret is not None}

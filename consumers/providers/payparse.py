@@ -1,0 +1,219 @@
+"""PayParse: a checkout link paid by mobile banking. Source: S0, gateway.payparse.site/docs, one page.
+
+The one thing to get wrong: it documents no status API, no webhook and no signature. So nothing it sends proves a
+payment; only an account with a `status_check` of its own can be asked, and no status word is known here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping
+from datetime import timedelta
+from typing import Any, ClassVar, Literal
+
+from msgspec import Struct
+
+from consumers import callbacks
+from consumers.gateway import (
+    Capabilities,
+    Effect,
+    FieldError,
+    Forged,
+    Opened,
+    Opening,
+    OpeningOutcome,
+    Reply,
+    Signed,
+    Unsigned,
+)
+from consumers.providers import limits
+from consumers.providers.pointers import is_pointer, resolve
+from consumers.providers.replies import (
+    endpoint,
+    fetch,
+    fetch_answer,
+    get,
+    not_found,
+    number,
+    optional_money,
+    optional_text,
+    post,
+    refusal,
+    same,
+    segment,
+    text,
+    understood,
+    unreadable,
+    web_address,
+)
+from consumers.providers.said import said
+from consumers.providers.timestamps import iso, known
+from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question
+from schemas.callbacks import Callback, Reading
+from schemas.secret import Secret
+from schemas.words import Source, Status
+
+# "pending" in the create reply is the only word S0 shows, and a create reply is no answer. The words of an account's
+# status API are in its `status_check`.
+STATUSES: Mapping[str, Status] = {}
+
+# The fields of the create request (S0). Which of them are mandatory is UNKNOWN; all are sent.
+_SENT = ("amount", "order_ref", "expires_in", "success_url", "cancel_url")
+
+_DEFAULT_SECONDS = 900  # S0: "default 15m"
+
+
+class StatusCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A status API that PayParse does not document and that this account has.
+
+    `path` follows `base_url`; `{session_id}` and `{reference}` in it are replaced. The next six are JSON pointers into
+    its reply, the rest are its words. Raises ValueError for a table that could not be asked or read.
+    """
+
+    method: Literal["GET", "POST"] = "GET"
+    path: str
+    status: str
+    amount: str | None = None
+    currency: str | None = None
+    transaction_id: str | None = None
+    session_id: str | None = None
+    reference: str | None = None
+    completed: tuple[str, ...]
+    failed: tuple[str, ...] = ()
+    cancelled: tuple[str, ...] = ()
+    expired: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    refunded: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.path.startswith("/"):
+            raise ValueError("status_check.path begins with /")
+        placeholders = set(re.findall(r"\{[^}]*\}", self.path))
+        if not placeholders or not placeholders <= {"{session_id}", "{reference}"}:
+            raise ValueError("status_check.path holds {session_id} or {reference}, and no other placeholder")
+        for name in ("status", *_POINTED):
+            pointer = getattr(self, name)
+            if pointer is not None and not is_pointer(pointer):
+                raise ValueError(f"status_check.{name} is no JSON pointer such as /data/{name}")
+        words = [word for status in Status for word in getattr(self, status.value)]
+        if not self.completed or len(words) != len(set(words)):
+            raise ValueError("status_check needs a word for completed, and each word in one list only")
+
+    @property
+    def statuses(self) -> Mapping[str, Status]:
+        return {word: status for status in Status for word in getattr(self, status.value)}
+
+
+_POINTED = ("amount", "currency", "transaction_id", "session_id", "reference")
+
+
+class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One PayParse account. Without `status_check`, a success claim is held as `unverifiable`."""
+
+    name: ClassVar[str] = "payparse"
+
+    base_url: str
+    api_key: Secret
+    status_check: StatusCheck | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        check = self.status_check
+        if check is None:
+            return Capabilities(always=frozenset(), asked_by=frozenset(), shows_refunds=False)
+        return Capabilities(
+            always=frozenset(name for name in _POINTED if getattr(check, name) is not None),
+            # Our reference is always known, so a path that holds both waits for the session alone.
+            asked_by=frozenset({"session_id" if "{session_id}" in check.path else "reference"}),
+            shows_refunds=bool(check.refunded),
+        )
+
+    def lifetime(self, expires_in: int | None) -> timedelta:
+        return timedelta(seconds=expires_in or _DEFAULT_SECONDS)
+
+    def check(self, opening: Opening) -> list[FieldError]:
+        """Amount and lifetime as S0 limits them."""
+        return [
+            *limits.amount_between(opening, "10.00", "500000.00"),
+            *limits.seconds(opening, 300, 86_400),
+            *(limits.path_reference(opening) if "reference" in self.capabilities.asked_by else ()),
+            *limits.options_apart(opening, _SENT),
+        ]
+
+    def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
+        """POST /api/v1/order/create (S0). It documents no error; a 4xx in JSON is taken as a refusal."""
+        body = {
+            "amount": number(opening.amount),
+            "order_ref": opening.reference,
+            "expires_in": opening.expires_in or _DEFAULT_SECONDS,
+            "success_url": opening.urls.success,
+            # Also where the buyer lands who opens an expired link, so a hit there may mean expired as well.
+            "cancel_url": opening.urls.cancel,
+            **opening.options,
+        }
+        received = yield from fetch(post(self._url("/api/v1/order/create"), self._key(), body))
+        if isinstance(received, Inconclusive):
+            return received
+        if not received.ok:
+            return refusal(received, received.body.get("message"), received.body.get("error"))
+        return understood(_opened, opening, received.body)
+
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:  # noqa: ARG002
+        """The account's own `status_check`. Without one there is nobody to ask, and the core does not."""
+        check = self.status_check
+        if check is None:
+            return unreadable("PayParse has no status API, and no status_check is configured")
+        if expected.session_id is None and "{session_id}" in check.path:
+            return not_found("no checkout of this payment exists that could be asked for")
+        path = check.path.replace("{reference}", segment(expected.reference))
+        path = path.replace("{session_id}", segment(expected.session_id or ""))
+        url = self._url(path)
+        body = yield from fetch_answer(post(url, self._key(), {}) if check.method == "POST" else get(url, self._key()))
+        return body if isinstance(body, Inconclusive) else understood(_answer, check, body)
+
+    def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
+        return Forged("PayParse does not sign") if callback.source is Source.WEBHOOK else Unsigned()
+
+    def read_claim(self, callback: Callback) -> Reading:
+        """No parameter of its redirects is documented (S0); the names are those of its create request and reply."""
+        found = callbacks.fields(callback)
+        return Reading(
+            said=said(callback),
+            session_id=callbacks.text(found, "payment_id"),
+            reference=callbacks.text(found, "order_ref"),
+        )
+
+    def _url(self, path: str) -> str:
+        return endpoint(self.base_url, path)
+
+    def _key(self) -> list[tuple[str, str]]:
+        return [("x-api-key", self.api_key.reveal())]
+
+
+def _opened(opening: Opening, body: dict[str, Any]) -> Opened:
+    """The 201 of S0. It does not echo `order_ref`."""
+    same("amount", opening.amount, optional_money(body, "amount"))
+    same("currency", opening.currency, optional_text(body, "currency"))
+    return Opened(
+        session_id=text(body, "payment_id"),
+        checkout_url=web_address(body.get("checkout_url")),
+        expires_at=known(iso, body.get("expires_at")),
+    )
+
+
+def _answer(check: StatusCheck, body: dict[str, Any]) -> Answer:
+    word = resolve(body, check.status)
+    if isinstance(word, bool):  # an API that says `"paid": true` has the words "true" and "false"
+        word = str(word).lower()
+    # The pointed places as one flat object, so that they are read, and complained of, like any other reply's fields.
+    flat = {name: resolve(body, pointer) for name in _POINTED if (pointer := getattr(check, name)) is not None}
+    said_word = text({"status": word}, "status")
+    return Answer(
+        status=check.statuses.get(said_word),
+        word=said_word,
+        session_id=optional_text(flat, "session_id"),
+        reference=optional_text(flat, "reference"),
+        transaction_id=optional_text(flat, "transaction_id"),
+        amount=optional_money(flat, "amount"),
+        currency=optional_text(flat, "currency"),
+    )

@@ -1,0 +1,29 @@
+"""JSON pointers (RFC 6901): `/data/items/0/status` finds a place in a reply whose shape only the configuration knows.
+
+The one thing to get wrong: the empty pointer is the whole document, and `~1` is read before `~0`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
+
+
+def is_pointer(text: str) -> bool:
+    return _POINTER.fullmatch(text) is not None
+
+
+def resolve(document: Any, pointer: str) -> Any:
+    """What stands at the pointer; None where nothing does, as for a JSON null."""
+    place = document
+    for token in pointer.split("/")[1:]:
+        key = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(place, dict):
+            place = place.get(key)
+        elif isinstance(place, list) and re.fullmatch(r"0|[1-9][0-9]{0,5}", key, re.ASCII) and int(key) < len(place):
+            place = place[int(key)]
+        else:
+            return None
+    return place

@@ -1,0 +1,250 @@
+"""Reading what a gateway replies, shared by all of them: send, sort out trouble, read fields strictly.
+
+    received = yield from fetch(HttpRequest(...))
+    if isinstance(received, Inconclusive):
+        return received
+    return understood(self._answer, received.body)
+
+The one thing to get wrong: a reply that cannot be read is Inconclusive, never a failed payment. The field readers
+raise `Unreadable`, and `understood` turns that into Inconclusive, so that no gateway's file has to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Iterable, Mapping
+from decimal import Decimal
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from consumers.gateway import Effect, HttpReply, HttpRequest, NoReply, Refused, Reply
+from schemas.answers import Inconclusive, Trouble
+from schemas.wire import Number, Unreadable, money, read_json
+
+MAX_TEXT = 200
+MAX_URL = 2000
+MAX_RETRY_AFTER = 86_400
+
+T = TypeVar("T")
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """A reply without trouble, read as a JSON object. `status` is HTTP's; a 404 may have an empty `body`."""
+
+    status: int
+    body: dict[str, Any]
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+
+# -- the exchange ------------------------------------------------------------------------------------------------------
+
+
+def fetch(request: HttpRequest) -> Generator[Effect, Reply, Received | Inconclusive]:
+    """Send one request and judge its reply; see `judged`."""
+    try:
+        reply = yield request
+    except NoReply:
+        return no_reply()
+    assert isinstance(reply, HttpReply)
+    return judged(reply)
+
+
+def judged(reply: HttpReply) -> Received | Inconclusive:
+    """Sort out trouble. Statuses that remain to be read: 2xx, and 4xx with a JSON object or a bare 404."""
+    found = trouble(reply)
+    if found is not None:
+        return found
+    body = json_object(reply)
+    if not isinstance(body, Inconclusive):
+        return Received(status=reply.status, body=body)
+    # A 404 needs no words to be one. An HTML page is no gateway speaking: a wrong base URL, or a proxy before it.
+    if reply.status == 404 and not _is_html(reply):
+        return Received(status=404, body={})
+    return body
+
+
+def fetch_answer(request: HttpRequest) -> Generator[Effect, Reply, dict[str, Any] | Inconclusive]:
+    """Send one question about an id of our own, where 404 means that the gateway does not know it."""
+    received = yield from fetch(request)
+    if isinstance(received, Inconclusive):
+        return received
+    if received.status == 404:
+        return not_found()
+    return received.body if received.ok else unreadable(f"HTTP {received.status} is no answer")
+
+
+def trouble(reply: HttpReply) -> Inconclusive | None:
+    """What keeps any reply from being an answer, by its HTTP status alone; None for 2xx and the other 4xx."""
+    status, said = reply.status, f"HTTP {reply.status}"
+    if status == 429:
+        return Inconclusive(trouble=Trouble.RATE_LIMITED, detail=said, retry_after=_retry_after(reply))
+    if status in (401, 403):
+        return Inconclusive(trouble=Trouble.KEY_REFUSED, detail=said)
+    if status >= 500 or status == 408:
+        return Inconclusive(trouble=Trouble.SERVER_ERROR, detail=said, retry_after=_retry_after(reply))
+    if status < 200 or 300 <= status < 400:
+        return unreadable(f"{said} is no answer")
+    return None
+
+
+def json_object(reply: HttpReply) -> dict[str, Any] | Inconclusive:
+    """The body as a JSON object; Inconclusive for HTML, broken JSON and anything that is no object."""
+    if _is_html(reply):
+        return unreadable(f"HTTP {reply.status} with an HTML page")
+    try:
+        body = read_json(reply.body)
+    except Unreadable as error:
+        return unreadable(f"HTTP {reply.status}: {error}")
+    return body if isinstance(body, dict) else unreadable(f"HTTP {reply.status}: the body is no JSON object")
+
+
+def understood(read: Callable[..., T], *given: Any) -> T | Inconclusive:
+    """`read(*given)`, with Unreadable turned into Inconclusive."""
+    try:
+        return read(*given)
+    except Unreadable as error:
+        return unreadable(str(error))
+
+
+def unreadable(detail: str) -> Inconclusive:
+    return Inconclusive(trouble=Trouble.UNREADABLE, detail=detail)
+
+
+def not_found(detail: str = "the gateway does not know this payment") -> Inconclusive:
+    return Inconclusive(trouble=Trouble.NOT_FOUND, detail=detail)
+
+
+def no_reply() -> Inconclusive:
+    return Inconclusive(trouble=Trouble.NO_REPLY, detail="no reply")
+
+
+def refusal(received: Received, *words: object) -> Refused | Inconclusive:
+    """What a 4xx to a create means: refused, if the gateway said so in JSON; a bare 404 is no gateway speaking."""
+    return refused(*words) if received.body else unreadable(f"HTTP {received.status} without a word")
+
+
+def refused(*words: object) -> Refused:
+    """Refused in the gateway's words: the first of `words` that is text, cleaned and at most 200 characters."""
+    for word in words:
+        if isinstance(word, str) and (cleaned := printable(word)):
+            return Refused(message=cleaned)
+    return Refused(message="the gateway refused without a reason")
+
+
+# -- fields of a reply, each raising Unreadable ------------------------------------------------------------------------
+
+
+def text(body: Mapping[str, Any], name: str) -> str:
+    """A field that must be there: a printable string of 1 to 200 characters. A number reads as its own text."""
+    value = body.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT or not value.isprintable():
+        raise Unreadable(f"{name} is missing or no plain text")
+    return str(value)
+
+
+def optional_text(body: Mapping[str, Any], name: str) -> str | None:
+    """As `text`; None where the field is absent, null or empty."""
+    return None if body.get(name) in (None, "") else text(body, name)
+
+
+def optional_money(body: Mapping[str, Any], name: str) -> Decimal | None:
+    """An amount written as string or number; None where the field is absent or null."""
+    return None if body.get(name) is None else money(body[name])
+
+
+def nested(body: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A field that must be a JSON object."""
+    value = body.get(name)
+    if not isinstance(value, dict):
+        raise Unreadable(f"{name} is missing or no object")
+    return value
+
+
+def web_address(value: object) -> str:
+    """An absolute http or https URL that a browser can be sent to."""
+    if isinstance(value, str) and len(value) <= MAX_URL and re.fullmatch(r"https?://[!-~]+", value, re.ASCII):
+        try:
+            if urlsplit(value).hostname:
+                return str(value)
+        except ValueError:
+            pass
+    raise Unreadable("the checkout's address is no http or https URL")
+
+
+def same(name: str, ours: object, theirs: object | None) -> None:
+    """A create reply that echoes something else than we sent is about another checkout. None echoes nothing."""
+    if theirs is not None and theirs != ours:
+        raise Unreadable(f"the reply is about another checkout: its {name} is not ours")
+
+
+# -- what is sent ------------------------------------------------------------------------------------------------------
+
+
+def get(url: str, headers: Iterable[tuple[str, str]]) -> HttpRequest:
+    return HttpRequest(method="GET", url=url, headers=(("accept", "application/json"), *headers))
+
+
+def post(
+    url: str, headers: Iterable[tuple[str, str]], fields: Mapping[str, object], *, seconds: float = 10.0
+) -> HttpRequest:
+    """POST the fields as JSON; see `json_body` for numbers."""
+    kinds = (("accept", "application/json"), ("content-type", "application/json"))
+    return HttpRequest(method="POST", url=url, headers=(*kinds, *headers), body=json_body(fields), seconds=seconds)
+
+
+def json_body(fields: Mapping[str, object]) -> bytes:
+    """JSON in which a Decimal or a `Number` is written as a number with exactly its own digits, never by a float."""
+    return msgspec.json.encode(_exact(fields))
+
+
+def number(amount: Decimal) -> Decimal:
+    """An amount as gateways with JSON numbers take it: `120`, or `1500.50` with two decimals."""
+    return amount.quantize(Decimal(1)) if amount == amount.to_integral_value() else amount.quantize(Decimal("0.01"))
+
+
+def two_decimals(amount: Decimal) -> str:
+    """An amount as gateways with strings take it: `"120.00"`."""
+    return f"{amount:.2f}"
+
+
+def endpoint(base_url: str, path: str) -> str:
+    return base_url.rstrip("/") + path
+
+
+def segment(value: str) -> str:
+    """A value as one segment of a path or one value of a query: nothing in it can leave its place."""
+    return quote(value, safe="") if value.strip(".") else value.replace(".", "%2E")
+
+
+def printable(value: str) -> str:
+    """A gateway's words made safe to show and to store: one line, at most 200 characters."""
+    return "".join(sign if sign.isprintable() else " " for sign in value).strip()[:MAX_TEXT]
+
+
+def _exact(value: object) -> object:
+    match value:
+        case Number():
+            return msgspec.Raw(str(value).encode())
+        case Decimal():
+            return msgspec.Raw(f"{value:f}".encode())
+        case Mapping():
+            return {str(key): _exact(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_exact(item) for item in value]
+        case _:
+            return value
+
+
+def _is_html(reply: HttpReply) -> bool:
+    return "html" in reply.headers.get("content-type", "").lower() or reply.body.lstrip()[:1] == b"<"
+
+
+def _retry_after(reply: HttpReply) -> float | None:
+    """Seconds only; the form with a date would need a clock here, and gateways do not use it."""
+    value = reply.headers.get("retry-after", "").strip()
+    return float(min(int(value), MAX_RETRY_AFTER)) if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII) else None

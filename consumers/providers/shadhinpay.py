@@ -1,0 +1,321 @@
+"""ShadhinPay, the current API. Source: S2 and shadhinpay.com/docs/developers (the pages are named beside each fact).
+
+The one thing to get wrong: `callbackUrl` is where the buyer's browser returns, not where webhooks go; the webhook's
+address is set in ShadhinPay's dashboard. (In the older API of dv.shadhinpay.com it was the other way round.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, ClassVar, Literal
+
+from msgspec import Struct
+
+from consumers import callbacks
+from consumers.gateway import (
+    Capabilities,
+    Effect,
+    FieldError,
+    Forged,
+    Opened,
+    Opening,
+    OpeningOutcome,
+    ReferenceUsed,
+    Reply,
+    Signed,
+    Unsigned,
+)
+from consumers.providers import limits
+from consumers.providers.replies import (
+    endpoint,
+    fetch,
+    fetch_answer,
+    get,
+    nested,
+    not_found,
+    optional_text,
+    post,
+    refusal,
+    same,
+    segment,
+    text,
+    two_decimals,
+    understood,
+    unreadable,
+    web_address,
+)
+from consumers.providers.said import said
+from consumers.providers.signatures import judge
+from consumers.providers.timestamps import iso, known
+from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question, Trouble
+from schemas.callbacks import Callback, Reading
+from schemas.secret import Secret
+from schemas.wire import Unreadable, money
+from schemas.words import Source, Status
+
+# "Payment statuses" (S2). Whether a success can still follow EXPIRED is UNKNOWN.
+STATUSES: Mapping[str, Status] = {
+    "INITIATED": Status.PENDING,  # "an internal pre-PENDING state", just after creation
+    "PENDING": Status.PENDING,
+    "COMPLETED": Status.COMPLETED,  # also after a partial refund: see refundTotal
+    "FAILED": Status.FAILED,
+    "CANCELLED": Status.CANCELLED,
+    "EXPIRED": Status.EXPIRED,
+    "REFUNDED": Status.REFUNDED,  # fully
+}
+
+# The fields of POST /payments that payproof fills (S2), and those that it leaves to `provider_options`.
+_SENT = (
+    "amount",
+    "currency",
+    "merchantTxnId",
+    "callbackUrl",
+    "preferredVendor",
+    "customerPhone",
+    "customerEmail",
+    "description",
+    "expiresInMinutes",
+)
+_OPTIONS: Mapping[str, type] = {"valueA": str, "valueB": str, "valueC": str, "valueD": str, "isSandbox": bool}
+
+_VENDORS = {"bkash": "BKASH", "nagad": "NAGAD"}
+
+
+class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One ShadhinPay business. `webhook_scheme` is what the signature covers; see `authenticate`."""
+
+    name: ClassVar[str] = "shadhinpay"
+
+    base_url: str
+    client_id: Secret
+    business_id: Secret
+    api_key: Secret
+    webhook_secret: Secret
+    webhook_scheme: Literal["documented", "bare"] = "documented"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            always=frozenset({"session_id", "reference", "amount", "currency"}),
+            asked_by=frozenset({"session_id", "reference"}),
+            shows_refunds=True,
+            signs=True,
+        )
+
+    def lifetime(self, expires_in: int | None) -> timedelta:
+        """`expiresInMinutes`, whole minutes, 15 where nothing is wished (S2)."""
+        return timedelta(minutes=15 if expires_in is None else math.ceil(expires_in / 60))
+
+    def check(self, opening: Opening) -> list[FieldError]:
+        """Amounts and vendors as S2 gives them. It names no lengths."""
+        found = [
+            *limits.amount_between(opening, "10", "200000"),
+            *limits.seconds(opening, 60, None),
+            *limits.options_apart(opening, _SENT),
+            *limits.options_known(opening, _OPTIONS, _SENT),
+        ]
+        if opening.method is not None and opening.method.lower() not in _VENDORS:
+            found.append(FieldError(field="method", message="this gateway takes bkash or nagad"))
+        return found
+
+    def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
+        """POST /payments (S2). Opening again after a lost reply sends the same key and body, and replays the reply.
+
+        A key is remembered for 24 hours (/idempotency). After that the reference is a DUPLICATE_RESOURCE, and the
+        checkout that exists is found in the list.
+        """
+        body = _sent(opening, self.lifetime(opening.expires_in))
+        headers = [*self._keys(), ("x-idempotency-key", opening.payment_id)]
+        received = yield from fetch(post(endpoint(self.base_url, "/payments"), headers, body))
+        if isinstance(received, Inconclusive):
+            return received
+        if received.ok:
+            payment = understood(nested, received.body, "data")
+            return payment if isinstance(payment, Inconclusive) else understood(_opened, opening, payment)
+        if received.status == 409 and received.body.get("errorType") == "DUPLICATE_RESOURCE":
+            listed = yield from self._listed(opening.reference)
+            return _opened_before(opening, listed)
+        return refusal(received, _complaint(received.body))
+
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:  # noqa: ARG002
+        """GET /payments/{paymentId}, or the list's row with our own reference where no payment id is known (S2)."""
+        if expected.session_id is None:
+            payment = yield from self._listed(expected.reference)
+        else:
+            body = yield from self._get(f"/payments/{segment(expected.session_id)}")
+            payment = body if isinstance(body, Inconclusive) else understood(nested, body, "data")
+        return payment if isinstance(payment, Inconclusive) else understood(_answer, payment)
+
+    def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
+        """`X-ShadhinPay-Signature: t=<unix>,v1=<hex>` (/webhooks).
+
+        Its text has HMAC-SHA256 over `t=<t>.<raw body>`, the `t=` included, which is the scheme `documented`; `bare` is
+        `<t>.<raw body>`, as others with such a header do. Its tolerance for old times is UNKNOWN.
+        """
+        if callback.source is not Source.WEBHOOK:
+            return Unsigned()
+        parts = [part.strip().partition("=") for part in (callback.header("x-shadhinpay-signature") or "").split(",")]
+        stamps = [value for name, _, value in parts if name == "t"]
+        digests = [value for name, _, value in parts if name == "v1"]
+        if len(stamps) != 1 or not digests:
+            return Forged("the signature is missing or malformed")
+        prefix = "t=" if self.webhook_scheme == "documented" else ""
+        return judge(
+            secret=self.webhook_secret,
+            message=f"{prefix}{stamps[0]}.".encode("utf-8", "replace") + callback.body,
+            given=digests,
+            stamp=stamps[0],
+            received_at=callback.received_at,
+        )
+
+    def read_claim(self, callback: Callback) -> Reading:
+        """A webhook's envelope and payload (/webhooks). Of a return nothing is documented: the same names are tried."""
+        if callback.source is not Source.WEBHOOK:
+            found = callbacks.fields(callback)
+            return Reading(
+                said=said(callback, found.get("status")),
+                session_id=callbacks.text(found, "paymentid"),
+                reference=callbacks.text(found, "merchanttxnid"),
+            )
+        event = callbacks.body_fields(callback)
+        payload = event.get("payload")
+        payload = payload if isinstance(payload, dict) else {}  # events of payouts and invoices are no payments
+        return Reading(
+            said=said(callback, payload.get("status")),
+            session_id=callbacks.text(payload, "paymentId"),
+            reference=callbacks.text(payload, "merchantTxnId"),
+            event_id=callbacks.text(event, "eventId"),
+            event_type=callbacks.text(event, "eventType"),
+        )
+
+    def _get(self, path: str) -> Generator[Effect, Reply, dict[str, Any] | Inconclusive]:
+        body = yield from fetch_answer(get(endpoint(self.base_url, path), self._keys()))
+        if isinstance(body, Inconclusive) or body.get("status") != "error":
+            return body
+        unknown = body.get("errorType") == "RESOURCE_NOT_FOUND"
+        return not_found() if unknown else unreadable("an error is no answer, whatever its HTTP status")
+
+    def _listed(self, reference: str) -> Generator[Effect, Reply, dict[str, Any] | Inconclusive]:
+        """The one payment of the list whose reference is exactly ours; whether the filter matches parts is UNKNOWN."""
+        body = yield from self._get(f"/payments?merchantTxnId={segment(reference)}")
+        rows = body if isinstance(body, Inconclusive) else understood(_rows, body.get("data"))
+        if isinstance(rows, Inconclusive):
+            return rows
+        ours = [row for row in rows if row.get("merchantTxnId") == reference]
+        if len(ours) > 1:
+            return unreadable("the list has two payments with our reference, which is unique there")
+        return ours[0] if ours else not_found()
+
+    def _keys(self) -> list[tuple[str, str]]:
+        return [
+            ("client-id", self.client_id.reveal()),
+            ("business-id", self.business_id.reveal()),
+            ("x-api-key", self.api_key.reveal()),
+        ]
+
+
+# -- what is sent and read (S2) ----------------------------------------------------------------------------------------
+
+
+def _sent(opening: Opening, lifetime: timedelta) -> dict[str, object]:
+    wished: dict[str, object | None] = {
+        "preferredVendor": _VENDORS.get((opening.method or "").lower()),
+        "customerPhone": opening.customer.phone,
+        "customerEmail": opening.customer.email,
+        "description": opening.description or None,
+    }
+    return {
+        "amount": two_decimals(opening.amount),
+        "currency": opening.currency,
+        "merchantTxnId": opening.reference,
+        "callbackUrl": opening.urls.back,
+        "expiresInMinutes": int(lifetime / timedelta(minutes=1)),
+        **{name: value for name, value in wished.items() if value is not None},
+        **opening.options,
+    }
+
+
+def _opened(opening: Opening, payment: Mapping[str, Any]) -> Opened:
+    same("merchantTxnId", opening.reference, optional_text(payment, "merchantTxnId"))
+    amount, currency = _sum(payment)
+    same("amount", opening.amount, amount)
+    same("currency", opening.currency, currency)
+    return Opened(
+        session_id=text(payment, "paymentId"),
+        checkout_url=web_address(payment.get("paymentUrl")),
+        expires_at=known(iso, payment.get("expiresAt")),
+    )
+
+
+def _opened_before(opening: Opening, listed: dict[str, Any] | Inconclusive) -> Opened | ReferenceUsed | Inconclusive:
+    """Our own checkout, opened by a request whose reply was lost; anything less certain is a used reference."""
+    if isinstance(listed, Inconclusive):
+        # The list spoke and does not show it, now and tomorrow; other trouble passes, and then it may be ours.
+        return ReferenceUsed() if listed.trouble in (Trouble.NOT_FOUND, Trouble.UNREADABLE) else listed
+    try:
+        amount, _ = _sum(listed)
+        if amount == opening.amount and STATUSES.get(text(listed, "status")) is Status.PENDING:
+            return _opened(opening, listed)
+    except Unreadable:
+        pass
+    return ReferenceUsed()
+
+
+def _answer(payment: dict[str, Any]) -> Answer:
+    word = text(payment, "status")
+    status = STATUSES.get(word)
+    amount, currency = _sum(payment)
+    refunded, _ = _money(payment.get("refundTotal"))
+    if status is Status.REFUNDED and not refunded:
+        refunded = None  # fully refunded by its status; a total of nothing beside it is no figure
+    session = optional_text(payment, "paymentId")
+    return Answer(
+        status=status,
+        word=word,
+        session_id=session,
+        reference=optional_text(payment, "merchantTxnId"),
+        # The TrxID of bKash or Nagad is in no documented object; a paid payment's own id stands for its money.
+        transaction_id=session if status is not None and status.paid else None,
+        amount=amount,
+        currency=currency,
+        refunded_amount=refunded,
+        method=(callbacks.text(payment, "vendor") or "").lower() or None,  # decides nothing, so it spoils no answer
+        paid_at=known(iso, payment.get("completedAt")),
+    )
+
+
+def _sum(payment: Mapping[str, Any]) -> tuple[Decimal | None, str | None]:
+    """Amount and currency: flat in S2's samples, a Money object by /conventions; both are accepted, if they agree."""
+    amount, inner = _money(payment.get("amount"))
+    outer = optional_text(payment, "currency")
+    if inner is not None and outer is not None and inner != outer:
+        raise Unreadable("two currencies for one amount")
+    return amount, outer or inner
+
+
+def _money(value: object) -> tuple[Decimal | None, str | None]:
+    if isinstance(value, dict):
+        return money(value.get("amount")), optional_text(value, "currency")
+    return (None if value is None else money(value)), None
+
+
+def _rows(data: object) -> list[dict[str, Any]]:
+    """The list's payments. Its envelope is UNKNOWN: a list, or any list one level down (content, items, payments)."""
+    lists = [data] if isinstance(data, list) else []
+    if isinstance(data, dict):
+        lists = [value for value in data.values() if isinstance(value, list)]
+    if not lists:
+        raise Unreadable("the list holds no list")
+    return [row for rows in lists for row in rows if isinstance(row, dict)]
+
+
+def _complaint(body: Mapping[str, Any]) -> str:
+    """The message, and on validation errors what `data` says of each field (/conventions)."""
+    message, data = body.get("message"), body.get("data")
+    fields = (
+        [f"{name}: {words}" for name, words in data.items() if isinstance(words, str)] if isinstance(data, dict) else []
+    )
+    return "; ".join([message, *fields] if isinstance(message, str) else fields)
