@@ -1,0 +1,69 @@
+"""Between the wire and a gateway's file: counts each call, lets troubles have their way, and writes the answer."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from aiohttp import web
+
+from schemas.wire import Unreadable
+from worker.sandbox import troubles
+from worker.sandbox.gateway import Call, Endpoint, Gateway, Refusal, Reply
+from worker.sandbox.sandbox import Sandbox
+from worker.sandbox.troubles import Trouble
+
+
+def routes(sandbox: Sandbox, gateway: Gateway) -> list[web.RouteDef]:
+    return [
+        web.route(endpoint.method, f"/{gateway.name}{endpoint.path}", partial(_answer, sandbox, gateway, endpoint))
+        for endpoint in gateway.endpoints()
+    ]
+
+
+async def _answer(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, request: web.Request) -> web.Response:
+    call = Call(
+        path=request.match_info,
+        query=request.query,
+        headers=request.headers,
+        body=await request.read(),
+        base=sandbox.base(request, gateway.name),
+    )
+    trouble = _received(sandbox, gateway, endpoint, call)
+    if trouble is not None:
+        other = await troubles.instead(trouble, gateway, request, sandbox.closing)
+        if other is not None:
+            return _written(other) if isinstance(other, Reply) else other
+    reply = _work(sandbox, gateway, endpoint, call)
+    sandbox.queued.set()
+    if trouble is not None and trouble.trouble == "lost_answer":
+        return troubles.hang_up(request)
+    if trouble is not None and trouble.trouble in troubles.FALSIFIES:
+        reply = troubles.falsified(gateway, reply, trouble.trouble)
+    return _written(reply)
+
+
+def _received(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, call: Call) -> Trouble | None:
+    """Count the call, whatever becomes of it, and find the trouble it meets."""
+    with sandbox.state.transaction():
+        reference = endpoint.about(call)
+        sandbox.state.db.execute(
+            "INSERT INTO calls VALUES (?, ?, ?, 1) ON CONFLICT (provider, reference, kind) DO UPDATE SET n = n + 1",
+            (gateway.name, reference or "", endpoint.kind),
+        )
+        return sandbox.troubles.take(gateway.name, reference, endpoint.kind)
+
+
+def _work(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, call: Call) -> Reply:
+    try:
+        with sandbox.state.transaction():
+            return endpoint.handler(call)
+    except Refusal as refusal:
+        return refusal.reply
+    except Unreadable as error:
+        return gateway.unreadable(str(error))
+
+
+def _written(reply: Reply) -> web.Response:
+    return web.Response(
+        status=reply.status, body=reply.written(), content_type="application/json", headers=dict(reply.headers)
+    )

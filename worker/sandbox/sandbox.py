@@ -1,0 +1,47 @@
+"""The sandbox as one thing: its config, its state, its five gateways, and the signals its tasks wait for."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from worker.sandbox.announcing import announce
+from worker.sandbox.config import SandboxConfig
+from worker.sandbox.gateway import Gateway
+from worker.sandbox.ipay import IPay
+from worker.sandbox.moneybag import Moneybag
+from worker.sandbox.onepaybd import OnePayBD
+from worker.sandbox.payparse import PayParse
+from worker.sandbox.sessions import Sessions
+from worker.sandbox.shadhinpay import ShadhinPay
+from worker.sandbox.state import State
+from worker.sandbox.troubles import Troubles
+
+
+class Sandbox:
+    """`closing` ends every wait at shutdown; `queued` wakes whoever sends webhooks."""
+
+    def __init__(self, config: SandboxConfig) -> None:
+        self.config = config
+        self.state = State(config.state, config.seed)
+        self.sessions = Sessions(self.state)
+        self.troubles = Troubles(self.state)
+        gateways = (kind(config, self.state) for kind in (PayParse, OnePayBD, ShadhinPay, Moneybag, IPay))
+        self.gateways: dict[str, Gateway] = {gateway.name: gateway for gateway in gateways}
+        self.closing = asyncio.Event()
+        self.queued = asyncio.Event()
+
+    def base(self, request: web.Request, gateway: str) -> str:
+        """The gateway's base URL as whoever asks reaches it."""
+        root = self.config.public_url or f"{request.scheme}://{request.host}"
+        return f"{root.rstrip('/')}/{gateway}"
+
+    def expire(self) -> None:
+        """Notice whose time is over, and tell of it where that is wanted."""
+        with self.state.transaction():
+            for session in self.sessions.expire(self.state.now()):
+                announce(self.gateways[session.provider], session, "expired")
+
+
+SANDBOX = web.AppKey("sandbox", Sandbox)

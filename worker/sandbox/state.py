@@ -1,0 +1,122 @@
+"""What the sandbox remembers: one SQLite file with its tables, its clock and its source of ids.
+
+The one thing to get wrong: the sandbox's clock is the real one plus an offset that tests move. Expiry, tokens and every
+time in an answer follow it; webhook signatures and retries follow the real clock, as the wire does.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SCHEMA = """
+-- What a gateway knows of one checkout. A reference may have several where the gateway allows it; the newest counts.
+CREATE TABLE IF NOT EXISTS sessions (
+    provider TEXT NOT NULL, session_id TEXT NOT NULL, merchant TEXT NOT NULL, reference TEXT NOT NULL,
+    amount TEXT NOT NULL, currency TEXT NOT NULL, status TEXT NOT NULL, body TEXT NOT NULL, notes TEXT NOT NULL,
+    transaction_id TEXT, paid_amount TEXT, paid_currency TEXT, refunded TEXT NOT NULL,
+    created_at REAL NOT NULL, expires_at REAL NOT NULL, paid_at REAL,
+    PRIMARY KEY (provider, session_id));
+CREATE INDEX IF NOT EXISTS sessions_by_reference ON sessions (provider, reference);
+CREATE INDEX IF NOT EXISTS sessions_to_expire ON sessions (expires_at) WHERE status IN ('open', 'approved');
+
+-- One attempt to pay. Moneybag is asked by these; a session may have several.
+CREATE TABLE IF NOT EXISTS transactions (
+    provider TEXT NOT NULL, transaction_id TEXT NOT NULL, session_id TEXT NOT NULL, status TEXT NOT NULL,
+    amount TEXT NOT NULL, currency TEXT NOT NULL, made_at REAL NOT NULL,
+    PRIMARY KEY (provider, transaction_id, session_id));
+
+-- OnePayBD's id_tokens, good until expires_at unless revoked (deleted).
+CREATE TABLE IF NOT EXISTS tokens (token TEXT PRIMARY KEY, expires_at REAL NOT NULL);
+
+-- ShadhinPay's memory of idempotency keys: the first answer is given again for 24 hours.
+CREATE TABLE IF NOT EXISTS idempotency (
+    key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, answer BLOB NOT NULL, at REAL NOT NULL);
+
+-- Webhooks to send: 'due' until a 2xx ('delivered') or the last attempt ('given_up'). due_at is real time.
+CREATE TABLE IF NOT EXISTS deliveries (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, reference TEXT NOT NULL, event_id TEXT NOT NULL,
+    event_type TEXT NOT NULL, url TEXT NOT NULL, signed INTEGER NOT NULL, body BLOB NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0, due_at REAL NOT NULL, state TEXT NOT NULL DEFAULT 'due',
+    statuses TEXT NOT NULL DEFAULT '');
+
+-- What goes wrong on purpose; the oldest that fits a call is used up first. A remaining of NULL lasts until cleared.
+CREATE TABLE IF NOT EXISTS troubles (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, reference TEXT, kind TEXT NOT NULL,
+    trouble TEXT NOT NULL, seconds REAL, remaining INTEGER);
+
+-- How often each gateway was called, for budgets; the reference is '' where a call names none.
+CREATE TABLE IF NOT EXISTS calls (
+    provider TEXT NOT NULL, reference TEXT NOT NULL, kind TEXT NOT NULL, n INTEGER NOT NULL,
+    PRIMARY KEY (provider, reference, kind));
+
+-- seed, counter (how many ids were drawn), offset of the clock, and settings changed while running.
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+_EMPTIED = ("sessions", "transactions", "tokens", "idempotency", "deliveries", "troubles", "calls")
+
+
+class State:
+    """The open file. Everything is synchronous and short; whoever writes does so inside `transaction()`."""
+
+    def __init__(self, path: str, seed: int | None) -> None:
+        self.db = sqlite3.connect(path, isolation_level=None)
+        self.db.row_factory = sqlite3.Row
+        self.db.execute("PRAGMA journal_mode = WAL")
+        self.db.execute("PRAGMA synchronous = NORMAL")
+        self.db.executescript(SCHEMA)
+        if self.setting("seed") is None:
+            self.set("seed", str(secrets.randbits(32) if seed is None else seed))
+        self._seed = self.setting("seed")
+        self._offset = float(self.setting("offset") or 0)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of what happens inside, or none of it. Inside another one it is part of that."""
+        if self.db.in_transaction:
+            yield
+            return
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
+
+    def now(self) -> float:
+        """The sandbox's time in seconds since the epoch."""
+        return time.time() + self._offset
+
+    def advance(self, seconds: float) -> None:
+        self._offset += seconds
+        self.set("offset", repr(self._offset))
+
+    def draw(self) -> random.Random:
+        """A fresh source of randomness for one set of ids, repeatable by seed and never the same twice in one state."""
+        counter = int(self.setting("counter") or 0) + 1
+        self.set("counter", str(counter))
+        return random.Random(f"{self._seed}/{counter}")
+
+    def setting(self, name: str) -> str | None:
+        row = self.db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row["value"])
+
+    def set(self, name: str, value: str) -> None:
+        self.db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+
+    def reset(self) -> None:
+        """Forget everything but seed and counter, so that ids given out before are not given out again."""
+        with self.transaction():
+            for table in _EMPTIED:
+                self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - names from the tuple above
+            self.db.execute("DELETE FROM settings WHERE name NOT IN ('seed', 'counter')")
+        self._offset = 0.0
+
+    def close(self) -> None:
+        self.db.close()

@@ -1,0 +1,159 @@
+"""What goes wrong on purpose: kept in the state, taken up by the calls they fit, oldest first, and acted out.
+
+The one thing to get wrong: `lost_answer` does the work and loses the answer; `timeout` and `reset` do no work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from copy import deepcopy
+from typing import Any, Literal
+
+from aiohttp import web
+from msgspec import Struct
+
+from worker.sandbox.gateway import Change, Gateway, Kind, Reply
+from worker.sandbox.state import State
+
+Name = Literal[
+    "timeout",
+    "reset",
+    "500",
+    "503",
+    "429",
+    "html",
+    "401",
+    "unknown_word",
+    "slow",
+    "not_found",
+    "contradiction",
+    "lost_answer",
+    "wrong_identity",
+    "wrong_currency",
+    "wrong_amount",
+]
+FALSIFIES = frozenset({"unknown_word", "contradiction", "wrong_identity", "wrong_currency", "wrong_amount"})
+DEFAULT_SECONDS = {"timeout": 60.0, "slow": 3.0, "429": 1.0}
+HTML = "<!doctype html><html><head><title>Maintenance</title></head><body><h1>We will be back soon</h1></body></html>"
+
+
+class Trouble(Struct, frozen=True, kw_only=True):
+    """One thing to go wrong on calls of a kind (`any`: every kind), `remaining` times more; None: until cleared."""
+
+    seq: int
+    provider: str
+    reference: str | None
+    kind: Kind | Literal["any"]
+    trouble: Name
+    seconds: float | None
+    remaining: int | None
+
+    @property
+    def duration(self) -> float:
+        return DEFAULT_SECONDS.get(self.trouble, 0.0) if self.seconds is None else self.seconds
+
+
+class Troubles:
+    def __init__(self, state: State) -> None:
+        self._db = state.db
+
+    def add(
+        self, provider: str, reference: str | None, kind: str, trouble: str, *, seconds: float | None, times: int | None
+    ) -> int:
+        made = self._db.execute(
+            "INSERT INTO troubles (provider, reference, kind, trouble, seconds, remaining) VALUES (?, ?, ?, ?, ?, ?)",
+            (provider, reference, kind, trouble, seconds, times),
+        )
+        return int(made.lastrowid or 0)
+
+    def take(self, provider: str, reference: str | None, kind: Kind) -> Trouble | None:
+        """The trouble this call meets, counted down. One named for a reference fits that alone."""
+        row = self._db.execute(
+            "SELECT * FROM troubles WHERE provider = ? AND (reference IS NULL OR reference = ?) AND kind IN (?, 'any') "
+            "ORDER BY seq LIMIT 1",
+            (provider, reference, kind),
+        ).fetchone()
+        if row is None:
+            return None
+        self._db.execute("UPDATE troubles SET remaining = remaining - 1 WHERE seq = ?", (row["seq"],))
+        self._db.execute("DELETE FROM troubles WHERE remaining <= 0")
+        return Trouble(**dict(row))
+
+    def all(self) -> list[Trouble]:
+        return [Trouble(**dict(row)) for row in self._db.execute("SELECT * FROM troubles ORDER BY seq")]
+
+    def clear(self, provider: str | None, reference: str | None) -> int:
+        """End those of a gateway or a reference; None ends all. Returns how many ended."""
+        return self._db.execute(
+            "DELETE FROM troubles WHERE provider = coalesce(?, provider) AND reference IS coalesce(?, reference)",
+            (provider, reference),
+        ).rowcount
+
+
+async def instead(
+    trouble: Trouble, gateway: Gateway, request: web.Request, closing: asyncio.Event
+) -> web.Response | Reply | None:
+    """What answers in place of the gateway, before it does any work; None lets it work."""
+    match trouble.trouble:
+        case "timeout":
+            await pause(trouble.duration, closing)
+            return hang_up(request)
+        case "slow":
+            await pause(trouble.duration, closing)
+            return None
+        case "reset":
+            return hang_up(request, reset=True)
+        case "html":
+            return web.Response(text=HTML, content_type="text/html")
+        case "429":
+            reply = gateway.failure(429, "Too many requests")
+            return Reply(status=429, body=reply.body, headers={"Retry-After": str(int(trouble.duration))})
+        case "401" | "500" | "503":
+            return gateway.failure(int(trouble.trouble), "Simulated trouble")
+        case "not_found":
+            return gateway.not_found()
+        case _:
+            return None
+
+
+def falsified(gateway: Gateway, reply: Reply, trouble: Name) -> Reply:
+    """The reply with its places overwritten as the gateway's file says. An error stays as it is."""
+    if reply.status >= 400:
+        return reply
+    body = deepcopy(reply.body)
+    for change in gateway.tampers.get(trouble, ()):
+        _overwrite(body, change, add=change[0] in gateway.adds)
+    return Reply(status=reply.status, body=body, headers=reply.headers)
+
+
+def hang_up(request: web.Request, *, reset: bool = False) -> web.Response:
+    """Close the connection under the answer, with a TCP reset if wanted. What is returned reaches nobody."""
+    transport = request.transport
+    if transport is not None:
+        connection = transport.get_extra_info("socket")
+        if reset and connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return web.Response()
+
+
+async def pause(seconds: float, closing: asyncio.Event) -> None:
+    """Wait so long, or until the sandbox closes."""
+    try:
+        async with asyncio.timeout(seconds):
+            await closing.wait()
+    except TimeoutError:
+        pass
+
+
+def _overwrite(place: Any, change: Change, *, add: bool) -> None:
+    (name, *rest), value = change
+    if isinstance(place, list):
+        for item in place:
+            _overwrite(item, change, add=add)
+    elif isinstance(place, dict) and rest:
+        _overwrite(place.get(name), (tuple(rest), value), add=add)
+    elif isinstance(place, dict) and (add or name in place):
+        place[name] = value
