@@ -15,8 +15,10 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
-Seconds = Annotated[float, Meta(extra={"duration": True})]
+Seconds = Annotated[float, Meta(ge=0, extra={"duration": True})]
 """A span of time in seconds; written `300ms`, `2s`, `5m`, `24h` or `7d` in the configuration."""
+Delay = Annotated[float, Meta(gt=0, extra={"duration": True})]
+Delays = Annotated[tuple[Delay, ...], Meta(min_length=1)]
 
 
 class Checks(Struct, frozen=True, kw_only=True):
@@ -30,9 +32,9 @@ class Checks(Struct, frozen=True, kw_only=True):
     - `give_up`: how long after the opening an unanswered payment is asked about.
     """
 
-    claimed: tuple[Seconds, ...] = (2 * SECOND, 5 * SECOND, 15 * SECOND, MINUTE, 5 * MINUTE)
-    pending: tuple[Seconds, ...] = (2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, 2 * HOUR, 6 * HOUR, DAY)
-    closed: tuple[Seconds, ...] = (HOUR, DAY)
-    refunds: tuple[Seconds, ...] = (DAY, 7 * DAY, 30 * DAY)
+    claimed: Delays = (2 * SECOND, 5 * SECOND, 15 * SECOND, MINUTE, 5 * MINUTE)
+    pending: Delays = (2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, 2 * HOUR, 6 * HOUR, DAY)
+    closed: Delays = (HOUR, DAY)
+    refunds: Delays = (DAY, 7 * DAY, 30 * DAY)
     grace: Seconds = 2 * MINUTE
-    give_up: Seconds = 7 * DAY
+    give_up: Delay = 7 * DAY

@@ -1,0 +1,445 @@
+"""The configuration: what a good one means, and that a bad one names everything wrong with it and no secret."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import pytest
+from msgspec import Meta, Struct, field
+
+from schemas.checks import Checks
+from schemas.secret import Secret
+from schemas.words import EventType, Status
+from worker.config import Config, ConfigError, load
+
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
+LEAK = "sk-live-do-not-print"
+
+ENVIRON = {
+    "SHOP_API_KEY": "shop-key",
+    "OTHER_API_KEY": "other-key",
+    "PAY_KEY": "pay-key",
+    "SHOP_WEBHOOK_SECRET": WEBHOOK_SECRET,
+    "PAYPROOF_LOG": "json",
+}
+
+GOOD = """
+[[merchants]]
+id = "shop"
+api_keys = ["env:SHOP_API_KEY"]
+
+[[merchants.accounts]]
+id = "shop-pay"
+provider = "samplepay"
+base_url = "https://pay.example/api"
+api_key = "env:PAY_KEY"
+
+[[merchants.webhooks]]
+url = "https://shop.example/hooks"
+secret = "env:SHOP_WEBHOOK_SECRET"
+"""
+
+
+class Paths(Struct, frozen=True, kw_only=True):
+    create: Annotated[str, Meta(pattern="^/")] = "/create"
+    status: Annotated[str, Meta(pattern="^/")] = "/status"
+
+    def __post_init__(self) -> None:
+        if self.create == self.status:
+            raise ValueError("create and status are the same path")
+
+
+class SamplePay(Struct, frozen=True, kw_only=True):
+    name: ClassVar[str] = "samplepay"
+
+    base_url: str
+    api_key: Secret
+    password: Secret | None = None
+    paths: Paths = field(default_factory=Paths)
+    check: Paths | None = None
+    scheme: Literal["documented", "bare"] = "documented"
+    codes: dict[str, Status] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+    tries: int = 3
+    capture: bool = True
+
+
+def read(tmp_path: Path, text: str, **environ: str) -> Config:
+    path = tmp_path / "payproof.toml"
+    path.write_text(text, encoding="utf-8")
+    return load({**ENVIRON, "PAYPROOF_CONFIG": str(path), **environ}, providers={"samplepay": SamplePay})
+
+
+def problems(tmp_path: Path, text: str, **environ: str) -> dict[str, str]:
+    """What is wrong, by path; fails when a secret or a value of the file shows anywhere."""
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, text, **environ)
+    assert LEAK not in str(caught.value)
+    assert LEAK not in repr(caught.value)
+    paths = [problem.path for problem in caught.value.problems]
+    assert len(paths) == len(set(paths))
+    return {problem.path: problem.message for problem in caught.value.problems}
+
+
+def account(**values: str) -> str:
+    """GOOD with lines of its account replaced or added; a value of "" removes the line."""
+    lines = {
+        "id": '"shop-pay"',
+        "provider": '"samplepay"',
+        "base_url": '"https://pay.example/api"',
+        "api_key": '"env:PAY_KEY"',
+    }
+    table = "\n".join(f"{key} = {value}" for key, value in {**lines, **values}.items() if value)
+    return f'[[merchants]]\nid = "shop"\napi_keys = ["env:SHOP_API_KEY"]\n[[merchants.accounts]]\n{table}\n'
+
+
+def test_a_good_file_is_read_with_its_defaults(tmp_path: Path) -> None:
+    config = read(tmp_path, GOOD)
+    assert config.return_wait == 4.0
+    assert config.allow_private_webhooks is False
+    assert config.checks == Checks()
+    assert config.literal_secrets == ()
+    merchant = config.merchant("shop")
+    assert merchant is not None
+    assert merchant.name is None
+    assert merchant.webhooks[0].wants(EventType.COMPLETED)
+    assert merchant.webhooks[0].key == b"k" * 24
+    found = config.account("shop-pay")
+    assert found is not None
+    assert found.merchant == "shop"
+    assert found.calls_per_second is None
+    assert found.provider == SamplePay(base_url="https://pay.example/api", api_key=Secret("pay-key"))
+    assert config.account("shop") is None
+    assert config.merchant("shop-pay") is None
+
+
+def test_every_kind_of_field_of_a_gateway_is_read(tmp_path: Path) -> None:
+    text = account(
+        calls_per_second="5",
+        paths='{ create = "/new" }',
+        check='{ status = "/look" }',
+        scheme='"bare"',
+        codes='{ "400" = "failed" }',
+        words='["PAID", "DONE"]',
+        tries="5",
+        capture="false",
+    )
+    found = read(tmp_path, text).account("shop-pay")
+    assert found is not None
+    assert found.calls_per_second == 5
+    assert found.provider == SamplePay(
+        base_url="https://pay.example/api",
+        api_key=Secret("pay-key"),
+        paths=Paths(create="/new"),
+        check=Paths(status="/look"),
+        scheme="bare",
+        codes={"400": Status.FAILED},
+        words=("PAID", "DONE"),
+        tries=5,
+        capture=False,
+    )
+
+
+def test_durations_are_read_in_every_unit(tmp_path: Path) -> None:
+    text = 'return_wait = "300ms"\n[checks]\nclaimed = ["2s", "5m"]\npending = ["24h"]\ngive_up = "7d"\n' + GOOD
+    config = read(tmp_path, text)
+    assert config.return_wait == 0.3
+    assert config.checks.claimed == (2.0, 300.0)
+    assert config.checks.pending == (86400.0,)
+    assert config.checks.give_up == 7 * 86400.0
+    assert config.checks.grace == 120.0
+
+
+@pytest.mark.parametrize(
+    "written", ["2", "'2'", "'2 s'", "'-2s'", "'1.5s'", "'2w'", "''", "'٢s'", "'999999d'", "['2s']"]
+)
+def test_a_duration_of_any_other_form_is_refused(tmp_path: Path, written: str) -> None:
+    assert set(problems(tmp_path, f"return_wait = {written}\n{GOOD}")) == {"return_wait"}
+
+
+@pytest.mark.parametrize("name", ["claimed", "pending", "closed", "refunds"])
+def test_a_schedule_has_entries_and_each_is_positive(tmp_path: Path, name: str) -> None:
+    assert set(problems(tmp_path, f"[checks]\n{name} = []\n{GOOD}")) == {f"checks.{name}"}
+    assert set(problems(tmp_path, f'[checks]\n{name} = ["1s", "0s"]\n{GOOD}')) == {f"checks.{name}[1]"}
+
+
+def test_every_problem_is_named_at_once_with_its_path(tmp_path: Path) -> None:
+    text = f"""
+    return_wate = "4s"
+    allow_http_hosts = "{LEAK}"
+    [checks]
+    claimed = ["2s", 5]
+    grace = "soon"
+    [[merchants]]
+    id = "Shop"
+    api_keys = ["env:NOT_SET", 7]
+    [[merchants.accounts]]
+    id = "one"
+    provider = "samplpay"
+    [[merchants.accounts]]
+    id = "one"
+    provider = "samplepay"
+    base_url = "http://pay.example"
+    api_kee = "{LEAK}"
+    paths = {{ create = "x", stats = "/y" }}
+    codes = {{ "400" = "fialed", "4 5" = 7 }}
+    scheme = "{LEAK}"
+    tries = "{LEAK}"
+    capture = 1
+    [[merchants.webhooks]]
+    url = "http://shop.example/{LEAK}"
+    secret = "{LEAK}"
+    events = ["payment.complete", "payment.held"]
+    """
+    found = problems(tmp_path, text, PAYPROOF_LISTEN="8080", PAYPROOF_DATABASE_URL=LEAK, PAYPROOF_LOG="loud")
+    assert found == {
+        "PAYPROOF_LISTEN": "must be host:port, such as 127.0.0.1:8080 or [::1]:8080",
+        "PAYPROOF_DATABASE_URL": "must begin with postgres:// or postgresql://",
+        "PAYPROOF_LOG": "must be json or console",
+        "return_wate": 'unknown key; did you mean "return_wait"?',
+        "allow_http_hosts": "expected a list, found text",
+        "checks.claimed[1]": "a duration is text such as 300ms, 2s, 5m, 24h or 7d",
+        "checks.grace": "a duration is text such as 300ms, 2s, 5m, 24h or 7d",
+        "merchants[0].id": "an id is 1 to 40 of a-z, 0-9 and -, and does not begin with -",
+        "merchants[0].api_keys[0]": "the environment variable NOT_SET is not set",
+        "merchants[0].api_keys[1]": "expected text (env:NAME, file:PATH or the secret itself), found a number",
+        "merchants[0].accounts[0].provider": 'unknown provider; did you mean "samplepay"? (samplepay)',
+        "merchants[0].accounts[1].id": "is the id of merchants[0].accounts[0] too",
+        "merchants[0].accounts[1].base_url": (
+            "must be https; http is for loopback and for the hosts of allow_http_hosts"
+        ),
+        "merchants[0].accounts[1].api_kee": 'unknown key; did you mean "api_key"?',
+        "merchants[0].accounts[1].api_key": "is missing",
+        "merchants[0].accounts[1].paths.create": "does not match ^/",
+        "merchants[0].accounts[1].paths.stats": 'unknown key; did you mean "status"?',
+        "merchants[0].accounts[1].codes.400": (
+            'must be one of pending, expired, cancelled, failed, completed, refunded; did you mean "failed"?'
+        ),
+        'merchants[0].accounts[1].codes."4 5"': (
+            "must be one of pending, expired, cancelled, failed, completed, refunded"
+        ),
+        "merchants[0].accounts[1].scheme": "must be one of bare, documented",
+        "merchants[0].accounts[1].tries": "expected a whole number, found text",
+        "merchants[0].accounts[1].capture": "expected true or false, found a number",
+        "merchants[0].webhooks[0].url": "must be https (allow_private_webhooks allows http, for development)",
+        "merchants[0].webhooks[0].secret": "a webhook secret is whsec_ and the base64 of 24 bytes or more",
+        "merchants[0].webhooks[0].events[0]": 'no such event; did you mean "payment.completed"?',
+    }
+
+
+def test_what_a_gateways_own_class_refuses_is_a_problem_at_its_path(tmp_path: Path) -> None:
+    found = problems(tmp_path, account(paths='{ create = "/same", status = "/same" }'))
+    assert found == {"merchants[0].accounts[0].paths": "create and status are the same path"}
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "inf", "nan", "true", '"5"'])
+def test_a_budget_is_a_positive_number(tmp_path: Path, value: str) -> None:
+    assert set(problems(tmp_path, account(calls_per_second=value))) == {"merchants[0].accounts[0].calls_per_second"}
+
+
+@pytest.mark.parametrize("value", ["", "-shop", "Shop", "shop_1", "দোকান", "x" * 41, "shop\\n"])
+def test_an_id_of_any_other_form_is_refused(tmp_path: Path, value: str) -> None:
+    assert set(problems(tmp_path, account(id=f'"{value}"'))) == {"merchants[0].accounts[0].id"}
+
+
+def test_ids_and_api_keys_are_unique_in_the_file(tmp_path: Path) -> None:
+    found = problems(tmp_path, GOOD + GOOD)
+    assert found == {
+        "merchants[1].id": "is the id of merchants[0] too",
+        "merchants[1].api_keys[0]": "is the key of merchants[0] too",
+        "merchants[1].accounts[0].id": "is the id of merchants[0].accounts[0] too",
+        "merchants[1].accounts[0].provider": "has the gateway, base_url and credentials of merchants[0].accounts[0]",
+    }
+
+
+def test_two_accounts_of_one_gateway_differ_in_address_or_credentials(tmp_path: Path) -> None:
+    second = """
+    [[merchants]]
+    id = "other"
+    api_keys = ["env:OTHER_API_KEY"]
+    [[merchants.accounts]]
+    id = "other-pay"
+    provider = "samplepay"
+    base_url = "https://pay.example/api{}"
+    api_key = "{}"
+    """
+    assert read(tmp_path, GOOD + second.format("", "another-key")).account("other-pay") is not None
+    assert read(tmp_path, GOOD + second.format("/v2", "pay-key")).account("other-pay") is not None
+    assert set(problems(tmp_path, GOOD + second.format("/", "pay-key"))) == {"merchants[1].accounts[0].provider"}
+
+
+@pytest.mark.parametrize(
+    ("url", "fits"),
+    [
+        ("https://pay.example", True),
+        ("http://127.0.0.1:9000/ipay", True),
+        ("http://127.8.8.8", True),
+        ("http://[::1]:9000", True),
+        ("http://localhost:9000", True),
+        ("http://sandbox:9000/ipay", True),
+        ("http://SANDBOX:9000/ipay", True),
+        ("http://pay.example", False),
+        ("http://localhost.pay.example", False),
+        ("http://127.0.0.1.pay.example", False),
+        ("http://me@pay.example", False),
+        ("https://me:pw@pay.example", False),
+        ("https://pay.example?key=1", False),
+        ("https://pay.example#x", False),
+        ("https://pay.example:port", False),
+        ("https://", False),
+        ("https://pay .example", False),
+        ("ftp://pay.example", False),
+        ("pay.example", False),
+    ],
+)
+def test_plain_http_is_for_loopback_and_named_hosts_only(tmp_path: Path, url: str, fits: bool) -> None:
+    text = 'allow_http_hosts = ["Sandbox"]\n' + account(base_url=f'"{url}"')
+    if fits:
+        assert read(tmp_path, text).allow_http_hosts == {"sandbox"}
+    else:
+        assert set(problems(tmp_path, text)) == {"merchants[0].accounts[0].base_url"}
+
+
+@pytest.mark.parametrize("url", ["http://shop.example/hooks", "https://127.0.0.1/hooks", "http://localhost:3000/"])
+def test_webhooks_to_private_places_are_for_development(tmp_path: Path, url: str) -> None:
+    text = GOOD.replace("https://shop.example/hooks", url)
+    assert set(problems(tmp_path, text)) == {"merchants[0].webhooks[0].url"}
+    assert read(tmp_path, "allow_private_webhooks = true\n" + text).merchants[0].webhooks[0].url == url
+
+
+@pytest.mark.parametrize("secret", ["", "whsec_", "whsec_c2hvcnQ=", WEBHOOK_SECRET[6:], WEBHOOK_SECRET + "!"])
+def test_a_webhook_secret_that_is_weak_or_malformed_is_refused(tmp_path: Path, secret: str) -> None:
+    assert set(problems(tmp_path, GOOD, SHOP_WEBHOOK_SECRET=secret)) == {"merchants[0].webhooks[0].secret"}
+
+
+class TestSecrets:
+    def test_a_file_beside_the_configuration_loses_one_line_ending(self, tmp_path: Path) -> None:
+        (tmp_path / "key").write_text("pay-key\n")
+        assert self._key(read(tmp_path, account(api_key='"file:key"'))) == Secret("pay-key")
+
+    def test_a_file_elsewhere_is_named_by_its_whole_path(self, tmp_path: Path) -> None:
+        place = tmp_path / "elsewhere"
+        place.mkdir()
+        (place / "key").write_text("pay-key")
+        assert self._key(read(tmp_path, account(api_key=f'"file:{place / "key"}"'))) == Secret("pay-key")
+
+    @pytest.mark.parametrize(
+        ("written", "message"),
+        [
+            ("env:NOT_SET", "the environment variable NOT_SET is not set"),
+            ("env:EMPTY", "the environment variable EMPTY is empty"),
+            ("env:", "after env: stands the name of an environment variable"),
+            ("file:gone", "the file gone cannot be read: No such file or directory"),
+            ("file:", "after file: stands the path of a file"),
+            ("file:binary", "the file binary is not UTF-8 text"),
+            ("file:empty", "the file empty is empty"),
+            ("file:two-lines", "holds a line break or another control character"),
+            ("", "is empty"),
+        ],
+    )
+    def test_one_that_cannot_be_had_is_a_problem(self, tmp_path: Path, written: str, message: str) -> None:
+        (tmp_path / "binary").write_bytes(b"\xff\xfe")
+        (tmp_path / "empty").write_text("\n")
+        (tmp_path / "two-lines").write_text(f"{LEAK}\n\n")
+        found = problems(tmp_path, account(api_key=f'"{written}"'), EMPTY="")
+        assert found == {"merchants[0].accounts[0].api_key": message}
+
+    def test_one_written_out_is_taken_and_remembered(self, tmp_path: Path) -> None:
+        config = read(tmp_path, account(api_key=f'"{LEAK}"'))
+        assert config.literal_secrets == ("merchants[0].accounts[0].api_key",)
+        assert self._key(config) == Secret(LEAK)
+        assert LEAK not in repr(config)
+
+    @staticmethod
+    def _key(config: Config) -> Any:
+        found = config.account("shop-pay")
+        assert found is not None
+        assert isinstance(found.provider, SamplePay)
+        return found.provider.api_key
+
+
+def test_an_api_key_finds_its_merchant_and_nothing_else_does(tmp_path: Path) -> None:
+    text = GOOD + '[[merchants]]\nid = "other"\napi_keys = ["first-key", "env:OTHER_API_KEY"]\n'
+    config = read(tmp_path, text)
+    assert config.merchant_by_key("shop-key") is config.merchant("shop")
+    assert config.merchant_by_key("other-key") is config.merchant("other")
+    for presented in ("", "shop-ke", "shop-key ", "SHOP-KEY", "\udcff", "কী"):
+        assert config.merchant_by_key(presented) is None
+
+
+def test_an_api_key_that_no_header_can_carry_is_refused(tmp_path: Path) -> None:
+    assert set(problems(tmp_path, GOOD, SHOP_API_KEY="two words")) == {"merchants[0].api_keys[0]"}
+
+
+@pytest.mark.parametrize("text", ["", "merchants = []", "merchants = 3", '[merchants]\nid = "shop"'])
+def test_without_a_merchant_there_is_nothing_to_serve(tmp_path: Path, text: str) -> None:
+    assert set(problems(tmp_path, text)) == {"merchants"}
+
+
+class TestTheFile:
+    def test_a_missing_one_says_how_to_make_one(self, tmp_path: Path) -> None:
+        path = tmp_path / "gone.toml"
+        with pytest.raises(ConfigError, match="there is no such file; `payproof init` writes a starter"):
+            load({"PAYPROOF_CONFIG": str(path)})
+
+    def test_a_directory_in_its_place_is_a_problem(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+            load({"PAYPROOF_CONFIG": str(tmp_path)})
+
+    def test_one_that_is_no_toml_is_named_with_line_and_column(self, tmp_path: Path) -> None:
+        (message,) = problems(tmp_path, f"return_wait = {LEAK}\n").values()
+        assert message.startswith("is not TOML: ")
+        assert "line 1, column 15" in message
+
+    def test_problems_of_the_environment_are_told_with_those_of_the_file(self, tmp_path: Path) -> None:
+        assert set(problems(tmp_path, "= 1", PAYPROOF_LISTEN="x")) == {
+            "PAYPROOF_LISTEN",
+            str(tmp_path / "payproof.toml"),
+        }
+
+
+class TestTheEnvironment:
+    def test_what_is_absent_or_empty_has_its_default(self, tmp_path: Path) -> None:
+        settings = read(tmp_path, GOOD, PAYPROOF_DATABASE_URL="", PAYPROOF_LISTEN="").settings
+        assert settings.config_path == tmp_path / "payproof.toml"
+        assert settings.database_url is None
+        assert settings.amqp_url is None
+        assert settings.data_dir == Path(".payproof")
+        assert settings.listen == ("127.0.0.1", 8080)
+        assert settings.ops_listen == ("127.0.0.1", 9090)
+        assert settings.public_url == "http://127.0.0.1:8080"
+        assert settings.log == "json"
+
+    def test_what_is_given_is_taken(self, tmp_path: Path) -> None:
+        settings = read(
+            tmp_path,
+            GOOD,
+            PAYPROOF_DATABASE_URL=f"postgresql://me:{LEAK}@db/payproof",
+            PAYPROOF_AMQP_URL=f"amqps://me:{LEAK}@mq/",
+            PAYPROOF_DATA_DIR="/var/lib/payproof",
+            PAYPROOF_PUBLIC_URL="https://pay.shop.example/",
+            PAYPROOF_LISTEN="[::1]:80",
+            PAYPROOF_OPS_LISTEN="0.0.0.0:0",
+            PAYPROOF_LOG="console",
+        ).settings
+        assert settings.database_url == Secret(f"postgresql://me:{LEAK}@db/payproof")
+        assert settings.amqp_url == Secret(f"amqps://me:{LEAK}@mq/")
+        assert LEAK not in repr(settings)
+        assert settings.data_dir == Path("/var/lib/payproof")
+        assert settings.public_url == "https://pay.shop.example"
+        assert settings.listen == ("::1", 80)
+        assert settings.ops_listen == ("0.0.0.0", 0)
+        assert settings.log == "console"
+
+    def test_the_public_url_follows_the_listening_address(self, tmp_path: Path) -> None:
+        assert read(tmp_path, GOOD, PAYPROOF_LISTEN="[::1]:81").settings.public_url == "http://[::1]:81"
+
+    @pytest.mark.parametrize("value", ["8080", ":8080", "host", "host:", "host:99999", "host:x", "::1:80", "a b:80"])
+    def test_a_listening_address_of_any_other_form_is_refused(self, tmp_path: Path, value: str) -> None:
+        assert set(problems(tmp_path, GOOD, PAYPROOF_OPS_LISTEN=value)) == {"PAYPROOF_OPS_LISTEN"}
+
+    @pytest.mark.parametrize("value", ["pay.example", "ftp://pay.example", "https://", "https://pay.example?x=1"])
+    def test_a_public_url_of_any_other_form_is_refused(self, tmp_path: Path, value: str) -> None:
+        assert set(problems(tmp_path, GOOD, PAYPROOF_PUBLIC_URL=value)) == {"PAYPROOF_PUBLIC_URL"}

@@ -1,0 +1,48 @@
+"""The starter configuration: it loads as written, and so does everything it shows in comments."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+
+import pytest
+
+from consumers.providers import PROVIDERS
+from schemas.checks import Checks
+from worker.cli.init import starter, write_starter
+from worker.config import load
+
+
+def environ(text: str, path: Path) -> dict[str, str]:
+    """Every variable the text names, with a value that differs from all others."""
+    secret = "whsec_" + base64.b64encode(b"k" * 24).decode()
+    names = dict.fromkeys(re.findall(r'"env:([A-Z_]+)"', text))
+    return {name: f"value-of-{name}" for name in names} | {"SHOP_WEBHOOK_SECRET": secret, "PAYPROOF_CONFIG": str(path)}
+
+
+def test_the_starter_loads(tmp_path: Path) -> None:
+    path = tmp_path / "payproof.toml"
+    write_starter(path)
+    config = load(environ(starter(), path))
+    assert [merchant.id for merchant in config.merchants] == ["shop"]
+    assert config.literal_secrets == ()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_all_it_shows_in_comments_loads_and_names_the_true_defaults(tmp_path: Path) -> None:
+    text = re.sub(r"^# (?=\[|[a-z_]+ = )", "", starter(), flags=re.MULTILINE)
+    path = tmp_path / "payproof.toml"
+    path.write_text(text, encoding="utf-8")
+    config = load(environ(text, path))
+    assert {account.provider.name for account in config.accounts} == set(PROVIDERS)
+    assert config.checks == Checks()
+    assert config.return_wait == 4.0
+
+
+def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "payproof.toml"
+    path.write_text("mine")
+    with pytest.raises(FileExistsError):
+        write_starter(path)
+    assert path.read_text() == "mine"

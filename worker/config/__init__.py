@@ -1,0 +1,71 @@
+"""The configuration: environment and TOML file in, one frozen `Config` or every problem at once out.
+
+The one thing to get wrong: nothing else in the process reads the environment or the file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
+
+from consumers.account import Account
+from consumers.providers import PROVIDERS
+from worker.config.environment import config_path, read_settings
+from worker.config.problems import ConfigError, Problem
+from worker.config.reading import BAD, Reader, type_info
+from worker.config.rules import Rules, rules_for
+from worker.config.secrets import Secrets
+from worker.config.shapes import Config, File, Merchant, Settings, Webhook
+
+__all__ = ["Config", "ConfigError", "File", "Merchant", "Problem", "Settings", "Webhook", "load"]
+
+
+def load(
+    environ: Mapping[str, str], *, providers: Mapping[str, type[Struct]] = cast("Mapping[str, type[Struct]]", PROVIDERS)
+) -> Config:
+    """Read the environment and the file it names. `providers` are the gateways' classes by their names.
+
+    Raises ConfigError with every problem there is; no message holds a secret.
+    """
+    problems: list[Problem] = []
+    settings = read_settings(environ, problems)
+    path = config_path(environ)
+    document = _document(path, problems)
+    if document is None:
+        raise ConfigError(problems)
+    rules = Rules(document, providers)
+    reader = Reader(Secrets(environ, path.parent), rules=rules_for(rules), specials={Account: rules.account})
+    file = reader.read(type_info(File), document, "")
+    problems += reader.problems
+    if problems or file is BAD:
+        raise ConfigError(problems)
+    return _config(file, settings, tuple(reader.literals))
+
+
+def _document(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        problems.append(Problem(str(path), "there is no such file; `payproof init` writes a starter"))
+    except OSError as error:
+        problems.append(Problem(str(path), f"cannot be read: {error.strerror}"))
+    except UnicodeDecodeError:
+        problems.append(Problem(str(path), "is not UTF-8 text"))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        problems.append(Problem(str(path), f"is not TOML: {error}"))
+    return None
+
+
+def _config(file: File, settings: Settings, literals: tuple[str, ...]) -> Config:
+    merchants = tuple(
+        replace(merchant, accounts=tuple(replace(account, merchant=merchant.id) for account in merchant.accounts))
+        for merchant in file.merchants
+    )
+    hosts = frozenset(host.lower() for host in file.allow_http_hosts)
+    values = {**asdict(file), "merchants": merchants, "allow_http_hosts": hosts}
+    return Config(**values, settings=settings, literal_secrets=literals)

@@ -1,0 +1,77 @@
+"""The settings that come from environment variables; an empty variable counts as absent."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from schemas.secret import Secret
+from worker.config.problems import Problem
+from worker.config.rules import split_url
+from worker.config.shapes import Settings
+
+DEFAULT_CONFIG = "payproof.toml"
+DEFAULT_DATA_DIR = ".payproof"
+DEFAULT_LISTEN = "127.0.0.1:8080"
+DEFAULT_OPS_LISTEN = "127.0.0.1:9090"
+
+
+def config_path(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("PAYPROOF_CONFIG") or DEFAULT_CONFIG)
+
+
+def read_settings(environ: Mapping[str, str], problems: list[Problem]) -> Settings:
+    """The settings; what is wrong is added to `problems`, and its place taken by the default."""
+    listen = _listen(environ, "PAYPROOF_LISTEN", DEFAULT_LISTEN, problems)
+    return Settings(
+        config_path=config_path(environ),
+        database_url=_url(environ, "PAYPROOF_DATABASE_URL", ("postgres", "postgresql"), problems),
+        data_dir=Path(environ.get("PAYPROOF_DATA_DIR") or DEFAULT_DATA_DIR),
+        amqp_url=_url(environ, "PAYPROOF_AMQP_URL", ("amqp", "amqps"), problems),
+        public_url=_public_url(environ, listen, problems),
+        listen=listen,
+        ops_listen=_listen(environ, "PAYPROOF_OPS_LISTEN", DEFAULT_OPS_LISTEN, problems),
+        log=_log(environ, problems),
+    )
+
+
+def _listen(environ: Mapping[str, str], name: str, default: str, problems: list[Problem]) -> tuple[str, int]:
+    found = _host_and_port(environ.get(name) or default)
+    if found is None:
+        problems.append(Problem(name, "must be host:port, such as 127.0.0.1:8080 or [::1]:8080"))
+    return found or _host_and_port(default) or ("127.0.0.1", 0)
+
+
+def _host_and_port(text: str) -> tuple[str, int] | None:
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})", text, re.ASCII)
+    return (match[1] or match[2], int(match[3])) if match and int(match[3]) <= 65535 else None
+
+
+def _public_url(environ: Mapping[str, str], listen: tuple[str, int], problems: list[Problem]) -> str:
+    host, port = listen
+    url = environ.get("PAYPROOF_PUBLIC_URL") or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    if not split_url(url)[1] or "?" in url:
+        problems.append(Problem("PAYPROOF_PUBLIC_URL", "must be an http or https URL without query and fragment"))
+    return url.rstrip("/")
+
+
+def _url(environ: Mapping[str, str], name: str, schemes: tuple[str, ...], problems: list[Problem]) -> Secret | None:
+    text = environ.get(name)
+    if not text:
+        return None
+    if not text.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        problems.append(Problem(name, f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}"))
+    return Secret(text)
+
+
+def _log(environ: Mapping[str, str], problems: list[Problem]) -> Literal["json", "console"]:
+    match environ.get("PAYPROOF_LOG") or ("console" if sys.stderr.isatty() else "json"):
+        case "json":
+            return "json"
+        case "console":
+            return "console"
+    problems.append(Problem("PAYPROOF_LOG", "must be json or console"))
+    return "json"

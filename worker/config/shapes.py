@@ -1,0 +1,114 @@
+"""The configuration as the process holds it, and at the same time the description that the file is read by.
+
+The one thing to get wrong: these types are walked, not merely annotated. A field added here is a key of the file; its
+`Meta` is enforced, and a `Secret` may be written as `env:NAME` or `file:PATH`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from consumers.account import Account
+from schemas.checks import Checks, Seconds
+from schemas.secret import Secret
+from schemas.words import EventType
+
+ALL_EVENTS = "payment.*"
+WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - what every such secret begins with
+
+Id = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[a-z0-9][a-z0-9-]{0,39}\Z",
+        extra={"say": "an id is 1 to 40 of a-z, 0-9 and -, and does not begin with -"},
+    ),
+]
+Name = Annotated[str, Meta(min_length=1, max_length=100)]
+ApiKeys = Annotated[tuple[Secret, ...], Meta(min_length=1)]
+Events = Annotated[tuple[str, ...], Meta(min_length=1)]
+
+
+class Webhook(Struct, frozen=True, kw_only=True):
+    """An endpoint of the shop. `events` are exact types or `payment.*`."""
+
+    url: str
+    secret: Secret
+    events: Events = (ALL_EVENTS,)
+
+    def wants(self, event: EventType) -> bool:
+        return ALL_EVENTS in self.events or event in self.events
+
+    @property
+    def key(self) -> bytes:
+        """The bytes that sign: what follows `whsec_`, base64-decoded."""
+        return base64.b64decode(self.secret.reveal().removeprefix(WEBHOOK_SECRET_PREFIX))
+
+
+class Merchant(Struct, frozen=True, kw_only=True):
+    """`name` is what buyers see on our pages; without one they see none."""
+
+    id: Id
+    name: Name | None = None
+    api_keys: ApiKeys
+    accounts: tuple[Account, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
+
+
+class File(Struct, frozen=True, kw_only=True):
+    """The keys of the TOML file."""
+
+    return_wait: Seconds = 4.0
+    allow_private_webhooks: bool = False
+    allow_http_hosts: frozenset[str] = frozenset()
+    checks: Checks = Checks()
+    merchants: Annotated[tuple[Merchant, ...], Meta(min_length=1)]
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What the environment says. `database_url` None: embedded, in `data_dir`; `amqp_url` None: queue in Postgres."""
+
+    config_path: Path
+    database_url: Secret | None
+    data_dir: Path
+    amqp_url: Secret | None
+    public_url: str
+    listen: tuple[str, int]
+    ops_listen: tuple[str, int]
+    log: Literal["json", "console"]
+
+
+class Config(File, frozen=True, kw_only=True):
+    """Everything configured. `literal_secrets` are the paths of secrets written out in the file."""
+
+    settings: Settings
+    literal_secrets: tuple[str, ...] = ()
+
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        return tuple(account for merchant in self.merchants for account in merchant.accounts)
+
+    def account(self, account_id: str) -> Account | None:
+        return next((account for account in self.accounts if account.id == account_id), None)
+
+    def merchant(self, merchant_id: str) -> Merchant | None:
+        return next((merchant for merchant in self.merchants if merchant.id == merchant_id), None)
+
+    def merchant_by_key(self, presented: str) -> Merchant | None:
+        """Whose API key this is. Takes the same time whichever key it is, and however much of one is right."""
+        digest = _digest(presented)
+        found = None
+        for merchant in self.merchants:
+            for key in merchant.api_keys:
+                if hmac.compare_digest(_digest(key.reveal()), digest):
+                    found = merchant
+        return found
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.encode("utf-8", "surrogatepass")).digest()
