@@ -1,0 +1,234 @@
+"""Logs: events as they were meant, and nothing of a buyer, a key or a request, whoever logs it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import structlog
+from aiohttp import ClientSession, web
+
+from schemas.secret import Secret
+from schemas.words import Status
+from worker import logs
+
+LEAK = "01712345678"
+
+
+@pytest.fixture
+def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Log JSON to memory; calling the fixture reads what was logged, and fails where anything leaked."""
+    hook, root = sys.excepthook, logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    logs.configure("json", stream=stream)
+
+    def read() -> list[dict[str, Any]]:
+        assert LEAK not in stream.getvalue()
+        return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+    yield read
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    sys.excepthook, root.handlers[:] = hook, handlers
+    root.setLevel(level)
+
+
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+def test_an_event_is_one_line_with_its_level_and_a_time_in_utc(lines: Lines) -> None:
+    structlog.get_logger().info("payment.advanced", payment_id="pay_1", status=Status.COMPLETED, amount=Decimal("5.00"))
+    (line,) = lines()
+    at = datetime.fromisoformat(line.pop("timestamp"))
+    assert at.utcoffset() == datetime.now(UTC).utcoffset()
+    assert line == {
+        "event": "payment.advanced",
+        "level": "info",
+        "payment_id": "pay_1",
+        "status": "completed",
+        "amount": "5.00",
+    }
+
+
+def test_what_is_bound_to_the_context_stands_in_every_event(lines: Lines) -> None:
+    with structlog.contextvars.bound_contextvars(claim_id="c1"):
+        structlog.get_logger().warning("claim.parked")
+    structlog.get_logger().warning("claim.parked")
+    assert [line.get("claim_id") for line in lines()] == ["c1", None]
+
+
+def test_details_below_info_are_left_out(lines: Lines) -> None:
+    structlog.get_logger().debug("claim.seen")
+    assert lines() == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "raw_body",
+        "webhook-secret",
+        "Authorization",
+        "password",
+        "body",
+        "headers",
+        "query",
+        "phone",
+        "email",
+        "customer",
+        "secret",
+        "authorization",
+        "customer_phone",
+        "api_key",
+    ],
+)
+def test_private_keys_are_dropped_by_name(lines: Lines, key: str) -> None:
+    structlog.get_logger().info("callback.received", account="shop", **{key: LEAK})
+    (line,) = lines()
+    assert line["dropped"] == [key]
+    assert key not in line
+    assert line["account"] == "shop"
+
+
+def test_private_keys_are_dropped_inside_of_tables(lines: Lines) -> None:
+    structlog.get_logger().info("callback.received", what={"phone": LEAK, "more": [{"email": LEAK, "id": 1}]})
+    assert lines()[0]["what"] == {"more": [{"id": 1}]}
+
+
+def test_objects_bytes_and_secrets_show_only_their_type(lines: Lines) -> None:
+    class Buyer:
+        def __repr__(self) -> str:
+            return LEAK
+
+    structlog.get_logger().info("x.y", who=Buyer(), raw=LEAK.encode(), key=Secret(LEAK), error=ValueError(LEAK))
+    line = lines()[0]
+    assert [line[key] for key in ("who", "raw", "key", "error")] == ["<Buyer>", "<bytes>", "<Secret>", "<ValueError>"]
+
+
+def test_the_user_and_password_of_a_url_are_taken_out(lines: Lines) -> None:
+    structlog.get_logger().info("broker.lost", why=f"cannot reach amqp://me:{LEAK}@mq:5672/ now")
+    assert lines()[0]["why"] == "cannot reach amqp://***@mq:5672/ now"
+
+
+def test_an_exception_shows_its_types_and_places_without_messages_or_values(lines: Lines) -> None:
+    def inner(phone: str) -> None:
+        raise KeyError(phone)
+
+    def outer(phone: str) -> None:
+        try:
+            inner(phone)
+        except KeyError as error:
+            raise ValueError(f"no {phone}") from error
+
+    try:
+        outer(LEAK)
+    except ValueError:
+        structlog.get_logger().exception("claim.broken")
+    told = lines()[0]["exception"]
+    assert told.startswith("ValueError\n")
+    assert "because of\nKeyError\n" in told
+    assert "tests/unit/test_logs.py" in told
+    assert "in inner" in told
+
+
+async def test_every_member_of_an_exception_group_is_told(lines: Lines) -> None:
+    async def fail(error: Exception) -> None:
+        raise error
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail(ValueError(LEAK)))
+            group.create_task(fail(KeyError(LEAK)))
+    except* ValueError as caught:
+        structlog.get_logger().error("stage.broken", exc_info=caught)
+    except* KeyError as caught:
+        structlog.get_logger().error("stage.broken", exc_info=caught)
+    told = [line["exception"] for line in lines()]
+    assert "| ValueError" in told[0]
+    assert "| KeyError" in told[1]
+
+
+def test_libraries_are_heard_without_their_arguments(lines: Lines) -> None:
+    log = logging.getLogger("aio_pika.connection")
+    log.info("chatter")
+    log.warning("Connection to %s lost\n%s", f"amqp://me:{LEAK}@mq", LEAK)
+    (line,) = lines()
+    assert line["event"] == "library.logged"
+    assert line["library"] == "aio_pika.connection"
+    assert line["said"] == "Connection to %s lost"
+    assert line["level"] == "warning"
+
+
+async def test_a_failing_handler_of_aiohttp_logs_nothing_of_the_request(lines: Lines) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        raise ValueError(await request.text())
+
+    app = web.Application()
+    app.router.add_post("/ipn/{who}", handler)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    try:
+        async with ClientSession() as session:
+            url = f"http://{host}:{port}/ipn/{LEAK}?phone={LEAK}"
+            async with session.post(url, data=LEAK, headers={"X-Phone": LEAK}) as reply:
+                assert reply.status == 500
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(f"BROKEN {LEAK}\r\nX: {LEAK}\r\n\r\n".encode())
+        await writer.drain()
+        assert b"400" in await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+    finally:
+        await runner.cleanup()
+    told = lines()
+    assert told[0]["library"] == "aiohttp.server"
+    assert "in handler" in told[0]["exception"]
+
+
+async def test_a_task_that_fails_unheard_is_told_without_its_words(lines: Lines) -> None:
+    asyncio.get_running_loop().call_exception_handler(
+        {"message": "Task exception was never retrieved", "exception": ValueError(LEAK), "future": LEAK}
+    )
+    (line,) = lines()
+    assert line["said"] == "Task exception was never retrieved"
+    assert line["exception"] == "ValueError"
+
+
+def fail() -> None:
+    raise ValueError(LEAK)
+
+
+def test_a_crash_of_the_process_is_an_event(lines: Lines) -> None:
+    try:
+        fail()
+    except ValueError as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    (line,) = lines()
+    assert line["event"] == "process.crashed"
+    assert line["exception"].startswith("ValueError\n")
+
+
+def test_the_console_shows_the_same_for_eyes(lines: Lines) -> None:
+    stream = io.StringIO()
+    logs.configure("console", stream=stream)
+    try:
+        fail()
+    except ValueError:
+        structlog.get_logger().exception("claim.broken", claim_id="c1", phone=LEAK)
+    assert "claim.broken" in stream.getvalue()
+    assert "claim_id=c1" in stream.getvalue()
+    assert "ValueError\n" in stream.getvalue()
+    assert LEAK not in stream.getvalue()
+    assert lines() == []
