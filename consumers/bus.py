@@ -33,8 +33,8 @@ class Bus(Protocol):
         """Make the claims durable; one published twice is delivered once or twice. Raises BusAway."""
         ...
 
-    async def receive(self, most: int) -> list[Delivery]:
-        """Wait for claims and lease up to `most` of them; those of a worker that died come back."""
+    async def receive(self, provider: str, most: int) -> list[Delivery]:
+        """Wait for claims about one gateway's payments and lease up to `most`; those of a dead worker come back."""
         ...
 
     async def done(self, deliveries: Sequence[Delivery]) -> None:

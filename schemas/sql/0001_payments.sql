@@ -202,7 +202,7 @@ create table queue (
     available_at timestamptz not null default clock_timestamp(),
     attempts int not null default 0
 );
-create index queue_available on queue (available_at);
+create index queue_available on queue (provider, available_at, id);
 comment on table queue is 'Claims on their way to the workers: the whole bus without a broker, the spool with one';
 
 create table dead (

@@ -7,7 +7,9 @@ back when its lease ends, which is how the claims of a killed worker are heard a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -21,18 +23,22 @@ POLL_SECONDS = 5.0
 _TAKE = f"""
     UPDATE queue SET available_at = clock_timestamp() + interval '{LEASE_SECONDS} s', attempts = attempts + 1
     WHERE id IN (
-        SELECT id FROM queue WHERE available_at <= clock_timestamp() ORDER BY available_at, id
-        LIMIT $1 FOR UPDATE SKIP LOCKED)
+        SELECT id FROM queue WHERE provider = $1 AND available_at <= clock_timestamp() ORDER BY available_at, id
+        LIMIT $2 FOR UPDATE SKIP LOCKED)
     RETURNING id, attempts, body
 """  # noqa: S608 - the lease is our own number
 
 
 class PostgresBus:
-    """See consumers.bus.Bus. `wake` is set by a notice that claims were queued."""
+    """See consumers.bus.Bus. `wake` is called with the providers of a notice that claims were queued."""
 
     def __init__(self, database: Database) -> None:
-        self.wake = asyncio.Event()
         self._database = database
+        self._queued = defaultdict[str, asyncio.Event](asyncio.Event)
+
+    def wake(self, providers: Iterable[str]) -> None:
+        for provider in providers:
+            self._queued[provider].set()
 
     async def publish(self, claims: Sequence[Claim]) -> None:
         try:
@@ -46,16 +52,18 @@ class PostgresBus:
             )
         except UNAVAILABLE as error:
             raise BusAway(type(error).__name__) from error
-        self.wake.set()
-        await self._database.notify(Notice(claims=True))
+        providers = {claim.provider for claim in claims}
+        self.wake(providers)
+        await self._database.notify(Notice(claims=sorted(providers)))
 
-    async def receive(self, most: int) -> list[Delivery]:
+    async def receive(self, provider: str, most: int) -> list[Delivery]:
+        queued = self._queued[provider]
         while True:
-            self.wake.clear()
-            rows = await self._database.fetch(_TAKE, most)
+            queued.clear()
+            rows = await self._database.fetch(_TAKE, provider, most)
             if rows:
                 if len(rows) == most:
-                    self.wake.set()
+                    queued.set()
                 return [
                     Delivery(
                         tag=row["id"],
@@ -64,11 +72,9 @@ class PostgresBus:
                     )
                     for row in sorted(rows, key=lambda row: row["id"])
                 ]
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
-                    await self.wake.wait()
-            except TimeoutError:
-                pass
+                    await queued.wait()
 
     async def done(self, deliveries: Sequence[Delivery]) -> None:
         await self._database.execute("DELETE FROM queue WHERE id = ANY($1)", [delivery.tag for delivery in deliveries])

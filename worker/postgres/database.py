@@ -40,9 +40,9 @@ UNAVAILABLE = (
 
 
 class Notice(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What just committed: claims queued, events written, payments whose outcome changed, the earliest next look."""
+    """What just committed: gateways with new claims, events, payments that changed, the earliest next look."""
 
-    claims: bool = False
+    claims: list[str] = []
     events: bool = False
     outcomes: list[str] = []
     look_at: datetime | None = None
@@ -143,8 +143,8 @@ async def _prepare(con: asyncpg.Connection[asyncpg.Record], /) -> None:
 def _read(payload: object) -> Notice:
     try:
         return msgspec.json.decode(str(payload), type=Notice)
-    except msgspec.DecodeError:
-        return Notice(claims=True, events=True)
+    except msgspec.DecodeError:  # a newer process may speak otherwise; its news are found by polling
+        return Notice(events=True)
 
 
 def _parts(notice: Notice, *, most: int = 100) -> Iterable[Notice]:

@@ -249,6 +249,13 @@ class PostgresLedger:
         )
         return {row["claim_id"]: row["payment_id"] for row in rows if row["payment_id"] is not None}
 
+    async def peek(self, account: str, payment_id: str) -> Payment | None:
+        """The payment as it is now, unlocked; None when the account has no such payment."""
+        rows = await self._database.fetch(
+            "SELECT p.* FROM payments p WHERE id = $1 AND account = $2", payment_id, account
+        )
+        return _payment(rows[0]) if rows else None
+
     async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
         while True:
             async with self._database.connection() as connection, connection.transaction():

@@ -1,0 +1,199 @@
+"""The consume role: claims in, questions out, replies recorded, one loop per gateway.
+
+The one thing to get wrong: a slow gateway. Each has its own slots, so its outage leaves the others flowing, and replies
+wait for no one but the recorder, which takes whatever has come together into one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from consumers.answering import Reply
+from consumers.bus import Bus, Delivery
+from consumers.pipeline import Inquiry, Ledger, Rules, record, take
+from schemas.answers import Executed, Inconclusive, Outcome, Stranger
+from worker.clock import DatabaseClock
+from worker.gateways import Gateways
+from worker.metrics import Metrics
+from worker.postgres.database import UNAVAILABLE
+
+SLOTS = 64  # questions to one gateway at a time, in this process
+BATCH = 100  # replies recorded in one transaction
+PAUSE_SECONDS = 1.0
+ATTEMPTS = 5
+
+log = structlog.get_logger()
+
+
+class Consumer:
+    """Works until `stop`; then takes nothing new, and `run` returns when what is in flight is recorded."""
+
+    def __init__(
+        self, bus: Bus, ledger: Ledger, rules: Rules, gateways: Gateways, clock: DatabaseClock, metrics: Metrics
+    ) -> None:
+        self._bus, self._ledger, self._rules = bus, ledger, rules
+        self._gateways, self._clock, self._metrics = gateways, clock, metrics
+        self._replies: asyncio.Queue[Reply | None] = asyncio.Queue()
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def run(self) -> None:
+        providers = sorted({account.provider.name for account in self._rules.accounts.values()})
+        async with asyncio.TaskGroup() as recording:
+            recording.create_task(self._record())
+            async with asyncio.TaskGroup() as working:
+                for provider in providers:
+                    working.create_task(self._consume(provider))
+            self._replies.put_nowait(None)
+
+    async def _consume(self, provider: str) -> None:
+        slots = _Slots()
+        async with asyncio.TaskGroup() as asking:
+            while (deliveries := await self._receive(provider, await slots.free())) is not None:
+                for inquiry in await self._take(provider, deliveries):
+                    slots.take()
+                    asking.create_task(self._ask(inquiry)).add_done_callback(slots.give_back)
+
+    async def _receive(self, provider: str, most: int) -> Sequence[Delivery] | None:
+        """The next claims, as many as may be asked about at once; None when stopping."""
+        receiving = asyncio.ensure_future(self._bus.receive(provider, most))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({receiving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not receiving.done():
+                return None
+            return await receiving
+        except UNAVAILABLE as error:
+            log.warning("claims.unavailable", provider=provider, error=type(error).__name__)
+            await asyncio.wait({stopping}, timeout=PAUSE_SECONDS)
+            return None if stopping.done() else ()
+        finally:
+            receiving.cancel()
+            stopping.cancel()
+
+    async def _take(self, provider: str, deliveries: Sequence[Delivery]) -> list[Inquiry]:
+        """Take claims in one transaction; when that fails, one by one, so that only the one at fault is put aside."""
+        if not deliveries:
+            return []
+        try:
+            inquiries = await take(self._ledger, self._rules, [delivery.claim for delivery in deliveries])
+            await self._bus.done(deliveries)
+        except UNAVAILABLE as error:
+            log.warning("claims.not_taken", provider=provider, error=type(error).__name__)
+            await asyncio.sleep(PAUSE_SECONDS)
+            return []
+        except Exception as error:  # noqa: BLE001 - a claim that fails by itself is logged and put aside, never lost
+            if len(deliveries) > 1:
+                return [inquiry for one in deliveries for inquiry in await self._take(provider, [one])]
+            await self._put_aside(provider, deliveries[0], error)
+            return []
+        self._metrics.claims.labels(provider).inc(len(deliveries))
+        return inquiries
+
+    async def _put_aside(self, provider: str, delivery: Delivery, error: Exception) -> None:
+        log.error("claim.failed", claim_id=delivery.claim.id, attempts=delivery.attempts, exc_info=error)
+        if delivery.attempts < ATTEMPTS:
+            return  # its lease ends and it is delivered again
+        try:
+            await self._bus.park(delivery, f"{type(error).__name__} in take, {delivery.attempts} times")
+        except UNAVAILABLE:
+            return
+        self._metrics.parked.labels(provider).inc()
+
+    async def _ask(self, inquiry: Inquiry) -> None:
+        started = time.perf_counter()
+        try:
+            outcome = await self._gateways.ask(inquiry.account, inquiry.question, inquiry.expected)
+        except Exception:  # our bug in one gateway's file; the lease ends and it is asked again
+            log.exception("question.failed", payment_id=inquiry.expected.payment_id)
+            return
+        self._metrics.questions.labels(
+            inquiry.account.provider.name, inquiry.question.kind.value, _word(outcome)
+        ).observe(time.perf_counter() - started)
+        reply = Reply(
+            payment_id=inquiry.expected.payment_id,
+            question=inquiry.question,
+            asked_at=inquiry.asked_at,
+            answered_at=max(self._clock.now(), inquiry.asked_at),
+            outcome=outcome,
+        )
+        self._replies.put_nowait(reply)
+
+    async def _record(self) -> None:
+        while (reply := await self._replies.get()) is not None:
+            batch = [reply]
+            while len(batch) < BATCH and not self._replies.empty():
+                more = self._replies.get_nowait()
+                if more is None:
+                    self._replies.put_nowait(None)
+                    break
+                batch.append(more)
+            await self._record_batch(batch)
+
+    async def _record_batch(self, batch: list[Reply]) -> None:
+        while True:
+            try:
+                changes = await record(self._ledger, self._rules, batch)
+            except UNAVAILABLE as error:
+                log.warning("replies.not_recorded", replies=len(batch), error=type(error).__name__)
+                await asyncio.sleep(PAUSE_SECONDS)
+                continue
+            except Exception:
+                if len(batch) == 1:  # our bug; the lease ends and the gateway is asked again
+                    log.exception("reply.failed", payment_id=batch[0].payment_id)
+                    return
+                for one in batch:
+                    await self._record_batch([one])
+                return
+            for change in changes:
+                if change.event is not None:
+                    self._metrics.decisions.labels(change.payment.provider, change.event.type.value).inc()
+                    log.info(
+                        "payment.changed",
+                        payment_id=change.payment.id,
+                        status=change.payment.status,
+                        hold=change.payment.hold,
+                        version=change.payment.version,
+                        event_type=change.event.type,
+                    )
+            return
+
+
+class _Slots:
+    """How many questions one gateway is being asked."""
+
+    def __init__(self) -> None:
+        self._used = 0
+        self._freed = asyncio.Event()
+
+    async def free(self) -> int:
+        """Wait until there is a free slot; tell how many there are."""
+        while self._used >= SLOTS:
+            self._freed.clear()
+            await self._freed.wait()
+        return SLOTS - self._used
+
+    def take(self) -> None:
+        self._used += 1
+
+    def give_back(self, _: object) -> None:
+        self._used -= 1
+        self._freed.set()
+
+
+def _word(outcome: Outcome) -> str:
+    match outcome:
+        case Inconclusive():
+            return outcome.trouble.value
+        case Stranger():
+            return "stranger"
+        case Executed():
+            return _word(outcome.then)
+        case _:
+            return outcome.status.value if outcome.status is not None else "unmapped"

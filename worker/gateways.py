@@ -1,0 +1,170 @@
+"""Running a gateway's pure generators: HTTP with deadlines, TLS, no redirects, bounded replies, and shared tokens.
+
+The one thing to get wrong: a gateway that redirects, trickles or floods is one that gave no answer. Nothing here raises
+for what a gateway does; it comes back as Inconclusive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Coroutine, Generator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, TypeVar
+
+import aiohttp
+from yarl import URL
+
+from consumers.account import Account
+from consumers.gateway import (
+    Effect,
+    HttpReply,
+    HttpRequest,
+    NoReply,
+    Opening,
+    OpeningOutcome,
+    Reply,
+    Token,
+    TokenWanted,
+)
+from schemas.answers import Expected, Inconclusive, Outcome, Question, Trouble
+from schemas.words import QuestionKind
+from worker.postgres.tokens import PostgresTokens
+
+MAX_REPLY = 1024 * 1024
+WHOLE_SECONDS = {QuestionKind.STATUS: 25.0, QuestionKind.EXECUTE: 38.0}
+OPEN_SECONDS = 40.0
+
+_Result = TypeVar("_Result")
+
+
+class _NoToken(Exception):
+    def __init__(self, why: Inconclusive) -> None:
+        super().__init__(why.detail)
+        self.why = why
+
+
+class _Granting(Protocol):
+    def grant(self) -> Generator[HttpRequest, HttpReply, Token | Inconclusive]: ...
+
+
+class Gateways:
+    """Asks gateways and opens checkouts; made by `gateways`."""
+
+    def __init__(self, session: aiohttp.ClientSession, tokens: PostgresTokens) -> None:
+        self._session = session
+        self._tokens = tokens
+
+    async def ask(self, account: Account, question: Question, expected: Expected) -> Outcome:
+        """Ask one question; ends within the lease of its kind."""
+        running = self._run(account, account.provider.ask(question, expected))
+        return await _bounded(running, WHOLE_SECONDS[question.kind])
+
+    async def open(self, account: Account, opening: Opening) -> OpeningOutcome:
+        return await _bounded(self._run(account, account.provider.open(opening)), OPEN_SECONDS)
+
+    async def _run(self, account: Account, generator: Generator[Effect, Reply, _Result]) -> _Result | Inconclusive:
+        try:
+            effect = next(generator)
+            while True:
+                try:
+                    reply = await self._do(account, effect)
+                except NoReply as error:
+                    effect = generator.throw(error)
+                else:
+                    effect = generator.send(reply)
+        except StopIteration as stop:
+            result: _Result = stop.value
+            return result
+        except NoReply as error:
+            return Inconclusive(trouble=Trouble.NO_REPLY, detail=str(error))
+        except _NoToken as error:
+            return error.why
+        finally:
+            generator.close()
+
+    async def _do(self, account: Account, effect: Effect) -> Reply:
+        if isinstance(effect, HttpRequest):
+            return await self._send(effect)
+        return await self._token(account, effect)
+
+    async def _token(self, account: Account, wanted: TokenWanted) -> str:
+        provider: Any = account.provider
+
+        async def grant() -> Token:
+            granting: _Granting = provider
+            granted = await self._run(account, granting.grant())  # type: ignore[arg-type]  # yields requests only
+            if isinstance(granted, Inconclusive):
+                raise _NoToken(granted)
+            return granted
+
+        return await self._tokens.get(account.id, wanted.stale, grant)
+
+    async def _send(self, request: HttpRequest) -> HttpReply:
+        """Send one request. Raises NoReply, whose text names no address and no content."""
+        try:
+            async with (
+                asyncio.timeout(request.seconds),
+                self._session.request(
+                    request.method,
+                    URL(request.url, encoded=True),
+                    headers=request.headers,
+                    data=request.body,
+                    allow_redirects=False,
+                ) as response,
+            ):
+                body = await _read(response)
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return HttpReply(status=response.status, headers=headers, body=body)
+        except TimeoutError:
+            raise NoReply(f"no reply within {request.seconds:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise NoReply(f"no reply: {_kind(error)}") from None
+
+
+@asynccontextmanager
+async def gateways(tokens: PostgresTokens) -> AsyncIterator[Gateways]:
+    """Keep connections to gateways open; at most 100 to one host, so that a slow one takes no other's place."""
+    connector = aiohttp.TCPConnector(limit=0, limit_per_host=100, ttl_dns_cache=60, keepalive_timeout=30)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
+    session = aiohttp.ClientSession(
+        connector=connector,
+        timeout=timeout,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": "payproof"},
+        max_line_size=16_384,
+        max_field_size=16_384,
+    )
+    async with session:
+        yield Gateways(session, tokens)
+
+
+async def _bounded(running: Coroutine[Any, Any, _Result], seconds: float) -> _Result | Inconclusive:
+    try:
+        async with asyncio.timeout(seconds):
+            return await running
+    except TimeoutError:
+        return Inconclusive(trouble=Trouble.NO_REPLY, detail=f"no reply within {seconds:g} s")
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(64 * 1024):
+        body += chunk
+        if len(body) > MAX_REPLY:
+            raise NoReply("the reply is larger than 1 MiB")
+    return bytes(body)
+
+
+def _kind(error: Exception) -> str:
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return "its host name is unknown"
+        case aiohttp.ClientConnectorCertificateError() | ssl.SSLError() | aiohttp.ClientSSLError():
+            return "its TLS certificate is not accepted"
+        case aiohttp.ClientConnectorError():
+            return "connection refused"
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | ConnectionError():
+            return "connection cut"
+        case _:
+            return "the reply is no HTTP"

@@ -1,0 +1,86 @@
+"""From an HTTP request to a Callback, and from a Callback to a durable Claim: what every public endpoint shares."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from aiohttp import web
+
+from consumers.account import Account
+from consumers.gateway import Forged, Signed
+from schemas.callbacks import Callback, Claim, Reading
+from schemas.words import Authenticity, Said, Source
+
+MAX_BODY = 64 * 1024
+_ARCHIVED_HEADERS = 100
+
+
+class ForgedError(Exception):
+    """The callback should be signed rightly and is not. The text is safe to log."""
+
+
+async def read_callback(
+    request: web.Request,
+    source: Source,
+    account: Account,
+    now: datetime,
+    *,
+    payment_id: str | None = None,
+    said: Said | None = None,
+) -> Callback:
+    """Read the request byte for byte. Raises aiohttp's 413 for a body over 64 KiB."""
+    body = await request.read()
+    headers = tuple((name.lower(), value) for name, value in request.headers.items())
+    return Callback(
+        source=source,
+        account=account.id,
+        method=request.method,
+        query=tuple((_storable(name), _storable(value)) for name, value in request.query.items()),
+        headers=tuple((_storable(name), _storable(value)) for name, value in headers[:_ARCHIVED_HEADERS]),
+        body=body,
+        received_at=now,
+        payment_id=payment_id,
+        said=said,
+    )
+
+
+def make_claim(account: Account, callback: Callback, *, lenient: bool = False) -> Claim:
+    """Authenticate a callback and read what it names.
+
+    Raises ForgedError, and schemas.wire.Unreadable unless `lenient`: then an unreadable body names nothing, because the
+    path names the payment.
+    """
+    provider = account.provider
+    authenticated = provider.authenticate(callback)
+    if isinstance(authenticated, Forged):
+        raise ForgedError(authenticated.why)
+    note = None
+    try:
+        reading = provider.read_claim(callback)
+    except ValueError:
+        if not lenient:
+            raise
+        reading, note = Reading(said=callback.said), "the body could not be read"
+    return Claim(
+        id=uuid.uuid4().hex,
+        account=account.id,
+        provider=provider.name,
+        source=callback.source,
+        authenticity=Authenticity.SIGNED if isinstance(authenticated, Signed) else Authenticity.UNSIGNED,
+        received_at=callback.received_at,
+        payment_id=callback.payment_id,
+        said=reading.said,
+        session_id=reading.session_id,
+        reference=reading.reference,
+        transaction_id=reading.transaction_id,
+        event_id=reading.event_id,
+        event_type=reading.event_type,
+        note=note,
+        callback=callback,
+    )
+
+
+def _storable(text: str) -> str:
+    """Bytes that were no UTF-8 come from aiohttp as lone surrogates, which no JSON can carry."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,75 @@
+"""For operators: alive, ready, and what Prometheus scrapes. Listens apart from the public port."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import web
+from msgspec import Struct
+from prometheus_client import generate_latest
+
+from schemas.words import Hold
+from worker.metrics import Metrics
+from worker.postgres.bus import PostgresBus
+from worker.postgres.database import UNAVAILABLE, Database
+
+ASK_SECONDS = 2.0
+
+_GAUGES = """
+    SELECT
+        (SELECT extract(epoch FROM clock_timestamp() - min(opened_at)) FROM payments
+          WHERE status = 'pending' AND next_check_at IS NOT NULL)::float8 AS unresolved,
+        (SELECT extract(epoch FROM clock_timestamp() - min(time)) FROM events WHERE place IS NULL)::float8 AS unplaced,
+        (SELECT coalesce(jsonb_object_agg(hold, held), '{}')
+           FROM (SELECT hold, count(*) AS held FROM payments WHERE hold IS NOT NULL GROUP BY hold) AS holds) AS held
+"""
+
+
+class Ops(Struct, frozen=True):
+    """What the ops port needs. `running` tells which parts of the process are not, by name; empty when all is well."""
+
+    database: Database
+    bus: PostgresBus
+    metrics: Metrics
+    missing: Callable[[], list[str]]
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/healthz", self.healthz),
+            web.get("/readyz", self.readyz),
+            web.get("/metrics", self.scrape),
+        ]
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        return web.json_response({"alive": True})
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        missing = self.missing()
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                await self.database.fetch("SELECT 1")
+        except UNAVAILABLE:
+            missing.append("database")
+        return web.json_response({"ready": not missing, "missing": missing}, status=503 if missing else 200)
+
+    async def scrape(self, _: web.Request) -> web.Response:
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                await self._measure()
+        except UNAVAILABLE:
+            pass  # the counters are worth having all the same; readiness tells of the database
+        return web.Response(
+            body=generate_latest(self.metrics.registry),
+            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+        )
+
+    async def _measure(self) -> None:
+        row = (await self.database.fetch(_GAUGES))[0]
+        self.metrics.oldest_unresolved.set(row["unresolved"] or 0)
+        self.metrics.oldest_unplaced.set(row["unplaced"] or 0)
+        for hold in Hold:
+            self.metrics.held.labels(hold.value).set(row["held"].get(hold.value, 0))
+        self.metrics.waiting.clear()
+        for provider, waiting in (await self.bus.waiting()).items():
+            self.metrics.waiting.labels(provider).set(waiting)

@@ -1,0 +1,81 @@
+"""The sweep: payments that are due become claims in the same queues as everyone else's.
+
+The one thing to get wrong: this is no second path. It asks no gateway and decides nothing; it only says "look at this".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import structlog
+
+from consumers.bus import Bus, BusAway
+from schemas.callbacks import Claim
+from schemas.words import Authenticity, Source
+from worker.metrics import Metrics
+from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.due import next_due_at, take_due
+
+BATCH = 100
+POLL_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+class Sweep:
+    """Runs until cancelled. `hear` is told when a payment is due earlier than was known."""
+
+    def __init__(self, database: Database, bus: Bus, metrics: Metrics) -> None:
+        self._database, self._bus, self._metrics = database, bus, metrics
+        self._wake = asyncio.Event()
+        self._until: datetime | None = None
+
+    def hear(self, due_at: datetime | None) -> None:
+        if due_at is not None and (self._until is None or due_at < self._until):
+            self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            try:
+                swept = await self._sweep()
+            except (*UNAVAILABLE, BusAway) as error:
+                log.warning("sweep.unavailable", error=type(error).__name__)
+                swept = 0
+            if swept < BATCH:
+                await self._wait()
+
+    async def _sweep(self) -> int:
+        due = await take_due(self._database, BATCH)
+        if due:
+            now = self._database.clock.now()
+            await self._bus.publish([_claim(*payment, now) for payment in due])
+            self._metrics.swept.inc(len(due))
+        return len(due)
+
+    async def _wait(self) -> None:
+        """Sleep until the next payment is due, at most for the poll, or until one is due earlier."""
+        self._wake.clear()
+        now = self._database.clock.now()
+        self._until = now + timedelta(seconds=POLL_SECONDS)
+        with suppress(*UNAVAILABLE):
+            due_at = await next_due_at(self._database)
+            self._until = min(self._until, due_at) if due_at is not None else self._until
+        seconds = max((self._until - now).total_seconds(), 0.01)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+
+def _claim(payment_id: str, account: str, provider: str, now: datetime) -> Claim:
+    return Claim(
+        id=uuid.uuid4().hex,
+        account=account,
+        provider=provider,
+        source=Source.SWEEP,
+        authenticity=Authenticity.UNSIGNED,
+        received_at=now,
+        payment_id=payment_id,
+    )
