@@ -1,0 +1,115 @@
+"""`payproof`: the commands, each in the file of its noun.
+
+Exit codes: 0 done, 1 it did not hold, 2 wrong usage or configuration.
+
+The one thing to get wrong: imports. A command's machinery is imported when it runs, so that `payproof --help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from worker.cli.events import events
+from worker.cli.failures import FAILURES, explain_failure
+from worker.cli.payments import explain, payments
+from worker.cli.sandbox import sandbox
+
+app = App(name="payproof", help="A browser redirect is a hint. Payproof turns it into proof.")
+app.command(payments)
+app.command(events)
+app.command(explain)
+app.command(sandbox)
+
+DONE, DID_NOT_HOLD, WRONG_USAGE = 0, 1, 2
+
+
+@app.command
+def init(path: Path = Path("payproof.toml")) -> int:
+    """Write a commented starter configuration to PATH."""
+    from worker.cli.init import write_starter
+
+    try:
+        write_starter(path)
+    except FileExistsError:
+        Console(stderr=True).print(f"{path} exists; it was left as it is.", markup=False)
+        return WRONG_USAGE
+    print(f"{path} is written; set the variables it names, then run: payproof doctor")
+    return DONE
+
+
+@app.command
+def serve(
+    *, roles: Annotated[str | None, Parameter(help="Some of ingress,consume,sweep,relay,deliver.")] = None
+) -> int:
+    """Run the service until SIGTERM; without --roles, all of them in one process."""
+    from worker import logs, process
+    from worker.cli.configured import configuration
+
+    chosen = process.ROLES if roles is None else tuple(role.strip() for role in roles.split(","))
+    if unknown := sorted(set(chosen) - set(process.ROLES)):
+        known = ", ".join(process.ROLES)
+        Console(stderr=True).print(f"--roles: {', '.join(unknown)} is none of {known}", markup=False)
+        return WRONG_USAGE
+    config = configuration()
+    logs.configure(config.settings.log)
+    process.serve(config, chosen)
+    return DONE
+
+
+@app.command
+def migrate(*, restored: bool = False) -> int:
+    """Bring the database to the present schema. --restored, after restoring a backup: raise every version by 1,000."""
+    import asyncio
+
+    from worker.cli.configured import configuration
+    from worker.process import opened
+
+    async def run() -> int:
+        async with opened(configuration()) as database:
+            print("The schema is up to date.")
+            if restored:
+                raised = await database.execute(
+                    "UPDATE payments SET version = version + 1000, "
+                    "next_check_at = CASE WHEN status = 'pending' OR hold IS NOT NULL THEN clock_timestamp() "
+                    "ELSE next_check_at END"
+                )
+                print(f"{raised.split()[-1]} payments were raised by 1,000 versions; open ones are asked about again.")
+        return DONE
+
+    return asyncio.run(run())
+
+
+@app.command
+def doctor() -> int:
+    """Check the configuration, the database and each account's gateway, in plain words."""
+    from worker.cli.doctor import examine
+
+    return DONE if examine() else DID_NOT_HOLD
+
+
+@app.command
+def demo(*, exit: bool = False) -> int:  # noqa: A002 - the option is called --exit
+    """Take a simulated shopper through every gateway and every trouble; nothing else needs to be installed."""
+    from worker.demo import demo as run
+
+    return run(exit_after=exit)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and leave with its exit code."""
+    console = Console(stderr=True)
+    try:
+        code = app(arguments, exit_on_error=False, result_action="return_value", error_console=console)
+    except CycloptsError:
+        sys.exit(WRONG_USAGE)  # what is wrong was printed
+    except FAILURES as error:
+        sys.exit(explain_failure(error, console))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(code or DONE)

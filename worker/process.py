@@ -1,0 +1,138 @@
+"""The process: every part made once, here, and given what it needs; started, drained and closed in one place.
+
+The one thing to get wrong: the order of the end. Stop intake, drain what is in flight, release, close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+import uvloop
+from aiohttp import web
+
+from consumers.pipeline import Rules
+from worker.config import Config
+from worker.consume import Consumer
+from worker.gateways import gateways
+from worker.http.app import ops_app, public_app
+from worker.http.ops import Ops
+from worker.metrics import Metrics
+from worker.outcomes import Outcomes
+from worker.postgres.bus import PostgresBus
+from worker.postgres.database import Database, Notice, connect
+from worker.postgres.embedded import embedded
+from worker.postgres.ledger import PostgresLedger
+from worker.postgres.migrate import migrate
+from worker.postgres.tokens import PostgresTokens
+from worker.relay import Relay
+from worker.sweep import Sweep
+
+ROLES = ("ingress", "consume", "sweep", "relay", "deliver")
+HTTP_DRAIN_SECONDS = 10
+DRAIN_SECONDS = 45
+
+log = structlog.get_logger()
+
+
+def serve(config: Config, roles: Collection[str] = ROLES) -> None:
+    """Run these roles until SIGTERM or SIGINT; returns when everything is drained."""
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sign, stop.set)
+        async with opened(config) as database:
+            await run_roles(config, roles, database, stop)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+
+
+@asynccontextmanager
+async def opened(config: Config) -> AsyncIterator[Database]:
+    """The database of the configuration, embedded where none is named, brought to the present schema."""
+    async with AsyncExitStack() as stack:
+        url = config.settings.database_url
+        dsn = url.reveal() if url else await stack.enter_async_context(embedded(config.settings.data_dir))
+        applied = await migrate(dsn)
+        if applied:
+            log.info("schema.migrated", files=list(applied))
+        yield await stack.enter_async_context(connect(dsn))
+
+
+def rules_of(config: Config) -> Rules:
+    return Rules(
+        accounts={account.id: account for account in config.accounts},
+        checks=config.checks,
+        public_url=config.settings.public_url,
+    )
+
+
+async def run_roles(config: Config, roles: Collection[str], database: Database, stop: asyncio.Event) -> None:
+    """Run until `stop` is set, or a part fails, which ends the process loudly."""
+    metrics, outcomes, rules = Metrics(), Outcomes(), rules_of(config)
+    ledger, bus = PostgresLedger(database), PostgresBus(database)
+    sweep, relay = Sweep(database, bus, metrics), Relay(database, metrics)
+    tasks: dict[str, asyncio.Task[None]] = {}
+
+    def hear(notice: Notice) -> None:
+        bus.wake(notice.claims)
+        outcomes.hear(notice.outcomes)
+        sweep.hear(notice.look_at)
+        if notice.events:
+            relay.hear()
+
+    async def look_again() -> None:
+        hear(Notice(events=True, claims=[account.provider.name for account in config.accounts]))
+        outcomes.hear_all()
+
+    def missing() -> list[str]:
+        return sorted(name for name, task in tasks.items() if task.done())
+
+    async with AsyncExitStack() as stack:
+        asking = await stack.enter_async_context(gateways(PostgresTokens(database)))
+        consumer = Consumer(bus, ledger, rules, asking, database.clock, metrics)
+        async with asyncio.TaskGroup() as group:
+            tasks["clock"] = group.create_task(database.keep_clock())
+            tasks["notices"] = group.create_task(database.listen(hear, connected=look_again))
+            if "sweep" in roles:
+                tasks["sweep"] = group.create_task(sweep.run())
+            if "relay" in roles:
+                tasks["relay"] = group.create_task(relay.run())
+            if "consume" in roles:
+                tasks["consume"] = group.create_task(consumer.run())
+            servers = []
+            if "ingress" in roles:
+                app = public_app(config, rules, database, ledger, bus, asking, outcomes, metrics)
+                servers.append(await _listen(app, *config.settings.listen))
+            ops = ops_app(Ops(database, bus, metrics, missing))
+            servers.append(await _listen(ops, *config.settings.ops_listen))
+            log.info("process.ready", roles=sorted(roles), listen=_address(config), public_url=rules.public_url)
+            await stop.wait()
+            log.info("process.stopping")
+            for server in servers:
+                await server.cleanup()
+            consumer.stop()
+            if "consume" in roles:
+                await asyncio.wait({tasks["consume"]}, timeout=DRAIN_SECONDS)
+            for task in tasks.values():
+                task.cancel()
+    log.info("process.stopped")
+
+
+async def _listen(app: web.Application, host: str, port: int) -> web.AppRunner:
+    # A body is read as it was sent: a signature is over those bytes, and a bad gzip stream must not become a 500.
+    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=HTTP_DRAIN_SECONDS)
+    await runner.setup()
+    await web.TCPSite(runner, host, port, reuse_address=True).start()
+    return runner
+
+
+def _address(config: Config) -> str:
+    host, port = config.settings.listen
+    return f"{host}:{port}"
