@@ -197,8 +197,8 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         headers = {"username": self.username, "password": self.password}
         try:
             reply = yield self._request(self.paths.grant, _revealed(fields), _revealed(headers))
-        except NoReply:
-            return no_reply()
+        except NoReply as error:
+            return no_reply(error)
         received = judged(reply)
         return received if isinstance(received, Inconclusive) else understood(_token, received)
 
@@ -241,8 +241,8 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 assert isinstance(token, str)
                 token = yield TokenWanted(stale=token)
                 reply = yield self._request(path, fields, {"authorization": f"Bearer {token}"}, seconds)
-        except NoReply:
-            return no_reply()
+        except NoReply as error:
+            return no_reply(error)
         assert isinstance(reply, HttpReply)
         return judged(reply)
 

@@ -48,8 +48,8 @@ def fetch(request: HttpRequest) -> Generator[Effect, Reply, Received | Inconclus
     """Send one request and judge its reply; see `judged`."""
     try:
         reply = yield request
-    except NoReply:
-        return no_reply()
+    except NoReply as error:
+        return no_reply(error)
     assert isinstance(reply, HttpReply)
     return judged(reply)
 
@@ -119,8 +119,8 @@ def not_found(detail: str = "the gateway does not know this payment") -> Inconcl
     return Inconclusive(trouble=Trouble.NOT_FOUND, detail=detail)
 
 
-def no_reply() -> Inconclusive:
-    return Inconclusive(trouble=Trouble.NO_REPLY, detail="no reply")
+def no_reply(error: NoReply) -> Inconclusive:
+    return Inconclusive(trouble=Trouble.NO_REPLY, detail=str(error) or "no reply")
 
 
 def refusal(received: Received, *words: object) -> Refused | Inconclusive:

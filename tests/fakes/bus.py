@@ -1,0 +1,64 @@
+"""The bus in memory: leases, redelivery and the dead letters of the real ones, with a clock that tests move."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from consumers.bus import Delivery
+from schemas.callbacks import Claim
+from tests.fakes.clock import FakeClock
+
+LEASE = timedelta(seconds=30)
+
+
+class _Row(Struct):
+    claim: Claim
+    available_at: datetime
+    attempts: int = 0
+
+
+class FakeBus:
+    """See consumers.bus.Bus."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.dead: list[tuple[Claim, str]] = []
+        self._clock = clock
+        self._rows: dict[str, _Row] = {}
+        self._changed = asyncio.Condition()
+
+    async def publish(self, claims: Sequence[Claim]) -> None:
+        async with self._changed:
+            for claim in claims:
+                self._rows.setdefault(claim.id, _Row(claim, self._clock.now))
+            self._changed.notify_all()
+
+    async def receive(self, provider: str, most: int) -> list[Delivery]:
+        async with self._changed:
+            while not (rows := self._available(provider)[:most]):
+                await self._changed.wait()
+            for row in rows:
+                row.attempts += 1
+                row.available_at = self._clock.now + LEASE
+            return [Delivery(tag=row.claim.id, claim=row.claim, attempts=row.attempts) for row in rows]
+
+    async def done(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            self._rows.pop(delivery.claim.id, None)
+
+    async def park(self, delivery: Delivery, reason: str) -> None:
+        row = self._rows.pop(delivery.claim.id)
+        self.dead.append((row.claim, reason))
+
+    async def end_leases(self) -> None:
+        """What a worker's death comes to: every lease is over."""
+        async with self._changed:
+            self._clock.advance(LEASE)
+            self._changed.notify_all()
+
+    def _available(self, provider: str) -> list[_Row]:
+        rows = [row for row in self._rows.values() if row.claim.provider == provider]
+        return [row for row in rows if row.available_at <= self._clock.now]

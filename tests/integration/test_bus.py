@@ -1,0 +1,155 @@
+"""One contract, two implementations: the bus in memory and the queue in Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from msgspec import Struct
+
+from consumers.bus import Bus, BusAway
+from schemas.callbacks import Callback, Claim
+from schemas.words import Authenticity, Said, Source
+from tests.fakes.bus import FakeBus
+from tests.fakes.clock import NOON, FakeClock
+from worker.postgres.bus import PostgresBus
+from worker.postgres.database import Database, connect
+
+SECONDS = 5.0
+
+
+class Bench(Struct):
+    """A bus, a way to end the leases of dead workers, and a way to read the dead letters."""
+
+    bus: Bus
+    end_leases: Callable[[], Awaitable[object]]
+    dead: Callable[[], Awaitable[list[str]]]
+
+
+@pytest.fixture(params=["fake", "postgres"])
+async def bench(request: pytest.FixtureRequest, dsn: str) -> AsyncIterator[Bench]:
+    if request.param == "fake":
+        fake = FakeBus(FakeClock())
+
+        async def dead() -> list[str]:
+            return [reason for _, reason in fake.dead]
+
+        yield Bench(fake, fake.end_leases, dead)
+        return
+    async with connect(dsn) as database:
+
+        async def end_leases() -> None:
+            await database.execute("UPDATE queue SET available_at = clock_timestamp()")
+
+        async def dead_letters() -> list[str]:
+            return [row["reason"] for row in await database.fetch("SELECT reason FROM dead ORDER BY id")]
+
+        yield Bench(PostgresBus(database), end_leases, dead_letters)
+
+
+def a_claim(provider: str = "ipay") -> Claim:
+    body = bytes(range(256))
+    callback = Callback(
+        source=Source.IPN, account="a", method="POST", query=(("a", "ক"),), headers=(), body=body, received_at=NOON
+    )
+    return Claim(
+        id=uuid.uuid4().hex,
+        account="a",
+        provider=provider,
+        source=Source.IPN,
+        authenticity=Authenticity.UNSIGNED,
+        received_at=NOON,
+        said=Said.SUCCESS,
+        callback=callback,
+    )
+
+
+async def receive(bus: Bus, provider: str = "ipay", most: int = 10) -> list[Claim]:
+    async with asyncio.timeout(SECONDS):
+        return [delivery.claim for delivery in await bus.receive(provider, most)]
+
+
+async def nothing_for(bus: Bus, provider: str = "ipay") -> bool:
+    """Whether nothing is delivered: a claim published afterwards for another gateway overtakes the wait."""
+    waiting = asyncio.ensure_future(bus.receive(provider, 10))
+    await bus.publish([a_claim("other")])
+    await receive(bus, "other")
+    idle = not waiting.done()
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    return idle
+
+
+async def test_a_claim_arrives_byte_for_byte(bench: Bench) -> None:
+    claim = a_claim()
+    await bench.bus.publish([claim])
+    assert await receive(bench.bus) == [claim]
+
+
+async def test_a_worker_that_waits_is_woken(bench: Bench) -> None:
+    waiting = asyncio.ensure_future(receive(bench.bus))
+    claim = a_claim()
+    await bench.bus.publish([claim])
+    assert await waiting == [claim]
+
+
+async def test_claims_of_one_gateway_do_not_reach_the_workers_of_another(bench: Bench) -> None:
+    await bench.bus.publish([a_claim("moneybag")])
+    assert await nothing_for(bench.bus, "ipay")
+
+
+async def test_no_more_than_asked_for_are_delivered_and_none_is_lost(bench: Bench) -> None:
+    claims = [a_claim() for _ in range(5)]
+    await bench.bus.publish(claims)
+    first, second = await receive(bench.bus, most=3), await receive(bench.bus, most=3)
+    assert len(first) == 3
+    assert {claim.id for claim in first + second} == {claim.id for claim in claims}
+
+
+async def test_two_workers_do_not_get_the_same_claim(bench: Bench) -> None:
+    claims = [a_claim() for _ in range(40)]
+    await bench.bus.publish(claims)
+    batches = await asyncio.gather(*(receive(bench.bus, most=10) for _ in range(4)))
+    got = [claim.id for batch in batches for claim in batch]
+    assert len(got) == len(set(got)) == 40
+
+
+async def test_what_is_done_does_not_come_back(bench: Bench) -> None:
+    await bench.bus.publish([a_claim()])
+    await bench.bus.done(await bench.bus.receive("ipay", 10))
+    await bench.end_leases()
+    assert await nothing_for(bench.bus)
+
+
+async def test_the_claim_of_a_dead_worker_comes_back_and_is_counted(bench: Bench) -> None:
+    claim = a_claim()
+    await bench.bus.publish([claim])
+    await bench.bus.receive("ipay", 10)
+    await bench.end_leases()
+    again = await bench.bus.receive("ipay", 10)
+    assert [(delivery.claim, delivery.attempts) for delivery in again] == [(claim, 2)]
+
+
+async def test_publishing_a_claim_twice_queues_it_once(bench: Bench) -> None:
+    claim = a_claim()
+    await bench.bus.publish([claim])
+    await bench.bus.publish([claim])
+    assert await receive(bench.bus) == [claim]
+
+
+async def test_a_parked_claim_is_kept_with_its_reason_and_not_delivered(bench: Bench) -> None:
+    await bench.bus.publish([a_claim()])
+    [delivery] = await bench.bus.receive("ipay", 10)
+    await bench.bus.park(delivery, "it fails by itself")
+    await bench.end_leases()
+    assert await bench.dead() == ["it fails by itself"]
+    assert await nothing_for(bench.bus)
+
+
+async def test_a_claim_that_cannot_be_made_durable_is_refused(database: Database) -> None:
+    bus = PostgresBus(database)
+    await database._pool.close()
+    with pytest.raises(BusAway):
+        await bus.publish([a_claim()])

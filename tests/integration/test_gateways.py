@@ -1,0 +1,174 @@
+"""The gateway client against servers that misbehave: whatever they do comes back as Inconclusive, and in time."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from aiohttp import web
+from msgspec.structs import replace
+
+from consumers.account import Account
+from consumers.gateway import Effect, HttpReply, HttpRequest, NoReply, Reply, Token, TokenWanted
+from consumers.providers import PROVIDERS
+from schemas.answers import Answer, Expected, Inconclusive, Question, Trouble
+from schemas.secret import Secret
+from worker.gateways import MAX_REPLY, Gateways, gateways
+from worker.postgres.database import Database
+from worker.postgres.tokens import PostgresTokens
+
+Respond = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+EXPECTED = Expected(payment_id="p", reference="r", amount=Decimal("10.00"), currency="BDT", session_id="IPAY-1")
+
+
+@asynccontextmanager
+async def raw_server(respond: Respond, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """A server that answers each connection by `respond`; yields its address."""
+    server = await asyncio.start_server(respond, "127.0.0.1", 0, ssl=tls)
+    async with server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        server.close()
+
+
+@pytest.fixture
+async def asking(database: Database) -> AsyncIterator[Gateways]:
+    async with gateways(PostgresTokens(database)) as asking:
+        yield asking
+
+
+def account_at(base_url: str) -> Account:
+    return Account(id="a", merchant="m", provider=PROVIDERS["ipay"](base_url=base_url, api_key=Secret("key")))
+
+
+def replying(raw: bytes) -> Respond:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(raw)
+        await writer.drain()
+        writer.close()
+
+    return respond
+
+
+async def trouble(asking: Gateways, address: str) -> Trouble:
+    outcome = await asking.ask(account_at(f"http://{address}"), Question(), EXPECTED)
+    assert isinstance(outcome, Inconclusive), outcome
+    assert "key" not in outcome.detail
+    return outcome.trouble
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", Trouble.UNREADABLE),
+        (b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", Trouble.SERVER_ERROR),
+        (b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", Trouble.RATE_LIMITED),
+        (b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", Trouble.KEY_REFUSED),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", Trouble.NO_REPLY),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope", Trouble.NO_REPLY),
+        (b"220 smtp.example ESMTP\r\n", Trouble.NO_REPLY),
+        (b"", Trouble.NO_REPLY),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"x" * (MAX_REPLY + 1), Trouble.NO_REPLY),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 20_000 + b"\r\n\r\n{}", Trouble.NO_REPLY),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n<html>hi</html>", Trouble.UNREADABLE),
+    ],
+)
+async def test_whatever_a_gateway_does_is_inconclusive(asking: Gateways, raw: bytes, expected: Trouble) -> None:
+    async with raw_server(replying(raw)) as address:
+        assert await trouble(asking, address) is expected
+
+
+async def test_nobody_listening_is_no_reply(asking: Gateways) -> None:
+    async with raw_server(replying(b"")) as address:
+        pass
+    assert await trouble(asking, address) is Trouble.NO_REPLY
+
+
+async def test_an_unknown_certificate_is_not_accepted(asking: Gateways, tmp_path: Any) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    making = await asyncio.create_subprocess_exec(
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"),
+        *("-keyout", str(key), "-out", str(certificate)),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await making.wait() == 0
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    async with raw_server(replying(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"), context) as address:
+        outcome = await asking.ask(account_at(f"https://{address}"), Question(), EXPECTED)
+    assert isinstance(outcome, Inconclusive)
+    assert "certificate" in outcome.detail
+
+
+class _Impatient:
+    """A gateway whose question has a short deadline and needs a token."""
+
+    name = "impatient"
+    base_url = ""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.grants = 0
+
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Answer | Inconclusive]:
+        del question, expected
+        try:
+            reply = yield HttpRequest(method="GET", url=f"http://{self.address}/", seconds=0.2)
+        except NoReply as error:
+            return Inconclusive(trouble=Trouble.NO_REPLY, detail=str(error))
+        assert isinstance(reply, HttpReply)
+        return Answer(status=None, word=str(reply.status))
+
+
+async def test_a_silent_gateway_ends_at_its_deadline(asking: Gateways) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with raw_server(silent) as address:
+        account = replace(account_at("http://x"), provider=_Impatient(address))
+        async with asyncio.timeout(5):
+            outcome = await asking.ask(account, Question(), EXPECTED)
+    assert outcome == Inconclusive(trouble=Trouble.NO_REPLY, detail="no reply within 0.2 s")
+
+
+class _Granting(_Impatient):
+    """A gateway that needs a token; each grant gives another, the first of which is refused."""
+
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Answer | Inconclusive]:
+        del question, expected
+        token = yield TokenWanted()
+        if token == "token-1":
+            token = yield TokenWanted(stale=str(token))
+        return Answer(status=None, word=str(token))
+
+    def grant(self) -> Generator[HttpRequest, HttpReply, Token | Inconclusive]:
+        reply = yield HttpRequest(method="POST", url=f"http://{self.address}/grant")
+        return Token(text=reply.body.decode(), seconds=3600)
+
+
+async def test_a_crowd_shares_one_token_and_renews_a_stale_one_once(asking: Gateways) -> None:
+    granted = 0
+
+    async def grant(request: web.Request) -> web.Response:
+        nonlocal granted
+        granted += 1
+        return web.Response(text=f"token-{granted}")
+
+    app = web.Application()
+    app.add_routes([web.post("/grant", grant)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0]
+    account = replace(account_at("http://x"), provider=_Granting(f"{host}:{port}"))
+    outcomes = await asyncio.gather(*(asking.ask(account, Question(), EXPECTED) for _ in range(50)))
+    await runner.cleanup()
+    assert {outcome.word for outcome in outcomes if isinstance(outcome, Answer)} == {"token-2"}
+    assert granted == 2
