@@ -24,9 +24,8 @@ HOLDS = {
 
 _SOURCES = {
     "webhook": "A webhook of the gateway",
-    "ipn": "A notification of the gateway",
+    "ipn": "A notification in the gateway's name",
     "return": "A browser that came back",
-    "sweep": "Our own clock",
     "operator": "A person, or the shop's API,",
 }
 
@@ -45,9 +44,7 @@ def _sentence(entry: Entry) -> str:
     data = entry.data
     match entry.kind:
         case EntryKind.CLAIM:
-            said = f" and said {data['said']}" if "said" in data else ""
-            believed = "signed" if data["authenticity"] == "signed" else "unsigned, so not believed"
-            return f"{_SOURCES[data['source']]} named this payment{said} ({believed}): {data['verdict']}."
+            return _claim(data)
         case EntryKind.QUESTION:
             asked = "to take the money (Execute)" if data["question"] == "execute" else "what happened"
             return f"We asked the gateway {asked}{_by(data)}."
@@ -61,6 +58,15 @@ def _sentence(entry: Entry) -> str:
             return f"{data['actor']} resolved it as {data['status']}: {data['reason']}."
         case EntryKind.DELIVERY:
             return f"Delivered {data.get('event_id', 'an event')}: {data.get('result', '')}."
+
+
+def _claim(data: dict[str, Any]) -> str:
+    if data["source"] == "sweep":
+        return "Our own schedule says that it is time to look."
+    said = f"said {data['said']}" if "said" in data else "named this payment"
+    trust = "It is signed" if data["authenticity"] == "signed" else "Anyone could have sent it"
+    then = "so we ask the gateway" if data["verdict"] == "asks" else f"and nothing is asked: {data['verdict']}"
+    return f"{_SOURCES[data['source']]} {said}. {trust}, {then}."
 
 
 def _by(data: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from worker.cli.events import events
-from worker.cli.failures import FAILURES, explain_failure
+from worker.cli.failures import FAILURES, WrongUsage, explain_failure
 from worker.cli.payments import explain, payments
 from worker.cli.sandbox import sandbox
 
@@ -57,6 +57,8 @@ def serve(
         Console(stderr=True).print(f"--roles: {', '.join(unknown)} is none of {known}", markup=False)
         return WRONG_USAGE
     config = configuration()
+    if config.settings.amqp_url is not None:
+        raise WrongUsage("PAYPROOF_AMQP_URL: RabbitMQ is not supported yet; without it, claims queue in Postgres")
     logs.configure(config.settings.log)
     process.serve(config, chosen)
     return DONE

@@ -152,9 +152,9 @@ class Ingress(Struct, frozen=True):
             return _json(400, {"error": str(error)})
         try:
             await self._publish(claim)
-        except BusAway as error:
+        except (BusAway, TimeoutError) as error:
             self.metrics.callbacks.labels(*labels, "unavailable").inc()
-            log.warning("callback.not_durable", account=account.id, source=source, error=str(error))
+            log.warning("callback.not_durable", account=account.id, source=source, error=type(error).__name__)
             return _json(503, {"error": "come again"}, RETRY_AFTER)
         return _json(200, {"received": True})
 

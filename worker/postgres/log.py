@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from asyncpg import Record
 
 from worker.postgres.database import Database
@@ -34,3 +36,16 @@ async def read(database: Database, merchant: str, after: int, limit: int) -> lis
         after,
         limit,
     )
+
+
+async def place_before(database: Database, merchant: str, since: datetime | None) -> int:
+    """The place after which the merchant's events of `since` and later stand; without it, that of the newest event."""
+    rows = await database.fetch(
+        """SELECT coalesce(
+               (SELECT min(place) - 1 FROM events WHERE merchant = $1 AND place IS NOT NULL AND time >= $2),
+               (SELECT max(place) FROM events WHERE merchant = $1), 0) AS place""",
+        merchant,
+        since,
+    )
+    place: int = rows[0]["place"]
+    return place
