@@ -138,7 +138,7 @@ def closes_at(payment: Payment, checks: Checks) -> datetime:
 
 
 def gives_up_at(payment: Payment, checks: Checks) -> datetime:
-    """When asking ends: counted from the opening, and again from there when a person released it as pending."""
+    """When asking ends: counted from the opening, and from a person's word that released it as pending."""
     return (payment.unresolved_at or payment.opened_at) + timedelta(seconds=checks.give_up)
 
 
@@ -210,7 +210,7 @@ def _schedule(payment: Payment, capabilities: Capabilities, checks: Checks, now:
         return None
     if not payment.status.paid and _claimed(payment) and now < gives_up_at(payment, checks):
         return "claimed"
-    if _unheard(payment) and payment.urgent_at and now < payment.urgent_at + timedelta(seconds=checks.give_up):
+    if any(now < at + timedelta(seconds=checks.give_up) for at in _unheard(payment)):
         return "claimed"
     match payment.status:
         case Status.PENDING:
@@ -223,10 +223,11 @@ def _schedule(payment: Payment, capabilities: Capabilities, checks: Checks, now:
             return "closed"
 
 
-def _unheard(payment: Payment) -> bool:
-    """Whether a claim that had to be heard made us ask, and the gateway gave no answer."""
-    urgent, asked = payment.urgent_at, payment.asked_at
-    return urgent is not None and asked is not None and asked >= urgent and not _answered(payment, urgent)
+def _unheard(payment: Payment) -> list[datetime]:
+    """When the claims came that made us ask and got no answer; an unsigned one waits for the schedule of a pending one."""
+    waiting = (payment.urgent_at, None if payment.status is Status.PENDING else payment.hinted_at)
+    asked = payment.asked_at or _EVER
+    return [at for at in waiting if at is not None and asked >= at and not _answered(payment, at)]
 
 
 def _claimed(payment: Payment) -> bool:

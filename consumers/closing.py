@@ -35,16 +35,21 @@ def marked(
     end = closes_at(payment, checks)
     if now >= end and may_close(payment):
         proven = question(payment, capabilities) is None or (
-            asked_at is not None and asked_at >= end and _proves_no_payment(reply, capabilities)
+            asked_at is not None and asked_at >= end and _proves_no_payment(payment, reply, capabilities)
         )
         if proven:
             return replace(payment, expired_by_clock_at=now)
     if now >= gives_up_at(payment, checks) and Hold.UNRESOLVED not in payment.holds:
+        if not payment.opened and may_close(payment):
+            return replace(payment, expired_by_clock_at=now)
         return replace(payment, unresolved_at=now)
     return payment
 
 
-def _proves_no_payment(reply: Answer | Inconclusive | None, capabilities: Capabilities) -> bool:
+def _proves_no_payment(payment: Payment, reply: Answer | Inconclusive | None, capabilities: Capabilities) -> bool:
+    """Whether nobody can have paid. A checkout whose opening was lost has a URL that nobody knows."""
     if isinstance(reply, Inconclusive):
         return reply.trouble is Trouble.NOT_FOUND
-    return reply is not None and reply.status is Status.PENDING and capabilities.pending_expires
+    if reply is None or reply.status is not Status.PENDING:
+        return False
+    return capabilities.pending_expires or not payment.opened

@@ -46,24 +46,25 @@ def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
     live = [fact for fact in case.facts if fact.key not in settled]
     fitting = [fact for fact in case.facts if not wrong[fact.key] and not reuses(fact.answer, payment, owners)]
     paid = sorted((fact for fact in fitting if _paid(fact)), key=_first)
-    kept = _kept(payment, paid, resolution)
+    transactions = _transactions(payment, paid)
+    kept = _kept(paid, transactions, resolution)
 
     holds = set[Hold]().union(*(wrong[fact.key] for fact in live))
     if any(reuses(fact.answer, payment, owners) for fact in live if not wrong[fact.key]):
         holds.add(Hold.TRANSACTION_REUSED)
-    if _second_payment(payment, live, paid, kept) or (
+    if _second_payment(payment, [fact for fact in paid if fact.key not in settled], transactions, kept) or (
         owners.order and paid and Hold.DUPLICATE_FOR_ORDER not in settled
     ):
         holds.add(Hold.DUPLICATE_FOR_ORDER)
     if _contradicted(payment, [fact for fact in fitting if fact.key not in settled], paid, resolution):
         holds.add(Hold.CONTRADICTION)
-    holds.update(_waiting(payment, live, fitting, resolution))
 
     refunded = max((returned(fact.answer, payment.amount) for fact in paid), default=ZERO)
     if resolution and resolution.status is Status.REFUNDED:
         refunded = payment.amount
     status = max(_statuses(payment, live, fitting, refunded, resolution), key=lambda status: status.rank)
-    first = next((fact for fact in paid if transaction_of(fact.answer, payment) == kept), None)
+    holds.update(_waiting(payment, live, fitting, resolution, status))
+    first = next((fact for fact in paid if transactions[fact.key] == kept), None)
     return Standing(
         status=status,
         holds=tuple(hold for hold in Hold if hold in holds),
@@ -84,12 +85,9 @@ def misfits(answer: Answer, payment: Payment, owners: Owners, always: frozenset[
     are demanded of an answer that says paid.
     """
     found = set[Hold]()
-    ours = {payment.session_id, *payment.aliases} - {None}
     if answer.reference is not None and answer.reference != payment.reference:
         found.add(Hold.IDENTITY_MISMATCH)
-    if answer.session_id is not None and (
-        answer.session_id in owners.sessions or (ours and answer.session_id not in ours)
-    ):
+    if answer.session_id is not None and (answer.session_id in owners.sessions or _strange(answer, payment)):
         found.add(Hold.IDENTITY_MISMATCH)
     if answer.status is None or not answer.status.paid:
         return frozenset(found)
@@ -104,9 +102,25 @@ def misfits(answer: Answer, payment: Payment, owners: Owners, always: frozenset[
     return frozenset(found)
 
 
+def _strange(answer: Answer, payment: Payment) -> bool:
+    """Whether the session it echoes is none of ours.
+
+    Where the opening's reply was lost, no session of ours is known, and the one answered first must not decide about
+    the next, or the order of recording would. There our reference has to stand beside it.
+    """
+    if payment.opened:
+        return answer.session_id not in (payment.session_id, *payment.aliases)
+    return answer.reference is None
+
+
 def transaction_of(answer: Answer, payment: Payment) -> str:
     """The money's id: the transaction's, or where the gateway reports none, the session's, or our own reference."""
-    return answer.transaction_id or answer.session_id or payment.session_id or payment.reference
+    return answer.transaction_id or session_of(answer, payment)
+
+
+def session_of(answer: Answer, payment: Payment) -> str:
+    """The session an answer is about; our reference where the answer names none and no opening gave one."""
+    return answer.session_id or (payment.session_id if payment.opened else None) or payment.reference
 
 
 def reuses(answer: Answer, payment: Payment, owners: Owners) -> bool:
@@ -132,7 +146,7 @@ class Advance(Struct, frozen=True, kw_only=True):
 def advance(payment: Payment, standing: Standing) -> Advance:
     """Apply a standing: one change of status, hold or refunded amount is one version and one event.
 
-    A row that was never opened closes in silence.
+    A row that was never opened, and of which nobody was told, closes in silence.
     """
     status = max(payment.status, standing.status, key=lambda status: status.rank)
     hold = standing.holds[0] if standing.holds else None
@@ -152,7 +166,7 @@ def advance(payment: Payment, standing: Standing) -> Advance:
     )
     if (status, hold, refunded) == (payment.status, payment.hold, payment.refunded_amount):
         return Advance(payment=after, event=None, reason="nothing changed")
-    if not payment.opened and hold is None and status.closed:
+    if not payment.opened and payment.version == 0 and hold is None and status.closed:
         return Advance(payment=after, event=None, reason="never opened, closed in silence")
     event = _event(payment, after)
     after = replace(
@@ -200,16 +214,31 @@ def _above_pending(fact: Fact) -> bool:
     return fact.answer.status is not None and fact.answer.status is not Status.PENDING
 
 
-def _kept(payment: Payment, paid: list[Fact], resolution: Resolution | None) -> str | None:
+def _transactions(payment: Payment, paid: list[Fact]) -> dict[str, str]:
+    """Which transaction each Fact is about; one that names none speaks of the one another Fact named in its session."""
+    named = {
+        session_of(fact.answer, payment): fact.answer.transaction_id
+        for fact in reversed(paid)
+        if fact.answer.transaction_id is not None
+    }
+    return {
+        fact.key: fact.answer.transaction_id
+        or named.get(session_of(fact.answer, payment))
+        or transaction_of(fact.answer, payment)
+        for fact in paid
+    }
+
+
+def _kept(paid: list[Fact], transactions: dict[str, str], resolution: Resolution | None) -> str | None:
     """The transaction that the payment is recorded with: a person's word, else the one answered first."""
     if resolution and resolution.recorded_transaction:
         return resolution.recorded_transaction
-    return transaction_of(paid[0].answer, payment) if paid else None
+    return transactions[paid[0].key] if paid else None
 
 
-def _second_payment(payment: Payment, live: list[Fact], paid: list[Fact], kept: str | None) -> bool:
-    live_keys = {fact.key for fact in live}
-    return any(fact.key in live_keys and transaction_of(fact.answer, payment) != kept for fact in paid)
+def _second_payment(payment: Payment, live: list[Fact], transactions: dict[str, str], kept: str | None) -> bool:
+    """Whether a live paid Fact is about other money than what is kept, which may be known by its session alone."""
+    return any(kept not in (transactions[fact.key], session_of(fact.answer, payment)) for fact in live)
 
 
 def _contradicted(payment: Payment, challengers: list[Fact], paid: list[Fact], resolution: Resolution | None) -> bool:
@@ -241,8 +270,13 @@ def _takes_back(later: Fact, earlier: Fact, amount: Decimal) -> bool:
     return before == amount if silent else after < before
 
 
-def _waiting(payment: Payment, live: list[Fact], fitting: list[Fact], resolution: Resolution | None) -> Iterable[Hold]:
-    """Holds that wait for an answer: each stands until a fitting one above `pending` was asked later."""
+def _waiting(
+    payment: Payment, live: list[Fact], fitting: list[Fact], resolution: Resolution | None, status: Status
+) -> Iterable[Hold]:
+    """Holds that wait for an answer: each stands until a fitting one above `pending` was asked later.
+
+    The answer to the last question may come after we gave up, so `unresolved` stands on a pending payment only.
+    """
     lifted_until = max((fact.last_asked_at for fact in fitting if _above_pending(fact)), default=None)
 
     def stands(since: datetime | None) -> bool:
@@ -254,7 +288,7 @@ def _waiting(payment: Payment, live: list[Fact], fitting: list[Fact], resolution
         yield Hold.UNMAPPED_STATUS
     if stands(payment.unverifiable_at):
         yield Hold.UNVERIFIABLE
-    if stands(payment.unresolved_at):
+    if status is Status.PENDING and stands(payment.unresolved_at):
         yield Hold.UNRESOLVED
 
 

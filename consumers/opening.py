@@ -37,6 +37,34 @@ class Taken(Struct, frozen=True, kw_only=True):
     why: Literal["opened", "opening", "other_body"]
 
 
+def taken_up_again(
+    present: Payment, wanted: Payment, *, equal: bool, until: datetime, now: datetime
+) -> Created | Taken:
+    """What a POST meets whose reference has a row: that row, to be opened again, or the reason why not.
+
+    `equal`: it asks for the same as the row does. A row that the clock closed before anyone was told of it is opened
+    again too, with the time of a new one; nothing that a gateway said can be undone like that.
+    """
+    unheard_of = present.version == 0 and not present.holds
+    closed_by_clock = present.status is Status.EXPIRED and present.expired_by_clock_at is not None
+    if present.opened or not unheard_of or not (present.status is Status.PENDING or closed_by_clock):
+        return Taken(payment=present, why="opened")
+    if not equal:
+        return Taken(payment=present, why="other_body")
+    if present.opening_until is not None and present.opening_until > now:
+        return Taken(payment=present, why="opening")
+    return Created(
+        replace(
+            present,
+            status=Status.PENDING,
+            expired_by_clock_at=None,
+            opened_at=wanted.opened_at,
+            expires_at=wanted.expires_at,
+            opening_until=until,
+        )
+    )
+
+
 class Openings(Ledger, Protocol):
     """What the ledger keeps of payments on their way to a checkout."""
 
@@ -73,7 +101,7 @@ async def open_payment(
     call: Callable[[Payment], Awaitable[OpeningOutcome]],
 ) -> Payment:
     """Commit the row, have the gateway open the checkout by `call`, record it. Raises OpeningFailed."""
-    match await openings.create(payment, request, OPENING_LEASE):
+    match await openings.create(_looked_after(payment, rules), request, OPENING_LEASE):
         case Taken(payment=present, why="opening"):
             raise OpeningFailed(
                 "opening_in_progress", "this reference is being opened", payment_id=present.id, retry_after=5
@@ -93,7 +121,8 @@ async def track_payment(openings: Openings, rules: Rules, payment: Payment, requ
     """Take on a payment that the shop opened itself; `payment.session_id` is set. Raises OpeningFailed."""
     session_id = payment.session_id
     assert session_id is not None, "a tracked payment has a session"
-    created = await openings.create(replace(payment, session_id=None), request, OPENING_LEASE)
+    row = _looked_after(replace(payment, session_id=None), rules)
+    created = await openings.create(row, request, OPENING_LEASE)
     if isinstance(created, Taken):
         raise OpeningFailed("reference_used", "a payment with this reference exists", payment_id=created.payment.id)
     outcome = Opened(session_id=session_id, checkout_url="")
@@ -102,6 +131,11 @@ async def track_payment(openings: Openings, rules: Rules, payment: Payment, requ
     except OpeningFailed:
         await openings.discard(created.payment.id)
         raise OpeningFailed("session_used", "another payment has this session_id") from None
+
+
+def _looked_after(payment: Payment, rules: Rules) -> Payment:
+    """The row with the time at which the sweep looks at it, should we die before the reply is recorded."""
+    return scheduled(payment, rules.capabilities(payment), rules.checks, payment.opened_at)
 
 
 async def _record(openings: Openings, rules: Rules, payment_id: str, outcome: OpeningOutcome) -> Payment:
@@ -146,7 +180,7 @@ def _change(row: Payment, outcome: OpeningOutcome, rules: Rules, now: datetime) 
         session_id=outcome.session_id,
         aliases=row.aliases + tuple(alias for alias in replaced if alias is not None),
         checkout_url=outcome.checkout_url or None,
-        expires_at=outcome.expires_at or row.expires_at,
+        expires_at=outcome.expires_at or _end(row, now),
     )
     if payment.version > 0 or payment.status is not Status.PENDING:
         return Change(payment=scheduled(payment, capabilities, rules.checks, now))
@@ -154,3 +188,10 @@ def _change(row: Payment, outcome: OpeningOutcome, rules: Rules, now: datetime) 
     event = write_event(payment, EventType.OPENED, now, rules.public_url)
     entry = Entry(kind=EntryKind.EVENT, at=now, data={"id": event.id, "type": event.type})
     return Change(payment=payment, entries=(entry,), event=event)
+
+
+def _end(row: Payment, now: datetime) -> datetime:
+    """When the checkout ends: one that a later POST opened lives from there, or its buyer would be late from the start."""
+    if now <= row.opened_at + OPENING_LEASE:
+        return row.expires_at
+    return now + (row.expires_at - row.opened_at)

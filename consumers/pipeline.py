@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,7 +23,7 @@ from consumers.events import write_event
 from consumers.gateway import Capabilities
 from consumers.lifecycle import advance, fold, misfits, transaction_of
 from consumers.receiving import Admission, receive
-from schemas.answers import Expected, Fact, Question
+from schemas.answers import Answer, Expected, Fact, Question
 from schemas.callbacks import Claim
 from schemas.checks import Checks
 from schemas.payments import Case, Change, Entry, Owners, Payment, Resolution
@@ -106,6 +106,7 @@ async def take(ledger: Ledger, rules: Rules, claims: Sequence[Claim]) -> list[In
 
     A claim about no payment we know is recorded and asks nothing.
     """
+    claims = list({claim.id: claim for claim in claims}.values())
     homes = await ledger.find(claims)
     async with ledger.batch(set(homes.values())) as batch:
         admissions = await batch.admit([(claim, homes.get(claim.id)) for claim in claims])
@@ -190,11 +191,32 @@ async def settle(batch: Batch, rules: Rules, drafts: Iterable[Draft]) -> list[Ch
     Every change of a payment, whatever brought it, ends here.
     """
     drafts = list(drafts)
-    keys = [key for draft in drafts if (key := keys_of(draft.case, rules.capabilities(draft.case.payment))) is not None]
-    owners = await batch.reserve(keys) if keys else {}
-    changes = [_change(draft, owners.get(draft.case.payment.id, Owners()), rules, batch.now) for draft in drafts]
+    owners = await _reserve(batch, rules, [draft.case for draft in drafts])
+    changes = [_change(draft, owners[draft.case.payment.id], rules, batch.now) for draft in drafts]
     await batch.store(changes)
     return changes
+
+
+async def _reserve(batch: Batch, rules: Rules, cases: Sequence[Case]) -> dict[str, Owners]:
+    """Take the keys of each payment step by step: what does not fit by one step claims nothing in the next.
+
+    Most payments need one call, for their transactions; sessions are new and orders are named for few.
+    """
+    owners = {case.payment.id: Owners() for case in cases}
+    for wanted in (_sessions, _transactions, _order):
+        keys = [
+            key
+            for case in cases
+            if (key := wanted(case, owners[case.payment.id], rules.capabilities(case.payment).always)) is not None
+        ]
+        for payment_id, others in (await batch.reserve(keys) if keys else {}).items():
+            known = owners[payment_id]
+            owners[payment_id] = Owners(
+                transactions=known.transactions | others.transactions,
+                sessions=known.sessions | others.sessions,
+                order=known.order or others.order,
+            )
+    return owners
 
 
 def _change(draft: Draft, owners: Owners, rules: Rules, now: datetime) -> Change:
@@ -221,26 +243,35 @@ def _change(draft: Draft, owners: Owners, rules: Rules, now: datetime) -> Change
     )
 
 
-def keys_of(case: Case, capabilities: Capabilities) -> Keys | None:
-    """What the fitting paid answers of a payment claim for it; None when there is nothing to claim."""
-    payment = case.payment
-    fitting = [fact.answer for fact in case.facts if not misfits(fact.answer, payment, Owners(), capabilities.always)]
-    paid = [answer for answer in fitting if answer.status is not None and answer.status.paid]
-    sessions = {answer.session_id for answer in fitting if answer.session_id} if payment.session_id is None else set()
-    transactions = {transaction_of(answer, payment) for answer in paid}
-    resolution = case.resolutions[-1] if case.resolutions else None
-    if resolution is not None and resolution.status.paid:
-        transactions |= {resolution.recorded_transaction} if resolution.recorded_transaction else set()
-    elif not paid and not sessions:
-        return None
-    return Keys(
-        payment_id=payment.id,
-        account=payment.account,
-        merchant=payment.merchant,
-        order_ref=payment.order_ref if paid or (resolution and resolution.status.paid) else None,
-        transactions=frozenset(transactions),
-        sessions=frozenset(sessions),
-    )
+def _sessions(case: Case, owners: Owners, always: frozenset[str]) -> Keys | None:
+    """The sessions that fitting answers name for a payment whose opening told us none."""
+    answers = [] if case.payment.opened else _fitting(case, owners, always)
+    sessions = frozenset(answer.session_id for answer in answers if answer.session_id is not None)
+    return _keys(case.payment, sessions=sessions) if sessions else None
+
+
+def _transactions(case: Case, owners: Owners, always: frozenset[str]) -> Keys | None:
+    """The transactions of fitting paid answers, and the one a person recorded."""
+    paid = [one for one in _fitting(case, owners, always) if one.status is not None and one.status.paid]
+    transactions = {transaction_of(answer, case.payment) for answer in paid}
+    if case.resolutions and case.resolutions[-1].recorded_transaction is not None:
+        transactions.add(case.resolutions[-1].recorded_transaction)
+    return _keys(case.payment, transactions=frozenset(transactions)) if transactions else None
+
+
+def _order(case: Case, owners: Owners, always: frozenset[str]) -> Keys | None:
+    """The order, once the payment is paid by what is its own."""
+    order_ref = case.payment.order_ref
+    paid = order_ref is not None and fold(case, owners, always).status.paid
+    return _keys(case.payment, order_ref=order_ref) if paid else None
+
+
+def _fitting(case: Case, owners: Owners, always: frozenset[str]) -> list[Answer]:
+    return [fact.answer for fact in case.facts if not misfits(fact.answer, case.payment, owners, always)]
+
+
+def _keys(payment: Payment, **claimed: Any) -> Keys:
+    return Keys(payment_id=payment.id, account=payment.account, merchant=payment.merchant, **claimed)
 
 
 def expected(payment: Payment) -> Expected:

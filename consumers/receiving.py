@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from msgspec.structs import replace
@@ -13,6 +13,7 @@ from schemas.payments import Candidate, Case, Entry, Payment
 from schemas.words import Authenticity, EntryKind, Said, Source, Status
 
 UNASKED_UNSIGNED = 20
+MOMENT = timedelta(microseconds=1)
 
 Admission = Literal["new", "seen", "repeated"]
 """`seen`: this very claim was taken before. `repeated`: another claim brought the same signed gateway event."""
@@ -24,7 +25,7 @@ def receive(
     """The payment with what the claim asks for, and the claim's entry for the timeline."""
     payment, verdict = case.payment, _verdict(case, claim, admission, capabilities)
     if verdict == "asks":
-        payment = _wanting(payment, claim)
+        payment = _asked_next(_wanting(payment, claim, capabilities), claim)
     if admission == "new" and claim.source is not Source.SWEEP:
         payment = _with_candidate(payment, claim, capabilities)
         if claim.said is Said.SUCCESS:
@@ -56,15 +57,42 @@ def _verdict(case: Case, claim: Claim, admission: Admission, capabilities: Capab
         return "refused: the gateway said that this transaction is not this payment's"
     if not capabilities.asked_by:
         return "this gateway cannot be asked"
-    if payment.fact_asked_at is not None and payment.fact_asked_at > claim.received_at:
-        return "answered already"
-    return "asks"
+    asked_at = _fact_asked_at(case, claim, capabilities)
+    return "answered already" if asked_at is not None and asked_at > claim.received_at else "asks"
 
 
-def _wanting(payment: Payment, claim: Claim) -> Payment:
+def _fact_asked_at(case: Case, claim: Claim, capabilities: Capabilities) -> datetime | None:
+    """When the claim's question was last asked and answered: about its own transaction, where it is asked by one."""
+    if not _names_its_question(claim, capabilities):
+        return case.payment.fact_asked_at
+    about_it = (fact.last_asked_at for fact in case.facts if fact.transaction_asked == claim.transaction_id)
+    return max(about_it, default=None)
+
+
+def _names_its_question(claim: Claim, capabilities: Capabilities) -> bool:
+    return claim.transaction_id is not None and "transaction_id" in capabilities.asked_by
+
+
+def _wanting(payment: Payment, claim: Claim, capabilities: Capabilities) -> Payment:
+    """Have a question asked. What was asked of another transaction since the claim came in does not answer it."""
+    at = claim.received_at
+    if _names_its_question(claim, capabilities) and payment.asked_at is not None:
+        at = max(at, payment.asked_at + MOMENT)
     if claim.source is Source.OPERATOR or claim.authenticity is Authenticity.SIGNED:
-        return replace(payment, urgent_at=_later(payment.urgent_at, claim.received_at))
-    return replace(payment, hinted_at=_later(payment.hinted_at, claim.received_at))
+        return replace(payment, urgent_at=_later(payment.urgent_at, at))
+    return replace(payment, hinted_at=_later(payment.hinted_at, at))
+
+
+def _asked_next(payment: Payment, claim: Claim) -> Payment:
+    """Put the transaction a claim is about before the others, whenever the question comes.
+
+    One that a signed claim brought and nobody answered about yet asks at once, so only a signed claim may do that again.
+    """
+    known = _candidate(payment, claim.transaction_id)
+    if known is None or (known.state == "unasked" and claim.authenticity is not Authenticity.SIGNED):
+        return payment
+    ahead = replace(known, asked_at=None)
+    return replace(payment, candidates=tuple(ahead if one is known else one for one in payment.candidates))
 
 
 def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capabilities, now: datetime) -> Payment:

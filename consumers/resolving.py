@@ -58,8 +58,10 @@ async def resolve(ledger: Ledger, rules: Rules, payment_id: str, wish: Wish) -> 
             raise ResolutionRefused(
                 "lower_status", f"the payment is {payment.status} already; it never falls", "status"
             )
-        recorded = wish.transaction_id or payment.transaction_id or _answered_with(case)
-        if recorded is not None and (wish.status.paid or wish.transaction_id is not None):
+        recorded = wish.transaction_id
+        if recorded is None and wish.status.paid:
+            recorded = payment.transaction_id or _answered_with(case)
+        if recorded is not None:
             transactions = frozenset({recorded})
             key = Keys(
                 payment_id=payment_id, account=payment.account, merchant=payment.merchant, transactions=transactions
@@ -72,8 +74,11 @@ async def resolve(ledger: Ledger, rules: Rules, payment_id: str, wish: Wish) -> 
                     )
                 recorded = None
         settled = frozenset(fact.key for fact in case.facts) | frozenset(payment.holds)
+        settled = settled.union(*(earlier.settled for earlier in case.resolutions))
         resolution = replace(resolution, recorded_transaction=recorded, settled=settled)
-        case = replace(case, resolutions=(*case.resolutions, resolution))
+        if wish.status is Status.PENDING and payment.unresolved_at is not None:
+            payment = replace(payment, unresolved_at=batch.now)  # asked about as long again, counted from here
+        case = replace(case, payment=payment, resolutions=(*case.resolutions, resolution))
         said = {"status": wish.status, "actor": wish.actor, "reason": wish.reason, "settles": list(payment.holds)}
         said |= {"evidence": wish.evidence} if wish.evidence else {}
         entry = Entry(kind=EntryKind.RESOLUTION, at=batch.now, data=said)

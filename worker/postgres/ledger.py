@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from consumers.opening import Created, Taken
+from consumers.opening import Created, Taken, taken_up_again
 from consumers.pipeline import Keys
 from consumers.receiving import Admission
 from schemas.answers import Fact
@@ -96,8 +96,7 @@ class PostgresBatch:
     async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, Owners]:
         sessions = await self._reserve("session", [(key, name) for key in keys for name in key.sessions])
         transactions = await self._reserve("transaction", [(key, name) for key in keys for name in key.transactions])
-        paying = [key for key in keys if key.order_ref and key.transactions - transactions.get(key.payment_id, set())]
-        orders = await self._reserve_orders(paying)
+        orders = await self._reserve_orders([key for key in keys if key.order_ref is not None])
         return {
             key.payment_id: Owners(
                 transactions=frozenset(transactions.get(key.payment_id, ())),
@@ -297,14 +296,11 @@ async def _create(
         return None
     present = _payment(row)
     before = await connection.fetchval("SELECT request FROM openings WHERE payment_id = $1", present.id)
-    if present.opened:
-        return Taken(payment=present, why="opened")
-    if before != msgspec.json.decode(msgspec.json.encode(request)):
-        return Taken(payment=present, why="other_body")
-    if present.opening_until is not None and present.opening_until > now:
-        return Taken(payment=present, why="opening")
-    await connection.execute("UPDATE payments SET opening_until = $2 WHERE id = $1", present.id, now + lease)
-    return Created(present)
+    equal = before == msgspec.json.decode(msgspec.json.encode(request))
+    made = taken_up_again(present, payment, equal=equal, until=now + lease, now=now)
+    if isinstance(made, Created):
+        await connection.execute(_UPDATE, [made.payment])
+    return made
 
 
 async def _open(connection: Connection[asyncpg.Record], payment_ids: list[str]) -> PostgresBatch:

@@ -1,0 +1,227 @@
+"""Driving payments through the stages with the fake ledger: claims in, questions out, replies back, time moved by hand.
+
+The one thing to get wrong: here the gateway is a function from a question to its outcome; whatever it returns is
+recorded by the real stages. None means that whoever asked died before the reply was recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any, TypeVar
+
+from consumers.account import Account
+from consumers.answering import Reply
+from consumers.gateway import Opened, OpeningOutcome
+from consumers.opening import open_payment
+from consumers.pipeline import Inquiry, Rules, record, take
+from schemas.answers import Answer, Executed, ExecuteReply, Inconclusive, Outcome, Trouble
+from schemas.callbacks import Claim
+from schemas.checks import Checks
+from schemas.payments import Change, Payment
+from schemas.words import Authenticity, EventType, Said, Source, Status
+from tests.fakes.clock import FakeClock
+from tests.fakes.ledger import FakeLedger
+from tests.fakes.providers import ACCOUNTS, LIFETIME, PLAIN
+
+Gateway = Callable[[Inquiry], Outcome | None]
+Result = TypeVar("Result")
+
+AMOUNT = Decimal("100.00")
+TRANSIT_SECONDS = 0.001
+REPLY_SECONDS = 0.25
+ROUNDS = 50_000
+
+
+def at_once(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run what never has to wait, without an event loop."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    work.close()
+    raise AssertionError("it had to wait")
+
+
+def says(status: Status | None, **fields: Any) -> Gateway:
+    """A gateway that always answers this, and echoes what was expected wherever nothing else is named."""
+
+    def gateway(inquiry: Inquiry) -> Outcome:
+        return answered(inquiry, status, **fields)
+
+    return gateway
+
+
+def answered(inquiry: Inquiry, status: Status | None, **fields: Any) -> Answer:
+    asked = inquiry.expected
+    paid = status is not None and status.paid
+    money = {"transaction_id": inquiry.question.transaction_id or f"T-{asked.payment_id[-3:]}"} if paid else {}
+    echoed = {"session_id": asked.session_id, "reference": asked.reference, "currency": asked.currency}
+    if inquiry.question.transaction_id:
+        echoed["transaction_id"] = inquiry.question.transaction_id
+    word = status.upper() if status else "ODD"
+    return Answer(**{"status": status, "word": word, "amount": asked.amount, **echoed, **money, **fields})
+
+
+def troubled(trouble: Trouble = Trouble.SERVER_ERROR, retry_after: float | None = None) -> Gateway:
+    """A gateway that never gives an answer."""
+    return lambda _: Inconclusive(trouble=trouble, detail=trouble, retry_after=retry_after)
+
+
+def executed(inquiry: Inquiry, reply: ExecuteReply, status: Status | None) -> Executed:
+    """What became of an Execute; status None stands for a Query that brought no answer either."""
+    if status is None:
+        return Executed(reply=reply, then=Inconclusive(trouble=Trouble.NO_REPLY, detail="silent"))
+    return Executed(reply=reply, then=answered(inquiry, status))
+
+
+def dead(_: Inquiry) -> None:
+    """A worker that dies while it asks."""
+
+
+class Drive:
+    """One ledger, one clock, the accounts of `tests.fakes.providers`, and a gateway that can be exchanged."""
+
+    def __init__(self, gateway: Gateway | None = None, *, checks: Checks | None = None) -> None:
+        self.clock = FakeClock()
+        self.ledger = FakeLedger(self.clock)
+        self.rules = Rules(
+            accounts={account.id: account for account in ACCOUNTS},
+            checks=checks or Checks(),
+            public_url="https://pay.example",
+        )
+        self.gateway: Gateway = gateway or says(Status.PENDING)
+        self.asked: list[Inquiry] = []
+        self._numbers = count(1)
+
+    # -- what happens --------------------------------------------------------------------------------------------------
+
+    def new(self, account: Account = PLAIN, *, lifetime: timedelta = LIFETIME, **fields: Any) -> Payment:
+        """A payment nobody has stored yet."""
+        number = next(self._numbers)
+        given: dict[str, Any] = {
+            "id": f"pay_{number:026d}",
+            "merchant": account.merchant,
+            "account": account.id,
+            "provider": account.provider.name,
+            "reference": f"order-{number}",
+            "amount": AMOUNT,
+            "currency": "BDT",
+            "opened_at": self.clock.now,
+            "expires_at": self.clock.now + lifetime,
+        }
+        return Payment(**(given | fields))
+
+    async def open(
+        self,
+        account: Account = PLAIN,
+        *,
+        outcome: OpeningOutcome | None = None,
+        request: dict[str, Any] | None = None,
+        **fields: Any,
+    ) -> str:
+        """Open a checkout; the payment's id."""
+        payment = self.new(account, **fields)
+        number = payment.id[-3:]
+
+        async def call(_: Payment) -> OpeningOutcome:
+            return outcome or Opened(session_id=f"S-{number}", checkout_url="https://gateway.example/pay")
+
+        body = request or {"reference": payment.reference}
+        return (await open_payment(self.ledger, self.rules, payment, body, call)).id
+
+    def claim(
+        self,
+        about: str,
+        said: Said | None = None,
+        *,
+        source: Source = Source.RETURN,
+        signed: bool = False,
+        **fields: Any,
+    ) -> Claim:
+        """A claim about a payment; any field of it can be given another value."""
+        payment = self.ledger.payment(about)
+        given: dict[str, Any] = {
+            "id": f"claim-{next(self._numbers)}",
+            "account": payment.account,
+            "provider": payment.provider,
+            "source": source,
+            "authenticity": Authenticity.SIGNED if signed else Authenticity.UNSIGNED,
+            "received_at": self.clock.now,
+            "payment_id": about,
+            "said": said,
+        }
+        return Claim(**(given | fields))
+
+    async def hit(self, payment_id: str, said: Said | None = None, **fields: Any) -> list[Inquiry]:
+        """Someone says that a payment should be looked at: a browser, unless the source says another."""
+        return await self.publish(self.claim(payment_id, said, **fields))
+
+    async def publish(self, *claims: Claim) -> list[Inquiry]:
+        """Take claims, ask what they make due and record the replies; the questions that were asked."""
+        inquiries = await self.take(*claims)
+        await self.answer(inquiries)
+        return inquiries
+
+    async def take(self, *claims: Claim) -> list[Inquiry]:
+        """Take claims and leave the questions in flight. A claim is taken a moment after it was received."""
+        self.clock.advance(TRANSIT_SECONDS)
+        inquiries = await take(self.ledger, self.rules, claims)
+        self.asked.extend(inquiries)
+        return inquiries
+
+    async def answer(self, inquiries: Sequence[Inquiry]) -> None:
+        """Have the gateway answer what is in flight, and record it."""
+        outcomes = [(inquiry, self.gateway(inquiry)) for inquiry in inquiries]
+        if inquiries:
+            self.clock.advance(REPLY_SECONDS)
+        replies = [self.reply(inquiry, outcome) for inquiry, outcome in outcomes if outcome is not None]
+        await self.record(replies)
+
+    def reply(self, inquiry: Inquiry, outcome: Outcome) -> Reply:
+        return Reply(
+            payment_id=inquiry.expected.payment_id,
+            question=inquiry.question,
+            asked_at=inquiry.asked_at,
+            answered_at=self.clock.now,
+            outcome=outcome,
+        )
+
+    async def record(self, replies: Sequence[Reply]) -> list[Change]:
+        return await record(self.ledger, self.rules, replies)
+
+    async def wait(self, span: timedelta | float) -> None:
+        """Let time pass; the sweep publishes a claim whenever a payment's `next_check_at` comes."""
+        await self.until(self.clock.now + (span if isinstance(span, timedelta) else timedelta(seconds=span)))
+
+    async def until(self, end: datetime) -> None:
+        for _ in range(ROUNDS):
+            look = self.ledger.next_look()
+            if look is None or look > end:
+                self.clock.set(max(end, self.clock.now))
+                return
+            self.clock.set(max(look, self.clock.now))
+            due = self.ledger.due(self.clock.now)
+            before = self.ledger.next_look()
+            await self.publish(*(self.claim(payment.id, source=Source.SWEEP) for payment in due))
+            assert self.ledger.next_look() != before, f"the sweep looks at {due} again and again"
+        raise AssertionError("the sweep never comes to rest")
+
+    # -- what is seen --------------------------------------------------------------------------------------------------
+
+    def payment(self, payment_id: str) -> Payment:
+        return self.ledger.payment(payment_id)
+
+    def told(self, payment_id: str) -> list[EventType]:
+        """The types of a payment's events after `payment.opened`, in order."""
+        return [event.type for event in self.ledger.events_of(payment_id) if event.type is not EventType.OPENED]
+
+    def asked_times(self, payment_id: str) -> list[datetime]:
+        return [inquiry.asked_at for inquiry in self.asked if inquiry.expected.payment_id == payment_id]
+
+    def seconds(self, payment_id: str) -> list[float]:
+        """When a payment was asked about, in seconds after its opening, to a tenth."""
+        opened = self.payment(payment_id).opened_at
+        return [round((at - opened).total_seconds(), 1) for at in self.asked_times(payment_id)]

@@ -1,0 +1,310 @@
+"""The ledger in memory: the ports `Ledger` and `Openings`, with the unique keys and refusals of the SQL.
+
+The one thing to get wrong: a batch sees what was committed and its own writes, never another batch's. What it writes
+lies in a layer over the tables and reaches them when `store` was called and the block ended without an exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import ChainMap, defaultdict
+from collections.abc import AsyncIterator, Collection, Mapping, MutableMapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from consumers.opening import Created, Taken, taken_up_again
+from consumers.pipeline import Keys
+from consumers.receiving import Admission
+from schemas.answers import Fact
+from schemas.callbacks import Claim
+from schemas.events import Event
+from schemas.payments import Case, Change, Entry, Owners, Payment, Resolution
+from schemas.words import Authenticity, EventType, Status
+from tests.fakes.clock import FakeClock
+
+__all__ = ["FakeClock", "FakeLedger", "Refused"]
+
+
+class Refused(Exception):
+    """The tables would not take this row: a check, a trigger or a unique key of the SQL stands against it."""
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """Which attempt paid an order, and which one's Execute is under way."""
+
+    paid_by: str | None = None
+    executing: str | None = None
+
+
+class Tables:
+    """Rows by their primary keys, as in `schemas/sql`. A layer over other tables writes to itself alone."""
+
+    def __init__(self, under: Tables | None = None) -> None:
+        def table(name: str) -> MutableMapping[Any, Any]:
+            return ChainMap({}, getattr(under, name)) if under is not None else {}
+
+        self.payments: MutableMapping[str, Payment] = table("payments")
+        self.facts: MutableMapping[tuple[str, str], Fact] = table("facts")
+        self.claims: MutableMapping[str, tuple[Claim, str | None]] = table("claims")
+        self.signed_events: MutableMapping[tuple[str, str], str] = table("signed_events")
+        self.transactions: MutableMapping[tuple[str, str], str] = table("transactions")
+        self.sessions: MutableMapping[tuple[str, str], str] = table("sessions")
+        self.orders: MutableMapping[tuple[str, str], Order] = table("orders")
+        self.openings: MutableMapping[str, dict[str, Any]] = table("openings")
+        self.events: list[Event] = []
+        self.entries: list[tuple[str, Entry]] = []
+        self.resolutions: list[tuple[str, Resolution]] = []
+
+    def take_over(self, layer: Tables) -> None:
+        for name, rows in vars(layer).items():
+            if isinstance(rows, ChainMap):
+                getattr(self, name).update(rows.maps[0])
+            else:
+                getattr(self, name).extend(rows)
+
+
+class FakeLedger:
+    """Ledger and Openings. `clock` tells the time; what was committed is readable for assertions."""
+
+    def __init__(self, clock: FakeClock | None = None) -> None:
+        self.clock = clock or FakeClock()
+        self._tables = Tables()
+        self._locks = defaultdict[str, asyncio.Lock](asyncio.Lock)
+        self._writing = asyncio.Lock()
+
+    # -- the ports -----------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[FakeBatch]:
+        async with AsyncExitStack() as locks:
+            for payment_id in sorted(set(payment_ids)):
+                await locks.enter_async_context(self._locks[payment_id])
+            cases = {key: case for key in sorted(set(payment_ids)) if (case := self.case(key)) is not None}
+            batch = FakeBatch(self._tables, self._writing, locks, self.clock.now, cases)
+            yield batch
+            if batch.stored:
+                self._tables.take_over(batch.layer)
+
+    async def find(self, claims: Sequence[Claim]) -> dict[str, str]:
+        found = {claim.id: self._home(claim) for claim in claims}
+        return {claim_id: payment_id for claim_id, payment_id in found.items() if payment_id is not None}
+
+    async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
+        until = self.clock.now + lease
+        present = next((row for row in self._tables.payments.values() if _reference(row) == _reference(payment)), None)
+        if present is None:
+            _check_row(payment)
+            created = replace(payment, opening_until=until)
+            self._tables.payments[payment.id] = created
+            self._tables.openings[payment.id] = request
+            return Created(created)
+        async with self._locks[present.id]:
+            present = self._tables.payments[present.id]
+            equal = self._tables.openings[present.id] == request
+            made = taken_up_again(present, payment, equal=equal, until=until, now=self.clock.now)
+            if isinstance(made, Created):
+                self._tables.payments[present.id] = made.payment
+            return made
+
+    async def discard(self, payment_id: str) -> None:
+        async with self._locks[payment_id]:
+            row = self._tables.payments.get(payment_id)
+            if row is None or row.opened or row.version > 0 or self.facts(payment_id):
+                return
+            del self._tables.payments[payment_id], self._tables.openings[payment_id]
+            self._tables.entries = [one for one in self._tables.entries if one[0] != payment_id]
+
+    # -- what the tests look at ----------------------------------------------------------------------------------------
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """All events, oldest first."""
+        return tuple(self._tables.events)
+
+    def payment(self, payment_id: str) -> Payment:
+        return self._tables.payments[payment_id]
+
+    def case(self, payment_id: str) -> Case | None:
+        payment = self._tables.payments.get(payment_id)
+        if payment is None:
+            return None
+        resolutions = tuple(one for owner, one in self._tables.resolutions if owner == payment_id)
+        return Case(payment=payment, facts=self.facts(payment_id), resolutions=resolutions)
+
+    def facts(self, payment_id: str) -> tuple[Fact, ...]:
+        return tuple(fact for (owner, _), fact in self._tables.facts.items() if owner == payment_id)
+
+    def entries(self, payment_id: str) -> tuple[Entry, ...]:
+        return tuple(entry for owner, entry in self._tables.entries if owner == payment_id)
+
+    def events_of(self, payment_id: str) -> tuple[Event, ...]:
+        return tuple(event for event in self._tables.events if event.payment_id == payment_id)
+
+    def due(self, now: datetime) -> tuple[Payment, ...]:
+        """What the sweep looks at: the payments whose `next_check_at` has come, the longest waiting first."""
+        waiting = [
+            (row.next_check_at, row.id)
+            for row in self._tables.payments.values()
+            if row.next_check_at is not None and row.next_check_at <= now
+        ]
+        return tuple(self._tables.payments[payment_id] for _, payment_id in sorted(waiting))
+
+    def next_look(self) -> datetime | None:
+        """When the sweep has something to do next."""
+        times = (row.next_check_at for row in self._tables.payments.values())
+        return min((at for at in times if at is not None), default=None)
+
+    def _home(self, claim: Claim) -> str | None:
+        """The payment a claim is about: the one in its path, else by the gateway's ids, else by our reference."""
+        tables, account = self._tables, claim.account
+        if claim.payment_id is not None:
+            row = tables.payments.get(claim.payment_id)
+            return row.id if row is not None and row.account == account else None
+        by_session = tables.sessions.get((account, claim.session_id or ""))
+        by_transaction = tables.transactions.get((account, claim.transaction_id or ""))
+        rows = tables.payments.values()
+        by_reference = (row.id for row in rows if _reference(row) == (account, claim.reference))
+        return by_session or by_transaction or next(by_reference, None)
+
+
+class FakeBatch:
+    """One transaction. Unique keys are taken under one lock from the first write to the end, so no two wait crosswise."""
+
+    def __init__(
+        self, tables: Tables, writing: asyncio.Lock, locks: AsyncExitStack, now: datetime, cases: Mapping[str, Case]
+    ) -> None:
+        self.now = now
+        self.cases = cases
+        self.layer = Tables(under=tables)
+        self.stored = False
+        self._under = tables
+        self._writing = writing
+        self._locks = locks
+        self._writes = False
+
+    async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> dict[str, Admission]:
+        await self._write()
+        return {claim.id: self._admit(claim, home) for claim, home in claims}
+
+    def _admit(self, claim: Claim, home: str | None) -> Admission:
+        layer = self.layer
+        if claim.id in layer.claims:
+            return "new" if claim.id in _own(layer.claims) else "seen"
+        signed = claim.event_id is not None and claim.authenticity is Authenticity.SIGNED
+        if signed and (claim.account, claim.event_id) in layer.signed_events:
+            return "repeated"
+        layer.claims[claim.id] = (claim, home)
+        if signed and claim.event_id is not None:
+            layer.signed_events[claim.account, claim.event_id] = claim.id
+        return "new"
+
+    async def reserve(self, keys: Sequence[Keys]) -> dict[str, Owners]:
+        await self._write()
+        layer, told = self.layer, {}
+        for key in sorted(keys, key=lambda key: key.payment_id):
+            order = False
+            if key.order_ref is not None:
+                row = layer.orders.get((key.merchant, key.order_ref), Order())
+                order = row.paid_by not in (None, key.payment_id)
+                if not order:
+                    layer.orders[key.merchant, key.order_ref] = replace(row, paid_by=key.payment_id)
+            told[key.payment_id] = Owners(
+                transactions=_take(layer.transactions, key, key.transactions),
+                sessions=_take(layer.sessions, key, key.sessions),
+                order=order,
+            )
+        return told
+
+    async def begin_executions(self, payment_ids: Collection[str]) -> frozenset[str]:
+        await self._write()
+        begun = set()
+        for payment_id in sorted(payment_ids):
+            payment = self.cases[payment_id].payment
+            if payment.order_ref is not None:
+                place = (payment.merchant, payment.order_ref)
+                row = self.layer.orders.get(place, Order())
+                if {row.paid_by, row.executing} - {None, payment_id}:
+                    continue
+                self.layer.orders[place] = replace(row, executing=payment_id)
+            begun.add(payment_id)
+        return frozenset(begun)
+
+    async def store(self, changes: Sequence[Change]) -> None:
+        await self._write()
+        for change in changes:
+            self._store(change)
+        self.stored = True
+
+    def _store(self, change: Change) -> None:
+        layer, payment = self.layer, change.payment
+        before = self.cases[payment.id].payment
+        _check_row(payment)
+        _check_rise(before, payment)
+        for row in layer.payments.values():
+            if row.id != payment.id and row.account == payment.account:
+                if payment.session_id is not None and row.session_id == payment.session_id:
+                    raise Refused(f"session {payment.session_id} belongs to {row.id}")
+                if payment.transaction_id is not None and row.transaction_id == payment.transaction_id:
+                    raise Refused(f"transaction {payment.transaction_id} belongs to {row.id}")
+        layer.payments[payment.id] = payment
+        layer.facts.update({(payment.id, fact.key): fact for fact in change.facts})
+        layer.entries.extend((payment.id, entry) for entry in change.entries)
+        if change.resolution is not None:
+            layer.resolutions.append((payment.id, change.resolution))
+        if change.event is not None:
+            self._tell(change.event)
+        if change.order_freed and payment.order_ref is not None:
+            place = (payment.merchant, payment.order_ref)
+            row = layer.orders.get(place, Order())
+            if row.executing == payment.id:
+                layer.orders[place] = replace(row, executing=None)
+
+    def _tell(self, event: Event) -> None:
+        told = [one for one in (*self._under.events, *self.layer.events) if one.payment_id == event.payment_id]
+        if any(one.version == event.version or one.id == event.id for one in told):
+            raise Refused(f"event {event.id} was written before")
+        if event.type is EventType.COMPLETED and any(one.type is EventType.COMPLETED for one in told):
+            raise Refused(f"{event.payment_id} was told as completed before")
+        self.layer.events.append(event)
+
+    async def _write(self) -> None:
+        if not self._writes:
+            await self._locks.enter_async_context(self._writing)
+            self._writes = True
+
+
+def _take(taken: MutableMapping[tuple[str, str], str], key: Keys, wanted: Collection[str]) -> frozenset[str]:
+    """Take what is free; what belongs to others."""
+    owners = {one: taken.setdefault((key.account, one), key.payment_id) for one in sorted(wanted)}
+    return frozenset(one for one, owner in owners.items() if owner != key.payment_id)
+
+
+def _own(table: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """The rows that the layer itself wrote."""
+    assert isinstance(table, ChainMap)
+    return table.maps[0]
+
+
+def _reference(row: Payment) -> tuple[str, str | None]:
+    return row.account, row.reference
+
+
+def _check_row(row: Payment) -> None:
+    whole = row.refunded_amount == row.amount
+    if row.amount <= 0 or not 0 <= row.refunded_amount <= row.amount or row.version < 0:
+        raise Refused(f"{row!r}: amounts or version out of range")
+    if row.status.paid and (row.status is Status.REFUNDED) != whole:
+        raise Refused(f"{row!r}: fully returned exactly when it is called refunded")
+
+
+def _check_rise(before: Payment, after: Payment) -> None:
+    if after.status.rank < before.status.rank:
+        raise Refused(f"{before!r} would fall to {after.status}")
+    if after.version < before.version or after.refunded_amount < before.refunded_amount:
+        raise Refused(f"{before!r} would go back in version or refunds")
+    if before.completed_told and not after.completed_told:
+        raise Refused(f"{before!r} would go back in what was told")

@@ -1,0 +1,101 @@
+"""Gateways reduced to their capabilities: all that the stages between HTTP and the tables look at."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from datetime import timedelta
+from typing import ClassVar
+
+from msgspec import Struct
+
+from consumers.account import Account
+from consumers.gateway import (
+    Capabilities,
+    Effect,
+    FieldError,
+    Forged,
+    Opening,
+    OpeningOutcome,
+    Reply,
+    Signed,
+    Unsigned,
+)
+from schemas.answers import Expected, Outcome, Question
+from schemas.callbacks import Callback, Reading
+
+MERCHANT = "shop"
+LIFETIME = timedelta(minutes=30)
+
+
+class FakeProvider(Struct, frozen=True, kw_only=True):
+    """A gateway that has capabilities and no wire: whoever drives the stages brings its replies."""
+
+    name: ClassVar[str] = "fake"
+    can: Capabilities
+    base_url: str = "http://127.0.0.1:1"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.can
+
+    def lifetime(self, expires_in: int | None) -> timedelta:
+        return LIFETIME if expires_in is None else timedelta(seconds=expires_in)
+
+    def check(self, opening: Opening) -> list[FieldError]:
+        return []
+
+    def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
+        raise NotImplementedError
+
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:
+        raise NotImplementedError
+
+    def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
+        raise NotImplementedError
+
+    def read_claim(self, callback: Callback) -> Reading:
+        raise NotImplementedError
+
+
+def account(name: str, can: Capabilities) -> Account:
+    return Account(id=name, merchant=MERCHANT, provider=FakeProvider(can=can))
+
+
+OURS = frozenset({"session_id", "reference"})
+
+PLAIN = account(
+    "plain",
+    Capabilities(always=OURS | {"amount", "currency"}, asked_by=OURS, shows_refunds=True, signs=True),
+)
+"""Asked by our own ids, shows refunds, and its `pending` proves nothing (ShadhinPay is one such)."""
+
+PROVING = account("proving", Capabilities(always=OURS, asked_by=OURS, shows_refunds=False, pending_expires=True))
+"""Its `pending` after the end proves that nobody paid; no amount in its answers (iPay)."""
+
+SILENT = account("silent", Capabilities(always=frozenset(), asked_by=frozenset(), shows_refunds=False))
+"""It cannot be asked at all (PayParse without a status API)."""
+
+EXECUTING = account(
+    "executing",
+    Capabilities(
+        always=OURS | {"transaction_id", "amount", "currency"},
+        asked_by=frozenset({"session_id"}),
+        shows_refunds=False,
+        executes=True,
+        pending_expires=True,
+    ),
+)
+"""A success claim is followed by our Execute, which takes the money (OnePayBD)."""
+
+CANDIDATES = account(
+    "candidates",
+    Capabilities(
+        always=frozenset({"reference", "transaction_id", "amount", "currency"}),
+        asked_by=frozenset({"transaction_id"}),
+        shows_refunds=True,
+        signs=True,
+    ),
+)
+"""Asked only by transaction ids that callbacks bring (Moneybag)."""
+
+ACCOUNTS = (PLAIN, PROVING, SILENT, EXECUTING, CANDIDATES)
