@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from schemas.answers import Fact
 from schemas.events import Event
 from schemas.words import EntryKind, Hold, Status
 
 ScheduleName = Literal["claimed", "pending", "closed", "refunds"]
+ShownMoney = Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]{2}$")]
+ShownTime = Annotated[datetime, Meta(tz=True)]
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
@@ -177,10 +179,10 @@ class PaymentView(Struct, frozen=True, kw_only=True):
     version: int
     hold: Hold | None
     late: bool
-    amount: str
+    amount: ShownMoney
     currency: str
     amount_verified: bool
-    refunded_amount: str
+    refunded_amount: ShownMoney
     fee: str | None
     method: str | None
     session_id: str | None
@@ -188,10 +190,10 @@ class PaymentView(Struct, frozen=True, kw_only=True):
     checkout_url: str | None
     description: str
     metadata: dict[str, str]
-    opened_at: datetime
-    expires_at: datetime
-    completed_at: datetime | None
-    checked_at: datetime | None
+    opened_at: ShownTime
+    expires_at: ShownTime
+    completed_at: ShownTime | None
+    checked_at: ShownTime | None
 
 
 def view(payment: Payment) -> PaymentView:

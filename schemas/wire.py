@@ -11,6 +11,8 @@ import re
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 MAX_DEPTH = 32
 MAX_NUMBER = 40
 
@@ -19,6 +21,14 @@ _MONEY = re.compile(r"(?:0|[1-9][0-9]{0,11})(?:\.([0-9]+))?", re.ASCII)
 
 class Unreadable(ValueError):
     """Bytes that are no sound JSON, form or money. The message names the place and never repeats the bytes."""
+
+
+class UnsoundText(Unreadable):
+    """Sound JSON, but a string in it holds NUL or a lone surrogate. `path` names the place, such as `customer.name`."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("NUL or a lone surrogate in a string")
+        self.path = path
 
 
 class Number(str):
@@ -31,7 +41,7 @@ def read_json(body: bytes) -> Any:
     """Read UTF-8 JSON into dict, list, str, bool, None and `Number` (the number's own text).
 
     Raises Unreadable for bad UTF-8, malformed JSON, NaN and Infinity, duplicate keys, nesting deeper than 32 levels,
-    numbers longer than 40 characters, NUL and lone surrogates in strings.
+    numbers longer than 40 characters, and as UnsoundText for NUL and lone surrogates in strings.
     """
     try:
         text = body.decode("utf-8")
@@ -48,6 +58,14 @@ def read_json(body: bytes) -> Any:
         raise Unreadable("not JSON") from None
     _check_text(value)
     return value
+
+
+def canonical(value: Any) -> bytes:
+    """What `read_json` read, as JSON with sorted keys and without spaces: equal bytes for equal values.
+
+    Numbers are equal when they are written alike.
+    """
+    return msgspec.json.encode(_exact(value), order="sorted")
 
 
 def money(value: object, *, places: int = 2) -> Decimal:
@@ -82,6 +100,17 @@ def clean_text(value: str, *, longest: int) -> str:
     return value
 
 
+def _exact(value: Any) -> Any:
+    match value:
+        case Number():
+            return msgspec.Raw(str(value).encode())
+        case dict():
+            return {key: _exact(item) for key, item in value.items()}
+        case list():
+            return [_exact(item) for item in value]
+    return value
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
@@ -102,7 +131,8 @@ def _constant(_: str) -> Any:
 def _check_depth(text: str) -> None:
     """Count brackets outside strings, so that the parser never meets nesting that would exhaust its stack."""
     depth = 0
-    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text, re.DOTALL):
+    # An unterminated string reaches to the end; were it no match, each quote in it would be tried in vain.
+    for token in re.finditer(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', text, re.DOTALL):
         sign = token[0]
         if sign in "[{":
             depth += 1
@@ -113,16 +143,28 @@ def _check_depth(text: str) -> None:
 
 
 def _check_text(value: Any) -> None:
+    place = _unsound(value)
+    if place is not None:
+        raise UnsoundText(place.removeprefix("."))
+
+
+def _unsound(value: Any) -> str | None:
+    """Where the first string stands that Postgres cannot hold; None when there is none. A bad key names its object."""
     match value:
         case Number():
-            pass
+            return None
         case str():
-            if "\x00" in value or any(0xD800 <= ord(sign) <= 0xDFFF for sign in value):
-                raise Unreadable("NUL or a lone surrogate in a string")
+            return None if _sound(value) else ""
         case list():
-            for item in value:
-                _check_text(item)
+            places = ((f"[{index}]", _unsound(item)) for index, item in enumerate(value))
         case dict():
-            for key, item in value.items():
-                _check_text(key)
-                _check_text(item)
+            if not all(_sound(key) for key in value):
+                return ""
+            places = ((f".{key}", _unsound(item)) for key, item in value.items())
+        case _:
+            return None
+    return next((f"{name}{rest}" for name, rest in places if rest is not None), None)
+
+
+def _sound(text: str) -> bool:
+    return "\x00" not in text and not any(0xD800 <= ord(sign) <= 0xDFFF for sign in text)

@@ -240,7 +240,7 @@ create table idempotency (
     primary key (merchant, key)
 );
 create index idempotency_age on idempotency (started_at);
-comment on table idempotency is 'Answers to POSTs with an Idempotency-Key, for 24 hours; status null: still in progress';
+comment on table idempotency is 'Answers to POSTs with an Idempotency-Key, for 24 hours; status null: in progress, and body is the id its payment gets';
 
 -- migrate:down
 drop table idempotency, openings, tokens, dead, queue, events, entries, claims, resolutions, facts, orders, sessions, transactions, payments;

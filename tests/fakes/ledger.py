@@ -107,13 +107,15 @@ class FakeLedger:
             equal = self._tables.openings[present.id] == request
             made = taken_up_again(present, payment, equal=equal, until=until, now=self.clock.now)
             if isinstance(made, Created):
+                _check_rise(present, made.payment)
                 self._tables.payments[present.id] = made.payment
             return made
 
     async def discard(self, payment_id: str) -> None:
         async with self._locks[payment_id]:
-            row = self._tables.payments.get(payment_id)
-            if row is None or row.opened or row.version > 0 or self.facts(payment_id):
+            row = self._tables.payments[payment_id]
+            if self.facts(payment_id) or any(home == payment_id for _, home in self._tables.claims.values()):
+                self._tables.payments[payment_id] = replace(row, opening_until=None)
                 return
             del self._tables.payments[payment_id], self._tables.openings[payment_id]
             self._tables.entries = [one for one in self._tables.entries if one[0] != payment_id]
@@ -194,7 +196,7 @@ class FakeBatch:
         layer = self.layer
         if claim.id in layer.claims:
             return "new" if claim.id in _own(layer.claims) else "seen"
-        signed = claim.event_id is not None and claim.authenticity is Authenticity.SIGNED
+        signed = claim.event_id is not None and claim.authenticity is Authenticity.SIGNED and home is not None
         if signed and (claim.account, claim.event_id) in layer.signed_events:
             return "repeated"
         layer.claims[claim.id] = (claim, home)
@@ -302,7 +304,8 @@ def _check_row(row: Payment) -> None:
 
 
 def _check_rise(before: Payment, after: Payment) -> None:
-    if after.status.rank < before.status.rank:
+    never_told = before.version == 0 and before.status is Status.EXPIRED
+    if after.status.rank < before.status.rank and not never_told:
         raise Refused(f"{before!r} would fall to {after.status}")
     if after.version < before.version or after.refunded_amount < before.refunded_amount:
         raise Refused(f"{before!r} would go back in version or refunds")

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
+from tests.integration.shops import Shops, serving
 from worker.postgres.database import Database, connect
 from worker.postgres.embedded import embedded_here
 from worker.postgres.migrate import migrate
@@ -51,6 +52,13 @@ async def dsn(server: str) -> AsyncIterator[str]:
 async def database(dsn: str) -> AsyncIterator[Database]:
     async with connect(dsn) as database:
         yield database
+
+
+@pytest.fixture
+async def shops(database: Database) -> AsyncIterator[Shops]:
+    """The merchant API over that database, with two shops."""
+    async with serving(database) as shops:
+        yield shops
 
 
 def _named(url: str, name: str) -> str:

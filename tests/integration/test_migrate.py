@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +19,11 @@ PASSWORD = "p@ss/wörd:%41 '?#"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    place = Path(tempfile.mkdtemp(prefix="payproof-test-"))
-    with embedded_here(place / "data") as url:
+    with (
+        tempfile.TemporaryDirectory(prefix="payproof-test-", ignore_cleanup_errors=True) as place,
+        embedded_here(Path(place) / "data") as url,
+    ):
         yield url
-    shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture

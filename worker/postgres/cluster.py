@@ -61,6 +61,7 @@ class Cluster:
         flags = ("--username=payproof", "--auth-local=trust", "--auth-host=reject", "--no-locale", "--encoding=UTF8")
         done = self.identity.run(self.programs / "initdb", *flags, "-D", made, seconds=START_SECONDS)
         if done.returncode != 0:
+            shutil.rmtree(made, ignore_errors=True)
             raise EmbeddedError(f"initdb failed: {_last_line(done.stdout)}")
         made.rename(self.home)
         _sync(self.home.parent)

@@ -1,0 +1,209 @@
+"""What the shop may send: the bodies of the API's POSTs and the queries of its lists, as tables of fields.
+
+One table is both what a request is read by and what `/openapi.json` shows. The one thing to get wrong: a request is
+read to its end; whoever sends three wrong fields is told of three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct, field
+
+from schemas.fields import Address, Amount, Anything, Kind, Moment, Strings, Text, Whole, Word, words
+from schemas.wire import Number, Unreadable
+from schemas.words import Hold, Status
+
+LONGEST_LIFE = 30 * 86_400
+LONGEST_NAME = 100
+DEFAULT_PAGE = 50
+DEFAULT_EVENTS = 100
+
+
+class Wrong(Struct, frozen=True):
+    """One thing wrong with a request. `field` is a path such as `customer.email`; empty for the body as a whole."""
+
+    field: str
+    message: str
+
+
+class Field(Struct, frozen=True, kw_only=True):
+    """One field. `required` ones have no default; `name` is what it is called in the request."""
+
+    name: str
+    kind: Kind | Shape
+    required: bool = False
+
+
+class Shape(Struct, frozen=True):
+    """An object with these fields and no others."""
+
+    fields: tuple[Field, ...]
+
+    def read(self, value: Any, wrong: list[Wrong], path: str = "") -> dict[str, Any]:
+        """The fields that are there and sound, by name; everything else is added to `wrong`, with its path."""
+        if not isinstance(value, dict):
+            wrong.append(Wrong(path, "must be an object" if path else "the body must be a JSON object"))
+            return {}
+        known = {one.name for one in self.fields}
+        before = f"{path}." if path else ""
+        wrong += [
+            Wrong(before + name[:LONGEST_NAME], "is no field of this request") for name in value if name not in known
+        ]
+        found = {}
+        for one in self.fields:
+            if one.name not in value:
+                wrong += [Wrong(before + one.name, "is missing")] if one.required else []
+                continue
+            if isinstance(one.kind, Shape):
+                found[one.name] = one.kind.read(value[one.name], wrong, before + one.name)
+                continue
+            try:
+                found[one.name] = one.kind.read(value[one.name])
+            except Unreadable as error:
+                wrong.append(Wrong(before + one.name, str(error)))
+        return found
+
+    def read_query(self, pairs: Iterable[tuple[str, str]], wrong: list[Wrong]) -> dict[str, Any]:
+        """The same for a query, where everything is text and nothing may stand twice."""
+        kinds = {one.name: one.kind for one in self.fields}
+        found: dict[str, str] = {}
+        for name, text in pairs:
+            if name in found:
+                wrong.append(Wrong(name[:LONGEST_NAME], "stands twice"))
+            found[name] = Number(text) if isinstance(kinds.get(name), Whole) else text
+        return self.read(found, wrong)
+
+    def schema(self) -> dict[str, Any]:
+        required = [one.name for one in self.fields if one.required]
+        return {
+            "type": "object",
+            "properties": {one.name: one.kind.schema() for one in self.fields},
+            **({"required": required} if required else {}),
+            "additionalProperties": False,
+        }
+
+
+class PaymentWish(Struct, frozen=True, kw_only=True):
+    """POST /v1/payments, or /v1/payments/track, which has a `session_id` and may do without the shop's URLs.
+
+    `customer` has the fields of consumers.gateway.Customer; personal data.
+    """
+
+    account: str
+    reference: str
+    amount: Decimal
+    currency: str
+    description: str = ""
+    return_url: str | None = None
+    failure_url: str | None = None
+    cancel_url: str | None = None
+    session_id: str | None = None
+    order: str | None = None
+    expires_in: int | None = None
+    method: str | None = None
+    customer: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    provider_options: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"PaymentWish({self.account} {self.reference})"
+
+
+class ListQuery(Struct, frozen=True, kw_only=True):
+    """GET /v1/payments. `hold` is a reason, `any` or `none`; `since` (`from`) is inclusive, `until` (`to`) is not."""
+
+    status: str | None = None
+    provider: str | None = None
+    account: str | None = None
+    reference: str | None = None
+    order: str | None = None
+    hold: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    amount_min: Decimal | None = None
+    amount_max: Decimal | None = None
+    limit: int = DEFAULT_PAGE
+    cursor: str | None = None
+
+
+_ID = Text(most=40, pattern=r"[a-z0-9][a-z0-9-]{0,39}", says="an account's id")
+_REFERENCE = Text(most=50, pattern=r"[A-Za-z0-9._~-]{1,50}", says="of the letters A-Z and a-z, digits and . _ ~ -")
+_ORDER = Text(most=100)
+_GATEWAY_ID = Text(most=200, pattern=r"[!-~]{1,200}", says="of printable ASCII without spaces")
+_DESCRIPTION = Text(most=255)
+_METADATA = Strings(entries=50, key=40, value=500)
+_LIFE = Whole(1, LONGEST_LIFE)
+_CURSOR = Text(most=200, pattern=r"[A-Za-z0-9_-]{1,200}", says="a cursor as it was given out")
+_CUSTOMER = tuple(
+    Field(name=name, kind=Text(most=255, least=0))
+    for name in ("name", "email", "phone", "address", "city", "postcode", "country")
+)
+_WHAT = (
+    Field(name="account", kind=_ID, required=True),
+    Field(name="reference", kind=_REFERENCE, required=True),
+    Field(name="amount", kind=Amount(), required=True),
+    Field(name="currency", kind=Word(("BDT",)), required=True),
+)
+_SHOP_URLS = (Field(name="failure_url", kind=Address()), Field(name="cancel_url", kind=Address()))
+
+NEW_PAYMENT = Shape(
+    (
+        *_WHAT,
+        Field(name="description", kind=_DESCRIPTION, required=True),
+        Field(name="return_url", kind=Address(), required=True),
+        *_SHOP_URLS,
+        Field(name="order", kind=_ORDER),
+        Field(name="expires_in", kind=_LIFE),
+        Field(name="method", kind=Text(most=50)),
+        Field(name="customer", kind=Shape(_CUSTOMER)),
+        Field(name="metadata", kind=_METADATA),
+        Field(name="provider_options", kind=Anything(8 * 1024)),
+    )
+)
+TRACKED_PAYMENT = Shape(
+    (
+        *_WHAT,
+        Field(name="session_id", kind=_GATEWAY_ID, required=True),
+        Field(name="order", kind=_ORDER),
+        Field(name="description", kind=_DESCRIPTION),
+        Field(name="return_url", kind=Address()),
+        *_SHOP_URLS,
+        Field(name="metadata", kind=_METADATA),
+        Field(name="expires_in", kind=_LIFE),
+    )
+)
+RESOLUTION = Shape(
+    (
+        Field(name="status", kind=words(Status), required=True),
+        Field(name="actor", kind=Text(most=100), required=True),
+        Field(name="reason", kind=Text(most=500, lines=True), required=True),
+        Field(name="transaction_id", kind=_GATEWAY_ID),
+        Field(name="evidence", kind=Text(most=4000, least=0, lines=True)),
+        Field(name="version", kind=Whole(0, 2**31 - 1)),
+    )
+)
+EVENTS_QUERY = Shape((Field(name="after", kind=_CURSOR), Field(name="limit", kind=Whole(1, 1000))))
+
+
+def list_query(providers: Iterable[str]) -> Shape:
+    """The filters of GET /v1/payments, ANDed."""
+    return Shape(
+        (
+            Field(name="status", kind=words(Status)),
+            Field(name="provider", kind=Word(tuple(providers))),
+            Field(name="account", kind=_ID),
+            Field(name="reference", kind=_REFERENCE),
+            Field(name="order", kind=_ORDER),
+            Field(name="hold", kind=Word((*(hold.value for hold in Hold), "any", "none"))),
+            Field(name="from", kind=Moment()),
+            Field(name="to", kind=Moment()),
+            Field(name="amount_min", kind=Amount(above_zero=False)),
+            Field(name="amount_max", kind=Amount(above_zero=False)),
+            Field(name="limit", kind=Whole(1, 100)),
+            Field(name="cursor", kind=_CURSOR),
+        )
+    )

@@ -1,0 +1,75 @@
+"""What the API answers beside the payment itself: pages, timelines, events and problems."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from schemas.payments import PaymentView, ShownMoney, ShownTime
+from schemas.requests import Wrong
+from schemas.words import EntryKind, EventType
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """Of all payments that match, not of the page alone. Completed means status `completed` and no hold."""
+
+    count: int
+    completed_count: int
+    failed_count: int
+    completed_amount: ShownMoney
+
+
+class PaymentPage(Struct, frozen=True, kw_only=True):
+    """Newest first. `next_cursor` is null on the last page."""
+
+    payments: list[PaymentView]
+    next_cursor: str | None
+    summary: Summary
+
+
+class TimelineEntry(Struct, frozen=True, kw_only=True):
+    """Further fields depend on the kind."""
+
+    at: ShownTime
+    kind: EntryKind
+
+
+class Timeline(Struct, frozen=True, kw_only=True):
+    """In order of recording."""
+
+    entries: list[TimelineEntry]
+
+
+class PaymentEvent(Struct, frozen=True, kw_only=True):
+    """CloudEvents 1.0, a full snapshot of the payment. Drop what is not newer, by `data.version`, than yours."""
+
+    specversion: Literal["1.0"]
+    id: str
+    type: EventType
+    source: str
+    subject: str
+    time: ShownTime
+    datacontenttype: Literal["application/json"]
+    dataschema: str
+    data: PaymentView
+
+
+class Events(Struct, frozen=True, kw_only=True):
+    """Oldest first. `next` is what to send as `after` next time, also when there is nothing new."""
+
+    events: list[PaymentEvent]
+    next: str
+
+
+class ProblemDetails(Struct, frozen=True, kw_only=True):
+    """RFC 9457. `field` is the first field to blame and `errors` all of them; `payment_id` is the one in the way."""
+
+    type: str
+    title: str
+    status: Annotated[int, Meta(ge=400, le=599)]
+    code: str
+    detail: str
+    field: str | UnsetType = UNSET
+    errors: list[Wrong] | UnsetType = UNSET
+    payment_id: str | UnsetType = UNSET

@@ -1,0 +1,214 @@
+"""The merchant API as its callers see it: two shops with their keys, over HTTP, in front of a real database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+from msgspec.structs import replace
+
+from consumers.account import Account
+from consumers.answering import Reply
+from consumers.bus import Bus
+from consumers.pipeline import Rules, record
+from consumers.providers.ipay import IPay
+from consumers.providers.moneybag import Moneybag
+from consumers.providers.onepaybd import OnePayBD
+from schemas.answers import Answer, Question
+from schemas.secret import Secret
+from schemas.words import Status
+from tests.fakes.checkout import FakeCheckout
+from worker.config import Config, Merchant, Settings
+from worker.http.api import routes
+from worker.http.auth import authenticate
+from worker.http.context import Api
+from worker.http.problems import problems
+from worker.postgres.bus import PostgresBus
+from worker.postgres.database import Database
+from worker.postgres.ledger import PostgresLedger
+from worker.postgres.log import place
+
+PUBLIC = "http://pay.test"
+NEAR = "http://127.0.0.1:9"
+FAR = "https://gateway.example"
+KEYS = {"shop": "shop-key", "other": "other-key"}
+ORDER = {
+    "account": "shop-one",
+    "reference": "order-7831-a1",
+    "amount": "1500.50",
+    "currency": "BDT",
+    "description": "Two saris",
+    "return_url": "https://shop.example/thanks?order=7831",
+}
+TRACKED = {
+    "account": "shop-one",
+    "reference": "order-7831-a1",
+    "amount": "1500.50",
+    "currency": "BDT",
+    "session_id": "TR-1",
+}
+
+
+def _account(merchant: str, name: str, base_url: str = NEAR, kind: str = "onepaybd") -> Account:
+    key = Secret(f"key-of-{merchant}-{name}")
+    match kind:
+        case "ipay":
+            return Account(id=name, merchant=merchant, provider=IPay(base_url=base_url, api_key=key))
+        case "moneybag":
+            provider = Moneybag(base_url=base_url, api_key=key, webhook_secret=key)
+            return Account(id=name, merchant=merchant, provider=provider)
+    return Account(id=name, merchant=merchant, provider=OnePayBD(base_url=base_url, api_key=key))
+
+
+CONFIG = Config(
+    merchants=(
+        Merchant(
+            id="shop",
+            api_keys=(Secret("an-older-key"), Secret(KEYS["shop"])),
+            accounts=(
+                _account("shop", "shop-one"),
+                _account("shop", "shop-ipay", kind="ipay"),
+                _account("shop", "shop-bag", kind="moneybag"),
+                _account("shop", "shop-far", FAR),
+                _account("shop", "shop-compose", "http://sandbox:8090"),
+            ),
+        ),
+        Merchant(id="other", api_keys=(Secret(KEYS["other"]),), accounts=(_account("other", "other-one"),)),
+    ),
+    allow_http_hosts=frozenset({"sandbox"}),
+    settings=Settings(
+        config_path=Path("payproof.toml"),
+        database_url=None,
+        data_dir=Path(".payproof"),
+        amqp_url=None,
+        public_url=PUBLIC,
+        listen=("127.0.0.1", 0),
+        ops_listen=("127.0.0.1", 0),
+        log="json",
+    ),
+)
+RULES = Rules(accounts={one.id: one for one in CONFIG.accounts}, checks=CONFIG.checks, public_url=PUBLIC)
+
+
+class Got(Struct, frozen=True):
+    """A whole answer."""
+
+    status: int
+    body: Any
+    headers: Any
+    raw: bytes
+
+    @property
+    def problem(self) -> tuple[int, str, str | None]:
+        """Status, code and field of an error."""
+        assert self.headers["Content-Type"] == "application/problem+json", self
+        return self.status, self.body["code"], self.body.get("field")
+
+
+class Shops:
+    """Speaks to the API as one of the shops; `checkout`, `database` and `api` are what stands behind it."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, api: Api, checkout: FakeCheckout) -> None:
+        self.url = url
+        self.api = api
+        self.database = api.database
+        self.checkout = checkout
+        self.session = session
+
+    async def call(self, method: str, path: str, *, shop: str | None = "shop", **more: Any) -> Got:
+        headers = {"Authorization": f"Bearer {KEYS[shop]}"} if shop else {}
+        headers |= more.pop("headers", {})
+        async with self.session.request(method, self.url + path, headers=headers, **more) as response:
+            raw = await response.read()
+            assert response.content_type in ("application/json", "application/problem+json"), raw
+            assert response.headers["Cache-Control"] == "no-store"
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            read = await response.json(content_type=None) if raw else None
+            return Got(response.status, read, response.headers, raw)
+
+    async def get(self, path: str, shop: str = "shop", **params: Any) -> Got:
+        return await self.call("GET", path, shop=shop, params=params)
+
+    async def post(self, path: str, body: Any, *, shop: str = "shop", key: str | None = None) -> Got:
+        headers = {"Idempotency-Key": key} if key is not None else {}
+        return await self.call("POST", path, shop=shop, json=body, headers=headers)
+
+    async def open(self, *, shop: str = "shop", key: str | None = None, **changes: Any) -> Got:
+        return await self.post("/v1/payments", {**ORDER, **changes}, shop=shop, key=key)
+
+    async def opened(self, **changes: Any) -> dict[str, Any]:
+        got = await self.open(**changes)
+        assert got.status == 201, got
+        return got.body
+
+    async def send(self, body: bytes, path: str = "/v1/payments", **headers: str) -> Got:
+        return await self.call("POST", path, data=body, headers={"Content-Type": "application/json", **headers})
+
+    async def answered(self, payment: dict[str, Any], status: Status, **changes: Any) -> None:
+        """The gateway was asked about the payment and answered this."""
+        now = self.database.clock.now()
+        answer = Answer(
+            status=status,
+            word=status.value,
+            session_id=payment["session_id"],
+            reference=payment["reference"],
+            amount=Decimal(payment["amount"]),
+            currency="BDT",
+            transaction_id=f"T-{payment['payment_id'][-6:]}" if status.paid else None,
+        )
+        reply = Reply(
+            payment_id=payment["payment_id"],
+            question=Question(),
+            asked_at=now,
+            answered_at=now,
+            outcome=replace(answer, **changes),
+        )
+        await record(self.api.ledger, RULES, [reply])
+
+    async def placed(self) -> None:
+        while await place(self.database, 1000):
+            pass
+
+    async def queued(self) -> list[dict[str, Any]]:
+        rows = await self.database.fetch("SELECT body FROM queue ORDER BY id")
+        return [msgspec.json.decode(row["body"]) for row in rows]
+
+
+@asynccontextmanager
+async def serving(database: Database, *, bus: Bus | None = None, **changes: Any) -> AsyncIterator[Shops]:
+    """The API on a free port; `changes` are fields of its context."""
+    checkout = FakeCheckout()
+    given = {
+        "config": lambda: CONFIG,
+        "rules": lambda: RULES,
+        "database": database,
+        "ledger": PostgresLedger(database),
+        "bus": bus or PostgresBus(database),
+        "open_checkout": checkout,
+    }
+    api = Api(**{**given, **changes})
+    app = web.Application(middlewares=[problems, authenticate(api)])
+    app.add_routes(routes(api))
+    runner = web.AppRunner(app, auto_decompress=False, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+            yield Shops(session, f"http://127.0.0.1:{port}", api, checkout)
+    finally:
+        checkout.release()
+        await runner.cleanup()
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text)

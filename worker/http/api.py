@@ -1,0 +1,46 @@
+"""The merchant API: every path, the method it takes and who handles it; `worker/http/openapi.py` describes them.
+
+The one thing to get wrong: these routes stand behind two middlewares, `problems` and then `authenticate(api)`. Without
+the second no handler under `/v1` works, because the merchant comes from there.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from worker.http.asking import Asking
+from worker.http.context import Api
+from worker.http.openapi import document, payment_schema
+from worker.http.opening import Openings
+from worker.http.problems import json_reply
+from worker.http.reading import Reading
+
+PAYMENT = "/v1/payments/{payment_id:pay_[0-9a-z]{26}}"
+"""A path with anything else is unknown, and `track` is no payment."""
+
+
+def routes(api: Api) -> list[web.RouteDef]:
+    openings, asking, reading = Openings(api), Asking(api), Reading(api)
+    return [
+        web.post("/v1/payments", openings.open),
+        web.post("/v1/payments/track", openings.track),
+        web.get("/v1/payments", reading.payments),
+        web.get(PAYMENT, reading.payment),
+        web.get(f"{PAYMENT}/timeline", reading.timeline),
+        web.post(f"{PAYMENT}/verify", asking.verify),
+        web.post(f"{PAYMENT}/resolve", asking.resolve),
+        web.get("/v1/events", reading.events),
+        *_documents(api),
+    ]
+
+
+def _documents(api: Api) -> list[web.RouteDef]:
+    """What is told to everyone, without a key."""
+
+    async def openapi(_: web.Request) -> web.Response:
+        return json_reply(200, document(api.rules().public_url)).response()
+
+    async def schema(_: web.Request) -> web.Response:
+        return json_reply(200, payment_schema(api.rules().public_url)).response()
+
+    return [web.get("/openapi.json", openapi), web.get("/schemas/payment-1.json", schema)]

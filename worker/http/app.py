@@ -1,0 +1,51 @@
+"""The two HTTP applications: what gateways, browsers and shops reach, and what operators reach."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from consumers.pipeline import Rules
+from worker.config import Config
+from worker.gateways import Gateways
+from worker.http.api import routes
+from worker.http.auth import authenticate
+from worker.http.callbacks import MAX_BODY
+from worker.http.context import Api
+from worker.http.ingress import Ingress
+from worker.http.ops import Ops
+from worker.http.problems import problems
+from worker.metrics import Metrics
+from worker.outcomes import Outcomes
+from worker.postgres.bus import PostgresBus
+from worker.postgres.database import Database
+from worker.postgres.ledger import PostgresLedger
+
+
+def public_app(
+    config: Config,
+    rules: Rules,
+    database: Database,
+    ledger: PostgresLedger,
+    bus: PostgresBus,
+    gateways: Gateways,
+    outcomes: Outcomes,
+    metrics: Metrics,
+) -> web.Application:
+    ingress = Ingress(config, ledger, bus, database.clock, outcomes, metrics)
+    api = Api(
+        config=lambda: config,
+        rules=lambda: rules,
+        database=database,
+        ledger=ledger,
+        bus=bus,
+        open_checkout=gateways.open,
+    )
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[problems, authenticate(api)])
+    app.add_routes([*ingress.routes(), *routes(api)])
+    return app
+
+
+def ops_app(ops: Ops) -> web.Application:
+    app = web.Application()
+    app.add_routes(ops.routes())
+    return app

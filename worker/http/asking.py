@@ -1,0 +1,59 @@
+"""POST verify and resolve: look again at once, and a person's word on a held payment."""
+
+from __future__ import annotations
+
+import uuid
+
+from aiohttp import web
+
+from consumers.resolving import ResolutionRefused, Wish, resolve
+from schemas.callbacks import Claim
+from schemas.payments import Payment, view
+from schemas.requests import RESOLUTION
+from schemas.words import Authenticity, Source, Status
+from worker.http.auth import merchant_of
+from worker.http.bodies import read_body, read_fields
+from worker.http.context import Api
+from worker.http.problems import Problem, json_reply, not_found
+from worker.postgres.reading import read_payment
+
+
+class Asking:
+    """The two handlers."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def verify(self, request: web.Request) -> web.Response:
+        """The claim is durable when this answers; the payment is shown as it is before the question."""
+        payment = await self._payment(request)
+        claim = Claim(
+            id=uuid.uuid4().hex,
+            account=payment.account,
+            provider=payment.provider,
+            source=Source.OPERATOR,
+            authenticity=Authenticity.UNSIGNED,
+            received_at=self._api.database.clock.now(),
+            payment_id=payment.id,
+        )
+        await self._api.bus.publish([claim])
+        return json_reply(202, view(payment)).response()
+
+    async def resolve(self, request: web.Request) -> web.Response:
+        payment = await self._payment(request)
+        found = read_fields(RESOLUTION, await read_body(request))
+        wish = Wish(**{**found, "status": Status(found["status"])})
+        try:
+            resolved = await resolve(self._api.ledger, self._api.rules(), payment.id, wish)
+        except ResolutionRefused as refused:
+            raise Problem(409, refused.code, str(refused), field=refused.field) from None
+        return json_reply(200, view(resolved)).response()
+
+    async def _payment(self, request: web.Request) -> Payment:
+        """The payment of the path. Raises Problem where the merchant has none, or its account was taken away."""
+        payment = await read_payment(self._api.database, merchant_of(request).id, request.match_info["payment_id"])
+        if payment is None:
+            raise not_found()
+        if payment.account not in self._api.rules().accounts:
+            raise Problem(409, "account_not_configured", "the account of this payment is no longer configured")
+        return payment

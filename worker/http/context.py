@@ -1,0 +1,46 @@
+"""What the merchant API stands on, in one frozen value.
+
+The one thing to get wrong: `config` and `rules` are called for each request, because a reload replaces both.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Awaitable, Callable
+
+from msgspec import Struct
+
+from consumers.account import Account
+from consumers.bus import Bus
+from consumers.gateway import Opening, OpeningOutcome
+from consumers.pipeline import Rules
+from worker.config import Config
+from worker.postgres.database import Database
+from worker.postgres.ledger import PostgresLedger
+
+_SIGNS = string.digits + string.ascii_lowercase
+_ID_SIGNS = 26  # of 36 kinds each: 134 random bits
+
+
+def new_payment_id() -> str:
+    """In a path it is the buyer's ticket, so nobody can guess it."""
+    return "pay_" + "".join(secrets.choice(_SIGNS) for _ in range(_ID_SIGNS))
+
+
+class Api(Struct, frozen=True, kw_only=True):
+    """`open_checkout` runs a gateway's `open()`; it ends within the lease of an opening.
+
+    `twin_wait` is how many seconds a POST waits for another with its Idempotency-Key. Events up to the place
+    `retained_after` are gone, and cursors below it with them.
+    """
+
+    config: Callable[[], Config]
+    rules: Callable[[], Rules]
+    database: Database
+    ledger: PostgresLedger
+    bus: Bus
+    open_checkout: Callable[[Account, Opening], Awaitable[OpeningOutcome]]
+    new_payment_id: Callable[[], str] = new_payment_id
+    twin_wait: float = 10.0
+    retained_after: int = 0
