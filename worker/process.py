@@ -23,8 +23,9 @@ from worker.http.ops import Ops
 from worker.metrics import Metrics
 from worker.outcomes import Outcomes
 from worker.postgres.bus import PostgresBus
-from worker.postgres.database import Database, Notice, connect
+from worker.postgres.database import UNAVAILABLE, Database, Notice, connect
 from worker.postgres.embedded import embedded
+from worker.postgres.idempotency import forget_old
 from worker.postgres.ledger import PostgresLedger
 from worker.postgres.migrate import migrate
 from worker.postgres.tokens import PostgresTokens
@@ -34,6 +35,7 @@ from worker.sweep import Sweep
 ROLES = ("ingress", "consume", "sweep", "relay", "deliver")
 HTTP_DRAIN_SECONDS = 10
 DRAIN_SECONDS = 45
+HOUSEKEEPING_SECONDS = 3600
 
 log = structlog.get_logger()
 
@@ -99,6 +101,7 @@ async def run_roles(config: Config, roles: Collection[str], database: Database, 
         consumer = Consumer(bus, ledger, rules, asking, database.clock, metrics)
         async with asyncio.TaskGroup() as group:
             tasks["clock"] = group.create_task(database.keep_clock())
+            tasks["housekeeping"] = group.create_task(_keep_house(database))
             tasks["notices"] = group.create_task(database.listen(hear, connected=look_again))
             if "sweep" in roles:
                 tasks["sweep"] = group.create_task(sweep.run())
@@ -123,6 +126,16 @@ async def run_roles(config: Config, roles: Collection[str], database: Database, 
             for task in tasks.values():
                 task.cancel()
     log.info("process.stopped")
+
+
+async def _keep_house(database: Database) -> None:
+    """Throw away what has had its time, now and every hour."""
+    while True:
+        try:
+            await forget_old(database)
+        except UNAVAILABLE as error:
+            log.warning("housekeeping.unavailable", error=type(error).__name__)
+        await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
 
 async def _listen(app: web.Application, host: str, port: int) -> web.AppRunner:

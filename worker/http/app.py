@@ -42,6 +42,7 @@ def public_app(
     )
     app = web.Application(client_max_size=MAX_BODY, middlewares=[problems, authenticate(api)])
     app.add_routes([*ingress.routes(), *routes(api)])
+    app.on_response_prepare.append(_say_nothing_of_us)
     return app
 
 
@@ -49,3 +50,8 @@ def ops_app(ops: Ops) -> web.Application:
     app = web.Application()
     app.add_routes(ops.routes())
     return app
+
+
+async def _say_nothing_of_us(_: web.Request, response: web.StreamResponse) -> None:
+    """Strangers are not told which versions run here."""
+    response.headers.popall("Server", None)
