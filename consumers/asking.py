@@ -175,7 +175,7 @@ def _triggers(payment: Payment, checks: Checks) -> Iterable[Due]:
     if new or (payment.hinted_at is not None and payment.hinted_at > asked):
         yield Due(at=_hint_at(payment, checks), trigger="hint")
     delay = _delay(payment, checks)
-    base = payment.asked_at or payment.opened_at
+    base = max(asked, payment.opened_at)  # a row opened again was asked about before
     if delay is not None and not _ended(payment, base + delay, checks):
         yield Due(at=base + delay, trigger="schedule")
     if payment.status is Status.PENDING and not payment.holds and asked < closes_at(payment, checks):
@@ -224,7 +224,7 @@ def _schedule(payment: Payment, capabilities: Capabilities, checks: Checks, now:
 
 
 def _unheard(payment: Payment) -> list[datetime]:
-    """When the claims came that made us ask and got no answer; an unsigned one waits for the schedule of a pending one."""
+    """When the claims came that made us ask and got no answer; a pending payment's own schedule hears unsigned ones."""
     waiting = (payment.urgent_at, None if payment.status is Status.PENDING else payment.hinted_at)
     asked = payment.asked_at or _EVER
     return [at for at in waiting if at is not None and asked >= at and not _answered(payment, at)]

@@ -174,7 +174,9 @@ class Provider(Protocol):
     """One gateway, configured for one account. Every implementation is a frozen msgspec Struct."""
 
     name: ClassVar[str]
-    base_url: str
+
+    @property
+    def base_url(self) -> str: ...
 
     @property
     def capabilities(self) -> Capabilities: ...

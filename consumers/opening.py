@@ -61,6 +61,9 @@ def taken_up_again(
             opened_at=wanted.opened_at,
             expires_at=wanted.expires_at,
             opening_until=until,
+            schedule=wanted.schedule,
+            step=wanted.step,
+            next_check_at=wanted.next_check_at,
         )
     )
 
@@ -180,7 +183,7 @@ def _change(row: Payment, outcome: OpeningOutcome, rules: Rules, now: datetime) 
         session_id=outcome.session_id,
         aliases=row.aliases + tuple(alias for alias in replaced if alias is not None),
         checkout_url=outcome.checkout_url or None,
-        expires_at=outcome.expires_at or _end(row, now),
+        expires_at=outcome.expires_at or row.expires_at,
     )
     if payment.version > 0 or payment.status is not Status.PENDING:
         return Change(payment=scheduled(payment, capabilities, rules.checks, now))
@@ -188,10 +191,3 @@ def _change(row: Payment, outcome: OpeningOutcome, rules: Rules, now: datetime) 
     event = write_event(payment, EventType.OPENED, now, rules.public_url)
     entry = Entry(kind=EntryKind.EVENT, at=now, data={"id": event.id, "type": event.type})
     return Change(payment=payment, entries=(entry,), event=event)
-
-
-def _end(row: Payment, now: datetime) -> datetime:
-    """When the checkout ends: one that a later POST opened lives from there, or its buyer would be late from the start."""
-    if now <= row.opened_at + OPENING_LEASE:
-        return row.expires_at
-    return now + (row.expires_at - row.opened_at)

@@ -86,7 +86,7 @@ def _wanting(payment: Payment, claim: Claim, capabilities: Capabilities) -> Paym
 def _asked_next(payment: Payment, claim: Claim) -> Payment:
     """Put the transaction a claim is about before the others, whenever the question comes.
 
-    One that a signed claim brought and nobody answered about yet asks at once, so only a signed claim may do that again.
+    One that a signed claim brought and nobody answered about asks at once, so only a signed claim may do that again.
     """
     known = _candidate(payment, claim.transaction_id)
     if known is None or (known.state == "unasked" and claim.authenticity is not Authenticity.SIGNED):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from consumers.gateway import Provider
 from consumers.providers.ipay import IPay
 from consumers.providers.moneybag import Moneybag
 from consumers.providers.onepaybd import OnePayBD
 from consumers.providers.payparse import PayParse
 from consumers.providers.shadhinpay import ShadhinPay
 
-PROVIDERS: Mapping[str, type] = MappingProxyType(
+PROVIDERS: Mapping[str, type[Provider]] = MappingProxyType(
     {
         PayParse.name: PayParse,
         OnePayBD.name: OnePayBD,

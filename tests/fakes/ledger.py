@@ -174,7 +174,7 @@ class FakeLedger:
 
 
 class FakeBatch:
-    """One transaction. Unique keys are taken under one lock from the first write to the end, so no two wait crosswise."""
+    """One transaction. Unique keys are taken under one lock from the first write to the end; no two wait crosswise."""
 
     def __init__(
         self, tables: Tables, writing: asyncio.Lock, locks: AsyncExitStack, now: datetime, cases: Mapping[str, Case]
@@ -261,9 +261,9 @@ class FakeBatch:
             self._tell(change.event)
         if change.order_freed and payment.order_ref is not None:
             place = (payment.merchant, payment.order_ref)
-            row = layer.orders.get(place, Order())
-            if row.executing == payment.id:
-                layer.orders[place] = replace(row, executing=None)
+            order = layer.orders.get(place, Order())
+            if order.executing == payment.id:
+                layer.orders[place] = replace(order, executing=None)
 
     def _tell(self, event: Event) -> None:
         told = [one for one in (*self._under.events, *self.layer.events) if one.payment_id == event.payment_id]

@@ -58,7 +58,8 @@ class FakeProvider(Struct, frozen=True, kw_only=True):
 
 
 def account(name: str, can: Capabilities) -> Account:
-    return Account(id=name, merchant=MERCHANT, provider=FakeProvider(can=can))
+    # The port says `base_url: str`, which a frozen struct answers by reading alone, as the real gateways do.
+    return Account(id=name, merchant=MERCHANT, provider=FakeProvider(can=can))  # type: ignore[arg-type]
 
 
 OURS = frozenset({"session_id", "reference"})

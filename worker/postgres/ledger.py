@@ -7,7 +7,7 @@ the order of its key. Nothing here decides; the unique keys and the trigger in `
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -62,6 +62,10 @@ _INSERT = f"""
 """  # noqa: S608 - the names are the fields of our own struct
 
 
+class _NothingStored(Exception):
+    """Rolls back a batch that was left without `store`."""
+
+
 class PostgresBatch:
     """One transaction; see consumers.pipeline.Batch."""
 
@@ -69,9 +73,12 @@ class PostgresBatch:
         self.now = now
         self.cases = cases
         self.notice: Notice | None = None
+        self.stored = False
         self._connection = connection
 
     async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> Mapping[str, Admission]:
+        if not claims:
+            return {}
         rows = [
             (
                 claim.id,
@@ -169,6 +176,7 @@ class PostgresBatch:
 
     async def store(self, changes: Sequence[Change]) -> None:
         connection = self._connection
+        self.stored = True
         if not changes:
             return
         await connection.execute(_UPDATE, [change.payment for change in changes])
@@ -230,11 +238,16 @@ class PostgresLedger:
 
     @asynccontextmanager
     async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresBatch]:
-        async with self._database.connection() as connection, connection.transaction():
-            batch = await _open(connection, sorted(payment_ids))
-            yield batch
-        if batch.notice is not None:
-            await self._database.notify(batch.notice)
+        notice = None
+        with suppress(_NothingStored):
+            async with self._database.connection() as connection, connection.transaction():
+                batch = await _open(connection, sorted(payment_ids))
+                yield batch
+                if not batch.stored:
+                    raise _NothingStored
+            notice = batch.notice
+        if notice is not None:
+            await self._database.notify(notice)
 
     async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         rows = await self._database.fetch(

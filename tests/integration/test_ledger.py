@@ -1,0 +1,43 @@
+"""One contract, two implementations: the ledger in memory and the ledger in Postgres."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.fakes.ledger import FakeLedger, Refused
+from tests.integration.conformance_ledger import Kept, LedgerConformance
+from worker.postgres.database import Database
+from worker.postgres.ledger import PostgresLedger
+
+
+class TestFakeLedger(LedgerConformance):
+    @pytest.fixture
+    def kept(self) -> Kept:
+        ledger = FakeLedger()
+
+        async def events(payment_id: str) -> list[tuple[str, str, bytes]]:
+            return [(event.id, event.type, event.body) for event in ledger.events_of(payment_id)]
+
+        async def entries(payment_id: str) -> list[tuple[str, datetime, dict[str, Any]]]:
+            return [(entry.kind, entry.at, entry.data) for entry in ledger.entries(payment_id)]
+
+        return Kept(ledger=ledger, refusals=(Refused,), events=events, entries=entries)
+
+
+class TestPostgresLedger(LedgerConformance):
+    @pytest.fixture
+    def kept(self, database: Database) -> Kept:
+        async def events(payment_id: str) -> list[tuple[str, str, bytes]]:
+            rows = await database.fetch("SELECT * FROM events WHERE payment_id = $1 ORDER BY version", payment_id)
+            return [(row["id"], row["type"], row["body"]) for row in rows]
+
+        async def entries(payment_id: str) -> list[tuple[str, datetime, dict[str, Any]]]:
+            rows = await database.fetch("SELECT * FROM entries WHERE payment_id = $1 ORDER BY seq", payment_id)
+            return [(row["kind"], row["at"], row["data"]) for row in rows]
+
+        refusals = (asyncpg.IntegrityConstraintViolationError,)
+        return Kept(ledger=PostgresLedger(database), refusals=refusals, events=events, entries=entries)

@@ -1,0 +1,430 @@
+"""The asking rule (3.7): what a claim costs, what answers it, and what a flood of them cannot do."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from consumers.account import Account
+from consumers.asking import LEASE
+from consumers.pipeline import Inquiry
+from schemas.answers import Outcome, Trouble
+from schemas.words import EntryKind, Hold, QuestionKind, Said, Source, Status
+from tests.fakes.drive import Drive, Gateway, answered, dead, says, troubled
+from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
+
+
+def verdicts(drive: Drive, payment_id: str) -> list[str]:
+    return [one.data["verdict"] for one in drive.ledger.entries(payment_id) if one.kind is EntryKind.CLAIM]
+
+
+# -- one question in flight --------------------------------------------------------------------------------------------
+
+
+async def test_one_question_is_in_flight_at_a_time() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    first = await drive.take(drive.claim(payment_id, signed=True))
+    drive.clock.advance(5)
+    assert await drive.take(drive.claim(payment_id, signed=True)) == []
+    assert await drive.take(drive.claim(payment_id, source=Source.OPERATOR)) == []
+    assert await drive.take(drive.claim(payment_id, source=Source.SWEEP)) == []
+    await drive.answer(first)
+    assert len(await drive.publish(drive.claim(payment_id, source=Source.SWEEP))) == 1, "they came after it was asked"
+
+
+async def test_two_claims_about_one_payment_in_one_batch_ask_once() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    assert len(await drive.publish(drive.claim(payment_id), drive.claim(payment_id, signed=True))) == 1
+
+
+async def test_the_lease_is_committed_before_the_gateway_is_called() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    await drive.take(drive.claim(payment_id))
+    payment = drive.payment(payment_id)
+    assert payment.lease_until == drive.clock.now + LEASE[QuestionKind.STATUS]
+    assert payment.next_check_at == payment.lease_until
+
+
+async def test_when_whoever_asked_dies_the_question_is_asked_again() -> None:
+    """The lease ends; until then nobody asks."""
+    drive = Drive(dead)
+    payment_id = await drive.open()
+    await drive.hit(payment_id)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(LEASE[QuestionKind.STATUS] - timedelta(seconds=1))
+    assert drive.payment(payment_id).status is Status.PENDING
+    await drive.wait(2)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+    assert drive.seconds(payment_id) == [0, 30]
+
+
+async def test_a_reply_that_comes_after_its_lease_counts_and_leaves_the_next_lease_alone() -> None:
+    """3.1: it is a Fact like any other; 3.7: the question in flight now is another."""
+    drive = Drive()
+    payment_id = await drive.open()
+    slow = await drive.take(drive.claim(payment_id))
+    drive.clock.advance(31)
+    quick = await drive.take(drive.claim(payment_id, source=Source.SWEEP))
+    drive.gateway = says(Status.FAILED)
+    await drive.answer(slow)
+    payment = drive.payment(payment_id)
+    assert payment.status is Status.FAILED
+    assert payment.lease_until == quick[0].asked_at + LEASE[QuestionKind.STATUS]
+
+
+# -- what answers a claim ----------------------------------------------------------------------------------------------
+
+
+async def test_a_claim_received_before_an_answered_question_is_free() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    waiting = [drive.claim(payment_id, signed=True), drive.claim(payment_id)]
+    drive.clock.advance(1)
+    await drive.hit(payment_id)
+    drive.clock.advance(10)
+    assert await drive.publish(*waiting) == []
+    assert verdicts(drive, payment_id) == ["asks", "answered already", "answered already"]
+
+
+async def test_a_claim_received_at_the_moment_of_the_question_is_not_answered_by_it() -> None:
+    """Asked *after* the claim was received."""
+    drive = Drive()
+    payment_id = await drive.open()
+    await drive.hit(payment_id)
+    await drive.hit(payment_id, received_at=drive.payment(payment_id).asked_at)
+    assert verdicts(drive, payment_id) == ["asks", "asks"]
+
+
+@pytest.mark.parametrize("trouble", Trouble)
+async def test_an_inconclusive_reply_answers_nothing_and_is_no_failure(trouble: Trouble) -> None:
+    drive = Drive(troubled(trouble))
+    payment_id = await drive.open()
+    await drive.hit(payment_id, signed=True)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold, payment.checked_at) == (Status.PENDING, None, None)
+    assert drive.ledger.facts(payment_id) == ()
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(3)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize("source", [Source.RETURN, Source.IPN, Source.WEBHOOK, Source.OPERATOR])
+async def test_a_claim_about_a_closed_payment_is_asked_again_when_the_gateway_was_away(source: Source) -> None:
+    """Late money: the schedule has run through, so the claim alone brings the next question."""
+    drive = Drive(says(Status.EXPIRED))
+    payment_id = await drive.open()
+    await drive.wait(timedelta(days=3))
+    drive.gateway = troubled(Trouble.NO_REPLY)
+    await drive.hit(payment_id, source=source, signed=source is Source.WEBHOOK)
+    await drive.wait(60)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(timedelta(minutes=5))
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.late) == (Status.COMPLETED, True)
+
+
+async def test_an_unanswered_claim_is_not_asked_about_for_ever() -> None:
+    drive = Drive(says(Status.EXPIRED))
+    payment_id = await drive.open()
+    await drive.wait(timedelta(days=3))
+    drive.gateway = troubled(Trouble.KEY_REFUSED)
+    await drive.hit(payment_id)
+    await drive.wait(timedelta(days=30))
+    assert drive.payment(payment_id).next_check_at is None
+    assert drive.told(payment_id) == ["payment.expired"], "a closed payment is never held as unresolved"
+
+
+# -- who asks when -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_signed_claim_asks_at_once() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    await drive.hit(payment_id)
+    drive.clock.advance(0.5)
+    assert len(await drive.hit(payment_id, signed=True, event_id="E1")) == 1
+
+
+async def test_a_signed_event_asks_once() -> None:
+    """Once per gateway event id, whatever the claim's id."""
+    drive = Drive()
+    payment_id = await drive.open()
+    assert len(await drive.hit(payment_id, signed=True, event_id="E1")) == 1
+    drive.clock.advance(60)
+    assert await drive.hit(payment_id, signed=True, event_id="E1") == []
+    assert len(await drive.hit(payment_id, signed=True, event_id="E2")) == 1
+    assert verdicts(drive, payment_id) == ["asks", "repeated", "asks"]
+
+
+async def test_an_unsigned_claim_does_not_use_up_an_event_id() -> None:
+    """A stranger may guess or replay it; the gateway's own word still counts."""
+    drive = Drive()
+    payment_id = await drive.open()
+    await drive.hit(payment_id, event_id="E1")
+    drive.clock.advance(0.5)
+    assert len(await drive.hit(payment_id, signed=True, event_id="E1")) == 1
+
+
+async def test_the_same_claim_delivered_again_asks_nothing() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    claim = drive.claim(payment_id, Said.SUCCESS, signed=True)
+    await drive.publish(claim)
+    drive.clock.advance(1)
+    assert await drive.publish(claim) == []
+
+
+async def test_the_same_claim_twice_in_one_batch_is_one() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    claim = drive.claim(payment_id)
+    await drive.publish(claim, claim)
+    assert verdicts(drive, payment_id) == ["asks"]
+
+
+async def test_an_operator_asks_at_once_and_every_time() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    for _ in range(15):
+        assert len(await drive.hit(payment_id, source=Source.OPERATOR)) == 1
+        drive.clock.advance(0.1)
+
+
+async def test_an_unsigned_claim_waits_until_two_seconds_after_the_last_question() -> None:
+    """Two seconds are `claimed[0]`."""
+    drive = Drive()
+    payment_id = await drive.open()
+    await drive.hit(payment_id)
+    drive.clock.advance(0.5)
+    assert await drive.hit(payment_id) == []
+    await drive.wait(10)
+    assert drive.seconds(payment_id) == [0, 2]
+
+
+async def test_an_unsigned_claim_long_after_the_last_question_asks_at_once() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    await drive.hit(payment_id)
+    await drive.wait(30)
+    assert len(await drive.hit(payment_id)) == 1
+
+
+async def test_a_thousand_hits_in_a_second_cost_two_questions() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    for _ in range(100):
+        await drive.publish(*(drive.claim(payment_id, Said.CANCEL) for _ in range(10)))
+        drive.clock.advance(0.0065)
+    await drive.wait(60)
+    assert drive.seconds(payment_id) == [0, 2]
+
+
+@pytest.mark.parametrize("account", [PLAIN, PROVING, EXECUTING], ids=lambda account: account.id)
+async def test_a_flood_costs_ten_questions_an_hour_beside_the_schedule(account: Account) -> None:
+    drive = Drive()
+    payment_id = await drive.open(account, lifetime=timedelta(hours=5))
+    opened = drive.clock.now
+    while drive.clock.now < opened + timedelta(hours=3):
+        await drive.hit(payment_id, Said.FAILURE)
+        await drive.wait(5)
+    asked = [one for one in drive.ledger.entries(payment_id) if one.kind is EntryKind.QUESTION]
+    hints = [one.at for one in asked if one.data["trigger"] == "hint"]
+    hours = [opened + timedelta(hours=hour) for hour in range(3)]
+    assert [sum(hour <= at < hour + timedelta(hours=1) for at in hints) for hour in hours] == [10, 10, 10]
+    for at in hints:
+        assert sum(at <= other < at + timedelta(hours=1) for other in hints) <= 10
+    assert len(asked) - len(hints) <= 8, "the schedule of a quiet payment"
+
+
+async def test_a_flood_does_not_delay_a_signed_claim() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    for _ in range(30):
+        await drive.hit(payment_id)
+        await drive.wait(3)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.hit(payment_id, signed=True, event_id="E1")
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_a_claim_about_no_payment_we_know_is_recorded_and_asks_nothing() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    stray = drive.claim(payment_id, payment_id=None, reference="order-of-nobody")
+    assert await drive.publish(stray) == []
+    assert await drive.publish(drive.claim(payment_id, account="proving")) == [], "another account's"
+    assert drive.ledger.entries(payment_id)[1:] == ()
+
+
+# -- what success starts -----------------------------------------------------------------------------------------------
+
+
+async def test_a_claim_of_success_starts_the_claimed_schedule() -> None:
+    """2 s, 5 s, 15 s, 1 m, then 5 m again and again, each since the last question."""
+    drive = Drive()
+    payment_id = await drive.open(lifetime=timedelta(days=2))
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(timedelta(minutes=12))
+    gaps = [later - earlier for earlier, later in pairwise(drive.seconds(payment_id))]
+    assert gaps == [2, 5, 15, 60, 300, 300]
+
+
+async def test_a_real_buyer_waits_two_seconds() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    await drive.hit(payment_id, Said.SUCCESS)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(2.5)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_no_claim_restarts_the_claimed_schedule() -> None:
+    drive = Drive()
+    payment_id = await drive.open(lifetime=timedelta(days=2))
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(timedelta(minutes=20))
+    step = drive.payment(payment_id).step
+    await drive.hit(payment_id, Said.SUCCESS)
+    assert drive.payment(payment_id).step >= step
+    before = len(drive.asked)
+    await drive.wait(timedelta(minutes=4))
+    assert len(drive.asked) == before
+
+
+@pytest.mark.parametrize("said", [Said.FAILURE, Said.CANCEL, None])
+async def test_any_other_word_leaves_the_schedule_as_it_is(said: Said | None) -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    await drive.hit(payment_id, said)
+    await drive.wait(100)
+    assert drive.seconds(payment_id) == [0]
+    assert drive.payment(payment_id).schedule == "pending"
+
+
+async def test_what_a_claim_said_never_becomes_the_status() -> None:
+    """3.8."""
+    drive = Drive()
+    payment_id = await drive.open()
+    for said in Said:
+        await drive.hit(payment_id, said, signed=True)
+        drive.clock.advance(10)
+    assert drive.payment(payment_id).status is Status.PENDING
+    assert drive.told(payment_id) == []
+
+
+async def test_where_nobody_can_be_asked_a_success_is_held_for_a_person() -> None:
+    """3.3: unverifiable."""
+    drive = Drive()
+    payment_id = await drive.open(SILENT)
+    assert await drive.hit(payment_id, Said.CANCEL) == []
+    assert drive.payment(payment_id).hold is None
+    assert await drive.hit(payment_id, Said.SUCCESS) == []
+    assert drive.payment(payment_id).hold is Hold.UNVERIFIABLE
+    assert drive.told(payment_id) == ["payment.held"]
+
+
+# -- the gateway's own wishes ------------------------------------------------------------------------------------------
+
+
+async def test_retry_after_is_waited_for() -> None:
+    drive = Drive(troubled(Trouble.RATE_LIMITED, retry_after=45))
+    payment_id = await drive.open()
+    await drive.hit(payment_id, Said.SUCCESS)
+    drive.gateway = says(Status.COMPLETED)
+    drive.clock.advance(5)
+    assert await drive.hit(payment_id, signed=True, event_id="E1") == [], "not even for a signed claim"
+    await drive.wait(60)
+    assert drive.seconds(payment_id) == [0, 45.3]
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_a_retry_after_of_days_is_cut_to_an_hour() -> None:
+    drive = Drive(troubled(Trouble.RATE_LIMITED, retry_after=10**9))
+    payment_id = await drive.open()
+    await drive.hit(payment_id, Said.SUCCESS)
+    drive.gateway = says(Status.PENDING)
+    await drive.wait(timedelta(minutes=61))
+    assert drive.seconds(payment_id)[:2] == [0, 3600.3]
+
+
+# -- asked by transaction (Moneybag) -----------------------------------------------------------------------------------
+
+
+def by_transaction(**statuses: Status) -> Gateway:
+    def gateway(inquiry: Inquiry) -> Outcome:
+        return answered(inquiry, statuses[inquiry.question.transaction_id or ""])
+
+    return gateway
+
+
+async def test_without_a_transaction_there_is_nothing_to_ask() -> None:
+    drive = Drive()
+    payment_id = await drive.open(CANDIDATES)
+    assert await drive.hit(payment_id, Said.SUCCESS) == []
+    assert await drive.hit(payment_id, source=Source.OPERATOR) == []
+
+
+@pytest.mark.parametrize("signed", [True, False])
+async def test_an_answered_claim_about_a_transaction_costs_one_question(signed: bool) -> None:
+    drive = Drive(by_transaction(T1=Status.PENDING, T2=Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    for asked, transaction_id in enumerate(("T1", "T2", "T2", "T1"), start=1):
+        await drive.hit(payment_id, signed=signed, transaction_id=transaction_id)
+        await drive.wait(60)
+        assert len(drive.asked) == asked
+        assert drive.asked[-1].question.transaction_id == transaction_id
+
+
+async def test_each_transaction_is_its_own_question_and_any_that_fits_completes() -> None:
+    drive = Drive(by_transaction(T1=Status.FAILED, T2=Status.COMPLETED))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, Said.FAILURE, transaction_id="T1")
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T2")
+    await drive.wait(3)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold, payment.transaction_id) == (Status.COMPLETED, None, "T2")
+
+
+async def test_an_id_that_came_during_a_question_about_another_is_not_answered_by_it() -> None:
+    """3.7: a Fact of the same question."""
+    drive = Drive(by_transaction(T1=Status.PENDING, T2=Status.COMPLETED))
+    payment_id = await drive.open(CANDIDATES)
+    first = drive.claim(payment_id, transaction_id="T1")
+    second = drive.claim(payment_id, transaction_id="T2")
+    drive.clock.advance(1)
+    await drive.publish(first)
+    await drive.publish(second)
+    await drive.wait(3)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_a_signed_claim_about_a_known_transaction_asks_about_that_one() -> None:
+    """3.7, 3.3: the payment was paid by T1 and now a second time by T2, which was only pending when asked before."""
+    drive = Drive(by_transaction(T1=Status.COMPLETED, T2=Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, signed=True, event_id="E1", transaction_id="T1")
+    await drive.hit(payment_id, signed=True, event_id="E2", transaction_id="T2")
+    await drive.wait(60)
+    drive.gateway = by_transaction(T1=Status.COMPLETED, T2=Status.COMPLETED)
+    await drive.hit(payment_id, Said.SUCCESS, signed=True, event_id="E3", transaction_id="T2")
+    assert drive.asked[-1].question.transaction_id == "T2"
+    assert drive.payment(payment_id).hold is Hold.DUPLICATE_FOR_ORDER
+
+
+async def test_a_claim_about_one_transaction_is_not_answered_by_a_question_about_another() -> None:
+    """3.7: it was received before T1 was asked about, and it is about T2."""
+    drive = Drive(by_transaction(T1=Status.PENDING, T2=Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, signed=True, event_id="E1", transaction_id="T2")
+    drive.clock.advance(10)
+    late = drive.claim(payment_id, signed=True, event_id="E3", transaction_id="T2")
+    drive.clock.advance(1)
+    await drive.hit(payment_id, signed=True, event_id="E2", transaction_id="T1")
+    drive.gateway = by_transaction(T1=Status.PENDING, T2=Status.COMPLETED)
+    await drive.publish(late)
+    assert drive.payment(payment_id).status is Status.COMPLETED

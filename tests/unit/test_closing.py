@@ -1,0 +1,502 @@
+"""How a payment ends that nobody pays, and how often it is asked about until then (3.8), over virtual weeks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from consumers.account import Account
+from consumers.gateway import OpeningOutcome
+from consumers.opening import OpeningFailed, open_payment
+from consumers.pipeline import Inquiry
+from consumers.resolving import Wish, resolve
+from schemas.answers import Inconclusive, Outcome, Stranger, Trouble
+from schemas.checks import Checks
+from schemas.words import Hold, QuestionKind, Said, Source, Status
+from tests.fakes.drive import Drive, Gateway, answered, says, troubled
+from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+END = timedelta(minutes=32)
+"""The lifetime of half an hour and two minutes of grace."""
+
+lone = pytest.mark.parametrize("account", [PROVING, EXECUTING], ids=lambda account: account.id)
+
+
+def minutes(drive: Drive, payment_id: str) -> list[int]:
+    """When it was asked about, in whole minutes after its opening."""
+    return [round(seconds / 60) for seconds in drive.seconds(payment_id)]
+
+
+# -- the pending schedule ---------------------------------------------------------------------------------------------
+
+
+async def test_a_quiet_payment_is_asked_at_growing_distances_and_once_more_at_its_end() -> None:
+    """2, 5, 10, 30 minutes, 2, 6 and 24 hours, each since the last question; one more at expires_at + grace."""
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    await drive.wait(DAY)
+    asked = minutes(drive, payment_id)
+    assert asked[:4] == [2, 7, 17, 32]
+    assert 32 in asked, "expires_at + grace"
+    assert drive.payment(payment_id).schedule == "pending"
+
+
+async def test_the_pending_schedule_repeats_its_last_entry() -> None:
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    await drive.wait(7 * DAY)
+    gaps = [later - earlier for earlier, later in pairwise(minutes(drive, payment_id))]
+    assert gaps[-4:] == [24 * 60] * 4
+
+
+@pytest.mark.parametrize(("lifetime", "end"), [(5, 7), (20, 22), (24 * 60, 24 * 60 + 2)])
+async def test_there_is_a_question_at_the_end_whatever_the_schedule(lifetime: int, end: int) -> None:
+    drive = Drive()
+    payment_id = await drive.open(PLAIN, lifetime=lifetime * MINUTE)
+    await drive.wait(2 * DAY)
+    assert end in minutes(drive, payment_id)
+
+
+async def test_no_question_is_asked_after_giving_up() -> None:
+    """give_up counts from the opening: unresolved, with an event, and no more questions by the clock."""
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    await drive.wait(7 * DAY - MINUTE)
+    assert drive.payment(payment_id).hold is None
+    await drive.wait(2 * MINUTE)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold, payment.next_check_at) == (Status.PENDING, Hold.UNRESOLVED, None)
+    assert drive.told(payment_id) == ["payment.held"]
+    asked = len(drive.asked)
+    await drive.wait(60 * DAY)
+    assert len(drive.asked) == asked
+    assert drive.told(payment_id) == ["payment.held"]
+
+
+@pytest.mark.parametrize("trouble", [one for one in Trouble if one is not Trouble.NOT_FOUND])
+@pytest.mark.parametrize("account", [PLAIN, PROVING, EXECUTING], ids=lambda account: account.id)
+async def test_a_gateway_that_never_answers_ends_as_unresolved_and_never_as_failed(
+    account: Account, trouble: Trouble
+) -> None:
+    drive = Drive(troubled(trouble))
+    payment_id = await drive.open(account)
+    await drive.wait(30 * DAY)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.holds) == (Status.PENDING, (Hold.UNRESOLVED,))
+
+
+async def test_a_claimed_payment_is_asked_every_five_minutes_until_it_is_given_up() -> None:
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(8 * DAY)
+    assert drive.payment(payment_id).hold is Hold.UNRESOLVED
+    assert minutes(drive, payment_id)[-1] >= 7 * 24 * 60 - 6
+
+
+async def test_a_claim_about_an_unresolved_payment_still_asks_and_money_lifts_the_hold() -> None:
+    """3.3: questions go on where they can."""
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    await drive.wait(20 * DAY)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.hit(payment_id)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold) == (Status.COMPLETED, None)
+    assert drive.told(payment_id) == ["payment.held", "payment.completed"]
+
+
+@pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED])
+async def test_an_answer_that_comes_as_we_give_up_is_never_held_as_unresolved(status: Status) -> None:
+    """3.8: a paid or closed payment never is."""
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    await drive.wait(7 * DAY - 3 * MINUTE)
+    drive.gateway = says(status)
+    inquiries = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    drive.clock.advance(4 * MINUTE)
+    await drive.answer(inquiries)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold) == (status, None)
+    await drive.wait(30 * DAY)
+    assert drive.told(payment_id) == [f"payment.{status}"]
+
+
+async def test_a_payment_released_as_pending_is_asked_about_as_long_again() -> None:
+    """3.4, 3.8: give_up counts from there, and no schedule ends in silence."""
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    await drive.wait(20 * DAY)
+    asked = len(drive.asked)
+    wish = Wish(status=Status.PENDING, actor="rahima", reason="the bank is on strike")
+    assert (await resolve(drive.ledger, drive.rules, payment_id, wish)).hold is None
+    await drive.wait(6 * DAY)
+    assert len(drive.asked) > asked + 3
+    assert drive.payment(payment_id).hold is None
+    await drive.wait(2 * DAY)
+    assert drive.payment(payment_id).hold is Hold.UNRESOLVED
+    assert drive.told(payment_id) == ["payment.held", "payment.released", "payment.held"]
+
+
+# -- closing by the gateway's word and by the clock -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [Status.EXPIRED, Status.CANCELLED, Status.FAILED])
+async def test_the_gateways_own_word_closes(status: Status) -> None:
+    drive = Drive(says(status))
+    payment_id = await drive.open(PLAIN)
+    await drive.wait(3 * MINUTE)
+    assert drive.payment(payment_id).status is status
+    assert drive.told(payment_id) == [f"payment.{status}"]
+
+
+@lone
+async def test_pending_after_the_end_closes_where_it_proves_that_nobody_paid(account: Account) -> None:
+    drive = Drive()
+    payment_id = await drive.open(account)
+    await drive.wait(END - timedelta(seconds=1))
+    assert drive.payment(payment_id).status is Status.PENDING
+    await drive.wait(3)
+    assert drive.payment(payment_id).status is Status.EXPIRED
+    assert drive.told(payment_id) == ["payment.expired"]
+
+
+async def test_pending_after_the_end_closes_nothing_elsewhere() -> None:
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    await drive.wait(6 * DAY)
+    assert drive.payment(payment_id).status is Status.PENDING
+
+
+@lone
+async def test_only_an_answer_to_a_question_asked_after_the_end_closes(account: Account) -> None:
+    """An answer from before it proves nothing, and silence proves nothing."""
+    drive = Drive()
+    payment_id = await drive.open(account)
+    await drive.wait(END - MINUTE)
+    early = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    drive.clock.advance(2 * MINUTE)
+    await drive.answer(early)
+    assert drive.payment(payment_id).status is Status.PENDING
+    drive.gateway = troubled(Trouble.SERVER_ERROR)
+    await drive.wait(DAY)
+    assert drive.payment(payment_id).status is Status.PENDING
+    drive.gateway = says(Status.PENDING)
+    await drive.wait(DAY)
+    assert drive.payment(payment_id).status is Status.EXPIRED
+
+
+@pytest.mark.parametrize("account", [PLAIN, PROVING, EXECUTING], ids=lambda account: account.id)
+async def test_an_id_of_ours_that_the_gateway_does_not_know_closes_on_the_clock(account: Account) -> None:
+    drive = Drive(troubled(Trouble.NOT_FOUND))
+    payment_id = await drive.open(account)
+    await drive.wait(END - MINUTE)
+    assert drive.payment(payment_id).status is Status.PENDING
+    await drive.wait(2 * MINUTE)
+    assert drive.payment(payment_id).status is Status.EXPIRED
+
+
+async def test_a_success_claim_that_stands_unanswered_keeps_it_open() -> None:
+    """Not found is no answer to it; in the end it is a person's."""
+    drive = Drive(troubled(Trouble.NOT_FOUND))
+    payment_id = await drive.open(PLAIN)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(6 * DAY)
+    assert drive.payment(payment_id).status is Status.PENDING
+    await drive.wait(2 * DAY)
+    assert drive.payment(payment_id).holds == (Hold.UNRESOLVED,)
+
+
+@lone
+async def test_a_success_claim_that_was_answered_does_not(account: Account) -> None:
+    drive = Drive()
+    payment_id = await drive.open(account)
+    await drive.hit(payment_id, Said.FAILURE)
+    await drive.wait(40 * MINUTE)
+    assert drive.payment(payment_id).status is Status.EXPIRED
+
+
+@lone
+async def test_the_clock_closes_no_held_payment(account: Account) -> None:
+    """3.3."""
+    drive = Drive(says(None))
+    payment_id = await drive.open(account)
+    await drive.wait(10 * MINUTE)
+    drive.gateway = says(Status.PENDING)
+    await drive.wait(8 * DAY)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.holds) == (Status.PENDING, (Hold.UNMAPPED_STATUS, Hold.UNRESOLVED))
+
+
+async def test_after_closing_it_is_asked_about_twice_more_and_late_money_counts() -> None:
+    """`closed` runs through once: an hour, a day."""
+    drive = Drive()
+    payment_id = await drive.open(PROVING)
+    await drive.wait(60 * DAY)
+    closed = 32
+    assert [at for at in minutes(drive, payment_id) if at > closed] == [closed + 60, closed + 60 + 24 * 60]
+    assert drive.payment(payment_id).next_check_at is None
+
+    drive = Drive()
+    payment_id = await drive.open(PROVING)
+    await drive.wait(40 * MINUTE)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(2 * HOUR)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.late) == (Status.COMPLETED, True)
+    assert drive.told(payment_id) == ["payment.expired", "payment.completed"]
+
+
+# -- refunds (3.9) ----------------------------------------------------------------------------------------------------
+
+
+async def test_refunds_are_looked_for_three_times_where_they_can_be_seen() -> None:
+    """A day, seven days, thirty days, each since the last question; then no more."""
+    drive = Drive(says(Status.COMPLETED))
+    payment_id = await drive.open(PLAIN)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(200 * DAY)
+    assert [round(at / 86400) for at in drive.seconds(payment_id)] == [0, 1, 8, 38]
+    assert drive.payment(payment_id).next_check_at is None
+
+
+@pytest.mark.parametrize("account", [PROVING, EXECUTING], ids=lambda account: account.id)
+async def test_nobody_asks_after_completion_where_refunds_cannot_be_seen(account: Account) -> None:
+    drive = Drive(says(Status.COMPLETED))
+    payment_id = await drive.open(account)
+    await drive.hit(payment_id)
+    await drive.wait(60 * DAY)
+    assert len(drive.asked) == 1
+    assert drive.payment(payment_id).next_check_at is None
+
+
+async def test_a_refund_is_seen_by_the_schedule() -> None:
+    drive = Drive(says(Status.COMPLETED))
+    payment_id = await drive.open(PLAIN)
+    await drive.hit(payment_id, Said.SUCCESS)
+    drive.gateway = says(Status.REFUNDED)
+    await drive.wait(2 * DAY)
+    assert drive.payment(payment_id).status is Status.REFUNDED
+    assert drive.told(payment_id) == ["payment.completed", "payment.refunded"]
+    assert drive.payment(payment_id).next_check_at is None
+
+
+# -- gateways that cannot be asked ------------------------------------------------------------------------------------
+
+
+async def test_where_nobody_can_be_asked_and_nobody_said_paid_the_clock_closes() -> None:
+    drive = Drive()
+    payment_id = await drive.open(SILENT)
+    await drive.hit(payment_id, Said.CANCEL)
+    await drive.wait(END - MINUTE)
+    assert drive.payment(payment_id).status is Status.PENDING
+    await drive.wait(2 * MINUTE)
+    assert drive.payment(payment_id).status is Status.EXPIRED
+    assert drive.told(payment_id) == ["payment.expired"]
+    assert drive.asked == []
+
+
+async def test_where_nobody_can_be_asked_a_success_waits_for_a_person_for_ever() -> None:
+    drive = Drive()
+    payment_id = await drive.open(SILENT)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(60 * DAY)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold) == (Status.PENDING, Hold.UNVERIFIABLE)
+    assert drive.told(payment_id) == ["payment.held"]
+
+
+async def test_a_success_after_the_clock_closed_it_is_held_too() -> None:
+    drive = Drive()
+    payment_id = await drive.open(SILENT)
+    await drive.wait(HOUR)
+    await drive.hit(payment_id, Said.SUCCESS)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold) == (Status.EXPIRED, Hold.UNVERIFIABLE)
+
+
+# -- asked by transactions that callbacks bring (Moneybag) -------------------------------------------------------------
+
+
+def about(**outcomes: Status | str) -> Gateway:
+    """A gateway asked by transaction: a status, or why it is a stranger's."""
+
+    def gateway(inquiry: Inquiry) -> Outcome:
+        told = outcomes.get(inquiry.question.transaction_id or "", "not_found")
+        if isinstance(told, Status):
+            return answered(inquiry, told)
+        if told == "silent":
+            return Inconclusive(trouble=Trouble.NO_REPLY, detail="silent")
+        return Stranger(why="other_payment" if told == "other_payment" else "not_found")
+
+    return gateway
+
+
+async def test_without_any_transaction_the_clock_closes() -> None:
+    drive = Drive()
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, Said.CANCEL)
+    await drive.wait(HOUR)
+    assert drive.payment(payment_id).status is Status.EXPIRED
+    assert drive.asked == []
+
+
+async def test_a_success_without_a_transaction_keeps_it_open() -> None:
+    """Somebody said paid, and there is nothing to ask by."""
+    drive = Drive()
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(8 * DAY)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.holds) == (Status.PENDING, (Hold.UNRESOLVED,))
+
+
+@pytest.mark.parametrize("why", ["not_found", "other_payment"])
+async def test_a_strangers_transaction_is_struck_out_and_touches_nothing(why: str) -> None:
+    """3.2: or anyone could hold a stranger's payment."""
+    drive = Drive(about(T1=why))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    assert [one.state for one in drive.payment(payment_id).candidates] == ["struck"]
+    await drive.wait(5)
+    assert await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1") == [], "never asked again"
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1", signed=True)
+    await drive.wait(HOUR)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold, drive.ledger.facts(payment_id)) == (Status.EXPIRED, None, ())
+    assert len(drive.asked) == 1
+
+
+async def test_a_signed_transaction_that_the_gateway_does_not_know_yet_is_asked_about_again() -> None:
+    """Ids from signed webhooks are always kept."""
+    drive = Drive(about())
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, signed=True, transaction_id="T1")
+    drive.gateway = about(T1=Status.COMPLETED)
+    await drive.wait(10 * MINUTE)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize("outcome", ["silent", Status.PENDING])
+async def test_a_transaction_that_was_not_settled_is_asked_on_and_then_a_persons(outcome: Status | str) -> None:
+    """Never answered about, or known as this payment's and pending."""
+    drive = Drive(about(T1=outcome))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1")
+    await drive.wait(8 * DAY)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.holds) == (Status.PENDING, (Hold.UNRESOLVED,))
+
+
+async def test_when_an_id_had_to_be_dropped_the_clock_closes_nothing() -> None:
+    """Twenty unasked unsigned ids are kept; the next one is dropped and the payment ends as unresolved."""
+    drive = Drive(about())
+    payment_id = await drive.open(CANDIDATES)
+    for number in range(25):
+        await drive.take(drive.claim(payment_id, transaction_id=f"T{number}"))
+    payment = drive.payment(payment_id)
+    assert (len(payment.candidates), payment.candidate_dropped) == (20, True)
+    await drive.hit(payment_id, signed=True, transaction_id="T-signed")
+    assert len(drive.payment(payment_id).candidates) == 21, "signed ones are always kept"
+    await drive.wait(9 * DAY)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.holds) == (Status.PENDING, (Hold.UNRESOLVED,))
+
+
+async def test_when_an_id_was_dropped_and_all_others_are_struck_the_clock_still_closes_nothing() -> None:
+    """3.8: a candidate was never asked."""
+    drive = Drive(about())
+    payment_id = await drive.open(CANDIDATES)
+    await drive.take(*(drive.claim(payment_id, transaction_id=f"T{number}") for number in range(25)))
+    await drive.wait(6 * DAY)
+    payment = drive.payment(payment_id)
+    assert {one.state for one in payment.candidates} == {"struck"}
+    assert (payment.status, payment.hold) == (Status.PENDING, None)
+    await drive.wait(2 * DAY)
+    assert drive.payment(payment_id).hold is Hold.UNRESOLVED
+
+
+async def test_a_struck_id_frees_its_place() -> None:
+    drive = Drive(about())
+    payment_id = await drive.open(CANDIDATES)
+    for number in range(40):
+        await drive.hit(payment_id, transaction_id=f"T{number}")
+        await drive.wait(10 * MINUTE)
+    assert not drive.payment(payment_id).candidate_dropped
+
+
+# -- rows that were never opened --------------------------------------------------------------------------------------
+
+
+async def never_opened(drive: Drive, account: Account) -> str:
+    lost = Inconclusive(trouble=Trouble.NO_REPLY, detail="silent")
+    with pytest.raises(OpeningFailed) as caught:
+        await drive.open(account, outcome=lost)
+    assert caught.value.payment_id is not None
+    return caught.value.payment_id
+
+
+@pytest.mark.parametrize("gateway", [says(Status.PENDING), troubled(Trouble.NOT_FOUND)], ids=["pending", "not found"])
+@pytest.mark.parametrize("account", [PLAIN, PROVING, SILENT, EXECUTING, CANDIDATES], ids=lambda account: account.id)
+async def test_a_row_never_opened_closes_at_its_end_without_an_event(account: Account, gateway: Gateway) -> None:
+    """Section 5: nobody knows the URL of a checkout whose opening was lost."""
+    drive = Drive(gateway)
+    payment_id = await never_opened(drive, account)
+    await drive.wait(30 * MINUTE + timedelta(seconds=1))
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.version, payment.hold) == (Status.EXPIRED, 0, None)
+    await drive.wait(10 * DAY)
+    assert drive.ledger.events == ()
+
+
+async def test_a_row_never_opened_closes_without_an_event_when_the_gateway_stays_away() -> None:
+    drive = Drive(troubled(Trouble.NO_REPLY))
+    payment_id = await never_opened(drive, PLAIN)
+    await drive.wait(10 * DAY)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.version, payment.hold) == (Status.EXPIRED, 0, None)
+
+
+@pytest.mark.parametrize("account", [PLAIN, PROVING], ids=lambda account: account.id)
+async def test_a_row_never_opened_is_told_of_when_the_gateway_says_paid(account: Account) -> None:
+    drive = Drive(says(Status.COMPLETED, session_id="S-of-the-gateway"))
+    payment_id = await never_opened(drive, account)
+    await drive.wait(HOUR)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.session_id) == (Status.COMPLETED, "S-of-the-gateway")
+    assert drive.told(payment_id) == ["payment.completed"]
+
+
+async def test_a_row_whose_process_died_while_opening_is_looked_after() -> None:
+    """Between the commit of the row and the reply nothing else would look at it again."""
+    drive = Drive(troubled(Trouble.NOT_FOUND))
+
+    class Died(Exception):
+        pass
+
+    async def dies(_: object) -> OpeningOutcome:
+        raise Died
+
+    payment = drive.new(PLAIN)
+    with pytest.raises(Died):
+        await open_payment(drive.ledger, drive.rules, payment, {}, dies)
+    await drive.wait(HOUR)
+    assert drive.payment(payment.id).status is Status.EXPIRED
+
+
+async def test_every_payment_comes_to_rest() -> None:
+    """No schedule ends in silence: whoever is not paid or closed is held, with an event."""
+    for account in (PLAIN, PROVING, SILENT, EXECUTING, CANDIDATES):
+        for gateway in (says(Status.PENDING), says(None), troubled(), troubled(Trouble.NOT_FOUND)):
+            for said in (None, Said.SUCCESS):
+                drive = Drive(gateway, checks=Checks(give_up=3 * 3600.0))
+                payment_id = await drive.open(account)
+                await drive.hit(payment_id, said, transaction_id="T1")
+                await drive.wait(60 * DAY)
+                payment = drive.payment(payment_id)
+                assert payment.next_check_at is None
+                assert payment.status.closed or payment.hold is not None
+                assert all(one.question.kind is QuestionKind.STATUS for one in drive.asked) or account is EXECUTING

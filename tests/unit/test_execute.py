@@ -1,0 +1,408 @@
+"""Execute takes money (3.11, and rules 1 to 5 of the decisions on OnePayBD): when it is asked, and when never."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from itertools import pairwise
+
+import pytest
+
+from consumers.asking import LEASE
+from consumers.pipeline import Inquiry
+from schemas.answers import ExecuteReply, Outcome, Question, Trouble
+from schemas.words import Hold, QuestionKind, Said, Source, Status
+from tests.fakes.drive import Drive, Gateway, answered, dead, executed, says, troubled
+from tests.fakes.providers import EXECUTING
+
+EXECUTE, QUERY = QuestionKind.EXECUTE, QuestionKind.STATUS
+COMPLETED, PENDING = Status.COMPLETED, Status.PENDING
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def onepaybd(
+    execute: ExecuteReply | Callable[[Inquiry], ExecuteReply], then: Status | None, query: Status | None = PENDING
+) -> Gateway:
+    """Execute replies this, with `then` as its answer; a Query answers `query`, or nothing."""
+
+    def gateway(inquiry: Inquiry) -> Outcome:
+        if inquiry.question.kind is EXECUTE:
+            return executed(inquiry, execute if isinstance(execute, str) else execute(inquiry), then)
+        return troubled()(inquiry) if query is None else answered(inquiry, query)  # type: ignore[return-value]
+
+    return gateway
+
+
+def kinds(drive: Drive, payment_id: str) -> list[QuestionKind]:
+    return [one.question.kind for one in drive.asked if one.expected.payment_id == payment_id]
+
+
+def executions(drive: Drive, payment_id: str) -> list[float]:
+    """When Execute was asked, in seconds after the opening."""
+    times = zip(drive.seconds(payment_id), kinds(drive, payment_id), strict=True)
+    return [at for at, kind in times if kind is EXECUTE]
+
+
+# -- when it is asked (1, 2) -------------------------------------------------------------------------------------------
+
+
+async def test_a_success_claim_executes_and_its_own_answer_completes() -> None:
+    drive = Drive(onepaybd("completed", COMPLETED))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.execute_state, payment.execute_unanswered) == (COMPLETED, None, False)
+    assert kinds(drive, payment_id) == [EXECUTE]
+
+
+@pytest.mark.parametrize("said", [Said.FAILURE, Said.CANCEL, None])
+async def test_any_other_claim_asks_query(said: Said | None) -> None:
+    drive = Drive(onepaybd("completed", COMPLETED))
+    payment_id = await drive.open(EXECUTING)
+    for source in (Source.RETURN, Source.OPERATOR, Source.SWEEP):
+        await drive.hit(payment_id, said, source=source)
+        await drive.wait(10)
+    await drive.wait(3 * HOUR)
+    assert EXECUTE not in kinds(drive, payment_id)
+
+
+async def test_it_executes_with_the_session_we_stored_and_never_a_claims() -> None:
+    drive = Drive(onepaybd("completed", COMPLETED))
+    payment_id = await drive.open(EXECUTING)
+    (inquiry,) = await drive.hit(
+        payment_id, Said.SUCCESS, session_id="S-of-a-stranger", transaction_id="T-of-a-stranger"
+    )
+    assert inquiry.question == Question(kind=EXECUTE)
+    assert inquiry.expected.session_id == "S-001"
+
+
+async def test_without_a_session_nothing_is_executed() -> None:
+    drive = Drive(onepaybd("completed", COMPLETED))
+    row = drive.new(EXECUTING)
+    await drive.ledger.create(row, {}, timedelta(0))
+    assert await drive.hit(row.id, Said.SUCCESS, session_id="S-of-a-stranger") == []
+
+
+async def test_after_the_end_a_success_claim_asks_query() -> None:
+    drive = Drive(onepaybd("completed", COMPLETED, query=None))
+    payment_id = await drive.open(EXECUTING)
+    await drive.wait(timedelta(minutes=30))
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(HOUR)
+    assert EXECUTE not in kinds(drive, payment_id)
+
+
+async def test_under_a_hold_of_money_a_success_claim_asks_query() -> None:
+    drive = Drive(says(COMPLETED, amount=Decimal("1.00")))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, source=Source.OPERATOR)
+    assert drive.payment(payment_id).hold is Hold.AMOUNT_MISMATCH
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(60)
+    assert EXECUTE not in kinds(drive, payment_id)
+
+
+async def test_a_hold_of_money_that_comes_after_the_wish_stops_it() -> None:
+    """A reply that was long on its way comes between the claim and its turn."""
+    drive = Drive(says(COMPLETED, amount=Decimal("1.00")))
+    payment_id = await drive.open(EXECUTING)
+    slow = await drive.take(drive.claim(payment_id))
+    await drive.hit(payment_id, Said.SUCCESS)
+    assert drive.payment(payment_id).execute_state == "wanted"
+    await drive.answer(slow)
+    assert drive.payment(payment_id).hold is Hold.AMOUNT_MISMATCH
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.wait(60)
+    assert EXECUTE not in kinds(drive, payment_id)
+
+
+async def test_under_a_hold_that_waits_it_executes() -> None:
+    """Rule 2 names holds of money only."""
+    drive = Drive(says(None))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id)
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(3)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold) == (COMPLETED, None)
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, COMPLETED])
+async def test_a_payment_that_is_not_pending_is_not_executed(status: Status) -> None:
+    drive = Drive(says(status))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id)
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(60)
+    assert EXECUTE not in kinds(drive, payment_id)
+
+
+async def test_a_status_fact_does_not_answer_a_claim_of_success() -> None:
+    """3.7: a Fact of the same question; the sweep's Query came between the claim and its turn."""
+    drive = Drive(onepaybd("completed", COMPLETED))
+    payment_id = await drive.open(EXECUTING)
+    claim = drive.claim(payment_id, Said.SUCCESS)
+    drive.clock.advance(1)
+    await drive.hit(payment_id, source=Source.OPERATOR)
+    await drive.publish(claim)
+    await drive.wait(5)
+    assert drive.payment(payment_id).status is COMPLETED
+
+
+async def test_executes_own_answer_answers_a_status_claim() -> None:
+    """3.7."""
+    drive = Drive(onepaybd("completed", COMPLETED))
+    payment_id = await drive.open(EXECUTING)
+    waiting = drive.claim(payment_id, signed=True)
+    drive.clock.advance(1)
+    await drive.hit(payment_id, Said.SUCCESS)
+    assert await drive.publish(waiting) == []
+
+
+# -- committed first (3) -----------------------------------------------------------------------------------------------
+
+
+async def test_the_wish_and_the_lease_are_committed_before_the_call() -> None:
+    drive = Drive()
+    payment_id = await drive.open(EXECUTING)
+    await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    payment = drive.payment(payment_id)
+    assert (payment.execute_state, payment.execute_unanswered, payment.execute_tries) == ("kept", True, 1)
+    assert payment.lease_until == drive.clock.now + LEASE[EXECUTE] == drive.clock.now + timedelta(seconds=40)
+
+
+async def test_two_buyers_windows_execute_once() -> None:
+    drive = Drive(onepaybd("completed", COMPLETED))
+    payment_id = await drive.open(EXECUTING)
+    taken = await asyncio.gather(*(drive.take(drive.claim(payment_id, Said.SUCCESS)) for _ in range(5)))
+    assert [one.question.kind for inquiries in taken for one in inquiries] == [EXECUTE]
+
+
+async def test_when_whoever_executed_dies_query_decides_and_execute_waits_a_minute() -> None:
+    """A crash keeps the wish."""
+    drive = Drive(dead)
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.wait(59)
+    assert kinds(drive, payment_id)[:2] == [EXECUTE, QUERY]
+    assert executions(drive, payment_id) == [0]
+    await drive.wait(120)
+    assert drive.payment(payment_id).status is COMPLETED
+    assert len(executions(drive, payment_id)) == 2
+
+
+# -- what its replies mean (4) -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reply", ["settled", "other", "refused"])
+async def test_after_any_other_reply_the_query_alone_is_the_fact(reply: ExecuteReply) -> None:
+    drive = Drive(onepaybd(reply, COMPLETED))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    assert drive.payment(payment_id).status is COMPLETED
+    assert [fact.answer.status for fact in drive.ledger.facts(payment_id)] == [COMPLETED]
+
+
+async def test_a_refusal_clears_the_wish_and_the_next_success_claim_tries_again() -> None:
+    """The buyer has not approved yet."""
+    drive = Drive(onepaybd("refused", PENDING))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    payment = drive.payment(payment_id)
+    assert (payment.execute_state, payment.execute_unanswered) == (None, False)
+    await drive.wait(600)
+    assert executions(drive, payment_id) == [0], "no claim, no Execute"
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(3)
+    assert drive.payment(payment_id).status is COMPLETED
+
+
+async def test_execute_is_tried_every_two_seconds_at_most() -> None:
+    drive = Drive(onepaybd("refused", PENDING))
+    payment_id = await drive.open(EXECUTING)
+    for _ in range(40):
+        await drive.hit(payment_id, Said.SUCCESS)
+        await drive.hit(payment_id, source=Source.OPERATOR)
+        await drive.wait(0.2)
+    at = executions(drive, payment_id)
+    assert len(at) > 2
+    assert min(later - earlier for earlier, later in pairwise(at)) >= 2
+
+
+async def test_execute_is_tried_twenty_times_in_all() -> None:
+    drive = Drive(onepaybd("refused", PENDING))
+    payment_id = await drive.open(EXECUTING, lifetime=DAY)
+    for _ in range(40):
+        await drive.hit(payment_id, Said.SUCCESS)
+        await drive.wait(timedelta(minutes=20))
+    assert len(executions(drive, payment_id)) == 20
+
+
+@pytest.mark.parametrize("reply", ["none", "other"])
+async def test_without_a_reply_the_wish_is_kept_and_execute_comes_again_when_query_says_pending(
+    reply: ExecuteReply,
+) -> None:
+    """Query on the claimed schedule, and Execute again when it says pending at least a minute later."""
+    drive = Drive(onepaybd(reply, None if reply == "none" else PENDING))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    assert drive.payment(payment_id).execute_state == "kept"
+    await drive.wait(59)
+    assert kinds(drive, payment_id) == [EXECUTE, QUERY, QUERY, QUERY]
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.wait(timedelta(minutes=2))
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.execute_state) == (COMPLETED, None)
+    first, second = executions(drive, payment_id)
+    assert second - first >= 60
+
+
+async def test_a_kept_wish_is_not_executed_again_while_query_is_silent() -> None:
+    drive = Drive(onepaybd("none", None, query=None))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(timedelta(minutes=25))
+    assert executions(drive, payment_id) == [0]
+
+
+async def test_a_success_claim_does_not_repeat_a_kept_execute() -> None:
+    drive = Drive(onepaybd("none", None))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    for _ in range(10):
+        await drive.hit(payment_id, Said.SUCCESS)
+        await drive.wait(5)
+    assert executions(drive, payment_id) == [0]
+
+
+async def test_a_kept_wish_is_not_executed_after_the_end() -> None:
+    drive = Drive(onepaybd("none", None, query=None))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(timedelta(minutes=30))
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.wait(HOUR)
+    assert executions(drive, payment_id) == [0]
+
+
+async def test_money_that_an_execute_without_a_reply_took_is_found_by_query() -> None:
+    drive = Drive(onepaybd("none", None, query=COMPLETED))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(3)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.execute_state) == (COMPLETED, None)
+    assert len(executions(drive, payment_id)) == 1
+
+
+@pytest.mark.parametrize("trouble", [Trouble.NO_REPLY, Trouble.SERVER_ERROR, Trouble.RATE_LIMITED])
+async def test_a_call_that_never_became_an_execute_keeps_the_wish(trouble: Trouble) -> None:
+    """The runner's own trouble (breaker, budget, no token) comes as Inconclusive and not as Executed."""
+    drive = Drive(troubled(trouble))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    assert drive.payment(payment_id).execute_state == "kept"
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.wait(timedelta(minutes=3))
+    assert drive.payment(payment_id).status is COMPLETED
+
+
+# -- closing (5) -------------------------------------------------------------------------------------------------------
+
+
+async def test_with_an_unanswered_execute_the_clock_closes_only_after_a_day() -> None:
+    drive = Drive(onepaybd("none", None))
+    payment_id = await drive.open(EXECUTING, lifetime=timedelta(minutes=1))
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(DAY - timedelta(minutes=1))
+    assert drive.payment(payment_id).status is PENDING
+    await drive.wait(timedelta(minutes=2))
+    assert drive.payment(payment_id).status is Status.EXPIRED
+
+
+async def test_with_an_execute_that_was_refused_it_closes_at_its_end() -> None:
+    drive = Drive(onepaybd("refused", PENDING))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(timedelta(minutes=33))
+    assert drive.payment(payment_id).status is Status.EXPIRED
+
+
+# -- one attempt of an order (2) ---------------------------------------------------------------------------------------
+
+
+async def test_while_one_attempt_executes_the_other_asks_query() -> None:
+    drive = Drive(onepaybd("completed", COMPLETED))
+    first = await drive.open(EXECUTING, order_ref="basket-9")
+    second = await drive.open(EXECUTING, order_ref="basket-9")
+    in_flight = await drive.take(drive.claim(first, Said.SUCCESS))
+    await drive.hit(second, Said.SUCCESS)
+    assert kinds(drive, second) == [QUERY]
+    await drive.answer(in_flight)
+    await drive.wait(60)
+    assert drive.payment(first).status is COMPLETED
+    assert EXECUTE not in kinds(drive, second)
+    assert drive.payment(second).status is PENDING
+
+
+async def test_two_attempts_claimed_in_one_batch_execute_once() -> None:
+    drive = Drive()
+    attempts = [await drive.open(EXECUTING, order_ref="basket-9") for _ in range(3)]
+    inquiries = await drive.take(*(drive.claim(one, Said.SUCCESS) for one in attempts))
+    assert sorted(one.question.kind for one in inquiries) == [EXECUTE, QUERY, QUERY]
+
+
+async def test_after_a_paid_attempt_no_other_executes() -> None:
+    drive = Drive(onepaybd("completed", COMPLETED))
+    first = await drive.open(EXECUTING, order_ref="basket-9")
+    second = await drive.open(EXECUTING, order_ref="basket-9")
+    await drive.hit(first, Said.SUCCESS)
+    await drive.wait(60)
+    await drive.hit(second, Said.SUCCESS)
+    await drive.wait(60)
+    assert EXECUTE not in kinds(drive, second)
+
+
+@pytest.mark.parametrize("end", ["refused", "failed"])
+async def test_an_attempt_that_took_nothing_frees_the_order(end: str) -> None:
+    drive = Drive(onepaybd("refused", PENDING) if end == "refused" else onepaybd("other", Status.FAILED))
+    first = await drive.open(EXECUTING, order_ref="basket-9")
+    second = await drive.open(EXECUTING, order_ref="basket-9")
+    await drive.hit(first, Said.SUCCESS)
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.hit(second, Said.SUCCESS)
+    payment = drive.payment(second)
+    assert (payment.status, payment.hold) == (COMPLETED, None)
+
+
+async def test_an_attempt_whose_execute_is_in_doubt_keeps_the_order() -> None:
+    drive = Drive(onepaybd("none", None))
+    first = await drive.open(EXECUTING, order_ref="basket-9")
+    second = await drive.open(EXECUTING, order_ref="basket-9")
+    await drive.hit(first, Said.SUCCESS)
+    await drive.wait(5)
+    await drive.hit(second, Said.SUCCESS)
+    await drive.wait(20)
+    assert EXECUTE not in kinds(drive, second)
+
+
+async def test_the_attempt_that_stood_back_executes_on_its_next_success_claim() -> None:
+    drive = Drive(onepaybd("refused", PENDING))
+    first = await drive.open(EXECUTING, order_ref="basket-9")
+    second = await drive.open(EXECUTING, order_ref="basket-9")
+    in_flight = await drive.take(drive.claim(first, Said.SUCCESS))
+    await drive.hit(second, Said.SUCCESS)
+    await drive.answer(in_flight)
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.wait(60)
+    assert EXECUTE not in kinds(drive, second), "the claim of before does not wish again by itself"
+    await drive.hit(second, Said.SUCCESS)
+    await drive.wait(3)
+    assert drive.payment(second).status is COMPLETED

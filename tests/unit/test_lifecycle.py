@@ -1,0 +1,856 @@
+"""The rules of money, each said once: what a payment becomes of its Facts, in any order (3.1 to 3.6, 3.9).
+
+The one thing to get wrong: `asked_at` and `answered_at` decide, never the order of recording. So every property here
+records the same replies in several orders and batches, through the stage that really records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from consumers.account import Account
+from consumers.answering import Reply
+from consumers.gateway import Opened
+from consumers.resolving import ResolutionRefused, Wish, resolve
+from schemas.answers import Answer, Question
+from schemas.payments import Case, Change, Payment
+from schemas.words import EventType, Hold, Said, Source, Status
+from tests.fakes.clock import NOON
+from tests.fakes.drive import AMOUNT, Drive, at_once
+from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
+
+COMPLETED, FAILED, PENDING, REFUNDED = Status.COMPLETED, Status.FAILED, Status.PENDING, Status.REFUNDED
+CANCELLED, EXPIRED = Status.CANCELLED, Status.EXPIRED
+PART = Decimal("40.00")
+
+
+class Bench:
+    """Payments that gateways answer about. Times are seconds after the opening."""
+
+    def __init__(self, account: Account = PLAIN) -> None:
+        self.drive = Drive()
+        self.account = account
+        self.seen: list[Payment] = []
+
+    def open(self, **fields: Any) -> str:
+        return at_once(self.drive.open(self.account, **fields))
+
+    def reply(
+        self,
+        payment_id: str,
+        status: Status | None,
+        asked: float,
+        answered: float | None = None,
+        *,
+        by: str | None = None,
+        **fields: Any,
+    ) -> Reply:
+        payment = self.drive.payment(payment_id)
+        echoed = {
+            "word": status.upper() if status else "ODD",
+            "session_id": payment.session_id,
+            "reference": payment.reference,
+            "amount": payment.amount,
+            "currency": "BDT",
+            "transaction_id": by or ("T1" if status is not None and status.paid else None),
+        }
+        asked_at = NOON + timedelta(seconds=asked)
+        return Reply(
+            payment_id=payment_id,
+            question=Question(transaction_id=by),
+            asked_at=asked_at,
+            answered_at=asked_at + timedelta(seconds=1) if answered is None else NOON + timedelta(seconds=answered),
+            outcome=Answer(**{"status": status, **echoed, **fields}),
+        )
+
+    def record(self, *replies: Reply) -> Payment:
+        """Record replies in one transaction, no earlier than they were answered."""
+        drive = self.drive
+        drive.clock.set(max([drive.clock.now, *(reply.answered_at for reply in replies)]))
+        at_once(drive.record(replies))
+        return drive.payment(replies[0].payment_id)
+
+    def says(self, payment_id: str, status: Status | None, asked: float, **fields: Any) -> Payment:
+        return self.record(self.reply(payment_id, status, asked, **fields))
+
+    def told(self, payment_id: str) -> list[str]:
+        return [kind.removeprefix("payment.") for kind in self.drive.told(payment_id)]
+
+    def resolve(self, payment_id: str, status: Status, **fields: Any) -> Payment:
+        self.drive.clock.advance(1)
+        wish = Wish(**({"status": status, "actor": "rahima", "reason": "asked the gateway"} | fields))
+        return at_once(resolve(self.drive.ledger, self.drive.rules, payment_id, wish))
+
+    def case(self, payment_id: str) -> Case:
+        case = self.drive.ledger.case(payment_id)
+        assert case is not None
+        return case
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+# -- any order, any repetition, any batches (3.1) ----------------------------------------------------------------------
+
+
+class Spoken(msgspec.Struct, frozen=True, kw_only=True):
+    """One reply of a gateway, in seconds after the opening. `by` is the transaction asked by."""
+
+    status: Status | None
+    asked: int
+    answered: int
+    by: str | None
+    fields: tuple[tuple[str, Any], ...]
+
+
+ODDITIES: list[dict[str, Any]] = [
+    {"amount": None},
+    {"amount": Decimal("99.99")},
+    {"currency": None},
+    {"currency": "USD"},
+    {"session_id": None},
+    {"session_id": "S-other"},
+    {"reference": None},
+    {"reference": "order-other"},
+    {"transaction_id": None},
+    {"transaction_id": "T2"},
+    {"refunded_amount": Decimal("0.00")},
+    {"refunded_amount": PART},
+    {"refunded_amount": Decimal("60.00")},
+    {"refunded_amount": AMOUNT},
+    {"refunded_amount": Decimal("100.01")},
+    {"word": "STRANGE"},
+]
+
+
+def spoken(*transactions: str | None) -> st.SearchStrategy[Spoken]:
+    statuses = st.sampled_from([COMPLETED, COMPLETED, PENDING, FAILED, CANCELLED, EXPIRED, REFUNDED, None])
+    times = st.tuples(st.integers(1, 12), st.integers(0, 6))
+    oddities = st.lists(st.sampled_from(ODDITIES), max_size=2)
+
+    def built(parts: tuple[Status | None, tuple[int, int], str | None, list[dict[str, Any]]]) -> Spoken:
+        status, (asked, waited), by, odd = parts
+        fields: dict[str, Any] = {"session_id": "S-001", "reference": "order-1"}
+        for one in odd:
+            fields |= one
+        return Spoken(status=status, asked=asked, answered=asked + waited, by=by, fields=tuple(fields.items()))
+
+    return st.tuples(statuses, times, st.sampled_from(transactions), oddities).map(built)
+
+
+SPOKEN = {
+    "plain": st.lists(spoken(None), min_size=1, max_size=6),
+    "proving": st.lists(spoken(None), min_size=1, max_size=6),
+    "executing": st.lists(spoken(None), min_size=1, max_size=6),
+    "candidates": st.lists(spoken("T1", "T2"), min_size=1, max_size=6),
+}
+ACCOUNTS = {"plain": PLAIN, "proving": PROVING, "executing": EXECUTING, "candidates": CANDIDATES}
+
+
+def recorded(account: Account, batches: Sequence[Sequence[Spoken]], *, opened: bool) -> tuple[Bench, str]:
+    """A payment about which these replies were recorded, one transaction per batch."""
+    bench = Bench(account)
+    if opened:
+        payment_id = bench.open()
+    else:
+        row = bench.drive.new(account, lifetime=timedelta(days=1))
+        at_once(bench.drive.ledger.create(row, {}, timedelta(seconds=45)))
+        payment_id = row.id
+    bench.drive.clock.advance(60)
+    for batch in batches:
+        before = bench.drive.payment(payment_id)
+        written = len(bench.drive.ledger.events_of(payment_id))
+        after = bench.record(
+            *(
+                bench.reply(payment_id, one.status, one.asked, one.answered, by=one.by, **dict(one.fields))
+                for one in batch
+            )
+        )
+        check_one_change_is_one_version_is_one_event(bench, before, after, written)
+    return bench, payment_id
+
+
+def check_one_change_is_one_version_is_one_event(bench: Bench, before: Payment, after: Payment, written: int) -> None:
+    """3.1: status only rises. 3.5: one change of status, hold or refunded amount, one version, one event."""
+    assert after.status.rank >= before.status.rank
+    assert after.refunded_amount >= before.refunded_amount
+    events = bench.drive.ledger.events_of(before.id)[written:]
+    seen = [(payment.status, payment.hold, payment.refunded_amount) for payment in (before, after)]
+    silent = not before.opened and before.version == 0 and after.status.closed and after.hold is None
+    changed = seen[0] != seen[1] and not silent
+    assert after.version == before.version + changed
+    assert [event.version for event in events] == ([after.version] if changed else [])
+    if changed:
+        data = msgspec.json.decode(events[0].body)["data"]
+        assert (data["status"], data["hold"], data["version"]) == (after.status, after.hold, after.version)
+
+
+def standing(bench: Bench, payment_id: str) -> tuple[Any, ...]:
+    payment = bench.drive.payment(payment_id)
+    return payment.status, payment.holds, payment.transaction_id, payment.refunded_amount
+
+
+@pytest.mark.parametrize("name", ACCOUNTS)
+@pytest.mark.parametrize("opened", [True, False], ids=["opened", "never opened"])
+@given(data=st.data())
+def test_the_same_facts_in_any_order_repetition_and_batches_end_the_same(
+    name: str, opened: bool, data: st.DataObject
+) -> None:
+    """3.1, and on the way 3.5: at most one event per change."""
+    facts = data.draw(SPOKEN[name])
+    first, payment_id = recorded(ACCOUNTS[name], [[fact] for fact in facts], opened=opened)
+    again = data.draw(st.permutations([*facts, *data.draw(st.lists(st.sampled_from(facts), max_size=3))]))
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(again)))) | {0, len(again)})
+    batches = [again[start:end] for start, end in pairwise(cuts)]
+    second, same_id = recorded(ACCOUNTS[name], batches, opened=opened)
+    assert standing(first, payment_id) == standing(second, same_id)
+
+
+@given(facts=SPOKEN["plain"])
+def test_completed_is_told_at_most_once_and_never_under_a_hold(facts: list[Spoken]) -> None:
+    """3.5; and every hold is shown in the declared order (3.3)."""
+    bench, payment_id = recorded(PLAIN, [[fact] for fact in facts], opened=True)
+    events = bench.drive.ledger.events_of(payment_id)
+    completed = [event for event in events if event.type is EventType.COMPLETED]
+    assert len(completed) <= 1
+    for event in events:
+        data = msgspec.json.decode(event.body)["data"]
+        assert (event.type is EventType.HELD) == (data["hold"] is not None)
+    holds = bench.drive.payment(payment_id).holds
+    assert list(holds) == [hold for hold in Hold if hold in holds]
+
+
+@given(facts=st.lists(spoken(None), min_size=1, max_size=5), later=st.lists(spoken(None), min_size=1, max_size=4))
+def test_after_a_resolution_equal_answers_change_nothing(facts: list[Spoken], later: list[Spoken]) -> None:
+    """3.4: it settles every hold and every later answer equal in status, amount, currency, ids and refunded amount."""
+    bench, payment_id = recorded(PLAIN, [facts], opened=True)
+    held = bench.drive.payment(payment_id)
+    if held.hold is None:
+        return
+    resolved = bench.resolve(payment_id, held.status)
+    assert resolved.hold is None
+    for fact in facts:
+        moved = replace(fact, asked=fact.asked + 200, answered=fact.answered + 200)
+        after = bench.says(payment_id, moved.status, moved.asked, **dict(moved.fields))
+        assert (after.version, after.hold, after.status) == (resolved.version, None, resolved.status)
+    for fact in later:
+        after = bench.says(payment_id, fact.status, fact.asked + 400, **dict(fact.fields))
+        assert after.status.rank >= resolved.status.rank
+    if after.hold is not None:
+        assert bench.resolve(payment_id, after.status).hold is None
+
+
+@given(facts=st.lists(spoken(None), min_size=1, max_size=4))
+def test_a_hold_of_money_is_lifted_by_no_fact(facts: list[Spoken]) -> None:
+    """3.3: only a person lifts it, while Facts are recorded and the status still rises beneath."""
+    bench, payment_id = recorded(PLAIN, [[fact] for fact in facts], opened=True)
+    held = {hold for hold in bench.drive.payment(payment_id).holds if not hold.waiting}
+    for asked, status in enumerate((COMPLETED, REFUNDED), start=300):
+        after = bench.says(payment_id, status, asked)
+        assert held <= set(after.holds)
+
+
+# -- status (3.1) ------------------------------------------------------------------------------------------------------
+
+
+def test_a_status_never_falls(bench: Bench) -> None:
+    """3.1."""
+    payment_id = bench.open()
+    assert bench.says(payment_id, FAILED, 10).status is FAILED
+    assert bench.says(payment_id, CANCELLED, 20).status is FAILED
+    assert bench.says(payment_id, PENDING, 30).status is FAILED
+    assert bench.told(payment_id) == ["failed"]
+
+
+def test_statuses_rise_one_event_each(bench: Bench) -> None:
+    """3.1, 3.5."""
+    payment_id = bench.open()
+    for asked, status in enumerate((PENDING, EXPIRED, CANCELLED, FAILED, COMPLETED, REFUNDED)):
+        bench.says(payment_id, status, 10 + asked)
+    assert bench.told(payment_id) == ["expired", "cancelled", "failed", "completed", "refunded"]
+    assert [event.version for event in bench.drive.ledger.events_of(payment_id)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_an_equal_answer_is_one_fact_with_first_and_last_times(bench: Bench) -> None:
+    """3.1."""
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 20)
+    bench.says(payment_id, COMPLETED, 40)
+    bench.says(payment_id, COMPLETED, 10)
+    (fact,) = bench.case(payment_id).facts
+    assert [fact.first_asked_at, fact.last_asked_at] == [NOON + timedelta(seconds=10), NOON + timedelta(seconds=40)]
+
+
+def test_money_after_a_closing_event_is_late(bench: Bench) -> None:
+    """3.8."""
+    payment_id = bench.open()
+    assert not bench.says(payment_id, FAILED, 10).late
+    paid = bench.says(payment_id, COMPLETED, 20)
+    assert (paid.status, paid.late) == (COMPLETED, True)
+    assert bench.told(payment_id) == ["failed", "completed"]
+
+
+def test_money_before_any_closing_event_is_not_late(bench: Bench) -> None:
+    """3.8: a failure that was recorded in the same transaction was told to nobody."""
+    payment_id = bench.open()
+    paid = bench.record(bench.reply(payment_id, FAILED, 10), bench.reply(payment_id, COMPLETED, 20))
+    assert (paid.status, paid.late) == (COMPLETED, False)
+    assert bench.told(payment_id) == ["completed"]
+
+
+def test_a_payment_first_seen_refunded_sends_only_refunded(bench: Bench) -> None:
+    """3.5."""
+    payment_id = bench.open()
+    assert bench.says(payment_id, REFUNDED, 10).refunded_amount == AMOUNT
+    bench.says(payment_id, REFUNDED, 20)
+    assert bench.told(payment_id) == ["refunded"]
+
+
+def test_every_event_shows_the_payment_as_it_stood_then(bench: Bench) -> None:
+    """3.5: serialised once, in the transaction of the change."""
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10)
+    bench.says(payment_id, COMPLETED, 20, refunded_amount=PART)
+    bodies = [msgspec.json.decode(event.body) for event in bench.drive.ledger.events_of(payment_id)]
+    assert [body["id"] for body in bodies] == [f"{payment_id}.{version}" for version in (1, 2, 3)]
+    assert [body["data"]["status"] for body in bodies] == ["pending", "completed", "completed"]
+    assert [body["data"]["refunded_amount"] for body in bodies] == ["0.00", "0.00", "40.00"]
+
+
+# -- what must fit (3.2) -----------------------------------------------------------------------------------------------
+
+MISFITS = [
+    ({"reference": "order-other"}, Hold.IDENTITY_MISMATCH),
+    ({"session_id": "S-other"}, Hold.IDENTITY_MISMATCH),
+    ({"reference": None}, Hold.IDENTITY_MISMATCH),
+    ({"currency": "USD"}, Hold.CURRENCY_MISMATCH),
+    ({"currency": None}, Hold.CURRENCY_MISMATCH),
+    ({"amount": Decimal("99.99")}, Hold.AMOUNT_MISMATCH),
+    ({"amount": Decimal("100.01")}, Hold.AMOUNT_MISMATCH),
+    ({"amount": None}, Hold.AMOUNT_MISMATCH),
+]
+
+
+@pytest.mark.parametrize("status", [COMPLETED, REFUNDED])
+@pytest.mark.parametrize(("fields", "hold"), MISFITS)
+def test_a_paid_answer_that_does_not_fit_holds_and_raises_nothing(
+    bench: Bench, status: Status, fields: dict[str, Any], hold: Hold
+) -> None:
+    """3.2, 3.3; PLAIN declares ids, amount and currency, so one that is missing is a misfit."""
+    payment_id = bench.open()
+    after = bench.says(payment_id, status, 10, **fields)
+    assert (after.status, after.holds, after.transaction_id) == (PENDING, (hold,), None)
+    assert bench.told(payment_id) == ["held"]
+
+
+def test_what_is_not_declared_is_passed_over_when_absent() -> None:
+    """3.2: no amount in the answer, so the payment is completed and its amount not verified."""
+    bench = Bench(PROVING)
+    payment_id = bench.open()
+    after = bench.says(payment_id, COMPLETED, 10, amount=None, currency=None)
+    assert (after.status, after.hold, after.amount_verified) == (COMPLETED, None, False)
+
+
+def test_what_is_not_declared_is_compared_when_present() -> None:
+    """3.2."""
+    bench = Bench(PROVING)
+    payment_id = bench.open()
+    assert bench.says(payment_id, COMPLETED, 10, amount=Decimal("1.00")).holds == (Hold.AMOUNT_MISMATCH,)
+
+
+def test_amounts_are_compared_by_value(bench: Bench) -> None:
+    """3.2, 3.12: `100.0000` is 100.00."""
+    payment_id = bench.open()
+    after = bench.says(payment_id, COMPLETED, 10, amount=Decimal("100.0000"))
+    assert (after.status, after.hold, after.amount_verified) == (COMPLETED, None, True)
+
+
+def test_holds_are_shown_in_the_declared_order(bench: Bench) -> None:
+    """3.3: all that apply are kept."""
+    payment_id = bench.open()
+    bench.says(payment_id, None, 10)
+    bench.says(payment_id, COMPLETED, 20, amount=Decimal("1.00"))
+    after = bench.says(payment_id, COMPLETED, 30, reference="order-other", currency="USD")
+    assert after.holds == (
+        Hold.IDENTITY_MISMATCH,
+        Hold.CURRENCY_MISMATCH,
+        Hold.AMOUNT_MISMATCH,
+        Hold.UNMAPPED_STATUS,
+    )
+    assert bench.told(payment_id) == ["held", "held", "held"]
+
+
+def test_beneath_a_hold_of_money_the_status_rises_and_only_held_is_told(bench: Bench) -> None:
+    """3.3."""
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10, amount=Decimal("1.00"))
+    after = bench.says(payment_id, COMPLETED, 20)
+    assert (after.status, after.hold) == (COMPLETED, Hold.AMOUNT_MISMATCH)
+    assert bench.told(payment_id) == ["held", "held"]
+    assert not after.completed_told
+    assert bench.resolve(payment_id, COMPLETED).hold is None
+    assert bench.told(payment_id) == ["held", "held", "completed"]
+
+
+# -- holds that wait (3.3) ---------------------------------------------------------------------------------------------
+
+
+def test_an_unmapped_word_holds_until_a_fitting_answer_asked_later(bench: Bench) -> None:
+    """3.3: lifted without a person."""
+    payment_id = bench.open()
+    assert bench.says(payment_id, None, 10).hold is Hold.UNMAPPED_STATUS
+    assert bench.says(payment_id, PENDING, 20).hold is Hold.UNMAPPED_STATUS, "pending lifts nothing"
+    assert bench.says(payment_id, COMPLETED, 5).hold is Hold.UNMAPPED_STATUS, "asked before"
+    assert bench.says(payment_id, COMPLETED, 10).hold is Hold.UNMAPPED_STATUS, "asked at that moment"
+    after = bench.says(payment_id, COMPLETED, 30)
+    assert (after.status, after.hold) == (COMPLETED, None)
+    assert bench.told(payment_id) == ["held", "held", "completed"]
+
+
+def test_an_answer_that_does_not_fit_lifts_no_waiting_hold(bench: Bench) -> None:
+    """3.3: it has to be a fitting one."""
+    payment_id = bench.open()
+    bench.says(payment_id, None, 10)
+    after = bench.says(payment_id, COMPLETED, 20, amount=Decimal("1.00"))
+    assert after.holds == (Hold.AMOUNT_MISMATCH, Hold.UNMAPPED_STATUS)
+
+
+def test_a_closing_answer_lifts_a_waiting_hold_too(bench: Bench) -> None:
+    """3.3: any fitting Fact above pending."""
+    payment_id = bench.open()
+    bench.says(payment_id, None, 10)
+    after = bench.says(payment_id, CANCELLED, 20)
+    assert (after.status, after.hold) == (CANCELLED, None)
+    assert bench.told(payment_id) == ["held", "cancelled"]
+
+
+def test_an_unmapped_word_about_a_completed_payment_is_released_by_the_next_good_answer(bench: Bench) -> None:
+    """3.3, 3.5: nothing else changed, so the event is `released`."""
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10)
+    assert bench.says(payment_id, None, 20).hold is Hold.UNMAPPED_STATUS
+    assert bench.says(payment_id, COMPLETED, 30).hold is None
+    assert bench.told(payment_id) == ["completed", "held", "released"]
+
+
+# -- contradiction (3.3) -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [EXPIRED, CANCELLED, FAILED])
+def test_an_answer_that_takes_the_money_back_is_a_contradiction_when_asked_after(bench: Bench, status: Status) -> None:
+    """3.3: paid, and a question asked after that was answered says otherwise."""
+    payment_id = bench.open()
+    bench.record(bench.reply(payment_id, COMPLETED, 10, 12))
+    assert bench.record(bench.reply(payment_id, status, 11, 30)).hold is None, "asked before the money was answered"
+    assert bench.record(bench.reply(payment_id, status, 12, 30)).hold is None, "asked at that moment, not after"
+    after = bench.record(bench.reply(payment_id, status, 13, 30))
+    assert (after.status, after.hold) == (COMPLETED, Hold.CONTRADICTION)
+    assert bench.told(payment_id) == ["completed", "held"]
+
+
+def test_pending_contradicts_nothing(bench: Bench) -> None:
+    """3.3."""
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10)
+    assert bench.says(payment_id, PENDING, 20).hold is None
+
+
+def test_a_contradiction_stays_when_the_gateway_changes_its_mind_again(bench: Bench) -> None:
+    """3.3: only a person lifts it."""
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10)
+    bench.says(payment_id, FAILED, 20)
+    assert bench.says(payment_id, COMPLETED, 30).hold is Hold.CONTRADICTION
+
+
+def test_a_failed_answer_about_one_transaction_does_not_contradict_another() -> None:
+    """3.3, providers.md: asked by transaction, each is its own question."""
+    bench = Bench(CANDIDATES)
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10, by="T1")
+    assert bench.says(payment_id, FAILED, 20, by="T2").hold is None
+    assert bench.says(payment_id, FAILED, 30, by="T1").hold is Hold.CONTRADICTION
+
+
+# -- refunds (3.9) -----------------------------------------------------------------------------------------------------
+
+
+def test_the_refunded_amount_is_the_greatest_seen(bench: Bench) -> None:
+    """3.9."""
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10)
+    assert bench.says(payment_id, COMPLETED, 20, refunded_amount=PART).refunded_amount == PART
+    after = bench.says(payment_id, COMPLETED, 30, refunded_amount=Decimal("60.00"))
+    assert (after.status, after.hold, after.refunded_amount) == (COMPLETED, None, Decimal("60.00"))
+    assert bench.told(payment_id) == ["completed", "partially_refunded", "partially_refunded"]
+
+
+def test_a_refund_of_all_of_it_is_refunded(bench: Bench) -> None:
+    """3.9: equal to the amount, whatever the gateway's word."""
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10)
+    after = bench.says(payment_id, COMPLETED, 20, refunded_amount=AMOUNT)
+    assert (after.status, after.hold, after.refunded_amount) == (REFUNDED, None, AMOUNT)
+    assert bench.told(payment_id) == ["completed", "refunded"]
+
+
+def test_refunded_without_a_figure_is_all_of_it(bench: Bench) -> None:
+    """3.9."""
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10)
+    assert bench.says(payment_id, REFUNDED, 20).refunded_amount == AMOUNT
+
+
+def test_refunded_with_a_smaller_figure_is_a_partial_refund(bench: Bench) -> None:
+    """3.9: the figure counts."""
+    payment_id = bench.open()
+    after = bench.says(payment_id, REFUNDED, 20, refunded_amount=PART)
+    assert (after.status, after.refunded_amount) == (COMPLETED, PART)
+    assert bench.told(payment_id) == ["completed"]
+
+
+def test_a_refund_above_the_amount_is_held(bench: Bench) -> None:
+    """3.9."""
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10)
+    after = bench.says(payment_id, COMPLETED, 20, refunded_amount=Decimal("100.01"))
+    assert (after.status, after.hold, after.refunded_amount) == (COMPLETED, Hold.AMOUNT_MISMATCH, Decimal("0.00"))
+
+
+def test_a_smaller_refund_asked_later_is_a_contradiction(bench: Bench) -> None:
+    """3.9, 3.3; asked earlier it is only late."""
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 20, refunded_amount=PART)
+    assert bench.says(payment_id, COMPLETED, 10, refunded_amount=Decimal("10.00")).hold is None
+    after = bench.says(payment_id, COMPLETED, 30, refunded_amount=Decimal("20.00"))
+    assert (after.hold, after.refunded_amount) == (Hold.CONTRADICTION, PART)
+
+
+def test_an_answer_silent_on_refunds_contradicts_a_full_refund_only(bench: Bench) -> None:
+    """3.3: refunded, and one asked later says completed. Of a partial refund it says nothing."""
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10, refunded_amount=PART)
+    assert bench.says(payment_id, COMPLETED, 20).hold is None
+    bench.says(payment_id, REFUNDED, 30)
+    after = bench.says(payment_id, COMPLETED, 40)
+    assert (after.status, after.hold) == (REFUNDED, Hold.CONTRADICTION)
+
+
+# -- one transaction, one payment; one order, one payment (3.3, 3.6) ---------------------------------------------------
+
+
+def test_a_transaction_of_another_payment_is_held_and_the_first_recorded_keeps_it(bench: Bench) -> None:
+    """3.3, 3.6."""
+    first, second = bench.open(), bench.open()
+    bench.says(first, COMPLETED, 20)
+    after = bench.says(second, COMPLETED, 10)
+    assert (after.status, after.holds, after.transaction_id) == (PENDING, (Hold.TRANSACTION_REUSED,), None)
+    assert bench.drive.payment(first).hold is None
+    assert bench.told(first) == ["completed"]
+
+
+def test_a_collision_holds_one_payment_and_the_batch_goes_on(bench: Bench) -> None:
+    """3.6."""
+    payments = [bench.open() for _ in range(4)]
+    bench.record(*(bench.reply(one, COMPLETED, 10, transaction_id=f"T{n // 2}") for n, one in enumerate(payments)))
+    holds = [bench.drive.payment(one).hold for one in payments]
+    assert holds == [None, Hold.TRANSACTION_REUSED, None, Hold.TRANSACTION_REUSED]
+
+
+def test_where_no_transaction_is_reported_the_session_stands_in() -> None:
+    """3.6."""
+    bench = Bench(PROVING)
+    payment_id = bench.open()
+    after = bench.says(payment_id, COMPLETED, 10, transaction_id=None)
+    assert (after.status, after.transaction_id) == (COMPLETED, after.session_id)
+
+
+def test_a_transaction_named_later_is_no_second_payment() -> None:
+    """3.3: the first answer named no transaction, the next one names it; the money is the same."""
+    bench = Bench(PROVING)
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10, transaction_id=None)
+    after = bench.says(payment_id, COMPLETED, 20, transaction_id="T1")
+    assert (after.status, after.hold, after.transaction_id) == (COMPLETED, None, "T1")
+    assert bench.says(payment_id, COMPLETED, 30, transaction_id=None).transaction_id == "T1"
+    assert bench.told(payment_id) == ["completed"]
+
+
+def test_a_second_transaction_for_one_payment_is_held_as_completed(bench: Bench) -> None:
+    """3.3: paid twice; the transaction answered first is the payment's, whichever was recorded first."""
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 20, transaction_id="T2")
+    after = bench.says(payment_id, COMPLETED, 10, transaction_id="T1")
+    assert (after.status, after.hold, after.transaction_id) == (COMPLETED, Hold.DUPLICATE_FOR_ORDER, "T1")
+    assert bench.says(payment_id, COMPLETED, 40, transaction_id="T1").transaction_id == "T1", "answered first, and last"
+    assert bench.told(payment_id) == ["completed", "held"]
+
+
+def test_the_second_paid_attempt_of_an_order_is_held_as_completed(bench: Bench) -> None:
+    """3.3, 3.6."""
+    first, second = bench.open(order_ref="basket-9"), bench.open(order_ref="basket-9")
+    other = bench.open(order_ref="basket-10")
+    bench.says(first, COMPLETED, 10)
+    bench.says(other, COMPLETED, 10, transaction_id="T3")
+    after = bench.says(second, COMPLETED, 20, transaction_id="T2")
+    assert (after.status, after.hold, after.transaction_id) == (COMPLETED, Hold.DUPLICATE_FOR_ORDER, "T2")
+    assert bench.told(second) == ["held"]
+    assert bench.drive.payment(first).hold is bench.drive.payment(other).hold is None
+
+
+def test_an_attempt_that_failed_leaves_the_order_to_the_next(bench: Bench) -> None:
+    """3.3: only a paid attempt takes the order."""
+    first, second = bench.open(order_ref="basket-9"), bench.open(order_ref="basket-9")
+    bench.says(first, FAILED, 10)
+    assert bench.says(second, COMPLETED, 20).hold is None
+
+
+def test_a_reused_transaction_does_not_take_the_order(bench: Bench) -> None:
+    """3.3: it raises no status, so the order is not paid by it."""
+    elsewhere = bench.open()
+    attempt, honest = bench.open(order_ref="basket-9"), bench.open(order_ref="basket-9")
+    bench.says(elsewhere, COMPLETED, 10)
+    assert bench.says(attempt, COMPLETED, 20).hold is Hold.TRANSACTION_REUSED
+    after = bench.says(honest, COMPLETED, 30, transaction_id="T2")
+    assert (after.status, after.hold) == (COMPLETED, None)
+
+
+def test_a_session_of_another_payment_is_no_identity(bench: Bench) -> None:
+    """3.2, 3.6: nor does an answer that names it take the other payment's transaction."""
+    owner = bench.open()
+    row = bench.drive.new()
+    at_once(bench.drive.ledger.create(row, {}, timedelta(seconds=45)))
+    session = bench.drive.payment(owner).session_id
+    after = bench.says(row.id, COMPLETED, 10, session_id=session)
+    assert (after.status, after.holds) == (PENDING, (Hold.IDENTITY_MISMATCH,))
+    paid = bench.says(owner, COMPLETED, 20)
+    assert (paid.status, paid.hold) == (COMPLETED, None)
+
+
+def test_a_session_that_an_opening_replaced_is_still_ours(bench: Bench) -> None:
+    """3.2: `aliases`."""
+    payment_id = bench.open()
+    row = bench.drive.payment(payment_id)
+
+    async def replaced() -> None:
+        async with bench.drive.ledger.batch([payment_id]) as batch:
+            await batch.store([Change(payment=replace(row, session_id="S-new", aliases=(row.session_id,)))])
+
+    at_once(replaced())
+    assert bench.says(payment_id, COMPLETED, 10, session_id=row.session_id).status is COMPLETED
+
+
+# -- resolutions (3.4) -------------------------------------------------------------------------------------------------
+
+
+def held(bench: Bench) -> str:
+    """A payment held because a taka is missing."""
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10, amount=Decimal("99.00"))
+    return payment_id
+
+
+def refused(bench: Bench, payment_id: str, status: Status, **fields: Any) -> str:
+    before = bench.case(payment_id)
+    with pytest.raises(ResolutionRefused) as caught:
+        bench.resolve(payment_id, status, **fields)
+    assert bench.case(payment_id) == before, "a refusal changes nothing"
+    return caught.value.code
+
+
+def test_a_person_completes_a_held_payment(bench: Bench) -> None:
+    """3.4, 3.5: the money's transaction is kept with it."""
+    payment_id = held(bench)
+    after = bench.resolve(payment_id, COMPLETED, evidence="statement of 17 May")
+    assert (after.status, after.hold, after.transaction_id) == (COMPLETED, None, "T1")
+    assert bench.told(payment_id) == ["held", "completed"]
+    assert bench.case(payment_id).resolutions[0].evidence == "statement of 17 May"
+
+
+def test_what_a_person_settled_neither_moves_nor_holds_again(bench: Bench) -> None:
+    """3.4."""
+    payment_id = held(bench)
+    bench.resolve(payment_id, FAILED)
+    after = bench.says(payment_id, COMPLETED, 20, amount=Decimal("99.00"))
+    assert (after.status, after.hold) == (FAILED, None)
+    assert bench.told(payment_id) == ["held", "failed"]
+
+
+def test_a_different_answer_after_a_resolution_holds_again(bench: Bench) -> None:
+    """3.4."""
+    payment_id = held(bench)
+    bench.resolve(payment_id, PENDING)
+    assert bench.told(payment_id) == ["held", "released"]
+    assert bench.says(payment_id, COMPLETED, 20, amount=Decimal("98.00")).hold is Hold.AMOUNT_MISMATCH
+
+
+def test_a_different_answer_after_a_resolution_moves(bench: Bench) -> None:
+    """3.4: money that fits, of another transaction than the one a person called failed."""
+    payment_id = held(bench)
+    bench.resolve(payment_id, FAILED)
+    after = bench.says(payment_id, COMPLETED, 20, transaction_id="T2")
+    assert (after.status, after.hold, after.transaction_id, after.late) == (COMPLETED, None, "T2", True)
+
+
+def test_a_second_transaction_after_a_resolution_is_held(bench: Bench) -> None:
+    """3.4, 3.3."""
+    payment_id = held(bench)
+    bench.resolve(payment_id, COMPLETED)
+    assert bench.says(payment_id, COMPLETED, 20, transaction_id="T2").hold is Hold.DUPLICATE_FOR_ORDER
+
+
+def test_a_contradiction_that_was_settled_comes_back_with_another_word(bench: Bench) -> None:
+    """3.4, 3.3."""
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10)
+    bench.says(payment_id, FAILED, 20)
+    bench.resolve(payment_id, COMPLETED)
+    assert bench.says(payment_id, FAILED, 30).hold is None
+    assert bench.says(payment_id, CANCELLED, 40).hold is Hold.CONTRADICTION
+    assert bench.told(payment_id) == ["completed", "held", "released", "held"]
+
+
+def test_money_announced_that_is_not_there_is_resolved_as_refunded(bench: Bench) -> None:
+    """3.4."""
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10)
+    bench.says(payment_id, FAILED, 20)
+    after = bench.resolve(payment_id, REFUNDED)
+    assert (after.status, after.hold, after.refunded_amount) == (REFUNDED, None, AMOUNT)
+    assert bench.told(payment_id) == ["completed", "held", "refunded"]
+    assert bench.says(payment_id, COMPLETED, 30).hold is None, "equal to what was settled"
+
+
+def test_the_same_resolution_again_is_taken_and_another_is_not(bench: Bench) -> None:
+    """3.4."""
+    payment_id = held(bench)
+    first = bench.resolve(payment_id, COMPLETED)
+    again = bench.resolve(payment_id, COMPLETED)
+    assert again.version == first.version
+    assert len(bench.case(payment_id).resolutions) == 1
+    assert refused(bench, payment_id, COMPLETED, reason="another") == "not_held"
+    assert refused(bench, payment_id, REFUNDED) == "not_held"
+
+
+def test_only_a_held_payment_can_be_resolved(bench: Bench) -> None:
+    """3.4."""
+    assert refused(bench, bench.open(), COMPLETED) == "not_held"
+
+
+def test_a_resolution_to_a_lower_status_is_refused(bench: Bench) -> None:
+    """3.4."""
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10)
+    bench.says(payment_id, FAILED, 20)
+    for status in (PENDING, EXPIRED, CANCELLED, FAILED):
+        assert refused(bench, payment_id, status) == "lower_status"
+
+
+def test_a_resolution_of_an_older_version_is_refused(bench: Bench) -> None:
+    """3.4, section 5."""
+    payment_id = held(bench)
+    assert refused(bench, payment_id, COMPLETED, version=1) == "version_conflict"
+    assert bench.resolve(payment_id, COMPLETED, version=2).hold is None
+
+
+def test_a_transaction_another_payment_has_is_refused(bench: Bench) -> None:
+    """3.4."""
+    owner = bench.open()
+    bench.says(owner, COMPLETED, 5, transaction_id="T9")
+    payment_id = held(bench)
+    assert refused(bench, payment_id, COMPLETED, transaction_id="T9") == "transaction_used"
+    assert bench.resolve(payment_id, COMPLETED, transaction_id="T8").transaction_id == "T8"
+    third = bench.open()
+    assert bench.says(third, COMPLETED, 30, transaction_id="T8").hold is Hold.TRANSACTION_REUSED
+
+
+def test_after_a_reused_transaction_was_called_failed_new_money_counts(bench: Bench) -> None:
+    """3.4, 3.6: the reused transaction stays its owner's, and the batch does not fail."""
+    owner, payment_id = bench.open(), bench.open()
+    bench.says(owner, COMPLETED, 5)
+    bench.says(payment_id, COMPLETED, 10)
+    bench.resolve(payment_id, FAILED)
+    after = bench.says(payment_id, COMPLETED, 20, transaction_id="T2")
+    assert (after.status, after.hold, after.transaction_id) == (COMPLETED, None, "T2")
+
+
+def test_what_one_resolution_settled_the_next_does_not_bring_back(bench: Bench) -> None:
+    """3.4: the order's duplicate was settled first, a contradiction came and was settled after it."""
+    first, second = bench.open(order_ref="basket-9"), bench.open(order_ref="basket-9")
+    bench.says(first, COMPLETED, 10)
+    bench.says(second, COMPLETED, 20, transaction_id="T2")
+    bench.resolve(second, COMPLETED)
+    assert bench.says(second, FAILED, 200).holds == (Hold.CONTRADICTION,)
+    assert bench.resolve(second, COMPLETED).holds == ()
+
+
+def test_a_person_may_complete_a_second_attempt_of_a_paid_order() -> None:
+    """3.4: their word settles it; no Fact of this payment says that the order was paid twice."""
+    bench = Bench(SILENT)
+    first, second = bench.open(order_ref="basket-9"), bench.open(order_ref="basket-9")
+    for payment_id in (first, second):
+        at_once(bench.drive.hit(payment_id, Said.SUCCESS))
+        assert bench.resolve(payment_id, COMPLETED).hold is None
+
+
+def test_an_unverifiable_payment_is_resolved_once_and_the_success_page_brings_it_back_to_nobody() -> None:
+    """3.4: whoever opens the success page again puts nothing before a person."""
+    bench = Bench(SILENT)
+    payment_id = bench.open()
+    at_once(bench.drive.hit(payment_id, Said.SUCCESS))
+    assert bench.drive.payment(payment_id).hold is Hold.UNVERIFIABLE
+    after = bench.resolve(payment_id, COMPLETED, transaction_id="STATEMENT-1")
+    assert (after.status, after.hold, after.transaction_id) == (COMPLETED, None, "STATEMENT-1")
+    at_once(bench.drive.hit(payment_id, Said.SUCCESS, source=Source.IPN))
+    assert bench.told(payment_id) == ["held", "completed"]
+
+
+# -- rows that were never opened (section 5) ---------------------------------------------------------------------------
+
+
+def unopened(bench: Bench) -> str:
+    row = bench.drive.new(bench.account)
+    at_once(bench.drive.ledger.create(row, {}, timedelta(seconds=45)))
+    return row.id
+
+
+def test_a_row_never_opened_closes_without_an_event(bench: Bench) -> None:
+    payment_id = unopened(bench)
+    after = bench.says(payment_id, EXPIRED, 10)
+    assert (after.status, after.version) == (EXPIRED, 0)
+    assert bench.told(payment_id) == []
+
+
+def test_a_row_never_opened_that_is_paid_is_told_and_not_late(bench: Bench) -> None:
+    payment_id = unopened(bench)
+    bench.says(payment_id, EXPIRED, 10)
+    after = bench.says(payment_id, COMPLETED, 20, session_id="S-9")
+    assert (after.status, after.version, after.late, after.session_id) == (COMPLETED, 1, False, "S-9")
+    assert bench.told(payment_id) == ["completed"]
+
+
+def test_a_row_never_opened_whose_hold_was_told_closes_with_an_event(bench: Bench) -> None:
+    """3.5: whoever heard that it is held hears that it no longer is."""
+    payment_id = unopened(bench)
+    bench.says(payment_id, None, 10)
+    after = bench.says(payment_id, CANCELLED, 20)
+    assert (after.hold, after.version) == (None, 2)
+    assert bench.told(payment_id) == ["held", "cancelled"]
+
+
+def test_the_session_of_an_opening_is_what_answers_must_echo(bench: Bench) -> None:
+    """3.2."""
+    payment_id = bench.open(outcome=Opened(session_id="S-mine", checkout_url="https://gateway.example/pay"))
+    assert bench.says(payment_id, COMPLETED, 10, session_id="S-mine").hold is None

@@ -1,0 +1,278 @@
+"""Opening a checkout (section 5): the row first, then the gateway, then the event; and every way it can go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from consumers.account import Account
+from consumers.gateway import Opened, OpeningOutcome, ReferenceUsed, Refused
+from consumers.opening import OPENING_LEASE, OpeningFailed, open_payment, track_payment
+from schemas.answers import Inconclusive, Trouble
+from schemas.payments import Payment
+from schemas.words import EventType, Said, Status
+from tests.fakes.drive import Drive, says, troubled
+from tests.fakes.providers import ACCOUNTS, EXECUTING, PROVING
+
+LOST = Inconclusive(trouble=Trouble.NO_REPLY, detail="silent")
+MINE = Opened(session_id="S-mine", checkout_url="https://gateway.example/pay/1")
+
+
+async def failed(drive: Drive, outcome: OpeningOutcome, **fields: Any) -> OpeningFailed:
+    with pytest.raises(OpeningFailed) as caught:
+        await drive.open(outcome=outcome, **fields)
+    return caught.value
+
+
+def types(drive: Drive, payment_id: str) -> list[EventType]:
+    return [event.type for event in drive.ledger.events_of(payment_id)]
+
+
+@pytest.mark.parametrize("account", ACCOUNTS, ids=lambda account: account.id)
+async def test_an_opened_checkout_is_told_once_at_version_one(account: Account) -> None:
+    drive = Drive()
+    payment_id = await drive.open(account, outcome=MINE)
+    payment = drive.payment(payment_id)
+    assert (payment.version, payment.opened, payment.opening_until) == (1, True, None)
+    assert (payment.session_id, payment.checkout_url) == ("S-mine", "https://gateway.example/pay/1")
+    (event,) = drive.ledger.events_of(payment_id)
+    assert event.type is EventType.OPENED
+    data = msgspec.json.decode(event.body)["data"]
+    assert (data["status"], data["version"], data["checkout_url"]) == ("pending", 1, payment.checkout_url)
+
+
+async def test_the_row_is_committed_before_the_gateway_is_called() -> None:
+    drive = Drive()
+    payment = drive.new()
+
+    async def call(row: Payment) -> OpeningOutcome:
+        stored = drive.payment(payment.id)
+        assert (stored.opened, stored.version, stored.opening_until) == (False, 0, drive.clock.now + OPENING_LEASE)
+        assert drive.ledger.events == ()
+        assert row == stored
+        return MINE
+
+    assert (await open_payment(drive.ledger, drive.rules, payment, {}, call)).opened
+
+
+async def test_the_gateways_own_end_is_taken() -> None:
+    drive = Drive()
+    end = drive.clock.now + timedelta(minutes=15)
+    payment_id = await drive.open(outcome=Opened(session_id="S", checkout_url="https://g.example", expires_at=end))
+    assert drive.payment(payment_id).expires_at == end
+
+
+async def test_a_payment_is_asked_about_from_its_opening_on() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    assert drive.payment(payment_id).next_check_at == drive.clock.now + timedelta(minutes=2)
+
+
+async def test_a_refusal_leaves_no_payment_and_frees_the_reference() -> None:
+    drive = Drive()
+    error = await failed(drive, Refused(message="amount below 10"), reference="order-7831")
+    assert (error.code, str(error), error.payment_id) == ("gateway_refused", "amount below 10", None)
+    assert drive.ledger.events == ()
+    assert (await drive.open(reference="order-7831")) is not None
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code"),
+    [
+        (Trouble.NO_REPLY, "gateway_timeout"),
+        (Trouble.SERVER_ERROR, "gateway_unavailable"),
+        (Trouble.KEY_REFUSED, "gateway_unavailable"),
+        (Trouble.UNREADABLE, "gateway_unavailable"),
+    ],
+)
+async def test_a_lost_answer_leaves_the_row_and_the_next_post_opens_it_again(trouble: Trouble, code: str) -> None:
+    drive = Drive()
+    lost = Inconclusive(trouble=trouble, detail="lost", retry_after=None)
+    error = await failed(drive, lost, reference="order-7831")
+    assert error.code == code
+    assert error.payment_id is not None
+    row = drive.payment(error.payment_id)
+    assert (row.opened, row.status, row.version) == (False, Status.PENDING, 0)
+    drive.clock.advance(5)
+    again = await drive.open(reference="order-7831")
+    assert again == error.payment_id
+    assert types(drive, again) == [EventType.OPENED]
+
+
+async def test_what_is_opened_again_lives_as_long_as_what_is_opened_at_once() -> None:
+    """Its buyer would be late from the start, and Execute is never asked after the end."""
+    drive = Drive()
+    await failed(drive, LOST, account=EXECUTING, reference="order-7831")
+    await drive.wait(timedelta(minutes=29))
+    payment_id = await drive.open(EXECUTING, reference="order-7831", outcome=MINE)
+    assert drive.payment(payment_id).expires_at == drive.clock.now + timedelta(minutes=30)
+
+
+async def test_a_row_that_the_clock_closed_in_silence_is_opened_again() -> None:
+    """Nobody was told of it; the new checkout is asked about and ends like any other."""
+    drive = Drive(troubled(Trouble.NOT_FOUND))
+    lost = await failed(drive, LOST, reference="order-7831")
+    await drive.wait(timedelta(days=3))
+    assert lost.payment_id is not None
+    row = drive.payment(lost.payment_id)
+    assert (row.status, row.next_check_at) == (Status.EXPIRED, None)
+    payment_id = await drive.open(reference="order-7831", outcome=MINE)
+    payment = drive.payment(payment_id)
+    assert (payment.id, payment.status, payment.version) == (row.id, Status.PENDING, 1)
+    assert payment.next_check_at == payment.opened_at + timedelta(minutes=2)
+    await drive.wait(timedelta(hours=1))
+    assert types(drive, payment_id) == [EventType.OPENED, EventType.EXPIRED]
+
+
+async def test_when_whoever_opened_again_died_too_the_row_is_looked_after() -> None:
+    drive = Drive(troubled(Trouble.NOT_FOUND))
+    await failed(drive, LOST, reference="order-7831")
+    await drive.wait(timedelta(days=3))
+
+    class Died(Exception):
+        pass
+
+    async def dies(_: Payment) -> OpeningOutcome:
+        raise Died
+
+    again = drive.new(reference="order-7831")
+    with pytest.raises(Died):
+        await open_payment(drive.ledger, drive.rules, again, {"reference": "order-7831"}, dies)
+    assert drive.ledger.next_look() == drive.clock.now + timedelta(minutes=2)
+
+
+async def test_a_session_that_an_opening_replaced_stays_ours() -> None:
+    """The gateway told its session when it was asked by our reference; then the next POST opened another."""
+    drive = Drive(says(Status.PENDING, session_id="S-first"))
+    await failed(drive, LOST, reference="order-7831")
+    await drive.wait(180)
+    payment_id = await drive.open(reference="order-7831", outcome=MINE)
+    payment = drive.payment(payment_id)
+    assert (payment.session_id, payment.aliases) == ("S-mine", ("S-first",))
+    drive.gateway = says(Status.COMPLETED, session_id="S-first")
+    await drive.hit(payment_id)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_another_body_for_a_reference_without_checkout_is_refused() -> None:
+    drive = Drive()
+    error = await failed(drive, LOST, reference="order-7831", request={"amount": "100.00"})
+    again = await failed(drive, MINE, reference="order-7831", request={"amount": "200.00"})
+    assert (again.code, again.payment_id) == ("reference_used", error.payment_id)
+
+
+async def test_a_reference_whose_payment_has_a_checkout_is_used() -> None:
+    drive = Drive()
+    first = await drive.open(reference="order-7831")
+    error = await failed(drive, MINE, reference="order-7831")
+    assert (error.code, error.payment_id) == ("reference_used", first)
+    assert await drive.open(PROVING, reference="order-7831"), "another account's references are its own"
+
+
+async def test_a_reference_that_the_gateway_says_is_paid_is_not_opened_again() -> None:
+    """Nobody may pay twice for what a lost opening collected."""
+    drive = Drive(says(Status.COMPLETED, session_id="S-first"))
+    lost = await failed(drive, LOST, reference="order-7831")
+    await drive.wait(180)
+    error = await failed(drive, MINE, reference="order-7831")
+    assert (error.code, error.payment_id) == ("reference_used", lost.payment_id)
+
+
+async def test_two_posts_of_one_reference_open_one_checkout() -> None:
+    drive = Drive()
+    waiting, calls = asyncio.Event(), []
+
+    async def call(row: Payment) -> OpeningOutcome:
+        calls.append(row.id)
+        await waiting.wait()
+        return MINE
+
+    def post() -> asyncio.Task[Payment]:
+        work = open_payment(drive.ledger, drive.rules, drive.new(reference="order-7831"), {"a": "b"}, call)
+        return asyncio.ensure_future(work)
+
+    first, second = post(), post()
+    with pytest.raises(OpeningFailed) as caught:
+        await second
+    assert caught.value.code == "opening_in_progress"
+    assert caught.value.retry_after is not None
+    waiting.set()
+    assert (await first).id == caught.value.payment_id
+    assert len(calls) == 1
+
+
+async def test_when_whoever_opened_died_the_next_post_takes_over_after_the_lease() -> None:
+    drive = Drive()
+    row = drive.new(reference="order-7831")
+    await drive.ledger.create(row, {"reference": "order-7831"}, OPENING_LEASE)
+    assert (await failed(drive, MINE, reference="order-7831")).code == "opening_in_progress"
+    drive.clock.advance(OPENING_LEASE)
+    assert await drive.open(reference="order-7831") == row.id
+
+
+async def test_a_reference_used_at_the_gateway_stays_and_is_asked_about() -> None:
+    drive = Drive(says(Status.COMPLETED, session_id="S-elsewhere"))
+    error = await failed(drive, ReferenceUsed(), reference="order-7831")
+    assert error.code == "reference_used_at_gateway"
+    assert error.payment_id is not None
+    await drive.wait(180)
+    assert drive.payment(error.payment_id).status is Status.COMPLETED
+
+
+async def test_a_session_of_another_payment_is_not_taken() -> None:
+    drive = Drive()
+    first = await drive.open(outcome=MINE)
+    error = await failed(drive, MINE)
+    assert error.code == "gateway_unavailable"
+    assert error.payment_id is not None
+    assert drive.payment(error.payment_id).session_id is None
+    assert drive.payment(first).session_id == "S-mine"
+
+
+async def test_a_payment_paid_while_its_opening_was_on_the_way_gets_no_opened_event() -> None:
+    """A version is never given twice, and `opened` after `completed` would tell of nothing new."""
+    drive = Drive(says(Status.COMPLETED, session_id="S-mine"))
+    payment = drive.new()
+
+    async def call(row: Payment) -> OpeningOutcome:
+        await drive.hit(row.id, Said.SUCCESS)
+        return MINE
+
+    opened = await open_payment(drive.ledger, drive.rules, payment, {}, call)
+    assert (opened.status, opened.version, opened.opened) == (Status.COMPLETED, 1, True)
+    assert types(drive, payment.id) == [EventType.COMPLETED]
+
+
+# -- track -------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_payment_the_shop_opened_is_tracked_from_then_on() -> None:
+    drive = Drive(says(Status.COMPLETED))
+    payment = drive.new(session_id="S-shop")
+    tracked = await track_payment(drive.ledger, drive.rules, payment, {})
+    assert (tracked.opened, tracked.session_id, tracked.checkout_url) == (True, "S-shop", None)
+    await drive.wait(180)
+    assert types(drive, payment.id) == [EventType.OPENED, EventType.COMPLETED]
+
+
+async def test_a_session_is_tracked_once() -> None:
+    drive = Drive()
+    await track_payment(drive.ledger, drive.rules, drive.new(session_id="S-shop"), {})
+    again = drive.new(session_id="S-shop", reference="order-again")
+    with pytest.raises(OpeningFailed) as caught:
+        await track_payment(drive.ledger, drive.rules, again, {})
+    assert caught.value.code == "session_used"
+    retried = drive.new(session_id="S-other", reference="order-again")
+    assert (await track_payment(drive.ledger, drive.rules, retried, {})).opened, "the reference is free again"
+
+
+async def test_a_reference_is_tracked_once() -> None:
+    drive = Drive()
+    first = await track_payment(drive.ledger, drive.rules, drive.new(session_id="S-1", reference="order-7831"), {})
+    with pytest.raises(OpeningFailed) as caught:
+        await track_payment(drive.ledger, drive.rules, drive.new(session_id="S-2", reference="order-7831"), {})
+    assert (caught.value.code, caught.value.payment_id) == ("reference_used", first.id)
