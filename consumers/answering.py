@@ -80,7 +80,9 @@ def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capa
         fact_asked_at=max(payment.fact_asked_at or reply.asked_at, reply.asked_at),
         checked_at=max(payment.checked_at or reply.answered_at, reply.answered_at),
         candidates=tuple(
-            replace(one, state="confirmed") if one.transaction_id == reply.question.transaction_id else one
+            replace(one, state="confirmed", fact_asked_at=max(one.fact_asked_at or reply.asked_at, reply.asked_at))
+            if one.transaction_id == reply.question.transaction_id
+            else one
             for one in payment.candidates
         ),
     )

@@ -152,13 +152,21 @@ def never_asked(payment: Payment) -> bool:
     return payment.candidate_dropped or any(candidate.state == "unasked" for candidate in payment.candidates)
 
 
-def _turn(payment: Payment) -> Callable[[Candidate], tuple[bool, bool, datetime]]:
-    """Ids never asked about first, signed before unsigned; then the one the money came by, or asked longest ago."""
+def _turn(payment: Payment) -> Callable[[Candidate], tuple[int, datetime]]:
+    """Which transaction is asked about first.
 
-    def turn(candidate: Candidate) -> tuple[bool, bool, datetime]:
-        if candidate.asked_at is None:
-            return False, not candidate.signed, _EVER
-        return True, candidate.transaction_id != payment.transaction_id, candidate.asked_at
+    Those that claims want asked about, signed before unsigned; then those never answered about, and the one the money
+    came by (any, while none did); of equals the one asked longest ago.
+    """
+
+    def turn(one: Candidate) -> tuple[int, datetime]:
+        asked = one.asked_at or _EVER
+        if _wants(one.urgent_at, asked):
+            return 0, asked
+        if _wants(one.hinted_at, asked):
+            return 1, asked
+        matters = one.state == "unasked" or not payment.status.paid or one.transaction_id == payment.transaction_id
+        return 2 if matters else 3, asked
 
     return turn
 
@@ -167,13 +175,11 @@ def _triggers(payment: Payment, checks: Checks) -> Iterable[Due]:
     asked = payment.asked_at or _EVER
     if payment.lease_until is not None:  # it passed, and whoever asked has died
         yield Due(at=payment.lease_until, trigger="schedule")
-    if payment.urgent_at is not None and payment.urgent_at > asked:
-        yield Due(at=payment.urgent_at, trigger="urgent")
-    new = [candidate for candidate in payment.candidates if candidate.state == "unasked" and candidate.asked_at is None]
-    if any(candidate.signed for candidate in new):
-        yield Due(at=asked, trigger="urgent")
-    if new or (payment.hinted_at is not None and payment.hinted_at > asked):
-        yield Due(at=_hint_at(payment, checks), trigger="hint")
+    for one in _questions(payment):
+        if one.urgent_at is not None and _wants(one.urgent_at, one.asked_at):
+            yield Due(at=one.urgent_at, trigger="urgent")
+        if one.hinted_at is not None and _wants(one.hinted_at, one.asked_at):
+            yield Due(at=_hint_at(payment, one.hinted_at, checks), trigger="hint")
     delay = _delay(payment, checks)
     base = max(asked, payment.opened_at)  # a row opened again was asked about before
     if delay is not None and not _ended(payment, base + delay, checks):
@@ -182,9 +188,18 @@ def _triggers(payment: Payment, checks: Checks) -> Iterable[Due]:
         yield Due(at=closes_at(payment, checks), trigger="schedule")
 
 
-def _hint_at(payment: Payment, checks: Checks) -> datetime:
+def _questions(payment: Payment) -> Iterable[Payment | Candidate]:
+    """What claims can want asked about: the payment, and each transaction that may be its own."""
+    yield payment
+    yield from (one for one in payment.candidates if one.state != "struck")
+
+
+def _wants(claimed_at: datetime | None, asked_at: datetime | None) -> bool:
+    return claimed_at is not None and (asked_at is None or claimed_at > asked_at)
+
+
+def _hint_at(payment: Payment, at: datetime, checks: Checks) -> datetime:
     """An unsigned claim asks a moment after the last question, and at most ten times an hour beside the schedule."""
-    at = payment.hinted_at or payment.opened_at
     if payment.asked_at is not None:
         at = max(at, payment.asked_at + timedelta(seconds=checks.claimed[0]))
     recent = [ask for ask in payment.hint_asks if ask > at - HOUR]
@@ -225,9 +240,12 @@ def _schedule(payment: Payment, capabilities: Capabilities, checks: Checks, now:
 
 def _unheard(payment: Payment) -> list[datetime]:
     """When the claims came that made us ask and got no answer; a pending payment's own schedule hears unsigned ones."""
-    waiting = (payment.urgent_at, None if payment.status is Status.PENDING else payment.hinted_at)
-    asked = payment.asked_at or _EVER
-    return [at for at in waiting if at is not None and asked >= at and not _answered(payment, at)]
+    return [
+        at
+        for one in _questions(payment)
+        for at in (one.urgent_at, None if payment.status is Status.PENDING else one.hinted_at)
+        if at is not None and not _wants(at, one.asked_at) and not _answered(one, at)
+    ]
 
 
 def _claimed(payment: Payment) -> bool:
@@ -239,8 +257,8 @@ def _claimed(payment: Payment) -> bool:
     return not payment.status.closed or not _answered(payment, payment.success_at)
 
 
-def _answered(payment: Payment, received_at: datetime) -> bool:
-    return payment.fact_asked_at is not None and payment.fact_asked_at > received_at
+def _answered(one: Payment | Candidate, received_at: datetime) -> bool:
+    return one.fact_asked_at is not None and one.fact_asked_at > received_at
 
 
 _EVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Literal
+from datetime import datetime
+from typing import Literal, TypeVar
 
 from msgspec.structs import replace
 
@@ -13,7 +13,8 @@ from schemas.payments import Candidate, Case, Entry, Payment
 from schemas.words import Authenticity, EntryKind, Said, Source, Status
 
 UNASKED_UNSIGNED = 20
-MOMENT = timedelta(microseconds=1)
+
+_Asked = TypeVar("_Asked", Payment, Candidate)
 
 Admission = Literal["new", "seen", "repeated"]
 """`seen`: this very claim was taken before. `repeated`: another claim brought the same signed gateway event."""
@@ -24,12 +25,12 @@ def receive(
 ) -> tuple[Payment, Entry]:
     """The payment with what the claim asks for, and the claim's entry for the timeline."""
     payment, verdict = case.payment, _verdict(case, claim, admission, capabilities)
-    if verdict == "asks":
-        payment = _asked_next(_wanting(payment, claim, capabilities), claim)
     if admission == "new" and claim.source is not Source.SWEEP:
         payment = _with_candidate(payment, claim, capabilities)
         if claim.said is Said.SUCCESS:
             payment = _claimed_paid(case, payment, claim, capabilities, now)
+    if verdict == "asks":
+        payment = _wanting(payment, claim)
     said = {
         "claim_id": claim.id,
         "source": claim.source,
@@ -57,42 +58,30 @@ def _verdict(case: Case, claim: Claim, admission: Admission, capabilities: Capab
         return "refused: the gateway said that this transaction is not this payment's"
     if not capabilities.asked_by:
         return "this gateway cannot be asked"
-    asked_at = _fact_asked_at(case, claim, capabilities)
-    return "answered already" if asked_at is not None and asked_at > claim.received_at else "asks"
-
-
-def _fact_asked_at(case: Case, claim: Claim, capabilities: Capabilities) -> datetime | None:
-    """When the claim's question was last asked and answered: about its own transaction, where it is asked by one."""
-    if not _names_its_question(claim, capabilities):
-        return case.payment.fact_asked_at
-    about_it = (fact.last_asked_at for fact in case.facts if fact.transaction_asked == claim.transaction_id)
-    return max(about_it, default=None)
+    asked = known or payment
+    answered = asked.fact_asked_at is not None and asked.fact_asked_at > claim.received_at
+    new = known is None and _names_its_question(claim, capabilities)
+    return "answered already" if answered and not new else "asks"
 
 
 def _names_its_question(claim: Claim, capabilities: Capabilities) -> bool:
     return claim.transaction_id is not None and "transaction_id" in capabilities.asked_by
 
 
-def _wanting(payment: Payment, claim: Claim, capabilities: Capabilities) -> Payment:
-    """Have a question asked. What was asked of another transaction since the claim came in does not answer it."""
-    at = claim.received_at
-    if _names_its_question(claim, capabilities) and payment.asked_at is not None:
-        at = max(at, payment.asked_at + MOMENT)
-    if claim.source is Source.OPERATOR or claim.authenticity is Authenticity.SIGNED:
-        return replace(payment, urgent_at=_later(payment.urgent_at, at))
-    return replace(payment, hinted_at=_later(payment.hinted_at, at))
-
-
-def _asked_next(payment: Payment, claim: Claim) -> Payment:
-    """Put the transaction a claim is about before the others, whenever the question comes.
-
-    One that a signed claim brought and nobody answered about asks at once, so only a signed claim may do that again.
-    """
+def _wanting(payment: Payment, claim: Claim) -> Payment:
+    """Have a question asked: about the transaction the claim names, where that is asked about, else the payment."""
+    believed = claim.source is Source.OPERATOR or claim.authenticity is Authenticity.SIGNED
     known = _candidate(payment, claim.transaction_id)
-    if known is None or (known.state == "unasked" and claim.authenticity is not Authenticity.SIGNED):
-        return payment
-    ahead = replace(known, asked_at=None)
-    return replace(payment, candidates=tuple(ahead if one is known else one for one in payment.candidates))
+    if known is None:
+        return _wanted(payment, claim.received_at, urgent=believed)
+    wanted = _wanted(known, claim.received_at, urgent=believed)
+    return replace(payment, candidates=tuple(wanted if one is known else one for one in payment.candidates))
+
+
+def _wanted(one: _Asked, at: datetime, *, urgent: bool) -> _Asked:
+    if urgent:
+        return replace(one, urgent_at=_later(one.urgent_at, at))
+    return replace(one, hinted_at=_later(one.hinted_at, at))
 
 
 def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capabilities, now: datetime) -> Payment:
@@ -105,7 +94,7 @@ def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capa
     struck = _candidate(payment, claim.transaction_id)
     if struck is not None and struck.state == "struck":
         return payment
-    if "transaction_id" not in capabilities.asked_by or claim.transaction_id is None:
+    if not _names_its_question(claim, capabilities):
         payment = replace(payment, success_at=_later(payment.success_at, claim.received_at))
     wants_execute = (
         capabilities.executes
@@ -120,7 +109,7 @@ def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capa
 
 def _with_candidate(payment: Payment, claim: Claim, capabilities: Capabilities) -> Payment:
     """Every transaction id seen is a candidate, whatever was claimed of it; unsigned ones up to twenty unasked."""
-    if claim.transaction_id is None or "transaction_id" not in capabilities.asked_by:
+    if claim.transaction_id is None or not _names_its_question(claim, capabilities):
         return payment
     signed = claim.authenticity is Authenticity.SIGNED
     success_at = claim.received_at if claim.said is Said.SUCCESS else None

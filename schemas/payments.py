@@ -27,13 +27,18 @@ class Candidate(Struct, frozen=True, kw_only=True):
     - `unasked`: only a claim says that it is this payment's. Left by an answer.
     - `confirmed`: the gateway's own answer echoed our reference.
     - `struck`: the gateway does not know it, or knows it as another's. Never asked again.
+
+    Each is a question of its own, so its times are those of a payment, for the claims and answers about it alone.
     """
 
     transaction_id: str
     signed: bool
     state: Literal["unasked", "confirmed", "struck"] = "unasked"
-    asked_at: datetime | None = None
+    urgent_at: datetime | None = None
+    hinted_at: datetime | None = None
     success_at: datetime | None = None
+    asked_at: datetime | None = None
+    fact_asked_at: datetime | None = None
 
 
 class Payment(Struct, frozen=True, kw_only=True):

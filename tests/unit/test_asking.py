@@ -11,7 +11,7 @@ from consumers.account import Account
 from consumers.asking import LEASE
 from consumers.pipeline import Inquiry
 from schemas.answers import Outcome, Trouble
-from schemas.words import EntryKind, Hold, QuestionKind, Said, Source, Status
+from schemas.words import EntryKind, EventType, Hold, QuestionKind, Said, Source, Status
 from tests.fakes.drive import Drive, Gateway, answered, dead, says, troubled
 from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
 
@@ -428,3 +428,21 @@ async def test_a_claim_about_one_transaction_is_not_answered_by_a_question_about
     drive.gateway = by_transaction(T1=Status.PENDING, T2=Status.COMPLETED)
     await drive.publish(late)
     assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_a_second_transaction_is_asked_about_again_when_the_gateway_failed_after_the_first_had_paid() -> None:
+    """The buyer paid twice: the money of T2 must not be overlooked because the question about it met an outage (3.7)."""
+    drive = Drive(paid_by_the_transaction_asked)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    drive.gateway = troubled()
+    await drive.wait(10)
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T2")
+    drive.gateway = paid_by_the_transaction_asked
+    await drive.wait(60)
+    assert drive.payment(payment_id).hold is Hold.DUPLICATE_FOR_ORDER
+    assert drive.told(payment_id) == [EventType.COMPLETED, EventType.HELD]
+
+
+def paid_by_the_transaction_asked(inquiry: Inquiry) -> Outcome:
+    return answered(inquiry, Status.COMPLETED, transaction_id=inquiry.question.transaction_id)
