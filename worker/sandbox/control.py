@@ -10,6 +10,7 @@ A session is named by `provider` and `session_id`, or by `reference`, which mean
                          silent. May pay after the end, and twice. OnePayBD: pay approves, Execute takes the money.
     POST   /refund      {provider, reference|session_id, amount?, webhook?}                     -> {"session": {...}}
     POST   /expire      {provider, reference|session_id}                                        -> {"session": {...}}
+    POST   /lifetime    {provider, reference, seconds}   sessions opened from now on under it live so long -> {}
     POST   /clock       {advance_seconds}                        -> {"now": iso time, "offset_seconds": n}
     POST   /revoke_tokens   OnePayBD's tokens are refused from now on                           -> {"revoked": n}
     POST   /troubles    {provider, reference?: null = all, on?: create|status|execute|grant|any, trouble, seconds?,
@@ -70,6 +71,12 @@ class Refund(Named, frozen=True, kw_only=True):
     webhook: bool = True
 
 
+class Lifetime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    provider: Provider
+    reference: str
+    seconds: float
+
+
 class Clock(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     advance_seconds: float
 
@@ -89,6 +96,7 @@ def routes() -> list[web.RouteDef]:
         web.post("/_control/shopper", json_answers(_shopper)),
         web.post("/_control/refund", json_answers(_refund)),
         web.post("/_control/expire", json_answers(_expire)),
+        web.post("/_control/lifetime", json_answers(_lifetime)),
         web.post("/_control/clock", json_answers(_clock)),
         web.post("/_control/revoke_tokens", json_answers(_revoke_tokens)),
         web.get("/_control/troubles", json_answers(_troubles)),
@@ -184,6 +192,14 @@ async def _expire(sandbox: Sandbox, request: web.Request) -> Answer:
         expired = sandbox.sessions.save(replace(session, status="expired", expires_at=sandbox.state.now()))
         announce(sandbox.gateways[named.provider], expired, "expired")
     return {"session": shown(sandbox, expired)}
+
+
+async def _lifetime(sandbox: Sandbox, request: web.Request) -> Answer:
+    lifetime = await read(request, Lifetime)
+    if not lifetime.seconds > 0:
+        raise Unreadable("seconds are more than 0")
+    sandbox.state.set(f"lifetime {lifetime.provider} {lifetime.reference}", repr(lifetime.seconds))
+    return {}
 
 
 async def _clock(sandbox: Sandbox, request: web.Request) -> Answer:

@@ -141,6 +141,10 @@ class Gateway(ABC):
         """The buyer's attempt failed or was cancelled."""
         return self.sessions.save(replace(session, status=status))
 
+    def ends_at(self, reference: str, seconds: float) -> float:
+        """When a session opened now is over: after so many seconds, unless the control API set others."""
+        return self.state.now() + float(self.state.setting(f"lifetime {self.name} {reference}") or seconds)
+
     def walk_away(self, session: Session) -> Session:
         """The buyer looked at the page and left."""
         return session

@@ -141,7 +141,7 @@ class IPay(Gateway):
             currency="BDT",
             body=body,
             created_at=now,
-            expires_at=now + LIFETIME,
+            expires_at=self.ends_at(reference, LIFETIME),
         )
 
     def _admit(self, call: Call) -> None:

@@ -201,7 +201,7 @@ class Moneybag(Gateway):
             body=body,
             notes={"payment_reference_id": f"TR0011{draw.getrandbits(32):08X}{int(now * 1000)}"},
             created_at=now,
-            expires_at=now + LIFETIME,
+            expires_at=self.ends_at(body["order_id"], LIFETIME),
         )
 
     def _about(self, call: Call) -> str | None:

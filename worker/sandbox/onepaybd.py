@@ -192,7 +192,7 @@ class OnePayBD(Gateway):
             body=body,
             notes=notes,
             created_at=now,
-            expires_at=now + LIFETIME,
+            expires_at=self.ends_at(reference, LIFETIME),
         )
 
     def _page(self, call: Call, session: Session) -> str:

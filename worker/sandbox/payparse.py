@@ -132,7 +132,7 @@ class PayParse(Gateway):
             currency="BDT",
             body=body,
             created_at=now,
-            expires_at=now + seconds,
+            expires_at=self.ends_at(reference, seconds),
         )
 
     def _merchant(self, call: Call) -> str:

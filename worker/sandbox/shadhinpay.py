@@ -180,7 +180,7 @@ class ShadhinPay(Gateway):
             currency="BDT",
             body=body,
             created_at=now,
-            expires_at=now + minutes * 60,
+            expires_at=self.ends_at(reference, minutes * 60),
         )
 
     def _refund(self, call: Call) -> Reply:

@@ -1,0 +1,112 @@
+"""What the tests do with the service: open payments, send callbacks of any shape, and look what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import time
+from typing import Any
+
+import aiohttp
+from msgspec import Struct
+
+from tests.processes import until
+from worker.demo.scene import Gateway, Scene, Stage
+from worker.demo.shop import Document
+from worker.demo.story import BLIND, IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY
+from worker.demo.system import System
+from worker.sandbox.config import CREDENTIALS
+
+WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+GATEWAYS = {
+    "payparse": PAYPARSE,
+    "blind": BLIND,
+    "onepaybd": ONEPAYBD,
+    "shadhinpay": SHADHINPAY,
+    "moneybag": MONEYBAG,
+    "ipay": IPAY,
+}
+DEADLINE = aiohttp.ClientTimeout(total=20)
+
+
+class Answered(Struct, frozen=True):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Payproof:
+    def __init__(self, system: System, stage: Stage) -> None:
+        self.system, self.stage = system, stage
+        self._opened = 0
+
+    async def call(self, method: str, path: str, **more: Any) -> Answered:
+        """One request as it is, redirects not followed. Raises what aiohttp raises."""
+        url = path if path.startswith("http") else self.system.url + path
+        async with (
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=DEADLINE) as http,
+            http.request(method, url, allow_redirects=False, **more) as response,
+        ):
+            return Answered(response.status, dict(response.headers), await response.read())
+
+    async def shop_calls(self, method: str, path: str, **more: Any) -> Answered:
+        headers = {"Authorization": f"Bearer {self.system.key}", **more.pop("headers", {})}
+        return await self.call(method, path, headers=headers, **more)
+
+    async def opened(self, name: str, **fields: Any) -> Scene:
+        """A buyer at a gateway, with a payment opened."""
+        self._opened += 1
+        scene = Scene(self.stage, GATEWAYS[name], self._opened)
+        await scene.open_as(await scene.request() | fields)
+        return scene
+
+    async def claims(self, payment_id: str, source: str | None = None) -> list[Document]:
+        """The claims that a payment's timeline shows, a sweep's own apart."""
+        entries = await self.stage.shop.timeline(payment_id)
+        claims = [entry for entry in entries if entry["kind"] == "claim" and entry["source"] != "sweep"]
+        return [claim for claim in claims if source in (None, claim["source"])]
+
+    async def settled(self, payment_id: str, status: str, hold: str | None = None) -> Document:
+        async def look() -> Document | None:
+            payment = await self.stage.shop.payment(payment_id)
+            return payment if (payment["status"], payment["hold"]) == (status, hold) else None
+
+        return await until(look, what=f"{payment_id} is {status}, held as {hold}")
+
+    async def taken(self, payment_id: str, claims: int) -> None:
+        async def look() -> bool:
+            return len(await self.claims(payment_id)) == claims
+
+        await until(look, what=f"{claims} claims about {payment_id}")
+
+    async def nothing_queued(self, gateway: Gateway) -> None:
+        """What is sent later is taken later, so when this claim was taken nothing before it was queued."""
+        mark = Scene(self.stage, gateway, 0)
+        await mark.open()
+        await asyncio.wait_for(self.call("GET", mark.forged().removesuffix("/success")), 20)
+        await self.taken(mark.payment["payment_id"], 1)
+
+    async def calls(self, provider: str) -> Document:
+        answer: Document = (await self.stage.control.get("calls", provider=provider))["by"]
+        return answer
+
+
+def signed(name: str, body: bytes, *, age: int = 0, secret: str | None = None) -> dict[str, str]:
+    """The headers of a webhook of this gateway, made `age` seconds ago."""
+    at = int(time.time()) - age
+    key = (secret or CREDENTIALS[name]["webhook_secret"]).encode()
+    if name == "shadhinpay":
+        digest = hmac.new(key, b"t=%d." % at + body, hashlib.sha256).hexdigest()
+        return {"X-ShadhinPay-Signature": f"t={at},v1={digest}"}
+    digest = hmac.new(key, b"%d." % at + body, hashlib.sha256).hexdigest()
+    return {"X-Webhook-Signature": f"sha256={digest}", "X-Webhook-Timestamp": str(at)}

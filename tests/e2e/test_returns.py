@@ -1,0 +1,180 @@
+"""A buyer who comes back: where to, with what, and what is shown while nobody knows yet."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import time
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from tests.e2e.buyers import WEBHOOK_SECRET, Answered, Payproof
+from worker.demo.scene import Scene
+from worker.demo.shop import Document
+
+
+def target(answered: Answered) -> tuple[str, list[tuple[str, str]]]:
+    """Where a redirect leads: the address without its query, and the parameters in their order."""
+    assert answered.status == 303, answered.body
+    parts = urlsplit(answered.headers["Location"])
+    return f"{parts.scheme}://{parts.netloc}{parts.path}", parse_qsl(parts.query, keep_blank_values=True)
+
+
+def added(payment: Document, status: str) -> list[tuple[str, str]]:
+    """What payproof adds, as the contract writes it: the signature is keyed with the bytes after `whsec_`."""
+    key = base64.b64decode(WEBHOOK_SECRET.removeprefix("whsec_"))
+    text = f"payproof-return.{payment['payment_id']}.{payment['reference']}.{status}"
+    return [
+        ("payment_id", payment["payment_id"]),
+        ("reference", payment["reference"]),
+        ("status", status),
+        ("signature", hmac.new(key, text.encode(), hashlib.sha256).hexdigest()),
+    ]
+
+
+def page_of(buyer: Scene, name: str) -> str:
+    return f"{buyer.stage.shop.pages_url}/{name}"
+
+
+@pytest.mark.parametrize(
+    ("does", "status", "page"),
+    [("pay", "completed", "thanks"), ("fail", "failed", "failed"), ("cancel", "cancelled", "cancelled")],
+)
+@pytest.mark.parametrize("name", ["payparse", "onepaybd", "shadhinpay", "moneybag", "ipay"])
+async def test_the_verified_outcome_decides_where_the_buyer_goes(
+    payproof: Payproof, name: str, does: str, status: str, page: str
+) -> None:
+    buyer = await payproof.opened(name)
+    returned = await buyer.at_gateway(does, webhook=False)
+    answered = await payproof.call("GET", returned)
+    assert target(answered) == (page_of(buyer, page), added(buyer.payment, status))
+    assert answered.headers["Cache-Control"] == "no-store"
+
+
+async def test_the_shops_own_parameters_are_kept_and_ours_replace_their_namesakes(payproof: Payproof) -> None:
+    pages = payproof.stage.shop.pages_url
+    own = f"{pages}/thanks?cart=7&status=completed&signature=0&payment_id=x&empty="
+    buyer = await payproof.opened("ipay", return_url=own)
+    answered = await payproof.call("GET", await buyer.at_gateway("pay"))
+    assert target(answered) == (
+        f"{pages}/thanks",
+        [("cart", "7"), ("empty", ""), *added(buyer.payment, "completed")],
+    )
+
+
+async def test_a_shop_with_one_address_gets_every_buyer_there(payproof: Payproof) -> None:
+    buyer = await payproof.opened("ipay")
+    request = await buyer.request()
+    del request["failure_url"], request["cancel_url"]
+    await buyer.open_as(request)
+    answered = await payproof.call("GET", await buyer.at_gateway("fail"))
+    assert target(answered) == (page_of(buyer, "thanks"), added(buyer.payment, "failed"))
+
+
+async def test_a_held_payment_goes_to_the_return_url_and_says_so(payproof: Payproof) -> None:
+    buyer = await payproof.opened("ipay")
+    answered = await payproof.call("GET", await buyer.at_gateway("pay", amount="1.00"))
+    assert target(answered) == (page_of(buyer, "thanks"), added(buyer.payment, "held"))
+
+
+@pytest.mark.parametrize(("word", "page"), [("failure", "failed"), ("cancel", "cancelled")])
+async def test_a_word_of_failure_is_believed_for_the_way_and_not_for_the_status(
+    payproof: Payproof, word: str, page: str
+) -> None:
+    buyer = await payproof.opened("ipay")
+    path = f"/return/shop-ipay/{buyer.payment['payment_id']}/{word}"
+    assert target(await payproof.call("GET", path)) == (page_of(buyer, page), added(buyer.payment, "pending"))
+
+
+async def test_the_word_of_the_path_wins_over_the_gateways_own(payproof: Payproof) -> None:
+    buyer = await payproof.opened("onepaybd")
+    path = f"/return/shop-onepaybd/{buyer.payment['payment_id']}/cancel?status=success&paymentID=x"
+    assert target(await payproof.call("GET", path))[0] == page_of(buyer, "cancelled")
+    [claim] = await payproof.claims(buyer.payment["payment_id"])
+    assert claim["said"] == "cancel"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("key", ["paymentID", "PAYMENTID", "paymentid"])
+async def test_a_checkout_of_the_shops_own_is_found_by_the_gateways_id(
+    payproof: Payproof, method: str, key: str
+) -> None:
+    buyer = await payproof.opened("onepaybd")
+    await buyer.at_gateway("pay")
+    fields = {key: buyer.payment["session_id"], "STATUS": "Success"}
+    sent = {"params": fields} if method == "GET" else {"data": fields}
+    answered = await payproof.call(method, "/return/shop-onepaybd", **sent)
+    assert target(answered) == (page_of(buyer, "thanks"), added(buyer.payment, "completed"))
+
+
+async def test_a_reference_alone_is_no_ticket(payproof: Payproof) -> None:
+    """The claim is taken, and whoever guesses references learns nothing."""
+    buyer = await payproof.opened("ipay")
+    await buyer.at_gateway("pay")
+    known = await payproof.call("GET", "/return/shop-ipay", params={"referenceId": buyer.payment["reference"]})
+    assert known.status == 200
+    assert "Location" not in known.headers
+    assert buyer.payment["payment_id"] not in known.text
+    assert buyer.payment["reference"] not in known.text
+    await payproof.settled(buyer.payment["payment_id"], "completed")
+    assert (await payproof.call("GET", "/return/shop-ipay", params={"referenceId": "nobodys"})).status == 404
+
+
+async def test_a_pending_payment_shows_the_confirming_page(payproof: Payproof) -> None:
+    buyer = await payproof.opened("ipay")
+    payment_id = buyer.payment["payment_id"]
+    began = time.monotonic()
+    answered = await payproof.call("GET", buyer.forged())
+    assert answered.status == 200
+    assert time.monotonic() - began >= 1  # return_wait
+    refresh = re.search(r'<meta http-equiv="refresh" content="3;url=([^"]+)">', answered.text)
+    assert refresh is not None
+    assert re.fullmatch(rf"/return/shop-ipay/{payment_id}/wait\?since=[0-9]+", refresh[1])
+    link = re.search(r'<a href="([^"]+)">', answered.text)
+    assert link is not None
+    assert link[1].startswith(page_of(buyer, "thanks"))
+    assert "Demo shop" in answered.text
+    assert "<script" not in answered.text
+
+
+async def test_waiting_publishes_no_claim_and_ends(payproof: Payproof) -> None:
+    buyer = await payproof.opened("ipay")
+    payment_id = buyer.payment["payment_id"]
+    path = f"/return/shop-ipay/{payment_id}/wait"
+    since = int(time.time())
+    waiting = await payproof.call("GET", f"{path}?since={since}")
+    assert waiting.status == 200
+    assert f"since={since}" in waiting.text
+    over = await payproof.call("GET", f"{path}?since={since - 601}")
+    assert target(over) == (page_of(buyer, "thanks"), added(buyer.payment, "pending"))
+    assert await payproof.claims(payment_id) == []
+    await buyer.at_gateway("pay")
+    await payproof.call("GET", buyer.forged())
+    done = await payproof.call("GET", f"{path}?since={since}")
+    assert target(done) == (page_of(buyer, "thanks"), added(buyer.payment, "completed"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "language"),
+    [("bn", "bn"), ("bn-BD,bn;q=0.9,en;q=0.8", "bn"), ("en-GB,bn;q=0.5", "en"), ("fr,bn;q=0.7", "bn"), ("", "en")],
+)
+async def test_pages_speak_the_browsers_language(payproof: Payproof, asked: str, language: str) -> None:
+    answered = await payproof.call("GET", "/return/nobody/nothing", headers={"Accept-Language": asked})
+    assert f'<html lang="{language}">' in answered.text
+    assert answered.headers["Vary"] == "Accept-Language"
+    assert ("পেমেন্ট" in answered.text) == (language == "bn")
+
+
+async def test_a_known_end_is_shown_at_once_and_asks_nothing(payproof: Payproof) -> None:
+    buyer = await payproof.opened("ipay")
+    returned = await buyer.at_gateway("pay")
+    await payproof.call("GET", returned)
+    before = await payproof.stage.control.questions("ipay", buyer.payment["reference"])
+    await buyer.gateway_troubles("timeout", on="status", times=1000)
+    began = time.monotonic()
+    assert target(await payproof.call("GET", returned))[1] == added(buyer.payment, "completed")
+    assert time.monotonic() - began < 1
+    assert before >= 1

@@ -1,0 +1,163 @@
+"""`kill -9` of the service at random moments while buyers pay: afterwards every payment has its right end, told once.
+
+The seed is printed; `PAYPROOF_TEST_SEED` sets it and `PAYPROOF_TEST_KILLS` how often. The same seed kills after the
+same pauses and sends the same customers, though what meets what is up to the machine. A question's lease is 30 seconds
+and Execute's 40, so what was in flight when the process died takes that long; an Execute that never ran is called again
+a minute after it was asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+from collections import Counter, defaultdict
+
+import aiohttp
+import msgspec
+import pytest
+
+from tests.fault.shoppers import Customer, PatientBrowser, patiently, shop_until
+from tests.processes import running, until
+from worker.demo.control import Control
+from worker.demo.feed import Feed, Told, read_event, read_page
+from worker.demo.playing import staged
+from worker.demo.scene import Stage
+from worker.demo.shop import Document
+from worker.demo.system import System
+
+KILLS = int(os.environ.get("PAYPROOF_TEST_KILLS") or 25)
+SEED = int(os.environ.get("PAYPROOF_TEST_SEED") or secrets.randbits(32))
+CUSTOMERS_AT_ONCE = 24
+END_SECONDS = 180.0
+SETTINGS = """\
+return_wait = "2s"
+
+[checks]
+claimed = ["300ms", "500ms", "1s"]
+pending = ["1s", "2s", "3s"]
+closed = ["5s"]
+refunds = ["5s", "20s"]
+grace = "1s"
+give_up = "1h"
+"""
+
+
+@pytest.mark.timeout(600)
+async def test_killed_anywhere_every_payment_reaches_its_right_end(capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(f"\nPAYPROOF_TEST_SEED={SEED} PAYPROOF_TEST_KILLS={KILLS}")
+    rng = random.Random(SEED)
+    with running(settings=SETTINGS) as system:
+        async with staged(system) as shared, aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
+            browser = PatientBrowser(http)
+            stage = msgspec.structs.replace(shared, browser=browser)
+            customers: list[Customer] = []
+            await shop_and_kill(system, stage, rng, customers)
+            wrong = await all_end(stage, customers)
+            assert wrong == []
+            assert_told_once(stage.feed, await everything_told(stage))
+            await assert_nothing_lost(stage, browser, customers)
+            log = system.service.log.read_text()
+            assert [line for line in log.splitlines() if '"level": "error"' in line or "Traceback" in line] == []
+            with capsys.disabled():
+                print(f"{len(customers)} payments over {KILLS} kills: {dict(Counter(one.deed for one in customers))}")
+
+
+async def shop_and_kill(system: System, stage: Stage, rng: random.Random, customers: list[Customer]) -> None:
+    """Customers come and go while the service is killed and started again; returns when the last was served."""
+    over = asyncio.Event()
+    async with asyncio.TaskGroup() as shopping:
+        for _ in range(CUSTOMERS_AT_ONCE):
+            shopping.create_task(shop_until(over, stage, random.Random(rng.random()), customers))
+        for _ in range(KILLS):
+            await asyncio.sleep(rng.uniform(0.05, 2.5))
+            await asyncio.to_thread(system.service.kill)
+            if rng.random() < 0.25:  # and once more before it is ready
+                system.service.start()
+                await asyncio.sleep(rng.uniform(0.05, 1.0))
+                await asyncio.to_thread(system.service.kill)
+            await asyncio.to_thread(system.start_service)
+        over.set()
+
+
+async def all_end(stage: Stage, customers: list[Customer]) -> list[str]:
+    """Wait for each payment's right end; what is said of those that did not reach it."""
+
+    async def waits(one: Customer) -> str | None:
+        look = asyncio.create_task(until(lambda: at_its_end(stage, one), what=one.payment_id, seconds=END_SECONDS))
+        try:
+            await look
+        except AssertionError:
+            session = await session_of(stage.control, one)
+            payment = await stage.shop.payment(one.payment_id)
+            heard = stage.feed.words(one.payment_id)
+            ended = f"{payment['status']}, held: {payment['hold']}, told: {heard}"
+            return f"{one.gateway.name}, {one.deed}: {one.payment_id} is {ended}; the gateway says {session['status']}"
+        return None
+
+    slots = asyncio.Semaphore(8)
+
+    async def in_turn(one: Customer) -> str | None:
+        async with slots:
+            return await waits(one)
+
+    return [wrong for wrong in await asyncio.gather(*map(in_turn, customers)) if wrong is not None]
+
+
+async def at_its_end(stage: Stage, one: Customer) -> bool:
+    end = one.right_end(await session_of(stage.control, one))
+    payment = await stage.shop.payment(one.payment_id)
+    return end is not None and (payment["status"], payment["hold"]) == end
+
+
+async def session_of(control: Control, one: Customer) -> Document:
+    session = await control.session(one.gateway.provider, one.payment["reference"])
+    assert session is not None
+    return session
+
+
+async def everything_told(stage: Stage) -> list[Told]:
+    """The whole log, read once more from its beginning."""
+    told: list[Told] = []
+    cursor: str | None = None
+    while True:
+        page = await patiently(lambda after=cursor: read_page(stage.shop, after))
+        if not page.events:
+            return told
+        told += map(read_event, page.events)
+        cursor = page.next
+
+
+def assert_told_once(feed: Feed, told: list[Told]) -> None:
+    """No id with two contents, no place filled in later, versions without a gap, completed once and never held."""
+    assert feed.conflicts == []
+    assert len({one.id for one in told}) == len(told)
+    assert [(one.id, one.raw) for one in feed.all] == [(one.id, one.raw) for one in told[: len(feed.all)]]
+    by_payment = defaultdict[str, list[Told]](list)
+    for one in told:
+        by_payment[one.subject].append(one)
+    for payment_id, events in by_payment.items():
+        assert [event.id for event in events] == [f"{payment_id}.{version + 1}" for version in range(len(events))]
+        assert [event.data["version"] for event in events] == list(range(1, len(events) + 1))
+        assert events[0].word == "opened"
+        completed = [event for event in events if event.word == "completed"]
+        assert len(completed) <= 1
+        assert all(event.data["hold"] is None for event in completed)
+
+
+async def assert_nothing_lost(stage: Stage, browser: PatientBrowser, customers: list[Customer]) -> None:
+    """What was answered with success is in the timeline: every return, every webhook, every notification."""
+    deliveries = (await stage.control.get("deliveries"))["deliveries"]
+    for one in customers:
+        entries = await stage.shop.timeline(one.payment_id)
+        claims = Counter(entry["source"] for entry in entries if entry["kind"] == "claim")
+        assert claims["return"] >= browser.acknowledged.get(one.payment_id, 0)
+        delivered = Counter(
+            "ipn" if sent["event_type"] == "ipn" else "webhook"
+            for sent in deliveries
+            if sent["reference"] == one.payment["reference"] and "200" in str(sent["statuses"])
+        )
+        assert claims["webhook"] >= delivered["webhook"]
+        assert claims["ipn"] >= delivered["ipn"]

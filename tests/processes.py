@@ -1,0 +1,51 @@
+"""Running the shipped processes for a test, and waiting for what they do: conditions with deadlines, never pauses."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from worker.demo.system import QUICK, System
+
+T = TypeVar("T")
+LOOK_SECONDS = 0.02
+
+
+@contextmanager
+def directory() -> Iterator[Path]:
+    """A directory of its own. Not pytest's: an embedded server lends itself a user who must get in."""
+    place = Path(tempfile.mkdtemp(prefix="payproof-test-"))
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def running(*, settings: str = QUICK, merchants: str = "") -> Iterator[System]:
+    """The sandbox and the service, started as a user would, and everything ended afterwards."""
+    with directory() as place:
+        system = System(place, settings=settings, merchants=merchants)
+        system.start()
+        try:
+            yield system
+        finally:
+            system.stop()
+
+
+async def until(look: Callable[[], Awaitable[T | None]], *, what: str, seconds: float = 20.0) -> T:
+    """Look until there is something; fails with `what` was waited for."""
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                found = await look()
+                if found is not None and found is not False:
+                    return found
+                await asyncio.sleep(LOOK_SECONDS)
+    except TimeoutError:
+        raise AssertionError(f"{what}: not within {seconds:g} s") from None

@@ -1,0 +1,169 @@
+"""One story's stage: a buyer, the shop and one gateway's books, and what the buyer saw.
+
+The one thing to get wrong: who does what. The buyer acts at the gateway (`at_gateway`) and comes back (`returns`); the
+gateway's own doings are `gateway_*`; the shop only opens, and waits for events (`until`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from typing import Any
+
+from msgspec import Struct
+
+from worker.demo.browser import Browser
+from worker.demo.control import Control
+from worker.demo.feed import Feed, Told
+from worker.demo.shop import Document, Shop
+
+UNTIL_SECONDS = 40.0
+CUSTOMER = {
+    "name": "Demo Buyer",
+    "email": "buyer@example.com",
+    "phone": "01700000000",
+    "address": "1 Demo Road",
+    "city": "Dhaka",
+    "postcode": "1000",
+    "country": "Bangladesh",
+}
+
+
+class Gateway(Struct, frozen=True, kw_only=True):
+    """A gateway as the demo shows it. `notifies`: it sends webhooks, so that acting there already is a callback."""
+
+    name: str
+    provider: str
+    account: str
+    notifies: bool = False
+
+
+class Otherwise(Exception):
+    """The story went otherwise than it should; the message is shown in its row."""
+
+
+class Stage(Struct, frozen=True, kw_only=True):
+    """What all stories share. `url` is where payproof is reached."""
+
+    shop: Shop
+    control: Control
+    browser: Browser
+    feed: Feed
+    url: str
+
+
+class Scene:
+    """`payment` is the one opened last; `callback_at`, in Unix time, when word of it first reached payproof."""
+
+    def __init__(self, stage: Stage, gateway: Gateway, number: int) -> None:
+        self.stage, self.gateway = stage, gateway
+        self.payment: Document = {}
+        self.saw: list[str] = []
+        self.callback_at: float | None = None
+        self._number = number
+        self._amount = f"{1000 + number}.50"
+
+    # -- the shop ------------------------------------------------------------------------------------------------------
+
+    async def request(self, *, lives: float | None = None, order: str | None = None) -> Document:
+        """The body of a payment to open; its checkout lives so many seconds where a story must not take long."""
+        reference = f"demo-{self._number:03d}-{secrets.token_hex(4)}"
+        if lives is not None:
+            provider = self.gateway.provider
+            await self.stage.control.post("lifetime", provider=provider, reference=reference, seconds=lives)
+        pages = self.stage.shop.pages_url
+        body = {
+            "account": self.gateway.account,
+            "reference": reference,
+            "amount": self._amount,
+            "currency": "BDT",
+            "description": f"Demo order {self._number}",
+            "return_url": f"{pages}/thanks",
+            "failure_url": f"{pages}/failed",
+            "cancel_url": f"{pages}/cancelled",
+            "customer": CUSTOMER,
+        }
+        return body if order is None else body | {"order": order}
+
+    async def open(self, *, lives: float | None = None, order: str | None = None) -> Document:
+        return await self.open_as(await self.request(lives=lives, order=order))
+
+    async def open_as(self, request: Document) -> Document:
+        self.payment = await self.stage.shop.open(request)
+        return self.payment
+
+    async def until(self, *told: str, seconds: float = UNTIL_SECONDS) -> Document:
+        """Wait until the shop was told this of the payment, all of it and in this order; the payment as last told."""
+        payment_id = self.payment["payment_id"]
+
+        def fits(events: list[Told]) -> bool:
+            return tuple(event.word for event in events) == told
+
+        try:
+            await self.stage.feed.until(payment_id, fits, seconds=seconds)
+        except TimeoutError:
+            heard = ", ".join(self.stage.feed.words(payment_id)) or "nothing"
+            raise Otherwise(f"told {heard} instead of {', '.join(told)} within {seconds:g} s") from None
+        return self.stage.feed.by_payment[payment_id][-1].data
+
+    def still(self, payment: Document, *told: str) -> None:
+        """Another payment of this story stands as it stood."""
+        heard = self.stage.feed.words(payment["payment_id"])
+        if heard != told:
+            raise Otherwise(f"of the other payment {', '.join(heard)} was told")
+
+    # -- the buyer -----------------------------------------------------------------------------------------------------
+
+    async def at_gateway(self, does: str, *, webhook: bool = True, **falsified: str) -> str:
+        """The buyer acts at the gateway's page; where the gateway sends the browser. `webhook` False: it stays silent.
+
+        `falsified` is what the gateway books instead of the truth: amount, currency, transaction_id.
+        """
+        if self.gateway.notifies and webhook:
+            self._called_back()
+        acted = await self.stage.control.post("shopper", **self._named(), does=does, webhook=webhook, **falsified)
+        return str(acted["redirect"])
+
+    async def returns(self, url: str, *, leave_at: str | None = None) -> None:
+        self._called_back()
+        self.saw += await self.stage.browser.visit(url, leave_at=leave_at)
+
+    async def hits(self, url: str, times: int) -> None:
+        """The same return many times at once, as impatient browsers and eager proxies do."""
+        self._called_back()
+        statuses = [status for status, *_ in await asyncio.gather(*[self.stage.browser.get(url) for _ in range(times)])]
+        if set(statuses) != {303}:
+            raise Otherwise(f"the returns were answered {sorted(set(statuses))}")
+
+    def forged(self, query: str = "") -> str:
+        """The address that a buyer makes who never paid: the success page, by hand."""
+        return f"{self.stage.url}/return/{self.gateway.account}/{self.payment['payment_id']}/success{query}"
+
+    # -- the gateway ---------------------------------------------------------------------------------------------------
+
+    async def gateway_closes(self) -> None:
+        """The checkout's time is over."""
+        await self.stage.control.post("expire", **self._named())
+
+    async def gateway_refunds(self, amount: str | None = None) -> None:
+        await self.stage.control.post("refund", **self._named(), amount=amount)
+
+    async def gateway_troubles(self, trouble: str, *, on: str, times: int = 1, reference: str | None = None) -> None:
+        """The next answers about the payment, or about a reference that has none yet, go wrong."""
+        named = {"provider": self.gateway.provider, "reference": reference or self.payment["reference"]}
+        await self.stage.control.post("troubles", **named, trouble=trouble, on=on, times=times)
+
+    async def gateway_notifies(self, answer: int, **how: Any) -> None:
+        """A webhook outside the gateway's own schedule, which must be answered so."""
+        if answer == 200:
+            self._called_back()
+        statuses = (await self.stage.control.post("webhook", **self._named(), **how))["statuses"]
+        if set(statuses) != {answer}:
+            raise Otherwise(f"the webhooks were answered {sorted(set(statuses))} instead of {answer}")
+
+    def _named(self) -> dict[str, str]:
+        return {"provider": self.gateway.provider, "reference": self.payment["reference"]}
+
+    def _called_back(self) -> None:
+        self.callback_at = self.callback_at or time.time()

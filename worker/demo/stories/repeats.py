@@ -1,0 +1,71 @@
+"""What comes more than once: callbacks, webhooks, payments of one order, transactions."""
+
+from __future__ import annotations
+
+import secrets
+
+from worker.demo.browser import CONFIRMING
+from worker.demo.scene import Scene
+from worker.demo.story import BLIND, CHECKED, IPAY, MONEYBAG, ONEPAYBD, SHADHINPAY, End, Story, closed, completed, held
+
+MANY = 30
+
+
+async def returns_many_times(scene: Scene) -> None:
+    await scene.open()
+    await scene.hits(await scene.at_gateway("pay"), MANY)
+
+
+async def is_notified_many_times(scene: Scene) -> None:
+    """The very same webhook, again and again."""
+    await scene.open()
+    await scene.at_gateway("pay")
+    await scene.until("opened", "completed")
+    await scene.gateway_notifies(200, times=MANY)
+
+
+async def pays_the_order_twice(scene: Scene) -> None:
+    """Two attempts of one order, and the buyer pays both: the second is money to give back."""
+    order = f"order-{secrets.token_hex(4)}"
+    first = await scene.open(order=order)
+    await scene.at_gateway("pay", webhook=False)
+    await scene.until("opened", "completed")
+    await scene.open(order=order)
+    await scene.returns(await scene.at_gateway("pay"))
+    scene.still(first, "opened", "completed")
+
+
+async def approves_the_order_twice(scene: Scene) -> None:
+    """Where we take the money ourselves, the second attempt is not executed."""
+    order = f"order-{secrets.token_hex(4)}"
+    await scene.open(order=order)
+    await scene.stage.browser.visit(await scene.at_gateway("pay"))
+    await scene.until("opened", "completed")
+    await scene.open(order=order)
+    returned = await scene.at_gateway("pay")
+    await scene.returns(returned, leave_at=CONFIRMING)
+    await scene.gateway_closes()
+
+
+async def shows_one_transaction_twice(scene: Scene) -> None:
+    """The gateway answers with the transaction of a payment that was recorded before."""
+    await scene.open()
+    await scene.at_gateway("pay", webhook=False)
+    transaction_id = (await scene.until("opened", "completed"))["transaction_id"]
+    await scene.open()
+    await scene.returns(await scene.at_gateway("pay", transaction_id=transaction_id))
+
+
+SECOND = End(status="completed", hold="duplicate_for_order", told=("opened", "held"), saw=("thanks (held)",))
+
+STORIES = (
+    *(Story(f"{MANY} callbacks at once", one, returns_many_times, completed(saw=(), questions=3)) for one in CHECKED),
+    Story(f"{MANY} callbacks at once", BLIND, returns_many_times, held("unverifiable", saw=(), questions=0)),
+    *(
+        Story(f"webhook replayed {MANY} times", one, is_notified_many_times, completed(saw=(), questions=3))
+        for one in (SHADHINPAY, MONEYBAG)
+    ),
+    *(Story("order paid twice", gateway, pays_the_order_twice, SECOND) for gateway in (SHADHINPAY, IPAY)),
+    Story("order approved twice", ONEPAYBD, approves_the_order_twice, closed("expired", CONFIRMING)),
+    Story("transaction used twice", IPAY, shows_one_transaction_twice, held("transaction_reused")),
+)
