@@ -13,11 +13,10 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from schemas.answers import Answer, Fact
+from consumers.fitting import ZERO, misfits, returned, reuses, session_of, transaction_of
+from schemas.answers import Fact
 from schemas.payments import Case, Owners, Payment, Resolution
 from schemas.words import EventType, Hold, Status
-
-ZERO = Decimal("0.00")
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -76,63 +75,6 @@ def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
         fee=first.answer.fee if first else None,
         method=first.answer.method if first else None,
     )
-
-
-def misfits(answer: Answer, payment: Payment, owners: Owners, always: frozenset[str]) -> frozenset[Hold]:
-    """How an answer disagrees with the payment it was asked about; empty when it fits.
-
-    Ids that are echoed must be ours whatever the status. Amount, currency and what the gateway declares to send always
-    are demanded of an answer that says paid.
-    """
-    found = set[Hold]()
-    if answer.reference is not None and answer.reference != payment.reference:
-        found.add(Hold.IDENTITY_MISMATCH)
-    if answer.session_id is not None and (answer.session_id in owners.sessions or _strange(answer, payment)):
-        found.add(Hold.IDENTITY_MISMATCH)
-    if answer.status is None or not answer.status.paid:
-        return frozenset(found)
-    if any(getattr(answer, name) is None for name in always & {"session_id", "reference", "transaction_id"}):
-        found.add(Hold.IDENTITY_MISMATCH)
-    if answer.amount != payment.amount and (answer.amount is not None or "amount" in always):
-        found.add(Hold.AMOUNT_MISMATCH)
-    if answer.currency != payment.currency and (answer.currency is not None or "currency" in always):
-        found.add(Hold.CURRENCY_MISMATCH)
-    if answer.refunded_amount is not None and answer.refunded_amount > payment.amount:
-        found.add(Hold.AMOUNT_MISMATCH)
-    return frozenset(found)
-
-
-def _strange(answer: Answer, payment: Payment) -> bool:
-    """Whether the session it echoes is none of ours.
-
-    Where the opening's reply was lost, no session of ours is known, and the one answered first must not decide about
-    the next, or the order of recording would. There our reference has to stand beside it.
-    """
-    if payment.opened:
-        return answer.session_id not in (payment.session_id, *payment.aliases)
-    return answer.reference is None
-
-
-def transaction_of(answer: Answer, payment: Payment) -> str:
-    """The money's id: the transaction's, or where the gateway reports none, the session's, or our own reference."""
-    return answer.transaction_id or session_of(answer, payment)
-
-
-def session_of(answer: Answer, payment: Payment) -> str:
-    """The session an answer is about; our reference where the answer names none and no opening gave one."""
-    return answer.session_id or (payment.session_id if payment.opened else None) or payment.reference
-
-
-def reuses(answer: Answer, payment: Payment, owners: Owners) -> bool:
-    """Whether a paid answer names a transaction that another payment was recorded with first."""
-    return answer.status is not None and answer.status.paid and transaction_of(answer, payment) in owners.transactions
-
-
-def returned(answer: Answer, amount: Decimal) -> Decimal:
-    """How much of the money went back, by one paid answer. `refunded` without a figure means all of it."""
-    if answer.refunded_amount is not None:
-        return answer.refunded_amount
-    return amount if answer.status is Status.REFUNDED else ZERO
 
 
 class Advance(Struct, frozen=True, kw_only=True):

@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from consumers.asking import scheduled
 from consumers.events import write_event
 from consumers.gateway import Opened, OpeningOutcome, ReferenceUsed, Refused
-from consumers.pipeline import Keys, Ledger, Rules
+from consumers.ledger import Keys, Ledger
+from consumers.rules import Rules
 from schemas.answers import Inconclusive, Trouble
 from schemas.payments import Change, Entry, Payment
 from schemas.words import EntryKind, EventType, Status
@@ -145,8 +146,7 @@ async def _record(openings: Openings, rules: Rules, payment_id: str, outcome: Op
     async with openings.batch([payment_id]) as batch:
         row = batch.cases[payment_id].payment
         if isinstance(outcome, Opened):
-            sessions = frozenset({outcome.session_id})
-            key = Keys(payment_id=row.id, account=row.account, merchant=row.merchant, sessions=sessions)
+            key = Keys.of(row, sessions=[outcome.session_id])
             if outcome.session_id in (await batch.reserve([key]))[payment_id].sessions:
                 outcome = Inconclusive(
                     trouble=Trouble.UNREADABLE, detail="the gateway named the session of another payment"

@@ -7,10 +7,8 @@ and nothing is called before the question, its lease and its wish to execute are
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,67 +18,15 @@ from consumers.answering import Reply, question_entry, take_in
 from consumers.asking import Due, begun, may_execute, next_due, question, scheduled
 from consumers.closing import marked
 from consumers.events import write_event
-from consumers.gateway import Capabilities
-from consumers.lifecycle import advance, fold, misfits, transaction_of
-from consumers.receiving import Admission, receive
-from schemas.answers import Answer, Expected, Fact, Question
+from consumers.keys import reserve
+from consumers.ledger import Batch, Ledger
+from consumers.lifecycle import advance, fold
+from consumers.receiving import receive
+from consumers.rules import Rules
+from schemas.answers import Expected, Fact, Question
 from schemas.callbacks import Claim
-from schemas.checks import Checks
 from schemas.payments import Case, Change, Entry, Owners, Payment, Resolution
 from schemas.words import EntryKind, QuestionKind, Status
-
-
-class Keys(Struct, frozen=True, kw_only=True):
-    """What a payment's fitting answers claim for it, each of which only one payment can have."""
-
-    payment_id: str
-    account: str
-    merchant: str
-    order_ref: str | None = None
-    transactions: frozenset[str] = frozenset()
-    sessions: frozenset[str] = frozenset()
-
-
-class Batch(Protocol):
-    """One transaction over some payments, locked in the order of their ids; without `store` it changes nothing."""
-
-    now: datetime
-    cases: Mapping[str, Case]
-
-    async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> Mapping[str, Admission]:
-        """Record claims with the payments they are about; tell by claim id which are new."""
-        ...
-
-    async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, Owners]:
-        """Take what is free; tell by payment id what belongs to others. The first to be recorded keeps a key."""
-        ...
-
-    async def begin_executions(self, payment_ids: Collection[str]) -> frozenset[str]:
-        """Mark these as the one attempt of their order that executes; return those for which no other stands."""
-        ...
-
-    async def store(self, changes: Sequence[Change]) -> None: ...
-
-
-class Ledger(Protocol):
-    """Where payments are kept."""
-
-    def batch(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[Batch]: ...
-
-    async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
-        """Which payment each claim is about, by claim id, within the account of its URL; unknown ones are absent."""
-        ...
-
-
-class Rules(Struct, frozen=True, kw_only=True):
-    """What the stages need to know of the configuration."""
-
-    accounts: Mapping[str, Account]
-    checks: Checks
-    public_url: str
-
-    def capabilities(self, payment: Payment) -> Capabilities:
-        return self.accounts[payment.account].provider.capabilities
 
 
 class Inquiry(Struct, frozen=True, kw_only=True):
@@ -191,32 +137,10 @@ async def settle(batch: Batch, rules: Rules, drafts: Iterable[Draft]) -> list[Ch
     Every change of a payment, whatever brought it, ends here.
     """
     drafts = list(drafts)
-    owners = await _reserve(batch, rules, [draft.case for draft in drafts])
+    owners = await reserve(batch, rules, [draft.case for draft in drafts])
     changes = [_change(draft, owners[draft.case.payment.id], rules, batch.now) for draft in drafts]
     await batch.store(changes)
     return changes
-
-
-async def _reserve(batch: Batch, rules: Rules, cases: Sequence[Case]) -> dict[str, Owners]:
-    """Take the keys of each payment step by step: what does not fit by one step claims nothing in the next.
-
-    Most payments need one call, for their transactions; sessions are new and orders are named for few.
-    """
-    owners = {case.payment.id: Owners() for case in cases}
-    for wanted in (_sessions, _transactions, _order):
-        keys = [
-            key
-            for case in cases
-            if (key := wanted(case, owners[case.payment.id], rules.capabilities(case.payment).always)) is not None
-        ]
-        for payment_id, others in (await batch.reserve(keys) if keys else {}).items():
-            known = owners[payment_id]
-            owners[payment_id] = Owners(
-                transactions=known.transactions | others.transactions,
-                sessions=known.sessions | others.sessions,
-                order=known.order or others.order,
-            )
-    return owners
 
 
 def _change(draft: Draft, owners: Owners, rules: Rules, now: datetime) -> Change:
@@ -241,37 +165,6 @@ def _change(draft: Draft, owners: Owners, rules: Rules, now: datetime) -> Change
         resolution=draft.resolution,
         order_freed=capabilities.executes and payment.execute_state is None,
     )
-
-
-def _sessions(case: Case, owners: Owners, always: frozenset[str]) -> Keys | None:
-    """The sessions that fitting answers name for a payment whose opening told us none."""
-    answers = [] if case.payment.opened else _fitting(case, owners, always)
-    sessions = frozenset(answer.session_id for answer in answers if answer.session_id is not None)
-    return _keys(case.payment, sessions=sessions) if sessions else None
-
-
-def _transactions(case: Case, owners: Owners, always: frozenset[str]) -> Keys | None:
-    """The transactions of fitting paid answers, and the one a person recorded."""
-    paid = [one for one in _fitting(case, owners, always) if one.status is not None and one.status.paid]
-    transactions = {transaction_of(answer, case.payment) for answer in paid}
-    if case.resolutions and case.resolutions[-1].recorded_transaction is not None:
-        transactions.add(case.resolutions[-1].recorded_transaction)
-    return _keys(case.payment, transactions=frozenset(transactions)) if transactions else None
-
-
-def _order(case: Case, owners: Owners, always: frozenset[str]) -> Keys | None:
-    """The order, once the payment is paid by what is its own."""
-    order_ref = case.payment.order_ref
-    paid = order_ref is not None and fold(case, owners, always).status.paid
-    return _keys(case.payment, order_ref=order_ref) if paid else None
-
-
-def _fitting(case: Case, owners: Owners, always: frozenset[str]) -> list[Answer]:
-    return [fact.answer for fact in case.facts if not misfits(fact.answer, case.payment, owners, always)]
-
-
-def _keys(payment: Payment, **claimed: Any) -> Keys:
-    return Keys(payment_id=payment.id, account=payment.account, merchant=payment.merchant, **claimed)
 
 
 def expected(payment: Payment) -> Expected:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.lifecycle import transaction_of
-from consumers.pipeline import Draft, Keys, Ledger, Rules, settle
+from consumers.fitting import transaction_of
+from consumers.ledger import Keys, Ledger
+from consumers.pipeline import Draft, settle
+from consumers.rules import Rules
 from schemas.payments import Case, Entry, Payment, Resolution
 from schemas.words import EntryKind, Status
 
@@ -62,10 +64,7 @@ async def resolve(ledger: Ledger, rules: Rules, payment_id: str, wish: Wish) -> 
         if recorded is None and wish.status.paid:
             recorded = payment.transaction_id or _answered_with(case)
         if recorded is not None:
-            transactions = frozenset({recorded})
-            key = Keys(
-                payment_id=payment_id, account=payment.account, merchant=payment.merchant, transactions=transactions
-            )
+            key = Keys.of(payment, transactions=[recorded])
             owners = await batch.reserve([key])
             if recorded in owners[payment_id].transactions:
                 if wish.transaction_id is not None:

@@ -14,7 +14,9 @@ import structlog
 
 from consumers.answering import Reply
 from consumers.bus import Bus, Delivery
-from consumers.pipeline import Inquiry, Ledger, Rules, record, take
+from consumers.ledger import Ledger
+from consumers.pipeline import Inquiry, record, take
+from consumers.rules import Rules
 from schemas.answers import Executed, Inconclusive, Outcome, Stranger
 from worker.clock import DatabaseClock
 from worker.gateways import Gateways

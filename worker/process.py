@@ -14,7 +14,7 @@ import structlog
 import uvloop
 from aiohttp import web
 
-from consumers.pipeline import Rules
+from consumers.rules import Rules
 from worker.config import Config
 from worker.consume import Consumer
 from worker.gateways import gateways

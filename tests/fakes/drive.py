@@ -16,7 +16,8 @@ from consumers.account import Account
 from consumers.answering import Reply
 from consumers.gateway import Opened, OpeningOutcome
 from consumers.opening import open_payment
-from consumers.pipeline import Inquiry, Rules, record, take
+from consumers.pipeline import Inquiry, record, take
+from consumers.rules import Rules
 from schemas.answers import Answer, Executed, ExecuteReply, Inconclusive, Outcome, Trouble
 from schemas.callbacks import Claim
 from schemas.checks import Checks

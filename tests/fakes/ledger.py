@@ -16,8 +16,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consumers.ledger import Keys
 from consumers.opening import Created, Taken, taken_up_again
-from consumers.pipeline import Keys
 from consumers.receiving import Admission
 from schemas.answers import Fact
 from schemas.callbacks import Claim

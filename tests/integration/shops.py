@@ -18,10 +18,11 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.answering import Reply
 from consumers.bus import Bus
-from consumers.pipeline import Rules, record
+from consumers.pipeline import record
 from consumers.providers.ipay import IPay
 from consumers.providers.moneybag import Moneybag
 from consumers.providers.onepaybd import OnePayBD
+from consumers.rules import Rules
 from schemas.answers import Answer, Question
 from schemas.secret import Secret
 from schemas.words import Status

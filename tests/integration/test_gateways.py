@@ -7,9 +7,9 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Any
 
 import pytest
+import trustme
 from aiohttp import web
 from msgspec.structs import replace
 
@@ -89,16 +89,9 @@ async def test_nobody_listening_is_no_reply(asking: Gateways) -> None:
     assert await trouble(asking, address) is Trouble.NO_REPLY
 
 
-async def test_an_unknown_certificate_is_not_accepted(asking: Gateways, tmp_path: Any) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    making = await asyncio.create_subprocess_exec(
-        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"),
-        *("-keyout", str(key), "-out", str(certificate)),
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert await making.wait() == 0
+async def test_an_unknown_certificate_is_not_accepted(asking: Gateways) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     async with raw_server(replying(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"), context) as address:
         outcome = await asking.ask(account_at(f"https://{address}"), Question(), EXPECTED)
     assert isinstance(outcome, Inconclusive)

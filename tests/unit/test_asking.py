@@ -431,7 +431,7 @@ async def test_a_claim_about_one_transaction_is_not_answered_by_a_question_about
 
 
 async def test_a_second_transaction_is_asked_about_again_when_the_gateway_failed_after_the_first_had_paid() -> None:
-    """The buyer paid twice: the money of T2 must not be overlooked because the question about it met an outage (3.7)."""
+    """The buyer paid twice: the money of T2 is not overlooked because the question about it met an outage (3.7)."""
     drive = Drive(paid_by_the_transaction_asked)
     payment_id = await drive.open(CANDIDATES)
     await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")

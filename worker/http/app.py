@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from consumers.pipeline import Rules
+from consumers.rules import Rules
 from worker.config import Config
 from worker.gateways import Gateways
 from worker.http.api import routes

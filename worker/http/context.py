@@ -14,7 +14,7 @@ from msgspec import Struct
 from consumers.account import Account
 from consumers.bus import Bus
 from consumers.gateway import Opening, OpeningOutcome
-from consumers.pipeline import Rules
+from consumers.rules import Rules
 from worker.config import Config
 from worker.postgres.database import Database
 from worker.postgres.ledger import PostgresLedger

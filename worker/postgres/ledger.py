@@ -1,8 +1,4 @@
-"""The ledger in Postgres: payments locked in the order of their ids, a whole batch in one transaction.
-
-The one thing to get wrong: the order of locks. Payments first, by id; then sessions, transactions and orders, each in
-the order of its key. Nothing here decides; the unique keys and the trigger in `schemas/sql` repeat the rules of money.
-"""
+"""The ledger in Postgres: batches of payments, whom a claim is about, and payments on their way to a checkout."""
 
 from __future__ import annotations
 
@@ -15,25 +11,12 @@ import asyncpg
 import msgspec
 
 from consumers.opening import Created, Taken, taken_up_again
-from consumers.pipeline import Keys
-from consumers.receiving import Admission
-from schemas.answers import Fact
 from schemas.callbacks import Claim
-from schemas.payments import Case, Change, Owners, Payment, Resolution
-from schemas.words import Authenticity
-from worker.postgres.database import Connection, Database, Notice
+from schemas.payments import Payment
+from worker.postgres.batch import PostgresBatch, open_batch
+from worker.postgres.database import Connection, Database
+from worker.postgres.rows import INSERT, UPDATE, payment_of
 
-_COLUMNS = Payment.__struct_fields__
-_MOVING = _COLUMNS[_COLUMNS.index("status") :]  # what stands before it is fixed at the opening
-
-_LOCK = "SELECT p.* FROM payments p WHERE p.id = ANY($1) ORDER BY p.id FOR UPDATE"
-_KNOWN = """
-    SELECT clock_timestamp() AS now,
-        (SELECT coalesce(jsonb_agg(jsonb_build_array(payment_id, fact)), '[]')
-           FROM facts WHERE payment_id = ANY($1)) AS facts,
-        (SELECT coalesce(jsonb_agg(jsonb_build_array(payment_id, resolution) ORDER BY id), '[]')
-           FROM resolutions WHERE payment_id = ANY($1)) AS resolutions
-"""
 _FIND = """
     SELECT c.claim_id, coalesce(named.id, session.payment_id, transaction.payment_id, referred.id) AS payment_id
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
@@ -46,192 +29,14 @@ _FIND = """
     LEFT JOIN payments referred
         ON c.payment_id IS NULL AND referred.account = c.account AND referred.reference = c.reference
 """
-_ADMIT = """
-    INSERT INTO claims (id, account, payment_id, event_id, received_at, claim)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bytea[])
-    ON CONFLICT DO NOTHING RETURNING id
-"""
-_UPDATE = f"""
-    UPDATE payments p SET {", ".join(f"{name} = r.{name}" for name in _MOVING)}
-    FROM jsonb_populate_recordset(null::payments, $1) r WHERE p.id = r.id
-"""  # noqa: S608 - the names are the fields of our own struct
-_INSERT = f"""
-    INSERT INTO payments ({", ".join(_COLUMNS)})
-    SELECT {", ".join(_COLUMNS)} FROM jsonb_populate_record(null::payments, $1)
-    ON CONFLICT (account, reference) DO NOTHING RETURNING id
-"""  # noqa: S608 - the names are the fields of our own struct
 
 
 class _NothingStored(Exception):
     """Rolls back a batch that was left without `store`."""
 
 
-class PostgresBatch:
-    """One transaction; see consumers.pipeline.Batch."""
-
-    def __init__(self, connection: Connection[asyncpg.Record], now: datetime, cases: Mapping[str, Case]) -> None:
-        self.now = now
-        self.cases = cases
-        self.notice: Notice | None = None
-        self.stored = False
-        self._connection = connection
-
-    async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> Mapping[str, Admission]:
-        if not claims:
-            return {}
-        rows = [
-            (
-                claim.id,
-                claim.account,
-                payment_id,
-                claim.event_id if payment_id and claim.authenticity is Authenticity.SIGNED else None,
-                claim.received_at,
-                msgspec.json.encode(claim),
-            )
-            for claim, payment_id in claims
-        ]
-        new = await self._connection.fetch(_ADMIT, *(list(column) for column in zip(*rows, strict=True)))
-        fresh = {row["id"] for row in new}
-        known = await self._connection.fetch(
-            "SELECT id FROM claims WHERE id = ANY($1)", [claim.id for claim, _ in claims if claim.id not in fresh]
-        )
-        seen = {row["id"] for row in known}
-        return {
-            claim.id: "new" if claim.id in fresh else "seen" if claim.id in seen else "repeated" for claim, _ in claims
-        }
-
-    async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, Owners]:
-        sessions = await self._reserve("session", [(key, name) for key in keys for name in key.sessions])
-        transactions = await self._reserve("transaction", [(key, name) for key in keys for name in key.transactions])
-        orders = await self._reserve_orders([key for key in keys if key.order_ref is not None])
-        return {
-            key.payment_id: Owners(
-                transactions=frozenset(transactions.get(key.payment_id, ())),
-                sessions=frozenset(sessions.get(key.payment_id, ())),
-                order=key.payment_id in orders,
-            )
-            for key in keys
-        }
-
-    async def _reserve(self, what: str, wanted: list[tuple[Keys, str]]) -> dict[str, set[str]]:
-        """Insert what is free; return by payment what another payment has."""
-        if not wanted:
-            return {}
-        accounts, names = [key.account for key, _ in wanted], [name for _, name in wanted]
-        mine = [key.payment_id for key, _ in wanted]
-        table, column = f"{what}s", f"{what}_id"
-        await self._connection.execute(
-            f"""INSERT INTO {table} (account, {column}, payment_id)
-                SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS k (account, name, payment_id)
-                ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING""",  # noqa: S608 - session or transaction
-            accounts,
-            names,
-            mine,
-        )
-        rows = await self._connection.fetch(
-            f"""SELECT k.payment_id, k.name
-                FROM unnest($1::text[], $2::text[], $3::text[]) AS k (account, name, payment_id)
-                JOIN {table} t ON t.account = k.account AND t.{column} = k.name
-                WHERE t.payment_id <> k.payment_id""",  # noqa: S608 - session or transaction
-            accounts,
-            names,
-            mine,
-        )
-        found: dict[str, set[str]] = {}
-        for row in rows:
-            found.setdefault(row["payment_id"], set()).add(row["name"])
-        return found
-
-    async def _reserve_orders(self, keys: list[Keys]) -> set[str]:
-        """Win each order for one payment; return the payments whose order another has won."""
-        if not keys:
-            return set()
-        rows = await self._connection.fetch(
-            """INSERT INTO orders (merchant, order_ref, paid_by)
-               SELECT DISTINCT ON (1, 2) * FROM unnest($1::text[], $2::text[], $3::text[]) ORDER BY 1, 2, 3
-               ON CONFLICT (merchant, order_ref) DO UPDATE SET paid_by = coalesce(orders.paid_by, excluded.paid_by)
-               RETURNING merchant, order_ref, paid_by""",
-            [key.merchant for key in keys],
-            [key.order_ref for key in keys],
-            [key.payment_id for key in keys],
-        )
-        paid_by = {(row["merchant"], row["order_ref"]): row["paid_by"] for row in rows}
-        return {key.payment_id for key in keys if paid_by[key.merchant, key.order_ref] != key.payment_id}
-
-    async def begin_executions(self, payment_ids: Collection[str]) -> frozenset[str]:
-        payments = [self.cases[payment_id].payment for payment_id in payment_ids]
-        ordered = [payment for payment in payments if payment.order_ref is not None]
-        rows = await self._connection.fetch(
-            """INSERT INTO orders (merchant, order_ref, executing)
-               SELECT DISTINCT ON (1, 2) * FROM unnest($1::text[], $2::text[], $3::text[]) ORDER BY 1, 2, 3
-               ON CONFLICT (merchant, order_ref) DO UPDATE SET executing = excluded.executing
-               WHERE orders.paid_by IS NULL AND (orders.executing IS NULL OR orders.executing = excluded.executing)
-               RETURNING executing""",
-            [payment.merchant for payment in ordered],
-            [payment.order_ref for payment in ordered],
-            [payment.id for payment in ordered],
-        )
-        alone = {payment.id for payment in payments if payment.order_ref is None}
-        return frozenset(alone | {row["executing"] for row in rows})
-
-    async def store(self, changes: Sequence[Change]) -> None:
-        connection = self._connection
-        self.stored = True
-        if not changes:
-            return
-        await connection.execute(_UPDATE, [change.payment for change in changes])
-        facts = {(change.payment.id, fact.key): fact for change in changes for fact in change.facts}
-        if facts:
-            await connection.execute(
-                """INSERT INTO facts (payment_id, key, fact)
-                   SELECT r.payment_id, r.key, r.fact
-                   FROM jsonb_to_recordset($1) AS r (payment_id text, key text, fact jsonb)
-                   ON CONFLICT (payment_id, key) DO UPDATE SET fact = excluded.fact""",
-                [{"payment_id": one, "key": key, "fact": fact} for (one, key), fact in facts.items()],
-            )
-        events = [change.event for change in changes if change.event is not None]
-        if events:
-            await connection.execute(
-                """INSERT INTO events (id, payment_id, version, type, merchant, account, time, body)
-                   SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[],
-                                        $7::timestamptz[], $8::bytea[])""",
-                *(list(column) for column in zip(*(_event_row(event) for event in events), strict=True)),
-            )
-        await self._store_entries(changes)
-        resolutions = [(change.payment.id, change.resolution) for change in changes if change.resolution is not None]
-        for payment_id, resolution in resolutions:
-            await connection.execute(
-                "INSERT INTO resolutions (payment_id, at, resolution) VALUES ($1, $2, $3)",
-                payment_id,
-                resolution.at,
-                resolution,
-            )
-        freed = [change.payment.id for change in changes if change.order_freed and change.payment.order_ref]
-        if freed:
-            await connection.execute("UPDATE orders SET executing = NULL WHERE executing = ANY($1)", freed)
-        looks = [change.payment.next_check_at for change in changes if change.payment.next_check_at is not None]
-        outcomes = [change.payment.id for change in changes if change.event is not None]
-        self.notice = Notice(events=bool(events), outcomes=outcomes, look_at=min(looks, default=None))
-
-    async def _store_entries(self, changes: Sequence[Change]) -> None:
-        rows = [
-            {"payment_id": change.payment.id, "at": entry.at, "kind": entry.kind, "data": entry.data}
-            for change in changes
-            for entry in change.entries
-        ]
-        if rows:
-            await self._connection.execute(
-                """INSERT INTO entries (payment_id, at, kind, data)
-                   SELECT r.payment_id, r.at, r.kind, r.data
-                   FROM ROWS FROM (jsonb_to_recordset($1) AS (payment_id text, at timestamptz, kind text, data jsonb))
-                       WITH ORDINALITY AS r (payment_id, at, kind, data, place)
-                   ORDER BY r.place""",
-                rows,
-            )
-
-
 class PostgresLedger:
-    """See consumers.pipeline.Ledger and consumers.opening.Openings."""
+    """See consumers.ledger.Ledger and consumers.opening.Openings."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -241,7 +46,7 @@ class PostgresLedger:
         notice = None
         with suppress(_NothingStored):
             async with self._database.connection() as connection, connection.transaction():
-                batch = await _open(connection, sorted(payment_ids))
+                batch = await open_batch(connection, sorted(payment_ids))
                 yield batch
                 if not batch.stored:
                     raise _NothingStored
@@ -266,7 +71,7 @@ class PostgresLedger:
         rows = await self._database.fetch(
             "SELECT p.* FROM payments p WHERE id = $1 AND account = $2", payment_id, account
         )
-        return _payment(rows[0]) if rows else None
+        return payment_of(rows[0]) if rows else None
 
     async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
         while True:
@@ -297,7 +102,7 @@ async def _create(
     """Insert the row or take up an unopened one; None when the row that was in the way has just been discarded."""
     now: datetime = await connection.fetchval("SELECT clock_timestamp()")
     payment = msgspec.structs.replace(payment, opening_until=now + lease)
-    if await connection.fetchval(_INSERT, payment) is not None:
+    if await connection.fetchval(INSERT, payment) is not None:
         await connection.execute("INSERT INTO openings VALUES ($1, $2)", payment.id, request)
         return Created(payment)
     row = await connection.fetchrow(
@@ -307,48 +112,10 @@ async def _create(
     )
     if row is None:
         return None
-    present = _payment(row)
+    present = payment_of(row)
     before = await connection.fetchval("SELECT request FROM openings WHERE payment_id = $1", present.id)
     equal = before == msgspec.json.decode(msgspec.json.encode(request))
     made = taken_up_again(present, payment, equal=equal, until=now + lease, now=now)
     if isinstance(made, Created):
-        await connection.execute(_UPDATE, [made.payment])
+        await connection.execute(UPDATE, [made.payment])
     return made
-
-
-async def _open(connection: Connection[asyncpg.Record], payment_ids: list[str]) -> PostgresBatch:
-    rows = await connection.fetch(_LOCK, payment_ids) if payment_ids else []
-    known = await connection.fetchrow(_KNOWN, payment_ids)
-    assert known is not None, "a query without FROM has one row"
-    facts: dict[str, list[Fact]] = {}
-    for payment_id, fact in known["facts"]:
-        facts.setdefault(payment_id, []).append(msgspec.convert(fact, Fact))
-    resolutions: dict[str, list[Resolution]] = {}
-    for payment_id, resolution in known["resolutions"]:
-        resolutions.setdefault(payment_id, []).append(msgspec.convert(resolution, Resolution))
-    cases = {
-        row["id"]: Case(
-            payment=_payment(row),
-            facts=tuple(facts.get(row["id"], ())),
-            resolutions=tuple(resolutions.get(row["id"], ())),
-        )
-        for row in rows
-    }
-    return PostgresBatch(connection, known["now"], cases)
-
-
-def _payment(row: asyncpg.Record) -> Payment:
-    return msgspec.convert(dict(row), Payment)
-
-
-def _event_row(event: Any) -> tuple[Any, ...]:
-    return (
-        event.id,
-        event.payment_id,
-        event.version,
-        event.type,
-        event.merchant,
-        event.account,
-        event.time,
-        event.body,
-    )

@@ -8,14 +8,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import asyncpg
-import msgspec
 from msgspec import Struct
 
 from schemas.payments import Payment
 from schemas.requests import ListQuery
 from schemas.responses import Summary
 from worker.postgres.database import Database
+from worker.postgres.rows import payment_of
 
 Position = tuple[datetime, str]
 """Where a page ends: `opened_at` and id of its last payment."""
@@ -39,7 +38,7 @@ class Page(Struct, frozen=True, kw_only=True):
 
 async def read_payment(database: Database, merchant: str, payment_id: str) -> Payment | None:
     rows = await database.fetch("SELECT p.* FROM payments p WHERE id = $1 AND merchant = $2", payment_id, merchant)
-    return _payment(rows[0]) if rows else None
+    return payment_of(rows[0]) if rows else None
 
 
 async def read_page(database: Database, merchant: str, query: ListQuery, after: Position | None) -> Page:
@@ -57,7 +56,7 @@ async def read_page(database: Database, merchant: str, query: ListQuery, after: 
         rows = await connection.fetch(sql, *bound)
         sums = await connection.fetchrow(_SUMMARY + where, *values)
     assert sums is not None, "an aggregate has one row"
-    payments = [_payment(row) for row in rows[: query.limit]]
+    payments = [payment_of(row) for row in rows[: query.limit]]
     more = len(rows) > query.limit
     return Page(
         payments=payments,
@@ -101,7 +100,3 @@ def _where(merchant: str, query: ListQuery) -> tuple[str, list[Any]]:
     if query.hold in ("any", "none"):
         parts.append("hold IS NOT NULL" if query.hold == "any" else "hold IS NULL")
     return " AND ".join(parts), [value for _, value in bound]
-
-
-def _payment(row: asyncpg.Record) -> Payment:
-    return msgspec.convert(dict(row), Payment)

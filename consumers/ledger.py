@@ -1,0 +1,74 @@
+"""The port to where payments are kept: one transaction over a batch of payments, and the keys only one can have."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from consumers.receiving import Admission
+from schemas.callbacks import Claim
+from schemas.payments import Case, Change, Owners, Payment
+
+
+class Keys(Struct, frozen=True, kw_only=True):
+    """What a payment's fitting answers claim for it, each of which only one payment can have."""
+
+    payment_id: str
+    account: str
+    merchant: str
+    order_ref: str | None = None
+    transactions: frozenset[str] = frozenset()
+    sessions: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls,
+        payment: Payment,
+        *,
+        order_ref: str | None = None,
+        transactions: Iterable[str] = (),
+        sessions: Iterable[str] = (),
+    ) -> Keys:
+        return cls(
+            payment_id=payment.id,
+            account=payment.account,
+            merchant=payment.merchant,
+            order_ref=order_ref,
+            transactions=frozenset(transactions),
+            sessions=frozenset(sessions),
+        )
+
+
+class Batch(Protocol):
+    """One transaction over some payments, locked in the order of their ids; without `store` it changes nothing."""
+
+    now: datetime
+    cases: Mapping[str, Case]
+
+    async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> Mapping[str, Admission]:
+        """Record claims with the payments they are about; tell by claim id which are new."""
+        ...
+
+    async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, Owners]:
+        """Take what is free; tell by payment id what belongs to others. The first to be recorded keeps a key."""
+        ...
+
+    async def begin_executions(self, payment_ids: Collection[str]) -> frozenset[str]:
+        """Mark these as the one attempt of their order that executes; return those for which no other stands."""
+        ...
+
+    async def store(self, changes: Sequence[Change]) -> None: ...
+
+
+class Ledger(Protocol):
+    """Where payments are kept."""
+
+    def batch(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[Batch]: ...
+
+    async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
+        """Which payment each claim is about, by claim id, within the account of its URL; unknown ones are absent."""
+        ...

@@ -1,0 +1,23 @@
+"""What the stages need to know of the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from consumers.account import Account
+from consumers.gateway import Capabilities
+from schemas.checks import Checks
+from schemas.payments import Payment
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """Accounts by their ids, the schedules, and the base of our own URLs without a trailing slash."""
+
+    accounts: Mapping[str, Account]
+    checks: Checks
+    public_url: str
+
+    def capabilities(self, payment: Payment) -> Capabilities:
+        return self.accounts[payment.account].provider.capabilities

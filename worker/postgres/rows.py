@@ -1,0 +1,25 @@
+"""A payment as a row of `payments` and back; `jsonb_populate_record` knows the columns' types."""
+
+from __future__ import annotations
+
+import asyncpg
+import msgspec
+
+from schemas.payments import Payment
+
+_COLUMNS = Payment.__struct_fields__
+_MOVING = _COLUMNS[_COLUMNS.index("status") :]  # what stands before it is fixed at the opening
+
+UPDATE = f"""
+    UPDATE payments p SET {", ".join(f"{name} = r.{name}" for name in _MOVING)}
+    FROM jsonb_populate_recordset(null::payments, $1) r WHERE p.id = r.id
+"""  # noqa: S608 - the names are the fields of our own struct
+INSERT = f"""
+    INSERT INTO payments ({", ".join(_COLUMNS)})
+    SELECT {", ".join(_COLUMNS)} FROM jsonb_populate_record(null::payments, $1)
+    ON CONFLICT (account, reference) DO NOTHING RETURNING id
+"""  # noqa: S608 - the names are the fields of our own struct
+
+
+def payment_of(row: asyncpg.Record) -> Payment:
+    return msgspec.convert(dict(row), Payment)
