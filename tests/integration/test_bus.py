@@ -15,7 +15,7 @@ from schemas.words import Authenticity, Said, Source
 from tests.fakes.bus import FakeBus
 from tests.fakes.clock import NOON, FakeClock
 from worker.postgres.bus import PostgresBus
-from worker.postgres.database import Database, connect
+from worker.postgres.database import Database, Unstorable, connect
 
 SECONDS = 5.0
 
@@ -153,3 +153,9 @@ async def test_a_claim_that_cannot_be_made_durable_is_refused(database: Database
     await database._pool.close()
     with pytest.raises(BusAway):
         await bus.publish([a_claim()])
+
+
+async def test_a_value_that_cannot_be_stored_is_no_outage(database: Database) -> None:
+    """Else a claim that fails by itself would be retried for ever as if the database were away."""
+    with pytest.raises(Unstorable):
+        await database.execute("SELECT $1::int", "seven")
