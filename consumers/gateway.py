@@ -10,7 +10,7 @@ the reply, the shared token and the deadline.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar, Protocol
@@ -115,6 +115,14 @@ class FieldError(Struct, frozen=True, kw_only=True):
 
     field: str
     message: str
+
+
+class Misconfigured(ValueError):
+    """Raised by a gateway's class, or a table in it, for fields that cannot work; each `field` is one of its own."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__("; ".join(f"{error.field} {error.message}" for error in errors))
+        self.errors = tuple(errors)
 
 
 class Opened(Struct, frozen=True, kw_only=True):

@@ -51,9 +51,7 @@ def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
     holds = set[Hold]().union(*(wrong[fact.key] for fact in live))
     if any(reuses(fact.answer, payment, owners) for fact in live if not wrong[fact.key]):
         holds.add(Hold.TRANSACTION_REUSED)
-    if _second_payment(payment, [fact for fact in paid if fact.key not in settled], transactions, kept) or (
-        owners.order and paid and Hold.DUPLICATE_FOR_ORDER not in settled
-    ):
+    if _second_payment(payment, [fact for fact in paid if fact.key not in settled], transactions, kept):
         holds.add(Hold.DUPLICATE_FOR_ORDER)
     if _contradicted(payment, [fact for fact in fitting if fact.key not in settled], paid, resolution):
         holds.add(Hold.CONTRADICTION)
@@ -62,6 +60,8 @@ def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
     if resolution and resolution.status is Status.REFUNDED:
         refunded = payment.amount
     status = max(_statuses(payment, live, fitting, refunded, resolution), key=lambda status: status.rank)
+    if owners.order and status.paid and Hold.DUPLICATE_FOR_ORDER not in settled:
+        holds.add(Hold.DUPLICATE_FOR_ORDER)
     holds.update(_waiting(payment, live, fitting, resolution, status))
     first = next((fact for fact in paid if transactions[fact.key] == kept), None)
     return Standing(

@@ -188,8 +188,8 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if expected.session_id is None:
             return not_found("no checkout of this payment exists that could be asked for")
         if question.kind is QuestionKind.EXECUTE and self.capture:
-            return (yield from self._execute(expected.session_id))
-        return (yield from self._query(expected.session_id))
+            return (yield from self._execute(expected.session_id, expected.reference))
+        return (yield from self._query(expected.session_id, expected.reference))
 
     def grant(self) -> Generator[HttpRequest, HttpReply, Token | Inconclusive]:
         """POST /grant, with whatever credentials are configured; what OnePayBD wants there is UNKNOWN."""
@@ -211,7 +211,7 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         found = callbacks.fields(callback)
         return Reading(said=said(callback, found.get("status")), session_id=callbacks.text(found, "paymentid"))
 
-    def _execute(self, session_id: str) -> Generator[Effect, Reply, Executed]:
+    def _execute(self, session_id: str, reference: str) -> Generator[Effect, Reply, Executed]:
         received = yield from self._call(self.paths.execute, {"paymentID": session_id}, seconds=_EXECUTE_SECONDS)
         reply: ExecuteReply = "other"
         if isinstance(received, Inconclusive):
@@ -220,15 +220,15 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             if received.trouble is Trouble.KEY_REFUSED:  # it did not run, and Query would be refused as well
                 return Executed(reply="other", then=received)
         else:
-            answer = understood(_answer, received)
+            answer = understood(_answer, received, reference)
             if isinstance(answer, Answer) and answer.status is Status.COMPLETED:
                 return Executed(reply="completed", then=answer)
             reply = _EXECUTED.get(_error(received.body) or "", "other")
-        return Executed(reply=reply, then=(yield from self._query(session_id)))
+        return Executed(reply=reply, then=(yield from self._query(session_id, reference)))
 
-    def _query(self, session_id: str) -> Generator[Effect, Reply, Answer | Inconclusive]:
+    def _query(self, session_id: str, reference: str) -> Generator[Effect, Reply, Answer | Inconclusive]:
         received = yield from self._call(self.paths.status, {"paymentID": session_id})
-        return received if isinstance(received, Inconclusive) else understood(_answer, received)
+        return received if isinstance(received, Inconclusive) else understood(_answer, received, reference)
 
     def _call(
         self, path: str, fields: Mapping[str, object], *, seconds: float = 10.0
@@ -280,8 +280,11 @@ def _opened(opening: Opening, received: Received) -> Opened:
     return Opened(session_id=text(body, "paymentID"), checkout_url=web_address(body.get("bkashURL")))
 
 
-def _answer(received: Received) -> Answer | Inconclusive:
-    """Execute's reply and Query's, which differ in the invoice's name. A `trxID` exists once money was taken."""
+def _answer(received: Received, ours: str) -> Answer | Inconclusive:
+    """Execute's reply and Query's, which differ in the invoice's name; of two names, one that is not ours counts.
+
+    A `trxID` exists once money was taken.
+    """
     code = _error(received.body)
     if code is not None:
         return _troubled(code)
@@ -289,11 +292,13 @@ def _answer(received: Received) -> Answer | Inconclusive:
     word = text(body, "transactionStatus")
     status = STATUSES.get(word)
     paid = status is not None and status.paid
+    invoices = [optional_text(body, name) for name in ("merchantInvoiceNumber", "merchantInvoice")]
+    echoed = sorted((invoice for invoice in invoices if invoice is not None), key=lambda invoice: invoice == ours)
     return Answer(
         status=status,
         word=word,
         session_id=optional_text(body, "paymentID"),
-        reference=optional_text(body, "merchantInvoiceNumber") or optional_text(body, "merchantInvoice"),
+        reference=echoed[0] if echoed else None,
         transaction_id=optional_text(body, "trxID"),
         amount=optional_money(body, "amount"),
         currency=optional_text(body, "currency"),

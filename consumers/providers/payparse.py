@@ -19,6 +19,7 @@ from consumers.gateway import (
     Effect,
     FieldError,
     Forged,
+    Misconfigured,
     Opened,
     Opening,
     OpeningOutcome,
@@ -86,18 +87,25 @@ class StatusCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     refunded: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        wrong = []
         if not self.path.startswith("/"):
-            raise ValueError("status_check.path begins with /")
+            wrong.append(FieldError(field="path", message="begins with /"))
         placeholders = set(re.findall(r"\{[^}]*\}", self.path))
         if not placeholders or not placeholders <= {"{session_id}", "{reference}"}:
-            raise ValueError("status_check.path holds {session_id} or {reference}, and no other placeholder")
+            wrong.append(
+                FieldError(field="path", message="holds {session_id} or {reference}, and nothing else in braces")
+            )
         for name in ("status", *_POINTED):
             pointer = getattr(self, name)
             if pointer is not None and not is_pointer(pointer):
-                raise ValueError(f"status_check.{name} is no JSON pointer such as /data/{name}")
+                wrong.append(FieldError(field=name, message=f"is no JSON pointer such as /data/{name}"))
         words = [word for status in Status for word in getattr(self, status.value)]
-        if not self.completed or len(words) != len(set(words)):
-            raise ValueError("status_check needs a word for completed, and each word in one list only")
+        if not self.completed:
+            wrong.append(FieldError(field="completed", message="needs at least one word"))
+        if twice := sorted({word for word in words if words.count(word) > 1}):
+            wrong.append(FieldError(field="completed", message=f"and the other lists share {', '.join(twice)}"))
+        if wrong:
+            raise Misconfigured(wrong)
 
     @property
     def statuses(self) -> Mapping[str, Status]:

@@ -15,6 +15,9 @@ from schemas.wire import Unreadable
 # Bangladesh has kept UTC+6 without summer time since 2010; no payment here is older.
 DHAKA = timezone(timedelta(hours=6), "Asia/Dhaka")
 
+# Times beyond these years are a gateway's mistake, and at the calendar's end nothing could be added to them.
+_YEARS = range(2000, 2200)
+
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 _ISO = re.compile(
@@ -87,6 +90,8 @@ def _offset(sign: str, hours: str, minutes: str) -> timezone:
 def _utc(date: list[str], fraction: str | None, zone: timezone) -> datetime:
     year, month, day, hour, minute, second = map(int, date)
     micro = int((fraction or "0").ljust(6, "0")[:6])
+    if year not in _YEARS:
+        raise Unreadable("no time of our age")
     try:
         return datetime(year, month, day, hour, minute, second, micro, tzinfo=zone).astimezone(UTC)
     except (ValueError, OverflowError):

@@ -27,7 +27,7 @@ create table payments (
     late boolean not null,
     amount_verified boolean not null,
     refunded_amount numeric(14, 2) not null check (refunded_amount >= 0 and refunded_amount <> 'NaN'),
-    fee numeric(14, 4),
+    fee numeric(16, 4),
     method text,
     session_id text,
     aliases text[] not null,

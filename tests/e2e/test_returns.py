@@ -110,6 +110,16 @@ async def test_a_checkout_of_the_shops_own_is_found_by_the_gateways_id(
     assert target(answered) == (page_of(buyer, "thanks"), added(buyer.payment, "completed"))
 
 
+@pytest.mark.parametrize(("does", "page", "status"), [("pay", "thanks", "completed"), ("fail", "failed", "failed")])
+async def test_a_transaction_that_the_answer_confirms_is_a_ticket_at_the_first_hit(
+    payproof: Payproof, does: str, page: str, status: str
+) -> None:
+    buyer = await payproof.opened("moneybag")
+    returned = urlsplit(await buyer.at_gateway(does, webhook=False))
+    answered = await payproof.call("GET", f"/return/shop-moneybag?{returned.query}")
+    assert target(answered) == (page_of(buyer, page), added(buyer.payment, status))
+
+
 async def test_a_reference_alone_is_no_ticket(payproof: Payproof) -> None:
     """The claim is taken, and whoever guesses references learns nothing."""
     buyer = await payproof.opened("ipay")

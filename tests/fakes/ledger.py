@@ -114,9 +114,11 @@ class FakeLedger:
     async def discard(self, payment_id: str) -> None:
         async with self._locks[payment_id]:
             row = self._tables.payments[payment_id]
-            if self.facts(payment_id) or any(home == payment_id for _, home in self._tables.claims.values()):
+            if self.facts(payment_id):
                 self._tables.payments[payment_id] = replace(row, opening_until=None)
                 return
+            for key, (claim, home) in list(self._tables.claims.items()):
+                self._tables.claims[key] = (claim, None if home == payment_id else home)
             del self._tables.payments[payment_id], self._tables.openings[payment_id]
             self._tables.entries = [one for one in self._tables.entries if one[0] != payment_id]
 

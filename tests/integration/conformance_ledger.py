@@ -705,8 +705,10 @@ class LedgerConformance:
         await kept.ledger.discard(row.id)
         assert (await case_of(kept, row)).facts == (a_fact(),)
 
-    async def test_a_row_that_a_claim_named_is_not_discarded(self, kept: Kept) -> None:
+    async def test_a_row_that_only_claims_named_is_discarded(self, kept: Kept) -> None:
+        """A claim teaches nothing: our own sweep looks at a row while its opening is unsettled."""
         row = await stored(kept)
         await admit(kept, a_claim(), home=row)
         await kept.ledger.discard(row.id)
-        assert (await case_of(kept, row)).payment.id == row.id
+        async with kept.ledger.batch([row.id]) as batch:
+            assert dict(batch.cases) == {}

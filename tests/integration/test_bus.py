@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import asyncpg
 import pytest
 from msgspec import Struct
 
@@ -15,7 +16,7 @@ from schemas.words import Authenticity, Said, Source
 from tests.fakes.bus import FakeBus
 from tests.fakes.clock import NOON, FakeClock
 from worker.postgres.bus import PostgresBus
-from worker.postgres.database import Database, Unstorable, connect
+from worker.postgres.database import UNAVAILABLE, Database, connect
 
 SECONDS = 5.0
 
@@ -156,6 +157,8 @@ async def test_a_claim_that_cannot_be_made_durable_is_refused(database: Database
 
 
 async def test_a_value_that_cannot_be_stored_is_no_outage(database: Database) -> None:
-    """Else a claim that fails by itself would be retried for ever as if the database were away."""
-    with pytest.raises(Unstorable):
-        await database.execute("SELECT $1::int", "seven")
+    """Else a claim that fails by itself would be tried for ever, as if the database were away."""
+    for sql, value in (("SELECT $1::int", "seven"), ("SELECT $1::text", "a\x00b"), ("SELECT 1 / $1::int", 0)):
+        with pytest.raises(asyncpg.PostgresError) as raised:
+            await database.fetch(sql, value)
+        assert not isinstance(raised.value, UNAVAILABLE)

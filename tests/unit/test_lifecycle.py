@@ -711,6 +711,17 @@ def test_a_second_transaction_after_a_resolution_is_held(bench: Bench) -> None:
     assert bench.says(payment_id, COMPLETED, 20, transaction_id="T2").hold is Hold.DUPLICATE_FOR_ORDER
 
 
+def test_a_second_attempt_resolved_as_paid_is_held_as_a_duplicate_until_a_person_has_seen_that(bench: Bench) -> None:
+    """3.3, 3.4, 3.6: the person judged the amount; that the order is paid already was not before them."""
+    first, second = bench.open(order_ref="basket-9"), bench.open(order_ref="basket-9")
+    bench.says(first, COMPLETED, 10)
+    bench.says(second, COMPLETED, 20, transaction_id="T2", amount=Decimal("1.00"))
+    after = bench.resolve(second, COMPLETED)
+    assert (after.status, after.hold) == (COMPLETED, Hold.DUPLICATE_FOR_ORDER)
+    assert bench.resolve(second, COMPLETED, reason="the buyer wants both").hold is None
+    assert bench.told(second) == ["held", "held", "completed"]
+
+
 def test_a_contradiction_that_was_settled_comes_back_with_another_word(bench: Bench) -> None:
     """3.4, 3.3."""
     payment_id = bench.open()
@@ -796,13 +807,15 @@ def test_what_one_resolution_settled_the_next_does_not_bring_back(bench: Bench) 
     assert bench.resolve(second, COMPLETED).holds == ()
 
 
-def test_a_person_may_complete_a_second_attempt_of_a_paid_order() -> None:
-    """3.4: their word settles it; no Fact of this payment says that the order was paid twice."""
+def test_a_person_who_completes_a_second_attempt_of_a_paid_order_is_told_so_once() -> None:
+    """3.6: a collision holds the payment, whoever brings it about; 3.4: their second word settles that as well."""
     bench = Bench(SILENT)
     first, second = bench.open(order_ref="basket-9"), bench.open(order_ref="basket-9")
     for payment_id in (first, second):
         at_once(bench.drive.hit(payment_id, Said.SUCCESS))
-        assert bench.resolve(payment_id, COMPLETED).hold is None
+    assert bench.resolve(first, COMPLETED).hold is None
+    assert bench.resolve(second, COMPLETED).hold is Hold.DUPLICATE_FOR_ORDER
+    assert bench.resolve(second, COMPLETED).hold is None
 
 
 def test_an_unverifiable_payment_is_resolved_once_and_the_success_page_brings_it_back_to_nobody() -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeGuard
 
 from msgspec import Struct, inspect
 
+from consumers.gateway import Misconfigured
 from schemas.secret import Secret
 from worker.config.problems import Problem, suggestion
 from worker.config.secrets import SecretError, Secrets
@@ -97,6 +98,10 @@ class Reader:
         """Construct, noting what the class itself refuses."""
         try:
             return cls(**values)
+        except Misconfigured as error:
+            for one in error.errors:
+                self.note(join(path, one.field), one.message)
+            return BAD
         except ValueError as error:
             return self.note(path, str(error))
 

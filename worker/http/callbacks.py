@@ -13,7 +13,6 @@ from schemas.callbacks import Callback, Claim, Reading
 from schemas.words import Authenticity, Said, Source
 
 MAX_BODY = 64 * 1024
-_ARCHIVED_HEADERS = 100
 
 
 class ForgedError(Exception):
@@ -29,15 +28,18 @@ async def read_callback(
     payment_id: str | None = None,
     said: Said | None = None,
 ) -> Callback:
-    """Read the request byte for byte. Raises aiohttp's 413 for a body over 64 KiB."""
-    body = await request.read()
-    headers = tuple((name.lower(), value) for name, value in request.headers.items())
+    """Read the request byte for byte. Raises aiohttp's 413 for a body over 64 KiB, and 400 for one that broke off."""
+    try:
+        body = await request.read()
+    except ConnectionError:
+        raise web.HTTPBadRequest(text="the body broke off") from None
     return Callback(
         source=source,
         account=account.id,
         method=request.method,
         query=tuple((_storable(name), _storable(value)) for name, value in request.query.items()),
-        headers=tuple((_storable(name), _storable(value)) for name, value in headers[:_ARCHIVED_HEADERS]),
+        # All of them, since one may be the signature; aiohttp takes 128 at most.
+        headers=tuple((_storable(name.lower()), _storable(value)) for name, value in request.headers.items()),
         body=body,
         received_at=now,
         payment_id=payment_id,

@@ -98,9 +98,11 @@ class Ingress(Struct, frozen=True):
                 return page(request, "not_found", status=404)
             with self.outcomes.of(payment.id) as changed:
                 await self._publish(claim)
+                # A transaction id counts once an answer confirmed it, which the question now asked may do.
+                if _issued(claim, payment) or claim.transaction_id is not None:
+                    payment = await self._outcome(payment, changed)
                 if not _issued(claim, payment):
                     return page(request, "noted")
-                payment = await self._outcome(payment, changed)
         except (BusAway, *UNAVAILABLE) as error:
             return self._busy(request, claim, error)
         return self._send_on(request, payment, claim.said)
@@ -230,7 +232,10 @@ class Ingress(Struct, frozen=True):
 def _issued(claim: Claim, payment: Payment) -> bool:
     """Whether the hit carries an id that the gateway issued, which nobody guesses, as opposed to our reference."""
     session = claim.session_id is not None and claim.session_id in (payment.session_id, *payment.aliases)
-    return session or (claim.transaction_id is not None and claim.transaction_id == payment.transaction_id)
+    confirmed = {one.transaction_id for one in payment.candidates if one.state == "confirmed"} | {
+        payment.transaction_id
+    }
+    return session or (claim.transaction_id is not None and claim.transaction_id in confirmed)
 
 
 def _since(request: web.Request, clock: DatabaseClock) -> float:

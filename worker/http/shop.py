@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 from hashlib import sha256
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote_plus, urlencode, urlsplit, urlunsplit
 
 from schemas.payments import Payment
 from schemas.words import Said, Status
@@ -31,8 +31,9 @@ def shop_url(payment: Payment, merchant: Merchant, said: Said | None = None) -> 
         added["signature"] = hmac.new(merchant.webhooks[0].key, signed, sha256).hexdigest()
     parts = urlsplit(target)
     own = {*added, "signature"}
-    kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in own]
-    return urlunsplit(parts._replace(query=urlencode([*kept, *added.items()])))
+    # The shop's own parameters stay byte for byte as it wrote them.
+    kept = [part for part in parts.query.split("&") if part and unquote_plus(part.partition("=")[0]) not in own]
+    return urlunsplit(parts._replace(query="&".join([*kept, urlencode(added)])))
 
 
 def _target(payment: Payment, said: Said | None) -> str | None:

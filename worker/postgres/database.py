@@ -41,10 +41,6 @@ UNAVAILABLE = (
 """What is raised when the database is away, full, failing over or shutting down, as opposed to refusing what we say."""
 
 
-class Unstorable(Exception):
-    """A value that the database cannot take: our bug, and no outage, though asyncpg calls it an InterfaceError too."""
-
-
 class Notice(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What just committed: gateways with new claims, events, payments that changed, the earliest next look."""
 
@@ -65,12 +61,7 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection[asyncpg.Record]]:
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            try:
-                yield connection
-            except asyncpg.InterfaceError as error:
-                if isinstance(error, ValueError):
-                    raise Unstorable(type(error).__name__) from error
-                raise
+            yield connection
 
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
         async with self.connection() as connection:

@@ -83,14 +83,13 @@ class PostgresLedger:
     async def discard(self, payment_id: str) -> None:
         async with self._database.connection() as connection, connection.transaction():
             learned = await connection.fetchval(
-                """SELECT exists(SELECT FROM facts WHERE payment_id = p.id)
-                       OR exists(SELECT FROM claims WHERE payment_id = p.id)
-                   FROM payments p WHERE id = $1 FOR UPDATE""",
+                "SELECT exists(SELECT FROM facts WHERE payment_id = p.id) FROM payments p WHERE id = $1 FOR UPDATE",
                 payment_id,
             )
             if learned:
                 await connection.execute("UPDATE payments SET opening_until = NULL WHERE id = $1", payment_id)
                 return
+            await connection.execute("UPDATE claims SET payment_id = NULL WHERE payment_id = $1", payment_id)
             for table in ("openings", "entries", "sessions"):
                 await connection.execute(f"DELETE FROM {table} WHERE payment_id = $1", payment_id)  # noqa: S608
             await connection.execute("DELETE FROM payments WHERE id = $1", payment_id)

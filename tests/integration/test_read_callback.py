@@ -1,0 +1,36 @@
+"""A request becomes a Callback with everything that its signature may stand in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from consumers.account import Account
+from consumers.gateway import Capabilities
+from schemas.words import Source
+from tests.fakes.providers import FakeProvider
+from worker.http.callbacks import read_callback
+
+ACCOUNT = Account(
+    id="shop-a",
+    merchant="shop",
+    provider=FakeProvider(can=Capabilities(always=frozenset(), asked_by=frozenset(), shows_refunds=False)),
+)
+
+
+async def test_a_signature_is_found_behind_any_number_of_headers() -> None:
+    found: list[str | None] = []
+
+    async def heard(request: web.Request) -> web.Response:
+        callback = await read_callback(request, Source.WEBHOOK, ACCOUNT, datetime.now(UTC))
+        found.append(callback.header("x-signature"))
+        return web.Response()
+
+    app = web.Application()
+    app.add_routes([web.post("/", heard)])
+    async with TestClient(TestServer(app)) as client:
+        headers = {f"X-Proxy-{number}": "1" for number in range(115)} | {"X-Signature": "right"}
+        assert (await client.post("/", headers=headers)).status == 200
+    assert found == ["right"]

@@ -1,0 +1,44 @@
+"""Where a returning buyer is sent: the shop's own URL with what payproof adds."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+
+from schemas.payments import Payment
+from schemas.secret import Secret
+from schemas.words import Status
+from worker.config import Merchant
+from worker.http.shop import shop_url
+
+NOON = datetime.fromisoformat("2026-05-17T06:00:00+00:00")
+MERCHANT = Merchant(id="shop", api_keys=(Secret("key"),))
+
+
+@pytest.mark.parametrize(
+    ("own", "kept"),
+    [
+        ("?t=%FF&name=a%20b&flag&empty=", "?t=%FF&name=a%20b&flag&empty=&"),
+        ("?a=1&a=2&status=completed&st%61tus=x&signature=0", "?a=1&a=2&"),
+        ("?&", "?"),
+        ("", "?"),
+    ],
+)
+def test_the_shops_own_parameters_stay_as_it_wrote_them(own: str, kept: str) -> None:
+    payment = Payment(
+        id="pay_00000000000000000000000000",
+        merchant="shop",
+        account="shop-ipay",
+        provider="ipay",
+        reference="order-1",
+        amount=Decimal("10.00"),
+        currency="BDT",
+        return_url=f"https://shop.example/thanks{own}#top",
+        status=Status.COMPLETED,
+        opened_at=NOON,
+        expires_at=NOON,
+    )
+    added = f"payment_id={payment.id}&reference=order-1&status=completed"
+    assert shop_url(payment, MERCHANT) == f"https://shop.example/thanks{kept}{added}#top"
