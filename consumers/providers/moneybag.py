@@ -290,8 +290,10 @@ def _fee(value: object) -> Decimal | None:
 
 
 def _error(body: Mapping[str, Any]) -> str | None:
-    """The words of an error: S3's `error` object, or FastAPI's `detail` (OA); None where it is neither."""
+    """The words of an error: S3's `error`, FastAPI's `detail` (OA), or a bare `message` beside `success` false."""
     error, detail = body.get("error"), body.get("detail")
+    if body.get("success") is False and error is None and detail is None:
+        return callbacks.text(dict(body), "message", longest=2000) or ""
     if isinstance(error, dict):
         return callbacks.text(error, "message", "code", longest=2000) or ""
     if isinstance(detail, list) and detail and isinstance(detail[0], dict):

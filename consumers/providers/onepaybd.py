@@ -105,6 +105,7 @@ _UNHEARD = (Trouble.NO_REPLY, Trouble.SERVER_ERROR, Trouble.RATE_LIMITED)
 
 _EXECUTE_SECONDS = 30.0  # bKash: "API timeout of 30 seconds should be set"
 _DEFAULT_LIFETIME = 3600
+_USUAL_SECONDS = "3600"
 _LONGEST_TOKEN = 86_400  # bKash's live an hour; one said to live longer than a day is renewed daily
 
 # The fields of POST /create that payproof fills (S1); `merchantAssociationInfo` is left to `provider_options`.
@@ -314,12 +315,12 @@ def _successful(received: Received) -> dict[str, Any]:
 
 
 def _token(received: Received) -> Token | Inconclusive:
-    """`id_token`, and `expires_in` as a number or a string. Whether OnePayBD adds a statusCode is UNKNOWN."""
+    """`id_token`, and `expires_in` as a number or a string; without it bKash's hour. A statusCode is UNKNOWN."""
     code = _error(received.body)
     if code is not None:
         return _troubled(code)
     token = received.body.get("id_token")
-    seconds = whole(received.body.get("expires_in"))
+    seconds = whole(received.body.get("expires_in", _USUAL_SECONDS))
     if not received.ok or not isinstance(token, str) or not re.fullmatch(r"[!-~]{1,8000}", token) or seconds <= 0:
         return unreadable(f"HTTP {received.status} without a token that could be used")
     return Token(text=str(token), seconds=min(seconds, _LONGEST_TOKEN))
