@@ -1,4 +1,8 @@
-"""The story of one payment in plain sentences: what was claimed, asked, answered and decided, and what comes next."""
+"""The story of one payment in plain sentences: what was claimed, asked, answered and decided, and what comes next.
+
+The one thing to get wrong: explaining what should have been. Each sentence is of an entry that was recorded; only the
+last two are of the payment as it stands.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +26,17 @@ HOLDS = {
     Hold.UNRESOLVED: "it was asked about until the schedule ended, and no answer settled it",
 }
 
+_PLANS = {
+    "claimed": "someone says that it is paid, and the gateway does not confirm it yet",
+    "pending": "it is not paid yet",
+    "closed": "money may come late",
+    "refunds": "it may be refunded",
+}
+
 _SOURCES = {
     "webhook": "A webhook of the gateway",
     "ipn": "A notification in the gateway's name",
     "return": "A browser that came back",
-    "operator": "A person, or the shop's API,",
 }
 
 
@@ -46,8 +56,7 @@ def _sentence(entry: Entry) -> str:
         case EntryKind.CLAIM:
             return _claim(data)
         case EntryKind.QUESTION:
-            asked = "to take the money (Execute)" if data["question"] == "execute" else "what happened"
-            return f"We asked the gateway {asked}{_by(data)}."
+            return _question(data)
         case EntryKind.ANSWER:
             return _answer(data)
         case EntryKind.DECISION:
@@ -61,16 +70,22 @@ def _sentence(entry: Entry) -> str:
 
 
 def _claim(data: dict[str, Any]) -> str:
+    then = "so we ask the gateway" if data["verdict"] == "asks" else f"and nothing is asked: {data['verdict']}"
     if data["source"] == "sweep":
         return "Our own schedule says that it is time to look."
+    if data["source"] == "operator":
+        return f"A person, or the shop's API, wants it looked at, {then}."
     said = f"said {data['said']}" if "said" in data else "named this payment"
     trust = "It is signed" if data["authenticity"] == "signed" else "Anyone could have sent it"
-    then = "so we ask the gateway" if data["verdict"] == "asks" else f"and nothing is asked: {data['verdict']}"
     return f"{_SOURCES[data['source']]} {said}. {trust}, {then}."
 
 
-def _by(data: dict[str, Any]) -> str:
-    return f" about transaction {data['transaction_asked']}" if "transaction_asked" in data else ""
+def _question(data: dict[str, Any]) -> str:
+    if data["question"] == "execute":
+        return "We asked the gateway to take the money (Execute)."
+    if "transaction_asked" in data:
+        return f"We asked the gateway about transaction {data['transaction_asked']}."
+    return "We asked the gateway what happened."
 
 
 def _answer(data: dict[str, Any]) -> str:
@@ -95,12 +110,13 @@ def _standing(payment: Payment) -> str:
 
 
 def _next(payment: Payment) -> str:
-    if payment.next_check_at is not None:
-        return (
-            f"Next: looked at again at {payment.next_check_at:%Y-%m-%d %H:%M:%S} UTC ({payment.schedule or 'clock'})."
-        )
+    plans = []
     if payment.hold is not None:
-        return "Next: nothing by itself; a person resolves it (payproof payments resolve)."
-    if payment.status is Status.PENDING:
-        return "Next: nothing is planned until a claim comes in."
-    return "Next: nothing; it is settled."
+        lifted = "a person resolves it" if payment.held_for_money else "a later answer lifts the hold, or a person"
+        plans.append(f"{lifted} (payproof payments resolve)")
+    if payment.next_check_at is not None:
+        why = f", because {_PLANS[payment.schedule]}" if payment.schedule is not None else ""
+        plans.append(f"we look again at {payment.next_check_at:%Y-%m-%d %H:%M:%SZ}{why}")
+    if not plans:
+        plans.append("nothing until a claim comes in" if payment.status is Status.PENDING else "nothing; it is settled")
+    return f"Next: {'; '.join(plans)}."

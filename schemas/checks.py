@@ -1,4 +1,4 @@
-"""When a payment is asked about again: the five figures and lists of the `[checks]` table, in seconds.
+"""When a payment is asked about again: the lists and spans of the `[checks]` table, in seconds.
 
 The one thing to get wrong: these are delays since the last question, not since the opening; only `give_up` counts from
 the opening. `claimed` and `pending` repeat their last entry, `closed` and `refunds` run through once.

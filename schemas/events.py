@@ -1,4 +1,7 @@
-"""The event as it leaves: CloudEvents 1.0, structured JSON, serialised once."""
+"""The event as it leaves: CloudEvents 1.0, structured JSON, serialised once.
+
+The one thing to get wrong: an id has one content for ever. Whoever sends an event sends its `body`, never a new one.
+"""
 
 from __future__ import annotations
 

@@ -91,15 +91,6 @@ def whole(value: object) -> int:
     raise Unreadable("not a whole number")
 
 
-def clean_text(value: str, *, longest: int) -> str:
-    """Return the value if Postgres and a log can hold it. Raises Unreadable for control characters, and over-length."""
-    if len(value) > longest:
-        raise Unreadable(f"longer than {longest} characters")
-    if any(ord(sign) < 32 or 0xD800 <= ord(sign) <= 0xDFFF or ord(sign) == 127 for sign in value):
-        raise Unreadable("holds a control character")
-    return value
-
-
 def _exact(value: Any) -> Any:
     match value:
         case Number():

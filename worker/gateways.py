@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Generator
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 from yarl import URL
@@ -18,6 +18,7 @@ from yarl import URL
 from consumers.account import Account
 from consumers.gateway import (
     Effect,
+    GrantsTokens,
     HttpReply,
     HttpRequest,
     NoReply,
@@ -42,10 +43,6 @@ class _NoToken(Exception):
     def __init__(self, why: Inconclusive) -> None:
         super().__init__(why.detail)
         self.why = why
-
-
-class _Granting(Protocol):
-    def grant(self) -> Generator[HttpRequest, HttpReply, Token | Inconclusive]: ...
 
 
 class Gateways:
@@ -92,7 +89,7 @@ class Gateways:
         provider: Any = account.provider
 
         async def grant() -> Token:
-            granting: _Granting = provider
+            granting: GrantsTokens = provider
             granted = await self._run(account, granting.grant())  # type: ignore[arg-type]  # yields requests only
             if isinstance(granted, Inconclusive):
                 raise _NoToken(granted)

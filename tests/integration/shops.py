@@ -188,8 +188,8 @@ async def serving(database: Database, *, bus: Bus | None = None, **changes: Any)
     """The API on a free port; `changes` are fields of its context."""
     checkout = FakeCheckout()
     given = {
-        "config": lambda: CONFIG,
-        "rules": lambda: RULES,
+        "config": CONFIG,
+        "rules": RULES,
         "database": database,
         "ledger": PostgresLedger(database),
         "bus": bus or PostgresBus(database),

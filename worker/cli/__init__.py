@@ -16,8 +16,16 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from worker.cli.events import events
-from worker.cli.failures import FAILURES, WrongUsage, explain_failure
-from worker.cli.payments import explain, payments
+from worker.cli.explain import explain
+from worker.cli.failures import (
+    FAILURES,
+    CommandFailed,
+    WrongUsage,
+    cannot_listen,
+    explain_failure,
+    listening_refused,
+)
+from worker.cli.payments import payments
 from worker.cli.sandbox import sandbox
 
 app = App(name="payproof", help="A browser redirect is a hint. Payproof turns it into proof.")
@@ -37,8 +45,9 @@ def init(path: Path = Path("payproof.toml")) -> int:
     try:
         write_starter(path)
     except FileExistsError:
-        Console(stderr=True).print(f"{path} exists; it was left as it is.", markup=False)
-        return WRONG_USAGE
+        raise WrongUsage(f"{path} exists; it was left as it is") from None
+    except OSError as error:
+        raise WrongUsage(f"{path}: {error.strerror}") from None
     print(f"{path} is written; set the variables it names, then run: payproof doctor")
     return DONE
 
@@ -48,19 +57,22 @@ def serve(
     *, roles: Annotated[str | None, Parameter(help="Some of ingress,consume,sweep,relay,deliver.")] = None
 ) -> int:
     """Run the service until SIGTERM; without --roles, all of them in one process."""
-    from worker import logs, process
+    from worker import process
     from worker.cli.configured import configuration
 
     chosen = process.ROLES if roles is None else tuple(role.strip() for role in roles.split(","))
     if unknown := sorted(set(chosen) - set(process.ROLES)):
-        known = ", ".join(process.ROLES)
-        Console(stderr=True).print(f"--roles: {', '.join(unknown)} is none of {known}", markup=False)
-        return WRONG_USAGE
+        raise WrongUsage(f"--roles: {', '.join(unknown)} is none of {', '.join(process.ROLES)}")
     config = configuration()
     if config.settings.amqp_url is not None:
         raise WrongUsage("PAYPROOF_AMQP_URL: RabbitMQ is not supported yet; without it, claims queue in Postgres")
-    logs.configure(config.settings.log)
-    process.serve(config, chosen)
+    try:
+        process.serve(config, chosen)
+    except ExceptionGroup as group:
+        refused, crashed = group.split(cannot_listen)
+        if refused is None or crashed is not None:
+            raise
+        raise CommandFailed(listening_refused(refused)) from None
     return DONE
 
 
@@ -70,21 +82,18 @@ def migrate(*, restored: bool = False) -> int:
     import asyncio
 
     from worker.cli.configured import configuration
+    from worker.postgres.restored import raise_versions
     from worker.process import opened
 
-    async def run() -> int:
+    async def run() -> None:
         async with opened(configuration()) as database:
-            print("The schema is up to date.")
+            print("the schema is up to date")
             if restored:
-                raised = await database.execute(
-                    "UPDATE payments SET version = version + 1000, "
-                    "next_check_at = CASE WHEN status = 'pending' OR hold IS NOT NULL THEN clock_timestamp() "
-                    "ELSE next_check_at END"
-                )
-                print(f"{raised.split()[-1]} payments were raised by 1,000 versions; open ones are asked about again.")
-        return DONE
+                raised = await raise_versions(database)
+                print(f"payments raised by 1,000 versions: {raised}; pending and held ones are looked at again")
 
-    return asyncio.run(run())
+    asyncio.run(run())
+    return DONE
 
 
 @app.command

@@ -10,13 +10,17 @@ from decimal import Decimal
 from urllib.parse import urlsplit
 
 from rich.console import Console
+from rich.text import Text
 
 from consumers.account import Account
 from schemas.answers import Expected, Inconclusive, Outcome, Question, Stranger, Trouble
 from worker.cli.configured import configuration
+from worker.cli.lines import print_line
 from worker.config import Config
 from worker.config.rules import is_loopback
 from worker.gateways import Gateways, gateways
+from worker.postgres.identity import EmbeddedError
+from worker.postgres.migrate import MigrationError
 from worker.postgres.tokens import PostgresTokens
 from worker.process import opened
 
@@ -25,37 +29,38 @@ NOBODYS_PAYMENT = "payproof-doctor"
 
 def examine() -> bool:
     """Print a line per finding; whether all is well."""
-    config = configuration()
-    console = Console()
-    return asyncio.run(_examine(config, console))
+    return asyncio.run(_examine(configuration(), Console(highlight=False)))
 
 
 async def _examine(config: Config, console: Console) -> bool:
     def say(well: bool, subject: str, words: str) -> bool:
-        mark = "[green]ok[/]" if well else "[red]no[/]"
-        console.print(f"{mark}  [bold]{subject}[/]  ", end="")
-        console.print(words, markup=False, soft_wrap=True)
+        mark = Text("ok", "green") if well else Text("no", "red")
+        print_line(console, mark, Text.assemble((subject, "bold"), f": {words}"), width=2)
         return well
 
-    findings = [say(True, "configuration", f"{len(config.merchants)} merchants, {len(config.accounts)} accounts")]
+    findings = [say(True, "configuration", f"merchants: {len(config.merchants)}, accounts: {len(config.accounts)}")]
     for path in config.literal_secrets:
-        console.print(f"[yellow]!![/]  [bold]{path}[/]  is written out in the file; env:NAME or file:PATH keeps it out")
-    public = urlsplit(config.settings.public_url)
-    abroad = [
-        account for account in config.accounts if not is_loopback(urlsplit(account.provider.base_url).hostname or "")
-    ]
-    reachable = not abroad or (public.scheme == "https" and not is_loopback(public.hostname or ""))
-    words = (
-        "gateways and buyers reach us there" if reachable else "gateways and buyers elsewhere cannot reach it by https"
-    )
-    findings.append(say(reachable, "PAYPROOF_PUBLIC_URL", f"{config.settings.public_url}: {words}"))
-    async with opened(config) as database:
-        findings.append(say(True, "database", "reachable, schema up to date"))
-        async with gateways(PostgresTokens(database)) as asking:
-            for account in config.accounts:
-                well, words = await _ask(asking, account)
-                findings.append(say(well, f"account {account.id}", words))
+        advice = Text.assemble((path, "bold"), ": stands in the file itself; env:NAME or file:PATH keeps it out")
+        print_line(console, Text("!!", "yellow"), advice, width=2)
+    findings.append(say(*_public_url(config)))
+    try:
+        async with opened(config) as database:
+            findings.append(say(True, "database", "reachable, schema up to date"))
+            async with gateways(PostgresTokens(database)) as asking:
+                for account in config.accounts:
+                    well, words = await _ask(asking, account)
+                    findings.append(say(well, f"account {account.id}", words))
+    except (EmbeddedError, MigrationError) as error:
+        findings.append(say(False, "database", f"{error}; without it no gateway was asked"))
     return all(findings)
+
+
+def _public_url(config: Config) -> tuple[bool, str, str]:
+    public = urlsplit(config.settings.public_url)
+    abroad = any(not is_loopback(urlsplit(one.provider.base_url).hostname or "") for one in config.accounts)
+    well = not abroad or (public.scheme == "https" and not is_loopback(public.hostname or ""))
+    words = "gateways and buyers reach us there" if well else "gateways and buyers elsewhere cannot reach it by https"
+    return well, "PAYPROOF_PUBLIC_URL", f"{config.settings.public_url}: {words}"
 
 
 async def _ask(asking: Gateways, account: Account) -> tuple[bool, str]:
@@ -78,12 +83,12 @@ def _verdict(outcome: Outcome, base_url: str) -> tuple[bool, str]:
         case Stranger() | Inconclusive(trouble=Trouble.NOT_FOUND):
             return True, "reachable, and it accepts the key"
         case Inconclusive(trouble=Trouble.KEY_REFUSED):
-            return False, f"it refuses the key or password: {outcome.detail}"
+            return False, f"it refuses the key or password ({outcome.detail})"
         case Inconclusive(trouble=Trouble.NO_REPLY):
-            return False, f"{base_url} cannot be reached: {outcome.detail}"
+            return False, f"{base_url} cannot be reached ({outcome.detail})"
         case Inconclusive(trouble=Trouble.UNREADABLE):
-            return False, f"it answers, but not as this gateway should; is {base_url} right? {outcome.detail}"
+            return False, f"it answers, but not as this gateway should; is {base_url} right? ({outcome.detail})"
         case Inconclusive():
-            return False, f"it is in trouble just now: {outcome.detail}"
+            return False, f"it is in trouble just now ({outcome.detail})"
         case _:
             return True, "reachable, and it accepts the key"

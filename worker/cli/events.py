@@ -1,4 +1,7 @@
-"""`payproof events tail`: the event log as it grows, one JSON line each."""
+"""`payproof events tail`: the event log as it grows, one JSON line each.
+
+The one thing to get wrong: the bytes. They are printed as they were written, as subscribers get them.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,6 @@ from datetime import datetime
 from typing import Annotated
 
 from cyclopts import App, Parameter
-
-from worker.cli.failures import WrongUsage
 
 events = App(name="events", help="Read the event log.")
 
@@ -26,15 +27,13 @@ def tail(
     follow: bool = True,
 ) -> int:
     """Print events in the log's order, from --since on or from now, until Ctrl-C; --no-follow ends with the newest."""
-    from worker.cli.configured import configuration
+    from worker.cli.configured import configuration, merchant_meant
     from worker.postgres.log import place_before, read
     from worker.process import opened
 
     async def run() -> None:
         config = configuration()
-        if merchant is None and len(config.merchants) > 1:
-            raise WrongUsage(f"--merchant: one of {', '.join(one.id for one in config.merchants)}")
-        whose = merchant or config.merchants[0].id
+        whose = merchant_meant(config, merchant)
         async with opened(config) as database:
             after = await place_before(database, whose, since.astimezone() if since else None)
             while True:

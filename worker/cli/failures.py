@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
+import sys
+
 from rich.console import Console
 
 from worker.config import ConfigError
@@ -24,16 +29,35 @@ FAILURES = (ConfigError, EmbeddedError, MigrationError, CommandFailed, *UNAVAILA
 def explain_failure(error: BaseException, console: Console) -> int:
     """Print why, without traceback; return the exit code."""
     match error:
+        case BrokenPipeError():  # whoever read our output has seen enough, as `head` has
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         case ConfigError():
-            for problem in error.problems:
-                console.print(str(problem), markup=False, soft_wrap=True)
-            return 2
+            why, code = str(error), 2
         case WrongUsage():
-            console.print(str(error), markup=False, soft_wrap=True)
-            return 2
+            why, code = str(error), 2
         case CommandFailed() | EmbeddedError() | MigrationError():
-            console.print(str(error), markup=False, soft_wrap=True)
-            return 1
+            why, code = str(error), 1
+        case OSError() if cannot_listen(error):
+            why, code = listening_refused(error), 1
+        case OSError(filename=str(path)):
+            why, code = f"{path}: {error.strerror}", 1
         case _:
-            console.print(f"The database cannot be reached ({type(error).__name__}).", markup=False)
-            return 1
+            why, code = f"the database cannot be reached ({type(error).__name__})", 1
+    console.print(why, markup=False, highlight=False, soft_wrap=True)
+    return code
+
+
+def cannot_listen(error: BaseException) -> bool:
+    """Whether the address we were told to listen on is taken, not ours, or none."""
+    refused = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
+    return isinstance(error, socket.gaierror) or (
+        isinstance(error, OSError) and error.errno in refused and error.filename is None
+    )
+
+
+def listening_refused(error: BaseException) -> str:
+    """The sentence for an error, or a group of errors, that `cannot_listen` is true of."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"cannot listen: {error.strerror if isinstance(error, OSError) else error}"

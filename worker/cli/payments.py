@@ -1,25 +1,35 @@
-"""`payproof payments` and `payproof explain`: what on-call people look at, and where a held payment is resolved."""
+"""`payproof payments`: what on-call people look at, and where a held payment is resolved.
+
+The one thing to get wrong: a person here may look at every merchant's payments, so what is asked for is looked up under
+each; only a list is one merchant's.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import getpass
-import sys
 import uuid
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from schemas.payments import Payment, view
 from schemas.words import Hold, Status
 from worker.cli.failures import CommandFailed, WrongUsage
 
+if TYPE_CHECKING:
+    from consumers.account import Account
+    from worker.config import Config
+    from worker.postgres.database import Database
+
 payments = App(name="payments", help="List, show, verify and resolve payments.")
 
 ASK_SECONDS = 35.0
-PIPED_WIDTH = 200  # a line stays a line for grep
+COLUMNS = ("payment", "opened (UTC)", "account", "reference", "status", "hold", "amount")
 
 
 @payments.command(name="list")
@@ -31,55 +41,61 @@ def list_(
     account: str | None = None,
     reference: str | None = None,
     order: str | None = None,
-    limit: int = 20,
+    limit: Annotated[int, Parameter(help="1 to 100.", validator=Number(gte=1, lte=100))] = 20,
 ) -> int:
     """List payments, newest first, with what all matches come to. `--hold any` is the work list."""
     from schemas.requests import ListQuery
-    from worker.cli.configured import configuration
-    from worker.config import Config
+    from worker.cli.configured import configuration, merchant_meant
     from worker.postgres.reading import Page, read_page
     from worker.process import opened
 
     if hold is not None and hold not in {*Hold, "any", "none"}:
         raise WrongUsage(f"--hold: {hold} is none of any, none, {', '.join(Hold)}")
-
-    def chosen(config: Config) -> str:
-        if merchant is not None and config.merchant(merchant) is None:
-            raise WrongUsage(f"--merchant: there is no {merchant} in the configuration")
-        if merchant is None and len(config.merchants) > 1:
-            raise WrongUsage(f"--merchant: one of {', '.join(one.id for one in config.merchants)}")
-        return merchant or config.merchants[0].id
+    query = ListQuery(status=status, hold=hold, account=account, reference=reference, order=order, limit=limit)
 
     async def read() -> Page:
         config = configuration()
-        whose = chosen(config)
-        query = ListQuery(
-            status=status, hold=hold, account=account, reference=reference, order=order, limit=min(max(limit, 1), 100)
-        )
+        whose = merchant_meant(config, merchant)
         async with opened(config) as database:
             return await read_page(database, whose, query, None)
 
     page = asyncio.run(read())
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("payment", "opened (UTC)", "account", "reference", "status", "hold", "amount"):
-        table.add_column(name, no_wrap=True, justify="right" if name == "amount" else "left")
-    for one in page.payments:
-        opened_at = f"{one.opened_at:%Y-%m-%d %H:%M:%S}"
-        amount = f"{one.amount:.2f} {one.currency}"
-        table.add_row(one.id, opened_at, one.account, one.reference, one.status, one.hold or "", amount)
-    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
+    _print_rows([_row(payment) for payment in page.payments])
     sums = page.summary
-    print(
-        f"{sums.count} in all, {sums.completed_count} completed for {sums.completed_amount}, {sums.failed_count} failed"
-    )
+    all_shown = "" if page.next is None else f", the newest {len(page.payments)} are shown"
+    completed = f"{sums.completed_count} completed for {sums.completed_amount} BDT"
+    print(f"{sums.count} in all{all_shown}; {completed}, {sums.failed_count} failed")
     return 0
+
+
+def _row(payment: Payment) -> tuple[str, ...]:
+    opened_at, amount = f"{payment.opened_at:%Y-%m-%d %H:%M:%S}", f"{payment.amount:.2f} {payment.currency}"
+    hold = payment.hold or ""
+    return payment.id, opened_at, payment.account, payment.reference, payment.status.value, hold, amount
+
+
+def _print_rows(rows: list[tuple[str, ...]]) -> None:
+    """A table; on a terminal too narrow for it two lines for each payment, because nothing may be cut off."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in COLUMNS:
+        table.add_column(name, no_wrap=True, justify="right" if name == "amount" else "left")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False)
+    needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+    if needed <= console.width or not console.is_terminal:
+        Console(width=max(needed, console.width), highlight=False).print(table)
+        return
+    for payment_id, opened_at, account, reference, status, hold, amount in rows:
+        first = "  ".join(filter(None, (payment_id, status, amount, hold)))
+        console.print(f"{first}\n    {opened_at}  {account}  {reference}", markup=False, soft_wrap=True)
 
 
 @payments.command
 def show(payment_id: str) -> int:
-    """Show a payment as the API does, and its timeline."""
-    payment, timeline = asyncio.run(_read(payment_id))
-    console = Console()
+    """Show a payment as the API does, and its timeline, one entry a line."""
+    payment, timeline = asyncio.run(read_story(payment_id))
+    console = Console(soft_wrap=True)
     console.print_json(_json(view(payment)))
     for entry in timeline:
         console.print_json(_json(entry), indent=None)
@@ -100,32 +116,38 @@ def resolve(
     *,
     status: Status,
     reason: str,
-    actor: str | None = None,
-    evidence: str | None = None,
-    transaction_id: str | None = None,
+    actor: Annotated[str | None, Parameter(help="Who decides; you, unless given.")] = None,
+    evidence: Annotated[str | None, Parameter(help="What it rests on, such as a statement's line.")] = None,
+    transaction_id: Annotated[str | None, Parameter(help="The gateway's, where the payment has none.")] = None,
 ) -> int:
-    """Resolve a held payment: to its present status or a higher one. ACTOR is you, unless given."""
+    """Resolve a held payment: to its present status or a higher one."""
     from consumers.resolving import ResolutionRefused, Wish
     from consumers.resolving import resolve as settle
+    from schemas.requests import RESOLUTION, Wrong
     from worker.cli.configured import configuration
     from worker.postgres.ledger import PostgresLedger
     from worker.process import opened, rules_of
 
-    wish = Wish(
-        status=status,
-        actor=actor or getpass.getuser(),
-        reason=reason,
-        evidence=evidence,
-        transaction_id=transaction_id,
-    )
+    given = {
+        "status": status.value,
+        "actor": actor or _you(),
+        "reason": reason,
+        "evidence": evidence,
+        "transaction_id": transaction_id,
+    }
+    wrong: list[Wrong] = []
+    found = RESOLUTION.read({name: value for name, value in given.items() if value is not None}, wrong)
+    if wrong:
+        raise WrongUsage("\n".join(f"--{one.field.replace('_', '-')}: {one.message}" for one in wrong))
+    wish = Wish(**{**found, "status": status})
 
     async def run() -> Payment:
         config = configuration()
         async with opened(config) as database:
+            payment = await _find(config, database, payment_id)
+            _account(config, payment)
             try:
-                return await settle(PostgresLedger(database), rules_of(config), payment_id, wish)
-            except KeyError:
-                raise _unknown(payment_id) from None
+                return await settle(PostgresLedger(database), rules_of(config), payment.id, wish)
             except ResolutionRefused as error:
                 raise CommandFailed(f"{error.code}: {error}") from None
 
@@ -134,34 +156,20 @@ def resolve(
     return 0
 
 
-def explain(payment_id: str) -> int:
-    """Tell the story of one payment in plain sentences, and what happens next."""
-    from consumers.explaining import explain as sentences
-
-    payment, timeline = asyncio.run(_read(payment_id))
-    console = Console()
-    for at, sentence in sentences(payment, [_entry(one) for one in timeline]):
-        stamp = f"{at:%Y-%m-%d %H:%M:%S}" if at else ""
-        console.print(f"[dim]{stamp:19}[/]  ", end="")
-        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
-    return 0
-
-
-async def _read(payment_id: str) -> tuple[Payment, list[dict[str, Any]]]:
+async def read_story(payment_id: str) -> tuple[Payment, list[dict[str, Any]]]:
+    """A payment and its timeline. Raises CommandFailed where there is none."""
     from worker.cli.configured import configuration
-    from worker.postgres.reading import read_payment, read_timeline
+    from worker.postgres.reading import read_timeline
     from worker.process import opened
 
     config = configuration()
     async with opened(config) as database:
-        for merchant in config.merchants:
-            payment = await read_payment(database, merchant.id, payment_id)
-            if payment is not None:
-                return payment, await read_timeline(database, merchant.id, payment_id) or []
-    raise _unknown(payment_id)
+        payment = await _find(config, database, payment_id)
+        return payment, await read_timeline(database, payment.merchant, payment.id) or []
 
 
 async def _verify(payment_id: str) -> Payment:
+    from consumers.asking import question
     from schemas.callbacks import Claim
     from schemas.words import Authenticity, Source
     from worker.cli.configured import configuration
@@ -170,8 +178,15 @@ async def _verify(payment_id: str) -> Payment:
     from worker.process import opened
 
     config = configuration()
-    payment, _ = await _read(payment_id)
     async with opened(config) as database:
+        payment = await _find(config, database, payment_id)
+        capabilities = _account(config, payment).provider.capabilities
+        if not capabilities.asked_by:
+            raise CommandFailed(f"{payment.id} is {payment.status}; its gateway has no status API that could be asked")
+        if question(payment, capabilities) is None:
+            raise CommandFailed(
+                f"{payment.id} is {payment.status}; no id is known yet that its gateway can be asked by"
+            )
         asked_at = database.clock.now()
         claim = Claim(
             id=uuid.uuid4().hex,
@@ -190,24 +205,37 @@ async def _verify(payment_id: str) -> Payment:
                     payment = await read_payment(database, payment.merchant, payment.id) or payment
         except TimeoutError:
             raise CommandFailed(
-                f"{payment.id} is {payment.status}; the gateway gave no answer in {ASK_SECONDS:.0f} s, or no "
-                "`payproof serve` is running. The question stays queued."
+                f"{payment.id} is {payment.status}; no answer came within {ASK_SECONDS:.0f} s: the gateway gave none "
+                "(payproof explain tells), or no `payproof serve` is running; the question stays queued"
             ) from None
         return payment
 
 
-def _entry(shown: dict[str, Any]) -> Any:
-    from schemas.payments import Entry
-    from schemas.words import EntryKind
+async def _find(config: Config, database: Database, payment_id: str) -> Payment:
+    from worker.postgres.reading import read_payment
 
-    return Entry(kind=EntryKind(shown["kind"]), at=shown["at"], data=shown)
+    for merchant in config.merchants:
+        payment = await read_payment(database, merchant.id, payment_id)
+        if payment is not None:
+            return payment
+    raise CommandFailed(f"there is no payment {payment_id}")
+
+
+def _account(config: Config, payment: Payment) -> Account:
+    account = config.account(payment.account)
+    if account is None:
+        raise CommandFailed(f"account_not_configured: the account {payment.account} is no longer in the configuration")
+    return account
+
+
+def _you() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        raise WrongUsage("--actor: is needed, because your user has no name here") from None
 
 
 def _json(value: object) -> str:
     import msgspec
 
     return msgspec.json.encode(value).decode()
-
-
-def _unknown(payment_id: str) -> CommandFailed:
-    return CommandFailed(f"there is no payment {payment_id}")

@@ -38,9 +38,9 @@ def _documents(api: Api) -> list[web.RouteDef]:
     """What is told to everyone, without a key."""
 
     async def openapi(_: web.Request) -> web.Response:
-        return json_reply(200, document(api.rules().public_url)).response()
+        return json_reply(200, document(api.rules.public_url)).response()
 
     async def schema(_: web.Request) -> web.Response:
-        return json_reply(200, payment_schema(api.rules().public_url)).response()
+        return json_reply(200, payment_schema(api.rules.public_url)).response()
 
     return [web.get("/openapi.json", openapi), web.get("/schemas/payment-1.json", schema)]

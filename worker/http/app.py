@@ -33,8 +33,8 @@ def public_app(
 ) -> web.Application:
     ingress = Ingress(config, ledger, bus, database.clock, outcomes, metrics)
     api = Api(
-        config=lambda: config,
-        rules=lambda: rules,
+        config=config,
+        rules=rules,
         database=database,
         ledger=ledger,
         bus=bus,

@@ -44,7 +44,7 @@ class Asking:
         found = read_fields(RESOLUTION, await read_body(request))
         wish = Wish(**{**found, "status": Status(found["status"])})
         try:
-            resolved = await resolve(self._api.ledger, self._api.rules(), payment.id, wish)
+            resolved = await resolve(self._api.ledger, self._api.rules, payment.id, wish)
         except ResolutionRefused as refused:
             raise Problem(409, refused.code, str(refused), field=refused.field) from None
         return json_reply(200, view(resolved)).response()
@@ -54,6 +54,6 @@ class Asking:
         payment = await read_payment(self._api.database, merchant_of(request).id, request.match_info["payment_id"])
         if payment is None:
             raise not_found()
-        if payment.account not in self._api.rules().accounts:
+        if payment.account not in self._api.rules.accounts:
             raise Problem(409, "account_not_configured", "the account of this payment is no longer configured")
         return payment

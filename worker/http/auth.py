@@ -44,4 +44,4 @@ def authenticate(api: Api) -> Middleware:
 def _merchant(api: Api, request: web.Request) -> Merchant | None:
     given = request.headers.getall("Authorization", [])
     scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
-    return api.config().merchant_by_key(key.strip()) if scheme.lower() == "bearer" and key.strip() else None
+    return api.config.merchant_by_key(key.strip()) if scheme.lower() == "bearer" and key.strip() else None

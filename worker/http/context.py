@@ -1,7 +1,4 @@
-"""What the merchant API stands on, in one frozen value.
-
-The one thing to get wrong: `config` and `rules` are called for each request, because a reload replaces both.
-"""
+"""What the merchant API stands on, in one frozen value; tests put other parts in their places."""
 
 from __future__ import annotations
 
@@ -35,8 +32,8 @@ class Api(Struct, frozen=True, kw_only=True):
     `retained_after` are gone, and cursors below it with them.
     """
 
-    config: Callable[[], Config]
-    rules: Callable[[], Rules]
+    config: Config
+    rules: Rules
     database: Database
     ledger: PostgresLedger
     bus: Bus

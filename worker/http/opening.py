@@ -57,10 +57,10 @@ class Openings:
         return await once(self._api, request, work)
 
     async def _open(self, merchant: Merchant, payment_id: str, body: Any) -> Reply:
-        rules = self._api.rules()
+        rules = self._api.rules
         account, wish = _read(NEW_PAYMENT, merchant, body)
         _refuse(account.provider.check(_opening(payment_id, account, wish, rules.public_url)))
-        _check_public_url(account, self._api.config(), rules.public_url)
+        _check_public_url(account, self._api.config, rules.public_url)
 
         async def call(row: Payment) -> OpeningOutcome:
             return await self._api.open_checkout(account, _opening(row.id, account, wish, rules.public_url))
@@ -73,7 +73,7 @@ class Openings:
         return json_reply(201, view(payment))
 
     async def _track(self, merchant: Merchant, payment_id: str, body: Any) -> Reply:
-        rules = self._api.rules()
+        rules = self._api.rules
         account, wish = _read(TRACKED_PAYMENT, merchant, body)
         # The shop's checkout has passed the gateway's own limits; what matters here is what it will be asked by.
         found = account.provider.check(_opening(payment_id, account, wish, rules.public_url))

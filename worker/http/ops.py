@@ -27,7 +27,7 @@ _GAUGES = """
 
 
 class Ops(Struct, frozen=True):
-    """What the ops port needs. `running` tells which parts of the process are not, by name; empty when all is well."""
+    """What the ops port needs. `missing` names the parts of the process that do not run; empty when all is well."""
 
     database: Database
     bus: PostgresBus

@@ -29,11 +29,11 @@ Webhooks have their own part, `worker.sandbox.extra_webhooks`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import asdict, replace
 
 from schemas.wire import Unreadable, read_json
@@ -47,7 +47,7 @@ from worker.sandbox.shopper import Visit, perform
 from worker.sandbox.times import iso_ms_z
 from worker.sandbox.troubles import FALSIFIES, Name
 
-Provider = Literal["payparse", "onepaybd", "shadhinpay", "moneybag", "ipay"]
+Provider = Annotated[str, Meta(pattern=rf"^(?:{'|'.join(GATEWAYS)})\Z")]
 Answer = dict[str, Any]
 T = TypeVar("T")
 

@@ -10,6 +10,7 @@ from html import escape
 
 from aiohttp import web
 
+from worker.sandbox.config import GATEWAYS
 from worker.sandbox.gateway import Deed, Gateway, Impossible
 from worker.sandbox.sandbox import SANDBOX
 from worker.sandbox.sessions import Session
@@ -30,7 +31,7 @@ LABELS: tuple[tuple[Deed, str], ...] = (("pay", "Pay"), ("fail", "Let it fail"),
 
 
 def routes() -> list[web.RouteDef]:
-    path = "/{provider:payparse|onepaybd|shadhinpay|moneybag|ipay}/checkout/{session_id}"
+    path = f"/{{provider:{'|'.join(GATEWAYS)}}}/checkout/{{session_id}}"
     return [web.get(path, show), web.post(path + "/{does:pay|fail|cancel}", act)]
 
 

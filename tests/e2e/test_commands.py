@@ -1,0 +1,386 @@
+"""The commands as a person runs them, beside a service that runs: what they print, where, and their exit codes.
+
+The installation is this file's own, because `migrate --restored` touches every payment in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec import Struct
+
+from tests.e2e.buyers import Payproof
+from tests.e2e.conftest import SETTINGS, WEBHOOKS
+from tests.processes import directory, running
+from worker.demo.children import environment, free_ports
+from worker.demo.system import System
+
+SECONDS = 30
+STARTER = ("SHOP_API_KEY", "IPAY_API_KEY", "SHOP_WEBHOOK_SECRET")
+ENVIRONMENT = {name: value for name, value in environment().items() if name not in STARTER} | {"COLUMNS": "80"}
+UNKNOWN = "pay_00000000000000000000000000"
+COMMANDS = ("demo", "doctor", "events", "explain", "init", "migrate", "payments", "sandbox", "serve")
+
+
+class Ended(Struct, frozen=True):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+
+async def started(*words: str, cwd: Path, settings: dict[str, str]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "worker.cli", *words),
+        cwd=cwd,
+        env=ENVIRONMENT | settings,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def command(*words: str, cwd: Path, settings: dict[str, str] | None = None) -> Ended:
+    process = await started(*words, cwd=cwd, settings=settings or {})
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), SECONDS)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    ended = Ended(process.returncode, out.decode(), err.decode())
+    assert "Traceback" not in ended.out + ended.err
+    return ended
+
+
+async def payproof_says(payproof: Payproof, *words: str, **settings: str) -> Ended:
+    """Run a command with the configuration of the service that runs; it never tells the shop's key."""
+    ended = await command(*words, cwd=payproof.system.place, settings=payproof.system.settings | settings)
+    assert payproof.system.key not in ended.out + ended.err
+    return ended
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[System]:
+    with running(settings=SETTINGS, merchants=WEBHOOKS) as system:
+        yield system
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with directory() as place:
+        yield place
+
+
+async def paid(payproof: Payproof, name: str) -> str:
+    buyer = await payproof.opened(name)
+    await buyer.returns(await buyer.at_gateway("pay"))
+    payment_id: str = buyer.payment["payment_id"]
+    return payment_id
+
+
+async def held(payproof: Payproof) -> str:
+    """A payment that was claimed as paid, at a gateway that cannot be asked."""
+    payment_id = await paid(payproof, "blind")
+    await payproof.settled(payment_id, "pending", "unverifiable")
+    return payment_id
+
+
+# -- before there is a configuration -----------------------------------------------------------------------------------
+
+
+async def test_help_lists_every_command_and_needs_no_configuration(place: Path) -> None:
+    ended = await command("--help", cwd=place)
+    assert ended.code == 0
+    for name in COMMANDS:
+        assert f" {name} " in ended.out
+
+
+@pytest.mark.parametrize(
+    "words", [("pay",), ("explain",), ("payments", "list", "--limit", "0"), ("sandbox", "--port=-1")]
+)
+async def test_wrong_usage_is_told_and_ends_with_2(place: Path, words: tuple[str, ...]) -> None:
+    ended = await command(*words, cwd=place)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err
+
+
+async def test_init_writes_a_configuration_for_its_owner_alone_and_only_once(place: Path) -> None:
+    ended = await command("init", cwd=place)
+    assert ended.code == 0
+    assert "payproof doctor" in ended.out
+    written = place / "payproof.toml"
+    assert written.stat().st_mode & 0o777 == 0o600
+    text = written.read_text()
+    again = await command("init", cwd=place)
+    assert (again.code, again.err) == (2, "payproof.toml exists; it was left as it is\n")
+    assert written.read_text() == text
+
+
+async def test_init_where_nothing_can_be_written_says_where(place: Path) -> None:
+    ended = await command("init", "no/such/place.toml", cwd=place)
+    assert (ended.code, ended.err) == (2, "no/such/place.toml: No such file or directory\n")
+
+
+@pytest.mark.parametrize("words", [("doctor",), ("serve",), ("payments", "list"), ("explain", UNKNOWN)])
+async def test_without_a_configuration_a_command_says_how_to_get_one(place: Path, words: tuple[str, ...]) -> None:
+    ended = await command(*words, cwd=place)
+    assert (ended.code, ended.out) == (2, "")
+    assert "payproof init" in ended.err
+
+
+async def test_the_starter_alone_names_every_variable_that_is_missing(place: Path) -> None:
+    await command("init", cwd=place)
+    ended = await command("doctor", cwd=place)
+    assert ended.code == 2
+    for name in STARTER:
+        assert f"{name} is not set" in ended.err
+
+
+# -- serve and migrate -------------------------------------------------------------------------------------------------
+
+
+async def test_serve_refuses_a_role_that_it_does_not_know(payproof: Payproof) -> None:
+    ended = await payproof_says(payproof, "serve", "--roles", "ingress,magic")
+    assert (ended.code, ended.err) == (2, "--roles: magic is none of ingress, consume, sweep, relay, deliver\n")
+
+
+async def test_serve_does_not_pretend_to_use_a_broker(payproof: Payproof) -> None:
+    ended = await payproof_says(payproof, "serve", PAYPROOF_AMQP_URL="amqp://guest:guest@127.0.0.1/")
+    assert ended.code == 2
+    assert ended.err.startswith("PAYPROOF_AMQP_URL: ")
+    assert "guest" not in ended.err
+
+
+async def test_serve_says_that_its_port_is_taken(payproof: Payproof) -> None:
+    ended = await payproof_says(payproof, "serve")
+    assert ended.code == 1
+    assert ended.err.splitlines()[-1].startswith("cannot listen: ")
+    assert "address already in use" in ended.err
+
+
+async def test_a_database_that_is_away_is_told_without_its_password(payproof: Payproof) -> None:
+    away = f"postgres://shop:sesame@127.0.0.1:{free_ports(1)[0]}/payproof"
+    ended = await payproof_says(payproof, "payments", "list", PAYPROOF_DATABASE_URL=away)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("the database cannot be used: ")
+    examined = await payproof_says(payproof, "doctor", PAYPROOF_DATABASE_URL=away)
+    assert examined.code == 1
+    assert examined.lines[-1].startswith("no  database: ")
+    assert "sesame" not in ended.err + examined.out + examined.err
+
+
+async def test_migrate_after_a_restore_raises_every_version(payproof: Payproof) -> None:
+    payment_id = await paid(payproof, "ipay")
+    before = await payproof.settled(payment_id, "completed")
+    ended = await payproof_says(payproof, "migrate")
+    assert (ended.code, ended.out) == (0, "the schema is up to date\n")
+    restored = await payproof_says(payproof, "migrate", "--restored")
+    assert restored.code == 0
+    assert "raised by 1,000 versions" in restored.out
+    after = await payproof.settled(payment_id, "completed")
+    assert after == before | {"version": before["version"] + 1000}
+
+
+# -- doctor ------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_doctor_finds_nothing_wrong_where_nothing_is(payproof: Payproof) -> None:
+    ended = await payproof_says(payproof, "doctor")
+    assert ended.code == 0, ended.out
+    assert {line[:2] for line in ended.lines} == {"ok", "!!"}
+    for account in ("shop-payparse", "shop-onepaybd", "shop-shadhinpay", "shop-moneybag", "shop-ipay"):
+        assert f"ok  account {account}: reachable, and it accepts the key" in ended.lines
+    assert "ok  account shop-payparse-blind: this gateway has no status API" in ended.out
+    assert "sandbox-ipay-key" not in ended.out
+
+
+async def test_the_doctor_tells_a_wrong_key_from_a_host_that_is_away(payproof: Payproof) -> None:
+    nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
+    text = payproof.system.config.read_text().replace("sandbox-ipay-key", "another-key")
+    ill = payproof.system.place / "ill.toml"
+    ill.write_text(text.replace(f"{payproof.system.sandbox_url}/moneybag", f"{nobody}/moneybag"))
+    ended = await payproof_says(payproof, "doctor", PAYPROOF_CONFIG=str(ill))
+    assert ended.code == 1
+    assert "no  account shop-ipay: it refuses the key or password (HTTP 401)" in ended.lines
+    away = f"no  account shop-moneybag: {nobody}/moneybag cannot be reached (no reply: connection refused)"
+    assert away in ended.lines
+    assert sum(line.startswith("no") for line in ended.lines) == 2
+    assert "another-key" not in ended.out
+
+
+async def test_the_doctor_says_that_buyers_cannot_reach_loopback(payproof: Payproof) -> None:
+    text = payproof.system.config.read_text()
+    abroad = payproof.system.place / "abroad.toml"
+    abroad.write_text(text.replace(f"{payproof.system.sandbox_url}/ipay", "https://ipay.invalid/api"))
+    ended = await payproof_says(payproof, "doctor", PAYPROOF_CONFIG=str(abroad))
+    assert ended.code == 1
+    assert f"no  PAYPROOF_PUBLIC_URL: {payproof.system.url}: " in ended.out
+    assert "https://ipay.invalid/api cannot be reached (no reply: its host name is unknown)" in ended.out
+
+
+# -- payments ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_list_is_one_line_a_payment_and_the_sum_of_all_that_match(payproof: Payproof) -> None:
+    payment_id, waiting = await paid(payproof, "onepaybd"), await held(payproof)
+    ended = await payproof_says(payproof, "payments", "list", "--account", "shop-onepaybd")
+    assert ended.code == 0
+    head, row, total = ended.lines
+    assert head.split() == ["payment", "opened", "(UTC)", "account", "reference", "status", "hold", "amount"]
+    assert row.startswith(payment_id)
+    assert " completed " in row
+    assert total.startswith("1 in all; 1 completed for ")
+    work = await payproof_says(payproof, "payments", "list", "--hold", "any")
+    assert [line.split()[0] for line in work.lines[1:-1]] == [waiting]
+    assert "unverifiable" in work.lines[1]
+    newest = await payproof_says(payproof, "payments", "list", "--limit", "1")
+    assert ", the newest 1 are shown; " in newest.lines[-1]
+
+
+@pytest.mark.parametrize(
+    "words", [("payments", "list", "--merchant", "another"), ("events", "tail", "--merchant", "another")]
+)
+async def test_a_merchant_that_is_not_configured_is_wrong_usage(payproof: Payproof, words: tuple[str, ...]) -> None:
+    ended = await payproof_says(payproof, *words)
+    assert (ended.code, ended.out, ended.err) == (2, "", "--merchant: another is none of shop\n")
+
+
+async def test_show_prints_what_the_api_shows_and_the_timeline(payproof: Payproof) -> None:
+    payment_id = await paid(payproof, "shadhinpay")
+    shown = await payproof.settled(payment_id, "completed")
+    ended = await payproof_says(payproof, "payments", "show", payment_id)
+    assert ended.code == 0
+    end = ended.lines.index("}") + 1
+    assert json.loads("".join(ended.lines[:end])) == shown
+    assert [json.loads(line) for line in ended.lines[end:]] == await payproof.stage.shop.timeline(payment_id)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("explain", UNKNOWN),
+        ("payments", "show", UNKNOWN),
+        ("payments", "verify", UNKNOWN),
+        ("payments", "resolve", UNKNOWN, "--status", "completed", "--reason", "seen"),
+    ],
+)
+async def test_a_payment_that_nobody_has_is_no_payment(payproof: Payproof, words: tuple[str, ...]) -> None:
+    ended = await payproof_says(payproof, *words)
+    assert (ended.code, ended.out, ended.err) == (1, "", f"there is no payment {UNKNOWN}\n")
+
+
+async def test_verify_asks_the_gateway_and_says_what_came_of_it(payproof: Payproof) -> None:
+    buyer = await payproof.opened("ipay")
+    await buyer.at_gateway("pay")
+    payment_id = buyer.payment["payment_id"]
+    ended = await payproof_says(payproof, "payments", "verify", payment_id)
+    assert (ended.code, ended.out) == (0, f"{payment_id} is completed\n")
+
+
+async def test_verify_does_not_wait_for_a_gateway_that_cannot_be_asked(payproof: Payproof) -> None:
+    payment_id = await held(payproof)
+    ended = await payproof_says(payproof, "payments", "verify", payment_id)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == f"{payment_id} is pending; its gateway has no status API that could be asked\n"
+    buyer = await payproof.opened("moneybag")
+    unknown = await payproof_says(payproof, "payments", "verify", buyer.payment["payment_id"])
+    assert unknown.code == 1
+    assert "no id is known yet" in unknown.err
+
+
+async def test_a_resolution_needs_a_reason_and_a_payment_that_is_held_and_never_lowers_it(payproof: Payproof) -> None:
+    payment_id = await held(payproof)
+    words = ("payments", "resolve", payment_id)
+    blank = await payproof_says(payproof, *words, "--status", "completed", "--reason", " ", "--transaction-id", "a b")
+    assert (blank.code, blank.out) == (2, "")
+    assert [line.partition(":")[0] for line in blank.err.splitlines()] == ["--reason", "--transaction-id"]
+    assert (await payproof.settled(payment_id, "pending", "unverifiable"))["version"] == 2
+
+    decision = (*words, "--status", "completed", "--reason", "on the statement", "--actor", "rahim")
+    for _ in range(2):  # the same again changes nothing
+        ended = await payproof_says(payproof, *decision)
+        assert (ended.code, ended.out) == (0, f"{payment_id} is completed\n")
+    assert (await payproof.settled(payment_id, "completed"))["version"] == 3
+    other = await payproof_says(payproof, *decision[:-1], "karim")
+    assert (other.code, other.err) == (1, "not_held: only a held payment can be resolved\n")
+
+
+async def test_a_held_payment_that_is_paid_cannot_be_resolved_as_failed(payproof: Payproof) -> None:
+    first, second = await payproof.opened("ipay", order="twice"), await payproof.opened("ipay", order="twice")
+    for buyer in (first, second):
+        await buyer.returns(await buyer.at_gateway("pay"))
+    payment_id = second.payment["payment_id"]
+    await payproof.settled(payment_id, "completed", "duplicate_for_order")
+    ended = await payproof_says(payproof, "payments", "resolve", payment_id, "--status", "failed", "--reason", "twice")
+    assert (ended.code, ended.err) == (1, "lower_status: the payment is completed already; it never falls\n")
+
+
+# -- explain and events ------------------------------------------------------------------------------------------------
+
+
+async def test_explain_tells_the_story_in_sentences_one_a_line(payproof: Payproof) -> None:
+    payment_id = await paid(payproof, "onepaybd")
+    ended = await payproof_says(payproof, "explain", payment_id)
+    assert ended.code == 0
+    story = [line[22:] for line in ended.lines]
+    assert story[0].startswith("The shop asked for ")
+    assert "A browser that came back said success. Anyone could have sent it, so we ask the gateway." in story
+    assert "We asked the gateway to take the money (Execute)." in story
+    assert "Decided: pending rose to completed." in story
+    assert story[-1] == "Next: nothing; it is settled."
+    assert all(line[:20].endswith("Z") for line in ended.lines[:-2])
+
+
+async def test_explain_says_what_a_hold_waits_for(payproof: Payproof) -> None:
+    ended = await payproof_says(payproof, "explain", await held(payproof))
+    assert "It stands at pending, held as unverifiable: someone says it is paid, and this gateway" in ended.lines[-2]
+    assert "a later answer lifts the hold, or a person (payproof payments resolve)" in ended.lines[-1]
+
+
+async def test_explain_wraps_beside_the_times_on_a_narrow_terminal(payproof: Payproof) -> None:
+    payment_id = await paid(payproof, "onepaybd")
+    narrow = {"FORCE_COLOR": "1", "COLUMNS": "60"}
+    told = await payproof_says(payproof, "explain", payment_id, **narrow)
+    assert len(told.lines) > len((await payproof_says(payproof, "explain", payment_id)).lines)
+    listed = await payproof_says(payproof, "payments", "list", "--account", "shop-onepaybd", **narrow)
+    assert payment_id in listed.out
+
+
+async def test_events_are_printed_as_they_were_written_from_a_time_on_and_as_they_come(payproof: Payproof) -> None:
+    payment_id = await paid(payproof, "ipay")
+    await payproof.settled(payment_id, "completed")
+    past = await payproof_says(payproof, "events", "tail", "--no-follow", "--since", "2020-01-01")
+    assert past.code == 0
+    written = await payproof.stage.shop.events(None)
+    assert all(line.encode() in written for line in past.lines)
+    assert f"{payment_id}.2" in [json.loads(line)["id"] for line in past.lines]
+    now = await payproof_says(payproof, "events", "tail", "--no-follow")
+    assert (now.code, now.out) == (0, "")
+
+    tail = await started(
+        "events", "tail", "--since", "2020-01-01", cwd=payproof.system.place, settings=payproof.system.settings
+    )
+    try:
+        assert tail.stdout is not None
+        for line in past.lines:
+            assert (await asyncio.wait_for(tail.stdout.readline(), SECONDS)).decode().rstrip("\n") == line
+        buyer = await payproof.opened("ipay")
+        came = json.loads(await asyncio.wait_for(tail.stdout.readline(), SECONDS))
+        assert (came["type"], came["subject"]) == ("payment.opened", buyer.payment["payment_id"])
+        tail.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(tail.wait(), SECONDS) == 130
+    finally:
+        if tail.returncode is None:
+            tail.kill()
+            await tail.wait()
