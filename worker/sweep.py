@@ -6,15 +6,14 @@ The one thing to get wrong: this is no second path. It asks no gateway and decid
 from __future__ import annotations
 
 import asyncio
-import uuid
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
 
 from consumers.bus import Bus, BusAway
-from schemas.callbacks import Claim
-from schemas.words import Authenticity, Source
+from schemas.words import Source
+from worker.claims import own_claim
 from worker.metrics import Metrics
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.due import next_due_at, take_due
@@ -51,7 +50,7 @@ class Sweep:
         due = await take_due(self._database, BATCH)
         if due:
             now = self._database.clock.now()
-            await self._bus.publish([_claim(*payment, now) for payment in due])
+            await self._bus.publish([own_claim(Source.SWEEP, *payment, now) for payment in due])
             self._metrics.swept.inc(len(due))
         return len(due)
 
@@ -67,15 +66,3 @@ class Sweep:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
-
-
-def _claim(payment_id: str, account: str, provider: str, now: datetime) -> Claim:
-    return Claim(
-        id=uuid.uuid4().hex,
-        account=account,
-        provider=provider,
-        source=Source.SWEEP,
-        authenticity=Authenticity.UNSIGNED,
-        received_at=now,
-        payment_id=payment_id,
-    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import uuid
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
@@ -170,8 +169,8 @@ async def read_story(payment_id: str) -> tuple[Payment, list[dict[str, Any]]]:
 
 async def _verify(payment_id: str) -> Payment:
     from consumers.asking import question
-    from schemas.callbacks import Claim
-    from schemas.words import Authenticity, Source
+    from schemas.words import Source
+    from worker.claims import own_claim
     from worker.cli.configured import configuration
     from worker.postgres.bus import PostgresBus
     from worker.postgres.reading import read_payment
@@ -188,15 +187,7 @@ async def _verify(payment_id: str) -> Payment:
                 f"{payment.id} is {payment.status}; no id is known yet that its gateway can be asked by"
             )
         asked_at = database.clock.now()
-        claim = Claim(
-            id=uuid.uuid4().hex,
-            account=payment.account,
-            provider=payment.provider,
-            source=Source.OPERATOR,
-            authenticity=Authenticity.UNSIGNED,
-            received_at=asked_at,
-            payment_id=payment.id,
-        )
+        claim = own_claim(Source.OPERATOR, payment.id, payment.account, payment.provider, asked_at)
         await PostgresBus(database).publish([claim])
         try:
             async with asyncio.timeout(ASK_SECONDS):

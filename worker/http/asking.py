@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
-
 from aiohttp import web
 
 from consumers.resolving import ResolutionRefused, Wish, resolve
-from schemas.callbacks import Claim
 from schemas.payments import Payment, view
 from schemas.requests import RESOLUTION
-from schemas.words import Authenticity, Source, Status
+from schemas.words import Source, Status
+from worker.claims import own_claim
 from worker.http.auth import merchant_of
 from worker.http.bodies import read_body, read_fields
 from worker.http.context import Api
@@ -27,15 +25,8 @@ class Asking:
     async def verify(self, request: web.Request) -> web.Response:
         """The claim is durable when this answers; the payment is shown as it is before the question."""
         payment = await self._payment(request)
-        claim = Claim(
-            id=uuid.uuid4().hex,
-            account=payment.account,
-            provider=payment.provider,
-            source=Source.OPERATOR,
-            authenticity=Authenticity.UNSIGNED,
-            received_at=self._api.database.clock.now(),
-            payment_id=payment.id,
-        )
+        now = self._api.database.clock.now()
+        claim = own_claim(Source.OPERATOR, payment.id, payment.account, payment.provider, now)
         await self._api.bus.publish([claim])
         return json_reply(202, view(payment)).response()
 

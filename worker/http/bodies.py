@@ -12,9 +12,9 @@ from aiohttp import web
 
 from schemas.requests import Shape, Wrong
 from schemas.wire import Unreadable, UnsoundText, read_json
+from worker.http.callbacks import MAX_BODY
 from worker.http.problems import Problem, invalid, too_large
 
-MAX_BODY = 64 * 1024
 BODY_SECONDS = 30.0
 _LONGEST_PATH = 200
 
