@@ -21,7 +21,7 @@ from schemas.answers import Executed, Inconclusive, Outcome, Stranger
 from worker.clock import DatabaseClock
 from worker.gateways import Gateways
 from worker.metrics import Metrics
-from worker.postgres.database import UNAVAILABLE
+from worker.postgres.database import LOCKED, UNAVAILABLE
 
 SLOTS = 64  # questions to one gateway at a time, in this process
 BATCH = 100  # replies recorded in one transaction
@@ -64,6 +64,8 @@ class Consumer:
 
     async def _receive(self, provider: str, most: int) -> Sequence[Delivery] | None:
         """The next claims, as many as may be asked about at once; None when stopping."""
+        if self._stopping.is_set():
+            return None
         receiving = asyncio.ensure_future(self._bus.receive(provider, most))
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
@@ -85,16 +87,19 @@ class Consumer:
             return []
         try:
             inquiries = await take(self._ledger, self._rules, [delivery.claim for delivery in deliveries])
-            await self._bus.done(deliveries)
-        except UNAVAILABLE as error:
-            log.warning("claims.not_taken", provider=provider, error=type(error).__name__)
-            await asyncio.sleep(PAUSE_SECONDS)
-            return []
         except Exception as error:  # noqa: BLE001 - a claim that fails by itself is logged and put aside, never lost
-            if len(deliveries) > 1:
+            if len(deliveries) > 1 and not _away(error):
                 return [inquiry for one in deliveries for inquiry in await self._take(provider, [one])]
-            await self._put_aside(provider, deliveries[0], error)
+            if isinstance(error, UNAVAILABLE):
+                log.warning("claims.not_taken", provider=provider, error=type(error).__name__)
+                await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                await self._put_aside(provider, deliveries[0], error)
             return []
+        try:
+            await self._bus.done(deliveries)
+        except UNAVAILABLE as error:  # they come again and ask nothing; what they asked now is still to be asked
+            log.warning("claims.not_forgotten", provider=provider, error=type(error).__name__)
         self._metrics.claims.labels(provider).inc(len(deliveries))
         return inquiries
 
@@ -142,16 +147,18 @@ class Consumer:
         while True:
             try:
                 changes = await record(self._ledger, self._rules, batch)
-            except UNAVAILABLE as error:
-                log.warning("replies.not_recorded", replies=len(batch), error=type(error).__name__)
-                await asyncio.sleep(PAUSE_SECONDS)
-                continue
-            except Exception:
-                if len(batch) == 1:  # our bug; the lease ends and the gateway is asked again
+            except Exception as error:
+                if _away(error):
+                    log.warning("replies.not_recorded", replies=len(batch), error=type(error).__name__)
+                    await asyncio.sleep(PAUSE_SECONDS)
+                    continue
+                if len(batch) > 1:
+                    for one in batch:
+                        await self._record_batch([one])
+                elif isinstance(error, LOCKED):  # the lease ends and the gateway is asked again
+                    log.warning("reply.dropped", payment_id=batch[0].payment_id, error=type(error).__name__)
+                else:  # our bug; the same
                     log.exception("reply.failed", payment_id=batch[0].payment_id)
-                    return
-                for one in batch:
-                    await self._record_batch([one])
                 return
             for change in changes:
                 if change.event is not None:
@@ -187,6 +194,11 @@ class _Slots:
     def give_back(self, _: object) -> None:
         self._used -= 1
         self._freed.set()
+
+
+def _away(error: Exception) -> bool:
+    """Whether all fare alike. A payment that somebody keeps locked fails by itself; its batch goes on without it."""
+    return isinstance(error, UNAVAILABLE) and not isinstance(error, LOCKED)
 
 
 def _word(outcome: Outcome) -> str:

@@ -6,9 +6,11 @@ The one thing to get wrong: the order of the end. Stop intake, drain what is in 
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import structlog
 import uvloop
@@ -24,7 +26,7 @@ from worker.metrics import Metrics
 from worker.outcomes import Outcomes
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import UNAVAILABLE, Database, Notice, connect
-from worker.postgres.embedded import embedded
+from worker.postgres.embedded import EmbeddedError, embedded, revive
 from worker.postgres.idempotency import forget_old
 from worker.postgres.ledger import PostgresLedger
 from worker.postgres.migrate import migrate
@@ -36,12 +38,15 @@ ROLES = ("ingress", "consume", "sweep", "relay", "deliver")
 HTTP_DRAIN_SECONDS = 10
 DRAIN_SECONDS = 45
 HOUSEKEEPING_SECONDS = 3600
+LOOK_SECONDS = 3
+OPEN_FILES = 65_536
 
 log = structlog.get_logger()
 
 
 def serve(config: Config, roles: Collection[str] = ROLES) -> None:
     """Run these roles until SIGTERM or SIGINT; returns when everything is drained."""
+    _allow_files()
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -53,6 +58,14 @@ def serve(config: Config, roles: Collection[str] = ROLES) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
+
+
+def _allow_files() -> None:
+    """Every held browser is an open file, and what a shell or systemd allows by default is 1,024 of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @asynccontextmanager
@@ -102,6 +115,8 @@ async def run_roles(config: Config, roles: Collection[str], database: Database, 
         async with asyncio.TaskGroup() as group:
             tasks["clock"] = group.create_task(database.keep_clock())
             tasks["housekeeping"] = group.create_task(_keep_house(database))
+            if config.settings.database_url is None:
+                tasks["postgres"] = group.create_task(_keep_postgres(database, config.settings.data_dir))
             tasks["notices"] = group.create_task(database.listen(hear, connected=look_again))
             if "sweep" in roles:
                 tasks["sweep"] = group.create_task(sweep.run())
@@ -136,6 +151,21 @@ async def _keep_house(database: Database) -> None:
         except UNAVAILABLE as error:
             log.warning("housekeeping.unavailable", error=type(error).__name__)
         await asyncio.sleep(HOUSEKEEPING_SECONDS)
+
+
+async def _keep_postgres(database: Database, data_dir: Path) -> None:
+    """The embedded server has no keeper but us: should it die, start it again."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await database.fetch("SELECT")
+        except UNAVAILABLE as error:
+            log.warning("postgres.away", error=type(error).__name__)
+            try:
+                await asyncio.to_thread(revive, data_dir)
+            except EmbeddedError as failed:
+                log.error("postgres.not_started", why=str(failed))  # noqa: TRY400 - its words say it all
 
 
 async def _listen(app: web.Application, host: str, port: int) -> web.AppRunner:

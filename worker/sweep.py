@@ -20,6 +20,7 @@ from worker.postgres.due import next_due_at, take_due
 
 BATCH = 100
 POLL_SECONDS = 5.0
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 1.0  # between looks at what is due and cannot be taken
 
 log = structlog.get_logger()
 
@@ -31,6 +32,7 @@ class Sweep:
         self._database, self._bus, self._metrics = database, bus, metrics
         self._wake = asyncio.Event()
         self._until: datetime | None = None
+        self._pause = SHORTEST_SECONDS
 
     def hear(self, due_at: datetime | None) -> None:
         if due_at is not None and (self._until is None or due_at < self._until):
@@ -55,14 +57,19 @@ class Sweep:
         return len(due)
 
     async def _wait(self) -> None:
-        """Sleep until the next payment is due, at most for the poll, or until one is due earlier."""
+        """Sleep until the next payment is due, at most for the poll, or until one is due earlier.
+
+        What is due and was not taken is locked, or its gateway's queue is full: that is looked at ever less often.
+        """
         self._wake.clear()
         now = self._database.clock.now()
         self._until = now + timedelta(seconds=POLL_SECONDS)
         with suppress(*UNAVAILABLE):
             due_at = await next_due_at(self._database)
-            self._until = min(self._until, due_at) if due_at is not None else self._until
-        seconds = max((self._until - now).total_seconds(), 0.01)
+            overdue = due_at is not None and due_at <= now
+            self._pause = min(2 * self._pause, LONGEST_SECONDS) if overdue else SHORTEST_SECONDS
+            if due_at is not None:
+                self._until = min(self._until, max(due_at, now + timedelta(seconds=self._pause)))
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout((self._until - now).total_seconds()):
                 await self._wake.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from schemas.callbacks import Callback, Claim, Reading
 from schemas.words import Authenticity, Said, Source
 
 MAX_BODY = 64 * 1024
+BODY_SECONDS = 10.0
 
 
 class ForgedError(Exception):
@@ -28,9 +30,15 @@ async def read_callback(
     payment_id: str | None = None,
     said: Said | None = None,
 ) -> Callback:
-    """Read the request byte for byte. Raises aiohttp's 413 for a body over 64 KiB, and 400 for one that broke off."""
+    """Read the request byte for byte.
+
+    Raises aiohttp's 413 for a body over 64 KiB, 400 for one that broke off, and 408 for one that trickles.
+    """
     try:
-        body = await request.read()
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="the body came too slowly", headers={"Connection": "close"}) from None
     except ConnectionError:
         raise web.HTTPBadRequest(text="the body broke off") from None
     return Callback(

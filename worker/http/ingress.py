@@ -32,6 +32,8 @@ from worker.postgres.ledger import PostgresLedger
 
 LOOK_AGAIN_SECONDS = 3
 GO_ON_SECONDS = 600
+LOOK_UP_SECONDS = 5
+PUBLISH_SECONDS = 10
 RETRY_AFTER = {"Retry-After": "5"}
 _PAYMENT_ID = re.compile(r"pay_[0-9a-z]{26}")
 
@@ -72,7 +74,7 @@ class Ingress(Struct, frozen=True):
         )
         claim = make_claim(account, callback, lenient=True)
         try:
-            payment = await self.ledger.peek(account.id, payment_id)
+            payment = await self._look_up(account.id, payment_id)
             if payment is None:
                 self._count(claim, "unknown")
                 return page(request, "not_found", status=404)
@@ -92,7 +94,7 @@ class Ingress(Struct, frozen=True):
         claim = make_claim(account, callback, lenient=True)
         try:
             found = (await self.ledger.find([claim])).get(claim.id)
-            payment = await self.ledger.peek(account.id, found) if found else None
+            payment = await self._look_up(account.id, found) if found else None
             if payment is None:
                 self._count(claim, "unknown")
                 return page(request, "not_found", status=404)
@@ -114,7 +116,7 @@ class Ingress(Struct, frozen=True):
         if account is None or not _PAYMENT_ID.fullmatch(payment_id):
             return page(request, "not_found", status=404)
         try:
-            payment = await self.ledger.peek(account.id, payment_id)
+            payment = await self._look_up(account.id, payment_id)
         except UNAVAILABLE:
             return self._confirming(request, account, payment_id, None, headers=RETRY_AFTER)
         if payment is None:
@@ -134,7 +136,7 @@ class Ingress(Struct, frozen=True):
         if account is None or not _PAYMENT_ID.fullmatch(payment_id):
             return _json(404, {"error": "unknown"})
         with suppress(*UNAVAILABLE):
-            if await self.ledger.peek(account.id, payment_id) is None:
+            if await self._look_up(account.id, payment_id) is None:
                 return _json(404, {"error": "unknown"})
         return await self._take(request, Source.IPN, account, payment_id)
 
@@ -160,8 +162,12 @@ class Ingress(Struct, frozen=True):
             return _json(503, {"error": "come again"}, RETRY_AFTER)
         return _json(200, {"received": True})
 
+    async def _look_up(self, account: str, payment_id: str) -> Payment | None:
+        async with asyncio.timeout(LOOK_UP_SECONDS):
+            return await self.ledger.peek(account, payment_id)
+
     async def _publish(self, claim: Claim) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PUBLISH_SECONDS):
             await self.bus.publish([claim])
         self._count(claim, claim.authenticity.value)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -22,23 +22,39 @@ from worker.clock import DatabaseClock
 CHANNEL = "payproof"
 COMMAND_SECONDS = 30.0
 ACQUIRE_SECONDS = 10.0
+RELEASE_SECONDS = 1.0  # until a command that was cut off is known to have ended; then its connection is given up
+LOCK_SECONDS = 5
+IDLE_SECONDS = 60  # longer than any transaction of ours pauses: whoever vanished in one gives its locks back
 CLOCK_SECONDS = 60.0
 RECONNECT_SECONDS = 1.0
+LISTEN_SECONDS = 30.0
 
 log = structlog.get_logger()
 
 Connection = PoolConnectionProxy
+
+LOCKED = asyncpg.LockNotAvailableError
+"""Somebody has held a row for longer than LOCK_SECONDS; everything else can go on."""
 
 UNAVAILABLE = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what asyncpg says of a connection whose server went away under a command
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
+    LOCKED,
 )
 """What is raised when the database is away, full, failing over or shutting down, as opposed to refusing what we say."""
+
+_SETTINGS = {
+    "application_name": "payproof",
+    "jit": "off",
+    "lock_timeout": f"{LOCK_SECONDS}s",
+    "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+}
 
 
 class Notice(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -60,8 +76,13 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection[asyncpg.Record]]:
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+        connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        try:
             yield connection
+        finally:
+            # What was to be done is done by now, or has failed by itself; a connection that broke since is thrown away.
+            with suppress(*UNAVAILABLE):
+                await self._pool.release(connection, timeout=RELEASE_SECONDS)
 
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
         async with self.connection() as connection:
@@ -107,7 +128,9 @@ class Database:
                     connection.add_termination_listener(lambda _, broken=broken: broken.set())
                     await connection.add_listener(CHANNEL, lambda *arrived: heard(_read(arrived[-1])))
                     await connected()
-                    await broken.wait()
+                    while not await _set_within(broken, LISTEN_SECONDS):
+                        # A network that forgot the connection tells nobody; only asking shows that it is dead.
+                        await connection.execute("SELECT", timeout=ACQUIRE_SECONDS)
                 finally:
                     await connection.close(timeout=1)
             except UNAVAILABLE as error:
@@ -125,7 +148,7 @@ async def connect(dsn: str, *, size: int = 10) -> AsyncIterator[Database]:
         init=_prepare,
         command_timeout=COMMAND_SECONDS,
         timeout=ACQUIRE_SECONDS,
-        server_settings={"application_name": "payproof", "jit": "off"},
+        server_settings=_SETTINGS,
     )
     async with pool:
         database = Database(pool, dsn, DatabaseClock())
@@ -140,6 +163,13 @@ async def _prepare(con: asyncpg.Connection[asyncpg.Record], /) -> None:
         encoder=lambda value: msgspec.json.encode(value).decode(),
         decoder=msgspec.json.decode,
     )
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
 
 
 def _read(payload: object) -> Notice:

@@ -18,7 +18,7 @@ from pathlib import Path
 from worker.postgres.cluster import Cluster
 from worker.postgres.identity import EmbeddedError
 
-__all__ = ["EmbeddedError", "embedded", "embedded_here"]
+__all__ = ["EmbeddedError", "embedded", "embedded_here", "revive"]
 
 
 @asynccontextmanager
@@ -53,6 +53,11 @@ def embedded_here(data_dir: Path) -> Iterator[str]:
         use.end()
 
 
+def revive(data_dir: Path) -> None:
+    """Start the server of `data_dir` again if it died under those who use it. Blocks. Raises EmbeddedError."""
+    _Use(data_dir).revive()
+
+
 class _Use:
     """One user of the server, from `begin` to `end`."""
 
@@ -77,6 +82,17 @@ class _Use:
     def end(self) -> None:
         with self._alone():
             self._let_go(Cluster(self._directory / "postgres"))
+
+    def revive(self) -> None:
+        self._directory = _private(self._directory)
+        with self._alone():
+            users = _open(self._directory / "postgres.users")
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                Cluster(self._directory / "postgres").start()
+            finally:  # without an error nobody uses it: the last one out stopped it, and it stays stopped
+                os.close(users)
 
     def _let_go(self, cluster: Cluster) -> None:
         """Give the shared lock back, and stop the server when nobody else holds one."""

@@ -1,25 +1,37 @@
-"""The gateways' shared tokens: one per account for all processes, renewed by one at a time."""
+"""The gateways' shared tokens: one per account for all processes, renewed by one at a time.
+
+The one thing to get wrong: holding a connection while the gateway is asked. A gateway that hangs would take the pool's
+connections one account after the other, and the service with them. So whoever renews leaves a lease in the token's row:
+an empty text is a token being renewed until `expires_at`, and after that whose renewer died.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
-
-from asyncpg import Record
+from contextlib import suppress
+from datetime import datetime, timedelta
 
 from consumers.gateway import Token
-from worker.postgres.database import Connection, Database
+from worker.postgres.database import UNAVAILABLE, Database
 
 EARLY = timedelta(minutes=1)
+LEASE = timedelta(seconds=15)  # longer than the deadline of a grant; should one overrun, a second does no harm
+POLL_SECONDS = 0.1
+
+_GOOD = "t.token <> '' AND t.token IS DISTINCT FROM $2 AND t.expires_at > clock_timestamp() + $3::interval"
+_READ = f"SELECT t.token FROM tokens t WHERE t.account = $1 AND {_GOOD}"  # noqa: S608 - our own words
+_CLAIM = f"""
+    INSERT INTO tokens AS t (account, token, expires_at) VALUES ($1, '', clock_timestamp() + $4::interval)
+    ON CONFLICT (account) DO UPDATE SET token = '', expires_at = excluded.expires_at
+    WHERE NOT ({_GOOD}) AND (t.token <> '' OR t.expires_at < clock_timestamp())
+    RETURNING expires_at
+"""  # noqa: S608 - our own words
 
 
 class PostgresTokens:
-    """Keeps a token per account. Renewal holds an advisory lock on the account, so that a crowd renews once.
-
-    Within one process a lock of its own keeps the crowd from holding a connection each.
-    """
+    """Keeps a token per account; within one process, a lock of its own keeps the crowd from asking Postgres each."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -30,32 +42,40 @@ class PostgresTokens:
 
         What `grant` raises is passed on.
         """
-        async with self._database.connection() as connection:
-            found = await _good(connection, account, stale)
+        found = await self._good(account, stale)
         if found is not None:
             return found
-        async with self._locks[account], self._database.connection() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 7242002))", account)
-            found = await _good(connection, account, stale)
-            if found is not None:
-                return found
+        async with self._locks[account]:
+            while (found := await self._good(account, stale)) is None:
+                until = await self._claim(account, stale)
+                if until is not None:
+                    return await self._renew(account, until, grant)
+                await asyncio.sleep(POLL_SECONDS)  # another process is at it
+            return found
+
+    async def _good(self, account: str, stale: str | None) -> str | None:
+        rows = await self._database.fetch(_READ, account, stale, EARLY)
+        return rows[0]["token"] if rows else None
+
+    async def _claim(self, account: str, stale: str | None) -> datetime | None:
+        """Until when the renewal is ours; None when another has it, or has just done it."""
+        rows = await self._database.fetch(_CLAIM, account, stale, EARLY, LEASE)
+        return rows[0]["expires_at"] if rows else None
+
+    async def _renew(self, account: str, until: datetime, grant: Callable[[], Awaitable[Token]]) -> str:
+        try:
             token = await grant()
-            await connection.execute(
-                """INSERT INTO tokens (account, token, expires_at) VALUES ($1, $2, clock_timestamp() + $3)
-                   ON CONFLICT (account) DO UPDATE SET token = excluded.token, expires_at = excluded.expires_at""",
-                account,
-                token.text,
-                timedelta(seconds=token.seconds),
-            )
-            return token.text
-
-
-async def _good(connection: Connection[Record], account: str, stale: str | None) -> str | None:
-    token: str | None = await connection.fetchval(
-        """SELECT token FROM tokens WHERE account = $1 AND token IS DISTINCT FROM $2
-           AND expires_at > clock_timestamp() + $3""",
-        account,
-        stale,
-        EARLY,
-    )
-    return token
+        except BaseException:
+            with suppress(*UNAVAILABLE):  # the lease ends by itself
+                await self._database.execute(
+                    "DELETE FROM tokens WHERE account = $1 AND token = '' AND expires_at = $2", account, until
+                )
+            raise
+        await self._database.execute(
+            """INSERT INTO tokens (account, token, expires_at) VALUES ($1, $2, clock_timestamp() + $3)
+               ON CONFLICT (account) DO UPDATE SET token = excluded.token, expires_at = excluded.expires_at""",
+            account,
+            token.text,
+            timedelta(seconds=token.seconds),
+        )
+        return token.text
