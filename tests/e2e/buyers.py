@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 import aiohttp
+import asyncpg
 from msgspec import Struct
 
 from tests.processes import until
@@ -17,6 +18,7 @@ from worker.demo.scene import Gateway, Scene, Stage
 from worker.demo.shop import Document
 from worker.demo.story import BLIND, IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY
 from worker.demo.system import System
+from worker.postgres.embedded import embedded
 from worker.sandbox.config import CREDENTIALS
 
 WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -97,6 +99,21 @@ class Payproof:
         await self.taken(mark.payment["payment_id"], 1)
 
     async def calls(self, provider: str) -> Document:
+        """How often a gateway was called, once whatever earlier tests brought about has been asked."""
+        async with embedded(self.system.place / "data") as url:
+            database = await asyncpg.connect(url)
+
+            async def idle() -> bool:
+                busy: bool = await database.fetchval(
+                    """SELECT exists(SELECT FROM queue) OR exists(
+                           SELECT FROM payments WHERE next_check_at < clock_timestamp() + interval '1 minute')"""
+                )
+                return not busy
+
+            try:
+                await until(idle, what="nothing is queued or due")
+            finally:
+                await database.close()
         answer: Document = (await self.stage.control.get("calls", provider=provider))["by"]
         return answer
 
