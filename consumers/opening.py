@@ -77,7 +77,7 @@ class Openings(Ledger, Protocol):
         ...
 
     async def discard(self, payment_id: str) -> None:
-        """Remove a row that the gateway refused to open, unless anything was learned of it; its reference is free."""
+        """Remove a row that the gateway refused, unless anything was learned or told of it; its reference is free."""
         ...
 
 

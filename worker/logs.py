@@ -21,6 +21,7 @@ from typing import Any, Literal, TextIO
 from uuid import UUID
 
 import structlog
+from aiohttp.http import HttpProcessingError
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 PRIVATE_WORDS = frozenset(
@@ -68,6 +69,10 @@ class _Libraries(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         said = str(record.msg).partition("\n")[0]
         log = structlog.get_logger()
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):  # any stranger can send what is no HTTP; that is no error of ours
+            log.warning("request.unreadable", library=record.name, error=type(error).__name__)
+            return
         log.log(record.levelno, "library.logged", library=record.name, said=said, exc_info=record.exc_info or None)
 
 

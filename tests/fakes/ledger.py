@@ -114,7 +114,7 @@ class FakeLedger:
     async def discard(self, payment_id: str) -> None:
         async with self._locks[payment_id]:
             row = self._tables.payments[payment_id]
-            if self.facts(payment_id):
+            if row.version > 0 or self.facts(payment_id):
                 self._tables.payments[payment_id] = replace(row, opening_until=None)
                 return
             for key, (claim, home) in list(self._tables.claims.items()):

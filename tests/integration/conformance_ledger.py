@@ -705,6 +705,15 @@ class LedgerConformance:
         await kept.ledger.discard(row.id)
         assert (await case_of(kept, row)).facts == (a_fact(),)
 
+    async def test_a_row_of_which_something_was_told_is_not_discarded(self, kept: Kept) -> None:
+        """A success that nobody can verify holds a payment while its checkout is still being opened."""
+        row = await stored(kept)
+        held = replace(row, version=1, holds=(Hold.UNVERIFIABLE,), unverifiable_at=NOON)
+        event = write_event(held, EventType.HELD, NOON, "http://127.0.0.1:8080")
+        await store(kept, Change(payment=held, event=event))
+        await kept.ledger.discard(row.id)
+        assert (await case_of(kept, row)).payment.holds == (Hold.UNVERIFIABLE,)
+
     async def test_a_row_that_only_claims_named_is_discarded(self, kept: Kept) -> None:
         """A claim teaches nothing: our own sweep looks at a row while its opening is unsettled."""
         row = await stored(kept)

@@ -196,6 +196,22 @@ async def test_a_failing_handler_of_aiohttp_logs_nothing_of_the_request(lines: L
     assert "in handler" in told[0]["exception"]
 
 
+async def test_what_is_no_http_is_a_strangers_fault_and_told_in_one_line(lines: Lines) -> None:
+    runner = web.AppRunner(web.Application(), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+        writer.write(f"GET /{LEAK * 1000} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        assert (await reader.readline()).split()[1] == b"400"
+        writer.close()
+    finally:
+        await runner.cleanup()
+    (line,) = lines()
+    assert (line["event"], line["level"], line["error"]) == ("request.unreadable", "warning", "LineTooLong")
+    assert "exception" not in line
+
+
 async def test_a_task_that_fails_unheard_is_told_without_its_words(lines: Lines) -> None:
     asyncio.get_running_loop().call_exception_handler(
         {"message": "Task exception was never retrieved", "exception": ValueError(LEAK), "future": LEAK}

@@ -29,13 +29,14 @@ async def read_callback(
     *,
     payment_id: str | None = None,
     said: Said | None = None,
+    seconds: float = BODY_SECONDS,
 ) -> Callback:
     """Read the request byte for byte.
 
     Raises aiohttp's 413 for a body over 64 KiB, 400 for one that broke off, and 408 for one that trickles.
     """
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             body = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="the body came too slowly", headers={"Connection": "close"}) from None

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import msgspec
+import structlog
+from asyncpg import Record
 
 from consumers.bus import BusAway, Delivery
 from schemas.callbacks import Claim
@@ -20,12 +22,14 @@ from worker.postgres.database import UNAVAILABLE, Database, Notice
 LEASE_SECONDS = 30
 POLL_SECONDS = 5.0
 
+log = structlog.get_logger()
+
 _TAKE = f"""
     UPDATE queue SET available_at = clock_timestamp() + interval '{LEASE_SECONDS} s', attempts = attempts + 1
     WHERE id IN (
         SELECT id FROM queue WHERE provider = $1 AND available_at <= clock_timestamp() ORDER BY available_at, id
         LIMIT $2 FOR UPDATE SKIP LOCKED)
-    RETURNING id, attempts, body
+    RETURNING id, claim_id, attempts, body
 """  # noqa: S608 - the lease is our own number
 
 
@@ -64,26 +68,35 @@ class PostgresBus:
             if rows:
                 if len(rows) == most:
                     queued.set()
-                return [
-                    Delivery(
-                        tag=row["id"],
-                        claim=msgspec.json.decode(row["body"], type=Claim),
-                        attempts=row["attempts"],
-                    )
-                    for row in sorted(rows, key=lambda row: row["id"])
-                ]
+                deliveries = [await self._delivery(row) for row in sorted(rows, key=lambda row: row["id"])]
+                if any(deliveries):
+                    return [delivery for delivery in deliveries if delivery is not None]
+                continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await queued.wait()
+
+    async def _delivery(self, row: Record) -> Delivery | None:
+        """What the row delivers; one that this version cannot read is put aside, or every worker would die of it."""
+        try:
+            claim = msgspec.json.decode(row["body"], type=Claim)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.error("claim.unreadable", claim_id=row["claim_id"], exc_info=error)  # noqa: TRY400 - with its trace
+            await self._park(row["id"], f"{type(error).__name__} in receive")
+            return None
+        return Delivery(tag=row["id"], claim=claim, attempts=row["attempts"])
 
     async def done(self, deliveries: Sequence[Delivery]) -> None:
         await self._database.execute("DELETE FROM queue WHERE id = ANY($1)", [delivery.tag for delivery in deliveries])
 
     async def park(self, delivery: Delivery, reason: str) -> None:
+        await self._park(delivery.tag, reason)
+
+    async def _park(self, tag: object, reason: str) -> None:
         await self._database.execute(
             """WITH taken AS (DELETE FROM queue WHERE id = $1 RETURNING claim_id, provider, body)
                INSERT INTO dead (claim_id, provider, body, reason) SELECT claim_id, provider, body, $2 FROM taken""",
-            delivery.tag,
+            tag,
             reason,
         )
 

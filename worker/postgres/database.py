@@ -27,7 +27,7 @@ LOCK_SECONDS = 5
 IDLE_SECONDS = 60  # longer than any transaction of ours pauses: whoever vanished in one gives its locks back
 CLOCK_SECONDS = 60.0
 RECONNECT_SECONDS = 1.0
-LISTEN_SECONDS = 30.0
+PROBE_SECONDS = 10.0
 
 log = structlog.get_logger()
 
@@ -115,10 +115,13 @@ class Database:
                 log.warning("clock.unread", error=type(error).__name__)
             await asyncio.sleep(CLOCK_SECONDS)
 
-    async def listen(self, heard: Callable[[Notice], None], *, connected: Callable[[], Awaitable[None]]) -> None:
+    async def listen(
+        self, heard: Callable[[Notice], None], *, connected: Callable[[], Awaitable[None]], probe: float = PROBE_SECONDS
+    ) -> None:
         """Pass on notices until cancelled, over a connection of its own that is made again whenever it breaks.
 
-        `connected` runs after each connect, because notices may have been missed before it.
+        `connected` runs after each connect, because notices may have been missed before it. Every `probe` seconds the
+        connection has to answer, because a network that forgot it tells nobody.
         """
         while True:
             try:
@@ -128,9 +131,8 @@ class Database:
                     connection.add_termination_listener(lambda _, broken=broken: broken.set())
                     await connection.add_listener(CHANNEL, lambda *arrived: heard(_read(arrived[-1])))
                     await connected()
-                    while not await _set_within(broken, LISTEN_SECONDS):
-                        # A network that forgot the connection tells nobody; only asking shows that it is dead.
-                        await connection.execute("SELECT", timeout=ACQUIRE_SECONDS)
+                    while not await _set_within(broken, probe):
+                        await connection.execute("SELECT", timeout=probe)
                 finally:
                     await connection.close(timeout=1)
             except UNAVAILABLE as error:

@@ -83,7 +83,8 @@ class PostgresLedger:
     async def discard(self, payment_id: str) -> None:
         async with self._database.connection() as connection, connection.transaction():
             learned = await connection.fetchval(
-                "SELECT exists(SELECT FROM facts WHERE payment_id = p.id) FROM payments p WHERE id = $1 FOR UPDATE",
+                """SELECT p.version > 0 OR exists(SELECT FROM facts WHERE payment_id = p.id)
+                   FROM payments p WHERE id = $1 FOR UPDATE""",
                 payment_id,
             )
             if learned:

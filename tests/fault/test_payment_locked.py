@@ -1,0 +1,43 @@
+"""Somebody keeps one payment locked, as a process does that vanished in a transaction: the others wait for nothing."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from tests.fault.test_database_dies import SETTINGS, address
+from tests.processes import running, until
+from worker.demo.playing import staged
+from worker.demo.scene import Scene
+from worker.demo.story import IPAY
+
+SECONDS = 20.0  # the lock is given up after 5, and then each claim is taken by itself
+
+
+async def test_the_other_payments_of_its_gateway_go_on() -> None:
+    with running(settings=SETTINGS) as system:
+        async with staged(system) as stage:
+            scenes = [Scene(stage, IPAY, number) for number in range(1, 5)]
+            for scene in scenes:
+                await scene.open()
+            locked, *others = scenes
+
+            async def completed(scene: Scene) -> bool:
+                return (await stage.shop.payment(scene.payment["payment_id"]))["status"] == "completed"
+
+            connection = await asyncpg.connect(address(system))
+            transaction = connection.transaction()
+            await transaction.start()
+            await connection.execute("SELECT FROM payments WHERE id = $1 FOR UPDATE", locked.payment["payment_id"])
+            for scene in scenes:
+                url = await scene.at_gateway("pay", webhook=False)
+                await stage.browser.get(url)
+            for scene in others:
+                await until(lambda scene=scene: completed(scene), what="a payment beside a locked one", seconds=SECONDS)
+            assert not await completed(locked)
+            await transaction.rollback()
+            await connection.execute("UPDATE queue SET available_at = clock_timestamp()")  # as if its lease had ended
+            await connection.close()
+            await until(lambda: completed(locked), what="the payment that was locked", seconds=SECONDS)
+        log = system.service.log.read_text()
+        assert '"level": "error"' not in log
+        assert "LockNotAvailableError" in log
