@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 
 from tests.fault.test_database_dies import SETTINGS, address
@@ -28,9 +30,8 @@ async def test_the_other_payments_of_its_gateway_go_on() -> None:
             transaction = connection.transaction()
             await transaction.start()
             await connection.execute("SELECT FROM payments WHERE id = $1 FOR UPDATE", locked.payment["payment_id"])
-            for scene in scenes:
-                url = await scene.at_gateway("pay", webhook=False)
-                await stage.browser.get(url)
+            urls = [await scene.at_gateway("pay", webhook=False) for scene in scenes]
+            await asyncio.gather(*map(stage.browser.get, urls))
             for scene in others:
                 await until(lambda scene=scene: completed(scene), what="a payment beside a locked one", seconds=SECONDS)
             assert not await completed(locked)
