@@ -117,6 +117,9 @@ class Consumer:
         started = time.perf_counter()
         try:
             outcome = await self._gateways.ask(inquiry.account, inquiry.question, inquiry.expected)
+        except UNAVAILABLE as error:  # its token is kept in the database; the lease ends and it is asked again
+            log.warning("question.not_asked", payment_id=inquiry.expected.payment_id, error=type(error).__name__)
+            return
         except Exception:  # our bug in one gateway's file; the lease ends and it is asked again
             log.exception("question.failed", payment_id=inquiry.expected.payment_id)
             return
