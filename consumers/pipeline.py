@@ -121,9 +121,8 @@ def _inquiry(draft: Draft, due: Due, wishes: set[str], allowed: frozenset[str], 
     assert asked is not None, "next_due has a time only where there is a question"
     if payment.id in allowed:
         asked = Question(kind=QuestionKind.EXECUTE)
-    elif (
-        payment.id in wishes
-    ):  # another attempt of the order is paid or executing: only the next buyer's claim wishes again
+    elif payment.id in wishes:
+        # Another attempt of the order is paid or executing; only the next buyer's claim wishes again.
         payment = replace(payment, execute_state=None)
     payment = begun(payment, asked, due, now)
     draft.case = replace(draft.case, payment=payment)
