@@ -7,6 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+HELD_AT_MOST = 4
+"""Browsers on the confirming page that one payment may have waiting in one process: a few tabs, and no more."""
+
 
 class Outcomes:
     """Browsers wait on an event of their own; a notice that the payment changed sets them all."""
@@ -25,6 +28,10 @@ class Outcomes:
             self._waiting[payment_id].discard(changed)
             if not self._waiting[payment_id]:
                 del self._waiting[payment_id]
+
+    def crowded(self, payment_id: str) -> bool:
+        """Whether so many wait for this payment that another one who only looks again is answered at once."""
+        return len(self._waiting.get(payment_id, ())) >= HELD_AT_MOST
 
     def hear(self, payment_ids: Iterable[str]) -> None:
         for payment_id in payment_ids:

@@ -111,7 +111,7 @@ class Payproof:
                 return not busy
 
             try:
-                await until(idle, what="nothing is queued or due")
+                await until(idle, what="nothing is queued or due", seconds=60)  # a hanging gateway has its lease
             finally:
                 await database.close()
         answer: Document = (await self.stage.control.get("calls", provider=provider))["by"]

@@ -1,19 +1,21 @@
-"""`python -m tests.e2e.measure`: three figures of the shipped process, on whatever machine this is.
+"""`python -m tests.e2e.measure`: four figures of the shipped process, on whatever machine this is.
 
-How soon it is ready, what it weighs while it idles, and how long a verified outcome takes from the gateway's reply to
-`/v1/events`. The gateways run in this process, so that the moment of a reply and the moment at which its event is seen
-are read off one clock.
+How soon it is ready, what it weighs while it idles, how long a verified outcome takes from the gateway's reply to
+`/v1/events`, and how long a buyer's pages take. The gateways run in this process, so that the moment of a reply and the
+moment at which its event is seen are read off one clock.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import statistics
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec import Struct
@@ -22,30 +24,33 @@ from tests.processes import directory
 from worker.demo.feed import read_event, read_page
 from worker.demo.playing import staged
 from worker.demo.scene import Scene, Stage
-from worker.demo.story import CHECKED
+from worker.demo.story import BLIND, CHECKED, IPAY
 from worker.demo.system import System
 from worker.sandbox.app import make_app
 from worker.sandbox.config import SandboxConfig
 
 PAYMENTS = 30
+PAGES = 200
 SETTINGS = '[checks]\npending = ["1h"]\nclaimed = ["300ms", "1h"]\n'
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """Seconds and bytes. `latencies` are one for each payment, in order."""
+    """Seconds and bytes. `latencies` are one for each payment, `pages` one for each look at a page, in order."""
 
     ready: float
     idle: int
     after: int
     latencies: Sequence[float]
+    pages: Mapping[str, Sequence[float]]
 
     def shown(self) -> str:
-        median, most = statistics.median(self.latencies) * 1000, max(self.latencies) * 1000
+        pages = "; ".join(f"{name} {_median_and_most(seconds)}" for name, seconds in self.pages.items())
         return (
             f"ready {self.ready:.2f} s after it was started, on an empty directory\n"
             f"idle at {self.idle / 2**20:.0f} MB RSS, at {self.after / 2**20:.0f} MB after "
             f"{len(self.latencies)} payments\n"
-            f"from the gateway's reply to the event in /v1/events: median {median:.1f} ms, at most {most:.1f} ms"
+            f"from the gateway's reply to the event in /v1/events: {_median_and_most(self.latencies)}\n"
+            f"pages over one connection: {pages}"
         )
 
 
@@ -73,10 +78,11 @@ async def measure(payments: int = PAYMENTS) -> Figures:
                 idle = _rss(system.service.pid)
                 async with staged(system) as stage:
                     latencies = [await _one(stage, replies, number) for number in range(payments)]
-                after = _rss(system.service.pid)
+                    after = _rss(system.service.pid)
+                    pages = await _pages(system, stage)
             finally:
                 await asyncio.to_thread(system.stop)
-    return Figures(ready=ready, idle=idle, after=after, latencies=latencies)
+    return Figures(ready=ready, idle=idle, after=after, latencies=latencies, pages=pages)
 
 
 @asynccontextmanager
@@ -108,6 +114,48 @@ async def _one(stage: Stage, replies: Replies, number: int) -> float:
     latency = seen - replies.last
     await returning
     return latency
+
+
+async def _pages(system: System, stage: Stage) -> dict[str, list[float]]:
+    """How long the service takes for each of three pages, one after the other over one connection."""
+    scene = Scene(stage, IPAY, PAYMENTS)
+    waiting = (await scene.open())["payment_id"]
+    ended = await _tracked(system)
+    # Nobody can ask that gateway, so its success is held, and a person's word ends it.
+    await stage.browser.get(f"{system.url}/return/{BLIND.account}/{ended}/success")
+    await stage.shop.resolve(ended, status="completed", actor="measure", reason="to be shown", transaction_id="T1")
+    paths = {
+        "not found": (404, f"/return/shop-ipay/pay_{'0' * 26}"),
+        "confirming": (200, f"/return/shop-ipay/{waiting}/wait"),
+        "outcome": (200, f"/return/{BLIND.account}/{ended}/wait"),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in paths}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as http:
+        for name, (status, path) in paths.items():
+            for _ in range(PAGES):
+                began = time.monotonic()
+                async with http.get(system.url + path, allow_redirects=False) as response:
+                    await response.read()
+                seconds[name].append(time.monotonic() - began)
+                assert response.status == status, f"{name} was answered {response.status}"
+    return seconds
+
+
+async def _tracked(system: System) -> str:
+    """The id of a payment whose shop gave no address, so that its outcome is a page of ours."""
+    reference = secrets.token_hex(8)
+    named = {"account": BLIND.account, "reference": reference, "session_id": reference}
+    body = {**named, "amount": "10.00", "currency": "BDT"}
+    headers = {"Authorization": f"Bearer {system.key}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as http,
+        http.post(f"{system.url}/v1/payments/track", json=body) as response,
+    ):
+        return str((await response.json())["payment_id"])
+
+
+def _median_and_most(seconds: Sequence[float]) -> str:
+    return f"median {statistics.median(seconds) * 1000:.1f} ms, at most {max(seconds) * 1000:.1f} ms"
 
 
 def _rss(pid: int) -> int:

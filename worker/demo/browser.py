@@ -15,7 +15,7 @@ import aiohttp
 CONFIRMING = "Confirming your payment"
 SECONDS = 30.0
 _TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL)
-_REFRESH = re.compile(r'<meta http-equiv="refresh" content="([0-9]+);url=([^"]+)">')
+_REFRESH = re.compile(r'<meta http-equiv="refresh" content="([0-9]+)(?:;url=([^"]+))?">')
 
 
 class Browser:
@@ -37,7 +37,7 @@ class Browser:
             if refresh is None or title == leave_at:
                 return seen
             await asyncio.sleep(float(refresh[1]))
-            url = urljoin(url, unescape(refresh[2]))
+            url = urljoin(url, unescape(refresh[2] or ""))
 
     async def get(self, url: str) -> tuple[int, str | None, str]:
         """One page: its status, where it redirects to, its text. Raises aiohttp.ClientError and TimeoutError."""

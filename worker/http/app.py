@@ -14,6 +14,8 @@ from worker.http.context import Api
 from worker.http.ingress import Ingress
 from worker.http.ops import Ops
 from worker.http.problems import problems
+from worker.http.returns import Returns
+from worker.http.webhooks import Webhooks
 from worker.metrics import Metrics
 from worker.outcomes import Outcomes
 from worker.postgres.bus import PostgresBus
@@ -41,7 +43,7 @@ def public_app(
         open_checkout=gateways.open,
     )
     app = web.Application(client_max_size=MAX_BODY, middlewares=[problems, authenticate(api)])
-    app.add_routes([*ingress.routes(), *routes(api)])
+    app.add_routes([*Returns(ingress).routes(), *Webhooks(ingress).routes(), *routes(api)])
     app.on_response_prepare.append(_say_nothing_of_us)
     return app
 

@@ -1,0 +1,79 @@
+"""What gateways tell by themselves: signed webhooks, and unsigned notifications about one order.
+
+The one thing to get wrong: a missing signature is as bad as a wrong one, and an old one is no forgery but a late retry.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import structlog
+from aiohttp import web
+
+from consumers.account import Account
+from consumers.bus import BusAway
+from schemas.wire import Unreadable
+from schemas.words import Source
+from worker.http.callbacks import ForgedError, make_claim, read_callback
+from worker.http.ingress import RETRY_AFTER, Ingress
+from worker.postgres.database import UNAVAILABLE
+
+log = structlog.get_logger()
+
+
+class Webhooks:
+    """The handlers of `/webhooks` and `/ipn`."""
+
+    def __init__(self, ingress: Ingress) -> None:
+        self._ingress = ingress
+
+    def routes(self) -> list[web.RouteDef]:
+        ipn = "/ipn/{account}/{payment_id}"
+        return [
+            web.post("/webhooks/{account}", self.webhook),
+            web.get(ipn, self.notified),
+            web.post(ipn, self.notified),
+        ]
+
+    async def webhook(self, request: web.Request) -> web.Response:
+        account = self._ingress.account(request)
+        if account is None or not account.provider.capabilities.signs:
+            return _json(404, {"error": "there are no webhooks here"})
+        return await self._take(request, Source.WEBHOOK, account)
+
+    async def notified(self, request: web.Request) -> web.Response:
+        """An unsigned notification about one order; about a payment we do not know it is refused, and asks nothing."""
+        account = self._ingress.account(request)
+        payment_id = self._ingress.payment_id(request)
+        if account is None or payment_id is None:
+            return _json(404, {"error": "unknown"})
+        with suppress(*UNAVAILABLE):
+            if await self._ingress.look_up(account.id, payment_id) is None:
+                return _json(404, {"error": "unknown"})
+        return await self._take(request, Source.IPN, account, payment_id)
+
+    async def _take(
+        self, request: web.Request, source: Source, account: Account, payment_id: str | None = None
+    ) -> web.Response:
+        callback = await read_callback(request, source, account, self._ingress.clock.now(), payment_id=payment_id)
+        labels = (source.value, account.provider.name)
+        try:
+            claim = make_claim(account, callback)
+        except ForgedError as error:
+            self._ingress.metrics.callbacks.labels(*labels, "forged").inc()
+            log.warning("callback.forged", account=account.id, source=source, why=str(error))
+            return _json(401, {"error": "the signature is not right"})
+        except Unreadable as error:
+            self._ingress.metrics.callbacks.labels(*labels, "unreadable").inc()
+            return _json(400, {"error": str(error)})
+        try:
+            await self._ingress.publish(claim)
+        except (BusAway, TimeoutError) as error:
+            self._ingress.metrics.callbacks.labels(*labels, "unavailable").inc()
+            log.warning("callback.not_durable", account=account.id, source=source, error=type(error).__name__)
+            return _json(503, {"error": "come again"}, RETRY_AFTER)
+        return _json(200, {"received": True})
+
+
+def _json(status: int, body: dict[str, object], headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response(body, status=status, headers={"Cache-Control": "no-store", **(headers or {})})
