@@ -23,6 +23,7 @@ from worker.sandbox.state import State
 Kind = Literal["create", "status", "execute", "grant", "refund"]
 Deed = Literal["pay", "fail", "cancel", "walk_away"]
 Happening = Literal["paid", "failed", "cancelled", "expired", "refunded"]
+Shows = Literal["redirect_ids", "second_payment", "part_refund", "full_refund"]
 Path = tuple[str, ...]
 Change = tuple[Path, object]
 
@@ -89,12 +90,14 @@ class Gateway(ABC):
     """One simulated gateway.
 
     `tampers` says, for each trouble that falsifies an answer, which places in it to overwrite; a place the answer does
-    not have is passed over, unless it is one of `adds`.
+    not have is passed over, unless it is one of `adds`. `shows` says which rarer events a receiver can notice at all:
+    whose payment a redirect is about, a second payment of one checkout, money given back in part or in full.
     """
 
     name: ClassVar[str]
     tampers: ClassVar[Mapping[str, tuple[Change, ...]]]
     adds: ClassVar[frozenset[Path]] = frozenset()
+    shows: ClassVar[frozenset[Shows]] = frozenset()
 
     def __init__(self, config: SandboxConfig, state: State) -> None:
         self.config = config
@@ -141,6 +144,14 @@ class Gateway(ABC):
         """The buyer's attempt failed or was cancelled."""
         return self.sessions.save(replace(session, status=status))
 
+    def draw(self, reference: str) -> Random:
+        """Where the ids of this order come from."""
+        return self.state.draw(self.name, reference)
+
+    def another(self, session: Session, reference: str) -> Session:
+        """A second order like this one, not yet saved; those whose redirects name a payment have it."""
+        raise NotImplementedError(f"a redirect of {self.name} names no payment: {session.session_id} {reference}")
+
     def ends_at(self, reference: str, seconds: float) -> float:
         """When a session opened now is over: after so many seconds, unless the control API set others."""
         return self.state.now() + float(self.state.setting(f"lifetime {self.name} {reference}") or seconds)
@@ -152,7 +163,7 @@ class Gateway(ABC):
     def collect(self, session: Session, *, transaction_id: str | None) -> Session:
         """Book the money."""
         now = self.state.now()
-        transaction_id = transaction_id or self.new_transaction_id(self.state.draw())
+        transaction_id = transaction_id or self.new_transaction_id(self.draw(session.reference))
         paid = replace(session, status="paid", transaction_id=transaction_id, paid_at=now)
         self.book(paid, "paid")
         return self.sessions.save(paid)

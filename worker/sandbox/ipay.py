@@ -18,7 +18,7 @@ from msgspec import Raw
 
 from schemas.wire import Number
 from worker.sandbox import fields
-from worker.sandbox.gateway import Call, Change, Deed, Endpoint, Gateway, Path, Refusal, Reply, about_session
+from worker.sandbox.gateway import Call, Change, Deed, Endpoint, Gateway, Path, Refusal, Reply, Shows, about_session
 from worker.sandbox.sessions import Session
 from worker.sandbox.times import bangladesh_time
 
@@ -45,6 +45,8 @@ class IPay(Gateway):
         }
     )
     adds: ClassVar[frozenset[Path]] = frozenset({("orderAmount",)})
+
+    shows: ClassVar[frozenset[Shows]] = frozenset({"second_payment"})
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         return (
@@ -134,7 +136,7 @@ class IPay(Gateway):
         now = self.state.now()
         return Session(
             provider=self.name,
-            session_id=f"IPAY-{self.state.draw().randrange(10**11):011d}",
+            session_id=f"IPAY-{self.draw(reference).randrange(10**11):011d}",
             merchant="shop",
             reference=reference,
             amount=amount,

@@ -23,10 +23,21 @@ from urllib.parse import urlencode
 from msgspec.structs import replace
 
 from worker.sandbox import fields
-from worker.sandbox.gateway import Call, Change, Deed, Endpoint, Gateway, Happening, Refusal, Reply, about_session
+from worker.sandbox.gateway import (
+    Call,
+    Change,
+    Deed,
+    Endpoint,
+    Gateway,
+    Happening,
+    Refusal,
+    Reply,
+    Shows,
+    about_session,
+)
 from worker.sandbox.moneybag_checkout import CUSTOMER, KNOWN, checked_amount
 from worker.sandbox.sessions import Session, Standing, Transaction
-from worker.sandbox.times import naive_dhaka
+from worker.sandbox.times import drawn_moment, naive_dhaka
 
 LIFETIME = 30 * 60
 CHARGE = Decimal("0.015")
@@ -60,6 +71,8 @@ class Moneybag(Gateway):
             "wrong_amount": ((("data", "amount"), "1.0000"),),
         }
     )
+
+    shows: ClassVar[frozenset[Shows]] = frozenset({"redirect_ids", "second_payment", "full_refund"})
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         return (
@@ -145,6 +158,9 @@ class Moneybag(Gateway):
         """The buyer chose a way to pay, which made a transaction, and left."""
         return self._attempted(session, "open")
 
+    def another(self, session: Session, reference: str) -> Session:
+        return self._opened({**session.body, "order_id": reference})
+
     def new_transaction_id(self, draw: Random) -> str:
         return f"txn{draw.getrandbits(128):032x}"
 
@@ -154,7 +170,7 @@ class Moneybag(Gateway):
     def event_body(self, session: Session, happening: Happening, event_id: str) -> dict[str, Any]:
         del event_id
         data = {
-            "transaction_id": session.transaction_id or self.new_transaction_id(self.state.draw()),
+            "transaction_id": session.transaction_id or self.new_transaction_id(self.draw(session.reference)),
             "order_id": session.reference,
             "amount": session.told_amount,
             "status": WORDS[happening],
@@ -178,19 +194,19 @@ class Moneybag(Gateway):
         if url is None:
             return None
         return str(url), {
-            "transaction_id": session.transaction_id or self.new_transaction_id(self.state.draw()),
+            "transaction_id": session.transaction_id or self.new_transaction_id(self.draw(session.reference)),
             "status": WORDS[happening],
             "order_id": session.reference,
         }
 
     def _attempted(self, session: Session, status: Standing) -> Session:
-        session = replace(session, transaction_id=self.new_transaction_id(self.state.draw()))
+        session = replace(session, transaction_id=self.new_transaction_id(self.draw(session.reference)))
         self.book(session, status)
         return self.sessions.save(session)
 
     def _opened(self, body: dict[str, Any]) -> Session:
         amount = checked_amount(body)
-        now, draw = self.state.now(), self.state.draw()
+        now, draw = self.state.now(), self.draw(body["order_id"])
         return Session(
             provider=self.name,
             session_id=f"ps{draw.randrange(10**15, 10**16)}",
@@ -199,7 +215,7 @@ class Moneybag(Gateway):
             amount=amount,
             currency=body["currency"],
             body=body,
-            notes={"payment_reference_id": f"TR0011{draw.getrandbits(32):08X}{int(now * 1000)}"},
+            notes={"payment_reference_id": f"TR0011{draw.getrandbits(32):08X}{int(drawn_moment(draw) * 1000)}"},
             created_at=now,
             expires_at=self.ends_at(body["order_id"], LIFETIME),
         )

@@ -20,10 +20,21 @@ from msgspec.structs import replace
 
 from schemas.wire import Unreadable, money
 from worker.sandbox import fields
-from worker.sandbox.gateway import Call, Change, Deed, Endpoint, Gateway, Impossible, Refusal, Reply, about_session
+from worker.sandbox.gateway import (
+    Call,
+    Change,
+    Deed,
+    Endpoint,
+    Gateway,
+    Impossible,
+    Refusal,
+    Reply,
+    Shows,
+    about_session,
+)
 from worker.sandbox.onepaybd_shapes import coded, short, told
 from worker.sandbox.sessions import Session
-from worker.sandbox.times import colon_ms
+from worker.sandbox.times import colon_ms, drawn_moment
 
 LIFETIME = 24 * 3600
 LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -55,6 +66,8 @@ class OnePayBD(Gateway):
         }
     )
 
+    shows: ClassVar[frozenset[Shows]] = frozenset({"redirect_ids"})
+
     def endpoints(self) -> tuple[Endpoint, ...]:
         def about(call: Call) -> str | None:
             return about_session(self, call.named("paymentID"))
@@ -71,7 +84,7 @@ class OnePayBD(Gateway):
 
     def grant(self, call: Call) -> Reply:
         self._check_key(call)
-        draw = self.state.draw()
+        draw = self.draw("")
         token = "sandbox." + "".join(draw.choices(LETTERS, k=120))
         seconds = self.config.token_seconds
         self.state.db.execute("INSERT INTO tokens VALUES (?, ?)", (token, self.state.now() + seconds))
@@ -173,18 +186,21 @@ class OnePayBD(Gateway):
         until = max(session.expires_at, self.state.now() + 600)
         return self.sessions.save(replace(session, status="approved", notes=notes, expires_at=until))
 
+    def another(self, session: Session, reference: str) -> Session:
+        return self._opened({**session.body, "merchantInvoiceNumber": reference}, reference)
+
     def new_transaction_id(self, draw: Random) -> str:
         return "".join(draw.choices("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=10))
 
     def _opened(self, body: dict[str, Any], reference: str) -> Session:
-        now, draw = self.state.now(), self.state.draw()
+        now, draw = self.state.now(), self.draw(reference)
         notes = {
             "signature": "".join(draw.choices(LETTERS, k=10)),
             "hash": "".join(draw.choices(LETTERS + "!.)(_", k=60)),
         }
         return Session(
             provider=self.name,
-            session_id=f"TR0011{''.join(draw.choices(LETTERS, k=7))}{int(now * 1000)}",
+            session_id=f"TR0011{''.join(draw.choices(LETTERS, k=7))}{int(drawn_moment(draw) * 1000)}",
             merchant="shop",
             reference=reference,
             amount=str(money(body["amount"])),

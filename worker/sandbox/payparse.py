@@ -18,7 +18,7 @@ from msgspec import Raw
 
 from schemas.wire import Number
 from worker.sandbox import fields
-from worker.sandbox.gateway import Call, Change, Deed, Endpoint, Gateway, Refusal, Reply, about_session
+from worker.sandbox.gateway import Call, Change, Deed, Endpoint, Gateway, Refusal, Reply, Shows, about_session
 from worker.sandbox.sessions import Session
 from worker.sandbox.times import iso_ms_z
 
@@ -46,6 +46,8 @@ class PayParse(Gateway):
             "wrong_amount": ((("amount",), Raw(b"1.00")),),
         }
     )
+
+    shows: ClassVar[frozenset[Shows]] = frozenset({"second_payment", "full_refund"})
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         return (
@@ -125,7 +127,7 @@ class PayParse(Gateway):
         now = self.state.now()
         return Session(
             provider=self.name,
-            session_id=str(uuid.UUID(int=self.state.draw().getrandbits(128), version=4)),
+            session_id=str(uuid.UUID(int=self.draw(reference).getrandbits(128), version=4)),
             merchant=merchant,
             reference=reference,
             amount=amount,

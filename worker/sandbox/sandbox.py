@@ -20,11 +20,11 @@ from worker.sandbox.troubles import Troubles
 
 
 class Sandbox:
-    """`closing` ends every wait at shutdown; `queued` wakes whoever sends webhooks."""
+    """`closing` ends every wait at shutdown; `queued` wakes the task that sends webhooks and does what is due."""
 
     def __init__(self, config: SandboxConfig) -> None:
         self.config = config
-        self.state = State(config.state, config.seed)
+        self.state = State(config.state, config.seed, anew=config.reset)
         self.sessions = Sessions(self.state)
         self.troubles = Troubles(self.state)
         gateways = (kind(config, self.state) for kind in (PayParse, OnePayBD, ShadhinPay, Moneybag, IPay))
@@ -34,8 +34,11 @@ class Sandbox:
 
     def base(self, request: web.Request, gateway: str) -> str:
         """The gateway's base URL as whoever asks reaches it."""
-        root = self.config.public_url or f"{request.scheme}://{request.host}"
-        return f"{root.rstrip('/')}/{gateway}"
+        return f"{self.root(request)}/{gateway}"
+
+    def root(self, request: web.Request) -> str:
+        """The sandbox's own address as whoever asks reaches it."""
+        return (self.config.public_url or f"{request.scheme}://{request.host}").rstrip("/")
 
     def expire(self) -> None:
         """Notice whose time is over, and tell of it where that is wanted."""

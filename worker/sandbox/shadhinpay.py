@@ -25,12 +25,14 @@ from worker.sandbox.gateway import (
     Impossible,
     Refusal,
     Reply,
+    Shows,
     about_session,
 )
 from worker.sandbox.idempotency import remembered
 from worker.sandbox.money_back import give_back
 from worker.sandbox.sessions import Session
 from worker.sandbox.shadhinpay_shapes import METADATA, done, error, invalid, payment
+from worker.sandbox.times import drawn_moment
 
 TEST_PHONES: Mapping[str, Deed] = MappingProxyType(
     {"01770618576": "fail", "01770618577": "walk_away", "01770618578": "cancel"}
@@ -52,6 +54,8 @@ class ShadhinPay(Gateway):
             }.items()
         }
     )
+
+    shows: ClassVar[frozenset[Shows]] = frozenset({"part_refund", "full_refund"})
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         def about(call: Call) -> str | None:
@@ -170,10 +174,10 @@ class ShadhinPay(Gateway):
         if not isinstance(body.get("isSandbox"), bool | None):
             raise fields.Wrong("isSandbox", "isSandbox must be a boolean")
         minutes = fields.number_between(body, "expiresInMinutes", 1, 1440, default=15)
-        now, draw = self.state.now(), self.state.draw()
+        now, draw = self.state.now(), self.draw(reference)
         return Session(
             provider=self.name,
-            session_id=f"PAY_{_day(now)}_{''.join(draw.choices(BASE36, k=8))}",
+            session_id=f"PAY_{_day(draw)}_{''.join(draw.choices(BASE36, k=8))}",
             merchant="shop",
             reference=reference,
             amount=amount,
@@ -198,9 +202,9 @@ class ShadhinPay(Gateway):
             returned = give_back(self, session, wanted)
         except Impossible as why:
             raise Refusal(error(422, "BUSINESS_RULE_VIOLATION", str(why))) from why
-        now = self.state.now()
+        draw = self.draw(session.reference)
         refund = {
-            "refundId": f"REF_{_day(now)}_{''.join(self.state.draw().choices(BASE36, k=8))}",
+            "refundId": f"REF_{_day(draw)}_{''.join(draw.choices(BASE36, k=8))}",
             "paymentId": session.session_id,
             "amount": str(returned),
             "reason": reason,
@@ -227,5 +231,5 @@ class ShadhinPay(Gateway):
             raise Refusal(error(401, "INVALID_API_KEY", "Invalid API key"))
 
 
-def _day(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y%m%d}"
+def _day(draw: Random) -> str:
+    return f"{datetime.fromtimestamp(drawn_moment(draw), UTC):%Y%m%d}"

@@ -37,36 +37,61 @@ CREATE TABLE IF NOT EXISTS tokens (token TEXT PRIMARY KEY, expires_at REAL NOT N
 CREATE TABLE IF NOT EXISTS idempotency (
     key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, answer BLOB NOT NULL, at REAL NOT NULL);
 
--- Webhooks to send: 'due' until a 2xx ('delivered') or the last attempt ('given_up'). due_at is real time.
+-- Webhooks to send: 'due' until a 2xx ('delivered') or the last attempt ('given_up'). due_at is real time. A secret
+-- that is not NULL is a forger's; backdated says how many seconds ago a signature claims to be; of most_attempts NULL
+-- is as many as the config says.
 CREATE TABLE IF NOT EXISTS deliveries (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, reference TEXT NOT NULL, event_id TEXT NOT NULL,
     event_type TEXT NOT NULL, url TEXT NOT NULL, signed INTEGER NOT NULL, body BLOB NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0, due_at REAL NOT NULL, state TEXT NOT NULL DEFAULT 'due',
-    statuses TEXT NOT NULL DEFAULT '');
+    statuses TEXT NOT NULL DEFAULT '', secret TEXT, backdated REAL NOT NULL DEFAULT 0, most_attempts INTEGER);
 
--- What goes wrong on purpose; the oldest that fits a call is used up first. A remaining of NULL lasts until cleared.
+-- What the sandbox does later by itself: 'due' until 'done', or 'impossible' where the session allows it no more.
+-- due_at is real time; detail is the address to visit, the amount to give back, or the transaction id to pay under.
+CREATE TABLE IF NOT EXISTS scheduled (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, reference TEXT NOT NULL, session_id TEXT NOT NULL,
+    does TEXT NOT NULL, detail TEXT, due_at REAL NOT NULL, state TEXT NOT NULL DEFAULT 'due', result TEXT);
+
+-- What goes wrong on purpose; the oldest that fits a call is used up first, once `skip` fitting calls have passed. A
+-- remaining of NULL lasts until cleared, or until the real time `until`. Of kind 'shopper': met by the buyer's deed.
 CREATE TABLE IF NOT EXISTS troubles (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, reference TEXT, kind TEXT NOT NULL,
-    trouble TEXT NOT NULL, seconds REAL, remaining INTEGER);
+    trouble TEXT NOT NULL, seconds REAL, remaining INTEGER, skip INTEGER NOT NULL DEFAULT 0, until REAL);
 
 -- How often each gateway was called, for budgets; the reference is '' where a call names none.
 CREATE TABLE IF NOT EXISTS calls (
     provider TEXT NOT NULL, reference TEXT NOT NULL, kind TEXT NOT NULL, n INTEGER NOT NULL,
     PRIMARY KEY (provider, reference, kind));
 
--- seed, counter (how many ids were drawn), offset of the clock, and settings changed while running.
+-- How many sets of ids were drawn for each gateway and reference; the seed and these decide the next.
+CREATE TABLE IF NOT EXISTS draws (
+    provider TEXT NOT NULL, reference TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (provider, reference));
+
+-- seed, offset of the clock, and settings changed while running.
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
-_EMPTIED = ("sessions", "transactions", "tokens", "idempotency", "deliveries", "troubles", "calls")
+VERSION = 2
+_EMPTIED = ("sessions", "transactions", "tokens", "idempotency", "deliveries", "scheduled", "troubles", "calls")
+
+
+class AnotherVersion(Exception):
+    """The state file was written by a sandbox whose tables differ."""
 
 
 class State:
     """The open file. Everything is synchronous and short; whoever writes does so inside `transaction()`."""
 
-    def __init__(self, path: str, seed: int | None) -> None:
+    def __init__(self, path: str, seed: int | None, *, anew: bool = False) -> None:
+        """Open or begin the file; `anew` empties one that is there. Raises AnotherVersion."""
         self.db = sqlite3.connect(path, isolation_level=None)
         self.db.row_factory = sqlite3.Row
+        if anew:
+            self._drop()
+        if self._tables() and self.db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+            self.db.close()
+            raise AnotherVersion(f"{path} is the state of another version of the sandbox")
+        self.db.execute(f"PRAGMA user_version = {VERSION}")
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = NORMAL")
         self.db.executescript(SCHEMA)
@@ -97,11 +122,17 @@ class State:
         self._offset += seconds
         self.set("offset", repr(self._offset))
 
-    def draw(self) -> random.Random:
-        """A fresh source of randomness for one set of ids, repeatable by seed and never the same twice in one state."""
-        counter = int(self.setting("counter") or 0) + 1
-        self.set("counter", str(counter))
-        return random.Random(f"{self._seed}/{counter}")
+    def draw(self, provider: str, reference: str) -> random.Random:
+        """A source of randomness for one set of ids: never the same twice in one state, and repeatable by seed.
+
+        It depends on nothing but the seed, the gateway, the reference and how many were drawn for these before, so that
+        orders that are paid side by side get the same ids in every run.
+        """
+        row = self.db.execute(
+            "INSERT INTO draws VALUES (?, ?, 1) ON CONFLICT (provider, reference) DO UPDATE SET n = n + 1 RETURNING n",
+            (provider, reference),
+        ).fetchone()
+        return random.Random(f"{self._seed}/{provider}/{row['n']}/{reference}")
 
     def setting(self, name: str) -> str | None:
         row = self.db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
@@ -110,13 +141,25 @@ class State:
     def set(self, name: str, value: str) -> None:
         self.db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
 
-    def reset(self) -> None:
-        """Forget everything but seed and counter, so that ids given out before are not given out again."""
+    def reset(self, seed: int | None = None) -> None:
+        """Forget everything. Without a seed no id given out before is given out again; with one all ids begin anew."""
         with self.transaction():
-            for table in _EMPTIED:
+            for table in (*_EMPTIED, *(("draws",) if seed is not None else ())):
                 self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - names from the tuple above
-            self.db.execute("DELETE FROM settings WHERE name NOT IN ('seed', 'counter')")
+            self.db.execute("DELETE FROM settings WHERE name != 'seed'")
+            if seed is not None:
+                self.set("seed", str(seed))
+        self._seed = self.setting("seed")
         self._offset = 0.0
 
     def close(self) -> None:
         self.db.close()
+
+    def _tables(self) -> list[str]:
+        rows = self.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return [row["name"] for row in rows if not row["name"].startswith("sqlite_")]
+
+    def _drop(self) -> None:
+        with self.transaction():
+            for table in self._tables():
+                self.db.execute(f'DROP TABLE "{table}"')

@@ -6,9 +6,15 @@ The one thing to get wrong: month names and offsets are written out by hand, sin
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from random import Random
 
 DHAKA = timezone(timedelta(hours=6))
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def drawn_moment(draw: Random) -> float:
+    """A moment of 2026 for ids that contain one: drawn, since today's would make every run's ids differ."""
+    return datetime(2026, 1, 1, tzinfo=UTC).timestamp() + draw.randrange(365 * 86_400 * 1000) / 1000
 
 
 def iso_z(at: float) -> str:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from copy import deepcopy
 from typing import Any, Literal
 
 from aiohttp import web
 from msgspec import Struct
 
-from worker.sandbox.gateway import Change, Gateway, Kind, Reply
+from worker.sandbox.gateway import Change, Deed, Gateway, Kind, Reply
+from worker.sandbox.sessions import Session
 from worker.sandbox.state import State
 
 Name = Literal[
@@ -34,21 +36,59 @@ Name = Literal[
     "wrong_currency",
     "wrong_amount",
 ]
+AtDeed = Literal[
+    "callback_lost",
+    "callback_doubled",
+    "callback_late",
+    "callback_reordered",
+    "callback_forged",
+    "callback_of_another",
+    "amount_tampered",
+    "currency_tampered",
+    "token_revoked",
+    "paid_after_expiry",
+    "paid_twice",
+    "refunded_in_part",
+    "refunded_in_full",
+    "webhook_forged",
+    "webhook_late",
+    "webhook_replayed",
+    "gateway_down",
+]
+# These are met by whatever the buyer does; the rest of AtDeed by a payment alone.
+_BY_ANY_DEED = frozenset(
+    {
+        "callback_lost",
+        "callback_doubled",
+        "callback_late",
+        "token_revoked",
+        "webhook_forged",
+        "webhook_late",
+        "webhook_replayed",
+        "gateway_down",
+    }
+)
 FALSIFIES = frozenset({"unknown_word", "contradiction", "wrong_identity", "wrong_currency", "wrong_amount"})
 DEFAULT_SECONDS = {"timeout": 60.0, "slow": 3.0, "429": 1.0}
 HTML = "<!doctype html><html><head><title>Maintenance</title></head><body><h1>We will be back soon</h1></body></html>"
 
 
 class Trouble(Struct, frozen=True, kw_only=True):
-    """One thing to go wrong on calls of a kind (`any`: every kind), `remaining` times more; None: until cleared."""
+    """One thing to go wrong on calls of a kind (`any`: every kind), `remaining` times more; None: until cleared.
+
+    `skip` fitting calls pass before it acts; `until` is the real time at which it ends by itself. Of kind `shopper` it
+    is met by what the buyer does.
+    """
 
     seq: int
     provider: str
     reference: str | None
-    kind: Kind | Literal["any"]
-    trouble: Name
+    kind: Kind | Literal["any", "shopper"]
+    trouble: Name | AtDeed
     seconds: float | None
     remaining: int | None
+    skip: int
+    until: float | None
 
     @property
     def duration(self) -> float:
@@ -60,29 +100,65 @@ class Troubles:
         self._db = state.db
 
     def add(
-        self, provider: str, reference: str | None, kind: str, trouble: str, *, seconds: float | None, times: int | None
-    ) -> int:
-        made = self._db.execute(
-            "INSERT INTO troubles (provider, reference, kind, trouble, seconds, remaining) VALUES (?, ?, ?, ?, ?, ?)",
-            (provider, reference, kind, trouble, seconds, times),
+        self,
+        provider: str,
+        reference: str | None,
+        kind: str,
+        trouble: str,
+        *,
+        seconds: float | None = None,
+        times: int | None = 1,
+        skip: int = 0,
+        until: float | None = None,
+    ) -> None:
+        self._db.execute(
+            "INSERT INTO troubles (provider, reference, kind, trouble, seconds, remaining, skip, until) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (provider, reference, kind, trouble, seconds, times, skip, until),
         )
-        return int(made.lastrowid or 0)
 
     def take(self, provider: str, reference: str | None, kind: Kind) -> Trouble | None:
         """The trouble this call meets, counted down. One named for a reference fits that alone."""
-        row = self._db.execute(
+        self._end_those_over()
+        rows = self._db.execute(
             "SELECT * FROM troubles WHERE provider = ? AND (reference IS NULL OR reference = ?) AND kind IN (?, 'any') "
-            "ORDER BY seq LIMIT 1",
+            "ORDER BY seq",
             (provider, reference, kind),
-        ).fetchone()
-        if row is None:
-            return None
-        self._db.execute("UPDATE troubles SET remaining = remaining - 1 WHERE seq = ?", (row["seq"],))
-        self._db.execute("DELETE FROM troubles WHERE remaining <= 0")
-        return Trouble(**dict(row))
+        ).fetchall()
+        for row in rows:
+            if row["skip"] == 0:
+                self._use(row["seq"])
+                return Trouble(**dict(row))
+            self._db.execute("UPDATE troubles SET skip = skip - 1 WHERE seq = ?", (row["seq"],))
+        return None
+
+    def meet(self, session: Session, deed: Deed) -> dict[AtDeed, float]:
+        """All that this deed of the buyer meets, used up, with the seconds of each."""
+        met: dict[AtDeed, float] = {}
+        rows = self._db.execute(
+            "SELECT seq, trouble, seconds FROM troubles WHERE provider = ? AND reference = ? AND kind = 'shopper' "
+            "ORDER BY seq",
+            (session.provider, session.reference),
+        ).fetchall()
+        for row in rows:
+            name: AtDeed = row["trouble"]
+            too_early = name == "paid_after_expiry" and session.status != "expired"
+            if not too_early and name not in met and (deed == "pay" or name in _BY_ANY_DEED):
+                self._use(row["seq"])
+                met[name] = row["seconds"] or 0.0
+        return met
 
     def all(self) -> list[Trouble]:
+        self._end_those_over()
         return [Trouble(**dict(row)) for row in self._db.execute("SELECT * FROM troubles ORDER BY seq")]
+
+    def about(self, provider: str, reference: str) -> list[Trouble]:
+        """Those set for exactly this reference, oldest first."""
+        self._end_those_over()
+        rows = self._db.execute(
+            "SELECT * FROM troubles WHERE provider = ? AND reference = ? ORDER BY seq", (provider, reference)
+        )
+        return [Trouble(**dict(row)) for row in rows]
 
     def clear(self, provider: str | None, reference: str | None) -> int:
         """End those of a gateway or a reference; None ends all. Returns how many ended."""
@@ -90,6 +166,13 @@ class Troubles:
             "DELETE FROM troubles WHERE provider = coalesce(?, provider) AND reference IS coalesce(?, reference)",
             (provider, reference),
         ).rowcount
+
+    def _use(self, seq: int) -> None:
+        self._db.execute("UPDATE troubles SET remaining = remaining - 1 WHERE seq = ?", (seq,))
+        self._db.execute("DELETE FROM troubles WHERE remaining <= 0")
+
+    def _end_those_over(self) -> None:
+        self._db.execute("DELETE FROM troubles WHERE until <= ?", (time.time(),))
 
 
 async def instead(
@@ -118,7 +201,7 @@ async def instead(
             return None
 
 
-def falsified(gateway: Gateway, reply: Reply, trouble: Name) -> Reply:
+def falsified(gateway: Gateway, reply: Reply, trouble: str) -> Reply:
     """The reply with its places overwritten as the gateway's file says. An error stays as it is."""
     if reply.status >= 400:
         return reply
