@@ -27,10 +27,10 @@ def directory() -> Iterator[Path]:
 
 
 @contextmanager
-def running(*, settings: str = QUICK, merchants: str = "") -> Iterator[System]:
+def running(*, settings: str = QUICK, merchants: str = "", secret: str | None = None) -> Iterator[System]:
     """The sandbox and the service, started as a user would, and everything ended afterwards."""
     with directory() as place:
-        system = System(place, settings=settings, merchants=merchants)
+        system = System(place, settings=settings, merchants=merchants, secret=secret)
         system.start()
         try:
             yield system

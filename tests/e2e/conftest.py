@@ -13,7 +13,6 @@ from worker.demo.system import System
 
 SETTINGS = """\
 return_wait = "1s"
-allow_private_webhooks = true
 
 [checks]
 claimed = ["300ms", "1h"]
@@ -21,16 +20,11 @@ pending = ["1h"]
 grace = "1h"
 give_up = "2h"
 """
-WEBHOOKS = f"""
-[[merchants.webhooks]]
-url = "http://127.0.0.1:9/hooks"
-secret = "{WEBHOOK_SECRET}"
-"""
 
 
 @pytest.fixture(scope="session")
 def system() -> Iterator[System]:
-    with running(settings=SETTINGS, merchants=WEBHOOKS) as system:
+    with running(settings=SETTINGS, secret=WEBHOOK_SECRET) as system:
         yield system
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from tests.e2e.buyers import Payproof
-from tests.e2e.conftest import SETTINGS, WEBHOOKS
+from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
+from tests.e2e.conftest import SETTINGS
 from tests.processes import directory, running
 from worker.demo.children import environment, free_ports
 from worker.demo.system import System
@@ -72,7 +72,7 @@ async def payproof_says(payproof: Payproof, *words: str, **settings: str) -> End
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[System]:
-    with running(settings=SETTINGS, merchants=WEBHOOKS) as system:
+    with running(settings=SETTINGS, secret=WEBHOOK_SECRET) as system:
         yield system
 
 

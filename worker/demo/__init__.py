@@ -65,6 +65,7 @@ async def _play_all(system: System, screen: Screen, *, exit_after: bool) -> int:
         screen.held(rows)
         screen.verdict(rows, time.monotonic() - began)
         if not exit_after:
+            await asyncio.to_thread(system.calm_down)
             screen.addresses(system)
             for sign in ENDING:
                 loop.add_signal_handler(sign, stop.set)

@@ -70,6 +70,8 @@ class Screen:
             self.say(f"{len(rows)} stories in {seconds:.0f} s, and each ended as it should.", "bold green")
 
     def addresses(self, system: System) -> None:
-        self.say(f"\nThe API        {system.url}/v1/payments\nIts key        {system.key}")
+        self.say(f"\nThe shop       {system.sandbox_url}/", "bold")
+        self.say("               Open it in a browser: order, choose what shall go wrong, pay, and watch it proven.\n")
+        self.say(f"The API        {system.url}/v1/payments\nIts key        {system.key}")
         self.say(f"The gateways   {system.sandbox_url} (each with its checkout pages)")
         self.say(f"For operators  {system.ops_url}/metrics\nCtrl-C ends it all.")

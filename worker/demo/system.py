@@ -6,6 +6,7 @@ database once more and leaves it as the last, which stops it.
 
 from __future__ import annotations
 
+import base64
 import secrets
 from pathlib import Path
 
@@ -27,22 +28,44 @@ give_up = "20s"
 """
 """Schedules that end within seconds what takes minutes and days in earnest."""
 
+CALM = """\
+return_wait = "4s"
+
+[checks]
+claimed = ["1s", "2s", "5s", "10s"]
+pending = ["5s", "10s", "30s", "1m"]
+closed = ["10s", "1m"]
+refunds = ["5s", "10s", "30s", "5m"]
+grace = "30s"
+give_up = "2h"
+"""
+"""Schedules for people, who take their time at a checkout and want to see what they did soon."""
+
+PRIVATE = "allow_private_webhooks = true\n"
 SHOP = """
 [[merchants]]
 id = "shop"
 name = "Demo shop"
 api_keys = ["{key}"]
 
+[[merchants.webhooks]]
+url = "{hook}"
+secret = "{secret}"
+
 """
 
 
 class System:
-    """`settings` is what stands in the configuration above the merchants, `merchants` what follows the shop's own."""
+    """`settings` is what stands in the configuration above the merchants, `merchants` what follows the shop's own.
 
-    def __init__(self, place: Path, *, settings: str = QUICK, merchants: str = "") -> None:
+    `secret` signs the shop's webhooks and returns; one is drawn unless given. The demo shop is at `sandbox_url`.
+    """
+
+    def __init__(self, place: Path, *, settings: str = QUICK, merchants: str = "", secret: str | None = None) -> None:
         public, ops, gateways = free_ports(3)
         self.place = place
         self.key = secrets.token_urlsafe(24)
+        self.secret = secret or f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}"
         self.url = f"http://127.0.0.1:{public}"
         self.ops_url = f"http://127.0.0.1:{ops}"
         self.sandbox_url = f"http://127.0.0.1:{gateways}"
@@ -54,19 +77,22 @@ class System:
             "PAYPROOF_OPS_LISTEN": f"127.0.0.1:{ops}",
             "PAYPROOF_LOG": "json",
         }
-        self._text = settings + SHOP.format(key=self.key) + accounts_toml(self.sandbox_url) + merchants
+        shop = SHOP.format(key=self.key, hook=f"{self.sandbox_url}/hooks/payproof", secret=self.secret)
+        self._merchants = shop + accounts_toml(self.sandbox_url) + merchants
+        self._settings = settings
         webhooks = [f"--webhook={name}={self.url}/webhooks/shop-{name}" for name in ("shadhinpay", "moneybag")]
         self.sandbox = Child(
             *("sandbox", "worker.sandbox", f"--port={gateways}", f"--state={place / 'sandbox.sqlite'}", *webhooks),
+            *(f"--shop={self.url}", "--shop-key=env:SHOP_API_KEY", "--shop-secret=env:SHOP_WEBHOOK_SECRET"),
             log=place / "sandbox.log",
-            settings={},
+            settings={"SHOP_API_KEY": self.key, "SHOP_WEBHOOK_SECRET": self.secret},
         )
         self.service = Child(*("payproof", "worker.cli", "serve"), log=place / "payproof.log", settings=self.settings)
 
     def configure(self) -> None:
-        """Write the configuration; it holds the key of the API."""
+        """Write the configuration; it holds the key of the API and the secret of the webhooks."""
         self.config.touch(mode=0o600)
-        self.config.write_text(self._text, encoding="utf-8")
+        self.config.write_text(PRIVATE + self._settings + self._merchants, encoding="utf-8")
 
     def start(self) -> None:
         """Raises ChildError, with nothing left running."""
@@ -83,6 +109,13 @@ class System:
         """Start it and wait until it is ready; the seconds that took. Raises ChildError."""
         self.service.start()
         return self.service.wait_for(f"{self.ops_url}/readyz", seconds=READY_SECONDS)
+
+    def calm_down(self) -> None:
+        """Go on with schedules for people, when all that is scripted is over. Raises ChildError."""
+        self._settings = CALM
+        self.configure()
+        self.service.stop()
+        self.start_service()
 
     def stop(self) -> None:
         """End what still runs, the database included."""

@@ -6,13 +6,17 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from worker.sandbox import control, extra_webhooks, front, pages, webhooks
+from worker.sandbox import background, control, front, welcome
+from worker.sandbox.checkout import ORDER_PAGE
+from worker.sandbox.checkout import routes as checkout
 from worker.sandbox.config import SandboxConfig
 from worker.sandbox.sandbox import SANDBOX, Sandbox
+from worker.shop.app import mount
 
 SHUTDOWN_SECONDS = 2.0
 
@@ -24,12 +28,16 @@ def make_app(config: SandboxConfig) -> web.Application:
     app[SANDBOX] = sandbox
     for gateway in sandbox.gateways.values():
         app.add_routes(front.routes(sandbox, gateway))
-    app.add_routes(pages.routes())
+    app.add_routes(checkout.routes())
     app.add_routes(control.routes())
-    app.add_routes(extra_webhooks.routes())
+    if config.shop is None:
+        app.add_routes(welcome.routes())
+    else:
+        mount(app, config.shop)
+        app[ORDER_PAGE] = lambda reference: f"/orders/{quote(reference, safe='')}"
     app.on_shutdown.append(_end_waits)
     app.cleanup_ctx.append(_open_state)
-    app.cleanup_ctx.append(webhooks.sending)
+    app.cleanup_ctx.append(background.working)
     return app
 
 

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal, get_args
 
 from msgspec import Struct, field
 
-GATEWAYS = ("payparse", "onepaybd", "shadhinpay", "moneybag", "ipay")
+from worker.shop.config import ShopConfig
+
+Provider = Literal["payparse", "onepaybd", "shadhinpay", "moneybag", "ipay"]
+GATEWAYS: tuple[Provider, ...] = get_args(Provider)
 
 CREDENTIALS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -40,16 +44,18 @@ class SandboxConfig(Struct, frozen=True, kw_only=True):
     """Settings of one sandbox. Durations in seconds.
 
     `state` is an SQLite file or `:memory:`. `seed` makes the ids of a fresh state repeat from run to run; None draws
-    one, and a state file keeps the one it began with. `credentials` overrides single keys of `CREDENTIALS`.
+    one, and a state file keeps the one it began with, unless `reset` begins it anew. `credentials` overrides single
+    keys of `CREDENTIALS`.
     `public_url` is what browsers reach the sandbox by where the request's own host is not (in compose). Webhooks are
     tried `webhook_attempts` times, after `webhook_base_delay`, twice that, and so on. `ipay_order_amount` adds the
-    undocumented `orderAmount` to iPay's status answers.
+    undocumented `orderAmount` to iPay's status answers. `shop` is the demo shop at `/`; None serves a page instead.
     """
 
     host: str = "127.0.0.1"
     port: int = 8090
     state: str = ":memory:"
     seed: int | None = None
+    reset: bool = False
     public_url: str | None = None
     credentials: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     webhook_urls: Mapping[str, str] = field(default_factory=dict)
@@ -59,6 +65,7 @@ class SandboxConfig(Struct, frozen=True, kw_only=True):
     webhook_timeout: float = 10.0
     token_seconds: int = 3600
     ipay_order_amount: bool = False
+    shop: ShopConfig | None = None
 
     def credential(self, gateway: str, name: str) -> str:
         return self.credentials.get(gateway, {}).get(name) or CREDENTIALS[gateway][name]
