@@ -589,3 +589,14 @@ async def test_what_is_scheduled_survives_a_restart(shop: Shop, tmp_path: Path) 
     assert shop.hits == []
     async with driving(config):
         await shop.until(lambda: {hit.path for hit in shop.hits} == {"/s", "/hook"})
+
+
+async def test_a_refused_call_uses_up_no_falsified_answer(sandbox: Driver) -> None:
+    """A revoked token meets the status question that was to be falsified: the next one that is let in is."""
+    opening = await opened(sandbox, "onepaybd")
+    await sandbox.trouble("onepaybd", "unknown_word", "status")
+    await sandbox.control("revoke_tokens")
+    assert (await ask(sandbox, "onepaybd", opening)).status == 401
+    await sandbox.granted()
+    assert (await ask(sandbox, "onepaybd", opening)).json["transactionStatus"] == "Under Review"
+    assert (await ask(sandbox, "onepaybd", opening)).json["transactionStatus"] == "Initiated"

@@ -38,6 +38,8 @@ async def _answer(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, reques
     if trouble is not None and trouble.trouble == "lost_answer":
         return troubles.hang_up(request)
     if trouble is not None and trouble.trouble in troubles.FALSIFIES:
+        if reply.status >= 400:  # a refused call has no answer to falsify; the next one has
+            sandbox.troubles.put_back(trouble)
         reply = troubles.falsified(gateway, reply, trouble.trouble)
     return _written(reply)
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from worker.sandbox.gateway import Change, Deed, Gateway, Kind, Reply
 from worker.sandbox.sessions import Session
@@ -131,6 +132,15 @@ class Troubles:
                 return Trouble(**dict(row))
             self._db.execute("UPDATE troubles SET skip = skip - 1 WHERE seq = ?", (row["seq"],))
         return None
+
+    def put_back(self, trouble: Trouble) -> None:
+        """It was taken for a call that it could do nothing to: the next one that fits meets it first."""
+        values = asdict(trouble) | {"skip": 0}
+        self._db.execute(
+            f"INSERT INTO troubles ({', '.join(values)}) VALUES ({', '.join('?' * len(values))}) "  # noqa: S608
+            "ON CONFLICT (seq) DO UPDATE SET remaining = excluded.remaining",
+            tuple(values.values()),
+        )
 
     def meet(self, session: Session, deed: Deed) -> dict[AtDeed, float]:
         """All that this deed of the buyer meets, used up, with the seconds of each."""
