@@ -1,4 +1,4 @@
-"""The demo itself: every story ends as it should, and nothing is left behind, however it ends."""
+"""The demo itself: every script has its story, every story ends as it should, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ import pytest
 from tests.processes import directory, until
 from worker.demo.children import Child, environment
 from worker.demo.stories import STORIES
+from worker.demo.story import BLIND, CHECKED
+from worker.sandbox.config import GATEWAYS, SandboxConfig
+from worker.sandbox.sandbox import Sandbox
+from worker.sandbox.scripts import BY_NAME, SCRIPTS
 
 COMMAND = (sys.executable, "-P", "-m", "worker.cli", "demo")
 SECONDS = 120.0
@@ -39,8 +44,29 @@ def left_behind(place: Path) -> list[str]:
 
 def test_there_are_stories_enough_and_none_twice() -> None:
     names = [(story.gateway.name, story.name) for story in STORIES]
-    assert len(names) >= 30
+    assert len(names) >= 60
     assert len(set(names)) == len(names)
+
+
+def test_every_script_has_a_story_at_every_gateway_that_it_fits_and_at_no_other() -> None:
+    sandbox = Sandbox(SandboxConfig())
+    simulated = sandbox.gateways
+    assert {gateway.provider for gateway in CHECKED} == set(GATEWAYS) == set(simulated)
+    fitting = {(one.name, name) for one, name in product(SCRIPTS, GATEWAYS) if one.fits(simulated[name])}
+    sandbox.state.close()
+    played = {story.gateway: set[tuple[str, str]]() for story in STORIES}
+    for story in STORIES:
+        if story.script is not None:
+            played[story.gateway].add((story.script, story.gateway.provider))
+    assert set[tuple[str, str]]().union(*(played[gateway] for gateway in CHECKED)) == fitting
+    assert played[BLIND] <= fitting  # it is besides: what an account that cannot be asked ends in stands for no other
+
+
+def test_stories_of_a_script_bear_its_title_and_stand_in_the_order_of_the_table() -> None:
+    scripted = [(story.script, story.name) for story in STORIES if story.script]
+    assert all(re.fullmatch(rf"{BY_NAME[script].title}(, .+)?", name) for script, name in scripted)
+    order = [one.name for one in SCRIPTS]
+    assert [script for script, _ in scripted] == sorted((script for script, _ in scripted), key=order.index)
 
 
 def test_every_story_ends_as_it_should(place: Path) -> None:

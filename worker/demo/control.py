@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 
 from worker.demo.shop import Document
+from worker.demo.waiting import until
 
 SECONDS = 30.0
 
@@ -36,6 +37,36 @@ class Control:
         """How often the gateway was asked about a reference."""
         by = (await self.get("calls", provider=provider, reference=reference))["by"]
         return int(by["status"] + by["execute"])
+
+    async def troubles(self, provider: str, reference: str) -> list[Document]:
+        """What is still to go wrong with an order."""
+        found: list[Document] = (await self.get("troubles", provider=provider, reference=reference))["troubles"]
+        return found
+
+    async def deliveries(self, provider: str, reference: str) -> list[Document]:
+        """The signed webhooks and unsigned forms about an order, with the statuses of their attempts."""
+        found: list[Document] = (await self.get("deliveries", provider=provider, reference=reference))["deliveries"]
+        return found
+
+    async def until_all_done(self, provider: str, reference: str) -> None:
+        """Wait until nothing is left that the gateway put off, and each webhook was sent at least once."""
+
+        async def done() -> bool:
+            put_off = (await self.get("scheduled", provider=provider, reference=reference))["scheduled"]
+            sent = await self.deliveries(provider, reference)
+            if failed := [one for one in put_off if one["state"] == "impossible" or one["result"] == "0"]:
+                raise ControlError(f"{failed[0]['does']} came to nothing: {failed[0]['result']}")
+            return all(one["state"] == "done" for one in put_off) and all(one["attempts"] for one in sent)
+
+        await until(done, "what the gateway put off was not done")
+
+    async def until_troubles_end(self, provider: str, reference: str) -> None:
+        """Wait until every call about an order is answered again."""
+
+        async def ended() -> bool:
+            return not await self.troubles(provider, reference)
+
+        await until(ended, "the gateway's troubles did not end")
 
     async def _call(self, method: str, what: str, **more: Any) -> Document:
         timeout = aiohttp.ClientTimeout(total=SECONDS)

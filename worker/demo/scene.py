@@ -1,7 +1,7 @@
 """One story's stage: a buyer, the shop and one gateway's books, and what the buyer saw.
 
 The one thing to get wrong: who does what. The buyer acts at the gateway (`at_gateway`) and comes back (`returns`); the
-gateway's own doings are `gateway_*`; the shop only opens, and waits for events (`until`).
+gateway's own doings are `gateway_*`; the shop opens, waits for events (`until`), and may look again (`looks_again`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from msgspec import Struct
 from worker.demo.browser import Browser
 from worker.demo.control import Control
 from worker.demo.feed import Feed, Told
+from worker.demo.heard import all_heard, answers
 from worker.demo.shop import Document, Shop
+from worker.demo.waiting import UNTIL_SECONDS, Otherwise, until
 
-UNTIL_SECONDS = 40.0
 CUSTOMER = {
     "name": "Demo Buyer",
     "email": "buyer@example.com",
@@ -39,10 +40,6 @@ class Gateway(Struct, frozen=True, kw_only=True):
     notifies: bool = False
 
 
-class Otherwise(Exception):
-    """The story went otherwise than it should; the message is shown in its row."""
-
-
 class Stage(Struct, frozen=True, kw_only=True):
     """What all stories share. `url` is where payproof is reached."""
 
@@ -54,24 +51,33 @@ class Stage(Struct, frozen=True, kw_only=True):
 
 
 class Scene:
-    """`payment` is the one opened last; `callback_at`, in Unix time, when word of it first reached payproof."""
+    """`payment` is the one opened last; `callback_at`, in Unix time, when word of it first reached payproof.
 
-    def __init__(self, stage: Stage, gateway: Gateway, number: int) -> None:
+    `script` is set for the first reference, before its checkout is opened, unless that is opened without.
+    """
+
+    def __init__(
+        self, stage: Stage, gateway: Gateway, number: int, *, script: str | None = None, seconds: float | None = None
+    ) -> None:
         self.stage, self.gateway = stage, gateway
         self.payment: Document = {}
         self.saw: list[str] = []
         self.callback_at: float | None = None
+        self._script, self._seconds = script, seconds
+        self._scripted: list[dict[str, str]] = []
         self._number = number
         self._amount = f"{1000 + number}.50"
 
     # -- the shop ------------------------------------------------------------------------------------------------------
 
-    async def request(self, *, lives: float | None = None, order: str | None = None) -> Document:
+    async def request(self, *, lives: float | None = None, order: str | None = None, scripted: bool = True) -> Document:
         """The body of a payment to open; its checkout lives so many seconds where a story must not take long."""
         reference = f"demo-{self._number:03d}-{secrets.token_hex(4)}"
         if lives is not None:
             provider = self.gateway.provider
             await self.stage.control.post("lifetime", provider=provider, reference=reference, seconds=lives)
+        if scripted:
+            await self.gateway_follows_script(reference)
         pages = self.stage.shop.pages_url
         body = {
             "account": self.gateway.account,
@@ -86,8 +92,8 @@ class Scene:
         }
         return body if order is None else body | {"order": order}
 
-    async def open(self, *, lives: float | None = None, order: str | None = None) -> Document:
-        return await self.open_as(await self.request(lives=lives, order=order))
+    async def open(self, *, lives: float | None = None, order: str | None = None, scripted: bool = True) -> Document:
+        return await self.open_as(await self.request(lives=lives, order=order, scripted=scripted))
 
     async def open_as(self, request: Document) -> Document:
         self.payment = await self.stage.shop.open(request)
@@ -107,6 +113,25 @@ class Scene:
             raise Otherwise(f"told {heard} instead of {', '.join(told)} within {seconds:g} s") from None
         return self.stage.feed.by_payment[payment_id][-1].data
 
+    async def looks_again(self) -> None:
+        """The shop has the gateway asked once more, and waits for its answer."""
+        payment_id, shop = self.payment["payment_id"], self.stage.shop
+        before = answers(await shop.timeline(payment_id))
+        await shop.verify(payment_id)
+
+        async def answered() -> bool:
+            return answers(await shop.timeline(payment_id)) > before
+
+        await until(answered, "the gateway did not answer")
+
+    async def all_is_heard(self) -> None:
+        """Wait until every callback that made payproof ask was followed by an answer."""
+
+        async def heard() -> bool:
+            return all_heard(await self.stage.shop.timeline(self.payment["payment_id"]))
+
+        await until(heard, "a callback was not followed by an answer")
+
     def still(self, payment: Document, *told: str) -> None:
         """Another payment of this story stands as it stood."""
         heard = self.stage.feed.words(payment["payment_id"])
@@ -116,14 +141,17 @@ class Scene:
     # -- the buyer -----------------------------------------------------------------------------------------------------
 
     async def at_gateway(self, does: str, *, webhook: bool = True, **falsified: str) -> str:
-        """The buyer acts at the gateway's page; where the gateway sends the browser. `webhook` False: it stays silent.
+        """The buyer acts at the gateway's page; where the gateway sends the browser, empty where it sends it nowhere.
 
-        `falsified` is what the gateway books instead of the truth: amount, currency, transaction_id.
+        `webhook` False: the gateway stays silent. `falsified` is what it books instead of the truth: amount, currency,
+        transaction_id.
         """
-        if self.gateway.notifies and webhook:
-            self._called_back()
+        began = time.time()
         acted = await self.stage.control.post("shopper", **self._named(), does=does, webhook=webhook, **falsified)
-        return str(acted["redirect"])
+        redirect = str(acted["redirect"] or "")
+        if self.gateway.notifies and webhook and redirect:  # a script that keeps the browser keeps the webhook as well
+            self.callback_at = self.callback_at or began
+        return redirect
 
     async def returns(self, url: str, *, leave_at: str | None = None) -> None:
         self._called_back()
@@ -142,6 +170,39 @@ class Scene:
 
     # -- the gateway ---------------------------------------------------------------------------------------------------
 
+    async def gateway_follows_script(self, reference: str | None = None) -> None:
+        """From here on it goes wrong as the story's script says; for one order, and once."""
+        script, self._script = self._script, None
+        if script is not None:
+            named = self._named(reference)
+            await self.stage.control.post("scripts", **named, script=script, seconds=self._seconds)
+            self._scripted.append(named)
+
+    async def gateway_has_done_all(self) -> None:
+        """Wait until it has done what it put off, and see that the story's script went on at all."""
+        await self.stage.control.until_all_done(**self._named())
+        if left := [trouble for one in self._scripted for trouble in await self.stage.control.troubles(**one)]:
+            raise Otherwise(f"{left[0]['trouble']} was never met")
+
+    async def gateway_is_back(self) -> None:
+        """Wait until its calls about this payment are answered again."""
+        await self.stage.control.until_troubles_end(**self._named())
+
+    async def gateway_took_nothing(self) -> None:
+        """See in its books that no money moved, once payproof is done with all that it heard."""
+        await self.all_is_heard()
+        session = await self.stage.control.session(**self._named())
+        if session is None or session["paid_at"] is not None:
+            raise Otherwise("the gateway took the money")
+
+    async def gateway_was_refused(self) -> None:
+        """Wait until its webhooks were sent, and see that none was taken."""
+        await self.gateway_has_done_all()
+        sent = await self.stage.control.deliveries(**self._named())
+        statuses = {status for one in sent if one["event_type"] != "ipn" for status in one["statuses"]}
+        if statuses != {401}:
+            raise Otherwise(f"the forged webhooks were answered {sorted(statuses)} instead of 401")
+
     async def gateway_closes(self) -> None:
         """The checkout's time is over."""
         await self.stage.control.post("expire", **self._named())
@@ -149,10 +210,9 @@ class Scene:
     async def gateway_refunds(self, amount: str | None = None) -> None:
         await self.stage.control.post("refund", **self._named(), amount=amount)
 
-    async def gateway_troubles(self, trouble: str, *, on: str, times: int = 1, reference: str | None = None) -> None:
-        """The next answers about the payment, or about a reference that has none yet, go wrong."""
-        named = {"provider": self.gateway.provider, "reference": reference or self.payment["reference"]}
-        await self.stage.control.post("troubles", **named, trouble=trouble, on=on, times=times)
+    async def gateway_troubles(self, trouble: str, *, on: str, times: int = 1) -> None:
+        """The next answers about the payment go wrong."""
+        await self.stage.control.post("troubles", **self._named(), trouble=trouble, on=on, times=times)
 
     async def gateway_notifies(self, answer: int, **how: Any) -> None:
         """A webhook outside the gateway's own schedule, which must be answered so."""
@@ -162,8 +222,8 @@ class Scene:
         if set(statuses) != {answer}:
             raise Otherwise(f"the webhooks were answered {sorted(set(statuses))} instead of {answer}")
 
-    def _named(self) -> dict[str, str]:
-        return {"provider": self.gateway.provider, "reference": self.payment["reference"]}
+    def _named(self, reference: str | None = None) -> dict[str, str]:
+        return {"provider": self.gateway.provider, "reference": reference or self.payment["reference"]}
 
     def _called_back(self) -> None:
         self.callback_at = self.callback_at or time.time()

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from worker.demo.scene import Scene
+from worker.demo.stories.deeds import pays
 from worker.demo.story import BLIND, CHECKED, EVERY, Story, closed, completed, held
-
-
-async def pays(scene: Scene) -> None:
-    await scene.open()
-    await scene.returns(await scene.at_gateway("pay"))
 
 
 async def fails(scene: Scene) -> None:
@@ -34,10 +30,10 @@ async def abandons(scene: Scene) -> None:
 
 
 STORIES = (
-    *(Story("success", gateway, pays, completed()) for gateway in CHECKED),
-    Story("success, for a person to confirm", BLIND, pays, held("unverifiable")),
-    *(Story("failure", gateway, fails, closed("failed", "failed (failed)")) for gateway in CHECKED),
-    *(Story("cancel", gateway, cancels, closed("cancelled", "cancelled (cancelled)")) for gateway in CHECKED),
-    Story("cancel", BLIND, cancels_in_the_dark, closed("expired", "cancelled (pending)")),
-    *(Story("abandoned checkout", gateway, abandons, closed("expired")) for gateway in EVERY),
+    *(Story("Success", gateway, pays, completed()) for gateway in CHECKED),
+    Story("Success, for a person to confirm", BLIND, pays, held("unverifiable")),
+    *(Story("Failure", gateway, fails, closed("failed", "failed (failed)")) for gateway in CHECKED),
+    *(Story("Cancel", gateway, cancels, closed("cancelled", "cancelled (cancelled)")) for gateway in CHECKED),
+    Story("Cancel", BLIND, cancels_in_the_dark, closed("expired", "cancelled (pending)")),
+    *(Story("Abandoned checkout", gateway, abandons, closed("expired")) for gateway in EVERY),
 )

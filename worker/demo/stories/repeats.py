@@ -1,4 +1,4 @@
-"""What comes more than once: callbacks, webhooks, payments of one order, transactions."""
+"""What comes more than once: callbacks, payments of one order, transactions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import secrets
 
 from worker.demo.browser import CONFIRMING
 from worker.demo.scene import Scene
-from worker.demo.story import BLIND, CHECKED, IPAY, MONEYBAG, ONEPAYBD, SHADHINPAY, End, Story, closed, completed, held
+from worker.demo.story import BLIND, CHECKED, IPAY, ONEPAYBD, SHADHINPAY, End, Story, closed, completed, held
 
 MANY = 30
 
@@ -14,14 +14,6 @@ MANY = 30
 async def returns_many_times(scene: Scene) -> None:
     await scene.open()
     await scene.hits(await scene.at_gateway("pay"), MANY)
-
-
-async def is_notified_many_times(scene: Scene) -> None:
-    """The very same webhook, again and again."""
-    await scene.open()
-    await scene.at_gateway("pay")
-    await scene.until("opened", "completed")
-    await scene.gateway_notifies(200, times=MANY)
 
 
 async def pays_the_order_twice(scene: Scene) -> None:
@@ -61,11 +53,7 @@ SECOND = End(status="completed", hold="duplicate_for_order", told=("opened", "he
 STORIES = (
     *(Story(f"{MANY} callbacks at once", one, returns_many_times, completed(saw=(), questions=3)) for one in CHECKED),
     Story(f"{MANY} callbacks at once", BLIND, returns_many_times, held("unverifiable", saw=(), questions=0)),
-    *(
-        Story(f"webhook replayed {MANY} times", one, is_notified_many_times, completed(saw=(), questions=3))
-        for one in (SHADHINPAY, MONEYBAG)
-    ),
-    *(Story("order paid twice", gateway, pays_the_order_twice, SECOND) for gateway in (SHADHINPAY, IPAY)),
-    Story("order approved twice", ONEPAYBD, approves_the_order_twice, closed("expired", CONFIRMING)),
-    Story("transaction used twice", IPAY, shows_one_transaction_twice, held("transaction_reused")),
+    *(Story("Order paid twice", gateway, pays_the_order_twice, SECOND) for gateway in (SHADHINPAY, IPAY)),
+    Story("Order approved twice", ONEPAYBD, approves_the_order_twice, closed("expired", CONFIRMING)),
+    Story("Transaction used twice", IPAY, shows_one_transaction_twice, held("transaction_reused")),
 )

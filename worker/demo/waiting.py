@@ -1,0 +1,26 @@
+"""Waiting for what nobody tells: looked at again and again, until a deadline.
+
+The one thing to get wrong: a pause in place of a condition. What a story waits for is always something to be seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+UNTIL_SECONDS = 40.0
+LOOK_SECONDS = 0.1
+
+
+class Otherwise(Exception):
+    """The story went otherwise than it should; the message is shown in its row."""
+
+
+async def until(holds: Callable[[], Awaitable[bool]], otherwise: str) -> None:
+    """Wait until it holds. Raises Otherwise."""
+    try:
+        async with asyncio.timeout(UNTIL_SECONDS):
+            while not await holds():  # noqa: ASYNC110 - what is waited for can only be asked about
+                await asyncio.sleep(LOOK_SECONDS)
+    except TimeoutError:
+        raise Otherwise(f"{otherwise} within {UNTIL_SECONDS:g} s") from None
