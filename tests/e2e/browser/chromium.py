@@ -1,7 +1,7 @@
 """A buyer's browser: the system's Chromium with windows of the sizes, languages and abilities that buyers have.
 
-The one thing to get wrong: the shop's pages are served by the test's own event loop, so only the async API can be used,
-and a browser belongs to the loop it was started in. Hence one per test: it takes about half a second.
+The one thing to get wrong: a browser belongs to the event loop it was started in, and a test that serves pages by its
+own loop needs one of its own, which takes about a second. Where all pages come from other processes, tests share one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import (
     Browser,
+    BrowserContext,
     ConsoleMessage,
     Page,
     Request,
@@ -30,7 +31,7 @@ from playwright.async_api import (
 PHONE = ViewportSize(width=360, height=740)
 DESKTOP = ViewportSize(width=1280, height=900)
 ENGLISH, BANGLA = "en-US", "bn-BD"
-SECONDS = 10
+SECONDS = 20
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
     "--disable-gpu",
@@ -64,6 +65,7 @@ class Windows:
     def __init__(self, browser: Browser, test: str) -> None:
         self._browser, self._test = browser, test
         self._snaps = 0
+        self._contexts: list[BrowserContext] = []
         self.complaints: list[str] = []
 
     async def open(
@@ -73,6 +75,7 @@ class Windows:
         context = await self._browser.new_context(
             viewport=size, locale=locale, java_script_enabled=scripts, service_workers="block"
         )
+        self._contexts.append(context)
         context.set_default_timeout(SECONDS * 1000)
         context.on("request", self._requested)
         refused = set[str]()
@@ -95,12 +98,16 @@ class Windows:
         context.on("weberror", lambda error: self.complaints.append(f"script: {error.error}"))
         return await context.new_page()
 
+    async def close(self) -> None:
+        for context in self._contexts:
+            await context.close()
+
     async def snap(self, page: Page, name: str) -> None:
         """Keep a picture of the whole page in the directory PAYPROOF_SCREENSHOTS, named by the test; absent: none."""
         if place := os.environ.get("PAYPROOF_SCREENSHOTS"):
             self._snaps += 1
             file = re.sub(r"[^\w-]+", "-", f"{self._test}-{self._snaps}-{name}").strip("-")
-            await page.screenshot(path=Path(place) / f"{file}.png", full_page=True, animations="disabled")
+            await page.screenshot(path=Path(place) / f"{file}.png", full_page=True)
 
     def _requested(self, request: Request) -> None:
         parts = urlsplit(request.url)
@@ -109,8 +116,8 @@ class Windows:
 
 
 @asynccontextmanager
-async def windows_of(test: str) -> AsyncIterator[Windows]:
-    """A browser started for one test and ended with it."""
+async def launched() -> AsyncIterator[Browser]:
+    """A browser of this event loop, ended afterwards."""
     expect.set_options(timeout=SECONDS * 1000)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
@@ -120,6 +127,13 @@ async def windows_of(test: str) -> AsyncIterator[Windows]:
             timeout=3 * SECONDS * 1000,
         )
         try:
-            yield Windows(browser, test)
+            yield browser
         finally:
             await browser.close()
+
+
+@asynccontextmanager
+async def windows_of(test: str) -> AsyncIterator[Windows]:
+    """The windows of a test that has a browser to itself."""
+    async with launched() as browser:
+        yield Windows(browser, test)

@@ -1,12 +1,32 @@
-"""Buyers with real browsers. Afterwards no page of theirs may have complained."""
+"""Buyers with real browsers. Afterwards no page of theirs may have complained, and no process of ours."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+import aiohttp
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
 
-from tests.e2e.browser.chromium import Windows, windows_of
+from tests.e2e.browser.chromium import Windows, launched, windows_of
+from tests.e2e.browser.demo_shop import DemoShop
+from tests.processes import running
+from worker.demo.control import Control
+from worker.demo.system import System
+
+SHOPPING = """\
+return_wait = "1s"
+
+[checks]
+claimed = ["300ms", "500ms", "1s"]
+pending = ["2s", "4s"]
+closed = ["2s", "4s"]
+refunds = ["1s", "2s"]
+grace = "1s"
+give_up = "2h"
+"""
+"""Asks soon by itself, as the demo shop's visitors wait for what no callback told."""
 
 
 @pytest.fixture
@@ -14,3 +34,31 @@ async def windows(request: pytest.FixtureRequest) -> AsyncIterator[Windows]:
     async with windows_of(request.node.name) as windows:
         yield windows
     assert windows.complaints == []
+
+
+@pytest.fixture(scope="session")
+def shopping() -> Iterator[System]:
+    """An installation beside the layer's own, which hardly asks by itself."""
+    with running(settings=SHOPPING) as system:
+        yield system
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with launched() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def demo(shopping: System, browser: Browser, request: pytest.FixtureRequest) -> AsyncIterator[DemoShop]:
+    """For tests that run in the session's loop, whose browser they share."""
+    windows = Windows(browser, request.node.name)
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
+        yield DemoShop(shopping.sandbox_url, windows, http, Control(http, shopping.sandbox_url))
+    await windows.close()
+    assert windows.complaints == []
+    for process in (shopping.service, shopping.sandbox):
+        assert process.running
+        log = process.log.read_text()
+        for never in ("Traceback", '"level": "error"', '"level": "critical"'):
+            assert never not in log

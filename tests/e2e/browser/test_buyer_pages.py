@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 
 import pytest
 from playwright.async_api import Page, ViewportSize, expect
 
-from tests.e2e.browser.axe import accessible
 from tests.e2e.browser.chromium import BANGLA, DESKTOP, ENGLISH, PHONE, Windows
+from tests.e2e.browser.looking import looked_over
 from tests.e2e.buyers import GATEWAYS, Payproof
 
 TITLES = {
@@ -38,17 +37,6 @@ async def shows(page: Page, locale: str, name: str) -> None:
     await expect(page.get_by_role("heading", level=1)).to_have_text(TITLES[locale][name])
     await expect(page.get_by_role("status").first).not_to_be_empty()
     await expect(page.locator("html")).to_have_attribute("lang", locale.partition("-")[0])
-
-
-async def fits(page: Page) -> None:
-    """Nothing stands out of the window sideways."""
-    assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-
-
-async def looked_over(windows: Windows, page: Page, name: str, *, but: Collection[str] = ()) -> None:
-    await fits(page)
-    await accessible(page, but=but)
-    await windows.snap(page, name)
 
 
 async def sent_on(page: Page, payproof: Payproof, name: str, status: str) -> None:

@@ -25,6 +25,7 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 COUNTED_SECONDS = 3600  # a longer wait is told by its end alone
+_FOOT = "Simulated by Payproof's sandbox"  # once it is over, the gateway's own words no longer hold
 _SHOWN = 300  # characters of a text that a shop chose
 
 
@@ -40,7 +41,7 @@ def page(look: Look, view: View, act: str, controls: str, *, over: bool = False,
         f'<p class="sandbox"><strong>Sandbox:</strong> no real money moves</p>{_scripted(view)}'
         f'<main><header class="brand">{look.brand}</header>{_order(look, view, over=over)}'
         f'<section class="act{" over" if over else ""}">{act}</section></main>'
-        f'<p class="foot">{escape(look.foot)}</p>'
+        f'<p class="foot">{escape(_FOOT if over else look.foot)}</p>'
         f'<aside class="controls" aria-labelledby="controls"><h2 id="controls">Sandbox controls</h2>{controls}'
         f'<p class="address">{escape(session.session_id)} · {escape(session.amount)} {escape(session.currency)} · '
         f"{session.status}</p></aside>"

@@ -9,8 +9,8 @@ from worker.sandbox.checkout.shape import Field, Look, Special, Step, View
 STYLE = """
 body{--back:#eef0f6;--ink:#14213d;--focus:#1d4ed8}
 main{max-width:60rem;display:grid;grid-template-columns:1fr 21rem;gap:1.25rem 1.5rem;padding:0 1.5rem 1.5rem}
-.brand{grid-column:1/-1;color:#fff;padding:1rem 0 1.25rem;display:flex;align-items:center;justify-content:space-between;
- border-image:linear-gradient(#14213d calc(100% - 4px),#fbbf24 0) fill 0/0/0 100vw}
+.brand{grid-column:1/-1;color:#fff;background:#14213d;padding:1rem 0 1.25rem;display:flex;align-items:center;
+ justify-content:space-between;border-image:linear-gradient(#14213d calc(100% - 4px),#fbbf24 0) fill 0/0/0 100vw}
 .brand b{font:700 1.375rem/1 Georgia,serif}
 .brand span{font-size:.8125rem;color:#c3cbe0}
 .act{grid-column:1;grid-row:2;background:#fff;border-radius:6px;border:1px solid #d3d8e6;padding:0 1.5rem 1.5rem}

@@ -1,0 +1,174 @@
+"""A person at the demo shop and at the hosted checkouts: what they click and type, and what they then see.
+
+The one thing to get wrong: nothing here calls the control API. Time that passes and gateways that come back are the
+tests' own doing; whatever a person does is done by a person's means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from itertools import count
+from types import MappingProxyType
+
+from playwright.async_api import Locator, Page, expect
+
+from tests.e2e.browser.chromium import Windows
+from tests.e2e.browser.looking import fits, looked_over_everywhere
+
+# The page looks again when the time is over, and whoever reads slowly loses nothing: it is the same page again.
+RELOADS = ("meta-refresh",)
+KINDS = ("Claim", "Question", "Answer", "Decision", "Event")
+_numbers = count(1)
+
+
+class Person:
+    """One window and who sits before it. `looks`: each page is looked over closely, not only whether it fits."""
+
+    def __init__(self, windows: Windows, page: Page, shop: str, *, looks: bool = False) -> None:
+        self.windows, self.page, self.shop, self.looks = windows, page, shop, looks
+
+    async def orders(
+        self, gateway: str, *, what: str = "Tea", amount: str = "1500.50", trouble: str | re.Pattern[str] = ""
+    ) -> None:
+        """Fill in the shop's form and place the order. `gateway` is as the form names it."""
+        await self.page.goto(self.shop)
+        await self.page.get_by_label("What", exact=True).fill(what)
+        await self.page.get_by_label("Amount in taka").fill(amount)
+        await self.page.get_by_role("radio", name=re.compile(rf"^{gateway} ")).check()
+        if trouble:
+            select = self.page.get_by_label("What shall go wrong")
+            option = select.get_by_role("option", name=trouble, exact=True)
+            await select.select_option(value=await option.get_attribute("value"))
+        await self.presses("Place the order and pay")
+
+    async def at(self, title: str) -> None:
+        """The person has come to the checkout's page of this title."""
+        await expect(self.page.get_by_role("heading", level=1)).to_have_text(title)
+        await fits(self.page)
+        if self.looks:
+            await looked_over_everywhere(self.windows, self.page, title, but=RELOADS)
+
+    async def sees(self, outcome: str) -> None:
+        """The shop's page of the order comes to this outcome."""
+        await self.page.wait_for_url(f"{self.shop}/orders/**", wait_until="commit")
+        await expect(self.page.locator("#outcome h2")).to_have_text(outcome)
+        await fits(self.page)
+
+    async def types(self, label: str, text: str) -> None:
+        await self.page.get_by_label(label, exact=True).fill(text)
+
+    async def presses(self, name: str | re.Pattern[str]) -> None:
+        await self.page.get_by_role("button", name=name, exact=True).click()
+
+    async def follows(self, name: str | re.Pattern[str]) -> None:
+        await self.page.get_by_role("link", name=name, exact=isinstance(name, str)).click()
+
+    async def resolves(self, status: str) -> None:
+        """A person's word on a held payment, given at the order's page."""
+        await self.page.get_by_text("Resolve it, as a person").click()
+        await self.page.get_by_label("It was").select_option(status)
+        await self.types("Because", "Asked the gateway by telephone")
+        await self.presses("Resolve")
+
+    async def reference(self) -> str:
+        """Of the order whose page the person is looking at."""
+        return (await self.page.title()).rpartition(": ")[2]
+
+    def steps(self, text: str | re.Pattern[str]) -> Locator:
+        """The rows of the timeline that say so."""
+        return self.page.locator("#steps li").filter(has_text=text)
+
+
+async def _payparse(person: Person) -> None:
+    await person.at("Choose a wallet")
+    await person.follows(re.compile("Nagad"))
+    await person.at("Send with Nagad")
+    await person.types("TrxID", f"NGD{next(_numbers):07}")
+
+
+async def _onepaybd(person: Person) -> None:
+    await person.at("Your bKash account")
+    await person.types("bKash account number", "01812 345 678")
+    await person.presses("Proceed")
+    await person.at("Verification code")
+    await expect(person.page.get_by_text("018 ** *** 678")).to_be_visible()
+    await person.types("6 digits from the message", "654321")
+    await person.presses("Confirm code")
+    await person.at("Enter your PIN")
+    await person.types("bKash PIN", "24680")
+
+
+async def _shadhinpay(person: Person) -> None:
+    await person.at("Choose how to pay")
+    await person.follows("Card Visa, Mastercard, Amex")
+    await person.at("Pay by card")
+    await person.follows("Choose another way")
+    await person.follows(re.compile("Rocket"))
+    await person.at("Pay with Rocket")
+    await person.types("Rocket number", "01912345678")
+    await person.types("PIN", "24680")
+
+
+async def _moneybag(person: Person) -> None:
+    await person.at("Debit or credit card")
+    await person.follows("Net banking")
+    await person.at("Net banking")
+    await person.follows("Mobile wallet")
+    await person.at("Mobile wallet")
+    await person.types("Wallet number", "01712345678")
+    await person.types("PIN", "24680")
+
+
+async def _ipay(person: Person) -> None:
+    await person.at("Log in to pay")
+    await person.types("Mobile number", "01712345678")
+    await person.types("PIN", "24680")
+    await person.presses("Log in")
+    await person.at("Confirm the payment")
+    await expect(person.page.get_by_text("01712345678")).to_be_visible()
+
+
+class Checkout:
+    """One gateway's way to pay: the steps up to the last button, and that button."""
+
+    def __init__(
+        self, provider: str, first: str, go: Callable[[Person], Awaitable[None]], last: str | re.Pattern[str]
+    ) -> None:
+        self.provider, self.first, self._go, self.last = provider, first, go, last
+
+    async def fill_in(self, person: Person) -> None:
+        """Up to the last button, which is not pressed."""
+        await self._go(person)
+
+    async def pay(self, person: Person) -> None:
+        await self._go(person)
+        await person.presses(self.last)
+
+
+_PAY = re.compile("^Pay ৳")
+CHECKOUTS: Mapping[str, Checkout] = MappingProxyType(
+    {
+        "PayParse": Checkout("payparse", "Choose a wallet", _payparse, "I have sent it"),
+        "OnePayBD": Checkout("onepaybd", "Your bKash account", _onepaybd, "Confirm"),
+        "ShadhinPay": Checkout("shadhinpay", "Choose how to pay", _shadhinpay, _PAY),
+        "Moneybag": Checkout("moneybag", "Debit or credit card", _moneybag, _PAY),
+        "iPay": Checkout("ipay", "Log in to pay", _ipay, _PAY),
+    }
+)
+
+
+async def at_once(path: Callable[[str], Awaitable[None]], gateways: Iterable[str] = CHECKOUTS) -> None:
+    """The same path at several gateways side by side, as most of it is waiting. A failure names its gateway."""
+
+    async def walked(gateway: str) -> None:
+        try:
+            await path(gateway)
+        except Exception as error:
+            error.add_note(f"at {gateway}")
+            raise
+
+    async with asyncio.TaskGroup() as group:
+        for gateway in gateways:
+            group.create_task(walked(gateway))
