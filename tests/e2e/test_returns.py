@@ -264,7 +264,8 @@ async def test_a_busy_service_tells_each_browser_how_to_bring_its_claim_again(pa
     for answered in (got, posted, unnamed):
         assert answered.status == 503
         assert answered.headers["Retry-After"] == "5"
-        assert "<title>One moment, please</title>" in answered.text
+        title = "One moment, please" if answered is unnamed else "Confirming your payment"
+        assert f"<title>{title}</title>" in answered.text
         assert "Demo shop" in answered.text
         assert "note" not in answered.text
     assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in got.text

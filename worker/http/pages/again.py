@@ -4,8 +4,8 @@ The one thing to get wrong: the script is the same text on every page, since the
 hash. What differs stands in the body's `data-` attributes.
 
 It asks without leaving the page, so that a screen reader is not thrown back to the top and a buyer in a tunnel keeps
-the page. It moves on when the answer is a redirect or another page. When nobody is reached twice in a row it says so,
-and it waits longer after each failure, up to 15 s, for as long as the page is open.
+the page. It moves on when the answer is a redirect, another page, or the same page that looks elsewhere. When nobody
+is reached twice in a row it says so, and it waits longer after each failure, up to 15 s, while the page is open.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ SCRIPT = """\
         if (!answer.ok && answer.status !== 404) throw answer.status;
         return answer.text().then(function (text) {
           var page = new DOMParser().parseFromString(text, "text/html");
-          if (page.title !== document.title) return go(page.body.dataset.again || again);
+          var next = page.body.dataset.again || "";
+          if (page.title !== document.title || next !== (data.again || "")) return go(next || again);
           failures = 0;
           say(said);
           later(Math.max(250, pause - (Date.now() - began)));

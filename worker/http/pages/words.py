@@ -87,7 +87,7 @@ _ENGLISH = Language(
             next="Please do not pay again. You may close this page; the shop will be told.",
         ),
         "busy": Words(
-            title="One moment, please",
+            title="Confirming your payment",
             state="We are very busy right now.",
             next="Please do not pay again. This page tries again by itself.",
         ),
@@ -159,7 +159,7 @@ _BANGLA = Language(
             next=f"{_DO_NOT_PAY_AGAIN_BN} {_CLOSE_BN}",
         ),
         "busy": Words(
-            title="একটু অপেক্ষা করুন",
+            title="আপনার পেমেন্ট যাচাই করা হচ্ছে",
             state="এই মুহূর্তে আমাদের এখানে চাপ একটু বেশি।",
             next=f"{_DO_NOT_PAY_AGAIN_BN} পেজটি নিজে থেকেই আবার চেষ্টা করবে।",
         ),
