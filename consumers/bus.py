@@ -41,6 +41,18 @@ class Bus(Protocol):
         """Forget them: their transaction committed."""
         ...
 
+    def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """They could not be heard, for no fault of theirs: they come again, now or when their leases end."""
+        ...
+
+    async def retry(self, delivery: Delivery) -> None:
+        """It failed by itself: it comes again after a while, with one attempt more."""
+        ...
+
     async def park(self, delivery: Delivery, reason: str) -> None:
         """Put a claim that fails by itself aside, for a person."""
+        ...
+
+    async def waiting(self) -> dict[str, int]:
+        """How many claims wait, by gateway; gateways with none may be left out."""
         ...

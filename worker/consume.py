@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Sequence
 
 import structlog
@@ -93,6 +94,7 @@ class Consumer:
             if isinstance(error, UNAVAILABLE):
                 log.warning("claims.not_taken", provider=provider, error=type(error).__name__)
                 await asyncio.sleep(PAUSE_SECONDS)
+                self._bus.give_back(deliveries)
             else:
                 await self._put_aside(provider, deliveries[0], error)
             return []
@@ -105,11 +107,13 @@ class Consumer:
 
     async def _put_aside(self, provider: str, delivery: Delivery, error: Exception) -> None:
         log.error("claim.failed", claim_id=delivery.claim.id, attempts=delivery.attempts, exc_info=error)
-        if delivery.attempts < ATTEMPTS:
-            return  # its lease ends and it is delivered again
         try:
-            await self._bus.park(delivery, f"{type(error).__name__} in take, {delivery.attempts} times")
+            if delivery.attempts < ATTEMPTS:
+                await self._bus.retry(delivery)
+                return
+            await self._bus.park(delivery, f"{type(error).__name__} at {_place(error)}, {delivery.attempts} times")
         except UNAVAILABLE:
+            self._bus.give_back([delivery])
             return
         self._metrics.parked.labels(provider).inc()
 
@@ -202,6 +206,12 @@ class _Slots:
 def _away(error: Exception) -> bool:
     """Whether all fare alike. A payment that somebody keeps locked fails by itself; its batch goes on without it."""
     return isinstance(error, UNAVAILABLE) and not isinstance(error, LOCKED)
+
+
+def _place(error: Exception) -> str:
+    """The innermost place that the error passed, as `consumers/receiving.py:41`."""
+    passed = traceback.extract_tb(error.__traceback__)
+    return "/".join(passed[-1].filename.split("/")[-2:]) + f":{passed[-1].lineno}" if passed else "nowhere"
 
 
 def _word(outcome: Outcome) -> str:

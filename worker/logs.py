@@ -73,6 +73,10 @@ class _Libraries(logging.Handler):
         if isinstance(error, HttpProcessingError):  # any stranger can send what is no HTTP; that is no error of ours
             log.warning("request.unreadable", library=record.name, error=type(error).__name__)
             return
+        if record.name.startswith(("aiormq", "aio_pika")):  # a broker that goes away; what it comes to is told by us
+            kind = None if error is None else type(error).__name__
+            log.warning("library.logged", library=record.name, said=said, error=kind)
+            return
         log.log(record.levelno, "library.logged", library=record.name, said=said, exc_info=record.exc_info or None)
 
 

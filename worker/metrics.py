@@ -34,6 +34,21 @@ class Metrics:
             ["provider"],
             registry=self.registry,
         )
+        self.spooled = Counter(
+            "payproof_claims_spooled_total",
+            "Claims written to Postgres because RabbitMQ did not confirm them",
+            ["provider"],
+            registry=self.registry,
+        )
+        self.rebuilt = Counter(
+            "payproof_consumers_rebuilt_total",
+            "Consumers that RabbitMQ had forgotten and that were built anew",
+            ["provider"],
+            registry=self.registry,
+        )
+        self.published = Counter(
+            "payproof_events_published_total", "Events confirmed by RabbitMQ", registry=self.registry
+        )
         self.decisions = Counter(
             "payproof_events_written_total",
             "Events written to the log, by gateway and type",

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import resource
 import signal
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -17,6 +18,7 @@ import uvloop
 from aiohttp import web
 
 from consumers.rules import Rules
+from worker.amqp.broker import broker_of
 from worker.config import Config
 from worker.consume import Consumer
 from worker.gateways import gateways
@@ -91,8 +93,10 @@ def rules_of(config: Config) -> Rules:
 async def run_roles(config: Config, roles: Collection[str], database: Database, stop: asyncio.Event) -> None:
     """Run until `stop` is set, or a part fails, which ends the process loudly."""
     metrics, outcomes, rules = Metrics(), Outcomes(), rules_of(config)
-    ledger, bus = PostgresLedger(database), PostgresBus(database)
-    sweep, relay = Sweep(database, bus, metrics), Relay(database, metrics)
+    ledger = PostgresLedger(database)
+    broker = broker_of(config, database, metrics)
+    bus = broker.bus if broker else PostgresBus(database)
+    sweep, relay = Sweep(database, bus, metrics), Relay(database, metrics, broker.publisher if broker else None)
     tasks: dict[str, asyncio.Task[None]] = {}
 
     def hear(notice: Notice) -> None:
@@ -109,26 +113,34 @@ async def run_roles(config: Config, roles: Collection[str], database: Database, 
     def missing() -> list[str]:
         return sorted(name for name, task in tasks.items() if task.done())
 
+    def unheard() -> list[str]:
+        return broker.inbox.missing() if broker and "consume" in roles else []
+
     async with AsyncExitStack() as stack:
         asking = await stack.enter_async_context(gateways(PostgresTokens(database)))
         consumer = Consumer(bus, ledger, rules, asking, database.clock, metrics)
+        parts: dict[str, Callable[[], Awaitable[None]]] = {
+            "clock": database.keep_clock,
+            "housekeeping": partial(_keep_house, database),
+            "notices": partial(database.listen, hear, connected=look_again),
+        }
+        if config.settings.database_url is None:
+            parts["postgres"] = partial(_keep_postgres, database, config.settings.data_dir)
+        if broker:
+            parts["publisher"] = broker.publisher.run
+        if broker and "consume" in roles:
+            parts["inbox"] = broker.inbox.run
+        working = {"sweep": sweep.run, "relay": relay.run, "consume": consumer.run}
+        parts |= {role: run for role, run in working.items() if role in roles}
         async with asyncio.TaskGroup() as group:
-            tasks["clock"] = group.create_task(database.keep_clock())
-            tasks["housekeeping"] = group.create_task(_keep_house(database))
-            if config.settings.database_url is None:
-                tasks["postgres"] = group.create_task(_keep_postgres(database, config.settings.data_dir))
-            tasks["notices"] = group.create_task(database.listen(hear, connected=look_again))
-            if "sweep" in roles:
-                tasks["sweep"] = group.create_task(sweep.run())
-            if "relay" in roles:
-                tasks["relay"] = group.create_task(relay.run())
-            if "consume" in roles:
-                tasks["consume"] = group.create_task(consumer.run())
+            tasks |= {name: group.create_task(_run(run)) for name, run in parts.items()}
+            if broker:
+                await broker.publisher.tried.wait()
             servers = []
             if "ingress" in roles:
                 app = public_app(config, rules, database, ledger, bus, asking, outcomes, metrics)
                 servers.append(await _listen(app, *config.settings.listen))
-            ops = ops_app(Ops(database, bus, metrics, missing))
+            ops = ops_app(Ops(database, bus, metrics, missing, unheard, serving="ingress" in roles))
             servers.append(await _listen(ops, *config.settings.ops_listen))
             log.info("process.ready", roles=sorted(roles), listen=_address(config), public_url=rules.public_url)
             await stop.wait()
@@ -141,6 +153,10 @@ async def run_roles(config: Config, roles: Collection[str], database: Database, 
             for task in tasks.values():
                 task.cancel()
     log.info("process.stopped")
+
+
+async def _run(part: Callable[[], Awaitable[None]]) -> None:
+    await part()
 
 
 async def _keep_house(database: Database) -> None:

@@ -49,7 +49,7 @@ class Sweep:
                 await self._wait()
 
     async def _sweep(self) -> int:
-        due = await take_due(self._database, BATCH)
+        due = await take_due(self._database, BATCH, await self._bus.waiting())
         if due:
             now = self._database.clock.now()
             await self._bus.publish([own_claim(Source.SWEEP, *payment, now) for payment in due])

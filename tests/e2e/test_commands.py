@@ -6,12 +6,16 @@ The installation is this file's own, because `migrate --restored` touches every 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import os
+import pty
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 from msgspec import Struct
 
@@ -20,12 +24,13 @@ from tests.e2e.conftest import SETTINGS
 from tests.processes import directory, running
 from worker.demo.children import environment, free_ports
 from worker.demo.system import System
+from worker.postgres.embedded import embedded
 
 SECONDS = 30
 STARTER = ("SHOP_API_KEY", "IPAY_API_KEY", "SHOP_WEBHOOK_SECRET")
 ENVIRONMENT = {name: value for name, value in environment().items() if name not in STARTER} | {"COLUMNS": "80"}
 UNKNOWN = "pay_00000000000000000000000000"
-COMMANDS = ("demo", "doctor", "events", "explain", "init", "migrate", "payments", "sandbox", "serve")
+COMMANDS = ("dead", "demo", "doctor", "events", "explain", "init", "migrate", "payments", "sandbox", "serve")
 
 
 class Ended(Struct, frozen=True):
@@ -38,19 +43,23 @@ class Ended(Struct, frozen=True):
         return self.out.splitlines()
 
 
-async def started(*words: str, cwd: Path, settings: dict[str, str]) -> asyncio.subprocess.Process:
+async def started(
+    *words: str, cwd: Path, settings: dict[str, str], stdin: int = asyncio.subprocess.DEVNULL
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "worker.cli", *words),
         cwd=cwd,
         env=ENVIRONMENT | settings,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
 
 
-async def command(*words: str, cwd: Path, settings: dict[str, str] | None = None) -> Ended:
-    process = await started(*words, cwd=cwd, settings=settings or {})
+async def command(
+    *words: str, cwd: Path, settings: dict[str, str] | None = None, stdin: int = asyncio.subprocess.DEVNULL
+) -> Ended:
+    process = await started(*words, cwd=cwd, settings=settings or {}, stdin=stdin)
     try:
         out, err = await asyncio.wait_for(process.communicate(), SECONDS)
     finally:
@@ -153,13 +162,6 @@ async def test_the_starter_alone_names_every_variable_that_is_missing(place: Pat
 async def test_serve_refuses_a_role_that_it_does_not_know(payproof: Payproof) -> None:
     ended = await payproof_says(payproof, "serve", "--roles", "ingress,magic")
     assert (ended.code, ended.err) == (2, "--roles: magic is none of ingress, consume, sweep, relay, deliver\n")
-
-
-async def test_serve_does_not_pretend_to_use_a_broker(payproof: Payproof) -> None:
-    ended = await payproof_says(payproof, "serve", PAYPROOF_AMQP_URL="amqp://guest:guest@127.0.0.1/")
-    assert ended.code == 2
-    assert ended.err.startswith("PAYPROOF_AMQP_URL: ")
-    assert "guest" not in ended.err
 
 
 async def test_serve_says_that_its_port_is_taken(payproof: Payproof) -> None:
@@ -324,6 +326,121 @@ async def test_a_held_payment_that_is_paid_cannot_be_resolved_as_failed(payproof
     await payproof.settled(payment_id, "completed", "duplicate_for_order")
     ended = await payproof_says(payproof, "payments", "resolve", payment_id, "--status", "failed", "--reason", "twice")
     assert (ended.code, ended.err) == (1, "lower_status: the payment is completed already; it never falls\n")
+
+
+# -- dead letters ------------------------------------------------------------------------------------------------------
+
+
+async def buried(payproof: Payproof, claim_id: str, **claim: object) -> None:
+    """A claim as the service puts it aside; without fields one that no version can read."""
+    text = json.dumps({"id": claim_id, "authenticity": "unsigned", "received_at": "2026-01-31T18:00:00Z"} | claim)
+    async with embedded(payproof.system.place / "data") as url:
+        database = await asyncpg.connect(url)
+        try:
+            await database.execute(
+                "INSERT INTO dead (claim_id, provider, body, reason) VALUES ($1, 'ipay', $2, 'ValueError, 5 times')",
+                claim_id,
+                text.encode(),
+            )
+        finally:
+            await database.close()
+
+
+def named(payment_id: str) -> dict[str, object]:
+    about = {"account": "shop-ipay", "provider": "ipay", "payment_id": payment_id, "source": "ipn", "reference": "o-7"}
+    callback = {
+        "source": "ipn",
+        "account": "shop-ipay",
+        "method": "POST",
+        "query": [["phone", "01700000000"], ["order", "o-7"]],
+        "headers": [],
+        "body": base64.b64encode(b"name=Demo+Buyer").decode(),
+        "received_at": "2026-01-31T18:00:00Z",
+    }
+    return {**about, "callback": callback}
+
+
+async def test_dead_letters_are_listed_shown_and_replayed_and_the_service_takes_the_claim(payproof: Payproof) -> None:
+    nothing = await payproof_says(payproof, "dead", "list")
+    assert (nothing.code, nothing.out) == (0, "0 in all: 0 in Postgres\n")
+    buyer = await payproof.opened("ipay")
+    payment_id = buyer.payment["payment_id"]
+    await buried(payproof, "0123abcd", **named(payment_id))
+    await buried(payproof, "0123dead")
+    listed = await payproof_says(payproof, "dead", "list")
+    assert listed.code == 0
+    first, second, total = listed.lines
+    assert first.startswith("0123abcd  ")
+    assert first.endswith(f"  ipay  {payment_id}  in Postgres: ValueError, 5 times")
+    assert second.endswith("  ipay  -  in Postgres: ValueError, 5 times; cannot be read")
+    assert total == "2 in all: 2 in Postgres"
+    as_json = await payproof_says(payproof, "dead", "list", "--json", "--provider", "ipay", "--limit", "1")
+    (line,) = as_json.lines
+    assert json.loads(line).items() >= {"id": "0123abcd", "payment_id": payment_id, "place": "postgres"}.items()
+
+    shown = await payproof_says(payproof, "dead", "show", "0123a")
+    assert shown.code == 0
+    told = json.loads(shown.out)
+    assert told["claim"]["reference"] == "o-7"
+    assert told["callback"]["query"] == [["phone", "*** (11 characters)"], ["order", "o-7"]]
+    assert told["callback"]["body"] == {"bytes": 15, "fields": {"name": "*** (10 characters)"}}
+    several = await payproof_says(payproof, "dead", "show", "0123")
+    assert (several.code, several.err) == (2, "0123: several begin so: 0123abcd, 0123dead\n")
+    nobody = await payproof_says(payproof, "dead", "replay", "0123a", "9")
+    assert (nobody.code, nobody.err) == (1, "there is no dead letter 9\n")
+
+    replayed = await payproof_says(payproof, "dead", "replay", "--all")
+    assert (replayed.code, replayed.out) == (1, "1 of 2 replayed\n")
+    assert "0123dead stays: this version reads no claim in it" in replayed.err
+    await payproof.taken(payment_id, 1)
+    dropped = await payproof_says(payproof, "dead", "drop", "0123", "--reason", "written by a test", "--yes")
+    assert (dropped.code, dropped.out) == (0, "1 of 1 dropped\n")
+    (logged,) = [json.loads(line) for line in dropped.err.splitlines()]
+    assert logged.items() >= {"event": "letter.dropped", "claim_id": "0123dead", "reason": "written by a test"}.items()
+    assert (await payproof_says(payproof, "dead", "list")).out == nothing.out
+
+
+async def test_on_a_terminal_nothing_is_dropped_before_a_person_agrees(payproof: Payproof) -> None:
+    await buried(payproof, "4567dead")
+    words = ("dead", "drop", "4567", "--reason", "written by a test")
+    for answer, code, last in (("", 1, None), ("n", 1, None), ("y", 0, "1 of 1 dropped")):
+        typing, terminal = pty.openpty()
+        os.write(typing, f"{answer}\n".encode())
+        try:
+            ended = await command(*words, cwd=payproof.system.place, settings=payproof.system.settings, stdin=terminal)
+        finally:
+            os.close(typing)
+            os.close(terminal)
+        assert ended.code == code
+        assert "Drop this letter for good? [y/N] " in ended.out
+        assert ended.lines[-1].endswith(last or "[y/N] ")
+        assert (ended.err == "nothing was dropped\n") == (last is None)
+
+
+async def test_with_the_broker_away_the_dead_in_postgres_are_listed_and_it_is_told(payproof: Payproof) -> None:
+    away = {"PAYPROOF_AMQP_URL": f"amqp://guest:sesame@127.0.0.1:{free_ports(1)[0]}/"}
+    listed = await payproof_says(payproof, "dead", "list", **away)
+    assert (listed.code, listed.out) == (1, "0 in all: 0 in Postgres\n")
+    assert "what lies at the broker could not be asked for: the broker cannot be reached" in listed.err
+    examined = await payproof_says(payproof, "doctor", **away)
+    assert examined.code == 1
+    assert [line for line in examined.lines if line.startswith("no  broker: it cannot be reached")]
+    assert "sesame" not in listed.err + examined.out + examined.err
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("replay",), "name letters, or say --all"),
+        (("replay", "abc", "--all"), "--all goes without ids"),
+        (("replay", "abc", "--provider", "ipay"), "--provider goes with --all"),
+        (("drop", "abc", "--reason", " ", "--yes"), "--reason: must say why"),
+        (("drop", "abc", "--reason", "old"), "--yes is needed where nobody can be asked"),
+    ],
+)
+async def test_dead_letters_that_are_not_said_which_are_left(place: Path, words: tuple[str, ...], why: str) -> None:
+    ended = await command("dead", *words, cwd=place)
+    assert (ended.code, ended.out, ended.err) == (2, "", f"{why}\n")
 
 
 # -- explain and events ------------------------------------------------------------------------------------------------

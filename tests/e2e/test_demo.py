@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
 
 import pytest
 
+from tests.broker import rabbitmq
 from tests.processes import directory, until
 from worker.demo.children import Child, environment
 from worker.demo.stories import STORIES
@@ -69,17 +71,20 @@ def test_stories_of_a_script_bear_its_title_and_stand_in_the_order_of_the_table(
     assert [script for script, _ in scripted] == sorted((script for script, _ in scripted), key=order.index)
 
 
-def test_every_story_ends_as_it_should(place: Path) -> None:
-    ended = subprocess.run(
-        [*COMMAND, "--exit"],
-        cwd=place,
-        env=environment() | {"TMPDIR": str(place)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=SECONDS,
-        text=True,
-        check=False,
-    )
+@pytest.mark.parametrize("bus", ["postgres", "rabbitmq"])
+def test_every_story_ends_as_it_should(place: Path, bus: str) -> None:
+    with ExitStack() as stack:
+        broker = {"PAYPROOF_AMQP_URL": stack.enter_context(rabbitmq()).url} if bus == "rabbitmq" else {}
+        ended = subprocess.run(
+            [*COMMAND, "--exit"],
+            cwd=place,
+            env=environment() | {"TMPDIR": str(place)} | broker,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=SECONDS,
+            text=True,
+            check=False,
+        )
     assert ended.returncode == 0, ended.stdout
     assert f"{len(STORIES)} stories" in ended.stdout
     for story in STORIES:

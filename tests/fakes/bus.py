@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -49,9 +50,18 @@ class FakeBus:
         for delivery in deliveries:
             self._rows.pop(delivery.claim.id, None)
 
+    def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Nothing to do: their leases end."""
+
+    async def retry(self, delivery: Delivery) -> None:
+        """Nothing to do: its lease ends, and taking it counted the attempt."""
+
     async def park(self, delivery: Delivery, reason: str) -> None:
         row = self._rows.pop(delivery.claim.id)
         self.dead.append((row.claim, reason))
+
+    async def waiting(self) -> dict[str, int]:
+        return dict(Counter(row.claim.provider for row in self._rows.values()))
 
     async def end_leases(self) -> None:
         """What a worker's death comes to: every lease is over."""

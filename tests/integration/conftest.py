@@ -6,13 +6,14 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
+from tests.broker import RabbitMQ, rabbitmq
 from tests.integration.shops import Shops, serving
+from tests.processes import directory
 from worker.postgres.database import Database, connect
 from worker.postgres.embedded import embedded_here
 from worker.postgres.migrate import migrate
@@ -22,17 +23,21 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """The URL of a server that has a migrated template; it ends with the session."""
-    home: Path = tmp_path_factory.mktemp("postgres")
-    for place in (home, *home.parents):  # the server's own user must get through the directories pytest made
-        if place.name.startswith("pytest-"):
-            place.chmod(0o755)
-    home.chmod(0o755)
-    with embedded_here(home / "data") as url:
-        with ThreadPoolExecutor(1) as aside:  # a test's event loop may be running here
-            aside.submit(asyncio.run, migrate(_named(url, _TEMPLATE))).result()
-        yield url
+    with directory() as home:
+        home.chmod(0o755)  # the server's own user must get through
+        with embedded_here(home / "data") as url:
+            with ThreadPoolExecutor(1) as aside:  # a test's event loop may be running here
+                aside.submit(asyncio.run, migrate(_named(url, _TEMPLATE))).result()
+            yield url
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[RabbitMQ]:
+    """A RabbitMQ that ends with the session."""
+    with rabbitmq() as broker:
+        yield broker
 
 
 @pytest.fixture

@@ -15,16 +15,10 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
+from worker.cli.dead import dead
 from worker.cli.events import events
 from worker.cli.explain import explain
-from worker.cli.failures import (
-    FAILURES,
-    CommandFailed,
-    WrongUsage,
-    cannot_listen,
-    explain_failure,
-    listening_refused,
-)
+from worker.cli.failures import FAILURES, WrongUsage, explain_failure, only_failure
 from worker.cli.payments import payments
 from worker.cli.sandbox import sandbox
 
@@ -32,6 +26,7 @@ app = App(name="payproof", help="A browser redirect is a hint. Payproof turns it
 app.command(payments)
 app.command(events)
 app.command(explain)
+app.command(dead)
 app.command(sandbox)
 
 DONE, DID_NOT_HOLD, WRONG_USAGE = 0, 1, 2
@@ -63,16 +58,13 @@ def serve(
     chosen = process.ROLES if roles is None else tuple(role.strip() for role in roles.split(","))
     if unknown := sorted(set(chosen) - set(process.ROLES)):
         raise WrongUsage(f"--roles: {', '.join(unknown)} is none of {', '.join(process.ROLES)}")
-    config = configuration()
-    if config.settings.amqp_url is not None:
-        raise WrongUsage("PAYPROOF_AMQP_URL: RabbitMQ is not supported yet; without it, claims queue in Postgres")
     try:
-        process.serve(config, chosen)
+        process.serve(configuration(), chosen)
     except ExceptionGroup as group:
-        refused, crashed = group.split(cannot_listen)
-        if refused is None or crashed is not None:
+        failure = only_failure(group)
+        if failure is None:
             raise
-        raise CommandFailed(listening_refused(refused)) from None
+        raise failure from None
     return DONE
 
 
@@ -98,7 +90,7 @@ def migrate(*, restored: bool = False) -> int:
 
 @app.command
 def doctor() -> int:
-    """Check the configuration, the database and each account's gateway, in plain words."""
+    """Check the configuration, the broker, the database and each account's gateway, in plain words."""
     from worker.cli.doctor import examine
 
     return DONE if examine() else DID_NOT_HOLD

@@ -14,6 +14,8 @@ from rich.text import Text
 
 from consumers.account import Account
 from schemas.answers import Expected, Inconclusive, Outcome, Question, Stranger, Trouble
+from schemas.secret import Secret
+from worker.amqp.examine import trouble
 from worker.cli.configured import configuration
 from worker.cli.lines import print_line
 from worker.config import Config
@@ -43,6 +45,8 @@ async def _examine(config: Config, console: Console) -> bool:
         advice = Text.assemble((path, "bold"), ": stands in the file itself; env:NAME or file:PATH keeps it out")
         print_line(console, Text("!!", "yellow"), advice, width=2)
     findings.append(say(*_public_url(config)))
+    if config.settings.amqp_url is not None:
+        findings.append(say(*await _broker(config, config.settings.amqp_url)))
     try:
         async with opened(config) as database:
             findings.append(say(True, "database", "reachable, schema up to date"))
@@ -61,6 +65,12 @@ def _public_url(config: Config) -> tuple[bool, str, str]:
     well = not abroad or (public.scheme == "https" and not is_loopback(public.hostname or ""))
     words = "gateways and buyers reach us there" if well else "gateways and buyers elsewhere cannot reach it by https"
     return well, "PAYPROOF_PUBLIC_URL", f"{config.settings.public_url}: {words}"
+
+
+async def _broker(config: Config, url: Secret) -> tuple[bool, str, str]:
+    found = await trouble(url, {account.provider.name for account in config.accounts})
+    words = found or "reachable, it lets us in, its queues are as they must be, and it confirms what is published"
+    return found is None, "broker", words
 
 
 async def _ask(asking: Gateways, account: Account) -> tuple[bool, str]:

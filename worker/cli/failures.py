@@ -9,6 +9,7 @@ import sys
 
 from rich.console import Console
 
+from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.config import ConfigError
 from worker.postgres.database import UNAVAILABLE
 from worker.postgres.embedded import EmbeddedError
@@ -23,7 +24,8 @@ class WrongUsage(CommandFailed):
     """What was asked makes no sense; exit code 2."""
 
 
-FAILURES = (ConfigError, EmbeddedError, MigrationError, CommandFailed, *UNAVAILABLE)
+TOLD = (ConfigError, EmbeddedError, MigrationError, BrokerRefusedError, TopologyError, CommandFailed)
+FAILURES = (*TOLD, *UNAVAILABLE)
 
 
 def explain_failure(error: BaseException, console: Console) -> int:
@@ -32,7 +34,7 @@ def explain_failure(error: BaseException, console: Console) -> int:
         case BrokenPipeError():  # whoever read our output has seen enough, as `head` has
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        case ConfigError():
+        case ConfigError() | BrokerRefusedError() | TopologyError():
             why, code = str(error), 2
         case WrongUsage():
             why, code = str(error), 2
@@ -48,6 +50,17 @@ def explain_failure(error: BaseException, console: Console) -> int:
     return code
 
 
+def only_failure(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """The first failure of a group that a sentence explains; None when something else is in the group too."""
+    explained, rest = group.split(lambda error: cannot_listen(error) or isinstance(error, TOLD))
+    if explained is None or rest is not None:
+        return None
+    error: BaseException = explained
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def cannot_listen(error: BaseException) -> bool:
     """Whether the address we were told to listen on is taken, not ours, or none."""
     refused = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
@@ -57,7 +70,4 @@ def cannot_listen(error: BaseException) -> bool:
 
 
 def listening_refused(error: BaseException) -> str:
-    """The sentence for an error, or a group of errors, that `cannot_listen` is true of."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
     return f"cannot listen: {error.strerror if isinstance(error, OSError) else error}"

@@ -7,6 +7,7 @@ database once more and leaves it as the last, which stops it.
 from __future__ import annotations
 
 import base64
+import os
 import secrets
 from pathlib import Path
 
@@ -76,6 +77,7 @@ class System:
             "PAYPROOF_LISTEN": f"127.0.0.1:{public}",
             "PAYPROOF_OPS_LISTEN": f"127.0.0.1:{ops}",
             "PAYPROOF_LOG": "json",
+            **({"PAYPROOF_AMQP_URL": broker} if (broker := os.environ.get("PAYPROOF_AMQP_URL")) else {}),
         }
         shop = SHOP.format(key=self.key, hook=f"{self.sandbox_url}/hooks/payproof", secret=self.secret)
         self._merchants = shop + accounts_toml(self.sandbox_url) + merchants

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from consumers.bus import Bus
 from consumers.rules import Rules
 from worker.config import Config
 from worker.gateways import Gateways
@@ -18,7 +19,6 @@ from worker.http.returns import Returns
 from worker.http.webhooks import Webhooks
 from worker.metrics import Metrics
 from worker.outcomes import Outcomes
-from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
 from worker.postgres.ledger import PostgresLedger
 
@@ -28,7 +28,7 @@ def public_app(
     rules: Rules,
     database: Database,
     ledger: PostgresLedger,
-    bus: PostgresBus,
+    bus: Bus,
     gateways: Gateways,
     outcomes: Outcomes,
     metrics: Metrics,

@@ -9,9 +9,9 @@ from aiohttp import web
 from msgspec import Struct
 from prometheus_client import generate_latest
 
+from consumers.bus import Bus
 from schemas.words import Hold
 from worker.metrics import Metrics
-from worker.postgres.bus import PostgresBus
 from worker.postgres.database import UNAVAILABLE, Database
 
 ASK_SECONDS = 2.0
@@ -27,12 +27,18 @@ _GAUGES = """
 
 
 class Ops(Struct, frozen=True):
-    """What the ops port needs. `missing` names the parts of the process that do not run; empty when all is well."""
+    """What the ops port needs. `missing` names the parts of the process that do not run; empty when all is well.
+
+    `unheard` names the gateways whose claims RabbitMQ does not deliver to this process. That makes a worker unready; a
+    process that also takes callbacks goes on taking them, into the spool, and only says so.
+    """
 
     database: Database
-    bus: PostgresBus
+    bus: Bus
     metrics: Metrics
     missing: Callable[[], list[str]]
+    unheard: Callable[[], list[str]]
+    serving: bool
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -45,13 +51,15 @@ class Ops(Struct, frozen=True):
         return web.json_response({"alive": True})
 
     async def readyz(self, _: web.Request) -> web.Response:
-        missing = self.missing()
+        unheard = self.unheard()
+        missing = self.missing() + ([] if self.serving else [f"consumer of {provider}" for provider in unheard])
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 await self.database.fetch("SELECT 1")
         except UNAVAILABLE:
             missing.append("database")
-        return web.json_response({"ready": not missing, "missing": missing}, status=503 if missing else 200)
+        told = {"ready": not missing, "missing": missing, "unheard": unheard}
+        return web.json_response(told, status=503 if missing else 200)
 
     async def scrape(self, _: web.Request) -> web.Response:
         try:

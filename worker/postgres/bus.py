@@ -64,17 +64,23 @@ class PostgresBus:
         queued = self._queued[provider]
         while True:
             queued.clear()
-            rows = await self._database.fetch(_TAKE, provider, most)
-            if rows:
-                if len(rows) == most:
-                    queued.set()
-                deliveries = [await self._delivery(row) for row in sorted(rows, key=lambda row: row["id"])]
-                if any(deliveries):
-                    return [delivery for delivery in deliveries if delivery is not None]
-                continue
+            deliveries = await self.lease(provider, most)
+            if len(deliveries) == most:
+                queued.set()
+            if deliveries:
+                return deliveries
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await queued.wait()
+
+    async def lease(self, provider: str, most: int) -> list[Delivery]:
+        """What is there now, at most so much."""
+        while True:
+            rows = await self._database.fetch(_TAKE, provider, most)
+            deliveries = [await self._delivery(row) for row in sorted(rows, key=lambda row: row["id"])]
+            readable = [delivery for delivery in deliveries if delivery is not None]
+            if readable or not rows:
+                return readable
 
     async def _delivery(self, row: Record) -> Delivery | None:
         """What the row delivers; one that this version cannot read is put aside, or every worker would die of it."""
@@ -89,8 +95,36 @@ class PostgresBus:
     async def done(self, deliveries: Sequence[Delivery]) -> None:
         await self._database.execute("DELETE FROM queue WHERE id = ANY($1)", [delivery.tag for delivery in deliveries])
 
+    def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Nothing to do: their leases end."""
+
+    async def retry(self, delivery: Delivery) -> None:
+        """Nothing to do: its lease ends, and taking it counted the attempt."""
+
+    async def publish_again(self, claim: Claim, attempts: int) -> None:
+        """Queue a claim that failed elsewhere, to be tried again after the time of a lease."""
+        await self._database.execute(
+            f"""INSERT INTO queue (claim_id, provider, body, attempts, available_at)
+                VALUES ($1, $2, $3, $4, clock_timestamp() + interval '{LEASE_SECONDS} s')
+                ON CONFLICT (claim_id) DO NOTHING""",  # noqa: S608 - the lease is our own number
+            claim.id,
+            claim.provider,
+            msgspec.json.encode(claim),
+            attempts,
+        )
+
     async def park(self, delivery: Delivery, reason: str) -> None:
         await self._park(delivery.tag, reason)
+
+    async def bury(self, claim_id: str, provider: str, body: bytes, reason: str) -> None:
+        """Put aside a message that is in no queue of ours."""
+        await self._database.execute(
+            "INSERT INTO dead (claim_id, provider, body, reason) VALUES ($1, $2, $3, $4)",
+            claim_id,
+            provider,
+            body,
+            reason,
+        )
 
     async def _park(self, tag: object, reason: str) -> None:
         await self._database.execute(

@@ -22,6 +22,7 @@ from worker.clock import DatabaseClock
 CHANNEL = "payproof"
 COMMAND_SECONDS = 30.0
 ACQUIRE_SECONDS = 10.0
+CLOSE_SECONDS = 5.0
 RELEASE_SECONDS = 1.0  # until a command that was cut off is known to have ended; then its connection is given up
 LOCK_SECONDS = 5
 IDLE_SECONDS = 60  # longer than any transaction of ours pauses: whoever vanished in one gives its locks back
@@ -152,10 +153,16 @@ async def connect(dsn: str, *, size: int = 10) -> AsyncIterator[Database]:
         timeout=ACQUIRE_SECONDS,
         server_settings=_SETTINGS,
     )
-    async with pool:
+    try:
+        await pool
         database = Database(pool, dsn, DatabaseClock())
         await database.set_clock()
         yield database
+    finally:
+        # A server that went away under a connection keeps nobody from ending; what is cut off here was not committed.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await pool.close()
 
 
 async def _prepare(con: asyncpg.Connection[asyncpg.Record], /) -> None:

@@ -6,6 +6,7 @@ bound the sweep would queue the same payments again and again, ahead of the call
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from worker.postgres.database import Database
@@ -18,15 +19,19 @@ _TAKE = f"""
     UPDATE payments SET next_check_at = clock_timestamp() + interval '{SWEPT_SECONDS} s'
     WHERE id IN (
         SELECT id FROM payments WHERE next_check_at <= clock_timestamp()
-            AND provider NOT IN (SELECT provider FROM queue GROUP BY provider HAVING count(*) >= {MOST_WAITING})
+            AND provider <> ALL ($2)
         ORDER BY next_check_at LIMIT $1 FOR UPDATE SKIP LOCKED)
     RETURNING id, account, provider
 """  # noqa: S608 - the numbers are our own
 
 
-async def take_due(database: Database, most: int) -> list[tuple[str, str, str]]:
-    """Take payments that are due, as (payment id, account, provider); each comes back if its claim is lost."""
-    return [(row["id"], row["account"], row["provider"]) for row in await database.fetch(_TAKE, most)]
+async def take_due(database: Database, most: int, waiting: Mapping[str, int]) -> list[tuple[str, str, str]]:
+    """Take payments that are due, as (payment id, account, provider); each comes back if its claim is lost.
+
+    `waiting` is how many claims wait for each gateway.
+    """
+    full = [provider for provider, claims in waiting.items() if claims >= MOST_WAITING]
+    return [(row["id"], row["account"], row["provider"]) for row in await database.fetch(_TAKE, most, full)]
 
 
 async def next_due_at(database: Database) -> datetime | None:

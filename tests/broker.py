@@ -1,0 +1,177 @@
+"""A RabbitMQ of one's own: Debian's server on private ports in a temporary directory, ended by its own process ids.
+
+The one thing to get wrong: epmd. A node starts one as a daemon that outlives it; so it is started here first, as a
+child, on a port of its own, and ended as one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.processes import directory
+from worker.demo.children import free_ports
+
+SBIN = Path("/usr/lib/rabbitmq/bin")
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+COMMAND_SECONDS = 30.0
+CONFIG = """\
+listeners.tcp.default = 127.0.0.1:{port}
+disk_free_limit.absolute = 1MB
+vm_memory_high_watermark.absolute = 1GB
+loopback_users = none
+heartbeat = 5
+"""
+
+_ELECT = (
+    "[ra:trigger_election(amqqueue:get_pid(Q)) || Q <- rabbit_amqqueue:list(), "
+    "amqqueue:get_type(Q) =:= rabbit_quorum_queue, element(1, ra:members(amqqueue:get_pid(Q), 2000)) =/= ok]."
+)
+
+
+class RabbitMQ:
+    """One node; `url` is where it is reached. It keeps its data when it is stopped, killed and started again."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.port, distribution, self._epmd_port = free_ports(3)
+        self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
+        self._node = f"payproof-{self.port}@localhost"
+        for name in ("home", "data", "log"):
+            (place / name).mkdir(exist_ok=True)
+        (place / "rabbitmq.conf").write_text(CONFIG.format(port=self.port))
+        (place / "enabled_plugins").write_text("[].")
+        self._environment = os.environ | {
+            "HOME": str(place / "home"),
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": self._node,
+            "RABBITMQ_DIST_PORT": str(distribution),
+            "RABBITMQ_MNESIA_BASE": str(place / "data"),
+            "RABBITMQ_LOG_BASE": str(place / "log"),
+            "RABBITMQ_CONFIG_FILE": str(place / "rabbitmq.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(place / "enabled_plugins"),
+            "RABBITMQ_CONF_ENV_FILE": str(place / "none"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +S 2:2",
+        }
+        self._epmd: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when it takes connections."""
+        if not (SBIN / "rabbitmq-server").exists():
+            raise AssertionError("there is no rabbitmq-server; deploy/dev test installs it")
+        if self._epmd is None:
+            self._epmd = self._popen("epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1")
+        self._server = self._popen(str(SBIN / "rabbitmq-server"))
+        until = time.monotonic() + START_SECONDS
+        while not self._greets():
+            if self._server.poll() is not None or time.monotonic() > until:
+                raise AssertionError(f"rabbitmq-server did not come up; see {self.place / 'server.log'}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """As an operator would."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """As a crash would."""
+        self._end(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """It says nothing more, and its connections stay."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """End all that was started."""
+        self.kill()
+        if self._epmd is not None:
+            self._epmd.terminate()
+            self._epmd.wait(STOP_SECONDS)
+            self._epmd = None
+
+    def raise_alarm(self) -> None:
+        """The disk counts as full: whoever publishes is stopped."""
+        self.ctl("set_disk_free_limit", "900GB")
+
+    def clear_alarm(self) -> None:
+        self.ctl("set_disk_free_limit", "1MB")
+
+    def cut_connections(self) -> None:
+        self.ctl("close_all_connections", "cut by a test")
+
+    def mend(self) -> None:
+        """Have every queue without a leader elect one.
+
+        A node that was killed and comes back may leave a quorum queue without (seen with 3.10), when a client asks for
+        it before its election; then it waits for somebody to say so.
+        """
+        self.ctl("eval", _ELECT)
+
+    def ctl(self, *words: str) -> str:
+        done = subprocess.run(
+            [str(SBIN / "rabbitmqctl"), "-q", *words],
+            env=self._environment,
+            cwd=self.place,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=True,
+        )
+        return done.stdout
+
+    def _greets(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(b"AMQP\x00\x00\x09\x01")
+                connection.settimeout(2)
+                return bool(connection.recv(1))
+        except OSError:
+            return False
+
+    def _popen(self, *command: str) -> subprocess.Popen[bytes]:
+        with (self.place / "server.log").open("ab") as log:
+            return subprocess.Popen(
+                command,
+                env=self._environment,
+                cwd=self.place,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _signal(self, sign: signal.Signals) -> None:
+        if self._server is not None and self._server.poll() is None:
+            os.killpg(self._server.pid, sign)
+
+    def _end(self, sign: signal.Signals) -> None:
+        self._signal(sign)
+        if self._server is not None:
+            try:
+                self._server.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._signal(signal.SIGKILL)
+                self._server.wait(STOP_SECONDS)
+
+
+@contextmanager
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """A node that runs, and everything ended afterwards."""
+    with directory() as place:
+        broker = RabbitMQ(place)
+        try:
+            broker.start()
+            yield broker
+        finally:
+            broker.close()

@@ -1,0 +1,86 @@
+"""The bus over a real RabbitMQ, with its connections running, on queues that are empty at the start."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import aio_pika
+from msgspec import Struct
+
+from schemas.secret import Secret
+from tests.broker import RabbitMQ
+from tests.processes import until
+from worker.amqp.bus import RabbitBus
+from worker.amqp.inbox import Inbox
+from worker.amqp.messages import REASON
+from worker.amqp.publisher import Publisher
+from worker.amqp.topology import DEAD, claims_queue
+from worker.metrics import Metrics
+from worker.postgres.bus import PostgresBus
+from worker.postgres.database import Database
+
+PROVIDERS = ("ipay", "moneybag", "other")
+
+
+class Rabbit(Struct):
+    """`bus` is the same throughout; `reconnect` ends its consumer as a worker's death would, and begins a new one."""
+
+    broker: RabbitMQ
+    bus: RabbitBus
+    publisher: Publisher
+    inbox: Inbox
+    metrics: Metrics
+    running: asyncio.Task[None]
+
+    async def reconnect(self) -> None:
+        self.running.cancel()
+        await asyncio.wait({self.running})
+        self.running = asyncio.create_task(self.inbox.run())
+        await self.subscribed()
+
+    async def subscribed(self) -> None:
+        async def all_heard() -> bool:
+            return not self.inbox.missing()
+
+        await until(all_heard, what="a consumer of every queue")
+
+    async def dead_letters(self) -> list[str]:
+        """The reasons of all that were put aside, taken off the queue."""
+        reasons = []
+        connection = await aio_pika.connect(self.broker.url)
+        async with connection:
+            channel = await connection.channel()
+            queue = await channel.get_queue(DEAD, ensure=False)
+            while (message := await queue.get(fail=False)) is not None:
+                reasons.append(str(message.headers[REASON]))
+                await message.ack()
+        return reasons
+
+
+@asynccontextmanager
+async def attached(broker: RabbitMQ, database: Database) -> AsyncIterator[Rabbit]:
+    await emptied(broker)
+    metrics, url = Metrics(), Secret(broker.url)
+    publisher, inbox = Publisher(url, PROVIDERS), Inbox(url, PROVIDERS, metrics)
+    bus = RabbitBus(publisher, inbox, PostgresBus(database), database.clock, metrics)
+    publishing = asyncio.create_task(publisher.run())
+    await publisher.tried.wait()
+    rabbit = Rabbit(broker, bus, publisher, inbox, metrics, asyncio.create_task(inbox.run()))
+    try:
+        await rabbit.subscribed()
+        yield rabbit
+    finally:
+        for task in (rabbit.running, publishing):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def emptied(broker: RabbitMQ) -> None:
+    """Every queue of ours deleted, whatever a test left in it."""
+    async with await aio_pika.connect(broker.url) as connection:
+        channel = await connection.channel()
+        for name in (*map(claims_queue, PROVIDERS), DEAD):
+            await channel.queue_delete(name)

@@ -1,0 +1,208 @@
+"""What is RabbitMQ's alone: its topology, its silences, consumers that it forgets, and events for whoever is bound."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aio_pika
+import pytest
+
+from consumers.bus import BusAway
+from schemas.secret import Secret
+from tests.broker import RabbitMQ
+from tests.integration.rabbit import PROVIDERS, Rabbit, attached, emptied
+from tests.integration.test_bus import a_claim, receive
+from tests.processes import until
+from worker.amqp.messages import claim_post, event_post
+from worker.amqp.publisher import Publisher
+from worker.amqp.refusals import BrokerRefusedError, TopologyError
+from worker.amqp.topology import CLAIMS, DEAD, EVENTS, claims_queue
+from worker.postgres.bus import PostgresBus
+from worker.postgres.database import Database
+
+
+@pytest.fixture
+async def rabbit(broker: RabbitMQ, database: Database) -> AsyncIterator[Rabbit]:
+    async with attached(broker, database) as rabbit:
+        yield rabbit
+
+
+async def spooled(database: Database) -> list[str]:
+    return [row["claim_id"] for row in await database.fetch("SELECT claim_id FROM queue ORDER BY id")]
+
+
+async def connected(rabbit: Rabbit) -> None:
+    async def confirmed() -> bool:
+        return rabbit.publisher.connected
+
+    await until(confirmed, what="a publisher that is confirmed")
+
+
+async def test_a_claim_goes_over_the_broker_and_not_through_postgres(rabbit: Rabbit, database: Database) -> None:
+    await rabbit.bus.publish([claim := a_claim()])
+    assert await spooled(database) == []
+    assert await receive(rabbit.bus) == [claim]
+
+
+async def test_a_broker_that_confirms_nothing_costs_one_deadline_and_no_claim(
+    rabbit: Rabbit, database: Database
+) -> None:
+    """In alarm it takes what is published and delivers it when the alarm is over: then both copies come."""
+    await asyncio.to_thread(rabbit.broker.raise_alarm)
+    try:
+        claims = [a_claim() for _ in range(5)]
+        await asyncio.gather(*(rabbit.bus.publish([claim]) for claim in claims))
+        began = asyncio.get_running_loop().time()
+        late = [a_claim() for _ in range(20)]
+        for claim in late:
+            await rabbit.bus.publish([claim])
+        assert asyncio.get_running_loop().time() - began < 1
+        assert set(await spooled(database)) == {claim.id for claim in claims + late}
+        assert not rabbit.publisher.connected
+    finally:
+        await asyncio.to_thread(rabbit.broker.clear_alarm)
+    await connected(rabbit)
+    heard: set[str] = set()
+    while heard != {claim.id for claim in claims + late}:
+        deliveries = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
+        heard |= {delivery.claim.id for delivery in deliveries}
+        await rabbit.bus.done(deliveries)
+    await rabbit.bus.publish([claim := a_claim()])
+    assert claim.id not in await spooled(database)
+
+
+async def test_a_broker_that_goes_away_leaves_claims_to_the_spool_and_comes_back(
+    rabbit: Rabbit, database: Database
+) -> None:
+    await asyncio.to_thread(rabbit.broker.cut_connections)
+    claims = [a_claim() for _ in range(50)]
+    for claim in claims:
+        await rabbit.bus.publish([claim])
+    await connected(rabbit)
+    await rabbit.subscribed()
+    heard: set[str] = set()
+    while heard != {claim.id for claim in claims}:
+        deliveries = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
+        heard |= {delivery.claim.id for delivery in deliveries}
+        await rabbit.bus.done(deliveries)
+
+
+async def test_without_broker_and_without_postgres_nothing_is_acknowledged(rabbit: Rabbit, database: Database) -> None:
+    await asyncio.to_thread(rabbit.broker.cut_connections)
+    await database._pool.close()
+
+    async def gone() -> bool:
+        return not rabbit.publisher.connected
+
+    await until(gone, what="the publisher has noticed")
+    with pytest.raises(BusAway):
+        await rabbit.bus.publish([a_claim()])
+
+
+async def test_a_queue_that_somebody_deletes_is_made_again_and_its_consumer_too(
+    rabbit: Rabbit, database: Database
+) -> None:
+    async with await aio_pika.connect(rabbit.broker.url) as connection:
+        channel = await connection.channel()
+        await channel.queue_delete(claims_queue("ipay"))
+    await rabbit.bus.publish([claim := a_claim()])
+    assert await spooled(database) == [claim.id]
+    await connected(rabbit)
+    assert [one.id for one in await receive(rabbit.bus)] == [claim.id]
+
+    async def over_the_broker() -> bool:
+        await rabbit.bus.publish([again := a_claim()])
+        deliveries = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
+        await rabbit.bus.done(deliveries)
+        return again.id in {one.claim.id for one in deliveries} and rabbit.inbox.missing() == []
+
+    await until(over_the_broker, what="a claim by the new queue")
+
+
+async def test_a_consumer_that_the_broker_forgot_is_noticed_built_anew_and_counted(rabbit: Rabbit) -> None:
+    """The consumer is cancelled behind its back, as after a reconnect that did not resume it."""
+    subscription = rabbit.inbox._subscriptions["ipay"]
+    (tag,) = (await subscription.channel.get_underlay_channel()).consumers
+    await (await subscription.channel.get_underlay_channel()).basic_cancel(tag)
+    await rabbit.bus.publish([claim := a_claim()])
+    deliveries = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 15)
+    assert [one.claim for one in deliveries] == [claim]
+    assert rabbit.metrics.registry.get_sample_value("payproof_consumers_rebuilt_total", {"provider": "ipay"}) == 1
+
+
+async def test_a_message_that_cannot_be_read_is_put_aside_with_its_reason(rabbit: Rabbit) -> None:
+    post = claim_post(a_claim())
+    post.message.body = b'{"newer": 1}'
+    await rabbit.publisher.publish([post, claim_post(claim := a_claim())])
+    assert await receive(rabbit.bus) == [claim]
+
+    async def dead() -> list[str]:
+        return await rabbit.dead_letters()
+
+    assert await until(dead, what="a dead letter") == ["ValidationError in receive"]
+
+
+async def test_what_is_given_back_comes_again_in_its_order(rabbit: Rabbit) -> None:
+    claims = [a_claim() for _ in range(3)]
+    await rabbit.bus.publish(claims)
+    heard = []
+    while len(heard) < 3:
+        heard += await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 5)
+    rabbit.bus.give_back(heard)
+    again = await rabbit.bus.receive("ipay", 10)
+    assert [one.claim.id for one in again] == [one.claim.id for one in heard]
+    await rabbit.bus.done(again)
+    await rabbit.reconnect()
+    assert await rabbit.bus.waiting() == dict.fromkeys(PROVIDERS, 0)
+
+
+async def test_an_event_reaches_the_queue_that_is_bound_for_it_and_no_other(rabbit: Rabbit) -> None:
+    async with await aio_pika.connect(rabbit.broker.url) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(exclusive=True)
+        await queue.bind(EVENTS, "payment.completed.#")
+        opened = event_post("pay_1.1", "payment.opened", "shop", "shop-ipay", b"{}")
+        completed = event_post("pay_1.2", "payment.completed", "shop", "shop-ipay", b'{"id":"pay_1.2"}')
+        await rabbit.publisher.publish([opened, completed])
+        message = await queue.get(timeout=5)
+        assert (message.message_id, message.type, message.routing_key, message.body) == (
+            "pay_1.2",
+            "payment.completed",
+            "payment.completed.shop.shop-ipay",
+            b'{"id":"pay_1.2"}',
+        )
+        assert (message.content_type, message.delivery_mode) == ("application/cloudevents+json", 2)
+        assert await queue.get(fail=False) is None
+
+
+async def test_a_queue_with_other_arguments_is_told_by_name(broker: RabbitMQ) -> None:
+    await emptied(broker)
+    async with await aio_pika.connect(broker.url) as connection:
+        channel = await connection.channel()
+        await channel.declare_queue(claims_queue("ipay"), durable=True)
+        with pytest.raises(TopologyError, match=r"payproof\.claims\.ipay already, otherwise than it must be"):
+            await Publisher(Secret(broker.url), PROVIDERS).run()
+        await (await connection.channel()).queue_delete(claims_queue("ipay"))
+
+
+async def test_a_wrong_password_is_told_without_it(broker: RabbitMQ) -> None:
+    with pytest.raises(BrokerRefusedError) as raised:
+        await Publisher(Secret(broker.url.replace(":guest@", ":wrong-one@")), PROVIDERS).run()
+    assert "wrong-one" not in str(raised.value)
+
+
+async def test_the_topology_is_what_the_contract_says(rabbit: Rabbit) -> None:
+    listed = await asyncio.to_thread(rabbit.broker.ctl, "list_exchanges", "name", "type", "durable")
+    ours = {tuple(line.split("\t")) for line in listed.splitlines() if line.startswith("payproof")}
+    assert ours == {(CLAIMS, "direct", "true"), (EVENTS, "topic", "true"), (DEAD, "fanout", "true")}
+    listed = await asyncio.to_thread(rabbit.broker.ctl, "list_queues", "name", "type", "durable")
+    queues = {tuple(line.split("\t")) for line in listed.splitlines()[1:]}
+    assert queues == {(name, "quorum", "true") for name in (DEAD, *map(claims_queue, PROVIDERS))}
+
+
+async def test_a_claim_that_was_spooled_twice_is_there_once(rabbit: Rabbit, database: Database) -> None:
+    spool, claim = PostgresBus(database), a_claim()
+    await spool.publish_again(claim, 1)
+    await spool.publish_again(claim, 1)
+    assert await spooled(database) == [claim.id]

@@ -1,0 +1,149 @@
+"""The bus over RabbitMQ, with the queue in Postgres as its spool.
+
+The one thing to get wrong: which of the two holds a claim. One that the broker did not confirm in time may be in both,
+so what is heard twice must do no harm. And one that fails by itself moves to the spool, where its attempts are counted
+and spaced: a broker that gave it out again at once would only burn them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+import msgspec
+import structlog
+from aio_pika.abc import AbstractIncomingMessage
+
+from consumers.bus import BusAway, Delivery
+from schemas.callbacks import Claim
+from worker.amqp.inbox import Inbox
+from worker.amqp.messages import claim_post, dead_letter
+from worker.amqp.publisher import Publisher
+from worker.clock import DatabaseClock
+from worker.metrics import Metrics
+from worker.postgres.bus import POLL_SECONDS, PostgresBus
+
+log = structlog.get_logger()
+
+
+class RabbitBus:
+    """See consumers.bus.Bus. A delivery's tag is the broker's message, or the spool's own."""
+
+    def __init__(
+        self, publisher: Publisher, inbox: Inbox, spool: PostgresBus, clock: DatabaseClock, metrics: Metrics
+    ) -> None:
+        self._publisher, self._inbox, self._spool = publisher, inbox, spool
+        self._clock, self._metrics = clock, metrics
+        self._arrived = defaultdict[str, asyncio.Event](asyncio.Event)
+        self._spooled: set[str] = set()
+        self._spool_looked_at = defaultdict[str, float](float)
+        inbox.on_arrival(self._hear)
+
+    def wake(self, providers: Iterable[str]) -> None:
+        """Claims about these gateways' payments were put into the spool."""
+        for provider in providers:
+            self._spooled.add(provider)
+            self._hear(provider)
+
+    async def publish(self, claims: Sequence[Claim]) -> None:
+        try:
+            await self._publisher.publish([claim_post(claim) for claim in claims])
+        except BusAway as away:
+            await self._spool.publish(claims)
+            log.info("claims.spooled", claims=len(claims), why=str(away))
+            for claim in claims:
+                self._metrics.spooled.labels(claim.provider).inc()
+            self.wake({claim.provider for claim in claims})
+
+    async def receive(self, provider: str, most: int) -> list[Delivery]:
+        arrived = self._arrived[provider]
+        while True:
+            arrived.clear()
+            deliveries = await self._from_spool(provider, most)
+            deliveries += await self._from_broker(provider, most - len(deliveries))
+            if deliveries:
+                return deliveries
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await arrived.wait()
+
+    async def done(self, deliveries: Sequence[Delivery]) -> None:
+        heard, spooled = _apart(deliveries)
+        await self._inbox.acknowledge(heard)
+        if spooled:
+            await self._spool.done(spooled)
+
+    def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        heard, _ = _apart(deliveries)  # the spool's come again when their leases end
+        self._inbox.give_back(heard)
+
+    async def retry(self, delivery: Delivery) -> None:
+        heard, _ = _apart([delivery])
+        if heard:
+            await self._spool.publish_again(delivery.claim, delivery.attempts)
+            await self._inbox.acknowledge(heard)
+
+    async def park(self, delivery: Delivery, reason: str) -> None:
+        claim = delivery.claim
+        try:
+            body = msgspec.json.encode(claim)
+            await self._publisher.publish([dead_letter(claim.id, claim.provider, body, reason, self._clock.now())])
+        except BusAway:  # the spool has a place for the dead too; whoever looks at them sees both
+            await self._spool.bury(claim.id, claim.provider, body, reason)
+        await self.done([delivery])
+
+    async def waiting(self) -> dict[str, int]:
+        """How many claims wait, by provider; the broker's are left out while it is away."""
+        waiting = await self._spool.waiting()
+        for provider, count in (await self._publisher.waiting()).items():
+            waiting[provider] = waiting.get(provider, 0) + count
+        return waiting
+
+    def _hear(self, provider: str) -> None:
+        self._arrived[provider].set()
+
+    async def _from_spool(self, provider: str, most: int) -> list[Delivery]:
+        """Look there after a notice and from time to time; half the room is kept for what the broker delivered."""
+        due = time.monotonic() - self._spool_looked_at[provider] >= POLL_SECONDS
+        if provider not in self._spooled and not due:
+            return []
+        room = max(1, most // 2) if self._inbox.holds(provider) else most
+        deliveries = await self._spool.lease(provider, room)
+        self._spool_looked_at[provider] = time.monotonic()
+        if len(deliveries) < room:
+            self._spooled.discard(provider)
+        else:
+            self._hear(provider)
+        return deliveries
+
+    async def _from_broker(self, provider: str, most: int) -> list[Delivery]:
+        deliveries = []
+        for message in self._inbox.take(provider, most):
+            try:
+                claim = msgspec.json.decode(message.body, type=Claim)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                await self._park_unreadable(provider, message, error)
+            else:
+                deliveries.append(Delivery(tag=message, claim=claim, attempts=1))
+        return deliveries
+
+    async def _park_unreadable(self, provider: str, message: AbstractIncomingMessage, error: Exception) -> None:
+        """Put aside what this version cannot read, or every worker would die of it."""
+        log.error("claim.unreadable", claim_id=message.message_id, exc_info=error)
+        reason, claim_id = f"{type(error).__name__} in receive", message.message_id or "unknown"
+        try:
+            letter = dead_letter(claim_id, provider, message.body, reason, self._clock.now())
+            await self._publisher.publish([letter])
+        except BusAway:
+            await self._spool.bury(claim_id, provider, message.body, reason)
+        self._metrics.parked.labels(provider).inc()
+        await self._inbox.acknowledge([message])
+
+
+def _apart(deliveries: Sequence[Delivery]) -> tuple[list[AbstractIncomingMessage], list[Delivery]]:
+    """The broker's messages, and the deliveries that came from the spool."""
+    heard = [one.tag for one in deliveries if isinstance(one.tag, AbstractIncomingMessage)]
+    return heard, [one for one in deliveries if not isinstance(one.tag, AbstractIncomingMessage)]

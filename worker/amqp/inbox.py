@@ -1,0 +1,180 @@
+"""Claims as the broker delivers them: a channel per gateway, a bounded buffer, and a watchdog.
+
+The one thing to get wrong: believing in a consumer. The broker may have forgotten it while the connection looks well;
+so each is compared, every few seconds, with what its queue says, and built anew when the two do not agree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aiormq.exceptions import ChannelInvalidStateError
+from msgspec import Struct
+
+from schemas.secret import Secret
+from worker.amqp.link import UNREACHABLE, ended, keep
+from worker.amqp.topology import claims_queue, declare
+from worker.metrics import Metrics
+
+PREFETCH = 200
+WATCH_SECONDS = 3.0
+IDLE_SECONDS = 5.0
+"""So long may a queue with messages deliver nothing to a consumer with room before it is held to be forgotten."""
+REPLY_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+class Subscription(Struct):
+    """Where one gateway's consumer stands. `deliveries` is the channel its messages name; `heard_at` is monotonic."""
+
+    channel: AbstractChannel
+    deliveries: object
+    buffer: deque[AbstractIncomingMessage]
+    heard_at: float
+    in_hand: int = 0
+    cancelled: bool = False
+
+
+class Inbox:
+    """Works while `run` runs; without it, nothing is ever delivered."""
+
+    def __init__(self, url: Secret, providers: Collection[str], metrics: Metrics) -> None:
+        self._url, self._providers, self._metrics = url, tuple(sorted(providers)), metrics
+        self._subscriptions: dict[str, Subscription] = {}
+        self._arrived: Callable[[str], None] = lambda _: None
+
+    def on_arrival(self, arrived: Callable[[str], None]) -> None:
+        """`arrived` is called with a gateway's name whenever a claim about its payments came."""
+        self._arrived = arrived
+
+    def missing(self) -> list[str]:
+        """The gateways whose claims the broker does not deliver to us just now."""
+        return [provider for provider in self._providers if provider not in self._subscriptions]
+
+    async def run(self) -> None:
+        await keep(self._url, "payproof consumer", prepare=self._prepare, use=self._subscribe, failed=lambda: None)
+
+    def holds(self, provider: str) -> bool:
+        subscription = self._subscriptions.get(provider)
+        return subscription is not None and bool(subscription.buffer)
+
+    def take(self, provider: str, most: int) -> list[AbstractIncomingMessage]:
+        """What has been delivered, at most so much; each stays unacknowledged until `acknowledge`."""
+        subscription = self._subscriptions.get(provider)
+        if subscription is None:
+            return []
+        return [subscription.buffer.popleft() for _ in range(min(most, len(subscription.buffer)))]
+
+    def give_back(self, messages: Sequence[AbstractIncomingMessage]) -> None:
+        """Put them in front again. Those of a channel that has ended come anew from the broker."""
+        for message in reversed(messages):
+            for provider, subscription in self._subscriptions.items():
+                if _channel(message) is subscription.deliveries:
+                    subscription.buffer.appendleft(message)
+                    self._arrived(provider)
+
+    async def acknowledge(self, messages: Sequence[AbstractIncomingMessage]) -> None:
+        """Tell the broker that they are done. Where their channel has ended they come again, which does no harm."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REPLY_SECONDS):
+                for message in messages:
+                    with suppress(*UNREACHABLE):  # each by itself: others may be of a channel that is there
+                        await message.ack()
+        for subscription in self._subscriptions.values():
+            subscription.in_hand -= sum(_channel(message) is subscription.deliveries for message in messages)
+
+    async def _prepare(self, connection: AbstractConnection) -> None:
+        await declare(connection, self._providers)
+
+    async def _subscribe(self, connection: AbstractConnection) -> None:
+        end = ended(connection)
+        try:
+            await self._consume_each(connection, self._providers)
+            log.info("broker.connected", connection="consumer", missing=self.missing())
+            closed = asyncio.ensure_future(end.wait())
+            try:
+                while not closed.done():
+                    await asyncio.wait({closed}, timeout=WATCH_SECONDS)
+                    if not closed.done():
+                        await self._watch(connection)
+            finally:
+                closed.cancel()
+        finally:
+            self._subscriptions.clear()
+
+    async def _consume_each(self, connection: AbstractConnection, providers: Collection[str]) -> None:
+        """A queue that does not answer, as one that lost its leader, leaves the others flowing; it is tried again."""
+        consuming = [self._consume(connection, provider) for provider in providers]
+        for provider, done in zip(providers, await asyncio.gather(*consuming, return_exceptions=True), strict=True):
+            if isinstance(done, TimeoutError):
+                log.warning("queue.silent", provider=provider)
+            elif done is not None:
+                raise done
+
+    async def _consume(self, connection: AbstractConnection, provider: str) -> None:
+        async with asyncio.timeout(REPLY_SECONDS):
+            channel = await connection.channel(publisher_confirms=False)
+            await channel.set_qos(prefetch_count=PREFETCH)
+            queue = await channel.get_queue(claims_queue(provider), ensure=False)
+            underlay = await channel.get_underlay_channel()
+            subscription = Subscription(channel=channel, deliveries=underlay, buffer=deque(), heard_at=time.monotonic())
+
+            async def delivered(message: AbstractIncomingMessage) -> None:
+                subscription.buffer.append(message)
+                subscription.in_hand += 1
+                subscription.heard_at = time.monotonic()
+                self._arrived(provider)
+
+            def forgotten(_: object) -> None:
+                subscription.cancelled = True
+
+            underlay.on_consumer_cancel_callbacks.add(forgotten)
+            await queue.consume(delivered)
+        self._subscriptions[provider] = subscription
+
+    async def _watch(self, connection: AbstractConnection) -> None:
+        """Compare each consumer with its queue. Raises what aio-pika does when the broker does not answer."""
+        forgotten = []
+        async with asyncio.timeout(REPLY_SECONDS):
+            async with connection.channel(publisher_confirms=False) as channel:
+                for provider in self._providers:
+                    queue = await channel.declare_queue(claims_queue(provider), passive=True)
+                    waiting = queue.declaration_result.message_count or 0
+                    consumers = queue.declaration_result.consumer_count or 0
+                    if self._forgotten(provider, waiting, consumers):
+                        forgotten.append(provider)
+        for provider in forgotten:
+            await self._forget(provider)
+        await self._consume_each(connection, forgotten)
+
+    def _forgotten(self, provider: str, waiting: int, consumers: int) -> bool:
+        subscription = self._subscriptions.get(provider)
+        if subscription is None or subscription.cancelled or subscription.channel.is_closed or consumers == 0:
+            return True
+        room = subscription.in_hand < PREFETCH
+        return waiting > 0 and room and time.monotonic() - subscription.heard_at > IDLE_SECONDS
+
+    async def _forget(self, provider: str) -> None:
+        old = self._subscriptions.pop(provider, None)
+        if old is None:
+            return
+        log.warning("consumer.forgotten", provider=provider)
+        self._metrics.rebuilt.labels(provider).inc()
+        with suppress(*UNREACHABLE):
+            async with asyncio.timeout(REPLY_SECONDS):
+                await old.channel.close()
+
+
+def _channel(message: AbstractIncomingMessage) -> object | None:
+    """The channel that delivered it; None when that has ended, of which aio-pika raises."""
+    try:
+        return message.channel
+    except ChannelInvalidStateError:
+        return None

@@ -1,0 +1,85 @@
+"""A connection to the broker that is made again whenever it ends.
+
+The one thing to get wrong: resuming. A library that reconnects by itself may come back without its consumers; here
+whoever uses a connection builds all it needs anew each time, on a connection that is never revived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import NoReturn
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import AMQPError, AuthenticationError, ChannelInvalidStateError, ProbableAuthenticationError
+
+from schemas.secret import Secret
+from worker.amqp.refusals import BrokerRefusedError, TopologyError
+
+CONNECT_SECONDS = 5.0
+CLOSE_SECONDS = 2.0
+HEARTBEAT_SECONDS = 5  # a silent broker is given up after three of them
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
+
+UNREACHABLE = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError, asyncio.InvalidStateError)
+"""What is raised when the broker is away, or a channel of ours is closed."""
+
+log = structlog.get_logger()
+
+
+Use = Callable[[AbstractConnection], Awaitable[None]]
+
+
+async def keep(url: Secret, name: str, *, prepare: Use, use: Use, failed: Callable[[], None]) -> NoReturn:
+    """Connect, `prepare`, `use` until that returns or the broker goes away, and begin again, until cancelled.
+
+    `name` is what the broker's operator sees; `failed` is called each time that the broker was not there. Raises
+    BrokerRefusedError and TopologyError when the first connection that comes about shows them, for then the
+    configuration is wrong; later they are logged and tried again.
+    """
+    pause, proven = FIRST_PAUSE, False
+    while True:
+        try:
+            async with connected(url, name) as connection:
+                await prepare(connection)
+                pause, proven = FIRST_PAUSE, True
+                await use(connection)
+        except (BrokerRefusedError, TopologyError) as error:
+            if not proven:
+                raise
+            log.error("broker.refused", connection=name, why=str(error))  # noqa: TRY400 - its words say it all
+        except UNREACHABLE as error:
+            log.warning("broker.away", connection=name, error=type(error).__name__)
+            failed()
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+@asynccontextmanager
+async def connected(url: Secret, name: str) -> AsyncIterator[AbstractConnection]:
+    """One connection. Raises BrokerRefusedError, and one of UNREACHABLE; closing it takes no longer than it may."""
+    connection = await _connect(url, name)
+    try:
+        yield connection
+    finally:
+        with suppress(*UNREACHABLE):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await connection.close()
+
+
+def ended(connection: AbstractConnection) -> asyncio.Event:
+    """Set when the connection ends, whoever ends it; aio-pika's own `closed()` tells only of our closing it."""
+    ending = asyncio.Event()
+    connection.close_callbacks.add(lambda *_: ending.set())
+    return ending
+
+
+async def _connect(url: Secret, name: str) -> AbstractConnection:
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            return await aio_pika.connect(url.reveal(), name=name, heartbeat=HEARTBEAT_SECONDS)
+    except (AuthenticationError, ProbableAuthenticationError) as error:
+        raise BrokerRefusedError("the broker refuses the user or password of PAYPROOF_AMQP_URL") from error

@@ -1,0 +1,74 @@
+"""What goes over the broker: claims, dead letters and events, as messages with their properties.
+
+The one thing to get wrong: the body. A dead letter's is the claim's own, byte for byte, so that replaying it is
+publishing it; what became of it stands in the headers. An event's is the bytes of the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+from aio_pika import DeliveryMode, Message
+from msgspec import Struct
+
+from schemas.callbacks import Claim
+from worker.amqp.topology import CLAIMS, DEAD, EVENTS
+
+REASON, PROVIDER = "payproof-reason", "payproof-provider"
+
+
+class Post(Struct, frozen=True, kw_only=True):
+    """A message and where it goes. `mandatory`: that no queue takes it is a mistake, not an audience of none."""
+
+    exchange: str
+    routing_key: str
+    message: Message
+    mandatory: bool
+
+
+def claim_post(claim: Claim) -> Post:
+    return Post(
+        exchange=CLAIMS,
+        routing_key=claim.provider,
+        message=_durable(msgspec.json.encode(claim), message_id=claim.id, type="claim"),
+        mandatory=True,
+    )
+
+
+def dead_letter(claim_id: str, provider: str, body: bytes, reason: str, died_at: datetime) -> Post:
+    headers = {REASON: reason, PROVIDER: provider}
+    message = _durable(body, message_id=claim_id, type="claim", headers=headers, timestamp=died_at)
+    return Post(exchange=DEAD, routing_key=provider, message=message, mandatory=True)
+
+
+def event_post(event_id: str, event_type: str, merchant: str, account: str, body: bytes) -> Post:
+    """Routing key `payment.completed.<merchant>.<account>`; that no queue is bound for it is no error."""
+    return Post(
+        exchange=EVENTS,
+        routing_key=f"{event_type}.{merchant}.{account}",
+        message=_durable(body, message_id=event_id, type=event_type, content_type="application/cloudevents+json"),
+        mandatory=False,
+    )
+
+
+def _durable(
+    body: bytes,
+    *,
+    message_id: str,
+    type: str,  # noqa: A002 - the property's name
+    content_type: str = "application/json",
+    headers: Mapping[str, str] | None = None,
+    timestamp: datetime | None = None,
+) -> Message:
+    return Message(
+        body,
+        delivery_mode=DeliveryMode.PERSISTENT,
+        message_id=message_id,
+        type=type,
+        content_type=content_type,
+        headers=dict(headers or {}),
+        timestamp=timestamp,
+        app_id="payproof",
+    )

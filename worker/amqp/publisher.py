@@ -1,0 +1,122 @@
+"""Publishing with confirms, on a connection of its own: a broker in alarm stops those who publish and nobody else.
+
+The one thing to get wrong: silence. A broker in alarm confirms nothing and may deliver it all later. So every publish
+has a deadline, and whoever misses it first ends the connection: a new one counts only once it confirmed a probe, so
+the callbacks in between go to the spool at once and none of them waits to find out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+
+import structlog
+from aio_pika import Message
+from aio_pika.abc import AbstractChannel, AbstractConnection
+
+from consumers.bus import BusAway
+from schemas.secret import Secret
+from worker.amqp.link import UNREACHABLE, ended, keep
+from worker.amqp.messages import Post
+from worker.amqp.topology import EVENTS, claims_queue, declare
+
+CONFIRM_SECONDS = 2.0
+PROBE_SECONDS = 1.0
+PROBE_KEY = "payproof.probe"
+
+log = structlog.get_logger()
+
+
+class Publisher:
+    """Works while `run` runs; `tried` is set when the first attempt to connect is over, however it ended."""
+
+    def __init__(self, url: Secret, providers: Collection[str]) -> None:
+        self._url, self._providers = url, providers
+        self._connection: AbstractConnection | None = None
+        self._channel: AbstractChannel | None = None
+        self._given_up = asyncio.Event()
+        self.tried = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        return self._channel is not None
+
+    async def run(self) -> None:
+        try:
+            await keep(self._url, "payproof publisher", prepare=self._prepare, use=self._serve, failed=self.tried.set)
+        finally:
+            self.tried.set()
+
+    async def publish(self, posts: Sequence[Post], *, seconds: float = CONFIRM_SECONDS) -> None:
+        """Return when the broker has made every one of them durable. Raises BusAway; some may be there all the same."""
+        channel = self._channel
+        if channel is None:
+            raise BusAway("the broker is away")
+        try:
+            async with asyncio.timeout(seconds):
+                confirmed = await asyncio.gather(*[confirm(channel, post) for post in posts], return_exceptions=True)
+        except TimeoutError:
+            self._give_up(channel, "silent")
+            raise BusAway("the broker did not confirm in time") from None
+        failures = [one for one in confirmed if isinstance(one, BaseException)]
+        if not failures:
+            return
+        if not all(isinstance(failure, UNREACHABLE) for failure in failures):
+            raise next(failure for failure in failures if not isinstance(failure, UNREACHABLE))
+        # Refused, or no queue takes it, because somebody deleted one: a new connection declares it again.
+        self._give_up(channel, type(failures[0]).__name__)
+        raise BusAway(type(failures[0]).__name__)
+
+    async def waiting(self) -> dict[str, int]:
+        """How many claims wait at the broker, by provider; empty while it is away."""
+        connection, waiting = self._connection, {}
+        if connection is None:
+            return {}
+        with suppress(*UNREACHABLE):
+            async with asyncio.timeout(CONFIRM_SECONDS), connection.channel(publisher_confirms=False) as channel:
+                for provider in self._providers:
+                    queue = await channel.declare_queue(claims_queue(provider), passive=True)
+                    waiting[provider] = queue.declaration_result.message_count or 0
+        return waiting
+
+    def _give_up(self, channel: AbstractChannel, why: str) -> None:
+        if self._channel is channel:
+            log.warning("broker.unconfirmed", why=why)
+            self._channel = None
+            self._given_up.set()
+
+    async def _prepare(self, connection: AbstractConnection) -> None:
+        await declare(connection, self._providers)
+
+    async def _serve(self, connection: AbstractConnection) -> None:
+        end = ended(connection)
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        await probe(channel)
+        self._given_up.clear()
+        self._connection, self._channel = connection, channel
+        self.tried.set()
+        log.info("broker.connected", connection="publisher")
+        ends = [asyncio.ensure_future(one) for one in (end.wait(), channel.closed(), self._given_up.wait())]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._connection = self._channel = None
+            for one in ends:
+                one.cancel()
+
+
+async def probe(channel: AbstractChannel) -> None:
+    """Whether the broker confirms at all. Raises TimeoutError when it does not within a second.
+
+    It has a body, because a broker in alarm stops reading after a message's header: one without a body it confirms.
+    """
+    post = Post(exchange=EVENTS, routing_key=PROBE_KEY, message=Message(b"probe", delivery_mode=1), mandatory=False)
+    async with asyncio.timeout(PROBE_SECONDS):
+        await confirm(channel, post)
+
+
+async def confirm(channel: AbstractChannel, post: Post) -> None:
+    """Publish and wait for the broker's word, on a channel made with confirms and `on_return_raises`."""
+    exchange = await channel.get_exchange(post.exchange, ensure=False)
+    await exchange.publish(post.message, post.routing_key, mandatory=post.mandatory)

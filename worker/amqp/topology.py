@@ -1,0 +1,66 @@
+"""What stands at the broker: three exchanges, a queue per gateway, and the queue of dead letters.
+
+The one thing to get wrong: arguments. A queue that exists with others than these is refused by the broker, and no
+restart mends that; so it is told as what it is, by name, and never worked around.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Collection
+from typing import Any, Final
+
+from aio_pika import ExchangeType
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.exceptions import ChannelPreconditionFailed
+
+from worker.amqp.refusals import TopologyError
+
+CLAIMS: Final = "payproof.claims"
+EVENTS: Final = "payproof.events"
+DEAD: Final = "payproof.dead"
+
+DELIVERY_LIMIT = 20
+"""A backstop alone: lost connections count as deliveries, and claims that fail by themselves are counted by us."""
+
+NO_LIMIT = 1_000_000_000
+"""Newer brokers drop from a quorum queue what was delivered 20 times; a dead letter is looked at again and again."""
+
+_CLAIMS_ARGUMENTS: dict[str, Any] = {
+    "x-queue-type": "quorum",
+    "x-delivery-limit": DELIVERY_LIMIT,
+    "x-dead-letter-exchange": DEAD,
+    "x-dead-letter-strategy": "at-least-once",
+    "x-overflow": "reject-publish",  # at-least-once demands it
+}
+_DEAD_ARGUMENTS: dict[str, Any] = {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}
+
+
+def claims_queue(provider: str) -> str:
+    return f"{CLAIMS}.{provider}"
+
+
+async def declare(connection: AbstractConnection, providers: Collection[str]) -> None:
+    """Make what is missing. Raises TopologyError, and what aio-pika raises when the broker goes away meanwhile."""
+    async with connection.channel() as channel:
+        await _agreed(DEAD, channel.declare_exchange(DEAD, ExchangeType.FANOUT, durable=True))
+        await _agreed(DEAD, _queue(channel, DEAD, _DEAD_ARGUMENTS, DEAD, ""))
+        await _agreed(EVENTS, channel.declare_exchange(EVENTS, ExchangeType.TOPIC, durable=True))
+        await _agreed(CLAIMS, channel.declare_exchange(CLAIMS, ExchangeType.DIRECT, durable=True))
+        for provider in sorted(providers):
+            name = claims_queue(provider)
+            await _agreed(name, _queue(channel, name, _CLAIMS_ARGUMENTS, CLAIMS, provider))
+
+
+async def _queue(channel: AbstractChannel, name: str, arguments: dict[str, Any], exchange: str, key: str) -> None:
+    queue = await channel.declare_queue(name, durable=True, arguments=arguments)
+    await queue.bind(exchange, key)
+
+
+async def _agreed(name: str, declaration: Awaitable[object]) -> None:
+    try:
+        await declaration
+    except ChannelPreconditionFailed as error:
+        raise TopologyError(
+            f"the broker has {name} already, otherwise than it must be ({error}); "
+            f"empty it, delete it and start again, or give payproof a virtual host of its own"
+        ) from error

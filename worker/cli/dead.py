@@ -1,0 +1,180 @@
+"""`payproof dead`: what was put aside because it failed by itself, looked at, and sent on its way again or dropped.
+
+The one thing to get wrong: what is printed. A letter holds a callback as received; of that only what a timeline would
+show too is shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+from rich.console import Console
+from rich.text import Text
+
+from worker.cli.failures import CommandFailed, WrongUsage
+
+if TYPE_CHECKING:
+    from worker.cli.desk import Desk
+    from worker.dead import Letter, Opened
+
+dead = App(name="dead", help="Look at claims that failed by themselves and were put aside; replay or drop them.")
+
+
+@dead.command(name="list")
+def list_(
+    *,
+    provider: Annotated[str | None, Parameter(help="Those of one gateway alone.")] = None,
+    limit: Annotated[int, Parameter(help="At most so many.", validator=Number(gte=1))] = 50,
+    json: Annotated[bool, Parameter(help="One JSON line each.", negative="")] = False,
+) -> int:
+    """List dead letters, oldest first, those in Postgres and those at the broker together."""
+    from worker.cli.configured import configuration
+    from worker.cli.desk import desk
+
+    async def run() -> int:
+        async with desk(configuration()) as found:
+            letters = _of(found.letters, provider)
+            _print_letters(letters[:limit], json=json)
+            if not json:
+                shown = f"; the oldest {limit} are shown" if len(letters) > limit else ""
+                print(f"{len(letters)} in all: {found.counted(letters)}{shown}")
+            return found.verdict()
+
+    return asyncio.run(run())
+
+
+@dead.command
+def show(letter_id: str) -> int:
+    """Show all that is known of one, which may be named by the beginning of its id; personal data is hidden."""
+    from worker.cli.configured import configuration
+    from worker.cli.desk import desk
+
+    async def run() -> int:
+        async with desk(configuration()) as found:
+            async for opened in found.open(found.find(letter_id)):
+                Console(soft_wrap=True).print_json(_told(opened))
+            return found.verdict()
+
+    return asyncio.run(run())
+
+
+@dead.command
+def replay(
+    *letter_ids: str,
+    all_: Annotated[bool, Parameter(name="--all", help="Every one that can be.", negative="")] = False,
+    provider: Annotated[str | None, Parameter(help="With --all: those of one gateway alone.")] = None,
+) -> int:
+    """Publish claims again and remove their letters. Whatever is heard twice by that does no harm."""
+    from worker.cli.configured import configuration
+    from worker.cli.desk import desk
+
+    if bool(letter_ids) == all_:
+        raise WrongUsage("--all goes without ids" if all_ else "name letters, or say --all")
+    if provider is not None and not all_:
+        raise WrongUsage("--provider goes with --all")
+
+    async def run() -> int:
+        async with desk(configuration()) as found:
+            letters = _of(found.letters, provider) if all_ else _named(found, letter_ids)
+            return await found.replay(letters)
+
+    return asyncio.run(run())
+
+
+@dead.command
+def drop(
+    *letter_ids: str,
+    reason: Annotated[str, Parameter(help="Why; it is logged.")],
+    yes: Annotated[bool, Parameter(help="Do not ask.", negative="")] = False,
+) -> int:
+    """Remove letters for good; what they asked for is not done."""
+    from worker.cli.configured import configuration
+    from worker.cli.desk import desk
+
+    if not letter_ids:
+        raise WrongUsage("name letters")
+    if not reason.strip():
+        raise WrongUsage("--reason: must say why")
+    if not yes and not sys.stdin.isatty():
+        raise WrongUsage("--yes is needed where nobody can be asked")
+
+    config = configuration()
+
+    async def look() -> list[Letter]:
+        async with desk(config) as found:
+            return _named(found, letter_ids)
+
+    async def remove(letters: Sequence[Letter]) -> int:
+        async with desk(config) as found:
+            return await found.drop(letters, reason.strip())
+
+    letters = asyncio.run(look())
+    if not yes:
+        _print_letters(letters, json=False)
+        if not _agreed(len(letters)):
+            raise CommandFailed("nothing was dropped")
+    return asyncio.run(remove(letters))
+
+
+def _of(letters: Sequence[Letter], provider: str | None) -> list[Letter]:
+    return [one for one in letters if provider in (None, one.provider)]
+
+
+def _named(found: Desk, typed: Sequence[str]) -> list[Letter]:
+    """Each letter once, however often it was named; all are found before anything is done."""
+    ids = {letter.id for one in typed for letter in found.find(one)}
+    return [letter for letter in found.letters if letter.id in ids]
+
+
+def _print_letters(letters: list[Letter], *, json: bool) -> None:
+    """A line each in a pipe, for grep; two on a terminal, because nothing may be cut off."""
+    from worker.cli.desk import WHERE
+
+    console = Console(highlight=False)
+    between = "\n    " if console.is_terminal else "  "
+    for one in letters:
+        if json:
+            sys.stdout.write(_json(one) + "\n")
+            continue
+        since = f"{one.since:%Y-%m-%d %H:%M:%SZ}" if one.since else "long ago"
+        unreadable = "; cannot be read" if one.unreadable else ""
+        what = f"  {since}  {one.provider}{between}{one.payment_id or '-'}  "
+        console.print(
+            Text.assemble((one.id, "bold"), what, WHERE[one.place], f": {one.reason}{unreadable}"), soft_wrap=True
+        )
+
+
+def _told(opened: Opened) -> str:
+    from msgspec.structs import asdict
+
+    from worker.dead import read_claim
+    from worker.masked import masked_body, masked_callback
+
+    told = asdict(opened.letter)
+    claim, _ = read_claim(opened.body)
+    if claim is None:
+        return _json(told | {"body": masked_body(opened.body)})
+    told["claim"] = {key: value for key, value in asdict(claim).items() if value is not None and key != "callback"}
+    if claim.callback is not None:
+        told["callback"] = masked_callback(claim.callback, claim)
+    return _json(told)
+
+
+def _agreed(letters: int) -> bool:
+    what = "this letter" if letters == 1 else f"these {letters} letters"
+    try:
+        said = input(f"Drop {what} for good? [y/N] ")
+    except EOFError:
+        return False
+    return said.strip().lower() in {"y", "yes"}
+
+
+def _json(value: object) -> str:
+    import msgspec
+
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,152 @@
+"""Dead letters: claims that failed by themselves, wherever the bus laid them, for a person to look at.
+
+The one thing to get wrong: two at once. Whoever reads the broker's has them all in hand until the reading ends, and
+another reader would be told that there are none; so readers take turns (worker.postgres.dead.alone).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Literal, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from schemas.callbacks import Claim
+
+Place = Literal["postgres", "broker"]
+
+NAMELESS = frozenset({"", "unknown"})
+"""What stands for the claim's id where a message had none."""
+
+_PAYMENT_ID = re.compile(r"pay_[0-9A-Z]{26}")
+
+
+class Letter(Struct, frozen=True, kw_only=True):
+    """What is known of one without its body; `id` is the claim's. `unreadable` says why its claim cannot be read."""
+
+    id: str
+    place: Place
+    provider: str
+    payment_id: str | None
+    reason: str
+    since: datetime | None
+    unreadable: str | None = None
+
+
+class Opened(Struct, frozen=True, kw_only=True):
+    """A letter in hand, with the body as it was published. `tag` is the place's own."""
+
+    letter: Letter
+    body: bytes
+    tag: object
+
+
+class DeadLetters(Protocol):
+    """Where dead letters lie. Raises BusAway when that place cannot be asked."""
+
+    place: Place
+
+    def read(self) -> AsyncGenerator[Opened, None]:
+        """Each in turn, until it is closed; what was neither replayed nor dropped by then stays where it is."""
+        ...
+
+    async def replay(self, opened: Opened) -> None:
+        """Publish its claim again, durably, and then remove it; only while it is being read."""
+        ...
+
+    async def drop(self, opened: Opened) -> None:
+        """Remove it; only while it is being read."""
+        ...
+
+
+class NotOne(Exception):
+    """What was typed begins no letter's id, or those of several claims: `ids`."""
+
+    def __init__(self, typed: str, ids: Sequence[str]) -> None:
+        super().__init__(typed)
+        self.typed, self.ids = typed, ids
+
+
+def letter(
+    claim_id: str | None, place: Place, provider: str, reason: str, since: datetime | None, body: bytes
+) -> Letter:
+    """What is known of a letter, from its body and from what stands beside it."""
+    claim, unreadable = read_claim(body)
+    named = claim_id if claim_id is not None and claim_id not in NAMELESS else None
+    return Letter(
+        id=named or (claim.id if claim else f"unknown-{hashlib.sha256(body).hexdigest()[:12]}"),
+        place=place,
+        provider=claim.provider if claim else provider,
+        payment_id=claim.payment_id if claim else _payment_id(body),
+        reason=reason,
+        since=since or (claim.received_at if claim else None),
+        unreadable=unreadable,
+    )
+
+
+def read_claim(body: bytes) -> tuple[Claim | None, str | None]:
+    """The claim, or why there is none to be read."""
+    try:
+        return msgspec.json.decode(body, type=Claim), None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return None, f"this version reads no claim in it ({type(error).__name__}: {error})"
+
+
+async def survey(place: DeadLetters) -> list[Letter]:
+    """All that lie there, without their bodies. Raises BusAway."""
+    async with aclosing(place.read()) as reading:
+        return [opened.letter async for opened in reading]
+
+
+def oldest_first(letters: Iterable[Letter]) -> list[Letter]:
+    return sorted(letters, key=lambda letter: letter.since or datetime.min.replace(tzinfo=UTC))
+
+
+def meant(letters: Iterable[Letter], typed: str) -> list[Letter]:
+    """The letters of the claim whose id is this or alone begins so: one, unless it died twice. Raises NotOne."""
+    matching = [one for one in letters if one.id.startswith(typed)] if typed else []
+    exact = [one for one in matching if one.id == typed]
+    ids = sorted({one.id for one in exact or matching})
+    if len(ids) != 1:
+        raise NotOne(typed, ids)
+    return exact or matching
+
+
+async def taken(place: DeadLetters, letters: Iterable[Letter]) -> AsyncGenerator[Opened, None]:
+    """Those of the letters that lie there, one after the other in hand; no letter that came later. Raises BusAway."""
+    wanted = Counter(one.id for one in letters if one.place == place.place)
+    if not wanted:
+        return
+    async with aclosing(place.read()) as reading:
+        async for opened in reading:
+            if not wanted[opened.letter.id]:
+                continue
+            wanted[opened.letter.id] -= 1
+            yield opened
+            if not wanted.total():
+                return
+
+
+def not_to_be_replayed(one: Letter, providers: Collection[str]) -> str | None:
+    """Why this letter cannot be published again, if it cannot: whoever works would fail on it, or nobody would."""
+    if one.unreadable is not None:
+        return one.unreadable
+    if one.provider not in providers:
+        return f"no account of the gateway {one.provider} is in the configuration, so nobody would take it"
+    return None
+
+
+def _payment_id(body: bytes) -> str | None:
+    """The one payment that an unreadable body names, if it is JSON of ours at all."""
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    named = found.get("payment_id") if isinstance(found, dict) else None
+    return named if isinstance(named, str) and _PAYMENT_ID.fullmatch(named) else None

@@ -1,0 +1,70 @@
+"""The dead letters in Postgres: of an installation without broker, and those that died while the broker was away.
+
+The one thing to get wrong: replaying in two steps. The letter's claim joins the queue, which is the spool where there
+is a broker, and leaves the dead in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+from worker.dead import Opened, Place, letter
+from worker.postgres.database import LOCKED, Database, Notice
+
+READING_LOCK = 0x64656164
+PAGE = 100
+
+
+class BeingRead(Exception):
+    """Somebody else reads the dead letters, here or at the broker."""
+
+
+class PostgresDead:
+    """See worker.dead.DeadLetters."""
+
+    place: Place = "postgres"
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def read(self) -> AsyncGenerator[Opened, None]:
+        after = 0
+        while True:
+            rows = await self._database.fetch(
+                """SELECT id, claim_id, provider, body, reason, died_at FROM dead WHERE id > $1
+                   ORDER BY id LIMIT $2""",
+                after,
+                PAGE,
+            )
+            for row in rows:
+                after = row["id"]
+                known = letter(row["claim_id"], self.place, row["provider"], row["reason"], row["died_at"], row["body"])
+                yield Opened(letter=known, body=row["body"], tag=after)
+            if len(rows) < PAGE:
+                return
+
+    async def replay(self, opened: Opened) -> None:
+        await self._database.execute(
+            """WITH taken AS (DELETE FROM dead WHERE id = $1 RETURNING body)
+               INSERT INTO queue (claim_id, provider, body) SELECT $2, $3, body FROM taken
+               ON CONFLICT (claim_id) DO NOTHING""",
+            opened.tag,
+            opened.letter.id,
+            opened.letter.provider,
+        )
+        await self._database.notify(Notice(claims=[opened.letter.provider]))
+
+    async def drop(self, opened: Opened) -> None:
+        await self._database.execute("DELETE FROM dead WHERE id = $1", opened.tag)
+
+
+@asynccontextmanager
+async def alone(database: Database) -> AsyncIterator[None]:
+    """Nobody else reads dead letters meanwhile. Raises BeingRead when somebody does, and does not end."""
+    async with database.connection() as connection:
+        try:
+            await connection.execute("SELECT pg_advisory_lock($1)", READING_LOCK)
+        except LOCKED:
+            raise BeingRead from None
+        yield  # the connection's return to the pool unlocks
