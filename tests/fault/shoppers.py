@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -28,18 +29,34 @@ LATER = frozenset({"opening_in_progress", "idempotency_in_progress"})
 DEEDS = ("pays", "pays", "pays and hits often", "pays and is lost", "fails", "cancels", "leaves", "is refunded")
 
 
+class ComeAgain(OSError):
+    """The service answered 503: nothing is durable yet."""
+
+
 class PatientBrowser(Browser):
-    """Loads a page again until it is there. `acknowledged` counts the returns that were answered, by payment."""
+    """Loads a page again until it is there.
+
+    `acknowledged` counts the returns that were answered, by payment; `acknowledged_at` is when the first was, in Unix
+    time.
+    """
 
     def __init__(self, http: aiohttp.ClientSession) -> None:
         super().__init__(http)
         self.acknowledged: dict[str, int] = {}
+        self.acknowledged_at: dict[str, float] = {}
 
     async def get(self, url: str) -> tuple[int, str | None, str]:
-        answer = await patiently(lambda: super(PatientBrowser, self).get(url))
+        answer = await patiently(lambda: self._load(url))
         parts = urlsplit(url).path.split("/")
         if parts[1] == "return" and parts[-1] != "wait" and answer[0] < 500:
             self.acknowledged[parts[3]] = self.acknowledged.get(parts[3], 0) + 1
+            self.acknowledged_at.setdefault(parts[3], time.time())
+        return answer
+
+    async def _load(self, url: str) -> tuple[int, str | None, str]:
+        answer = await super().get(url)
+        if answer[0] == 503:
+            raise ComeAgain
         return answer
 
 

@@ -1,0 +1,42 @@
+"""One fleet for the layer; each test begins with all of it running. `PAYPROOF_TEST_LOGS`: where its logs are kept."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Iterator
+from copy import copy
+
+import pytest
+
+from tests.broker import RabbitMQ
+from tests.fault.fleet import Fleet, running_fleet
+from tests.integration.conftest import database, dsn, server
+
+__all__ = ["aside", "database", "dsn", "fleet", "server", "the_fleet"]
+
+
+@pytest.fixture(scope="session")
+def the_fleet() -> Iterator[Fleet]:
+    with running_fleet() as fleet:
+        yield fleet
+        if kept := os.environ.get("PAYPROOF_TEST_LOGS"):
+            for log in fleet.place.glob("*.log"):
+                shutil.copy(log, kept)
+
+
+@pytest.fixture
+async def fleet(the_fleet: Fleet) -> Fleet:
+    await asyncio.to_thread(the_fleet.restore)
+    return the_fleet
+
+
+@pytest.fixture(scope="session")
+def aside(the_fleet: Fleet) -> RabbitMQ:
+    """The fleet's broker, in a virtual host where nobody else is."""
+    the_fleet.broker.ctl("add_vhost", "aside")
+    the_fleet.broker.ctl("set_permissions", "-p", "aside", "guest", ".*", ".*", ".*")
+    broker = copy(the_fleet.broker)
+    broker.url = f"{the_fleet.broker.url}aside"
+    return broker

@@ -1,0 +1,65 @@
+"""The ways to die, each as one function: it begins, lasts, and ends with everything started again.
+
+The one thing to get wrong: leaving something away. What fails in between still puts back what it took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.fault.fleet import STOPPED_SECONDS, Fleet
+
+
+async def killed(fleet: Fleet, name: str, *, away: float = 0.0) -> None:
+    """`kill -9` of one process, which is started again."""
+    child = fleet.members[name].child
+    await asyncio.to_thread(child.kill)
+    await asyncio.sleep(away)
+    await asyncio.to_thread(fleet.members[name].start)
+
+
+async def terminated(fleet: Fleet, name: str) -> int | None:
+    """SIGTERM to one process, which drains and is started again; its exit code."""
+    code = await asyncio.to_thread(fleet.members[name].child.stop, STOPPED_SECONDS)
+    await asyncio.to_thread(fleet.members[name].start)
+    return code
+
+
+@asynccontextmanager
+async def broker_away(fleet: Fleet, *, kill: bool = False) -> AsyncIterator[None]:
+    await asyncio.to_thread(fleet.broker.kill if kill else fleet.broker.stop)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(fleet.broker.start)
+        if kill:
+            await asyncio.to_thread(fleet.broker.mend)
+
+
+@asynccontextmanager
+async def broker_in_alarm(fleet: Fleet) -> AsyncIterator[None]:
+    await asyncio.to_thread(fleet.broker.raise_alarm)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(fleet.broker.clear_alarm)
+
+
+@asynccontextmanager
+async def broker_frozen(fleet: Fleet) -> AsyncIterator[None]:
+    fleet.broker.freeze()
+    try:
+        yield
+    finally:
+        fleet.broker.thaw()
+
+
+@asynccontextmanager
+async def database_away(fleet: Fleet, *, kill: bool = False) -> AsyncIterator[None]:
+    await asyncio.to_thread(fleet.database.kill if kill else fleet.database.stop)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(fleet.database.start)

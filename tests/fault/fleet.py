@@ -1,0 +1,135 @@
+"""A fleet: every role as processes of their own, on one Postgres and one RabbitMQ, with the sandbox for gateways.
+
+The one thing to get wrong: the ends. Whatever a test did to a process, `restore` brings the fleet back to all of it
+running, and `stop` ends everything by its own id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.broker import RabbitMQ, rabbitmq
+from tests.fault.postgres import Postgres, postgres
+from tests.fault.subscriber import Subscriber
+from tests.processes import directory
+from worker.demo.children import Child, free_ports
+from worker.demo.system import READY_SECONDS, System
+
+SETTINGS = """\
+return_wait = "1s"
+
+[checks]
+claimed = ["300ms", "500ms", "1s"]
+pending = ["1s", "2s"]
+closed = ["3s"]
+refunds = ["1s", "2s", "20s"]
+grace = "1s"
+give_up = "1h"
+"""
+ROLES = {
+    "ingress": "ingress",
+    "consumer-1": "consume",
+    "consumer-2": "consume",
+    "clockwork-1": "sweep,relay",
+    "clockwork-2": "sweep,relay",
+}
+STOPPED_SECONDS = 60.0
+
+
+class Member:
+    """One process of the fleet, and where it says that it is ready. `extra` is added to its environment."""
+
+    def __init__(self, fleet: Fleet, name: str, roles: str, extra: dict[str, str] | None = None) -> None:
+        (port,) = free_ports(1)
+        self.ops_url = f"http://127.0.0.1:{port}"
+        self.child = Child(
+            *(name, "worker.cli", "serve", f"--roles={roles}"),
+            log=fleet.place / f"{name}.log",
+            settings=fleet.settings | {"PAYPROOF_OPS_LISTEN": f"127.0.0.1:{port}"} | (extra or {}),
+        )
+
+    @classmethod
+    def twin(cls, fleet: Fleet, name: str, extra: dict[str, str]) -> Member:
+        """One that can stand in for a member, in another environment."""
+        return cls(fleet, name, ROLES[name], extra)
+
+    def start(self) -> None:
+        self.child.start()
+        self.ready()
+
+    def ready(self) -> None:
+        """Blocks until it says so. Raises ChildError."""
+        self.child.wait_for(f"{self.ops_url}/readyz", seconds=READY_SECONDS)
+
+
+class Fleet:
+    """`url`, `key` and `sandbox_url` are the installation's, as in worker.demo.system.System."""
+
+    def __init__(self, place: Path, database: Postgres, broker: RabbitMQ, settings: str = SETTINGS) -> None:
+        self._system = System(place, settings=settings)
+        self.place, self.database, self.broker = place, database, broker
+        self.url, self.key, self.sandbox_url = self._system.url, self._system.key, self._system.sandbox_url
+        self.settings = self._system.settings | {
+            "PAYPROOF_DATABASE_URL": database.url,
+            "PAYPROOF_AMQP_URL": broker.url,
+        }
+        self.subscriber = Subscriber(broker.url)
+        self.members = {name: Member(self, name, roles) for name, roles in ROLES.items()}
+        self._read: dict[Path, int] = {}
+
+    def start(self) -> None:
+        self._system.configure()
+        self._system.sandbox.start()
+        for member in self.members.values():
+            member.child.start()
+        for member in self.members.values():
+            member.ready()
+        self._system.sandbox.wait_for(f"{self.sandbox_url}/_control/troubles", seconds=READY_SECONDS)
+
+    def restore(self) -> None:
+        """All of it runs and is ready."""
+        for member in self.members.values():
+            if not member.child.running:
+                member.child.start()
+        for member in self.members.values():
+            member.ready()
+
+    def stop(self) -> None:
+        for member in self.members.values():
+            member.child.kill()
+        self._system.sandbox.stop()
+
+    def loud(self) -> list[str]:
+        """What the processes logged since the last look that should wake a person."""
+        lines = []
+        for log in sorted(self.place.glob("*.log")):
+            with log.open(encoding="utf-8", errors="replace") as words:
+                words.seek(self._read.get(log, 0))
+                lines += [f"{log.stem}: {line.rstrip()}" for line in words if _loud(line)]
+                self._read[log] = words.tell()
+        return lines
+
+
+LOUD = ('"level": "error"', '"level": "critical"', "Traceback", "never retrieved", "was destroyed")
+
+
+def _loud(line: str) -> bool:
+    return any(word in line for word in LOUD)
+
+
+@contextmanager
+def running_fleet(settings: str = SETTINGS) -> Iterator[Fleet]:
+    """A fleet that runs, with what it stands on, and everything ended afterwards. Blocks."""
+    with directory() as place, rabbitmq() as broker, postgres(place) as database:
+        fleet = Fleet(place, database, broker, settings)
+        try:
+            with ThreadPoolExecutor(1) as aside:  # a test's event loop may be running here
+                aside.submit(asyncio.run, fleet.subscriber.bind()).result()
+            fleet.start()
+            yield fleet
+        finally:
+            fleet.stop()

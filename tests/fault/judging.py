@@ -1,0 +1,199 @@
+"""The one judge of the fault suite: whatever died, this is what must be true when everything is back.
+
+Every payment in the end that the gateway's own books say; every change told in the log and over AMQP, the same bytes,
+versions without a gap, completed at most once; every callback that was acknowledged in its payment's timeline; nothing
+left in a queue, and nothing among the dead letters that the test did not put there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import asyncpg
+
+from tests.fault.fleet import Fleet
+from tests.fault.shoppers import Customer, PatientBrowser, patiently
+from tests.processes import until
+from worker.amqp.topology import claims_queue
+from worker.demo.control import Control
+from worker.demo.feed import Told, read_event, read_page
+from worker.demo.scene import Stage
+from worker.demo.shop import Document, Shop
+from worker.demo.story import EVERY
+
+END_SECONDS = 60.0
+TOLD_SECONDS = 30.0
+AT_ONCE = 8
+PROVIDERS = {gateway.provider for gateway in EVERY}
+
+
+async def judge(
+    fleet: Fleet,
+    stage: Stage,
+    browser: PatientBrowser,
+    customers: Sequence[Customer],
+    *,
+    dead: Sequence[str] = (),
+    loud: Sequence[str] = (),
+) -> None:
+    """Wait for all ends, then hold everything against everything.
+
+    `dead`: the reasons of the dead letters that should be there; `loud`: the events that may be logged as errors.
+    """
+    none(await wrong_ends(stage, customers, seconds=END_SECONDS), what="right ends not reached")
+    told = await everything_told(stage.shop)
+    assert_told_once(told)
+    await until(lambda: _heard_all(fleet, stage.shop), what="every event over AMQP as well", seconds=TOLD_SECONDS)
+    assert_heard_the_same(fleet, await everything_told(stage.shop))
+    await until(lambda: _queues_empty(fleet), what="empty queues", seconds=TOLD_SECONDS)
+    none(await lost_for_good(stage, browser, customers), what="acknowledged and lost")
+    letters = await dead_letters(fleet)
+    assert sorted(letters) == sorted(dead), f"among the dead letters: {letters}"
+    none(
+        [line for line in fleet.loud() if not any(f'"{event}"' in line for event in loud)],
+        what="logged that should wake a person",
+    )
+
+
+def none(found: Sequence[str], *, what: str) -> None:
+    assert not found, f"{what}:\n" + "\n".join(found[:20])
+
+
+async def wrong_ends(stage: Stage, customers: Sequence[Customer], *, seconds: float) -> list[str]:
+    """Wait for each payment's right end; what is said of those that did not reach it in time."""
+    slots, late = asyncio.Semaphore(AT_ONCE), time.monotonic() + seconds
+
+    async def in_turn(one: Customer) -> str | None:
+        async with slots:
+            try:
+                left = max(1.0, late - time.monotonic())
+                await until(lambda: _at_its_end(stage, one), what=one.payment_id, seconds=left)
+            except AssertionError:
+                return await _what_became_of(stage, one)
+            return None
+
+    return [wrong for wrong in await asyncio.gather(*map(in_turn, customers)) if wrong is not None]
+
+
+async def _at_its_end(stage: Stage, one: Customer) -> bool:
+    end = one.right_end(await session_of(stage.control, one))
+    if end is None:
+        return False
+    payment = await patiently(lambda: stage.shop.payment(one.payment_id))
+    return (payment["status"], payment["hold"]) == end
+
+
+async def _what_became_of(stage: Stage, one: Customer) -> str:
+    session = await session_of(stage.control, one)
+    payment = await stage.shop.payment(one.payment_id)
+    ended = f"{payment['status']}, held: {payment['hold']}, told: {stage.feed.words(one.payment_id)}"
+    happened = [
+        f"  {entry['at']} {' '.join(str(value) for key, value in entry.items() if key != 'at')}"
+        for entry in await stage.shop.timeline(one.payment_id)
+    ]
+    said = f"{one.gateway.name}, {one.deed}: {one.payment_id} is {ended}; the gateway says {session['status']}"
+    return "\n".join([said, *happened[-12:]])
+
+
+async def session_of(control: Control, one: Customer) -> Document:
+    session = await control.session(one.gateway.provider, one.payment["reference"])
+    assert session is not None
+    return session
+
+
+async def everything_told(shop: Shop) -> list[Told]:
+    """The whole log, read once more from its beginning."""
+    told: list[Told] = []
+    cursor: str | None = None
+    while True:
+        page = await patiently(lambda after=cursor: read_page(shop, after))
+        if not page.events:
+            return told
+        told += map(read_event, page.events)
+        cursor = page.next
+
+
+def assert_told_once(told: Sequence[Told]) -> None:
+    """No id twice, versions without a gap, completed once and never while held."""
+    assert len({one.id for one in told}) == len(told)
+    assert doubled(told) == []
+    by_payment = defaultdict[str, list[Told]](list)
+    for one in told:
+        by_payment[one.subject].append(one)
+    for payment_id, events in by_payment.items():
+        assert [event.id for event in events] == [f"{payment_id}.{version + 1}" for version in range(len(events))]
+        assert [event.data["version"] for event in events] == list(range(1, len(events) + 1))
+        assert events[0].word == "opened"
+        assert all(event.data["hold"] is None for event in events if event.word == "completed")
+
+
+def doubled(told: Sequence[Told]) -> list[str]:
+    """The payments whose completion was told more than once."""
+    completed = Counter(one.subject for one in told if one.word == "completed")
+    return [payment_id for payment_id, times in completed.items() if times > 1]
+
+
+async def _heard_all(fleet: Fleet, shop: Shop) -> bool:
+    return {one.id for one in await everything_told(shop)} <= fleet.subscriber.heard.keys()
+
+
+def assert_heard_the_same(fleet: Fleet, told: Sequence[Told]) -> None:
+    """What went over AMQP is what stands in the log, to the byte, and nothing else."""
+    assert fleet.subscriber.conflicts == []
+    assert fleet.subscriber.heard == {one.id: one.raw for one in told}
+
+
+async def lost_for_good(
+    stage: Stage, browser: PatientBrowser, customers: Sequence[Customer], *, seconds: float = TOLD_SECONDS
+) -> list[str]:
+    """What was acknowledged and does not come into its timeline: a payment may be settled before its last callback."""
+    lost = await lost_callbacks(stage, browser, customers)
+    for _ in range(int(seconds)):
+        if not lost:
+            break
+        await asyncio.sleep(1)
+        lost = await lost_callbacks(stage, browser, customers)
+    return lost
+
+
+async def lost_callbacks(stage: Stage, browser: PatientBrowser, customers: Sequence[Customer]) -> list[str]:
+    """What was answered with success and is not in the timeline: returns, webhooks, notifications."""
+    delivered = defaultdict[str, Counter[str]](Counter)
+    for sent in (await stage.control.get("deliveries"))["deliveries"]:
+        if "200" in str(sent["statuses"]):
+            delivered[sent["reference"]]["ipn" if sent["event_type"] == "ipn" else "webhook"] += 1
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def lost(one: Customer) -> list[str]:
+        acknowledged = delivered[one.payment["reference"]] | Counter(
+            {"return": browser.acknowledged.get(one.payment_id, 0)}
+        )
+        async with slots:
+            entries = await stage.shop.timeline(one.payment_id)
+        heard = {entry["claim_id"]: entry["source"] for entry in entries if entry["kind"] == "claim"}
+        claims = Counter(heard.values())  # one that came twice counts once
+        return [f"{one.payment_id}: {source}" for source in (acknowledged - claims).elements()]
+
+    return [said for many in await asyncio.gather(*map(lost, customers)) for said in many]
+
+
+async def _queues_empty(fleet: Fleet) -> bool:
+    queues = [claims_queue(provider) for provider in PROVIDERS]
+    return not any(await fleet.subscriber.waiting(queues)) and not await _rows(fleet, "SELECT claim_id FROM queue")
+
+
+async def dead_letters(fleet: Fleet) -> list[str]:
+    """The reasons of all that was put aside, taken off the broker's queue and out of Postgres."""
+    reasons = await _rows(fleet, "DELETE FROM dead RETURNING reason")
+    return reasons + await fleet.subscriber.dead_letters()
+
+
+async def _rows(fleet: Fleet, query: str) -> list[str]:
+    connection = await asyncpg.connect(fleet.database.url)
+    try:
+        return [row[0] for row in await connection.fetch(query)]
+    finally:
+        await connection.close()

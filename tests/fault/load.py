@@ -1,0 +1,91 @@
+"""Customers who buy while things die, and the judgement when all of it is back.
+
+The one thing to get wrong: what is at random. The customers are drawn from the printed seed, so that the same seed
+sends the same ones; what meets what is up to the machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import aiohttp
+import msgspec
+
+from tests.fault.fleet import Fleet
+from tests.fault.hurrying import hurried
+from tests.fault.judging import judge
+from tests.fault.shoppers import Customer, PatientBrowser, shop_until
+from tests.processes import until
+from worker.demo.playing import staged
+from worker.demo.scene import Stage
+
+SEED = int(os.environ.get("PAYPROOF_TEST_SEED") or secrets.randbits(32))
+BUYERS = 8
+WARM = 8  # payments that are under way before anything dies
+
+
+class Load(msgspec.Struct):
+    """What is going on.
+
+    `dead` is what the test put among the dead letters, by reason, and `loud` the events that it had logged as errors.
+    """
+
+    stage: Stage
+    browser: PatientBrowser
+    rng: random.Random
+    customers: list[Customer]
+    dead: Sequence[str] = ()
+    loud: Sequence[str] = ()
+
+    async def more(self, payments: int) -> None:
+        """Wait until so many more payments were opened."""
+        wanted = len(self.customers) + payments
+
+        async def opened() -> bool:
+            return len(self.customers) >= wanted
+
+        await until(opened, what=f"{payments} more payments", seconds=60)
+
+    async def completed_anew(self, payments: int) -> None:
+        """Wait until so many payments that are opened from now on were verified as paid, and told."""
+        before = {customer.payment_id for customer in self.customers}
+
+        async def completed() -> bool:
+            anew = {one.payment_id for one in self.customers} - before
+            return sum("completed" in self.stage.feed.words(payment_id) for payment_id in anew) >= payments
+
+        await until(completed, what=f"{payments} more payments completed", seconds=60)
+
+
+@asynccontextmanager
+async def buying(fleet: Fleet, *, buyers: int = BUYERS, warm: int = WARM) -> AsyncIterator[Load]:
+    """Buyers come and go while the block runs. Then the last are served, everything is put back, and it is judged."""
+    print(f"PAYPROOF_TEST_SEED={SEED}")
+    rng = random.Random(SEED)
+    over = asyncio.Event()
+    async with (
+        fleet.subscriber.listening(),
+        staged(fleet) as shared,
+        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
+    ):
+        browser = PatientBrowser(http)
+        load = Load(msgspec.structs.replace(shared, browser=browser), browser, rng, [])
+        async with asyncio.TaskGroup() as shopping:
+            shoppers = [
+                shopping.create_task(shop_until(over, load.stage, random.Random(rng.random()), load.customers))
+                for _ in range(buyers)
+            ]
+            await load.more(warm)
+            yield load
+            await asyncio.to_thread(fleet.restore)
+            await load.more(warm)
+            over.set()
+            async with hurried(fleet.database.url):
+                await asyncio.gather(*shoppers)
+                await judge(fleet, load.stage, browser, load.customers, dead=load.dead, loud=load.loud)
+    print(f"{len(load.customers)} payments")

@@ -1,0 +1,58 @@
+"""A PostgreSQL of one's own for a fleet: the embedded programs, but started, stopped and killed by the test alone.
+
+The one thing to get wrong: who keeps it. The service starts an embedded server again that died; this one is an address
+to it, as a server of the operator's is, and stays away until the test starts it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from worker.postgres.cluster import Cluster
+
+GONE_SECONDS = 20.0
+
+
+class Postgres:
+    """One server; `url` names its database `payproof`, which need not exist yet. Every method blocks."""
+
+    def __init__(self, place: Path) -> None:
+        place.chmod(0o755)  # the server may run as a user of its own, who must get in
+        self._cluster = Cluster(place / "postgres")
+        self._cluster.create()
+
+    @property
+    def url(self) -> str:
+        return self._cluster.url
+
+    def start(self) -> None:
+        self._cluster.start()
+
+    def stop(self) -> None:
+        """As an operator would, cutting every connection."""
+        self._cluster.stop()
+
+    def kill(self) -> None:
+        """As a crash would."""
+        pid = int((self._cluster.home / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGKILL)
+        until = time.monotonic() + GONE_SECONDS
+        while Path(f"/proc/{pid}").exists():
+            assert time.monotonic() < until, "a server that was killed is gone"
+            time.sleep(0.01)
+
+
+@contextmanager
+def postgres(place: Path) -> Iterator[Postgres]:
+    """A server that runs, and is ended afterwards."""
+    server = Postgres(place)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,176 @@
+"""`deploy/dev fault`: buyers pay while faults of every kind come at random, and nothing may be lost, doubled or wrong.
+
+The one thing to get wrong: time. Nothing is hurried here, so the last payments take as long as the leases of what died:
+half a minute, and a minute and more for an Execute. The table's slowest recovery is that, not an average.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import random
+import secrets
+import signal
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+
+import aiohttp
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from tests.fault.drawing import FAULTS
+from tests.fault.fleet import Fleet, running_fleet
+from tests.fault.judging import dead_letters, doubled, everything_told, lost_for_good, wrong_ends
+from tests.fault.shoppers import Customer, PatientBrowser, shop_until
+from tests.processes import until
+from worker.demo.feed import Told
+from worker.demo.playing import staged
+from worker.demo.scene import Stage
+
+BUYERS = 8
+PAUSE = (2.0, 10.0)
+SAY_SECONDS = 5.0
+SETTLE_SECONDS = 300.0
+TOLD_SECONDS = 60.0
+SHOWN = 20
+
+
+class Tally(msgspec.Struct):
+    """What happened; the lists say of each what it was."""
+
+    seed: int
+    faults: Counter[str]
+    ended: list[float]
+    payments: int = 0
+    seconds: float = 0.0
+    recovery: float = 0.0
+    lost: Sequence[str] = ()
+    doubled: Sequence[str] = ()
+    wrong: Sequence[str] = ()
+    loud: Sequence[str] = ()
+
+    @property
+    def held(self) -> bool:
+        return not (self.lost or self.doubled or self.wrong)
+
+
+async def run(fleet: Fleet, payments: int, minutes: float, seed: int, say: Console) -> Tally:
+    rng, began, over = random.Random(seed), time.monotonic(), asyncio.Event()
+    tally, customers = Tally(seed, Counter(), []), list[Customer]()
+    async with (
+        fleet.subscriber.listening(),
+        staged(fleet) as shared,
+        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
+    ):
+        browser = PatientBrowser(http)
+        stage = msgspec.structs.replace(shared, browser=browser)
+        async with asyncio.TaskGroup() as going:
+            for _ in range(BUYERS):
+                going.create_task(shop_until(over, stage, random.Random(rng.random()), customers))
+            faults = going.create_task(_inject(fleet, stage, random.Random(rng.random()), tally, over))
+            while len(customers) < payments and time.monotonic() - began < 60 * minutes and not faults.done():
+                await asyncio.wait({faults}, timeout=SAY_SECONDS)
+                say.print(f"{len(customers)} payments, {tally.faults.total()} faults")
+            over.set()
+        await asyncio.to_thread(fleet.restore)
+        say.print(f"{len(customers)} payments, {tally.faults.total()} faults; waiting for the last to be settled")
+        tally.wrong = await wrong_ends(stage, customers, seconds=SETTLE_SECONDS)
+        tally.wrong += [f"dead letter: {reason}" for reason in await dead_letters(fleet)]
+        told = await everything_told(stage.shop)
+        tally.lost = await lost_for_good(stage, browser, customers) + _gaps(told) + await _unheard(fleet, told)
+        tally.doubled = doubled(told) + fleet.subscriber.conflicts + stage.feed.conflicts
+        tally.recovery = _slowest_recovery(tally.ended, browser.acknowledged_at, told)
+    tally.payments, tally.seconds, tally.loud = len(customers), time.monotonic() - began, fleet.loud()
+    return tally
+
+
+async def _inject(fleet: Fleet, stage: Stage, rng: random.Random, tally: Tally, over: asyncio.Event) -> None:
+    """One fault after the other, each kind once before any comes again, until it is over."""
+    kinds: list[str] = []
+    while not over.is_set():
+        kinds = kinds or rng.sample(list(FAULTS), len(FAULTS))
+        kind = kinds.pop()
+        await FAULTS[kind](fleet, stage.control, rng)
+        await asyncio.to_thread(fleet.restore)
+        tally.faults[kind] += 1
+        tally.ended.append(time.time())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), rng.uniform(*PAUSE))
+
+
+def _gaps(told: Sequence[Told]) -> list[str]:
+    """Payments whose versions in the log are not 1, 2, 3 ..."""
+    versions = defaultdict[str, list[int]](list)
+    for one in told:
+        versions[one.subject].append(one.data["version"])
+    return [f"{one}: told {seen}" for one, seen in versions.items() if seen != list(range(1, len(seen) + 1))]
+
+
+async def _unheard(fleet: Fleet, told: Sequence[Told]) -> list[str]:
+    """Events of the log that did not come over AMQP, to the byte."""
+    heard = fleet.subscriber.heard
+
+    async def all_heard() -> bool:
+        return all(one.id in heard for one in told)
+
+    with suppress(AssertionError):
+        await until(all_heard, what="every event over AMQP", seconds=TOLD_SECONDS)
+    return [f"{one.id}: not over AMQP as in the log" for one in told if heard.get(one.id) != one.raw]
+
+
+def _slowest_recovery(ended: Sequence[float], acknowledged_at: dict[str, float], told: Sequence[Told]) -> float:
+    """The longest time from a fault's end until what was acknowledged before it had its outcome told."""
+    outcome = dict[str, float]()
+    for one in told:
+        if one.word != "opened":
+            outcome.setdefault(one.subject, one.time.timestamp())
+    slowest = 0.0
+    for at in ended:
+        backlog = [outcome[one] for one, heard in acknowledged_at.items() if heard < at and outcome.get(one, 0) > at]
+        slowest = max([slowest, *(then - at for then in backlog)])
+    return slowest
+
+
+def show(tally: Tally, console: Console) -> None:
+    table = Table(title=f"{tally.seconds:.0f} s, seed {tally.seed}", title_justify="left")
+    table.add_column("what")
+    table.add_column("how many", justify="right")
+    table.add_row("payments", str(tally.payments))
+    table.add_row("faults injected", str(tally.faults.total()))
+    for kind, times in sorted(tally.faults.items()):
+        table.add_row(f"  {kind}", str(times))
+    table.add_row("lost", str(len(tally.lost)))
+    table.add_row("doubled", str(len(tally.doubled)))
+    table.add_row("wrong", str(len(tally.wrong)))
+    table.add_row("slowest recovery", f"{tally.recovery:.1f} s")
+    table.add_row("errors logged", str(len(tally.loud)))
+    console.print(table)
+    for name, found in (("lost", tally.lost), ("doubled", tally.doubled), ("wrong", tally.wrong), ("log", tally.loud)):
+        for one in found[:SHOWN]:
+            console.print(f"{name}: {one}", markup=False, highlight=False)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="deploy/dev fault", description=__doc__.split("\n")[0])
+    parser.add_argument("--payments", type=int, default=1000, help="end after so many were made and settled")
+    parser.add_argument("--minutes", type=float, default=30.0, help="or after so long, whichever comes first")
+    parser.add_argument("--seed", type=int, default=None)
+    given = parser.parse_args()
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # the subscriber's broker goes away on purpose
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end what was started, as Ctrl-C does
+    seed = secrets.randbits(32) if given.seed is None else given.seed
+    console = Console(stderr=True)
+    console.print(f"seed {seed}: starting a fleet of its own, on loopback ...")
+    with running_fleet() as fleet:
+        tally = asyncio.run(run(fleet, given.payments, given.minutes, seed, console))
+    show(tally, Console())
+    return 0 if tally.held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

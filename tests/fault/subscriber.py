@@ -1,0 +1,96 @@
+"""Somebody who is told over AMQP: a queue bound to `payment.#` that keeps what comes while nobody listens.
+
+The one thing to get wrong: repeats. At least once means that an event may come twice; it must then be the same event to
+the byte, which is what is kept here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import aio_pika
+from aio_pika.abc import AbstractIncomingMessage
+
+from worker.amqp.link import UNREACHABLE, ended
+from worker.amqp.messages import REASON
+from worker.amqp.topology import DEAD, EVENTS
+
+QUEUE = "tests.events"
+AGAIN_SECONDS = 0.2
+AWAY = (*UNREACHABLE, RuntimeError)  # aio-pika says RuntimeError of a connection that closed under a call
+
+
+class Subscriber:
+    """`heard` holds every event by its id; `conflicts` the ids that came with other bytes."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.heard: dict[str, bytes] = {}
+        self.repeats = 0
+        self.conflicts: list[str] = []
+
+    async def bind(self) -> None:
+        """Make the queue, before the first event: what was published before a queue was bound is told to nobody."""
+        async with await aio_pika.connect(self._url) as connection:
+            channel = await connection.channel()
+            exchange = await channel.declare_exchange(EVENTS, aio_pika.ExchangeType.TOPIC, durable=True)
+            queue = await channel.declare_queue(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+            await queue.bind(exchange, "payment.#")
+
+    async def waiting(self, queues: Sequence[str]) -> list[int]:
+        """How many messages each queue has to give, as the queue itself says; rabbitmqctl tells of seconds ago."""
+        async with await aio_pika.connect(self._url) as connection:
+            channel = await connection.channel()
+            declared = [await channel.declare_queue(name, passive=True) for name in queues]
+            return [queue.declaration_result.message_count or 0 for queue in declared]
+
+    async def dead_letters(self) -> list[str]:
+        """The reasons of all that was put aside at the broker, taken off its queue."""
+        reasons = []
+        async with await aio_pika.connect(self._url) as connection:
+            queue = await (await connection.channel()).get_queue(DEAD, ensure=False)
+            while (message := await queue.get(fail=False)) is not None:
+                reasons.append(str(message.headers[REASON]))
+                await message.ack()
+        return reasons
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Hear what comes while the block runs, over a connection that is made anew whenever it ends."""
+        running = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+
+    async def _run(self) -> None:
+        while True:
+            with suppress(*AWAY):
+                async with asyncio.timeout(5):
+                    connection = await aio_pika.connect(self._url, heartbeat=5)
+                end = ended(connection)
+                try:
+                    async with asyncio.timeout(5):
+                        channel = await connection.channel()
+                        await channel.set_qos(prefetch_count=100)
+                        queue = await channel.get_queue(QUEUE, ensure=False)
+                        await queue.consume(self._hear)
+                    await end.wait()
+                finally:
+                    with suppress(*AWAY):
+                        async with asyncio.timeout(2):
+                            await connection.close()
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _hear(self, message: AbstractIncomingMessage) -> None:
+        assert message.message_id is not None, "an event has its id as the message's"
+        known = self.heard.setdefault(message.message_id, message.body)
+        self.repeats += message.redelivered or known is not message.body
+        if known != message.body:
+            self.conflicts.append(message.message_id)
+        with suppress(*AWAY):
+            await message.ack()

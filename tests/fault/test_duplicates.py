@@ -1,0 +1,54 @@
+"""The same thing many times at once: the gateway is asked a bounded number of times, and the shop is told once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aio_pika
+
+from schemas.words import Source
+from tests.fault.fleet import Fleet
+from tests.fault.load import Load, buying
+from tests.fault.shoppers import Customer
+from worker.amqp.messages import claim_post
+from worker.amqp.publisher import confirm
+from worker.claims import own_claim
+from worker.clock import DatabaseClock
+from worker.demo.scene import Scene
+from worker.demo.story import IPAY
+
+HITS = 1000
+MOST_QUESTIONS = 12
+"""Ten an hour for what nobody signed, and the schedule's own."""
+
+
+async def test_a_thousand_returns_at_once(fleet: Fleet) -> None:
+    async with buying(fleet, buyers=2, warm=2) as load:
+        scene, url = await paid(load)
+        await asyncio.gather(*(load.browser.get(url) for _ in range(HITS)))
+        await scene.until("opened", "completed")
+        assert await load.stage.control.questions("ipay", scene.payment["reference"]) <= MOST_QUESTIONS
+        load.customers.append(Customer(gateway=IPAY, deed="pays", payment=scene.payment))
+
+
+async def test_two_workers_with_the_same_claim(fleet: Fleet) -> None:
+    """Copies of one message, which both workers get."""
+    async with buying(fleet, buyers=2, warm=2) as load:
+        scene, _ = await paid(load)
+        payment_id = str(scene.payment["payment_id"])
+        claim = own_claim(Source.OPERATOR, payment_id, IPAY.account, IPAY.provider, DatabaseClock().now())
+        async with await aio_pika.connect(fleet.broker.url) as connection:
+            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            await asyncio.gather(*(confirm(channel, claim_post(claim)) for _ in range(50)))
+        await scene.until("opened", "completed")
+        heard = [one for one in await load.stage.shop.timeline(payment_id) if one.get("claim_id") == claim.id]
+        assert [one["verdict"] for one in heard if one["verdict"] != "repeated"] == ["asks"]
+        assert await load.stage.control.questions("ipay", scene.payment["reference"]) <= MOST_QUESTIONS
+        load.customers.append(Customer(gateway=IPAY, deed="pays and is lost", payment=scene.payment))
+
+
+async def paid(load: Load) -> tuple[Scene, str]:
+    """A payment of which payproof has not heard that it was paid, and where its buyer is sent."""
+    scene = Scene(load.stage, IPAY, 1)
+    await scene.open()
+    return scene, await scene.at_gateway("pay")

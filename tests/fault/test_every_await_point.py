@@ -1,0 +1,171 @@
+"""A worker dies, or its connection breaks, at each point where it waits for the world, all of them.
+
+The points are counted in a run where nothing happens: before and after each call of a port, and before and after each
+commit. Then every one of them is met by a worker that never comes back from there, and by one whose connection breaks
+there. The gateway keeps books, so that money taken twice would show.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import pytest
+
+from consumers.account import Account
+from consumers.pipeline import Inquiry
+from schemas.answers import Executed, Expected, Outcome, Question
+from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
+from tests.fakes.bus import FakeBus
+from tests.fakes.clock import FakeClock
+from tests.fakes.drive import Drive, answered
+from tests.fakes.providers import EXECUTING, PLAIN
+from worker.consume import Consumer
+from worker.metrics import Metrics
+
+How = Literal["dies", "breaks"]
+END_SECONDS = 30.0
+LOOK_SECONDS = 0.05
+LIFETIME = timedelta(days=7)  # half a minute passes at every look
+
+
+class Fate:
+    """What happens at the `at`-th point; nothing at 0. `met` is set when it happened."""
+
+    def __init__(self, at: int, how: How) -> None:
+        self._at, self.how = at, how
+        self.passed = 0
+        self.met = asyncio.Event()
+
+    async def point(self) -> None:
+        self.passed += 1
+        if self.passed == self._at:
+            self.met.set()
+            if self.how == "breaks":
+                raise ConnectionResetError
+        if self.met.is_set() and self.how == "dies":
+            await asyncio.Event().wait()
+
+
+class Fragile:
+    """A port whose every call passes a point before it is made and one before its answer is known."""
+
+    def __init__(self, port: Any, fate: Fate) -> None:
+        self._port, self._fate = port, fate
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._port, name)
+        if not asyncio.iscoroutinefunction(found):
+            return found
+
+        async def call(*given: Any) -> Any:
+            await self._fate.point()
+            result = await found(*given)
+            await self._fate.point()
+            return result
+
+        return call
+
+
+class FragileLedger(Fragile):
+    @asynccontextmanager
+    async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[Fragile]:
+        await self._fate.point()
+        async with self._port.batch(payment_ids) as batch:
+            yield Fragile(batch, self._fate)
+            await self._fate.point()  # all is written and nothing is committed
+        await self._fate.point()  # committed, and nobody was told
+
+
+class Till:
+    """A gateway with books: a payment that was approved is paid by one Execute, others are paid already."""
+
+    def __init__(self, account: Account) -> None:
+        self.taken = 0 if account.provider.capabilities.executes else 1
+
+    async def ask(self, account: Account, question: Question, expected: Expected) -> Outcome:
+        asked = Inquiry(account=account, question=question, expected=expected, asked_at=datetime.min)
+        if question.kind is not QuestionKind.EXECUTE:
+            return answered(asked, Status.COMPLETED if self.taken else Status.PENDING)
+        reply = "settled" if self.taken else "completed"
+        self.taken += reply == "completed"
+        return Executed(reply=reply, then=answered(asked, Status.COMPLETED))
+
+
+class Life:
+    """One payment whose buyer came back, from the claim to its end, over a worker that meets its fate."""
+
+    def __init__(self, account: Account, fate: Fate) -> None:
+        self.drive = Drive()
+        self.bus, self.till, self.fate = FakeBus(self.drive.clock), Till(account), fate
+        self._account = account
+
+    async def live(self) -> Life:
+        payment_id = await self.drive.open(self._account, lifetime=LIFETIME)
+        await self.bus.publish([self.drive.claim(payment_id, Said.SUCCESS)])
+        worker, replaced = self._start(self.fate), False
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                while not await self._over(payment_id):
+                    if self.fate.met.is_set() and self.fate.how == "dies" and not replaced:
+                        await _end(worker)
+                        worker, replaced = self._start(Fate(0, "dies")), True
+                    await asyncio.sleep(LOOK_SECONDS)
+                    await self._time_passes()
+        finally:
+            await _end(worker)
+        self._judge(payment_id)
+        return self
+
+    def _start(self, fate: Fate) -> asyncio.Task[None]:
+        ports = Fragile(self.bus, fate), FragileLedger(self.drive.ledger, fate)
+        gateways: Any = Fragile(self.till, fate)
+        consumer = Consumer(*ports, self.drive.rules, gateways, _Clock(self.drive.clock), Metrics())  # type: ignore[arg-type]
+        return asyncio.create_task(consumer.run())
+
+    async def _over(self, payment_id: str) -> bool:
+        return self.drive.payment(payment_id).status is Status.COMPLETED and not await self.bus.waiting()
+
+    async def _time_passes(self) -> None:
+        await self.bus.end_leases()
+        due = self.drive.ledger.due(self.drive.clock.now)
+        await self.bus.publish([self.drive.claim(payment.id, source=Source.SWEEP) for payment in due])
+
+    def _judge(self, payment_id: str) -> None:
+        ledger = self.drive.ledger
+        assert self.drive.told(payment_id) == [EventType.COMPLETED]
+        assert [event.version for event in ledger.events_of(payment_id)] == [1, 2]
+        claims = [one.data for one in ledger.entries(payment_id) if one.kind is EntryKind.CLAIM]
+        returns = [one for one in claims if one["source"] is Source.RETURN]
+        assert len({one["claim_id"] for one in returns}) == 1
+        assert [one["verdict"] != "repeated" for one in returns].count(True) == 1
+        assert self.till.taken == 1
+        assert self.bus.dead == []
+
+
+class _Clock:
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+
+    def now(self) -> datetime:
+        return self._clock.now
+
+
+async def _end(worker: asyncio.Task[None]) -> None:
+    worker.cancel()
+    with suppress(asyncio.CancelledError):
+        await worker
+
+
+@pytest.mark.parametrize("how", ["dies", "breaks"])
+@pytest.mark.parametrize("account", [PLAIN, EXECUTING], ids=["status", "execute"])
+async def test_no_point_loses_or_doubles(account: Account, how: How) -> None:
+    undisturbed = await Life(account, Fate(0, how)).live()
+    points = undisturbed.fate.passed
+    assert points > 20
+    lives = await asyncio.gather(*(Life(account, Fate(at, how)).live() for at in range(1, points + 1)))
+    assert all(life.fate.met.is_set() for life in lives[: points // 2])
+    print(f"{points} points")

@@ -1,0 +1,48 @@
+"""One gateway's queue answers nobody, as a quorum queue does that has no leader: the others' claims flow all the same.
+
+Its process at the broker is suspended, which is what clients see of one without a leader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.broker import RabbitMQ
+from tests.integration.rabbit import attached
+from tests.integration.test_bus import a_claim
+from tests.processes import until
+from worker.amqp.topology import claims_queue
+from worker.postgres.database import Database
+
+
+async def test_the_others_are_heard_and_it_is_too_once_it_answers(aside: RabbitMQ, database: Database) -> None:
+    async with attached(aside, database) as rabbit:
+        with silent(aside, "ipay"):
+            rabbit.running.cancel()
+            await asyncio.wait({rabbit.running})
+            rabbit.running = asyncio.create_task(rabbit.inbox.run())
+
+            async def all_but_one() -> bool:
+                return rabbit.inbox.missing() == ["ipay"]
+
+            await until(all_but_one, what="consumers of the other queues")
+            await rabbit.bus.publish([other := a_claim("moneybag")])
+            (heard,) = await asyncio.wait_for(rabbit.bus.receive("moneybag", 10), 10)
+            assert heard.claim == other
+            await rabbit.bus.done([heard])
+        await rabbit.subscribed()
+
+
+@contextmanager
+def silent(broker: RabbitMQ, provider: str) -> Iterator[None]:
+    does = (
+        '[sys:{0}(element(1, amqqueue:get_pid(Q))) || Q <- rabbit_amqqueue:list(<<"aside">>), '
+        'element(4, amqqueue:get_name(Q)) =:= <<"{1}">>].'
+    )
+    broker.ctl("eval", does.format("suspend", claims_queue(provider)))
+    try:
+        yield
+    finally:
+        broker.ctl("eval", does.format("resume", claims_queue(provider)))

@@ -1,0 +1,71 @@
+"""A channel ends under messages that a worker holds: acknowledging them does no harm, and loses nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+
+from consumers.bus import Delivery
+from tests.broker import RabbitMQ
+from tests.integration.rabbit import Rabbit, attached
+from tests.integration.test_bus import a_claim
+from tests.processes import until
+from worker.postgres.database import Database
+
+
+async def test_what_was_done_on_a_channel_that_ended_comes_again_once(aside: RabbitMQ, database: Database) -> None:
+    async with attached(aside, database) as rabbit:
+        await rabbit.bus.publish([claim := a_claim()])
+        stale = await received(rabbit, 1)
+        await rabbit.reconnect()
+        await rabbit.bus.done(stale)
+        again = await received(rabbit, 1)
+        assert [one.claim for one in again] == [claim]
+        await rabbit.bus.done(again)
+        await assert_nothing_comes(rabbit)
+
+
+async def test_one_of_a_channel_that_ended_keeps_no_other_from_its_acknowledgement(
+    aside: RabbitMQ, database: Database
+) -> None:
+    async with attached(aside, database) as rabbit:
+        await rabbit.bus.publish([a_claim()])
+        stale = await received(rabbit, 1)
+        await rabbit.reconnect()
+        await rabbit.bus.publish([a_claim()])
+        fresh = await received(rabbit, 2)
+        await rabbit.bus.done([*stale, *fresh])
+        await assert_nothing_comes(rabbit)
+
+
+async def test_one_of_a_channel_that_ended_can_be_given_back(aside: RabbitMQ, database: Database) -> None:
+    """As a worker does that had it in hand while the database and the broker were both away."""
+    async with attached(aside, database) as rabbit:
+        await rabbit.bus.publish([claim := a_claim()])
+        stale = await received(rabbit, 1)
+        await rabbit.reconnect()
+        rabbit.bus.give_back(stale)
+        again = await received(rabbit, 1)
+        assert [one.claim for one in again] == [claim]
+        await rabbit.bus.done(again)
+        await assert_nothing_comes(rabbit)
+
+
+async def received(rabbit: Rabbit, claims: int) -> list[Delivery]:
+    heard: list[Delivery] = []
+    while len(heard) < claims:
+        heard += await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
+    return heard
+
+
+async def assert_nothing_comes(rabbit: Rabbit) -> None:
+    """Whatever was not acknowledged would be there again for a new consumer."""
+    await rabbit.reconnect()
+
+    async def none_waits() -> bool:
+        return (await rabbit.bus.waiting()).get("ipay") == 0 and not rabbit.inbox.holds("ipay")
+
+    await until(none_waits, what="an empty queue")
+    await rabbit.bus.publish([last := a_claim()])
+    heard = await received(rabbit, 1)
+    assert [one.claim for one in heard] == [last]
+    await rabbit.bus.done(heard)
