@@ -18,13 +18,14 @@ LONGEST_WAIT = timedelta(hours=1)
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """What a question brought, and when, by the database's clock."""
+    """What a question brought, and when, by the database's clock; `calls` is how many requests it took."""
 
     payment_id: str
     question: Question
     asked_at: datetime
     answered_at: datetime
     outcome: Outcome
+    calls: int = 1
 
 
 class Taken(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Literal
+from zlib import crc32
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from schemas.words import Hold, QuestionKind, Status
 HINTS_PER_HOUR = 10
 HOUR = timedelta(hours=1)
 LEASE = {QuestionKind.STATUS: timedelta(seconds=30), QuestionKind.EXECUTE: timedelta(seconds=40)}
+JITTER_FROM, LONGEST_JITTER = timedelta(minutes=1), timedelta(minutes=10)
 EXECUTE_SPACING = timedelta(seconds=2)
 EXECUTE_AGAIN = timedelta(seconds=60)
 EXECUTE_TRIES = 20
@@ -111,16 +113,22 @@ def begun(payment: Payment, asked: Question, due: Due, now: datetime) -> Payment
     return payment
 
 
-def scheduled(payment: Payment, capabilities: Capabilities, checks: Checks, now: datetime) -> Payment:
+def scheduled(
+    payment: Payment, capabilities: Capabilities, checks: Checks, now: datetime, jitter: float = 0.0
+) -> Payment:
     """The payment with the schedule that now applies, and the time at which the sweep looks at it next.
 
-    While a question is in flight the schedule stays: its answer decides.
+    While a question is in flight the schedule stays: its answer decides. A look that is a minute away or more comes up
+    to `jitter` of the wait later, at most ten minutes; what is due is due all the same when a claim comes before.
     """
     if payment.lease_until is None:
         name = _schedule(payment, capabilities, checks, now)
         if name != payment.schedule:
             payment = replace(payment, schedule=name, step=0)
-    return replace(payment, next_check_at=next_look(payment, capabilities, checks))
+    at = next_look(payment, capabilities, checks)
+    if at is not None and jitter > 0 and at - now >= JITTER_FROM:
+        at += min((at - now) * jitter, LONGEST_JITTER) * (crc32(f"{payment.id}/{payment.step}".encode()) / 2**32)
+    return replace(payment, next_check_at=at)
 
 
 def may_close(payment: Payment) -> bool:
@@ -142,6 +150,11 @@ def gives_up_at(payment: Payment, checks: Checks) -> datetime:
     return (payment.unresolved_at or payment.opened_at) + timedelta(seconds=checks.give_up)
 
 
+def hints_used_up(payment: Payment, at: datetime) -> bool:
+    """Whether unsigned claims made us ask as often as they may in the hour before."""
+    return sum(ask > at - HOUR for ask in payment.hint_asks) >= HINTS_PER_HOUR
+
+
 def success_unanswered(payment: Payment) -> bool:
     """Whether someone said "paid" and no question asked after that brought a Fact."""
     return payment.success_at is not None and not _answered(payment, payment.success_at)
@@ -156,7 +169,8 @@ def _turn(payment: Payment) -> Callable[[Candidate], tuple[int, datetime]]:
     """Which transaction is asked about first.
 
     Those that claims want asked about, signed before unsigned; then those never answered about, and the one the money
-    came by (any, while none did); of equals the one asked longest ago.
+    came by (any, while none did); of equals the one asked longest ago. The few looks for refunds are not shared with an
+    id that was asked about for a week and is still unknown.
     """
 
     def turn(one: Candidate) -> tuple[int, datetime]:
@@ -165,7 +179,8 @@ def _turn(payment: Payment) -> Callable[[Candidate], tuple[int, datetime]]:
             return 0, asked
         if _wants(one.hinted_at, asked):
             return 1, asked
-        matters = one.state == "unasked" or not payment.status.paid or one.transaction_id == payment.transaction_id
+        hoped = one.state == "unasked" and (one.asked_at is None or payment.schedule != "refunds")
+        matters = hoped or not payment.status.paid or one.transaction_id == payment.transaction_id
         return 2 if matters else 3, asked
 
     return turn
@@ -202,8 +217,10 @@ def _hint_at(payment: Payment, at: datetime, checks: Checks) -> datetime:
     """An unsigned claim asks a moment after the last question, and at most ten times an hour beside the schedule."""
     if payment.asked_at is not None:
         at = max(at, payment.asked_at + timedelta(seconds=checks.claimed[0]))
+    if not hints_used_up(payment, at):
+        return at
     recent = [ask for ask in payment.hint_asks if ask > at - HOUR]
-    return at if len(recent) < HINTS_PER_HOUR else max(at, recent[-HINTS_PER_HOUR] + HOUR)
+    return max(at, recent[-HINTS_PER_HOUR] + HOUR)
 
 
 def _delay(payment: Payment, checks: Checks) -> timedelta | None:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from consumers.allowance import Allowance
 from consumers.receiving import Admission
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Owners, Payment
@@ -59,6 +60,14 @@ class Batch(Protocol):
 
     async def begin_executions(self, payment_ids: Collection[str]) -> frozenset[str]:
         """Mark these as the one attempt of their order that executes; return those for which no other stands."""
+        ...
+
+    async def allowances(self, accounts: Collection[str], *, locked: bool) -> Mapping[str, Allowance]:
+        """What stands of these accounts; those without a row are absent. Locked in the order of their ids."""
+        ...
+
+    async def keep(self, allowances: Sequence[Allowance]) -> None:
+        """Write them down with what `store` writes, be that nothing."""
         ...
 
     async def store(self, changes: Sequence[Change]) -> None: ...

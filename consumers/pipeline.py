@@ -7,13 +7,15 @@ and nothing is called before the question, its lease and its wish to execute are
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
+from consumers.allowance import Asking, contended, fresh, hear, matters
 from consumers.answering import Reply, question_entry, take_in
 from consumers.asking import Due, begun, may_execute, next_due, question, scheduled
 from consumers.closing import marked
@@ -21,12 +23,16 @@ from consumers.events import write_event
 from consumers.keys import reserve
 from consumers.ledger import Batch, Ledger
 from consumers.lifecycle import advance, fold
+from consumers.reasons import rule_of
 from consumers.receiving import receive
 from consumers.rules import Rules
 from schemas.answers import Expected, Fact, Question
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Entry, Owners, Payment, Resolution
 from schemas.words import EntryKind, QuestionKind, Status
+
+MOMENT = timedelta(microseconds=1)
+NO_LIMIT: Mapping[str, int] = MappingProxyType({})
 
 
 class Inquiry(Struct, frozen=True, kw_only=True):
@@ -47,10 +53,13 @@ class Draft(Struct, kw_only=True):
     resolution: Resolution | None = None
 
 
-async def take(ledger: Ledger, rules: Rules, claims: Sequence[Claim]) -> list[Inquiry]:
+async def take(
+    ledger: Ledger, rules: Rules, claims: Sequence[Claim], room: Mapping[str, int] = NO_LIMIT
+) -> list[Inquiry]:
     """Record claims and start what is due: once this returns, the claims may be acknowledged.
 
-    A claim about no payment we know is recorded and asks nothing.
+    A claim about no payment we know is recorded and asks nothing. `room` is how many more questions the worker takes on
+    for an account, where it bounds them.
     """
     claims = list({claim.id: claim for claim in claims}.values())
     homes = await ledger.find(claims)
@@ -61,10 +70,11 @@ async def take(ledger: Ledger, rules: Rules, claims: Sequence[Claim]) -> list[In
             draft = drafts.get(homes.get(claim.id, ""))
             if draft is not None:
                 capabilities = rules.capabilities(draft.case.payment)
-                payment, entry = receive(draft.case, claim, admissions[claim.id], capabilities, batch.now)
+                heard = _received_before(claim, batch.now)
+                payment, entry = receive(draft.case, heard, admissions[claim.id], capabilities, batch.now)
                 draft.case = replace(draft.case, payment=payment)
                 draft.entries.append(entry)
-        inquiries = await _begin(batch, rules, drafts.values())
+        inquiries = await _begin(batch, rules, drafts.values(), room)
         await settle(batch, rules, drafts.values())
     return inquiries
 
@@ -75,6 +85,7 @@ async def record(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list
     for reply in replies:
         by_payment[reply.payment_id].append(reply)
     async with ledger.batch(by_payment.keys()) as batch:
+        await _hear_gateways(batch, rules, replies)
         drafts = []
         for payment_id, case in batch.cases.items():
             draft = Draft(case=case, entries=[], facts=[])
@@ -82,6 +93,33 @@ async def record(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list
                 _hear(draft, reply, rules, batch.now)
             drafts.append(draft)
         return await settle(batch, rules, drafts)
+
+
+def _received_before(claim: Claim, now: datetime) -> Claim:
+    """The claim as received before it is taken, as it was: a process whose clock is a little ahead may say otherwise.
+
+    Else the question that it makes us ask would not answer it, being asked earlier by the database's clock.
+    """
+    return replace(claim, received_at=min(claim.received_at, now - MOMENT))
+
+
+async def _hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) -> None:
+    """Count what the questions took, and who gives no answers."""
+    by_account = defaultdict[str, list[Reply]](list)
+    for reply in sorted(replies, key=lambda reply: reply.answered_at):
+        if reply.payment_id in batch.cases:
+            by_account[batch.cases[reply.payment_id].payment.account].append(reply)
+    rates = {account: rules.accounts[account].calls_per_second for account in by_account}
+    seen = await batch.allowances(by_account.keys(), locked=False)
+    touched = sorted(
+        account for account, brought in by_account.items() if matters(seen.get(account), rates[account], brought)
+    )
+    stored = await batch.allowances(touched, locked=True)
+    kept = []
+    for account in touched:
+        allowance = stored.get(account) or fresh(account, rates[account], batch.now)
+        kept.append(hear(allowance, rates[account], by_account[account], batch.now))
+    await batch.keep(kept)
 
 
 def _hear(draft: Draft, reply: Reply, rules: Rules, now: datetime) -> None:
@@ -93,7 +131,7 @@ def _hear(draft: Draft, reply: Reply, rules: Rules, now: datetime) -> None:
     draft.facts.extend([taken.fact] if taken.fact else [])
 
 
-async def _begin(batch: Batch, rules: Rules, drafts: Iterable[Draft]) -> list[Inquiry]:
+async def _begin(batch: Batch, rules: Rules, drafts: Iterable[Draft], room: Mapping[str, int]) -> list[Inquiry]:
     """Start the questions that are due, one per payment; where none can be asked, the clock may close or give up."""
     asking: list[tuple[Draft, Due]] = []
     for draft in drafts:
@@ -106,6 +144,7 @@ async def _begin(batch: Batch, rules: Rules, drafts: Iterable[Draft]) -> list[In
             continue
         payment = replace(payment, lease_until=None)
         draft.case = replace(draft.case, payment=marked(payment, capabilities, rules.checks, batch.now))
+    asking = await _admitted(batch, rules, asking, room)
     wishes = {
         draft.case.payment.id
         for draft, _ in asking
@@ -113,6 +152,35 @@ async def _begin(batch: Batch, rules: Rules, drafts: Iterable[Draft]) -> list[In
     }
     allowed = await batch.begin_executions(wishes) if wishes else frozenset()
     return [_inquiry(draft, due, wishes, allowed, rules, batch.now) for draft, due in asking]
+
+
+async def _admitted(
+    batch: Batch, rules: Rules, asking: list[tuple[Draft, Due]], room: Mapping[str, int]
+) -> list[tuple[Draft, Due]]:
+    """Those that may be asked now; the others are told when to come again, or given up if their time is over."""
+    if not asking:
+        return []
+    accounts = {draft.case.payment.account for draft, _ in asking}
+    rates = {account: rules.accounts[account].calls_per_second for account in accounts}
+    stored = dict(await batch.allowances(accounts, locked=False))
+    turns = {account for account in accounts if contended(stored.get(account), rates[account])}
+    stored |= await batch.allowances(turns, locked=True)
+    uses = {}
+    for account in sorted(accounts):
+        allowance = stored.get(account) or fresh(account, rates[account], batch.now)
+        uses[account] = Asking(allowance, rates[account], batch.now, room.get(account))
+    admitted = []
+    for draft, due in asking:
+        payment = draft.case.payment
+        again_at = uses[payment.account].admit(payment.id)
+        if again_at is None:
+            admitted.append((draft, due))
+            continue
+        waiting = replace(payment, lease_until=None, not_before=again_at)
+        capabilities = rules.capabilities(payment)
+        draft.case = replace(draft.case, payment=marked(waiting, capabilities, rules.checks, batch.now))
+    await batch.keep([uses[account].allowance for account in sorted(turns)])
+    return admitted
 
 
 def _inquiry(draft: Draft, due: Due, wishes: set[str], allowed: frozenset[str], rules: Rules, now: datetime) -> Inquiry:
@@ -149,11 +217,17 @@ def _change(draft: Draft, owners: Owners, rules: Rules, now: datetime) -> Change
     freed = payment.execute_state is not None and payment.status is not Status.PENDING
     if freed:
         payment = replace(payment, execute_state=None, execute_unanswered=False)
-    payment = scheduled(payment, capabilities, rules.checks, now)
+    payment = scheduled(payment, capabilities, rules.checks, now, rules.jitter)
     event = None
     if step.event is not None:
         event = write_event(payment, step.event, now, rules.public_url)
-        decision = {"change": step.reason, "status": payment.status, "hold": payment.hold, "version": payment.version}
+        decision = {
+            "change": step.change,
+            "rule": rule_of(payment, step.event, resolved=draft.resolution is not None),
+            "status": payment.status,
+            "hold": payment.hold,
+            "version": payment.version,
+        }
         entries.append(Entry(kind=EntryKind.DECISION, at=now, data=decision))
         entries.append(Entry(kind=EntryKind.EVENT, at=now, data={"id": event.id, "type": event.type}))
     return Change(

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import structlog
 
@@ -20,7 +22,7 @@ from consumers.pipeline import Inquiry, record, take
 from consumers.rules import Rules
 from schemas.answers import Executed, Inconclusive, Outcome, Stranger
 from worker.clock import DatabaseClock
-from worker.gateways import Gateways
+from worker.gateways import Calls, Gateways
 from worker.metrics import Metrics
 from worker.postgres.database import LOCKED, UNAVAILABLE
 
@@ -52,16 +54,26 @@ class Consumer:
             recording.create_task(self._record())
             async with asyncio.TaskGroup() as working:
                 for provider in providers:
-                    working.create_task(self._consume(provider))
+                    working.create_task(self._consume(provider, self._shares(provider)))
             self._replies.put_nowait(None)
 
-    async def _consume(self, provider: str) -> None:
+    def _shares(self, provider: str) -> dict[str, int]:
+        """How many questions each account may have in flight here, where several share a gateway's slots.
+
+        None gets them all, so that one whose calls hang leaves some to the others.
+        """
+        accounts = [account.id for account in self._rules.accounts.values() if account.provider.name == provider]
+        return dict.fromkeys(accounts, SLOTS * 3 // 4) if len(accounts) > 1 else {}
+
+    async def _consume(self, provider: str, shares: Mapping[str, int]) -> None:
         slots = _Slots()
         async with asyncio.TaskGroup() as asking:
             while (deliveries := await self._receive(provider, await slots.free())) is not None:
-                for inquiry in await self._take(provider, deliveries):
-                    slots.take()
-                    asking.create_task(self._ask(inquiry)).add_done_callback(slots.give_back)
+                room = {account: share - slots.used[account] for account, share in shares.items()}
+                for inquiry in await self._take(provider, deliveries, room):
+                    account = inquiry.account.id
+                    slots.take(account)
+                    asking.create_task(self._ask(inquiry)).add_done_callback(partial(slots.give_back, account))
 
     async def _receive(self, provider: str, most: int) -> Sequence[Delivery] | None:
         """The next claims, as many as may be asked about at once; None when stopping."""
@@ -82,15 +94,15 @@ class Consumer:
             receiving.cancel()
             stopping.cancel()
 
-    async def _take(self, provider: str, deliveries: Sequence[Delivery]) -> list[Inquiry]:
+    async def _take(self, provider: str, deliveries: Sequence[Delivery], room: Mapping[str, int]) -> list[Inquiry]:
         """Take claims in one transaction; when that fails, one by one, so that only the one at fault is put aside."""
         if not deliveries:
             return []
         try:
-            inquiries = await take(self._ledger, self._rules, [delivery.claim for delivery in deliveries])
+            inquiries = await take(self._ledger, self._rules, [delivery.claim for delivery in deliveries], room)
         except Exception as error:  # noqa: BLE001 - a claim that fails by itself is logged and put aside, never lost
             if len(deliveries) > 1 and not _away(error):
-                return [inquiry for one in deliveries for inquiry in await self._take(provider, [one])]
+                return [inquiry for one in deliveries for inquiry in await self._take(provider, [one], room)]
             if isinstance(error, UNAVAILABLE):
                 log.warning("claims.not_taken", provider=provider, error=type(error).__name__)
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -118,9 +130,9 @@ class Consumer:
         self._metrics.parked.labels(provider).inc()
 
     async def _ask(self, inquiry: Inquiry) -> None:
-        started = time.perf_counter()
+        started, calls = time.perf_counter(), Calls()
         try:
-            outcome = await self._gateways.ask(inquiry.account, inquiry.question, inquiry.expected)
+            outcome = await self._gateways.ask(inquiry.account, inquiry.question, inquiry.expected, calls)
         except UNAVAILABLE as error:  # its token is kept in the database; the lease ends and it is asked again
             log.warning("question.not_asked", payment_id=inquiry.expected.payment_id, error=type(error).__name__)
             return
@@ -136,6 +148,7 @@ class Consumer:
             asked_at=inquiry.asked_at,
             answered_at=max(self._clock.now(), inquiry.asked_at),
             outcome=outcome,
+            calls=calls.made,
         )
         self._replies.put_nowait(reply)
 
@@ -182,24 +195,24 @@ class Consumer:
 
 
 class _Slots:
-    """How many questions one gateway is being asked."""
+    """How many questions one gateway is being asked; `used` counts them by account."""
 
     def __init__(self) -> None:
-        self._used = 0
+        self.used = Counter[str]()
         self._freed = asyncio.Event()
 
     async def free(self) -> int:
         """Wait until there is a free slot; tell how many there are."""
-        while self._used >= SLOTS:
+        while self.used.total() >= SLOTS:
             self._freed.clear()
             await self._freed.wait()
-        return SLOTS - self._used
+        return SLOTS - self.used.total()
 
-    def take(self) -> None:
-        self._used += 1
+    def take(self, account: str) -> None:
+        self.used[account] += 1
 
-    def give_back(self, _: object) -> None:
-        self._used -= 1
+    def give_back(self, account: str, _: object) -> None:
+        self.used[account] -= 1
         self._freed.set()
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import aiohttp
+from msgspec import Struct
 from yarl import URL
 
 from consumers.account import Account
@@ -30,7 +31,6 @@ from consumers.gateway import (
 )
 from schemas.answers import Expected, Inconclusive, Outcome, Question, Trouble
 from schemas.words import QuestionKind
-from worker.postgres.tokens import PostgresTokens
 
 MAX_REPLY = 1024 * 1024
 WHOLE_SECONDS = {QuestionKind.STATUS: 25.0, QuestionKind.EXECUTE: 38.0}
@@ -45,27 +45,43 @@ class _NoToken(Exception):
         self.why = why
 
 
+class Calls(Struct):
+    """How many requests a question took: two for some, and one or two more for a token."""
+
+    made: int = 0
+
+
+class Tokens(Protocol):
+    """Where an account's token is kept; `grant` gets a new one where there is none, or only the `stale` one."""
+
+    async def get(self, account: str, stale: str | None, grant: Callable[[], Awaitable[Token]], /) -> str: ...
+
+
 class Gateways:
     """Asks gateways and opens checkouts; made by `gateways`."""
 
-    def __init__(self, session: aiohttp.ClientSession, tokens: PostgresTokens) -> None:
+    def __init__(self, session: aiohttp.ClientSession, tokens: Tokens) -> None:
         self._session = session
         self._tokens = tokens
 
-    async def ask(self, account: Account, question: Question, expected: Expected) -> Outcome:
-        """Ask one question; ends within the lease of its kind."""
-        running = self._run(account, account.provider.ask(question, expected))
+    async def ask(
+        self, account: Account, question: Question, expected: Expected, calls: Calls | None = None
+    ) -> Outcome:
+        """Ask one question; ends within the lease of its kind. Every request on the way is counted in `calls`."""
+        running = self._run(account, account.provider.ask(question, expected), calls or Calls())
         return await _bounded(running, WHOLE_SECONDS[question.kind])
 
     async def open(self, account: Account, opening: Opening) -> OpeningOutcome:
-        return await _bounded(self._run(account, account.provider.open(opening)), OPEN_SECONDS)
+        return await _bounded(self._run(account, account.provider.open(opening), Calls()), OPEN_SECONDS)
 
-    async def _run(self, account: Account, generator: Generator[Effect, Reply, _Result]) -> _Result | Inconclusive:
+    async def _run(
+        self, account: Account, generator: Generator[Effect, Reply, _Result], calls: Calls
+    ) -> _Result | Inconclusive:
         try:
             effect = next(generator)
             while True:
                 try:
-                    reply = await self._do(account, effect)
+                    reply = await self._do(account, effect, calls)
                 except NoReply as error:
                     effect = generator.throw(error)
                 else:
@@ -80,17 +96,18 @@ class Gateways:
         finally:
             generator.close()
 
-    async def _do(self, account: Account, effect: Effect) -> Reply:
+    async def _do(self, account: Account, effect: Effect, calls: Calls) -> Reply:
         if isinstance(effect, HttpRequest):
+            calls.made += 1
             return await self._send(effect)
-        return await self._token(account, effect)
+        return await self._token(account, effect, calls)
 
-    async def _token(self, account: Account, wanted: TokenWanted) -> str:
+    async def _token(self, account: Account, wanted: TokenWanted, calls: Calls) -> str:
         provider: Any = account.provider
 
         async def grant() -> Token:
             granting: GrantsTokens = provider
-            granted = await self._run(account, granting.grant())  # type: ignore[arg-type]  # yields requests only
+            granted = await self._run(account, granting.grant(), calls)  # type: ignore[arg-type]  # yields requests only
             if isinstance(granted, Inconclusive):
                 raise _NoToken(granted)
             return granted
@@ -120,7 +137,7 @@ class Gateways:
 
 
 @asynccontextmanager
-async def gateways(tokens: PostgresTokens) -> AsyncIterator[Gateways]:
+async def gateways(tokens: Tokens) -> AsyncIterator[Gateways]:
     """Keep connections to gateways open; at most 100 to one host, so that a slow one takes no other's place."""
     connector = aiohttp.TCPConnector(limit=0, limit_per_host=100, ttl_dns_cache=60, keepalive_timeout=30)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)

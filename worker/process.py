@@ -32,6 +32,7 @@ from worker.postgres.embedded import EmbeddedError, embedded, revive
 from worker.postgres.idempotency import forget_old
 from worker.postgres.ledger import PostgresLedger
 from worker.postgres.migrate import migrate
+from worker.postgres.schema import expect_present
 from worker.postgres.tokens import PostgresTokens
 from worker.relay import Relay
 from worker.sweep import Sweep
@@ -42,6 +43,7 @@ DRAIN_SECONDS = 45
 HOUSEKEEPING_SECONDS = 3600
 LOOK_SECONDS = 3
 OPEN_FILES = 65_536
+JITTER = 0.05
 
 log = structlog.get_logger()
 
@@ -73,13 +75,31 @@ def _allow_files() -> None:
 @asynccontextmanager
 async def opened(config: Config) -> AsyncIterator[Database]:
     """The database of the configuration, embedded where none is named, brought to the present schema."""
-    async with AsyncExitStack() as stack:
-        url = config.settings.database_url
-        dsn = url.reveal() if url else await stack.enter_async_context(embedded(config.settings.data_dir))
+    async with _server(config) as dsn:
         applied = await migrate(dsn)
         if applied:
             log.info("schema.migrated", files=list(applied))
-        yield await stack.enter_async_context(connect(dsn))
+        async with connect(dsn) as database:
+            yield database
+
+
+@asynccontextmanager
+async def opened_as_it_is(config: Config) -> AsyncIterator[Database]:
+    """The same for a command that only looks: its schema must be the present one. Raises SchemaDiffers."""
+    async with _server(config) as dsn:
+        await expect_present(dsn)
+        async with connect(dsn) as database:
+            yield database
+
+
+@asynccontextmanager
+async def _server(config: Config) -> AsyncIterator[str]:
+    url = config.settings.database_url
+    if url is not None:
+        yield url.reveal()
+        return
+    async with embedded(config.settings.data_dir) as dsn:
+        yield dsn
 
 
 def rules_of(config: Config) -> Rules:
@@ -87,6 +107,7 @@ def rules_of(config: Config) -> Rules:
         accounts={account.id: account for account in config.accounts},
         checks=config.checks,
         public_url=config.settings.public_url,
+        jitter=JITTER,
     )
 
 
@@ -96,7 +117,10 @@ async def run_roles(config: Config, roles: Collection[str], database: Database, 
     ledger = PostgresLedger(database)
     broker = broker_of(config, database, metrics)
     bus = broker.bus if broker else PostgresBus(database)
-    sweep, relay = Sweep(database, bus, metrics), Relay(database, metrics, broker.publisher if broker else None)
+    sweep, relay = (
+        Sweep(database, bus, rules.accounts, metrics),
+        Relay(database, metrics, broker.publisher if broker else None),
+    )
     tasks: dict[str, asyncio.Task[None]] = {}
 
     def hear(notice: Notice) -> None:

@@ -6,17 +6,19 @@ The one thing to get wrong: this is no second path. It asks no gateway and decid
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
 
+from consumers.account import Account
 from consumers.bus import Bus, BusAway
 from schemas.words import Source
 from worker.claims import own_claim
 from worker.metrics import Metrics
 from worker.postgres.database import UNAVAILABLE, Database
-from worker.postgres.due import next_due_at, take_due
+from worker.postgres.due import MOST_WAITING, next_due_at, take_due
 
 BATCH = 100
 POLL_SECONDS = 5.0
@@ -26,10 +28,13 @@ log = structlog.get_logger()
 
 
 class Sweep:
-    """Runs until cancelled. `hear` is told when a payment is due earlier than was known."""
+    """Runs until cancelled. `hear` is told when a payment is due earlier than was known.
 
-    def __init__(self, database: Database, bus: Bus, metrics: Metrics) -> None:
-        self._database, self._bus, self._metrics = database, bus, metrics
+    Payments of accounts that are no longer configured are left alone: nobody could ask about them.
+    """
+
+    def __init__(self, database: Database, bus: Bus, accounts: Mapping[str, Account], metrics: Metrics) -> None:
+        self._database, self._bus, self._accounts, self._metrics = database, bus, accounts, metrics
         self._wake = asyncio.Event()
         self._until: datetime | None = None
         self._pause = SHORTEST_SECONDS
@@ -49,12 +54,21 @@ class Sweep:
                 await self._wait()
 
     async def _sweep(self) -> int:
-        due = await take_due(self._database, BATCH, await self._bus.waiting())
+        waiting = await self._bus.waiting()
+        due = await take_due(self._database, BATCH, self._budgets(waiting))
         if due:
             now = self._database.clock.now()
             await self._bus.publish([own_claim(Source.SWEEP, *payment, now) for payment in due])
             self._metrics.swept.inc(len(due))
         return len(due)
+
+    def _budgets(self, waiting: Mapping[str, int]) -> dict[str, float | None]:
+        """The accounts whose gateways' queues have room, with their budgets."""
+        return {
+            account.id: account.calls_per_second
+            for account in self._accounts.values()
+            if waiting.get(account.provider.name, 0) < MOST_WAITING
+        }
 
     async def _wait(self) -> None:
         """Sleep until the next payment is due, at most for the poll, or until one is due earlier.
@@ -65,7 +79,7 @@ class Sweep:
         now = self._database.clock.now()
         self._until = now + timedelta(seconds=POLL_SECONDS)
         with suppress(*UNAVAILABLE):
-            due_at = await next_due_at(self._database)
+            due_at = await next_due_at(self._database, self._budgets({}))
             overdue = due_at is not None and due_at <= now
             self._pause = min(2 * self._pause, LONGEST_SECONDS) if overdue else SHORTEST_SECONDS
             if due_at is not None:

@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consumers.allowance import Allowance
 from consumers.ledger import Keys
 from consumers.opening import Created, Taken, taken_up_again
 from consumers.receiving import Admission
@@ -48,13 +49,18 @@ class Tables:
             return ChainMap({}, getattr(under, name)) if under is not None else {}
 
         self.payments: MutableMapping[str, Payment] = table("payments")
-        self.facts: MutableMapping[tuple[str, str], Fact] = table("facts")
+        self.facts: MutableMapping[str, dict[str, Fact]] = table("facts")
         self.claims: MutableMapping[str, tuple[Claim, str | None]] = table("claims")
         self.signed_events: MutableMapping[tuple[str, str], str] = table("signed_events")
         self.transactions: MutableMapping[tuple[str, str], str] = table("transactions")
         self.sessions: MutableMapping[tuple[str, str], str] = table("sessions")
         self.orders: MutableMapping[tuple[str, str], Order] = table("orders")
         self.openings: MutableMapping[str, dict[str, Any]] = table("openings")
+        self.allowances: MutableMapping[str, Allowance] = table("allowances")
+        self.told: MutableMapping[str, tuple[Event, ...]] = table("told")
+        self.references: MutableMapping[tuple[str, str], str] = table("references")
+        self.shown: MutableMapping[tuple[str, str, str], str] = table("shown")
+        """Which row shows a session or a transaction, as (account, column, id): the unique indexes of `payments`."""
         self.events: list[Event] = []
         self.entries: list[tuple[str, Entry]] = []
         self.resolutions: list[tuple[str, Resolution]] = []
@@ -95,9 +101,10 @@ class FakeLedger:
 
     async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
         until = self.clock.now + lease
-        present = next((row for row in self._tables.payments.values() if _reference(row) == _reference(payment)), None)
+        present = self._tables.payments.get(self._tables.references.get((payment.account, payment.reference), ""))
         if present is None:
             _check_row(payment)
+            self._tables.references[payment.account, payment.reference] = payment.id
             created = replace(payment, opening_until=until)
             self._tables.payments[payment.id] = created
             self._tables.openings[payment.id] = request
@@ -120,6 +127,7 @@ class FakeLedger:
             for key, (claim, home) in list(self._tables.claims.items()):
                 self._tables.claims[key] = (claim, None if home == payment_id else home)
             del self._tables.payments[payment_id], self._tables.openings[payment_id]
+            del self._tables.references[row.account, row.reference]
             self._tables.entries = [one for one in self._tables.entries if one[0] != payment_id]
 
     # -- what the tests look at ----------------------------------------------------------------------------------------
@@ -140,13 +148,13 @@ class FakeLedger:
         return Case(payment=payment, facts=self.facts(payment_id), resolutions=resolutions)
 
     def facts(self, payment_id: str) -> tuple[Fact, ...]:
-        return tuple(fact for (owner, _), fact in self._tables.facts.items() if owner == payment_id)
+        return tuple(self._tables.facts.get(payment_id, {}).values())
 
     def entries(self, payment_id: str) -> tuple[Entry, ...]:
         return tuple(entry for owner, entry in self._tables.entries if owner == payment_id)
 
     def events_of(self, payment_id: str) -> tuple[Event, ...]:
-        return tuple(event for event in self._tables.events if event.payment_id == payment_id)
+        return self._tables.told.get(payment_id, ())
 
     def due(self, now: datetime) -> tuple[Payment, ...]:
         """What the sweep looks at: the payments whose `next_check_at` has come, the longest waiting first."""
@@ -162,6 +170,14 @@ class FakeLedger:
         times = (row.next_check_at for row in self._tables.payments.values())
         return min((at for at in times if at is not None), default=None)
 
+    def swept(self, payment_ids: Collection[str], look_again_at: datetime) -> None:
+        """What the sweep writes on the payments it takes: they come back if their claims are lost."""
+        for payment_id in payment_ids:
+            self._tables.payments[payment_id] = replace(self.payment(payment_id), next_check_at=look_again_at)
+
+    def allowance(self, account: str) -> Allowance | None:
+        return self._tables.allowances.get(account)
+
     def _home(self, claim: Claim) -> str | None:
         """The payment a claim is about: the one in its path, else by the gateway's ids, else by our reference."""
         tables, account = self._tables, claim.account
@@ -170,9 +186,8 @@ class FakeLedger:
             return row.id if row is not None and row.account == account else None
         by_session = tables.sessions.get((account, claim.session_id or ""))
         by_transaction = tables.transactions.get((account, claim.transaction_id or ""))
-        rows = tables.payments.values()
-        by_reference = (row.id for row in rows if _reference(row) == (account, claim.reference))
-        return by_session or by_transaction or next(by_reference, None)
+        by_reference = tables.references.get((account, claim.reference or ""))
+        return by_session or by_transaction or by_reference
 
 
 class FakeBatch:
@@ -185,7 +200,6 @@ class FakeBatch:
         self.cases = cases
         self.layer = Tables(under=tables)
         self.stored = False
-        self._under = tables
         self._writing = writing
         self._locks = locks
         self._writes = False
@@ -237,6 +251,13 @@ class FakeBatch:
             begun.add(payment_id)
         return frozenset(begun)
 
+    async def allowances(self, accounts: Collection[str], *, locked: bool) -> Mapping[str, Allowance]:
+        del locked  # a batch of the fake is recorded at once
+        return {account: self.layer.allowances[account] for account in accounts if account in self.layer.allowances}
+
+    async def keep(self, allowances: Sequence[Allowance]) -> None:
+        self.layer.allowances.update({allowance.account: allowance for allowance in allowances})
+
     async def store(self, changes: Sequence[Change]) -> None:
         await self._write()
         for change in changes:
@@ -248,14 +269,12 @@ class FakeBatch:
         before = self.cases[payment.id].payment
         _check_row(payment)
         _check_rise(before, payment)
-        for row in layer.payments.values():
-            if row.id != payment.id and row.account == payment.account:
-                if payment.session_id is not None and row.session_id == payment.session_id:
-                    raise Refused(f"session {payment.session_id} belongs to {row.id}")
-                if payment.transaction_id is not None and row.transaction_id == payment.transaction_id:
-                    raise Refused(f"transaction {payment.transaction_id} belongs to {row.id}")
+        for column in ("session_id", "transaction_id"):
+            self._show(payment, column)
         layer.payments[payment.id] = payment
-        layer.facts.update({(payment.id, fact.key): fact for fact in change.facts})
+        if change.facts:
+            known = layer.facts.get(payment.id, {})
+            layer.facts[payment.id] = known | {fact.key: fact for fact in change.facts}
         layer.entries.extend((payment.id, entry) for entry in change.entries)
         if change.resolution is not None:
             layer.resolutions.append((payment.id, change.resolution))
@@ -267,12 +286,22 @@ class FakeBatch:
             if order.executing == payment.id:
                 layer.orders[place] = replace(order, executing=None)
 
+    def _show(self, payment: Payment, column: str) -> None:
+        name = getattr(payment, column)
+        if name is None:
+            return
+        owner = self.layer.payments.get(self.layer.shown.get((payment.account, column, name), payment.id))
+        if owner is not None and owner.id != payment.id and getattr(owner, column) == name:
+            raise Refused(f"{column} {name} belongs to {owner.id}")
+        self.layer.shown[payment.account, column, name] = payment.id
+
     def _tell(self, event: Event) -> None:
-        told = [one for one in (*self._under.events, *self.layer.events) if one.payment_id == event.payment_id]
+        told = self.layer.told.get(event.payment_id, ())
         if any(one.version == event.version or one.id == event.id for one in told):
             raise Refused(f"event {event.id} was written before")
         if event.type is EventType.COMPLETED and any(one.type is EventType.COMPLETED for one in told):
             raise Refused(f"{event.payment_id} was told as completed before")
+        self.layer.told[event.payment_id] = (*told, event)
         self.layer.events.append(event)
 
     async def _write(self) -> None:
@@ -291,10 +320,6 @@ def _own(table: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """The rows that the layer itself wrote."""
     assert isinstance(table, ChainMap)
     return table.maps[0]
-
-
-def _reference(row: Payment) -> tuple[str, str | None]:
-    return row.account, row.reference
 
 
 def _check_row(row: Payment) -> None:

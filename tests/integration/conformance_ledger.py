@@ -17,6 +17,7 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consumers.allowance import Allowance
 from consumers.events import write_event
 from consumers.ledger import Keys
 from consumers.opening import Created, Openings, Taken
@@ -105,6 +106,21 @@ def a_fact(seconds: int = 0, **fields: Any) -> Fact:
         last_asked_at=asked,
         last_answered_at=answered,
     )
+
+
+def an_allowance(account: str, **fields: Any) -> Allowance:
+    return Allowance(**({"account": account, "calls": 1.5, "at": NOON} | fields))
+
+
+async def keep(kept: Kept, *allowances: Allowance) -> None:
+    async with kept.ledger.batch([]) as batch:
+        await batch.keep(allowances)
+        await batch.store([])
+
+
+async def allowance(kept: Kept, account: str) -> Allowance | None:
+    async with kept.ledger.batch([]) as batch:
+        return (await batch.allowances([account], locked=False)).get(account)
 
 
 def an_entry(n: int = 0) -> Entry:
@@ -624,6 +640,56 @@ class LedgerConformance:
         one, two = await stored(kept), await stored(kept)
         async with asyncio.timeout(SECONDS), kept.ledger.batch([one.id]), kept.ledger.batch([two.id]) as batch:
             await batch.store([Change(payment=replace(two, step=1))])
+
+    # -- allowances ----------------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("locked", [True, False])
+    async def test_an_account_that_nobody_asked_about_has_no_allowance(self, kept: Kept, locked: bool) -> None:
+        await keep(kept, an_allowance("shop-b"))
+        async with kept.ledger.batch([]) as batch:
+            assert dict(await batch.allowances(["shop-a", "shop-b"], locked=locked)) == {
+                "shop-b": an_allowance("shop-b")
+            }
+            assert dict(await batch.allowances([], locked=locked)) == {}
+
+    async def test_an_allowance_is_kept_as_it_was_written_and_written_over(self, kept: Kept) -> None:
+        owing = an_allowance("shop-a", calls=-2.25, troubles=11, shut_until=NOON + timedelta(microseconds=1))
+        await keep(kept, owing)
+        assert await allowance(kept, "shop-a") == owing
+        opened = replace(owing, calls=0.1, troubles=0, shut_until=None, at=NOON + LEASE)
+        await keep(kept, opened)
+        assert await allowance(kept, "shop-a") == opened
+
+    async def test_several_allowances_are_told_and_kept_in_any_order(self, kept: Kept) -> None:
+        names = ["shop-c", "shop-a", "shop-b"]
+        await keep(kept, *(an_allowance(name, troubles=n) for n, name in enumerate(names)))
+        async with kept.ledger.batch([]) as batch:
+            stored = await batch.allowances(names, locked=True)
+        assert {name: one.troubles for name, one in stored.items()} == {"shop-c": 0, "shop-a": 1, "shop-b": 2}
+
+    async def test_a_batch_sees_the_allowances_it_kept_itself(self, kept: Kept) -> None:
+        async with kept.ledger.batch([]) as batch:
+            await batch.keep([an_allowance("shop-a", troubles=3)])
+            assert (await batch.allowances(["shop-a"], locked=False))["shop-a"].troubles == 3
+
+    async def test_an_allowance_is_kept_beside_no_payment_and_not_without_store(self, kept: Kept) -> None:
+        """Like all that a batch writes: a batch that was left without `store` changed nothing."""
+        async with kept.ledger.batch([]) as batch:
+            await batch.keep([an_allowance("shop-a")])
+        assert await allowance(kept, "shop-a") is None
+        await keep(kept, an_allowance("shop-a"))
+        assert await allowance(kept, "shop-a") == an_allowance("shop-a")
+
+    async def test_a_batch_that_fails_keeps_no_allowance(self, kept: Kept) -> None:
+        async def fails() -> None:
+            async with kept.ledger.batch([]) as batch:
+                await batch.keep([an_allowance("shop-a")])
+                await batch.store([])
+                raise RuntimeError
+
+        with pytest.raises(RuntimeError):
+            await fails()
+        assert await allowance(kept, "shop-a") is None
 
     # -- openings ------------------------------------------------------------------------------------------------------
 

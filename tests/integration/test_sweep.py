@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from consumers.opening import Created
+from tests.fakes.providers import PLAIN, account
 from tests.integration.conformance_ledger import a_payment
 from worker.metrics import Metrics
 from worker.postgres.bus import PostgresBus
@@ -14,6 +15,8 @@ from worker.postgres.database import Database
 from worker.postgres.due import MOST_WAITING, take_due
 from worker.postgres.ledger import PostgresLedger
 from worker.sweep import Sweep
+
+PLAIN_CAPABILITIES = PLAIN.provider.capabilities
 
 
 class Counting(Database):
@@ -24,39 +27,89 @@ class Counting(Database):
         return await super().fetch(sql, *values)
 
 
-async def due(database: Database, provider: str) -> str:
+async def due(database: Database, account: str, *, ago: float = 1) -> str:
     now = database.clock.now()
-    row = a_payment(provider=provider, opened_at=now, next_check_at=now - timedelta(seconds=1))
+    row = a_payment(account=account, opened_at=now, next_check_at=now - timedelta(seconds=ago))
     made = await PostgresLedger(database).create(row, {}, timedelta(0))
     assert isinstance(made, Created)
     return made.payment.id
 
 
+async def taken(database: Database, accounts: dict[str, float | None], most: int = 100) -> list[str]:
+    return sorted(one for one, *_ in await take_due(database, most, accounts))
+
+
 async def test_a_gateway_whose_claims_pile_up_gets_no_more_of_them(database: Database) -> None:
-    await due(database, "stuck")
-    quick = await due(database, "quick")
+    await due(database, "shop-a")
     await database.execute(
-        "INSERT INTO queue (claim_id, provider, body) SELECT n::text, 'stuck', '' FROM generate_series(1, $1) n",
+        "INSERT INTO queue (claim_id, provider, body) SELECT n::text, 'fake', '' FROM generate_series(1, $1) n",
         MOST_WAITING,
     )
-    bus = PostgresBus(database)
-    assert [one for one, *_ in await take_due(database, 100, await bus.waiting())] == [quick]
+    sweep = Sweep(database, PostgresBus(database), {"shop-a": account("shop-a", PLAIN_CAPABILITIES)}, Metrics())
+    assert await sweep._sweep() == 0
     await database.execute("DELETE FROM queue WHERE claim_id = '1'")
-    assert [provider for *_, provider in await take_due(database, 100, await bus.waiting())] == ["stuck"]
+    assert await sweep._sweep() == 1
+
+
+async def test_the_longest_waiting_are_taken_first_and_nobody_elses(database: Database) -> None:
+    payments = [await due(database, "shop-a", ago=seconds) for seconds in (1, 30, 10)]
+    await due(database, "no-longer-configured")
+    assert await taken(database, {"shop-a": None}, most=2) == sorted([payments[1], payments[2]])
+    assert await taken(database, {"shop-a": None}, most=2) == [payments[0]]
+    assert await taken(database, {"shop-a": None}) == []
+
+
+async def test_an_account_with_a_budget_gets_three_quarters_of_two_seconds_and_then_as_time_brings(
+    database: Database,
+) -> None:
+    for _ in range(60):
+        await due(database, "shop-a")
+    assert len(await taken(database, {"shop-a": 20.0})) == 30
+    assert len(await taken(database, {"shop-a": 20.0})) <= 2
+    await database.execute("UPDATE allowances SET swept_at = swept_at - interval '1 second'")
+    assert 15 <= len(await taken(database, {"shop-a": 20.0})) <= 17
+
+
+async def test_an_account_whose_gateway_gives_no_answers_gets_one_at_a_time(database: Database) -> None:
+    for _ in range(5):
+        await due(database, "silent")
+        await due(database, "well")
+    await database.execute("INSERT INTO allowances (account, troubles) VALUES ('silent', 10), ('well', 9)")
+    assert len(await taken(database, {"silent": None, "well": None})) == 1 + 5
+
+
+async def test_one_account_over_its_budget_holds_up_no_other(database: Database) -> None:
+    for _ in range(5):
+        await due(database, "slow", ago=100)
+        await due(database, "free", ago=1)
+    assert len(await taken(database, {"slow": 0.1, "free": None})) == 1 + 5
+
+
+async def test_two_sweeps_at_once_take_nothing_twice_and_share_one_budget(database: Database) -> None:
+    for _ in range(100):
+        await due(database, "shop-a")
+        await due(database, "shop-b")
+    budgets = {"shop-a": 20.0, "shop-b": None}
+    rounds = await asyncio.gather(*(take_due(database, 40, budgets) for _ in range(6)))
+    both = [one for swept in rounds for one in swept]
+    assert len({payment_id for payment_id, *_ in both}) == len(both)
+    of_a = [one for one in both if one[1] == "shop-a"]
+    assert len(of_a) <= 32
+    assert len(both) - len(of_a) == 100
 
 
 async def test_a_payment_that_is_due_and_locked_is_not_looked_at_without_pause(database: Database) -> None:
-    payment_id = await due(database, "ipay")
+    payment_id = await due(database, "shop-a")
     counting = Counting(database._pool, database._dsn, database.clock)
     bus = PostgresBus(database)
-    sweep = Sweep(counting, bus, Metrics())
+    sweep = Sweep(counting, bus, {"shop-a": account("shop-a", PLAIN_CAPABILITIES)}, Metrics())
     async with database.connection() as locking:
         async with locking.transaction():
             await locking.execute("SELECT FROM payments WHERE id = $1 FOR UPDATE", payment_id)
             sweeping = asyncio.create_task(sweep.run())
             await asyncio.sleep(1)
             assert counting.queries <= 20
-        claims = await asyncio.wait_for(bus.receive("ipay", 10), 5)
+        claims = await asyncio.wait_for(bus.receive("fake", 10), 5)
     assert [delivery.claim.payment_id for delivery in claims] == [payment_id]
     sweeping.cancel()
     await asyncio.wait({sweeping})

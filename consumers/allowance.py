@@ -1,0 +1,146 @@
+"""How much an account's gateway may be asked now: its budget of calls, and whether it has stopped answering.
+
+The one thing to get wrong: waiting. A question that may not be asked now is not kept in a worker; its payment is told
+when to come again, and the worker goes on with other accounts. So one account that is over its budget, whose gateway is
+down or whose key was revoked, delays no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from zlib import crc32
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from consumers.answering import Reply
+from schemas.answers import Executed, Inconclusive, Outcome, Trouble
+
+BURST_SECONDS = 2.0
+"""So much of the budget may be used at once."""
+
+TROUBLES = 10
+"""So many questions in a row without an answer, and the account is left alone for a while."""
+
+FIRST_PAUSE = timedelta(seconds=1)
+LONGEST_PAUSE = timedelta(seconds=30)
+PROBE = timedelta(seconds=30)  # one question at a time then: as long as its lease
+SPREAD = timedelta(seconds=2)
+
+
+class Allowance(Struct, frozen=True, kw_only=True):
+    """What stood of an account at `at`: calls left of the budget, which extra calls may take below nothing.
+
+    `troubles` counts questions without an answer since the last one with; nobody asks before `shut_until`.
+    """
+
+    account: str
+    calls: float
+    at: datetime
+    troubles: int = 0
+    shut_until: datetime | None = None
+
+
+class Asking(Struct):
+    """One transaction's use of an account. `room`: how many more questions this worker takes on; None, any number."""
+
+    allowance: Allowance
+    rate: float | None
+    now: datetime
+    room: int | None = None
+    waiting: int = 0
+
+    def __post_init__(self) -> None:
+        self.allowance = refilled(self.allowance, self.rate, self.now)
+
+    def admit(self, payment_id: str) -> datetime | None:
+        """None: ask now, and it is counted. Else when to come again."""
+        allowance = self.allowance
+        if allowance.shut_until is not None and allowance.shut_until > self.now:
+            return allowance.shut_until + _spread(payment_id)
+        if self.rate is not None and allowance.calls < 1:
+            self.waiting += 1
+            return self.now + timedelta(seconds=(self.waiting - allowance.calls) / self.rate)
+        if self.room is not None and self.room < 1:
+            return self.now + FIRST_PAUSE + _spread(payment_id)
+        probing = allowance.troubles >= TROUBLES
+        self.allowance = replace(
+            allowance,
+            calls=allowance.calls - (self.rate is not None),
+            shut_until=self.now + PROBE if probing else None,
+        )
+        if self.room is not None:
+            self.room -= 1
+        return None
+
+
+def contended(allowance: Allowance | None, rate: float | None) -> bool:
+    """Whether workers have to take turns: there is a budget to share, or a gateway to probe with one question."""
+    return rate is not None or (allowance is not None and allowance.troubles >= TROUBLES)
+
+
+def fresh(account: str, rate: float | None, now: datetime) -> Allowance:
+    """The allowance of an account that nobody asked about yet."""
+    return Allowance(account=account, calls=_burst(rate), at=now)
+
+
+def refilled(allowance: Allowance, rate: float | None, now: datetime) -> Allowance:
+    """With the calls that time brought since."""
+    if rate is None:
+        return allowance
+    seconds = max(0.0, (now - allowance.at).total_seconds())
+    return replace(allowance, calls=min(_burst(rate), allowance.calls + seconds * rate), at=max(now, allowance.at))
+
+
+def hear(allowance: Allowance, rate: float | None, replies: Iterable[Reply], now: datetime) -> Allowance:
+    """With what questions brought, in order, and the calls that they took beside the one each was counted for."""
+    allowance = refilled(allowance, rate, now)
+    for reply in replies:
+        if rate is not None:
+            allowance = replace(allowance, calls=allowance.calls - _extra(reply))
+        trouble = _trouble(reply.outcome)
+        if trouble is None:
+            allowance = replace(allowance, troubles=0, shut_until=None)
+            continue
+        troubles = allowance.troubles + 1
+        shut_until = now + _pause(troubles, trouble) if troubles >= TROUBLES else None
+        if allowance.shut_until is not None and allowance.shut_until != reply.asked_at + PROBE:
+            # One that was asked before the probe does not let another in while the probe is under way.
+            shut_until = max(shut_until or allowance.shut_until, allowance.shut_until)
+        allowance = replace(allowance, troubles=troubles, shut_until=shut_until)
+    return allowance
+
+
+def matters(allowance: Allowance | None, rate: float | None, replies: Iterable[Reply]) -> bool:
+    """Whether `heard` would change it, so that the row of a healthy account is not locked for nothing."""
+    troubled = allowance is not None and allowance.troubles > 0
+    return troubled or any(_trouble(reply.outcome) or (rate is not None and _extra(reply)) for reply in replies)
+
+
+def _extra(reply: Reply) -> int:
+    return max(0, reply.calls - 1)
+
+
+def _trouble(outcome: Outcome) -> Inconclusive | None:
+    """What was no answer of the gateway's; that it does not know an id is one."""
+    if isinstance(outcome, Executed):
+        outcome = outcome.then
+    if isinstance(outcome, Inconclusive) and outcome.trouble is not Trouble.NOT_FOUND:
+        return outcome
+    return None
+
+
+def _pause(troubles: int, trouble: Inconclusive) -> timedelta:
+    """Longer with each trouble, or as long as the gateway asks, within bounds."""
+    doubled = FIRST_PAUSE * float(2 ** min(troubles - TROUBLES, 5))
+    return min(max(doubled, timedelta(seconds=trouble.retry_after or 0)), LONGEST_PAUSE)
+
+
+def _burst(rate: float | None) -> float:
+    return 0.0 if rate is None else max(1.0, rate * BURST_SECONDS)
+
+
+def _spread(payment_id: str) -> timedelta:
+    """Some moment within the spread, the same for a payment each time, so that not all come at once."""
+    return SPREAD * float(crc32(payment_id.encode()) / 2**32)

@@ -1,0 +1,39 @@
+"""What happens next in virtual time: months pass in seconds, always in the same order for the same seed.
+
+The one thing to get wrong: two things at one moment. They happen in the order in which they were put down, so nothing
+depends on how a heap breaks ties.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import count
+
+from tests.fakes.clock import FakeClock
+
+
+class Agenda:
+    """A clock and what is put down for later. `after` takes seconds."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self._order = count()
+        self._waiting: list[tuple[datetime, int, Callable[[], None]]] = []
+
+    def at(self, moment: datetime, what: Callable[[], None]) -> None:
+        heapq.heappush(self._waiting, (max(moment, self.clock.now), next(self._order), what))
+
+    def after(self, seconds: float, what: Callable[[], None]) -> None:
+        self.at(self.clock.now + timedelta(seconds=seconds), what)
+
+    def run(self, until: datetime) -> bool:
+        """Let everything happen, at most until then; False when something is left to happen after that."""
+        while self._waiting:
+            if self._waiting[0][0] > until:
+                return False
+            moment, _, what = heapq.heappop(self._waiting)
+            self.clock.set(max(moment, self.clock.now))
+            what()
+        return True

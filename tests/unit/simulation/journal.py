@@ -1,0 +1,111 @@
+"""What an onlooker of the simulation writes down: questions, answers, refusals and how each payment came to rest."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from consumers.allowance import TROUBLES, Allowance
+from consumers.answering import Reply
+from consumers.pipeline import Inquiry
+from schemas.answers import Answer, Executed, Inconclusive, Question, Stranger
+from schemas.callbacks import Claim
+from schemas.payments import Payment
+from schemas.words import Source, Status
+
+ZERO = timedelta(0)
+
+
+class Asked(Struct, kw_only=True):
+    """One question. `probes`: it was asked while its gateway was thought to be away."""
+
+    account: str
+    payment_id: str
+    question: Question
+    at: datetime
+    probes: bool
+    answered_at: datetime | None = None
+    recorded_at: datetime | None = None
+    answer: Answer | Inconclusive | Stranger | None = None
+
+
+class TurnedAway(Struct, frozen=True, kw_only=True):
+    """A payment that was due and might not ask. `shut`: because its gateway was thought to be away."""
+
+    account: str
+    payment_id: str
+    at: datetime
+    again_at: datetime
+    shut: bool
+
+
+class Course(Struct, kw_only=True):
+    """When a payment came to an end or into a hold, and since when nobody looks at it any more."""
+
+    ended_at: datetime | None = None
+    rests_since: datetime | None = None
+
+
+class Journal:
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.by_payment = defaultdict[str, list[Asked]](list)
+        self.charges = defaultdict[str, list[tuple[datetime, int, bool]]](list)
+        """By account: what a budget was charged with, and whether that was asked for or owed afterwards."""
+        self.refusals: list[TurnedAway] = []
+        self.courses = defaultdict[str, Course](Course)
+        self.longest_sweep = defaultdict[str, timedelta](timedelta)
+        self.longest_carried = ZERO
+        self.deaths: list[datetime] = []
+        self.claims = 0
+        self.heard: list[Claim] = []
+        self._open = dict[tuple[str, datetime], Asked]()
+
+    def carried(self, taken: Iterable[tuple[datetime, Claim]], now: datetime) -> None:
+        for published_at, claim in taken:
+            self.claims += 1
+            self.longest_carried = max(self.longest_carried, now - published_at)
+            if claim.source is not Source.SWEEP:
+                self.heard.append(claim)
+
+    def swept(self, account: str, late: timedelta) -> None:
+        self.longest_sweep[account] = max(self.longest_sweep[account], late)
+
+    def asks(self, inquiry: Inquiry, allowance: Allowance | None) -> Asked:
+        asked = Asked(
+            account=inquiry.account.id,
+            payment_id=inquiry.expected.payment_id,
+            question=inquiry.question,
+            at=inquiry.asked_at,
+            probes=allowance is not None and allowance.troubles >= TROUBLES,
+        )
+        self.asked.append(asked)
+        self.by_payment[asked.payment_id].append(asked)
+        self.charges[asked.account].append((asked.at, 1, True))
+        self._open[asked.payment_id, asked.at] = asked
+        return asked
+
+    def turned_away(self, payment: Payment, allowance: Allowance | None, now: datetime) -> None:
+        assert payment.not_before is not None
+        shut = allowance is not None and allowance.shut_until is not None and allowance.shut_until > now
+        refusal = TurnedAway(
+            account=payment.account, payment_id=payment.id, at=now, again_at=payment.not_before, shut=shut
+        )
+        self.refusals.append(refusal)
+
+    def recorded(self, replies: Sequence[Reply], now: datetime) -> None:
+        for reply in replies:
+            asked = self._open.pop((reply.payment_id, reply.asked_at))
+            asked.recorded_at = now
+            asked.answer = reply.outcome.then if isinstance(reply.outcome, Executed) else reply.outcome
+            if reply.calls > 1:
+                self.charges[asked.account].append((now, reply.calls - 1, False))
+
+    def saw(self, payment: Payment, now: datetime) -> None:
+        course = self.courses[payment.id]
+        if course.ended_at is None and (payment.status is not Status.PENDING or payment.holds):
+            course.ended_at = now
+        course.rests_since = None if payment.next_check_at is not None else (course.rests_since or now)

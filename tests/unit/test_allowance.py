@@ -1,0 +1,123 @@
+"""Budgets and gateways that have stopped answering: who may ask now, and when the others come again."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from consumers.allowance import LONGEST_PAUSE, PROBE, TROUBLES, Allowance, Asking, fresh, hear, matters, refilled
+from consumers.answering import Reply
+from schemas.answers import Answer, Executed, Inconclusive, Outcome, Question, Trouble
+from schemas.words import Status
+from tests.fakes.clock import NOON
+
+SECOND = timedelta(seconds=1)
+PAID = Answer(status=Status.COMPLETED, word="PAID")
+AWAY = Inconclusive(trouble=Trouble.NO_REPLY, detail="silent")
+UNKNOWN = Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown")
+
+
+def reply(outcome: Outcome, calls: int = 1, asked_at: datetime = NOON) -> Reply:
+    return Reply(
+        payment_id="p", question=Question(), asked_at=asked_at, answered_at=asked_at, outcome=outcome, calls=calls
+    )
+
+
+def asked(asking: Asking, times: int) -> list[datetime | None]:
+    return [asking.admit(f"pay_{number}") for number in range(times)]
+
+
+def shut(troubles: int, now: datetime = NOON, retry_after: float | None = None) -> Allowance:
+    outcome = Inconclusive(trouble=Trouble.RATE_LIMITED, detail="slow down", retry_after=retry_after)
+    return hear(fresh("a", None, now), None, [reply(outcome)] * troubles, now)
+
+
+def test_an_account_without_a_budget_asks_as_often_as_it_likes() -> None:
+    assert asked(Asking(fresh("a", None, NOON), None, NOON), 1000) == [None] * 1000
+
+
+def test_two_seconds_of_the_budget_may_be_used_at_once_and_then_as_time_brings() -> None:
+    asking = Asking(fresh("a", 5.0, NOON), 5.0, NOON)
+    times = asked(asking, 13)
+    assert times[:10] == [None] * 10
+    assert times[10:] == [NOON + SECOND / 5, NOON + 2 * SECOND / 5, NOON + 3 * SECOND / 5]
+    later = NOON + SECOND
+    assert asked(Asking(asking.allowance, 5.0, later), 6)[:6] == [None] * 5 + [later + SECOND / 5]
+
+
+def test_a_budget_below_one_a_second_asks_one_at_a_time() -> None:
+    asking = Asking(fresh("a", 0.1, NOON), 0.1, NOON)
+    assert asked(asking, 2) == [None, NOON + 10 * SECOND]
+
+
+def test_nothing_is_saved_up_beyond_the_burst() -> None:
+    assert refilled(fresh("a", 5.0, NOON), 5.0, NOON + timedelta(days=9)).calls == 10
+
+
+def test_calls_beside_the_one_counted_are_paid_for_afterwards() -> None:
+    asking = Asking(fresh("a", 1.0, NOON), 1.0, NOON)
+    assert asked(asking, 2) == [None, None]
+    owing = hear(asking.allowance, 1.0, [reply(PAID, calls=3)], NOON)
+    assert owing.calls == -2
+    assert asked(Asking(owing, 1.0, NOON + 2 * SECOND), 1) == [NOON + 3 * SECOND]
+
+
+def test_a_gateway_that_answers_now_and_then_is_asked_on() -> None:
+    allowance = fresh("a", None, NOON)
+    for _ in range(50):
+        allowance = hear(allowance, None, [reply(AWAY)] * (TROUBLES - 1) + [reply(PAID)], NOON)
+    assert (allowance.troubles, allowance.shut_until) == (0, None)
+
+
+def test_a_gateway_that_does_not_know_an_id_has_answered() -> None:
+    assert hear(fresh("a", None, NOON), None, [reply(UNKNOWN)] * 50, NOON).troubles == 0
+    assert not matters(None, None, [reply(UNKNOWN)])
+
+
+def test_so_many_in_a_row_without_an_answer_shut_it_for_longer_each_time() -> None:
+    pauses = [(shut(TROUBLES + more).shut_until or NOON) - NOON for more in range(8)]
+    assert pauses == [timedelta(seconds=seconds) for seconds in (1, 2, 4, 8, 16, 30, 30, 30)]
+
+
+def test_a_gateway_that_names_a_pause_gets_it_within_bounds() -> None:
+    assert shut(TROUBLES, retry_after=20).shut_until == NOON + 20 * SECOND
+    assert shut(TROUBLES, retry_after=3600).shut_until == NOON + LONGEST_PAUSE
+
+
+def test_while_it_is_shut_everyone_comes_again_after_it_and_not_all_at_once() -> None:
+    times = asked(Asking(shut(TROUBLES), None, NOON), 100)
+    assert all(at is not None and NOON + SECOND <= at <= NOON + 3 * SECOND for at in times)
+    assert len(set(times)) == 100
+
+
+def test_when_the_pause_is_over_one_question_probes_and_its_answer_opens_it() -> None:
+    later = NOON + 2 * SECOND
+    asking = Asking(shut(TROUBLES), None, later)
+    times = asked(asking, 3)
+    assert times[0] is None
+    assert all(at is not None and at > later for at in times[1:])
+    opened = hear(asking.allowance, None, [reply(PAID)], later)
+    assert asked(Asking(opened, None, later), 50) == [None] * 50
+
+
+def test_an_answerless_question_of_before_lets_no_other_in_beside_the_probe() -> None:
+    later = NOON + 2 * SECOND
+    asking = Asking(shut(TROUBLES), None, later)
+    assert asked(asking, 1) == [None]
+    straggling = hear(asking.allowance, None, [reply(AWAY)], later + SECOND)
+    assert straggling.shut_until == later + PROBE
+    assert asked(Asking(straggling, None, later + 20 * SECOND), 1) != [None]
+    probed = hear(asking.allowance, None, [reply(AWAY, asked_at=later)], later + SECOND)
+    assert probed.shut_until == later + 3 * SECOND, "the probe's own is the next pause"
+
+
+def test_what_execute_and_its_query_brought_counts_by_the_query() -> None:
+    troubled = hear(fresh("a", None, NOON), None, [reply(Executed(reply="none", then=AWAY))], NOON)
+    assert troubled.troubles == 1
+    assert hear(troubled, None, [reply(Executed(reply="other", then=PAID))], NOON).troubles == 0
+
+
+def test_a_worker_takes_on_no_more_of_an_account_than_it_has_room_for() -> None:
+    times = asked(Asking(fresh("a", None, NOON), None, NOON, room=2), 3)
+    assert times[:2] == [None, None]
+    assert times[2] is not None
+    assert times[2] > NOON

@@ -1,0 +1,219 @@
+"""Refunds and late money over months (3.8, 3.9): who is asked when, what is seen, and what only a claim brings.
+
+The one thing to get wrong: `closed` and `refunds` run through once. Whatever happens after them is known when somebody
+says so, and never by looking on for ever.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from consumers.account import Account
+from consumers.pipeline import Inquiry
+from schemas.answers import Outcome, Stranger
+from schemas.words import EventType, Hold, Said, Source, Status
+from tests.fakes.drive import AMOUNT, Drive, Gateway, answered, says, troubled
+from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+PART = Decimal("40.00")
+COMPLETED, PARTIALLY, REFUNDED = EventType.COMPLETED, EventType.PARTIALLY_REFUNDED, EventType.REFUNDED
+SHOWING = [PLAIN, CANDIDATES]
+NOT_SHOWING = [PROVING, EXECUTING]
+
+
+def named(account: Account) -> str:
+    return account.id
+
+
+async def paid(account: Account) -> tuple[Drive, str]:
+    """A payment that is paid, and known to be."""
+    drive = Drive(says(Status.COMPLETED))
+    payment_id = await drive.open(account)
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1" if account is CANDIDATES else None)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+    return drive, payment_id
+
+
+async def closed(account: Account) -> tuple[Drive, str]:
+    """A payment that its gateway calls expired."""
+    drive = Drive(says(Status.EXPIRED))
+    payment_id = await drive.open(account)
+    await drive.wait(HOUR)
+    assert drive.payment(payment_id).status is Status.EXPIRED
+    return drive, payment_id
+
+
+def about_t1(status: Status) -> Gateway:
+    """A gateway asked by transaction that knows one, and no other."""
+
+    def gateway(inquiry: Inquiry) -> Outcome:
+        return answered(inquiry, status) if inquiry.question.transaction_id == "T1" else Stranger(why="not_found")
+
+    return gateway
+
+
+def days(drive: Drive, payment_id: str) -> list[int]:
+    return [round(seconds / 86400) for seconds in drive.seconds(payment_id)]
+
+
+# -- refunds -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("account", SHOWING, ids=named)
+async def test_money_that_comes_back_in_parts_over_a_month_is_seen_at_each_look(account: Account) -> None:
+    drive, payment_id = await paid(account)
+    await drive.wait(5 * DAY)
+    drive.gateway = says(Status.COMPLETED, refunded_amount=PART)
+    await drive.wait(10 * DAY)
+    assert drive.payment(payment_id).refunded_amount == PART
+    drive.gateway = says(Status.REFUNDED, refunded_amount=AMOUNT)
+    await drive.wait(200 * DAY)
+    assert days(drive, payment_id) == [0, 1, 8, 38]
+    assert drive.told(payment_id) == [COMPLETED, PARTIALLY, REFUNDED]
+    assert drive.payment(payment_id).next_check_at is None
+
+
+@pytest.mark.parametrize("account", SHOWING, ids=named)
+async def test_a_refund_after_the_last_look_is_known_by_a_claim_alone(account: Account) -> None:
+    drive, payment_id = await paid(account)
+    await drive.wait(60 * DAY)
+    drive.gateway = says(Status.REFUNDED)
+    await drive.wait(300 * DAY)
+    assert drive.payment(payment_id).status is Status.COMPLETED, "nobody looks for ever"
+    await drive.hit(payment_id, source=Source.WEBHOOK, signed=True)
+    assert drive.payment(payment_id).status is Status.REFUNDED
+    assert days(drive, payment_id) == [0, 1, 8, 38, 360]
+
+
+@pytest.mark.parametrize("account", NOT_SHOWING, ids=named)
+async def test_where_refunds_cannot_be_seen_nobody_looks_for_them(account: Account) -> None:
+    drive, payment_id = await paid(account)
+    asked = len(drive.asked)
+    await drive.wait(200 * DAY)
+    assert len(drive.asked) == asked
+    assert drive.payment(payment_id).next_check_at is None
+
+
+async def test_a_look_for_refunds_during_an_outage_is_not_made_up_for() -> None:
+    """It has run through once; the next one comes in its turn."""
+    drive, payment_id = await paid(PLAIN)
+    drive.gateway = troubled()
+    await drive.wait(2 * DAY)
+    drive.gateway = says(Status.REFUNDED)
+    await drive.wait(4 * DAY)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+    await drive.wait(3 * DAY)
+    assert drive.payment(payment_id).status is Status.REFUNDED
+
+
+async def test_a_claim_during_an_outage_is_asked_about_until_it_is_answered_and_then_the_looks_go_on() -> None:
+    drive, payment_id = await paid(PLAIN)
+    await drive.wait(2 * DAY)
+    drive.gateway = troubled()
+    await drive.hit(payment_id, source=Source.WEBHOOK, signed=True)
+    await drive.wait(3 * HOUR)
+    drive.gateway = says(Status.COMPLETED, refunded_amount=PART)
+    await drive.wait(HOUR)
+    assert drive.payment(payment_id).refunded_amount == PART
+    drive.gateway = says(Status.REFUNDED)
+    await drive.wait(60 * DAY)
+    assert drive.payment(payment_id).status is Status.REFUNDED
+
+
+async def test_a_refund_that_shrinks_or_grows_beyond_the_amount_is_a_persons() -> None:
+    drive, payment_id = await paid(PLAIN)
+    drive.gateway = says(Status.COMPLETED, refunded_amount=PART)
+    await drive.wait(2 * DAY)
+    drive.gateway = says(Status.COMPLETED, refunded_amount=Decimal("10.00"))
+    await drive.wait(10 * DAY)
+    payment = drive.payment(payment_id)
+    assert (payment.refunded_amount, payment.hold) == (PART, Hold.CONTRADICTION)
+    drive.gateway = says(Status.REFUNDED, refunded_amount=AMOUNT + PART)
+    await drive.wait(60 * DAY)
+    assert Hold.AMOUNT_MISMATCH in drive.payment(payment_id).holds
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_the_looks_for_refunds_are_about_the_money_and_not_about_an_id_that_nobody_knows() -> None:
+    """A signed webhook named a transaction that the gateway never knew; it is asked about for a week and no longer."""
+    drive, payment_id = await paid(CANDIDATES)
+    drive.gateway = about_t1(Status.COMPLETED)
+    await drive.hit(payment_id, source=Source.WEBHOOK, signed=True, transaction_id="T-unknown")
+    await drive.wait(7 * DAY + HOUR)
+    before = len(drive.asked)
+    await drive.wait(20 * DAY)
+    drive.gateway = about_t1(Status.REFUNDED)
+    await drive.wait(60 * DAY)
+    assert [one.question.transaction_id for one in drive.asked[before:]] == ["T1", "T1", "T1"]
+    assert drive.payment(payment_id).status is Status.REFUNDED
+
+
+# -- late money --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("account", [PLAIN, PROVING], ids=named)
+@pytest.mark.parametrize("after", [HOUR / 2, 20 * HOUR])
+async def test_money_after_the_end_is_seen_by_the_next_of_two_looks(account: Account, after: timedelta) -> None:
+    drive, payment_id = await closed(account)
+    await drive.wait(after)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(2 * DAY)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.late) == (Status.COMPLETED, True)
+    assert drive.told(payment_id) == [EventType.EXPIRED, COMPLETED]
+
+
+@pytest.mark.parametrize("account", [PLAIN, PROVING], ids=named)
+@pytest.mark.parametrize("signed", [True, False])
+async def test_money_after_the_last_look_is_known_by_a_claim_alone(account: Account, signed: bool) -> None:
+    drive, payment_id = await closed(account)
+    await drive.wait(3 * DAY)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(100 * DAY)
+    assert drive.payment(payment_id).status is Status.EXPIRED
+    await drive.hit(payment_id, Said.SUCCESS, signed=signed)
+    assert drive.told(payment_id) == [EventType.EXPIRED, COMPLETED]
+    assert drive.payment(payment_id).late
+
+
+async def test_late_money_is_looked_at_for_refunds_like_any_other() -> None:
+    drive, payment_id = await closed(PLAIN)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(2 * HOUR)
+    drive.gateway = says(Status.REFUNDED)
+    await drive.wait(2 * DAY)
+    assert drive.told(payment_id) == [EventType.EXPIRED, COMPLETED, REFUNDED]
+
+
+async def test_a_transaction_that_is_named_months_after_the_end_is_late_money_too() -> None:
+    """Moneybag: nothing to ask by until then, so the clock closed it."""
+    drive = Drive(says(Status.COMPLETED))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.wait(90 * DAY)
+    assert (drive.payment(payment_id).status, drive.asked) == (Status.EXPIRED, [])
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    assert (drive.payment(payment_id).status, drive.payment(payment_id).late) == (Status.COMPLETED, True)
+
+
+async def test_a_success_months_after_the_end_is_a_persons_where_nobody_can_be_asked() -> None:
+    drive = Drive()
+    payment_id = await drive.open(SILENT)
+    await drive.wait(90 * DAY)
+    await drive.hit(payment_id, Said.SUCCESS)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold) == (Status.EXPIRED, Hold.UNVERIFIABLE)
+
+
+async def test_after_the_end_nothing_is_executed() -> None:
+    """OnePayBD: what the buyer approves too late is never taken."""
+    drive = Drive()
+    payment_id = await drive.open(EXECUTING)
+    await drive.wait(HOUR)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(60 * DAY)
+    assert {one.question.kind.value for one in drive.asked} == {"status"}
+    assert drive.payment(payment_id).status is Status.EXPIRED
