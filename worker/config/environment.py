@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,7 @@ def read_settings(environ: Mapping[str, str], problems: list[Problem]) -> Settin
         listen=listen,
         ops_listen=_listen(environ, "PAYPROOF_OPS_LISTEN", DEFAULT_OPS_LISTEN, problems),
         log=_log(environ, problems),
+        trusted_proxies=_networks(environ, problems),
     )
 
 
@@ -65,6 +67,16 @@ def _url(environ: Mapping[str, str], name: str, schemes: tuple[str, ...], proble
     if not text.startswith(tuple(f"{scheme}://" for scheme in schemes)):
         problems.append(Problem(name, f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}"))
     return Secret(text)
+
+
+def _networks(environ: Mapping[str, str], problems: list[Problem]) -> tuple[IPv4Network | IPv6Network, ...]:
+    found = []
+    for part in (environ.get("PAYPROOF_TRUSTED_PROXIES") or "").split(","):
+        try:
+            found += [ip_network(part.strip())] if part.strip() else []
+        except ValueError:
+            problems.append(Problem("PAYPROOF_TRUSTED_PROXIES", f"{part.strip()}: must be an address or a network"))
+    return tuple(found)
 
 
 def _log(environ: Mapping[str, str], problems: list[Problem]) -> Literal["json", "console"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hmac
 from hashlib import sha256
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -71,7 +72,10 @@ class File(Struct, frozen=True, kw_only=True):
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """What the environment says. `database_url` None: embedded, in `data_dir`; `amqp_url` None: queue in Postgres."""
+    """What the environment says. `database_url` None: embedded, in `data_dir`; `amqp_url` None: queue in Postgres.
+
+    `trusted_proxies` are those whose `X-Forwarded-For` is believed.
+    """
 
     config_path: Path
     database_url: Secret | None
@@ -81,6 +85,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     listen: tuple[str, int]
     ops_listen: tuple[str, int]
     log: Literal["json", "console"]
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
 class Config(File, frozen=True, kw_only=True):

@@ -77,6 +77,7 @@ class System:
             "PAYPROOF_LISTEN": f"127.0.0.1:{public}",
             "PAYPROOF_OPS_LISTEN": f"127.0.0.1:{ops}",
             "PAYPROOF_LOG": "json",
+            "PAYPROOF_TRUSTED_PROXIES": "127.0.0.1",
             **({"PAYPROOF_AMQP_URL": broker} if (broker := os.environ.get("PAYPROOF_AMQP_URL")) else {}),
         }
         shop = SHOP.format(key=self.key, hook=f"{self.sandbox_url}/hooks/payproof", secret=self.secret)

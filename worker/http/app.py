@@ -13,6 +13,7 @@ from worker.http.auth import authenticate
 from worker.http.callbacks import MAX_BODY
 from worker.http.context import Api
 from worker.http.ingress import Ingress
+from worker.http.limits import Limits
 from worker.http.ops import Ops
 from worker.http.problems import problems
 from worker.http.returns import Returns
@@ -33,7 +34,8 @@ def public_app(
     outcomes: Outcomes,
     metrics: Metrics,
 ) -> web.Application:
-    ingress = Ingress(config, ledger, bus, database.clock, outcomes, metrics)
+    limits = Limits(config.settings.trusted_proxies)
+    ingress = Ingress(config, ledger, bus, database.clock, outcomes, limits, metrics)
     api = Api(
         config=config,
         rules=rules,

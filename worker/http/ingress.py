@@ -18,6 +18,7 @@ from schemas.callbacks import Claim
 from schemas.payments import Payment
 from worker.clock import DatabaseClock
 from worker.config import Config, Merchant
+from worker.http.limits import Limits
 from worker.metrics import Metrics
 from worker.outcomes import Outcomes
 from worker.postgres.ledger import PostgresLedger
@@ -37,6 +38,7 @@ class Ingress(Struct, frozen=True):
     bus: Bus
     clock: DatabaseClock
     outcomes: Outcomes
+    limits: Limits
     metrics: Metrics
 
     def account(self, request: web.Request) -> Account | None:
@@ -57,6 +59,13 @@ class Ingress(Struct, frozen=True):
         """The payment of that account. Raises UNAVAILABLE."""
         async with asyncio.timeout(LOOK_UP_SECONDS):
             return await self.ledger.peek(account, payment_id)
+
+    def enough(self, claim: Claim) -> bool:
+        """Whether so many unsigned claims about the payment came that one more changes nothing; it is counted."""
+        if claim.payment_id is None or self.limits.payments.take(claim.payment_id):
+            return False
+        self.count(claim, "repeated")
+        return True
 
     async def publish(self, claim: Claim) -> None:
         """Make it durable. Raises BusAway and TimeoutError."""

@@ -51,6 +51,8 @@ class Returns:
         if account is None or payment_id is None:
             return page(request, "not_found", status=404)
         said = Said(request.match_info["said"]) if "said" in request.match_info else None
+        if not self._ingress.limits.allows(request):
+            return self._come_again(request, account, 429, payment_id, said)
         now = self._ingress.clock.now()
         callback = await read_callback(request, Source.RETURN, account, now, payment_id=payment_id, said=said)
         claim = make_claim(account, callback, lenient=True)
@@ -61,6 +63,8 @@ class Returns:
         if payment is None:
             self._ingress.count(claim, "unknown")
             return page(request, "not_found", status=404)
+        if self._ingress.enough(claim):
+            return self._send_on(request, payment, claim.said)
         try:
             with self._ingress.outcomes.of(payment_id) as changed:
                 await self._ingress.publish(claim)
@@ -74,6 +78,8 @@ class Returns:
         account = self._ingress.account(request)
         if account is None:
             return page(request, "not_found", status=404)
+        if not self._ingress.limits.allows(request):
+            return self._come_again(request, account, 429, None, None)
         callback = await read_callback(request, Source.RETURN, account, self._ingress.clock.now())
         claim = make_claim(account, callback, lenient=True)
         try:
@@ -102,6 +108,8 @@ class Returns:
         payment_id = self._ingress.payment_id(request)
         if account is None or payment_id is None:
             return page(request, "not_found", status=404)
+        if not self._ingress.limits.allows(request):
+            return self._confirming(request, account, payment_id, status=429, headers=RETRY_AFTER)
         try:
             payment = await self._ingress.look_up(account.id, payment_id)
             seconds = seconds_to_hold(request, self._ingress.config.return_wait)
@@ -161,6 +169,7 @@ class Returns:
         payment_id: str,
         *,
         payment: Payment | None = None,
+        status: int = 200,
         headers: dict[str, str] | None = None,
     ) -> web.Response:
         """`payment` None: it could not be looked up just now."""
@@ -169,6 +178,7 @@ class Returns:
         return page(
             request,
             "confirming",
+            status=status,
             shop=merchant.name,
             shop_link=shop_url(payment, merchant) if payment else None,
             reference=payment.reference if payment else None,
@@ -178,22 +188,27 @@ class Returns:
         )
 
     def _busy(self, request: web.Request, account: Account, claim: Claim, error: BaseException) -> web.Response:
-        """Nothing could be made durable: the browser comes again, and a gateway's own retry is told to.
+        """Nothing could be made durable."""
+        self._ingress.count(claim, "unavailable")
+        log.warning("callback.not_durable", account=claim.account, source=claim.source, error=type(error).__name__)
+        return self._come_again(request, account, 503, claim.payment_id, claim.said)
+
+    def _come_again(
+        self, request: web.Request, account: Account, status: int, payment_id: str | None, said: Said | None
+    ) -> web.Response:
+        """The claim was not taken: the browser comes again, and a gateway's own retry is told to.
 
         Coming again must bring the claim again. A page cannot repeat a POST, but its path names the payment and can
         carry the word that the body said, so that nothing is lost but ids, which the gateway tells when it is asked.
         Where only the body names the payment, the buyer is asked to send it again.
         """
-        self._ingress.count(claim, "unavailable")
-        log.warning("callback.not_durable", account=claim.account, source=claim.source, error=type(error).__name__)
         again: Again | None = Again(path=None, seconds=COME_AGAIN_SECONDS)
         if request.method == "POST":
-            word = f"/{claim.said.value}" if claim.said else ""
-            path = f"/return/{account.id}/{claim.payment_id}{word}"
-            again = Again(path=path, seconds=COME_AGAIN_SECONDS) if claim.payment_id else None
+            path = f"/return/{account.id}/{payment_id}{f'/{said.value}' if said else ''}"
+            again = Again(path=path, seconds=COME_AGAIN_SECONDS) if payment_id else None
         name = "busy" if again else "send_again"
         shop = self._ingress.merchant(account).name
-        return page(request, name, status=503, shop=shop, again=again, headers=RETRY_AFTER)
+        return page(request, name, status=status, shop=shop, again=again, headers=RETRY_AFTER)
 
 
 def _issued(claim: Claim, payment: Payment) -> bool:

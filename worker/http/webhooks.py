@@ -13,7 +13,7 @@ from aiohttp import web
 from consumers.account import Account
 from consumers.bus import BusAway
 from schemas.wire import Unreadable
-from schemas.words import Source
+from schemas.words import Authenticity, Source
 from worker.http.callbacks import ForgedError, make_claim, read_callback
 from worker.http.ingress import RETRY_AFTER, Ingress
 from worker.postgres.database import UNAVAILABLE
@@ -47,6 +47,8 @@ class Webhooks:
         payment_id = self._ingress.payment_id(request)
         if account is None or payment_id is None:
             return _json(404, {"error": "unknown"})
+        if not self._ingress.limits.allows(request):
+            return self._too_many(Source.IPN, account)
         with suppress(*UNAVAILABLE):
             if await self._ingress.look_up(account.id, payment_id) is None:
                 return _json(404, {"error": "unknown"})
@@ -60,12 +62,16 @@ class Webhooks:
         try:
             claim = make_claim(account, callback)
         except ForgedError as error:
+            if not self._ingress.limits.allows(request):
+                return self._too_many(source, account)
             self._ingress.metrics.callbacks.labels(*labels, "forged").inc()
             log.warning("callback.forged", account=account.id, source=source, why=str(error))
             return _json(401, {"error": "the signature is not right"})
         except Unreadable as error:
             self._ingress.metrics.callbacks.labels(*labels, "unreadable").inc()
             return _json(400, {"error": str(error)})
+        if claim.authenticity is Authenticity.UNSIGNED and self._ingress.enough(claim):
+            return _json(429, {"error": "too many about this payment"}, RETRY_AFTER)
         try:
             await self._ingress.publish(claim)
         except (BusAway, TimeoutError) as error:
@@ -73,6 +79,11 @@ class Webhooks:
             log.warning("callback.not_durable", account=account.id, source=source, error=type(error).__name__)
             return _json(503, {"error": "come again"}, RETRY_AFTER)
         return _json(200, {"received": True})
+
+    def _too_many(self, source: Source, account: Account) -> web.Response:
+        """Never the answer to a correct signature: whoever has the secret is the gateway."""
+        self._ingress.metrics.callbacks.labels(source.value, account.provider.name, "limited").inc()
+        return _json(429, {"error": "too many from this address"}, RETRY_AFTER)
 
 
 def _json(status: int, body: dict[str, object], headers: dict[str, str] | None = None) -> web.Response:
