@@ -1,122 +1,106 @@
-"""The story of one payment in plain sentences: what was claimed, asked, answered and decided, and what comes next.
+"""The story of one payment in plain sentences, for whoever is asked "the buyer says he paid, where is my order?".
 
-The one thing to get wrong: explaining what should have been. Each sentence is of an entry that was recorded; only the
-last two are of the payment as it stands.
+The one thing to get wrong: explaining what should have been. Each line is of an entry that was recorded; only how it
+stands and what comes next are of the payment as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
+from msgspec import Struct
+
+from consumers.dossier import Dossier
+from consumers.evidence import Evidence, evidence
+from consumers.outlook import Plan, outlook, standing
+from consumers.shortening import Line, shortened
+from consumers.telling import tell
 from schemas.payments import Entry, Payment
-from schemas.words import EntryKind, Hold, Status
-
-HOLDS = {
-    Hold.IDENTITY_MISMATCH: "the gateway answered about another payment than the one asked about",
-    Hold.CURRENCY_MISMATCH: "the gateway names another currency than was asked for",
-    Hold.AMOUNT_MISMATCH: "the gateway names another amount than was asked for",
-    Hold.TRANSACTION_REUSED: "this transaction was already recorded for another payment",
-    Hold.DUPLICATE_FOR_ORDER: "the order is paid twice",
-    Hold.CONTRADICTION: "the gateway said paid, and later took it back",
-    Hold.UNEXPECTED: "it is paid at the gateway, and was unknown here",
-    Hold.UNMAPPED_STATUS: "the gateway used a status word that is not in its documentation",
-    Hold.UNVERIFIABLE: "someone says it is paid, and this gateway cannot be asked",
-    Hold.UNRESOLVED: "it was asked about until the schedule ended, and no answer settled it",
-}
-
-_PLANS = {
-    "claimed": "someone says that it is paid, and the gateway does not confirm it yet",
-    "pending": "it is not paid yet",
-    "closed": "money may come late",
-    "refunds": "it may be refunded",
-}
-
-_SOURCES = {
-    "webhook": "A webhook of the gateway",
-    "ipn": "A notification in the gateway's name",
-    "return": "A browser that came back",
-}
+from schemas.words import EntryKind, Said, Status
 
 
-def explain(payment: Payment, entries: Sequence[Entry]) -> Iterator[tuple[datetime | None, str]]:
-    """Sentences in order, each with its time; the last ones, without a time, say how it stands and what comes next."""
-    asked = f"{payment.amount:.2f} {payment.currency} through {payment.account} ({payment.provider})"
-    yield payment.opened_at, f"The shop asked for {asked}, reference {payment.reference}."
-    for entry in entries:
-        yield entry.at, _sentence(entry)
-    yield None, _standing(payment)
-    yield None, _next(payment)
+class Explanation(Struct, frozen=True, kw_only=True):
+    """`summary` answers the question; `story` says how it came, with what repeats in one line."""
+
+    summary: str
+    evidence: Evidence | None
+    story: tuple[Line, ...]
+    standing: str
+    plans: tuple[Plan, ...]
 
 
-def _sentence(entry: Entry) -> str:
-    data = entry.data
-    match entry.kind:
-        case EntryKind.CLAIM:
-            return _claim(data)
-        case EntryKind.QUESTION:
-            return _question(data)
-        case EntryKind.ANSWER:
-            return _answer(data)
-        case EntryKind.DECISION:
-            return f"Decided: {data['change']}."
-        case EntryKind.EVENT:
-            return f"Told subscribers {data['type']} ({data['id']})."
-        case EntryKind.RESOLUTION:
-            return f"{data['actor']} resolved it as {data['status']}: {data['reason']}."
-        case EntryKind.DELIVERY:
-            return f"Delivered {data.get('event_id', 'an event')}: {data.get('result', '')}."
+def explain(dossier: Dossier) -> Explanation:
+    return Explanation(
+        summary=f"{_paid(dossier)} {_told(dossier.entries)}",
+        evidence=evidence(dossier),
+        story=tuple(shortened(list(tell(dossier.payment, dossier.entries)))),
+        standing=standing(dossier.payment),
+        plans=tuple(outlook(dossier)),
+    )
 
 
-def _claim(data: dict[str, Any]) -> str:
-    then = "so we ask the gateway" if data["verdict"] == "asks" else f"and nothing is asked: {data['verdict']}"
-    if data["source"] == "sweep":
-        return "Our own schedule says that it is time to look."
-    if data["source"] == "operator":
-        return f"A person, or the shop's API, wants it looked at, {then}."
-    said = f"said {data['said']}" if "said" in data else "named this payment"
-    trust = "It is signed" if data["authenticity"] == "signed" else "Anyone could have sent it"
-    return f"{_SOURCES[data['source']]} {said}. {trust}, {then}."
+def _paid(dossier: Dossier) -> str:
+    """Paid or not, as whose word, and since when."""
+    payment, money = dossier.payment, f"{dossier.payment.amount:.2f} {dossier.payment.currency}"
+    word = _word(dossier)
+    held = f", but held as {payment.hold}" if payment.hold else ""
+    match payment.status:
+        case Status.PENDING if payment.hold is not None:
+            return f"Not proven: {money} is held as {payment.hold}, and a person must decide."
+        case Status.PENDING:
+            return _unpaid(dossier, money)
+        case Status.COMPLETED:
+            back = f", {payment.refunded_amount:.2f} of it paid back" if payment.refunded_amount else ""
+            late = ", late" if payment.late else ""
+            return f"Paid{late}{held}: {money}{back}, {word}."
+        case Status.REFUNDED:
+            return f"Paid back{held}: {money}, {word}."
+        case status:
+            return f"Not paid{held}: {money} is {status}, {word}."
 
 
-def _question(data: dict[str, Any]) -> str:
-    if data["question"] == "execute":
-        return "We asked the gateway to take the money (Execute)."
-    if "transaction_asked" in data:
-        return f"We asked the gateway about transaction {data['transaction_asked']}."
-    return "We asked the gateway what happened."
+def _unpaid(dossier: Dossier, money: str) -> str:
+    payment = dossier.payment
+    heard = (
+        f"the gateway last said so at {_time(payment.checked_at)}"
+        if payment.checked_at is not None
+        else "and the gateway has given no answer yet"
+    )
+    claims = [one.at for one in dossier.entries if one.kind is EntryKind.CLAIM and one.data.get("said") == Said.SUCCESS]
+    claimed = f" Someone said success at {_time(claims[-1])}, and that proves nothing." if claims else ""
+    return f"Not paid so far: {money} is pending, {heard}.{claimed}"
 
 
-def _answer(data: dict[str, Any]) -> str:
-    took = f"after {data['seconds']:.3f} s"
-    if "refused" in data:
-        known = "does not know that transaction" if data["refused"] == "not_found" else "knows it as another payment's"
-        return f"The gateway {known} ({took}); the claim is refused."
-    if "inconclusive" in data:
-        return f"No answer {took}: {data['inconclusive']} ({data['detail']}). That means nothing for the money."
-    amount = f", {data['amount']} {data.get('currency') or ''}".rstrip() if data.get("amount") else ""
-    transaction = f", transaction {data['transaction_id']}" if data.get("transaction_id") else ""
-    return f"The gateway answered {took}: {data['status']} (its word: {data['word']}){amount}{transaction}."
+def _word(dossier: Dossier) -> str:
+    """Whose word brought it to its status, and when that was recorded."""
+    payment, last = dossier.payment, None
+    for entry in dossier.entries:
+        if entry.kind is EntryKind.RESOLUTION or (entry.kind is EntryKind.ANSWER and _says(entry, payment)):
+            last = entry
+        if entry.kind is EntryKind.DECISION and f"rose to {payment.status}" in entry.data["change"]:
+            if last is not None and last.kind is EntryKind.RESOLUTION:
+                return f"as {last.data['actor']} decided at {_time(entry.at)}"
+            if last is None and payment.expired_by_clock_at is not None:
+                break
+            return f"as the gateway itself said at {_time(entry.at)}"
+    if payment.status is Status.EXPIRED and payment.expired_by_clock_at is not None:
+        return f"as its time was over at {_time(payment.expired_by_clock_at)}"
+    return f"since {_time(payment.completed_at or payment.checked_at or payment.opened_at)}"
 
 
-def _standing(payment: Payment) -> str:
-    late = ", late" if payment.late else ""
-    if payment.hold is not None:
-        money = "Nobody is told anything more until a person resolves it." if payment.held_for_money else ""
-        return f"It stands at {payment.status}{late}, held as {payment.hold}: {HOLDS[payment.hold]}. {money}".rstrip()
-    paid = f", transaction {payment.transaction_id}" if payment.transaction_id else ""
-    return f"It stands at {payment.status}{late}{paid}; version {payment.version}."
+def _says(entry: Entry, payment: Payment) -> bool:
+    said = entry.data.get("status")
+    return said == payment.status or (payment.status.paid and said in (Status.COMPLETED, Status.REFUNDED))
 
 
-def _next(payment: Payment) -> str:
-    plans = []
-    if payment.hold is not None:
-        lifted = "a person resolves it" if payment.held_for_money else "a later answer lifts the hold, or a person"
-        plans.append(f"{lifted} (payproof payments resolve)")
-    if payment.next_check_at is not None:
-        why = f", because {_PLANS[payment.schedule]}" if payment.schedule is not None else ""
-        plans.append(f"we look again at {payment.next_check_at:%Y-%m-%d %H:%M:%SZ}{why}")
-    if not plans:
-        plans.append("nothing until a claim comes in" if payment.status is Status.PENDING else "nothing; it is settled")
-    return f"Next: {'; '.join(plans)}."
+def _told(entries: Sequence[Entry]) -> str:
+    """What the shop was told last, and when."""
+    events = [entry for entry in entries if entry.kind is EntryKind.EVENT]
+    if not events:
+        return "The shop was told nothing yet."
+    return f"The shop was told {events[-1].data['type']} at {_time(events[-1].at)}."
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%SZ}"

@@ -82,7 +82,7 @@ class Advance(Struct, frozen=True, kw_only=True):
 
     payment: Payment
     event: EventType | None
-    reason: str
+    change: str
 
 
 def advance(payment: Payment, standing: Standing) -> Advance:
@@ -107,9 +107,9 @@ def advance(payment: Payment, standing: Standing) -> Advance:
         late=payment.late or (payment.closing_told and status.paid),
     )
     if (status, hold, refunded) == (payment.status, payment.hold, payment.refunded_amount):
-        return Advance(payment=after, event=None, reason="nothing changed")
+        return Advance(payment=after, event=None, change="nothing changed")
     if not payment.opened and payment.version == 0 and hold is None and status.closed:
-        return Advance(payment=after, event=None, reason="never opened, closed in silence")
+        return Advance(payment=after, event=None, change="never opened, closed in silence")
     event = _event(payment, after)
     after = replace(
         after,
@@ -117,7 +117,7 @@ def advance(payment: Payment, standing: Standing) -> Advance:
         completed_told=payment.completed_told or event is EventType.COMPLETED,
         closing_told=payment.closing_told or event in (EventType.EXPIRED, EventType.CANCELLED, EventType.FAILED),
     )
-    return Advance(payment=after, event=event, reason=_reason(payment, after))
+    return Advance(payment=after, event=event, change=_words(payment, after))
 
 
 def _event(before: Payment, after: Payment) -> EventType:
@@ -133,7 +133,7 @@ def _event(before: Payment, after: Payment) -> EventType:
     return EventType.RELEASED
 
 
-def _reason(before: Payment, after: Payment) -> str:
+def _words(before: Payment, after: Payment) -> str:
     parts = []
     if after.status is not before.status:
         parts.append(f"{before.status} rose to {after.status}")

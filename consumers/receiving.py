@@ -7,12 +7,15 @@ from typing import Literal, TypeVar
 
 from msgspec.structs import replace
 
+from consumers.asking import hints_used_up
 from consumers.gateway import Capabilities
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Entry, Payment
 from schemas.words import Authenticity, EntryKind, Said, Source, Status
 
 UNASKED_UNSIGNED = 20
+TOO_MANY = "too many that anyone could have sent came within the hour"
+"""The verdict of a claim that asks later, when its payment may be asked about again (consumers.asking.next_due)."""
 
 _Asked = TypeVar("_Asked", Payment, Candidate)
 
@@ -24,12 +27,12 @@ def receive(
     case: Case, claim: Claim, admission: Admission, capabilities: Capabilities, now: datetime
 ) -> tuple[Payment, Entry]:
     """The payment with what the claim asks for, and the claim's entry for the timeline."""
-    payment, verdict = case.payment, _verdict(case, claim, admission, capabilities)
+    payment, verdict = case.payment, _verdict(case, claim, admission, capabilities, now)
     if admission == "new" and claim.source is not Source.SWEEP:
         payment = _with_candidate(payment, claim, capabilities)
         if claim.said is Said.SUCCESS:
             payment = _claimed_paid(case, payment, claim, capabilities, now)
-    if verdict == "asks":
+    if verdict in ("asks", TOO_MANY):
         payment = _wanting(payment, claim)
     said = {
         "claim_id": claim.id,
@@ -46,8 +49,8 @@ def receive(
     return payment, Entry(kind=EntryKind.CLAIM, at=claim.received_at, data=data | {"verdict": verdict})
 
 
-def _verdict(case: Case, claim: Claim, admission: Admission, capabilities: Capabilities) -> str:
-    """What becomes of the claim: `asks`, or why it does not: answered, repeated, due, refused or unaskable."""
+def _verdict(case: Case, claim: Claim, admission: Admission, capabilities: Capabilities, now: datetime) -> str:
+    """What becomes of the claim: `asks`, or why it does not (now): answered, repeated, due, refused, too many."""
     payment = case.payment
     if admission != "new":
         return "repeated"
@@ -61,7 +64,9 @@ def _verdict(case: Case, claim: Claim, admission: Admission, capabilities: Capab
     asked = known or payment
     answered = asked.fact_asked_at is not None and asked.fact_asked_at > claim.received_at
     new = known is None and _names_its_question(claim, capabilities)
-    return "answered already" if answered and not new else "asks"
+    if answered and not new:
+        return "answered already"
+    return TOO_MANY if not _believed(claim) and hints_used_up(payment, now) else "asks"
 
 
 def _names_its_question(claim: Claim, capabilities: Capabilities) -> bool:
@@ -70,12 +75,16 @@ def _names_its_question(claim: Claim, capabilities: Capabilities) -> bool:
 
 def _wanting(payment: Payment, claim: Claim) -> Payment:
     """Have a question asked: about the transaction the claim names, where that is asked about, else the payment."""
-    believed = claim.source is Source.OPERATOR or claim.authenticity is Authenticity.SIGNED
     known = _candidate(payment, claim.transaction_id)
     if known is None:
-        return _wanted(payment, claim.received_at, urgent=believed)
-    wanted = _wanted(known, claim.received_at, urgent=believed)
+        return _wanted(payment, claim.received_at, urgent=_believed(claim))
+    wanted = _wanted(known, claim.received_at, urgent=_believed(claim))
     return replace(payment, candidates=tuple(wanted if one is known else one for one in payment.candidates))
+
+
+def _believed(claim: Claim) -> bool:
+    """Whether it asks at once. What it says is not believed even so."""
+    return claim.source is Source.OPERATOR or claim.authenticity is Authenticity.SIGNED
 
 
 def _wanted(one: _Asked, at: datetime, *, urgent: bool) -> _Asked:

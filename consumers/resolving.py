@@ -53,12 +53,13 @@ async def resolve(ledger: Ledger, rules: Rules, payment_id: str, wish: Wish) -> 
         if payment.hold is None:
             if case.resolutions and case.resolutions[-1].same_decision(resolution):
                 return payment
-            raise ResolutionRefused("not_held", "only a held payment can be resolved")
+            raise ResolutionRefused("not_held", f"only a held payment can be resolved{_decided(case)}")
         if wish.version is not None and wish.version != payment.version:
-            raise ResolutionRefused("version_conflict", f"the payment is at version {payment.version}", "version")
+            words = f"the payment is at version {payment.version}{_decided(case)}"
+            raise ResolutionRefused("version_conflict", words, "version")
         if wish.status.rank < payment.status.rank:
             raise ResolutionRefused(
-                "lower_status", f"the payment is {payment.status} already; it never falls", "status"
+                "lower_status", f"the payment is {payment.status} already; it never falls{_decided(case)}", "status"
             )
         recorded = wish.transaction_id
         if recorded is None and wish.status.paid:
@@ -90,3 +91,11 @@ def _answered_with(case: Case) -> str | None:
     paid = [fact.answer for fact in case.facts if fact.answer.status is not None and fact.answer.status.paid]
     named = {transaction_of(answer, case.payment) for answer in paid}
     return named.pop() if len(named) == 1 else None
+
+
+def _decided(case: Case) -> str:
+    """Who decided what and when, for whoever comes after them."""
+    if not case.resolutions:
+        return ""
+    last = case.resolutions[-1]
+    return f"; {last.actor} resolved it as {last.status} at {last.at:%Y-%m-%d %H:%M:%S} UTC"

@@ -12,6 +12,7 @@ import os
 import pty
 import signal
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -178,8 +179,44 @@ async def test_a_database_that_is_away_is_told_without_its_password(payproof: Pa
     assert ended.err.startswith("the database cannot be used: ")
     examined = await payproof_says(payproof, "doctor", PAYPROOF_DATABASE_URL=away)
     assert examined.code == 1
-    assert examined.lines[-1].startswith("no  database: ")
+    assert any(line.startswith("no  database: the database cannot be used: ") for line in examined.lines)
+    assert "ok  account shop-ipay: reachable, and it accepts the key" in examined.lines, "asked all the same"
     assert "sesame" not in ended.err + examined.out + examined.err
+
+
+@pytest.mark.parametrize(
+    "words", [("payments", "list"), ("explain", UNKNOWN), ("dead", "list"), ("events", "tail", "--no-follow")]
+)
+async def test_a_command_that_looks_migrates_nothing_and_says_which_does(
+    payproof: Payproof, place: Path, words: tuple[str, ...]
+) -> None:
+    elsewhere = {"PAYPROOF_DATA_DIR": str(place / "data")}
+    ended = await payproof_says(payproof, *words, **elsewhere)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == ("the database has no schema yet: run `payproof migrate`, or `payproof serve`, which does it\n")
+
+
+async def test_a_schema_that_is_older_or_newer_is_refused(payproof: Payproof, place: Path) -> None:
+    elsewhere = {"PAYPROOF_DATA_DIR": str(place / "data")}
+    assert (await payproof_says(payproof, "migrate", **elsewhere)).code == 0
+    assert (await payproof_says(payproof, "payments", "list", **elsewhere)).code == 0
+    async with embedded(place / "data") as url:
+        database = await asyncpg.connect(url)
+        try:
+            await database.execute("INSERT INTO schema_migrations VALUES ('9999')")
+            newer = await payproof_says(payproof, "payments", "list", **elsewhere)
+            assert newer.code == 1
+            assert newer.err.startswith("the database's schema is newer than this program (9999): ")
+            await database.execute("DELETE FROM schema_migrations WHERE version IN ('9999', '0003')")
+            older = await payproof_says(payproof, "payments", "list", **elsewhere)
+            assert older.code == 1
+            assert older.err == (
+                "the database's schema is older than this program (without 0003): run `payproof migrate`\n"
+            )
+            examined = await payproof_says(payproof, "doctor", **elsewhere)
+            assert "!!  database: reachable, but the database's schema is older" in examined.out
+        finally:
+            await database.close()
 
 
 async def test_migrate_after_a_restore_raises_every_version(payproof: Payproof) -> None:
@@ -214,11 +251,46 @@ async def test_the_doctor_tells_a_wrong_key_from_a_host_that_is_away(payproof: P
     ill.write_text(text.replace(f"{payproof.system.sandbox_url}/moneybag", f"{nobody}/moneybag"))
     ended = await payproof_says(payproof, "doctor", PAYPROOF_CONFIG=str(ill))
     assert ended.code == 1
-    assert "no  account shop-ipay: it refuses the key or password (HTTP 401)" in ended.lines
-    away = f"no  account shop-moneybag: {nobody}/moneybag cannot be reached (no reply: connection refused)"
-    assert away in ended.lines
+    assert (
+        "no  account shop-ipay: it refuses the key or password (HTTP 401); compare the keys of shop-ipay" in ended.out
+    )
+    away = f"no  account shop-moneybag: {nobody}/moneybag cannot be reached (no reply: connection refused); "
+    assert away in ended.out
     assert sum(line.startswith("no") for line in ended.lines) == 2
     assert "another-key" not in ended.out
+
+
+async def test_the_doctor_tells_what_lies_undone_in_the_database(payproof: Payproof) -> None:
+    async with embedded(payproof.system.place / "data") as url:
+        database = await asyncpg.connect(url)
+        try:
+            await database.execute(
+                "INSERT INTO dead (claim_id, provider, body, reason) VALUES ('doctored', 'ipay', '', 'tested')"
+            )
+            await database.execute(
+                """INSERT INTO allowances (account, troubles, shut_until)
+                   VALUES ('shop-payparse-blind', 12, clock_timestamp() + interval '1 hour')
+                   ON CONFLICT (account) DO UPDATE SET troubles = 12, shut_until = excluded.shut_until"""
+            )
+            ended = await payproof_says(payproof, "doctor")
+        finally:
+            await database.execute("DELETE FROM dead WHERE claim_id = 'doctored'")
+            await database.execute("DELETE FROM allowances WHERE account = 'shop-payparse-blind'")
+            await database.close()
+    assert ended.code == 0, ended.out
+    assert "!!  dead letters: 1 waiting in Postgres, the oldest since " in ended.out
+    assert "!!  account shop-payparse-blind: its gateway gave 12 times in a row no answer; nobody asks it" in ended.out
+
+
+async def test_the_doctor_finds_payments_of_accounts_that_are_no_longer_configured(payproof: Payproof) -> None:
+    buyer = await payproof.opened("ipay")
+    fewer = payproof.system.place / "fewer.toml"
+    fewer.write_text(payproof.system.config.read_text().replace('"shop-ipay"', '"shop-ipay-renamed"'))
+    ended = await payproof_says(payproof, "doctor", PAYPROOF_CONFIG=str(fewer))
+    assert ended.code == 1
+    assert "no  account shop-ipay: its payments are stored here, and it is not in the configuration; " in ended.out
+    told = await payproof_says(payproof, "explain", buyer.payment["payment_id"], PAYPROOF_CONFIG=str(fewer))
+    assert "Next: nothing is asked while the account shop-ipay is not in the configuration." in told.out
 
 
 async def test_the_doctor_says_that_buyers_cannot_reach_loopback(payproof: Payproof) -> None:
@@ -227,7 +299,8 @@ async def test_the_doctor_says_that_buyers_cannot_reach_loopback(payproof: Paypr
     abroad.write_text(text.replace(f"{payproof.system.sandbox_url}/ipay", "https://ipay.invalid/api"))
     ended = await payproof_says(payproof, "doctor", PAYPROOF_CONFIG=str(abroad))
     assert ended.code == 1
-    assert f"no  PAYPROOF_PUBLIC_URL: {payproof.system.url}: " in ended.out
+    assert f"no  PAYPROOF_PUBLIC_URL: {payproof.system.url}: gateways and buyers elsewhere cannot reach it" in ended.out
+    assert "is this machine's own (loopback)" in ended.out
     assert "https://ipay.invalid/api cannot be reached (no reply: its host name is unknown)" in ended.out
 
 
@@ -243,9 +316,9 @@ async def test_a_list_is_one_line_a_payment_and_the_sum_of_all_that_match(paypro
     assert row.startswith(payment_id)
     assert " completed " in row
     assert total.startswith("1 in all; 1 completed for ")
-    work = await payproof_says(payproof, "payments", "list", "--hold", "any")
-    assert [line.split()[0] for line in work.lines[1:-1]] == [waiting]
-    assert "unverifiable" in work.lines[1]
+    none = await payproof_says(payproof, "payments", "list", "--hold", "none", "--limit", "100")
+    assert payment_id in none.out
+    assert waiting not in none.out
     newest = await payproof_says(payproof, "payments", "list", "--limit", "1")
     assert ", the newest 1 are shown; " in newest.lines[-1]
 
@@ -315,7 +388,8 @@ async def test_a_resolution_needs_a_reason_and_a_payment_that_is_held_and_never_
         assert (ended.code, ended.out) == (0, f"{payment_id} is completed\n")
     assert (await payproof.settled(payment_id, "completed"))["version"] == 3
     other = await payproof_says(payproof, *decision[:-1], "karim")
-    assert (other.code, other.err) == (1, "not_held: only a held payment can be resolved\n")
+    assert other.code == 1
+    assert other.err.startswith("not_held: only a held payment can be resolved; rahim resolved it as completed at 20")
 
 
 async def test_a_held_payment_that_is_paid_cannot_be_resolved_as_failed(payproof: Payproof) -> None:
@@ -326,6 +400,63 @@ async def test_a_held_payment_that_is_paid_cannot_be_resolved_as_failed(payproof
     await payproof.settled(payment_id, "completed", "duplicate_for_order")
     ended = await payproof_says(payproof, "payments", "resolve", payment_id, "--status", "failed", "--reason", "twice")
     assert (ended.code, ended.err) == (1, "lower_status: the payment is completed already; it never falls\n")
+
+
+async def doubly_paid(payproof: Payproof) -> str:
+    """The second attempt of an order of which both were paid."""
+    order = f"twice-{uuid.uuid4().hex[:8]}"
+    first, second = await payproof.opened("ipay", order=order), await payproof.opened("ipay", order=order)
+    for buyer in (first, second):
+        await buyer.returns(await buyer.at_gateway("pay"))
+    payment_id: str = second.payment["payment_id"]
+    await payproof.settled(payment_id, "completed", "duplicate_for_order")
+    return payment_id
+
+
+async def test_the_work_list_has_the_oldest_first_and_the_money_at_stake_by_reason(payproof: Payproof) -> None:
+    before = await payproof_says(payproof, "payments", "list", "--hold", "unverifiable", "--limit", "100")
+    older, newer = await held(payproof), await held(payproof)
+    twice = await doubly_paid(payproof)
+    work = await payproof_says(payproof, "payments", "list", "--hold", "any", "--limit", "100")
+    assert work.code == 0
+    assert work.lines[0].split()[:3] == ["payment", "held", "for"]
+    ids = [line.split()[0] for line in work.lines if line.startswith("pay_")]
+    assert [one for one in ids if one in (older, newer, twice)] == [older, newer, twice]
+    reasons = [line for line in work.lines if line.startswith("unverifiable: ")]
+    waiting = sum(line.startswith("pay_") for line in before.lines) + 2
+    assert reasons[0].startswith(f"unverifiable: {waiting} for ")
+    assert reasons[0].endswith(
+        " BDT: look for the money in the gateway's panel or statement; completed if it is there, else failed"
+    )
+    assert any(line.startswith("duplicate_for_order: ") for line in work.lines)
+    assert work.lines[-1].startswith(f"{len(ids)} held; ")
+    assert work.lines[-1].endswith(" BDT at stake")
+    one = await payproof_says(payproof, "payments", "list", "--hold", "any", "--limit", "1")
+    assert f"{len(ids)} held, the oldest 1 are shown; " in one.lines[-1]
+    assert one.lines[1].split()[0] == ids[0]
+
+
+async def test_of_two_people_who_decide_at_once_one_wins_and_the_other_is_told_who(payproof: Payproof) -> None:
+    payment_id = await held(payproof)
+    words = ("payments", "resolve", payment_id, "--reason", "seen", "--status")
+    ended = await asyncio.gather(
+        payproof_says(payproof, *words, "completed", "--actor", "rahim"),
+        payproof_says(payproof, *words, "failed", "--actor", "karim"),
+    )
+    assert sorted(one.code for one in ended) == [0, 1]
+    won, lost = sorted(ended, key=lambda one: one.code)
+    status, winner = ("completed", "rahim") if won is ended[0] else ("failed", "karim")
+    assert won.out == f"{payment_id} is {status}\n"
+    assert lost.err.startswith(f"not_held: only a held payment can be resolved; {winner} resolved it as {status} at ")
+    assert (await payproof.settled(payment_id, status))["version"] == 3
+
+
+async def test_a_decision_on_another_version_is_refused(payproof: Payproof) -> None:
+    payment_id = await held(payproof)
+    words = ("payments", "resolve", payment_id, "--reason", "seen", "--status", "failed", "--version")
+    old = await payproof_says(payproof, *words, "1")
+    assert (old.code, old.err) == (1, "version_conflict: the payment is at version 2\n")
+    assert (await payproof_says(payproof, *words, "2")).code == 0
 
 
 # -- dead letters ------------------------------------------------------------------------------------------------------
@@ -448,21 +579,71 @@ async def test_dead_letters_that_are_not_said_which_are_left(place: Path, words:
 
 async def test_explain_tells_the_story_in_sentences_one_a_line(payproof: Payproof) -> None:
     payment_id = await paid(payproof, "onepaybd")
+    await payproof.settled(payment_id, "completed")
     ended = await payproof_says(payproof, "explain", payment_id)
     assert ended.code == 0
     story = [line[22:] for line in ended.lines]
-    assert story[0].startswith("The shop asked for ")
+    assert story[0].startswith("Paid: ")
+    assert "as the gateway itself said at " in story[0]
+    assert " The shop was told payment.completed at " in story[0]
+    assert story[1].startswith("The shop asked for ")
     assert "A browser that came back said success. Anyone could have sent it, so we ask the gateway." in story
-    assert "We asked the gateway to take the money (Execute)." in story
-    assert "Decided: pending rose to completed." in story
+    assert any(line.startswith("We asked the gateway to take the money (Execute) because of a claim") for line in story)
+    assert any(line.startswith("Decided: pending rose to completed. The rule: ") for line in story)
     assert story[-1] == "Next: nothing; it is settled."
-    assert all(line[:20].endswith("Z") for line in ended.lines[:-2])
+    assert all(line[:20].endswith("Z") for line in ended.lines[1:-2])
 
 
-async def test_explain_says_what_a_hold_waits_for(payproof: Payproof) -> None:
-    ended = await payproof_says(payproof, "explain", await held(payproof))
-    assert "It stands at pending, held as unverifiable: someone says it is paid, and this gateway" in ended.lines[-2]
-    assert "a later answer lifts the hold, or a person (payproof payments resolve)" in ended.lines[-1]
+async def test_explain_finds_a_payment_by_whatever_a_person_has(payproof: Payproof) -> None:
+    one, two = await payproof.opened("ipay", order="three-saris"), await payproof.opened("ipay", order="three-saris")
+    await one.returns(await one.at_gateway("pay"))
+    payment_id = one.payment["payment_id"]
+    payment = await payproof.settled(payment_id, "completed")
+    told = await payproof_says(payproof, "explain", payment_id)
+    for typed in (payment["reference"], payment["session_id"], payment["transaction_id"] or payment["session_id"]):
+        assert (await payproof_says(payproof, "explain", typed)).lines[0] == told.lines[0]
+    listed = await payproof_says(payproof, "explain", "three-saris")
+    assert listed.code == 0
+    assert [line.split()[0] for line in listed.lines[1:-1]] == [payment_id, two.payment["payment_id"]]
+    assert listed.lines[-1] == "three-saris means 2 payments; explain one of them by its id"
+    matches = json.loads((await payproof_says(payproof, "explain", "three-saris", "--json")).out)["matches"]
+    assert [one["payment_id"] for one in matches] == [payment_id, two.payment["payment_id"]]
+    nothing = await payproof_says(payproof, "explain", "four-saris")
+    assert (nothing.code, nothing.out) == (1, "")
+    assert nothing.err == "there is no payment four-saris, and no reference, order or transaction of that name\n"
+
+
+async def test_explain_tells_the_same_as_data(payproof: Payproof) -> None:
+    payment_id = await held(payproof)
+    told = json.loads((await payproof_says(payproof, "explain", payment_id, "--json")).out)
+    assert told["payment"] == await payproof.stage.shop.payment(payment_id)
+    assert told["evidence"]["hold"] == "unverifiable"
+    assert told["summary"].startswith("Not proven: ")
+    assert {"claim", "decision", "event", "opening"} <= {line["kind"] for line in told["story"]}
+    assert told["next"][0] == {"at": None, "words": "a person resolves it (payproof payments resolve)"}
+
+
+async def test_explain_says_first_what_a_hold_waits_for(payproof: Payproof) -> None:
+    payment_id = await held(payproof)
+    ended = await payproof_says(payproof, "explain", payment_id)
+    assert "is held as unverifiable, and a person must decide." in ended.lines[0]
+    assert ended.lines[1].startswith("held                  unverifiable since ")
+    assert ended.lines[2].startswith("what to do            look for the money in the gateway's panel")
+    assert f"payproof payments resolve {payment_id} --status STATUS --reason WHY" in ended.lines[3]
+    assert ended.lines[-1].endswith("Next: a person resolves it (payproof payments resolve).")
+
+
+async def test_asked_answered_and_expected_stand_side_by_side(payproof: Payproof) -> None:
+    payment_id = await doubly_paid(payproof)
+    shown, told = (
+        await payproof_says(payproof, "payments", "show", payment_id),
+        await payproof_says(payproof, "explain", payment_id),
+    )
+    reference = (await payproof.stage.shop.payment(payment_id))["reference"]
+    for lines in (shown.lines, told.lines):
+        assert any(line.split() == ["asked", "answered", "expected"] for line in lines)
+        assert any(line.split() == ["reference", reference, reference] for line in lines)
+        assert any("is paid by pay_" in line for line in lines)
 
 
 async def test_explain_wraps_beside_the_times_on_a_narrow_terminal(payproof: Payproof) -> None:

@@ -1,4 +1,4 @@
-"""The story of a payment: every hold, schedule and kind of entry has its words."""
+"""The story of a payment, told of payments that went through the real stages, and of every hold, schedule and rule."""
 
 from __future__ import annotations
 
@@ -7,83 +7,421 @@ from decimal import Decimal
 from typing import Any, get_args
 
 import pytest
+from msgspec.structs import replace
 
-from consumers.explaining import explain
-from schemas.payments import Entry, Payment, ScheduleName
-from schemas.words import EntryKind, Hold, Status
+from consumers.account import Account
+from consumers.allowance import Allowance
+from consumers.dossier import Dossier, Others
+from consumers.evidence import TO_DO, WHY, Compared, evidence
+from consumers.explaining import Explanation, explain
+from consumers.outlook import SCHEDULES
+from consumers.reasons import OF_HOLDS
+from consumers.receiving import TOO_MANY
+from consumers.resolving import Wish, resolve
+from consumers.shortening import line, shortened
+from consumers.telling import masked
+from schemas.checks import Checks
+from schemas.payments import Case, Entry, Payment, ScheduleName
+from schemas.words import EntryKind, Hold, Said, Source, Status
+from tests.fakes.drive import Drive, at_once, says, troubled
+from tests.fakes.providers import CANDIDATES, PLAIN, PROVING, SILENT
 
 AT = datetime(2026, 11, 20, 10, 45, tzinfo=UTC)
 
 
-def story(*entries: tuple[EntryKind, dict[str, Any]], **fields: Any) -> list[str]:
+def dossier(drive: Drive, payment_id: str, **more: Any) -> Dossier:
+    case = drive.ledger.case(payment_id)
+    assert case is not None
+    given: dict[str, Any] = {
+        "case": case,
+        "entries": drive.ledger.entries(payment_id),
+        "now": drive.clock.now,
+        "checks": drive.rules.checks,
+        "account": drive.rules.accounts[case.payment.account],
+        "allowance": drive.ledger.allowance(case.payment.account),
+    }
+    return Dossier(**(given | more))
+
+
+def told(drive: Drive, payment_id: str, **more: Any) -> Explanation:
+    return explain(dossier(drive, payment_id, **more))
+
+
+def lines(explanation: Explanation) -> list[str]:
+    return [one.words for one in explanation.story]
+
+
+def plans(explanation: Explanation) -> list[str]:
+    return [plan.words for plan in explanation.plans]
+
+
+def alone(*entries: tuple[EntryKind, dict[str, Any]], account: Account = PLAIN, **fields: Any) -> Explanation:
+    """A payment that went through nothing, with these entries."""
     payment = Payment(
         **{
             "id": "pay_00000000000000000000000000",
             "merchant": "shop",
-            "account": "shop-ipay",
-            "provider": "ipay",
+            "account": account.id,
+            "provider": account.provider.name,
             "reference": "order-1",
+            "session_id": "S-1",
             "amount": Decimal("1500.50"),
             "currency": "BDT",
             "opened_at": AT,
             "expires_at": AT + timedelta(minutes=15),
+            "opened": True,
             "version": 1,
             **fields,
         }
     )
-    return [
-        sentence for _, sentence in explain(payment, [Entry(kind=kind, at=AT, data=data) for kind, data in entries])
-    ]
+    recorded = tuple(Entry(kind=kind, at=AT, data=data) for kind, data in entries)
+    return explain(Dossier(case=Case(payment=payment), entries=recorded, now=AT, checks=Checks(), account=account))
 
 
 def claim(**said: Any) -> tuple[EntryKind, dict[str, Any]]:
     return EntryKind.CLAIM, {"source": "return", "authenticity": "unsigned", "verdict": "asks", **said}
 
 
-@pytest.mark.parametrize("hold", Hold)
-def test_every_hold_says_why_and_who_lifts_it(hold: Hold) -> None:
-    *_, standing, following = story(holds=(hold,))
-    assert standing.startswith(f"It stands at pending, held as {hold}: ")
-    assert ("Nobody is told anything more" in standing) is not hold.waiting
-    assert ("a later answer lifts" in following) is hold.waiting
-    assert "payproof payments resolve" in following
+# -- in short ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("schedule", get_args(ScheduleName))
-def test_every_schedule_says_when_it_looks_again_and_why(schedule: str) -> None:
-    assert story(schedule=schedule, next_check_at=AT)[-1].startswith(
-        "Next: we look again at 2026-11-20 10:45:00Z, because "
+def test_a_paid_payment_says_as_whose_word_since_when_and_what_the_shop_was_told() -> None:
+    drive = Drive(says(Status.COMPLETED))
+    payment_id = at_once(drive.open(PLAIN, order_ref="order-9"))
+    at_once(drive.hit(payment_id, Said.SUCCESS))
+    at = f"{drive.clock.now:%Y-%m-%d %H:%M:%SZ}"
+    explanation = told(drive, payment_id)
+    assert explanation.summary == (
+        f"Paid: 100.00 BDT, as the gateway itself said at {at}. The shop was told payment.completed at {at}."
     )
+    assert lines(explanation) == [
+        f"The shop asked for 100.00 BDT through plain (fake), reference order-1, order order-9: {payment_id}.",
+        "Told the shop payment.opened, version 1.",
+        "A browser that came back said success. Anyone could have sent it, so we ask the gateway.",
+        (
+            "We asked the gateway what happened because of a claim that anyone could have sent; "
+            "it answered after 0.250 s: completed (its word: COMPLETED), 100.00 BDT, transaction T-001."
+        ),
+        (
+            "Decided: pending rose to completed. "
+            "The rule: an answer that fits is believed, and a payment is told completed once."
+        ),
+        "Told the shop payment.completed, version 2.",
+    ]
+    assert explanation.evidence is None
+    assert explanation.standing == "It stands at completed, transaction T-001; version 2."
+    assert plans(explanation) == ["we ask the gateway again, because it may be refunded"]
 
 
-def test_what_needs_no_more_looks_says_so() -> None:
-    assert story(status=Status.COMPLETED)[-1] == "Next: nothing; it is settled."
-    assert story()[-1] == "Next: nothing until a claim comes in."
+def test_a_claim_of_success_is_told_to_prove_nothing() -> None:
+    drive = Drive()
+    payment_id = at_once(drive.open())
+    assert told(drive, payment_id).summary.startswith(
+        "Not paid so far: 100.00 BDT is pending, and the gateway has given no answer yet. The shop was told"
+    )
+    at_once(drive.hit(payment_id, Said.SUCCESS))
+    summary = told(drive, payment_id).summary
+    assert "pending, the gateway last said so at " in summary
+    assert "Someone said success at " in summary
+    assert ", and that proves nothing." in summary
 
 
-def test_a_claim_is_told_with_whether_it_can_be_believed() -> None:
-    told = story(
-        claim(said="success"),
+def test_what_the_clock_closed_and_what_the_gateway_closed_are_told_apart() -> None:
+    drive = Drive()
+    by_clock = at_once(drive.open(PROVING))
+    at_once(drive.wait(timedelta(hours=1)))
+    assert "is expired, as its time was over at " in told(drive, by_clock).summary
+    assert any(
+        "The rule: what nobody paid closes when its time is over." in one for one in lines(told(drive, by_clock))
+    )
+    drive.gateway = says(Status.EXPIRED)
+    by_gateway = at_once(drive.open(PROVING))
+    at_once(drive.hit(by_gateway))
+    assert "is expired, as the gateway itself said at " in told(drive, by_gateway).summary
+
+
+def test_late_money_is_told_as_late() -> None:
+    drive = Drive()
+    payment_id = at_once(drive.open(PROVING))
+    at_once(drive.wait(timedelta(hours=1)))
+    drive.gateway = says(Status.COMPLETED)
+    at_once(drive.hit(payment_id))
+    explanation = told(drive, payment_id)
+    assert explanation.summary.startswith("Paid, late: ")
+    assert any("The rule: late money counts" in one for one in lines(explanation))
+
+
+@pytest.mark.parametrize("hold", Hold)
+def test_every_hold_says_why_what_to_do_by_which_rule_and_who_lifts_it(hold: Hold) -> None:
+    explanation = alone(holds=(hold,))
+    assert explanation.evidence is not None
+    assert (explanation.evidence.why, explanation.evidence.to_do) == (WHY[hold], TO_DO[hold])
+    assert hold in OF_HOLDS
+    assert f"is held as {hold}" in explanation.summary
+    assert f"It stands at pending, held as {hold}" in explanation.standing
+    assert ("told nothing more" in explanation.standing) is not hold.waiting
+    assert ("a later answer lifts" in plans(explanation)[0]) is hold.waiting
+    assert "payproof payments resolve" in plans(explanation)[0]
+
+
+# -- claims and answers ------------------------------------------------------------------------------------------------
+
+
+def test_a_claim_is_told_with_whether_it_was_believed_and_why() -> None:
+    explanation = alone(
+        claim(said="success", transaction_id="T-9"),
         claim(source="webhook", authenticity="signed", verdict="repeated"),
         claim(source="operator"),
+        claim(source="ipn", verdict="answered already"),
+        claim(source="ipn", verdict=TOO_MANY),
         claim(source="sweep", verdict="due"),
     )
-    assert told[1:5] == [
-        "A browser that came back said success. Anyone could have sent it, so we ask the gateway.",
-        "A webhook of the gateway named this payment. It is signed, and nothing is asked: repeated.",
+    assert lines(explanation)[1:] == [
+        "A browser that came back said success and transaction T-9. Anyone could have sent it, so we ask the gateway.",
+        "A webhook of the gateway named this payment. It is signed, and it counts once: the same came before.",
         "A person, or the shop's API, wants it looked at, so we ask the gateway.",
-        "Our own schedule says that it is time to look.",
+        (
+            "A notification in the gateway's name named this payment. Anyone could have sent it, and nothing is asked: "
+            "the gateway was asked since it came in, and answered already."
+        ),
+        (
+            "A notification in the gateway's name named this payment. Anyone could have sent it, "
+            f"and we ask when there is room: {TOO_MANY}."
+        ),
+        "Our schedule said that it was time, and nothing could be asked just then.",
     ]
+
+
+def test_the_eleventh_unsigned_claim_of_an_hour_is_told_to_be_too_many() -> None:
+    drive = Drive()
+    payment_id = at_once(drive.open())
+    for _ in range(11):
+        at_once(drive.hit(payment_id))
+        drive.clock.advance(5)
+    verdicts = [one.data["verdict"] for one in drive.ledger.entries(payment_id) if one.kind is EntryKind.CLAIM]
+    assert verdicts == ["asks"] * 10 + [TOO_MANY]
 
 
 def test_no_answer_is_told_to_mean_nothing_for_the_money() -> None:
-    told = story(
-        (EntryKind.QUESTION, {"question": "status", "transaction_asked": "txn1"}),
-        (EntryKind.ANSWER, {"seconds": 0.25, "inconclusive": "server_error", "detail": "HTTP 500"}),
-        (EntryKind.ANSWER, {"seconds": 0.25, "refused": "other_payment"}),
+    drive = Drive(troubled())
+    payment_id = at_once(drive.open())
+    at_once(drive.hit(payment_id, source=Source.WEBHOOK, signed=True))
+    assert lines(told(drive, payment_id))[-1] == (
+        "We asked the gateway what happened because a signed claim came in or a person wants to know; no answer after "
+        "0.250 s: server_error (server_error). That means nothing for the money."
     )
-    assert told[1:4] == [
-        "We asked the gateway about transaction txn1.",
+
+
+def test_a_question_without_a_reply_and_an_answer_of_an_older_version_are_told_alone() -> None:
+    explanation = alone(
+        (EntryKind.QUESTION, {"question": "status", "transaction_asked": "txn1"}),
+        (EntryKind.ANSWER, {"seconds": 0.25, "question": "status", "refused": "other_payment"}),
+        (EntryKind.ANSWER, {"seconds": 0.25, "inconclusive": "server_error", "detail": "HTTP 500"}),
+    )
+    assert lines(explanation)[1:] == [
+        "We asked the gateway what happened about transaction txn1; no reply is recorded, it may be on its way.",
+        "After 0.250 s it said that it knows it as another payment's; the claim is refused.",
         "No answer after 0.250 s: server_error (HTTP 500). That means nothing for the money.",
-        "The gateway knows it as another payment's (after 0.250 s); the claim is refused.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("call 01712345678 now", "call 017******** now"),
+        ("+8801912345678", "019********"),
+        ("write to buyer@example.com", "write to ***@***"),
+        ("AGW71234501712345678", "AGW71234501712345678"),
+    ],
+)
+def test_a_gateways_words_are_told_without_phone_numbers_and_addresses(words: str, shown: str) -> None:
+    assert masked(words) == shown
+
+
+# -- long stories ------------------------------------------------------------------------------------------------------
+
+
+def test_a_flood_and_days_of_questions_are_a_line_each() -> None:
+    drive = Drive()
+    payment_id = at_once(drive.open(expires_at=drive.clock.now + timedelta(days=3)))
+    for _ in range(500):
+        at_once(drive.hit(payment_id, Said.SUCCESS))
+    at_once(drive.wait(timedelta(days=2)))
+    explanation = told(drive, payment_id)
+    assert len(drive.ledger.entries(payment_id)) > 1000
+    assert len(explanation.story) < 20
+    assert sum(one.count for one in explanation.story if one.kind is EntryKind.CLAIM) == 500
+    often = max(explanation.story, key=lambda one: one.count if one.kind is EntryKind.ANSWER else 0)
+    assert often.count > 500
+    assert often.last_at - often.at > timedelta(days=1)
+    assert "at most 0.250 s" in often.words
+
+
+def test_rounds_of_claims_and_questions_are_put_together_and_what_happened_once_stands_alone() -> None:
+    def said(seconds: int, words: str) -> Any:
+        return line(AT + timedelta(seconds=seconds), "claim", words)
+
+    story = [said(0, "a"), said(1, "b"), said(2, "a"), said(3, "a"), said(4, "b"), said(5, "a"), said(6, "b")]
+    together = shortened([*story, said(7, "c"), said(8, "a")])
+    assert [(one.words, one.count) for one in together] == [("a", 4), ("b", 3), ("c", 1), ("a", 1)]
+    assert (together[0].at, together[0].last_at) == (AT, AT + timedelta(seconds=5))
+
+
+# -- what a person decides by ------------------------------------------------------------------------------------------
+
+
+def compared(explained: Dossier) -> list[dict[str, Compared]]:
+    found = evidence(explained)
+    assert found is not None
+    return [{one.what: one for one in answer.compared} for answer in found.answers]
+
+
+def differing(explained: Dossier) -> list[set[str]]:
+    return [{what for what, one in answer.items() if one.differs} for answer in compared(explained)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "differs"),
+    [
+        ({"amount": Decimal("15.00")}, {"amount"}),
+        ({"currency": "USD"}, {"currency"}),
+        ({"reference": "another"}, {"reference"}),
+        ({"session_id": "another"}, {"session"}),
+        ({"amount": None}, {"amount"}),
+        ({"refunded_amount": Decimal("100.01")}, {"refunded"}),
+    ],
+)
+def test_what_differs_from_what_was_expected_is_marked(fields: dict[str, Any], differs: set[str]) -> None:
+    drive = Drive(says(Status.COMPLETED, **fields))
+    payment_id = at_once(drive.open())
+    at_once(drive.hit(payment_id))
+    assert differing(dossier(drive, payment_id)) == [differs]
+    (answer,) = compared(dossier(drive, payment_id))
+    assert (answer["session"].asked, answer["session"].expected) == ("S-001", "S-001")
+
+
+def test_a_contradiction_shows_both_answers() -> None:
+    drive = Drive(says(Status.COMPLETED))
+    payment_id = at_once(drive.open())
+    at_once(drive.hit(payment_id))
+    drive.gateway = says(Status.FAILED)
+    drive.clock.advance(60)
+    at_once(drive.hit(payment_id))
+    assert differing(dossier(drive, payment_id)) == [set(), {"status"}]
+    assert told(drive, payment_id).summary.startswith("Paid, but held as contradiction: ")
+
+
+def test_what_a_person_settled_is_not_shown_again() -> None:
+    drive = Drive(says(Status.COMPLETED, amount=Decimal("15.00")))
+    payment_id = at_once(drive.open())
+    at_once(drive.hit(payment_id))
+    wish = Wish(status=Status.COMPLETED, actor="rahim", reason="it is on the statement")
+    at_once(resolve(drive.ledger, drive.rules, payment_id, wish))
+    explanation = told(drive, payment_id)
+    assert "as rahim decided at " in explanation.summary
+    assert lines(explanation)[-3] == "rahim resolved it as completed: it is on the statement."
+    assert "The rule: a person's word settles what is held." in lines(explanation)[-2]
+    drive.gateway = says(Status.COMPLETED, amount=Decimal("16.00"))
+    drive.clock.advance(60)
+    at_once(drive.hit(payment_id))
+    (answer,) = compared(dossier(drive, payment_id))
+    assert answer["amount"] == Compared(what="amount", answered="16.00", expected="100.00", differs=True)
+
+
+def test_the_other_payment_is_named() -> None:
+    drive = Drive(says(Status.COMPLETED, transaction_id="T-1"))
+    first, second = at_once(drive.open()), at_once(drive.open())
+    for one in (first, second):
+        at_once(drive.hit(one))
+    held = dossier(drive, second, others=Others(transactions={"T-1": first}))
+    assert held.payment.hold is Hold.TRANSACTION_REUSED
+    assert differing(held) == [{"transaction"}]
+    found = evidence(held)
+    assert found is not None
+    assert found.others == (f"Transaction T-1 was recorded first for {first}.",)
+
+
+def test_where_nobody_can_be_asked_the_claim_is_shown() -> None:
+    drive = Drive()
+    payment_id = at_once(drive.open(SILENT))
+    at_once(drive.hit(payment_id, Said.SUCCESS, transaction_id="T-77"))
+    found = evidence(dossier(drive, payment_id))
+    assert found is not None
+    assert found.answers == ()
+    assert "and named transaction T-77; expected is order-1." in found.others[0]
+    assert plans(told(drive, payment_id)) == ["a person resolves it (payproof payments resolve)"]
+
+
+def test_the_hold_is_as_old_as_its_first_reason() -> None:
+    drive = Drive(says(None))
+    payment_id = at_once(drive.open())
+    at_once(drive.hit(payment_id))
+    began = drive.clock.now
+    drive.gateway = says(Status.COMPLETED, amount=Decimal("1.00"))
+    drive.clock.advance(60)
+    at_once(drive.hit(payment_id))
+    found = evidence(dossier(drive, payment_id))
+    assert found is not None
+    assert (found.hold, found.since) == (Hold.AMOUNT_MISMATCH, began)
+    assert found.holds == (Hold.AMOUNT_MISMATCH, Hold.UNMAPPED_STATUS)
+
+
+# -- what comes next ---------------------------------------------------------------------------------------------------
+
+
+def test_every_schedule_has_its_reason() -> None:
+    assert set(SCHEDULES) == set(get_args(ScheduleName))
+
+
+def test_what_needs_no_more_looks_says_so() -> None:
+    assert plans(alone(status=Status.REFUNDED, account=PROVING)) == ["nothing; it is settled"]
+
+
+def test_an_open_payment_says_when_it_is_asked_when_it_closes_and_when_we_give_up() -> None:
+    drive = Drive()
+    payment_id = at_once(drive.open(PROVING))
+    explanation = told(drive, payment_id)
+    assert plans(explanation) == [
+        "we ask the gateway again, because it is not paid yet",
+        "it closes as expired, if the gateway still knows of no money then",
+        "we give up asking, and it is put before a person as unresolved",
+    ]
+    assert next(plan.at for plan in explanation.plans) == drive.payment(payment_id).next_check_at
+    unknown = at_once(drive.open(CANDIDATES))
+    assert plans(told(drive, unknown))[0] == (
+        "the gateway is not asked, because no id is known yet that it can be asked by"
+    )
+
+
+def test_a_payment_of_an_account_that_is_gone_says_that_nothing_is_asked() -> None:
+    drive = Drive()
+    payment_id = at_once(drive.open())
+    assert plans(told(drive, payment_id, account=None)) == [
+        "nothing is asked while the account plain is not in the configuration"
+    ]
+
+
+def test_a_question_that_waits_for_its_gateway_or_its_budget_says_so() -> None:
+    drive = Drive()
+    payment_id = at_once(drive.open())
+    drive.clock.advance(timedelta(minutes=3))
+    now = drive.clock.now
+    assert plans(told(drive, payment_id))[0].startswith("a question is due, because it is not paid yet; a running")
+    shut = Allowance(account="plain", calls=0, at=now, troubles=12, shut_until=now + timedelta(seconds=9))
+    assert (
+        "the gateway gave 12 times in a row no answer, so nobody asks it before"
+        in plans(told(drive, payment_id, allowance=shut))[0]
+    )
+    poor = replace(PLAIN, calls_per_second=2.0)
+    spent = Allowance(account="plain", calls=-3, at=now)
+    assert (
+        "the account's budget of 2 calls a second is used up just now"
+        in plans(told(drive, payment_id, allowance=spent, account=poor))[0]
+    )
+
+
+def test_a_question_on_its_way_says_so() -> None:
+    drive = Drive()
+    payment_id = at_once(drive.open())
+    at_once(drive.take(drive.claim(payment_id)))
+    assert plans(told(drive, payment_id))[0].startswith("a question is on its way")

@@ -32,7 +32,7 @@ from worker.dead import (
     taken,
 )
 from worker.postgres.dead import BeingRead, PostgresDead, alone
-from worker.process import opened as opened_database
+from worker.process import opened_as_it_is
 
 MANY = 20
 """So many are done before anybody wants to see how far it is."""
@@ -135,7 +135,7 @@ class Desk:
 @asynccontextmanager
 async def desk(config: Config) -> AsyncIterator[Desk]:
     """Read what there is. Raises CommandFailed while another reads."""
-    async with opened_database(config) as database, AsyncExitStack() as stack:
+    async with opened_as_it_is(config) as database, AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(alone(database))
         except BeingRead:

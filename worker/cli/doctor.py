@@ -1,104 +1,99 @@
-"""`payproof doctor`: what is wrong, in words that a shopkeeper's developer understands.
+"""`payproof doctor`: what is wrong, in words that a shopkeeper's developer understands; a line for each finding.
 
-The one thing to get wrong: the questions must be harmless. Gateways are asked about a payment that does not exist.
+The one thing to get wrong: stopping at the first. Without a database the gateways are asked all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
-from decimal import Decimal
-from urllib.parse import urlsplit
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.text import Text
 
-from consumers.account import Account
-from schemas.answers import Expected, Inconclusive, Outcome, Question, Stranger, Trouble
+from consumers.gateway import Token
 from schemas.secret import Secret
 from worker.amqp.examine import trouble
 from worker.cli.configured import configuration
 from worker.cli.lines import print_line
 from worker.config import Config
-from worker.config.rules import is_loopback
-from worker.gateways import Gateways, gateways
-from worker.postgres.identity import EmbeddedError
+from worker.doctor.address import public_url
+from worker.doctor.database import look
+from worker.doctor.finding import Finding
+from worker.doctor.gateway import ask
+from worker.gateways import Tokens, gateways
+from worker.postgres.database import Database
+from worker.postgres.embedded import EmbeddedError
 from worker.postgres.migrate import MigrationError
+from worker.postgres.schema import SchemaNewer, SchemaOlder
 from worker.postgres.tokens import PostgresTokens
-from worker.process import opened
+from worker.process import opened_as_it_is
 
-NOBODYS_PAYMENT = "payproof-doctor"
+_STYLES = {"ok": "green", "!!": "yellow", "no": "red"}
 
 
 def examine() -> bool:
-    """Print a line per finding; whether all is well."""
+    """Print a line per finding; whether nothing is wrong."""
     return asyncio.run(_examine(configuration(), Console(highlight=False)))
 
 
 async def _examine(config: Config, console: Console) -> bool:
-    def say(well: bool, subject: str, words: str) -> bool:
-        mark = Text("ok", "green") if well else Text("no", "red")
-        print_line(console, mark, Text.assemble((subject, "bold"), f": {words}"), width=2)
-        return well
+    well = True
+    async for found in _findings(config):
+        well &= found.mark != "no"
+        to_do = f"; {found.to_do}" if found.to_do else ""
+        words = Text.assemble((found.subject, "bold"), f": {found.words}{to_do}")
+        print_line(console, Text(found.mark, _STYLES[found.mark]), words, width=2)
+    return well
 
-    findings = [say(True, "configuration", f"merchants: {len(config.merchants)}, accounts: {len(config.accounts)}")]
+
+async def _findings(config: Config) -> AsyncIterator[Finding]:
+    yield Finding("ok", "configuration", f"merchants: {len(config.merchants)}, accounts: {len(config.accounts)}")
     for path in config.literal_secrets:
-        advice = Text.assemble((path, "bold"), ": stands in the file itself; env:NAME or file:PATH keeps it out")
-        print_line(console, Text("!!", "yellow"), advice, width=2)
-    findings.append(say(*_public_url(config)))
+        yield Finding("!!", path, "stands in the file itself", "env:NAME or file:PATH keeps it out")
+    yield await public_url(config)
     if config.settings.amqp_url is not None:
-        findings.append(say(*await _broker(config, config.settings.amqp_url)))
+        yield await _broker(config, config.settings.amqp_url)
+    async with AsyncExitStack() as stack:
+        database, found = await _database(config, stack)
+        yield found
+        if database is not None:
+            async for found in look(database, config):
+                yield found
+        tokens: Tokens = PostgresTokens(database) if database else _NewTokens()
+        now = database.clock.now if database else _wall_clock
+        asking = await stack.enter_async_context(gateways(tokens))
+        for said in await asyncio.gather(*(ask(asking, account, now) for account in config.accounts)):
+            for found in said:
+                yield found
+
+
+async def _database(config: Config, stack: AsyncExitStack) -> tuple[Database | None, Finding]:
     try:
-        async with opened(config) as database:
-            findings.append(say(True, "database", "reachable, schema up to date"))
-            async with gateways(PostgresTokens(database)) as asking:
-                for account in config.accounts:
-                    well, words = await _ask(asking, account)
-                    findings.append(say(well, f"account {account.id}", words))
+        database = await stack.enter_async_context(opened_as_it_is(config))
+    except SchemaOlder as error:
+        return None, Finding("!!", "database", f"reachable, but {error}")
+    except SchemaNewer as error:
+        return None, Finding("no", "database", f"reachable, but {error}")
     except (EmbeddedError, MigrationError) as error:
-        findings.append(say(False, "database", f"{error}; without it no gateway was asked"))
-    return all(findings)
+        return None, Finding("no", "database", str(error), "check PAYPROOF_DATABASE_URL or PAYPROOF_DATA_DIR")
+    return database, Finding("ok", "database", "reachable, schema up to date")
 
 
-def _public_url(config: Config) -> tuple[bool, str, str]:
-    public = urlsplit(config.settings.public_url)
-    abroad = any(not is_loopback(urlsplit(one.provider.base_url).hostname or "") for one in config.accounts)
-    well = not abroad or (public.scheme == "https" and not is_loopback(public.hostname or ""))
-    words = "gateways and buyers reach us there" if well else "gateways and buyers elsewhere cannot reach it by https"
-    return well, "PAYPROOF_PUBLIC_URL", f"{config.settings.public_url}: {words}"
-
-
-async def _broker(config: Config, url: Secret) -> tuple[bool, str, str]:
+async def _broker(config: Config, url: Secret) -> Finding:
     found = await trouble(url, {account.provider.name for account in config.accounts})
     words = found or "reachable, it lets us in, its queues are as they must be, and it confirms what is published"
-    return found is None, "broker", words
+    return Finding("no" if found else "ok", "broker", words)
 
 
-async def _ask(asking: Gateways, account: Account) -> tuple[bool, str]:
-    asked_by = account.provider.capabilities.asked_by
-    if not asked_by:
-        return True, "this gateway has no status API: payments claimed as paid are held for a person"
-    question = Question(transaction_id=NOBODYS_PAYMENT if "transaction_id" in asked_by else None)
-    expected = Expected(
-        payment_id=NOBODYS_PAYMENT,
-        reference=NOBODYS_PAYMENT,
-        session_id=NOBODYS_PAYMENT,
-        amount=Decimal("10.00"),
-        currency="BDT",
-    )
-    return _verdict(await asking.ask(account, question, expected), account.provider.base_url)
+class _NewTokens:
+    """Where no database keeps the shared token, one is asked for; see worker.gateways.Tokens."""
+
+    async def get(self, account: str, stale: str | None, grant: Callable[[], Awaitable[Token]]) -> str:  # noqa: ARG002 - as the port has it
+        return (await grant()).text
 
 
-def _verdict(outcome: Outcome, base_url: str) -> tuple[bool, str]:
-    match outcome:
-        case Stranger() | Inconclusive(trouble=Trouble.NOT_FOUND):
-            return True, "reachable, and it accepts the key"
-        case Inconclusive(trouble=Trouble.KEY_REFUSED):
-            return False, f"it refuses the key or password ({outcome.detail})"
-        case Inconclusive(trouble=Trouble.NO_REPLY):
-            return False, f"{base_url} cannot be reached ({outcome.detail})"
-        case Inconclusive(trouble=Trouble.UNREADABLE):
-            return False, f"it answers, but not as this gateway should; is {base_url} right? ({outcome.detail})"
-        case Inconclusive():
-            return False, f"it is in trouble just now ({outcome.detail})"
-        case _:
-            return True, "reachable, and it accepts the key"
+def _wall_clock() -> datetime:
+    return datetime.now(UTC)

@@ -29,12 +29,12 @@ def tail(
     """Print events in the log's order, from --since on or from now, until Ctrl-C; --no-follow ends with the newest."""
     from worker.cli.configured import configuration, merchant_meant
     from worker.postgres.log import place_before, read
-    from worker.process import opened
+    from worker.process import opened_as_it_is
 
     async def run() -> None:
         config = configuration()
         whose = merchant_meant(config, merchant)
-        async with opened(config) as database:
+        async with opened_as_it_is(config) as database:
             after = await place_before(database, whose, since.astimezone() if since else None)
             while True:
                 rows = await read(database, whose, after, 1000)

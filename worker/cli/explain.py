@@ -3,26 +3,101 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
+from worker.cli.evidence import WIDTH, print_evidence
+from worker.cli.failures import CommandFailed
 from worker.cli.lines import print_line
-from worker.cli.payments import read_story
+from worker.cli.payments import as_json
+from worker.cli.rows import print_rows, row_of
 
-WIDTH = len("2026-01-31 18:00:00Z")
+if TYPE_CHECKING:
+    from consumers.dossier import Dossier
+    from consumers.explaining import Explanation
+    from consumers.shortening import Line
+    from schemas.payments import Payment
 
 
-def explain(payment_id: str) -> int:
-    """Tell the story of one payment in plain sentences, and what happens next."""
-    from consumers.explaining import explain as sentences
-    from schemas.payments import Entry
-    from schemas.words import EntryKind
+def explain(
+    payment: Annotated[str, Parameter(help="Its id or reference, or its order's, session's or transaction's id.")],
+    *,
+    json: Annotated[bool, Parameter(help="The same as one JSON document.")] = False,
+) -> int:
+    """Tell the story of one payment in plain sentences, and what happens next; several that match are listed."""
+    from consumers.explaining import explain as explained
+    from schemas.payments import view
 
-    payment, timeline = asyncio.run(read_story(payment_id))
-    entries = [Entry(kind=EntryKind(shown["kind"]), at=shown["at"], data=shown) for shown in timeline]
-    console = Console(highlight=False)
-    for at, sentence in sentences(payment, entries):
-        stamp = f"{at:%Y-%m-%d %H:%M:%SZ}" if at else ""
-        print_line(console, Text(stamp, "dim"), Text(sentence), width=WIDTH)
+    found, dossier = asyncio.run(_read(payment))
+    if dossier is None:
+        if json:
+            print(as_json({"matches": [view(one) for one in found]}))
+            return 0
+        print_rows([row_of(one) for one in found])
+        print(f"{payment} means {len(found)} payments; explain one of them by its id")
+        return 0
+    told = explained(dossier)
+    if json:
+        print(as_json(_document(dossier, told)))
+    else:
+        _print(dossier, told)
     return 0
+
+
+async def _read(typed: str) -> tuple[list[Payment], Dossier | None]:
+    """The payments that are meant, and all that is known of the one, if it is one. Raises CommandFailed."""
+    from worker.cli.configured import configuration
+    from worker.postgres.dossiers import find_payments, read_dossier
+    from worker.process import opened_as_it_is
+
+    config = configuration()
+    async with opened_as_it_is(config) as database:
+        found = await find_payments(database, typed, [merchant.id for merchant in config.merchants])
+        if not found:
+            others = "" if typed.startswith("pay_") else ", and no reference, order or transaction of that name"
+            raise CommandFailed(f"there is no payment {typed}{others}")
+        if len(found) > 1:
+            return found, None
+        one = found[0]
+        return found, await read_dossier(database, one.id, config.account(one.account), config.checks)
+
+
+def _print(dossier: Dossier, told: Explanation) -> None:
+    console = Console(highlight=False)
+
+    def say(head: str, words: str, style: str = "") -> None:
+        print_line(console, Text(head, "dim"), Text(words, style), width=WIDTH)
+
+    say("in short", told.summary, "bold")
+    if told.evidence is not None:
+        print_evidence(console, dossier.payment.id, told.evidence, dossier.now)
+    for line in told.story:
+        say(f"{line.at:%Y-%m-%d %H:%M:%SZ}", _words(line))
+    say("now", told.standing)
+    for plan in told.plans:
+        say("then" if plan.at is None else f"{plan.at:%Y-%m-%d %H:%M:%SZ}", f"Next: {plan.words}.")
+
+
+def _words(line: Line) -> str:
+    if line.count == 1:
+        return line.words
+    return f"{line.words} ({line.count:,} times, the last at {line.last_at:%Y-%m-%d %H:%M:%SZ})"
+
+
+def _document(dossier: Dossier, told: Explanation) -> dict[str, Any]:
+    from schemas.payments import view
+
+    return {
+        "payment": view(dossier.payment),
+        "summary": told.summary,
+        "evidence": told.evidence,
+        "story": [
+            {"at": one.at, "last_at": one.last_at, "count": one.count, "kind": one.kind, "words": one.words}
+            for one in told.story
+        ],
+        "standing": told.standing,
+        "next": told.plans,
+    }

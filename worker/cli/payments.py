@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
 
 from schemas.payments import Payment, view
 from schemas.words import Hold, Status
+from worker.cli.evidence import print_evidence
 from worker.cli.failures import CommandFailed, WrongUsage
+from worker.cli.rows import print_rows, row_of
 
 if TYPE_CHECKING:
     from consumers.account import Account
+    from consumers.dossier import Dossier
     from worker.config import Config
     from worker.postgres.database import Database
 
 payments = App(name="payments", help="List, show, verify and resolve payments.")
 
 ASK_SECONDS = 35.0
-COLUMNS = ("payment", "opened (UTC)", "account", "reference", "status", "hold", "amount")
 
 
 @payments.command(name="list")
@@ -42,62 +42,50 @@ def list_(
     order: str | None = None,
     limit: Annotated[int, Parameter(help="1 to 100.", validator=Number(gte=1, lte=100))] = 20,
 ) -> int:
-    """List payments, newest first, with what all matches come to. `--hold any` is the work list."""
+    """List payments, newest first, with what all matches come to. --hold any, or a reason, is the work list."""
     from schemas.requests import ListQuery
     from worker.cli.configured import configuration, merchant_meant
+    from worker.cli.work import print_work
+    from worker.postgres.held import Work, read_work
     from worker.postgres.reading import Page, read_page
-    from worker.process import opened
+    from worker.process import opened_as_it_is
 
     if hold is not None and hold not in {*Hold, "any", "none"}:
         raise WrongUsage(f"--hold: {hold} is none of any, none, {', '.join(Hold)}")
     query = ListQuery(status=status, hold=hold, account=account, reference=reference, order=order, limit=limit)
 
-    async def read() -> Page:
+    async def read() -> Page | Work:
         config = configuration()
         whose = merchant_meant(config, merchant)
-        async with opened(config) as database:
+        async with opened_as_it_is(config) as database:
+            if hold not in (None, "none"):
+                return await read_work(database, whose, query)
             return await read_page(database, whose, query, None)
 
-    page = asyncio.run(read())
-    _print_rows([_row(payment) for payment in page.payments])
-    sums = page.summary
-    all_shown = "" if page.next is None else f", the newest {len(page.payments)} are shown"
+    found = asyncio.run(read())
+    if isinstance(found, Work):
+        print_work(found)
+        return 0
+    print_rows([row_of(payment) for payment in found.payments])
+    sums = found.summary
+    all_shown = "" if found.next is None else f", the newest {len(found.payments)} are shown"
     completed = f"{sums.completed_count} completed for {sums.completed_amount} BDT"
     print(f"{sums.count} in all{all_shown}; {completed}, {sums.failed_count} failed")
     return 0
 
 
-def _row(payment: Payment) -> tuple[str, ...]:
-    opened_at, amount = f"{payment.opened_at:%Y-%m-%d %H:%M:%S}", f"{payment.amount:.2f} {payment.currency}"
-    hold = payment.hold or ""
-    return payment.id, opened_at, payment.account, payment.reference, payment.status.value, hold, amount
-
-
-def _print_rows(rows: list[tuple[str, ...]]) -> None:
-    """A table; on a terminal too narrow for it two lines for each payment, because nothing may be cut off."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in COLUMNS:
-        table.add_column(name, no_wrap=True, justify="right" if name == "amount" else "left")
-    for row in rows:
-        table.add_row(*row)
-    console = Console(highlight=False)
-    needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
-    if needed <= console.width or not console.is_terminal:
-        Console(width=max(needed, console.width), highlight=False).print(table)
-        return
-    for payment_id, opened_at, account, reference, status, hold, amount in rows:
-        first = "  ".join(filter(None, (payment_id, status, amount, hold)))
-        console.print(f"{first}\n    {opened_at}  {account}  {reference}", markup=False, soft_wrap=True)
-
-
 @payments.command
 def show(payment_id: str) -> int:
-    """Show a payment as the API does, and its timeline, one entry a line."""
-    payment, timeline = asyncio.run(read_story(payment_id))
+    """Show a payment as the API does, its timeline, an entry a line, and what to decide by if it is held."""
+    from consumers.evidence import evidence
+
+    dossier, timeline = asyncio.run(_read_whole(payment_id))
     console = Console(soft_wrap=True)
-    console.print_json(_json(view(payment)))
+    console.print_json(as_json(view(dossier.payment)))
+    if found := evidence(dossier):
+        print_evidence(Console(highlight=False), payment_id, found, dossier.now)
     for entry in timeline:
-        console.print_json(_json(entry), indent=None)
+        console.print_json(as_json(entry), indent=None)
     return 0
 
 
@@ -118,14 +106,17 @@ def resolve(
     actor: Annotated[str | None, Parameter(help="Who decides; you, unless given.")] = None,
     evidence: Annotated[str | None, Parameter(help="What it rests on, such as a statement's line.")] = None,
     transaction_id: Annotated[str | None, Parameter(help="The gateway's, where the payment has none.")] = None,
+    version: Annotated[
+        int | None, Parameter(help="The version you decide on; refused if it is another by now.")
+    ] = None,
 ) -> int:
-    """Resolve a held payment: to its present status or a higher one."""
+    """Resolve a held payment: to its present status or a higher one. The first of two people decides."""
     from consumers.resolving import ResolutionRefused, Wish
     from consumers.resolving import resolve as settle
     from schemas.requests import RESOLUTION, Wrong
     from worker.cli.configured import configuration
     from worker.postgres.ledger import PostgresLedger
-    from worker.process import opened, rules_of
+    from worker.process import opened_as_it_is, rules_of
 
     given = {
         "status": status.value,
@@ -138,11 +129,11 @@ def resolve(
     found = RESOLUTION.read({name: value for name, value in given.items() if value is not None}, wrong)
     if wrong:
         raise WrongUsage("\n".join(f"--{one.field.replace('_', '-')}: {one.message}" for one in wrong))
-    wish = Wish(**{**found, "status": status})
+    wish = Wish(**{**found, "status": status, "version": version})
 
     async def run() -> Payment:
         config = configuration()
-        async with opened(config) as database:
+        async with opened_as_it_is(config) as database:
             payment = await _find(config, database, payment_id)
             _account(config, payment)
             try:
@@ -155,16 +146,20 @@ def resolve(
     return 0
 
 
-async def read_story(payment_id: str) -> tuple[Payment, list[dict[str, Any]]]:
-    """A payment and its timeline. Raises CommandFailed where there is none."""
+async def _read_whole(payment_id: str) -> tuple[Dossier, list[dict[str, Any]]]:
+    """All that is known of a payment, and its timeline as the API shows it. Raises CommandFailed."""
     from worker.cli.configured import configuration
+    from worker.postgres.dossiers import read_dossier
     from worker.postgres.reading import read_timeline
-    from worker.process import opened
+    from worker.process import opened_as_it_is
 
     config = configuration()
-    async with opened(config) as database:
+    async with opened_as_it_is(config) as database:
         payment = await _find(config, database, payment_id)
-        return payment, await read_timeline(database, payment.merchant, payment.id) or []
+        dossier = await read_dossier(database, payment.id, config.account(payment.account), config.checks)
+        if dossier is None:
+            raise CommandFailed(f"there is no payment {payment_id}")
+        return dossier, await read_timeline(database, payment.merchant, payment.id) or []
 
 
 async def _verify(payment_id: str) -> Payment:
@@ -174,10 +169,10 @@ async def _verify(payment_id: str) -> Payment:
     from worker.cli.configured import configuration
     from worker.postgres.bus import PostgresBus
     from worker.postgres.reading import read_payment
-    from worker.process import opened
+    from worker.process import opened_as_it_is
 
     config = configuration()
-    async with opened(config) as database:
+    async with opened_as_it_is(config) as database:
         payment = await _find(config, database, payment_id)
         capabilities = _account(config, payment).provider.capabilities
         if not capabilities.asked_by:
@@ -226,7 +221,7 @@ def _you() -> str:
         raise WrongUsage("--actor: is needed, because your user has no name here") from None
 
 
-def _json(value: object) -> str:
+def as_json(value: object) -> str:
     import msgspec
 
     return msgspec.json.encode(value).decode()

@@ -43,7 +43,7 @@ async def read_payment(database: Database, merchant: str, payment_id: str) -> Pa
 
 async def read_page(database: Database, merchant: str, query: ListQuery, after: Position | None) -> Page:
     """The matches, newest first, from `after` on; page and summary are of one moment."""
-    where, values = _where(merchant, query)
+    where, values = matching(merchant, query)
     paged, bound = where, [*values]
     if after is not None:
         paged += f" AND (opened_at, id) < (${len(bound) + 1}, ${len(bound) + 2})"
@@ -79,7 +79,7 @@ async def read_timeline(database: Database, merchant: str, payment_id: str) -> l
     return [head | data | head for head, data in heads]
 
 
-def _where(merchant: str, query: ListQuery) -> tuple[str, list[Any]]:
+def matching(merchant: str, query: ListQuery) -> tuple[str, list[Any]]:
     """The conditions, and the values bound to them in order."""
     given: list[tuple[str, Any]] = [
         ("merchant =", merchant),

@@ -1,0 +1,37 @@
+"""All that is known of one payment at one moment, for a person to read; nothing here moves anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from msgspec import Struct, field
+
+from consumers.account import Account
+from consumers.allowance import Allowance
+from schemas.checks import Checks
+from schemas.payments import Case, Entry, Payment
+
+
+class Others(Struct, frozen=True, kw_only=True):
+    """Which other payments have what this one was answered with: ids of payments by transaction, session, order."""
+
+    transactions: Mapping[str, str] = field(default_factory=dict)
+    sessions: Mapping[str, str] = field(default_factory=dict)
+    order_paid_by: str | None = None
+
+
+class Dossier(Struct, frozen=True, kw_only=True):
+    """`account` is None where the configuration has it no longer; `allowance` where its gateway was never counted."""
+
+    case: Case
+    entries: tuple[Entry, ...]
+    others: Others = Others()
+    now: datetime
+    checks: Checks
+    account: Account | None = None
+    allowance: Allowance | None = None
+
+    @property
+    def payment(self) -> Payment:
+        return self.case.payment

@@ -1,0 +1,128 @@
+"""What happens next to a payment, when and why: the next question, what it waits for, and when it closes or ends.
+
+The one thing to get wrong: a promise. `next_check_at` is when the sweep looks, a little later than what is due; a claim
+may come before, and then we ask before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from msgspec import Struct
+
+from consumers.account import Account
+from consumers.allowance import refilled
+from consumers.asking import closes_at, gives_up_at, may_close, next_due, question, success_unanswered
+from consumers.dossier import Dossier
+from consumers.gateway import Capabilities
+from schemas.payments import Payment
+from schemas.words import Hold, Status
+
+SCHEDULES = {
+    "claimed": "someone says that it is paid, and the gateway does not confirm it yet",
+    "pending": "it is not paid yet",
+    "closed": "money may come late",
+    "refunds": "it may be refunded",
+}
+_TRIGGERS = {"urgent": "a signed claim came in or a person wants to know", "hint": "a claim came in"}
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """`at` is None for what only an event outside brings about."""
+
+    at: datetime | None
+    words: str
+
+
+def outlook(dossier: Dossier) -> list[Plan]:
+    """What is planned: what has no time first, then by time; never empty."""
+    plans = [*_plans(dossier)]
+    if not plans:
+        waits = dossier.payment.status is Status.PENDING
+        return [Plan(at=None, words="nothing until a claim comes in" if waits else "nothing; it is settled")]
+    return sorted(plans, key=lambda plan: plan.at.timestamp() if plan.at else 0.0)
+
+
+def _plans(dossier: Dossier) -> Iterator[Plan]:
+    payment, account = dossier.payment, dossier.account
+    if payment.hold is not None:
+        alone = payment.held_for_money or (account is not None and not account.provider.capabilities.asked_by)
+        lifts = "a person resolves it" if alone else "a later answer lifts the hold, or a person"
+        yield Plan(at=None, words=f"{lifts} (payproof payments resolve)")
+    if account is None:
+        if payment.next_check_at is not None:
+            words = f"nothing is asked while the account {payment.account} is not in the configuration"
+            yield Plan(at=None, words=words)
+        return
+    yield from _question(dossier, account)
+    yield from _ends(dossier, account.provider.capabilities)
+
+
+def _question(dossier: Dossier, account: Account) -> Iterator[Plan]:
+    payment, capabilities = dossier.payment, account.provider.capabilities
+    if payment.lease_until is not None and payment.lease_until > dossier.now:
+        yield Plan(at=payment.lease_until, words="a question is on its way; without a reply by then we ask again")
+        return
+    due = next_due(payment, capabilities, dossier.checks)
+    if due is None:
+        if question(payment, capabilities) is None and payment.status is Status.PENDING and payment.hold is None:
+            known = "no id is known yet that it can be asked by" if capabilities.asked_by else "it cannot be asked"
+            yield Plan(at=None, words=f"the gateway is not asked, because {known}")
+        return
+    why = _TRIGGERS.get(due.trigger) or SCHEDULES.get(payment.schedule or "", "its time is over then")
+    looks_at = max(due.at, payment.next_check_at) if payment.next_check_at else due.at
+    waits = "".join(f"; {reason}" for reason in _waits(dossier, account))
+    if looks_at <= dossier.now:
+        yield Plan(at=looks_at, words=f"a question is due, because {why}{waits or _UNTAKEN}")
+    else:
+        yield Plan(at=looks_at, words=f"we ask the gateway again, because {why}{waits}")
+
+
+_UNTAKEN = "; a running `payproof serve` asks it"
+
+
+def _waits(dossier: Dossier, account: Account) -> Iterable[str]:
+    """What a question waits for, where it is not its time alone."""
+    payment, allowance, now = dossier.payment, dossier.allowance, dossier.now
+    if allowance is not None and allowance.shut_until is not None and allowance.shut_until > now:
+        until = f"{allowance.shut_until:%H:%M:%SZ}"
+        yield f"the gateway gave {allowance.troubles} times in a row no answer, so nobody asks it before {until}"
+        return
+    rate = account.calls_per_second
+    if allowance is not None and rate is not None and refilled(allowance, rate, now).calls < 1:
+        yield f"the account's budget of {rate:g} calls a second is used up just now"
+        return
+    if payment.not_before is not None and payment.not_before > now:
+        yield "the gateway asked us to wait, or its account's budget was used up"
+
+
+def _ends(dossier: Dossier, capabilities: Capabilities) -> Iterator[Plan]:
+    payment, checks = dossier.payment, dossier.checks
+    if payment.status is not Status.PENDING:
+        return
+    closes, gives_up = closes_at(payment, checks), gives_up_at(payment, checks)
+    if may_close(payment):
+        if question(payment, capabilities) is None:
+            yield Plan(at=closes, words="it closes as expired by the clock")
+        elif capabilities.pending_expires or not payment.opened:
+            yield Plan(at=closes, words="it closes as expired, if the gateway still knows of no money then")
+        elif dossier.now < closes:
+            yield Plan(at=closes, words="its time is over; then it closes if the gateway says so")
+    elif success_unanswered(payment) and not payment.holds:
+        yield Plan(at=None, words="it is not closed while someone says that it is paid and no answer came since")
+    if payment.hold is None:
+        yield Plan(at=gives_up, words="we give up asking, and it is put before a person as unresolved")
+    elif Hold.UNRESOLVED not in payment.holds and question(payment, capabilities) is not None:
+        yield Plan(at=gives_up, words="we give up asking")
+
+
+def standing(payment: Payment) -> str:
+    """Where it stands, in a sentence."""
+    late = ", late" if payment.late else ""
+    if payment.hold is not None:
+        others = f" (also: {', '.join(payment.holds[1:])})" if payment.holds[1:] else ""
+        silence = "; the shop is told nothing more until a person resolves it" if payment.held_for_money else ""
+        return f"It stands at {payment.status}{late}, held as {payment.hold}{others}{silence}."
+    paid = f", transaction {payment.transaction_id}" if payment.transaction_id else ""
+    return f"It stands at {payment.status}{late}{paid}; version {payment.version}."

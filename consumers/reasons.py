@@ -1,0 +1,50 @@
+"""Why a payment changed: each decision's rule of money, in the words that people are told.
+
+The one thing to get wrong: deciding. `advance` has decided; this names the rule that its change came from.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from schemas.payments import Payment
+from schemas.words import EventType, Hold
+
+OF_HOLDS = {
+    Hold.IDENTITY_MISMATCH: "an answer about another payment is not believed, and held",
+    Hold.CURRENCY_MISMATCH: "money that does not fit is held",
+    Hold.AMOUNT_MISMATCH: "money that does not fit is held",
+    Hold.TRANSACTION_REUSED: "one transaction pays one payment, the one recorded first",
+    Hold.DUPLICATE_FOR_ORDER: "an order is paid once, and what is paid twice is held",
+    Hold.CONTRADICTION: "paid money that the gateway takes back is held",
+    Hold.UNEXPECTED: "money that nobody asked for is held",
+    Hold.UNMAPPED_STATUS: "a word that is not in the gateway's documentation means nothing, and is held",
+    Hold.UNVERIFIABLE: "a claim is never believed, so where nobody can be asked a person decides",
+    Hold.UNRESOLVED: "nobody gives up in silence: what stays open is put before a person",
+}
+
+
+def rule_of(after: Payment, event: EventType, *, resolved: bool) -> str:
+    """The rule of the one event that a change was told with; `resolved`: it came by a person's word."""
+    if resolved and after.hold is None:
+        return "a person's word settles what is held"
+    match event:
+        case EventType.HELD:
+            assert after.hold is not None, "held is told of what is held"
+            return OF_HOLDS[after.hold]
+        case EventType.COMPLETED if after.late:
+            return "late money counts, and a payment is told completed once"
+        case EventType.COMPLETED:
+            return "an answer that fits is believed, and a payment is told completed once"
+        case EventType.EXPIRED if after.expired_by_clock_at is not None:
+            return "what nobody paid closes when its time is over"
+        case EventType.FAILED | EventType.CANCELLED | EventType.EXPIRED:
+            return "the gateway's own word, asked by us, closes a payment"
+        case EventType.REFUNDED | EventType.PARTIALLY_REFUNDED:
+            return "the greatest refund that the gateway shows counts"
+        case EventType.RELEASED:
+            return "a later answer that fits lifts what only waited"
+        case EventType.OPENED:
+            return "a payment is expected before anyone can pay it"
+        case _:
+            assert_never(event)

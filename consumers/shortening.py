@@ -1,0 +1,78 @@
+"""A long story on one screen: what happens again and again is one line, with how often, and when first and last.
+
+The one thing to get wrong: hiding a change. Only lines that say the same are put together, so whatever happened once
+stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+LONGEST_ROUND = 3
+FEWEST_ROUNDS = 3
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One thing that happened, `count` times from `at` to `last_at`. Lines with equal keys say the same.
+
+    `seconds` is how long the gateway took, at most; its words stand between `before` and `after`.
+    """
+
+    at: datetime
+    last_at: datetime
+    kind: str
+    before: str
+    after: str = ""
+    seconds: float | None = None
+    count: int = 1
+    key: tuple[object, ...] = ()
+
+    @property
+    def words(self) -> str:
+        took = ""
+        if self.seconds is not None:
+            took = f"{'after' if self.before else 'After'} {'at most ' if self.count > 1 else ''}{self.seconds:.3f} s"
+        return f"{self.before}{took}{self.after}"
+
+
+def line(at: datetime, kind: str, words: str, *key: object) -> Line:
+    return Line(at=at, last_at=at, kind=kind, before=words, key=key or (kind, words))
+
+
+def shortened(lines: Sequence[Line]) -> list[Line]:
+    """The lines with every repetition put together: of one line, then of rounds of two and three."""
+    short = list(lines)
+    for length in range(1, LONGEST_ROUND + 1):
+        short = _put_together(short, length, 2 if length == 1 else FEWEST_ROUNDS)
+    return short
+
+
+def _put_together(lines: list[Line], length: int, fewest: int) -> list[Line]:
+    done: list[Line] = []
+    start = 0
+    while start < len(lines):
+        keys = [one.key for one in lines[start : start + length]]
+        end = start + length
+        while len(keys) == length and [one.key for one in lines[end : end + length]] == keys:
+            end += length
+        if (end - start) // length < fewest:
+            done.append(lines[start])
+            start += 1
+            continue
+        done += [_as_one(lines[first:end:length]) for first in range(start, start + length)]
+        start = end
+    return done
+
+
+def _as_one(same: Sequence[Line]) -> Line:
+    seconds = [one.seconds for one in same if one.seconds is not None]
+    return replace(
+        same[0],
+        last_at=same[-1].last_at,
+        count=sum(one.count for one in same),
+        seconds=max(seconds, default=None),
+    )

@@ -1,0 +1,160 @@
+"""Each entry of a timeline as a plain sentence: who said what, whether it was believed and why, and what we made of it.
+
+The one thing to get wrong: telling what should have been. A sentence says what its entry recorded, no more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from consumers.receiving import TOO_MANY
+from consumers.shortening import Line, line
+from schemas.payments import Entry, Payment
+from schemas.words import EntryKind, Source
+
+_SOURCES = {
+    "webhook": "A webhook of the gateway",
+    "ipn": "A notification in the gateway's name",
+    "return": "A browser that came back",
+}
+_TRIGGERS = {
+    "urgent": " because a signed claim came in or a person wants to know",
+    "hint": " because of a claim that anyone could have sent",
+    "schedule": " by our own schedule",
+}
+_VERDICTS = {
+    "asks": "so we ask the gateway",
+    "answered already": "and nothing is asked: the gateway was asked since it came in, and answered already",
+    "repeated": "and it counts once: the same came before",
+    TOO_MANY: f"and we ask when there is room: {TOO_MANY}",
+    "this gateway cannot be asked": "and this gateway cannot be asked, so it proves nothing",
+}
+_PHONE = re.compile(r"(?<![0-9A-Za-z])(?:\+?88)?(01[3-9])[0-9]{8}(?![0-9A-Za-z])", re.ASCII)
+_EMAIL = re.compile(r"[^\s@<>(),;:]+@[^\s@<>(),;:]+")
+
+
+def tell(payment: Payment, entries: Sequence[Entry]) -> Iterator[Line]:
+    """A line for the opening and each entry in order; a question is told with its answer."""
+    order = f", order {payment.order_ref}" if payment.order_ref else ""
+    asked = f"{payment.amount:.2f} {payment.currency} through {payment.account} ({payment.provider})"
+    yield line(
+        payment.opened_at, "opening", f"The shop asked for {asked}, reference {payment.reference}{order}: {payment.id}."
+    )
+    answers = _answers(entries)
+    paired = {id(answer) for answer in answers.values()}
+    for place, entry in enumerate(entries):
+        data = entry.data
+        match entry.kind:
+            case EntryKind.CLAIM:
+                if data["source"] != Source.SWEEP:
+                    yield _claim(entry)
+                elif not _asked_next(entries, place):
+                    words = "Our schedule said that it was time, and nothing could be asked just then."
+                    yield line(entry.at, entry.kind, words)
+            case EntryKind.QUESTION:
+                yield _question(entry, answers.get(id(entry)))
+            case EntryKind.ANSWER:
+                if id(entry) not in paired:
+                    yield _answer(entry, entry.at, "")
+            case EntryKind.DECISION:
+                why = f" ({masked(str(data['why']))})" if "why" in data else ""
+                rule = f" The rule: {data['rule']}." if "rule" in data else ""
+                yield line(entry.at, entry.kind, f"Decided: {data['change']}{why}.{rule}")
+            case EntryKind.EVENT:
+                version = str(data["id"]).rpartition(".")[2]
+                yield line(entry.at, entry.kind, f"Told the shop {data['type']}, version {version}.")
+            case EntryKind.RESOLUTION:
+                rests = f" (evidence: {data['evidence']})" if "evidence" in data else ""
+                words = f"{data['actor']} resolved it as {data['status']}: {data['reason']}{rests}."
+                yield line(entry.at, entry.kind, words)
+            case EntryKind.DELIVERY:
+                what, result = data.get("event_id", "an event"), data.get("result", "")
+                yield line(entry.at, entry.kind, f"Delivered {what}: {result}.")
+
+
+def masked(text: str) -> str:
+    """A gateway's own words without the phone numbers and addresses that it may have put into them."""
+    return _EMAIL.sub("***@***", _PHONE.sub(r"\1********", text))
+
+
+def _asked_next(entries: Sequence[Entry], place: int) -> bool:
+    """Whether a question was asked when this claim was taken; its trigger says then why."""
+    later = next((one for one in entries[place + 1 :] if one.kind is not EntryKind.CLAIM), None)
+    return later is not None and later.kind is EntryKind.QUESTION
+
+
+def _claim(entry: Entry) -> Line:
+    data = entry.data
+    verdict = str(data["verdict"])
+    then = _VERDICTS.get(verdict, f"and nothing is asked: {verdict}")
+    key = tuple(data.get(name) for name in ("source", "authenticity", "said", "verdict", "transaction_id", "note"))
+    if data["source"] == Source.OPERATOR:
+        return line(entry.at, entry.kind, f"A person, or the shop's API, wants it looked at, {then}.", *key)
+    said = f"said {data['said']}" if "said" in data else "named this payment"
+    named = f" and transaction {data['transaction_id']}" if "transaction_id" in data else ""
+    note = f" ({data['note']})" if "note" in data else ""
+    trust = "It is signed" if data["authenticity"] == "signed" else "Anyone could have sent it"
+    return line(entry.at, entry.kind, f"{_SOURCES[data['source']]} {said}{named}{note}. {trust}, {then}.", *key)
+
+
+def _question(entry: Entry, answer: Entry | None) -> Line:
+    data = entry.data
+    about = f" about transaction {data['transaction_asked']}" if "transaction_asked" in data else ""
+    what = "to take the money (Execute)" if data["question"] == "execute" else f"what happened{about}"
+    asked = f"We asked the gateway {what}{_TRIGGERS.get(data.get('trigger', ''), '')}"
+    if answer is None:
+        return line(entry.at, entry.kind, f"{asked}; no reply is recorded, it may be on its way.")
+    return _answer(answer, entry.at, f"{asked}; ")
+
+
+def _answer(entry: Entry, at: datetime, asked: str) -> Line:
+    data = entry.data
+    shown = {name: value for name, value in data.items() if name not in ("seconds", "at", "kind")}
+    if "refused" in data:
+        known = "does not know that transaction" if data["refused"] == "not_found" else "knows it as another payment's"
+        before, after = asked, f" it said that it {known}; the claim is refused."
+    elif "inconclusive" in data:
+        why = f"{data['inconclusive']} ({masked(data['detail'])})"
+        before, after = f"{asked}{'no' if asked else 'No'} answer ", f": {why}. That means nothing for the money."
+    else:
+        before, after = f"{asked}{'it' if asked else 'It'} answered ", f": {_answered(data)}."
+    return Line(
+        at=at,
+        last_at=at,
+        kind=EntryKind.ANSWER,
+        before=before,
+        seconds=data.get("seconds"),
+        after=after,
+        key=(asked, *sorted((name, str(value)) for name, value in shown.items())),
+    )
+
+
+def _answered(data: dict[str, Any]) -> str:
+    amount = f", {data['amount']} {data.get('currency') or ''}".rstrip() if data.get("amount") else ""
+    transaction = f", transaction {data['transaction_id']}" if data.get("transaction_id") else ""
+    refunded = f", {data['refunded_amount']} paid back" if data.get("refunded_amount") else ""
+    executed = f"; Execute: {data['execute']}" if "execute" in data else ""
+    return f"{data['status']} (its word: {masked(data['word'])}){amount}{transaction}{refunded}{executed}"
+
+
+def _answers(entries: Sequence[Entry]) -> dict[int, Entry]:
+    """The answer to each question, by the question's `id()`: the one whose seconds lead back to it."""
+    asked: dict[tuple[object, ...], Entry] = {}
+    found: dict[int, Entry] = {}
+    for entry in entries:
+        about = (entry.data.get("question"), entry.data.get("transaction_asked"))
+        if entry.kind is EntryKind.QUESTION:
+            asked[(*about, entry.at)] = entry
+        elif entry.kind is EntryKind.ANSWER and "seconds" in entry.data:
+            at = entry.at - timedelta(seconds=entry.data["seconds"])
+            for near in (at, at - _TICK, at + _TICK):
+                if question := asked.pop((*about, near), None):
+                    found[id(question)] = entry
+                    break
+    return found
+
+
+_TICK = timedelta(microseconds=1)

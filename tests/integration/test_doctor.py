@@ -1,0 +1,154 @@
+"""The doctor's single looks: clocks of gateways, addresses that nobody reaches, payments that nobody looks at."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from aiohttp import web
+from msgspec.structs import replace
+
+from consumers.account import Account
+from consumers.providers.ipay import IPay
+from schemas.secret import Secret
+from tests.integration.shops import CONFIG, Shops
+from worker.config import Config
+from worker.doctor.address import named_locally, not_public, public_url
+from worker.doctor.database import look, overdue
+from worker.doctor.gateway import ask, clock_skew
+from worker.gateways import gateways
+from worker.postgres.tokens import PostgresTokens
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def noon() -> datetime:
+    return NOON
+
+
+@asynccontextmanager
+async def gateway(date: Callable[[], str]) -> AsyncIterator[str]:
+    """A gateway that knows nobody's payment, and says this date."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"detail": "Order not found"}, status=404, headers={"Date": date()})
+
+    app = web.Application()
+    app.router.add_route("*", "/{any:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/api"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("seconds", [0, 300, -7200])
+async def test_a_gateways_clock_is_compared_with_ours(seconds: int) -> None:
+    async with gateway(lambda: format_datetime(NOON + timedelta(seconds=seconds), usegmt=True)) as url:
+        assert await clock_skew(url, noon) == seconds
+
+
+async def test_a_gateway_that_tells_no_readable_time_is_not_blamed() -> None:
+    async with gateway(lambda: "yesterday") as url:
+        assert await clock_skew(url, noon) is None
+    assert await clock_skew(url, noon) is None, "and one that is gone"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(119, None), (121, "its clock is 121 s ahead of ours"), (-3600, "its clock is 3600 s behind ours")],
+)
+async def test_more_than_two_minutes_are_told(shops: Shops, seconds: int, told: str | None) -> None:
+    async with (
+        gateway(lambda: format_datetime(NOON + timedelta(seconds=seconds), usegmt=True)) as url,
+        gateways(PostgresTokens(shops.database)) as asking,
+    ):
+        account = Account(id="a", merchant="shop", provider=IPay(base_url=url, api_key=Secret("key")))
+        first, *more = await ask(asking, account, noon)
+    assert first.mark == "ok", first
+    assert [one.words for one in more] == ([told] if told else [])
+    assert all(one.mark == "no" and "NTP" in one.to_do for one in more)
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("127.0.0.1", "loopback"),
+        ("::1", "loopback"),
+        ("0.0.0.0", "loopback"),
+        ("10.1.2.3", "private"),
+        ("192.168.0.7", "private"),
+        ("172.16.0.1", "private"),
+        ("100.64.0.1", "private"),
+        ("fd00::1", "private"),
+        ("169.254.3.4", "link-local"),
+        ("fe80::1", "link-local"),
+        ("8.8.8.8", None),
+        ("2606:4700::1111", None),
+        ("pay.shop.example", None),
+    ],
+)
+def test_an_address_that_the_internet_does_not_reach_is_known(address: str, why: str | None) -> None:
+    told = not_public(address)
+    assert told is None if why is None else told is not None and why in told
+
+
+@pytest.mark.parametrize("name", ["localhost", "pay", "pay.local", "shop.internal", "nas.lan"])
+def test_a_name_that_means_nothing_elsewhere_is_known(name: str) -> None:
+    assert named_locally(name)
+    assert named_locally("pay.shop.com.bd") is None
+
+
+def at(url: str) -> Config:
+    return replace(CONFIG, settings=replace(CONFIG.settings, public_url=url))
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://127.0.0.1:8080", "loopback"),
+        ("https://192.168.1.5", "private"),
+        ("https://169.254.1.5", "link-local"),
+        ("https://pay", "known only in your own network"),
+        ("https://pay.invalid", "is not known here"),
+        ("http://8.8.8.8", "cannot reach it by https"),
+    ],
+)
+async def test_a_public_url_that_gateways_abroad_cannot_reach_is_wrong(url: str, why: str) -> None:
+    found = await public_url(at(url))
+    assert (found.mark, found.words.startswith(url)) == ("no", True)
+    assert why in found.words
+    assert found.to_do
+
+
+async def test_a_public_url_with_https_at_a_public_address_is_well() -> None:
+    assert (await public_url(at("https://8.8.8.8"))).mark == "ok"
+
+
+def test_a_payment_that_nobody_looks_at_is_told_the_louder_the_longer() -> None:
+    def mark(minutes: int) -> str | None:
+        found = overdue("a", NOON, NOON + timedelta(minutes=minutes))
+        return found and found.mark
+
+    assert [mark(minutes) for minutes in (0, 2, 3, 15, 16)] == [None, None, "!!", "!!", "no"]
+
+
+async def test_the_database_tells_who_waits_in_vain(shops: Shops) -> None:
+    assert [one.mark async for one in look(shops.database, CONFIG)] == ["ok"]
+    await shops.opened(account="shop-ipay", reference="one")
+    await shops.database.execute("UPDATE payments SET next_check_at = clock_timestamp() - interval '1 hour'")
+    found = [one async for one in look(shops.database, CONFIG)]
+    assert [(one.mark, one.subject) for one in found[1:]] == [("no", "sweep")]
+    assert found[1].words.startswith("a payment of shop-ipay is due since ")
+    without = replace(CONFIG, merchants=())
+    found = [one async for one in look(shops.database, without)]
+    assert [(one.mark, one.subject) for one in found[1:]] == [("no", "account shop-ipay")]
+    assert "; 1 of them are not settled" in found[1].words
+    await shops.database.execute("UPDATE payments SET next_check_at = NULL")
+    found = [one async for one in look(shops.database, without)]
+    assert [one.mark for one in found[1:]] == ["!!"]

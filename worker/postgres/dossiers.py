@@ -1,0 +1,132 @@
+"""What is known of one payment, for a person: read together, at one moment, and found by whatever the person has.
+
+The one thing to get wrong: locks. This only looks; nothing waits for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from consumers.account import Account
+from consumers.allowance import Allowance
+from consumers.dossier import Dossier, Others
+from consumers.fitting import transaction_of
+from schemas.answers import Fact
+from schemas.checks import Checks
+from schemas.payments import Case, Entry, Payment, Resolution
+from worker.postgres.database import Connection, Database
+from worker.postgres.rows import payment_of
+
+MOST_FOUND = 50
+
+ACCOUNTS = """
+    WITH RECURSIVE used AS (
+        (SELECT account FROM payments ORDER BY account LIMIT 1)
+        UNION ALL
+        SELECT (SELECT p.account FROM payments p WHERE p.account > used.account ORDER BY p.account LIMIT 1)
+        FROM used WHERE used.account IS NOT NULL)
+    SELECT account FROM used WHERE account IS NOT NULL
+"""
+"""The accounts that have payments, by one look into the index for each."""
+
+_FIND = f"""
+    WITH accounts AS ({ACCOUNTS}),
+    found AS (
+        SELECT id FROM payments WHERE id = $1
+        UNION SELECT p.id FROM accounts a JOIN payments p ON p.account = a.account AND p.reference = $1
+        UNION SELECT t.payment_id FROM accounts a JOIN transactions t ON t.account = a.account AND t.transaction_id = $1
+        UNION SELECT s.payment_id FROM accounts a JOIN sessions s ON s.account = a.account AND s.session_id = $1
+        UNION SELECT o.id FROM payments o WHERE o.merchant = ANY($2) AND o.order_ref = $1)
+    SELECT p.* FROM payments p WHERE p.merchant = ANY($2) AND p.id IN (SELECT id FROM found)
+    ORDER BY p.opened_at, p.id LIMIT {MOST_FOUND}
+"""  # noqa: S608 - our own words
+_SEARCH = f"""
+    SELECT p.* FROM payments p WHERE p.merchant = ANY($2) AND (
+        p.candidates @> jsonb_build_array(jsonb_build_object('transaction_id', $1::text))
+        OR p.id IN (SELECT f.payment_id FROM facts f WHERE f.fact -> 'answer' ->> 'transaction_id' = $1))
+    ORDER BY p.opened_at, p.id LIMIT {MOST_FOUND}
+"""  # noqa: S608 - our own words
+
+
+async def find_payments(database: Database, typed: str, merchants: list[str]) -> list[Payment]:
+    """The payments that have this id, reference, order, session or transaction, oldest first.
+
+    A transaction that only a claim named, or an answer that does not fit, is searched for without an index.
+    """
+    if "\0" in typed:
+        return []
+    rows = await database.fetch(_FIND, typed, merchants)
+    rows = rows or await database.fetch(_SEARCH, typed, merchants)
+    return [payment_of(row) for row in rows]
+
+
+async def read_dossier(database: Database, payment_id: str, account: Account | None, checks: Checks) -> Dossier | None:
+    """All that is known of it; `account` is that of the configuration."""
+    async with (
+        database.connection() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        row = await connection.fetchrow("SELECT p.* FROM payments p WHERE id = $1", payment_id)
+        if row is None:
+            return None
+        payment = payment_of(row)
+        facts = await _column(connection, "SELECT fact FROM facts WHERE payment_id = $1 ORDER BY key", payment_id)
+        words = await _column(
+            connection, "SELECT resolution FROM resolutions WHERE payment_id = $1 ORDER BY id", payment_id
+        )
+        entries = await connection.fetch(
+            "SELECT kind, at, data FROM entries WHERE payment_id = $1 ORDER BY seq", payment_id
+        )
+        case = Case(
+            payment=payment,
+            facts=tuple(msgspec.convert(fact, Fact) for fact in facts),
+            resolutions=tuple(msgspec.convert(word, Resolution) for word in words),
+        )
+        allowance = await connection.fetchrow(
+            "SELECT account, calls, at, troubles, shut_until FROM allowances WHERE account = $1", payment.account
+        )
+        return Dossier(
+            case=case,
+            entries=tuple(msgspec.convert(dict(entry), Entry) for entry in entries),
+            others=await _others(connection, case),
+            now=await connection.fetchval("SELECT clock_timestamp()"),
+            checks=checks,
+            account=account,
+            allowance=Allowance(**dict(allowance)) if allowance else None,
+        )
+
+
+async def _others(connection: Connection[asyncpg.Record], case: Case) -> Others:
+    payment, answers = case.payment, [fact.answer for fact in case.facts]
+    transactions = await connection.fetch(
+        """SELECT transaction_id, payment_id FROM transactions
+           WHERE account = $1 AND transaction_id = ANY($2) AND payment_id <> $3""",
+        payment.account,
+        [transaction_of(one, payment) for one in answers if one.status is not None and one.status.paid],
+        payment.id,
+    )
+    sessions = await connection.fetch(
+        """SELECT session_id, payment_id FROM sessions
+           WHERE account = $1 AND session_id = ANY($2) AND payment_id <> $3""",
+        payment.account,
+        [one.session_id for one in answers if one.session_id is not None],
+        payment.id,
+    )
+    order_paid_by = await connection.fetchval(
+        "SELECT paid_by FROM orders WHERE merchant = $1 AND order_ref = $2 AND paid_by <> $3",
+        payment.merchant,
+        payment.order_ref,
+        payment.id,
+    )
+    return Others(
+        transactions={row["transaction_id"]: row["payment_id"] for row in transactions},
+        sessions={row["session_id"]: row["payment_id"] for row in sessions},
+        order_paid_by=order_paid_by,
+    )
+
+
+async def _column(connection: Connection[asyncpg.Record], sql: str, payment_id: str) -> list[Any]:
+    return [row[0] for row in await connection.fetch(sql, payment_id)]
