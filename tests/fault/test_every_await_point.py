@@ -24,6 +24,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.drive import Drive, answered
 from tests.fakes.providers import EXECUTING, PLAIN
 from worker.consume import Consumer
+from worker.gateways import Calls
 from worker.metrics import Metrics
 
 How = Literal["dies", "breaks"]
@@ -61,9 +62,9 @@ class Fragile:
         if not asyncio.iscoroutinefunction(found):
             return found
 
-        async def call(*given: Any) -> Any:
+        async def call(*given: Any, **named: Any) -> Any:
             await self._fate.point()
-            result = await found(*given)
+            result = await found(*given, **named)
             await self._fate.point()
             return result
 
@@ -86,7 +87,8 @@ class Till:
     def __init__(self, account: Account) -> None:
         self.taken = 0 if account.provider.capabilities.executes else 1
 
-    async def ask(self, account: Account, question: Question, expected: Expected) -> Outcome:
+    async def ask(self, account: Account, question: Question, expected: Expected, calls: Calls) -> Outcome:
+        calls.made += 1
         asked = Inquiry(account=account, question=question, expected=expected, asked_at=datetime.min)
         if question.kind is not QuestionKind.EXECUTE:
             return answered(asked, Status.COMPLETED if self.taken else Status.PENDING)
