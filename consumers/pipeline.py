@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.allowance import Asking, contended, fresh, hear, matters
+from consumers.admitting import admit, hear_gateways
 from consumers.answering import Reply, question_entry, take_in
 from consumers.asking import Due, begun, may_execute, next_due, question, scheduled
 from consumers.closing import marked
@@ -85,7 +85,7 @@ async def record(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list
     for reply in replies:
         by_payment[reply.payment_id].append(reply)
     async with ledger.batch(by_payment.keys()) as batch:
-        await _hear_gateways(batch, rules, replies)
+        await hear_gateways(batch, rules, replies)
         drafts = []
         for payment_id, case in batch.cases.items():
             draft = Draft(case=case, entries=[], facts=[])
@@ -101,25 +101,6 @@ def _received_before(claim: Claim, now: datetime) -> Claim:
     Else the question that it makes us ask would not answer it, being asked earlier by the database's clock.
     """
     return replace(claim, received_at=min(claim.received_at, now - MOMENT))
-
-
-async def _hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) -> None:
-    """Count what the questions took, and who gives no answers."""
-    by_account = defaultdict[str, list[Reply]](list)
-    for reply in sorted(replies, key=lambda reply: reply.answered_at):
-        if reply.payment_id in batch.cases:
-            by_account[batch.cases[reply.payment_id].payment.account].append(reply)
-    rates = {account: rules.accounts[account].calls_per_second for account in by_account}
-    seen = await batch.allowances(by_account.keys(), locked=False)
-    touched = sorted(
-        account for account, brought in by_account.items() if matters(seen.get(account), rates[account], brought)
-    )
-    stored = await batch.allowances(touched, locked=True)
-    kept = []
-    for account in touched:
-        allowance = stored.get(account) or fresh(account, rates[account], batch.now)
-        kept.append(hear(allowance, rates[account], by_account[account], batch.now))
-    await batch.keep(kept)
 
 
 def _hear(draft: Draft, reply: Reply, rules: Rules, now: datetime) -> None:
@@ -144,7 +125,14 @@ async def _begin(batch: Batch, rules: Rules, drafts: Iterable[Draft], room: Mapp
             continue
         payment = replace(payment, lease_until=None)
         draft.case = replace(draft.case, payment=marked(payment, capabilities, rules.checks, batch.now))
-    asking = await _admitted(batch, rules, asking, room)
+    waiting = await admit(batch, rules, [draft.case.payment for draft, _ in asking], room)
+    for draft, _ in asking:
+        payment = draft.case.payment
+        if payment.id in waiting:  # it comes again, or is given up if its time is over
+            payment = replace(payment, lease_until=None, not_before=waiting[payment.id])
+            capabilities = rules.capabilities(payment)
+            draft.case = replace(draft.case, payment=marked(payment, capabilities, rules.checks, batch.now))
+    asking = [(draft, due) for draft, due in asking if draft.case.payment.id not in waiting]
     wishes = {
         draft.case.payment.id
         for draft, _ in asking
@@ -152,35 +140,6 @@ async def _begin(batch: Batch, rules: Rules, drafts: Iterable[Draft], room: Mapp
     }
     allowed = await batch.begin_executions(wishes) if wishes else frozenset()
     return [_inquiry(draft, due, wishes, allowed, rules, batch.now) for draft, due in asking]
-
-
-async def _admitted(
-    batch: Batch, rules: Rules, asking: list[tuple[Draft, Due]], room: Mapping[str, int]
-) -> list[tuple[Draft, Due]]:
-    """Those that may be asked now; the others are told when to come again, or given up if their time is over."""
-    if not asking:
-        return []
-    accounts = {draft.case.payment.account for draft, _ in asking}
-    rates = {account: rules.accounts[account].calls_per_second for account in accounts}
-    stored = dict(await batch.allowances(accounts, locked=False))
-    turns = {account for account in accounts if contended(stored.get(account), rates[account])}
-    stored |= await batch.allowances(turns, locked=True)
-    uses = {}
-    for account in sorted(accounts):
-        allowance = stored.get(account) or fresh(account, rates[account], batch.now)
-        uses[account] = Asking(allowance, rates[account], batch.now, room.get(account))
-    admitted = []
-    for draft, due in asking:
-        payment = draft.case.payment
-        again_at = uses[payment.account].admit(payment.id)
-        if again_at is None:
-            admitted.append((draft, due))
-            continue
-        waiting = replace(payment, lease_until=None, not_before=again_at)
-        capabilities = rules.capabilities(payment)
-        draft.case = replace(draft.case, payment=marked(waiting, capabilities, rules.checks, batch.now))
-    await batch.keep([uses[account].allowance for account in sorted(turns)])
-    return admitted
 
 
 def _inquiry(draft: Draft, due: Due, wishes: set[str], allowed: frozenset[str], rules: Rules, now: datetime) -> Inquiry:

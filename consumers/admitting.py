@@ -1,0 +1,61 @@
+"""Accounts' allowances inside a transaction: whose questions may be asked now, and what their gateways brought.
+
+The one thing to get wrong: locks. Workers take turns only where there is a budget to share or a silent gateway to
+probe; the row of any other account is read and left alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from consumers.allowance import Asking, contended, fresh, hear, matters
+from consumers.answering import Reply
+from consumers.ledger import Batch
+from consumers.rules import Rules
+from schemas.payments import Payment
+
+
+async def admit(
+    batch: Batch, rules: Rules, payments: Sequence[Payment], room: Mapping[str, int]
+) -> Mapping[str, datetime]:
+    """Count a question about each of these payments; tell by payment id when to come again with those over.
+
+    `room` is how many more questions this worker takes on for an account, where it bounds them.
+    """
+    accounts = {payment.account for payment in payments}
+    rates = _rates(rules, accounts)
+    stored = dict(await batch.allowances(accounts, locked=False))
+    turns = {account for account in accounts if contended(stored.get(account), rates[account])}
+    stored |= await batch.allowances(turns, locked=True)
+    uses = {}
+    for account in sorted(accounts):
+        allowance = stored.get(account) or fresh(account, rates[account], batch.now)
+        uses[account] = Asking(allowance, rates[account], batch.now, room.get(account))
+    again_at = {payment.id: uses[payment.account].admit(payment.id) for payment in payments}
+    await batch.keep([uses[account].allowance for account in sorted(turns)])
+    return {payment_id: at for payment_id, at in again_at.items() if at is not None}
+
+
+async def hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) -> None:
+    """Count what the questions took, and who gives no answers."""
+    by_account = defaultdict[str, list[Reply]](list)
+    for reply in sorted(replies, key=lambda reply: reply.answered_at):
+        if reply.payment_id in batch.cases:
+            by_account[batch.cases[reply.payment_id].payment.account].append(reply)
+    rates = _rates(rules, by_account)
+    seen = await batch.allowances(by_account.keys(), locked=False)
+    touched = sorted(
+        account for account, brought in by_account.items() if matters(seen.get(account), rates[account], brought)
+    )
+    stored = await batch.allowances(touched, locked=True)
+    kept = []
+    for account in touched:
+        allowance = stored.get(account) or fresh(account, rates[account], batch.now)
+        kept.append(hear(allowance, rates[account], by_account[account], batch.now))
+    await batch.keep(kept)
+
+
+def _rates(rules: Rules, accounts: Iterable[str]) -> dict[str, float | None]:
+    return {account: rules.accounts[account].calls_per_second for account in accounts}
