@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.integration.conformance_ledger import a_payment
 from worker.metrics import Metrics
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
-from worker.postgres.due import MOST_WAITING, take_due
+from worker.postgres.due import _DUE, _TAKE, MOST_WAITING, take_due
 from worker.postgres.ledger import PostgresLedger
 from worker.sweep import Sweep
 
@@ -113,3 +114,37 @@ async def test_a_payment_that_is_due_and_locked_is_not_looked_at_without_pause(d
     assert [delivery.claim.payment_id for delivery in claims] == [payment_id]
     sweeping.cancel()
     await asyncio.wait({sweeping})
+
+
+async def backlog(database: Database, payments: int) -> None:
+    """So many payments that are due, of two accounts."""
+    payment_id = await due(database, "shop-a")
+    names = await database.fetch(
+        """SELECT string_agg(quote_ident(attname), ', ') AS names FROM pg_attribute
+           WHERE attrelid = 'payments'::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+               AND attname NOT IN ('id', 'reference', 'account', 'next_check_at')"""
+    )
+    columns = names[0]["names"]
+    await database.execute(
+        f"""INSERT INTO payments (id, reference, account, next_check_at, {columns})
+            SELECT 'pay_' || lpad(n::text, 26, 'x'), 'backlog-' || n,
+                CASE WHEN n % 4 = 0 THEN 'shop-a' ELSE 'shop-b' END, clock_timestamp() - n * interval '1 ms', {columns}
+            FROM payments, generate_series(1, $2) n WHERE id = $1""",
+        payment_id,
+        payments,
+    )
+    await database.execute("ANALYZE payments")
+
+
+async def test_a_backlog_is_taken_by_its_index_the_longest_waiting_first(database: Database) -> None:
+    await backlog(database, 20_000)
+    first = await take_due(database, 50, {"shop-a": None, "shop-b": 8.0})
+    assert Counter(account for _, account, _ in first) == {"shop-a": 50, "shop-b": 12}
+    assert {payment_id for payment_id, account, _ in first if account == "shop-a"} == {
+        f"pay_{n:x>26}" for n in range(20_000, 20_000 - 4 * 50, -4)
+    }
+    async with database.connection() as connection:
+        found = await connection.fetch(f"EXPLAIN {_DUE}", ["shop-a", "shop-b"], [50, 12])
+        taken = await connection.fetch(f"EXPLAIN {_TAKE}", [payment_id for payment_id, *_ in first])
+    assert any("payments_due" in row[0] for row in found)
+    assert not any("Seq Scan on payments" in row[0] for row in (*found, *taken))
