@@ -19,6 +19,7 @@ from worker.amqp.topology import DEAD, EVENTS
 
 QUEUE = "tests.events"
 AGAIN_SECONDS = 0.2
+WATCH_SECONDS = 5.0
 AWAY = (*UNREACHABLE, RuntimeError)  # aio-pika says RuntimeError of a connection that closed under a call
 
 
@@ -79,12 +80,23 @@ class Subscriber:
                         await channel.set_qos(prefetch_count=100)
                         queue = await channel.get_queue(QUEUE, ensure=False)
                         await queue.consume(self._hear)
-                    await end.wait()
+                    while not end.is_set() and not await self._forgotten():
+                        with suppress(TimeoutError):
+                            async with asyncio.timeout(WATCH_SECONDS):
+                                await end.wait()
                 finally:
                     with suppress(*AWAY):
                         async with asyncio.timeout(2):
                             await connection.close()
             await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _forgotten(self) -> bool:
+        """Whether the broker has something to give and gives us nothing."""
+        heard = len(self.heard) + self.repeats
+        async with asyncio.timeout(5):
+            (waiting,) = await self.waiting([QUEUE])
+        await asyncio.sleep(1)
+        return waiting > 0 and heard == len(self.heard) + self.repeats
 
     async def _hear(self, message: AbstractIncomingMessage) -> None:
         assert message.message_id is not None, "an event has its id as the message's"

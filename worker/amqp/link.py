@@ -21,6 +21,7 @@ from worker.amqp.refusals import BrokerRefusedError, TopologyError
 
 CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
+PREPARE_SECONDS = 15.0
 HEARTBEAT_SECONDS = 5  # a silent broker is given up after three of them
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 
@@ -44,7 +45,8 @@ async def keep(url: Secret, name: str, *, prepare: Use, use: Use, failed: Callab
     while True:
         try:
             async with connected(url, name) as connection:
-                await prepare(connection)
+                async with asyncio.timeout(PREPARE_SECONDS):
+                    await prepare(connection)
                 pause, proven = FIRST_PAUSE, True
                 await use(connection)
         except (BrokerRefusedError, TopologyError) as error:

@@ -91,7 +91,8 @@ class Publisher:
 
     async def _serve(self, connection: AbstractConnection) -> None:
         end = ended(connection)
-        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        async with asyncio.timeout(CONFIRM_SECONDS):
+            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         await probe(channel)
         self._given_up.clear()
         self._connection, self._channel = connection, channel

@@ -6,11 +6,13 @@ restart mends that; so it is told as what it is, by name, and never worked aroun
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Collection
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import structlog
 from aio_pika import ExchangeType
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import ChannelPreconditionFailed
 
 from worker.amqp.refusals import TopologyError
@@ -19,11 +21,15 @@ CLAIMS: Final = "payproof.claims"
 EVENTS: Final = "payproof.events"
 DEAD: Final = "payproof.dead"
 
+DECLARE_SECONDS = 5.0
 DELIVERY_LIMIT = 20
 """A backstop alone: lost connections count as deliveries, and claims that fail by themselves are counted by us."""
 
 NO_LIMIT = 1_000_000_000
 """Newer brokers drop from a quorum queue what was delivered 20 times; a dead letter is looked at again and again."""
+
+T = TypeVar("T")
+log = structlog.get_logger()
 
 _CLAIMS_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
@@ -40,25 +46,37 @@ def claims_queue(provider: str) -> str:
 
 
 async def declare(connection: AbstractConnection, providers: Collection[str]) -> None:
-    """Make what is missing. Raises TopologyError, and what aio-pika raises when the broker goes away meanwhile."""
+    """Make what is missing. Raises TopologyError, and what aio-pika raises when the broker goes away meanwhile.
+
+    A queue that does not answer, as one that lost its leader, is left to be declared another time: it holds up itself
+    and no other.
+    """
     async with connection.channel() as channel:
         await _agreed(DEAD, channel.declare_exchange(DEAD, ExchangeType.FANOUT, durable=True))
-        await _agreed(DEAD, _queue(channel, DEAD, _DEAD_ARGUMENTS, DEAD, ""))
         await _agreed(EVENTS, channel.declare_exchange(EVENTS, ExchangeType.TOPIC, durable=True))
         await _agreed(CLAIMS, channel.declare_exchange(CLAIMS, ExchangeType.DIRECT, durable=True))
-        for provider in sorted(providers):
-            name = claims_queue(provider)
-            await _agreed(name, _queue(channel, name, _CLAIMS_ARGUMENTS, CLAIMS, provider))
+    queues = [(claims_queue(provider), _CLAIMS_ARGUMENTS, CLAIMS, provider) for provider in sorted(providers)]
+    wanted = [(DEAD, _DEAD_ARGUMENTS, DEAD, ""), *queues]
+    declared = await asyncio.gather(*[_queue(connection, *queue) for queue in wanted], return_exceptions=True)
+    for (name, *_), failure in zip(wanted, declared, strict=True):
+        if isinstance(failure, TimeoutError):
+            log.warning("queue.silent", queue=name)
+        elif failure is not None:
+            raise failure
 
 
-async def _queue(channel: AbstractChannel, name: str, arguments: dict[str, Any], exchange: str, key: str) -> None:
-    queue = await channel.declare_queue(name, durable=True, arguments=arguments)
-    await queue.bind(exchange, key)
+async def _queue(connection: AbstractConnection, name: str, arguments: dict[str, Any], exchange: str, key: str) -> None:
+    """Declare and bind one, on a channel of its own, which a queue that does not answer would block."""
+    async with asyncio.timeout(DECLARE_SECONDS):
+        channel = await connection.channel()
+        queue = await _agreed(name, channel.declare_queue(name, durable=True, arguments=arguments))
+        await queue.bind(exchange, key)
+        await channel.close()
 
 
-async def _agreed(name: str, declaration: Awaitable[object]) -> None:
+async def _agreed(name: str, declaration: Awaitable[T]) -> T:
     try:
-        await declaration
+        return await declaration
     except ChannelPreconditionFailed as error:
         raise TopologyError(
             f"the broker has {name} already, otherwise than it must be ({error}); "
