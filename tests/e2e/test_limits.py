@@ -43,9 +43,9 @@ async def test_a_flood_of_forged_webhooks_is_refused_and_a_right_signature_never
     await payproof.settled(buyer.payment["payment_id"], "completed")
 
 
-async def test_of_a_thousand_claims_about_one_payment_a_hundred_are_enough(payproof: Payproof) -> None:
+async def test_of_thousands_of_claims_about_one_payment_a_thousand_are_enough(payproof: Payproof) -> None:
     buyer = await payproof.opened("payparse")
     path = f"/return/shop-payparse/{buyer.payment['payment_id']}/failure"
-    floods = await asyncio.gather(*(flood(payproof, "GET", path, 180) for _ in range(5)))
+    floods = await asyncio.gather(*(flood(payproof, "GET", path, 180) for _ in range(8)))
     assert {answered.status for answers in floods for answered in answers} == {303}
-    assert 100 <= len(await payproof.claims(buyer.payment["payment_id"])) <= 130
+    assert 1000 <= len(await payproof.claims(buyer.payment["payment_id"])) <= 1200

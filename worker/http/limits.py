@@ -55,7 +55,7 @@ class Limits:
     def __init__(self, trusted: Sequence[Network] = (), clock: Callable[[], float] = time.monotonic) -> None:
         self._trusted = tuple(trusted)
         self.addresses = Buckets(burst=200, per_second=20, clock=clock)
-        self.payments = Buckets(burst=100, per_second=1, clock=clock)
+        self.payments = Buckets(burst=1000, per_second=1, clock=clock)
 
     def allows(self, request: web.Request) -> bool:
         """Count one hit of whoever sent this; False when that is too many."""
