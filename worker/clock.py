@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 
@@ -19,3 +21,11 @@ class DatabaseClock:
 
     def now(self) -> datetime:
         return self._base + timedelta(seconds=time.monotonic() - self._at)
+
+
+async def set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for the event at most so long; whether it is set."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()

@@ -7,13 +7,13 @@ readers of the log; only the events that go over it wait.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 import structlog
 
 from consumers.bus import BusAway
 from worker.amqp.messages import event_post
 from worker.amqp.publisher import Publisher
+from worker.clock import set_within
 from worker.metrics import Metrics
 from worker.postgres.carrying import begin_carrying, carried
 from worker.postgres.database import UNAVAILABLE, Database
@@ -59,7 +59,7 @@ class Relay:
             self._metrics.placed.inc(placed)
             self._placed.set()  # by us or by another process: whoever hears of events looks what there is to carry
             if placed < BATCH:
-                await _within(self._written, POLL_SECONDS)
+                await set_within(self._written, POLL_SECONDS)
 
     async def _begin(self) -> None:
         """Before the first event is placed here, or those before it would count as told."""
@@ -89,7 +89,7 @@ class Relay:
                 continue
             self._metrics.published.inc(carried_on)
             if carried_on < BATCH:
-                await _within(self._placed, POLL_SECONDS)
+                await set_within(self._placed, POLL_SECONDS)
 
     async def _carry_batch(self, publisher: Publisher) -> int | None:
         """How many were carried on; None while another process is at it."""
@@ -100,9 +100,3 @@ class Relay:
             if posts:
                 await publisher.publish(posts, seconds=CONFIRM_SECONDS)
             return len(posts)
-
-
-async def _within(event: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()

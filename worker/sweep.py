@@ -16,6 +16,7 @@ from consumers.account import Account
 from consumers.bus import Bus, BusAway
 from schemas.words import Source
 from worker.claims import own_claim
+from worker.clock import set_within
 from worker.metrics import Metrics
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.due import MOST_WAITING, next_due_at, take_due
@@ -84,6 +85,4 @@ class Sweep:
             self._pause = min(2 * self._pause, LONGEST_SECONDS) if overdue else SHORTEST_SECONDS
             if due_at is not None:
                 self._until = min(self._until, max(due_at, now + timedelta(seconds=self._pause)))
-        with suppress(TimeoutError):
-            async with asyncio.timeout((self._until - now).total_seconds()):
-                await self._wake.wait()
+        await set_within(self._wake, (self._until - now).total_seconds())

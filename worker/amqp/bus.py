@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 
 import msgspec
 import structlog
@@ -22,7 +21,7 @@ from schemas.callbacks import Claim
 from worker.amqp.inbox import Inbox
 from worker.amqp.messages import claim_post, dead_letter
 from worker.amqp.publisher import Publisher
-from worker.clock import DatabaseClock
+from worker.clock import DatabaseClock, set_within
 from worker.metrics import Metrics
 from worker.postgres.bus import POLL_SECONDS, PostgresBus
 
@@ -66,9 +65,7 @@ class RabbitBus:
             deliveries += await self._from_broker(provider, most - len(deliveries))
             if deliveries:
                 return deliveries
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):
-                    await arrived.wait()
+            await set_within(arrived, POLL_SECONDS)
 
     async def done(self, deliveries: Sequence[Delivery]) -> None:
         heard, spooled = _apart(deliveries)
@@ -88,11 +85,7 @@ class RabbitBus:
 
     async def park(self, delivery: Delivery, reason: str) -> None:
         claim = delivery.claim
-        try:
-            body = msgspec.json.encode(claim)
-            await self._publisher.publish([dead_letter(claim.id, claim.provider, body, reason, self._clock.now())])
-        except BusAway:  # the spool has a place for the dead too; whoever looks at them sees both
-            await self._spool.bury(claim.id, claim.provider, body, reason)
+        await self._bury(claim.id, claim.provider, msgspec.json.encode(claim), reason)
         await self.done([delivery])
 
     async def waiting(self) -> dict[str, int]:
@@ -111,12 +104,15 @@ class RabbitBus:
         if provider not in self._spooled and not due:
             return []
         room = max(1, most // 2) if self._inbox.holds(provider) else most
-        deliveries = await self._spool.lease(provider, room)
+        self._spooled.discard(provider)  # before the look, or a notice that comes during it would be forgotten
+        try:
+            deliveries = await self._spool.lease(provider, room)
+        except BaseException:
+            self._spooled.add(provider)
+            raise
         self._spool_looked_at[provider] = time.monotonic()
-        if len(deliveries) < room:
-            self._spooled.discard(provider)
-        else:
-            self._hear(provider)
+        if len(deliveries) == room:
+            self.wake([provider])
         return deliveries
 
     async def _from_broker(self, provider: str, most: int) -> list[Delivery]:
@@ -134,13 +130,16 @@ class RabbitBus:
         """Put aside what this version cannot read, or every worker would die of it."""
         log.error("claim.unreadable", claim_id=message.message_id, exc_info=error)
         reason, claim_id = f"{type(error).__name__} in receive", message.message_id or "unknown"
-        try:
-            letter = dead_letter(claim_id, provider, message.body, reason, self._clock.now())
-            await self._publisher.publish([letter])
-        except BusAway:
-            await self._spool.bury(claim_id, provider, message.body, reason)
+        await self._bury(claim_id, provider, message.body, reason)
         self._metrics.parked.labels(provider).inc()
         await self._inbox.acknowledge([message])
+
+    async def _bury(self, claim_id: str, provider: str, body: bytes, reason: str) -> None:
+        """The spool has a place for the dead too, while the broker is away; whoever looks at them sees both."""
+        try:
+            await self._publisher.publish([dead_letter(claim_id, provider, body, reason, self._clock.now())])
+        except BusAway:
+            await self._spool.bury(claim_id, provider, body, reason)
 
 
 def _apart(deliveries: Sequence[Delivery]) -> tuple[list[AbstractIncomingMessage], list[Delivery]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 
 import msgspec
 import structlog
@@ -17,6 +16,7 @@ from asyncpg import Record
 
 from consumers.bus import BusAway, Delivery
 from schemas.callbacks import Claim
+from worker.clock import set_within
 from worker.postgres.database import UNAVAILABLE, Database, Notice
 
 LEASE_SECONDS = 30
@@ -69,9 +69,7 @@ class PostgresBus:
                 queued.set()
             if deliveries:
                 return deliveries
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):
-                    await queued.wait()
+            await set_within(queued, POLL_SECONDS)
 
     async def lease(self, provider: str, most: int) -> list[Delivery]:
         """What is there now, at most so much."""

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 
-from worker.clock import DatabaseClock
+from worker.clock import DatabaseClock, set_within
 
 CHANNEL = "payproof"
 COMMAND_SECONDS = 30.0
@@ -132,7 +132,7 @@ class Database:
                     connection.add_termination_listener(lambda _, broken=broken: broken.set())
                     await connection.add_listener(CHANNEL, lambda *arrived: heard(_read(arrived[-1])))
                     await connected()
-                    while not await _set_within(broken, probe):
+                    while not await set_within(broken, probe):
                         await connection.execute("SELECT", timeout=probe)
                 finally:
                     await connection.close(timeout=1)
@@ -172,13 +172,6 @@ async def _prepare(con: asyncpg.Connection[asyncpg.Record], /) -> None:
         encoder=lambda value: msgspec.json.encode(value).decode(),
         decoder=msgspec.json.decode,
     )
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> bool:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    return event.is_set()
 
 
 def _read(payload: object) -> Notice:
