@@ -19,16 +19,7 @@ from worker.demo.feed import Feed, Told
 from worker.demo.heard import all_heard, answers
 from worker.demo.shop import Document, Shop
 from worker.demo.waiting import UNTIL_SECONDS, Otherwise, until
-
-CUSTOMER = {
-    "name": "Demo Buyer",
-    "email": "buyer@example.com",
-    "phone": "01700000000",
-    "address": "1 Demo Road",
-    "city": "Dhaka",
-    "postcode": "1000",
-    "country": "Bangladesh",
-}
+from worker.shop.ordering import CUSTOMER
 
 
 class Gateway(Struct, frozen=True, kw_only=True):
