@@ -29,8 +29,11 @@ class BusAway(Exception):
 class Bus(Protocol):
     """Two implementations, one contract: the queue in Postgres and RabbitMQ."""
 
-    async def publish(self, claims: Sequence[Claim]) -> None:
-        """Make the claims durable; one published twice is delivered once or twice. Raises BusAway."""
+    async def publish(self, claims: Sequence[Claim], *, later: bool = False) -> None:
+        """Make the claims durable; one published twice is delivered once or twice. Raises BusAway.
+
+        Those for `later` are delivered when no others of their gateway wait.
+        """
         ...
 
     async def receive(self, provider: str, most: int) -> list[Delivery]:
@@ -54,5 +57,5 @@ class Bus(Protocol):
         ...
 
     async def waiting(self) -> dict[str, int]:
-        """How many claims wait, by gateway; gateways with none may be left out."""
+        """How many claims wait, by gateway, those for later apart; gateways with none may be left out."""
         ...

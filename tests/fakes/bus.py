@@ -20,6 +20,7 @@ class _Row(Struct):
     claim: Claim
     available_at: datetime
     attempts: int = 0
+    later: bool = False
 
 
 class FakeBus:
@@ -31,10 +32,10 @@ class FakeBus:
         self._rows: dict[str, _Row] = {}
         self._changed = asyncio.Condition()
 
-    async def publish(self, claims: Sequence[Claim]) -> None:
+    async def publish(self, claims: Sequence[Claim], *, later: bool = False) -> None:
         async with self._changed:
             for claim in claims:
-                self._rows.setdefault(claim.id, _Row(claim, self._clock.now))
+                self._rows.setdefault(claim.id, _Row(claim, self._clock.now, later=later))
             self._changed.notify_all()
 
     async def receive(self, provider: str, most: int) -> list[Delivery]:
@@ -61,7 +62,7 @@ class FakeBus:
         self.dead.append((row.claim, reason))
 
     async def waiting(self) -> dict[str, int]:
-        return dict(Counter(row.claim.provider for row in self._rows.values()))
+        return dict(Counter(row.claim.provider for row in self._rows.values() if not row.later))
 
     async def end_leases(self) -> None:
         """What a worker's death comes to: every lease is over."""
@@ -71,4 +72,4 @@ class FakeBus:
 
     def _available(self, provider: str) -> list[_Row]:
         rows = [row for row in self._rows.values() if row.claim.provider == provider]
-        return [row for row in rows if row.available_at <= self._clock.now]
+        return sorted((row for row in rows if row.available_at <= self._clock.now), key=lambda row: row.later)

@@ -16,6 +16,7 @@ from schemas.words import Authenticity, Said, Source
 from tests.fakes.bus import FakeBus
 from tests.fakes.clock import NOON, FakeClock
 from tests.integration.rabbit import attached
+from tests.processes import until
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import UNAVAILABLE, Database, connect
 
@@ -23,11 +24,15 @@ SECONDS = 5.0
 
 
 class Bench(Struct):
-    """A bus, a way to let the claims of dead workers come back, and a way to read the dead letters."""
+    """A bus, a way to let the claims of dead workers come back, and a way to read the dead letters.
+
+    `arrived` tells whether what was published is where a worker would find it.
+    """
 
     bus: Bus
     workers_die: Callable[[], Awaitable[object]]
     dead: Callable[[], Awaitable[list[str]]]
+    arrived: Callable[[], bool] = lambda: True
 
 
 @pytest.fixture(params=["fake", "postgres", "rabbitmq"])
@@ -59,7 +64,7 @@ async def bench(request: pytest.FixtureRequest, dsn: str) -> AsyncIterator[Bench
                 rabbit.bus.wake(["ipay"])
                 await rabbit.reconnect()
 
-            yield Bench(rabbit.bus, workers_die, rabbit.dead_letters)
+            yield Bench(rabbit.bus, workers_die, rabbit.dead_letters, lambda: rabbit.inbox.holds("ipay"))
 
 
 def a_claim(provider: str = "ipay") -> Claim:
@@ -119,6 +124,23 @@ async def test_no_more_than_asked_for_are_delivered_and_none_is_lost(bench: Benc
     first, second = await receive(bench.bus, most=3), await receive(bench.bus, most=3)
     assert len(first) == 3
     assert {claim.id for claim in first + second} == {claim.id for claim in claims}
+
+
+async def test_claims_for_later_come_after_all_others_and_are_not_lost(bench: Bench) -> None:
+    repeats, prompt = [a_claim() for _ in range(5)], [a_claim()]
+    await bench.bus.publish(repeats, later=True)
+    assert sum((await bench.bus.waiting()).values()) == 0, "the sweep does not wait for them"
+    await bench.bus.publish(prompt)
+
+    async def arrived() -> bool:
+        return bench.arrived()
+
+    await until(arrived, what="the claim at the worker's", seconds=SECONDS)
+    assert await receive(bench.bus, most=1) == prompt
+    heard: set[str] = set()
+    while len(heard) < len(repeats):
+        heard |= {claim.id for claim in await receive(bench.bus)}
+    assert heard == {claim.id for claim in repeats}
 
 
 async def test_two_workers_do_not_get_the_same_claim(bench: Bench) -> None:

@@ -2,7 +2,7 @@
 
 The one thing to get wrong: which of the two holds a claim. One that the broker did not confirm in time may be in both,
 so what is heard twice must do no harm. And one that fails by itself moves to the spool, where its attempts are counted
-and spaced: a broker that gave it out again at once would only burn them.
+and spaced: a broker that gave it out again at once would only burn them. Claims for later wait there too.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import msgspec
 import structlog
@@ -47,7 +48,12 @@ class RabbitBus:
             self._spooled.add(provider)
             self._hear(provider)
 
-    async def publish(self, claims: Sequence[Claim]) -> None:
+    async def publish(self, claims: Sequence[Claim], *, later: bool = False) -> None:
+        if later:
+            with suppress(BusAway):
+                await self._spool.publish(claims, later=True)
+                self.wake({claim.provider for claim in claims})
+                return
         try:
             await self._publisher.publish([claim_post(claim) for claim in claims])
         except BusAway as away:
@@ -89,7 +95,7 @@ class RabbitBus:
         await self.done([delivery])
 
     async def waiting(self) -> dict[str, int]:
-        """How many claims wait, by provider; the broker's are left out while it is away."""
+        """How many claims wait, by provider, those for later apart; the broker's are left out while it is away."""
         waiting = await self._spool.waiting()
         for provider, count in (await self._publisher.waiting()).items():
             waiting[provider] = waiting.get(provider, 0) + count
@@ -103,16 +109,19 @@ class RabbitBus:
         due = time.monotonic() - self._spool_looked_at[provider] >= POLL_SECONDS
         if provider not in self._spooled and not due:
             return []
-        room = max(1, most // 2) if self._inbox.holds(provider) else most
+        busy = self._inbox.holds(provider)
+        room = max(1, most // 2) if busy else most
         self._spooled.discard(provider)  # before the look, or a notice that comes during it would be forgotten
         try:
-            deliveries = await self._spool.lease(provider, room)
+            deliveries = await self._spool.lease(provider, room, later=not busy)
         except BaseException:
             self._spooled.add(provider)
             raise
         self._spool_looked_at[provider] = time.monotonic()
         if len(deliveries) == room:
             self.wake([provider])
+        elif busy:
+            self._spooled.add(provider)  # claims for later may wait there, which the next look takes when it is calm
         return deliveries
 
     async def _from_broker(self, provider: str, most: int) -> list[Delivery]:

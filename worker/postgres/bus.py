@@ -27,8 +27,8 @@ log = structlog.get_logger()
 _TAKE = f"""
     UPDATE queue SET available_at = clock_timestamp() + interval '{LEASE_SECONDS} s', attempts = attempts + 1
     WHERE id IN (
-        SELECT id FROM queue WHERE provider = $1 AND available_at <= clock_timestamp() ORDER BY available_at, id
-        LIMIT $2 FOR UPDATE SKIP LOCKED)
+        SELECT id FROM queue WHERE provider = $1 AND available_at <= clock_timestamp() AND later <= $3
+        ORDER BY later, available_at, id LIMIT $2 FOR UPDATE SKIP LOCKED)
     RETURNING id, claim_id, attempts, body
 """  # noqa: S608 - the lease is our own number
 
@@ -44,15 +44,16 @@ class PostgresBus:
         for provider in providers:
             self._queued[provider].set()
 
-    async def publish(self, claims: Sequence[Claim]) -> None:
+    async def publish(self, claims: Sequence[Claim], *, later: bool = False) -> None:
         try:
             await self._database.execute(
-                """INSERT INTO queue (claim_id, provider, body)
-                   SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[])
+                """INSERT INTO queue (claim_id, provider, body, later)
+                   SELECT *, $4 FROM unnest($1::text[], $2::text[], $3::bytea[])
                    ON CONFLICT (claim_id) DO NOTHING""",
                 [claim.id for claim in claims],
                 [claim.provider for claim in claims],
                 [msgspec.json.encode(claim) for claim in claims],
+                later,
             )
         except UNAVAILABLE as error:
             raise BusAway(type(error).__name__) from error
@@ -71,10 +72,10 @@ class PostgresBus:
                 return deliveries
             await set_within(queued, POLL_SECONDS)
 
-    async def lease(self, provider: str, most: int) -> list[Delivery]:
-        """What is there now, at most so much."""
+    async def lease(self, provider: str, most: int, *, later: bool = True) -> list[Delivery]:
+        """What is there now, at most so much; claims for later come after all others, if they may come."""
         while True:
-            rows = await self._database.fetch(_TAKE, provider, most)
+            rows = await self._database.fetch(_TAKE, provider, most, later)
             deliveries = [await self._delivery(row) for row in sorted(rows, key=lambda row: row["id"])]
             readable = [delivery for delivery in deliveries if delivery is not None]
             if readable or not rows:
@@ -133,6 +134,8 @@ class PostgresBus:
         )
 
     async def waiting(self) -> dict[str, int]:
-        """How many claims wait, by provider."""
-        rows = await self._database.fetch("SELECT provider, count(*) AS waiting FROM queue GROUP BY provider")
+        """How many claims wait, by provider, those for later apart."""
+        rows = await self._database.fetch(
+            "SELECT provider, count(*) AS waiting FROM queue WHERE NOT later GROUP BY provider"
+        )
         return {row["provider"]: row["waiting"] for row in rows}
