@@ -47,5 +47,7 @@ async def test_of_thousands_of_claims_about_one_payment_a_thousand_are_enough(pa
     buyer = await payproof.opened("payparse")
     path = f"/return/shop-payparse/{buyer.payment['payment_id']}/failure"
     floods = await asyncio.gather(*(flood(payproof, "GET", path, 180) for _ in range(8)))
-    assert {answered.status for answers in floods for answered in answers} == {303}
+    counted = Counter(answered.status for answers in floods for answered in answers)
+    assert set(counted) == {303, 429}
+    assert counted[303] >= 1000
     assert 1000 <= len(await payproof.claims(buyer.payment["payment_id"])) <= 1200

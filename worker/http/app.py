@@ -12,6 +12,7 @@ from worker.http.api import routes
 from worker.http.auth import authenticate
 from worker.http.callbacks import MAX_BODY
 from worker.http.context import Api
+from worker.http.door import Door
 from worker.http.ingress import Ingress
 from worker.http.limits import Limits
 from worker.http.ops import Ops
@@ -35,7 +36,7 @@ def public_app(
     metrics: Metrics,
 ) -> web.Application:
     limits = Limits(config.settings.trusted_proxies)
-    ingress = Ingress(config, ledger, bus, database.clock, outcomes, limits, metrics)
+    ingress = Ingress(config, ledger, bus, database.clock, outcomes, limits, Door(), metrics)
     api = Api(
         config=config,
         rules=rules,

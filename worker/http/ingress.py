@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from enum import Enum
 
 from aiohttp import web
 from msgspec import Struct
@@ -16,8 +17,10 @@ from consumers.account import Account
 from consumers.bus import Bus
 from schemas.callbacks import Claim
 from schemas.payments import Payment
+from schemas.words import Authenticity
 from worker.clock import DatabaseClock
 from worker.config import Config, Merchant
+from worker.http.door import Door
 from worker.http.limits import Limits
 from worker.metrics import Metrics
 from worker.outcomes import Outcomes
@@ -30,6 +33,14 @@ RETRY_AFTER = {"Retry-After": str(COME_AGAIN_SECONDS)}
 _PAYMENT_ID = re.compile(r"pay_[0-9a-z]{26}")
 
 
+class Turn(Enum):
+    """When a claim is heard: in its turn, after all that repeat nothing, or never, and whoever sent it comes again."""
+
+    NOW = "now"
+    LATER = "later"
+    NEVER = "never"
+
+
 class Ingress(Struct, frozen=True):
     """What the public endpoints need."""
 
@@ -39,6 +50,7 @@ class Ingress(Struct, frozen=True):
     clock: DatabaseClock
     outcomes: Outcomes
     limits: Limits
+    door: Door
     metrics: Metrics
 
     def account(self, request: web.Request) -> Account | None:
@@ -57,20 +69,27 @@ class Ingress(Struct, frozen=True):
 
     async def look_up(self, account: str, payment_id: str) -> Payment | None:
         """The payment of that account. Raises UNAVAILABLE."""
-        async with asyncio.timeout(LOOK_UP_SECONDS):
+        async with asyncio.timeout(LOOK_UP_SECONDS), self.door.passing():
             return await self.ledger.peek(account, payment_id)
 
-    def enough(self, claim: Claim) -> bool:
-        """Whether so many unsigned claims about the payment came that one more changes nothing; it is counted."""
-        if claim.payment_id is None or self.limits.payments.take(claim.payment_id):
-            return False
-        self.count(claim, "repeated")
-        return True
+    def turn(self, claim: Claim, payment_id: str | None) -> Turn:
+        """When a claim about this payment is heard; it is counted. A signed one is always heard in its turn.
 
-    async def publish(self, claim: Claim) -> None:
+        What repeats others comes after them, and in a crowd not at all.
+        """
+        if claim.authenticity is not Authenticity.UNSIGNED or payment_id is None:
+            return Turn.NOW
+        if self.limits.prompt.take(payment_id):
+            return Turn.NOW
+        if not self.door.crowded and self.limits.payments.take(payment_id):
+            return Turn.LATER
+        self.count(claim, "repeated")
+        return Turn.NEVER
+
+    async def publish(self, claim: Claim, turn: Turn = Turn.NOW) -> None:
         """Make it durable. Raises BusAway and TimeoutError."""
-        async with asyncio.timeout(PUBLISH_SECONDS):
-            await self.bus.publish([claim])
+        async with asyncio.timeout(PUBLISH_SECONDS), self.door.passing():
+            await self.bus.publish([claim], later=turn is Turn.LATER)
         self.count(claim, claim.authenticity.value)
 
     def count(self, claim: Claim, result: str) -> None:

@@ -5,8 +5,9 @@ by proxies that the configuration trusts; and an address of our own machine is a
 so without such a name behind it it is not limited at all. Mobile carriers put many buyers behind one address: the limit
 stops floods, and no shop's busiest minute.
 
-Whoever has many addresses meets the other bound: so many unsigned claims about one payment are enough to make us look
-as often as the rules allow, and what repeats them is not queued again.
+Whoever has many addresses meets the other bounds: a few unsigned claims about one payment are enough to make us look
+as often as the rules allow. So what repeats them is heard when nothing else waits, and nobody queues behind it; after a
+thousand, or while many wait at the door, it is not queued at all.
 """
 
 from __future__ import annotations
@@ -50,12 +51,16 @@ class Buckets:
 
 
 class Limits:
-    """Counts what strangers send: by address, and unsigned claims by the payment that they are about."""
+    """Counts what strangers send: by address, and unsigned claims by the payment that they are about.
+
+    `payments` bounds how many of those are kept, `prompt` how many are heard in their turn.
+    """
 
     def __init__(self, trusted: Sequence[Network] = (), clock: Callable[[], float] = time.monotonic) -> None:
         self._trusted = tuple(trusted)
         self.addresses = Buckets(burst=200, per_second=20, clock=clock)
         self.payments = Buckets(burst=1000, per_second=1, clock=clock)
+        self.prompt = Buckets(burst=4, per_second=0.1, clock=clock)
 
     def allows(self, request: web.Request) -> bool:
         """Count one hit of whoever sent this; False when that is too many."""

@@ -18,7 +18,7 @@ from schemas.callbacks import Claim
 from schemas.payments import Payment
 from schemas.words import Said, Source
 from worker.http.callbacks import make_claim, read_callback
-from worker.http.ingress import COME_AGAIN_SECONDS, RETRY_AFTER, Ingress
+from worker.http.ingress import COME_AGAIN_SECONDS, RETRY_AFTER, Ingress, Turn
 from worker.http.pages import outcome_name, page
 from worker.http.pages.again import Again
 from worker.http.shop import outcome_known, shop_url
@@ -56,6 +56,9 @@ class Returns:
         now = self._ingress.clock.now()
         callback = await read_callback(request, Source.RETURN, account, now, payment_id=payment_id, said=said)
         claim = make_claim(account, callback, lenient=True)
+        turn = self._ingress.turn(claim, payment_id)
+        if turn is Turn.NEVER:
+            return self._come_again(request, account, 429, payment_id, claim.said)
         try:
             payment = await self._ingress.look_up(account.id, payment_id)
         except UNAVAILABLE:
@@ -63,11 +66,9 @@ class Returns:
         if payment is None:
             self._ingress.count(claim, "unknown")
             return page(request, "not_found", status=404)
-        if self._ingress.enough(claim):
-            return self._send_on(request, payment, claim.said)
         try:
             with self._ingress.outcomes.of(payment_id) as changed:
-                await self._ingress.publish(claim)
+                await self._ingress.publish(claim, turn)
                 payment = await self._outcome(payment, changed, self._ingress.config.return_wait)
         except (BusAway, TimeoutError) as error:
             return self._busy(request, account, claim, error)
@@ -90,9 +91,12 @@ class Returns:
         if payment is None:
             self._ingress.count(claim, "unknown")
             return page(request, "not_found", status=404)
+        turn = self._ingress.turn(claim, payment.id)
+        if turn is Turn.NEVER:
+            return self._come_again(request, account, 429, None, None)
         try:
             with self._ingress.outcomes.of(payment.id) as changed:
-                await self._ingress.publish(claim)
+                await self._ingress.publish(claim, turn)
                 # A transaction id counts once an answer confirmed it, which the question now asked may do.
                 if _issued(claim, payment) or claim.transaction_id is not None:
                     payment = await self._outcome(payment, changed, self._ingress.config.return_wait)
@@ -139,7 +143,7 @@ class Returns:
         with suppress(*UNAVAILABLE):  # the wait is over, or Postgres went away and the claim is safe all the same
             async with asyncio.timeout(seconds):
                 while True:
-                    fresh = await self._ingress.ledger.peek(payment.account, payment.id)
+                    fresh = await self._ingress.look_up(payment.account, payment.id)
                     payment = fresh or payment
                     if outcome_known(payment):
                         return payment

@@ -13,9 +13,9 @@ from aiohttp import web
 from consumers.account import Account
 from consumers.bus import BusAway
 from schemas.wire import Unreadable
-from schemas.words import Authenticity, Source
+from schemas.words import Source
 from worker.http.callbacks import ForgedError, make_claim, read_callback
-from worker.http.ingress import RETRY_AFTER, Ingress
+from worker.http.ingress import RETRY_AFTER, Ingress, Turn
 from worker.postgres.database import UNAVAILABLE
 
 log = structlog.get_logger()
@@ -70,10 +70,11 @@ class Webhooks:
         except Unreadable as error:
             self._ingress.metrics.callbacks.labels(*labels, "unreadable").inc()
             return _json(400, {"error": str(error)})
-        if claim.authenticity is Authenticity.UNSIGNED and self._ingress.enough(claim):
+        turn = self._ingress.turn(claim, claim.payment_id)
+        if turn is Turn.NEVER:
             return _json(429, {"error": "too many about this payment"}, RETRY_AFTER)
         try:
-            await self._ingress.publish(claim)
+            await self._ingress.publish(claim, turn)
         except (BusAway, TimeoutError) as error:
             self._ingress.metrics.callbacks.labels(*labels, "unavailable").inc()
             log.warning("callback.not_durable", account=account.id, source=source, error=type(error).__name__)

@@ -20,6 +20,7 @@ from asyncpg.pool import PoolConnectionProxy
 from worker.clock import DatabaseClock, set_within
 
 CHANNEL = "payproof"
+CONNECTIONS = 10
 COMMAND_SECONDS = 30.0
 ACQUIRE_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
@@ -142,7 +143,7 @@ class Database:
 
 
 @asynccontextmanager
-async def connect(dsn: str, *, size: int = 10) -> AsyncIterator[Database]:
+async def connect(dsn: str, *, size: int = CONNECTIONS) -> AsyncIterator[Database]:
     """Open the pool; waits up to ten seconds for the server."""
     pool = asyncpg.create_pool(
         dsn,
