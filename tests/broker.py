@@ -118,6 +118,10 @@ class RabbitMQ:
         """
         self.ctl("eval", _ELECT)
 
+    def queues(self) -> str:
+        """What waits, what is out and who consumes, one queue a line; for a person who asks what became of it."""
+        return self.ctl("list_queues", "name", "messages_ready", "messages_unacknowledged", "consumers", "state")
+
     def ctl(self, *words: str) -> str:
         done = subprocess.run(
             [str(SBIN / "rabbitmqctl"), "-q", *words],

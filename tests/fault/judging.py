@@ -46,7 +46,7 @@ async def judge(
     none(await wrong_ends(stage, customers, seconds=END_SECONDS), what="right ends not reached")
     told = await everything_told(stage.shop)
     assert_told_once(told)
-    await until(lambda: _heard_all(fleet, stage.shop), what="every event over AMQP as well", seconds=TOLD_SECONDS)
+    await all_heard(fleet, stage.shop)
     assert_heard_the_same(fleet, await everything_told(stage.shop))
     await until(lambda: _queues_empty(fleet), what="empty queues", seconds=TOLD_SECONDS)
     none(await lost_for_good(stage, browser, customers), what="acknowledged and lost")
@@ -136,8 +136,23 @@ def doubled(told: Sequence[Told]) -> list[str]:
     return [payment_id for payment_id, times in completed.items() if times > 1]
 
 
-async def _heard_all(fleet: Fleet, shop: Shop) -> bool:
-    return {one.id for one in await everything_told(shop)} <= fleet.subscriber.heard.keys()
+async def all_heard(fleet: Fleet, shop: Shop) -> None:
+    """Wait until every event of the log came over AMQP; fails with where those are that did not."""
+
+    async def unheard() -> list[str]:
+        return [one.id for one in await everything_told(shop) if one.id not in fleet.subscriber.heard]
+
+    async def none_is() -> bool:
+        return not await unheard()
+
+    try:
+        await until(none_is, what="every event over AMQP as well", seconds=TOLD_SECONDS)
+    except AssertionError as late:
+        places = await _rows(
+            fleet, "SELECT 'carried to ' || place || ' of ' || (SELECT max(place) FROM events) FROM relays"
+        )
+        queues = await asyncio.to_thread(fleet.broker.queues)
+        raise AssertionError("\n".join([str(late), *await unheard(), *places, queues])) from None
 
 
 def assert_heard_the_same(fleet: Fleet, told: Sequence[Told]) -> None:
