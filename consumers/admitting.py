@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from consumers.allowance import Asking, contended, fresh, hear, matters
+from consumers.allowance import Asking, contended, fresh, hear, matters, silent
 from consumers.answering import Reply
 from consumers.ledger import Batch
 from consumers.rules import Rules
@@ -38,8 +38,8 @@ async def admit(
     return {payment_id: at for payment_id, at in again_at.items() if at is not None}
 
 
-async def hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) -> None:
-    """Count what the questions took, and who gives no answers."""
+async def hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) -> frozenset[str]:
+    """Count what the questions took, and who gives no answers; the accounts that were silent already, and still are."""
     by_account = defaultdict[str, list[Reply]](list)
     for reply in sorted(replies, key=lambda reply: reply.answered_at):
         if reply.payment_id in batch.cases:
@@ -55,6 +55,7 @@ async def hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) ->
         allowance = stored.get(account) or fresh(account, rates[account], batch.now)
         kept.append(hear(allowance, rates[account], by_account[account], batch.now))
     await batch.keep(kept)
+    return frozenset(one.account for one in kept if silent(stored.get(one.account)) and silent(one))
 
 
 def _rates(rules: Rules, accounts: Iterable[str]) -> dict[str, float | None]:

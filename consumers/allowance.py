@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import TypeGuard
 from zlib import crc32
 
 from msgspec import Struct
@@ -27,6 +28,8 @@ FIRST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(seconds=30)
 PROBE = timedelta(seconds=30)  # one question at a time then: as long as its lease
 SPREAD = timedelta(seconds=2)
+SOON = timedelta(seconds=3)
+"""Who is turned away comes again so soon: any answer opens the account. The sweep leaves it alone while it is shut."""
 
 
 class Allowance(Struct, frozen=True, kw_only=True):
@@ -58,7 +61,7 @@ class Asking(Struct):
         """None: ask now, and it is counted. Else when to come again."""
         allowance = self.allowance
         if allowance.shut_until is not None and allowance.shut_until > self.now:
-            return allowance.shut_until + _spread(payment_id)
+            return min(allowance.shut_until, self.now + SOON) + _spread(payment_id)
         if self.rate is not None and allowance.calls < 1:
             self.waiting += 1
             return self.now + timedelta(seconds=(self.waiting - allowance.calls) / self.rate)
@@ -77,7 +80,12 @@ class Asking(Struct):
 
 def contended(allowance: Allowance | None, rate: float | None) -> bool:
     """Whether workers have to take turns: there is a budget to share, or a gateway to probe with one question."""
-    return rate is not None or (allowance is not None and allowance.troubles >= TROUBLES)
+    return rate is not None or silent(allowance)
+
+
+def silent(allowance: Allowance | None) -> TypeGuard[Allowance]:
+    """Whether its gateway has stopped answering, so that its questions are probes, one at a time."""
+    return allowance is not None and allowance.troubles >= TROUBLES
 
 
 def fresh(account: str, rate: float | None, now: datetime) -> Allowance:

@@ -71,7 +71,8 @@ def _question(dossier: Dossier, account: Account) -> Iterator[Plan]:
             yield Plan(at=None, words=f"the gateway is not asked, because {known}")
         return
     why = _TRIGGERS.get(due.trigger) or SCHEDULES.get(payment.schedule or "", "its time is over then")
-    looks_at = max(due.at, payment.next_check_at) if payment.next_check_at else due.at
+    opens_at = dossier.allowance.shut_until if dossier.allowance else None
+    looks_at = max(at for at in (due.at, payment.next_check_at, opens_at) if at is not None)
     waits = "".join(f"; {reason}" for reason in _waits(dossier, account))
     if looks_at <= dossier.now:
         yield Plan(at=looks_at, words=f"a question is due, because {why}{waits or _UNTAKEN}")

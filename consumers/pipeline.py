@@ -29,7 +29,7 @@ from consumers.rules import Rules
 from schemas.answers import Expected, Fact, Question
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Entry, Owners, Payment, Resolution
-from schemas.words import EntryKind, QuestionKind, Status
+from schemas.words import EntryKind, QuestionKind, Source, Status
 
 MOMENT = timedelta(microseconds=1)
 NO_LIMIT: Mapping[str, int] = MappingProxyType({})
@@ -45,11 +45,17 @@ class Inquiry(Struct, frozen=True, kw_only=True):
 
 
 class Draft(Struct, kw_only=True):
-    """A payment on its way through one transaction."""
+    """A payment on its way through one transaction.
+
+    `look` is the entry of the sweep's claim, told only with the question that it leads to. `repeats`: an answer that
+    says what the one before it said is counted there.
+    """
 
     case: Case
     entries: list[Entry]
     facts: list[Fact]
+    look: Entry | None = None
+    repeats: bool = False
     resolution: Resolution | None = None
 
 
@@ -58,22 +64,27 @@ async def take(
 ) -> list[Inquiry]:
     """Record claims and start what is due: once this returns, the claims may be acknowledged.
 
-    A claim about no payment we know is recorded and asks nothing. `room` is how many more questions the worker takes on
-    for an account, where it bounds them.
+    A claim about no payment we know is recorded and asks nothing; the sweep's own are not evidence, and leave a trace
+    only where they ask. `room` is how many more questions the worker takes on for an account, where it bounds them.
     """
     claims = list({claim.id: claim for claim in claims}.values())
     homes = await ledger.find(claims)
     async with ledger.batch(set(homes.values())) as batch:
-        admissions = await batch.admit([(claim, homes.get(claim.id)) for claim in claims])
+        admissions = await batch.admit(
+            [(claim, homes.get(claim.id)) for claim in claims if claim.source is not Source.SWEEP]
+        )
         drafts = {key: Draft(case=case, entries=[], facts=[]) for key, case in batch.cases.items()}
         for claim in claims:
             draft = drafts.get(homes.get(claim.id, ""))
             if draft is not None:
                 capabilities = rules.capabilities(draft.case.payment)
                 heard = _received_before(claim, batch.now)
-                payment, entry = receive(draft.case, heard, admissions[claim.id], capabilities, batch.now)
+                payment, entry = receive(draft.case, heard, admissions.get(claim.id, "new"), capabilities, batch.now)
                 draft.case = replace(draft.case, payment=payment)
-                draft.entries.append(entry)
+                if claim.source is Source.SWEEP:
+                    draft.look = entry
+                else:
+                    draft.entries.append(entry)
         inquiries = await _begin(batch, rules, drafts.values(), room)
         await settle(batch, rules, drafts.values())
     return inquiries
@@ -85,10 +96,10 @@ async def record(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list
     for reply in replies:
         by_payment[reply.payment_id].append(reply)
     async with ledger.batch(by_payment.keys()) as batch:
-        await hear_gateways(batch, rules, replies)
+        silent = await hear_gateways(batch, rules, replies)
         drafts = []
         for payment_id, case in batch.cases.items():
-            draft = Draft(case=case, entries=[], facts=[])
+            draft = Draft(case=case, entries=[], facts=[], repeats=case.payment.account in silent)
             for reply in sorted(by_payment[payment_id], key=lambda reply: reply.answered_at):
                 _hear(draft, reply, rules, batch.now)
             drafts.append(draft)
@@ -153,6 +164,7 @@ def _inquiry(draft: Draft, due: Due, wishes: set[str], allowed: frozenset[str], 
         payment = replace(payment, execute_state=None)
     payment = begun(payment, asked, due, now)
     draft.case = replace(draft.case, payment=payment)
+    draft.entries.extend([draft.look] if draft.look else [])
     draft.entries.append(question_entry(asked, now, due.trigger))
     return Inquiry(account=rules.accounts[payment.account], question=asked, expected=expected(payment), asked_at=now)
 
@@ -196,6 +208,7 @@ def _change(draft: Draft, owners: Owners, rules: Rules, now: datetime) -> Change
         event=event,
         resolution=draft.resolution,
         order_freed=capabilities.executes and payment.execute_state is None,
+        repeats=draft.repeats and not draft.facts and [entry.kind for entry in entries] == [EntryKind.ANSWER],
     )
 
 

@@ -72,7 +72,7 @@ def _as_one(same: Sequence[Line]) -> Line:
     seconds = [one.seconds for one in same if one.seconds is not None]
     return replace(
         same[0],
-        last_at=same[-1].last_at,
+        last_at=max(one.last_at for one in same),
         count=sum(one.count for one in same),
         seconds=max(seconds, default=None),
     )

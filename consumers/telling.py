@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from consumers.dossier import LeftOut
 from consumers.receiving import TOO_MANY
 from consumers.shortening import Line, line
 from schemas.payments import Entry, Payment
@@ -19,6 +20,15 @@ _SOURCES = {
     "webhook": "A webhook of the gateway",
     "ipn": "A notification in the gateway's name",
     "return": "A browser that came back",
+}
+_KINDS = {
+    "webhook": "a webhook",
+    "ipn": "a notification",
+    "return": "a browser that came back",
+    "operator": "a person, or the shop's API, asking",
+    "sweep": "our schedule's turn",
+    "question": "a question to the gateway",
+    "answer": "its reply",
 }
 _TRIGGERS = {
     "urgent": " because a signed claim came in or a person wants to know",
@@ -36,8 +46,9 @@ _PHONE = re.compile(r"(?<![0-9A-Za-z])(?:\+?88)?(01[3-9])[0-9]{8}(?![0-9A-Za-z])
 _EMAIL = re.compile(r"[^\s@<>(),;:]+@[^\s@<>(),;:]+")
 
 
-def tell(payment: Payment, entries: Sequence[Entry]) -> Iterator[Line]:
+def tell(payment: Payment, entries: Sequence[Entry], left_out: LeftOut | None = None) -> Iterator[Line]:
     """A line for the opening and each entry in order; a question is told with its answer."""
+    cut = left_out.place if left_out else 0
     order = f", order {payment.order_ref}" if payment.order_ref else ""
     asked = f"{payment.amount:.2f} {payment.currency} through {payment.account} ({payment.provider})"
     yield line(
@@ -46,16 +57,18 @@ def tell(payment: Payment, entries: Sequence[Entry]) -> Iterator[Line]:
     answers = _answers(entries)
     paired = {id(answer) for answer in answers.values()}
     for place, entry in enumerate(entries):
+        if left_out is not None and place == cut:
+            yield _left_out(left_out)
         data = entry.data
         match entry.kind:
             case EntryKind.CLAIM:
                 if data["source"] != Source.SWEEP:
                     yield _claim(entry)
-                elif not _asked_next(entries, place):
+                elif not _asked_next(entries[:cut] if place < cut else entries, place, cut=place < cut):
                     words = "Our schedule said that it was time, and nothing could be asked just then."
                     yield line(entry.at, entry.kind, words)
             case EntryKind.QUESTION:
-                yield _question(entry, answers.get(id(entry)))
+                yield _question(entry, answers.get(id(entry)), cut=place < cut)
             case EntryKind.ANSWER:
                 if id(entry) not in paired:
                     yield _answer(entry, entry.at, "")
@@ -80,10 +93,18 @@ def masked(text: str) -> str:
     return _EMAIL.sub("***@***", _PHONE.sub(r"\1********", text))
 
 
-def _asked_next(entries: Sequence[Entry], place: int) -> bool:
-    """Whether a question was asked when this claim was taken; its trigger says then why."""
+def _left_out(left_out: LeftOut) -> Line:
+    counted = sorted(left_out.counted, key=lambda one: -one.count)
+    since, until = min(one.first_at for one in counted), max(one.last_at for one in counted)
+    kinds = ", ".join(f"{one.count:,} × {_KINDS.get(one.source or one.kind, one.kind)}" for one in counted)
+    words = f"Until {until:%Y-%m-%d %H:%M:%SZ} more happened than fits here: {kinds}. The timeline has all of it."
+    return line(since, "left out", words)
+
+
+def _asked_next(entries: Sequence[Entry], place: int, *, cut: bool) -> bool:
+    """Whether a question was asked when this claim was taken; its trigger says then why. `cut`: more is not known."""
     later = next((one for one in entries[place + 1 :] if one.kind is not EntryKind.CLAIM), None)
-    return later is not None and later.kind is EntryKind.QUESTION
+    return cut if later is None else later.kind is EntryKind.QUESTION
 
 
 def _claim(entry: Entry) -> Line:
@@ -100,11 +121,13 @@ def _claim(entry: Entry) -> Line:
     return line(entry.at, entry.kind, f"{_SOURCES[data['source']]} {said}{named}{note}. {trust}, {then}.", *key)
 
 
-def _question(entry: Entry, answer: Entry | None) -> Line:
+def _question(entry: Entry, answer: Entry | None, *, cut: bool = False) -> Line:
     data = entry.data
     about = f" about transaction {data['transaction_asked']}" if "transaction_asked" in data else ""
     what = "to take the money (Execute)" if data["question"] == "execute" else f"what happened{about}"
     asked = f"We asked the gateway {what}{_TRIGGERS.get(data.get('trigger', ''), '')}"
+    if answer is None and cut:
+        return line(entry.at, entry.kind, f"{asked}; the reply, if any, is among what is left out.")
     if answer is None:
         return line(entry.at, entry.kind, f"{asked}; no reply is recorded, it may be on its way.")
     return _answer(answer, entry.at, f"{asked}; ")
@@ -112,7 +135,8 @@ def _question(entry: Entry, answer: Entry | None) -> Line:
 
 def _answer(entry: Entry, at: datetime, asked: str) -> Line:
     data = entry.data
-    shown = {name: value for name, value in data.items() if name not in ("seconds", "at", "kind")}
+    shown = {name: value for name, value in data.items() if name not in ("seconds", "at", "kind", "times", "last_at")}
+    last_at = datetime.fromisoformat(data["last_at"]) if "last_at" in data else at
     if "refused" in data:
         known = "does not know that transaction" if data["refused"] == "not_found" else "knows it as another payment's"
         before, after = asked, f" it said that it {known}; the claim is refused."
@@ -123,7 +147,8 @@ def _answer(entry: Entry, at: datetime, asked: str) -> Line:
         before, after = f"{asked}{'it' if asked else 'It'} answered ", f": {_answered(data)}."
     return Line(
         at=at,
-        last_at=at,
+        last_at=last_at,
+        count=data.get("times", 1),
         kind=EntryKind.ANSWER,
         before=before,
         seconds=data.get("seconds"),

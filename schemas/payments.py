@@ -161,7 +161,11 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """What one transaction writes about one payment. `facts` are new or merged; `order_freed` ends its Execute."""
+    """What one transaction writes about one payment. `facts` are new or merged; `order_freed` ends its Execute.
+
+    `repeats`: its one entry is an answer that is counted at the one before, if that said the same and nobody but our
+    own schedule asked since; what is between them goes.
+    """
 
     payment: Payment
     facts: tuple[Fact, ...] = ()
@@ -169,6 +173,7 @@ class Change(Struct, frozen=True, kw_only=True):
     event: Event | None = None
     resolution: Resolution | None = None
     order_freed: bool = False
+    repeats: bool = False
 
 
 class PaymentView(Struct, frozen=True, kw_only=True):

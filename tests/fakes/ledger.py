@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -24,7 +25,7 @@ from schemas.answers import Fact
 from schemas.callbacks import Claim
 from schemas.events import Event
 from schemas.payments import Case, Change, Entry, Owners, Payment, Resolution
-from schemas.words import Authenticity, EventType, Status
+from schemas.words import Authenticity, EntryKind, EventType, Source, Status
 from tests.fakes.clock import FakeClock
 
 __all__ = ["FakeClock", "FakeLedger", "Refused"]
@@ -58,11 +59,11 @@ class Tables:
         self.openings: MutableMapping[str, dict[str, Any]] = table("openings")
         self.allowances: MutableMapping[str, Allowance] = table("allowances")
         self.told: MutableMapping[str, tuple[Event, ...]] = table("told")
+        self.entries: MutableMapping[str, tuple[Entry, ...]] = table("entries")
         self.references: MutableMapping[tuple[str, str], str] = table("references")
         self.shown: MutableMapping[tuple[str, str, str], str] = table("shown")
         """Which row shows a session or a transaction, as (account, column, id): the unique indexes of `payments`."""
         self.events: list[Event] = []
-        self.entries: list[tuple[str, Entry]] = []
         self.resolutions: list[tuple[str, Resolution]] = []
 
     def take_over(self, layer: Tables) -> None:
@@ -128,7 +129,7 @@ class FakeLedger:
                 self._tables.claims[key] = (claim, None if home == payment_id else home)
             del self._tables.payments[payment_id], self._tables.openings[payment_id]
             del self._tables.references[row.account, row.reference]
-            self._tables.entries = [one for one in self._tables.entries if one[0] != payment_id]
+            self._tables.entries.pop(payment_id, None)
 
     # -- what the tests look at ----------------------------------------------------------------------------------------
 
@@ -151,7 +152,7 @@ class FakeLedger:
         return tuple(self._tables.facts.get(payment_id, {}).values())
 
     def entries(self, payment_id: str) -> tuple[Entry, ...]:
-        return tuple(entry for owner, entry in self._tables.entries if owner == payment_id)
+        return self._tables.entries.get(payment_id, ())
 
     def events_of(self, payment_id: str) -> tuple[Event, ...]:
         return self._tables.told.get(payment_id, ())
@@ -275,7 +276,10 @@ class FakeBatch:
         if change.facts:
             known = layer.facts.get(payment.id, {})
             layer.facts[payment.id] = known | {fact.key: fact for fact in change.facts}
-        layer.entries.extend((payment.id, entry) for entry in change.entries)
+        if change.entries:
+            before = layer.entries.get(payment.id, ())
+            counted = _counted(before, change.entries[0]) if change.repeats else None
+            layer.entries[payment.id] = counted or (*before, *change.entries)
         if change.resolution is not None:
             layer.resolutions.append((payment.id, change.resolution))
         if change.event is not None:
@@ -314,6 +318,29 @@ def _take(taken: MutableMapping[tuple[str, str], str], key: Keys, wanted: Collec
     """Take what is free; what belongs to others."""
     owners = {one: taken.setdefault((key.account, one), key.payment_id) for one in sorted(wanted)}
     return frozenset(one for one, owner in owners.items() if owner != key.payment_id)
+
+
+def _counted(entries: tuple[Entry, ...], new: Entry) -> tuple[Entry, ...] | None:
+    """The timeline with a repeated answer counted at the one before; None where it stands for itself."""
+    questions = 0
+    for place in reversed(range(len(entries))):
+        one = entries[place]
+        if one.kind is new.kind:
+            if questions != 1 or _said(one) != _said(new):
+                return None
+            data = one.data | {"times": one.data.get("times", 1) + 1, "last_at": msgspec.to_builtins(new.at)}
+            return (*entries[:place], replace(one, data=data))
+        if (one.kind, one.data.get("source"), one.data.get("trigger")) not in _OUR_SCHEDULES:
+            return None
+        questions += one.kind is EntryKind.QUESTION
+    return None
+
+
+def _said(answer: Entry) -> dict[str, Any]:
+    return {name: value for name, value in answer.data.items() if name not in ("seconds", "times", "last_at")}
+
+
+_OUR_SCHEDULES = ((EntryKind.CLAIM, Source.SWEEP, None), (EntryKind.QUESTION, None, "schedule"))
 
 
 def _own(table: MutableMapping[str, Any]) -> Mapping[str, Any]:

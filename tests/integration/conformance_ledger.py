@@ -127,6 +127,16 @@ def an_entry(n: int = 0) -> Entry:
     return Entry(kind=EntryKind.DECISION, at=NOON + timedelta(seconds=n), data={"change": f"n{n}", "ক": [n, None]})
 
 
+def round_of(minute: int, detail: str) -> tuple[Entry, Entry, Entry]:
+    """The sweep's claim, the question it led to, and an answer that is none."""
+    at = NOON + timedelta(minutes=minute)
+    return (
+        Entry(kind=EntryKind.CLAIM, at=at, data={"source": "sweep"}),
+        Entry(kind=EntryKind.QUESTION, at=at, data={"question": "status", "trigger": "schedule"}),
+        Entry(kind=EntryKind.ANSWER, at=at, data={"inconclusive": "key_refused", "detail": detail, "seconds": minute}),
+    )
+
+
 def keys(payment: Payment, **claimed: Any) -> Keys:
     return Keys(payment_id=payment.id, account=payment.account, merchant=payment.merchant, **claimed)
 
@@ -263,6 +273,46 @@ class LedgerConformance:
         for one in made:
             await store(kept, Change(payment=row, resolution=one))
         assert (await case_of(kept, row)).resolutions == tuple(made)
+
+    async def test_what_a_silent_gateway_says_again_to_our_own_schedule_is_counted_in_one_entry(
+        self, kept: Kept
+    ) -> None:
+        row, other = await stored(kept), await stored(kept)
+        await store(kept, *(Change(payment=one, entries=round_of(0, "401")) for one in (row, other)))
+        for n in (1, 2):
+            for one, detail in ((row, "401"), (other, "401" if n == 1 else "503")):
+                question, answer = round_of(n, detail)[1:]
+                await store(kept, Change(payment=one, entries=(round_of(n, detail)[0], question)))
+                await store(kept, Change(payment=one, entries=(answer,), repeats=True))
+
+        async def told(one: Payment) -> list[tuple[str, datetime, dict[str, Any]]]:
+            return [entry for entry in await kept.entries(one.id) if entry[0] == EntryKind.ANSWER]
+
+        first = round_of(0, "401")[2]
+        last = (NOON + timedelta(minutes=2)).isoformat().replace("+00:00", "Z")
+        assert await told(row) == [(first.kind, first.at, first.data | {"times": 3, "last_at": last})]
+        assert [kind for kind, *_ in await kept.entries(row.id)] == ["claim", "question", "answer"]
+        assert [data.get("times") for *_, data in await told(other)] == [2, None], "another answer stands for itself"
+        assert [kind for kind, *_ in await kept.entries(other.id)] == ["claim", "question", "answer"] * 2
+
+    async def test_a_question_that_nobody_answered_is_not_counted_away(self, kept: Kept) -> None:
+        row = await stored(kept)
+        for n, dies in ((0, False), (1, True), (2, False)):
+            claim, question, answer = round_of(n, "401")
+            await store(kept, Change(payment=row, entries=(claim, question)))
+            if not dies:
+                await store(kept, Change(payment=row, entries=(answer,), repeats=True))
+        kinds = [kind for kind, *_ in await kept.entries(row.id)]
+        assert kinds == ["claim", "question", "answer", "claim", "question", "claim", "question", "answer"]
+
+    async def test_what_somebody_else_made_us_ask_is_never_counted_away(self, kept: Kept) -> None:
+        row = await stored(kept)
+        for n in (0, 1):
+            claim, question, answer = round_of(n, "401")
+            asked = replace(question, data=question.data | {"trigger": "hint"})
+            await store(kept, Change(payment=row, entries=(replace(claim, data={"source": "return"}), asked)))
+            await store(kept, Change(payment=row, entries=(answer,), repeats=True))
+        assert [kind for kind, *_ in await kept.entries(row.id)] == ["claim", "question", "answer"] * 2
 
     async def test_entries_stand_in_the_order_of_recording(self, kept: Kept) -> None:
         row, other = await stored(kept), await stored(kept)

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from consumers.allowance import LONGEST_PAUSE, PROBE, TROUBLES, Allowance, Asking, fresh, hear, matters, refilled
+from consumers.allowance import (
+    LONGEST_PAUSE,
+    PROBE,
+    SOON,
+    SPREAD,
+    TROUBLES,
+    Allowance,
+    Asking,
+    fresh,
+    hear,
+    matters,
+    refilled,
+)
 from consumers.answering import Reply
 from schemas.answers import Answer, Executed, Inconclusive, Outcome, Question, Trouble
 from schemas.words import Status
@@ -87,6 +99,13 @@ def test_while_it_is_shut_everyone_comes_again_after_it_and_not_all_at_once() ->
     times = asked(Asking(shut(TROUBLES), None, NOON), 100)
     assert all(at is not None and NOON + SECOND <= at <= NOON + 3 * SECOND for at in times)
     assert len(set(times)) == 100
+
+
+def test_however_long_it_is_shut_who_is_turned_away_is_due_again_soon_for_any_answer_opens_it() -> None:
+    probing = Asking(shut(TROUBLES + 9), None, NOON + LONGEST_PAUSE)
+    assert asked(probing, 1) == [None]
+    times = asked(probing, 100)
+    assert all(at is not None and SOON <= at - probing.now <= SOON + SPREAD for at in times)
 
 
 def test_when_the_pause_is_over_one_question_probes_and_its_answer_opens_it() -> None:

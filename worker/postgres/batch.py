@@ -23,6 +23,7 @@ from schemas.events import Event
 from schemas.payments import Case, Change, Owners, Resolution
 from schemas.words import Authenticity
 from worker.postgres.database import Connection, Notice
+from worker.postgres.entries import write_entries
 from worker.postgres.rows import UPDATE, payment_of
 
 _LOCK = "SELECT p.* FROM payments p WHERE p.id = ANY($1) ORDER BY p.id FOR UPDATE"
@@ -197,7 +198,7 @@ class PostgresBatch:
                                         $7::timestamptz[], $8::bytea[])""",
                 *(list(column) for column in zip(*(_event_row(event) for event in events), strict=True)),
             )
-        await self._store_entries(changes)
+        await write_entries(connection, changes)
         resolutions = [(change.payment.id, change.resolution) for change in changes if change.resolution is not None]
         for payment_id, resolution in resolutions:
             await connection.execute(
@@ -212,22 +213,6 @@ class PostgresBatch:
         looks = [change.payment.next_check_at for change in changes if change.payment.next_check_at is not None]
         outcomes = [change.payment.id for change in changes if change.event is not None]
         self.notice = Notice(events=bool(events), outcomes=outcomes, look_at=min(looks, default=None))
-
-    async def _store_entries(self, changes: Sequence[Change]) -> None:
-        rows = [
-            {"payment_id": change.payment.id, "at": entry.at, "kind": entry.kind, "data": entry.data}
-            for change in changes
-            for entry in change.entries
-        ]
-        if rows:
-            await self._connection.execute(
-                """INSERT INTO entries (payment_id, at, kind, data)
-                   SELECT r.payment_id, r.at, r.kind, r.data
-                   FROM ROWS FROM (jsonb_to_recordset($1) AS (payment_id text, at timestamptz, kind text, data jsonb))
-                       WITH ORDINALITY AS r (payment_id, at, kind, data, place)
-                   ORDER BY r.place""",
-                rows,
-            )
 
 
 async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[str]) -> PostgresBatch:

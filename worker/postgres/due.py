@@ -2,7 +2,8 @@
 
 The one thing to get wrong: more than can be asked. What is due stays due, so without a bound the sweep would queue the
 same payments again and again, ahead of the callbacks that come meanwhile. A gateway with many claims waiting gets no
-more, and an account with a budget gets three quarters of it, so that a quarter is there for callbacks.
+more, an account that is shut gets none until it may be probed, and one with a budget gets three quarters of it, so that
+a quarter is there for callbacks.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ SWEPT_SECONDS = 30
 JITTER_SECONDS = 5
 MOST_WAITING = 200
 """A gateway with so many claims waiting is left to work them off first; those that are due keep their time."""
+
+PROBING = 20
+"""So many at a time of an account whose gateway is silent: one of them probes it, and those given up are told so."""
 
 SHARE = 0.75
 BURST_SECONDS = 2.0
@@ -40,7 +44,8 @@ _REFILL = """
     RETURNING a.account, a.sweep_calls
 """
 _SILENT = """
-    SELECT account FROM allowances WHERE account = ANY($1) AND (troubles >= $2 OR shut_until > clock_timestamp())
+    SELECT account, coalesce(shut_until > clock_timestamp(), false) AS shut
+    FROM allowances WHERE account = ANY($1) AND (troubles >= $2 OR shut_until > clock_timestamp())
 """
 _DUE = """
     SELECT due.id FROM unnest($1::text[], $2::int[]) AS a (account, most) CROSS JOIN LATERAL (
@@ -81,10 +86,7 @@ async def take_due(database: Database, most: int, accounts: Mapping[str, float |
 async def _allowed(
     connection: Connection[asyncpg.Record], most: int, accounts: Mapping[str, float | None]
 ) -> dict[str, int]:
-    """How many payments of each account may be taken now; an account that another sweep is busy with is left to it.
-
-    One whose gateway gives no answers gets one: that may probe it, and those that are given up meanwhile are told so.
-    """
+    """How many payments of each account may be taken now; an account that another sweep is busy with is left to it."""
     shares = {account: rate * SHARE for account, rate in accounts.items() if rate is not None}
     allowed = {account: most for account, rate in accounts.items() if rate is None}
     if shares:
@@ -92,7 +94,7 @@ async def _allowed(
         rows = await connection.fetch(_REFILL, list(shares), list(shares.values()), BURST_SECONDS)
         allowed |= {row["account"]: min(most, int(row["sweep_calls"])) for row in rows}
     for row in await connection.fetch(_SILENT, list(allowed), TROUBLES):
-        allowed[row["account"]] = min(allowed[row["account"]], 1)
+        allowed[row["account"]] = 0 if row["shut"] else min(allowed[row["account"]], PROBING)
     return {account: allowed[account] for account in sorted(allowed) if allowed[account] > 0}
 
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from consumers.account import Account
+from consumers.allowance import silent
 from consumers.answering import Reply
 from consumers.gateway import Opened, OpeningOutcome
 from consumers.opening import OpeningFailed, open_payment
@@ -32,7 +33,7 @@ from tests.unit.simulation.agenda import Agenda
 from tests.unit.simulation.gateways import SimulatedGateway
 from tests.unit.simulation.journal import Journal
 from worker.consume import BATCH, SLOTS
-from worker.postgres.due import BURST_SECONDS, MOST_WAITING, SHARE, SWEPT_SECONDS
+from worker.postgres.due import BURST_SECONDS, MOST_WAITING, PROBING, SHARE, SWEPT_SECONDS
 
 TAKING_SECONDS, RECORDING_SECONDS = 0.004, 0.005
 BUS_LEASE_SECONDS = 30.0
@@ -260,6 +261,10 @@ class Sweep:
         heap, most = self._due[account], BATCH
         if not self._known(heap) or heap[0][0] > now:
             return
+        allowance = self._system.ledger.allowance(account)
+        if silent(allowance):
+            shut = allowance.shut_until is not None and allowance.shut_until > now
+            most = 0 if shut else PROBING
         rate = self._rates[account]
         if rate is not None:
             seconds = (now - self._refilled_at[account]).total_seconds()

@@ -83,7 +83,8 @@ def _answer(entry: Document) -> str:
         known = "does not know that transaction" if entry["refused"] == "not_found" else "says it is another payment's"
         return f"The gateway {known}; the claim is refused."
     if "inconclusive" in entry:
-        return f"No answer: {entry['inconclusive']} ({entry.get('detail')}). It means nothing for the money."
+        again = f", {entry['times']:,} times until {entry['last_at'][:19]}Z" if "times" in entry else ""
+        return f"No answer: {entry['inconclusive']} ({entry.get('detail')}){again}. It means nothing for the money."
     amount = f", {entry['amount']} {entry.get('currency') or ''}".rstrip() if entry.get("amount") else ""
     return f"The gateway says {entry.get('word')}{amount}."
 
