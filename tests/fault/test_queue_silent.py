@@ -6,11 +6,9 @@ Its process at the broker is suspended, which is what clients see of one without
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from tests.broker import RabbitMQ
-from tests.integration.rabbit import attached
+from tests.integration.rabbit import attached, silent
 from tests.integration.test_bus import a_claim
 from tests.processes import until
 from worker.amqp.topology import claims_queue
@@ -19,7 +17,7 @@ from worker.postgres.database import Database
 
 async def test_the_others_are_heard_and_it_is_too_once_it_answers(aside: RabbitMQ, database: Database) -> None:
     async with attached(aside, database) as rabbit:
-        with silent(aside, "ipay"):
+        with silent(aside, claims_queue("ipay"), host="aside"):
             rabbit.running.cancel()
             await asyncio.wait({rabbit.running})
             rabbit.running = asyncio.create_task(rabbit.inbox.run())
@@ -33,16 +31,3 @@ async def test_the_others_are_heard_and_it_is_too_once_it_answers(aside: RabbitM
             assert heard.claim == other
             await rabbit.bus.done([heard])
         await rabbit.subscribed()
-
-
-@contextmanager
-def silent(broker: RabbitMQ, provider: str) -> Iterator[None]:
-    does = (
-        '[sys:{0}(element(1, amqqueue:get_pid(Q))) || Q <- rabbit_amqqueue:list(<<"aside">>), '
-        'element(4, amqqueue:get_name(Q)) =:= <<"{1}">>].'
-    )
-    broker.ctl("eval", does.format("suspend", claims_queue(provider)))
-    try:
-        yield
-    finally:
-        broker.ctl("eval", does.format("resume", claims_queue(provider)))

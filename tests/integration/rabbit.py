@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import aio_pika
 from msgspec import Struct
@@ -84,3 +84,17 @@ async def emptied(broker: RabbitMQ) -> None:
         channel = await connection.channel()
         for name in (*map(claims_queue, PROVIDERS), DEAD):
             await channel.queue_delete(name)
+
+
+@contextmanager
+def silent(broker: RabbitMQ, queue: str, *, host: str = "/") -> Iterator[None]:
+    """A queue that answers nobody: its process is suspended, which is what clients see of one without a leader."""
+    does = (
+        '[sys:{0}(element(1, amqqueue:get_pid(Q))) || Q <- rabbit_amqqueue:list(<<"{1}">>), '
+        'element(4, amqqueue:get_name(Q)) =:= <<"{2}">>].'
+    )
+    broker.ctl("eval", does.format("suspend", host, queue))
+    try:
+        yield
+    finally:
+        broker.ctl("eval", does.format("resume", host, queue))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import aclosing, asynccontextmanager
 
 import aio_pika
@@ -19,12 +19,12 @@ from schemas.callbacks import Claim
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
 from tests.fakes.clock import NOON
-from tests.integration.rabbit import PROVIDERS, emptied
+from tests.integration.rabbit import PROVIDERS, emptied, silent
 from tests.integration.shops import CONFIG
 from tests.integration.test_bus import a_claim
 from tests.processes import until
 from worker.amqp.dead import dead_at_broker
-from worker.amqp.examine import trouble
+from worker.amqp.examine import Examined, examine
 from worker.amqp.messages import Post, claim_post, dead_letter
 from worker.amqp.topology import DEAD, claims_queue, declare
 from worker.cli.desk import desk
@@ -32,6 +32,7 @@ from worker.cli.failures import CommandFailed, WrongUsage
 from worker.config import Config
 from worker.dead import DeadLetters, Letter, NotOne, Opened, meant, survey, taken
 from worker.demo.children import free_ports
+from worker.doctor.broker import findings
 from worker.masked import masked_callback
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database, connect
@@ -280,9 +281,13 @@ async def test_connections_that_are_cut_while_reading_are_told_and_lose_nothing(
     await until(all_back, what="all letters are back")
 
 
+async def trouble(url: Secret, providers: Collection[str]) -> str | None:
+    return (await examine(url, providers)).trouble
+
+
 async def test_the_doctors_words_on_a_broker(broker: RabbitMQ) -> None:
     await emptied(broker)
-    assert await trouble(Secret(broker.url), PROVIDERS) is None
+    assert await examine(Secret(broker.url), PROVIDERS) == Examined(dead=0)
     refused = await trouble(Secret(broker.url.replace(":guest@", ":wrong-one@")), PROVIDERS)
     assert refused == "the broker refuses the user or password of PAYPROOF_AMQP_URL"
     away = await trouble(Secret(f"amqp://guest:guest@127.0.0.1:{free_ports(1)[0]}/"), PROVIDERS)
@@ -296,6 +301,25 @@ async def test_the_doctors_words_on_a_broker(broker: RabbitMQ) -> None:
         await channel.queue_delete(DEAD)
     assert otherwise is not None
     assert otherwise.startswith(f"the broker has {DEAD} already, otherwise than it must be")
+
+
+async def test_the_doctor_counts_the_dead_letters_at_the_broker_and_leaves_them_there(rabbit: AtBroker) -> None:
+    for number in range(3):
+        await rabbit.bury(f"claim-{number}", b"{}")
+    for _ in range(2):
+        (well, dead) = findings(await examine(rabbit.url, PROVIDERS))
+        assert (well.mark, dead.mark, dead.words) == ("ok", "!!", "3 waiting at the broker")
+        assert dead.to_do == "look at them with payproof dead list"
+
+
+async def test_the_doctor_names_the_queue_that_keeps_silent_within_its_deadlines(broker: RabbitMQ) -> None:
+    await emptied(broker)
+    assert await examine(Secret(broker.url), PROVIDERS) == Examined(dead=0)
+    for queue in (claims_queue("ipay"), DEAD):
+        with silent(broker, queue):
+            (found,) = findings(await asyncio.wait_for(examine(Secret(broker.url), PROVIDERS), 20))
+        assert (found.mark, found.subject) == ("no", f"queue {queue}")
+        assert "lost its leader" in found.words
 
 
 # -- both on one desk --------------------------------------------------------------------------------------------------

@@ -152,3 +152,11 @@ async def test_the_database_tells_who_waits_in_vain(shops: Shops) -> None:
     await shops.database.execute("UPDATE payments SET next_check_at = NULL")
     found = [one async for one in look(shops.database, without)]
     assert [one.mark for one in found[1:]] == ["!!"]
+
+
+async def test_what_waits_for_a_silent_gateway_is_not_the_sweeps_fault(shops: Shops) -> None:
+    await shops.opened(account="shop-ipay", reference="one")
+    await shops.database.execute("UPDATE payments SET next_check_at = clock_timestamp() - interval '1 hour'")
+    await shops.database.execute("INSERT INTO allowances (account, troubles) VALUES ('shop-ipay', 10)")
+    found = [one async for one in look(shops.database, CONFIG)]
+    assert [(one.mark, one.subject) for one in found[1:]] == [("!!", "account shop-ipay")]

@@ -7,7 +7,7 @@ restart mends that; so it is told as what it is, by name, and never worked aroun
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Mapping
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -51,27 +51,39 @@ async def declare(connection: AbstractConnection, providers: Collection[str]) ->
     A queue that does not answer, as one that lost its leader, is left to be declared another time: it holds up itself
     and no other.
     """
+    for name, waiting in (await declared(connection, providers)).items():
+        if waiting is None:
+            log.warning("queue.silent", queue=name)
+
+
+async def declared(connection: AbstractConnection, providers: Collection[str]) -> Mapping[str, int | None]:
+    """As `declare`; tell by queue how many messages wait in it, None where it does not answer.
+
+    Nought may mean that it does not answer either: RabbitMQ says so of a queue whose leader keeps silent.
+    """
     async with connection.channel() as channel:
         await _agreed(DEAD, channel.declare_exchange(DEAD, ExchangeType.FANOUT, durable=True))
         await _agreed(EVENTS, channel.declare_exchange(EVENTS, ExchangeType.TOPIC, durable=True))
         await _agreed(CLAIMS, channel.declare_exchange(CLAIMS, ExchangeType.DIRECT, durable=True))
     queues = [(claims_queue(provider), _CLAIMS_ARGUMENTS, CLAIMS, provider) for provider in sorted(providers)]
     wanted = [(DEAD, _DEAD_ARGUMENTS, DEAD, ""), *queues]
-    declared = await asyncio.gather(*[_queue(connection, *queue) for queue in wanted], return_exceptions=True)
-    for (name, *_), failure in zip(wanted, declared, strict=True):
-        if isinstance(failure, TimeoutError):
-            log.warning("queue.silent", queue=name)
-        elif failure is not None:
-            raise failure
+    results = await asyncio.gather(*[_queue(connection, *queue) for queue in wanted], return_exceptions=True)
+    waiting: dict[str, int | None] = {}
+    for (name, *_), result in zip(wanted, results, strict=True):
+        if isinstance(result, BaseException) and not isinstance(result, TimeoutError):
+            raise result
+        waiting[name] = None if isinstance(result, TimeoutError) else result
+    return waiting
 
 
-async def _queue(connection: AbstractConnection, name: str, arguments: dict[str, Any], exchange: str, key: str) -> None:
+async def _queue(connection: AbstractConnection, name: str, arguments: dict[str, Any], exchange: str, key: str) -> int:
     """Declare and bind one, on a channel of its own, which a queue that does not answer would block."""
     async with asyncio.timeout(DECLARE_SECONDS):
         channel = await connection.channel()
         queue = await _agreed(name, channel.declare_queue(name, durable=True, arguments=arguments))
         await queue.bind(exchange, key)
         await channel.close()
+    return queue.declaration_result.message_count or 0
 
 
 async def _agreed(name: str, declaration: Awaitable[T]) -> T:

@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.text import Text
 
 from consumers.gateway import Token
-from schemas.secret import Secret
-from worker.amqp.examine import trouble
+from worker.amqp.examine import examine as broker_examined
 from worker.cli.configured import configuration
 from worker.cli.lines import print_line
 from worker.config import Config
+from worker.doctor import broker
 from worker.doctor.address import public_url
 from worker.doctor.database import look
 from worker.doctor.finding import Finding
@@ -55,7 +55,9 @@ async def _findings(config: Config) -> AsyncIterator[Finding]:
         yield Finding("!!", path, "stands in the file itself", "env:NAME or file:PATH keeps it out")
     yield await public_url(config)
     if config.settings.amqp_url is not None:
-        yield await _broker(config, config.settings.amqp_url)
+        names = {account.provider.name for account in config.accounts}
+        for found in broker.findings(await broker_examined(config.settings.amqp_url, names)):
+            yield found
     async with AsyncExitStack() as stack:
         database, found = await _database(config, stack)
         yield found
@@ -80,12 +82,6 @@ async def _database(config: Config, stack: AsyncExitStack) -> tuple[Database | N
     except (EmbeddedError, MigrationError) as error:
         return None, Finding("no", "database", str(error), "check PAYPROOF_DATABASE_URL or PAYPROOF_DATA_DIR")
     return database, Finding("ok", "database", "reachable, schema up to date")
-
-
-async def _broker(config: Config, url: Secret) -> Finding:
-    found = await trouble(url, {account.provider.name for account in config.accounts})
-    words = found or "reachable, it lets us in, its queues are as they must be, and it confirms what is published"
-    return Finding("no" if found else "ok", "broker", words)
 
 
 class _NewTokens:

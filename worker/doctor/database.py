@@ -44,10 +44,12 @@ async def look(database: Database, config: Config) -> AsyncIterator[Finding]:
         if row["count"]:
             words = f"{row['count']} waiting in Postgres, the oldest since {row['since']:%Y-%m-%d %H:%M:%SZ}"
             yield Finding("!!", "dead letters", words, "look at them with payproof dead list")
-    for row in await database.fetch(_OLDEST_DUE, accounts):
+    silent = await database.fetch(_SILENT, accounts, TROUBLES)
+    asked = sorted({*accounts} - {row["account"] for row in silent})  # those of the others wait for their gateway
+    for row in await database.fetch(_OLDEST_DUE, asked):
         if found := overdue(row["account"], row["at"], row["now"]):
             yield found
-    for row in await database.fetch(_SILENT, accounts, TROUBLES):
+    for row in silent:
         until = f"nobody asks it before {row['shut_until']:%H:%M:%SZ}" if row["shut"] else "one question probes it next"
         words = f"its gateway gave {row['troubles']} times in a row no answer; {until}"
         yield Finding(
