@@ -11,6 +11,7 @@ from consumers.account import Account
 from consumers.allowance import Allowance
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment
+from schemas.words import EntryKind, Source
 
 
 class Others(Struct, frozen=True, kw_only=True):
@@ -21,11 +22,29 @@ class Others(Struct, frozen=True, kw_only=True):
     order_paid_by: str | None = None
 
 
+class Counted(Struct, frozen=True, kw_only=True):
+    """Entries of a kind that were only counted; `source` is whose claims they were."""
+
+    kind: EntryKind
+    source: Source | None
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
+class LeftOut(Struct, frozen=True, kw_only=True):
+    """What a timeline that is too long for a screen holds besides; `place` entries come before all of it."""
+
+    place: int
+    counted: tuple[Counted, ...]
+
+
 class Dossier(Struct, frozen=True, kw_only=True):
     """`account` is None where the configuration has it no longer; `allowance` where its gateway was never counted."""
 
     case: Case
     entries: tuple[Entry, ...]
+    left_out: LeftOut | None = None
     others: Others = Others()
     now: datetime
     checks: Checks

@@ -34,7 +34,7 @@ def explain(dossier: Dossier) -> Explanation:
     return Explanation(
         summary=f"{_paid(dossier)} {_told(dossier.entries)}",
         evidence=evidence(dossier),
-        story=tuple(shortened(list(tell(dossier.payment, dossier.entries)))),
+        story=tuple(shortened(list(tell(dossier.payment, dossier.entries, dossier.left_out)))),
         standing=standing(dossier.payment),
         plans=tuple(outlook(dossier)),
     )

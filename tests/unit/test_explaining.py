@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.allowance import Allowance
-from consumers.dossier import Dossier, Others
+from consumers.dossier import Counted, Dossier, LeftOut, Others
 from consumers.evidence import TO_DO, WHY, Compared, evidence
 from consumers.explaining import Explanation, explain
 from consumers.outlook import SCHEDULES
@@ -80,6 +80,46 @@ def alone(*entries: tuple[EntryKind, dict[str, Any]], account: Account = PLAIN, 
 
 def claim(**said: Any) -> tuple[EntryKind, dict[str, Any]]:
     return EntryKind.CLAIM, {"source": "return", "authenticity": "unsigned", "verdict": "asks", **said}
+
+
+# -- a long story ------------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_that_was_counted_again_and_again_is_told_with_how_often_and_until_when() -> None:
+    until = AT + timedelta(hours=5)
+    said = {"question": "status", "inconclusive": "key_refused", "detail": "401", "seconds": 0.1}
+    counted = EntryKind.ANSWER, said | {"times": 600, "last_at": until.isoformat()}
+    told = alone(counted).story[-1]
+    assert (told.count, told.last_at) == (600, until)
+    assert told.words == "No answer after at most 0.100 s: key_refused (401). That means nothing for the money."
+
+
+def test_what_does_not_fit_on_a_screen_is_counted_where_it_happened() -> None:
+    drive = Drive()
+    payment_id = at_once(drive.open())
+    asked = at_once(drive.take(drive.claim(payment_id, Said.SUCCESS)))
+    assert len(asked) == 1
+    more = Counted(kind=EntryKind.CLAIM, source=Source.RETURN, count=49_000, first_at=AT, last_at=AT)
+    explanation = told(
+        drive,
+        payment_id,
+        left_out=LeftOut(place=3, counted=(more,)),
+        entries=(
+            *drive.ledger.entries(payment_id),
+            Entry(kind=EntryKind.EVENT, at=AT, data={"id": "x.2", "type": "payment.held"}),
+        ),
+    )
+    assert lines(explanation)[-3:] == [
+        (
+            "We asked the gateway what happened because of a claim that anyone could have sent; "
+            "the reply, if any, is among what is left out."
+        ),
+        (
+            "Until 2026-11-20 10:45:00Z more happened than fits here: 49,000 × a browser that came back. "
+            "The timeline has all of it."
+        ),
+        "Told the shop payment.held, version 2.",
+    ]
 
 
 # -- in short ----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -22,7 +22,6 @@ from worker.cli.rows import print_rows, row_of
 
 if TYPE_CHECKING:
     from consumers.account import Account
-    from consumers.dossier import Dossier
     from worker.config import Config
     from worker.postgres.database import Database
 
@@ -78,14 +77,26 @@ def list_(
 def show(payment_id: str) -> int:
     """Show a payment as the API does, its timeline, an entry a line, and what to decide by if it is held."""
     from consumers.evidence import evidence
+    from worker.cli.configured import configuration
+    from worker.postgres.dossiers import read_dossier
+    from worker.postgres.timeline import timeline_pages
+    from worker.process import opened_as_it_is
 
-    dossier, timeline = asyncio.run(_read_whole(payment_id))
-    console = Console(soft_wrap=True)
-    console.print_json(as_json(view(dossier.payment)))
-    if found := evidence(dossier):
-        print_evidence(Console(highlight=False), payment_id, found, dossier.now)
-    for entry in timeline:
-        console.print_json(as_json(entry), indent=None)
+    async def run() -> None:
+        config, console = configuration(), Console(soft_wrap=True)
+        async with opened_as_it_is(config) as database:
+            payment = await _find(config, database, payment_id)
+            dossier = await read_dossier(database, payment.id, config.account(payment.account), config.checks)
+            if dossier is None:
+                raise CommandFailed(f"there is no payment {payment_id}")
+            console.print_json(as_json(view(dossier.payment)))
+            if found := evidence(dossier):
+                print_evidence(Console(highlight=False), payment_id, found, dossier.now)
+            async for page in timeline_pages(database, payment.id):
+                for entry in page:
+                    console.print_json(as_json(entry), indent=None)
+
+    asyncio.run(run())
     return 0
 
 
@@ -144,22 +155,6 @@ def resolve(
     payment = asyncio.run(run())
     print(f"{payment.id} is {payment.status}" + (f", still held: {payment.hold}" if payment.hold else ""))
     return 0
-
-
-async def _read_whole(payment_id: str) -> tuple[Dossier, list[dict[str, Any]]]:
-    """All that is known of a payment, and its timeline as the API shows it. Raises CommandFailed."""
-    from worker.cli.configured import configuration
-    from worker.postgres.dossiers import read_dossier
-    from worker.postgres.reading import read_timeline
-    from worker.process import opened_as_it_is
-
-    config = configuration()
-    async with opened_as_it_is(config) as database:
-        payment = await _find(config, database, payment_id)
-        dossier = await read_dossier(database, payment.id, config.account(payment.account), config.checks)
-        if dossier is None:
-            raise CommandFailed(f"there is no payment {payment_id}")
-        return dossier, await read_timeline(database, payment.merchant, payment.id) or []
 
 
 async def _verify(payment_id: str) -> Payment:

@@ -20,8 +20,10 @@ from worker.http.auth import merchant_of
 from worker.http.bodies import read_query
 from worker.http.context import Api
 from worker.http.problems import Problem, Reply, invalid, json_reply, not_found
+from worker.http.streaming import send_entries
 from worker.postgres import log
-from worker.postgres.reading import Position, read_page, read_payment, read_timeline
+from worker.postgres.reading import Position, read_page, read_payment
+from worker.postgres.timeline import timeline_pages
 
 LIST_QUERY = list_query(sorted(PROVIDERS))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,11 +42,11 @@ class Reading:
             raise not_found()
         return json_reply(200, view(payment)).response()
 
-    async def timeline(self, request: web.Request) -> web.Response:
-        entries = await read_timeline(self._api.database, merchant_of(request).id, request.match_info["payment_id"])
-        if entries is None:
+    async def timeline(self, request: web.Request) -> web.StreamResponse:
+        payment = await read_payment(self._api.database, merchant_of(request).id, request.match_info["payment_id"])
+        if payment is None:
             raise not_found()
-        return json_reply(200, {"entries": entries}).response()
+        return await send_entries(request, timeline_pages(self._api.database, payment.id))
 
     async def payments(self, request: web.Request) -> web.Response:
         merchant = merchant_of(request)

@@ -16,9 +16,10 @@ from consumers.dossier import Dossier, Others
 from consumers.fitting import transaction_of
 from schemas.answers import Fact
 from schemas.checks import Checks
-from schemas.payments import Case, Entry, Payment, Resolution
+from schemas.payments import Case, Payment, Resolution
 from worker.postgres.database import Connection, Database
 from worker.postgres.rows import payment_of
+from worker.postgres.timeline import told_on_a_screen
 
 MOST_FOUND = 50
 
@@ -64,7 +65,7 @@ async def find_payments(database: Database, typed: str, merchants: list[str]) ->
 
 
 async def read_dossier(database: Database, payment_id: str, account: Account | None, checks: Checks) -> Dossier | None:
-    """All that is known of it; `account` is that of the configuration."""
+    """All that is known of it, of a long timeline what fits on a screen; `account` is that of the configuration."""
     async with (
         database.connection() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
@@ -77,9 +78,7 @@ async def read_dossier(database: Database, payment_id: str, account: Account | N
         words = await _column(
             connection, "SELECT resolution FROM resolutions WHERE payment_id = $1 ORDER BY id", payment_id
         )
-        entries = await connection.fetch(
-            "SELECT kind, at, data FROM entries WHERE payment_id = $1 ORDER BY seq", payment_id
-        )
+        entries, left_out = await told_on_a_screen(connection, payment_id)
         case = Case(
             payment=payment,
             facts=tuple(msgspec.convert(fact, Fact) for fact in facts),
@@ -90,7 +89,8 @@ async def read_dossier(database: Database, payment_id: str, account: Account | N
         )
         return Dossier(
             case=case,
-            entries=tuple(msgspec.convert(dict(entry), Entry) for entry in entries),
+            entries=entries,
+            left_out=left_out,
             others=await _others(connection, case),
             now=await connection.fetchval("SELECT clock_timestamp()"),
             checks=checks,

@@ -1,4 +1,4 @@
-"""What a merchant reads: a payment, a page of payments with the sum of all that match, a timeline.
+"""What a merchant reads: a payment, a page of payments with the sum of all that match.
 
 The one thing to get wrong: every query here names the merchant. Values are bound; only our own words are in the SQL.
 """
@@ -63,20 +63,6 @@ async def read_page(database: Database, merchant: str, query: ListQuery, after: 
         next=(payments[-1].opened_at, payments[-1].id) if more else None,
         summary=Summary(**{**dict(sums), "completed_amount": f"{sums['completed_amount']:.2f}"}),
     )
-
-
-async def read_timeline(database: Database, merchant: str, payment_id: str) -> list[dict[str, Any]] | None:
-    """The entries in order of recording; None when there is no such payment."""
-    rows = await database.fetch(
-        """SELECT e.at, e.kind, e.data FROM payments p LEFT JOIN entries e ON e.payment_id = p.id
-           WHERE p.id = $1 AND p.merchant = $2 ORDER BY e.seq""",
-        payment_id,
-        merchant,
-    )
-    if not rows:
-        return None
-    heads = [({"at": row["at"], "kind": row["kind"]}, row["data"]) for row in rows if row["kind"] is not None]
-    return [head | data | head for head, data in heads]
 
 
 def matching(merchant: str, query: ListQuery) -> tuple[str, list[Any]]:
