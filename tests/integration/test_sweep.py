@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from datetime import timedelta
 from typing import Any
 
 from consumers.opening import Created
 from tests.fakes.providers import PLAIN, account
+from tests.integration.backlog import RATES, fill, look, unindexed, wrong
 from tests.integration.conformance_ledger import a_payment
 from worker.metrics import Metrics
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
-from worker.postgres.due import _DUE, _TAKE, MOST_WAITING, take_due
+from worker.postgres.due import MOST_WAITING, PROBING, take_due
 from worker.postgres.ledger import PostgresLedger
 from worker.sweep import Sweep
 
@@ -71,12 +71,21 @@ async def test_an_account_with_a_budget_gets_three_quarters_of_two_seconds_and_t
     assert 15 <= len(await taken(database, {"shop-a": 20.0})) <= 17
 
 
-async def test_an_account_whose_gateway_gives_no_answers_gets_one_at_a_time(database: Database) -> None:
-    for _ in range(5):
+async def test_an_account_that_is_shut_is_left_alone_until_it_may_be_probed(database: Database) -> None:
+    for _ in range(PROBING + 5):
         await due(database, "silent")
+    for _ in range(5):
         await due(database, "well")
-    await database.execute("INSERT INTO allowances (account, troubles) VALUES ('silent', 10), ('well', 9)")
-    assert len(await taken(database, {"silent": None, "well": None})) == 1 + 5
+    await database.execute(
+        """INSERT INTO allowances (account, troubles, shut_until)
+           VALUES ('silent', 10, clock_timestamp() + interval '30 seconds'), ('well', 9, NULL)"""
+    )
+    both: dict[str, float | None] = {"silent": None, "well": None}
+    assert len(await taken(database, both)) == 5, "nothing of the account that is shut, and nothing of it is put off"
+    await database.execute("UPDATE allowances SET shut_until = clock_timestamp() WHERE account = 'silent'")
+    assert len(await taken(database, both)) == PROBING
+    await database.execute("UPDATE allowances SET troubles = 0, shut_until = NULL WHERE account = 'silent'")
+    assert len(await taken(database, both)) == 5, "and all that is due once it answered"
 
 
 async def test_one_account_over_its_budget_holds_up_no_other(database: Database) -> None:
@@ -116,35 +125,10 @@ async def test_a_payment_that_is_due_and_locked_is_not_looked_at_without_pause(d
     await asyncio.wait({sweeping})
 
 
-async def backlog(database: Database, payments: int) -> None:
-    """So many payments that are due, of two accounts."""
-    payment_id = await due(database, "shop-a")
-    names = await database.fetch(
-        """SELECT string_agg(quote_ident(attname), ', ') AS names FROM pg_attribute
-           WHERE attrelid = 'payments'::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
-               AND attname NOT IN ('id', 'reference', 'account', 'next_check_at')"""
-    )
-    columns = names[0]["names"]
-    await database.execute(
-        f"""INSERT INTO payments (id, reference, account, next_check_at, {columns})
-            SELECT 'pay_' || lpad(n::text, 26, 'x'), 'backlog-' || n,
-                CASE WHEN n % 4 = 0 THEN 'shop-a' ELSE 'shop-b' END, clock_timestamp() - n * interval '1 ms', {columns}
-            FROM payments, generate_series(1, $2) n WHERE id = $1""",
-        payment_id,
-        payments,
-    )
-    await database.execute("ANALYZE payments")
-
-
-async def test_a_backlog_is_taken_by_its_index_the_longest_waiting_first(database: Database) -> None:
-    await backlog(database, 20_000)
-    first = await take_due(database, 50, {"shop-a": None, "shop-b": 8.0})
-    assert Counter(account for _, account, _ in first) == {"shop-a": 50, "shop-b": 12}
-    assert {payment_id for payment_id, account, _ in first if account == "shop-a"} == {
-        f"pay_{n:x>26}" for n in range(20_000, 20_000 - 4 * 50, -4)
-    }
-    async with database.connection() as connection:
-        found = await connection.fetch(f"EXPLAIN {_DUE}", ["shop-a", "shop-b"], [50, 12])
-        taken = await connection.fetch(f"EXPLAIN {_TAKE}", [payment_id for payment_id, *_ in first])
-    assert any("payments_due" in row[0] for row in found)
-    assert not any("Seq Scan on payments" in row[0] for row in (*found, *taken))
+async def test_a_backlog_is_taken_by_its_index_within_the_budgets_the_longest_waiting_first(database: Database) -> None:
+    """The small edition of `python -m tests.integration.backlog`, which does the same with a million."""
+    payments, seconds = 20_000, 2.0
+    await fill(database, payments, list(RATES))
+    looks = await look(database, seconds)
+    assert wrong(looks, payments, seconds) == []
+    assert await unindexed(database) == []

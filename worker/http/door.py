@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from worker.postgres.database import CONNECTIONS
 
 AT_ONCE = CONNECTIONS // 2
-CROWD = 300
+CROWD = 500
 
 
 class Door:
