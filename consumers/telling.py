@@ -42,6 +42,12 @@ _VERDICTS = {
     TOO_MANY: f"and we ask when there is room: {TOO_MANY}",
     "this gateway cannot be asked": "and this gateway cannot be asked, so it proves nothing",
 }
+_AFTERWARDS = {
+    "delivered": "delivered",
+    "failed": "not delivered, and it is sent again",
+    "given_up": "not delivered, and given up; payproof webhooks replay sends it again",
+    "disabled": "the endpoint says that it is gone, and nothing is sent there until payproof webhooks enable",
+}
 _PHONE = re.compile(r"(?<![0-9A-Za-z])(?:\+?88)?(01[3-9])[0-9]{8}(?![0-9A-Za-z])", re.ASCII)
 _EMAIL = re.compile(r"[^\s@<>(),;:]+@[^\s@<>(),;:]+")
 
@@ -84,8 +90,7 @@ def tell(payment: Payment, entries: Sequence[Entry], left_out: LeftOut | None = 
                 words = f"{data['actor']} resolved it as {data['status']}: {data['reason']}{rests}."
                 yield line(entry.at, entry.kind, words)
             case EntryKind.DELIVERY:
-                what, result = data.get("event_id", "an event"), data.get("result", "")
-                yield line(entry.at, entry.kind, f"Delivered {what}: {result}.")
+                yield _delivery(entry)
 
 
 def masked(text: str) -> str:
@@ -131,6 +136,24 @@ def _question(entry: Entry, answer: Entry | None, *, cut: bool = False) -> Line:
     if answer is None:
         return line(entry.at, entry.kind, f"{asked}; no reply is recorded, it may be on its way.")
     return _answer(answer, entry.at, f"{asked}; ")
+
+
+def _delivery(entry: Entry) -> Line:
+    """One attempt; repeated failures of one event come out as one line."""
+    data = entry.data
+    version = str(data["event_id"]).rpartition(".")[2]
+    sent = f"Sent {data['type']}, version {version}, to {data['host']} ({data['endpoint']})"
+    heard = f"it answered {data['status']}" if "status" in data else str(data["error"])
+    then = _AFTERWARDS[data["result"]]
+    return Line(
+        at=entry.at,
+        last_at=entry.at,
+        kind=entry.kind,
+        before=f"{sent}; {heard} ",
+        seconds=data["milliseconds"] / 1000,
+        after=f": {then}.",
+        key=(sent, heard, then),
+    )
 
 
 def _answer(entry: Entry, at: datetime, asked: str) -> Line:

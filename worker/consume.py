@@ -123,7 +123,7 @@ class Consumer:
             if delivery.attempts < ATTEMPTS:
                 await self._bus.retry(delivery)
                 return
-            await self._bus.park(delivery, f"{type(error).__name__} at {_place(error)}, {delivery.attempts} times")
+            await self._bus.park(delivery, f"{type(error).__name__} at {place_of(error)}, {delivery.attempts} times")
         except UNAVAILABLE:
             self._bus.give_back([delivery])
             return
@@ -221,7 +221,7 @@ def _away(error: Exception) -> bool:
     return isinstance(error, UNAVAILABLE) and not isinstance(error, LOCKED)
 
 
-def _place(error: Exception) -> str:
+def place_of(error: Exception) -> str:
     """The innermost place that the error passed, as `consumers/receiving.py:41`."""
     passed = traceback.extract_tb(error.__traceback__)
     return "/".join(passed[-1].filename.split("/")[-2:]) + f":{passed[-1].lineno}" if passed else "nowhere"

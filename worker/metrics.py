@@ -46,6 +46,12 @@ class Metrics:
             ["provider"],
             registry=self.registry,
         )
+        self.expected = Counter(
+            "payproof_expected_total",
+            "Payments registered by message, by what became of the message",
+            ["result"],
+            registry=self.registry,
+        )
         self.published = Counter(
             "payproof_events_published_total", "Events confirmed by RabbitMQ", registry=self.registry
         )
@@ -53,6 +59,24 @@ class Metrics:
             "payproof_events_written_total",
             "Events written to the log, by gateway and type",
             ["provider", "type"],
+            registry=self.registry,
+        )
+        self.deliveries = Histogram(
+            "payproof_delivery_seconds",
+            "Time an endpoint took over a webhook, by what became of the attempt",
+            ["result"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.undelivered = Gauge(
+            "payproof_deliveries_waiting", "Webhooks waiting for enabled endpoints", registry=self.registry
+        )
+        self.given_up = Gauge(
+            "payproof_deliveries_given_up", "Webhooks whose schedule ended in failure", registry=self.registry
+        )
+        self.oldest_undelivered = Gauge(
+            "payproof_oldest_undelivered_event_seconds",
+            "Age of the oldest event that waits for an enabled endpoint",
             registry=self.registry,
         )
         self.placed = Counter("payproof_events_placed_total", "Events given their place", registry=self.registry)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,11 @@ import uvloop
 from aiohttp import web
 
 from consumers.rules import Rules
-from worker.amqp.broker import broker_of
+from worker.amqp.broker import Broker, broker_of
 from worker.config import Config
 from worker.consume import Consumer
+from worker.deliver.endpoints import endpoints_of
+from worker.deliver.role import Deliver
 from worker.gateways import gateways
 from worker.http.app import ops_app, public_app
 from worker.http.ops import Ops
@@ -115,11 +117,12 @@ async def run_roles(config: Config, roles: Collection[str], database: Database, 
     """Run until `stop` is set, or a part fails, which ends the process loudly."""
     metrics, outcomes, rules = Metrics(), Outcomes(), rules_of(config)
     ledger = PostgresLedger(database)
-    broker = broker_of(config, database, metrics)
+    broker = broker_of(config, rules, database, metrics)
     bus = broker.bus if broker else PostgresBus(database)
-    sweep, relay = (
+    sweep, relay, deliver = (
         Sweep(database, bus, rules.accounts, metrics),
         Relay(database, metrics, broker.publisher if broker else None),
+        Deliver(database, endpoints_of(config), metrics, private=config.allow_private_webhooks),
     )
     tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -129,16 +132,17 @@ async def run_roles(config: Config, roles: Collection[str], database: Database, 
         sweep.hear(notice.look_at)
         if notice.events:
             relay.hear()
+        deliver.hear(placed=notice.placed)
 
     async def look_again() -> None:
-        hear(Notice(events=True, claims=[account.provider.name for account in config.accounts]))
+        hear(Notice(events=True, placed=True, claims=[account.provider.name for account in config.accounts]))
         outcomes.hear_all()
 
     def missing() -> list[str]:
         return sorted(name for name, task in tasks.items() if task.done())
 
     def unheard() -> list[str]:
-        return broker.inbox.missing() if broker and "consume" in roles else []
+        return broker.inbox.missing() + broker.expected.missing() if broker and "consume" in roles else []
 
     async with AsyncExitStack() as stack:
         asking = await stack.enter_async_context(gateways(PostgresTokens(database)))
@@ -153,30 +157,49 @@ async def run_roles(config: Config, roles: Collection[str], database: Database, 
         if broker:
             parts["publisher"] = broker.publisher.run
         if broker and "consume" in roles:
-            parts["inbox"] = broker.inbox.run
-        working = {"sweep": sweep.run, "relay": relay.run, "consume": consumer.run}
+            inboxes = {"inbox": broker.inbox.run, "expected inbox": broker.expected.run}
+            parts |= {**inboxes, "registering": broker.registering.run}
+        working = {"sweep": sweep.run, "relay": relay.run, "consume": consumer.run, "deliver": deliver.run}
         parts |= {role: run for role, run in working.items() if role in roles}
         async with asyncio.TaskGroup() as group:
             tasks |= {name: group.create_task(_run(run)) for name, run in parts.items()}
-            if broker:
-                await broker.publisher.tried.wait()
+            await _begun(broker, deliver if "deliver" in roles else None)
             servers = []
             if "ingress" in roles:
                 app = public_app(config, rules, database, ledger, bus, asking, outcomes, metrics)
                 servers.append(await _listen(app, *config.settings.listen))
-            ops = ops_app(Ops(database, bus, metrics, missing, unheard, serving="ingress" in roles))
+            ids = [endpoint.id for endpoint in deliver.endpoints]
+            ops = ops_app(Ops(database, bus, metrics, missing, unheard, serving="ingress" in roles, endpoints=ids))
             servers.append(await _listen(ops, *config.settings.ops_listen))
             log.info("process.ready", roles=sorted(roles), listen=_address(config), public_url=rules.public_url)
             await stop.wait()
             log.info("process.stopping")
             for server in servers:
                 await server.cleanup()
-            consumer.stop()
-            if "consume" in roles:
-                await asyncio.wait({tasks["consume"]}, timeout=DRAIN_SECONDS)
+            await _drain(tasks, consumer, deliver, broker)
             for task in tasks.values():
                 task.cancel()
     log.info("process.stopped")
+
+
+async def _begun(broker: Broker | None, deliver: Deliver | None) -> None:
+    """What must have begun before anything is taken in."""
+    if broker:
+        await broker.publisher.tried.wait()
+    if deliver:
+        await deliver.begun.wait()
+
+
+async def _drain(
+    tasks: Mapping[str, asyncio.Task[None]], consumer: Consumer, deliver: Deliver, broker: Broker | None
+) -> None:
+    """Have whoever works take nothing new, and wait until what is in hand is done."""
+    consumer.stop()
+    deliver.stop()
+    if broker:
+        broker.registering.stop()
+    if working := [tasks[name] for name in ("consume", "deliver", "registering") if name in tasks]:
+        await asyncio.wait(working, timeout=DRAIN_SECONDS)
 
 
 async def _run(part: Callable[[], Awaitable[None]]) -> None:

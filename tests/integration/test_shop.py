@@ -157,6 +157,12 @@ def test_a_signed_body_that_is_no_event_is_unreadable_and_may_come_again(body: b
     assert hooks.receive(*delivery(COMPLETED)) is True
 
 
+def test_a_rightly_signed_event_about_no_payment_is_taken_and_changes_nothing() -> None:
+    books = Books()
+    assert Hooks(SECRET, books).receive(*delivery(b'{"id": "test_1", "type": "payproof.test"}')) is False
+    assert books.newest_first() == []
+
+
 # -- returns -----------------------------------------------------------------------------------------------------------
 
 

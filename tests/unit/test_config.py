@@ -314,6 +314,20 @@ def test_a_webhook_secret_that_is_weak_or_malformed_is_refused(tmp_path: Path, s
     assert set(problems(tmp_path, GOOD, SHOP_WEBHOOK_SECRET=secret)) == {"merchants[0].webhooks[0].secret"}
 
 
+def test_older_webhook_secrets_sign_too_and_are_held_to_the_same(tmp_path: Path) -> None:
+    both = GOOD + 'previous_secrets = ["env:OLDER"]\n'
+    (webhook,) = read(tmp_path, both, OLDER=WEBHOOK_SECRET).merchants[0].webhooks
+    assert webhook.previous_secrets == (Secret(WEBHOOK_SECRET),)
+    assert webhook.key == b"k" * 24, "returns are signed with the newest"
+    wrong = "merchants[0].webhooks[0].previous_secrets[0]"
+    assert set(problems(tmp_path, both, OLDER="whsec_c2hvcnQ=")) == {wrong}
+
+
+def test_one_url_is_one_endpoint_of_a_merchant(tmp_path: Path) -> None:
+    again = GOOD + GOOD[GOOD.index("[[merchants.webhooks]]") :]
+    assert problems(tmp_path, again) == {"merchants[0].webhooks[1].url": "is the url of merchants[0].webhooks[0] too"}
+
+
 class TestSecrets:
     def test_a_file_beside_the_configuration_loses_one_line_ending(self, tmp_path: Path) -> None:
         (tmp_path / "key").write_text("pay-key\n")

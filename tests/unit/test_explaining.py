@@ -465,3 +465,37 @@ def test_a_question_on_its_way_says_so() -> None:
     payment_id = at_once(drive.open())
     at_once(drive.take(drive.claim(payment_id)))
     assert plans(told(drive, payment_id))[0].startswith("a question is on its way")
+
+
+# -- webhooks ----------------------------------------------------------------------------------------------------------
+
+
+def delivery(result: str, **heard: Any) -> tuple[EntryKind, dict[str, Any]]:
+    data = {"endpoint": "wh_0123456789ab", "host": "shop.example", "event_id": "pay_1.2", "type": "payment.completed"}
+    return EntryKind.DELIVERY, {**data, "milliseconds": 120, "attempt": 1, "result": result, **heard}
+
+
+def test_each_webhook_says_what_was_sent_where_what_came_back_and_what_then() -> None:
+    explanation = alone(
+        delivery("failed", status=503, next_at="2026-11-20T10:45:05Z"),
+        delivery("failed", status=503, next_at="2026-11-20T10:50:05Z"),
+        delivery("failed", error="no answer within 15 s"),
+        delivery("given_up", error="no answer: connection refused"),
+        delivery("disabled", status=410),
+        delivery("delivered", status=204),
+    )
+    sent = "Sent payment.completed, version 2, to shop.example (wh_0123456789ab)"
+    assert lines(explanation)[1:] == [
+        f"{sent}; it answered 503 after at most 0.120 s: not delivered, and it is sent again.",
+        f"{sent}; no answer within 15 s after 0.120 s: not delivered, and it is sent again.",
+        (
+            f"{sent}; no answer: connection refused after 0.120 s: not delivered, and given up; "
+            "payproof webhooks replay sends it again."
+        ),
+        (
+            f"{sent}; it answered 410 after 0.120 s: the endpoint says that it is gone, "
+            "and nothing is sent there until payproof webhooks enable."
+        ),
+        f"{sent}; it answered 204 after 0.120 s: delivered.",
+    ]
+    assert explanation.story[1].count == 2

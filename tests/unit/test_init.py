@@ -13,12 +13,14 @@ from schemas.checks import Checks
 from worker.cli.init import starter, write_starter
 from worker.config import load
 
+SIGNING = ("SHOP_WEBHOOK_SECRET", "SHOP_OLD_SECRET")
+
 
 def environ(text: str, path: Path) -> dict[str, str]:
     """Every variable the text names, with a value that differs from all others."""
-    secret = "whsec_" + base64.b64encode(b"k" * 24).decode()
+    secrets = {name: "whsec_" + base64.b64encode(name.encode() * 2).decode() for name in SIGNING}
     names = dict.fromkeys(re.findall(r'"env:([A-Z_]+)"', text))
-    return {name: f"value-of-{name}" for name in names} | {"SHOP_WEBHOOK_SECRET": secret, "PAYPROOF_CONFIG": str(path)}
+    return {name: f"value-of-{name}" for name in names} | secrets | {"PAYPROOF_CONFIG": str(path)}
 
 
 def test_the_starter_loads(tmp_path: Path) -> None:

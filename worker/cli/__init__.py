@@ -21,12 +21,14 @@ from worker.cli.explain import explain
 from worker.cli.failures import FAILURES, WrongUsage, explain_failure, only_failure
 from worker.cli.payments import payments
 from worker.cli.sandbox import sandbox
+from worker.cli.webhooks import webhooks
 
 app = App(name="payproof", help="A browser redirect is a hint. Payproof turns it into proof.")
 app.command(payments)
 app.command(events)
 app.command(explain)
 app.command(dead)
+app.command(webhooks)
 app.command(sandbox)
 
 DONE, DID_NOT_HOLD, WRONG_USAGE = 0, 1, 2

@@ -18,9 +18,9 @@ from consumers.gateway import Misconfigured
 from schemas.secret import Secret
 from worker.config.problems import Problem, suggestion
 from worker.config.secrets import SecretError, Secrets
+from worker.durations import IN_WORDS, read_duration
 
 LONGEST_SECONDS = 3650 * 86_400
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 type_info = inspect.type_info
@@ -165,10 +165,9 @@ class Reader:
         return value
 
     def _duration(self, value: Any, path: str) -> Any:
-        match = re.fullmatch(r"([0-9]{1,12})(ms|s|m|h|d)", value) if isinstance(value, str) else None
-        if match is None:
-            return self.note(path, "a duration is text such as 300ms, 2s, 5m, 24h or 7d")
-        seconds = int(match[1]) * _UNITS[match[2]]
+        seconds = read_duration(value) if isinstance(value, str) else None
+        if seconds is None:
+            return self.note(path, IN_WORDS)
         return seconds if seconds <= LONGEST_SECONDS else self.note(path, "is longer than 3650d")
 
     def _number(self, kind: inspect.FloatType | inspect.IntType, value: Any, path: str) -> Any:

@@ -54,8 +54,12 @@ class Rules:
     def webhook(self, reader: Reader, values: Mapping[str, Any], path: str) -> None:
         if "url" in values and (wrong := self._webhook_url(values["url"])):
             reader.note(join(path, "url"), wrong)
-        if "secret" in values and not _is_webhook_secret(values["secret"].reveal()):
-            reader.note(join(path, "secret"), "a webhook secret is whsec_ and the base64 of 24 bytes or more")
+        merchant = path.rpartition(".")[0]
+        self._once(reader, ("webhook", merchant, values.get("url")), join(path, "url"), "is the url of {first} too")
+        secrets = {f"previous_secrets[{index}]": one for index, one in enumerate(values.get("previous_secrets", ()))}
+        for name, secret in [("secret", values.get("secret")), *secrets.items()]:
+            if secret is not None and not _is_webhook_secret(secret.reveal()):
+                reader.note(f"{path}.{name}", "a webhook secret is whsec_ and the base64 of 24 bytes or more")
         for index, event in enumerate(values.get("events", ())):
             if event not in EVENTS:
                 reader.note(f"{path}.events[{index}]", f"no such event{suggestion(event, EVENTS)}")

@@ -36,10 +36,15 @@ Events = Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
 class Webhook(Struct, frozen=True, kw_only=True):
-    """An endpoint of the shop. `events` are exact types or `payment.*`."""
+    """An endpoint of the shop. `events` are exact types or `payment.*`.
+
+    While there are `previous_secrets`, what is sent is signed with each of them too, so that a shop that still knows an
+    older one can verify it.
+    """
 
     url: str
     secret: Secret
+    previous_secrets: tuple[Secret, ...] = ()
     events: Events = (ALL_EVENTS,)
 
     def wants(self, event: EventType) -> bool:

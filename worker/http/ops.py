@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 from msgspec import Struct
@@ -21,8 +21,13 @@ _GAUGES = """
         (SELECT extract(epoch FROM clock_timestamp() - min(opened_at)) FROM payments
           WHERE status = 'pending' AND next_check_at IS NOT NULL)::float8 AS unresolved,
         (SELECT extract(epoch FROM clock_timestamp() - min(time)) FROM events WHERE place IS NULL)::float8 AS unplaced,
+        (SELECT count(*) FROM deliveries d WHERE d.endpoint = ANY($1) AND d.given_up_at IS NOT NULL) AS given_up,
+        waiting.count AS undelivered,
+        (SELECT extract(epoch FROM clock_timestamp() - time) FROM events WHERE place = waiting.first)::float8 AS oldest,
         (SELECT coalesce(jsonb_object_agg(hold, held), '{}')
            FROM (SELECT hold, count(*) AS held FROM payments WHERE hold IS NOT NULL GROUP BY hold) AS holds) AS held
+    FROM (SELECT count(*) AS count, min(d.place) AS first FROM deliveries d JOIN endpoints e ON e.id = d.endpoint
+          WHERE d.endpoint = ANY($1) AND d.next_at IS NOT NULL AND e.disabled_at IS NULL) AS waiting
 """
 
 
@@ -30,7 +35,8 @@ class Ops(Struct, frozen=True):
     """What the ops port needs. `missing` names the parts of the process that do not run; empty when all is well.
 
     `unheard` names the gateways whose claims RabbitMQ does not deliver to this process. That makes a worker unready; a
-    process that also takes callbacks goes on taking them, into the spool, and only says so.
+    process that also takes callbacks goes on taking them, into the spool, and only says so. `endpoints` are the ids of
+    the configured ones: what waits for others waits for nobody.
     """
 
     database: Database
@@ -39,6 +45,7 @@ class Ops(Struct, frozen=True):
     missing: Callable[[], list[str]]
     unheard: Callable[[], list[str]]
     serving: bool
+    endpoints: Sequence[str] = ()
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -73,7 +80,10 @@ class Ops(Struct, frozen=True):
         )
 
     async def _measure(self) -> None:
-        row = (await self.database.fetch(_GAUGES))[0]
+        row = (await self.database.fetch(_GAUGES, list(self.endpoints)))[0]
+        self.metrics.undelivered.set(row["undelivered"])
+        self.metrics.given_up.set(row["given_up"])
+        self.metrics.oldest_undelivered.set(row["oldest"] or 0)
         self.metrics.oldest_unresolved.set(row["unresolved"] or 0)
         self.metrics.oldest_unplaced.set(row["unplaced"] or 0)
         for hold in Hold:

@@ -60,10 +60,14 @@ _SETTINGS = {
 
 
 class Notice(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What just committed: gateways with new claims, events, payments that changed, the earliest next look."""
+    """What just committed: gateways with new claims, events, payments that changed, the earliest next look.
+
+    `placed`: events got their places, or deliveries were made due, so that endpoints may have something to be told.
+    """
 
     claims: list[str] = []
     events: bool = False
+    placed: bool = False
     outcomes: list[str] = []
     look_at: datetime | None = None
 
@@ -179,11 +183,17 @@ def _read(payload: object) -> Notice:
     try:
         return msgspec.json.decode(str(payload), type=Notice)
     except msgspec.DecodeError:  # a newer process may speak otherwise; its news are found by polling
-        return Notice(events=True)
+        return Notice(events=True, placed=True)
 
 
 def _parts(notice: Notice, *, most: int = 100) -> Iterable[Notice]:
     """Split a notice so that each fits into the 8,000 bytes of a payload."""
-    yield Notice(claims=notice.claims, events=notice.events, outcomes=notice.outcomes[:most], look_at=notice.look_at)
+    yield Notice(
+        claims=notice.claims,
+        events=notice.events,
+        placed=notice.placed,
+        outcomes=notice.outcomes[:most],
+        look_at=notice.look_at,
+    )
     for start in range(most, len(notice.outcomes), most):
         yield Notice(outcomes=notice.outcomes[start : start + most])

@@ -71,7 +71,7 @@ def _sentence(kind: str, entry: Document) -> str:
         case "event":
             return f"The shop is told {entry.get('type')}."
         case "delivery":
-            return f"Webhook {entry.get('result', 'sent')}."
+            return f"Webhook about {entry.get('type', 'it')}: {str(entry.get('result', 'sent')).replace('_', ' ')}."
         case "resolution":
             return f"{entry.get('actor')} resolved it as {entry.get('status')}: {entry.get('reason')}"
         case _:

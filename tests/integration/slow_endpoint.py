@@ -1,0 +1,98 @@
+"""One endpoint answers after 14 seconds: how long another's deliveries take, with it and without.
+
+`python -m tests.integration.slow_endpoint` from the checkout measures it over three rounds of the slow one's answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import statistics
+import time
+
+from aiohttp import web
+from msgspec import Struct
+
+from tests.integration.endpoints import Hook, courier_of, endpoint_at, happen, hooking
+from tests.processes import directory, until
+from worker.deliver.courier import HANDS
+from worker.deliver.sender import sender
+from worker.postgres.database import Database, connect
+from worker.postgres.embedded import embedded_here
+from worker.postgres.migrate import migrate
+
+SLOW_SECONDS = 14.0
+PAUSE_SECONDS = 0.02
+
+
+class Figures(Struct, frozen=True, kw_only=True):
+    """Seconds from an event's place to its arrival at the quick endpoint; `held`: requests the slow one sat on."""
+
+    events: int
+    median: float
+    p99: float
+    longest: float
+    held: int
+
+    def __str__(self) -> str:
+        times = f"median {self.median * 1e3:.1f} ms, p99 {self.p99 * 1e3:.1f} ms, longest {self.longest * 1e3:.1f} ms"
+        return f"{self.events} deliveries: {times}; held by the slow endpoint meanwhile: {self.held}"
+
+
+async def measure(database: Database, events: int, *, slow: bool) -> Figures:
+    """Two endpoints are told of the same events; the slow one's hands are full before the first is measured."""
+    arrived: dict[str, float] = {}
+    over = asyncio.Event()
+
+    async def slowly(_: web.Request) -> web.Response:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), SLOW_SECONDS)
+        return web.Response(status=204)
+
+    async def quickly(request: web.Request) -> web.Response:
+        arrived[request.headers["webhook-id"]] = time.monotonic()
+        return web.Response(status=204)
+
+    async with (
+        hooking(Hook(slowly if slow else 204)) as slow_hook,
+        hooking(Hook(quickly)) as quick_hook,
+        sender(database.clock.now, private=True) as sending,
+        asyncio.TaskGroup() as group,
+    ):
+        couriers = [await courier_of(endpoint_at(hook.url), database, sending) for hook in (slow_hook, quick_hook)]
+        for courier in couriers:
+            group.create_task(courier.run())
+        await happen(database, HANDS)
+        await until(
+            lambda: asyncio.sleep(0, len(slow_hook.requests) >= HANDS and len(arrived) == HANDS), what="hands are full"
+        )
+        arrived.clear()
+        placed = {}
+        for _ in range(events):
+            (event_id,) = await happen(database)
+            placed[event_id] = time.monotonic()
+            for courier in couriers:  # as the notice of the relay does
+                courier.hear()
+            await asyncio.sleep(PAUSE_SECONDS)
+        await until(lambda: asyncio.sleep(0, len(arrived) == events), what="all arrived", seconds=60)
+        held = len(slow_hook.requests) - len(slow_hook.heard)
+        over.set()
+        for courier in couriers:
+            courier.stop()
+    seconds = [arrived[event_id] - at for event_id, at in placed.items()]
+    p99 = statistics.quantiles(seconds, n=100)[98]
+    return Figures(events=events, median=statistics.median(seconds), p99=p99, longest=max(seconds), held=held)
+
+
+async def main() -> None:
+    with directory() as home:
+        home.chmod(0o755)
+        with embedded_here(home / "data") as url:
+            await migrate(url)
+            async with connect(url) as database:
+                print("both quick:", await measure(database, 500, slow=False))
+                print(f"one answers after {SLOW_SECONDS:g} s:", await measure(database, 2_000, slow=True))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

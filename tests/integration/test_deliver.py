@@ -1,0 +1,348 @@
+"""The courier of an endpoint over a real database and server: what it sends, records, retries and leaves alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from aiohttp import web
+from standardwebhooks import Webhook as Verifier
+from standardwebhooks import WebhookVerificationError
+
+from consumers.delivering import DELAYS, LEASE, TROUBLES
+from tests.integration.endpoints import (
+    OLDER,
+    SECRET,
+    Hook,
+    courier_of,
+    deliveries,
+    endpoint_at,
+    happen,
+    hooking,
+)
+from tests.processes import until
+from worker.deliver.courier import Courier
+from worker.deliver.sender import Sender, sender
+from worker.postgres.database import Database
+from worker.postgres.deliveries import _DUE, _SETTLE, _TAKE
+from worker.postgres.endpoints import _LEAD, enable_endpoint, list_endpoints
+from worker.postgres.timeline import timeline_pages
+
+
+@pytest.fixture
+async def sending(database: Database) -> AsyncIterator[Sender]:
+    async with sender(database.clock.now, private=True) as sending:
+        yield sending
+
+
+@asynccontextmanager
+async def at_work(*couriers: Courier) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        for courier in couriers:
+            group.create_task(courier.run())
+        try:
+            yield
+        finally:
+            for courier in couriers:
+                courier.stop()
+
+
+async def turned(courier: Courier) -> None:
+    """A turn, and what it sent is recorded."""
+    async with asyncio.TaskGroup() as group:
+        await courier.turn(group)
+        while courier.busy:
+            await courier.woken(5)
+            await courier.turn(group)
+
+
+async def test_an_event_arrives_as_it_was_written_and_the_standard_library_verifies_it(
+    database: Database, sending: Sender
+) -> None:
+    async with hooking(Hook()) as hook:
+        endpoint = endpoint_at(hook.url)
+        courier = await courier_of(endpoint, database, sending)
+        (event_id,) = await happen(database)
+        await turned(courier)
+    ((headers, body),) = hook.requests
+    stored = (await database.fetch("SELECT body FROM events WHERE id = $1", event_id))[0]["body"]
+    assert body == stored
+    assert headers["webhook-id"] == event_id
+    assert headers["content-type"] == "application/cloudevents+json; charset=utf-8"
+    assert headers["user-agent"].startswith("payproof/")
+    assert Verifier(SECRET).verify(body, headers)["id"] == event_id
+    assert await deliveries(database, endpoint) == {event_id: "delivered"}
+
+
+async def test_while_a_secret_is_changed_both_verify_and_a_strangers_does_not(
+    database: Database, sending: Sender
+) -> None:
+    async with hooking(Hook()) as hook:
+        courier = await courier_of(endpoint_at(hook.url, previous=(OLDER,)), database, sending)
+        await happen(database)
+        await turned(courier)
+    ((headers, body),) = hook.requests
+    assert len(headers["webhook-signature"].split(" ")) == 2
+    Verifier(SECRET).verify(body, headers)
+    Verifier(OLDER).verify(body, headers)
+    with pytest.raises(WebhookVerificationError):
+        Verifier("whsec_" + "c3RyYW5nZXI=" * 3).verify(body, headers)
+
+
+async def test_only_what_happened_since_the_endpoint_is_known_and_only_what_it_wants_is_sent(
+    database: Database, sending: Sender
+) -> None:
+    await happen(database, 3)
+    async with hooking(Hook()) as hook:
+        courier = await courier_of(endpoint_at(hook.url, events=("payment.completed",)), database, sending)
+        (wanted,) = await happen(database)
+        await happen(database, kind="payment.opened")
+        await happen(database, merchant="somebody-else")
+        await turned(courier)
+        assert hook.taken == [wanted]
+
+
+async def test_each_attempt_is_an_entry_of_the_payments_timeline(database: Database, sending: Sender) -> None:
+    async with hooking(Hook(503)) as hook:
+        endpoint = endpoint_at(hook.url)
+        courier = await courier_of(endpoint, database, sending)
+        (event_id,) = await happen(database)
+        await turned(courier)
+        hook.answers = 204
+        await database.execute("UPDATE deliveries SET next_at = now()")
+        await turned(courier)
+    timeline = [entry async for page in timeline_pages(database, event_id.removesuffix(".1")) for entry in page]
+    first, second = timeline
+    assert {name: first[name] for name in ("kind", "endpoint", "host", "event_id", "type", "attempt", "status")} == {
+        "kind": "delivery",
+        "endpoint": endpoint.id,
+        "host": "127.0.0.1",
+        "event_id": event_id,
+        "type": "payment.completed",
+        "attempt": 1,
+        "status": 503,
+    }
+    assert (first["result"], second["result"], second["attempt"]) == ("failed", "delivered", 2)
+    assert first["milliseconds"] >= 0
+    assert "next_at" in first
+    assert hook.url not in str(timeline)
+
+
+async def test_an_attempt_after_another_keeps_its_id_and_is_signed_anew(database: Database, sending: Sender) -> None:
+    async with hooking(Hook(500)) as hook:
+        courier = await courier_of(endpoint_at(hook.url), database, sending)
+        (event_id,) = await happen(database)
+        await turned(courier)
+        hook.answers = 200
+        await database.execute("UPDATE deliveries SET next_at = now()")
+        await turned(courier)
+    assert hook.heard == [(event_id, 500), (event_id, 200)]
+    for headers, body in hook.requests:
+        Verifier(SECRET).verify(body, headers)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 400, 404, 429, 500])
+async def test_whatever_is_no_2xx_is_sent_again_and_no_redirect_is_followed(
+    database: Database, sending: Sender, status: int
+) -> None:
+    async def elsewhere(_: web.Request) -> web.Response:
+        return web.Response(status=status, headers={"Location": "/hook"})
+
+    async with hooking(Hook(elsewhere)) as hook:
+        endpoint = endpoint_at(hook.url)
+        courier = await courier_of(endpoint, database, sending)
+        (event_id,) = await happen(database)
+        await turned(courier)
+        assert hook.heard == [(event_id, status)]
+        assert await deliveries(database, endpoint) == {event_id: "waiting"}
+
+
+async def test_an_endpoint_that_is_gone_is_told_nothing_more_until_a_person_enables_it(
+    database: Database, sending: Sender
+) -> None:
+    async with hooking(Hook(410)) as hook:
+        endpoint = endpoint_at(hook.url)
+        courier = await courier_of(endpoint, database, sending)
+        first = await happen(database)
+        await turned(courier)
+        hook.answers = 204
+        later = await happen(database, 3)
+        await turned(courier)
+        assert hook.heard == [(first[0], 410)]
+        (listed,) = await list_endpoints(database)
+        assert listed.health.disabled_at is not None
+        assert (listed.waiting, listed.ahead) == (1, 3)
+        assert await enable_endpoint(database, endpoint.id, database.clock.now())
+        await turned(courier)
+        assert sorted(hook.taken) == sorted([*first, *later])
+
+
+async def test_after_five_failures_one_delivery_at_a_time_probes_and_the_rest_go_when_it_arrives(
+    database: Database, sending: Sender
+) -> None:
+    async with hooking(Hook(500)) as hook:
+        endpoint = endpoint_at(hook.url)
+        courier = await courier_of(endpoint, database, sending)
+        events = await happen(database, 40)
+        await turned(courier)
+        tried = len(hook.heard)
+        assert TROUBLES <= tried < 40
+        await turned(courier)
+        assert len(hook.heard) == tried, "it is shut"
+        await database.execute("UPDATE endpoints SET shut_until = now()")
+        await turned(courier)
+        assert len(hook.heard) == tried + 1, "one probes it"
+        (listed,) = await list_endpoints(database)
+        assert listed.health.failures == TROUBLES + 1
+        hook.answers = 204
+        await database.execute("UPDATE endpoints SET shut_until = now()")
+        await turned(courier)
+        waiting = [event for event, state in (await deliveries(database, endpoint)).items() if state == "waiting"]
+        assert len(waiting) == tried + 1, "all that were never attempted are there"
+        rows = await database.fetch("SELECT max(next_at) - now() AS longest FROM deliveries WHERE next_at IS NOT NULL")
+        assert rows[0]["longest"] < timedelta(minutes=1)
+        await database.execute("UPDATE deliveries SET next_at = now() WHERE next_at IS NOT NULL")
+        await turned(courier)
+        assert set((await deliveries(database, endpoint)).values()) == {"delivered"}
+        assert set(hook.taken) == set(events)
+
+
+async def test_what_waits_while_an_endpoint_is_shut_is_not_touched(database: Database, sending: Sender) -> None:
+    async with hooking(Hook(500)) as hook:
+        courier = await courier_of(endpoint_at(hook.url), database, sending)
+        await happen(database, 30)
+        await turned(courier)
+        await turned(courier)
+        rows = await database.fetch("SELECT attempts, step FROM deliveries ORDER BY place")
+        untouched = [tuple(row) for row in rows[len(hook.heard) :]]
+        assert set(untouched) == {(0, 0)}
+
+
+async def test_the_last_attempt_gives_up_and_says_so(database: Database, sending: Sender) -> None:
+    async with hooking(Hook(500)) as hook:
+        endpoint = endpoint_at(hook.url)
+        courier = await courier_of(endpoint, database, sending)
+        (event_id,) = await happen(database)
+        await turned(courier)
+        await database.execute("UPDATE deliveries SET next_at = now(), step = $1", len(DELAYS))
+        await turned(courier)
+        assert await deliveries(database, endpoint) == {event_id: "given up"}
+        timeline = [entry async for page in timeline_pages(database, event_id.removesuffix(".1")) for entry in page]
+        assert timeline[-1]["result"] == "given_up"
+
+
+async def test_what_a_dead_process_was_sending_is_sent_by_another_after_its_lease(
+    database: Database, sending: Sender
+) -> None:
+    async def never(_: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    async with hooking(Hook(never)) as hook:
+        endpoint = endpoint_at(hook.url)
+        dying = await courier_of(endpoint, database, sending)
+        (event_id,) = await happen(database)
+
+        async def die() -> None:
+            async with asyncio.TaskGroup() as group:
+                await dying.turn(group)
+
+        task = asyncio.create_task(die())
+        await until(lambda: asyncio.sleep(0, bool(hook.requests)), what="it is being sent")
+        task.cancel()
+        await asyncio.wait({task})
+        hook.answers = 204
+        heir = await courier_of(endpoint, database, sending)
+        await turned(heir)
+        assert hook.taken == []
+        heir._now = lambda: database.clock.now() + LEASE
+        await turned(heir)
+        assert hook.taken == [event_id]
+
+
+async def test_two_processes_share_the_work_and_send_nothing_twice(database: Database, sending: Sender) -> None:
+    async with hooking(Hook()) as hook:
+        endpoint = endpoint_at(hook.url)
+        couriers = [await courier_of(endpoint, database, sending) for _ in range(3)]
+        events = await happen(database, 300)
+        async with at_work(*couriers):
+
+            async def all_there() -> bool:
+                return len(hook.taken) >= 300
+
+            await until(all_there, what="every event arrived")
+    assert Counter(hook.taken) == Counter(events)
+
+
+async def test_a_payment_that_somebody_holds_keeps_no_other_from_being_recorded(
+    database: Database, sending: Sender
+) -> None:
+    async with hooking(Hook()) as hook:
+        endpoint = endpoint_at(hook.url)
+        courier = await courier_of(endpoint, database, sending)
+        events = await happen(database, 20)
+        async with at_work(courier):
+            async with database.connection() as holding, holding.transaction():
+                await holding.execute("SELECT FROM payments WHERE id = $1 FOR UPDATE", events[3].removesuffix(".1"))
+
+                async def others_done() -> bool:
+                    return list((await deliveries(database, endpoint)).values()).count("delivered") == 19
+
+                await until(others_done, what="all others are recorded", seconds=4)
+
+            async def done() -> bool:
+                return set((await deliveries(database, endpoint)).values()) == {"delivered"}
+
+            await until(done, what="it is recorded too")
+    assert Counter(hook.taken) == Counter(events)
+
+
+async def test_what_is_being_sent_when_the_process_is_asked_to_end_is_recorded(
+    database: Database, sending: Sender
+) -> None:
+    release = asyncio.Event()
+
+    async def slowly(_: web.Request) -> web.Response:
+        await release.wait()
+        return web.Response(status=204)
+
+    async with hooking(Hook(slowly)) as hook:
+        endpoint = endpoint_at(hook.url)
+        courier = await courier_of(endpoint, database, sending)
+        events = await happen(database, 3)
+        running = asyncio.create_task(courier.run())
+        await until(lambda: asyncio.sleep(0, len(hook.requests) == 3), what="they are being sent")
+        courier.stop()
+        release.set()
+        await asyncio.wait_for(running, 5)
+        assert await deliveries(database, endpoint) == dict.fromkeys(events, "delivered")
+
+
+async def test_a_great_backlog_is_worked_off_by_its_indexes(database: Database, sending: Sender) -> None:
+    async with hooking(Hook()) as hook:
+        endpoint = endpoint_at(hook.url)
+        courier = await courier_of(endpoint, database, sending)
+        await happen(database, 10_000, merchant="somebody-else")
+        (event_id,) = await happen(database)
+        await turned(courier)
+    await database.execute(
+        """INSERT INTO deliveries (endpoint, event_id, place, next_at)
+           SELECT $1, id, place, now() FROM events WHERE merchant <> 'm'""",
+        endpoint.id,
+    )
+    await database.execute("ANALYZE")
+    now = database.clock.now()
+    values = {
+        _SETTLE: [endpoint.id, [event_id], [now], [0], [None], [now], [None], ["it answered 204"]],
+        _DUE: [endpoint.id, now, 8],
+        _TAKE: [endpoint.id, [event_id], now],
+        _LEAD: [endpoint.id, "m", 0, 500, ["payment.completed"], now],
+    }
+    for sql, given in values.items():
+        async with database.connection() as connection:
+            plan = await connection.fetch(f"EXPLAIN {sql}", *given)
+        assert not any("Seq Scan" in row[0] for row in plan), (sql, plan)

@@ -1,0 +1,55 @@
+"""The role as a process runs it: it begins with its endpoints, is woken by notices, and ends when it is asked to."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.integration.endpoints import Hook, deliveries, endpoint_at, happen, hooking
+from tests.processes import until
+from worker.deliver.courier import POLL_SECONDS
+from worker.deliver.role import Deliver
+from worker.metrics import Metrics
+from worker.postgres.database import Database, Notice
+from worker.relay import Relay
+
+
+async def test_an_event_is_sent_as_soon_as_a_relay_anywhere_gave_it_its_place(database: Database) -> None:
+    async with hooking(Hook()) as hook:
+        deliver = Deliver(database, [endpoint_at(hook.url)], Metrics(), private=True)
+        relay = Relay(database, Metrics())
+        connected = asyncio.Event()
+
+        async def look_again() -> None:
+            connected.set()
+
+        def hear(notice: Notice) -> None:
+            deliver.hear(placed=notice.placed)
+            if notice.events:
+                relay.hear()
+
+        async with asyncio.TaskGroup() as group:
+            working = group.create_task(deliver.run())
+            others = [
+                group.create_task(database.listen(hear, connected=look_again)),
+                group.create_task(relay.run()),
+            ]
+            await asyncio.wait_for(asyncio.gather(deliver.begun.wait(), connected.wait()), 10)
+            await happen(database)
+            await database.execute("UPDATE events SET place = NULL")
+            await database.notify(Notice(events=True))
+            await until(lambda: asyncio.sleep(0, bool(hook.taken)), what="it arrived", seconds=POLL_SECONDS - 1)
+            deliver.stop()
+            await asyncio.wait_for(working, 5)
+            for other in others:
+                other.cancel()
+        assert list((await deliveries(database, deliver.endpoints[0])).values()) == ["delivered"]
+
+
+async def test_a_process_without_endpoints_waits_to_be_stopped(database: Database) -> None:
+    deliver = Deliver(database, [], Metrics(), private=False)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(deliver.run())
+        await asyncio.wait_for(deliver.begun.wait(), 5)
+        assert not running.done()
+        deliver.stop()
+        await asyncio.wait_for(running, 5)

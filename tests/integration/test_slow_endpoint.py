@@ -1,0 +1,14 @@
+"""An endpoint that answers after 14 seconds delays no other endpoint's deliveries."""
+
+from __future__ import annotations
+
+from tests.integration.slow_endpoint import measure
+from worker.deliver.courier import HANDS
+from worker.postgres.database import Database
+
+
+async def test_an_endpoint_that_sits_on_all_it_gets_delays_no_other(database: Database) -> None:
+    figures = await measure(database, 200, slow=True)
+    print(figures)
+    assert figures.held == HANDS
+    assert figures.p99 < 1, figures

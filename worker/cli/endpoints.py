@@ -1,0 +1,115 @@
+"""Endpoints as a table, and a replay as it goes on.
+
+The one thing to get wrong: waiting in silence. If nothing is sent for a while, it is said why that may be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from worker.cli.failures import CommandFailed
+from worker.cli.lines import lasted, print_whole
+from worker.deliver.endpoints import Endpoint
+from worker.postgres.database import Database
+from worker.postgres.endpoints import Listed, list_endpoints
+from worker.postgres.replaying import Progress as Done
+from worker.postgres.replaying import Replay, replay_progress
+
+MANY = 20
+LOOK_SECONDS = 1.0
+QUIET_SECONDS = 10.0
+STALLED_SECONDS = 60.0
+NOBODY = "A running `payproof serve` with the role deliver sends them; is there one?"
+COLUMNS = ("endpoint", "merchant", "waiting", "given up", "last delivered", "state", "url")
+
+
+def print_endpoints(configured: Sequence[Endpoint], listed: Sequence[Listed], now: datetime) -> None:
+    """A row for each that is configured, and for others that something still waits for."""
+    known = {one.id: one for one in listed}
+    ids = {endpoint.id for endpoint in configured}
+    rows: list[tuple[str, ...]] = []
+    for endpoint in configured:
+        one = known.get(endpoint.id)
+        if one is None:
+            state = "new: told of what happens once a `payproof serve` saw it"
+            rows.append((endpoint.id, endpoint.merchant, "0", "0", "never", state, endpoint.url))
+        else:
+            rows.append(_row(one, state_of(one, now), now))
+    rows += [_row(one, "not configured", now) for one in listed if one.id not in ids and one.waiting]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in COLUMNS:
+        table.add_column(name, no_wrap=True, justify="right" if name in ("waiting", "given up") else "left")
+    for row in rows:
+        table.add_row(*row)
+    if print_whole(table):
+        return
+    console = Console(highlight=False)
+    for endpoint_id, merchant, waiting, given_up, last, state, url in rows:
+        first = f"{endpoint_id}  {merchant}  {waiting} waiting, {given_up} given up; last delivered {last}"
+        console.print(f"{first}\n    {state}\n    {url}", markup=False, soft_wrap=True)
+
+
+def state_of(one: Listed, now: datetime) -> str:
+    health = one.health
+    if health.disabled_at is not None:
+        since = f"{health.disabled_at:%Y-%m-%d %H:%M:%SZ}"
+        return f"disabled since {since}, as it answered 410; payproof webhooks enable {one.id}"
+    if health.probing:
+        wait = f"in {lasted(health.shut_until - now)}" if health.shut_until and health.shut_until > now else "now"
+        return f"shut after {health.failures} failures in a row; one delivery tries it {wait}"
+    return f"open, {health.failures} failures in a row" if health.failures else "open"
+
+
+async def follow(database: Database, replay: Replay) -> int:
+    """Wait until every one was tried; what came of it is said, and is the exit code. Raises CommandFailed."""
+    console = Console(stderr=True, highlight=False)
+    hidden = replay.events <= MANY or not console.is_terminal
+    columns = (TextColumn("events"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=hidden, transient=True) as progress:
+        bar = progress.add_task("events", total=replay.events)
+        tried, moved, quiet = 0, time.monotonic(), False
+        while True:
+            done = await replay_progress(database, replay)
+            progress.update(bar, completed=done.tried)
+            if not done.left:
+                break
+            if done.tried != tried:
+                tried, moved, quiet = done.tried, time.monotonic(), False
+            still = time.monotonic() - moved
+            if still > QUIET_SECONDS and not quiet:
+                quiet = True
+                if why := await _closed(database, replay):
+                    raise CommandFailed(f"{_so_far(replay, done)}; {why}. The rest stays due")
+                console.print(f"nothing was sent for {still:.0f} s. {NOBODY}", soft_wrap=True)
+            if still > STALLED_SECONDS:
+                raise CommandFailed(f"{_so_far(replay, done)}; the rest stays due. {NOBODY}")
+            await asyncio.sleep(LOOK_SECONDS)
+    print(_so_far(replay, done))
+    return 0 if done.delivered == replay.events else 1
+
+
+def _so_far(replay: Replay, done: Done) -> str:
+    failed = done.tried - done.delivered
+    again = f", {failed} not yet: they are sent again on their schedule" if failed else ""
+    return f"{done.delivered} of {replay.events} delivered{again}"
+
+
+async def _closed(database: Database, replay: Replay) -> str | None:
+    """Why nothing is sent to the endpoint, if it is not open."""
+    (one,) = [one for one in await list_endpoints(database) if one.id == replay.endpoint]
+    if one.health.disabled_at or one.health.probing:
+        return f"the endpoint is {state_of(one, database.clock.now())}"
+    return None
+
+
+def _row(one: Listed, state: str, now: datetime) -> tuple[str, ...]:
+    last = f"{lasted(now - one.delivered_at)} ago" if one.delivered_at else "never"
+    ahead = f", and {one.ahead} events came since" if one.health.disabled_at and one.ahead else ""
+    return one.id, one.merchant, str(one.waiting), str(one.given_up), last, state + ahead, one.url

@@ -1,0 +1,207 @@
+"""The work of one endpoint: what came back is recorded, what is new is made due, what is due is sent.
+
+Each endpoint has a courier of its own with a few hands, so a slow endpoint fills its own hands and delays no other.
+All a turn writes is one transaction under the endpoint's row, so the couriers of several processes take turns and share
+the work.
+
+The one thing to get wrong: waiting with the row in hand. Sending happens between turns, and a turn waits for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+
+import asyncpg
+import structlog
+from msgspec import Struct
+
+from consumers.delivering import EARLY, Delivered, Health, Outcome, hear, outcome, room
+from worker.clock import set_within
+from worker.deliver.endpoints import Endpoint
+from worker.deliver.sender import Sender, Sent
+from worker.deliver.telling import record, result_of
+from worker.metrics import Metrics
+from worker.postgres.database import UNAVAILABLE, Connection, Database
+from worker.postgres.deliveries import (
+    Taken,
+    hurry_deliveries,
+    hurry_one,
+    next_delivery_at,
+    payments_free,
+    settle_deliveries,
+    take_deliveries,
+)
+from worker.postgres.endpoints import Held, hold_endpoint, keep_health, lead_on, note_success
+
+HANDS = 8
+BATCH = 500
+POLL_SECONDS = 5.0
+PAUSE = timedelta(seconds=1)  # between looks at what is there and cannot be had just now
+STOP_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+class Ended(Struct, frozen=True, kw_only=True):
+    """An attempt that is over, and not recorded yet."""
+
+    taken: Taken
+    sent: Sent
+    became: Outcome
+    at: datetime
+
+
+class Courier:
+    """Works from `run` until `stop`; `turn` alone is for whoever moves the clock by hand."""
+
+    def __init__(
+        self, endpoint: Endpoint, database: Database, sender: Sender, metrics: Metrics, now: Callable[[], datetime]
+    ) -> None:
+        self._endpoint, self._database, self._sender = endpoint, database, sender
+        self._metrics, self._now = metrics, now
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._sending: set[asyncio.Task[None]] = set()
+        self._ended: list[Ended] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being sent, or came back and is not recorded."""
+        return bool(self._sending or self._ended)
+
+    def hear(self) -> None:
+        """There may be something new."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+
+    async def woken(self, seconds: float) -> None:
+        """Wait until something came back or is new, at most so long."""
+        await set_within(self._wake, seconds)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            while not self._stopping:
+                try:
+                    at = await self.turn(group)
+                except UNAVAILABLE as error:
+                    log.warning("deliver.unavailable", endpoint=self._endpoint.id, error=type(error).__name__)
+                    at = self._now() + PAUSE
+                seconds = POLL_SECONDS if at is None else (at - self._now()).total_seconds()
+                if seconds > 0:
+                    await self.woken(min(seconds, POLL_SECONDS))
+            await self._finish()
+
+    async def turn(self, group: asyncio.TaskGroup) -> datetime | None:
+        """Record, look, and start what is due, in this group; when to look next, None if nothing is planned."""
+        self._wake.clear()
+        now = self._now()
+        async with self._database.connection() as connection, connection.transaction():
+            held = await hold_endpoint(connection, self._endpoint.id)
+            health, recorded = await self._record(connection, held.health, now)
+            taken, at = await self._take(connection, Held(held.place, health), now)
+        self._note(held.health, health, recorded)
+        for one in taken:
+            task = group.create_task(self._send(one))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+        if self._ended:  # of payments that somebody held
+            return min(at or now + PAUSE, now + PAUSE)
+        return at
+
+    async def _record(
+        self, connection: Connection[asyncpg.Record], health: Health, now: datetime
+    ) -> tuple[Health, list[Ended]]:
+        """Write down what came back, but for payments that somebody holds just now; those are for the next turn."""
+        if not self._ended:
+            return health, []
+        free = await payments_free(connection, [one.taken.payment_id for one in self._ended])
+        ended = [one for one in self._ended if one.taken.payment_id in free]
+        if not ended:
+            return health, []
+        before = health
+        for one in ended:
+            health = hear(health, one.sent.heard, one.became, one.at, probe=one.taken.probe)
+        settled = [record(self._endpoint, one.taken, one.sent, one.became, one.at) for one in ended]
+        await settle_deliveries(connection, self._endpoint.id, settled)
+        if health != before:
+            await keep_health(connection, self._endpoint.id, health)
+        if any(isinstance(one.became, Delivered) for one in ended):
+            await note_success(connection, self._endpoint.id, now)
+            if before.probing and not health.probing:
+                await hurry_deliveries(connection, self._endpoint.id, now)
+        return health, ended
+
+    async def _take(
+        self, connection: Connection[asyncpg.Record], held: Held, now: datetime
+    ) -> tuple[list[Taken], datetime | None]:
+        endpoint, health = self._endpoint, held.health
+        if health.disabled_at is not None or self._stopping:
+            return [], None
+        passed = await lead_on(connection, endpoint.id, endpoint.merchant, endpoint.types, held.place, BATCH, now)
+        free = HANDS - len(self._sending)
+        most = room(health, free, now)
+        probe = health.probing
+        taken = await take_deliveries(connection, endpoint.id, most, now, probe=probe) if most else []
+        early_at = health.shut_until + EARLY if probe and health.shut_until else None
+        if most and not taken and early_at is not None and early_at <= now:
+            await hurry_one(connection, endpoint.id, now)
+            taken = await take_deliveries(connection, endpoint.id, most, now, probe=probe)
+        if taken and probe:  # nobody else sends until it came back, or its lease is over
+            await keep_health(connection, endpoint.id, Health(failures=health.failures, shut_until=taken[0].lease))
+        if passed == BATCH:
+            return taken, now
+        if len(taken) == free or not free or (taken and probe):
+            return taken, None
+        at = await next_delivery_at(connection, endpoint.id)
+        if at is not None and health.shut_until is not None:
+            at = max(at, health.shut_until)
+            at = min(at, early_at) if early_at is not None and early_at > now else at
+        return taken, now + PAUSE if at is not None and at <= now else at
+
+    async def _send(self, taken: Taken) -> None:
+        sent = await self._sender.send(self._endpoint, taken.event_id, taken.body)
+        at = self._now()
+        became = outcome(sent.heard, taken.step, at, random.random())  # noqa: S311 - jitter is no secret
+        self._ended.append(Ended(taken=taken, sent=sent, became=became, at=at))
+        self._wake.set()
+
+    async def _finish(self) -> None:
+        """Give what is being sent a little time, and record what came back; the rest comes again after its lease."""
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=STOP_SECONDS)
+        for task in self._sending:
+            task.cancel()
+        if self._ended:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    await self.turn(group)
+            except UNAVAILABLE as error:
+                log.warning("deliver.unavailable", endpoint=self._endpoint.id, error=type(error).__name__)
+
+    def _note(self, before: Health, health: Health, recorded: Collection[Ended]) -> None:
+        """Forget what is recorded, now that it is committed; count it, and say what changed."""
+        self._ended = [one for one in self._ended if one not in recorded]
+        for one in recorded:
+            result = result_of(one.became)
+            self._metrics.deliveries.labels(result).observe(one.sent.seconds)
+            if not isinstance(one.became, Delivered):
+                say = log.warning if result == "given_up" else log.info
+                say(
+                    "delivery.failed",
+                    endpoint=self._endpoint.id,
+                    event_id=one.taken.event_id,
+                    attempt=one.taken.attempt,
+                    result=result,
+                    why=one.sent.heard.words,
+                )
+        if health.disabled_at != before.disabled_at:
+            log.warning("endpoint.disabled", endpoint=self._endpoint.id, host=self._endpoint.host)
+        elif health.probing != before.probing:
+            change = log.warning if health.probing else log.info
+            change("endpoint.shut" if health.probing else "endpoint.opened", endpoint=self._endpoint.id)

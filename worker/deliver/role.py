@@ -1,0 +1,64 @@
+"""The role: a courier for each configured endpoint, begun, ended and woken together.
+
+The one thing to get wrong: beginning late. An endpoint is told what is placed after its row was made, so the rows are
+made before the process takes anything in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from worker.deliver.courier import PAUSE, Courier
+from worker.deliver.endpoints import Endpoint
+from worker.deliver.sender import sender
+from worker.metrics import Metrics
+from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.endpoints import begin_endpoints
+
+log = structlog.get_logger()
+
+
+class Deliver:
+    """Runs until `stop`, which lets what is being sent come back. `begun` is set once the endpoints have their rows."""
+
+    def __init__(self, database: Database, endpoints: Sequence[Endpoint], metrics: Metrics, *, private: bool) -> None:
+        self.endpoints = endpoints
+        self._database, self._metrics, self._private = database, metrics, private
+        self._couriers: list[Courier] = []
+        self._stopped = asyncio.Event()
+        self.begun = asyncio.Event()
+
+    def hear(self, *, placed: bool) -> None:
+        """Whether events were placed, or deliveries made due."""
+        for courier in self._couriers if placed else ():
+            courier.hear()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    async def run(self) -> None:
+        await self._begin()
+        now = self._database.clock.now
+        async with sender(now, private=self._private) as sending, asyncio.TaskGroup() as group:
+            self._couriers = [
+                Courier(endpoint, self._database, sending, self._metrics, now) for endpoint in self.endpoints
+            ]
+            self.begun.set()
+            for courier in self._couriers:
+                group.create_task(courier.run())
+            await self._stopped.wait()
+            for courier in self._couriers:
+                courier.stop()
+
+    async def _begin(self) -> None:
+        while True:
+            try:
+                await begin_endpoints(self._database, [(one.id, one.merchant, one.url) for one in self.endpoints])
+            except UNAVAILABLE as error:
+                log.warning("deliver.unavailable", error=type(error).__name__)
+                await asyncio.sleep(PAUSE.total_seconds())
+            else:
+                return

@@ -1,0 +1,142 @@
+"""Sending one delivery: signed, to an address that may be reached, without redirects, within a bounded time.
+
+The one thing to get wrong: what comes back. Its status is the answer; the rest may be endless, personal or a trap, so
+that a little of it is read to keep the connection and none of it is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import aiohttp
+from msgspec import Struct
+from standardwebhooks import Webhook
+from yarl import URL
+
+from consumers.delivering import Heard, retry_after
+from schemas.secret import Secret
+from worker.deliver.addresses import Allowed, NotPublic, Resolver, anywhere, guarded_socket, is_public
+from worker.deliver.endpoints import Endpoint
+
+SECONDS = 15.0
+REST_SECONDS = 1.0
+MOST_READ = 64 * 1024
+CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
+
+
+class Sent(Struct, frozen=True):
+    """What an attempt brought, and the seconds it took."""
+
+    heard: Heard
+    seconds: float
+
+
+class Sender:
+    """Made by `sender`. `now` is the time that goes into the signature."""
+
+    def __init__(self, session: aiohttp.ClientSession, now: Callable[[], datetime], seconds: float) -> None:
+        self._session, self._now, self._seconds = session, now, seconds
+
+    async def send(self, endpoint: Endpoint, event_id: str, body: bytes) -> Sent:
+        began = time.monotonic()
+        heard = await self._send(endpoint, event_id, body)
+        return Sent(heard, time.monotonic() - began)
+
+    async def _send(self, endpoint: Endpoint, event_id: str, body: bytes) -> Heard:
+        heard = None
+        try:
+            async with (
+                asyncio.timeout(self._seconds),
+                self._session.post(
+                    URL(endpoint.url, encoded=True),
+                    data=body,
+                    headers=signed(endpoint.secrets, event_id, self._now(), body),
+                    allow_redirects=False,
+                ) as response,
+            ):
+                wait = retry_after(response.headers.get("Retry-After"), self._now())
+                heard = Heard(status=response.status, retry_after=wait)
+                await _drop(response)
+                return heard
+        except TimeoutError:
+            return heard or Heard(trouble=f"no answer within {self._seconds:g} s")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return heard or Heard(trouble=_why(error))
+
+
+@asynccontextmanager
+async def sender(
+    now: Callable[[], datetime], *, private: bool, allowed: Allowed = is_public, seconds: float = SECONDS
+) -> AsyncIterator[Sender]:
+    """Keep connections to endpoints open. `private`: they may be anywhere, for development.
+
+    There is no limit of connections: each endpoint's courier has few hands, and a pool that all shared would let a slow
+    endpoint take another's place.
+    """
+    allowed = anywhere if private else allowed
+    connector = aiohttp.TCPConnector(
+        limit=0,
+        resolver=Resolver(allowed),
+        socket_factory=guarded_socket(allowed),
+        ttl_dns_cache=30,
+        keepalive_timeout=30,
+    )
+    session = aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=None),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": f"payproof/{version('payproof')}", "Content-Type": CONTENT_TYPE},
+        auto_decompress=False,
+        trust_env=False,
+    )
+    async with session:
+        yield Sender(session, now, seconds)
+
+
+def signed(secrets: Sequence[Secret], event_id: str, at: datetime, body: bytes) -> dict[str, str]:
+    """The headers of Standard Webhooks: a signature by each secret, the newest first."""
+    at = at.astimezone(UTC)
+    signatures = [Webhook(secret.reveal()).sign(event_id, at, body.decode()) for secret in secrets]
+    return {
+        "webhook-id": event_id,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+async def _drop(response: aiohttp.ClientResponse) -> None:
+    """Read what is left if it is little and comes soon, so that the connection can be used again; else cut it."""
+    left = MOST_READ
+    with suppress(TimeoutError):
+        async with asyncio.timeout(REST_SECONDS):
+            while left > 0:
+                chunk = await response.content.read(left)
+                if not chunk:
+                    return
+                left -= len(chunk)
+    response.close()
+
+
+def _why(error: Exception) -> str:
+    """In words that name no address and nothing of what was sent or answered."""
+    match error:
+        case NotPublic() | aiohttp.ClientConnectorError(os_error=NotPublic()):
+            return "not sent: it leads to an address that is not public"
+        case aiohttp.ClientConnectorDNSError():
+            return "no answer: its host name is unknown"
+        case aiohttp.ClientConnectorCertificateError() | ssl.SSLError() | aiohttp.ClientSSLError():
+            return "no answer: its TLS certificate is not accepted"
+        case aiohttp.ClientConnectorError():
+            return "no answer: connection refused"
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | ConnectionError():
+            return "no answer: connection cut"
+        case aiohttp.InvalidURL():
+            return "not sent: its URL is none"
+        case _:
+            return "no answer that is HTTP"

@@ -1,0 +1,29 @@
+"""A test event: signed and shaped as the real ones are, and about no payment.
+
+The one thing to get wrong: a type that a shop might act on. `payproof.test` is about no payment, and has none's data.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+
+import msgspec
+
+TYPE = "payproof.test"
+
+
+def trial_event(merchant: str, at: datetime) -> tuple[str, bytes]:
+    """The id and the body of a CloudEvent."""
+    event_id = f"test_{secrets.token_hex(8)}"
+    return event_id, msgspec.json.encode(
+        {
+            "specversion": "1.0",
+            "id": event_id,
+            "type": TYPE,
+            "source": f"/payproof/{merchant}",
+            "time": f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+            "datacontenttype": "application/json",
+            "data": {"message": "A test of this endpoint; no payment is meant."},
+        }
+    )
