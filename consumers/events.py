@@ -6,14 +6,15 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.events import Envelope, Event
+from schemas.events import Event
 from schemas.payments import Payment, view
+from schemas.shown import PAYMENT_SCHEMA, PaymentEvent
 from schemas.words import EventType
 
 
 def write_event(payment: Payment, kind: EventType, time: datetime, public_url: str) -> Event:
     """Serialise an event of the payment as it stands after the change; `public_url` has no trailing slash."""
-    envelope = Envelope(
+    shown = PaymentEvent(
         specversion="1.0",
         id=f"{payment.id}.{payment.version}",
         type=kind,
@@ -21,16 +22,16 @@ def write_event(payment: Payment, kind: EventType, time: datetime, public_url: s
         subject=payment.id,
         time=time,
         datacontenttype="application/json",
-        dataschema=f"{public_url}/schemas/payment-1.json",
+        dataschema=public_url + PAYMENT_SCHEMA,
         data=view(payment),
     )
     return Event(
-        id=envelope.id,
+        id=shown.id,
         payment_id=payment.id,
         version=payment.version,
         type=kind,
         merchant=payment.merchant,
         account=payment.account,
         time=time,
-        body=msgspec.json.encode(envelope),
+        body=msgspec.json.encode(shown),
     )

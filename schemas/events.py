@@ -1,4 +1,4 @@
-"""The event as it leaves: CloudEvents 1.0, structured JSON, serialised once.
+"""The event as the log keeps it, serialised once; `schemas.shown.PaymentEvent` is what its bytes say.
 
 The one thing to get wrong: an id has one content for ever. Whoever sends an event sends its `body`, never a new one.
 """
@@ -27,17 +27,3 @@ class Event(Struct, frozen=True, kw_only=True):
     @property
     def routing_key(self) -> str:
         return f"{self.type}.{self.merchant}.{self.account}"
-
-
-class Envelope(Struct, frozen=True, kw_only=True):
-    """CloudEvents 1.0 attributes in structured mode; `data` is the payment's view."""
-
-    specversion: str
-    id: str
-    type: str
-    source: str
-    subject: str
-    time: datetime
-    datacontenttype: str
-    dataschema: str
-    data: object

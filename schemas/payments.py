@@ -1,24 +1,23 @@
 """The payment as we hold it, the shape everyone else sees, and what is written with it in one transaction.
 
 The one thing to get wrong: `Payment` carries how we ask (leases, schedules, marks) beside what we know; only
-`PaymentView` leaves the house, the same in the API and in every event.
+`schemas.shown.PaymentView` leaves the house, the same in the API and in every event.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
 from schemas.answers import Fact
 from schemas.events import Event
+from schemas.shown import PaymentView
 from schemas.words import EntryKind, Hold, Status
 
 ScheduleName = Literal["claimed", "pending", "closed", "refunds"]
-ShownMoney = Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]{2}$")]
-ShownTime = Annotated[datetime, Meta(tz=True)]
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
@@ -174,36 +173,6 @@ class Change(Struct, frozen=True, kw_only=True):
     resolution: Resolution | None = None
     order_freed: bool = False
     repeats: bool = False
-
-
-class PaymentView(Struct, frozen=True, kw_only=True):
-    """The payment as the API and every event show it; amounts with two decimals, times in UTC."""
-
-    payment_id: str
-    merchant: str
-    account: str
-    provider: str
-    reference: str
-    order: str | None
-    status: Status
-    version: int
-    hold: Hold | None
-    late: bool
-    amount: ShownMoney
-    currency: str
-    amount_verified: bool
-    refunded_amount: ShownMoney
-    fee: str | None
-    method: str | None
-    session_id: str | None
-    transaction_id: str | None
-    checkout_url: str | None
-    description: str
-    metadata: dict[str, str]
-    opened_at: ShownTime
-    expires_at: ShownTime
-    completed_at: ShownTime | None
-    checked_at: ShownTime | None
 
 
 def view(payment: Payment) -> PaymentView:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from schemas.payments import PaymentView, ShownMoney, ShownTime
 from schemas.requests import Wrong
-from schemas.words import EntryKind, EventType
+from schemas.shown import PaymentEvent, PaymentView, ShownMoney, ShownTime
+from schemas.words import EntryKind
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -39,20 +39,6 @@ class Timeline(Struct, frozen=True, kw_only=True):
     """In order of recording."""
 
     entries: list[TimelineEntry]
-
-
-class PaymentEvent(Struct, frozen=True, kw_only=True):
-    """CloudEvents 1.0, a full snapshot of the payment. Drop what is not newer, by `data.version`, than yours."""
-
-    specversion: Literal["1.0"]
-    id: str
-    type: EventType
-    source: str
-    subject: str
-    time: ShownTime
-    datacontenttype: Literal["application/json"]
-    dataschema: str
-    data: PaymentView
 
 
 class Events(Struct, frozen=True, kw_only=True):

@@ -47,7 +47,21 @@ _RANKS = {status: rank for rank, status in enumerate(Status)}
 
 
 class Hold(StrEnum):
-    """Why a payment waits beside its status. Members stand in the order in which one of several is shown."""
+    """Why a payment waits beside its status. Members stand in the order in which one of several is shown.
+
+    A person has to look at the first seven; a later answer that fits lifts the last three by itself.
+
+    - `identity_mismatch`: the gateway's answer is about another payment.
+    - `currency_mismatch`: paid in another currency.
+    - `amount_mismatch`: another amount was paid, or more was refunded than was paid.
+    - `transaction_reused`: another payment has the same transaction.
+    - `duplicate_for_order`: paid, and so is another attempt of the order, or this one a second time.
+    - `contradiction`: the gateway said that it is paid or refunded, and later otherwise.
+    - `unexpected`: paid at the gateway, unknown here.
+    - `unmapped_status`: the gateway used a word that nobody has taught us.
+    - `unverifiable`: somebody claims that it is paid, and the gateway cannot be asked.
+    - `unresolved`: asked until the schedule ended, without an outcome.
+    """
 
     IDENTITY_MISMATCH = "identity_mismatch"
     CURRENCY_MISMATCH = "currency_mismatch"
@@ -99,7 +113,18 @@ class QuestionKind(StrEnum):
 
 
 class EventType(StrEnum):
-    """What subscribers are told."""
+    """What subscribers are told.
+
+    - `payment.opened`: it is expected from now on.
+    - `payment.completed`: the money arrived, and all that the gateway says fits. Sent at most once for a payment.
+    - `payment.failed`: the payment was refused.
+    - `payment.cancelled`: the buyer cancelled.
+    - `payment.expired`: nobody paid in time.
+    - `payment.refunded`: all of the money went back.
+    - `payment.partially_refunded`: some of it, or some more of it, went back.
+    - `payment.held`: it waits; `data.hold` says why. Do not ship.
+    - `payment.released`: it no longer waits, and nothing else changed that has an event of its own.
+    """
 
     OPENED = "payment.opened"
     COMPLETED = "payment.completed"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.contract import check_event
 from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
 from tests.processes import running
 from worker.demo.playing import staged
@@ -28,11 +30,24 @@ def system() -> Iterator[System]:
         yield system
 
 
+@pytest.fixture(scope="session")
+def judged() -> set[str]:
+    """The ids of the events that were found to keep to the published schema."""
+    return set()
+
+
 @pytest.fixture
-async def payproof(system: System) -> AsyncIterator[Payproof]:
-    """The service as strangers and the shop reach it. Afterwards its log holds no error of ours and nobody's data."""
+async def payproof(system: System, judged: set[str]) -> AsyncIterator[Payproof]:
+    """The service as strangers and the shop reach it.
+
+    Afterwards its log holds no error of ours and nobody's data, and its events are what their schema says.
+    """
     async with staged(system) as stage:
         yield Payproof(system, stage)
+        for told in stage.feed.all:
+            if told.id not in judged:
+                check_event(json.loads(told.raw))
+                judged.add(told.id)
     log = system.service.log.read_text()
     assert system.service.running
     for never in ("Traceback", '"level": "error"', '"level": "critical"', "Demo Buyer", "buyer@example.com"):

@@ -129,8 +129,10 @@ class Shops:
         headers |= more.pop("headers", {})
         async with self.session.request(method, self.url + path, headers=headers, **more) as response:
             raw = await response.read()
-            assert response.content_type in ("application/json", "application/problem+json"), raw
-            assert response.headers["Cache-Control"] == "no-store"
+            document = response.status == 200 and not path.startswith("/v1")
+            kinds = ("application/json", "application/schema+json" if document else "application/problem+json")
+            assert response.content_type in kinds, raw
+            assert response.headers["Cache-Control"] == ("public, max-age=3600" if document else "no-store")
             assert response.headers["X-Content-Type-Options"] == "nosniff"
             read = await response.json(content_type=None) if raw else None
             return Got(response.status, read, response.headers, raw)

@@ -1,10 +1,12 @@
-"""`/openapi.json`: sound, complete, and kept by the running API."""
+"""`/openapi.json`: sound, complete, and kept by the running API; and the documents served beside it."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
+import jsonschema
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -18,8 +20,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.contract import check_event
 from tests.integration.shops import KEYS, PUBLIC, Shops
 from worker.http.api import routes
+from worker.http.documents import published
 from worker.http.openapi import OPERATIONS, document
 
 EXAMPLES = 20
@@ -42,17 +46,42 @@ async def test_every_route_is_in_the_document_and_nothing_else(shops: Shops) -> 
     described = {(one.method.upper(), one.path) for one in OPERATIONS}
     routed = {(one.method, one.path.replace(":pay_[0-9a-z]{26}", "")) for one in routes(shops.api)}
     assert described == routed
-    paths: dict[str, dict[str, Any]] = document(PUBLIC)["paths"]
+    paths: dict[str, dict[str, Any]] = document(PUBLIC, "1")["paths"]
     assert {(method.upper(), path) for path, methods in paths.items() for method in methods} == described
 
 
 async def test_every_keyed_operation_tells_its_problems(shops: Shops) -> None:
     for operation in OPERATIONS:
-        described = document(PUBLIC)["paths"][operation.path][operation.method]
+        described = document(PUBLIC, "1")["paths"][operation.path][operation.method]
         expected = {"401", "415", "500", "503"} if operation.keyed else set()
         assert expected <= set(described["responses"])
         if operation.body is not None:
             assert {"400", "413", "422"} <= set(described["responses"])
+
+
+@pytest.mark.parametrize("path", list(published()))
+async def test_every_document_is_for_everyone_and_may_be_kept(shops: Shops, path: str) -> None:
+    got = await shops.call("GET", path, shop=None)
+    assert (got.status, got.body) == (200, published(PUBLIC)[path])
+    kind = "application/schema+json" if path.startswith("/schemas/") else "application/json"
+    assert got.headers["Content-Type"].partition(";")[0] == kind
+    for known, status in ((got.headers["ETag"], 304), ("*", 304), ('"another"', 200)):
+        async with shops.session.get(shops.url + path, headers={"If-None-Match": known}) as again:
+            assert (again.status, await again.read()) == (status, b"" if status == 304 else got.raw)
+            assert again.headers["ETag"] == got.headers["ETag"]
+            assert again.headers["Cache-Control"] == got.headers["Cache-Control"]
+    assert (await shops.call("POST", path, shop=None)).problem == (405, "method_not_allowed", None)
+
+
+async def test_an_event_names_the_schema_that_describes_it(shops: Shops) -> None:
+    payment = await shops.opened()
+    await shops.placed()
+    (event,) = (await shops.get("/v1/events")).body["events"]
+    check_event(event)
+    described = (await shops.call("GET", event["dataschema"].removeprefix(PUBLIC), shop=None)).body
+    assert described["$id"] == event["dataschema"]
+    jsonschema.validate(payment, described)
+    jsonschema.validate(event, (await shops.get("/schemas/event-1.json")).body)
 
 
 async def test_the_running_api_keeps_to_the_document(shops: Shops) -> None:

@@ -10,9 +10,8 @@ from aiohttp import web
 
 from worker.http.asking import Asking
 from worker.http.context import Api
-from worker.http.openapi import document, payment_schema
+from worker.http.documents import documents
 from worker.http.opening import Openings
-from worker.http.problems import json_reply
 from worker.http.reading import Reading
 
 PAYMENT = "/v1/payments/{payment_id:pay_[0-9a-z]{26}}"
@@ -30,17 +29,5 @@ def routes(api: Api) -> list[web.RouteDef]:
         web.post(f"{PAYMENT}/verify", asking.verify),
         web.post(f"{PAYMENT}/resolve", asking.resolve),
         web.get("/v1/events", reading.events),
-        *_documents(api),
+        *documents(api.rules.public_url),
     ]
-
-
-def _documents(api: Api) -> list[web.RouteDef]:
-    """What is told to everyone, without a key."""
-
-    async def openapi(_: web.Request) -> web.Response:
-        return json_reply(200, document(api.rules.public_url)).response()
-
-    async def schema(_: web.Request) -> web.Response:
-        return json_reply(200, payment_schema(api.rules.public_url)).response()
-
-    return [web.get("/openapi.json", openapi), web.get("/schemas/payment-1.json", schema)]

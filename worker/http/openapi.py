@@ -5,21 +5,22 @@ The one thing to get wrong: a path added to `api.routes` and not here; a test co
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from schemas.payments import PaymentView
+from schemas.contract import components
 from schemas.requests import EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT, Shape
 from schemas.responses import Events, PaymentPage, ProblemDetails, Timeline
+from schemas.shown import EVENT_SCHEMA, PAYMENT_ID, PAYMENT_SCHEMA, PaymentView
 from worker.http.reading import LIST_QUERY
 
 _REF = "#/components/schemas/{name}"
 _ANSWERS = (PaymentView, PaymentPage, Timeline, Events, ProblemDetails)
-_PAYMENT_ID = {"type": "string", "pattern": "^pay_[0-9a-z]{26}$"}
+_JSON = "application/json"
+_PAYMENT_ID = {"type": "string", "pattern": f"^{PAYMENT_ID}$"}
 _KEY = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!-~]([ -~]*[!-~])?$"}
+JSON_SCHEMA = "application/schema+json"
 _EVERYWHERE = {
     401: "No API key, or one nobody has.",
     415: "A body with a Content-Encoding.",
@@ -36,7 +37,7 @@ _OF_A_PAYMENT = {404: "You have no such payment."}
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """One method of one path. `problems` are those beside the ones that every path has."""
+    """One method of one path. `problems` are those beside the ones that every path has; `media` is the answer's."""
 
     method: str
     path: str
@@ -44,6 +45,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     summary: str
     status: int = 200
     answer: type[Struct] | None = None
+    media: str = _JSON
     body: Shape | None = None
     query: Shape = Shape(())
     problems: dict[int, str] = {}
@@ -138,17 +140,32 @@ OPERATIONS = (
     Operation(method="get", path="/openapi.json", name="getOpenapi", summary="This document", keyed=False),
     Operation(
         method="get",
-        path="/schemas/payment-1.json",
+        path="/asyncapi.json",
+        name="getAsyncapi",
+        summary="The AsyncAPI document of what goes over RabbitMQ",
+        keyed=False,
+    ),
+    Operation(
+        method="get",
+        path=PAYMENT_SCHEMA,
         name="getPaymentSchema",
         summary="The JSON Schema of the payment, in the API and in events",
+        media=JSON_SCHEMA,
+        keyed=False,
+    ),
+    Operation(
+        method="get",
+        path=EVENT_SCHEMA,
+        name="getEventSchema",
+        summary="The JSON Schema of an event, the payment within",
+        media=JSON_SCHEMA,
         keyed=False,
     ),
 )
 
 
-def document(public_url: str) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of the API at this address."""
-    _, components = msgspec.json.schema_components(_ANSWERS, ref_template=_REF)
+def document(public_url: str, version: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the API at this address; without `public_url`, of wherever it is read from."""
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _described(operation)
@@ -156,24 +173,18 @@ def document(public_url: str) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Payproof",
-            "version": _version(),
+            "version": version,
             "description": "A browser redirect is a hint. Payproof turns it into proof.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": public_url}],
+        "servers": [{"url": public_url or "/"}],
         "security": [{"apiKey": []}],
         "paths": paths,
         "components": {
-            "schemas": components,
+            "schemas": components(_ANSWERS, _REF),
             "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}},
         },
     }
-
-
-def payment_schema(public_url: str) -> dict[str, Any]:
-    """The JSON Schema that the `dataschema` of every event names."""
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"{public_url}/schemas/payment-1.json"}
-    return head | msgspec.json.schema(PaymentView)
 
 
 def _described(operation: Operation) -> dict[str, Any]:
@@ -189,7 +200,7 @@ def _described(operation: Operation) -> dict[str, Any]:
     if operation.body is not None:
         made["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": operation.body.schema()}},
+            "content": {_JSON: {"schema": operation.body.schema()}},
         }
     return made if operation.keyed else made | {"security": []}
 
@@ -209,7 +220,7 @@ def _answer(operation: Operation) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "object"}
     if operation.answer is not None:
         schema = {"$ref": _REF.format(name=operation.answer.__name__)}
-    made: dict[str, Any] = {"description": operation.summary, "content": {"application/json": {"schema": schema}}}
+    made: dict[str, Any] = {"description": operation.summary, "content": {operation.media: {"schema": schema}}}
     if operation.once:
         replayed = {"description": "The answer was given before", "schema": {"type": "string", "const": "true"}}
         made["headers"] = {"Idempotent-Replayed": replayed}
@@ -222,10 +233,3 @@ def _problem(status: int, about: str) -> dict[str, Any]:
     if status == 503:
         made["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "string"}}}
     return made
-
-
-def _version() -> str:
-    try:
-        return version("payproof")
-    except PackageNotFoundError:  # run from a checkout
-        return "0"

@@ -93,8 +93,8 @@ def not_found() -> Problem:
 
 
 def is_api(path: str) -> bool:
-    """Whether a path is the API's: all of `/v1`, whether there is such a path or not, and the two documents."""
-    return path in ("/v1", "/openapi.json") or path.startswith(("/v1/", "/schemas/"))
+    """Whether a path is the API's: all of `/v1`, whether there is such a path or not, and the documents."""
+    return path in ("/v1", "/openapi.json", "/asyncapi.json") or path.startswith(("/v1/", "/schemas/"))
 
 
 @web.middleware
@@ -116,7 +116,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception as error:
         log.error("request.failed", method=request.method, route=_route(request), exc_info=error)  # noqa: TRY400
         return Problem(500, "internal", "this is our fault, and it is logged").reply().response()
-    response.headers.update(HEADERS)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
     return response
 
 

@@ -1,0 +1,85 @@
+"""What leaves the house: the payment as everyone else sees it, and the CloudEvents 1.0 envelope that tells of it.
+
+API, event log, RabbitMQ and webhooks all show these two shapes, and the published schemas are made from them: what a
+field means and how it is written is said here and nowhere else.
+
+The one thing to get wrong: a change that is no addition. The schemas are published and stay open, so a new field breaks
+nobody; a field that goes, becomes null or gets a word its list does not have breaks whoever reads it. The lists of
+statuses, holds and event types are closed. A test compares with what was released.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from schemas.words import EventType, Hold, Status
+
+PAYMENT_SCHEMA = "/schemas/payment-1.json"
+EVENT_SCHEMA = "/schemas/event-1.json"
+PAYMENT_ID = "pay_[0-9a-z]{26}"
+EVENT_ID = PAYMENT_ID + r"\.[1-9][0-9]*"
+CLOUD_EVENT = "application/cloudevents+json"
+
+ShownMoney = Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]{2}$", examples=["1500.50"])]
+ShownFee = Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]{2,4}$", examples=["22.5075"])]
+ShownTime = Annotated[datetime, Meta(tz=True)]
+ShownId = Annotated[str, Meta(pattern=f"^{PAYMENT_ID}$")]
+
+
+class PaymentView(Struct, frozen=True, kw_only=True):
+    """A payment as it stands; amounts are decimal strings, times are in UTC. Act on `status` and `hold` together."""
+
+    payment_id: Annotated[ShownId, Meta(description="Ours, and the buyer's ticket where it stands in a path.")]
+    merchant: Annotated[str, Meta(description="Whose payment it is, as configured.")]
+    account: Annotated[str, Meta(description="The merchant's account at a gateway, as configured.")]
+    provider: Annotated[str, Meta(description="The gateway. The list grows.", examples=["ipay", "moneybag"])]
+    reference: Annotated[str, Meta(description="The shop's own name for this attempt; unique per account.")]
+    order: Annotated[str | None, Meta(description="Groups the attempts to pay one order.")]
+    status: Status
+    version: Annotated[
+        int, Meta(ge=0, description="Rises with every event; drop what is not newer than what you acted on.")
+    ]
+    hold: Annotated[Hold | None, Meta(description="Why the payment waits beside its status; null when it does not.")]
+    late: Annotated[bool, Meta(description="Completed after an event said that it expired, failed or was cancelled.")]
+    amount: Annotated[ShownMoney, Meta(description="What was to be paid.")]
+    currency: Annotated[str, Meta(description="ISO 4217.", examples=["BDT"])]
+    amount_verified: Annotated[bool, Meta(description="Whether the gateway named the amount, and it agreed.")]
+    refunded_amount: Annotated[ShownMoney, Meta(description="What went back so far.")]
+    fee: Annotated[ShownFee | None, Meta(description="What the gateway kept, where it tells.")]
+    method: Annotated[
+        str | None, Meta(description="How the buyer pays or paid, where it is known.", examples=["bkash"])
+    ]
+    session_id: Annotated[str | None, Meta(description="The gateway's id of the checkout.")]
+    transaction_id: Annotated[str | None, Meta(description="The gateway's id of the money's movement.")]
+    checkout_url: Annotated[str | None, Meta(description="Where the buyer pays.")]
+    description: Annotated[str, Meta(description="What is paid for, as the shop put it.")]
+    metadata: Annotated[dict[str, str], Meta(description="The shop's own, given back as it came.")]
+    opened_at: Annotated[ShownTime, Meta(description="When we were asked to expect it.")]
+    expires_at: Annotated[ShownTime, Meta(description="Until when it can be paid; later money counts all the same.")]
+    completed_at: Annotated[
+        ShownTime | None, Meta(description="When it was paid by the gateway's clock, else when the gateway said so.")
+    ]
+    checked_at: Annotated[ShownTime | None, Meta(description="When the gateway last gave a conclusive answer.")]
+
+
+class PaymentEvent(Struct, frozen=True, kw_only=True):
+    """CloudEvents 1.0, structured JSON: a full snapshot of the payment after a change.
+
+    Act on `data.status` and `data.hold`, and drop what is not newer, by `data.version`, than what you acted on. It
+    comes at least once; who takes a single type drops repeats by `id`.
+    """
+
+    specversion: Literal["1.0"]
+    id: Annotated[
+        str, Meta(pattern=f"^{EVENT_ID}$", description="`<payment_id>.<version>`; one id has one content for ever.")
+    ]
+    type: EventType
+    source: Annotated[str, Meta(pattern="^/payproof/[^/]+/[^/]+$", description="`/payproof/<merchant>/<account>`.")]
+    subject: Annotated[ShownId, Meta(description="The payment's id.")]
+    time: Annotated[ShownTime, Meta(description="When it was recorded.")]
+    datacontenttype: Literal["application/json"]
+    dataschema: Annotated[str, Meta(pattern=r"/schemas/payment-1\.json$", description="Where `data` is described.")]
+    data: PaymentView

@@ -1,0 +1,82 @@
+"""Today's contract, the published files, and what was released: `python -m tests.contract` writes the first down.
+
+    python -m tests.contract              schemas/published/, after a change of the types
+    python -m tests.contract --release    tests/released/<version>/ as well, when a version is released
+
+The one thing to get wrong: writing a release anew to have a test pass. What is there has readers.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+
+from schemas.contract import event_schema
+from worker.http.documents import published
+
+ROOT = Path(__file__).parents[1]
+PUBLISHED = ROOT / "schemas/published"
+RELEASED = ROOT / "tests/released"
+
+
+def todays() -> dict[str, Any]:
+    """Every document by its file's name."""
+    return {Path(path).name: document for path, document in published().items()}
+
+
+def written(document: Any) -> bytes:
+    """As the files hold it: one change is one line."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def released() -> list[Path]:
+    """The directories of the releases, oldest first."""
+    return sorted(RELEASED.iterdir(), key=lambda one: [int(part) for part in one.name.split(".")])
+
+
+def read(file: Path) -> Any:
+    return json.loads(file.read_bytes())
+
+
+def strict(schema: Any) -> Any:
+    """The same schema, closed: a field it does not know is wrong. For our own tests alone."""
+    if isinstance(schema, list):
+        return [strict(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {name: strict(one) for name, one in schema.items()}
+    return closed | {"additionalProperties": False} if isinstance(schema.get("properties"), dict) else closed
+
+
+@cache
+def _strict_event() -> jsonschema.Draft202012Validator:
+    formats = jsonschema.Draft202012Validator.FORMAT_CHECKER
+    return jsonschema.Draft202012Validator(strict(deepcopy(event_schema())), format_checker=formats)
+
+
+def check_event(event: Any) -> None:
+    """That an event, read from its JSON, is what `event-1.json` says and holds nothing more. Raises ValidationError."""
+    _strict_event().validate(event)
+
+
+def main() -> None:
+    places = [PUBLISHED]
+    documents = todays()
+    if sys.argv[1:] == ["--release"]:
+        places.append(RELEASED / documents["openapi.json"]["info"]["version"])
+    for place in places:
+        place.mkdir(parents=True, exist_ok=True)
+        for name, document in documents.items():
+            (place / name).write_bytes(written(document))
+            print(place.relative_to(ROOT) / name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""The published contract: the files say what the types say, events are what the files say, and nobody is broken."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+from cloudevents.core.bindings.amqp import AMQPMessage, from_amqp_event
+from cloudevents.core.bindings.http import HTTPMessage, from_http_event
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.events import write_event
+from schemas.payments import Payment
+from schemas.requests import EXPECTED_PAYMENT
+from schemas.shown import CLOUD_EVENT, PAYMENT_SCHEMA
+from schemas.words import EventType, Hold, Status
+from tests.compatibility.documents import breaks
+from tests.contract import PUBLISHED, check_event, read, released, strict, todays, written
+from worker.amqp.messages import event_post
+from worker.amqp.samples import EXPECTED, sample
+
+PUBLIC = "https://pay.shop.example"
+TODAY = todays()
+NAMES = sorted(TODAY)
+IN_ORDER = [
+    "payment_id", "merchant", "account", "provider", "reference", "order", "status", "version", "hold", "late",
+    "amount", "currency", "amount_verified", "refunded_amount", "fee", "method", "session_id", "transaction_id",
+    "checkout_url", "description", "metadata", "opened_at", "expires_at", "completed_at", "checked_at",
+]  # fmt: skip
+
+ids = st.text("abcz019", min_size=1, max_size=40)
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=50)
+times = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+amounts = st.decimals(min_value=0, max_value=Decimal("999999999999.99"), places=2)
+payments = st.builds(
+    Payment,
+    id=st.text("abcxyz0189", min_size=26, max_size=26).map("pay_{}".format),
+    merchant=ids,
+    account=ids,
+    provider=ids,
+    reference=texts,
+    order_ref=st.none() | texts,
+    amount=amounts,
+    currency=st.just("BDT"),
+    description=texts,
+    metadata=st.dictionaries(texts, texts, max_size=3),
+    status=st.sampled_from(Status),
+    holds=st.lists(st.sampled_from(Hold), max_size=2).map(tuple),
+    version=st.integers(1, 10_000),
+    late=st.booleans(),
+    amount_verified=st.booleans(),
+    refunded_amount=amounts,
+    fee=st.none() | st.decimals(min_value=0, max_value=10_000, places=4),
+    method=st.none() | texts,
+    session_id=st.none() | texts,
+    transaction_id=st.none() | texts,
+    checkout_url=st.none() | texts,
+    opened_at=times,
+    expires_at=times,
+    completed_at=st.none() | times,
+    checked_at=st.none() | times,
+)
+kinds = st.sampled_from(EventType)
+
+
+def utc(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat().replace("+00:00", "Z")
+
+
+def by_hand(payment: Payment, kind: EventType, time: datetime) -> dict[str, Any]:
+    """The event as the contract has it, key by key."""
+    fee = None if payment.fee is None else f"{payment.fee:.4f}"
+    values = {
+        name: getattr(payment, {"payment_id": "id", "order": "order_ref"}.get(name, name)) for name in IN_ORDER
+    } | {
+        "amount": f"{payment.amount:.2f}",
+        "refunded_amount": f"{payment.refunded_amount:.2f}",
+        "fee": fee and fee[:-2] + fee[-2:].rstrip("0"),
+        **{name: utc(getattr(payment, name)) for name in ("opened_at", "expires_at", "completed_at", "checked_at")},
+    }
+    return {
+        "specversion": "1.0",
+        "id": f"{payment.id}.{payment.version}",
+        "type": kind.value,
+        "source": f"/payproof/{payment.merchant}/{payment.account}",
+        "subject": payment.id,
+        "time": utc(time),
+        "datacontenttype": "application/json",
+        "dataschema": "https://pay.shop.example/schemas/payment-1.json",
+        "data": {name: values[name] for name in IN_ORDER},
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_published_file_says_what_the_types_say(name: str) -> None:
+    assert (PUBLISHED / name).read_bytes() == written(TODAY[name]), "python -m tests.contract writes it anew"
+
+
+def test_nothing_else_is_published() -> None:
+    assert sorted(file.name for file in PUBLISHED.iterdir()) == NAMES
+
+
+@pytest.mark.parametrize(
+    "file", [pytest.param(file, id=f"{one.name}-{file.name}") for one in released() for file in sorted(one.iterdir())]
+)
+def test_nothing_that_was_released_is_broken(file: Any) -> None:
+    assert breaks(read(file), TODAY[file.name]) == []
+
+
+def test_every_release_is_kept_whole() -> None:
+    assert [one.name for one in released()] != []
+    assert all({file.name for file in one.iterdir()} >= {"payment-1.json", "event-1.json"} for one in released())
+
+
+@pytest.mark.parametrize("name", ["payment-1.json", "event-1.json"])
+def test_the_schemas_are_sound_and_stay_open(name: str) -> None:
+    jsonschema.Draft202012Validator.check_schema(TODAY[name])
+    jsonschema.Draft7Validator.check_schema(TODAY[name])  # which AsyncAPI's tools read
+    assert '"additionalProperties": false' not in (PUBLISHED / name).read_text()
+    assert strict(TODAY[name])["additionalProperties"] is False
+
+
+def test_words_stand_in_the_order_that_means_something() -> None:
+    definitions = TODAY["event-1.json"]["$defs"]
+    for vocabulary in (Status, Hold, EventType):
+        assert definitions[vocabulary.__name__]["enum"] == list(vocabulary)
+        for word in vocabulary:
+            assert f"- `{word}`: " in definitions[vocabulary.__name__]["description"]
+
+
+def test_every_field_says_what_it_is() -> None:
+    for name, schema in TODAY["payment-1.json"]["properties"].items():
+        assert "description" in schema or "$ref" in schema, name
+
+
+def test_one_payment_is_shown_everywhere() -> None:
+    defined = deepcopy(TODAY["payment-1.json"])
+    shown = {key: value for key, value in defined.items() if key not in ("$schema", "$id", "$defs")}
+    within = {
+        "event-1.json": TODAY["event-1.json"]["$defs"],
+        "openapi.json": TODAY["openapi.json"]["components"]["schemas"],
+        "asyncapi.json": TODAY["asyncapi.json"]["components"]["schemas"],
+    }
+    for name, places in within.items():
+        text = json.dumps(places["PaymentView"]).replace("#/components/schemas/", "#/$defs/")
+        assert json.loads(text) == shown, name
+        assert {word: places[word] for word in defined["$defs"]} == defined["$defs"], name
+
+
+@given(payments, kinds, times)
+def test_an_event_is_what_the_contract_says_byte_for_byte(payment: Payment, kind: EventType, time: datetime) -> None:
+    body = write_event(payment, kind, time, PUBLIC).body
+    assert body == json.dumps(by_hand(payment, kind, time), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@given(payments, kinds, times)
+def test_an_event_is_what_the_schema_says_and_nothing_more(payment: Payment, kind: EventType, time: datetime) -> None:
+    check_event(json.loads(write_event(payment, kind, time, PUBLIC).body))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"further": 1},
+        {"time": "yesterday"},
+        {"id": "pay_1.1"},
+        {"type": "payment.disputed"},
+        {"dataschema": "https://pay.shop.example/schemas/payment-2.json"},
+    ],
+)
+def test_an_event_that_is_not_is_refused(change: dict[str, Any]) -> None:
+    event = json.loads(sample(EventType.HELD, PUBLIC).body)
+    check_event(event)
+    with pytest.raises(jsonschema.ValidationError):
+        check_event(event | change)
+
+
+@pytest.mark.parametrize("change", [{"further": 1}, {"amount": "1.5"}, {"status": "paid"}, {"completed_at": "noon"}])
+def test_a_payment_that_is_not_is_refused(change: dict[str, Any]) -> None:
+    event = json.loads(sample(EventType.HELD, PUBLIC).body)
+    with pytest.raises(jsonschema.ValidationError):
+        check_event(event | {"data": event["data"] | change})
+
+
+def test_a_subscriber_that_validates_takes_what_is_added_later() -> None:
+    event = json.loads(sample(EventType.COMPLETED, PUBLIC).body)
+    event["data"]["payer"] = {"since": "a later version"}
+    jsonschema.validate(event, TODAY["event-1.json"], jsonschema.Draft202012Validator)
+
+
+@given(payments, kinds, times)
+def test_the_cloudevents_sdk_reads_our_messages(payment: Payment, kind: EventType, time: datetime) -> None:
+    event = write_event(payment, kind, time, PUBLIC)
+    sent = event_post(event.id, event.type, event.merchant, event.account, event.body).message
+    over_amqp = from_amqp_event(AMQPMessage({"content-type": sent.content_type}, dict(sent.headers), sent.body))
+    over_http = from_http_event(HTTPMessage({"content-type": CLOUD_EVENT}, event.body))
+    for read_event in (over_amqp, over_http):
+        assert read_event.get_id() == sent.message_id == event.id
+        assert read_event.get_type() == sent.type == kind
+        assert read_event.get_source() == f"/payproof/{payment.merchant}/{payment.account}"
+        assert read_event.get_subject() == payment.id
+        assert read_event.get_time() == time
+        assert read_event.get_datacontenttype() == "application/json"
+        assert read_event.get_dataschema() == PUBLIC + PAYMENT_SCHEMA
+        assert read_event.get_data() == json.loads(event.body)["data"]
+
+
+@pytest.mark.parametrize("kind", list(EventType))
+def test_the_examples_are_events_as_they_are_written(kind: EventType) -> None:
+    event = sample(kind, PUBLIC)
+    (message,) = (one for one in TODAY["asyncapi.json"]["components"]["messages"].values() if one["name"] == kind)
+    (example,) = message["examples"]
+    assert msgspec.json.encode(example["payload"]) == event.body
+    assert example["headers"]["message_id"] == event.id
+    check_event(example["payload"])
+    for part in ("headers", "payload"):  # the AsyncAPI parser does not look at them
+        jsonschema.Draft7Validator(TODAY["asyncapi.json"] | message[part]).validate(example[part])
+
+
+def test_the_routing_keys_are_the_channels_addresses() -> None:
+    addresses = [one["address"] for one in TODAY["asyncapi.json"]["channels"].values()]
+    for kind in EventType:
+        event = sample(kind, PUBLIC)
+        key = event_post(event.id, event.type, event.merchant, event.account, event.body).routing_key
+        assert key in [one.format(merchant=event.merchant, account=event.account) for one in addresses]
+
+
+def test_the_example_of_an_expected_payment_is_taken() -> None:
+    wrong: list[Any] = []
+    EXPECTED_PAYMENT.read(EXPECTED, wrong)
+    assert wrong == []
+    jsonschema.validate(EXPECTED, EXPECTED_PAYMENT.schema())
