@@ -23,6 +23,8 @@ from schemas.payments import Change, Entry, Payment
 from schemas.words import EntryKind, EventType, Status
 
 OPENING_LEASE = timedelta(seconds=45)
+TRACKING_LEASE = timedelta(seconds=10)
+"""No gateway is called, so this is long for what it takes; a twin waits no longer for one that died."""
 
 
 class Created(Struct, frozen=True):
@@ -32,10 +34,14 @@ class Created(Struct, frozen=True):
 
 
 class Taken(Struct, frozen=True, kw_only=True):
-    """The reference has a row already. `why`: it has a checkout, another POST is opening it, or the bodies differ."""
+    """The reference has a row already. `why`: it has a checkout, another POST is opening it, or the bodies differ.
+
+    `equal`: what was asked for is what made that row.
+    """
 
     payment: Payment
     why: Literal["opened", "opening", "other_body"]
+    equal: bool
 
 
 def taken_up_again(
@@ -49,11 +55,11 @@ def taken_up_again(
     unheard_of = present.version == 0 and not present.holds
     closed_by_clock = present.status is Status.EXPIRED and present.expired_by_clock_at is not None
     if present.opened or not unheard_of or not (present.status is Status.PENDING or closed_by_clock):
-        return Taken(payment=present, why="opened")
+        return Taken(payment=present, why="opened", equal=equal)
     if not equal:
-        return Taken(payment=present, why="other_body")
+        return Taken(payment=present, why="other_body", equal=equal)
     if present.opening_until is not None and present.opening_until > now:
-        return Taken(payment=present, why="opening")
+        return Taken(payment=present, why="opening", equal=equal)
     return Created(
         replace(
             present,
@@ -85,16 +91,24 @@ class OpeningFailed(Exception):
     """No checkout.
 
     `code` is one of reference_used, opening_in_progress, session_used, reference_used_at_gateway, gateway_refused,
-    gateway_unavailable (it replied, but not with an answer) and gateway_timeout (it did not reply).
+    gateway_unavailable (it replied, but not with an answer) and gateway_timeout (it did not reply). `equal`: the
+    payment in the way is what was asked for.
     """
 
     def __init__(
-        self, code: str, message: str, *, payment_id: str | None = None, retry_after: float | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        payment_id: str | None = None,
+        retry_after: float | None = None,
+        equal: bool = False,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.payment_id = payment_id
         self.retry_after = retry_after
+        self.equal = equal
 
 
 async def open_payment(
@@ -105,15 +119,7 @@ async def open_payment(
     call: Callable[[Payment], Awaitable[OpeningOutcome]],
 ) -> Payment:
     """Commit the row, have the gateway open the checkout by `call`, record it. Raises OpeningFailed."""
-    match await openings.create(_looked_after(payment, rules), request, OPENING_LEASE):
-        case Taken(payment=present, why="opening"):
-            raise OpeningFailed(
-                "opening_in_progress", "this reference is being opened", payment_id=present.id, retry_after=5
-            )
-        case Taken(payment=present):
-            raise OpeningFailed("reference_used", "a payment with this reference exists", payment_id=present.id)
-        case Created(payment=row):
-            pass
+    row = await _row(openings, _looked_after(payment, rules), request, OPENING_LEASE)
     outcome = await call(row)
     if isinstance(outcome, Refused):
         await openings.discard(row.id)
@@ -125,16 +131,25 @@ async def track_payment(openings: Openings, rules: Rules, payment: Payment, requ
     """Take on a payment that the shop opened itself; `payment.session_id` is set. Raises OpeningFailed."""
     session_id = payment.session_id
     assert session_id is not None, "a tracked payment has a session"
-    row = _looked_after(replace(payment, session_id=None), rules)
-    created = await openings.create(row, request, OPENING_LEASE)
-    if isinstance(created, Taken):
-        raise OpeningFailed("reference_used", "a payment with this reference exists", payment_id=created.payment.id)
-    outcome = Opened(session_id=session_id, checkout_url="")
+    row = await _row(openings, _looked_after(replace(payment, session_id=None), rules), request, TRACKING_LEASE)
     try:
-        return await _record(openings, rules, created.payment.id, outcome)
+        return await _record(openings, rules, row.id, Opened(session_id=session_id, checkout_url=""))
     except OpeningFailed:
-        await openings.discard(created.payment.id)
+        await openings.discard(row.id)
         raise OpeningFailed("session_used", "another payment has this session_id") from None
+
+
+async def _row(openings: Openings, payment: Payment, request: dict[str, Any], lease: timedelta) -> Payment:
+    """The row that is ours to open. Raises OpeningFailed."""
+    match await openings.create(payment, request, lease):
+        case Created(payment=row):
+            return row
+        case Taken(payment=present, why="opening"):
+            message = "this reference is being opened"
+            raise OpeningFailed("opening_in_progress", message, payment_id=present.id, retry_after=5)
+        case Taken(payment=present, equal=equal):
+            message = "a payment with this reference exists"
+            raise OpeningFailed("reference_used", message, payment_id=present.id, equal=equal)
 
 
 def _looked_after(payment: Payment, rules: Rules) -> Payment:

@@ -131,6 +131,7 @@ class ListQuery(Struct, frozen=True, kw_only=True):
 
 
 _ID = Text(most=40, pattern=r"[a-z0-9][a-z0-9-]{0,39}", says="an account's id")
+_MERCHANT = Text(most=40, pattern=r"[a-z0-9][a-z0-9-]{0,39}", says="a merchant's id")
 _REFERENCE = Text(most=50, pattern=r"[A-Za-z0-9._~-]{1,50}", says="of the letters A-Z and a-z, digits and . _ ~ -")
 _ORDER = Text(most=100)
 _GATEWAY_ID = Text(most=200, pattern=r"[!-~]{1,200}", says="of printable ASCII without spaces")
@@ -176,6 +177,8 @@ TRACKED_PAYMENT = Shape(
         Field(name="expires_in", kind=_LIFE),
     )
 )
+EXPECTED_PAYMENT = Shape((Field(name="merchant", kind=_MERCHANT, required=True), *TRACKED_PAYMENT.fields))
+"""What a shop publishes to `payproof.expected`: the body of POST /v1/payments/track, and whose it is."""
 RESOLUTION = Shape(
     (
         Field(name="status", kind=words(Status), required=True),

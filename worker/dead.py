@@ -1,4 +1,4 @@
-"""Dead letters: claims that failed by themselves, wherever the bus laid them, for a person to look at.
+"""Dead letters: claims that failed by themselves, and refused messages of shops that expect a payment.
 
 The one thing to get wrong: two at once. Whoever reads the broker's has them all in hand until the reading ends, and
 another reader would be told that there are none; so readers take turns (worker.postgres.dead.alone).
@@ -20,15 +20,17 @@ from msgspec import Struct
 from schemas.callbacks import Claim
 
 Place = Literal["postgres", "broker"]
+Kind = Literal["claim", "expected"]
+"""`expected`: what a shop published to `payproof.expected`; it is the shop's own words, and holds no claim."""
 
 NAMELESS = frozenset({"", "unknown"})
-"""What stands for the claim's id where a message had none."""
+"""What stands for its id where a message had none."""
 
 _PAYMENT_ID = re.compile(r"pay_[0-9A-Z]{26}")
 
 
 class Letter(Struct, frozen=True, kw_only=True):
-    """What is known of one without its body; `id` is the claim's. `unreadable` says why its claim cannot be read."""
+    """What is known of one without its body; `id` is the message's. `unreadable` says why its claim cannot be read."""
 
     id: str
     place: Place
@@ -37,6 +39,7 @@ class Letter(Struct, frozen=True, kw_only=True):
     reason: str
     since: datetime | None
     unreadable: str | None = None
+    kind: Kind = "claim"
 
 
 class Opened(Struct, frozen=True, kw_only=True):
@@ -57,7 +60,7 @@ class DeadLetters(Protocol):
         ...
 
     async def replay(self, opened: Opened) -> None:
-        """Publish its claim again, durably, and then remove it; only while it is being read."""
+        """Publish it again, durably, and then remove it; only while it is being read."""
         ...
 
     async def drop(self, opened: Opened) -> None:
@@ -80,13 +83,26 @@ def letter(
     claim, unreadable = read_claim(body)
     named = claim_id if claim_id is not None and claim_id not in NAMELESS else None
     return Letter(
-        id=named or (claim.id if claim else f"unknown-{hashlib.sha256(body).hexdigest()[:12]}"),
+        id=named or (claim.id if claim else _nameless(body)),
         place=place,
         provider=claim.provider if claim else provider,
         payment_id=claim.payment_id if claim else _payment_id(body),
         reason=reason,
         since=since or (claim.received_at if claim else None),
         unreadable=unreadable,
+    )
+
+
+def expected_letter(message_id: str | None, place: Place, reason: str, since: datetime | None, body: bytes) -> Letter:
+    """What is known of the letter of an expected payment. Its gateway is whatever the configuration says."""
+    return Letter(
+        id=message_id if message_id is not None and message_id not in NAMELESS else _nameless(body),
+        place=place,
+        provider="unknown",
+        payment_id=None,
+        reason=reason,
+        since=since,
+        kind="expected",
     )
 
 
@@ -135,11 +151,17 @@ async def taken(place: DeadLetters, letters: Iterable[Letter]) -> AsyncGenerator
 
 def not_to_be_replayed(one: Letter, providers: Collection[str]) -> str | None:
     """Why this letter cannot be published again, if it cannot: whoever works would fail on it, or nobody would."""
+    if one.kind == "expected":  # what was wrong with it may have been mended in the configuration
+        return None
     if one.unreadable is not None:
         return one.unreadable
     if one.provider not in providers:
         return f"no account of the gateway {one.provider} is in the configuration, so nobody would take it"
     return None
+
+
+def _nameless(body: bytes) -> str:
+    return f"unknown-{hashlib.sha256(body).hexdigest()[:12]}"
 
 
 def _payment_id(body: bytes) -> str | None:

@@ -15,6 +15,7 @@ from schemas.callbacks import Callback, Claim
 from schemas.wire import Unreadable, read_json
 
 HARMLESS_HEADERS = frozenset({"content-type", "content-length"})
+EXPECTED_IDS = ("merchant", "account", "reference", "session_id", "order")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]-]{0,63}", re.ASCII)
 
 
@@ -44,6 +45,16 @@ def masked_body(body: bytes) -> Any:
         return _masked(read_json(body), ())
     except Unreadable as error:
         return f"*** ({len(body)} bytes, {error})"
+
+
+def masked_expected(body: bytes) -> Any:
+    """What a shop published, with the ids by which it knows the payment."""
+    try:
+        read = read_json(body)
+    except Unreadable:
+        return masked_body(body)
+    ids = {read[name] for name in EXPECTED_IDS if isinstance(read.get(name), str)} if isinstance(read, dict) else ()
+    return _masked(read, ids)
 
 
 def _masked(value: Any, shown: Collection[str]) -> Any:

@@ -16,7 +16,7 @@ from worker.amqp.bus import RabbitBus
 from worker.amqp.inbox import Inbox
 from worker.amqp.messages import REASON
 from worker.amqp.publisher import Publisher
-from worker.amqp.topology import DEAD, claims_queue
+from worker.amqp.topology import DEAD, EXPECTED, claims_queue
 from worker.metrics import Metrics
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
@@ -82,7 +82,7 @@ async def emptied(broker: RabbitMQ) -> None:
     """Every queue of ours deleted, whatever a test left in it."""
     async with await aio_pika.connect(broker.url) as connection:
         channel = await connection.channel()
-        for name in (*map(claims_queue, PROVIDERS), DEAD):
+        for name in (*map(claims_queue, PROVIDERS), EXPECTED, DEAD):
             await channel.queue_delete(name)
 
 

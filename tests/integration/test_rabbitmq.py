@@ -17,7 +17,7 @@ from tests.processes import until
 from worker.amqp.messages import claim_post, event_post
 from worker.amqp.publisher import Publisher
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
-from worker.amqp.topology import CLAIMS, DEAD, EVENTS, claims_queue
+from worker.amqp.topology import CLAIMS, DEAD, EVENTS, EXPECTED, claims_queue
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
 
@@ -195,10 +195,15 @@ async def test_a_wrong_password_is_told_without_it(broker: RabbitMQ) -> None:
 async def test_the_topology_is_what_the_contract_says(rabbit: Rabbit) -> None:
     listed = await asyncio.to_thread(rabbit.broker.ctl, "list_exchanges", "name", "type", "durable")
     ours = {tuple(line.split("\t")) for line in listed.splitlines() if line.startswith("payproof")}
-    assert ours == {(CLAIMS, "direct", "true"), (EVENTS, "topic", "true"), (DEAD, "fanout", "true")}
+    assert ours == {
+        (CLAIMS, "direct", "true"),
+        (EVENTS, "topic", "true"),
+        (EXPECTED, "topic", "true"),
+        (DEAD, "fanout", "true"),
+    }
     listed = await asyncio.to_thread(rabbit.broker.ctl, "list_queues", "name", "type", "durable")
     queues = {tuple(line.split("\t")) for line in listed.splitlines()[1:]}
-    assert queues == {(name, "quorum", "true") for name in (DEAD, *map(claims_queue, PROVIDERS))}
+    assert queues == {(name, "quorum", "true") for name in (DEAD, EXPECTED, *map(claims_queue, PROVIDERS))}
 
 
 async def test_a_claim_that_was_spooled_twice_is_there_once(rabbit: Rabbit, database: Database) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from consumers.rules import Rules
 from worker.amqp.bus import RabbitBus
+from worker.amqp.expected import ExpectedPayments, expected_inbox
 from worker.amqp.inbox import Inbox
 from worker.amqp.publisher import Publisher
 from worker.config import Config
 from worker.metrics import Metrics
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
+from worker.postgres.ledger import PostgresLedger
+from worker.registering import Registrar
 
 
 class Broker(Struct, frozen=True):
@@ -18,14 +22,20 @@ class Broker(Struct, frozen=True):
 
     publisher: Publisher
     inbox: Inbox
+    expected: Inbox
+    registering: ExpectedPayments
     bus: RabbitBus
 
 
-def broker_of(config: Config, database: Database, metrics: Metrics) -> Broker | None:
+def broker_of(config: Config, rules: Rules, database: Database, metrics: Metrics) -> Broker | None:
     """The parts, not yet connected; None where claims and events stay in Postgres."""
     url = config.settings.amqp_url
     if url is None:
         return None
     providers = {account.provider.name for account in config.accounts}
     publisher, inbox = Publisher(url, providers), Inbox(url, providers, metrics)
-    return Broker(publisher, inbox, RabbitBus(publisher, inbox, PostgresBus(database), database.clock, metrics))
+    bus = RabbitBus(publisher, inbox, PostgresBus(database), database.clock, metrics)
+    expected = expected_inbox(url, metrics)
+    registrar = Registrar(PostgresLedger(database), rules, config, database.clock)
+    registering = ExpectedPayments(expected, publisher, registrar, database.clock, metrics)
+    return Broker(publisher, inbox, expected, registering, bus)

@@ -18,16 +18,17 @@ from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError
 from consumers.bus import BusAway
 from schemas.secret import Secret
 from worker.amqp.link import CLOSE_SECONDS, UNREACHABLE, connected
-from worker.amqp.messages import PROVIDER, REASON, claim_post
+from worker.amqp.messages import EXPECTED_TYPE, PROVIDER, REASON, Post, claim_post, expected_post, strangers_id
 from worker.amqp.publisher import CONFIRM_SECONDS, confirm
-from worker.amqp.topology import DEAD, DELIVERY_LIMIT
-from worker.dead import Opened, Place, letter, read_claim
+from worker.amqp.topology import DEAD, DELIVERY_LIMIT, EXPECTED
+from worker.dead import Opened, Place, expected_letter, letter, read_claim
 
 GET_SECONDS = 5.0
 
 _BROKERS_REASONS = {
     "delivery_limit": f"given out more than {DELIVERY_LIMIT} times, and no worker ever finished it",
     "rejected": "a worker rejected it",
+    "too large": "a body has at most 64 KiB, and this one is far larger",
     "expired": "it waited longer than the broker's policy allows",
     "maxlen": "its queue was longer than the broker's policy allows",
 }
@@ -53,11 +54,9 @@ class BrokerDead:
                     await channel.close()
 
     async def replay(self, opened: Opened) -> None:
-        claim, unreadable = read_claim(opened.body)
-        assert claim is not None, unreadable
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
-                await confirm(await self._channel(), claim_post(claim))
+                await confirm(await self._channel(), _again(opened))
         except TimeoutError as error:
             raise BusAway("the broker did not confirm it in time") from error
         except DeliveryError as error:
@@ -67,10 +66,9 @@ class BrokerDead:
         await self.drop(opened)
 
     async def drop(self, opened: Opened) -> None:
-        assert isinstance(opened.tag, AbstractIncomingMessage), "the tag is the broker's message"
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
-                await opened.tag.ack()
+                await _tag(opened).ack()
         except UNREACHABLE as error:
             raise BusAway(f"the broker went away ({type(error).__name__})") from error
 
@@ -106,8 +104,21 @@ async def _next(channel: AbstractChannel) -> AbstractIncomingMessage | None:
         raise BusAway(f"the broker went away ({type(error).__name__})") from error
 
 
+def _again(opened: Opened) -> Post:
+    if opened.letter.kind == "expected":
+        return expected_post(opened.letter.id, _tag(opened).routing_key or "", opened.body)
+    claim, unreadable = read_claim(opened.body)
+    assert claim is not None, unreadable
+    return claim_post(claim)
+
+
 def _opened(message: AbstractIncomingMessage) -> Opened:
     headers = message.headers
+    by_broker = _death(headers).get("queue") == EXPECTED
+    if by_broker or (message.type == EXPECTED_TYPE and REASON in headers):
+        reason, since = _brokers_word(headers) if by_broker else (str(headers[REASON]), message.timestamp)
+        expected = expected_letter(strangers_id(message.message_id), BrokerDead.place, reason, since, message.body)
+        return Opened(letter=expected, body=message.body, tag=message)
     provider = str(headers.get(PROVIDER) or message.routing_key or "unknown")
     ours = headers.get(REASON)
     reason, since = (str(ours), message.timestamp) if ours is not None else _brokers_word(headers)
@@ -117,9 +128,21 @@ def _opened(message: AbstractIncomingMessage) -> Opened:
 
 def _brokers_word(headers: Mapping[str, Any]) -> tuple[str, datetime | None]:
     """Why and when the broker put a message aside by itself."""
-    deaths = headers.get("x-death")
-    death = deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
+    death = _death(headers)
     why = str(headers.get("x-first-death-reason") or death.get("reason") or "unknown")
+    if death.get("queue") == EXPECTED and why == "rejected":  # for nothing else is one of those left to the broker
+        why = "too large"
     words = _BROKERS_REASONS.get(why, f"the broker put it aside, its reason: {why}")
     at = death.get("time")
     return words, at.astimezone(UTC) if isinstance(at, datetime) else None
+
+
+def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the broker noted when it put a message aside by itself; nothing where it did not."""
+    deaths = headers.get("x-death")
+    return deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
+
+
+def _tag(opened: Opened) -> AbstractIncomingMessage:
+    assert isinstance(opened.tag, AbstractIncomingMessage), "the tag is the broker's message"
+    return opened.tag

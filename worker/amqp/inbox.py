@@ -1,4 +1,4 @@
-"""Claims as the broker delivers them: a channel per gateway, a bounded buffer, and a watchdog.
+"""Messages as the broker delivers them: a channel per queue, a bounded buffer, and a watchdog.
 
 The one thing to get wrong: believing in a consumer. The broker may have forgotten it while the connection looks well;
 so each is compared, every few seconds, with what its queue says, and built anew when the two do not agree.
@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
@@ -32,7 +33,7 @@ log = structlog.get_logger()
 
 
 class Subscription(Struct):
-    """Where one gateway's consumer stands. `deliveries` is the channel its messages name; `heard_at` is monotonic."""
+    """Where one queue's consumer stands. `deliveries` is the channel its messages name; `heard_at` is monotonic."""
 
     channel: AbstractChannel
     deliveries: object
@@ -43,20 +44,33 @@ class Subscription(Struct):
 
 
 class Inbox:
-    """Works while `run` runs; without it, nothing is ever delivered."""
+    """Works while `run` runs; without it, nothing is ever delivered.
 
-    def __init__(self, url: Secret, providers: Collection[str], metrics: Metrics) -> None:
+    A queue of claims is called by its gateway's name here; `others` are queues by the names they are called instead.
+    """
+
+    def __init__(
+        self,
+        url: Secret,
+        providers: Collection[str],
+        metrics: Metrics,
+        *,
+        others: Mapping[str, str] = MappingProxyType({}),
+        prefetch: int = PREFETCH,
+    ) -> None:
         self._url, self._providers, self._metrics = url, tuple(sorted(providers)), metrics
+        self._queues = {provider: claims_queue(provider) for provider in self._providers} | dict(others)
+        self._prefetch = prefetch
         self._subscriptions: dict[str, Subscription] = {}
         self._arrived: Callable[[str], None] = lambda _: None
 
     def on_arrival(self, arrived: Callable[[str], None]) -> None:
-        """`arrived` is called with a gateway's name whenever a claim about its payments came."""
+        """`arrived` is called with a queue's name whenever a message came from it."""
         self._arrived = arrived
 
     def missing(self) -> list[str]:
-        """The gateways whose claims the broker does not deliver to us just now."""
-        return [provider for provider in self._providers if provider not in self._subscriptions]
+        """The queues that the broker does not deliver from just now."""
+        return [provider for provider in self._queues if provider not in self._subscriptions]
 
     async def run(self) -> None:
         await keep(self._url, "payproof consumer", prepare=self._prepare, use=self._subscribe, failed=lambda: None)
@@ -82,11 +96,22 @@ class Inbox:
 
     async def acknowledge(self, messages: Sequence[AbstractIncomingMessage]) -> None:
         """Tell the broker that they are done. Where their channel has ended they come again, which does no harm."""
+        await self._settle(messages, lambda message: message.ack())
+
+    async def reject(self, messages: Sequence[AbstractIncomingMessage]) -> None:
+        """Have the broker itself lay them among the dead."""
+        await self._settle(messages, lambda message: message.reject(requeue=False))
+
+    async def _settle(
+        self,
+        messages: Sequence[AbstractIncomingMessage],
+        settle: Callable[[AbstractIncomingMessage], Awaitable[object]],
+    ) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(REPLY_SECONDS):
                 for message in messages:
                     with suppress(*UNREACHABLE):  # each by itself: others may be of a channel that is there
-                        await message.ack()
+                        await settle(message)
         for subscription in self._subscriptions.values():
             subscription.in_hand -= sum(_channel(message) is subscription.deliveries for message in messages)
 
@@ -96,7 +121,7 @@ class Inbox:
     async def _subscribe(self, connection: AbstractConnection) -> None:
         end = ended(connection)
         try:
-            await self._consume_each(connection, self._providers)
+            await self._consume_each(connection, list(self._queues))
             log.info("broker.connected", connection="consumer", missing=self.missing())
             closed = asyncio.ensure_future(end.wait())
             try:
@@ -121,8 +146,8 @@ class Inbox:
     async def _consume(self, connection: AbstractConnection, provider: str) -> None:
         async with asyncio.timeout(REPLY_SECONDS):
             channel = await connection.channel(publisher_confirms=False)
-            await channel.set_qos(prefetch_count=PREFETCH)
-            queue = await channel.get_queue(claims_queue(provider), ensure=False)
+            await channel.set_qos(prefetch_count=self._prefetch)
+            queue = await channel.get_queue(self._queues[provider], ensure=False)
             underlay = await channel.get_underlay_channel()
             subscription = Subscription(channel=channel, deliveries=underlay, buffer=deque(), heard_at=time.monotonic())
 
@@ -144,8 +169,8 @@ class Inbox:
         forgotten = []
         async with asyncio.timeout(REPLY_SECONDS):
             async with connection.channel(publisher_confirms=False) as channel:
-                for provider in self._providers:
-                    queue = await channel.declare_queue(claims_queue(provider), passive=True)
+                for provider, name in self._queues.items():
+                    queue = await channel.declare_queue(name, passive=True)
                     waiting = queue.declaration_result.message_count or 0
                     consumers = queue.declaration_result.consumer_count or 0
                     if self._forgotten(provider, waiting, consumers):
@@ -158,7 +183,7 @@ class Inbox:
         subscription = self._subscriptions.get(provider)
         if subscription is None or subscription.cancelled or subscription.channel.is_closed or consumers == 0:
             return True
-        room = subscription.in_hand < PREFETCH
+        room = subscription.in_hand < self._prefetch
         return waiting > 0 and room and time.monotonic() - subscription.heard_at > IDLE_SECONDS
 
     async def _forget(self, provider: str) -> None:

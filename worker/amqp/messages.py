@@ -1,11 +1,12 @@
-"""What goes over the broker: claims, dead letters and events, as messages with their properties.
+"""What goes over the broker: claims, expected payments, dead letters and events, as messages with their properties.
 
-The one thing to get wrong: the body. A dead letter's is the claim's own, byte for byte, so that replaying it is
+The one thing to get wrong: the body. A dead letter's is the message's own, byte for byte, so that replaying it is
 publishing it; what became of it stands in the headers. An event's is the bytes of the log.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -14,9 +15,12 @@ from aio_pika import DeliveryMode, Message
 from msgspec import Struct
 
 from schemas.callbacks import Claim
-from worker.amqp.topology import CLAIMS, DEAD, EVENTS
+from schemas.shown import CLOUD_EVENT
+from worker.amqp.topology import CLAIMS, DEAD, EVENTS, EXPECTED
 
 REASON, PROVIDER = "payproof-reason", "payproof-provider"
+CODE, FIELD = "payproof-code", "payproof-field"
+EXPECTED_TYPE = "expected"
 
 
 class Post(Struct, frozen=True, kw_only=True):
@@ -43,12 +47,28 @@ def dead_letter(claim_id: str, provider: str, body: bytes, reason: str, died_at:
     return Post(exchange=DEAD, routing_key=provider, message=message, mandatory=True)
 
 
+def expected_post(message_id: str, routing_key: str, body: bytes) -> Post:
+    message = _durable(body, message_id=message_id, type=EXPECTED_TYPE)
+    return Post(exchange=EXPECTED, routing_key=routing_key, message=message, mandatory=True)
+
+
+def expected_letter(message_id: str, routing_key: str, body: bytes, headers: Mapping[str, str], at: datetime) -> Post:
+    """Its key is the one it was published with, which says who may have published it."""
+    message = _durable(body, message_id=message_id, type=EXPECTED_TYPE, headers=headers, timestamp=at)
+    return Post(exchange=DEAD, routing_key=routing_key, message=message, mandatory=True)
+
+
+def strangers_id(message_id: str | None) -> str:
+    """What a stranger called a message, where that is fit to be printed and typed."""
+    return message_id if message_id and re.fullmatch(r"[!-~]{1,100}", message_id, re.ASCII) else "unknown"
+
+
 def event_post(event_id: str, event_type: str, merchant: str, account: str, body: bytes) -> Post:
     """Routing key `payment.completed.<merchant>.<account>`; that no queue is bound for it is no error."""
     return Post(
         exchange=EVENTS,
         routing_key=f"{event_type}.{merchant}.{account}",
-        message=_durable(body, message_id=event_id, type=event_type, content_type="application/cloudevents+json"),
+        message=_durable(body, message_id=event_id, type=event_type, content_type=CLOUD_EVENT),
         mandatory=False,
     )
 

@@ -1,4 +1,4 @@
-"""What stands at the broker: three exchanges, a queue per gateway, and the queue of dead letters.
+"""What stands at the broker: four exchanges, a queue per gateway, and those of expected payments and dead letters.
 
 The one thing to get wrong: arguments. A queue that exists with others than these is refused by the broker, and no
 restart mends that; so it is told as what it is, by name, and never worked around.
@@ -20,6 +20,8 @@ from worker.amqp.refusals import TopologyError
 CLAIMS: Final = "payproof.claims"
 EVENTS: Final = "payproof.events"
 DEAD: Final = "payproof.dead"
+EXPECTED: Final = "payproof.expected"
+"""A topic exchange too, so that a shop's user needs no right but to write to it, and may be kept to its own key."""
 
 DECLARE_SECONDS = 5.0
 DELIVERY_LIMIT = 20
@@ -31,7 +33,7 @@ NO_LIMIT = 1_000_000_000
 T = TypeVar("T")
 log = structlog.get_logger()
 
-_CLAIMS_ARGUMENTS: dict[str, Any] = {
+_WORK_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
     "x-delivery-limit": DELIVERY_LIMIT,
     "x-dead-letter-exchange": DEAD,
@@ -64,9 +66,10 @@ async def declared(connection: AbstractConnection, providers: Collection[str]) -
     async with connection.channel() as channel:
         await _agreed(DEAD, channel.declare_exchange(DEAD, ExchangeType.FANOUT, durable=True))
         await _agreed(EVENTS, channel.declare_exchange(EVENTS, ExchangeType.TOPIC, durable=True))
+        await _agreed(EXPECTED, channel.declare_exchange(EXPECTED, ExchangeType.TOPIC, durable=True))
         await _agreed(CLAIMS, channel.declare_exchange(CLAIMS, ExchangeType.DIRECT, durable=True))
-    queues = [(claims_queue(provider), _CLAIMS_ARGUMENTS, CLAIMS, provider) for provider in sorted(providers)]
-    wanted = [(DEAD, _DEAD_ARGUMENTS, DEAD, ""), *queues]
+    queues = [(claims_queue(provider), _WORK_ARGUMENTS, CLAIMS, provider) for provider in sorted(providers)]
+    wanted = [(DEAD, _DEAD_ARGUMENTS, DEAD, ""), (EXPECTED, _WORK_ARGUMENTS, EXPECTED, "#"), *queues]
     results = await asyncio.gather(*[_queue(connection, *queue) for queue in wanted], return_exceptions=True)
     waiting: dict[str, int | None] = {}
     for (name, *_), result in zip(wanted, results, strict=True):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from worker.cli.desk import Desk
     from worker.dead import Letter, Opened
 
-dead = App(name="dead", help="Look at claims that failed by themselves and were put aside; replay or drop them.")
+dead = App(name="dead", help="Look at claims and expected payments that were put aside; replay or drop them.")
 
 
 @dead.command(name="list")
@@ -69,7 +69,7 @@ def replay(
     all_: Annotated[bool, Parameter(name="--all", help="Every one that can be.", negative="")] = False,
     provider: Annotated[str | None, Parameter(help="With --all: those of one gateway alone.")] = None,
 ) -> int:
-    """Publish claims again and remove their letters. Whatever is heard twice by that does no harm."""
+    """Publish them again and remove their letters. Whatever is heard twice by that does no harm."""
     from worker.cli.configured import configuration
     from worker.cli.desk import desk
 
@@ -141,11 +141,12 @@ def _print_letters(letters: list[Letter], *, json: bool) -> None:
         if json:
             sys.stdout.write(_json(one) + "\n")
             continue
+        what = one.provider if one.kind == "claim" else "expected payment"
         since = f"{one.since:%Y-%m-%d %H:%M:%SZ}" if one.since else "long ago"
         unreadable = "; cannot be read" if one.unreadable else ""
-        what = f"  {since}  {one.provider}{between}{one.payment_id or '-'}  "
+        about = f"  {since}  {what}{between}{one.payment_id or '-'}  "
         console.print(
-            Text.assemble((one.id, "bold"), what, WHERE[one.place], f": {one.reason}{unreadable}"), soft_wrap=True
+            Text.assemble((one.id, "bold"), about, WHERE[one.place], f": {one.reason}{unreadable}"), soft_wrap=True
         )
 
 
@@ -153,9 +154,11 @@ def _told(opened: Opened) -> str:
     from msgspec.structs import asdict
 
     from worker.dead import read_claim
-    from worker.masked import masked_body, masked_callback
+    from worker.masked import masked_body, masked_callback, masked_expected
 
     told = asdict(opened.letter)
+    if opened.letter.kind == "expected":
+        return _json(told | {"body": masked_expected(opened.body)})
     claim, _ = read_claim(opened.body)
     if claim is None:
         return _json(told | {"body": masked_body(opened.body)})
