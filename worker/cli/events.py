@@ -6,15 +6,26 @@ The one thing to get wrong: the bytes. They are printed as they were written, as
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import select
 import sys
-from datetime import datetime
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
+
+from worker.cli.failures import WrongUsage
+from worker.durations import read_duration
+
+if TYPE_CHECKING:
+    from worker.postgres.database import Database
 
 events = App(name="events", help="Read the event log.")
 
 POLL_SECONDS = 1.0
+PAGE = 1000
+LONGEST_SECONDS = 36_500 * 86_400
 
 
 @events.command
@@ -22,30 +33,66 @@ def tail(
     *,
     merchant: Annotated[str | None, Parameter(help="Needed where there are several.")] = None,
     since: Annotated[
-        datetime | None, Parameter(help="Begin with events from then; without, with the next one.")
+        str | None,
+        Parameter(help="Begin with events from a time on, or so long ago: 2026-11-20, 2h. Without, with the next one."),
     ] = None,
     follow: bool = True,
 ) -> int:
     """Print events in the log's order, from --since on or from now, until Ctrl-C; --no-follow ends with the newest."""
     from worker.cli.configured import configuration, merchant_meant
-    from worker.postgres.log import place_before, read
+    from worker.postgres.log import newest_place, place_before
     from worker.process import opened_as_it_is
+
+    begin = None if since is None else read_since(since)
 
     async def run() -> None:
         config = configuration()
         whose = merchant_meant(config, merchant)
         async with opened_as_it_is(config) as database:
-            after = await place_before(database, whose, since.astimezone() if since else None)
-            while True:
-                rows = await read(database, whose, after, 1000)
-                for row in rows:
-                    after = row["place"]
-                    sys.stdout.write(row["body"].decode() + "\n")
-                sys.stdout.flush()
-                if not rows:
-                    if not follow:
-                        return
-                    await asyncio.sleep(POLL_SECONDS)
+            if begin is None:
+                after = await newest_place(database, whose)
+            else:
+                moment = begin if isinstance(begin, datetime) else database.clock.now() - begin
+                after = await place_before(database, whose, moment)
+            await _print(database, whose, after, follow=follow)
 
     asyncio.run(run())
     return 0
+
+
+def read_since(text: str) -> datetime | timedelta:
+    """A time, in this machine's zone where it names none, or how long ago. Raises WrongUsage."""
+    seconds = read_duration(text)
+    if seconds is not None and seconds <= LONGEST_SECONDS:
+        return timedelta(seconds=seconds)
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError, OSError):
+        wanted = "a time such as 2026-11-20 or 2026-11-20T09:30:00+06:00, or how long ago, such as 30m, 2h or 7d"
+        raise WrongUsage(f"--since: {text} is not {wanted}") from None
+
+
+async def _print(database: Database, merchant: str, after: int, *, follow: bool) -> None:
+    """Raises BrokenPipeError when nobody reads any more, also while there is nothing to print."""
+    from worker.postgres.log import read
+
+    while True:
+        rows = await read(database, merchant, after, PAGE)
+        for row in rows:
+            after = row["place"]
+            sys.stdout.buffer.write(row["body"] + b"\n")
+        sys.stdout.flush()
+        if rows:
+            continue
+        if not follow:
+            return
+        await asyncio.sleep(POLL_SECONDS)
+        _look_for_reader()
+
+
+def _look_for_reader() -> None:
+    """A pipe tells of its reader's end only to those who write to it, or ask."""
+    asking = select.poll()
+    asking.register(sys.stdout.fileno(), 0)
+    if any(state & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, state in asking.poll(0)):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))

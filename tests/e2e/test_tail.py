@@ -1,0 +1,69 @@
+"""`payproof events tail` in a shell: from how long ago, into pipes that close, and ended by Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+
+import pytest
+
+from tests.e2e.buyers import Payproof
+from tests.e2e.test_commands import SECONDS, payproof_says, started
+
+
+async def test_events_of_so_long_ago_are_those_since_that_time(payproof: Payproof) -> None:
+    buyer = await payproof.opened("ipay")
+    opened = f"{buyer.payment['payment_id']}.1"
+    for since in ("1h", "90m", "7d", "2020-01-01", "2020-01-01T00:00:00+06:00"):
+        told = await payproof_says(payproof, "events", "tail", "--no-follow", "--since", since)
+        assert told.code == 0
+        assert opened in [json.loads(line)["id"] for line in told.lines]
+    later = await payproof_says(payproof, "events", "tail", "--no-follow", "--since", "2999-01-01")
+    assert (later.code, later.out) == (0, "")
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2", "-2h", "2 h", "2026-13-01", "99999999d", "10000-01-01", "২h"])
+async def test_what_is_neither_time_nor_duration_is_wrong_usage(payproof: Payproof, since: str) -> None:
+    told = await payproof_says(payproof, "events", "tail", "--no-follow", f"--since={since}")
+    assert told.code == 2
+    assert f"--since: {since} is not a time such as" in told.err
+    assert "Traceback" not in told.err
+
+
+@pytest.mark.parametrize("words", [("--since", "2020-01-01"), ()], ids=["while it prints", "while it waits"])
+async def test_it_ends_quietly_when_nobody_reads_any_more(payproof: Payproof, words: tuple[str, ...]) -> None:
+    await payproof.opened("ipay")
+    tail = await started(
+        "events", "tail", *words, cwd=payproof.system.place, settings=payproof.system.settings | {"PYTHONWARNINGS": ""}
+    )
+    assert tail.stdout is not None
+    assert tail.stderr is not None
+    try:
+        if words:
+            assert await asyncio.wait_for(tail.stdout.readline(), SECONDS)
+        tail._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+        assert await asyncio.wait_for(tail.wait(), SECONDS) == 1
+        assert await tail.stderr.read() == b""
+    finally:
+        if tail.returncode is None:
+            tail.kill()
+            await tail.wait()
+
+
+async def test_ctrl_c_ends_it_quietly(payproof: Payproof) -> None:
+    await payproof.opened("ipay")
+    tail = await started(
+        "events", "tail", "--since", "1d", cwd=payproof.system.place, settings=payproof.system.settings
+    )
+    assert tail.stdout is not None
+    assert tail.stderr is not None
+    try:
+        assert await asyncio.wait_for(tail.stdout.readline(), SECONDS)
+        tail.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(tail.wait(), SECONDS) == 130
+        assert await tail.stderr.read() == b""
+    finally:
+        if tail.returncode is None:
+            tail.kill()
+            await tail.wait()
