@@ -31,7 +31,9 @@ SECONDS = 30
 STARTER = ("SHOP_API_KEY", "IPAY_API_KEY", "SHOP_WEBHOOK_SECRET")
 ENVIRONMENT = {name: value for name, value in environment().items() if name not in STARTER} | {"COLUMNS": "80"}
 UNKNOWN = "pay_00000000000000000000000000"
-COMMANDS = ("dead", "demo", "doctor", "events", "explain", "init", "migrate", "payments", "sandbox", "serve")
+COMMANDS = (
+    *("dead", "demo", "doctor", "events", "explain", "init", "migrate", "payments", "sandbox", "serve", "webhooks"),
+)
 
 
 class Ended(Struct, frozen=True):
