@@ -17,7 +17,7 @@ from consumers.account import Account
 from consumers.providers import PROVIDERS
 from worker.config.environment import config_path, read_settings
 from worker.config.problems import ConfigError, Problem
-from worker.config.reading import BAD, Reader, type_info
+from worker.config.reading import BAD, Reader, Written, type_info
 from worker.config.rules import Rules, rules_for
 from worker.config.secrets import Secrets
 from worker.config.shapes import Config, File, Merchant, Settings, Webhook
@@ -49,7 +49,7 @@ def load(
 
 def _document(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        return tomllib.loads(path.read_bytes().decode("utf-8"), parse_float=Written)
     except FileNotFoundError:
         problems.append(Problem(str(path), "there is no such file; `payproof init` writes a starter"))
     except OSError as error:

@@ -10,7 +10,8 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeGuard
+from decimal import Decimal
+from typing import Any, Self, TypeGuard
 
 from msgspec import Struct, inspect
 
@@ -21,9 +22,21 @@ from worker.config.secrets import SecretError, Secrets
 from worker.durations import IN_WORDS, read_duration
 
 LONGEST_SECONDS = 3650 * 86_400
+_DECIMAL = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 type_info = inspect.type_info
+
+
+class Written(float):
+    """A number of the file that also keeps how it was written, for decimals to be read exactly."""
+
+    written: str
+
+    def __new__(cls, written: str) -> Self:
+        number = super().__new__(cls, written)
+        number.written = written
+        return number
 
 
 class _Bad:
@@ -71,6 +84,8 @@ class Reader:
                 return self._bounded(kind, self._duration(value, path), path)
             case inspect.FloatType() | inspect.IntType():
                 return self._bounded(kind, self._number(kind, value, path), path)
+            case inspect.DecimalType():
+                return self._decimal(value, path)
             case inspect.BoolType():
                 return value if isinstance(value, bool) else self._wrong("true or false", value, path)
             case inspect.StrType():
@@ -174,7 +189,17 @@ class Reader:
         whole = isinstance(kind, inspect.IntType)
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
             return self._wrong("a whole number" if whole else "a number", value, path)
-        return value if math.isfinite(value) else self.note(path, "is no finite number")
+        if not math.isfinite(value):
+            return self.note(path, "is no finite number")
+        return float(value) if isinstance(value, Written) else value
+
+    def _decimal(self, value: Any, path: str) -> Any:
+        written = value.written if isinstance(value, Written) else value
+        if isinstance(written, bool) or not isinstance(written, str | int):
+            return self._wrong("a decimal", value, path)
+        if not _DECIMAL.fullmatch(str(written)):
+            return self.note(path, "a decimal is of ASCII digits and one point, such as 1.5")
+        return Decimal(written)
 
     def _bounded(self, kind: inspect.FloatType | inspect.IntType, value: Any, path: str) -> Any:
         if value is BAD:
@@ -210,5 +235,7 @@ def _is_table(value: Any) -> TypeGuard[Mapping[str, Any]]:
 
 
 def _kind_of(value: Any) -> str:
-    kinds = {str: "text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "a table"}
+    if isinstance(value, float):
+        return "a number"
+    kinds = {str: "text", bool: "true or false", int: "a number", list: "a list", dict: "a table"}
     return kinds.get(type(value), "a date or time")

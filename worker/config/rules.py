@@ -17,10 +17,12 @@ from msgspec import Meta, Struct
 
 from consumers.account import Account
 from schemas.secret import Secret
+from schemas.statements import StatementMap
 from schemas.words import EventType
 from worker.config.problems import suggestion
 from worker.config.reading import BAD, Reader, join, type_info
 from worker.config.shapes import ALL_EVENTS, WEBHOOK_SECRET_PREFIX, Id, Merchant, Webhook
+from worker.config.statement import check_map
 
 MIN_WEBHOOK_KEY = 24
 EVENTS = (ALL_EVENTS, *(event.value for event in EventType))
@@ -32,6 +34,7 @@ class AccountHead(Struct, frozen=True, kw_only=True):
     id: Id
     provider: str
     calls_per_second: Annotated[float, Meta(gt=0)] | None = None
+    statement: StatementMap | None = None
 
 
 class Rules:
@@ -86,7 +89,13 @@ class Rules:
         own = {key: value for key, value in values.items() if key not in fields}
         if len(reader.problems) > before or (provider := reader.build(cls, own, path)) is BAD:
             return BAD
-        return Account(id=values["id"], merchant="", provider=provider, calls_per_second=values.get("calls_per_second"))
+        return Account(
+            id=values["id"],
+            merchant="",
+            provider=provider,
+            calls_per_second=values.get("calls_per_second"),
+            statement=values.get("statement"),
+        )
 
     def _once(self, reader: Reader, thing: tuple[object, ...], path: str, message: str) -> None:
         if None in thing:
@@ -127,7 +136,7 @@ class Rules:
 
 def rules_for(rules: Rules) -> dict[type, Any]:
     """The rules by the class of the table they look at."""
-    return {Merchant: rules.merchant, Webhook: rules.webhook}
+    return {Merchant: rules.merchant, Webhook: rules.webhook, StatementMap: check_map}
 
 
 def split_url(url: str) -> tuple[str, str]:

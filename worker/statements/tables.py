@@ -1,0 +1,72 @@
+"""What a statement file is made of: tables of rows, each row with the number that a spreadsheet shows for it.
+
+The one thing to get wrong: a file may raise `StatementError` at any row, the last one included, because only the end of
+a truncated file gives it away. So nothing of a statement is applied before all of it was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from schemas.statements import Unread
+
+HEAD = 30
+"""Within so many rows the headers must stand; portals write titles, periods and account names above them."""
+
+Row = tuple[int, list[str]]
+"""A row's number, counted from 1, and its cells as text."""
+Rows = Iterator[Row | Unread]
+
+
+class StatementError(Exception):
+    """The file as a whole cannot be read. The words are for an accountant and name the place."""
+
+
+class Moment(str):
+    """A cell that holds a real date instead of text: the same in ISO 8601, without a zone."""
+
+    __slots__ = ()
+
+
+class Table(Struct, frozen=True, kw_only=True):
+    """One way to read the file: a sheet of a workbook, or the text cut at one of the delimiters.
+
+    `head` is the first `HEAD` rows; `trouble` says why it ends early. `rows` reads all of it, from the first row on.
+    """
+
+    name: str
+    head: tuple[Row | Unread, ...]
+    trouble: StatementError | None = None
+    rows: Callable[[], Rows]
+
+
+class Statement(Struct, frozen=True, kw_only=True):
+    """An opened file. Which of its `tables` is the statement is known only when the headers of a map are looked for."""
+
+    path: Path
+    form: Literal["CSV", "XLSX", "XLS"]
+    tables: tuple[Table, ...]
+
+
+def unread(row: int, why: str, cells: list[str]) -> Unread:
+    return Unread(row=row, why=why, text=shown(cells))
+
+
+def shown(cells: list[str]) -> str:
+    """The cells as one line of text, cut; nothing that could move a terminal's cursor is left in it."""
+    text = " | ".join(cell[:60] for cell in cells[:20])[:300]
+    return "".join(sign if sign.isprintable() else " " for sign in text)
+
+
+def column_name(index: int) -> str:
+    """The letters a spreadsheet shows above the column: A, B, … Z, AA."""
+    letters = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
