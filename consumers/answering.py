@@ -69,7 +69,7 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities) -> Taken:
     facts = tuple((known | {fact.key: fact}).values())
     return Taken(
         case=replace(case, payment=payment, facts=facts),
-        entries=(_entry(reply, _shown(outcome)),),
+        entries=(_entry(reply, shown(outcome)),),
         fact=fact,
         heard=outcome,
     )
@@ -131,7 +131,8 @@ def _entry(reply: Reply, said: dict[str, Any]) -> Entry:
     return Entry(kind=EntryKind.ANSWER, at=reply.answered_at, data=data | {"seconds": seconds})
 
 
-def _shown(answer: Answer) -> dict[str, Any]:
+def shown(answer: Answer) -> dict[str, Any]:
+    """The answer as its entry in the timeline shows it."""
     return {
         "status": answer.status or "unmapped",
         "word": answer.word,

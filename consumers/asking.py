@@ -248,7 +248,8 @@ def _schedule(payment: Payment, capabilities: Capabilities, checks: Checks, now:
         case Status.PENDING:
             return "pending"
         case Status.COMPLETED:
-            return "refunds" if capabilities.shows_refunds else None
+            announced = Hold.UNEXPECTED not in payment.holds
+            return "refunds" if capabilities.shows_refunds and announced else None
         case Status.REFUNDED:
             return None
         case _:

@@ -13,7 +13,8 @@ from decimal import Decimal
 from msgspec import Struct
 
 from consumers.dossier import Dossier, Others
-from consumers.fitting import misfits
+from consumers.fitting import IN_EVERY_ROW, misfits
+from consumers.reasons import named_row
 from schemas.answers import Fact
 from schemas.payments import Entry, Owners, Payment
 from schemas.words import EntryKind, Hold, Said, Status
@@ -59,8 +60,11 @@ class Compared(Struct, frozen=True, kw_only=True):
 
 
 class Answered(Struct, frozen=True, kw_only=True):
+    """`by` names the row of a statement that says so; None where the gateway answered."""
+
     first_at: datetime
     last_at: datetime
+    by: str | None = None
     compared: tuple[Compared, ...]
 
 
@@ -111,7 +115,7 @@ def _relevant(dossier: Dossier) -> list[Fact]:
         if fact.answer.status is None or fact.answer.status.paid:
             return True
         against = fact.answer.status is not Status.PENDING and Hold.CONTRADICTION in payment.holds
-        return against or bool(misfits(fact.answer, payment, owners, always))
+        return against or bool(misfits(fact, payment, owners, always))
 
     ordered = sorted(dossier.case.facts, key=lambda fact: (fact.first_answered_at, fact.key))
     live = [fact for fact in ordered if fact.key not in settled and matters(fact)]
@@ -124,7 +128,10 @@ def _relevant(dossier: Dossier) -> list[Fact]:
 
 def _answered(fact: Fact, dossier: Dossier) -> Answered:
     return Answered(
-        first_at=fact.first_answered_at, last_at=fact.last_answered_at, compared=tuple(_compared(fact, dossier))
+        first_at=fact.first_answered_at,
+        last_at=fact.last_answered_at,
+        by=named_row(fact.row) if fact.row else None,
+        compared=tuple(_compared(fact, dossier)),
     )
 
 
@@ -135,7 +142,7 @@ def _compared(fact: Fact, dossier: Dossier) -> Iterable[Compared]:
     by_session = "session_id" in asked_by and payment.session_id is not None
 
     def missing(name: str) -> bool:
-        return paid and name in always
+        return paid and name in (always if fact.row is None else IN_EVERY_ROW)
 
     status = answer.status or "unmapped"
     yield Compared(

@@ -15,7 +15,7 @@ from consumers.dossier import Dossier
 from consumers.evidence import Evidence, evidence
 from consumers.outlook import Plan, outlook, standing
 from consumers.shortening import Line, shortened
-from consumers.telling import tell
+from consumers.telling import row_of, tell
 from schemas.payments import Entry, Payment
 from schemas.words import EntryKind, Said, Status
 
@@ -81,6 +81,8 @@ def _word(dossier: Dossier) -> str:
         if entry.kind is EntryKind.DECISION and f"rose to {payment.status}" in entry.data["change"]:
             if last is not None and last.kind is EntryKind.RESOLUTION:
                 return f"as {last.data['actor']} decided at {_time(entry.at)}"
+            if last is not None and "statement" in last.data:
+                return f"as {row_of(last.data)} says, recorded at {_time(entry.at)}"
             if last is None and payment.expired_by_clock_at is not None:
                 break
             return f"as the gateway itself said at {_time(entry.at)}"

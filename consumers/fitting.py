@@ -7,19 +7,22 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from schemas.answers import Answer
+from schemas.answers import Answer, Fact
 from schemas.payments import Owners, Payment
 from schemas.words import Hold, Status
 
 ZERO = Decimal("0.00")
+IN_EVERY_ROW = frozenset({"currency"})
+"""What a row of a statement carries for sure; the amount too, but for those of refunds."""
 
 
-def misfits(answer: Answer, payment: Payment, owners: Owners, always: frozenset[str]) -> frozenset[Hold]:
+def misfits(fact: Fact, payment: Payment, owners: Owners, always: frozenset[str]) -> frozenset[Hold]:
     """How an answer disagrees with the payment it was asked about; empty when it fits.
 
     Ids that are echoed must be ours whatever the status. Amount, currency and what the gateway declares to send always
     are demanded of an answer that says paid.
     """
+    answer, always = fact.answer, always if fact.row is None else IN_EVERY_ROW
     found = set[Hold]()
     if answer.reference is not None and answer.reference != payment.reference:
         found.add(Hold.IDENTITY_MISMATCH)

@@ -12,7 +12,7 @@ from consumers.fitting import misfits, transaction_of
 from consumers.ledger import Batch, Keys
 from consumers.lifecycle import fold
 from consumers.rules import Rules
-from schemas.answers import Answer
+from schemas.answers import Fact
 from schemas.payments import Case, Owners
 
 
@@ -40,15 +40,18 @@ async def reserve(batch: Batch, rules: Rules, cases: Sequence[Case]) -> dict[str
 
 def _sessions(case: Case, owners: Owners, always: frozenset[str]) -> Keys | None:
     """The sessions that fitting answers name for a payment whose opening told us none."""
-    answers = [] if case.payment.opened else _fitting(case, owners, always)
-    sessions = {answer.session_id for answer in answers if answer.session_id is not None}
+    facts = [] if case.payment.opened else _fitting(case, owners, always)
+    sessions = {fact.answer.session_id for fact in facts if fact.answer.session_id is not None}
     return Keys.of(case.payment, sessions=sessions) if sessions else None
 
 
 def _transactions(case: Case, owners: Owners, always: frozenset[str]) -> Keys | None:
-    """The transactions of fitting paid answers, and the one a person recorded."""
-    paid = [one for one in _fitting(case, owners, always) if one.status is not None and one.status.paid]
-    transactions = {transaction_of(answer, case.payment) for answer in paid}
+    """The transactions that money came by, as fitting answers say, and the one a person recorded."""
+    transactions = {
+        transaction_of(fact.answer, case.payment)
+        for fact in _fitting(case, owners, always)
+        if fact.answer.status is not None and fact.answer.status.paid and not fact.refund
+    }
     if case.resolutions and case.resolutions[-1].recorded_transaction is not None:
         transactions.add(case.resolutions[-1].recorded_transaction)
     return Keys.of(case.payment, transactions=transactions) if transactions else None
@@ -61,5 +64,5 @@ def _order(case: Case, owners: Owners, always: frozenset[str]) -> Keys | None:
     return Keys.of(case.payment, order_ref=order_ref) if paid else None
 
 
-def _fitting(case: Case, owners: Owners, always: frozenset[str]) -> list[Answer]:
-    return [fact.answer for fact in case.facts if not misfits(fact.answer, case.payment, owners, always)]
+def _fitting(case: Case, owners: Owners, always: frozenset[str]) -> list[Fact]:
+    return [fact for fact in case.facts if not misfits(fact, case.payment, owners, always)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -68,6 +68,14 @@ class Batch(Protocol):
 
     async def keep(self, allowances: Sequence[Allowance]) -> None:
         """Write them down with what `store` writes, be that nothing."""
+        ...
+
+    async def announce(self, payment: Payment, request: dict[str, Any]) -> str | None:
+        """Write what is else fixed at the opening, with the request it is of; `store` writes the rest.
+
+        None, or the id of the payment that has this reference. Comes before any `reserve`: references are waited for
+        first.
+        """
         ...
 
     async def store(self, changes: Sequence[Change]) -> None: ...

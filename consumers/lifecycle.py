@@ -41,20 +41,25 @@ def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
     """
     payment, resolution = case.payment, case.resolutions[-1] if case.resolutions else None
     settled = resolution.settled if resolution else frozenset()
-    wrong = {fact.key: misfits(fact.answer, payment, owners, always) for fact in case.facts}
+    wrong = {fact.key: misfits(fact, payment, owners, always) for fact in case.facts}
     live = [fact for fact in case.facts if fact.key not in settled]
     fitting = [fact for fact in case.facts if not wrong[fact.key] and not reuses(fact.answer, payment, owners)]
+    if not any(_arrived(fact) for fact in fitting) and not (resolution and resolution.status.paid):
+        fitting = [fact for fact in fitting if not fact.refund]  # what went back proves no amount that came
     paid = sorted((fact for fact in fitting if _paid(fact)), key=_first)
-    transactions = _transactions(payment, paid)
-    kept = _kept(paid, transactions, resolution)
+    arrived = [fact for fact in paid if _arrived(fact)]
+    transactions = _transactions(payment, arrived)
+    kept = _kept(arrived, transactions, resolution)
 
     holds = set[Hold]().union(*(wrong[fact.key] for fact in live))
     if any(reuses(fact.answer, payment, owners) for fact in live if not wrong[fact.key]):
         holds.add(Hold.TRANSACTION_REUSED)
-    if _second_payment(payment, [fact for fact in paid if fact.key not in settled], transactions, kept):
+    if _second_payment(payment, [fact for fact in arrived if fact.key not in settled], transactions, kept):
         holds.add(Hold.DUPLICATE_FOR_ORDER)
     if _contradicted(payment, [fact for fact in fitting if fact.key not in settled], paid, resolution):
         holds.add(Hold.CONTRADICTION)
+    if payment.unexpected_at is not None and payment.adopted_at is None and Hold.UNEXPECTED not in settled:
+        holds.add(Hold.UNEXPECTED)
 
     refunded = max((returned(fact.answer, payment.amount) for fact in paid), default=ZERO)
     if resolution and resolution.status is Status.REFUNDED:
@@ -63,7 +68,7 @@ def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
     if owners.order and status.paid and Hold.DUPLICATE_FOR_ORDER not in settled:
         holds.add(Hold.DUPLICATE_FOR_ORDER)
     holds.update(_waiting(payment, live, fitting, resolution, status))
-    first = next((fact for fact in paid if transactions[fact.key] == kept), None)
+    first = next((fact for fact in arrived if transactions[fact.key] == kept), None)
     return Standing(
         status=status,
         holds=tuple(hold for hold in Hold if hold in holds),
@@ -148,6 +153,11 @@ def _paid(fact: Fact) -> bool:
     return fact.answer.status is not None and fact.answer.status.paid
 
 
+def _arrived(fact: Fact) -> bool:
+    """Whether it says that the money came, which a statement's row of a refund does not."""
+    return _paid(fact) and not fact.refund
+
+
 def _first(fact: Fact) -> tuple[datetime, datetime, str]:
     return fact.first_answered_at, fact.first_asked_at, fact.key
 
@@ -195,18 +205,22 @@ def _contradicted(payment: Payment, challengers: list[Fact], paid: list[Fact], r
                 return True
         if resolution and resolution.status.paid and later.last_asked_at > resolution.at:
             closes = later.answer.status is not None and later.answer.status.closed
-            unrefunds = resolution.status is Status.REFUNDED and later.answer.status is Status.COMPLETED
+            answered = later.row is None
+            unrefunds = answered and resolution.status is Status.REFUNDED and later.answer.status is Status.COMPLETED
             if closes or unrefunds:
                 return True
     return False
 
 
 def _takes_back(later: Fact, earlier: Fact, amount: Decimal) -> bool:
+    """A statement covers some days; that it has fewer refunds than were seen takes none of them back."""
     status = later.answer.status
     if status is None or status is Status.PENDING:
         return False
     if status.closed:
         return True
+    if later.row is not None:
+        return False
     before, after = returned(earlier.answer, amount), returned(later.answer, amount)
     silent = later.answer.refunded_amount is None and status is Status.COMPLETED
     return before == amount if silent else after < before
@@ -217,7 +231,8 @@ def _waiting(
 ) -> Iterable[Hold]:
     """Holds that wait for an answer: each stands until a fitting one above `pending` was asked later.
 
-    The answer to the last question may come after we gave up, so `unresolved` stands on a pending payment only.
+    The answer to the last question may come after we gave up, so `unresolved` stands on a pending payment only. A claim
+    of success is verified by a row of money that came, though the row is of the moment just before the claim.
     """
     lifted_until = max((fact.last_asked_at for fact in fitting if _above_pending(fact)), default=None)
 
@@ -228,7 +243,8 @@ def _waiting(
 
     if any(fact.answer.status is None and stands(fact.last_asked_at) for fact in live):
         yield Hold.UNMAPPED_STATUS
-    if stands(payment.unverifiable_at):
+    verified = any(fact.row is not None and _arrived(fact) for fact in fitting)
+    if stands(payment.unverifiable_at) and not verified:
         yield Hold.UNVERIFIABLE
     if status is Status.PENDING and stands(payment.unresolved_at):
         yield Hold.UNRESOLVED

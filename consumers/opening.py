@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consumers.adopting import NotAdopted, adopt
 from consumers.asking import scheduled
 from consumers.events import write_event
 from consumers.gateway import Opened, OpeningOutcome, ReferenceUsed, Refused
@@ -20,7 +21,7 @@ from consumers.ledger import Keys, Ledger
 from consumers.rules import Rules
 from schemas.answers import Inconclusive, Trouble
 from schemas.payments import Change, Entry, Payment
-from schemas.words import EntryKind, EventType, Status
+from schemas.words import EntryKind, EventType, Hold, Status
 
 OPENING_LEASE = timedelta(seconds=45)
 TRACKING_LEASE = timedelta(seconds=10)
@@ -34,13 +35,14 @@ class Created(Struct, frozen=True):
 
 
 class Taken(Struct, frozen=True, kw_only=True):
-    """The reference has a row already. `why`: it has a checkout, another POST is opening it, or the bodies differ.
+    """The reference has a row already.
 
+    `why`: it has a checkout, another POST is opening it, the bodies differ, or its money came before it was announced.
     `equal`: what was asked for is what made that row.
     """
 
     payment: Payment
-    why: Literal["opened", "opening", "other_body"]
+    why: Literal["opened", "opening", "other_body", "unexpected"]
     equal: bool
 
 
@@ -52,6 +54,8 @@ def taken_up_again(
     `equal`: it asks for the same as the row does. A row that the clock closed before anyone was told of it is opened
     again too, with the time of a new one; nothing that a gateway said can be undone like that.
     """
+    if Hold.UNEXPECTED in present.holds:
+        return Taken(payment=present, why="unexpected", equal=False)
     unheard_of = present.version == 0 and not present.holds
     closed_by_clock = present.status is Status.EXPIRED and present.expired_by_clock_at is not None
     if present.opened or not unheard_of or not (present.status is Status.PENDING or closed_by_clock):
@@ -86,6 +90,10 @@ class Openings(Ledger, Protocol):
         """Remove a row that the gateway refused, unless anything was learned or told of it; its reference is free."""
         ...
 
+    async def holder(self, account: str, session_id: str) -> Payment | None:
+        """The payment that has this session."""
+        ...
+
 
 class OpeningFailed(Exception):
     """No checkout.
@@ -118,8 +126,14 @@ async def open_payment(
     request: dict[str, Any],
     call: Callable[[Payment], Awaitable[OpeningOutcome]],
 ) -> Payment:
-    """Commit the row, have the gateway open the checkout by `call`, record it. Raises OpeningFailed."""
-    row = await _row(openings, _looked_after(payment, rules), request, OPENING_LEASE)
+    """Commit the row, have the gateway open the checkout by `call`, record it. Raises OpeningFailed.
+
+    Where the money came before, there is nothing to open: a second checkout would charge twice.
+    """
+    created = await _row(openings, _looked_after(payment, rules), request, OPENING_LEASE)
+    if isinstance(created, Taken):
+        return await _adopt(openings, rules, created.payment.id, payment, request)
+    row = created.payment
     outcome = await call(row)
     if isinstance(outcome, Refused):
         await openings.discard(row.id)
@@ -131,7 +145,13 @@ async def track_payment(openings: Openings, rules: Rules, payment: Payment, requ
     """Take on a payment that the shop opened itself; `payment.session_id` is set. Raises OpeningFailed."""
     session_id = payment.session_id
     assert session_id is not None, "a tracked payment has a session"
-    row = await _row(openings, _looked_after(replace(payment, session_id=None), rules), request, TRACKING_LEASE)
+    holder = await openings.holder(payment.account, session_id)
+    if holder is not None and Hold.UNEXPECTED in holder.holds:
+        return await _adopt(openings, rules, holder.id, payment, request)
+    created = await _row(openings, _looked_after(replace(payment, session_id=None), rules), request, TRACKING_LEASE)
+    if isinstance(created, Taken):
+        return await _adopt(openings, rules, created.payment.id, payment, request)
+    row = created.payment
     try:
         return await _record(openings, rules, row.id, Opened(session_id=session_id, checkout_url=""))
     except OpeningFailed:
@@ -139,17 +159,24 @@ async def track_payment(openings: Openings, rules: Rules, payment: Payment, requ
         raise OpeningFailed("session_used", "another payment has this session_id") from None
 
 
-async def _row(openings: Openings, payment: Payment, request: dict[str, Any], lease: timedelta) -> Payment:
-    """The row that is ours to open. Raises OpeningFailed."""
+async def _row(openings: Openings, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
+    """The row that is ours to open, or money that came before it was announced. Raises OpeningFailed."""
     match await openings.create(payment, request, lease):
-        case Created(payment=row):
-            return row
         case Taken(payment=present, why="opening"):
             message = "this reference is being opened"
             raise OpeningFailed("opening_in_progress", message, payment_id=present.id, retry_after=5)
-        case Taken(payment=present, equal=equal):
+        case Taken(payment=present, why="opened" | "other_body", equal=equal):
             message = "a payment with this reference exists"
             raise OpeningFailed("reference_used", message, payment_id=present.id, equal=equal)
+        case created:
+            return created
+
+
+async def _adopt(openings: Openings, rules: Rules, found_id: str, wanted: Payment, request: dict[str, Any]) -> Payment:
+    made = await adopt(openings, rules, found_id, wanted, request)
+    if isinstance(made, NotAdopted):
+        raise OpeningFailed(made.code, made.message, payment_id=made.payment_id)
+    return made
 
 
 def _looked_after(payment: Payment, rules: Rules) -> Payment:

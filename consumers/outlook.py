@@ -49,6 +49,8 @@ def _plans(dossier: Dossier) -> Iterator[Plan]:
     if payment.hold is not None:
         alone = payment.held_for_money or (account is not None and not account.provider.capabilities.asked_by)
         lifts = "a person resolves it" if alone else "a later answer lifts the hold, or a person"
+        if Hold.UNEXPECTED in payment.holds:
+            lifts = "the shop announces its reference or its session, or a person resolves it"
         yield Plan(at=None, words=f"{lifts} (payproof payments resolve)")
     if account is None:
         if payment.next_check_at is not None:

@@ -23,10 +23,10 @@ from consumers.events import write_event
 from consumers.keys import reserve
 from consumers.ledger import Batch, Ledger
 from consumers.lifecycle import advance, fold
-from consumers.reasons import rule_of
+from consumers.reasons import named_row, rule_of
 from consumers.receiving import receive
 from consumers.rules import Rules
-from schemas.answers import Expected, Fact, Question
+from schemas.answers import Expected, Fact, Question, StatementRow
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Entry, Owners, Payment, Resolution
 from schemas.words import EntryKind, QuestionKind, Source, Status
@@ -48,7 +48,7 @@ class Draft(Struct, kw_only=True):
     """A payment on its way through one transaction.
 
     `look` is the entry of the sweep's claim, told only with the question that it leads to. `repeats`: an answer that
-    says what the one before it said is counted there.
+    says what the one before it said is counted there. `stated`: a row of a statement, and no gateway, spoke of it.
     """
 
     case: Case
@@ -57,6 +57,7 @@ class Draft(Struct, kw_only=True):
     look: Entry | None = None
     repeats: bool = False
     resolution: Resolution | None = None
+    stated: StatementRow | None = None
 
 
 async def take(
@@ -194,11 +195,15 @@ def _change(draft: Draft, owners: Owners, rules: Rules, now: datetime) -> Change
         event = write_event(payment, step.event, now, rules.public_url)
         decision = {
             "change": step.change,
-            "rule": rule_of(payment, step.event, resolved=draft.resolution is not None),
+            "rule": rule_of(
+                payment, step.event, resolved=draft.resolution is not None, stated=draft.stated is not None
+            ),
             "status": payment.status,
             "hold": payment.hold,
             "version": payment.version,
         }
+        if draft.stated is not None:
+            decision["by"] = named_row(draft.stated)
         entries.append(Entry(kind=EntryKind.DECISION, at=now, data=decision))
         entries.append(Entry(kind=EntryKind.EVENT, at=now, data={"id": event.id, "type": event.type}))
     return Change(

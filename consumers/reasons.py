@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from schemas.answers import StatementRow
 from schemas.payments import Payment
 from schemas.words import EventType, Hold
 
@@ -24,8 +25,17 @@ OF_HOLDS = {
 }
 
 
-def rule_of(after: Payment, event: EventType, *, resolved: bool) -> str:
-    """The rule of the one event that a change was told with; `resolved`: it came by a person's word."""
+def named_row(row: StatementRow) -> str:
+    return f"entry {row.row} of {row.name}" if row.listed else f"row {row.row} of {row.name}"
+
+
+def rule_of(after: Payment, event: EventType, *, resolved: bool, stated: bool = False) -> str:
+    """The rule of the one event that a change was told with.
+
+    `resolved`: it came by a person's word; `stated`: by a row of a statement.
+    """
+    if stated and after.hold is None:
+        return "where nobody is asked, the gateway's own statement counts, as of its own time"
     if resolved and after.hold is None:
         return "a person's word settles what is held"
     match event:

@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from consumers.dossier import LeftOut
+from consumers.reasons import named_row
 from consumers.receiving import TOO_MANY
 from consumers.shortening import Line, line
+from schemas.answers import StatementRow
 from schemas.payments import Entry, Payment
 from schemas.words import EntryKind, Source
 
@@ -55,11 +57,7 @@ _EMAIL = re.compile(r"[^\s@<>(),;:]+@[^\s@<>(),;:]+")
 def tell(payment: Payment, entries: Sequence[Entry], left_out: LeftOut | None = None) -> Iterator[Line]:
     """A line for the opening and each entry in order; a question is told with its answer."""
     cut = left_out.place if left_out else 0
-    order = f", order {payment.order_ref}" if payment.order_ref else ""
-    asked = f"{payment.amount:.2f} {payment.currency} through {payment.account} ({payment.provider})"
-    yield line(
-        payment.opened_at, "opening", f"The shop asked for {asked}, reference {payment.reference}{order}: {payment.id}."
-    )
+    yield _opening(payment)
     answers = _answers(entries)
     paired = {id(answer) for answer in answers.values()}
     for place, entry in enumerate(entries):
@@ -76,12 +74,15 @@ def tell(payment: Payment, entries: Sequence[Entry], left_out: LeftOut | None = 
             case EntryKind.QUESTION:
                 yield _question(entry, answers.get(id(entry)), cut=place < cut)
             case EntryKind.ANSWER:
-                if id(entry) not in paired:
+                if "statement" in data:
+                    yield _row(entry)
+                elif id(entry) not in paired:
                     yield _answer(entry, entry.at, "")
             case EntryKind.DECISION:
                 why = f" ({masked(str(data['why']))})" if "why" in data else ""
+                by = f", by {masked(str(data['by']))}" if "by" in data else ""
                 rule = f" The rule: {data['rule']}." if "rule" in data else ""
-                yield line(entry.at, entry.kind, f"Decided: {data['change']}{why}.{rule}")
+                yield line(entry.at, entry.kind, f"Decided: {data['change']}{by}{why}.{rule}")
             case EntryKind.EVENT:
                 version = str(data["id"]).rpartition(".")[2]
                 yield line(entry.at, entry.kind, f"Told the shop {data['type']}, version {version}.")
@@ -91,6 +92,22 @@ def tell(payment: Payment, entries: Sequence[Entry], left_out: LeftOut | None = 
                 yield line(entry.at, entry.kind, words)
             case EntryKind.DELIVERY:
                 yield _delivery(entry)
+
+
+def _opening(payment: Payment) -> Line:
+    through = f"{payment.account} ({payment.provider})"
+    if payment.unexpected_at is not None:
+        words = f"A statement named money through {through} that nobody had asked for here: {payment.id}."
+        return line(payment.unexpected_at, "opening", words)
+    order = f", order {payment.order_ref}" if payment.order_ref else ""
+    asked = f"{payment.amount:.2f} {payment.currency} through {through}, reference {payment.reference}{order}"
+    return line(payment.opened_at, "opening", f"The shop asked for {asked}: {payment.id}.")
+
+
+def row_of(data: dict[str, Any]) -> str:
+    """Which row of which statement an answer's entry is of."""
+    row = StatementRow(name=masked(str(data["statement"])), row=data["row"], listed="listed" in data)
+    return named_row(row)
 
 
 def masked(text: str) -> str:
@@ -178,6 +195,19 @@ def _answer(entry: Entry, at: datetime, asked: str) -> Line:
         after=after,
         key=(asked, *sorted((name, str(value)) for name, value in shown.items())),
     )
+
+
+def _row(entry: Entry) -> Line:
+    """What a statement says; nobody was asked for it."""
+    data = entry.data
+    source = "the gateway's own list, which we fetched" if "listed" in data else "exported by an accountant"
+    as_of = str(data["of"]).replace("T", " ")
+    if "refund" in data:
+        said = f"{data['refunded_amount']} of it was paid back by {as_of}"
+    else:
+        said = f"as of {as_of} it is {_answered(data)}"
+    row = row_of(data)
+    return line(entry.at, entry.kind, f"{row[0].upper()}{row[1:]}, {source}, says that {said}.")
 
 
 def _answered(data: dict[str, Any]) -> str:

@@ -106,10 +106,28 @@ class Executed(Struct, frozen=True, kw_only=True):
 Outcome = Answer | Inconclusive | Stranger | Executed
 
 
+class StatementRow(Struct, frozen=True, kw_only=True):
+    """Where a Fact stands that nobody was asked for: a row of the gateway's statement.
+
+    `name` is the file's; `row` counts from 1, as a spreadsheet shows it. `listed`: an entry of the gateway's own list,
+    which we fetched, and no file that a person exported. `refund`: it says only how much of the money went back.
+    """
+
+    name: str
+    row: int
+    refund: bool = False
+    listed: bool = False
+
+
 class Fact(Struct, frozen=True, kw_only=True):
-    """An Answer with the question's id and its times. Equal answers are one Fact with first and last times."""
+    """An Answer with the question's id and its times. Equal answers are one Fact with first and last times.
+
+    `row` is set where a statement alone says so; its times are the row's. A row is of something that happened once, so
+    a later export of it makes it no newer, and a gateway that answers the same when it is asked stands above it.
+    """
 
     answer: Answer
+    row: StatementRow | None = None
     transaction_asked: str | None = None
     first_asked_at: datetime
     first_answered_at: datetime
@@ -129,23 +147,32 @@ class Fact(Struct, frozen=True, kw_only=True):
             answer.transaction_id,
             answer.refunded_amount,
             self.transaction_asked,
+            *(("refund",) if self.refund else ()),
         )
         return "|".join("" if part is None else f"={part}" for part in parts)
+
+    @property
+    def refund(self) -> bool:
+        """Whether it says only how much went back, and nothing of the money that arrived before."""
+        return self.row is not None and self.row.refund
 
     def merged(self, other: Fact) -> Fact:
         """The one Fact of two with equal keys; the order of the two does not matter."""
         early, late = (self, other) if _age(self) <= _age(other) else (other, self)
         filled = {name: value for name, value in asdict(late.answer).items() if value is not None}
         filled |= {name: value for name, value in asdict(early.answer).items() if value is not None}
+        asked = [fact for fact in (self, other) if fact.row is None]
+        latest = asked or [early]
         return Fact(
             answer=Answer(**{"status": None, **filled}),
+            row=None if asked else early.row,
             transaction_asked=self.transaction_asked,
             first_asked_at=min(self.first_asked_at, other.first_asked_at),
             first_answered_at=min(self.first_answered_at, other.first_answered_at),
-            last_asked_at=max(self.last_asked_at, other.last_asked_at),
-            last_answered_at=max(self.last_answered_at, other.last_answered_at),
+            last_asked_at=max(fact.last_asked_at for fact in latest),
+            last_answered_at=max(fact.last_answered_at for fact in latest),
         )
 
 
 def _age(fact: Fact) -> tuple[datetime, datetime, str]:
-    return fact.first_answered_at, fact.first_asked_at, repr(fact.answer)
+    return fact.first_answered_at, fact.first_asked_at, repr((fact.answer, fact.row))

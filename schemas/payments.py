@@ -81,6 +81,8 @@ class Payment(Struct, frozen=True, kw_only=True):
     expired_by_clock_at: datetime | None = None
     unverifiable_at: datetime | None = None
     unresolved_at: datetime | None = None
+    unexpected_at: datetime | None = None
+    adopted_at: datetime | None = None
 
     lease_until: datetime | None = None
     asked_at: datetime | None = None

@@ -1,4 +1,4 @@
-"""The ledger in memory: the ports `Ledger` and `Openings`, with the unique keys and refusals of the SQL.
+"""The ledger in memory: the ports `Ledger`, `Openings` and `Findings`, with the unique keys and refusals of the SQL.
 
 The one thing to get wrong: a batch sees what was committed and its own writes, never another batch's. What it writes
 lies in a layer over the tables and reaches them when `store` was called and the block ended without an exception.
@@ -75,7 +75,7 @@ class Tables:
 
 
 class FakeLedger:
-    """Ledger and Openings. `clock` tells the time; what was committed is readable for assertions."""
+    """Ledger, Openings and Findings. `clock` tells the time; what was committed is readable for assertions."""
 
     def __init__(self, clock: FakeClock | None = None) -> None:
         self.clock = clock or FakeClock()
@@ -96,23 +96,36 @@ class FakeLedger:
             if batch.stored:
                 self._tables.take_over(batch.layer)
 
+    @asynccontextmanager
+    async def found(self, payments: Sequence[Payment]) -> AsyncIterator[FakeBatch]:
+        async with AsyncExitStack() as locks:
+            batch = FakeBatch(self._tables, self._writing, locks, self.clock.now, {})
+            await batch.insert(payments)
+            yield batch
+            if batch.stored:
+                self._tables.take_over(batch.layer)
+
+    async def holder(self, account: str, session_id: str) -> Payment | None:
+        return self._tables.payments.get(self._tables.sessions.get((account, session_id), ""))
+
     async def find(self, claims: Sequence[Claim]) -> dict[str, str]:
         found = {claim.id: self._home(claim) for claim in claims}
         return {claim_id: payment_id for claim_id, payment_id in found.items() if payment_id is not None}
 
     async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
         until = self.clock.now + lease
-        present = self._tables.payments.get(self._tables.references.get((payment.account, payment.reference), ""))
-        if present is None:
-            _check_row(payment)
-            self._tables.references[payment.account, payment.reference] = payment.id
-            created = replace(payment, opening_until=until)
-            self._tables.payments[payment.id] = created
-            self._tables.openings[payment.id] = request
-            return Created(created)
+        async with self._writing:
+            present = self._tables.payments.get(self._tables.references.get((payment.account, payment.reference), ""))
+            if present is None:
+                _check_row(payment)
+                self._tables.references[payment.account, payment.reference] = payment.id
+                created = replace(payment, opening_until=until)
+                self._tables.payments[payment.id] = created
+                self._tables.openings[payment.id] = request
+                return Created(created)
         async with self._locks[present.id]:
             present = self._tables.payments[present.id]
-            equal = self._tables.openings[present.id] == request
+            equal = self._tables.openings.get(present.id) == request
             made = taken_up_again(present, payment, equal=equal, until=until, now=self.clock.now)
             if isinstance(made, Created):
                 _check_rise(present, made.payment)
@@ -188,7 +201,7 @@ class FakeLedger:
         by_session = tables.sessions.get((account, claim.session_id or ""))
         by_transaction = tables.transactions.get((account, claim.transaction_id or ""))
         by_reference = tables.references.get((account, claim.reference or ""))
-        return by_session or by_transaction or by_reference
+        return by_session or by_transaction or by_reference or None
 
 
 class FakeBatch:
@@ -258,6 +271,40 @@ class FakeBatch:
 
     async def keep(self, allowances: Sequence[Allowance]) -> None:
         self.layer.allowances.update({allowance.account: allowance for allowance in allowances})
+
+    async def insert(self, payments: Sequence[Payment]) -> None:
+        """The rows whose reference is free, as the cases of this batch."""
+        await self._write()
+        layer, cases = self.layer, {}
+        for payment in payments:
+            place = (payment.account, payment.reference)
+            if not layer.references.get(place):
+                _check_row(payment)
+                layer.references[place] = payment.id
+                layer.payments[payment.id] = payment
+                cases[payment.id] = Case(payment=payment)
+        self.cases = dict(sorted(cases.items()))
+
+    async def withdraw(self, payment_ids: Sequence[str]) -> None:
+        tables = (self.layer.references, self.layer.sessions, self.layer.transactions)
+        for payment_id in payment_ids:
+            del self.layer.payments[payment_id]
+            for table in tables:
+                own = _own(table)
+                for key in [key for key, owner in own.items() if owner == payment_id]:
+                    del table[key]
+        self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
+
+    async def announce(self, payment: Payment, request: dict[str, Any]) -> str | None:
+        await self._write()
+        layer, before = self.layer, self.layer.payments[payment.id]
+        other = layer.references.get((payment.account, payment.reference))
+        if other and other != payment.id:
+            return other
+        layer.references[before.account, before.reference] = ""  # free
+        layer.references[payment.account, payment.reference] = payment.id
+        layer.openings[payment.id] = request
+        return None
 
     async def store(self, changes: Sequence[Change]) -> None:
         await self._write()

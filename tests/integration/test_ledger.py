@@ -10,14 +10,22 @@ import pytest
 
 from tests.fakes.ledger import FakeLedger, Refused
 from tests.integration.conformance_ledger import Kept, LedgerConformance
+from tests.integration.conformance_unexpected import Books, UnexpectedConformance
 from worker.postgres.database import Database
 from worker.postgres.ledger import PostgresLedger
 
 
-class TestFakeLedger(LedgerConformance):
+class TestFakeLedger(LedgerConformance, UnexpectedConformance):
     @pytest.fixture
-    def kept(self) -> Kept:
-        ledger = FakeLedger()
+    def ledger(self) -> FakeLedger:
+        return FakeLedger()
+
+    @pytest.fixture
+    def books(self, ledger: FakeLedger, kept: Kept) -> Books:
+        return Books(ledger=ledger, kept=kept)
+
+    @pytest.fixture
+    def kept(self, ledger: FakeLedger) -> Kept:
 
         async def events(payment_id: str) -> list[tuple[str, str, bytes]]:
             return [(event.id, event.type, event.body) for event in ledger.events_of(payment_id)]
@@ -28,7 +36,11 @@ class TestFakeLedger(LedgerConformance):
         return Kept(ledger=ledger, refusals=(Refused,), events=events, entries=entries)
 
 
-class TestPostgresLedger(LedgerConformance):
+class TestPostgresLedger(LedgerConformance, UnexpectedConformance):
+    @pytest.fixture
+    def books(self, database: Database, kept: Kept) -> Books:
+        return Books(ledger=PostgresLedger(database), kept=kept)
+
     @pytest.fixture
     def kept(self, database: Database) -> Kept:
         async def events(payment_id: str) -> list[tuple[str, str, bytes]]:

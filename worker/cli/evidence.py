@@ -41,7 +41,8 @@ def _say(console: Console, head: str, words: str) -> None:
 
 def _print_answer(console: Console, answered: Answered) -> None:
     again = f", last at {answered.last_at:%Y-%m-%d %H:%M:%SZ}" if answered.last_at != answered.first_at else ""
-    title = f"answered {answered.first_at:%Y-%m-%d %H:%M:%SZ}{again}"
+    said = f"said by {answered.by}, as of" if answered.by else "answered"
+    title = f"{said} {answered.first_at:%Y-%m-%d %H:%M:%SZ}{again}"
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("", "asked", "", "answered", "expected"):
         table.add_column(name, overflow="fold")

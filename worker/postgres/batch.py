@@ -1,8 +1,8 @@
 """One transaction of the ledger in Postgres: a batch of payments, locked in the order of their ids.
 
-The one thing to get wrong: the order of locks. Payments first, by id; then allowances; then sessions, transactions and
-orders; each in the order of its key. Nothing here decides; the unique keys and the trigger in `schemas/sql` repeat the
-rules of money.
+The one thing to get wrong: the order of locks. Payments first, by id; then references; then allowances; then sessions,
+transactions and orders; each in the order of its key. Nothing here decides; the unique keys and the trigger in
+`schemas/sql` repeat the rules of money.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from consumers.receiving import Admission
 from schemas.answers import Fact
 from schemas.callbacks import Claim
 from schemas.events import Event
-from schemas.payments import Case, Change, Owners, Resolution
+from schemas.payments import Case, Change, Owners, Payment, Resolution
 from schemas.words import Authenticity
 from worker.postgres.database import Connection, Notice
 from worker.postgres.entries import write_entries
 from worker.postgres.rows import UPDATE, payment_of
+from worker.postgres.unexpected import announce
 
 _LOCK = "SELECT p.* FROM payments p WHERE p.id = ANY($1) ORDER BY p.id FOR UPDATE"
 _KNOWN = """
@@ -174,6 +175,9 @@ class PostgresBatch:
             [allowance.troubles for allowance in allowances],
             [allowance.shut_until for allowance in allowances],
         )
+
+    async def announce(self, payment: Payment, request: dict[str, Any]) -> str | None:
+        return await announce(self._connection, payment, request)
 
     async def store(self, changes: Sequence[Change]) -> None:
         connection = self._connection

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
 
+from consumers.adopting import PROPOSED
 from consumers.opening import Created, Taken, taken_up_again
 from schemas.callbacks import Claim
-from schemas.payments import Payment
+from schemas.payments import Case, Payment
 from worker.postgres.batch import PostgresBatch, open_batch
 from worker.postgres.database import Connection, Database
 from worker.postgres.rows import INSERT, UPDATE, payment_of
+from worker.postgres.unexpected import insert, withdraw
+
+_Batch = TypeVar("_Batch", bound=PostgresBatch)
 
 _FIND = """
     SELECT c.claim_id, coalesce(named.id, session.payment_id, transaction.payment_id, referred.id) AS payment_id
@@ -36,17 +40,29 @@ class _NothingStored(Exception):
 
 
 class PostgresLedger:
-    """See consumers.ledger.Ledger and consumers.opening.Openings."""
+    """See consumers.ledger.Ledger, consumers.opening.Openings and consumers.unexpected.Findings."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @asynccontextmanager
     async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresBatch]:
+        async with self._transaction(lambda connection: open_batch(connection, sorted(payment_ids))) as batch:
+            yield batch
+
+    @asynccontextmanager
+    async def found(self, payments: Sequence[Payment]) -> AsyncIterator[PostgresFoundBatch]:
+        async with self._transaction(lambda connection: _open_found(connection, payments)) as batch:
+            yield batch
+
+    @asynccontextmanager
+    async def _transaction(
+        self, open_it: Callable[[Connection[asyncpg.Record]], Awaitable[_Batch]]
+    ) -> AsyncIterator[_Batch]:
         notice = None
         with suppress(_NothingStored):
             async with self._database.connection() as connection, connection.transaction():
-                batch = await open_batch(connection, sorted(payment_ids))
+                batch = await open_it(connection)
                 yield batch
                 if not batch.stored:
                     raise _NothingStored
@@ -73,6 +89,22 @@ class PostgresLedger:
         )
         return payment_of(rows[0]) if rows else None
 
+    async def holder(self, account: str, session_id: str) -> Payment | None:
+        rows = await self._database.fetch(
+            """SELECT p.* FROM sessions s JOIN payments p ON p.id = s.payment_id
+               WHERE s.account = $1 AND s.session_id = $2""",
+            account,
+            session_id,
+        )
+        return payment_of(rows[0]) if rows else None
+
+    async def adopted_as(self, payment_id: str) -> str | None:
+        """The id that whoever adopted this payment would have given it."""
+        rows = await self._database.fetch(
+            "SELECT request ->> $2 AS proposed FROM openings WHERE payment_id = $1", payment_id, PROPOSED
+        )
+        return rows[0]["proposed"] if rows else None
+
     async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
         while True:
             async with self._database.connection() as connection, connection.transaction():
@@ -94,6 +126,21 @@ class PostgresLedger:
             for table in ("openings", "entries", "sessions"):
                 await connection.execute(f"DELETE FROM {table} WHERE payment_id = $1", payment_id)  # noqa: S608
             await connection.execute("DELETE FROM payments WHERE id = $1", payment_id)
+
+
+class PostgresFoundBatch(PostgresBatch):
+    """See consumers.unexpected.FoundBatch."""
+
+    async def withdraw(self, payment_ids: Sequence[str]) -> None:
+        await withdraw(self._connection, payment_ids)
+        self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
+
+
+async def _open_found(connection: Connection[asyncpg.Record], payments: Sequence[Payment]) -> PostgresFoundBatch:
+    new = await insert(connection, payments)
+    now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    cases = {payment.id: Case(payment=payment) for payment in payments if payment.id in new}
+    return PostgresFoundBatch(connection, now, dict(sorted(cases.items())))
 
 
 async def _create(

@@ -8,7 +8,9 @@ import msgspec
 from schemas.payments import Payment
 
 _COLUMNS = Payment.__struct_fields__
-_MOVING = _COLUMNS[_COLUMNS.index("status") :]  # what stands before it is fixed at the opening
+_FIXED = _COLUMNS[: _COLUMNS.index("status")]  # at the opening; money that came before is announced later
+_MOVING = _COLUMNS[_COLUMNS.index("status") :]
+_ANNOUNCED = [name for name in _FIXED if name not in ("id", "merchant", "account", "provider")]
 
 UPDATE = f"""
     UPDATE payments p SET {", ".join(f"{name} = r.{name}" for name in _MOVING)}
@@ -18,6 +20,15 @@ INSERT = f"""
     INSERT INTO payments ({", ".join(_COLUMNS)})
     SELECT {", ".join(_COLUMNS)} FROM jsonb_populate_record(null::payments, $1)
     ON CONFLICT (account, reference) DO NOTHING RETURNING id
+"""  # noqa: S608 - the names are the fields of our own struct
+INSERT_MANY = f"""
+    INSERT INTO payments ({", ".join(_COLUMNS)})
+    SELECT {", ".join(_COLUMNS)} FROM jsonb_populate_recordset(null::payments, $1) ORDER BY account, reference
+    ON CONFLICT (account, reference) DO NOTHING RETURNING id
+"""  # noqa: S608 - the names are the fields of our own struct
+ANNOUNCE = f"""
+    UPDATE payments p SET {", ".join(f"{name} = r.{name}" for name in _ANNOUNCED)}
+    FROM jsonb_populate_record(null::payments, $1) r WHERE p.id = r.id
 """  # noqa: S608 - the names are the fields of our own struct
 
 
