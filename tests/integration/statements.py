@@ -1,0 +1,149 @@
+"""An account with payments that real answers brought where they stand, and statements of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from consumers.account import Account
+from consumers.answering import Reply
+from consumers.gateway import Capabilities
+from consumers.ledger import Keys
+from consumers.opening import Created
+from consumers.pipeline import record, take
+from consumers.reconciling import Terms
+from consumers.rules import Rules
+from schemas.answers import Answer, Question
+from schemas.callbacks import Claim
+from schemas.checks import Checks
+from schemas.payments import Payment
+from schemas.statements import Line, LineOutcome, Unread
+from schemas.words import Status
+from tests.fakes.providers import PLAIN, account
+from tests.integration.conformance_ledger import a_payment
+from worker.postgres.bus import PostgresBus
+from worker.postgres.database import Database
+from worker.postgres.ledger import PostgresLedger
+from worker.postgres.runs import Run, read_rows
+from worker.reconciling.run import About, reconcile
+from worker.report.shapes import Row
+
+NOON = datetime.fromisoformat("2026-05-17T06:00:00+00:00")
+MONTH = (NOON - timedelta(days=15), NOON + timedelta(days=15))
+AMOUNT = Decimal("1500.50")
+UNTOUCHED = (
+    "payments",
+    "facts",
+    "claims",
+    "entries",
+    "events",
+    "queue",
+    "transactions",
+    "sessions",
+    "followed",
+    "orders",
+)
+
+
+def line(row: int, **fields: Any) -> Line:
+    given: dict[str, Any] = {
+        "row": row,
+        "kind": "payment",
+        "status": Status.COMPLETED,
+        "word": None,
+        "amount": AMOUNT,
+        "at": NOON + timedelta(minutes=row),
+    }
+    return Line(**(given | fields))
+
+
+def refund(row: int, amount: str, **fields: Any) -> Line:
+    return line(row, kind="refund", status=Status.REFUNDED, amount=Decimal(amount), **fields)
+
+
+class Books:
+    """One account of one gateway, and all that was ever known of its payments."""
+
+    def __init__(self, database: Database, can: Capabilities | None = None, name: str = "shop-a") -> None:
+        self.database = database
+        self.account: Account = account(name, can or PLAIN.provider.capabilities)
+        self.ledger, self.bus = PostgresLedger(database), PostgresBus(database)
+        self.rules = Rules(accounts={name: self.account}, checks=Checks(), public_url="https://pay.example")
+
+    async def opened(self, reference: str, **fields: Any) -> Payment:
+        given = {"account": self.account.id, "reference": reference, "session_id": f"s-{reference}", "opened": True}
+        row = a_payment(**(given | {"opened_at": NOON, "expires_at": NOON + timedelta(hours=1)} | fields))
+        made = await self.ledger.create(row, {}, timedelta(0))
+        assert isinstance(made, Created)
+        async with self.ledger.batch([row.id]) as batch:
+            await batch.reserve([Keys.of(row, sessions=[row.session_id] if row.session_id else [])])
+            await batch.store([])
+        return made.payment
+
+    async def answered(self, payment: Payment, status: Status, at: datetime | None = None, **fields: Any) -> None:
+        at = at or NOON + timedelta(minutes=5)
+        given: dict[str, Any] = {
+            "session_id": payment.session_id,
+            "reference": payment.reference,
+            "transaction_id": f"t-{payment.reference}" if status.paid else None,
+            "amount": payment.amount,
+            "currency": "BDT",
+            "fee": Decimal("22.51") if status.paid else None,
+            "paid_at": at if status.paid else None,
+        }
+        answer = Answer(status=status, word=status.upper(), **(given | fields))
+        reply = Reply(payment_id=payment.id, question=Question(), asked_at=at, answered_at=at, outcome=answer)
+        await record(self.ledger, self.rules, [reply])
+
+    async def paid(self, reference: str, at: datetime | None = None, **fields: Any) -> Payment:
+        payment = await self.opened(reference)
+        await self.answered(payment, Status.COMPLETED, at, **fields)
+        return payment
+
+    async def payment(self, payment_id: str) -> Payment:
+        found = await self.ledger.peek(self.account.id, payment_id)
+        assert found is not None
+        return found
+
+    async def run(self, lines: Iterable[Line | Unread], *, sha256: str = "a" * 64, **options: Any) -> Run:
+        about = About(
+            source="may.csv", sha256=sha256, since=options.pop("since", None), until=options.pop("until", None)
+        )
+        options = {"terms": Terms(grace=0)} | options
+        return await reconcile(self.database, self.rules, self.bus, self.account, lines, about, **options)
+
+    async def rows(self, run: Run, outcome: LineOutcome | None = None) -> list[Row]:
+        return [row async for row in read_rows(self.database, run.id, outcome)]
+
+    async def found(self, lines: Iterable[Line | Unread], **options: Any) -> list[tuple[int | None, str, str]]:
+        """What a run makes of each line, as (row, outcome, what is next)."""
+        run = await self.run(lines, **options)
+        return [(row.row, row.outcome.value, row.next.value) for row in await self.rows(run)]
+
+    async def queued(self) -> list[Claim]:
+        """The claims that wait, taken off the queue as workers do it."""
+        deliveries = await self.bus.lease(self.account.provider.name, 1_000)
+        await self.bus.done(deliveries)
+        return [delivery.claim for delivery in deliveries]
+
+    async def asked(self, answers: dict[str, dict[str, Any]]) -> int:
+        """Work the queue off: each payment that is asked about is answered as told, by reference."""
+        inquiries = await take(self.ledger, self.rules, await self.queued())
+        for inquiry in inquiries:
+            told = dict(answers[inquiry.expected.reference])
+            payment = await self.payment(inquiry.expected.payment_id)
+            at = self.database.clock.now()
+            await self.answered(payment, told.pop("status"), max(at, inquiry.asked_at), **told)
+        return len(inquiries)
+
+    async def kept(self) -> dict[str, str]:
+        """All that stands in the tables of payments, as one digest for each."""
+        digests = {}
+        for table in UNTOUCHED:
+            rows = await self.database.fetch(
+                f"SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') AS digest FROM {table} t"
+            )
+            digests[table] = rows[0]["digest"]
+        return digests
