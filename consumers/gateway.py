@@ -19,6 +19,7 @@ from msgspec import Struct, field
 
 from schemas.answers import Expected, Inconclusive, Outcome, Question
 from schemas.callbacks import Callback, Reading
+from schemas.statements import Line, Unread
 
 
 class HttpRequest(Struct, frozen=True, kw_only=True):
@@ -167,7 +168,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     that is missing there is a misfit. `asked_by`: the ids it can be asked by (`session_id`, `reference`: ours;
     `transaction_id`: one that only a callback brings); empty when there is no status API. `executes`: a success claim
     has to be followed by Execute, by us. `pending_expires`: `pending` after the end proves that nobody paid.
-    `shows_refunds`: asked again after completion. `signs`: it sends signed webhooks to `/webhooks/{account}`.
+    `shows_refunds`: asked again after completion. `signs`: it sends signed webhooks to `/webhooks/{account}`. `lists`:
+    it shows its payments of a time; see `ListsPayments`.
     """
 
     always: frozenset[str]
@@ -176,6 +178,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     executes: bool = False
     pending_expires: bool = False
     signs: bool = False
+    lists: bool = False
 
 
 class Provider(Protocol):
@@ -212,3 +215,22 @@ class GrantsTokens(Protocol):
     """A gateway whose calls need a shared, expiring token."""
 
     def grant(self) -> Generator[HttpRequest, HttpReply, Token | Inconclusive]: ...
+
+
+class Listed(Struct, frozen=True, kw_only=True):
+    """Hand these lines of a list to the runner, who sends nothing back."""
+
+    lines: tuple[Line | Unread, ...]
+
+
+class ListsPayments(Protocol):
+    """A gateway whose payments can be listed."""
+
+    def list_payments(
+        self, since: datetime, until: datetime
+    ) -> Generator[Effect | Listed, Reply | None, Inconclusive | None]:
+        """Yield the lines of every payment of this time, each payment once; a request may be asked again after trouble.
+
+        Lines of other times may be among them, and their rows are not numbered yet. Returns what ended it early.
+        """
+        ...

@@ -74,6 +74,13 @@ class Gateways:
     async def open(self, account: Account, opening: Opening) -> OpeningOutcome:
         return await _bounded(self._run(account, account.provider.open(opening), Calls()), OPEN_SECONDS)
 
+    async def step(self, account: Account, effect: Effect) -> Reply:
+        """Do one effect of a generator that is run step by step, as lists are. Raises NoReply."""
+        try:
+            return await self._do(account, effect, Calls())
+        except _NoToken as error:
+            raise NoReply(error.why.detail) from None
+
     async def _run(
         self, account: Account, generator: Generator[Effect, Reply, _Result], calls: Calls
     ) -> _Result | Inconclusive:

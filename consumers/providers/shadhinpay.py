@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
@@ -20,6 +20,7 @@ from consumers.gateway import (
     Effect,
     FieldError,
     Forged,
+    Listed,
     Opened,
     Opening,
     OpeningOutcome,
@@ -48,6 +49,7 @@ from consumers.providers.replies import (
     web_address,
 )
 from consumers.providers.said import said
+from consumers.providers.shadhinpay_list import list_payments, listed_rows
 from consumers.providers.signatures import judge
 from consumers.providers.timestamps import iso, known
 from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question, Trouble
@@ -103,6 +105,7 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             asked_by=frozenset({"session_id", "reference"}),
             shows_refunds=True,
             signs=True,
+            lists=True,
         )
 
     def lifetime(self, expires_in: int | None) -> timedelta:
@@ -148,6 +151,12 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             body = yield from self._get(f"/payments/{segment(expected.session_id)}")
             payment = body if isinstance(body, Inconclusive) else understood(nested, body, "data")
         return payment if isinstance(payment, Inconclusive) else understood(_answer, payment)
+
+    def list_payments(
+        self, since: datetime, until: datetime
+    ) -> Generator[Effect | Listed, Reply | None, Inconclusive | None]:
+        """GET /payments with `from` and `to` (S2), by windows of time; see shadhinpay_list."""
+        return list_payments(self._get, _answer, since, until)
 
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
         """`X-ShadhinPay-Signature: t=<unix>,v1=<hex>` (/webhooks).
@@ -201,7 +210,7 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def _listed(self, reference: str) -> Generator[Effect, Reply, dict[str, Any] | Inconclusive]:
         """The one payment of the list whose reference is exactly ours; whether the filter matches parts is UNKNOWN."""
         body = yield from self._get(f"/payments?merchantTxnId={segment(reference)}")
-        rows = body if isinstance(body, Inconclusive) else understood(_rows, body.get("data"))
+        rows = body if isinstance(body, Inconclusive) else understood(listed_rows, body.get("data"))
         if isinstance(rows, Inconclusive):
             return rows
         ours = [row for row in rows if row.get("merchantTxnId") == reference]
@@ -300,16 +309,6 @@ def _money(value: object) -> tuple[Decimal | None, str | None]:
     if isinstance(value, dict):
         return money(value.get("amount")), optional_text(value, "currency")
     return (None if value is None else money(value)), None
-
-
-def _rows(data: object) -> list[dict[str, Any]]:
-    """The list's payments. Its envelope is UNKNOWN: a list, or any list one level down (content, items, payments)."""
-    lists = [data] if isinstance(data, list) else []
-    if isinstance(data, dict):
-        lists = [value for value in data.values() if isinstance(value, list)]
-    if not lists:
-        raise Unreadable("the list holds no list")
-    return [row for rows in lists for row in rows if isinstance(row, dict)]
 
 
 def _complaint(body: Mapping[str, Any]) -> str:

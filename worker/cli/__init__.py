@@ -20,6 +20,7 @@ from worker.cli.events import events
 from worker.cli.explain import explain
 from worker.cli.failures import FAILURES, WrongUsage, explain_failure, only_failure
 from worker.cli.payments import payments
+from worker.cli.reconcile import reconcile
 from worker.cli.sandbox import sandbox
 from worker.cli.webhooks import webhooks
 
@@ -29,6 +30,7 @@ app.command(events)
 app.command(explain)
 app.command(dead)
 app.command(webhooks)
+app.command(reconcile)
 app.command(sandbox)
 
 DONE, DID_NOT_HOLD, WRONG_USAGE = 0, 1, 2

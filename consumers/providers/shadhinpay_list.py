@@ -1,0 +1,113 @@
+"""ShadhinPay's list of payments as lines of a statement: GET /payments with from, to, page and size (S2).
+
+The one thing to get wrong: which time the list goes by. S2 says "ISO-8601 date-time range" and not of what, so the walk
+begins a day before the time that is wanted (a checkout lives minutes), and a line's own time is when its payment was
+completed, else when it was initiated. Whether a bound is included is UNKNOWN too; see windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from msgspec.structs import replace
+
+from consumers.gateway import Effect, Listed, Reply
+from consumers.providers.replies import printable, segment, text, understood
+from consumers.providers.timestamps import iso, known
+from consumers.providers.windows import Listing, Page, walk
+from schemas.answers import Answer, Inconclusive
+from schemas.statements import Line, Unread
+from schemas.wire import Unreadable, whole
+from schemas.words import Status
+
+SIZE = 100  # "page size (max 100)"
+EARLIER = timedelta(days=1)
+
+Get = Callable[[str], Generator[Effect, Reply, dict[str, Any] | Inconclusive]]
+Read = Callable[[dict[str, Any]], Answer]
+
+
+def list_payments(
+    get: Get, read: Read, since: datetime, until: datetime
+) -> Generator[Effect | Listed, Reply | None, Inconclusive | None]:
+    """Yield the lines of this time, and some before; `get` asks for a path, and `read` reads a payment object."""
+    return walk(partial(_asked, get, read), since - EARLIER, until)
+
+
+def listed_rows(data: object) -> list[dict[str, Any]]:
+    """The list's payments. Its envelope is UNKNOWN: a list, or any list one level down (content, items, payments)."""
+    lists = [data] if isinstance(data, list) else []
+    if isinstance(data, dict):
+        lists = [value for value in data.values() if isinstance(value, list)]
+    if not lists:
+        raise Unreadable("the list holds no list")
+    return [row for rows in lists for row in rows if isinstance(row, dict)]
+
+
+def _asked(
+    get: Get, read: Read, start: datetime, end: datetime, number: int
+) -> Generator[Effect, Reply, Page | Inconclusive]:
+    body = yield from get(f"/payments?from={_moment(start)}&to={_moment(end)}&page={number}&size={SIZE}")
+    return body if isinstance(body, Inconclusive) else understood(_page, read, number, body.get("data"))
+
+
+def _page(read: Read, number: int, data: object) -> Page:
+    """A first page that is not full is the last, unless the summary counts more successes than it shows."""
+    rows = listed_rows(data)
+    listings = tuple(_listing(read, row) for row in rows)
+    paid = sum(row.get("status") in ("COMPLETED", "REFUNDED") for row in rows)
+    return Page(listings=listings, whole=number == 0 and len(rows) < SIZE and _successes(data) <= paid)
+
+
+def _successes(data: object) -> int:
+    """`summary.successCount` "for the filtered set"; it may be absent."""
+    summary = data.get("summary") if isinstance(data, dict) else None
+    try:
+        return whole(summary.get("successCount")) if isinstance(summary, dict) else 0
+    except Unreadable:
+        return 0
+
+
+def _listing(read: Read, row: dict[str, Any]) -> Listing:
+    began, paid = (known(iso, row.get(name)) for name in ("initiatedAt", "completedAt"))
+    times = tuple(at for at in (began, paid) if at is not None)
+    return Listing(id=text(row, "paymentId"), times=times, lines=tuple(_lines(read, row, paid or began)))
+
+
+def _lines(read: Read, row: dict[str, Any], at: datetime | None) -> Generator[Line | Unread]:
+    """The payment, and what went back of it where that is not all: then its own status says so."""
+    try:
+        line, refunded = _read(read(row), at)
+    except Unreadable as why:
+        yield Unread(row=0, why=printable(str(why)), text=text(row, "paymentId"))
+        return
+    yield line
+    if refunded and line.status is Status.COMPLETED:
+        yield replace(line, kind="refund", status=Status.REFUNDED, amount=refunded)
+
+
+def _read(answer: Answer, at: datetime | None) -> tuple[Line, Decimal | None]:
+    if answer.status is None:
+        raise Unreadable(f"status: {answer.word} is no word of ShadhinPay's documentation")
+    if answer.amount is None or answer.currency != "BDT":
+        raise Unreadable("amount: is missing, or not in BDT")
+    line = Line(
+        row=0,
+        kind="payment",
+        status=answer.status,
+        word=answer.word,
+        amount=answer.amount,
+        transaction_id=answer.transaction_id,
+        session_id=answer.session_id,
+        reference=answer.reference,
+        at=at,
+    )
+    return line, answer.refunded_amount
+
+
+def _moment(at: datetime) -> str:
+    return segment(f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z")

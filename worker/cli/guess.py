@@ -1,0 +1,93 @@
+"""`payproof reconcile --guess`: a map for a file nobody has mapped yet, and its first rows as that map reads them.
+
+The one thing to get wrong: where it goes. The proposal is the result and alone on stdout, to be appended to a
+configuration; what a person looks at before they do stands on stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from schemas.statements import Line, StatementMap, Unread
+from worker.cli.failures import WrongUsage
+from worker.cli.lines import printable
+from worker.report.amounts import plain as plain_amount
+from worker.statements import Look, Statement, StatementError, as_toml, look, open_statement, propose, read_lines
+from worker.statements.headers import plain, wanted
+
+ROWS = 5
+LONGEST = 60
+
+
+def print_guess(path: Path) -> int:
+    """0 where the whole table could be proposed, else 1. Raises WrongUsage for a file that cannot be read."""
+    console = Console(stderr=True, highlight=False)
+    try:
+        statement = open_statement(path)
+        seen = look(statement)
+        proposal = propose(seen.headers, [row for _, row in seen.rows])
+        sys.stdout.write(as_toml(proposal))
+        sys.stdout.flush()
+        console.print(_line(f"{path.name}: {statement.form}, {seen.table}, headers in row {seen.row}"))
+        if proposal.map is None:
+            console.print("The table lacks what is needed to read rows; complete it by hand.")
+            return 1
+        _print_rows(console, statement, seen, proposal.map)
+    except StatementError as error:
+        raise WrongUsage(f"{path.name}: {error}") from None
+    return 0
+
+
+def _print_rows(console: Console, statement: Statement, seen: Look, columns: StatementMap) -> None:
+    """Every cell of the first rows beside what it was read as."""
+    keys = {plain(header): key for key, header in wanted(columns).items()}
+    raw = dict(seen.rows)
+    for line in islice(read_lines(statement, columns), ROWS):
+        console.print()
+        console.print(_line(f"Row {line.row}" + (f" cannot be read: {line.why}" if isinstance(line, Unread) else "")))
+        console.print(_cells(seen.headers, raw.get(line.row, ()), keys, line, columns.time_zone))
+
+
+def _cells(
+    headers: Sequence[str], cells: Sequence[str], keys: Mapping[str, str], line: Line | Unread, zone: str
+) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("column", "cell", "read as"):
+        table.add_column(name, overflow="fold")
+    for header, cell in zip(headers, cells, strict=False):
+        if header.strip() or cell.strip():
+            key = keys.get(plain(header))
+            read = _read(key, line, zone) if key and isinstance(line, Line) else "" if key else "not read"
+            table.add_row(_line(header), _line(cell[:LONGEST]), _line(read))
+    return table
+
+
+def _read(key: str, line: Line, zone: str) -> str:
+    match key:
+        case "amount":
+            return f"amount {line.amount:.2f} BDT"
+        case "at":
+            return f"{line.at.astimezone(ZoneInfo(zone)):%-d %b %Y, %H:%M:%S} {zone}" if line.at else "no time"
+        case "fee":
+            return f"fee {plain_amount(line.fee)} BDT" if line.fee is not None else "no fee"
+        case "kind":
+            return line.kind
+        case "status":
+            return f"{line.kind}, {line.status}"
+        case "currency":
+            return "BDT"
+        case _:
+            value = getattr(line, key)
+            return f"{key} {value}" if value is not None else f"no {key}"
+
+
+def _line(text: str) -> Text:
+    return printable(Text(text))
