@@ -24,6 +24,7 @@ from worker.consume import Consumer
 from worker.deliver.endpoints import endpoints_of
 from worker.deliver.role import Deliver
 from worker.gateways import gateways
+from worker.housekeeping import keep_house
 from worker.http.app import ops_app, public_app
 from worker.http.ops import Ops
 from worker.metrics import Metrics
@@ -31,18 +32,17 @@ from worker.outcomes import Outcomes
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import UNAVAILABLE, Database, Notice, connect
 from worker.postgres.embedded import EmbeddedError, embedded, revive
-from worker.postgres.idempotency import forget_old
+from worker.postgres.identity import NOT_AS_ROOT, is_root
 from worker.postgres.ledger import PostgresLedger
-from worker.postgres.migrate import migrate
-from worker.postgres.schema import expect_present
+from worker.postgres.schema import bring_up_to_date, expect_present
 from worker.postgres.tokens import PostgresTokens
 from worker.relay import Relay
+from worker.sealing import Seal
 from worker.sweep import Sweep
 
 ROLES = ("ingress", "consume", "sweep", "relay", "deliver")
 HTTP_DRAIN_SECONDS = 10
 DRAIN_SECONDS = 45
-HOUSEKEEPING_SECONDS = 3600
 LOOK_SECONDS = 3
 OPEN_FILES = 65_536
 JITTER = 0.05
@@ -59,6 +59,8 @@ def serve(config: Config, roles: Collection[str] = ROLES) -> None:
         loop = asyncio.get_running_loop()
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, stop.set)
+        if config.settings.database_url is None and is_root():
+            log.warning("embedded.as_root", to_do=NOT_AS_ROOT)
         async with opened(config) as database:
             await run_roles(config, roles, database, stop)
 
@@ -78,7 +80,7 @@ def _allow_files() -> None:
 async def opened(config: Config) -> AsyncIterator[Database]:
     """The database of the configuration, embedded where none is named, brought to the present schema."""
     async with _server(config) as dsn:
-        applied = await migrate(dsn)
+        applied = await bring_up_to_date(dsn)
         if applied:
             log.info("schema.migrated", files=list(applied))
         async with connect(dsn) as database:
@@ -116,7 +118,7 @@ def rules_of(config: Config) -> Rules:
 async def run_roles(config: Config, roles: Collection[str], database: Database, stop: asyncio.Event) -> None:
     """Run until `stop` is set, or a part fails, which ends the process loudly."""
     metrics, outcomes, rules = Metrics(), Outcomes(), rules_of(config)
-    ledger = PostgresLedger(database)
+    ledger = PostgresLedger(database, Seal(config.archive.sealing))
     broker = broker_of(config, rules, database, metrics)
     bus = broker.bus if broker else PostgresBus(database)
     sweep, relay, deliver = (
@@ -149,7 +151,7 @@ async def run_roles(config: Config, roles: Collection[str], database: Database, 
         consumer = Consumer(bus, ledger, rules, asking, database.clock, metrics)
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "clock": database.keep_clock,
-            "housekeeping": partial(_keep_house, database),
+            "housekeeping": partial(keep_house, database, config, roles),
             "notices": partial(database.listen, hear, connected=look_again),
         }
         if config.settings.database_url is None:
@@ -204,16 +206,6 @@ async def _drain(
 
 async def _run(part: Callable[[], Awaitable[None]]) -> None:
     await part()
-
-
-async def _keep_house(database: Database) -> None:
-    """Throw away what has had its time, now and every hour."""
-    while True:
-        try:
-            await forget_old(database)
-        except UNAVAILABLE as error:
-            log.warning("housekeeping.unavailable", error=type(error).__name__)
-        await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
 
 async def _keep_postgres(database: Database, data_dir: Path) -> None:

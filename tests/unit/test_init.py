@@ -11,7 +11,8 @@ import pytest
 from consumers.providers import PROVIDERS
 from schemas.checks import Checks
 from worker.cli.init import starter, write_starter
-from worker.config import load
+from worker.config import Archive, load
+from worker.sealing import new_key
 
 SIGNING = ("SHOP_WEBHOOK_SECRET", "SHOP_OLD_SECRET")
 
@@ -20,7 +21,8 @@ def environ(text: str, path: Path) -> dict[str, str]:
     """Every variable the text names, with a value that differs from all others."""
     secrets = {name: "whsec_" + base64.b64encode(name.encode() * 2).decode() for name in SIGNING}
     names = dict.fromkeys(re.findall(r'"env:([A-Z_]+)"', text))
-    return {name: f"value-of-{name}" for name in names} | secrets | {"PAYPROOF_CONFIG": str(path)}
+    made = {"PAYPROOF_ARCHIVE_KEY": new_key(), "PAYPROOF_CONFIG": str(path)}
+    return {name: f"value-of-{name}" for name in names} | secrets | made
 
 
 def test_the_starter_loads(tmp_path: Path) -> None:
@@ -40,6 +42,8 @@ def test_all_it_shows_in_comments_loads_and_names_the_true_defaults(tmp_path: Pa
     assert {account.provider.name for account in config.accounts} == set(PROVIDERS)
     assert config.checks == Checks()
     assert config.return_wait == 4.0
+    assert config.archive.retention == Archive().retention
+    assert len(config.archive.keys) == 1
 
 
 def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:

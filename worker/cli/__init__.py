@@ -15,6 +15,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
+from worker.cli.archive import archive
 from worker.cli.dead import dead
 from worker.cli.events import events
 from worker.cli.explain import explain
@@ -32,6 +33,7 @@ app.command(dead)
 app.command(webhooks)
 app.command(reconcile)
 app.command(sandbox)
+app.command(archive)
 
 DONE, DID_NOT_HOLD, WRONG_USAGE = 0, 1, 2
 
@@ -79,16 +81,39 @@ def migrate(*, restored: bool = False) -> int:
 
     from worker.cli.configured import configuration
     from worker.postgres.restored import raise_versions
+    from worker.postgres.schema import granted
     from worker.process import opened
 
     async def run() -> None:
         async with opened(configuration()) as database:
             print("the schema is up to date")
+            if missing := await granted(database):
+                print(
+                    f"roles that the database's administrator has to create: {', '.join(missing)}; then run this again"
+                )
             if restored:
                 raised = await raise_versions(database)
                 print(f"payments raised by 1,000 versions: {raised}; pending and held ones are looked at again")
 
     asyncio.run(run())
+    return DONE
+
+
+@app.command
+def key(*, archive: bool = False) -> int:
+    """Print a new API key and its hash for api_keys; --archive: a new key for the archive. Nothing is stored."""
+    from worker import sealing
+    from worker.config import keys
+
+    if archive:
+        print(sealing.new_key())
+        return DONE
+    made = keys.new_key()
+    print(f"key:  {made}")
+    print(f'hash: "{keys.hashed(made)}"')
+    print(
+        "The shop gets the key, which is shown only now; api_keys gets the hash, beside the old one's until it is gone."
+    )
     return DONE
 
 

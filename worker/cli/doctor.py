@@ -23,6 +23,7 @@ from worker.doctor.address import public_url
 from worker.doctor.database import look
 from worker.doctor.finding import Finding
 from worker.doctor.gateway import ask
+from worker.doctor.secrets import secrets
 from worker.gateways import Tokens, gateways
 from worker.postgres.database import Database
 from worker.postgres.embedded import EmbeddedError
@@ -51,8 +52,8 @@ async def _examine(config: Config, console: Console) -> bool:
 
 async def _findings(config: Config) -> AsyncIterator[Finding]:
     yield Finding("ok", "configuration", f"merchants: {len(config.merchants)}, accounts: {len(config.accounts)}")
-    for path in config.literal_secrets:
-        yield Finding("!!", path, "stands in the file itself", "env:NAME or file:PATH keeps it out")
+    for found in secrets(config):
+        yield found
     yield await public_url(config)
     if config.settings.amqp_url is not None:
         names = {account.provider.name for account in config.accounts}

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 
+import asyncpg
 from rich.console import Console
 
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
@@ -25,7 +26,7 @@ class WrongUsage(CommandFailed):
 
 
 TOLD = (ConfigError, EmbeddedError, MigrationError, BrokerRefusedError, TopologyError, CommandFailed)
-FAILURES = (*TOLD, *UNAVAILABLE)
+FAILURES = (*TOLD, asyncpg.InsufficientPrivilegeError, *UNAVAILABLE)
 
 
 def explain_failure(error: BaseException, console: Console) -> int:
@@ -40,6 +41,8 @@ def explain_failure(error: BaseException, console: Console) -> int:
             why, code = str(error), 2
         case CommandFailed() | EmbeddedError() | MigrationError():
             why, code = str(error), 1
+        case asyncpg.InsufficientPrivilegeError():
+            why, code = f"the database's user may not do this: {error}; see schemas/sql/0009_roles.sql", 1
         case OSError() if cannot_listen(error):
             why, code = listening_refused(error), 1
         case OSError(filename=str(path)):

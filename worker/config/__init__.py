@@ -15,14 +15,16 @@ from msgspec.structs import asdict, replace
 
 from consumers.account import Account
 from consumers.providers import PROVIDERS
+from schemas.secret import Secret
 from worker.config.environment import config_path, read_settings
+from worker.config.keys import hashed, is_hashed
 from worker.config.problems import ConfigError, Problem
 from worker.config.reading import BAD, Reader, Written, type_info
 from worker.config.rules import Rules, rules_for
 from worker.config.secrets import Secrets
-from worker.config.shapes import Config, File, Merchant, Settings, Webhook
+from worker.config.shapes import Archive, Config, File, Merchant, Settings, Webhook
 
-__all__ = ["Config", "ConfigError", "File", "Merchant", "Problem", "Settings", "Webhook", "load"]
+__all__ = ["Archive", "Config", "ConfigError", "File", "Merchant", "Problem", "Settings", "Webhook", "load"]
 
 
 def load(
@@ -63,7 +65,11 @@ def _document(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
 
 def _config(file: File, settings: Settings, literals: tuple[str, ...]) -> Config:
     merchants = tuple(
-        replace(merchant, accounts=tuple(replace(account, merchant=merchant.id) for account in merchant.accounts))
+        replace(
+            merchant,
+            api_keys=tuple(key if is_hashed(key) else Secret(hashed(key.reveal())) for key in merchant.api_keys),
+            accounts=tuple(replace(account, merchant=merchant.id) for account in merchant.accounts),
+        )
         for merchant in file.merchants
     )
     hosts = frozenset(host.lower() for host in file.allow_http_hosts)

@@ -12,6 +12,7 @@ from typing import Literal
 from schemas.secret import Secret
 from worker.config.problems import Problem
 from worker.config.rules import split_url
+from worker.config.secrets import SecretError, Secrets
 from worker.config.shapes import Settings
 
 DEFAULT_CONFIG = "payproof.toml"
@@ -61,9 +62,16 @@ def _public_url(environ: Mapping[str, str], listen: tuple[str, int], problems: l
 
 
 def _url(environ: Mapping[str, str], name: str, schemes: tuple[str, ...], problems: list[Problem]) -> Secret | None:
+    """The URL, or with `file:PATH` the one in that file: it holds a password, and an environment is easily shown."""
     text = environ.get(name)
     if not text:
         return None
+    if text.startswith("file:"):
+        try:
+            text = Secrets(environ, config_path(environ).parent).resolve(text)[0].reveal()
+        except SecretError as error:
+            problems.append(Problem(name, str(error)))
+            return None
     if not text.startswith(tuple(f"{scheme}://" for scheme in schemes)):
         problems.append(Problem(name, f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}"))
     return Secret(text)

@@ -19,10 +19,12 @@ from consumers.account import Account
 from schemas.secret import Secret
 from schemas.statements import StatementMap
 from schemas.words import EventType
+from worker.config.keys import digest_of, is_hashed
 from worker.config.problems import suggestion
 from worker.config.reading import BAD, Reader, join, type_info
-from worker.config.shapes import ALL_EVENTS, WEBHOOK_SECRET_PREFIX, Id, Merchant, Webhook
+from worker.config.shapes import ALL_EVENTS, WEBHOOK_SECRET_PREFIX, Archive, Id, Merchant, Webhook
 from worker.config.statement import check_map
+from worker.sealing import key_of
 
 MIN_WEBHOOK_KEY = 24
 EVENTS = (ALL_EVENTS, *(event.value for event in EventType))
@@ -52,7 +54,20 @@ class Rules:
             place = f"{path}.api_keys[{index}]"
             if not re.fullmatch(r"[!-~]+", key.reveal()):
                 reader.note(place, "an API key is of ASCII letters, digits and signs, without spaces")
-            self._once(reader, ("api_key", key), place, "is the key of {first} too")
+            try:
+                self._once(reader, ("api_key", digest_of(key)), place, "is the key of {first} too")
+            except ValueError as error:
+                reader.note(place, str(error))
+            if is_hashed(key) and place in reader.literals:
+                reader.literals.remove(place)  # a hash is no secret
+
+    def archive(self, reader: Reader, values: Mapping[str, Any], path: str) -> None:
+        for index, key in enumerate(values.get("keys", ())):
+            place = f"{path}.keys[{index}]"
+            try:
+                self._once(reader, ("archive_key", key_of(key.reveal())), place, "is there already")
+            except ValueError as error:
+                reader.note(place, str(error))
 
     def webhook(self, reader: Reader, values: Mapping[str, Any], path: str) -> None:
         if "url" in values and (wrong := self._webhook_url(values["url"])):
@@ -136,7 +151,12 @@ class Rules:
 
 def rules_for(rules: Rules) -> dict[type, Any]:
     """The rules by the class of the table they look at."""
-    return {Merchant: rules.merchant, Webhook: rules.webhook, StatementMap: check_map}
+    return {
+        Merchant: rules.merchant,
+        Webhook: rules.webhook,
+        StatementMap: check_map,
+        Archive: rules.archive,
+    }
 
 
 def split_url(url: str) -> tuple[str, str]:

@@ -16,9 +16,11 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from consumers.account import Account
-from schemas.checks import Checks, Seconds
+from schemas.checks import DAY, Checks, Seconds
 from schemas.secret import Secret
 from schemas.words import EventType
+from worker.config.keys import digest_of
+from worker.sealing import key_of
 
 ALL_EVENTS = "payment.*"
 WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - what every such secret begins with
@@ -32,6 +34,7 @@ Id = Annotated[
 ]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 ApiKeys = Annotated[tuple[Secret, ...], Meta(min_length=1)]
+Retention = Annotated[float, Meta(ge=DAY, extra={"duration": True})]
 Events = Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
@@ -57,13 +60,27 @@ class Webhook(Struct, frozen=True, kw_only=True):
 
 
 class Merchant(Struct, frozen=True, kw_only=True):
-    """`name` is what buyers see on our pages; without one they see none."""
+    """`name` is what buyers see on our pages; without one they see none. Of each API key `load` keeps the hash."""
 
     id: Id
     name: Name | None = None
     api_keys: ApiKeys
     accounts: tuple[Account, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
+
+
+class Archive(Struct, frozen=True, kw_only=True):
+    """Callbacks as received: encrypted with the first of `keys` and read with any; without keys they are plain.
+
+    `retention` is how long they are kept, and what a buyer's checkout was opened with where it never opened.
+    """
+
+    keys: tuple[Secret, ...] = ()
+    retention: Retention = 90 * DAY
+
+    @property
+    def sealing(self) -> tuple[bytes, ...]:
+        return tuple(key_of(key.reveal()) for key in self.keys)
 
 
 class File(Struct, frozen=True, kw_only=True):
@@ -73,6 +90,7 @@ class File(Struct, frozen=True, kw_only=True):
     allow_private_webhooks: bool = False
     allow_http_hosts: frozenset[str] = frozenset()
     checks: Checks = Checks()
+    archive: Archive = Archive()
     merchants: Annotated[tuple[Merchant, ...], Meta(min_length=1)]
 
 
@@ -111,14 +129,10 @@ class Config(File, frozen=True, kw_only=True):
 
     def merchant_by_key(self, presented: str) -> Merchant | None:
         """Whose API key this is. Takes the same time whichever key it is, and however much of one is right."""
-        digest = _digest(presented)
+        digest = sha256(presented.encode("utf-8", "surrogatepass")).digest()
         found = None
         for merchant in self.merchants:
             for key in merchant.api_keys:
-                if hmac.compare_digest(_digest(key.reveal()), digest):
+                if hmac.compare_digest(digest_of(key), digest):
                     found = merchant
         return found
-
-
-def _digest(text: str) -> bytes:
-    return sha256(text.encode("utf-8", "surrogatepass")).digest()

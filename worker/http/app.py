@@ -13,6 +13,7 @@ from worker.http.auth import authenticate
 from worker.http.callbacks import MAX_BODY
 from worker.http.context import Api
 from worker.http.door import Door
+from worker.http.headers import guarded
 from worker.http.ingress import Ingress
 from worker.http.limits import Limits
 from worker.http.ops import Ops
@@ -47,16 +48,12 @@ def public_app(
     )
     app = web.Application(client_max_size=MAX_BODY, middlewares=[problems, authenticate(api)])
     app.add_routes([*Returns(ingress).routes(), *Webhooks(ingress).routes(), *routes(api)])
-    app.on_response_prepare.append(_say_nothing_of_us)
+    app.on_response_prepare.append(guarded(config.settings.public_url))
     return app
 
 
 def ops_app(ops: Ops) -> web.Application:
     app = web.Application()
     app.add_routes(ops.routes())
+    app.on_response_prepare.append(guarded())
     return app
-
-
-async def _say_nothing_of_us(_: web.Request, response: web.StreamResponse) -> None:
-    """Strangers are not told which versions run here."""
-    response.headers.popall("Server", None)

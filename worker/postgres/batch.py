@@ -21,11 +21,12 @@ from schemas.answers import Fact
 from schemas.callbacks import Claim
 from schemas.events import Event
 from schemas.payments import Case, Change, Owners, Payment, Resolution
-from schemas.words import Authenticity
+from worker.postgres.claims import admit
 from worker.postgres.database import Connection, Notice
 from worker.postgres.entries import write_entries
 from worker.postgres.rows import UPDATE, payment_of
 from worker.postgres.unexpected import announce
+from worker.sealing import Seal
 
 _LOCK = "SELECT p.* FROM payments p WHERE p.id = ANY($1) ORDER BY p.id FOR UPDATE"
 _KNOWN = """
@@ -34,11 +35,6 @@ _KNOWN = """
            FROM facts WHERE payment_id = ANY($1)) AS facts,
         (SELECT coalesce(jsonb_agg(jsonb_build_array(payment_id, resolution) ORDER BY id), '[]')
            FROM resolutions WHERE payment_id = ANY($1)) AS resolutions
-"""
-_ADMIT = """
-    INSERT INTO claims (id, account, payment_id, event_id, received_at, claim)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bytea[])
-    ON CONFLICT DO NOTHING RETURNING id
 """
 _ALLOWANCES = "SELECT account, calls, at, troubles, shut_until FROM allowances WHERE account = ANY($1) ORDER BY account"
 _LOCK_ALLOWANCES = f"{_ALLOWANCES} FOR UPDATE"
@@ -53,36 +49,18 @@ _KEEP_ALLOWANCES = """
 class PostgresBatch:
     """One transaction; see consumers.ledger.Batch."""
 
-    def __init__(self, connection: Connection[asyncpg.Record], now: datetime, cases: Mapping[str, Case]) -> None:
+    def __init__(
+        self, connection: Connection[asyncpg.Record], now: datetime, cases: Mapping[str, Case], seal: Seal
+    ) -> None:
         self.now = now
         self.cases = cases
         self.notice: Notice | None = None
         self.stored = False
         self._connection = connection
+        self._seal = seal
 
     async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> Mapping[str, Admission]:
-        if not claims:
-            return {}
-        rows = [
-            (
-                claim.id,
-                claim.account,
-                payment_id,
-                claim.event_id if payment_id and claim.authenticity is Authenticity.SIGNED else None,
-                claim.received_at,
-                msgspec.json.encode(claim),
-            )
-            for claim, payment_id in claims
-        ]
-        new = await self._connection.fetch(_ADMIT, *(list(column) for column in zip(*rows, strict=True)))
-        fresh = {row["id"] for row in new}
-        known = await self._connection.fetch(
-            "SELECT id FROM claims WHERE id = ANY($1)", [claim.id for claim, _ in claims if claim.id not in fresh]
-        )
-        seen = {row["id"] for row in known}
-        return {
-            claim.id: "new" if claim.id in fresh else "seen" if claim.id in seen else "repeated" for claim, _ in claims
-        }
+        return await admit(self._connection, self._seal, claims)
 
     async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, Owners]:
         sessions = await self._reserve("session", [(key, name) for key in keys for name in key.sessions])
@@ -219,7 +197,7 @@ class PostgresBatch:
         self.notice = Notice(events=bool(events), outcomes=outcomes, look_at=min(looks, default=None))
 
 
-async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[str]) -> PostgresBatch:
+async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[str], seal: Seal) -> PostgresBatch:
     rows = await connection.fetch(_LOCK, payment_ids) if payment_ids else []
     known = await connection.fetchrow(_KNOWN, payment_ids)
     assert known is not None, "a query without FROM has one row"
@@ -237,7 +215,7 @@ async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[s
         )
         for row in rows
     }
-    return PostgresBatch(connection, known["now"], cases)
+    return PostgresBatch(connection, known["now"], cases, seal)
 
 
 def _event_row(event: Event) -> tuple[Any, ...]:

@@ -23,6 +23,13 @@ CAPABILITIES = {"dac_read_search": 2, "dac_override": 1}
 """Either lets a process pass through directories that are closed to its user; the first grants less."""
 
 
+NOT_AS_ROOT = (
+    f"make a user for it (useradd --system {USER}), give it PAYPROOF_DATA_DIR (chown -R) and start payproof as that "
+    "user; or set PAYPROOF_DATABASE_URL"
+)
+"""Root lends PostgreSQL a user, but everything that strangers send is still read by a process that may do anything."""
+
+
 class EmbeddedError(RuntimeError):
     """The embedded PostgreSQL cannot run; the message is one sentence for the person who started us."""
 
@@ -81,13 +88,17 @@ class Identity(Struct, frozen=True, kw_only=True):
         return ["setpriv", *who, "--securebits", "+no_setuid_fixup", "--inh-caps", grant, "--ambient-caps", grant]
 
 
+def is_root() -> bool:
+    return os.geteuid() == 0
+
+
 def identity_for(cluster: Path, *, programs: Path) -> Identity:
     """Choose who runs the server of `cluster`: the present user, or, for root, the cluster's owner or a system user.
 
     The parent of `cluster` exists, and becomes that user's when it holds nothing yet but our locks. Raises
     EmbeddedError where that user cannot reach the cluster or the `programs`.
     """
-    if os.geteuid() != 0:
+    if not is_root():
         return Identity()
     uid, gid = _owner(cluster)
     plain = Identity(uid=uid, gid=gid)

@@ -18,6 +18,7 @@ from worker.postgres.batch import PostgresBatch, open_batch
 from worker.postgres.database import Connection, Database
 from worker.postgres.rows import INSERT, UPDATE, payment_of
 from worker.postgres.unexpected import insert, withdraw
+from worker.sealing import Seal
 
 _Batch = TypeVar("_Batch", bound=PostgresBatch)
 
@@ -40,19 +41,25 @@ class _NothingStored(Exception):
 
 
 class PostgresLedger:
-    """See consumers.ledger.Ledger, consumers.opening.Openings and consumers.unexpected.Findings."""
+    """See consumers.ledger.Ledger, consumers.opening.Openings and consumers.unexpected.Findings.
 
-    def __init__(self, database: Database) -> None:
+    `seal` is what callbacks are archived under.
+    """
+
+    def __init__(self, database: Database, seal: Seal | None = None) -> None:
         self._database = database
+        self._seal = seal or Seal()
 
     @asynccontextmanager
     async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresBatch]:
-        async with self._transaction(lambda connection: open_batch(connection, sorted(payment_ids))) as batch:
+        async with self._transaction(
+            lambda connection: open_batch(connection, sorted(payment_ids), self._seal)
+        ) as batch:
             yield batch
 
     @asynccontextmanager
     async def found(self, payments: Sequence[Payment]) -> AsyncIterator[PostgresFoundBatch]:
-        async with self._transaction(lambda connection: _open_found(connection, payments)) as batch:
+        async with self._transaction(lambda connection: _open_found(connection, payments, self._seal)) as batch:
             yield batch
 
     @asynccontextmanager
@@ -136,11 +143,13 @@ class PostgresFoundBatch(PostgresBatch):
         self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
 
 
-async def _open_found(connection: Connection[asyncpg.Record], payments: Sequence[Payment]) -> PostgresFoundBatch:
+async def _open_found(
+    connection: Connection[asyncpg.Record], payments: Sequence[Payment], seal: Seal
+) -> PostgresFoundBatch:
     new = await insert(connection, payments)
     now: datetime = await connection.fetchval("SELECT clock_timestamp()")
     cases = {payment.id: Case(payment=payment) for payment in payments if payment.id in new}
-    return PostgresFoundBatch(connection, now, dict(sorted(cases.items())))
+    return PostgresFoundBatch(connection, now, dict(sorted(cases.items())), seal)
 
 
 async def _create(
