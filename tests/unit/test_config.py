@@ -447,6 +447,18 @@ class TestTheEnvironment:
         assert settings.ops_listen == ("0.0.0.0", 0)
         assert settings.log == "console"
 
+    def test_an_address_with_a_password_may_stand_in_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "database-url").write_text(f"postgresql://me:{LEAK}@db/payproof\n")
+        assert read(tmp_path, GOOD, PAYPROOF_DATABASE_URL="file:database-url").settings.database_url == Secret(
+            f"postgresql://me:{LEAK}@db/payproof"
+        )
+        (tmp_path / "amqp-url").write_text(LEAK)
+        found = problems(tmp_path, GOOD, PAYPROOF_DATABASE_URL="file:other", PAYPROOF_AMQP_URL="file:amqp-url")
+        assert found == {
+            "PAYPROOF_DATABASE_URL": "the file other cannot be read: No such file or directory",
+            "PAYPROOF_AMQP_URL": "must begin with amqp:// or amqps://",
+        }
+
     def test_the_public_url_follows_the_listening_address(self, tmp_path: Path) -> None:
         assert read(tmp_path, GOOD, PAYPROOF_LISTEN="[::1]:81").settings.public_url == "http://[::1]:81"
 

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Draws what an installation keeps to itself, into the directory $1: passwords, the archive's key, the shop's API key
+# and its webhook secret. The one thing to get wrong: what was drawn once stays, because the database keeps its password
+# and what was encrypted. Throw away the volume of keys alone, and nobody gets in any more.
+set -eu
+umask 022
+cd "$1"
+
+# Readable by all, because each service has a user of its own: the volume is mounted only where it is needed, and
+# nobody on the host but root comes into a volume. A half-written file never counts.
+keep() {
+    rm -f "$1.new"
+    cat >"$1.new"
+    chmod 0444 "$1.new"
+    mv -f "$1.new" "$1"
+}
+
+hexadecimal() {
+    od -An -v -tx1 -N24 /dev/urandom | tr -d ' \n'
+}
+
+[ -s postgres-password ] || hexadecimal | keep postgres-password
+[ -s rabbitmq-password ] || hexadecimal | keep rabbitmq-password
+[ -s archive-key ] || head -c 32 /dev/urandom | base64 | keep archive-key
+[ -s shop-api-key ] || hexadecimal | keep shop-api-key
+[ -s shop-webhook-secret ] || printf 'whsec_%s' "$(head -c 24 /dev/urandom | base64)" | keep shop-webhook-secret
+
+printf 'postgresql://payproof:%s@%s/payproof' "$(cat postgres-password)" "$POSTGRES" | keep database-url
+printf 'amqp://payproof:%s@%s/' "$(cat rabbitmq-password)" "$RABBITMQ" | keep amqp-url

@@ -1,0 +1,243 @@
+"""Compose's own services without containers: the same commands, the same environment, the same order, as processes.
+
+The one thing to get wrong: helping. A process gets no variable that its service does not name, a user who owns nothing,
+a home it cannot write to, and the virtual environment that the image holds; what only works here because of this
+machine would not work there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from tests.deployment import DEPLOY, ROOT, Document, compose, image
+from tests.processes import until
+from worker.demo.children import free_ports
+
+INSTALL_SECONDS = 240
+START_SECONDS = 60.0
+ONE_SHOT_SECONDS = 60
+NOBODY = 65534
+LISTENING = {"ingress": 8080, "sandbox": 8090}
+"""The services that others reach, and their ports there; every service of ours has an ops port besides."""
+
+
+class Owner(Struct, frozen=True):
+    """Who runs a process; without numbers the present user."""
+
+    uid: int | None = None
+    gid: int | None = None
+
+
+NOBODY_ELSE = Owner()
+
+
+def installed(place: Path) -> Path:
+    """The image's virtual environment, by the image's own steps, from the files it copies and no others."""
+    source, wheels, venv = place / "source", place / "wheel", place / "venv"
+    for name in image().sources:
+        target = source / (Path(name).name if name.startswith("deploy/") else name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, target)
+    _run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", wheels, source)
+    (wheel,) = wheels.glob("*.whl")
+    _run(_python(), "-m", "venv", "--without-pip", venv)
+    constraints = ("--constraint", source / "constraints.txt")
+    _run(sys.executable, "-m", "pip", "--python", venv / "bin/python", "install", *constraints, wheel)
+    return venv
+
+
+class Boxes:
+    """`url` is where ingress is reached, `sandbox_url` the sandbox, and `key` the shop's, which `keys` drew.
+
+    `database_url` stands in for the one that `keys` writes: the server of the tests is reached by its socket alone.
+    """
+
+    def __init__(self, place: Path, venv: Path, owner: Owner, *, database_url: str, broker: str) -> None:
+        self._place, self._venv, self._owner = place, venv, owner
+        self._database_url, self._broker = database_url, broker
+        self.services: dict[str, Document] = {
+            name: service for name, service in compose()["services"].items() if service["image"].startswith("payproof:")
+        }
+        ports = iter(free_ports(len(LISTENING) + len(self.services)))
+        self._listening = {name: next(ports) for name in LISTENING}
+        self._ops = {name: next(ports) for name in self.services}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self.keys, self.configuration, self.home = place / "keys", place / "configuration", place / "home"
+        self.url = f"http://127.0.0.1:{self._listening['ingress']}"
+        self.sandbox_url = f"http://127.0.0.1:{self._listening['sandbox']}"
+
+    @property
+    def key(self) -> str:
+        return (self.keys / "shop-api-key").read_text()
+
+    def draw_keys(self) -> None:
+        """What the service `keys` does, by its own script; and the folder of configuration that compose mounts."""
+        for directory in (self.keys, self.configuration, self.home):
+            directory.mkdir(mode=0o755, exist_ok=True)
+        words = [self._here(word, "keys") for word in self.services["keys"]["entrypoint"]]
+        _run(*words, environment=self._environment("keys"))
+        (self.keys / "database-url").unlink()
+        (self.keys / "database-url").write_text(self._database_url)
+        written = (DEPLOY / "sandbox" / "payproof.toml").read_text()
+        (self.configuration / "payproof.toml").write_text(self._here(written, "ingress"))
+
+    async def up(self) -> None:
+        """Start every service when those it depends on are where it wants them, as compose does."""
+        done = {"keys", "postgres", "rabbitmq"}
+        left = [name for name in self.services if name not in done]
+        while left:
+            ready = [name for name in left if set(self.services[name]["depends_on"]) <= done]
+            assert ready, f"{left} wait for each other"
+            for name in ready:
+                self._start(name)
+            await asyncio.gather(*(self._arrives(name) for name in ready))
+            done |= set(ready)
+            left = [name for name in left if name not in done]
+
+    def terminate(self) -> dict[str, tuple[int, float]]:
+        """SIGTERM for all at once; the exit code of each, and after how much of its grace period (1 is all of it)."""
+        began = time.monotonic()
+        ended = {}
+        for process in self._running.values():
+            process.send_signal(signal.SIGTERM)
+        for name, process in self._running.items():
+            grace = float(self.services[name]["stop_grace_period"].removesuffix("s"))
+            code = process.wait(max(0.1, began + grace - time.monotonic()))
+            ended[name] = (code, (time.monotonic() - began) / grace)
+        return ended
+
+    def close(self) -> None:
+        for process in self._running.values():
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def words(self, name: str) -> str:
+        return (self._place / f"{name}.log").read_text(errors="replace")
+
+    def payproof(self, *words: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
+        """A command of payproof in the box of `consume`, with other settings where they are given."""
+        return subprocess.run(
+            [self._venv / "bin/payproof", *words],
+            env=self._environment("consume") | settings,
+            cwd=self.home,
+            user=self._owner.uid,
+            group=self._owner.gid,
+            extra_groups=None if self._owner.uid is None else [],
+            capture_output=True,
+            text=True,
+            timeout=ONE_SHOT_SECONDS,
+            check=False,
+        )
+
+    def _start(self, name: str) -> None:
+        entry = json.loads(image().all("ENTRYPOINT")[0])
+        words = [self._here(word, name) for word in (*entry, *self.services[name]["command"])]
+        with (self._place / f"{name}.log").open("wb") as log:
+            self._running[name] = subprocess.Popen(
+                [self._venv / "bin" / words[0], *words[1:]],
+                env=self._environment(name),
+                cwd=self.home,
+                user=self._owner.uid,
+                group=self._owner.gid,
+                extra_groups=None if self._owner.uid is None else [],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    async def _arrives(self, name: str) -> None:
+        process = self._running[name]
+        if self.services[name].get("healthcheck", {}).get("disable"):
+            code = await asyncio.to_thread(process.wait, ONE_SHOT_SECONDS)
+            assert code == 0, self.words(name)
+            del self._running[name]
+            return
+
+        async def healthy() -> bool:
+            assert process.poll() is None, self.words(name)
+            return await asyncio.to_thread(self._healthy, name)
+
+        await until(healthy, what=f"{name} is healthy", seconds=START_SECONDS)
+
+    def _healthy(self, name: str) -> bool:
+        own = self.services[name].get("healthcheck")
+        words = own["test"][1:] if own else json.loads(image().all("HEALTHCHECK")[0].partition("CMD ")[2])
+        command = [self._venv / "bin" / words[0], *(self._here(word, name) for word in words[1:])]
+        done = subprocess.run(command, env=self._environment(name), capture_output=True, timeout=10, check=False)
+        return done.returncode == 0
+
+    def _environment(self, name: str) -> dict[str, str]:
+        there = image().environment | self.services[name]["environment"] | {"HOME": str(self.home)}
+        there["PATH"] = there["PATH"].replace("/opt/payproof", str(self._venv))
+        return {variable: self._here(value, name) for variable, value in there.items()}
+
+    def _here(self, text: str, name: str) -> str:
+        """A word of this service with the addresses and folders of this machine."""
+        public = self._listening.get(name, 0)
+        swapped = {
+            "/etc/payproof-keys.sh": str(DEPLOY / "keys.sh"),
+            "/etc/payproof": str(self.configuration),
+            "/run/payproof": str(self.keys),
+            "0.0.0.0:9090": f"127.0.0.1:{self._ops[name]}",
+            "'127.0.0.1', 9090": f"'127.0.0.1', {self._ops[name]}",
+            "0.0.0.0:8080": f"127.0.0.1:{public}",
+            "'127.0.0.1', 8090": f"'127.0.0.1', {public}",
+            "--host=0.0.0.0": "--host=127.0.0.1",
+            "--port=8090": f"--port={public}",
+            "rabbitmq:5672": self._broker,
+        }
+        for service, port in LISTENING.items():
+            for host in (service, "localhost"):
+                swapped[f"{host}:{port}"] = f"127.0.0.1:{self._listening[service]}"
+        for there, here in swapped.items():
+            text = text.replace(there, here)
+        return text
+
+
+def lends_itself(python: Path, to: Owner) -> bool:
+    """Whether this user can run that Python, and it is new enough."""
+    command = [python, "-c", "import sys, venv; raise SystemExit(sys.version_info < (3, 11))"]
+    who: dict[str, Any] = {"user": to.uid, "group": to.gid, "extra_groups": None if to.uid is None else []}
+    try:
+        done = subprocess.run(command, **who, cwd="/", capture_output=True, timeout=ONE_SHOT_SECONDS, check=False)
+    except PermissionError:
+        return False
+    return done.returncode == 0
+
+
+def _python() -> Path:
+    """A Python that another user may run too, if there is one: what lies under `/root` is closed to them."""
+    here = Path(sys.executable).resolve()
+    if os.geteuid() != 0:
+        return here
+    nobody = Owner(NOBODY, NOBODY)
+    return next((python for python in (here, Path("/usr/bin/python3")) if lends_itself(python, nobody)), here)
+
+
+def _run(*words: str | Path, environment: dict[str, str] | None = None) -> None:
+    done = subprocess.run(
+        words,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, f"{words[0]} {words[1]}: {done.stdout}{done.stderr}"

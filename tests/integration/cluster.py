@@ -1,0 +1,43 @@
+"""`deploy/kubernetes` by role: whose deployment, pod and container it is, and which of them a selector finds."""
+
+from __future__ import annotations
+
+import tomllib
+
+from tests.deployment import KUBERNETES, Document, manifests
+
+
+def of_kind(kind: str) -> list[Document]:
+    return [manifest for manifest in manifests() if manifest["kind"] == kind]
+
+
+def deployments() -> dict[str, Document]:
+    """By the role that each runs."""
+    return {
+        d["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]: d for d in of_kind("Deployment")
+    }
+
+
+def pods() -> dict[str, Document]:
+    return {role: deployment["spec"]["template"]["spec"] for role, deployment in deployments().items()}
+
+
+def containers() -> dict[str, Document]:
+    """The process of each role."""
+    return {role: pod["containers"][0] for role, pod in pods().items()}
+
+
+def labels(role: str) -> Document:
+    found: Document = deployments()[role]["spec"]["template"]["metadata"]["labels"]
+    return found
+
+
+def selects(selector: Document, role: str) -> bool:
+    wanted = selector.get("matchLabels", {}).items()
+    rules = selector.get("matchExpressions", [])
+    assert all(rule["operator"] == "In" for rule in rules)
+    return wanted <= labels(role).items() and all(labels(role).get(rule["key"]) in rule["values"] for rule in rules)
+
+
+def toml() -> Document:
+    return tomllib.loads((KUBERNETES / "payproof.toml").read_text())

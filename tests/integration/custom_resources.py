@@ -1,0 +1,87 @@
+"""What of other people's resources our manifests may say: a hand-kept part of their definitions, as of summer 2026.
+
+The one thing to get wrong: taking this for their schema. It holds the fields that `deploy/kubernetes` uses, with their
+types, and refuses every other, so that a misspelt one is caught; what a value may be, the operators alone know.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+Schema = dict[str, Any]
+
+TEXT: Final[Schema] = {"type": "string", "minLength": 1}
+COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+FLAG: Final[Schema] = {"type": "boolean"}
+WORDS: Final[Schema] = {"type": "object", "additionalProperties": {"type": "string"}}
+SIZE: Final[Schema] = {"type": "string", "pattern": r"^\d+(Mi|Gi)$"}
+DURATION: Final[Schema] = {"type": "string", "pattern": r"^\d+s$"}
+
+
+def table(*required: str, **fields: Schema) -> Schema:
+    """An object of these fields and no others."""
+    return {"type": "object", "properties": fields, "required": list(required), "additionalProperties": False}
+
+
+def rows(of: Schema) -> Schema:
+    return {"type": "array", "items": of, "minItems": 1}
+
+
+RESOURCES = table("requests", "limits", requests=WORDS, limits=WORDS)
+LABELS = table("matchLabels", matchLabels=WORDS)
+RELABELING = table("targetLabel", sourceLabels=rows(TEXT), targetLabel=TEXT, replacement=TEXT)
+
+SPECS: Final[dict[tuple[str, str], Schema]] = {
+    ("postgresql.cnpg.io/v1", "Cluster"): table(
+        "instances",
+        "storage",
+        instances=COUNT,
+        imageName=TEXT,
+        bootstrap=table("initdb", initdb=table(database=TEXT, owner=TEXT, dataChecksums=FLAG, encoding=TEXT)),
+        postgresql=table(
+            synchronous=table("method", "number", method={"enum": ["any", "first"]}, number=COUNT), parameters=WORDS
+        ),
+        storage=table("size", size=SIZE),
+        walStorage=table("size", size=SIZE),
+        resources=RESOURCES,
+        affinity=table(topologyKey=TEXT, podAntiAffinityType={"enum": ["preferred", "required"]}),
+        monitoring=table(enablePodMonitor=FLAG),
+    ),
+    ("rabbitmq.com/v1beta1", "RabbitmqCluster"): table(
+        replicas=COUNT,
+        image=TEXT,
+        persistence=table("storage", storage=SIZE),
+        resources=RESOURCES,
+        affinity=table(
+            podAntiAffinity=table(
+                requiredDuringSchedulingIgnoredDuringExecution=rows(
+                    table("topologyKey", topologyKey=TEXT, labelSelector=LABELS)
+                )
+            )
+        ),
+        rabbitmq=table(additionalConfig=TEXT),
+    ),
+    ("keda.sh/v1alpha1", "ScaledObject"): table(
+        "scaleTargetRef",
+        "triggers",
+        scaleTargetRef=table("name", name=TEXT),
+        minReplicaCount=COUNT,
+        maxReplicaCount=COUNT,
+        pollingInterval=COUNT,
+        cooldownPeriod=COUNT,
+        fallback=table("failureThreshold", "replicas", failureThreshold=COUNT, replicas=COUNT),
+        triggers=rows(
+            table("type", "metadata", type=TEXT, name=TEXT, metadata=WORDS, authenticationRef=table("name", name=TEXT))
+        ),
+    ),
+    ("keda.sh/v1alpha1", "TriggerAuthentication"): table(
+        secretTargetRef=rows(table("parameter", "name", "key", parameter=TEXT, name=TEXT, key=TEXT))
+    ),
+    ("monitoring.coreos.com/v1", "PodMonitor"): table(
+        "selector",
+        selector=LABELS,
+        podMetricsEndpoints=rows(
+            table("port", port=TEXT, path=TEXT, interval=DURATION, scrapeTimeout=DURATION, relabelings=rows(RELABELING))
+        ),
+    ),
+}

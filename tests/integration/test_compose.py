@@ -1,0 +1,208 @@
+"""`deploy/compose.yaml`: the specification's schema, and what no schema knows of payproof. Nothing here starts it."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import jsonschema
+from check_jsonschema.builtin_schemas import get_builtin_schema
+
+from tests.deployment import DEPLOY, Document, compose, documents, image, settings_read
+from tests.processes import directory
+from worker.config import Config, load
+from worker.process import DRAIN_SECONDS, HTTP_DRAIN_SECONDS, ROLES
+
+ONE_SHOTS = {"keys", "migrate"}
+UNHURRIED = 2 * HTTP_DRAIN_SECONDS + DRAIN_SECONDS
+
+
+def services() -> dict[str, Document]:
+    found: dict[str, Document] = compose()["services"]
+    return found
+
+
+def ours() -> dict[str, Document]:
+    """Those that run payproof by its own entry point."""
+    image_of_ours = services()["ingress"]["image"]
+    return {
+        name: service
+        for name, service in services().items()
+        if service["image"] == image_of_ours and "entrypoint" not in service
+    }
+
+
+def serving() -> dict[str, list[str]]:
+    """The roles by the service that has them."""
+    return {
+        name: service["command"][2].split(",") for name, service in ours().items() if service["command"][0] == "serve"
+    }
+
+
+def drawn(place: Path) -> dict[str, str]:
+    """What `keys` draws, by its own script and with its own environment."""
+    environment = services()["keys"]["environment"] | {"PATH": "/usr/bin:/bin"}
+    subprocess.run(["sh", DEPLOY / "keys.sh", place], env=environment, check=True, timeout=20)
+    return {file.name: file.read_text() for file in place.iterdir()}
+
+
+def test_it_fits_the_schema_of_the_compose_specification() -> None:
+    jsonschema.validate(compose(), get_builtin_schema("vendor.compose-spec"))
+
+
+def test_every_role_runs_in_one_service() -> None:
+    assert sorted(role for roles in serving().values() for role in roles) == sorted(ROLES)
+
+
+def test_no_service_can_write_to_its_root_or_gain_anything() -> None:
+    for name, service in services().items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "cap_add" not in service, name
+        assert not service.get("privileged"), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+
+
+def test_no_service_can_take_the_whole_host() -> None:
+    for name, service in services().items():
+        assert service["mem_limit"], name
+        assert service["pids_limit"], name
+        assert service["logging"]["options"].keys() >= {"max-size", "max-file"}, name
+
+
+def test_only_the_one_without_a_network_is_root() -> None:
+    roots = [name for name, service in services().items() if str(service.get("user", "")).startswith("0")]
+    assert roots == ["keys"]
+    assert services()["keys"]["network_mode"] == "none"
+
+
+def test_every_service_that_stays_has_its_health_watched_and_comes_back() -> None:
+    for name, service in services().items():
+        disabled = service.get("healthcheck", {}).get("disable", False)
+        if name in ONE_SHOTS:
+            assert (disabled, service["restart"]) == (True, "no"), name
+            continue
+        assert not disabled, name
+        assert service["restart"] == "unless-stopped", name
+        if name in serving():
+            assert "healthcheck" not in service, f"{name} has the image's"
+        else:
+            assert service["healthcheck"].keys() >= {"test", "interval", "timeout", "start_period", "retries"}, name
+
+
+def test_every_port_is_published_on_loopback_alone() -> None:
+    published = {name: service["ports"] for name, service in services().items() if "ports" in service}
+    assert published.keys() == {"ingress", "sandbox", "prometheus", "grafana"}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+    assert compose({"PAYPROOF_BIND": "0.0.0.0"})["services"]["ingress"]["ports"] == ["0.0.0.0:8080:8080"]
+
+
+def test_the_engines_are_out_of_the_worlds_reach() -> None:
+    assert compose()["networks"]["inside"] == {"internal": True}
+    assert all(services()[engine]["networks"] == ["inside"] for engine in ("postgres", "rabbitmq"))
+
+
+def test_nobody_is_killed_who_still_drains() -> None:
+    assert all(_seconds(service["stop_grace_period"]) > 0 for service in services().values())
+    assert all(_seconds(services()[name]["stop_grace_period"]) > UNHURRIED for name in serving())
+
+
+def test_every_variable_is_one_that_payproof_reads() -> None:
+    for name, service in ours().items():
+        assert set(service["environment"]) <= settings_read(), name
+
+
+def test_whoever_is_waited_for_exists_and_can_become_what_is_waited_for() -> None:
+    for name, service in services().items():
+        for awaited, how in service.get("depends_on", {}).items():
+            expected = "service_completed_successfully" if awaited in ONE_SHOTS else "service_healthy"
+            assert how == {"condition": expected}, f"{name} waits for {awaited}"
+            assert awaited in services(), name
+            assert "profiles" not in services()[awaited], f"{name} would not start without a profile"
+
+
+def test_every_file_and_volume_that_is_mounted_exists() -> None:
+    for name, service in services().items():
+        for source, target, *how in (mount.split(":") for mount in service.get("volumes", [])):
+            assert target.startswith("/"), name
+            if source.startswith("."):
+                assert (DEPLOY / source).exists(), f"{name} mounts {source}"
+                assert how == ["ro"], f"{name} cannot change {source}"
+            else:
+                assert source in compose()["volumes"], name
+
+
+def test_secrets_are_written_by_one_and_read_by_those_who_need_them() -> None:
+    mounts = {
+        name: [m for m in service.get("volumes", []) if m.startswith("keys:")] for name, service in services().items()
+    }
+    assert [name for name, found in mounts.items() if found == ["keys:/run/payproof"]] == ["keys"]
+    readers = {name for name, found in mounts.items() if found == ["keys:/run/payproof:ro"]}
+    assert readers == {"postgres", "rabbitmq", *ours()}
+
+
+def test_every_image_is_pinned_by_a_tag() -> None:
+    images = {service["image"] for name, service in services().items() if name not in ours() and name != "keys"}
+    assert all(":" in image and not image.endswith(":latest") for image in images)
+
+
+def test_keys_are_drawn_once_and_kept() -> None:
+    with directory() as place:
+        first = drawn(place)
+        assert drawn(place) == first
+        assert all(stat.S_IMODE(file.stat().st_mode) == 0o444 for file in place.iterdir())
+    with directory() as place:
+        other = drawn(place)
+        assert first.keys() == other.keys()
+        assert not set(first.values()) & set(other.values())
+
+
+def test_the_engines_are_reached_by_their_services_names_with_what_was_drawn() -> None:
+    with directory() as place:
+        keys = drawn(place)
+    for name, engine, port in (("database-url", "postgres", 5432), ("amqp-url", "rabbitmq", 5672)):
+        url = urlsplit(keys[name])
+        assert (url.hostname, url.port, url.username) == (engine, port, "payproof")
+        assert url.password == keys[f"{engine}-password"]
+
+
+def test_the_configuration_of_the_sandbox_is_a_good_one() -> None:
+    config = configured()
+    assert config.settings.database_url is not None
+    assert config.settings.amqp_url is not None
+    assert config.settings.config_path.name == "payproof.toml"
+    assert {urlsplit(account.provider.base_url).hostname for account in config.accounts} == {"sandbox"}
+
+
+def configured() -> Config:
+    """What a role of compose reads: the image's environment, its own, the folder that is mounted and the keys drawn."""
+    with directory() as place:
+        drawn(place)
+        toml = (DEPLOY / "sandbox" / "payproof.toml").read_text().replace("/run/payproof", str(place))
+        (place / "payproof.toml").write_text(toml)
+        environment = image().environment | services()["consume"]["environment"]
+        swapped = {"/run/payproof": str(place), "/etc/payproof": str(place)}
+        for there, here in swapped.items():
+            environment = {name: value.replace(there, here) for name, value in environment.items()}
+        return load(environment)
+
+
+def test_prometheus_asks_every_role_and_is_asked_by_grafana() -> None:
+    (config,) = documents(DEPLOY / "prometheus" / "prometheus.yml")
+    (job,) = [job for job in config["scrape_configs"] if job["job_name"] == "payproof"]
+    (discovery,) = job["dns_sd_configs"]
+    assert sorted(discovery["names"]) == sorted(serving())
+    assert image().environment["PAYPROOF_OPS_LISTEN"].endswith(f":{discovery['port']}")
+    assert config["rule_files"] == ["rules.yaml"]
+    (sources,) = documents(DEPLOY / "grafana/provisioning/datasources/prometheus.yaml")
+    assert [source["url"] for source in sources["datasources"]] == ["http://prometheus:9090"]
+    (boards,) = documents(DEPLOY / "grafana/provisioning/dashboards/payproof.yaml")
+    mounted = [mount.split(":")[:2] for mount in services()["grafana"]["volumes"]]
+    assert ["./grafana/dashboards", boards["providers"][0]["options"]["path"]] in mounted
+
+
+def _seconds(duration: str) -> int:
+    assert duration.endswith("s")
+    return int(duration.removesuffix("s"))
