@@ -18,7 +18,10 @@ LONGEST_WAIT = timedelta(hours=1)
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """What a question brought, and when, by the database's clock; `calls` is how many requests it took."""
+    """What a question brought, and when, by the database's clock; `calls` is how many requests it took.
+
+    `traceparent` names the trace of what made us ask.
+    """
 
     payment_id: str
     question: Question
@@ -26,6 +29,7 @@ class Reply(Struct, frozen=True, kw_only=True):
     answered_at: datetime
     outcome: Outcome
     calls: int = 1
+    traceparent: str | None = None
 
 
 class Taken(Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
+from msgspec import UNSET
 
 from schemas.events import Event
 from schemas.payments import Payment, view
@@ -12,7 +13,9 @@ from schemas.shown import PAYMENT_SCHEMA, PaymentEvent
 from schemas.words import EventType
 
 
-def write_event(payment: Payment, kind: EventType, time: datetime, public_url: str) -> Event:
+def write_event(
+    payment: Payment, kind: EventType, time: datetime, public_url: str, traceparent: str | None = None
+) -> Event:
     """Serialise an event of the payment as it stands after the change; `public_url` has no trailing slash."""
     shown = PaymentEvent(
         specversion="1.0",
@@ -24,6 +27,7 @@ def write_event(payment: Payment, kind: EventType, time: datetime, public_url: s
         datacontenttype="application/json",
         dataschema=public_url + PAYMENT_SCHEMA,
         data=view(payment),
+        traceparent=traceparent or UNSET,
     )
     return Event(
         id=shown.id,
@@ -34,4 +38,5 @@ def write_event(payment: Payment, kind: EventType, time: datetime, public_url: s
         account=payment.account,
         time=time,
         body=msgspec.json.encode(shown),
+        traceparent=traceparent,
     )

@@ -36,12 +36,13 @@ NO_LIMIT: Mapping[str, int] = MappingProxyType({})
 
 
 class Inquiry(Struct, frozen=True, kw_only=True):
-    """A question that may be asked now: its lease is committed."""
+    """A question that may be asked now: its lease is committed. `traceparent` names the trace of what made us ask."""
 
     account: Account
     question: Question
     expected: Expected
     asked_at: datetime
+    traceparent: str | None = None
 
 
 class Draft(Struct, kw_only=True):
@@ -49,6 +50,7 @@ class Draft(Struct, kw_only=True):
 
     `look` is the entry of the sweep's claim, told only with the question that it leads to. `repeats`: an answer that
     says what the one before it said is counted there. `stated`: a row of a statement, and no gateway, spoke of it.
+    `traceparent` names the trace of what brought it about, the first of several claims and the last of several replies.
     """
 
     case: Case
@@ -58,6 +60,7 @@ class Draft(Struct, kw_only=True):
     repeats: bool = False
     resolution: Resolution | None = None
     stated: StatementRow | None = None
+    traceparent: str | None = None
 
 
 async def take(
@@ -78,6 +81,7 @@ async def take(
         for claim in claims:
             draft = drafts.get(homes.get(claim.id, ""))
             if draft is not None:
+                draft.traceparent = draft.traceparent or claim.traceparent
                 capabilities = rules.capabilities(draft.case.payment)
                 heard = _received_before(claim, batch.now)
                 payment, entry = receive(draft.case, heard, admissions.get(claim.id, "new"), capabilities, batch.now)
@@ -122,6 +126,7 @@ def _hear(draft: Draft, reply: Reply, rules: Rules, now: datetime) -> None:
     draft.case = replace(taken.case, payment=payment)
     draft.entries.extend(taken.entries)
     draft.facts.extend([taken.fact] if taken.fact else [])
+    draft.traceparent = reply.traceparent or draft.traceparent
 
 
 async def _begin(batch: Batch, rules: Rules, drafts: Iterable[Draft], room: Mapping[str, int]) -> list[Inquiry]:
@@ -167,7 +172,13 @@ def _inquiry(draft: Draft, due: Due, wishes: set[str], allowed: frozenset[str], 
     draft.case = replace(draft.case, payment=payment)
     draft.entries.extend([draft.look] if draft.look else [])
     draft.entries.append(question_entry(asked, now, due.trigger))
-    return Inquiry(account=rules.accounts[payment.account], question=asked, expected=expected(payment), asked_at=now)
+    return Inquiry(
+        account=rules.accounts[payment.account],
+        question=asked,
+        expected=expected(payment),
+        asked_at=now,
+        traceparent=draft.traceparent,
+    )
 
 
 async def settle(batch: Batch, rules: Rules, drafts: Iterable[Draft]) -> list[Change]:
@@ -192,7 +203,7 @@ def _change(draft: Draft, owners: Owners, rules: Rules, now: datetime) -> Change
     payment = scheduled(payment, capabilities, rules.checks, now, rules.jitter)
     event = None
     if step.event is not None:
-        event = write_event(payment, step.event, now, rules.public_url)
+        event = write_event(payment, step.event, now, rules.public_url, draft.traceparent)
         decision = {
             "change": step.change,
             "rule": rule_of(

@@ -46,7 +46,10 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 
 class Claim(Struct, frozen=True, kw_only=True):
-    """Which payment to look at, who said so, and whether that was signed. `id` is what queue and spool dedupe by."""
+    """Which payment to look at, who said so, and whether that was signed. `id` is what queue and spool dedupe by.
+
+    `traceparent` names our own trace of it, where there is one; never a stranger's.
+    """
 
     id: str
     account: str
@@ -63,6 +66,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     event_type: str | None = None
     note: str | None = None
     callback: Callback | None = None
+    traceparent: str | None = None
 
     def __repr__(self) -> str:
         return f"Claim({self.id} {self.source} {self.account} {self.payment_id})"

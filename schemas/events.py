@@ -13,7 +13,10 @@ from schemas.words import EventType
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """One row of the event log. `body` are the bytes that relay, webhooks and `/v1/events` send as they are."""
+    """One row of the event log. `body` are the bytes that relay, webhooks and `/v1/events` send as they are.
+
+    `traceparent` stands in them too, where there is a trace.
+    """
 
     id: str
     payment_id: str
@@ -23,6 +26,7 @@ class Event(Struct, frozen=True, kw_only=True):
     account: str
     time: datetime
     body: bytes
+    traceparent: str | None = None
 
     @property
     def routing_key(self) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from schemas.words import EventType, Hold, Status
 
@@ -26,6 +26,7 @@ CLOUD_EVENT = "application/cloudevents+json"
 ShownMoney = Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]{2}$", examples=["1500.50"])]
 ShownFee = Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]{2,4}$", examples=["22.5075"])]
 ShownTime = Annotated[datetime, Meta(tz=True)]
+Traceparent = Annotated[str, Meta(pattern="^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
 ShownId = Annotated[str, Meta(pattern=f"^{PAYMENT_ID}$")]
 
 
@@ -83,3 +84,7 @@ class PaymentEvent(Struct, frozen=True, kw_only=True):
     datacontenttype: Literal["application/json"]
     dataschema: Annotated[str, Meta(pattern=r"/schemas/payment-1\.json$", description="Where `data` is described.")]
     data: PaymentView
+    traceparent: Annotated[
+        Traceparent | UnsetType,
+        Meta(description="CloudEvents' distributed tracing: the trace of what led to it; absent where none is."),
+    ] = UNSET

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
+from urllib.parse import urlsplit
 
 import structlog
+from msgspec import structs
 
 from consumers.answering import Reply
 from consumers.bus import Bus, Delivery
@@ -25,8 +26,9 @@ from worker.clock import DatabaseClock
 from worker.gateways import Calls, Gateways
 from worker.metrics import Metrics
 from worker.postgres.database import LOCKED, UNAVAILABLE
+from worker.slots import SLOTS, Slots
+from worker.tracing import OFF, Span, Tracing, traced
 
-SLOTS = 64  # questions to one gateway at a time, in this process
 BATCH = 100  # replies recorded in one transaction
 PAUSE_SECONDS = 1.0
 ATTEMPTS = 5
@@ -38,10 +40,17 @@ class Consumer:
     """Works until `stop`; then takes nothing new, and `run` returns when what is in flight is recorded."""
 
     def __init__(
-        self, bus: Bus, ledger: Ledger, rules: Rules, gateways: Gateways, clock: DatabaseClock, metrics: Metrics
+        self,
+        bus: Bus,
+        ledger: Ledger,
+        rules: Rules,
+        gateways: Gateways,
+        clock: DatabaseClock,
+        metrics: Metrics,
+        tracing: Tracing = OFF,
     ) -> None:
         self._bus, self._ledger, self._rules = bus, ledger, rules
-        self._gateways, self._clock, self._metrics = gateways, clock, metrics
+        self._gateways, self._clock, self._metrics, self._tracing = gateways, clock, metrics, tracing
         self._replies: asyncio.Queue[Reply | None] = asyncio.Queue()
         self._stopping = asyncio.Event()
 
@@ -66,7 +75,7 @@ class Consumer:
         return dict.fromkeys(accounts, SLOTS * 3 // 4) if len(accounts) > 1 else {}
 
     async def _consume(self, provider: str, shares: Mapping[str, int]) -> None:
-        slots = _Slots()
+        slots = Slots()
         async with asyncio.TaskGroup() as asking:
             while (deliveries := await self._receive(provider, await slots.free())) is not None:
                 room = {account: share - slots.used[account] for account, share in shares.items()}
@@ -99,7 +108,10 @@ class Consumer:
         if not deliveries:
             return []
         try:
-            inquiries = await take(self._ledger, self._rules, [delivery.claim for delivery in deliveries], room)
+            claims = [delivery.claim for delivery in deliveries]
+            with self._tracing.follow_all("take", [claim.traceparent for claim in claims]) as traces:
+                claims = [traced(claim, trace) for claim, trace in zip(claims, traces, strict=True)]
+                inquiries = await take(self._ledger, self._rules, claims, room)
         except Exception as error:  # noqa: BLE001 - a claim that fails by itself is logged and put aside, never lost
             if len(deliveries) > 1 and not _away(error):
                 return [inquiry for one in deliveries for inquiry in await self._take(provider, [one], room)]
@@ -130,6 +142,13 @@ class Consumer:
         self._metrics.parked.labels(provider).inc()
 
     async def _ask(self, inquiry: Inquiry) -> None:
+        account = inquiry.account
+        about = {"payment_id": inquiry.expected.payment_id, "account": account.id, "kind": inquiry.question.kind.value}
+        about["host"] = urlsplit(account.provider.base_url).hostname or ""
+        with self._tracing.follow("ask", inquiry.traceparent, **about) as span:
+            await self._ask_within(span, inquiry)
+
+    async def _ask_within(self, span: Span, inquiry: Inquiry) -> None:
         started, calls = time.perf_counter(), Calls()
         try:
             outcome = await self._gateways.ask(inquiry.account, inquiry.question, inquiry.expected, calls)
@@ -139,9 +158,9 @@ class Consumer:
         except Exception:  # our bug in one gateway's file; the lease ends and it is asked again
             log.exception("question.failed", payment_id=inquiry.expected.payment_id)
             return
-        self._metrics.questions.labels(
-            inquiry.account.provider.name, inquiry.question.kind.value, _word(outcome)
-        ).observe(time.perf_counter() - started)
+        labels = (inquiry.account.provider.name, inquiry.question.kind.value)
+        self._metrics.question_seconds.labels(*labels).observe(time.perf_counter() - started)
+        self._metrics.questions.labels(*labels, _word(outcome)).inc()
         reply = Reply(
             payment_id=inquiry.expected.payment_id,
             question=inquiry.question,
@@ -149,7 +168,9 @@ class Consumer:
             answered_at=max(self._clock.now(), inquiry.asked_at),
             outcome=outcome,
             calls=calls.made,
+            traceparent=span.traceparent,
         )
+        span.note(outcome=_word(outcome), calls=calls.made)
         self._replies.put_nowait(reply)
 
     async def _record(self) -> None:
@@ -161,7 +182,11 @@ class Consumer:
                     self._replies.put_nowait(None)
                     break
                 batch.append(more)
-            await self._record_batch(batch)
+            with self._tracing.follow_all("record", [reply.traceparent for reply in batch]) as traces:
+                if self._tracing.on:
+                    pairs = zip(batch, traces, strict=True)
+                    batch = [structs.replace(reply, traceparent=trace) for reply, trace in pairs]
+                await self._record_batch(batch)
 
     async def _record_batch(self, batch: list[Reply]) -> None:
         while True:
@@ -182,7 +207,9 @@ class Consumer:
                 return
             for change in changes:
                 if change.event is not None:
-                    self._metrics.decisions.labels(change.payment.provider, change.event.type.value).inc()
+                    about = {"event_id": change.event.id, "type": change.event.type.value}
+                    with self._tracing.follow("event", change.event.traceparent, **about):
+                        pass
                     log.info(
                         "payment.changed",
                         payment_id=change.payment.id,
@@ -192,28 +219,6 @@ class Consumer:
                         event_type=change.event.type,
                     )
             return
-
-
-class _Slots:
-    """How many questions one gateway is being asked; `used` counts them by account."""
-
-    def __init__(self) -> None:
-        self.used = Counter[str]()
-        self._freed = asyncio.Event()
-
-    async def free(self) -> int:
-        """Wait until there is a free slot; tell how many there are."""
-        while self.used.total() >= SLOTS:
-            self._freed.clear()
-            await self._freed.wait()
-        return SLOTS - self.used.total()
-
-    def take(self, account: str) -> None:
-        self.used[account] += 1
-
-    def give_back(self, account: str, _: object) -> None:
-        self.used[account] -= 1
-        self._freed.set()
 
 
 def _away(error: Exception) -> bool:

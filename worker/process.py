@@ -6,6 +6,7 @@ The one thing to get wrong: the order of the end. Stop intake, drain what is in 
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
@@ -38,7 +39,9 @@ from worker.postgres.schema import bring_up_to_date, expect_present
 from worker.postgres.tokens import PostgresTokens
 from worker.relay import Relay
 from worker.sealing import Seal
+from worker.standing import standings_of
 from worker.sweep import Sweep
+from worker.tracing import OFF, Tracing, tracing_of
 
 ROLES = ("ingress", "consume", "sweep", "relay", "deliver")
 HTTP_DRAIN_SECONDS = 10
@@ -62,7 +65,7 @@ def serve(config: Config, roles: Collection[str] = ROLES) -> None:
         if config.settings.database_url is None and is_root():
             log.warning("embedded.as_root", to_do=NOT_AS_ROOT)
         async with opened(config) as database:
-            await run_roles(config, roles, database, stop)
+            await run_roles(config, roles, database, stop, tracing_of(os.environ))
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
@@ -78,7 +81,10 @@ def _allow_files() -> None:
 
 @asynccontextmanager
 async def opened(config: Config) -> AsyncIterator[Database]:
-    """The database of the configuration, embedded where none is named, brought to the present schema."""
+    """The database of the configuration, embedded where none is named, brought to the present schema.
+
+    Raises SchemaNewer where a newer program took away what this one needs.
+    """
     async with _server(config) as dsn:
         applied = await bring_up_to_date(dsn)
         if applied:
@@ -89,7 +95,7 @@ async def opened(config: Config) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def opened_as_it_is(config: Config) -> AsyncIterator[Database]:
-    """The same for a command that only looks: its schema must be the present one. Raises SchemaDiffers."""
+    """The same for a command that only looks: its schema must not be older. Raises SchemaDiffers."""
     async with _server(config) as dsn:
         await expect_present(dsn)
         async with connect(dsn) as database:
@@ -115,16 +121,18 @@ def rules_of(config: Config) -> Rules:
     )
 
 
-async def run_roles(config: Config, roles: Collection[str], database: Database, stop: asyncio.Event) -> None:
+async def run_roles(
+    config: Config, roles: Collection[str], database: Database, stop: asyncio.Event, tracing: Tracing = OFF
+) -> None:
     """Run until `stop` is set, or a part fails, which ends the process loudly."""
-    metrics, outcomes, rules = Metrics(), Outcomes(), rules_of(config)
-    ledger = PostgresLedger(database, Seal(config.archive.sealing))
+    metrics, outcomes, rules = Metrics(config.accounts), Outcomes(), rules_of(config)
+    ledger = PostgresLedger(database, Seal(config.archive.sealing), metrics.changed)
     broker = broker_of(config, rules, database, metrics)
     bus = broker.bus if broker else PostgresBus(database)
     sweep, relay, deliver = (
-        Sweep(database, bus, rules.accounts, metrics),
-        Relay(database, metrics, broker.publisher if broker else None),
-        Deliver(database, endpoints_of(config), metrics, private=config.allow_private_webhooks),
+        Sweep(database, bus, rules.accounts, metrics, tracing),
+        Relay(database, metrics, broker.publisher if broker else None, tracing),
+        Deliver(database, endpoints_of(config), metrics, private=config.allow_private_webhooks, tracing=tracing),
     )
     tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -143,12 +151,10 @@ async def run_roles(config: Config, roles: Collection[str], database: Database, 
     def missing() -> list[str]:
         return sorted(name for name, task in tasks.items() if task.done())
 
-    def unheard() -> list[str]:
-        return broker.inbox.missing() + broker.expected.missing() if broker and "consume" in roles else []
-
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.to_thread, tracing.close)
         asking = await stack.enter_async_context(gateways(PostgresTokens(database)))
-        consumer = Consumer(bus, ledger, rules, asking, database.clock, metrics)
+        consumer = Consumer(bus, ledger, rules, asking, database.clock, metrics, tracing)
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "clock": database.keep_clock,
             "housekeeping": partial(keep_house, database, config, roles),
@@ -168,11 +174,11 @@ async def run_roles(config: Config, roles: Collection[str], database: Database, 
             await _begun(broker, deliver if "deliver" in roles else None)
             servers = []
             if "ingress" in roles:
-                app = public_app(config, rules, database, ledger, bus, asking, outcomes, metrics)
+                app = public_app(config, rules, database, ledger, bus, asking, outcomes, metrics, tracing)
                 servers.append(await _listen(app, *config.settings.listen))
-            ids = [endpoint.id for endpoint in deliver.endpoints]
-            ops = ops_app(Ops(database, bus, metrics, missing, unheard, serving="ingress" in roles, endpoints=ids))
-            servers.append(await _listen(ops, *config.settings.ops_listen))
+            standings = standings_of(config, database, broker, metrics)
+            ops = Ops(database, broker, metrics, standings, missing, roles)
+            servers.append(await _listen(ops_app(ops), *config.settings.ops_listen))
             log.info("process.ready", roles=sorted(roles), listen=_address(config), public_url=rules.public_url)
             await stop.wait()
             log.info("process.stopping")

@@ -7,8 +7,11 @@ readers of the log; only the events that go over it wait.
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
 
 import structlog
+from asyncpg import Record
 
 from consumers.bus import BusAway
 from worker.amqp.messages import event_post
@@ -17,7 +20,8 @@ from worker.clock import set_within
 from worker.metrics import Metrics
 from worker.postgres.carrying import begin_carrying, carried
 from worker.postgres.database import UNAVAILABLE, Database, Notice
-from worker.postgres.log import place
+from worker.postgres.log import place, place_telling
+from worker.tracing import OFF, Tracing, traceparent_of
 
 BATCH = 500
 POLL_SECONDS = 5.0
@@ -32,8 +36,10 @@ log = structlog.get_logger()
 class Relay:
     """Runs until cancelled. `hear` is told that events were written; without a publisher there is no broker."""
 
-    def __init__(self, database: Database, metrics: Metrics, publisher: Publisher | None = None) -> None:
-        self._database, self._metrics, self._publisher = database, metrics, publisher
+    def __init__(
+        self, database: Database, metrics: Metrics, publisher: Publisher | None = None, tracing: Tracing = OFF
+    ) -> None:
+        self._database, self._metrics, self._publisher, self._tracing = database, metrics, publisher, tracing
         self._written, self._placed = asyncio.Event(), asyncio.Event()
 
     def hear(self) -> None:
@@ -52,7 +58,8 @@ class Relay:
         while True:
             self._written.clear()
             try:
-                placed = await place(self._database, BATCH)
+                placed = await self._place_batch()
+                self._metrics.look("relay")
             except UNAVAILABLE as error:
                 log.warning("relay.unavailable", error=type(error).__name__)
                 placed = 0
@@ -62,6 +69,15 @@ class Relay:
                 await self._database.notify(Notice(placed=True))
             if placed < BATCH:
                 await set_within(self._written, POLL_SECONDS)
+
+    async def _place_batch(self) -> int:
+        if not self._tracing.on:
+            return await place(self._database, BATCH)
+        began = time.monotonic()
+        placed = await place_telling(self._database, BATCH)
+        seconds = time.monotonic() - began
+        with self._tracing.follow_all("place", [traceparent_of(body) for body in placed], seconds_ago=seconds):
+            return len(placed)
 
     async def _begin(self) -> None:
         """Before the first event is placed here, or those before it would count as told."""
@@ -89,7 +105,7 @@ class Relay:
             if carried_on is None:
                 await asyncio.sleep(BUSY_SECONDS)
                 continue
-            self._metrics.published.inc(carried_on)
+            self._metrics.carried.inc(carried_on)
             if carried_on < BATCH:
                 await set_within(self._placed, POLL_SECONDS)
 
@@ -98,7 +114,14 @@ class Relay:
         async with carried(self._database, BROKER, BATCH) as events:
             if events is None:
                 return None
-            posts = [event_post(row["id"], row["type"], row["merchant"], row["account"], row["body"]) for row in events]
-            if posts:
-                await publisher.publish(posts, seconds=CONFIRM_SECONDS)
-            return len(posts)
+            if events:
+                await self._publish(publisher, events)
+            return len(events)
+
+    async def _publish(self, publisher: Publisher, events: Sequence[Record]) -> None:
+        with self._tracing.follow_all("relay", [traceparent_of(row["body"]) for row in events]) as traces:
+            posts = [
+                event_post(row["id"], row["type"], row["merchant"], row["account"], row["body"], trace)
+                for row, trace in zip(events, traces, strict=True)
+            ]
+            await publisher.publish(posts, seconds=CONFIRM_SECONDS)

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from datetime import datetime, timedelta
 
 import structlog
 
 from consumers.account import Account
 from consumers.bus import Bus, BusAway
+from schemas.callbacks import Claim
 from schemas.words import Source
 from worker.claims import own_claim
 from worker.clock import set_within
 from worker.metrics import Metrics
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.due import MOST_WAITING, next_due_at, take_due
+from worker.tracing import OFF, Span, Tracing, traced
 
 BATCH = 100
 POLL_SECONDS = 5.0
@@ -34,8 +36,16 @@ class Sweep:
     Payments of accounts that are no longer configured are left alone: nobody could ask about them.
     """
 
-    def __init__(self, database: Database, bus: Bus, accounts: Mapping[str, Account], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        database: Database,
+        bus: Bus,
+        accounts: Mapping[str, Account],
+        metrics: Metrics,
+        tracing: Tracing = OFF,
+    ) -> None:
         self._database, self._bus, self._accounts, self._metrics = database, bus, accounts, metrics
+        self._tracing = tracing
         self._wake = asyncio.Event()
         self._until: datetime | None = None
         self._pause = SHORTEST_SECONDS
@@ -48,6 +58,7 @@ class Sweep:
         while True:
             try:
                 swept = await self._sweep()
+                self._metrics.look("sweep")
             except (*UNAVAILABLE, BusAway) as error:
                 log.warning("sweep.unavailable", error=type(error).__name__)
                 swept = 0
@@ -59,9 +70,16 @@ class Sweep:
         due = await take_due(self._database, BATCH, self._budgets(waiting))
         if due:
             now = self._database.clock.now()
-            await self._bus.publish([own_claim(Source.SWEEP, *payment, now) for payment in due])
+            with ExitStack() as spans:
+                claims = [own_claim(Source.SWEEP, *payment, now) for payment in due]
+                if self._tracing.on:  # what the clock finds begins a trace of its own, as a callback does
+                    claims = [traced(one, spans.enter_context(self._begin(one)).traceparent) for one in claims]
+                await self._bus.publish(claims)
             self._metrics.swept.inc(len(due))
         return len(due)
+
+    def _begin(self, claim: Claim) -> AbstractContextManager[Span]:
+        return self._tracing.begin("sweep", payment_id=claim.payment_id, account=claim.account)
 
     def _budgets(self, waiting: Mapping[str, int]) -> dict[str, float | None]:
         """The accounts whose gateways' queues have room, with their budgets."""

@@ -149,7 +149,8 @@ def _message(kind: EventType, public_url: str) -> dict[str, Any]:
         "contentType": sent.content_type,
         "headers": {
             "type": "object",
-            "description": "AMQP's own properties of the message, not its table of headers, which is empty.",
+            "description": "AMQP's own properties of the message, not its table of headers, which is empty but for "
+            "a W3C `traceparent` where payproof is traced.",
             "properties": {
                 "message_id": {"type": "string", "pattern": f"^{EVENT_ID}$", "description": "The event's `id`."},
                 "type": {"const": kind.value, "description": "The event's `type`."},

@@ -24,7 +24,7 @@ from worker.amqp.messages import claim_post, dead_letter
 from worker.amqp.publisher import Publisher
 from worker.clock import DatabaseClock, set_within
 from worker.metrics import Metrics
-from worker.postgres.bus import POLL_SECONDS, PostgresBus
+from worker.postgres.bus import POLL_SECONDS, UNREADABLE, PostgresBus
 
 log = structlog.get_logger()
 
@@ -129,7 +129,7 @@ class RabbitBus:
         for message in self._inbox.take(provider, most):
             try:
                 claim = msgspec.json.decode(message.body, type=Claim)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 await self._park_unreadable(provider, message, error)
             else:
                 deliveries.append(Delivery(tag=message, claim=claim, attempts=1))

@@ -68,6 +68,11 @@ class Inbox:
         """`arrived` is called with a queue's name whenever a message came from it."""
         self._arrived = arrived
 
+    @property
+    def queues(self) -> list[str]:
+        """All that it is to deliver from."""
+        return list(self._queues)
+
     def missing(self) -> list[str]:
         """The queues that the broker does not deliver from just now."""
         return [provider for provider in self._queues if provider not in self._subscriptions]

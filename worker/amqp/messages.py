@@ -17,6 +17,7 @@ from msgspec import Struct
 from schemas.callbacks import Claim
 from schemas.shown import CLOUD_EVENT
 from worker.amqp.topology import CLAIMS, DEAD, EVENTS, EXPECTED
+from worker.tracing import HEADER
 
 REASON, PROVIDER = "payproof-reason", "payproof-provider"
 CODE, FIELD = "payproof-code", "payproof-field"
@@ -36,7 +37,9 @@ def claim_post(claim: Claim) -> Post:
     return Post(
         exchange=CLAIMS,
         routing_key=claim.provider,
-        message=_durable(msgspec.json.encode(claim), message_id=claim.id, type="claim"),
+        message=_durable(
+            msgspec.json.encode(claim), message_id=claim.id, type="claim", headers=_trace(claim.traceparent)
+        ),
         mandatory=True,
     )
 
@@ -63,14 +66,22 @@ def strangers_id(message_id: str | None) -> str:
     return message_id if message_id and re.fullmatch(r"[!-~]{1,100}", message_id, re.ASCII) else "unknown"
 
 
-def event_post(event_id: str, event_type: str, merchant: str, account: str, body: bytes) -> Post:
+def event_post(
+    event_id: str, event_type: str, merchant: str, account: str, body: bytes, traceparent: str | None = None
+) -> Post:
     """Routing key `payment.completed.<merchant>.<account>`; that no queue is bound for it is no error."""
     return Post(
         exchange=EVENTS,
         routing_key=f"{event_type}.{merchant}.{account}",
-        message=_durable(body, message_id=event_id, type=event_type, content_type=CLOUD_EVENT),
+        message=_durable(
+            body, message_id=event_id, type=event_type, content_type=CLOUD_EVENT, headers=_trace(traceparent)
+        ),
         mandatory=False,
     )
+
+
+def _trace(traceparent: str | None) -> dict[str, str] | None:
+    return {HEADER: traceparent} if traceparent else None
 
 
 def _durable(

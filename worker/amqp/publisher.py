@@ -8,7 +8,7 @@ the callbacks in between go to the spool at once and none of them waits to find 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 import structlog
@@ -19,7 +19,7 @@ from consumers.bus import BusAway
 from schemas.secret import Secret
 from worker.amqp.link import UNREACHABLE, ended, keep
 from worker.amqp.messages import Post
-from worker.amqp.topology import EVENTS, claims_queue, declare
+from worker.amqp.topology import DEAD, EVENTS, claims_queue, declare
 
 CONFIRM_SECONDS = 2.0
 PROBE_SECONDS = 1.0
@@ -36,6 +36,7 @@ class Publisher:
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._given_up = asyncio.Event()
+        self._asking: set[asyncio.Future[None]] = set()
         self.tried = asyncio.Event()
 
     @property
@@ -70,15 +71,40 @@ class Publisher:
 
     async def waiting(self) -> dict[str, int]:
         """How many claims wait at the broker, by provider; empty while it is away."""
-        connection, waiting = self._connection, {}
-        if connection is None:
+        return await self._depths({provider: claims_queue(provider) for provider in self._providers})
+
+    async def dead(self) -> int | None:
+        """How many dead letters lie at the broker; None while it is away."""
+        return (await self._depths({DEAD: DEAD})).get(DEAD)
+
+    async def _depths(self, queues: Mapping[str, str]) -> dict[str, int]:
+        """How many messages are ready in each queue, by the name it is called here.
+
+        It is left behind at its deadline and not waited for: the channel of a broker that just died may take its time
+        to close even after it was cancelled, and the sweep and every scrape would wait with it.
+        """
+        if self._connection is None:
             return {}
+        depths: dict[str, int] = {}
+        asking = asyncio.ensure_future(self._ask_depths(self._connection, queues, depths))
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+        try:
+            await asyncio.wait({asking}, timeout=CONFIRM_SECONDS)
+        finally:
+            asking.cancel()
+        if asking.done():
+            asking.result()
+        return depths
+
+    async def _ask_depths(
+        self, connection: AbstractConnection, queues: Mapping[str, str], depths: dict[str, int]
+    ) -> None:
         with suppress(*UNREACHABLE):
-            async with asyncio.timeout(CONFIRM_SECONDS), connection.channel(publisher_confirms=False) as channel:
-                for provider in self._providers:
-                    queue = await channel.declare_queue(claims_queue(provider), passive=True)
-                    waiting[provider] = queue.declaration_result.message_count or 0
-        return waiting
+            async with connection.channel(publisher_confirms=False) as channel:
+                for name, queue in queues.items():
+                    declared = await channel.declare_queue(queue, passive=True)
+                    depths[name] = declared.declaration_result.message_count or 0
 
     def _give_up(self, channel: AbstractChannel, why: str) -> None:
         if self._channel is channel:

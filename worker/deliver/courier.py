@@ -35,6 +35,7 @@ from worker.postgres.deliveries import (
     take_deliveries,
 )
 from worker.postgres.endpoints import Held, hold_endpoint, keep_health, lead_on, note_success
+from worker.tracing import OFF, Tracing, traceparent_of
 
 HANDS = 8
 BATCH = 500
@@ -58,10 +59,16 @@ class Courier:
     """Works from `run` until `stop`; `turn` alone is for whoever moves the clock by hand."""
 
     def __init__(
-        self, endpoint: Endpoint, database: Database, sender: Sender, metrics: Metrics, now: Callable[[], datetime]
+        self,
+        endpoint: Endpoint,
+        database: Database,
+        sender: Sender,
+        metrics: Metrics,
+        now: Callable[[], datetime],
+        tracing: Tracing = OFF,
     ) -> None:
         self._endpoint, self._database, self._sender = endpoint, database, sender
-        self._metrics, self._now = metrics, now
+        self._metrics, self._now, self._tracing = metrics, now, tracing
         self._wake = asyncio.Event()
         self._stopping = False
         self._sending: set[asyncio.Task[None]] = set()
@@ -165,7 +172,12 @@ class Courier:
         return taken, now + PAUSE if at is not None and at <= now else at
 
     async def _send(self, taken: Taken) -> None:
-        sent = await self._sender.send(self._endpoint, taken.event_id, taken.body)
+        trace, event_id = traceparent_of(taken.body), taken.event_id
+        with self._tracing.follow(
+            "deliver", trace, endpoint=self._endpoint.id, event_id=event_id, attempt=taken.attempt
+        ) as span:
+            sent = await self._sender.send(self._endpoint, event_id, taken.body, span.traceparent)
+            span.note(status=sent.heard.status)
         at = self._now()
         became = outcome(sent.heard, taken.step, at, random.random())  # noqa: S311 - jitter is no secret
         self._ended.append(Ended(taken=taken, sent=sent, became=became, at=at))

@@ -17,6 +17,7 @@ from worker.deliver.sender import sender
 from worker.metrics import Metrics
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.endpoints import begin_endpoints
+from worker.tracing import OFF, Tracing
 
 log = structlog.get_logger()
 
@@ -24,8 +25,16 @@ log = structlog.get_logger()
 class Deliver:
     """Runs until `stop`, which lets what is being sent come back. `begun` is set once the endpoints have their rows."""
 
-    def __init__(self, database: Database, endpoints: Sequence[Endpoint], metrics: Metrics, *, private: bool) -> None:
-        self.endpoints = endpoints
+    def __init__(
+        self,
+        database: Database,
+        endpoints: Sequence[Endpoint],
+        metrics: Metrics,
+        *,
+        private: bool,
+        tracing: Tracing = OFF,
+    ) -> None:
+        self.endpoints, self._tracing = endpoints, tracing
         self._database, self._metrics, self._private = database, metrics, private
         self._couriers: list[Courier] = []
         self._stopped = asyncio.Event()
@@ -44,7 +53,8 @@ class Deliver:
         now = self._database.clock.now
         async with sender(now, private=self._private) as sending, asyncio.TaskGroup() as group:
             self._couriers = [
-                Courier(endpoint, self._database, sending, self._metrics, now) for endpoint in self.endpoints
+                Courier(endpoint, self._database, sending, self._metrics, now, self._tracing)
+                for endpoint in self.endpoints
             ]
             self.begun.set()
             for courier in self._couriers:

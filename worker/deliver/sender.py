@@ -23,6 +23,7 @@ from consumers.delivering import Heard, retry_after
 from schemas.secret import Secret
 from worker.deliver.addresses import Allowed, NotPublic, Resolver, anywhere, guarded_socket, is_public
 from worker.deliver.endpoints import Endpoint
+from worker.tracing import HEADER
 
 SECONDS = 15.0
 REST_SECONDS = 1.0
@@ -43,12 +44,12 @@ class Sender:
     def __init__(self, session: aiohttp.ClientSession, now: Callable[[], datetime], seconds: float) -> None:
         self._session, self._now, self._seconds = session, now, seconds
 
-    async def send(self, endpoint: Endpoint, event_id: str, body: bytes) -> Sent:
+    async def send(self, endpoint: Endpoint, event_id: str, body: bytes, traceparent: str | None = None) -> Sent:
         began = time.monotonic()
-        heard = await self._send(endpoint, event_id, body)
+        heard = await self._send(endpoint, event_id, body, {HEADER: traceparent} if traceparent else {})
         return Sent(heard, time.monotonic() - began)
 
-    async def _send(self, endpoint: Endpoint, event_id: str, body: bytes) -> Heard:
+    async def _send(self, endpoint: Endpoint, event_id: str, body: bytes, trace: dict[str, str]) -> Heard:
         heard = None
         try:
             async with (
@@ -56,7 +57,7 @@ class Sender:
                 self._session.post(
                     URL(endpoint.url, encoded=True),
                     data=body,
-                    headers=signed(endpoint.secrets, event_id, self._now(), body),
+                    headers=signed(endpoint.secrets, event_id, self._now(), body) | trace,
                     allow_redirects=False,
                 ) as response,
             ):

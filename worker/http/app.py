@@ -24,6 +24,7 @@ from worker.metrics import Metrics
 from worker.outcomes import Outcomes
 from worker.postgres.database import Database
 from worker.postgres.ledger import PostgresLedger
+from worker.tracing import OFF, Tracing
 
 
 def public_app(
@@ -35,9 +36,10 @@ def public_app(
     gateways: Gateways,
     outcomes: Outcomes,
     metrics: Metrics,
+    tracing: Tracing = OFF,
 ) -> web.Application:
     limits = Limits(config.settings.trusted_proxies)
-    ingress = Ingress(config, ledger, bus, database.clock, outcomes, limits, Door(), metrics)
+    ingress = Ingress(config, ledger, bus, database.clock, outcomes, limits, Door(), metrics, tracing)
     api = Api(
         config=config,
         rules=rules,
@@ -45,6 +47,7 @@ def public_app(
         ledger=ledger,
         bus=bus,
         open_checkout=gateways.open,
+        tracing=tracing,
     )
     app = web.Application(client_max_size=MAX_BODY, middlewares=[problems, authenticate(api)])
     app.add_routes([*Returns(ingress).routes(), *Webhooks(ingress).routes(), *routes(api)])

@@ -14,6 +14,7 @@ from worker.http.bodies import read_body, read_fields
 from worker.http.context import Api
 from worker.http.problems import Problem, json_reply, not_found
 from worker.postgres.reading import read_payment
+from worker.tracing import traced
 
 
 class Asking:
@@ -27,7 +28,8 @@ class Asking:
         payment = await self._payment(request)
         now = self._api.database.clock.now()
         claim = own_claim(Source.OPERATOR, payment.id, payment.account, payment.provider, now)
-        await self._api.bus.publish([claim])
+        with self._api.tracing.begin("verify", payment_id=payment.id, account=payment.account) as span:
+            await self._api.bus.publish([traced(claim, span.traceparent)])
         return json_reply(202, view(payment)).response()
 
     async def resolve(self, request: web.Request) -> web.Response:

@@ -15,6 +15,7 @@ from consumers.rules import Rules
 from worker.config import Config
 from worker.postgres.database import Database
 from worker.postgres.ledger import PostgresLedger
+from worker.tracing import OFF, Tracing
 
 _SIGNS = string.digits + string.ascii_lowercase
 _ID_SIGNS = 26  # of 36 kinds each: 134 random bits
@@ -41,3 +42,4 @@ class Api(Struct, frozen=True, kw_only=True):
     new_payment_id: Callable[[], str] = new_payment_id
     twin_wait: float = 10.0
     retained_after: int = 0
+    tracing: Tracing = OFF

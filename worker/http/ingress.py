@@ -17,14 +17,15 @@ from consumers.account import Account
 from consumers.bus import Bus
 from schemas.callbacks import Claim
 from schemas.payments import Payment
-from schemas.words import Authenticity
+from schemas.words import Authenticity, Source
 from worker.clock import DatabaseClock
 from worker.config import Config, Merchant
 from worker.http.door import Door
 from worker.http.limits import Limits
-from worker.metrics import Metrics
+from worker.metrics import UNPROVEN, Metrics
 from worker.outcomes import Outcomes
 from worker.postgres.ledger import PostgresLedger
+from worker.tracing import OFF, Tracing, traced
 
 LOOK_UP_SECONDS = 5
 PUBLISH_SECONDS = 10
@@ -52,6 +53,7 @@ class Ingress(Struct, frozen=True):
     limits: Limits
     door: Door
     metrics: Metrics
+    tracing: Tracing = OFF
 
     def account(self, request: web.Request) -> Account | None:
         """The account that the path names."""
@@ -89,8 +91,29 @@ class Ingress(Struct, frozen=True):
     async def publish(self, claim: Claim, turn: Turn = Turn.NOW) -> None:
         """Make it durable. Raises BusAway and TimeoutError."""
         async with asyncio.timeout(PUBLISH_SECONDS), self.door.passing():
-            await self.bus.publish([claim], later=turn is Turn.LATER)
-        self.count(claim, claim.authenticity.value)
+            if self.tracing.on:
+                await self._publish_traced(claim, turn)
+            else:
+                await self.bus.publish([claim], later=turn is Turn.LATER)
+        self.count(claim, "taken")
+
+    async def _publish_traced(self, claim: Claim, turn: Turn) -> None:
+        """The trace of a callback begins here, when it is taken: what is refused at the door leaves none.
+
+        It is a new one whatever the request said, or strangers would steer ours.
+        """
+        tracing, since = self.tracing, (self.clock.now() - claim.received_at).total_seconds()
+        about = {"account": claim.account, "payment_id": claim.payment_id, "source": claim.source.value}
+        with (
+            tracing.begin("callback", seconds_ago=since, **about) as callback,
+            tracing.follow("publish", callback.traceparent, claim_id=claim.id) as span,
+        ):
+            await self.bus.publish([traced(claim, span.traceparent)], later=turn is Turn.LATER)
 
     def count(self, claim: Claim, result: str) -> None:
-        self.metrics.callbacks.labels(claim.source.value, claim.provider, result).inc()
+        """Count what became of a callback that was read."""
+        self.metrics.callbacks.labels(claim.provider, claim.source.value, claim.authenticity.value, result).inc()
+
+    def count_unread(self, source: Source, account: Account, result: str) -> None:
+        """Count one of which nobody can say whose it is."""
+        self.metrics.callbacks.labels(account.provider.name, source.value, UNPROVEN, result).inc()

@@ -52,6 +52,7 @@ class Returns:
             return page(request, "not_found", status=404)
         said = Said(request.match_info["said"]) if "said" in request.match_info else None
         if not self._ingress.limits.allows(request):
+            self._ingress.count_unread(Source.RETURN, account, "limited")
             return self._come_again(request, account, 429, payment_id, said)
         now = self._ingress.clock.now()
         callback = await read_callback(request, Source.RETURN, account, now, payment_id=payment_id, said=said)
@@ -80,6 +81,7 @@ class Returns:
         if account is None:
             return page(request, "not_found", status=404)
         if not self._ingress.limits.allows(request):
+            self._ingress.count_unread(Source.RETURN, account, "limited")
             return self._come_again(request, account, 429, None, None)
         callback = await read_callback(request, Source.RETURN, account, self._ingress.clock.now())
         claim = make_claim(account, callback, lenient=True)

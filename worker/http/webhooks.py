@@ -58,17 +58,16 @@ class Webhooks:
         self, request: web.Request, source: Source, account: Account, payment_id: str | None = None
     ) -> web.Response:
         callback = await read_callback(request, source, account, self._ingress.clock.now(), payment_id=payment_id)
-        labels = (source.value, account.provider.name)
         try:
             claim = make_claim(account, callback)
         except ForgedError as error:
             if not self._ingress.limits.allows(request):
                 return self._too_many(source, account)
-            self._ingress.metrics.callbacks.labels(*labels, "forged").inc()
+            self._ingress.count_unread(source, account, "forged")
             log.warning("callback.forged", account=account.id, source=source, why=str(error))
             return _json(401, {"error": "the signature is not right"})
         except Unreadable as error:
-            self._ingress.metrics.callbacks.labels(*labels, "unreadable").inc()
+            self._ingress.count_unread(source, account, "unreadable")
             return _json(400, {"error": str(error)})
         turn = self._ingress.turn(claim, claim.payment_id)
         if turn is Turn.NEVER:
@@ -76,14 +75,14 @@ class Webhooks:
         try:
             await self._ingress.publish(claim, turn)
         except (BusAway, TimeoutError) as error:
-            self._ingress.metrics.callbacks.labels(*labels, "unavailable").inc()
+            self._ingress.count(claim, "unavailable")
             log.warning("callback.not_durable", account=account.id, source=source, error=type(error).__name__)
             return _json(503, {"error": "come again"}, RETRY_AFTER)
         return _json(200, {"received": True})
 
     def _too_many(self, source: Source, account: Account) -> web.Response:
         """Never the answer to a correct signature: whoever has the secret is the gateway."""
-        self._ingress.metrics.callbacks.labels(source.value, account.provider.name, "limited").inc()
+        self._ingress.count_unread(source, account, "limited")
         return _json(429, {"error": "too many from this address"}, RETRY_AFTER)
 
 

@@ -21,6 +21,8 @@ from worker.postgres.database import UNAVAILABLE, Database, Notice
 
 LEASE_SECONDS = 30
 POLL_SECONDS = 5.0
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises of bytes that are no claim; the last for nesting that is too deep."""
 
 log = structlog.get_logger()
 
@@ -85,7 +87,7 @@ class PostgresBus:
         """What the row delivers; one that this version cannot read is put aside, or every worker would die of it."""
         try:
             claim = msgspec.json.decode(row["body"], type=Claim)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             log.error("claim.unreadable", claim_id=row["claim_id"], exc_info=error)  # noqa: TRY400 - with its trace
             await self._park(row["id"], f"{type(error).__name__} in receive")
             return None

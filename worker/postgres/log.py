@@ -23,6 +23,7 @@ _PLACE = """
     UPDATE events e SET place = (SELECT coalesce(max(place), 0) FROM events) + unplaced.nth
     FROM unplaced WHERE e.id = unplaced.id
 """
+_PLACE_TELLING = f"{_PLACE} RETURNING e.body"
 _AFTER = f"(merchant, place) > ($1, $2) AND (merchant, place) <= ($1, {2**63 - 1}) AND place IS NOT NULL"
 _IN_ORDER, _BACKWARDS = "ORDER BY merchant, place", "ORDER BY merchant DESC, place DESC"
 READ = f"SELECT place, body FROM events WHERE {_AFTER} {_IN_ORDER} LIMIT $3"  # noqa: S608 - our own words
@@ -38,6 +39,14 @@ async def place(database: Database, most: int) -> int:
             return 0
         done = await connection.execute(_PLACE, most)
         return int(done.split()[-1])
+
+
+async def place_telling(database: Database, most: int) -> list[bytes]:
+    """The same, and what was placed, for whoever wants to know more than how many."""
+    async with database.connection() as connection, connection.transaction():
+        if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", PLACING_LOCK):
+            return []
+        return [row["body"] for row in await connection.fetch(_PLACE_TELLING, most)]
 
 
 async def read(database: Database, merchant: str, after: int, limit: int) -> list[Record]:

@@ -1,0 +1,33 @@
+"""How many questions one gateway is being asked by this process at a time.
+
+The one thing to get wrong: sharing them. Each gateway has its own, so that one that hangs takes no other's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+SLOTS = 64
+
+
+class Slots:
+    """How many questions one gateway is being asked; `used` counts them by account."""
+
+    def __init__(self) -> None:
+        self.used = Counter[str]()
+        self._freed = asyncio.Event()
+
+    async def free(self) -> int:
+        """Wait until there is a free slot; tell how many there are."""
+        while self.used.total() >= SLOTS:
+            self._freed.clear()
+            await self._freed.wait()
+        return SLOTS - self.used.total()
+
+    def take(self, account: str) -> None:
+        self.used[account] += 1
+
+    def give_back(self, account: str, _: object) -> None:
+        self.used[account] -= 1
+        self._freed.set()
