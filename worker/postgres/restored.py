@@ -1,25 +1,39 @@
 """After a backup was restored: the events written since it was made may have gone out, so their ids are not used again.
 
-The one thing to get wrong: every payment's, the settled ones' too. Any may have changed after the backup was made.
+The one thing to get wrong: every payment's, the settled ones' too. Any may have changed after the backup was made. And
+the places of the log: a subscriber's cursor may stand beyond the backup's last one, and what is written now goes there.
 """
 
 from __future__ import annotations
 
 from worker.postgres.database import Database
+from worker.postgres.log import PLACING_LOCK
 
 SECONDS = 3600
 VERSIONS = 1000
 """More than any one payment can have changed since the backup."""
+PLACES = 1_000_000_000
+"""More than there can have been events since the backup."""
+
+_LEAVE_PLACES = """
+    WITH alone AS (SELECT pg_advisory_xact_lock($2))
+    UPDATE events SET place = place + $1 FROM alone WHERE place = (SELECT max(place) FROM events)
+"""
+
+_RAISE = """
+    UPDATE payments SET version = version + $1,
+        urgent_at = CASE WHEN status = 'pending' OR hold IS NOT NULL THEN clock_timestamp() ELSE urgent_at END,
+        next_check_at = CASE WHEN status = 'pending' OR hold IS NOT NULL THEN clock_timestamp() ELSE next_check_at END
+"""
 
 
 async def raise_versions(database: Database) -> int:
-    """Raise every payment's version, and look again at those that are not settled; how many there were."""
-    async with database.connection() as connection:
-        done = await connection.execute(
-            """UPDATE payments SET version = version + $1,
-                   next_check_at = CASE WHEN status = 'pending' OR hold IS NOT NULL THEN clock_timestamp()
-                                        ELSE next_check_at END""",
-            VERSIONS,
-            timeout=SECONDS,
-        )
+    """Raise every payment's version, and have those that are not settled asked about at once; how many there were.
+
+    The newest event moves far up the log, so that the next ones stand after whatever cursor was given out; who reads
+    from before it sees it again.
+    """
+    async with database.connection() as connection, connection.transaction():
+        await connection.execute(_LEAVE_PLACES, PLACES, PLACING_LOCK, timeout=SECONDS)
+        done = await connection.execute(_RAISE, VERSIONS, timeout=SECONDS)
     return int(done.split()[-1])

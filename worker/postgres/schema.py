@@ -1,4 +1,8 @@
-"""Whether the database's schema is the one this program knows, and bringing it there for those who may.
+"""Whether this program can run on the database's schema, and bringing it to the present one for those who may.
+
+Migrations expand: they add, and a program that is older goes on, so that a rolling upgrade needs no pause. One that
+takes something away says `-- contract` above its `migrate:up` and writes its version into `contractions`, a release
+after the last program that used it; whoever does not know that version does not run here.
 
 The one thing to get wrong: migrating by looking. Whoever reads with a newer program beside an older `serve` must not
 change the tables under it; `payproof migrate` and `serve` do, when a person runs them as the tables' owner.
@@ -30,21 +34,25 @@ class SchemaOlder(SchemaDiffers):
 
 
 class SchemaNewer(SchemaDiffers):
-    """A newer program has migrated it."""
+    """A newer program has migrated it, and taken away what this one needs."""
+
+
+class _Found(Struct, frozen=True, kw_only=True):
+    """The migrations applied, and which of them took something away; the tables' owner, and if we may act for them."""
+
+    applied: frozenset[str] = frozenset()
+    contractions: frozenset[str] = frozenset()
+    owner: str | None = None
+    may_migrate: bool = True
 
 
 async def expect_present(dsn: str) -> None:
     """Raises SchemaOlder, SchemaNewer, and MigrationError where the database cannot be used."""
-    applied = (await _look(dsn)).applied
-    known = _known()
-    if newer := sorted(applied - known):
-        raise SchemaNewer(
-            f"the database's schema is newer than this program ({', '.join(newer)}): use the program that `payproof "
-            "serve` runs, or a newer one"
-        )
-    if not applied:
+    found, known = await _look(dsn), _known()
+    _expect_kept(found, known)
+    if not found.applied:
         raise SchemaOlder("the database has no schema yet: run `payproof migrate`, or `payproof serve`, which does it")
-    if missing := sorted(known - applied):
+    if missing := sorted(known - found.applied):
         raise SchemaOlder(
             f"the database's schema is older than this program (without {', '.join(missing)}): run `payproof migrate`"
         )
@@ -54,10 +62,12 @@ async def bring_up_to_date(dsn: str) -> tuple[str, ...]:
     """Migrate where something is missing and this user owns the tables; the names of the files applied.
 
     A newer schema is left as it is: while one process after the other is upgraded, an older one may be started again.
-    Raises SchemaOlder where another user has to migrate, and MigrationError.
+    Raises SchemaNewer where it took away what this program needs, SchemaOlder where another user has to migrate, and
+    MigrationError.
     """
-    found = await _look(dsn)
-    missing = sorted(_known() - found.applied)
+    found, known = await _look(dsn), _known()
+    _expect_kept(found, known)
+    missing = sorted(known - found.applied)
     if not missing:
         return ()
     if not found.may_migrate:
@@ -68,12 +78,19 @@ async def bring_up_to_date(dsn: str) -> tuple[str, ...]:
     return await migrate(dsn)
 
 
-class _Found(Struct, frozen=True, kw_only=True):
-    """The migrations applied, none where nothing was made; who owns the tables, and whether we may act for them."""
+async def granted(database: Database) -> list[str]:
+    """Have the groups hold what schemas/sql/0009_roles.sql decides, as the owner; those that are missing."""
+    (row,) = await database.fetch("SELECT grant_access() AS missing")
+    missing: list[str] = row["missing"]
+    return missing
 
-    applied: frozenset[str] = frozenset()
-    owner: str | None = None
-    may_migrate: bool = True
+
+def _expect_kept(found: _Found, known: frozenset[str]) -> None:
+    if newer := sorted(found.contractions - known):
+        raise SchemaNewer(
+            f"the database's schema is newer than this program ({', '.join(newer)}): use the program that `payproof "
+            "serve` runs, or a newer one"
+        )
 
 
 async def _look(dsn: str) -> _Found:
@@ -81,7 +98,13 @@ async def _look(dsn: str) -> _Found:
         connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
         try:
             owner = await connection.fetchrow(_OWNER)
-            rows = await connection.fetch("SELECT version FROM schema_migrations") if owner else []
+            if owner is None:
+                return _Found()
+            return _Found(
+                applied=await _versions(connection, "SELECT version FROM schema_migrations"),
+                contractions=await _versions(connection, "SELECT version FROM contractions"),
+                **dict(owner),
+            )
         finally:
             await connection.close()
     except asyncpg.InvalidCatalogNameError:
@@ -93,18 +116,16 @@ async def _look(dsn: str) -> _Found:
         ) from None
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
         raise MigrationError(f"the database cannot be used: {scrubbed(str(error), dsn)}") from None
-    applied = frozenset(row["version"] for row in rows)
-    return _Found(applied=applied, **dict(owner)) if owner else _Found()
 
 
-async def granted(database: Database) -> list[str]:
-    """Have the groups hold what schemas/sql/0009_roles.sql decides, as the owner; those that are missing."""
-    (row,) = await database.fetch("SELECT grant_access() AS missing")
-    missing: list[str] = row["missing"]
-    return missing
+async def _versions(connection: asyncpg.Connection[asyncpg.Record], query: str) -> frozenset[str]:
+    try:
+        return frozenset(row["version"] for row in await connection.fetch(query))
+    except asyncpg.UndefinedTableError:  # the schema is older than that table
+        return frozenset()
 
 
-def _known() -> set[str]:
+def _known() -> frozenset[str]:
     """The versions of our migrations, which begin their files' names, as dbmate reads them."""
     found = (re.match(r"([0-9]+).*\.sql$", entry.name) for entry in (files("schemas") / "sql").iterdir())
-    return {match[1] for match in found if match}
+    return frozenset(match[1] for match in found if match)

@@ -1,0 +1,132 @@
+"""The schema as text, a line for each thing that a program may rely on, and what breaks a program that relies on it.
+
+    python -m tests.schema --release      tests/released/<version>/schema.txt, when a version is released
+
+The one thing to get wrong: what is added. A column that must be given, or a rule that rows must keep, breaks whoever
+writes as before; only what a program can ignore is an addition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import asyncpg
+
+from tests.contract import RELEASED, ROOT
+from tests.processes import directory
+from worker.postgres.embedded import embedded_here
+from worker.postgres.migrate import migrate
+
+_LINES = r"""
+    WITH ours AS (
+        SELECT c.oid, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'public' AND c.relkind = 'r' AND c.relname <> 'schema_migrations')
+    SELECT 'table ' || relname AS line FROM ours
+    UNION ALL
+    SELECT 'column ' || o.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
+        || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
+        || CASE WHEN a.attidentity <> '' THEN ' identity' WHEN a.attgenerated <> '' THEN ' generated as '
+               || pg_get_expr(d.adbin, d.adrelid) WHEN d.adbin IS NOT NULL THEN ' default '
+               || pg_get_expr(d.adbin, d.adrelid) ELSE '' END
+    FROM ours o JOIN pg_attribute a ON a.attrelid = o.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN pg_attrdef d ON d.adrelid = o.oid AND d.adnum = a.attnum
+    UNION ALL
+    SELECT 'constraint ' || o.relname || ' ' || pg_get_constraintdef(c.oid)
+    FROM ours o JOIN pg_constraint c ON c.conrelid = o.oid AND c.contype IN ('c', 'p', 'u', 'f', 'x')
+    UNION ALL
+    SELECT CASE WHEN i.indisunique THEN 'unique index ' ELSE 'index ' END || o.relname || ' '
+        || regexp_replace(pg_get_indexdef(i.indexrelid), '^.* USING ', '')
+    FROM ours o JOIN pg_index i ON i.indrelid = o.oid
+    WHERE NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid AND c.contype IN ('p', 'u', 'x'))
+    UNION ALL
+    SELECT 'trigger ' || o.relname || ' ' || regexp_replace(pg_get_triggerdef(t.oid), '^CREATE TRIGGER ', '')
+    FROM ours o JOIN pg_trigger t ON t.tgrelid = o.oid AND NOT t.tgisinternal
+    UNION ALL
+    SELECT 'function ' || p.oid::regprocedure || ' ' || md5(regexp_replace(p.prosrc, '\s+', ' ', 'g'))
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'public'
+"""
+_FREE = (" default ", " identity", " generated as ")
+
+
+async def schema_of(dsn: str) -> list[str]:
+    """The lines of a database's schema, sorted; comments, owners and the order of columns are not in it."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return sorted(row["line"] for row in await connection.fetch(_LINES))
+    finally:
+        await connection.close()
+
+
+def breaks(released: Iterable[str], today: Iterable[str]) -> list[str]:
+    """What a program of that release would not find, or would have to do that it does not. Empty: only additions."""
+    before, now = set(released), set(today)
+    tables = {line.split()[1] for line in before if line.startswith("table ")}
+    gone = [f"gone: {line}" for line in sorted(before - now) if not line.startswith("index ")]
+    return gone + [f"asked for: {line}" for line in sorted(now - before) if _table(line) in tables and _binds(line)]
+
+
+def _table(line: str) -> str:
+    name = re.match(r"(?:unique index|column|constraint|trigger) (\w+)", line)
+    return name[1] if name else ""
+
+
+def _binds(line: str) -> bool:
+    """Whether writing as before may fail for it."""
+    if line.startswith("column "):
+        return " not null" in line and not any(word in line for word in _FREE)
+    return True
+
+
+def git(*words: str) -> subprocess.CompletedProcess[bytes]:
+    """Whoever owns the clone: in a container it is often somebody else."""
+    command = ["git", "-c", "safe.directory=*", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+
+
+def has_history() -> bool:
+    """Whether this is a clone with its past: a source archive, or a shallow clone, has no release to run."""
+    return git("rev-parse", "--is-shallow-repository").stdout.strip() == b"false"
+
+
+def archived(commit: str, place: Path) -> Path:
+    """The code of a commit, in `place`. Fails in words where this clone does not have it."""
+    done = git("archive", "--format=tar", commit)
+    if done.returncode != 0:
+        raise AssertionError(
+            f"the released commit {commit} is not in this clone, and the code of that release is what this runs: "
+            f"fetch the whole history (git fetch --unshallow): {done.stderr.decode(errors='replace').strip()}"
+        )
+    subprocess.run(["tar", "-x", "-C", place], input=done.stdout, check=True)
+    return place
+
+
+def commit_of(release: Path) -> str:
+    """The commit that a release was made from."""
+    return (release / "commit").read_text().split()[0]
+
+
+def main() -> None:
+    """Written from the code of the release's commit where the release has one already, else from today's."""
+    place = RELEASED / version("payproof")
+    with directory() as home, TemporaryDirectory() as unpacked:
+        home.chmod(0o755)
+        known = (place / "commit").exists()
+        sql = archived(commit_of(place), Path(unpacked)) / "schemas/sql" if known else ROOT / "schemas/sql"
+        with embedded_here(home / "data") as dsn:
+            asyncio.run(migrate(dsn, directory=sql))
+            lines = asyncio.run(schema_of(dsn))
+    (place / "schema.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print((place / "schema.txt").relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--release"]:
+        sys.exit(__doc__)
+    main()

@@ -1,0 +1,137 @@
+"""Migrations expand, and one that takes something away says so: read from their text, before anything runs them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.contract import ROOT, released
+from tests.schema import archived, breaks, commit_of, git, has_history
+
+SQL = ROOT / "schemas/sql"
+TAKES_AWAY = re.compile(
+    r"\b(drop(?!\s+index)|rename|truncate|delete\s+from|set\s+not\s+null|alter\s+(?:column\s+)?\w+\s+(?:set\s+data\s+)?type|"
+    r"or\s+replace)\b",
+    re.IGNORECASE,
+)
+MARK = "-- contract"
+
+
+def wrong(name: str, text: str) -> str | None:
+    """Why a migration is not as it must be; None when it is."""
+    head, _, rest = text.partition("-- migrate:up")
+    up = re.sub(
+        r"--[^\n]*|'(?:[^']|'')*'",
+        lambda found: found[0] if found[0][:1] == "'" else "",
+        rest.partition("-- migrate:down")[0],
+    )
+    spoken = re.sub(r"'(?:[^']|'')*'", "''", up)
+    marked = any(line.startswith(MARK) for line in head.splitlines())
+    version = name.partition("_")[0]
+    recorded = re.search(rf"insert\s+into\s+contractions\s.*'{version}'", up, re.IGNORECASE | re.DOTALL) is not None
+    taken = TAKES_AWAY.search(spoken)
+    if taken and not marked:
+        return f"{name} takes something away ({taken[0]}) without saying `{MARK}` above its migrate:up"
+    if marked and not recorded:
+        return f"{name} says `{MARK}` and does not write '{version}' into contractions, so nobody would be kept out"
+    if recorded and not marked:
+        return f"{name} keeps older programs out without saying `{MARK}`"
+    return None
+
+
+def released_migrations() -> dict[str, bytes]:
+    """Every migration of a release, as it was released."""
+    if not has_history():
+        pytest.skip("what was released is in the history, and this copy has none")
+    found = {}
+    for release in released():
+        listed = _git("ls-tree", "--name-only", commit_of(release), "schemas/sql/").decode().split()
+        found |= {Path(path).name: _git("show", f"{commit_of(release)}:{path}") for path in listed}
+    return found
+
+
+def _git(*words: str) -> bytes:
+    done = git(*words)
+    assert done.returncode == 0, f"the released commit is not in this clone (git fetch --unshallow): {words[-1]}"
+    return done.stdout
+
+
+def test_a_migration_that_takes_something_away_says_so() -> None:
+    before = released_migrations()
+    new = [path for path in sorted(SQL.glob("*.sql")) if path.name not in before]
+    assert [problem for path in new if (problem := wrong(path.name, path.read_text()))] == []
+
+
+def test_a_released_migration_stays_as_it_was_released() -> None:
+    for name, text in released_migrations().items():
+        assert (SQL / name).read_bytes() == text, f"{name} was released: whoever applied it never sees the change"
+
+
+def test_no_two_migrations_have_the_same_version() -> None:
+    versions = [path.name.partition("_")[0] for path in SQL.glob("*.sql")]
+    assert len(versions) == len(set(versions))
+
+
+def test_a_clone_without_the_released_commit_is_told_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="fetch the whole history"):
+        archived("0" * 40, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "up",
+    [
+        "drop table tokens;",
+        "alter table payments drop column fee;",
+        "ALTER TABLE payments RENAME COLUMN fee TO charge;",
+        "alter table payments alter column fee type text;",
+        "alter table payments alter column fee set not null;",
+        "truncate dead;",
+        "create or replace function payments_only_rise() returns trigger language plpgsql as '';",
+    ],
+)
+def test_what_takes_something_away_is_refused_unless_it_is_marked_and_recorded(up: str) -> None:
+    assert "without saying" in str(wrong("0042_x.sql", f"-- migrate:up\n{up}\n"))
+    assert "nobody would be kept out" in str(wrong("0042_x.sql", f"-- contract: why\n-- migrate:up\n{up}\n"))
+    recorded = f"{up}\ninsert into contractions values ('0042');"
+    assert wrong("0042_x.sql", f"-- contract: why\n-- migrate:up\n{recorded}\n-- migrate:down\n") is None
+    assert "without saying" in str(wrong("0042_x.sql", f"-- migrate:up\n{recorded}\n"))
+
+
+def test_what_only_adds_is_free_to() -> None:
+    up = "alter table queue add column x int; -- drop nothing\ncomment on table queue is 'to drop a row'; drop index a;"
+    assert wrong("0042_x.sql", f"-- migrate:up\n{up}\n-- migrate:down\ndrop table x;\n") is None
+
+
+RELEASED = [
+    "table payments",
+    "column payments.fee numeric(16,4)",
+    "column payments.id text not null",
+    "index payments btree (id)",
+    "function payment_rank(text) 0a1b",
+]
+
+
+@pytest.mark.parametrize(
+    ("added", "told"),
+    [
+        ("column payments.note text", []),
+        ("column payments.note text not null default ''::text", []),
+        ("table other", []),
+        ("column other.id text not null", []),
+        ("index payments btree (fee)", []),
+        ("column payments.note text not null", ["asked for: column payments.note text not null"]),
+        ("constraint payments CHECK ((fee > 0))", ["asked for: constraint payments CHECK ((fee > 0))"]),
+        ("unique index payments btree (fee)", ["asked for: unique index payments btree (fee)"]),
+        ("trigger payments t BEFORE UPDATE", ["asked for: trigger payments t BEFORE UPDATE"]),
+    ],
+)
+def test_an_addition_is_what_a_program_can_ignore(added: str, told: list[str]) -> None:
+    assert breaks(RELEASED, [*RELEASED, added]) == told
+
+
+@pytest.mark.parametrize("line", RELEASED)
+def test_what_is_gone_or_another_is_told_but_for_an_index(line: str) -> None:
+    left = [one for one in RELEASED if one != line]
+    assert breaks(RELEASED, left) == ([] if line.startswith("index") else [f"gone: {line}"])
