@@ -56,6 +56,7 @@ class PostgresBatch:
         self.cases = cases
         self.notice: Notice | None = None
         self.stored = False
+        self.changes: Sequence[Change] = ()
         self._connection = connection
         self._seal = seal
 
@@ -159,7 +160,7 @@ class PostgresBatch:
 
     async def store(self, changes: Sequence[Change]) -> None:
         connection = self._connection
-        self.stored = True
+        self.stored, self.changes = True, changes
         if not changes:
             return
         await connection.execute(UPDATE, [change.payment for change in changes])

@@ -13,7 +13,7 @@ import msgspec
 from consumers.adopting import PROPOSED
 from consumers.opening import Created, Taken, taken_up_again
 from schemas.callbacks import Claim
-from schemas.payments import Case, Payment
+from schemas.payments import Case, Change, Payment
 from worker.postgres.batch import PostgresBatch, open_batch
 from worker.postgres.database import Connection, Database
 from worker.postgres.rows import INSERT, UPDATE, payment_of
@@ -43,11 +43,17 @@ class _NothingStored(Exception):
 class PostgresLedger:
     """See consumers.ledger.Ledger, consumers.opening.Openings and consumers.unexpected.Findings.
 
-    `seal` is what callbacks are archived under.
+    `seal` is what callbacks are archived under; `changed` is called with each payment as it was before a change, and
+    the change, once that is committed.
     """
 
-    def __init__(self, database: Database, seal: Seal | None = None) -> None:
-        self._database = database
+    def __init__(
+        self,
+        database: Database,
+        seal: Seal | None = None,
+        changed: Callable[[Payment, Change], None] = lambda *_: None,
+    ) -> None:
+        self._database, self._changed = database, changed
         self._seal = seal or Seal()
 
     @asynccontextmanager
@@ -74,6 +80,8 @@ class PostgresLedger:
                 if not batch.stored:
                     raise _NothingStored
             notice = batch.notice
+            for change in batch.changes:
+                self._changed(batch.cases[change.payment.id].payment, change)
         if notice is not None:
             await self._database.notify(notice)
 

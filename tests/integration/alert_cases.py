@@ -1,0 +1,117 @@
+"""For each alert: series with which it fires, and series that look much the same with which it does not.
+
+Notation is promtool's, a value a minute: `0x30` is nought for half an hour, `0+60x30` rises by 60 a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+Series = Mapping[str, str]
+ONE, TWO = 'instance="a:9090"', 'instance="b:9090"'
+DAY_OF_CALLBACKS, THEN_NONE, STILL_SOME = "0+1x1440", "1440x150", "1440+1x150"
+
+
+class Case(Struct, frozen=True):
+    """`at` is when it is looked at, from the beginning of the series."""
+
+    fires: Series
+    quiet: Series
+    at: str = "30m"
+
+
+def gauge(series: str, fires: str, quiet: str) -> Case:
+    """A gauge that stays, in two processes that report the same of it."""
+    metric, _, labels = series.rstrip("}").partition("{")
+    names = [f"{metric}{{{', '.join(filter(None, (labels, instance)))}}}" for instance in (ONE, TWO)]
+    return Case(dict.fromkeys(names, f"{fires}x60"), dict.fromkeys(names, f"{quiet}x60"))
+
+
+def rising(series: str, fires: str, quiet: str) -> Case:
+    """A counter that rises by so much a minute."""
+    return Case({series: f"0+{fires}x60"}, {series: f"0+{quiet}x60"})
+
+
+def roles(*there: str) -> Series:
+    return {f'payproof_role_up{{role="{role}", {ONE}}}': "1x60" for role in there}
+
+
+def questions(outcome: str, failed: str, answered: str) -> Series:
+    name = 'payproof_questions_total{provider="ipay", question="status"'
+    return {f'{name}, outcome="{outcome}"}}': f"0+{failed}x60", f'{name}, outcome="completed"}}': f"0+{answered}x60"}
+
+
+def callbacks(after_a_day: str) -> Series:
+    return {
+        'payproof_callbacks_total{provider="ipay", result="taken"}': f"{DAY_OF_CALLBACKS} {after_a_day}",
+        'payproof_events_written_total{provider="ipay", type="payment.opened"}': "0+1x1600",
+    }
+
+
+def beside(series: Series, more: Series) -> Series:
+    return {**series, **more}
+
+
+LATE = 'payproof_oldest_undelivered_event_seconds{endpoint="wh_1"}'
+OVERDUE = 'payproof_oldest_overdue_check_seconds{provider="ipay", account="shop-ipay"}'
+UNRESOLVED = 'payproof_oldest_unresolved_seconds{provider="ipay", account="shop-ipay"}'
+GIVE_UP = {"payproof_checks_give_up_seconds": "604800x60"}
+LOOKED = 'payproof_role_looked_timestamp_seconds{role="sweep", '
+FLOOD = 'payproof_callbacks_total{provider="ipay", source="return", result="limited"}'
+FORGED = 'payproof_callbacks_total{provider="moneybag", source="webhook", result="forged"}'
+HELD = 'payproof_payments_held{provider="ipay", hold="%s"}'
+
+CASES: dict[str, Case] = {
+    "PayproofProcessDown": Case({f'up{{job="payproof", {ONE}}}': "0x60"}, {f'up{{job="payproof", {ONE}}}': "0 0 1x60"}),
+    "PayproofRoleMissing": Case(
+        roles("ingress", "consume", "relay", "deliver"), roles("ingress", "consume", "sweep", "relay", "deliver")
+    ),
+    "PayproofNotReady": gauge("payproof_process_ready", "0", "1"),
+    "PayproofDatabaseAway": gauge("payproof_database_up", "0", "1"),
+    "PayproofClockSkew": gauge("payproof_clock_skew_seconds", "-7", "-0.2"),
+    "PayproofMoneyHeld": Case({HELD % "amount_mismatch": "1x60"}, {HELD % "unresolved": "1x60"}),
+    "PayproofPaymentsWait": Case({HELD % "unverifiable": "1x60"}, {HELD % "amount_mismatch": "1x60"}),
+    "PayproofUnresolvedTooOld": Case(
+        beside({UNRESOLVED: "608500x60"}, GIVE_UP), beside({UNRESOLVED: "608300x60"}, GIVE_UP)
+    ),
+    "PayproofGatewaySilent": Case(
+        {'payproof_account_silent{provider="ipay", account="shop-ipay"}': "1x60"},
+        {'payproof_account_silent{provider="ipay", account="shop-ipay"}': "1 1 1 0 1 1 0x60"},
+    ),
+    "PayproofGatewayErrors": Case(questions("no_reply", "3", "9"), questions("no_reply", "1", "9")),
+    "PayproofKeyRefused": Case(questions("key_refused", "1", "0"), questions("not_found", "1", "0")),
+    "PayproofNoCallbacks": Case(callbacks(THEN_NONE), callbacks(STILL_SOME), "26h"),
+    "PayproofClaimsPileUp": gauge('payproof_claims_waiting{provider="ipay"}', "600", "300"),
+    "PayproofSpoolNotEmpty": Case(
+        {'payproof_spool_claims{provider="ipay"}': "2x60"}, {'payproof_spool_claims{provider="ipay"}': "2x10 0x50"}
+    ),
+    "PayproofDeadLetters": gauge('payproof_dead_letters{place="broker"}', "1", "0"),
+    "PayproofSweepStandsStill": Case(
+        {f"{LOOKED}{ONE}}}": "0+60x20 1200x40"},
+        {f"{LOOKED}{ONE}}}": "0+60x20 1200x40", f"{LOOKED}{TWO}}}": "0+60x60"},
+    ),
+    "PayproofChecksOverdue": Case(
+        {OVERDUE: "1000x60"},
+        {OVERDUE: "1000x60", 'payproof_account_silent{provider="ipay", account="shop-ipay"}': "1x60"},
+    ),
+    "PayproofEventsNotPlaced": gauge("payproof_oldest_unplaced_event_seconds", "61", "40"),
+    "PayproofEventsNotCarried": gauge("payproof_oldest_uncarried_event_seconds", "130", "100"),
+    "PayproofWebhooksLate": Case(
+        {LATE: "1000x60"}, {LATE: "1000x60", 'payproof_endpoint_disabled{endpoint="wh_1"}': "1x60"}
+    ),
+    "PayproofEndpointDisabled": gauge('payproof_endpoint_disabled{endpoint="wh_1"}', "1", "0"),
+    "PayproofWebhooksGivenUp": gauge('payproof_deliveries_given_up{endpoint="wh_1"}', "1", "0"),
+    "PayproofBrokerAway": gauge('payproof_broker_up{connection="publisher"}', "0", "1"),
+    "PayproofQueueUnheard": Case(
+        {f'payproof_consumer_up{{queue="ipay", {ONE}}}': "0x60"},
+        {
+            f'payproof_consumer_up{{queue="ipay", {ONE}}}': "0x60",
+            f'payproof_consumer_up{{queue="ipay", {TWO}}}': "1x60",
+        },
+    ),
+    "PayproofConsumerRebuilt": rising('payproof_consumers_rebuilt_total{queue="ipay"}', "1", "0"),
+    "PayproofForgedWebhooks": rising(FORGED, "3", "1"),
+    "PayproofFlood": rising(FLOOD, "150", "50"),
+}
