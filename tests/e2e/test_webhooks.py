@@ -108,5 +108,5 @@ async def test_metrics_count_deliveries(payproof: Payproof) -> None:
     await delivered(payproof, (await payproof.opened("ipay")).payment["payment_id"])
     metrics = (await payproof.call("GET", f"{payproof.system.ops_url}/metrics")).text
     assert 'payproof_delivery_seconds_count{result="delivered"}' in metrics
-    assert "payproof_deliveries_waiting " in metrics
+    assert 'payproof_deliveries_waiting{endpoint="wh_' in metrics
     assert json.loads((await payproof.call("GET", f"{payproof.system.ops_url}/readyz")).text)["ready"] is True

@@ -195,9 +195,12 @@ async def test_a_parked_claim_is_kept_with_its_reason_and_not_delivered(bench: B
     assert await nothing_for(bench.bus)
 
 
-async def test_a_claim_of_another_version_that_cannot_be_read_is_put_aside(database: Database) -> None:
+@pytest.mark.parametrize(
+    "body", [b'{"newer": 1}', b"\xff", b'{"newer": ' + b"[" * 100_000], ids=["lacks", "utf8", "deep"]
+)
+async def test_a_claim_that_cannot_be_read_is_put_aside(database: Database, body: bytes) -> None:
     bus, claim = PostgresBus(database), a_claim()
-    await database.execute("INSERT INTO queue (claim_id, provider, body) VALUES ('x', 'ipay', '{\"newer\": 1}')")
+    await database.execute("INSERT INTO queue (claim_id, provider, body) VALUES ('x', 'ipay', $1)", body)
     await bus.publish([claim])
     assert await receive(bus) == [claim]
     assert [row["claim_id"] for row in await database.fetch("SELECT claim_id FROM dead")] == ["x"]

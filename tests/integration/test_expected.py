@@ -65,7 +65,7 @@ class Desk(Struct):
 
     async def became(self, result: str, times: int = 1) -> None:
         async def counted() -> bool:
-            count = self.metrics.registry.get_sample_value("payproof_expected_total", {"result": result})
+            count = self.metrics.registry.get_sample_value("payproof_expected_messages_total", {"result": result})
             return count == times and await self.waiting() == 0
 
         await until(counted, what=f"{times} messages {result}")
@@ -441,7 +441,7 @@ async def test_while_postgres_is_away_messages_wait_at_the_broker_and_none_is_re
             return at.broker.expected._subscriptions["expected"].in_hand == PREFETCH
 
         await until(full, what="no more in hand than may be")
-        assert at.metrics.registry.get_sample_value("payproof_expected_total", {"result": "refused"}) is None
+        assert at.metrics.registry.get_sample_value("payproof_expected_messages_total", {"result": "refused"}) == 0
         assert await letters(at) == []
     async with opened(broker, database) as at, listening(at.broker):
         await at.became("registered", 3 * PREFETCH)

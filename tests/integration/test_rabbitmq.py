@@ -128,7 +128,7 @@ async def test_a_consumer_that_the_broker_forgot_is_noticed_built_anew_and_count
     await rabbit.bus.publish([claim := a_claim()])
     deliveries = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 15)
     assert [one.claim for one in deliveries] == [claim]
-    assert rabbit.metrics.registry.get_sample_value("payproof_consumers_rebuilt_total", {"provider": "ipay"}) == 1
+    assert rabbit.metrics.registry.get_sample_value("payproof_consumers_rebuilt_total", {"queue": "ipay"}) == 1
 
 
 async def test_a_message_that_cannot_be_read_is_put_aside_with_its_reason(rabbit: Rabbit) -> None:

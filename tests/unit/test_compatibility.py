@@ -221,7 +221,8 @@ def test_no_field_of_the_payment_can_go_or_become_null_unseen(name: str) -> None
 @pytest.mark.parametrize("name", [field.name for field in fields(PaymentEvent)])
 def test_no_attribute_of_the_event_can_go_unseen(name: str) -> None:
     assert breaks(EVENT, changed(EVENT, lambda it: it["properties"].pop(name))) != []
-    assert breaks(EVENT, changed(EVENT, lambda it: it["required"].remove(name))) != []
+    if name in EVENT["required"]:
+        assert breaks(EVENT, changed(EVENT, lambda it: it["required"].remove(name))) != []
 
 
 def test_a_new_type_of_event_breaks_who_reads_them_all() -> None:

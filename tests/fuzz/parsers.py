@@ -1,0 +1,232 @@
+"""The readers of strangers' bytes that all gateways share: JSON, money, times, requests, messages, headers.
+
+The one thing to get wrong: catching too much. Each reader's contract names what it raises; anything else is a crash.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from ipaddress import ip_network
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Struct
+from multidict import CIMultiDict
+
+from consumers.delivering import Again, Delivered, Heard, Refused, outcome, retry_after
+from consumers.providers import timestamps
+from schemas.callbacks import Claim
+from schemas.requests import (
+    EVENTS_QUERY,
+    EXPECTED_PAYMENT,
+    NEW_PAYMENT,
+    RESOLUTION,
+    TRACKED_PAYMENT,
+    Shape,
+    Wrong,
+)
+from schemas.wire import Unreadable, canonical, money, read_json, whole
+from schemas.words import Authenticity, Source
+from tests.fuzz.gateways import gateways
+from tests.fuzz.parser import Parser
+from worker.amqp.expected import _printable
+from worker.amqp.messages import strangers_id
+from worker.http.limits import Limits, _key
+from worker.http.pages.language import preferred
+from worker.http.problems import Problem
+from worker.http.reading import LIST_QUERY, _cursor, _events_cursor, _place, _position
+from worker.http.waiting import seconds_to_hold, since
+from worker.postgres.bus import UNREADABLE
+from worker.tracing import traceparent_of
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+A_PAYMENT = "pay_" + "7" * 26
+WISH = {
+    "account": "shop-ipay",
+    "reference": "order-7831-a1",
+    "order": "order-7831",
+    "amount": "1500.50",
+    "currency": "BDT",
+    "description": "Order 7831",
+    "return_url": "https://shop.example/thanks?a=1",
+    "customer": {"name": "Rahim", "email": "r@example.com"},
+    "metadata": {"cart": "9"},
+    "provider_options": {"deep": [{"er": [1, 2.5, None, True]}]},
+    "expires_in": 3600,
+}
+EXPECTED = {"merchant": "shop", "session_id": "TR-1", **WISH}
+TRACKED = {name: EXPECTED[name] for name in ("account", "reference", "amount", "currency", "session_id", "metadata")}
+RESOLVED = {"status": "completed", "actor": "Rahim", "reason": "seen\nin the bank", "version": 3, "evidence": "ref 1"}
+QUERY = (
+    "status=completed&provider=ipay&account=shop-ipay&reference=order-7831&hold=any&from=2026-11-01T00:00:00Z"
+    "&to=2026-11-30T23:59:59.5%2B06:00&amount_min=10.00&amount_max=99&limit=100&cursor=abc"
+)
+CLAIM = Claim(
+    id="c1",
+    account="shop-ipay",
+    provider="ipay",
+    source=Source.RETURN,
+    authenticity=Authenticity.UNSIGNED,
+    received_at=NOON,
+    payment_id=A_PAYMENT,
+)
+
+
+Read = Callable[[Any], None]
+
+
+class Asked(Struct):
+    """As much of a request as the readers of headers look at."""
+
+    headers: CIMultiDict[str]
+    query: dict[str, str]
+    remote: str | None
+
+
+def parsers() -> list[Parser]:
+    return [
+        *gateways(),
+        of_bytes("strict JSON", strict_json, *map(encoded, (WISH, EXPECTED, RESOLVED, [1, "2.50", None]))),
+        of_text("money", amounts, "1500.50", "0", "999999999999.99", "5.0000", "22.5075"),
+        of_text("times: iso", timed(timestamps.iso), "2026-06-09T20:20:00.000Z", "2026-06-09 20:20:00.1234567-0130"),
+        of_text("times: iso or Dhaka", timed(timestamps.iso_or_dhaka), "2026-02-14T15:06:35.896023"),
+        of_text("times: bKash", timed(timestamps.bkash), "2025-04-23T13:22:02:876 GMT+0600"),
+        of_text("times: iPay", timed(timestamps.ipay), "18 Sep 2017 12:33:39.749 BDT", "1 Jan 2026 05:00:00 BDT"),
+        of_bytes("POST /v1/payments", shaped(NEW_PAYMENT), encoded(WISH)),
+        of_bytes("POST /v1/payments/track", shaped(TRACKED_PAYMENT), encoded(TRACKED)),
+        of_bytes("POST resolve", shaped(RESOLUTION), encoded(RESOLVED)),
+        of_bytes("expected messages", shaped(EXPECTED_PAYMENT), encoded(EXPECTED)),
+        of_text("names of messages", names, "m-1", "payproof.expected", "x" * 100),
+        of_bytes("claims of the queue", claims, msgspec.json.encode(CLAIM)),
+        of_text("GET /v1/payments", queried(LIST_QUERY), QUERY),
+        of_text("GET /v1/events", queried(EVENTS_QUERY), "after=c2hvcC4x&limit=1000"),
+        of_text("cursors", cursors, _cursor(NOON, A_PAYMENT), _events_cursor("shop", 7), "===="),
+        of_text("X-Forwarded-For", forwarded(), "203.0.113.7:4711, 10.0.0.1", "[2001:db8::1]:4711", "fe80::1%eth0"),
+        of_text("Accept-Language", languages, "bn-BD,bn;q=0.9,en;q=0.8", "*", "en;q=0"),
+        of_text("Prefer and since", waiting, "wait=3, a", 'wait="3"', "1779012600"),
+        of_text("Retry-After of endpoints", endpoints, "120", "Thu, 31 Dec 2026 23:59:59 GMT", "-1"),
+        of_bytes("traceparent of events", traces, b'{"traceparent":"00-%b-%b-01","id":"x"}' % (b"a" * 32, b"b" * 16)),
+    ]
+
+
+def of_bytes(name: str, read: Read, *corpus: bytes) -> Parser:
+    return Parser(name, lambda dice: read(dice.changed(dice.one_of(corpus))))
+
+
+def of_text(name: str, read: Read, *corpus: str) -> Parser:
+    return Parser(name, lambda dice: read(dice.text(dice.one_of(corpus))))
+
+
+def encoded(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def strict_json(body: bytes) -> None:
+    try:
+        value = read_json(body)
+    except Unreadable:
+        return
+    again = canonical(value)
+    assert canonical(read_json(again)) == again, "what was read reads the same again"
+
+
+def amounts(text: str) -> None:
+    for read in (money, lambda value: money(value, places=4), whole):
+        try:
+            found = read(text)
+        except Unreadable:
+            continue
+        assert Decimal(text) == found, "to the digit"
+
+
+def timed(read: Callable[[str], datetime]) -> Read:
+    def moment(text: str) -> None:
+        found = timestamps.known(read, text)
+        assert found is None or (found.tzinfo is UTC and found + timedelta(days=3650))
+
+    return moment
+
+
+def shaped(shape: Shape) -> Read:
+    """A body of the API is read to its end, every wrong field is told, and what is kept can be written down."""
+
+    def read(body: bytes) -> None:
+        try:
+            value = read_json(body)
+        except Unreadable:
+            return
+        wrong: list[Wrong] = []
+        found = shape.read(value, wrong)
+        msgspec.json.encode(wrong)
+        assert wrong or canonical(found)
+
+    return read
+
+
+def names(text: str) -> None:
+    assert strangers_id(text).isprintable()
+    assert _printable(text).isprintable()
+
+
+def claims(body: bytes) -> None:
+    """What the queues hold is our own; still, one that cannot be read must be put aside and not stop a worker."""
+    try:
+        claim = msgspec.json.decode(body, type=Claim)
+    except UNREADABLE:
+        return
+    msgspec.json.encode(claim)
+
+
+def queried(shape: Shape) -> Read:
+    def read(text: str) -> None:
+        wrong: list[Wrong] = []
+        shape.read_query(parse_qsl(text, keep_blank_values=True), wrong)
+        msgspec.json.encode([one.message for one in wrong])
+
+    return read
+
+
+def cursors(text: str) -> None:
+    for read in (_position, lambda cursor: _place(cursor, "shop")):
+        with suppress(Problem):
+            read(text)
+
+
+def forwarded() -> Read:
+    limits = Limits([ip_network(one) for one in ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "fe80::/10")])
+
+    def read(text: str) -> None:
+        for remote in ("127.0.0.1", "::1", text):
+            request: Any = Asked(CIMultiDict([("X-Forwarded-For", text)]), {}, remote)
+            limits.allows(request)
+            address = limits.client(request)
+            assert address is None or _key(address)
+
+    return read
+
+
+def languages(text: str) -> None:
+    assert preferred(text) in ("en", "bn")
+
+
+def waiting(text: str) -> None:
+    request: Any = Asked(CIMultiDict([("Prefer", text)]), {"since": text}, None)
+    assert 0 <= seconds_to_hold(request, 4.0) <= 4
+    assert since(request, 1e9) <= 1e9
+
+
+def endpoints(text: str) -> None:
+    """Standard Webhooks: what an endpoint answers beside its status, which is when to come again."""
+    for status in (200, 410, 429, 503):
+        heard = Heard(status=status, retry_after=retry_after(text, NOON))
+        assert isinstance(outcome(heard, 3, NOON, 0.5), Delivered | Again | Refused)
+
+
+def traces(body: bytes) -> None:
+    found = traceparent_of(body)
+    assert found is None or isinstance(found, str)
