@@ -20,10 +20,15 @@ hexadecimal() {
 }
 
 [ -s postgres-password ] || hexadecimal | keep postgres-password
+[ -s ingress-password ] || hexadecimal | keep ingress-password
+[ -s worker-password ] || hexadecimal | keep worker-password
 [ -s rabbitmq-password ] || hexadecimal | keep rabbitmq-password
 [ -s archive-key ] || head -c 32 /dev/urandom | base64 | keep archive-key
 [ -s shop-api-key ] || hexadecimal | keep shop-api-key
 [ -s shop-webhook-secret ] || printf 'whsec_%s' "$(head -c 24 /dev/urandom | base64)" | keep shop-webhook-secret
 
 printf 'postgresql://payproof:%s@%s/payproof' "$(cat postgres-password)" "$POSTGRES" | keep database-url
+for login in ingress worker; do
+    printf 'postgresql://app_%s:%s@%s/payproof' "$login" "$(cat "$login-password")" "$POSTGRES" | keep "$login-database-url"
+done
 printf 'amqp://payproof:%s@%s/' "$(cat rabbitmq-password)" "$RABBITMQ" | keep amqp-url

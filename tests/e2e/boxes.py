@@ -18,9 +18,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from msgspec import Struct
 
 from tests.deployment import DEPLOY, ROOT, Document, compose, image
+from tests.logins import as_user
 from tests.processes import until
 from worker.demo.children import free_ports
 
@@ -28,6 +30,7 @@ INSTALL_SECONDS = 240
 START_SECONDS = 60.0
 ONE_SHOT_SECONDS = 60
 NOBODY = 65534
+DATABASE_URLS = {"database-url": "payproof", "ingress-database-url": "app_ingress", "worker-database-url": "app_worker"}
 LISTENING = {"ingress": 8080, "sandbox": 8090}
 """The services that others reach, and their ports there; every service of ours has an ops port besides."""
 
@@ -63,7 +66,7 @@ def installed(place: Path) -> Path:
 class Boxes:
     """`url` is where ingress is reached, `sandbox_url` the sandbox, and `key` the shop's, which `keys` drew.
 
-    `database_url` stands in for the one that `keys` writes: the server of the tests is reached by its socket alone.
+    `database_url` stands in for those that `keys` writes: the server of the tests is reached by its socket alone.
     """
 
     def __init__(self, place: Path, venv: Path, owner: Owner, *, database_url: str, broker: str) -> None:
@@ -90,10 +93,23 @@ class Boxes:
             directory.mkdir(mode=0o755, exist_ok=True)
         words = [self._here(word, "keys") for word in self.services["keys"]["entrypoint"]]
         _run(*words, environment=self._environment("keys"))
-        (self.keys / "database-url").unlink()
-        (self.keys / "database-url").write_text(self._database_url)
+        for name, login in DATABASE_URLS.items():
+            (self.keys / name).unlink()
+            (self.keys / name).write_text(as_user(self._database_url, login) if self._database_url else "")
         written = (DEPLOY / "sandbox" / "payproof.toml").read_text()
         (self.configuration / "payproof.toml").write_text(self._here(written, "ingress"))
+
+    async def make_logins(self) -> None:
+        """What the image of Postgres does with the script that compose gives it, when it makes the database."""
+        script = (DEPLOY / "postgres" / "logins.sh").read_text()
+        statements = script.partition("<<'SQL'\n")[2].partition("\nSQL\n")[0]
+        for login in ("ingress", "worker"):
+            statements = statements.replace(f":'{login}'", f"'{(self.keys / f'{login}-password').read_text()}'")
+        connection = await asyncpg.connect(self._database_url, database="postgres")  # users are the whole server's
+        try:
+            await connection.execute(statements)
+        finally:
+            await connection.close()
 
     async def up(self) -> None:
         """Start every service when those it depends on are where it wants them, as compose does."""

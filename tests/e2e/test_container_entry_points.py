@@ -50,6 +50,7 @@ def boxes(venv: Path) -> Iterator[Boxes]:
 
 
 async def test_a_payment_is_paid_through_composes_services_and_each_ends_in_time(boxes: Boxes) -> None:
+    await boxes.make_logins()
     await boxes.up()
     async with await aio_pika.connect((boxes.keys / "amqp-url").read_text()) as connection:
         channel = await connection.channel()

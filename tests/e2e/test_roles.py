@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import aiohttp
 import pytest
 
 from tests.e2e.buyers import Payproof
@@ -127,6 +128,14 @@ async def test_what_does_not_fit_is_held_and_a_person_resolves_it(payproof: Payp
     path = f"/v1/payments/{scene.payment['payment_id']}/resolve"
     assert (await payproof.shop_calls("POST", path, json=decision)).status == 200
     await scene.until("opened", "held", "completed")
+
+
+async def test_every_process_tells_how_things_stand(payproof: Payproof, apart: Apart) -> None:
+    async with aiohttp.ClientSession() as http:
+        for ops in apart.ops:
+            async with http.get(f"{ops}/metrics") as scraped:
+                assert scraped.status == 200, ops
+                assert "payproof_database_up 1.0" in await scraped.text(), ops
 
 
 async def test_the_callback_is_sealed_and_only_the_owner_reads_it(payproof: Payproof, apart: Apart) -> None:

@@ -67,7 +67,9 @@ REFUSED = {
         "SELECT body FROM dead",
         "INSERT INTO dead (claim_id, provider, body, reason) VALUES ('a', 'b', '', '')",
         "UPDATE allowances SET calls = 0",
-        "SELECT place FROM relays",
+        "UPDATE relays SET place = 1",
+        "SELECT url FROM endpoints",
+        "UPDATE deliveries SET next_at = now()",
     ],
     "worker": [
         *EVERYBODY,
