@@ -11,6 +11,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from ipaddress import ip_network
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -30,10 +32,13 @@ from schemas.requests import (
     Shape,
     Wrong,
 )
+from schemas.statements import Line
 from schemas.wire import Unreadable, canonical, money, read_json, whole
 from schemas.words import Authenticity, Source
 from tests.fuzz.gateways import gateways
 from tests.fuzz.parser import Parser
+from tests.unit.statement_files import HEADERS, ROW
+from tests.unit.statement_files import read as read_statement
 from worker.amqp.expected import _printable
 from worker.amqp.messages import strangers_id
 from worker.http.limits import Limits, _key
@@ -42,6 +47,7 @@ from worker.http.problems import Problem
 from worker.http.reading import LIST_QUERY, _cursor, _events_cursor, _place, _position
 from worker.http.waiting import seconds_to_hold, since
 from worker.postgres.bus import UNREADABLE
+from worker.statements import StatementError
 from worker.tracing import traceparent_of
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -110,6 +116,7 @@ def parsers() -> list[Parser]:
         of_text("Accept-Language", languages, "bn-BD,bn;q=0.9,en;q=0.8", "*", "en;q=0"),
         of_text("Prefer and since", waiting, "wait=3, a", 'wait="3"', "1779012600"),
         of_text("Retry-After of endpoints", endpoints, "120", "Thu, 31 Dec 2026 23:59:59 GMT", "-1"),
+        of_bytes("statement files (text)", statements, (HEADERS + ROW).encode(), HEADERS.replace(",", "\t").encode()),
         of_bytes("traceparent of events", traces, b'{"traceparent":"00-%b-%b-01","id":"x"}' % (b"a" * 32, b"b" * 16)),
     ]
 
@@ -225,6 +232,14 @@ def endpoints(text: str) -> None:
     for status in (200, 410, 429, 503):
         heard = Heard(status=status, retry_after=retry_after(text, NOON))
         assert isinstance(outcome(heard, 3, NOON, 0.5), Delivered | Again | Refused)
+
+
+def statements(content: bytes) -> None:
+    """A portal's export that somebody sent on: every row is read or told, or the file is refused in words."""
+    with TemporaryDirectory(prefix="payproof-fuzz-") as folder, suppress(StatementError):
+        for line in read_statement(Path(folder), content):
+            assert line.row > 1
+            assert isinstance(line, Line) or line.why
 
 
 def traces(body: bytes) -> None:
