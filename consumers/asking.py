@@ -74,7 +74,7 @@ def next_look(payment: Payment, capabilities: Capabilities, checks: Checks) -> d
 
 
 def may_execute(payment: Payment, capabilities: Capabilities, now: datetime) -> bool:
-    """Whether Execute may be asked now, the order's other attempts apart. It takes money: see providers.md."""
+    """Whether Execute may be asked now, the order's other attempts apart. It takes money."""
     return (
         capabilities.executes
         and payment.execute_state == "wanted"

@@ -1,12 +1,13 @@
 #!/bin/sh
-# Draws what an installation keeps to itself, into the directory $1: passwords, the archive's key, the shop's API key
-# and its webhook secret. The one thing to get wrong: what was drawn once stays, because the database keeps its password
+# Draws what an installation keeps to itself: into the directory $2 what is the database's owner's, and into $1 the other
+# passwords, the archive's key, the shop's API key and its webhook secret. The one thing to get wrong: what was drawn once stays, because the database keeps its password
 # and what was encrypted. Throw away the volume of keys alone, and nobody gets in any more.
 set -eu
 umask 022
 cd "$1"
+owner="$2"
 
-# Readable by all, because each service has a user of its own: the volume is mounted only where it is needed, and
+# Readable by all, because each service has a user of its own: the volumes are mounted only where they are needed, and
 # nobody on the host but root comes into a volume. A half-written file never counts.
 keep() {
     rm -f "$1.new"
@@ -19,7 +20,7 @@ hexadecimal() {
     od -An -v -tx1 -N24 /dev/urandom | tr -d ' \n'
 }
 
-[ -s postgres-password ] || hexadecimal | keep postgres-password
+[ -s "$owner/postgres-password" ] || hexadecimal | keep "$owner/postgres-password"
 [ -s ingress-password ] || hexadecimal | keep ingress-password
 [ -s worker-password ] || hexadecimal | keep worker-password
 [ -s rabbitmq-password ] || hexadecimal | keep rabbitmq-password
@@ -27,7 +28,7 @@ hexadecimal() {
 [ -s shop-api-key ] || hexadecimal | keep shop-api-key
 [ -s shop-webhook-secret ] || printf 'whsec_%s' "$(head -c 24 /dev/urandom | base64)" | keep shop-webhook-secret
 
-printf 'postgresql://payproof:%s@%s/payproof' "$(cat postgres-password)" "$POSTGRES" | keep database-url
+printf 'postgresql://payproof:%s@%s/payproof' "$(cat "$owner/postgres-password")" "$POSTGRES" | keep "$owner/database-url"
 for login in ingress worker; do
     printf 'postgresql://app_%s:%s@%s/payproof' "$login" "$(cat "$login-password")" "$POSTGRES" | keep "$login-database-url"
 done

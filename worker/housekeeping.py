@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Collection
 from datetime import timedelta
 
+import asyncpg
 import structlog
 
 from worker.config import Config
@@ -30,8 +31,8 @@ async def keep_house(database: Database, config: Config, roles: Collection[str])
                 await forget_old(database)
             if "consume" in roles:
                 await _keep_archive(database, timedelta(seconds=config.archive.retention))
-        except UNAVAILABLE as error:
-            log.warning("housekeeping.unavailable", error=type(error).__name__)
+        except (*UNAVAILABLE, asyncpg.PostgresError) as error:  # a chore that failed is done an hour later
+            log.warning("housekeeping.failed", error=type(error).__name__)
         await asyncio.sleep(EVERY_SECONDS)
 
 

@@ -165,13 +165,14 @@ async def run_roles(
         if broker:
             parts["publisher"] = broker.publisher.run
         if broker and "consume" in roles:
-            inboxes = {"inbox": broker.inbox.run, "expected inbox": broker.expected.run}
-            parts |= {**inboxes, "registering": broker.registering.run}
+            parts["inbox"] = broker.inbox.run
+        if broker and "ingress" in roles:  # what a shop publishes is what it could post, and takes the same rights
+            parts |= {"expected inbox": broker.expected.run, "registering": broker.registering.run}
         working = {"sweep": sweep.run, "relay": relay.run, "consume": consumer.run, "deliver": deliver.run}
         parts |= {role: run for role, run in working.items() if role in roles}
         async with asyncio.TaskGroup() as group:
             tasks |= {name: group.create_task(_run(run)) for name, run in parts.items()}
-            await _begun(broker, deliver if "deliver" in roles else None)
+            await _begun(broker, deliver if "deliver" in roles else None, stop)
             servers = []
             if "ingress" in roles:
                 app = public_app(config, rules, database, ledger, bus, asking, outcomes, metrics, tracing)
@@ -190,12 +191,19 @@ async def run_roles(
     log.info("process.stopped")
 
 
-async def _begun(broker: Broker | None, deliver: Deliver | None) -> None:
-    """What must have begun before anything is taken in."""
-    if broker:
-        await broker.publisher.tried.wait()
-    if deliver:
-        await deliver.begun.wait()
+async def _begun(broker: Broker | None, deliver: Deliver | None, stop: asyncio.Event) -> None:
+    """Wait for what must have begun before anything is taken in, or for the end."""
+
+    async def all_begun() -> None:
+        if broker:
+            await broker.publisher.tried.wait()
+        if deliver:
+            await deliver.begun.wait()
+
+    waits = [asyncio.ensure_future(all_begun()), asyncio.ensure_future(stop.wait())]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for one in waits:
+        one.cancel()
 
 
 async def _drain(

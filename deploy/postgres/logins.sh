@@ -6,9 +6,16 @@ set -eu
 keys=/run/payproof
 psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
     --set ingress="$(cat "$keys/ingress-password")" --set worker="$(cat "$keys/worker-password")" <<'SQL'
-create role payproof_ingress nologin;
-create role payproof_worker nologin;
-create role payproof_reader nologin;
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['payproof_ingress', 'payproof_worker', 'payproof_reader'] loop
+        if not exists (select from pg_roles where rolname = name) then
+            execute format('create role %I nologin', name);
+        end if;
+    end loop;
+end $$;
 create role app_ingress login password :'ingress' in role payproof_ingress;
 create role app_worker login password :'worker' in role payproof_worker;
 SQL

@@ -30,7 +30,12 @@ INSTALL_SECONDS = 240
 START_SECONDS = 60.0
 ONE_SHOT_SECONDS = 60
 NOBODY = 65534
-DATABASE_URLS = {"database-url": "payproof", "ingress-database-url": "app_ingress", "worker-database-url": "app_worker"}
+DATABASE_URLS = {
+    "keys-owner/database-url": "payproof",
+    "keys/ingress-database-url": "app_ingress",
+    "keys/worker-database-url": "app_worker",
+}
+"""By where `keys` writes them, the users of the database; each folder stands for a volume."""
 LISTENING = {"ingress": 8080, "sandbox": 8090}
 """The services that others reach, and their ports there; every service of ours has an ops port besides."""
 
@@ -79,7 +84,8 @@ class Boxes:
         self._listening = {name: next(ports) for name in LISTENING}
         self._ops = {name: next(ports) for name in self.services}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self.keys, self.configuration, self.home = place / "keys", place / "configuration", place / "home"
+        self.keys, self.owners = place / "keys", place / "keys-owner"
+        self.configuration, self.home = place / "configuration", place / "home"
         self.url = f"http://127.0.0.1:{self._listening['ingress']}"
         self.sandbox_url = f"http://127.0.0.1:{self._listening['sandbox']}"
 
@@ -89,13 +95,13 @@ class Boxes:
 
     def draw_keys(self) -> None:
         """What the service `keys` does, by its own script; and the folder of configuration that compose mounts."""
-        for directory in (self.keys, self.configuration, self.home):
+        for directory in (self.keys, self.owners, self.configuration, self.home):
             directory.mkdir(mode=0o755, exist_ok=True)
         words = [self._here(word, "keys") for word in self.services["keys"]["entrypoint"]]
         _run(*words, environment=self._environment("keys"))
         for name, login in DATABASE_URLS.items():
-            (self.keys / name).unlink()
-            (self.keys / name).write_text(as_user(self._database_url, login) if self._database_url else "")
+            (self._place / name).unlink()
+            (self._place / name).write_text(as_user(self._database_url, login) if self._database_url else "")
         written = (DEPLOY / "sandbox" / "payproof.toml").read_text()
         (self.configuration / "payproof.toml").write_text(self._here(written, "ingress"))
 

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consumers.adopting import PROPOSED
 from consumers.allowance import Allowance
 from consumers.ledger import Keys
 from consumers.opening import Created, Taken, taken_up_again
@@ -125,7 +126,8 @@ class FakeLedger:
                 return Created(created)
         async with self._locks[present.id]:
             present = self._tables.payments[present.id]
-            equal = self._tables.openings.get(present.id) == request
+            before = self._tables.openings.get(present.id, {})
+            equal = {name: value for name, value in before.items() if name != PROPOSED} == request
             made = taken_up_again(present, payment, equal=equal, until=until, now=self.clock.now)
             if isinstance(made, Created):
                 _check_rise(present, made.payment)

@@ -44,8 +44,10 @@ def serving() -> dict[str, list[str]]:
 def drawn(place: Path) -> dict[str, str]:
     """What `keys` draws, by its own script and with its own environment."""
     environment = services()["keys"]["environment"] | {"PATH": "/usr/bin:/bin"}
-    subprocess.run(["sh", DEPLOY / "keys.sh", place], env=environment, check=True, timeout=20)
-    return {file.name: file.read_text() for file in place.iterdir()}
+    owner = place / "owner"
+    owner.mkdir(exist_ok=True)
+    subprocess.run(["sh", DEPLOY / "keys.sh", place, owner], env=environment, check=True, timeout=20)
+    return {file.name: file.read_text() for file in place.rglob("*") if file.is_file()}
 
 
 def test_it_fits_the_schema_of_the_compose_specification() -> None:
@@ -134,6 +136,17 @@ def test_every_file_and_volume_that_is_mounted_exists() -> None:
                 assert source in compose()["volumes"], name
 
 
+def test_what_is_the_owners_is_read_by_nobody_who_serves() -> None:
+    mounts = {
+        name: [m for m in service.get("volumes", []) if m.startswith("owner:")] for name, service in services().items()
+    }
+    assert {name: found for name, found in mounts.items() if found} == {
+        "keys": ["owner:/run/payproof-owner"],
+        "migrate": ["owner:/run/payproof-owner:ro"],
+        "postgres": ["owner:/run/payproof-owner:ro"],
+    }
+
+
 def test_secrets_are_written_by_one_and_read_by_those_who_need_them() -> None:
     mounts = {
         name: [m for m in service.get("volumes", []) if m.startswith("keys:")] for name, service in services().items()
@@ -152,7 +165,7 @@ def test_keys_are_drawn_once_and_kept() -> None:
     with directory() as place:
         first = drawn(place)
         assert drawn(place) == first
-        assert all(stat.S_IMODE(file.stat().st_mode) == 0o444 for file in place.iterdir())
+        assert all(stat.S_IMODE(file.stat().st_mode) == 0o444 for file in place.rglob("*") if file.is_file())
     with directory() as place:
         other = drawn(place)
         assert first.keys() == other.keys()

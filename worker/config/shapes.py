@@ -72,7 +72,8 @@ class Merchant(Struct, frozen=True, kw_only=True):
 class Archive(Struct, frozen=True, kw_only=True):
     """Callbacks as received: encrypted with the first of `keys` and read with any; without keys they are plain.
 
-    `retention` is how long they are kept, and what a buyer's checkout was opened with where it never opened.
+    `retention` is how long they are kept, and the requests that payments were opened with; one that tells of the buyer
+    goes as soon as its checkout is open.
     """
 
     keys: tuple[Secret, ...] = ()

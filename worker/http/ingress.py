@@ -74,6 +74,11 @@ class Ingress(Struct, frozen=True):
         async with asyncio.timeout(LOOK_UP_SECONDS), self.door.passing():
             return await self.ledger.peek(account, payment_id)
 
+    async def find(self, claim: Claim) -> str | None:
+        """The id of the payment that an id in the claim names. Raises UNAVAILABLE."""
+        async with asyncio.timeout(LOOK_UP_SECONDS), self.door.passing():
+            return (await self.ledger.find([claim])).get(claim.id)
+
     def turn(self, claim: Claim, payment_id: str | None) -> Turn:
         """When a claim about this payment is heard; it is counted. A signed one is always heard in its turn.
 

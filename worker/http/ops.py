@@ -11,6 +11,7 @@ from msgspec import Struct
 from prometheus_client import generate_latest
 
 from worker.amqp.broker import Broker
+from worker.amqp.inbox import Inbox
 from worker.metrics import Metrics
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.standing import Standings
@@ -77,11 +78,14 @@ class Ops(Struct, frozen=True):
 
     def _unheard(self) -> list[str]:
         """The queues that RabbitMQ does not deliver to this process, though it should."""
-        if self.broker is None or "consume" not in self.roles:
-            return []
-        return self.broker.inbox.missing() + self.broker.expected.missing()
+        return [queue for inbox in self._inboxes() for queue in inbox.missing()]
 
     def _queues(self) -> list[str]:
-        if self.broker is None or "consume" not in self.roles:
+        return [queue for inbox in self._inboxes() for queue in inbox.queues]
+
+    def _inboxes(self) -> list[Inbox]:
+        """What this process hears from RabbitMQ: claims where it asks, and expected payments where shops open theirs."""
+        if self.broker is None:
             return []
-        return self.broker.inbox.queues + self.broker.expected.queues
+        heard = {"consume": self.broker.inbox, "ingress": self.broker.expected}
+        return [inbox for role, inbox in heard.items() if role in self.roles]

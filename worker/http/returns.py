@@ -63,7 +63,7 @@ class Returns:
         try:
             payment = await self._ingress.look_up(account.id, payment_id)
         except UNAVAILABLE:
-            return await self._taken_unseen(request, account, claim)
+            return await self._taken_unseen(request, account, claim, turn)
         if payment is None:
             self._ingress.count(claim, "unknown")
             return page(request, "not_found", status=404)
@@ -86,7 +86,7 @@ class Returns:
         callback = await read_callback(request, Source.RETURN, account, self._ingress.clock.now())
         claim = make_claim(account, callback, lenient=True)
         try:
-            found = (await self._ingress.ledger.find([claim])).get(claim.id)
+            found = await self._ingress.find(claim)
             payment = await self._ingress.look_up(account.id, found) if found else None
         except UNAVAILABLE:
             return await self._taken_unseen(request, account, claim)
@@ -128,10 +128,12 @@ class Returns:
             return page(request, "not_found", status=404)
         return self._send_on(request, payment, None)
 
-    async def _taken_unseen(self, request: web.Request, account: Account, claim: Claim) -> web.Response:
+    async def _taken_unseen(
+        self, request: web.Request, account: Account, claim: Claim, turn: Turn = Turn.NOW
+    ) -> web.Response:
         """Postgres is away: what can be made durable without it is, and the buyer waits for it to come back."""
         try:
-            await self._ingress.publish(claim)
+            await self._ingress.publish(claim, turn)
         except (BusAway, TimeoutError) as error:
             return self._busy(request, account, claim, error)
         if claim.payment_id is None:

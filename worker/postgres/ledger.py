@@ -177,7 +177,7 @@ async def _create(
     if row is None:
         return None
     present = payment_of(row)
-    before = await connection.fetchval("SELECT request FROM openings WHERE payment_id = $1", present.id)
+    before = await connection.fetchval("SELECT request - $2 FROM openings WHERE payment_id = $1", present.id, PROPOSED)
     equal = before == msgspec.json.decode(msgspec.json.encode(request))
     made = taken_up_again(present, payment, equal=equal, until=now + lease, now=now)
     if isinstance(made, Created):
