@@ -84,7 +84,7 @@ class Ops(Struct, frozen=True):
         return [queue for inbox in self._inboxes() for queue in inbox.queues]
 
     def _inboxes(self) -> list[Inbox]:
-        """What this process hears from RabbitMQ: claims where it asks, and expected payments where shops open theirs."""
+        """What this process hears from RabbitMQ: claims where it asks, expected payments where shops open theirs."""
         if self.broker is None:
             return []
         heard = {"consume": self.broker.inbox, "ingress": self.broker.expected}
