@@ -96,7 +96,7 @@ insert into archive (claim_id, received_at, body) select id, received_at, claim 
 alter table claims drop column claim;
 comment on table claims is 'Every claim once by its id, a signed gateway event once by its event id; the callback is in archive';
 alter table openings add column personal boolean not null
-    generated always as (coalesce((request ->> 'body')::jsonb ? 'customer', false)) stored;
+    generated always as (coalesce(request ->> 'body' like '%"customer"%', false)) stored;
 create index openings_personal on openings (payment_id) where personal;
 comment on table openings is 'What a payment was asked for with: to open its checkout again after a lost answer, and to know an equal request';
 comment on column openings.personal is 'It tells of the buyer, and goes once the checkout is open';

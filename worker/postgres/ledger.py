@@ -116,7 +116,7 @@ class PostgresLedger:
     async def adopted_as(self, payment_id: str) -> str | None:
         """The id that whoever adopted this payment would have given it."""
         rows = await self._database.fetch(
-            "SELECT request ->> $2 AS proposed FROM openings WHERE payment_id = $1", payment_id, PROPOSED
+            "SELECT request ->> $2::text AS proposed FROM openings WHERE payment_id = $1", payment_id, PROPOSED
         )
         return rows[0]["proposed"] if rows else None
 
@@ -177,7 +177,8 @@ async def _create(
     if row is None:
         return None
     present = payment_of(row)
-    before = await connection.fetchval("SELECT request - $2 FROM openings WHERE payment_id = $1", present.id, PROPOSED)
+    asked_for = "SELECT request - $2::text FROM openings WHERE payment_id = $1"
+    before = await connection.fetchval(asked_for, present.id, PROPOSED)
     equal = before == msgspec.json.decode(msgspec.json.encode(request))
     made = taken_up_again(present, payment, equal=equal, until=now + lease, now=now)
     if isinstance(made, Created):
