@@ -9,7 +9,7 @@ import asyncio
 import os
 import resource
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -47,6 +47,7 @@ ROLES = ("ingress", "consume", "sweep", "relay", "deliver")
 HTTP_DRAIN_SECONDS = 10
 DRAIN_SECONDS = 45
 LOOK_SECONDS = 3
+CANCEL_AGAIN_SECONDS = 1.0
 OPEN_FILES = 65_536
 JITTER = 0.05
 
@@ -186,8 +187,7 @@ async def run_roles(
             for server in servers:
                 await server.cleanup()
             await _drain(tasks, consumer, deliver, broker)
-            for task in tasks.values():
-                task.cancel()
+            await _end(tasks.values())
     log.info("process.stopped")
 
 
@@ -216,6 +216,19 @@ async def _drain(
         broker.registering.stop()
     if working := [tasks[name] for name in ("consume", "deliver", "registering") if name in tasks]:
         await asyncio.wait(working, timeout=DRAIN_SECONDS)
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel them until all have ended.
+
+    Once is not enough: in Python 3.11 a cancellation that meets the end of a call under `asyncio.wait_for` is swallowed
+    there, and a loop that made the call goes on as if nothing had been said.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
 
 
 async def _run(part: Callable[[], Awaitable[None]]) -> None:

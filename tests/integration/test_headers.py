@@ -23,6 +23,7 @@ from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
 from worker.postgres.ledger import PostgresLedger
 from worker.postgres.tokens import PostgresTokens
+from worker.standing import standings_of
 
 QUICK = replace(CONFIG, return_wait=0.0)
 NOBODYS = "pay_" + "0" * 26
@@ -114,7 +115,8 @@ async def test_browsers_are_held_to_https_only_where_we_have_it(database: Databa
 
 
 async def test_the_operators_port_is_guarded_too(database: Database) -> None:
-    ops = Ops(database, PostgresBus(database), Metrics(), list, list, serving=True)
+    metrics = Metrics(CONFIG.accounts)
+    ops = Ops(database, None, metrics, standings_of(CONFIG, database, None, metrics), list, ("ingress",))
     app = ops_app(ops)
     async with TestClient(TestServer(app)) as client:
         for method, path in [*paths(app), ("GET", "/nothing")]:

@@ -76,7 +76,8 @@ async def _print(database: Database, merchant: str, after: int, *, follow: bool)
     """Raises BrokenPipeError when nobody reads any more, also while there is nothing to print."""
     from worker.postgres.log import read
 
-    while True:
+    printing = asyncio.current_task()
+    while printing is None or not printing.cancelling():  # Ctrl-C may be swallowed in the call that it meets
         rows = await read(database, merchant, after, PAGE)
         for row in rows:
             after = row["place"]
@@ -88,6 +89,7 @@ async def _print(database: Database, merchant: str, after: int, *, follow: bool)
             return
         await asyncio.sleep(POLL_SECONDS)
         _look_for_reader()
+    raise asyncio.CancelledError
 
 
 def _look_for_reader() -> None:
