@@ -60,7 +60,7 @@ async def test_ctrl_c_ends_it_quietly(payproof: Payproof) -> None:
     assert tail.stderr is not None
     try:
         assert await asyncio.wait_for(tail.stdout.readline(), SECONDS)
-        tail.send_signal(signal.SIGINT)
+        tail.send_signal(signal.SIGINT)  # in the middle of a write, where there is more than a pipe holds
         assert await asyncio.wait_for(tail.wait(), SECONDS) == 130
         assert await tail.stderr.read() == b""
     finally:

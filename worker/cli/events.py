@@ -9,6 +9,7 @@ import asyncio
 import errno
 import os
 import select
+import signal
 import sys
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -56,8 +57,14 @@ def tail(
                 after = await place_before(database, whose, moment)
             await _print(database, whose, after, follow=follow)
 
+    signal.signal(signal.SIGINT, _interrupt)
     asyncio.run(run())
     return 0
+
+
+def _interrupt(*_: object) -> None:
+    """Ctrl-C ends a write that nobody reads; asyncio's own handler would only mark the task, and wait for the write."""
+    raise KeyboardInterrupt
 
 
 def read_since(text: str) -> datetime | timedelta:
@@ -76,20 +83,24 @@ async def _print(database: Database, merchant: str, after: int, *, follow: bool)
     """Raises BrokenPipeError when nobody reads any more, also while there is nothing to print."""
     from worker.postgres.log import read
 
-    printing = asyncio.current_task()
-    while printing is None or not printing.cancelling():  # Ctrl-C may be swallowed in the call that it meets
+    while True:
         rows = await read(database, merchant, after, PAGE)
         for row in rows:
             after = row["place"]
-            sys.stdout.buffer.write(row["body"] + b"\n")
-        sys.stdout.flush()
+            _write(row["body"] + b"\n")
         if rows:
             continue
         if not follow:
             return
         await asyncio.sleep(POLL_SECONDS)
         _look_for_reader()
-    raise asyncio.CancelledError
+
+
+def _write(line: bytes) -> None:
+    """Past Python's buffer, which would be written at the end, whether somebody reads or not."""
+    left = memoryview(line)
+    while left:
+        left = left[os.write(sys.stdout.fileno(), left) :]
 
 
 def _look_for_reader() -> None:
