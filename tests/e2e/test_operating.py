@@ -30,7 +30,7 @@ from worker.demo.children import environment
 from worker.demo.playing import play, staged
 from worker.demo.stories import STORIES
 from worker.demo.story import BLIND, CHECKED
-from worker.demo.system import System
+from worker.demo.system import QUICK, System
 from worker.postgres.embedded import embedded
 
 ACCOUNT = """
@@ -41,17 +41,7 @@ base_url = "{base}/ipay"
 api_key = "was-revoked"
 calls_per_second = 5
 """
-SETTINGS = """\
-return_wait = "2s"
-
-[checks]
-claimed = ["300ms", "500ms", "1s"]
-pending = ["1s", "2s"]
-closed = ["2s", "4s"]
-refunds = ["1h"]
-grace = "1s"
-give_up = "1h"
-"""
+SETTINGS = QUICK.replace('give_up = "20s"', 'give_up = "1h"')
 PLAYED = ("Success", "Failure", "Success, for a person to confirm", "Order paid twice", "Transaction used twice")
 VARIABLES = {"$provider": ".*", "$__rate_interval": "30s", "$__range": "5m"}
 SECONDS = 60

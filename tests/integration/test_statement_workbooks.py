@@ -9,7 +9,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,7 @@ from msgspec.structs import replace
 from openpyxl import Workbook
 
 from schemas.statements import Line, StatementMap, Unread
-from schemas.words import Status
-from tests.unit.statement_files import COLUMNS, read, rows, whys
+from tests.unit.statement_files import COLUMNS, LINE, read, rows, whys
 from worker.statements import StatementError, look, open_statement, read_lines
 
 HEADERS = ["Date", "Trx ID", "Order ID", "Amount", "Fee", "Status"]
@@ -77,19 +76,6 @@ def declaring(content: bytes, size: int, name: str = SHEET) -> bytes:
 def one(folder: Path, row: list[Any], columns: StatementMap = COLUMNS) -> Line | Unread:
     (line,) = read(folder, workbook([HEADERS, row]), columns)
     return line
-
-
-LINE = Line(
-    row=2,
-    kind="payment",
-    status=Status.COMPLETED,
-    word="Success",
-    amount=Decimal("1500.50"),
-    transaction_id="T1",
-    reference="order-1",
-    fee=Decimal("22.5"),
-    at=datetime(2026, 4, 3, 4, 20, 30, tzinfo=UTC),
-)
 
 
 def test_a_workbook_is_read_with_real_dates_and_numbers(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 from schemas.statements import Line, StatementMap, Unread
+from schemas.words import Status
 from worker.statements import open_statement, read_lines
 
 COLUMNS = StatementMap(
@@ -20,6 +23,18 @@ COLUMNS = StatementMap(
 )
 HEADERS = "Date,Trx ID,Order ID,Amount,Fee,Status\r\n"
 ROW = "03/04/2026 10:20:30,T1,order-1,1500.50,22.5,Success\r\n"
+LINE = Line(
+    row=2,
+    kind="payment",
+    status=Status.COMPLETED,
+    word="Success",
+    amount=Decimal("1500.50"),
+    transaction_id="T1",
+    reference="order-1",
+    fee=Decimal("22.5"),
+    at=datetime(2026, 4, 3, 4, 20, 30, tzinfo=UTC),
+)
+"""What ROW says."""
 
 
 def read(folder: Path, content: bytes | str, columns: StatementMap = COLUMNS) -> list[Line | Unread]:

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import codecs
 import tracemalloc
-from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from schemas.statements import Line
-from schemas.words import Status
-from tests.unit.statement_files import COLUMNS, HEADERS, ROW, read, rows, whys
+from tests.unit.statement_files import COLUMNS, HEADERS, LINE, ROW, read, rows, whys
 from worker.statements import StatementError, open_statement, read_lines
-
-LINE = Line(
-    row=2,
-    kind="payment",
-    status=Status.COMPLETED,
-    word="Success",
-    amount=Decimal("1500.50"),
-    transaction_id="T1",
-    reference="order-1",
-    fee=Decimal("22.5"),
-    at=datetime(2026, 4, 3, 4, 20, 30, tzinfo=UTC),
-)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
