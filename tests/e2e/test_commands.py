@@ -48,14 +48,18 @@ class Ended(Struct, frozen=True):
 
 
 async def started(
-    *words: str, cwd: Path, settings: dict[str, str], stdin: int = asyncio.subprocess.DEVNULL
+    *words: str,
+    cwd: Path,
+    settings: dict[str, str],
+    stdin: int = asyncio.subprocess.DEVNULL,
+    stdout: int = asyncio.subprocess.PIPE,
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "worker.cli", *words),
         cwd=cwd,
         env=ENVIRONMENT | settings,
         stdin=stdin,
-        stdout=asyncio.subprocess.PIPE,
+        stdout=stdout,
         stderr=asyncio.subprocess.PIPE,
     )
 

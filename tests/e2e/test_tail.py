@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
+import os
+import select
 import signal
 
 import pytest
 
 from tests.e2e.buyers import Payproof
 from tests.e2e.test_commands import SECONDS, payproof_says, started
+from tests.processes import until
+
+PAGE = 4096
 
 
 async def test_events_of_so_long_ago_are_those_since_that_time(payproof: Payproof) -> None:
@@ -51,19 +57,32 @@ async def test_it_ends_quietly_when_nobody_reads_any_more(payproof: Payproof, wo
             await tail.wait()
 
 
-async def test_ctrl_c_ends_it_quietly(payproof: Payproof) -> None:
-    await payproof.opened("ipay")
-    tail = await started(
-        "events", "tail", "--since", "1d", cwd=payproof.system.place, settings=payproof.system.settings
-    )
-    assert tail.stdout is not None
+async def test_ctrl_c_ends_it_quietly_in_the_middle_of_a_write_that_nobody_reads(payproof: Payproof) -> None:
+    for _ in range(4):
+        await payproof.opened("ipay")
+    reads, writes = os.pipe()
+    try:
+        fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, PAGE)  # holds fewer than those four
+        tail = await started(
+            *("events", "tail", "--since", "1d"),
+            cwd=payproof.system.place,
+            settings=payproof.system.settings,
+            stdout=writes,
+        )
+    finally:
+        os.close(writes)
     assert tail.stderr is not None
     try:
-        assert await asyncio.wait_for(tail.stdout.readline(), SECONDS)
-        tail.send_signal(signal.SIGINT)  # in the middle of a write, where there is more than a pipe holds
+        await until(lambda: _readable(reads), what="its first event")
+        tail.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(tail.wait(), SECONDS) == 130
         assert await tail.stderr.read() == b""
     finally:
+        os.close(reads)
         if tail.returncode is None:
             tail.kill()
             await tail.wait()
+
+
+async def _readable(pipe: int) -> bool:
+    return bool(select.select([pipe], [], [], 0)[0])
