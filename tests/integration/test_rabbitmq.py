@@ -14,6 +14,7 @@ from tests.broker import RabbitMQ
 from tests.integration.rabbit import PROVIDERS, Rabbit, attached, emptied
 from tests.integration.test_bus import a_claim, receive
 from tests.processes import until
+from worker.amqp.link import UNREACHABLE, connected
 from worker.amqp.messages import claim_post, event_post
 from worker.amqp.publisher import Publisher
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
@@ -190,6 +191,16 @@ async def test_a_wrong_password_is_told_without_it(broker: RabbitMQ) -> None:
     with pytest.raises(BrokerRefusedError) as raised:
         await Publisher(Secret(broker.url.replace(":guest@", ":wrong-one@")), PROVIDERS).run()
     assert "wrong-one" not in str(raised.value)
+
+
+async def test_a_channel_of_a_connection_that_just_ended_is_told_as_an_unreachable_broker(broker: RabbitMQ) -> None:
+    async with connected(Secret(broker.url), "a test") as connection:
+        await connection.close()
+        with pytest.raises(UNREACHABLE):
+            await connection.channel()
+        with pytest.raises(UNREACHABLE):
+            async with connection.channel(publisher_confirms=False):
+                pass
 
 
 async def test_the_topology_is_what_the_contract_says(rabbit: Rabbit) -> None:

@@ -25,8 +25,11 @@ PREPARE_SECONDS = 15.0
 HEARTBEAT_SECONDS = 5  # a silent broker is given up after three of them
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 
-UNREACHABLE = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError, asyncio.InvalidStateError)
-"""What is raised when the broker is away, or a channel of ours is closed."""
+UNREACHABLE = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError, asyncio.InvalidStateError, RuntimeError)
+"""What is raised when the broker is away, or a channel of ours is closed.
+
+RuntimeError is how aiormq and aio-pika say that a connection ended under the call that asked it for a channel.
+"""
 
 log = structlog.get_logger()
 
