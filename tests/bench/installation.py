@@ -1,0 +1,88 @@
+"""A payproof under test: its configuration for the simulated gateways, its open payments, and its processes.
+
+The one thing to get wrong: help. It runs as a shop would run it, with the schedules and limits that it comes with.
+"""
+
+from __future__ import annotations
+
+import asyncpg
+
+from tests.bench.numbered import GATEWAYS
+from worker.sandbox.config import CREDENTIALS
+
+CONFIG = """\
+[[merchants]]
+id = "shop"
+name = "Bench shop"
+api_keys = ["bench-key-of-no-worth"]
+
+[[merchants.accounts]]
+id = "shop-shadhinpay"
+provider = "shadhinpay"
+base_url = "{base}/shadhinpay"
+client_id = "{shadhinpay[client_id]}"
+business_id = "{shadhinpay[business_id]}"
+api_key = "{shadhinpay[api_key]}"
+webhook_secret = "{shadhinpay[webhook_secret]}"
+
+[[merchants.accounts]]
+id = "shop-moneybag"
+provider = "moneybag"
+base_url = "{base}/moneybag"
+api_key = "{moneybag[api_key]}"
+webhook_secret = "{moneybag[webhook_secret]}"
+
+[[merchants.accounts]]
+id = "shop-ipay"
+provider = "ipay"
+base_url = "{base}/ipay"
+api_key = "{ipay[api_key]}"
+"""
+
+# Each open payment as POST /v1/payments leaves it: its row, its session, its order, its opened event, told.
+_PAYMENTS = """
+    INSERT INTO payments (id, merchant, account, provider, reference, order_ref, amount, currency, description, metadata,
+        status, holds, version, late, amount_verified, refunded_amount, session_id, aliases, checkout_url, opened_at,
+        expires_at, opened, completed_told, closing_told, hint_asks, schedule, step, next_check_at, execute_tries,
+        execute_unanswered, candidates, candidate_dropped)
+    SELECT 'pay_' || lpad(n::text, 26, '0'), 'shop', 'shop-' || gateway, gateway, 'order-' || lpad(n::text, 10, '0'),
+        'order-' || lpad(n::text, 10, '0'), 100 + n % 900, 'BDT', 'Order ' || n, '{{"cart": "7f3a"}}',
+        'pending', '{{}}', 1, false, false, 0, 'ses-' || lpad(n::text, 10, '0'), '{{}}',
+        'https://gateway.example/pay/ses-' || lpad(n::text, 10, '0'), now(), now() + interval '1 day', true, false, false,
+        '{{}}', 'pending', 0, now() + interval '1 hour', 0, false, '[]', false
+    FROM (SELECT n, (ARRAY[{gateways}])[n % 3 + 1] AS gateway FROM generate_series($1::bigint, $2::bigint) AS n) AS numbered
+"""
+_REST = (
+    """INSERT INTO sessions (account, session_id, payment_id)
+       SELECT account, session_id, id FROM payments WHERE id BETWEEN $1 AND $2""",
+    """INSERT INTO events (id, payment_id, version, type, merchant, account, time, body, place)
+       SELECT id || '.1', id, 1, 'payment.opened', merchant, account, opened_at,
+           convert_to('{"id":"' || id || '.1","filling":"' || repeat(md5(id), 22) || '"}', 'UTF8'),
+           (SELECT coalesce(max(place), 0) FROM events) + row_number() OVER (ORDER BY id)
+       FROM payments WHERE id BETWEEN $1 AND $2""",
+    """INSERT INTO entries (payment_id, at, kind, data)
+       SELECT id, opened_at, 'event', jsonb_build_object('id', id || '.1', 'type', 'payment.opened')
+       FROM payments WHERE id BETWEEN $1 AND $2""",
+)
+
+
+def config(gateways_url: str) -> str:
+    return CONFIG.format(base=gateways_url, **CREDENTIALS)
+
+
+async def open_payments(url: str, first: int, last: int) -> None:
+    """Payments `first` to `last`, whose checkouts were opened a moment ago and are paid by now."""
+    connection = await asyncpg.connect(url)
+    try:
+        names = ", ".join(f"'{gateway}'" for gateway in GATEWAYS)
+        async with connection.transaction():
+            await connection.execute(_PAYMENTS.format(gateways=names), first, last)
+            for statement in _REST:
+                await connection.execute(statement, f"pay_{first:026d}", f"pay_{last:026d}")
+            await connection.execute(
+                "INSERT INTO relays SELECT 'rabbitmq', max(place) FROM events ON CONFLICT (name) DO UPDATE SET place = excluded.place"
+            )
+        await connection.execute("VACUUM ANALYZE")
+        await connection.execute("CHECKPOINT")
+    finally:
+        await connection.close()

@@ -1,0 +1,152 @@
+"""The real servers of the benchmark: Debian's PostgreSQL with fsync on and `pg_stat_statements`, and RabbitMQ.
+
+The one thing to get wrong: being kind to ourselves. Nothing here is switched off that a shop would need, every
+contender uses the same two servers, and whatever was started is ended by its own process id.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from tests.broker import RabbitMQ, rabbitmq
+
+DEBIAN = Path("/usr/lib/postgresql")
+USER = "postgres"
+PORT = 5432
+SECONDS = 120.0
+SETTINGS: Mapping[str, str] = {
+    "listen_addresses": "''",
+    "shared_preload_libraries": "pg_stat_statements",
+    "pg_stat_statements.track": "all",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "max_connections": "200",
+    "shared_buffers": "1GB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "autovacuum": "on",
+    "timezone": "UTC",
+}
+"""What whoever installs PostgreSQL for a payment service sets: memory, and no checkpoint every minute."""
+
+
+class Missing(Exception):
+    """A server is not installed. The message says which package brings it."""
+
+
+class Postgres:
+    """One cluster in `home`, made where there is none. Every method blocks. `url` names its database `payproof`."""
+
+    def __init__(self, home: Path) -> None:
+        versions = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+        if not versions:
+            raise Missing("there is no PostgreSQL server; on Debian: apt-get install postgresql")
+        self._programs, self.home = versions[-1].parent, home
+        self._user = USER if os.geteuid() == 0 else None  # the server refuses to run as root
+        self._server: subprocess.Popen[bytes] | None = None
+        if not (home / "PG_VERSION").exists():
+            self._create()
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://payproof@/payproof?host={quote(str(self.home), safe='/')}&port={PORT}"
+
+    @property
+    def version(self) -> str:
+        return self._output("postgres", "--version").split()[2]
+
+    def start(self) -> None:
+        settings = dict(SETTINGS) | {"unix_socket_directories": str(self.home)}
+        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value.strip(chr(39))}")]
+        with (self.home / "server.log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [self._programs / "postgres", "-D", self.home, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                user=self._user,
+                cwd=self.home,
+                start_new_session=True,
+            )
+        until = time.monotonic() + SECONDS
+        while self._run("pg_isready", "-q", "-h", str(self.home), "-p", str(PORT)).returncode != 0:
+            if self._server.poll() is not None or time.monotonic() > until:
+                raise AssertionError(f"PostgreSQL did not come up; see {self.home / 'server.log'}")
+            time.sleep(0.05)
+        exists = "SELECT FROM pg_database WHERE datname = 'payproof'"
+        if not self._output("psql", *self._where(), "-Atc", exists, "postgres") and "(1 row)" not in self._output(
+            "psql", *self._where(), "-c", exists, "postgres"
+        ):
+            self._output("createdb", *self._where(), "payproof")
+            self._output("psql", *self._where(), "-c", "CREATE EXTENSION pg_stat_statements", "payproof")
+
+    def stop(self) -> None:
+        if self._server is not None and self._server.poll() is None:
+            self._server.send_signal(signal.SIGINT)  # fast: cuts connections, and ends with a checkpoint
+            self._server.wait(SECONDS)
+
+    def _create(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        if self._user is not None:
+            account = pwd.getpwnam(self._user)
+            os.chown(self.home, account.pw_uid, account.pw_gid)
+        self.home.chmod(0o700)
+        flags = ("--username=payproof", "--auth=trust", "--no-locale", "--encoding=UTF8")
+        self._output("initdb", *flags, "-D", str(self.home))
+
+    def _where(self) -> tuple[str, ...]:
+        return ("-h", str(self.home), "-p", str(PORT), "-U", "payproof")
+
+    def _run(self, program: str, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self._programs / program, *words],
+            user=self._user,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+    def _output(self, program: str, *words: str) -> str:
+        done = self._run(program, *words)
+        if done.returncode != 0:
+            raise AssertionError(f"{program}: {done.stderr.strip()}")
+        return done.stdout
+
+
+class Servers:
+    """Both, running. `place` is a directory whose files go with them."""
+
+    def __init__(self, place: Path, database: Postgres, broker: RabbitMQ) -> None:
+        self.place, self.database, self.broker = place, database, broker
+
+    def versions(self) -> dict[str, str]:
+        return {"postgres": self.database.version, "rabbitmq": self.broker.ctl("version").strip()}
+
+
+@contextmanager
+def servers(place: Path, template: Path | None = None) -> Iterator[Servers]:
+    """Both started anew in `place`, which must be empty, and ended afterwards; `template` is a cluster to begin with."""
+    place.chmod(0o755)  # the database's own user must get through
+    home = place / "postgres"
+    if template is not None:
+        subprocess.run(["cp", "-a", "--reflink=auto", template, home], check=True)
+    database = Postgres(home)
+    try:
+        database.start()
+        with rabbitmq() as broker:
+            yield Servers(place, database, broker)
+    finally:
+        database.stop()
+        shutil.rmtree(home, ignore_errors=True)
