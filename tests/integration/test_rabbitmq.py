@@ -14,7 +14,7 @@ from tests.broker import RabbitMQ
 from tests.integration.rabbit import PROVIDERS, Rabbit, attached, emptied
 from tests.integration.test_bus import a_claim, receive
 from tests.processes import until
-from worker.amqp.link import UNREACHABLE, connected
+from worker.amqp import link
 from worker.amqp.messages import claim_post, event_post
 from worker.amqp.publisher import Publisher
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
@@ -194,11 +194,11 @@ async def test_a_wrong_password_is_told_without_it(broker: RabbitMQ) -> None:
 
 
 async def test_a_channel_of_a_connection_that_just_ended_is_told_as_an_unreachable_broker(broker: RabbitMQ) -> None:
-    async with connected(Secret(broker.url), "a test") as connection:
+    async with link.connected(Secret(broker.url), "a test") as connection:
         await connection.close()
-        with pytest.raises(UNREACHABLE):
+        with pytest.raises(link.UNREACHABLE):
             await connection.channel()
-        with pytest.raises(UNREACHABLE):
+        with pytest.raises(link.UNREACHABLE):
             async with connection.channel(publisher_confirms=False):
                 pass
 
