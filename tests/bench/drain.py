@@ -22,6 +22,7 @@ from tests.bench.numbered import GATEWAYS, claim
 from tests.bench.servers import Servers, servers
 from tests.processes import directory
 from worker.amqp.messages import claim_post
+from worker.amqp.publisher import confirm
 from worker.amqp.topology import EVENTS, declare
 from worker.demo.children import Child, free_ports
 from worker.postgres.migrate import migrate
@@ -72,12 +73,11 @@ async def load(url: str, first: int, last: int) -> None:
     """Claims `first` to `last` wait in their queues, durable."""
     async with await aio_pika.connect(url) as connection:
         await declare(connection, GATEWAYS)
-        channel = await connection.channel(publisher_confirms=True)
-        exchange = await channel.get_exchange("payproof.claims", ensure=False)
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         now = datetime.now(UTC)
         for start in range(first, last + 1, 500):
             posts = [claim_post(claim(n, now)) for n in range(start, min(start + 500, last + 1))]
-            await asyncio.gather(*[exchange.publish(post.message, post.routing_key) for post in posts])
+            await asyncio.gather(*[confirm(channel, post) for post in posts])
 
 
 def per_second(at: Sequence[float]) -> float:

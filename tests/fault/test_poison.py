@@ -28,8 +28,7 @@ POISON = replace(
 
 async def test_one_that_cannot_be_read(fleet: Fleet) -> None:
     async with buying(fleet) as load:
-        post = claim_post(POISON)
-        post.message.body = b'{"newer": 1}'
+        post = replace(claim_post(POISON), body=b'{"newer": 1}')
         await publish(fleet, post)
         await load.completed_anew(8)
         load.dead, load.loud = ["ValidationError in receive"], ["claim.unreadable"]

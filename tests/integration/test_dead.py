@@ -26,6 +26,7 @@ from tests.processes import until
 from worker.amqp.dead import dead_at_broker
 from worker.amqp.examine import Examined, examine
 from worker.amqp.messages import Post, claim_post, dead_letter
+from worker.amqp.publisher import confirm
 from worker.amqp.topology import DEAD, claims_queue, declare
 from worker.cli.desk import desk
 from worker.cli.failures import CommandFailed, WrongUsage
@@ -48,8 +49,7 @@ class AtBroker(Struct):
     channel: AbstractChannel
 
     async def post(self, post: Post) -> None:
-        exchange = await self.channel.get_exchange(post.exchange, ensure=False)
-        await exchange.publish(post.message, post.routing_key, mandatory=post.mandatory)
+        await confirm(self.channel, post)
 
     async def bury(self, claim_id: str, body: bytes) -> None:
         await self.post(dead_letter(claim_id, "ipay", body, REASON, NOON))

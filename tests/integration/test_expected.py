@@ -73,7 +73,9 @@ class Desk(Struct):
     async def waiting(self) -> int:
         """Messages that are not acknowledged yet count too, as the broker gives them back when the consumer ends."""
         queue = await self.channel.declare_queue(EXPECTED, passive=True)
-        return (queue.declaration_result.message_count or 0) + self.broker.expected._subscriptions["expected"].in_hand
+        return (queue.declaration_result.message_count or 0) + len(
+            self.broker.expected._subscriptions["expected"].in_hand
+        )
 
     async def letter(self) -> AbstractIncomingMessage:
         """The one dead letter, taken off."""
@@ -438,7 +440,7 @@ async def test_while_postgres_is_away_messages_wait_at_the_broker_and_none_is_re
             await at.publish({**WANTED, "reference": f"order-{number}", "session_id": f"TR-{number}"})
 
         async def full() -> bool:
-            return at.broker.expected._subscriptions["expected"].in_hand == PREFETCH
+            return len(at.broker.expected._subscriptions["expected"].in_hand) == PREFETCH
 
         await until(full, what="no more in hand than may be")
         assert at.metrics.registry.get_sample_value("payproof_expected_messages_total", {"result": "refused"}) == 0

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import aio_pika
+import msgspec
 import pytest
 
 from consumers.bus import BusAway
@@ -124,8 +125,8 @@ async def test_a_queue_that_somebody_deletes_is_made_again_and_its_consumer_too(
 async def test_a_consumer_that_the_broker_forgot_is_noticed_built_anew_and_counted(rabbit: Rabbit) -> None:
     """The consumer is cancelled behind its back, as after a reconnect that did not resume it."""
     subscription = rabbit.inbox._subscriptions["ipay"]
-    (tag,) = (await subscription.channel.get_underlay_channel()).consumers
-    await (await subscription.channel.get_underlay_channel()).basic_cancel(tag)
+    (tag,) = subscription.channel.consumers
+    await subscription.channel.basic_cancel(tag)
     await rabbit.bus.publish([claim := a_claim()])
     deliveries = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 15)
     assert [one.claim for one in deliveries] == [claim]
@@ -133,8 +134,7 @@ async def test_a_consumer_that_the_broker_forgot_is_noticed_built_anew_and_count
 
 
 async def test_a_message_that_cannot_be_read_is_put_aside_with_its_reason(rabbit: Rabbit) -> None:
-    post = claim_post(a_claim())
-    post.message.body = b'{"newer": 1}'
+    post = msgspec.structs.replace(claim_post(a_claim()), body=b'{"newer": 1}')
     await rabbit.publisher.publish([post, claim_post(claim := a_claim())])
     assert await receive(rabbit.bus) == [claim]
 

@@ -242,10 +242,10 @@ def test_one_transaction_for_many_is_linked_to_by_all_and_parent_to_none() -> No
 def test_a_claim_carries_its_trace_in_its_body_and_in_the_headers_of_its_message() -> None:
     claim = own_claim(Source.SWEEP, "pay_1", "shop-ipay", "ipay", datetime(2026, 11, 21, tzinfo=UTC))
     assert traced(claim, None) is claim
-    assert claim_post(claim).message.headers == {}
+    assert claim_post(claim).properties.headers == {}
     post = claim_post(traced(claim, STRANGERS))
-    assert post.message.headers == {"traceparent": STRANGERS}
-    assert msgspec.json.decode(post.message.body, type=Claim).traceparent == STRANGERS
+    assert post.properties.headers == {"traceparent": STRANGERS}
+    assert msgspec.json.decode(post.body, type=Claim).traceparent == STRANGERS
 
 
 def test_a_claim_of_a_release_that_knew_no_traces_is_read() -> None:

@@ -199,12 +199,13 @@ def test_a_subscriber_that_validates_takes_what_is_added_later() -> None:
 @given(payments, kinds, times)
 def test_the_cloudevents_sdk_reads_our_messages(payment: Payment, kind: EventType, time: datetime) -> None:
     event = write_event(payment, kind, time, PUBLIC)
-    sent = event_post(event.id, event.type, event.merchant, event.account, event.body).message
-    over_amqp = from_amqp_event(AMQPMessage({"content-type": sent.content_type}, dict(sent.headers), sent.body))
+    post = event_post(event.id, event.type, event.merchant, event.account, event.body)
+    sent = post.properties
+    over_amqp = from_amqp_event(AMQPMessage({"content-type": sent.content_type}, dict(sent.headers or {}), post.body))
     over_http = from_http_event(HTTPMessage({"content-type": CLOUD_EVENT}, event.body))
     for read_event in (over_amqp, over_http):
         assert read_event.get_id() == sent.message_id == event.id
-        assert read_event.get_type() == sent.type == kind
+        assert read_event.get_type() == sent.message_type == kind
         assert read_event.get_source() == f"/payproof/{payment.merchant}/{payment.account}"
         assert read_event.get_subject() == payment.id
         assert read_event.get_time() == time

@@ -141,8 +141,8 @@ def _parking() -> dict[str, Any]:
 
 def _message(kind: EventType, public_url: str) -> dict[str, Any]:
     event = samples.sample(kind, public_url)
-    sent = event_post(event.id, event.type, event.merchant, event.account, event.body).message
-    properties = {"message_id": sent.message_id, "type": sent.type, "app_id": sent.app_id}
+    sent = event_post(event.id, event.type, event.merchant, event.account, event.body).properties
+    properties = {"message_id": sent.message_id, "type": sent.message_type, "app_id": sent.app_id}
     return {
         "name": kind.value,
         "title": _title(kind),

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import msgspec
 import structlog
-from aio_pika.abc import AbstractIncomingMessage
+from aiormq.abc import DeliveredMessage
 
 from consumers.bus import BusAway, Delivery
 from schemas.callbacks import Claim
@@ -135,10 +135,10 @@ class RabbitBus:
                 deliveries.append(Delivery(tag=message, claim=claim, attempts=1))
         return deliveries
 
-    async def _park_unreadable(self, provider: str, message: AbstractIncomingMessage, error: Exception) -> None:
+    async def _park_unreadable(self, provider: str, message: DeliveredMessage, error: Exception) -> None:
         """Put aside what this version cannot read, or every worker would die of it."""
-        log.error("claim.unreadable", claim_id=message.message_id, exc_info=error)
-        reason, claim_id = f"{type(error).__name__} in receive", message.message_id or "unknown"
+        log.error("claim.unreadable", claim_id=message.header.properties.message_id, exc_info=error)
+        reason, claim_id = f"{type(error).__name__} in receive", message.header.properties.message_id or "unknown"
         await self._bury(claim_id, provider, message.body, reason)
         self._metrics.parked.labels(provider).inc()
         await self._inbox.acknowledge([message])
@@ -151,7 +151,7 @@ class RabbitBus:
             await self._spool.bury(claim_id, provider, body, reason)
 
 
-def _apart(deliveries: Sequence[Delivery]) -> tuple[list[AbstractIncomingMessage], list[Delivery]]:
+def _apart(deliveries: Sequence[Delivery]) -> tuple[list[DeliveredMessage], list[Delivery]]:
     """The broker's messages, and the deliveries that came from the spool."""
-    heard = [one.tag for one in deliveries if isinstance(one.tag, AbstractIncomingMessage)]
-    return heard, [one for one in deliveries if not isinstance(one.tag, AbstractIncomingMessage)]
+    heard = [one.tag for one in deliveries if isinstance(one.tag, DeliveredMessage)]
+    return heard, [one for one in deliveries if not isinstance(one.tag, DeliveredMessage)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-from aio_pika.abc import AbstractIncomingMessage
+from aiormq.abc import DeliveredMessage
 
 from consumers.bus import BusAway
 from schemas.secret import Secret
@@ -65,7 +65,7 @@ class ExpectedPayments:
                 self._inbox.give_back(left)
                 await set_within(self._stopping, PAUSE_SECONDS)
 
-    async def _settle(self, message: AbstractIncomingMessage) -> bool:
+    async def _settle(self, message: DeliveredMessage) -> bool:
         """Register it, or bury it with the reason; whether it is off our hands. Only then was it acknowledged."""
         try:
             result = await self._register(message)
@@ -81,7 +81,7 @@ class ExpectedPayments:
         self._metrics.expected.labels("refused" if isinstance(result, Refusal) else result).inc()
         return True
 
-    async def _register(self, message: AbstractIncomingMessage) -> Result | Refusal:
+    async def _register(self, message: DeliveredMessage) -> Result | Refusal:
         """Try it, and where that fails by itself, as it would by a bug of ours, a few times more."""
         attempts = 0
         while True:
@@ -91,22 +91,26 @@ class ExpectedPayments:
                 raise
             except Exception as error:
                 attempts += 1
-                log.exception("expected.failed", message_id=strangers_id(message.message_id), attempts=attempts)
+                log.exception("expected.failed", message_id=_id(message), attempts=attempts)
                 if attempts == ATTEMPTS:
                     reason = f"{type(error).__name__} at {place_of(error)}, {attempts} times"
                     return Refusal(code="internal", reason=reason)
                 await set_within(self._stopping, PAUSE_SECONDS)
 
-    async def _bury(self, message: AbstractIncomingMessage, refusal: Refusal) -> None:
+    async def _bury(self, message: DeliveredMessage, refusal: Refusal) -> None:
         """Lay it among the dead with what is wrong in its headers. Raises BusAway."""
-        log.warning("expected.refused", message_id=strangers_id(message.message_id), code=refusal.code)
+        log.warning("expected.refused", message_id=_id(message), code=refusal.code)
         if len(message.body) > LARGEST_LETTER:
             await self._inbox.reject([message])
             return
         told = {REASON: refusal.reason, CODE: refusal.code, FIELD: refusal.field}
         headers = {name: _printable(text) for name, text in told.items() if text}
         letter = expected_letter(
-            strangers_id(message.message_id), message.routing_key or "", message.body, headers, self._clock.now()
+            _id(message),
+            message.routing_key or "",
+            message.body,
+            headers,
+            self._clock.now(),
         )
         await self._publisher.publish([letter])
         await self._inbox.acknowledge([message])
@@ -116,3 +120,7 @@ def _printable(text: str) -> str:
     """What names a stranger's fields is read on a terminal, and has to fit a header."""
     short = text if len(text) <= LONGEST_WORDS else f"{text[: LONGEST_WORDS - 1]}…"
     return "".join(sign if sign.isprintable() else "?" for sign in short)
+
+
+def _id(message: DeliveredMessage) -> str:
+    return strangers_id(message.header.properties.message_id)

@@ -14,9 +14,9 @@ from contextlib import suppress
 from types import MappingProxyType
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aiormq.exceptions import ChannelInvalidStateError
-from msgspec import Struct
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from msgspec import Struct, field
 
 from schemas.secret import Secret
 from worker.amqp.link import UNREACHABLE, ended, keep
@@ -33,14 +33,33 @@ log = structlog.get_logger()
 
 
 class Subscription(Struct):
-    """Where one queue's consumer stands. `deliveries` is the channel its messages name; `heard_at` is monotonic."""
+    """Where one queue's consumer stands. `heard_at` is monotonic.
+
+    `in_hand` are the tags of what was delivered and is not settled, in the order of their rising.
+    """
 
     channel: AbstractChannel
-    deliveries: object
-    buffer: deque[AbstractIncomingMessage]
     heard_at: float
-    in_hand: int = 0
+    buffer: deque[DeliveredMessage] = field(default_factory=deque)
+    in_hand: dict[int, None] = field(default_factory=dict)
     cancelled: bool = False
+
+    async def acknowledge(self, tags: Sequence[int]) -> None:
+        """One word for all that are older than whatever is still in hand, and one for each of the others."""
+        for tag in tags:
+            self.in_hand.pop(tag, None)
+        oldest_left = next(iter(self.in_hand), None)
+        older = [tag for tag in tags if oldest_left is None or tag < oldest_left]
+        if older:
+            await self.channel.basic_ack(max(older), multiple=True)
+        for tag in tags:
+            if oldest_left is not None and tag > oldest_left:
+                await self.channel.basic_ack(tag)
+
+    async def reject(self, tags: Sequence[int]) -> None:
+        for tag in tags:
+            self.in_hand.pop(tag, None)
+            await self.channel.basic_reject(tag, requeue=False)
 
 
 class Inbox:
@@ -84,41 +103,40 @@ class Inbox:
         subscription = self._subscriptions.get(provider)
         return subscription is not None and bool(subscription.buffer)
 
-    def take(self, provider: str, most: int) -> list[AbstractIncomingMessage]:
+    def take(self, provider: str, most: int) -> list[DeliveredMessage]:
         """What has been delivered, at most so much; each stays unacknowledged until `acknowledge`."""
         subscription = self._subscriptions.get(provider)
         if subscription is None:
             return []
         return [subscription.buffer.popleft() for _ in range(min(most, len(subscription.buffer)))]
 
-    def give_back(self, messages: Sequence[AbstractIncomingMessage]) -> None:
+    def give_back(self, messages: Sequence[DeliveredMessage]) -> None:
         """Put them in front again. Those of a channel that has ended come anew from the broker."""
         for message in reversed(messages):
             for provider, subscription in self._subscriptions.items():
-                if _channel(message) is subscription.deliveries:
+                if message.channel is subscription.channel:
                     subscription.buffer.appendleft(message)
                     self._arrived(provider)
 
-    async def acknowledge(self, messages: Sequence[AbstractIncomingMessage]) -> None:
+    async def acknowledge(self, messages: Sequence[DeliveredMessage]) -> None:
         """Tell the broker that they are done. Where their channel has ended they come again, which does no harm."""
-        await self._settle(messages, lambda message: message.ack())
+        await self._settle(messages, Subscription.acknowledge)
 
-    async def reject(self, messages: Sequence[AbstractIncomingMessage]) -> None:
+    async def reject(self, messages: Sequence[DeliveredMessage]) -> None:
         """Have the broker itself lay them among the dead."""
-        await self._settle(messages, lambda message: message.reject(requeue=False))
+        await self._settle(messages, Subscription.reject)
 
     async def _settle(
         self,
-        messages: Sequence[AbstractIncomingMessage],
-        settle: Callable[[AbstractIncomingMessage], Awaitable[object]],
+        messages: Sequence[DeliveredMessage],
+        settle: Callable[[Subscription, Sequence[int]], Awaitable[None]],
     ) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(REPLY_SECONDS):
-                for message in messages:
-                    with suppress(*UNREACHABLE):  # each by itself: others may be of a channel that is there
-                        await settle(message)
-        for subscription in self._subscriptions.values():
-            subscription.in_hand -= sum(_channel(message) is subscription.deliveries for message in messages)
+        for subscription in list(self._subscriptions.values()):
+            tags = [_tag(message) for message in messages if message.channel is subscription.channel]
+            if tags:
+                with suppress(*UNREACHABLE):
+                    async with asyncio.timeout(REPLY_SECONDS):
+                        await settle(subscription, tags)
 
     async def _prepare(self, connection: AbstractConnection) -> None:
         await declare(connection, self._providers)
@@ -150,23 +168,21 @@ class Inbox:
 
     async def _consume(self, connection: AbstractConnection, provider: str) -> None:
         async with asyncio.timeout(REPLY_SECONDS):
-            channel = await connection.channel(publisher_confirms=False)
-            await channel.set_qos(prefetch_count=self._prefetch)
-            queue = await channel.get_queue(self._queues[provider], ensure=False)
-            underlay = await channel.get_underlay_channel()
-            subscription = Subscription(channel=channel, deliveries=underlay, buffer=deque(), heard_at=time.monotonic())
+            channel = await (await connection.channel(publisher_confirms=False)).get_underlay_channel()
+            await channel.basic_qos(prefetch_count=self._prefetch)
+            subscription = Subscription(channel=channel, heard_at=time.monotonic())
 
-            async def delivered(message: AbstractIncomingMessage) -> None:
+            async def delivered(message: DeliveredMessage) -> None:
                 subscription.buffer.append(message)
-                subscription.in_hand += 1
+                subscription.in_hand[_tag(message)] = None
                 subscription.heard_at = time.monotonic()
                 self._arrived(provider)
 
             def forgotten(_: object) -> None:
                 subscription.cancelled = True
 
-            underlay.on_consumer_cancel_callbacks.add(forgotten)
-            await queue.consume(delivered)
+            channel.on_consumer_cancel_callbacks.add(forgotten)
+            await channel.basic_consume(self._queues[provider], delivered)
         self._subscriptions[provider] = subscription
 
     async def _watch(self, connection: AbstractConnection) -> None:
@@ -188,7 +204,7 @@ class Inbox:
         subscription = self._subscriptions.get(provider)
         if subscription is None or subscription.cancelled or subscription.channel.is_closed or consumers == 0:
             return True
-        room = subscription.in_hand < self._prefetch
+        room = len(subscription.in_hand) < self._prefetch
         return waiting > 0 and room and time.monotonic() - subscription.heard_at > IDLE_SECONDS
 
     async def _forget(self, provider: str) -> None:
@@ -202,9 +218,6 @@ class Inbox:
                 await old.channel.close()
 
 
-def _channel(message: AbstractIncomingMessage) -> object | None:
-    """The channel that delivered it; None when that has ended, of which aio-pika raises."""
-    try:
-        return message.channel
-    except ChannelInvalidStateError:
-        return None
+def _tag(message: DeliveredMessage) -> int:
+    assert message.delivery_tag is not None, "what was delivered has a tag"
+    return message.delivery_tag

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
-from aio_pika import DeliveryMode, Message
+from aio_pika import DeliveryMode
+from aiormq import spec
 from msgspec import Struct
 
 from schemas.callbacks import Claim
@@ -29,7 +30,8 @@ class Post(Struct, frozen=True, kw_only=True):
 
     exchange: str
     routing_key: str
-    message: Message
+    body: bytes
+    properties: spec.Basic.Properties
     mandatory: bool
 
 
@@ -37,28 +39,27 @@ def claim_post(claim: Claim) -> Post:
     return Post(
         exchange=CLAIMS,
         routing_key=claim.provider,
-        message=_durable(
-            msgspec.json.encode(claim), message_id=claim.id, type="claim", headers=_trace(claim.traceparent)
-        ),
+        body=msgspec.json.encode(claim),
+        properties=_durable(message_id=claim.id, type="claim", headers=_trace(claim.traceparent)),
         mandatory=True,
     )
 
 
 def dead_letter(claim_id: str, provider: str, body: bytes, reason: str, died_at: datetime) -> Post:
     headers = {REASON: reason, PROVIDER: provider}
-    message = _durable(body, message_id=claim_id, type="claim", headers=headers, timestamp=died_at)
-    return Post(exchange=DEAD, routing_key=provider, message=message, mandatory=True)
+    properties = _durable(message_id=claim_id, type="claim", headers=headers, timestamp=died_at)
+    return Post(exchange=DEAD, routing_key=provider, body=body, properties=properties, mandatory=True)
 
 
 def expected_post(message_id: str, routing_key: str, body: bytes) -> Post:
-    message = _durable(body, message_id=message_id, type=EXPECTED_TYPE)
-    return Post(exchange=EXPECTED, routing_key=routing_key, message=message, mandatory=True)
+    properties = _durable(message_id=message_id, type=EXPECTED_TYPE)
+    return Post(exchange=EXPECTED, routing_key=routing_key, body=body, properties=properties, mandatory=True)
 
 
 def expected_letter(message_id: str, routing_key: str, body: bytes, headers: Mapping[str, str], at: datetime) -> Post:
     """Its key is the one it was published with, which says who may have published it."""
-    message = _durable(body, message_id=message_id, type=EXPECTED_TYPE, headers=headers, timestamp=at)
-    return Post(exchange=DEAD, routing_key=routing_key, message=message, mandatory=True)
+    properties = _durable(message_id=message_id, type=EXPECTED_TYPE, headers=headers, timestamp=at)
+    return Post(exchange=DEAD, routing_key=routing_key, body=body, properties=properties, mandatory=True)
 
 
 def strangers_id(message_id: str | None) -> str:
@@ -73,8 +74,9 @@ def event_post(
     return Post(
         exchange=EVENTS,
         routing_key=f"{event_type}.{merchant}.{account}",
-        message=_durable(
-            body, message_id=event_id, type=event_type, content_type=CLOUD_EVENT, headers=_trace(traceparent)
+        body=body,
+        properties=_durable(
+            message_id=event_id, type=event_type, content_type=CLOUD_EVENT, headers=_trace(traceparent)
         ),
         mandatory=False,
     )
@@ -85,19 +87,17 @@ def _trace(traceparent: str | None) -> dict[str, str] | None:
 
 
 def _durable(
-    body: bytes,
     *,
     message_id: str,
     type: str,  # noqa: A002 - the property's name
     content_type: str = "application/json",
     headers: Mapping[str, str] | None = None,
     timestamp: datetime | None = None,
-) -> Message:
-    return Message(
-        body,
-        delivery_mode=DeliveryMode.PERSISTENT,
+) -> spec.Basic.Properties:
+    return spec.Basic.Properties(
+        delivery_mode=DeliveryMode.PERSISTENT.value,
         message_id=message_id,
-        type=type,
+        message_type=type,
         content_type=content_type,
         headers=dict(headers or {}),
         timestamp=timestamp,

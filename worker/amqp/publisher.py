@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from typing import cast
 
 import structlog
-from aio_pika import Message
+from aio_pika import DeliveryMode
 from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq import Channel, spec
 
 from consumers.bus import BusAway
 from schemas.secret import Secret
@@ -138,12 +140,28 @@ async def probe(channel: AbstractChannel) -> None:
 
     It has a body, because a broker in alarm stops reading after a message's header: one without a body it confirms.
     """
-    post = Post(exchange=EVENTS, routing_key=PROBE_KEY, message=Message(b"probe", delivery_mode=1), mandatory=False)
+    post = Post(
+        exchange=EVENTS,
+        routing_key=PROBE_KEY,
+        body=b"probe",
+        properties=spec.Basic.Properties(delivery_mode=DeliveryMode.NOT_PERSISTENT.value),
+        mandatory=False,
+    )
     async with asyncio.timeout(PROBE_SECONDS):
         await confirm(channel, post)
 
 
 async def confirm(channel: AbstractChannel, post: Post) -> None:
-    """Publish and wait for the broker's word, on a channel made with confirms and `on_return_raises`."""
-    exchange = await channel.get_exchange(post.exchange, ensure=False)
-    await exchange.publish(post.message, post.routing_key, mandatory=post.mandatory)
+    """Publish and wait for the broker's word, on a channel made with confirms and `on_return_raises`.
+
+    Several at once go out together: none of them waits until those before it were written.
+    """
+    underlay = cast(Channel, await channel.get_underlay_channel())
+    await underlay.basic_publish(
+        post.body,
+        exchange=post.exchange,
+        routing_key=post.routing_key,
+        properties=post.properties,
+        mandatory=post.mandatory,
+        wait=False,
+    )
