@@ -20,15 +20,15 @@ from consumers.answering import Reply, question_entry, take_in
 from consumers.asking import Due, begun, may_execute, next_due, question, scheduled
 from consumers.closing import marked
 from consumers.events import write_event
-from consumers.keys import reserve
+from consumers.keys import judge
 from consumers.ledger import Batch, Ledger
-from consumers.lifecycle import advance, fold
+from consumers.lifecycle import Standing, advance
 from consumers.reasons import named_row, rule_of
 from consumers.receiving import receive
 from consumers.rules import Rules
 from schemas.answers import Expected, Fact, Question, StatementRow
 from schemas.callbacks import Claim
-from schemas.payments import Case, Change, Entry, Owners, Payment, Resolution
+from schemas.payments import Case, Change, Entry, Payment, Resolution
 from schemas.words import EntryKind, QuestionKind, Source, Status
 
 MOMENT = timedelta(microseconds=1)
@@ -187,15 +187,15 @@ async def settle(batch: Batch, rules: Rules, drafts: Iterable[Draft]) -> list[Ch
     Every change of a payment, whatever brought it, ends here.
     """
     drafts = list(drafts)
-    owners = await reserve(batch, rules, [draft.case for draft in drafts])
-    changes = [_change(draft, owners[draft.case.payment.id], rules, batch.now) for draft in drafts]
+    judged = await judge(batch, rules, [draft.case for draft in drafts])
+    changes = [_change(draft, judged[draft.case.payment.id].standing, rules, batch.now) for draft in drafts]
     await batch.store(changes)
     return changes
 
 
-def _change(draft: Draft, owners: Owners, rules: Rules, now: datetime) -> Change:
+def _change(draft: Draft, standing: Standing, rules: Rules, now: datetime) -> Change:
     capabilities = rules.capabilities(draft.case.payment)
-    step = advance(draft.case.payment, fold(draft.case, owners, capabilities.always))
+    step = advance(draft.case.payment, standing)
     payment, entries = step.payment, list(draft.entries)
     freed = payment.execute_state is not None and payment.status is not Status.PENDING
     if freed:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.keys import reserve
+from consumers.keys import judge
 from consumers.ledger import Batch, Keys, Ledger
 from consumers.pipeline import Draft, settle
 from consumers.rules import Rules
@@ -168,8 +168,8 @@ async def _others_sessions(batch: Batch, rules: Rules, drafts: Sequence[Draft]) 
 
 
 async def _others_transactions(batch: Batch, rules: Rules, drafts: Sequence[Draft]) -> list[str]:
-    owners = await reserve(batch, rules, [draft.case for draft in drafts])
-    return [key for key in owners if owners[key].transactions or owners[key].sessions]
+    judged = await judge(batch, rules, [draft.case for draft in drafts])
+    return [key for key, one in judged.items() if one.owners.transactions or one.owners.sessions]
 
 
 async def _homes(ledger: Ledger, account: Account, about: Statement, strays: Sequence[Stray]) -> dict[int, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 from typing import Literal
 
 from msgspec import Struct
@@ -119,7 +120,7 @@ class StatementRow(Struct, frozen=True, kw_only=True):
     listed: bool = False
 
 
-class Fact(Struct, frozen=True, kw_only=True):
+class Fact(Struct, frozen=True, kw_only=True, dict=True):
     """An Answer with the question's id and its times. Equal answers are one Fact with first and last times.
 
     `row` is set where a statement alone says so; its times are the row's. A row is of something that happened once, so
@@ -134,7 +135,7 @@ class Fact(Struct, frozen=True, kw_only=True):
     last_asked_at: datetime
     last_answered_at: datetime
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Equal for answers equal in status, amount, currency, ids and refunded amount, asked by the same id."""
         answer = self.answer

@@ -121,6 +121,8 @@ def _constant(_: str) -> Any:
 
 def _check_depth(text: str) -> None:
     """Count brackets outside strings, so that the parser never meets nesting that would exhaust its stack."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
     depth = 0
     # An unterminated string reaches to the end; were it no match, each quote in it would be tried in vain.
     for token in re.finditer(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', text, re.DOTALL):
@@ -158,4 +160,10 @@ def _unsound(value: Any) -> str | None:
 
 
 def _sound(text: str) -> bool:
-    return "\x00" not in text and not any(0xD800 <= ord(sign) <= 0xDFFF for sign in text)
+    if "\x00" in text:
+        return False
+    try:
+        text.encode()  # which only lone surrogates resist
+    except UnicodeEncodeError:
+        return False
+    return True

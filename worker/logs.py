@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TextIO
@@ -117,15 +118,15 @@ def _place(filename: str) -> str:
 def _guard(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """The last guard: drop private keys, and whatever is no plain value becomes the name of its type."""
     exception = event.pop("exception", None)
-    dropped = sorted(key for key in event if _private(key))
     kept = {key: _plain(value) for key, value in event.items() if not _private(key)}
-    if dropped:
-        kept["dropped"] = dropped
+    if len(kept) < len(event):
+        kept["dropped"] = sorted(key for key in event if _private(key))
     if exception is not None:
         kept["exception"] = exception
     return kept
 
 
+@lru_cache(1024)
 def _private(key: object) -> bool:
     words = re.split(r"[^a-z]+", str(key).lower())
     return not PRIVATE_WORDS.isdisjoint(words) or ("api" in words and "key" in words)

@@ -26,7 +26,7 @@ SECONDS = 120.0
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "''",
     "shared_preload_libraries": "pg_stat_statements",
-    "pg_stat_statements.track": "all",
+    "pg_stat_statements.track": "top",
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",

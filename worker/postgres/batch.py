@@ -24,7 +24,7 @@ from schemas.payments import Case, Change, Owners, Payment, Resolution
 from worker.postgres.claims import admit
 from worker.postgres.database import Connection, Notice
 from worker.postgres.entries import write_entries
-from worker.postgres.rows import UPDATE, payment_of
+from worker.postgres.rows import payment_of, rewriting
 from worker.postgres.unexpected import announce
 from worker.sealing import Seal
 
@@ -163,7 +163,9 @@ class PostgresBatch:
         self.stored, self.changes = True, changes
         if not changes:
             return
-        await connection.execute(UPDATE, [change.payment for change in changes])
+        rewrite = rewriting((self.cases[change.payment.id].payment, change.payment) for change in changes)
+        if rewrite is not None:
+            await connection.execute(*rewrite)
         facts = {(change.payment.id, fact.key): fact for change in changes for fact in change.facts}
         if facts:
             await connection.execute(

@@ -50,9 +50,8 @@ async def admit(
     ]
     new = await connection.fetch(_ADMIT, *(list(column) for column in zip(*rows, strict=True)))
     fresh = {row["id"] for row in new}
-    known = await connection.fetch(
-        "SELECT id FROM claims WHERE id = ANY($1)", [claim.id for claim, _ in claims if claim.id not in fresh]
-    )
+    stale = [claim.id for claim, _ in claims if claim.id not in fresh]
+    known = await connection.fetch("SELECT id FROM claims WHERE id = ANY($1)", stale) if stale else []
     seen = {row["id"] for row in known}
     return {claim.id: "new" if claim.id in fresh else "seen" if claim.id in seen else "repeated" for claim, _ in claims}
 

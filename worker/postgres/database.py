@@ -154,6 +154,7 @@ async def connect(dsn: str, *, size: int = CONNECTIONS) -> AsyncIterator[Databas
         min_size=1,
         max_size=size,
         init=_prepare,
+        reset=_leave,
         command_timeout=COMMAND_SECONDS,
         timeout=ACQUIRE_SECONDS,
         server_settings=_SETTINGS,
@@ -177,6 +178,10 @@ async def _prepare(con: asyncpg.Connection[asyncpg.Record], /) -> None:
         encoder=lambda value: msgspec.json.encode(value).decode(),
         decoder=msgspec.json.decode,
     )
+
+
+async def _leave(_: asyncpg.Connection[asyncpg.Record], /) -> None:
+    """Nothing of a session is ours to reset, and saying so costs a round trip: what is set is set for a transaction."""
 
 
 def _read(payload: object) -> Notice:

@@ -7,10 +7,10 @@ is a broker, and leaves the dead in one transaction.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from worker.dead import Opened, Place, letter
-from worker.postgres.database import LOCKED, Database, Notice
+from worker.postgres.database import LOCKED, UNAVAILABLE, Database, Notice
 
 READING_LOCK = 0x64656164
 PAGE = 100
@@ -67,4 +67,8 @@ async def alone(database: Database) -> AsyncIterator[None]:
             await connection.execute("SELECT pg_advisory_lock($1)", READING_LOCK)
         except LOCKED:
             raise BeingRead from None
-        yield  # the connection's return to the pool unlocks
+        try:
+            yield
+        finally:
+            with suppress(*UNAVAILABLE):  # with its connection the lock goes too
+                await connection.execute("SELECT pg_advisory_unlock($1)", READING_LOCK)

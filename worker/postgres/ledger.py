@@ -16,7 +16,7 @@ from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Payment
 from worker.postgres.batch import PostgresBatch, open_batch
 from worker.postgres.database import Connection, Database
-from worker.postgres.rows import INSERT, UPDATE, payment_of
+from worker.postgres.rows import INSERT, payment_of, rewriting
 from worker.postgres.unexpected import insert, withdraw
 from worker.sealing import Seal
 
@@ -181,6 +181,7 @@ async def _create(
     before = await connection.fetchval(asked_for, present.id, PROPOSED)
     equal = before == msgspec.json.decode(msgspec.json.encode(request))
     made = taken_up_again(present, payment, equal=equal, until=now + lease, now=now)
-    if isinstance(made, Created):
-        await connection.execute(UPDATE, [made.payment])
+    rewrite = rewriting([(present, made.payment)]) if isinstance(made, Created) else None
+    if rewrite is not None:
+        await connection.execute(*rewrite)
     return made
