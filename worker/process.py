@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -28,6 +27,7 @@ from worker.gateways import gateways
 from worker.housekeeping import keep_house
 from worker.http.app import ops_app, public_app
 from worker.http.ops import Ops
+from worker.machine import allow_files, look_less_for_garbage
 from worker.metrics import Metrics
 from worker.outcomes import Outcomes
 from worker.postgres.bus import PostgresBus
@@ -48,7 +48,6 @@ HTTP_DRAIN_SECONDS = 10
 DRAIN_SECONDS = 45
 LOOK_SECONDS = 3
 CANCEL_AGAIN_SECONDS = 1.0
-OPEN_FILES = 65_536
 JITTER = 0.05
 
 log = structlog.get_logger()
@@ -56,7 +55,8 @@ log = structlog.get_logger()
 
 def serve(config: Config, roles: Collection[str] = ROLES) -> None:
     """Run these roles until SIGTERM or SIGINT; returns when everything is drained."""
-    _allow_files()
+    allow_files()
+    look_less_for_garbage()
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -70,14 +70,6 @@ def serve(config: Config, roles: Collection[str] = ROLES) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
-
-
-def _allow_files() -> None:
-    """Every held browser is an open file, and what a shell or systemd allows by default is 1,024 of them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @asynccontextmanager
