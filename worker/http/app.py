@@ -19,6 +19,7 @@ from worker.http.limits import Limits
 from worker.http.ops import Ops
 from worker.http.problems import problems
 from worker.http.returns import Returns
+from worker.http.together import Together
 from worker.http.webhooks import Webhooks
 from worker.metrics import Metrics
 from worker.outcomes import Outcomes
@@ -39,7 +40,7 @@ def public_app(
     tracing: Tracing = OFF,
 ) -> web.Application:
     limits = Limits(config.settings.trusted_proxies)
-    ingress = Ingress(config, ledger, bus, database.clock, outcomes, limits, Door(), metrics, tracing)
+    ingress = Ingress(config, ledger, Together(bus), database.clock, outcomes, limits, Door(), metrics, tracing)
     api = Api(
         config=config,
         rules=rules,

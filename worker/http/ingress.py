@@ -14,7 +14,6 @@ from aiohttp import web
 from msgspec import Struct
 
 from consumers.account import Account
-from consumers.bus import Bus
 from schemas.callbacks import Claim
 from schemas.payments import Payment
 from schemas.words import Authenticity, Source
@@ -22,6 +21,7 @@ from worker.clock import DatabaseClock
 from worker.config import Config, Merchant
 from worker.http.door import Door
 from worker.http.limits import Limits
+from worker.http.together import Together
 from worker.metrics import UNPROVEN, Metrics
 from worker.outcomes import Outcomes
 from worker.postgres.ledger import PostgresLedger
@@ -30,6 +30,8 @@ from worker.tracing import OFF, Tracing, traced
 LOOK_UP_SECONDS = 5
 PUBLISH_SECONDS = 10
 COME_AGAIN_SECONDS = 5
+CROWD = 500
+"""So many hits in line, to be looked up or made durable, and what only repeats others had better come again."""
 RETRY_AFTER = {"Retry-After": str(COME_AGAIN_SECONDS)}
 _PAYMENT_ID = re.compile(r"pay_[0-9a-z]{26}")
 
@@ -47,7 +49,7 @@ class Ingress(Struct, frozen=True):
 
     config: Config
     ledger: PostgresLedger
-    bus: Bus
+    bus: Together
     clock: DatabaseClock
     outcomes: Outcomes
     limits: Limits
@@ -88,18 +90,18 @@ class Ingress(Struct, frozen=True):
             return Turn.NOW
         if self.limits.prompt.take(payment_id):
             return Turn.NOW
-        if not self.door.crowded and self.limits.payments.take(payment_id):
+        if self.door.in_line + self.bus.in_line < CROWD and self.limits.payments.take(payment_id):
             return Turn.LATER
         self.count(claim, "repeated")
         return Turn.NEVER
 
     async def publish(self, claim: Claim, turn: Turn = Turn.NOW) -> None:
         """Make it durable. Raises BusAway and TimeoutError."""
-        async with asyncio.timeout(PUBLISH_SECONDS), self.door.passing():
+        async with asyncio.timeout(PUBLISH_SECONDS):
             if self.tracing.on:
                 await self._publish_traced(claim, turn)
             else:
-                await self.bus.publish([claim], later=turn is Turn.LATER)
+                await self.bus.publish(claim, later=turn is Turn.LATER)
         self.count(claim, "taken")
 
     async def _publish_traced(self, claim: Claim, turn: Turn) -> None:
@@ -113,7 +115,7 @@ class Ingress(Struct, frozen=True):
             tracing.begin("callback", seconds_ago=since, **about) as callback,
             tracing.follow("publish", callback.traceparent, claim_id=claim.id) as span,
         ):
-            await self.bus.publish([traced(claim, span.traceparent)], later=turn is Turn.LATER)
+            await self.bus.publish(traced(claim, span.traceparent), later=turn is Turn.LATER)
 
     def count(self, claim: Claim, result: str) -> None:
         """Count what became of a callback that was read."""
