@@ -31,10 +31,11 @@ from worker.machine import allow_files, look_less_for_garbage
 from worker.metrics import Metrics
 from worker.outcomes import Outcomes
 from worker.postgres.bus import PostgresBus
-from worker.postgres.database import UNAVAILABLE, Database, Notice, connect
+from worker.postgres.database import UNAVAILABLE, Database, connect
 from worker.postgres.embedded import EmbeddedError, embedded, revive
 from worker.postgres.identity import NOT_AS_ROOT, is_root
 from worker.postgres.ledger import PostgresLedger
+from worker.postgres.notices import Notice
 from worker.postgres.schema import bring_up_to_date, expect_present
 from worker.postgres.tokens import PostgresTokens
 from worker.relay import Relay

@@ -19,8 +19,9 @@ from worker.amqp.publisher import Publisher
 from worker.clock import set_within
 from worker.metrics import Metrics
 from worker.postgres.carrying import begin_carrying, carried
-from worker.postgres.database import UNAVAILABLE, Database, Notice
+from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.log import place, place_telling
+from worker.postgres.notices import Notice
 from worker.tracing import OFF, Tracing, traceparent_of
 
 BATCH = 500
@@ -66,7 +67,7 @@ class Relay:
             self._metrics.placed.inc(placed)
             self._placed.set()  # by us or by another process: whoever hears of events looks what there is to carry
             if placed:
-                await self._database.notify(Notice(placed=True))
+                self._database.notify(Notice(placed=True))
             if placed < BATCH:
                 await set_within(self._written, POLL_SECONDS)
 

@@ -9,7 +9,8 @@ from tests.processes import until
 from worker.deliver.courier import POLL_SECONDS
 from worker.deliver.role import Deliver
 from worker.metrics import Metrics
-from worker.postgres.database import Database, Notice
+from worker.postgres.database import Database
+from worker.postgres.notices import Notice
 from worker.relay import Relay
 
 
@@ -36,7 +37,7 @@ async def test_an_event_is_sent_as_soon_as_a_relay_anywhere_gave_it_its_place(da
             await asyncio.wait_for(asyncio.gather(deliver.begun.wait(), connected.wait()), 10)
             await happen(database)
             await database.execute("UPDATE events SET place = NULL")
-            await database.notify(Notice(events=True))
+            database.notify(Notice(events=True))
             await until(lambda: asyncio.sleep(0, bool(hook.taken)), what="it arrived", seconds=POLL_SECONDS - 1)
             deliver.stop()
             await asyncio.wait_for(working, 5)

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
 from tests.processes import until
-from worker.postgres.database import Database, Notice
+from worker.postgres.database import Database
+from worker.postgres.notices import Notice
 
 
 class Wire:
@@ -72,7 +73,7 @@ async def test_a_connection_that_the_network_forgot_is_made_again(database: Data
             await connected.acquire()
 
         async def arrives() -> bool:
-            await database.notify(Notice(claims=["ipay"]))
+            database.notify(Notice(claims=["ipay"]))
             return bool(heard)
 
         await until(arrives, what="a notice", seconds=5)

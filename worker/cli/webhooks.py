@@ -71,8 +71,8 @@ def try_(endpoint: EndpointId = None) -> int:
 def enable(endpoint: EndpointId = None) -> int:
     """Send to an endpoint again that answered 410, or that is shut after failures: all that waits for it, at once."""
     from worker.cli.configured import configuration
-    from worker.postgres.database import Notice
     from worker.postgres.endpoints import enable_endpoint
+    from worker.postgres.notices import Notice
     from worker.process import opened_as_it_is
 
     config = configuration()
@@ -83,7 +83,7 @@ def enable(endpoint: EndpointId = None) -> int:
             before = await enable_endpoint(database, meant.id, database.clock.now())
             if before is None:
                 raise CommandFailed(f"{meant.id} was never sent anything; `payproof serve` begins with it when it runs")
-            await database.notify(Notice(placed=True))
+            database.notify(Notice(placed=True))
         was = "was disabled" if before.disabled_at else "was shut" if before.probing else "was open already"
         print(f"{meant.id} {was}; what waits for it goes out while a `payproof serve` is running")
 
@@ -106,8 +106,8 @@ def replay(
     from schemas.words import EventType
     from worker.cli.configured import configuration
     from worker.cli.endpoints import follow
-    from worker.postgres.database import Notice
     from worker.postgres.endpoints import begin_endpoints
+    from worker.postgres.notices import Notice
     from worker.postgres.replaying import find_replay, make_due
     from worker.process import opened_as_it_is
 
@@ -129,7 +129,7 @@ def replay(
                 until.astimezone() if until else now,
             )
             await make_due(database, found, now)
-            await database.notify(Notice(placed=True))
+            database.notify(Notice(placed=True))
             print(f"{found.events} events are due to {meant.id} at {meant.host}")
             return await follow(database, found) if wait and found.events else 0
 

@@ -22,8 +22,9 @@ from schemas.callbacks import Claim
 from schemas.events import Event
 from schemas.payments import Case, Change, Owners, Payment, Resolution
 from worker.postgres.claims import admit
-from worker.postgres.database import Connection, Notice
+from worker.postgres.database import Connection
 from worker.postgres.entries import write_entries
+from worker.postgres.notices import Notice
 from worker.postgres.rows import payment_of, rewriting
 from worker.postgres.unexpected import announce
 from worker.sealing import Seal

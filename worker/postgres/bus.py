@@ -17,7 +17,8 @@ from asyncpg import Record
 from consumers.bus import BusAway, Delivery
 from schemas.callbacks import Claim
 from worker.clock import set_within
-from worker.postgres.database import UNAVAILABLE, Database, Notice
+from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.notices import Notice
 
 LEASE_SECONDS = 30
 POLL_SECONDS = 5.0
@@ -61,7 +62,7 @@ class PostgresBus:
             raise BusAway(type(error).__name__) from error
         providers = {claim.provider for claim in claims}
         self.wake(providers)
-        await self._database.notify(Notice(claims=sorted(providers)))
+        self._database.notify(Notice(claims=sorted(providers)))
 
     async def receive(self, provider: str, most: int) -> list[Delivery]:
         queued = self._queued[provider]

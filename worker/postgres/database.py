@@ -1,15 +1,15 @@
-"""The pool of connections, with our types and deadlines, and the notices that processes send each other.
+"""The pool of connections, with our types and deadlines, and where the notices of other processes are heard.
 
-The one thing to get wrong: NOTIFY belongs after the commit, on its own. Inside a transaction it serialises all commits.
+The one thing to get wrong: a connection that says nothing. A server may be gone, full or failing over, so every command
+and every wait for a connection has its deadline, and what counts as away is said in one place.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -18,6 +18,7 @@ import structlog
 from asyncpg.pool import PoolConnectionProxy
 
 from worker.clock import DatabaseClock, set_within
+from worker.postgres.notices import Notice, Notices, read_notice
 
 CHANNEL = "payproof"
 CONNECTIONS = 10
@@ -59,25 +60,13 @@ _SETTINGS = {
 }
 
 
-class Notice(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What just committed: gateways with new claims, events, payments that changed, the earliest next look.
-
-    `placed`: events got their places, or deliveries were made due, so that endpoints may have something to be told.
-    """
-
-    claims: list[str] = []
-    events: bool = False
-    placed: bool = False
-    outcomes: list[str] = []
-    look_at: datetime | None = None
-
-
 class Database:
     """A pool of connections; made by `connect`."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dsn: str, clock: DatabaseClock) -> None:
         self._pool = pool
         self._dsn = dsn
+        self._notices = Notices(self._send)
         self.clock = clock
 
     @asynccontextmanager
@@ -98,11 +87,17 @@ class Database:
         async with self.connection() as connection:
             return await connection.execute(sql, *values)
 
-    async def notify(self, notice: Notice) -> None:
-        """Tell every process; lost notices are made good by the slow polls of those who wait."""
+    def notify(self, notice: Notice) -> None:
+        """Tell every process, soon; lost notices are made good by the slow polls of those who wait."""
+        self._notices.add(notice)
+
+    async def notified(self) -> None:
+        """Wait until what `notify` was told is sent."""
+        await self._notices.sent()
+
+    async def _send(self, payload: str) -> None:
         try:
-            for part in _parts(notice):
-                await self.execute("SELECT pg_notify($1, $2)", CHANNEL, msgspec.json.encode(part).decode())
+            await self.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
         except UNAVAILABLE as error:
             log.warning("notice.unsent", error=type(error).__name__)
 
@@ -135,7 +130,7 @@ class Database:
                 try:
                     broken = asyncio.Event()
                     connection.add_termination_listener(lambda _, broken=broken: broken.set())
-                    await connection.add_listener(CHANNEL, lambda *arrived: heard(_read(arrived[-1])))
+                    await connection.add_listener(CHANNEL, lambda *arrived: heard(read_notice(arrived[-1])))
                     await connected()
                     while not await set_within(broken, probe):
                         await connection.execute("SELECT", timeout=probe)
@@ -159,15 +154,16 @@ async def connect(dsn: str, *, size: int = CONNECTIONS) -> AsyncIterator[Databas
         timeout=ACQUIRE_SECONDS,
         server_settings=_SETTINGS,
     )
+    database = Database(pool, dsn, DatabaseClock())
     try:
         await pool
-        database = Database(pool, dsn, DatabaseClock())
         await database.set_clock()
         yield database
     finally:
         # A server that went away under a connection keeps nobody from ending; what is cut off here was not committed.
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
+                await database.notified()
                 await pool.close()
 
 
@@ -182,23 +178,3 @@ async def _prepare(con: asyncpg.Connection[asyncpg.Record], /) -> None:
 
 async def _leave(_: asyncpg.Connection[asyncpg.Record], /) -> None:
     """Nothing of a session is ours to reset, and saying so costs a round trip: what is set is set for a transaction."""
-
-
-def _read(payload: object) -> Notice:
-    try:
-        return msgspec.json.decode(str(payload), type=Notice)
-    except msgspec.DecodeError:  # a newer process may speak otherwise; its news are found by polling
-        return Notice(events=True, placed=True)
-
-
-def _parts(notice: Notice, *, most: int = 100) -> Iterable[Notice]:
-    """Split a notice so that each fits into the 8,000 bytes of a payload."""
-    yield Notice(
-        claims=notice.claims,
-        events=notice.events,
-        placed=notice.placed,
-        outcomes=notice.outcomes[:most],
-        look_at=notice.look_at,
-    )
-    for start in range(most, len(notice.outcomes), most):
-        yield Notice(outcomes=notice.outcomes[start : start + most])

@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from worker.dead import Opened, Place, letter
-from worker.postgres.database import LOCKED, UNAVAILABLE, Database, Notice
+from worker.postgres.database import LOCKED, UNAVAILABLE, Database
+from worker.postgres.notices import Notice
 
 READING_LOCK = 0x64656164
 PAGE = 100
@@ -53,7 +54,7 @@ class PostgresDead:
             opened.letter.id,
             opened.letter.provider,
         )
-        await self._database.notify(Notice(claims=[opened.letter.provider]))
+        self._database.notify(Notice(claims=[opened.letter.provider]))
 
     async def drop(self, opened: Opened) -> None:
         await self._database.execute("DELETE FROM dead WHERE id = $1", opened.tag)

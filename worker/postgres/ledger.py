@@ -83,7 +83,7 @@ class PostgresLedger:
             for change in batch.changes:
                 self._changed(batch.cases[change.payment.id].payment, change)
         if notice is not None:
-            await self._database.notify(notice)
+            self._database.notify(notice)
 
     async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         rows = await self._database.fetch(

@@ -1,0 +1,77 @@
+"""What processes tell each other: that something committed, so that nobody has to look for it.
+
+The one thing to get wrong: NOTIFY belongs after the commit, on its own. Inside a transaction it serialises all commits.
+And nobody waits for it: a lost notice is made good by the slow polls of those who listen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+
+MOST_OUTCOMES = 100
+"""So many ids fit into the 8,000 bytes of a payload."""
+
+
+class Notice(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What just committed: gateways with new claims, events, payments that changed, the earliest next look.
+
+    `placed`: events got their places, or deliveries were made due, so that endpoints may have something to be told.
+    """
+
+    claims: list[str] = []
+    events: bool = False
+    placed: bool = False
+    outcomes: list[str] = []
+    look_at: datetime | None = None
+
+
+class Notices:
+    """Sends notices one after the other; what comes meanwhile goes together with the next. `send` raises nothing."""
+
+    def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
+        self._send = send
+        self._unsent: list[Notice] = []
+        self._sending: asyncio.Task[None] | None = None
+
+    def add(self, notice: Notice) -> None:
+        self._unsent.append(notice)
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._go())
+
+    async def sent(self) -> None:
+        """Wait until all are."""
+        if self._sending is not None:
+            await self._sending
+
+    async def _go(self) -> None:
+        while self._unsent:
+            notices, self._unsent = self._unsent, []
+            for part in _parts(_merged(notices)):
+                await self._send(msgspec.json.encode(part).decode())
+
+
+def read_notice(payload: object) -> Notice:
+    try:
+        return msgspec.json.decode(str(payload), type=Notice)
+    except msgspec.DecodeError:  # a newer process may speak otherwise; its news are found by polling
+        return Notice(events=True, placed=True)
+
+
+def _merged(notices: Sequence[Notice]) -> Notice:
+    return Notice(
+        claims=sorted({provider for notice in notices for provider in notice.claims}),
+        events=any(notice.events for notice in notices),
+        placed=any(notice.placed for notice in notices),
+        outcomes=list(dict.fromkeys(payment_id for notice in notices for payment_id in notice.outcomes)),
+        look_at=min((notice.look_at for notice in notices if notice.look_at is not None), default=None),
+    )
+
+
+def _parts(notice: Notice) -> Iterable[Notice]:
+    yield msgspec.structs.replace(notice, outcomes=notice.outcomes[:MOST_OUTCOMES])
+    for start in range(MOST_OUTCOMES, len(notice.outcomes), MOST_OUTCOMES):
+        yield Notice(outcomes=notice.outcomes[start : start + MOST_OUTCOMES])
