@@ -1,43 +1,62 @@
 """`python -m tests.bench.drain`: claims that wait in RabbitMQ become verified, confirmed events; how many a second.
 
-The one thing to get wrong: the start. All claims wait before the worker starts, and the clock runs from the first tenth
-of the events to the last of them, so that neither starting up nor publishing the load is measured.
+The one thing to get wrong: the start. All claims wait before the contender starts, and the clock runs from the first
+tenth of the events to the last of them, so that neither starting up nor publishing the load is measured.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import signal
 import time
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from statistics import median
+from typing import Self
 
 import aio_pika
-import msgspec
+import asyncpg
 from msgspec import Struct
 
-from tests.bench.installation import config, open_payments
-from tests.bench.numbered import GATEWAYS, claim
+from tests.bench.contenders import BARE, CONTENDERS, PAYPROOF, Contender, load
+from tests.bench.installation import gateways
 from tests.bench.servers import Servers, servers
+from tests.bench.spent import cpu_seconds, family, rss_bytes
 from tests.processes import directory
-from worker.amqp.messages import claim_post
-from worker.amqp.publisher import confirm
-from worker.amqp.topology import EVENTS, declare
-from worker.demo.children import Child, free_ports
-from worker.postgres.migrate import migrate
+from worker.amqp.topology import EVENTS
+from worker.demo.children import Child
+
+__all__ = ["WARM", "DrainError", "Drained", "Listener", "drain", "load", "per_second"]
 
 WARM = 0.1
-SECONDS = 300.0
+SECONDS = 120.0
+STOP_SECONDS = 10.0
+LOOK_SECONDS = 0.2
+LAST_LINES = 15
+
+
+class DrainError(Exception):
+    """A contender ended, was too slow, or verified less than it told. The message has its log's last lines."""
 
 
 class Drained(Struct, frozen=True, kw_only=True):
-    """What a drain came to. `cpu_seconds` and `rss_bytes` are of the contender's own processes."""
+    """What a drain came to.
 
+    `cpu_seconds` are those of the contender's processes from the first tenth of the events to the last; `rss_bytes`
+    is theirs at the end.
+    """
+
+    contender: str
     payments: int
     per_second: float
     cpu_seconds: float
     rss_bytes: int
+
+    @property
+    def cpu_seconds_per_thousand(self) -> float:
+        return self.cpu_seconds / (self.payments - warm(self.payments)) * 1000
 
 
 class Listener:
@@ -46,8 +65,9 @@ class Listener:
     def __init__(self, url: str) -> None:
         self._url = url
         self.at: list[float] = []
+        self._awaited: dict[int, asyncio.Event] = {}
 
-    async def __aenter__(self) -> Listener:
+    async def __aenter__(self) -> Self:
         self._connection = await aio_pika.connect(self._url)
         channel = await self._connection.channel()
         exchange = await channel.declare_exchange(EVENTS, aio_pika.ExchangeType.TOPIC, durable=True)
@@ -62,79 +82,130 @@ class Listener:
 
     async def _hear(self, _: object) -> None:
         self.at.append(time.perf_counter())
+        if (awaited := self._awaited.get(len(self.at))) is not None:
+            awaited.set()
 
     async def heard(self, events: int, seconds: float = SECONDS) -> None:
+        """Return when so many came. Raises TimeoutError."""
+        awaited = self._awaited.setdefault(events, asyncio.Event())
+        if len(self.at) >= events:
+            return
         async with asyncio.timeout(seconds):
-            while len(self.at) < events:
-                await asyncio.sleep(0.05)
+            await awaited.wait()
 
 
-async def load(url: str, first: int, last: int) -> None:
-    """Claims `first` to `last` wait in their queues, durable."""
-    async with await aio_pika.connect(url) as connection:
-        await declare(connection, GATEWAYS)
-        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-        now = datetime.now(UTC)
-        for start in range(first, last + 1, 500):
-            posts = [claim_post(claim(n, now)) for n in range(start, min(start + 500, last + 1))]
-            await asyncio.gather(*[confirm(channel, post) for post in posts])
+def warm(events: int) -> int:
+    """How many of the events come before the clock runs."""
+    return max(1, int(events * WARM))
 
 
 def per_second(at: Sequence[float]) -> float:
-    warm = int(len(at) * WARM)
-    return (len(at) - warm) / (at[-1] - at[warm])
+    first = warm(len(at))
+    return (len(at) - first) / (at[-1] - at[first - 1])
 
 
-async def drain(both: Servers, payments: int, roles: str, run: int = 1) -> Drained:
-    (gateways, public, ops) = free_ports(3)
-    url = f"http://127.0.0.1:{gateways}"
-    toml = both.place / "payproof.toml"
-    toml.write_text(config(url))
-    await migrate(both.database.url)
+async def drain(both: Servers, contender: Contender, payments: int, run: int = 1) -> Drained:
+    """Have the contender drain so many; `run` is a number that no earlier drain of it here had. Raises DrainError."""
     first = run * 10_000_000 + 1
-    await open_payments(both.database.url, first, first + payments - 1)
-    await load(both.broker.url, first, first + payments - 1)
-    settings = {
-        "PAYPROOF_CONFIG": str(toml),
-        "PAYPROOF_DATABASE_URL": both.database.url,
-        "PAYPROOF_AMQP_URL": both.broker.url,
-        "PAYPROOF_LISTEN": f"127.0.0.1:{public}",
-        "PAYPROOF_OPS_LISTEN": f"127.0.0.1:{ops}",
-        "PAYPROOF_LOG": "json",
-    }
-    gateway = Child(
-        "gateway",
-        "tests.bench.gateway",
-        str(gateways),
-        log=both.place / "gateway.log",
-        settings={"PYTHONPATH": str(Path.cwd())},
-    )
-    service = Child(
-        "payproof", "worker.cli", "serve", f"--roles={roles}", log=both.place / "payproof.log", settings=settings
-    )
-    gateway.start()
-    try:
+    last = first + payments - 1
+    await contender.prepare(both, first, last)
+    with gateways(both) as url:
+        child = contender.child(both, url)
         async with Listener(both.broker.url) as listener:
-            service.start()
-            await listener.heard(payments)
-            stat = Path(f"/proc/{service.pid}/stat").read_text().split()
-            cpu = (int(stat[13]) + int(stat[14])) / 100
-            rss = int(Path(f"/proc/{service.pid}/statm").read_text().split()[1]) * 4096
+            child.start()
+            try:
+                await _heard(child, listener, warm(payments))
+                before = cpu_seconds(family(child.pid))
+                await _heard(child, listener, payments)
+                pids = family(child.pid)
+                spent, rss = cpu_seconds(pids) - before, rss_bytes(pids)
+            finally:
+                _end(child)
+    verified = await _count(both, contender.verified, first, last)
+    if verified != payments or len(listener.at) != payments:
+        raise DrainError(f"{child.name} told of {len(listener.at)} and verified {verified} of {payments}{_log(child)}")
+    return Drained(
+        contender=contender.name,
+        payments=payments,
+        per_second=per_second(listener.at),
+        cpu_seconds=spent,
+        rss_bytes=rss,
+    )
+
+
+async def _heard(child: Child, listener: Listener, events: int) -> None:
+    hearing = asyncio.ensure_future(listener.heard(events))
+    try:
+        while not (await asyncio.wait({hearing}, timeout=LOOK_SECONDS))[0]:
+            if not child.running:
+                raise DrainError(f"{child.name} ended after {len(listener.at)} events{_log(child)}")
+        if isinstance(hearing.exception(), TimeoutError):
+            raise DrainError(f"{child.name}: {len(listener.at)} of {events} events in {SECONDS:g} s{_log(child)}")
+        hearing.result()
     finally:
-        service.kill()
-        gateway.kill()
-    return Drained(payments=payments, per_second=per_second(listener.at), cpu_seconds=cpu, rss_bytes=rss)
+        hearing.cancel()
+
+
+def _end(child: Child) -> None:
+    """Its processes are a group of their own, so that none that it started outlives it."""
+    child.stop(STOP_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+def _log(child: Child) -> str:
+    lines = child.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "; its log ends:\n" + "\n".join(lines[-LAST_LINES:])
+
+
+async def _count(both: Servers, statement: str, first: int, last: int) -> int:
+    connection = await asyncpg.connect(both.database.url)
+    try:
+        return int(await connection.fetchval(statement, first, last))
+    finally:
+        await connection.close()
+
+
+def summary(drained: Sequence[Drained]) -> str:
+    """A line for each contender: medians, and how payproof and the bare limit stand to it."""
+    by: dict[str, list[Drained]] = {}
+    for one in drained:
+        by.setdefault(one.contender, []).append(one)
+    rates = {name: median(one.per_second for one in runs) for name, runs in by.items()}
+    lines = [
+        f"{'median of':<12} {'per s':>7} {'CPU s/1000':>11} {'MB':>6}  of the bare limit; payproof is as many times"
+    ]
+    for name, runs in by.items():
+        cpu = median(one.cpu_seconds_per_thousand for one in runs)
+        megabytes = median(one.rss_bytes for one in runs) / 2**20
+        ratios = f"{_ratio(rates, name, BARE.name):>17}  {_ratio(rates, PAYPROOF.name, name):>25}"
+        lines.append(f"{name:<12} {rates[name]:>7,.0f} {cpu:>11.2f} {megabytes:>6.0f}  {ratios}")
+    return "\n".join(lines)
+
+
+def _ratio(rates: Mapping[str, float], one: str, other: str) -> str:
+    return f"{rates[one] / rates[other]:.2f}" if {one, other} <= rates.keys() else "-"
 
 
 async def main() -> None:
-    parser = argparse.ArgumentParser()
+    known = {contender.name: contender for contender in CONTENDERS}
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.drain")
+    parser.add_argument("--contender", action="append", choices=known, help="may be repeated; all of them without")
     parser.add_argument("--payments", type=int, default=6000)
     parser.add_argument("--runs", type=int, default=2)
-    parser.add_argument("--roles", default="consume,relay")
     words = parser.parse_args()
+    drained = []
     with directory() as place, servers(place) as both:
         for run in range(1, words.runs + 1):
-            print(msgspec.json.encode(await drain(both, words.payments, words.roles, run)).decode())
+            for name in words.contender or known:
+                one = await drain(both, known[name], words.payments, run)
+                drained.append(one)
+                print(
+                    f"{run} {name:<12} {one.per_second:7,.0f} a second, {one.cpu_seconds_per_thousand:.2f} CPU s "
+                    f"of a thousand, {one.rss_bytes / 2**20:.0f} MB",
+                    flush=True,
+                )
+    print(summary(drained))
 
 
 if __name__ == "__main__":

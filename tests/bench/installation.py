@@ -5,9 +5,15 @@ The one thing to get wrong: help. It runs as a shop would run it, with the sched
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
 import asyncpg
 
 from tests.bench.numbered import GATEWAYS
+from tests.bench.servers import Servers
+from worker.demo.children import Child, free_ports
 from worker.sandbox.config import CREDENTIALS
 
 CONFIG = """\
@@ -41,16 +47,17 @@ api_key = "{ipay[api_key]}"
 
 # Each open payment as POST /v1/payments leaves it: its row, its session, its order, its opened event, told.
 _PAYMENTS = """
-    INSERT INTO payments (id, merchant, account, provider, reference, order_ref, amount, currency, description, metadata,
-        status, holds, version, late, amount_verified, refunded_amount, session_id, aliases, checkout_url, opened_at,
-        expires_at, opened, completed_told, closing_told, hint_asks, schedule, step, next_check_at, execute_tries,
-        execute_unanswered, candidates, candidate_dropped)
+    INSERT INTO payments (id, merchant, account, provider, reference, order_ref, amount, currency, description,
+        metadata, status, holds, version, late, amount_verified, refunded_amount, session_id, aliases, checkout_url,
+        opened_at, expires_at, opened, completed_told, closing_told, hint_asks, schedule, step, next_check_at,
+        execute_tries, execute_unanswered, candidates, candidate_dropped)
     SELECT 'pay_' || lpad(n::text, 26, '0'), 'shop', 'shop-' || gateway, gateway, 'order-' || lpad(n::text, 10, '0'),
         'order-' || lpad(n::text, 10, '0'), 100 + n % 900, 'BDT', 'Order ' || n, '{{"cart": "7f3a"}}',
         'pending', '{{}}', 1, false, false, 0, 'ses-' || lpad(n::text, 10, '0'), '{{}}',
-        'https://gateway.example/pay/ses-' || lpad(n::text, 10, '0'), now(), now() + interval '1 day', true, false, false,
-        '{{}}', 'pending', 0, now() + interval '1 hour', 0, false, '[]', false
-    FROM (SELECT n, (ARRAY[{gateways}])[n % 3 + 1] AS gateway FROM generate_series($1::bigint, $2::bigint) AS n) AS numbered
+        'https://gateway.example/pay/ses-' || lpad(n::text, 10, '0'), opened_at, opened_at + interval '1 day',
+        true, false, false, '{{}}', 'pending', 0, opened_at + interval '1 hour', 0, false, '[]', false
+    FROM (SELECT n, (ARRAY[{gateways}])[n % 3 + 1] AS gateway, now() - $3::interval AS opened_at
+          FROM generate_series($1::bigint, $2::bigint) AS n) AS numbered
 """
 _REST = (
     """INSERT INTO sessions (account, session_id, payment_id)
@@ -70,19 +77,52 @@ def config(gateways_url: str) -> str:
     return CONFIG.format(base=gateways_url, **CREDENTIALS)
 
 
-async def open_payments(url: str, first: int, last: int) -> None:
-    """Payments `first` to `last`, whose checkouts were opened a moment ago and are paid by now."""
+async def open_payments(url: str, first: int, last: int, ago: timedelta = timedelta()) -> None:
+    """Payments `first` to `last`, whose checkouts were opened so long `ago` and are paid by now.
+
+    The sweep looks at them one hour after they were opened, and each could be paid for a day.
+    """
     connection = await asyncpg.connect(url)
     try:
         names = ", ".join(f"'{gateway}'" for gateway in GATEWAYS)
         async with connection.transaction():
-            await connection.execute(_PAYMENTS.format(gateways=names), first, last)
+            await connection.execute(_PAYMENTS.format(gateways=names), first, last, ago)
             for statement in _REST:
                 await connection.execute(statement, f"pay_{first:026d}", f"pay_{last:026d}")
             await connection.execute(
-                "INSERT INTO relays SELECT 'rabbitmq', max(place) FROM events ON CONFLICT (name) DO UPDATE SET place = excluded.place"
+                """INSERT INTO relays SELECT 'rabbitmq', max(place) FROM events
+                   ON CONFLICT (name) DO UPDATE SET place = excluded.place"""
             )
         await connection.execute("VACUUM ANALYZE")
         await connection.execute("CHECKPOINT")
     finally:
         await connection.close()
+
+
+@contextmanager
+def gateways(both: Servers) -> Iterator[str]:
+    """The simulated gateways, running: their URL."""
+    (port,) = free_ports(1)
+    child = Child("gateway", "tests.bench.gateway", str(port), log=both.place / "gateway.log", settings={})
+    child.start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        child.kill()
+
+
+def service(both: Servers, gateways_url: str, roles: str) -> Child:
+    """One process of payproof with these roles; whoever starts it ends it."""
+    public, ops = free_ports(2)
+    toml = both.place / "payproof.toml"
+    toml.write_text(config(gateways_url))
+    settings = {
+        "PAYPROOF_CONFIG": str(toml),
+        "PAYPROOF_DATABASE_URL": both.database.url,
+        "PAYPROOF_AMQP_URL": both.broker.url,
+        "PAYPROOF_LISTEN": f"127.0.0.1:{public}",
+        "PAYPROOF_OPS_LISTEN": f"127.0.0.1:{ops}",
+        "PAYPROOF_LOG": "json",
+    }
+    words = ("serve", f"--roles={roles}")
+    return Child("payproof", "worker.cli", *words, log=both.place / "payproof.log", settings=settings)

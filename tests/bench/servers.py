@@ -65,8 +65,9 @@ class Postgres:
     def version(self) -> str:
         return self._output("postgres", "--version").split()[2]
 
-    def start(self) -> None:
-        settings = dict(SETTINGS) | {"unix_socket_directories": str(self.home)}
+    def start(self, **settings: str) -> None:
+        """`settings` go before SETTINGS."""
+        settings = {**SETTINGS, "unix_socket_directories": str(self.home), **settings}
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value.strip(chr(39))}")]
         with (self.home / "server.log").open("ab") as log:
             self._server = subprocess.Popen(
@@ -137,7 +138,7 @@ class Servers:
 
 @contextmanager
 def servers(place: Path, template: Path | None = None) -> Iterator[Servers]:
-    """Both started anew in `place`, which must be empty, and ended afterwards; `template` is a cluster to begin with."""
+    """Both started anew in the empty `place`, and ended afterwards; `template` is a cluster to begin with."""
     place.chmod(0o755)  # the database's own user must get through
     home = place / "postgres"
     if template is not None:

@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from worker.cli.archive import archive
+from worker.cli.bench import bench
 from worker.cli.dead import dead
 from worker.cli.events import events
 from worker.cli.explain import explain
@@ -33,6 +34,7 @@ app.command(dead)
 app.command(webhooks)
 app.command(reconcile)
 app.command(sandbox)
+app.command(bench)
 app.command(archive)
 
 DONE, DID_NOT_HOLD, WRONG_USAGE = 0, 1, 2

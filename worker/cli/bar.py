@@ -1,4 +1,4 @@
-"""A progress bar on stderr while a statement is worked on; nothing where stderr is no terminal.
+"""A progress bar on stderr while something long is worked on; nothing where stderr is no terminal.
 
 The one thing to get wrong: threads. Rows of a file are read in one, so all that is called from there may only set
 what the bar shows, which rich allows from anywhere.
@@ -18,7 +18,7 @@ EVERY = 1_000
 
 
 class Bar:
-    """Three stretches: rows read, compared and followed up, added up."""
+    """A statement has three stretches: rows read, compared and followed up, added up; others name their own."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -27,16 +27,21 @@ class Bar:
 
     def reading(self, name: str, lines: int | None) -> None:
         """`lines` is about how many rows there are; None where nobody can tell before the end."""
-        self._show(f"reading {name}", lines)
+        self.stretch(f"reading {name}", lines)
+
+    def stretch(self, words: str, total: int | None) -> None:
+        """Begin anew; `total` is None where nobody can tell before the end."""
+        self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(_plain(words), total=total)
 
     def rows(self, count: int) -> None:
         self._progress.update(self._task, completed=count)
 
     def comparing(self) -> None:
-        self._show("comparing with our payments, following up", None)
+        self.stretch("comparing with our payments, following up", None)
 
     def adding_up(self, rows: int) -> None:
-        self._show("adding up", rows)
+        self.stretch("adding up", rows)
 
     def row(self) -> None:
         self._rows += 1
@@ -47,19 +52,16 @@ class Bar:
         """Before anything else is printed."""
         self._progress.stop()
 
-    def _show(self, words: str, total: int | None) -> None:
-        self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(_plain(words), total=total)
-
 
 @contextmanager
-def bar() -> Iterator[Bar]:
+def bar(of: str = "rows") -> Iterator[Bar]:
+    """`of` is what is counted."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("rows"),
+        TextColumn(of),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -1,0 +1,168 @@
+"""Who drains the claims: payproof, the bare limit, and what a competent team would have written instead of either.
+
+The one thing to get wrong: comparing unlike work. Each finds the same payments open and the same claims waiting in
+quorum queues, asks the same gateways, and has told nobody before it is durable; how many it verified is counted.
+The peers' libraries are imported where they are needed: whoever drains payproof alone does without the extra `bench`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aio_pika
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from tests.bench.installation import open_payments, service
+from tests.bench.numbered import GATEWAYS, claim
+from tests.bench.peers import bare
+from tests.bench.servers import Servers
+from worker.amqp.messages import claim_post
+from worker.amqp.publisher import confirm
+from worker.amqp.topology import claims_queue, declare
+from worker.demo.children import Child
+from worker.postgres.migrate import migrate
+
+ROOT = Path(__file__).resolve().parents[2]
+CELERY_PROCESSES = 8
+"""The best of 2, 4 and 8, tried on two cores: they wait for the gateway, the database and the broker in turn."""
+
+_OPEN = """
+    INSERT INTO peer_payments (id, account, reference, session_id, amount, currency, status, opened_at)
+    SELECT 'pay_' || lpad(n::text, 26, '0'), 'shop-' || ($3::text[])[n % 3 + 1], 'order-' || lpad(n::text, 10, '0'),
+        'ses-' || lpad(n::text, 10, '0'), 100 + n % 900, 'BDT', 'pending', now()
+    FROM generate_series($1::bigint, $2::bigint) AS n
+"""
+
+
+class Contender(Struct, frozen=True, kw_only=True):
+    """One who drains. `prepare` leaves payments `first` to `last` open and their claims waiting.
+
+    `child` is its one process, or the parent of them all, not yet started; it is given the gateways' URL. `verified`
+    counts, of payments `$1` to `$2`, those that stand as verified in its own tables.
+    """
+
+    name: str
+    prepare: Callable[[Servers, int, int], Awaitable[None]]
+    child: Callable[[Servers, str], Child]
+    verified: str
+
+
+async def load(url: str, first: int, last: int) -> None:
+    """Claims `first` to `last` wait in their queues, durable, and no others."""
+    async with await aio_pika.connect(url) as connection:
+        await declare(connection, GATEWAYS)
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        for gateway in GATEWAYS:
+            await (await channel.get_queue(claims_queue(gateway), ensure=False)).purge()
+        now = datetime.now(UTC)
+        for start in range(first, last + 1, 500):
+            posts = [claim_post(claim(n, now)) for n in range(start, min(start + 500, last + 1))]
+            await asyncio.gather(*[confirm(channel, post) for post in posts])
+
+
+async def _payproof(both: Servers, first: int, last: int) -> None:
+    await migrate(both.database.url)
+    await open_payments(both.database.url, first, last)
+    await load(both.broker.url, first, last)
+
+
+async def _bare(both: Servers, first: int, last: int) -> None:
+    await _make(both, bare.TABLE)
+    await load(both.broker.url, first, last)
+
+
+async def _faststream(both: Servers, first: int, last: int) -> None:
+    await _open(both, first, last)
+    await load(both.broker.url, first, last)
+
+
+async def _celery(both: Servers, first: int, last: int) -> None:
+    """Its claims wait as tasks, because Celery reads no other messages."""
+    from tests.bench.peers import celery_peer
+
+    await _open(both, first, last)
+    now = datetime.now(UTC)
+    claims = [msgspec.to_builtins(claim(n, now)) for n in range(first, last + 1)]
+    await asyncio.to_thread(celery_peer.wait_in_queues, both.broker.url, claims)
+    async with await aio_pika.connect(both.broker.url) as connection:
+        await declare(connection, GATEWAYS)  # for the exchange of events
+
+
+async def _open(both: Servers, first: int, last: int) -> None:
+    from tests.bench.peers.tables import tables
+
+    await _make(both, tables(), _OPEN, first, last, list(GATEWAYS))
+
+
+async def _make(both: Servers, tables: str, filling: str = "", *numbers: object) -> None:
+    connection = await asyncpg.connect(both.database.url)
+    try:
+        await connection.execute(tables)
+        if filling:
+            await connection.execute(filling, *numbers)
+        await connection.execute("VACUUM ANALYZE")
+        await connection.execute("CHECKPOINT")
+    finally:
+        await connection.close()
+
+
+def _peer(name: str, *words: str) -> Callable[[Servers, str], Child]:
+    def child(both: Servers, gateways_url: str) -> Child:
+        settings = {
+            "PEER_DATABASE": both.database.url,
+            "PEER_BROKER": both.broker.url,
+            "PEER_GATEWAY": gateways_url,
+            "PYTHONPATH": str(ROOT),
+        }
+        return Child(name, *words, log=both.place / f"{name}.log", settings=settings)
+
+    return child
+
+
+_BETWEEN = "id BETWEEN 'pay_' || lpad($1::bigint::text, 26, '0') AND 'pay_' || lpad($2::bigint::text, 26, '0')"
+_BARE_VERIFIED = """
+    SELECT count(*) FROM bare_claims
+    WHERE id BETWEEN lpad(to_hex($1::bigint), 32, '0') AND lpad(to_hex($2::bigint), 32, '0')
+"""
+_PEERS_VERIFIED = f"SELECT count(*) FROM peer_payments WHERE status = 'completed' AND {_BETWEEN}"
+
+PAYPROOF = Contender(
+    name="payproof",
+    prepare=_payproof,
+    child=lambda both, url: service(both, url, "consume,relay"),
+    verified=f"SELECT count(*) FROM payments WHERE status = 'completed' AND {_BETWEEN}",
+)
+BARE = Contender(
+    name="bare",
+    prepare=_bare,
+    child=_peer("bare", "tests.bench.peers.bare"),
+    verified=_BARE_VERIFIED,
+)
+FASTSTREAM = Contender(
+    name="faststream",
+    prepare=_faststream,
+    child=_peer("faststream", "tests.bench.peers.faststream_peer"),
+    verified=_PEERS_VERIFIED,
+)
+CELERY = Contender(
+    name="celery",
+    prepare=_celery,
+    child=_peer(
+        "celery",
+        "celery",
+        "--app=tests.bench.peers.celery_peer:app",
+        "worker",
+        f"--concurrency={CELERY_PROCESSES}",
+        "--loglevel=WARNING",
+        "--without-gossip",
+        "--without-mingle",
+        "--without-heartbeat",
+    ),
+    verified=_PEERS_VERIFIED,
+)
+CONTENDERS = (PAYPROOF, BARE, FASTSTREAM, CELERY)

@@ -1,0 +1,153 @@
+"""The goals of the benchmark, and the verdict on what was measured: pure, and the same table for everybody who looks.
+
+The one thing to get wrong: absolute figures. Machines differ and are shared, so nearly every goal is a ratio of two
+figures of the same round, measured one right after the other; the figure is the median of the rounds' own ratios.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+
+from msgspec import Struct
+
+
+class Is(Enum):
+    """On which side of its bound a figure has to be."""
+
+    AT_LEAST = "at least"
+    AT_MOST = "at most"
+    UNDER = "under"
+
+
+class Goal(Struct, frozen=True, kw_only=True):
+    """`name` is what a figure is handed in under; `unit` stands behind every number of it, and is empty for a ratio."""
+
+    name: str
+    what: str
+    side: Is
+    bound: float
+    unit: str = ""
+
+
+class Measured(Struct, frozen=True, kw_only=True, tag="measured"):
+    """One figure of each round, at least one, in the order of the rounds."""
+
+    rounds: Sequence[float]
+
+    @property
+    def figure(self) -> float:
+        return statistics.median(self.rounds)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        return min(self.rounds), max(self.rounds)
+
+
+class Unmeasured(Struct, frozen=True, kw_only=True, tag="unmeasured"):
+    """What could not be measured, and why, in words."""
+
+    why: str
+
+
+Figure = Measured | Unmeasured
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    goal: Goal
+    figure: Figure
+    met: bool
+
+
+GOALS: Sequence[Goal] = (
+    Goal(name="bare", what="end to end, against the bare limit", side=Is.AT_LEAST, bound=0.7),
+    Goal(
+        name="faststream",
+        what="end to end, against FastStream + httpx + SQLAlchemy",
+        side=Is.AT_LEAST,
+        bound=3.0,
+        unit=" times",
+    ),
+    Goal(
+        name="celery",
+        what="end to end, against Celery + requests + SQLAlchemy",
+        side=Is.AT_LEAST,
+        bound=6.0,
+        unit=" times",
+    ),
+    Goal(name="ingress", what="ingress, against bare aiohttp + confirmed publish", side=Is.AT_LEAST, bound=0.75),
+    Goal(name="growth", what="end to end with 10 million payments, against 10 thousand", side=Is.AT_LEAST, bound=0.9),
+    Goal(
+        name="isolation",
+        what="healthy gateways' p99 with one gateway at 5 s, against all healthy",
+        side=Is.AT_MOST,
+        bound=1.3,
+    ),
+    Goal(
+        name="latency",
+        what="callback to event beyond the gateway's delay, 200 payments a second, p99",
+        side=Is.AT_MOST,
+        bound=25.0,
+        unit=" ms",
+    ),
+    Goal(
+        name="idle",
+        what="idle CPU of the all-in-one process, no poll faster than once a second anywhere",
+        side=Is.UNDER,
+        bound=1.0,
+        unit=" %",
+    ),
+)
+
+NEVER_RUN = Unmeasured(why="it was not run")
+
+
+def judge(goal: Goal, figure: Figure) -> Verdict:
+    """What could not be measured is missed."""
+    return Verdict(goal=goal, figure=figure, met=isinstance(figure, Measured) and _holds(goal, figure.figure))
+
+
+def judged(figures: Mapping[str, Figure], goals: Sequence[Goal] = GOALS) -> list[Verdict]:
+    """A verdict on every goal, in their order. Raises LookupError for a figure that no goal is about."""
+    if strangers := figures.keys() - {goal.name for goal in goals}:
+        raise LookupError(f"no goal is about {', '.join(sorted(strangers))}")
+    return [judge(goal, figures.get(goal.name, NEVER_RUN)) for goal in goals]
+
+
+def ratio(rounds: Iterable[tuple[float, float]]) -> Figure:
+    """Ours against theirs, of the rounds that both came through."""
+    ratios = [ours / theirs for ours, theirs in rounds if theirs > 0]
+    return Measured(rounds=ratios) if ratios else Unmeasured(why="no round of both came to an end")
+
+
+def shown(goal: Goal) -> str:
+    """The goal in words: `at least 0.7`."""
+    return f"{goal.side.value} {goal.bound:g}{goal.unit}"
+
+
+def figures_shown(goal: Goal, figure: Figure) -> tuple[str, str]:
+    """The figure and its spread over the rounds; nothing is rounded so far that a missed goal looks met."""
+    match figure:
+        case Measured(rounds=rounds):
+            digits = _digits(goal, figure.figure)
+            least, most = figure.spread
+            spread = f"{least:.{digits}f} to {most:.{digits}f} of {len(rounds)}" if len(rounds) > 1 else "of one"
+            return f"{figure.figure:.{digits}f}{goal.unit}", spread
+        case Unmeasured(why=why):
+            return "not measured", why
+
+
+def _holds(goal: Goal, figure: float) -> bool:
+    match goal.side:
+        case Is.AT_LEAST:
+            return figure >= goal.bound
+        case Is.AT_MOST:
+            return figure <= goal.bound
+        case Is.UNDER:
+            return figure < goal.bound
+
+
+def _digits(goal: Goal, figure: float) -> int:
+    """Two, or as many more as it takes for the rounded figure to have the same verdict."""
+    return next((n for n in range(2, 8) if _holds(goal, round(figure, n)) == _holds(goal, figure)), 8)

@@ -1,0 +1,164 @@
+"""Clusters whose tables hold years of settled payments: `template(10_000_000)` makes one, or finds the one made before.
+
+`python -m tests.bench.history 10000 1000000` makes some ahead. Three payments, one of each gateway, are first taken
+through payproof itself; every settled payment is a copy of one of the three in all tables, with its own number in each
+id and its own times, so the rows are what the present code leaves behind. Kept below `.payproof/bench/`, by how many,
+by schema and by PostgreSQL's version.
+
+The one thing to get wrong: that it fits. From FULL payments on, each has three entries and short events and facts: what
+is left out is never read again by the path of a payment, and every index has its full number of rows. The callbacks as
+received are left out at any size: they are kept for 90 days, by month.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+
+from tests.bench.drain import Listener, load
+from tests.bench.installation import gateways, open_payments, service
+from tests.bench.multiplied import OLDEST, multiply
+from tests.bench.servers import Postgres, Servers
+from tests.broker import rabbitmq
+from tests.processes import directory
+from worker.postgres.migrate import migrate
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".payproof" / "bench"
+COPIED = 500_000
+"""Fewer settled payments than these are copied for each use; of more, the one that is kept is used itself."""
+
+_LOADING = {
+    "fsync": "off",  # the whole disk is synchronised before the template gets its name
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "autovacuum": "off",
+    "maintenance_work_mem": "1GB",
+    "max_parallel_maintenance_workers": "2",
+    "full_page_writes": "off",
+    "max_wal_size": "2GB",
+}
+
+
+def template(payments: int) -> Path:
+    """A stopped cluster with so many settled payments, numbered from OLDEST."""
+    schema = hashlib.sha256()
+    for file in sorted((ROOT / "schemas" / "sql").glob("*.sql")):
+        schema.update(file.read_bytes())
+    with directory() as place:
+        place.chmod(0o755)
+        major = Postgres(place / "asked").version.partition(".")[0]
+    home = CACHE / f"{payments}-{schema.hexdigest()[:12]}-{major}"
+    if not home.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        building = CACHE / f"building-{payments}-{os.getpid()}"
+        began = time.monotonic()
+        try:
+            _build(building, payments)
+            os.sync()
+            building.rename(home)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+        size = sum(file.stat().st_size for file in home.rglob("*") if file.is_file()) / 2**30
+        _say(f"{payments:,} settled payments: {size:.1f} GB in {time.monotonic() - began:.0f} s")
+    return home
+
+
+@asynccontextmanager
+async def history(payments: int, place: Path) -> AsyncIterator[Postgres]:
+    """A running cluster with so many settled payments.
+
+    A small one is a copy in `place`, and goes with it. Of a large one a copy would take minutes and twice the disk,
+    so the template itself runs, and keeps what is added: some ten thousand settled payments on top of millions, whose
+    numbers `next_run` does not give out again. What a broken run left due is put off first.
+    """
+    home = await asyncio.to_thread(_cluster, payments, place)
+    database = Postgres(home)
+    try:
+        database.start()
+        await _put_off(database.url)
+        yield database
+    finally:
+        database.stop()
+
+
+def _cluster(payments: int, place: Path) -> Path:
+    home = template(payments)
+    if payments >= COPIED:
+        return home
+    place.chmod(0o755)  # the database's own user must get through
+    subprocess.run(["cp", "-a", "--reflink=auto", home, place / home.name], check=True)
+    return place / home.name
+
+
+async def next_run(url: str) -> int:
+    """The first run whose numbers no payment of this cluster has."""
+    connection = await asyncpg.connect(url)
+    try:
+        newest = await connection.fetchval("SELECT max(id) FROM payments WHERE id < $1", f"pay_{OLDEST:026d}")
+        return 1 if newest is None else int(newest[-10:]) // 10_000_000 + 1
+    finally:
+        await connection.close()
+
+
+def _build(home: Path, payments: int) -> None:
+    database = Postgres(home)
+    try:
+        database.start(**_LOADING)
+        with directory() as place, rabbitmq() as broker:
+            asyncio.run(_settle_first(Servers(place, database, broker)))
+        asyncio.run(multiply(database.url, payments, _say))
+    finally:
+        database.stop()
+
+
+async def _settle_first(both: Servers) -> None:
+    """Three payments, the last before OLDEST, go through payproof."""
+    first, last = OLDEST - 3, OLDEST - 1
+    await migrate(both.database.url)
+    await open_payments(both.database.url, first, last)
+    await load(both.broker.url, first, last)
+    with gateways(both) as url:
+        async with Listener(both.broker.url) as listener:
+            child = service(both, url, "consume,relay")
+            child.start()
+            try:
+                await listener.heard(3, 60)
+            finally:
+                child.stop()
+
+
+async def _put_off(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(
+            "UPDATE payments SET next_check_at = NULL, schedule = NULL WHERE next_check_at IS NOT NULL", timeout=300
+        )
+    finally:
+        await connection.close()
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.history")
+    parser.add_argument("payments", type=int, nargs="+")
+    for payments in parser.parse_args().payments:
+        print(template(payments))
+
+
+if __name__ == "__main__":
+    main()

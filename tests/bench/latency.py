@@ -1,0 +1,123 @@
+"""`python -m tests.bench.latency`: from a callback to its verified event at a fixed rate, beyond the gateway's delay.
+
+Callbacks come at set times and are counted from those; the event is heard over AMQP. The one thing to get wrong:
+reading the average. What a buyer feels is the slow end, so it is told as p50, p99 and p99.9.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from tests.bench.hearing import Hearing, hearing
+from tests.bench.http_load import Load, ready
+from tests.bench.installation import open_payments
+from tests.bench.servers import Servers, servers
+from tests.bench.serving import ALL_IN_ONE, APART, serving, simulated_gateways
+from tests.bench.spent import cpu_seconds
+from tests.bench.spread import Spread, spread
+from tests.bench.stages import Stages, stages
+from tests.processes import directory
+from worker.postgres.migrate import migrate
+
+DELAY_SECONDS = 0.05
+WARM_SECONDS = 3.0
+OVER_SECONDS = 60.0
+
+
+class Latency(Struct, frozen=True, kw_only=True):
+    """`milliseconds` is from a callback's set time to its event heard, less the gateway's delay.
+
+    `late_milliseconds` is how far behind those times the sender was, which is in them. `cpu_milliseconds` is what all
+    processes of payproof together used for a payment.
+    """
+
+    layout: Sequence[str]
+    per_second: float
+    milliseconds: Spread
+    late_milliseconds: Spread
+    cpu_milliseconds: float
+    stages: Stages
+
+
+class Paced(Struct, frozen=True, kw_only=True):
+    """What was sent at a fixed rate, after the warm-up: when each payment's callback was due, and how late it went."""
+
+    due: dict[int, float]
+    late_milliseconds: Spread
+
+
+async def latency(
+    servers: Servers,
+    first: int,
+    *,
+    per_second: float = 200.0,
+    seconds: float = 20.0,
+    delay: float = DELAY_SECONDS,
+    layout: Sequence[str] = ALL_IN_ONE,
+) -> Latency:
+    """For payments from number `first` on, of which the rate times the seconds and the warm-up are used up."""
+    await migrate(servers.database.url)
+    await open_payments(servers.database.url, first, first + count(per_second, seconds) - 1)
+    with simulated_gateways(servers, delay) as gateways, serving(servers, gateways, layout) as payproof:
+        async with hearing(servers.broker.url) as heard:
+            used = cpu_seconds(payproof.pids)
+            paced = await pace(payproof.port, first, per_second, seconds)
+            await heard.all_of(paced.due, OVER_SECONDS)
+            used = cpu_seconds(payproof.pids) - used
+    return Latency(
+        layout=layout,
+        per_second=per_second,
+        milliseconds=spread(list(beyond(paced, heard, delay).values())),
+        late_milliseconds=paced.late_milliseconds,
+        cpu_milliseconds=used / count(per_second, seconds) * 1000,
+        stages=await stages(servers.database.url, paced.due, heard.at),
+    )
+
+
+async def pace(port: int, first: int, per_second: float, seconds: float) -> Paced:
+    """Send as many at that rate, and the warm-up before them; returns when all are answered."""
+    load = Load(port=port, kind="mixed", first=first, count=count(per_second, seconds), per_second=per_second)
+    async with ready(load) as running:
+        start = running.go()
+        answered = await running.answered(WARM_SECONDS + seconds + OVER_SECONDS)
+    if answered.statuses.keys() - {"200", "303"}:
+        raise AssertionError(f"not every callback was accepted: {answered.statuses}")
+    assert answered.late_milliseconds is not None, "these hits had times"
+    warm = int(WARM_SECONDS * per_second)
+    due = {first + nth: start + nth / per_second for nth in range(warm, load.count)}
+    return Paced(due=due, late_milliseconds=answered.late_milliseconds)
+
+
+def count(per_second: float, seconds: float) -> int:
+    return int((WARM_SECONDS + seconds) * per_second)
+
+
+def beyond(paced: Paced, heard: Hearing, delay: float) -> dict[int, float]:
+    """Milliseconds by payment, of those that were heard."""
+    return {n: (heard.at[n] - due - delay) * 1000 for n, due in paced.due.items() if n in heard.at}
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rate", type=float, default=200.0, help="payments a second")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--runs", type=int, default=1)
+    words = parser.parse_args()
+    with directory() as place, servers(place) as both:
+        for run in range(words.runs):
+            for nth, layout in enumerate((ALL_IN_ONE, APART)):
+                first = (2 * run + nth) * 1_000_000 + 1
+                told = await latency(both, first, per_second=words.rate, seconds=words.seconds, layout=layout)
+                print(msgspec.json.encode(told).decode())
+                print(f"{' | '.join(layout)}: {told.milliseconds} (milliseconds); late {told.late_milliseconds}")
+                for name in told.stages.__struct_fields__:
+                    print(f"  {name}: {getattr(told.stages, name)}", flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,160 @@
+"""What is measured, in which order: each a name, the goals it is for, and what it adds to the results.
+
+The one thing to get wrong: the turns. Contenders that are compared come one right after the other, round after round,
+and who begins changes, so that whatever the machine does meanwhile is felt by all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from tests.bench.backlog import backlog
+from tests.bench.contenders import BARE, CONTENDERS, PAYPROOF, Contender
+from tests.bench.cost import cost
+from tests.bench.drain import drain
+from tests.bench.growth import growth
+from tests.bench.hits import Kind
+from tests.bench.idle import idle
+from tests.bench.ingress import bare, ingress
+from tests.bench.isolation import isolation
+from tests.bench.latency import latency
+from tests.bench.plan import Plan
+from tests.bench.results import KINDS, YARDSTICKS, Results
+from tests.bench.servers import Servers
+from tests.bench.serving import ALL_IN_ONE, APART
+
+RUN: Final = 10_000_000
+"""Payments are numbered by runs of so many, and each measurement has its own, as some share their servers."""
+
+Bus = Literal["rabbitmq", "postgres"]
+BUSES: Final[Sequence[Bus]] = ("rabbitmq", "postgres")
+BARE_BYTES: Final = 1000
+"""Of the bare ingress's messages where it is not known how large payproof's are."""
+
+
+class Measurement(Struct, frozen=True):
+    """`measure` is given the running servers; where its group has none, an empty directory."""
+
+    name: str
+    goals: Sequence[str]
+    measure: Callable[[Any], Awaitable[None]]
+
+
+class Group(Struct, frozen=True):
+    """Those that share a pair of servers, started anew for them."""
+
+    measurements: Sequence[Measurement]
+    served: bool = True
+
+
+def groups(plan: Plan, found: Results) -> list[Group]:
+    """In the order in which they run. What they find is added to `found`."""
+    runs = count(1)
+    kinds = (
+        [_idle(found, plan, bus) for bus in (BUSES if plan.alone else BUSES[:1])],
+        list(_end_to_end(found, plan, runs)),
+        list(_ingress(found, plan, runs)),
+        list(_latency(found, plan, runs)),
+        [_isolation(found, plan, next(runs))],
+        [_cost(found, plan, next(runs)), _backlog(found, plan, next(runs))],
+    )
+    groups = [Group(kind) for kind in kinds] if plan.alone else [Group([one for kind in kinds for one in kind])]
+    return [*groups, Group([_growth(found, plan)], served=False)] if plan.history else groups
+
+
+def _idle(found: Results, plan: Plan, bus: Bus) -> Measurement:
+    async def measure(both: Servers) -> None:
+        found.idle.append(await idle(both, bus, plan.idle_seconds))
+
+    return Measurement(f"idle, with {bus}", ("idle",), measure)
+
+
+def _end_to_end(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measurement]:
+    async def measure(contender: Contender, nth: int, run: int, both: Servers) -> None:
+        payments = plan.payments if contender in (PAYPROOF, BARE) else plan.peers_payments
+        found.drains[nth][contender.name] = await drain(both, contender, payments, run)
+
+    for nth in range(plan.rounds):
+        found.drains.append({})
+        for contender in _turned(CONTENDERS, nth):
+            goals = YARDSTICKS if contender is PAYPROOF else (contender.name,)
+            name = _round(f"end to end, {contender.name}", nth, plan)
+            yield Measurement(name, goals, partial(measure, contender, nth, next(runs)))
+
+
+def _ingress(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measurement]:
+    async def measure(kind: Kind, nth: int, first: int, both: Servers) -> None:
+        found.ingress[nth][f"{PAYPROOF.name} {kind}"] = await ingress(both, kind, first, plan.hits)
+
+    async def measure_bare(kind: Kind, nth: int, first: int, both: Servers) -> None:
+        ours = found.ingress[nth].get(f"{PAYPROOF.name} {kind}")
+        size = BARE_BYTES if ours is None else ours.bytes
+        found.ingress[nth][f"{BARE.name} {kind}"] = await bare(both, kind, first, plan.hits, size)
+
+    for nth in range(plan.rounds):
+        found.ingress.append({})
+        for kind in _turned(KINDS, nth):
+            first = _first(next(runs))
+            name = _round(f"ingress, {kind}", nth, plan)
+            yield Measurement(name, ("ingress",), partial(measure, kind, nth, first))
+            yield Measurement(f"bare {name}", ("ingress",), partial(measure_bare, kind, nth, first))
+
+
+def _latency(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measurement]:
+    async def measure(layout: Sequence[str], first: int, both: Servers) -> None:
+        found.latencies.append(
+            await latency(both, first, per_second=plan.rate, seconds=plan.latency_seconds, layout=layout)
+        )
+
+    for nth in range(plan.rounds):
+        for layout in (ALL_IN_ONE, APART) if plan.alone else (ALL_IN_ONE,):
+            goals, processes = ("latency",) if layout is ALL_IN_ONE else (), len(layout)
+            name = _round(f"latency, {processes} process{'es' if processes > 1 else ''}", nth, plan)
+            yield Measurement(name, goals, partial(measure, layout, _first(next(runs))))
+
+
+def _isolation(found: Results, plan: Plan, run: int) -> Measurement:
+    async def measure(both: Servers) -> None:
+        rate, seconds = plan.isolation_rate, plan.isolation_seconds
+        found.isolation = await isolation(both, _first(run), per_second=rate, seconds=seconds, rounds=plan.rounds)
+
+    return Measurement(f"beside one slow gateway, {plan.rounds} rounds", ("isolation",), measure)
+
+
+def _cost(found: Results, plan: Plan, run: int) -> Measurement:
+    async def measure(both: Servers) -> None:
+        found.cost = await cost(both, plan.payments, run)
+
+    return Measurement("what payments cost", (), measure)
+
+
+def _backlog(found: Results, plan: Plan, run: int) -> Measurement:
+    async def measure(both: Servers) -> None:
+        found.backlog = await backlog(both, plan.backlog, run)
+
+    return Measurement(f"a backlog of {plan.backlog:,} claims", (), measure)
+
+
+def _growth(found: Results, plan: Plan) -> Measurement:
+    async def measure(place: Path) -> None:
+        found.growth = await growth(place, plan.history, payments=plan.payments, runs=plan.rounds, due=plan.due)
+
+    return Measurement("growth, which fills its tables the first time", ("growth",), measure)
+
+
+def _first(run: int) -> int:
+    return run * RUN + 1
+
+
+def _round(what: str, nth: int, plan: Plan) -> str:
+    return f"{what}, round {nth + 1} of {plan.rounds}"
+
+
+def _turned(who: Sequence[Any], nth: int) -> Sequence[Any]:
+    return (*who[nth % len(who) :], *who[: nth % len(who)])

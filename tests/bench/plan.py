@@ -1,0 +1,70 @@
+"""How much of each is measured: the whole, and the quick one that leaves the growth out.
+
+The one thing to get wrong: too little. A drain that is over within two seconds measures the starting up of queues.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """`rounds` is how often each is measured, in turns; a payment here is one claim and its verified event.
+
+    `peers_payments` are those of the slow contenders, whose rate is as steady over fewer. `alone`: each group of
+    measurements has servers of its own, which takes some seconds each time.
+
+    `history` are the numbers of settled payments that the tables hold, of which the first is what the others are held
+    against, and `due` those due in the sweep; none where growth is left out. Rates are payments a second.
+    """
+
+    rounds: int
+    alone: bool
+    payments: int
+    peers_payments: int
+    hits: int
+    rate: float
+    latency_seconds: float
+    isolation_rate: float
+    isolation_seconds: float
+    idle_seconds: float
+    backlog: int
+    history: tuple[int, ...] = ()
+    due: int = 100_000
+
+
+WHOLE: Final = Plan(
+    rounds=5,
+    alone=True,
+    payments=10_000,
+    peers_payments=4_000,
+    hits=8_000,
+    rate=200.0,
+    latency_seconds=15.0,
+    isolation_rate=150.0,
+    isolation_seconds=10.0,
+    idle_seconds=30.0,
+    backlog=100_000,
+    history=(10_000, 1_000_000, 10_000_000),
+)
+QUICK: Final = Plan(
+    rounds=3,
+    alone=False,
+    payments=2_500,
+    peers_payments=800,
+    hits=1_500,
+    rate=200.0,
+    latency_seconds=3.0,
+    isolation_rate=100.0,
+    isolation_seconds=3.0,
+    idle_seconds=8.0,
+    backlog=5_000,
+)
+
+
+def planned(*, quick: bool, rounds: int | None) -> Plan:
+    plan = QUICK if quick else WHOLE
+    return plan if rounds is None else replace(plan, rounds=rounds)

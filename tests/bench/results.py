@@ -1,0 +1,125 @@
+"""All that one run of the benchmark found, as it goes into the JSON, and the figures of the goals in it.
+
+The one thing to get wrong: a round of two halves. Ratios are of rounds in which both came to an end; what did not is
+kept with its reason, beside what did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
+
+from tests.bench.goals import Figure, Measured, Unmeasured, ratio
+from tests.bench.hits import Kind
+from tests.bench.plan import Plan
+from tests.bench.serving import ALL_IN_ONE
+
+if TYPE_CHECKING:  # what was measured is read here and not made, and some of it needs the yardsticks' libraries
+    from tests.bench.backlog import Backlog
+    from tests.bench.cost import Cost
+    from tests.bench.drain import Drained
+    from tests.bench.growth import Growth
+    from tests.bench.idle import Idle
+    from tests.bench.ingress import Accepted
+    from tests.bench.isolation import Isolation
+    from tests.bench.latency import Latency
+
+PAYPROOF, BARE = "payproof", "bare"
+YARDSTICKS: Final = (BARE, "faststream", "celery")
+"""Contenders by their names, and each the name of the goal that payproof is held against it for."""
+
+KINDS: Final[Sequence[Kind]] = ("returns", "webhooks")
+
+
+class Failed(Struct, frozen=True, kw_only=True):
+    """What did not come to an end, the goals that it was measured for, and why."""
+
+    name: str
+    goals: tuple[str, ...]
+    why: str
+
+
+class Results(Struct, kw_only=True):
+    """Grows as it is measured. `drains` and `ingress` have an entry for each round, which may lack who failed.
+
+    `ingress` is by contender and kind of callback, such as `bare returns`.
+    """
+
+    began: datetime
+    plan: Plan
+    versions: dict[str, str]
+    seconds: float = 0.0
+    drains: list[dict[str, Drained]] = field(default_factory=list)
+    ingress: list[dict[str, Accepted]] = field(default_factory=list)
+    latencies: list[Latency] = field(default_factory=list)
+    isolation: Isolation | None = None
+    idle: list[Idle] = field(default_factory=list)
+    cost: Cost | None = None
+    backlog: Backlog | None = None
+    growth: Growth | None = None
+    failed: list[Failed] = field(default_factory=list)
+
+
+def figures(found: Results) -> dict[str, Figure]:
+    """A figure for each goal that was measured, or tried; the reason of what was tried in vain."""
+    told = {
+        **{name: _drained(found, name) for name in YARDSTICKS},
+        "ingress": _ingress(found),
+        "isolation": _isolation(found),
+        "growth": _growth(found),
+        "latency": _rounds(one.milliseconds.p99 for one in found.latencies if one.layout == ALL_IN_ONE),
+        "idle": _worst(one.percent for one in found.idle),
+    }
+    return {name: _with_reason(name, figure, found.failed) for name, figure in told.items()}
+
+
+def _drained(found: Results, other: str) -> Figure:
+    both = [one for one in found.drains if {PAYPROOF, other} <= one.keys()]
+    return ratio((one[PAYPROOF].per_second, one[other].per_second) for one in both)
+
+
+def _ingress(found: Results) -> Figure:
+    """Of the kind of callback that stands worse."""
+    kinds = [ingress_ratio(found, kind) for kind in KINDS]
+    measured = [figure for figure in kinds if isinstance(figure, Measured)]
+    return min(measured, key=lambda figure: figure.figure) if len(measured) == len(kinds) else kinds[0]
+
+
+def ingress_ratio(found: Results, kind: str) -> Figure:
+    ours, theirs = f"{PAYPROOF} {kind}", f"{BARE} {kind}"
+    both = [one for one in found.ingress if {ours, theirs} <= one.keys()]
+    return ratio((one[ours].per_second, one[theirs].per_second) for one in both)
+
+
+def _growth(found: Results) -> Figure:
+    """The most payments against the fewest."""
+    if not found.plan.history:
+        return Unmeasured(why="growth is not measured in a quick run")
+    return _rounds([] if found.growth is None else found.growth.sizes[-1].ratios)
+
+
+def _isolation(found: Results) -> Figure:
+    if found.isolation is None:
+        return _rounds([])
+    pairs = zip(found.isolation.beside_slow, found.isolation.healthy, strict=True)
+    return ratio((slow.p99, healthy.p99) for slow, healthy in pairs)
+
+
+def _rounds(values: Iterable[float]) -> Figure:
+    rounds = list(values)
+    return Measured(rounds=rounds) if rounds else Unmeasured(why="no round came to an end")
+
+
+def _worst(values: Iterable[float]) -> Figure:
+    """Each of them has to hold, so the figure is the greatest."""
+    rounds = list(values)
+    return Measured(rounds=[max(rounds)]) if rounds else _rounds(rounds)
+
+
+def _with_reason(name: str, figure: Figure, failed: Sequence[Failed]) -> Figure:
+    if isinstance(figure, Measured):
+        return figure
+    return next((Unmeasured(why=one.why) for one in failed if name in one.goals), figure)

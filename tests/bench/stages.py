@@ -1,0 +1,63 @@
+"""Where the time of a payment goes, from when its callback was sent to when its event was heard, by what was recorded.
+
+The one thing to get wrong: clocks. What is recorded is told by the database's, what is sent and heard by this
+machine's; they agree only because both run here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import asyncpg
+from msgspec import Struct
+
+from tests.bench.numbered import number_in, payment_id
+from tests.bench.spread import Spread, spread
+
+_TIMES = """
+    SELECT payment_id, min(at) FILTER (WHERE kind = 'claim') AS received,
+        min(at) FILTER (WHERE kind = 'question') AS taken, min(at) FILTER (WHERE kind = 'answer') AS answered,
+        max(at) FILTER (WHERE kind = 'decision') AS decided
+    FROM entries WHERE payment_id BETWEEN $1 AND $2 GROUP BY payment_id
+"""
+
+
+class Stages(Struct, frozen=True, kw_only=True):
+    """Milliseconds of each stretch. `answered` has the gateway's own delay in it.
+
+    A process knows the database's clock as of its last reading, which is off by up to the time that took: on a busy
+    machine `received` may be a little less than nothing, and `taken` as much longer.
+
+    - `received`: sent until the ingress had read it.
+    - `taken`: published, delivered, and in the transaction that takes it.
+    - `answered`: that transaction's rest, and the question until its answer was read.
+    - `recorded`: until the transaction that records it has locked the payment.
+    - `heard`: that transaction's rest, the place in the log, the relay, the broker, and the subscriber.
+    """
+
+    received: Spread
+    taken: Spread
+    answered: Spread
+    recorded: Spread
+    heard: Spread
+
+
+async def stages(url: str, sent: Mapping[int, float], heard: Mapping[int, float]) -> Stages:
+    """Of these payments by number; both times by `time.perf_counter`."""
+    wall = time.time() - time.perf_counter()
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch(_TIMES, payment_id(min(sent)), payment_id(max(sent)))
+    finally:
+        await connection.close()
+    stretches: list[list[float]] = [[], [], [], [], []]
+    for row in rows:
+        n = number_in(row["payment_id"])
+        if n in sent and n in heard:
+            told = [row[name].timestamp() for name in ("received", "taken", "answered", "decided")]
+            times = [sent[n] + wall, *told, heard[n] + wall]
+            for stretch, begin, end in zip(stretches, times, times[1:], strict=False):
+                stretch.append((end - begin) * 1000)
+    received, taken, answered, recorded, listened = map(spread, stretches)
+    return Stages(received=received, taken=taken, answered=answered, recorded=recorded, heard=listened)

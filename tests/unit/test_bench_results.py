@@ -1,0 +1,122 @@
+"""From what a benchmark measured to its table: every goal has a verdict, and what failed is said with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from io import StringIO
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tests.bench.goals import GOALS, Measured, Unmeasured
+from tests.bench.plan import QUICK, WHOLE
+from tests.bench.report import show, verdicts
+from tests.bench.results import Failed, Results, figures
+from tests.bench.serving import ALL_IN_ONE, APART
+from tests.bench.spread import spread
+
+
+def drained(per_second: float) -> Any:
+    return SimpleNamespace(per_second=per_second, cpu_seconds_per_thousand=1.0, rss_bytes=2**26)
+
+
+def accepted(per_second: float) -> Any:
+    return SimpleNamespace(per_second=per_second, milliseconds=spread([1.0, 2.0]))
+
+
+def waited(layout: Sequence[str], p99: float) -> Any:
+    return SimpleNamespace(layout=layout, per_second=200.0, milliseconds=spread([p99]))
+
+
+@pytest.fixture
+def found() -> Results:
+    """A quick run in which all went well."""
+    return Results(
+        began=datetime(2026, 11, 21, tzinfo=UTC),
+        plan=QUICK,
+        versions={"python": "3.11"},
+        drains=[{"payproof": drained(80), "bare": drained(100), "faststream": drained(20), "celery": drained(10)}],
+        ingress=[
+            {
+                "payproof returns": accepted(90),
+                "bare returns": accepted(100),
+                "payproof webhooks": accepted(70),
+                "bare webhooks": accepted(100),
+            }
+        ],
+        latencies=[waited(ALL_IN_ONE, 20.0), waited(APART, 90.0)],
+        isolation=SimpleNamespace(healthy=[spread([10.0])], beside_slow=[spread([12.0])]),  # type: ignore[arg-type]
+        idle=[
+            SimpleNamespace(bus="rabbitmq", percent=0.2, wakeups_per_second=6.0, rss_bytes=2**26),  # type: ignore[list-item]
+            SimpleNamespace(bus="postgres", percent=1.2, wakeups_per_second=6.0, rss_bytes=2**26),  # type: ignore[list-item]
+        ],
+    )
+
+
+def printed(found: Results) -> str:
+    written = StringIO()
+    show(found, Console(file=written, width=200, highlight=False, markup=False))
+    return written.getvalue()
+
+
+def test_each_goal_is_judged_by_what_is_worst_for_us(found: Results) -> None:
+    assert {verdict.goal.name: verdict.met for verdict in verdicts(found)} == {
+        "bare": True,
+        "faststream": True,
+        "celery": True,
+        "ingress": False,  # of webhooks, the worse of the two
+        "growth": False,  # is not part of a quick run
+        "isolation": True,
+        "latency": True,  # of one process, which is what people begin with
+        "idle": False,  # with the bus that costs more
+    }
+    assert figures(found)["ingress"] == Measured(rounds=[0.7])
+    assert figures(found)["idle"] == Measured(rounds=[1.2])
+
+
+def test_a_round_that_a_contender_did_not_come_through_is_left_out_of_its_ratio(found: Results) -> None:
+    found.drains += [{"payproof": drained(50), "celery": drained(10)}, {"payproof": drained(60), "bare": drained(100)}]
+    assert figures(found)["bare"] == Measured(rounds=[0.8, 0.6])
+    assert figures(found)["celery"] == Measured(rounds=[8.0, 5.0])
+
+
+def test_what_failed_is_named_with_its_reason_and_counts_as_missed(found: Results) -> None:
+    del found.drains[0]["bare"]
+    found.failed.append(Failed(name="end to end, bare", goals=("bare",), why="DrainError: bare ended\nits log"))
+    assert figures(found)["bare"] == Unmeasured(why="DrainError: bare ended\nits log")
+    assert not verdicts(found)[0].met
+    text = printed(found)
+    assert "not measured  DrainError: bare ended" in text
+    assert "end to end, bare: not measured: DrainError: bare ended\nits log" in text
+
+
+def test_a_reason_is_not_told_of_a_goal_that_was_measured_all_the_same(found: Results) -> None:
+    found.failed.append(Failed(name="end to end, bare, round 2", goals=("bare",), why="DrainError: too slow"))
+    assert figures(found)["bare"] == Measured(rounds=[0.8])
+
+
+def test_the_table_has_every_goal_also_when_nothing_was_measured() -> None:
+    text = printed(Results(began=datetime(2026, 11, 21, tzinfo=UTC), plan=WHOLE, versions={}))
+    for goal in GOALS:
+        assert goal.what in text
+    assert text.count("not measured") == text.count("missed") == len(GOALS)
+
+
+def test_the_figures_behind_the_goals_have_their_tables(found: Results) -> None:
+    text = printed(found)
+    for words in ("payproof to bare, webhooks", "one that answers after 5 s", "ingress | consume | sweep,relay"):
+        assert words in text
+
+
+def test_growth_is_the_most_payments_against_the_fewest(found: Results) -> None:
+    found.plan = WHOLE
+    sizes = [
+        SimpleNamespace(settled=settled, rates=[100.0], ratios=[ratio])
+        for settled, ratio in zip(WHOLE.history, (1.0, 0.97, 0.93), strict=True)
+    ]
+    found.growth = SimpleNamespace(sizes=sizes, quiet=None, due=None)  # type: ignore[assignment]
+    assert figures(found)["growth"] == Measured(rounds=[0.93])
+    assert "10,000,000" in printed(found)

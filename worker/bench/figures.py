@@ -1,0 +1,53 @@
+"""What became of each payment, and what all of them come to.
+
+The one thing to get wrong: leaving out the slow ones. A payment that was never told is a failure and said as one; the
+percentiles are of those that were, by nearest rank, so that each is a time which one payment really took.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+
+class Ended(Struct, frozen=True, kw_only=True):
+    """One payment. Times are by `time.perf_counter`; `why` says what went wrong, None where nothing did.
+
+    `accepted_at`: when its callback was answered as taken; `told_at`: when its event was seen.
+    """
+
+    sent_at: float
+    accepted_at: float | None = None
+    told_at: float | None = None
+    why: str | None = None
+
+
+class Figures(Struct, frozen=True, kw_only=True):
+    """`accepted_per_second` is over the time in which callbacks were sent; latencies are in seconds, sorted."""
+
+    payments: int
+    accepted: int
+    accepted_per_second: float
+    latencies: Sequence[float]
+    failures: Counter[str]
+
+
+def add_up(ended: Sequence[Ended], seconds: float) -> Figures:
+    """`seconds` is how long callbacks were sent for."""
+    accepted = [one.accepted_at for one in ended if one.accepted_at is not None]
+    took = max([seconds, *(at - min(one.sent_at for one in ended) for at in accepted)])
+    return Figures(
+        payments=len(ended),
+        accepted=len(accepted),
+        accepted_per_second=len(accepted) / took,
+        latencies=sorted(max(0.0, one.told_at - one.sent_at) for one in ended if one.told_at is not None),
+        failures=Counter(one.why for one in ended if one.why is not None),
+    )
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The least of them that `share` of all do not exceed; of one value or more, in ascending order."""
+    return ordered[max(0, math.ceil(round(share * len(ordered), 9)) - 1)]
