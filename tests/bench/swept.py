@@ -23,6 +23,7 @@ from tests.bench.servers import Servers
 from tests.bench.spread import Spread, spread
 from tests.bench.stages import Stages, stages
 from worker.amqp.messages import claim_post
+from worker.amqp.publisher import confirm
 from worker.postgres.migrate import migrate
 
 ROLES = "consume,relay,sweep"
