@@ -17,8 +17,9 @@ import msgspec
 from msgspec import Struct
 
 from tests.bench.drain import DrainError, Listener, load
+from tests.bench.history import lived_in
 from tests.bench.installation import gateways, open_payments, service
-from tests.bench.servers import Servers, servers
+from tests.bench.servers import Servers
 from tests.processes import directory
 from worker.postgres.migrate import migrate
 
@@ -78,7 +79,7 @@ async def main() -> None:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="when to give up")
     parser.add_argument("--json", action="store_true")
     words = parser.parse_args()
-    with directory() as place, servers(place) as both:
+    with directory() as place, lived_in(place) as both:
         found = await backlog(both, words.claims, roles=words.roles, seconds=words.seconds)
     if words.json:
         print(msgspec.json.encode(found).decode())

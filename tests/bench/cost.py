@@ -20,8 +20,9 @@ import msgspec
 from msgspec import Struct
 
 from tests.bench.drain import WARM, Listener, load, per_second
+from tests.bench.history import lived_in
 from tests.bench.installation import gateways, open_payments, service
-from tests.bench.servers import Servers, servers
+from tests.bench.servers import Servers
 from tests.bench.spent import cpu_seconds, family, rss_bytes
 from tests.processes import directory
 from worker.postgres.migrate import migrate
@@ -180,7 +181,7 @@ async def main() -> None:
     parser.add_argument("--width", type=int, default=100, help="how many characters of a statement are shown")
     parser.add_argument("--json", action="store_true")
     words = parser.parse_args()
-    with directory() as place, servers(place) as both:
+    with directory() as place, lived_in(place) as both:
         found = await cost(both, words.payments, roles=words.roles, top=words.top)
     sys.stdout.write(msgspec.json.encode(found).decode() + "\n" if words.json else table(found, words.width) + "\n")
 

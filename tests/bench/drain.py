@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from tests.bench.contenders import BARE, CONTENDERS, PAYPROOF, Contender, load
 from tests.bench.installation import gateways
-from tests.bench.servers import Servers, servers
+from tests.bench.servers import Servers
 from tests.bench.spent import cpu_seconds, family, rss_bytes
 from tests.processes import directory
 from worker.amqp.topology import EVENTS
@@ -188,6 +188,8 @@ def _ratio(rates: Mapping[str, float], one: str, other: str) -> str:
 
 
 async def main() -> None:
+    from tests.bench.history import lived_in  # which is made by draining
+
     known = {contender.name: contender for contender in CONTENDERS}
     parser = argparse.ArgumentParser(prog="python -m tests.bench.drain")
     parser.add_argument("--contender", action="append", choices=known, help="may be repeated; all of them without")
@@ -195,7 +197,7 @@ async def main() -> None:
     parser.add_argument("--runs", type=int, default=2)
     words = parser.parse_args()
     drained = []
-    with directory() as place, servers(place) as both:
+    with directory() as place, lived_in(place) as both:
         for run in range(1, words.runs + 1):
             for name in words.contender or known:
                 one = await drain(both, known[name], words.payments, run)

@@ -15,7 +15,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from tests.bench.servers import Servers, servers
+from tests.bench.history import lived_in
+from tests.bench.servers import Servers
 from tests.bench.serving import serving, simulated_gateways
 from tests.bench.spent import cpu_seconds, rss_bytes
 from tests.processes import directory
@@ -67,7 +68,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=30.0)
     words = parser.parse_args()
-    with directory() as place, servers(place) as both:
+    with directory() as place, lived_in(place) as both:
         for bus in ("rabbitmq", "postgres"):
             told = await idle(both, bus, words.seconds)
             print(msgspec.json.encode(told).decode(), flush=True)

@@ -18,11 +18,12 @@ import aio_pika
 import msgspec
 from msgspec import Struct
 
+from tests.bench.history import lived_in
 from tests.bench.hits import Kind, numbers
 from tests.bench.http_load import Answered, Load, ready
 from tests.bench.installation import open_payments
 from tests.bench.peers.bare_ingress import QUEUE
-from tests.bench.servers import Servers, servers
+from tests.bench.servers import Servers
 from tests.bench.serving import serving, simulated_gateways
 from tests.bench.spent import cpu_seconds
 from tests.bench.spread import Spread
@@ -137,7 +138,7 @@ async def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     words = parser.parse_args()
     kinds: tuple[Kind, ...] = ("webhooks", "returns")
-    with directory() as place, servers(place) as both:
+    with directory() as place, lived_in(place) as both:
         for number, kind in enumerate(kinds):
             runs: list[Accepted] = []
             for nth in range(words.runs):

@@ -16,10 +16,11 @@ import msgspec
 from msgspec import Struct
 
 from tests.bench.hearing import Hearing, hearing
+from tests.bench.history import lived_in
 from tests.bench.installation import open_payments
 from tests.bench.latency import DELAY_SECONDS, beyond, count, pace
 from tests.bench.numbered import gateway_of
-from tests.bench.servers import Servers, servers
+from tests.bench.servers import Servers
 from tests.bench.serving import ALL_IN_ONE, serving, simulated_gateways
 from tests.bench.spread import Spread, spread
 from tests.processes import directory
@@ -91,7 +92,7 @@ async def main() -> None:
     parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--rounds", type=int, default=2)
     words = parser.parse_args()
-    with directory() as place, servers(place) as both:
+    with directory() as place, lived_in(place) as both:
         told = await isolation(both, 1, per_second=words.rate, seconds=words.seconds, rounds=words.rounds)
         print(msgspec.json.encode(told).decode())
         for healthy, slow in zip(told.healthy, told.beside_slow, strict=True):

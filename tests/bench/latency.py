@@ -14,9 +14,10 @@ import msgspec
 from msgspec import Struct
 
 from tests.bench.hearing import Hearing, hearing
+from tests.bench.history import lived_in
 from tests.bench.http_load import Load, ready
 from tests.bench.installation import open_payments
-from tests.bench.servers import Servers, servers
+from tests.bench.servers import Servers
 from tests.bench.serving import ALL_IN_ONE, APART, serving, simulated_gateways
 from tests.bench.spent import cpu_seconds
 from tests.bench.spread import Spread, spread
@@ -108,7 +109,7 @@ async def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--runs", type=int, default=1)
     words = parser.parse_args()
-    with directory() as place, servers(place) as both:
+    with directory() as place, lived_in(place) as both:
         for run in range(words.runs):
             for nth, layout in enumerate((ALL_IN_ONE, APART)):
                 first = (2 * run + nth) * 1_000_000 + 1

@@ -20,11 +20,12 @@ import msgspec
 from rich.console import Console
 
 from tests.bench.goals import figures_shown, shown
+from tests.bench.history import lived_in
 from tests.bench.measuring import Group, Measurement, groups
 from tests.bench.plan import planned
 from tests.bench.report import show, verdicts
 from tests.bench.results import Failed, Results
-from tests.bench.servers import Missing, Servers, servers
+from tests.bench.servers import Missing, Servers
 from tests.bench.versions import versions
 from tests.processes import directory
 
@@ -76,7 +77,7 @@ async def _all_of(group: Group, found: Results, progress: Progress) -> None:
         place = stack.enter_context(directory())
         at: Servers | Path = place
         if group.served:
-            at = both = stack.enter_context(servers(place))
+            at = both = stack.enter_context(lived_in(place))
             found.versions |= both.versions()
         for one in group.measurements:
             progress.begins(one.name)
