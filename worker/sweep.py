@@ -23,7 +23,7 @@ from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.due import MOST_WAITING, next_due_at, take_due
 from worker.tracing import OFF, Span, Tracing, traced
 
-BATCH = 100
+BATCH = 50
 POLL_SECONDS = 5.0
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 1.0  # between looks at what is due and cannot be taken
 
@@ -62,6 +62,8 @@ class Sweep:
             except (*UNAVAILABLE, BusAway) as error:
                 log.warning("sweep.unavailable", error=type(error).__name__)
                 swept = 0
+            if swept:
+                self._pause = SHORTEST_SECONDS
             if swept < BATCH:
                 await self._wait()
 
@@ -92,7 +94,8 @@ class Sweep:
     async def _wait(self) -> None:
         """Sleep until the next payment is due, at most for the poll, or until one is due earlier.
 
-        What is due and was not taken is locked, or its gateway's queue is full: that is looked at ever less often.
+        What is due and was not taken is locked, or its gateway's queue is full: that is looked at ever less often,
+        until some of it could be taken.
         """
         self._wake.clear()
         now = self._database.clock.now()

@@ -18,7 +18,7 @@ from worker.postgres.database import Database, connect
 from worker.postgres.dead import PostgresDead
 from worker.postgres.idempotency import forget_old
 from worker.postgres.migrate import MigrationError, migrate
-from worker.postgres.rows import _MOVING
+from worker.postgres.rows import MOVING
 from worker.postgres.schema import SchemaOlder, bring_up_to_date, expect_present, granted
 
 EVERYBODY = [
@@ -200,7 +200,7 @@ async def test_nobody_holds_what_was_not_decided(database: Database) -> None:
 
 @pytest.mark.parametrize("group", ["ingress", "worker"])
 async def test_all_that_moves_of_a_payment_may_be_moved(database: Database, group: str) -> None:
-    for column in _MOVING:
+    for column in MOVING:
         allowed = "SELECT has_column_privilege($1, 'payments', $2, 'UPDATE') AS allowed"
         (row,) = await database.fetch(allowed, f"payproof_{group}", column)
         assert row["allowed"], column

@@ -23,7 +23,8 @@ from worker.amqp.link import UNREACHABLE, ended, keep
 from worker.amqp.topology import claims_queue, declare
 from worker.metrics import Metrics
 
-PREFETCH = 200
+PREFETCH = 100
+"""More than are asked about at once (worker.slots), and no more: what is here is ahead of all that comes."""
 WATCH_SECONDS = 3.0
 IDLE_SECONDS = 5.0
 """So long may a queue with messages deliver nothing to a consumer with room before it is held to be forgotten."""

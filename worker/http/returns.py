@@ -60,19 +60,19 @@ class Returns:
         turn = self._ingress.turn(claim, payment_id)
         if turn is Turn.NEVER:
             return self._come_again(request, account, 429, payment_id, claim.said)
-        try:
-            payment = await self._ingress.look_up(account.id, payment_id)
-        except UNAVAILABLE:
-            return await self._taken_unseen(request, account, claim, turn)
-        if payment is None:
-            self._ingress.count(claim, "unknown")
-            return page(request, "not_found", status=404)
-        try:
-            with self._ingress.outcomes.of(payment_id) as changed:
+        with self._ingress.outcomes.of(payment_id) as changed:
+            try:
+                payment = await self._ingress.look_up(account.id, payment_id)
+            except UNAVAILABLE:
+                return await self._taken_unseen(request, account, claim, turn)
+            if payment is None:
+                self._ingress.count(claim, "unknown")
+                return page(request, "not_found", status=404)
+            try:
                 await self._ingress.publish(claim, turn)
                 payment = await self._outcome(payment, changed, self._ingress.config.return_wait)
-        except (BusAway, TimeoutError) as error:
-            return self._busy(request, account, claim, error)
+            except (BusAway, TimeoutError) as error:
+                return self._busy(request, account, claim, error)
         return self._send_on(request, payment, claim.said)
 
     async def returned_unnamed(self, request: web.Request) -> web.Response:
@@ -98,6 +98,7 @@ class Returns:
             return self._come_again(request, account, 429, None, None)
         try:
             with self._ingress.outcomes.of(payment.id) as changed:
+                changed.set()
                 await self._ingress.publish(claim, turn)
                 # A transaction id counts once an answer confirmed it, which the question now asked may do.
                 if _issued(claim, payment) or claim.transaction_id is not None:
@@ -121,6 +122,7 @@ class Returns:
             seconds = seconds_to_hold(request, self._ingress.config.return_wait)
             if payment is not None and seconds > 0 and not self._ingress.outcomes.crowded(payment_id):
                 with self._ingress.outcomes.of(payment_id) as changed:
+                    changed.set()
                     payment = await self._outcome(payment, changed, seconds)
         except UNAVAILABLE:
             return self._confirming(request, account, payment_id, headers=RETRY_AFTER)
@@ -141,18 +143,18 @@ class Returns:
         return self._confirming(request, account, claim.payment_id, headers=RETRY_AFTER)
 
     async def _outcome(self, payment: Payment, changed: asyncio.Event, seconds: float) -> Payment:
-        """The payment once its outcome is recorded, or as it is when the wait is over. A known end does not wait."""
+        """The payment once its outcome is recorded, or as it is when the wait is over. A known end does not wait.
+
+        Whoever looked before `changed` was theirs to hear sets it, or what came between would be missed.
+        """
         if payment.hold is None and outcome_known(payment):
             return payment
         with suppress(*UNAVAILABLE):  # the wait is over, or Postgres went away and the claim is safe all the same
             async with asyncio.timeout(seconds):
-                while True:
-                    fresh = await self._ingress.look_up(payment.account, payment.id)
-                    payment = fresh or payment
-                    if outcome_known(payment):
-                        return payment
+                while not outcome_known(payment):
                     await changed.wait()
                     changed.clear()
+                    payment = await self._ingress.look_up(payment.account, payment.id) or payment
         return payment
 
     def _send_on(self, request: web.Request, payment: Payment, said: Said | None) -> web.Response:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -19,13 +20,13 @@ from consumers.ledger import Keys
 from consumers.receiving import Admission
 from schemas.answers import Fact
 from schemas.callbacks import Claim
-from schemas.events import Event
 from schemas.payments import Case, Change, Owners, Payment, Resolution
 from worker.postgres.claims import admit
 from worker.postgres.database import Connection
-from worker.postgres.entries import write_entries
+from worker.postgres.entries import entries_to_write
 from worker.postgres.notices import Notice
-from worker.postgres.rows import payment_of, rewriting
+from worker.postgres.rows import payment_of
+from worker.postgres.storing import storing
 from worker.postgres.unexpected import announce
 from worker.sealing import Seal
 
@@ -35,10 +36,12 @@ _KNOWN = """
         (SELECT coalesce(jsonb_agg(jsonb_build_array(payment_id, fact)), '[]')
            FROM facts WHERE payment_id = ANY($1)) AS facts,
         (SELECT coalesce(jsonb_agg(jsonb_build_array(payment_id, resolution) ORDER BY id), '[]')
-           FROM resolutions WHERE payment_id = ANY($1)) AS resolutions
+           FROM resolutions WHERE payment_id = ANY($1)) AS resolutions,
+        (SELECT coalesce(jsonb_agg(to_jsonb(a)), '[]') FROM allowances a WHERE a.account = ANY($2)) AS allowances
 """
-_ALLOWANCES = "SELECT account, calls, at, troubles, shut_until FROM allowances WHERE account = ANY($1) ORDER BY account"
-_LOCK_ALLOWANCES = f"{_ALLOWANCES} FOR UPDATE"
+_LOCK_ALLOWANCES = """
+    SELECT account, calls, at, troubles, shut_until FROM allowances WHERE account = ANY($1) ORDER BY account FOR UPDATE
+"""
 _KEEP_ALLOWANCES = """
     INSERT INTO allowances (account, calls, at, troubles, shut_until)
     SELECT * FROM unnest($1::text[], $2::float8[], $3::timestamptz[], $4::int[], $5::timestamptz[]) ORDER BY 1
@@ -51,7 +54,12 @@ class PostgresBatch:
     """One transaction; see consumers.ledger.Batch."""
 
     def __init__(
-        self, connection: Connection[asyncpg.Record], now: datetime, cases: Mapping[str, Case], seal: Seal
+        self,
+        connection: Connection[asyncpg.Record],
+        now: datetime,
+        cases: Mapping[str, Case],
+        seal: Seal,
+        allowances: Mapping[str, Allowance] = MappingProxyType({}),
     ) -> None:
         self.now = now
         self.cases = cases
@@ -60,6 +68,7 @@ class PostgresBatch:
         self.changes: Sequence[Change] = ()
         self._connection = connection
         self._seal = seal
+        self._allowances = allowances
 
     async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> Mapping[str, Admission]:
         return await admit(self._connection, self._seal, claims)
@@ -84,14 +93,16 @@ class PostgresBatch:
         accounts, names = [key.account for key, _ in wanted], [name for _, name in wanted]
         mine = [key.payment_id for key, _ in wanted]
         table, column = f"{what}s", f"{what}_id"
-        await self._connection.execute(
+        new = await self._connection.fetch(
             f"""INSERT INTO {table} (account, {column}, payment_id)
                 SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS k (account, name, payment_id)
-                ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING""",  # noqa: S608 - session or transaction
+                ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING RETURNING account, {column} AS name""",  # noqa: S608 - two words
             accounts,
             names,
             mine,
         )
+        if len(new) == len(wanted):
+            return {}
         rows = await self._connection.fetch(
             f"""SELECT k.payment_id, k.name
                 FROM unnest($1::text[], $2::text[], $3::text[]) AS k (account, name, payment_id)
@@ -139,9 +150,9 @@ class PostgresBatch:
         return frozenset(alone | {row["executing"] for row in rows})
 
     async def allowances(self, accounts: Collection[str], *, locked: bool) -> Mapping[str, Allowance]:
-        if not accounts:
-            return {}
-        rows = await self._connection.fetch(_LOCK_ALLOWANCES if locked else _ALLOWANCES, list(accounts))
+        if not locked:
+            return {account: known for account in accounts if (known := self._allowances.get(account)) is not None}
+        rows = await self._connection.fetch(_LOCK_ALLOWANCES, list(accounts)) if accounts else []
         return {row["account"]: Allowance(**dict(row)) for row in rows}
 
     async def keep(self, allowances: Sequence[Allowance]) -> None:
@@ -164,27 +175,9 @@ class PostgresBatch:
         self.stored, self.changes = True, changes
         if not changes:
             return
-        rewrite = rewriting((self.cases[change.payment.id].payment, change.payment) for change in changes)
-        if rewrite is not None:
-            await connection.execute(*rewrite)
-        facts = {(change.payment.id, fact.key): fact for change in changes for fact in change.facts}
-        if facts:
-            await connection.execute(
-                """INSERT INTO facts (payment_id, key, fact)
-                   SELECT r.payment_id, r.key, r.fact
-                   FROM jsonb_to_recordset($1) AS r (payment_id text, key text, fact jsonb)
-                   ON CONFLICT (payment_id, key) DO UPDATE SET fact = excluded.fact""",
-                [{"payment_id": one, "key": key, "fact": fact} for (one, key), fact in facts.items()],
-            )
-        events = [change.event for change in changes if change.event is not None]
-        if events:
-            await connection.execute(
-                """INSERT INTO events (id, payment_id, version, type, merchant, account, time, body)
-                   SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[],
-                                        $7::timestamptz[], $8::bytea[])""",
-                *(list(column) for column in zip(*(_event_row(event) for event in events), strict=True)),
-            )
-        await write_entries(connection, changes)
+        writes = storing(self.cases, changes, await entries_to_write(connection, changes))
+        if writes is not None:
+            await connection.execute(writes[0], *writes[1])
         resolutions = [(change.payment.id, change.resolution) for change in changes if change.resolution is not None]
         for payment_id, resolution in resolutions:
             await connection.execute(
@@ -198,12 +191,12 @@ class PostgresBatch:
             await connection.execute("UPDATE orders SET executing = NULL WHERE executing = ANY($1)", freed)
         looks = [change.payment.next_check_at for change in changes if change.payment.next_check_at is not None]
         outcomes = [change.payment.id for change in changes if change.event is not None]
-        self.notice = Notice(events=bool(events), outcomes=outcomes, look_at=min(looks, default=None))
+        self.notice = Notice(events=bool(outcomes), outcomes=outcomes, look_at=min(looks, default=None))
 
 
 async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[str], seal: Seal) -> PostgresBatch:
     rows = await connection.fetch(_LOCK, payment_ids) if payment_ids else []
-    known = await connection.fetchrow(_KNOWN, payment_ids)
+    known = await connection.fetchrow(_KNOWN, payment_ids, list({row["account"] for row in rows}))
     assert known is not None, "a query without FROM has one row"
     facts: dict[str, list[Fact]] = {}
     for payment_id, fact in known["facts"]:
@@ -219,17 +212,5 @@ async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[s
         )
         for row in rows
     }
-    return PostgresBatch(connection, known["now"], cases, seal)
-
-
-def _event_row(event: Event) -> tuple[Any, ...]:
-    return (
-        event.id,
-        event.payment_id,
-        event.version,
-        event.type,
-        event.merchant,
-        event.account,
-        event.time,
-        event.body,
-    )
+    allowances = msgspec.convert(known["allowances"], list[Allowance])
+    return PostgresBatch(connection, known["now"], cases, seal, {one.account: one for one in allowances})

@@ -18,7 +18,7 @@ import structlog
 from asyncpg.pool import PoolConnectionProxy
 
 from worker.clock import DatabaseClock, set_within
-from worker.postgres.notices import Notice, Notices, read_notice
+from worker.postgres.notices import Notice, Notices
 
 CHANNEL = "payproof"
 CONNECTIONS = 10
@@ -71,7 +71,8 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection[asyncpg.Record]]:
-        connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        async with asyncio.timeout(ACQUIRE_SECONDS):  # the pool's own deadline would take a task for each
+            connection = await self._pool.acquire()
         try:
             yield connection
         finally:
@@ -121,16 +122,19 @@ class Database:
     ) -> None:
         """Pass on notices until cancelled, over a connection of its own that is made again whenever it breaks.
 
+        Those of this process are passed on at once, without a way through the database.
+
         `connected` runs after each connect, because notices may have been missed before it. Every `probe` seconds the
         connection has to answer, because a network that forgot it tells nobody.
         """
+        self._notices.heard = heard
         while True:
             try:
                 connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_SECONDS)
                 try:
                     broken = asyncio.Event()
                     connection.add_termination_listener(lambda _, broken=broken: broken.set())
-                    await connection.add_listener(CHANNEL, lambda *arrived: heard(read_notice(arrived[-1])))
+                    await connection.add_listener(CHANNEL, lambda *arrived: self._notices.hear(arrived[-1]))
                     await connected()
                     while not await set_within(broken, probe):
                         await connection.execute("SELECT", timeout=probe)

@@ -18,8 +18,10 @@ from worker.postgres.database import Connection, Database
 
 SWEPT_SECONDS = 30
 JITTER_SECONDS = 5
-MOST_WAITING = 200
-"""A gateway with so many claims waiting is left to work them off first; those that are due keep their time."""
+MOST_WAITING = 50
+"""A gateway with so many claims waiting is left to work them off first; those that are due keep their time.
+
+A callback that comes now waits behind these, so they are few: a fraction of a second's work."""
 
 PROBING = 20
 """So many at a time of an account whose gateway is silent: one of them probes it, and those given up are told so."""

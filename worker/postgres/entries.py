@@ -1,4 +1,4 @@
-"""Writing timelines: entries in the order of recording, and what a silent gateway says again counted in one.
+"""What timelines gain: entries in the order of recording, and what a silent gateway says again counted in one.
 
 The one thing to get wrong: counting away what somebody did. Only our own schedule's questions, and the equal answers
 they brought one after the other, become one entry; the first keeps its words and gets `times` and `last_at`. A question
@@ -15,13 +15,6 @@ import asyncpg
 from schemas.payments import Change
 from worker.postgres.database import Connection
 
-_WRITE = """
-    INSERT INTO entries (payment_id, at, kind, data)
-    SELECT r.payment_id, r.at, r.kind, r.data
-    FROM ROWS FROM (jsonb_to_recordset($1) AS (payment_id text, at timestamptz, kind text, data jsonb))
-        WITH ORDINALITY AS r (payment_id, at, kind, data, place)
-    ORDER BY r.place
-"""
 _COUNT = """
     WITH again AS (
         SELECT n.payment_id, n.at, before.seq
@@ -42,12 +35,11 @@ _COUNT = """
 """
 
 
-async def write_entries(connection: Connection[asyncpg.Record], changes: Sequence[Change]) -> None:
+async def entries_to_write(connection: Connection[asyncpg.Record], changes: Sequence[Change]) -> list[dict[str, Any]]:
+    """Count what only repeats, and tell what is left to be written, as rows."""
     repeated = _rows([change for change in changes if change.repeats])
     counted = {row["payment_id"] for row in await connection.fetch(_COUNT, repeated)} if repeated else set()
-    rows = _rows([change for change in changes if change.payment.id not in counted])
-    if rows:
-        await connection.execute(_WRITE, rows)
+    return _rows([change for change in changes if change.payment.id not in counted])
 
 
 def _rows(changes: Sequence[Change]) -> list[dict[str, Any]]:

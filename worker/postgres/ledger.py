@@ -16,7 +16,8 @@ from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Payment
 from worker.postgres.batch import PostgresBatch, open_batch
 from worker.postgres.database import Connection, Database
-from worker.postgres.rows import INSERT, payment_of, rewriting
+from worker.postgres.rows import INSERT, payment_of
+from worker.postgres.storing import storing
 from worker.postgres.unexpected import insert, withdraw
 from worker.sealing import Seal
 
@@ -181,7 +182,8 @@ async def _create(
     before = await connection.fetchval(asked_for, present.id, PROPOSED)
     equal = before == msgspec.json.decode(msgspec.json.encode(request))
     made = taken_up_again(present, payment, equal=equal, until=now + lease, now=now)
-    rewrite = rewriting([(present, made.payment)]) if isinstance(made, Created) else None
-    if rewrite is not None:
-        await connection.execute(*rewrite)
+    if isinstance(made, Created):
+        writes = storing({present.id: Case(payment=present)}, [Change(payment=made.payment)], [])
+        if writes is not None:
+            await connection.execute(writes[0], *writes[1])
     return made

@@ -7,6 +7,7 @@ And nobody waits for it: a lost notice is made good by the slow polls of those w
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 
@@ -20,6 +21,7 @@ class Notice(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What just committed: gateways with new claims, events, payments that changed, the earliest next look.
 
     `placed`: events got their places, or deliveries were made due, so that endpoints may have something to be told.
+    `sender` is whose process it is; what it did itself it heard at once.
     """
 
     claims: list[str] = []
@@ -27,17 +29,30 @@ class Notice(msgspec.Struct, kw_only=True, omit_defaults=True):
     placed: bool = False
     outcomes: list[str] = []
     look_at: datetime | None = None
+    sender: str = ""
 
 
 class Notices:
-    """Sends notices one after the other; what comes meanwhile goes together with the next. `send` raises nothing."""
+    """Sends notices one after the other; what comes meanwhile goes together with the next. `send` raises nothing.
+
+    `heard` is called with those of this process at once, and with what others sent.
+    """
 
     def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
         self._send = send
+        self._sender = secrets.token_hex(8)
+        self.heard: Callable[[Notice], None] = lambda _: None
         self._unsent: list[Notice] = []
         self._sending: asyncio.Task[None] | None = None
 
+    def hear(self, payload: object) -> None:
+        """What came from the database; our own words are known."""
+        notice = _read(payload)
+        if notice.sender != self._sender:
+            self.heard(notice)
+
     def add(self, notice: Notice) -> None:
+        self.heard(notice)
         self._unsent.append(notice)
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._go())
@@ -51,10 +66,11 @@ class Notices:
         while self._unsent:
             notices, self._unsent = self._unsent, []
             for part in _parts(_merged(notices)):
+                part.sender = self._sender
                 await self._send(msgspec.json.encode(part).decode())
 
 
-def read_notice(payload: object) -> Notice:
+def _read(payload: object) -> Notice:
     try:
         return msgspec.json.decode(str(payload), type=Notice)
     except msgspec.DecodeError:  # a newer process may speak otherwise; its news are found by polling
