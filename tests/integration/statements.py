@@ -103,7 +103,7 @@ class Books:
         return payment
 
     async def payment(self, payment_id: str) -> Payment:
-        found = await self.ledger.peek(self.account.id, payment_id)
+        (found,) = await self.ledger.peek([(self.account.id, payment_id)])
         assert found is not None
         return found
 

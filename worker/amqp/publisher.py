@@ -58,7 +58,8 @@ class Publisher:
             raise BusAway("the broker is away")
         try:
             async with asyncio.timeout(seconds):
-                confirmed = await asyncio.gather(*[confirm(channel, post) for post in posts], return_exceptions=True)
+                underlay = cast(Channel, await channel.get_underlay_channel())
+                confirmed = await asyncio.gather(*[_confirm(underlay, post) for post in posts], return_exceptions=True)
         except TimeoutError:
             self._give_up(channel, "silent")
             raise BusAway("the broker did not confirm in time") from None
@@ -152,12 +153,13 @@ async def probe(channel: AbstractChannel) -> None:
 
 
 async def confirm(channel: AbstractChannel, post: Post) -> None:
-    """Publish and wait for the broker's word, on a channel made with confirms and `on_return_raises`.
+    """Publish and wait for the broker's word, on a channel made with confirms and `on_return_raises`."""
+    await _confirm(cast(Channel, await channel.get_underlay_channel()), post)
 
-    Several at once go out together: none of them waits until those before it were written.
-    """
-    underlay = cast(Channel, await channel.get_underlay_channel())
-    await underlay.basic_publish(
+
+async def _confirm(channel: Channel, post: Post) -> None:
+    """Several at once go out together: none of them waits until those before it were written."""
+    await channel.basic_publish(
         post.body,
         exchange=post.exchange,
         routing_key=post.routing_key,

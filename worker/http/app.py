@@ -12,14 +12,11 @@ from worker.http.api import routes
 from worker.http.auth import authenticate
 from worker.http.callbacks import MAX_BODY
 from worker.http.context import Api
-from worker.http.door import Door
 from worker.http.headers import guarded
-from worker.http.ingress import Ingress
-from worker.http.limits import Limits
+from worker.http.ingress import ingress_of
 from worker.http.ops import Ops
 from worker.http.problems import problems
 from worker.http.returns import Returns
-from worker.http.together import Together
 from worker.http.webhooks import Webhooks
 from worker.metrics import Metrics
 from worker.outcomes import Outcomes
@@ -39,8 +36,7 @@ def public_app(
     metrics: Metrics,
     tracing: Tracing = OFF,
 ) -> web.Application:
-    limits = Limits(config.settings.trusted_proxies)
-    ingress = Ingress(config, ledger, Together(bus), database.clock, outcomes, limits, Door(), metrics, tracing)
+    ingress = ingress_of(config, ledger, bus, database.clock, outcomes, metrics, tracing)
     api = Api(
         config=config,
         rules=rules,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
+import secrets
 from datetime import datetime
 
 from aiohttp import web
@@ -74,7 +74,7 @@ def make_claim(account: Account, callback: Callback, *, lenient: bool = False) -
             raise
         reading, note = Reading(said=callback.said), "the body could not be read"
     return Claim(
-        id=uuid.uuid4().hex,
+        id=secrets.token_hex(16),
         account=account.id,
         provider=provider.name,
         source=callback.source,

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from enum import Enum
 
 from aiohttp import web
 from msgspec import Struct
 
 from consumers.account import Account
+from consumers.bus import Bus, BusAway
 from schemas.callbacks import Claim
 from schemas.payments import Payment
 from schemas.words import Authenticity, Source
 from worker.clock import DatabaseClock
 from worker.config import Config, Merchant
-from worker.http.door import Door
 from worker.http.limits import Limits
 from worker.http.together import Together
 from worker.metrics import UNPROVEN, Metrics
 from worker.outcomes import Outcomes
+from worker.postgres.database import UNAVAILABLE
 from worker.postgres.ledger import PostgresLedger
 from worker.tracing import OFF, Tracing, traced
 
@@ -31,7 +33,6 @@ LOOK_UP_SECONDS = 5
 PUBLISH_SECONDS = 10
 COME_AGAIN_SECONDS = 5
 CROWD = 500
-"""So many hits in line, to be looked up or made durable, and what only repeats others had better come again."""
 RETRY_AFTER = {"Retry-After": str(COME_AGAIN_SECONDS)}
 _PAYMENT_ID = re.compile(r"pay_[0-9a-z]{26}")
 
@@ -45,17 +46,23 @@ class Turn(Enum):
 
 
 class Ingress(Struct, frozen=True):
-    """What the public endpoints need."""
+    """What the public endpoints need; made by `ingress_of`."""
 
     config: Config
-    ledger: PostgresLedger
-    bus: Together
+    now: Together[Claim, None]
+    later: Together[Claim, None]
+    payments: Together[tuple[str, str], Payment | None]
+    homes: Together[Claim, str | None]
     clock: DatabaseClock
     outcomes: Outcomes
     limits: Limits
-    door: Door
     metrics: Metrics
     tracing: Tracing = OFF
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many hits are in line that what only repeats others had better come again."""
+        return sum(line.in_line for line in (self.now, self.later, self.payments, self.homes)) >= CROWD
 
     def account(self, request: web.Request) -> Account | None:
         """The account that the path names."""
@@ -73,13 +80,13 @@ class Ingress(Struct, frozen=True):
 
     async def look_up(self, account: str, payment_id: str) -> Payment | None:
         """The payment of that account. Raises UNAVAILABLE."""
-        async with asyncio.timeout(LOOK_UP_SECONDS), self.door.passing():
-            return await self.ledger.peek(account, payment_id)
+        async with asyncio.timeout(LOOK_UP_SECONDS):
+            return await self.payments.ask((account, payment_id))
 
     async def find(self, claim: Claim) -> str | None:
         """The id of the payment that an id in the claim names. Raises UNAVAILABLE."""
-        async with asyncio.timeout(LOOK_UP_SECONDS), self.door.passing():
-            return (await self.ledger.find([claim])).get(claim.id)
+        async with asyncio.timeout(LOOK_UP_SECONDS):
+            return await self.homes.ask(claim)
 
     def turn(self, claim: Claim, payment_id: str | None) -> Turn:
         """When a claim about this payment is heard; it is counted. A signed one is always heard in its turn.
@@ -90,7 +97,7 @@ class Ingress(Struct, frozen=True):
             return Turn.NOW
         if self.limits.prompt.take(payment_id):
             return Turn.NOW
-        if self.door.in_line + self.bus.in_line < CROWD and self.limits.payments.take(payment_id):
+        if not self.crowded and self.limits.payments.take(payment_id):
             return Turn.LATER
         self.count(claim, "repeated")
         return Turn.NEVER
@@ -101,7 +108,7 @@ class Ingress(Struct, frozen=True):
             if self.tracing.on:
                 await self._publish_traced(claim, turn)
             else:
-                await self.bus.publish(claim, later=turn is Turn.LATER)
+                await self._durable(claim, turn)
         self.count(claim, "taken")
 
     async def _publish_traced(self, claim: Claim, turn: Turn) -> None:
@@ -115,7 +122,10 @@ class Ingress(Struct, frozen=True):
             tracing.begin("callback", seconds_ago=since, **about) as callback,
             tracing.follow("publish", callback.traceparent, claim_id=claim.id) as span,
         ):
-            await self.bus.publish(traced(claim, span.traceparent), later=turn is Turn.LATER)
+            await self._durable(traced(claim, span.traceparent), turn)
+
+    async def _durable(self, claim: Claim, turn: Turn) -> None:
+        await (self.later if turn is Turn.LATER else self.now).ask(claim)
 
     def count(self, claim: Claim, result: str) -> None:
         """Count what became of a callback that was read."""
@@ -124,3 +134,38 @@ class Ingress(Struct, frozen=True):
     def count_unread(self, source: Source, account: Account, result: str) -> None:
         """Count one of which nobody can say whose it is."""
         self.metrics.callbacks.labels(account.provider.name, source.value, UNPROVEN, result).inc()
+
+
+def ingress_of(
+    config: Config,
+    ledger: PostgresLedger,
+    bus: Bus,
+    clock: DatabaseClock,
+    outcomes: Outcomes,
+    metrics: Metrics,
+    tracing: Tracing = OFF,
+) -> Ingress:
+    async def publish(claims: Sequence[Claim]) -> Sequence[None]:
+        await bus.publish(claims)
+        return [None] * len(claims)
+
+    async def publish_later(claims: Sequence[Claim]) -> Sequence[None]:
+        await bus.publish(claims, later=True)
+        return [None] * len(claims)
+
+    async def find(claims: Sequence[Claim]) -> Sequence[str | None]:
+        homes = await ledger.find(claims)
+        return [homes.get(claim.id) for claim in claims]
+
+    return Ingress(
+        config=config,
+        now=Together(publish, alike=(BusAway,), at_once=2),
+        later=Together(publish_later, alike=(BusAway,)),
+        payments=Together(ledger.peek, alike=UNAVAILABLE),
+        homes=Together(find, alike=UNAVAILABLE),
+        clock=clock,
+        outcomes=outcomes,
+        limits=Limits(config.settings.trusted_proxies),
+        metrics=metrics,
+        tracing=tracing,
+    )

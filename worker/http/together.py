@@ -1,68 +1,76 @@
-"""Claims that come together are made durable together: what came while others were on their way goes as one.
+"""What strangers make us ask at the same time is asked together: what came while others were on their way goes as one.
 
-The one thing to get wrong: whose failure it is. A bus that is away fails all of them alike; whatever else goes wrong is
-one claim's doing, so they go one by one and only that one fails.
+The one thing to get wrong: whose connections they are. The workers of the same process need the database too, so a
+crowd of any size takes a few connections and waits for itself. And whose failure it is: a database that is away fails
+all of them alike; whatever else goes wrong is the doing of one, so they go one by one and only that one fails.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
 
-from consumers.bus import Bus, BusAway
-from schemas.callbacks import Claim
+Asked = TypeVar("Asked")
+Told = TypeVar("Told")
 
-AT_ONCE = 2
-"""So many groups are on their way at a time. Over the queue in Postgres each takes a connection."""
 LARGEST = 200
+_Waiting = tuple[Asked, "asyncio.Future[Told]"]
 
-_Waiting = tuple[Claim, "asyncio.Future[None]"]
 
+class Together(Generic[Asked, Told]):
+    """`ask` is answered when the group that it goes with is.
 
-class Together:
-    """`publish` returns when the claim is durable, as the bus's own does; those for later go when no others wait."""
+    `answer` tells for each of a group, in its order. `alike` is what it raises when all fare alike; `at_once` is how
+    many groups are on their way at a time.
+    """
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
-        self._now, self._later = deque[_Waiting](), deque[_Waiting]()
+    def __init__(
+        self,
+        answer: Callable[[Sequence[Asked]], Awaitable[Sequence[Told]]],
+        *,
+        alike: tuple[type[Exception], ...],
+        at_once: int = 1,
+    ) -> None:
+        self._answer, self._alike, self._at_once = answer, alike, at_once
+        self._line: deque[_Waiting[Asked, Told]] = deque()
         self._groups: set[asyncio.Task[None]] = set()
 
     @property
     def in_line(self) -> int:
         """How many wait for their group to leave."""
-        return len(self._now) + len(self._later)
+        return len(self._line)
 
-    async def publish(self, claim: Claim, *, later: bool = False) -> None:
-        """Make it durable. Raises BusAway."""
-        durable = asyncio.get_running_loop().create_future()
-        (self._later if later else self._now).append((claim, durable))
-        if len(self._groups) < AT_ONCE:
+    async def ask(self, one: Asked) -> Told:
+        """Raises what `answer` does."""
+        told: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
+        self._line.append((one, told))
+        if len(self._groups) < self._at_once:
             group = asyncio.create_task(self._go())
             self._groups.add(group)
             group.add_done_callback(self._groups.discard)
-        await durable
+        return await told
 
     async def _go(self) -> None:
-        while line := self._now or self._later:
-            later = line is self._later
-            await self._publish([line.popleft() for _ in range(min(LARGEST, len(line)))], later)
+        while self._line:
+            await self._ask([self._line.popleft() for _ in range(min(LARGEST, len(self._line)))])
 
-    async def _publish(self, group: Sequence[_Waiting], later: bool) -> None:
+    async def _ask(self, group: Sequence[_Waiting[Asked, Told]]) -> None:
         try:
-            await self._bus.publish([claim for claim, _ in group], later=later)
+            answers = await self._answer([one for one, _ in group])
         except Exception as error:  # noqa: BLE001 - it is raised again where each of them waits
-            if len(group) > 1 and not isinstance(error, BusAway):
-                for one in group:
-                    await self._publish([one], later)
+            if len(group) > 1 and not isinstance(error, self._alike):
+                for waiting in group:
+                    await self._ask([waiting])
                 return
-            for _, durable in group:
-                if not durable.done():  # whoever waited may have gone
-                    durable.set_exception(error)
+            for _, told in group:
+                if not told.done():  # whoever waited may have gone
+                    told.set_exception(error)
         else:
-            for _, durable in group:
-                if not durable.done():
-                    durable.set_result(None)
+            for (_, told), answer in zip(group, answers, strict=True):
+                if not told.done():
+                    told.set_result(answer)
         finally:
-            for _, durable in group:
-                durable.cancel()  # we end; nobody knows whether it is durable
+            for _, told in group:
+                told.cancel()  # we end, and nobody knows what became of it

@@ -18,6 +18,9 @@ from worker.http.callbacks import ForgedError, make_claim, read_callback
 from worker.http.ingress import RETRY_AFTER, Ingress, Turn
 from worker.postgres.database import UNAVAILABLE
 
+RECEIVED = b'{"received": true}'
+NOT_KEPT = {"Cache-Control": "no-store"}
+
 log = structlog.get_logger()
 
 
@@ -78,7 +81,7 @@ class Webhooks:
             self._ingress.count(claim, "unavailable")
             log.warning("callback.not_durable", account=account.id, source=source, error=type(error).__name__)
             return _json(503, {"error": "come again"}, RETRY_AFTER)
-        return _json(200, {"received": True})
+        return web.Response(body=RECEIVED, content_type="application/json", headers=NOT_KEPT)
 
     def _too_many(self, source: Source, account: Account) -> web.Response:
         """Never the answer to a correct signature: whoever has the secret is the gateway."""
@@ -87,4 +90,4 @@ class Webhooks:
 
 
 def _json(status: int, body: dict[str, object], headers: dict[str, str] | None = None) -> web.Response:
-    return web.json_response(body, status=status, headers={"Cache-Control": "no-store", **(headers or {})})
+    return web.json_response(body, status=status, headers={**NOT_KEPT, **(headers or {})})

@@ -98,12 +98,13 @@ class PostgresLedger:
         )
         return {row["claim_id"]: row["payment_id"] for row in rows if row["payment_id"] is not None}
 
-    async def peek(self, account: str, payment_id: str) -> Payment | None:
-        """The payment as it is now, unlocked; None when the account has no such payment."""
+    async def peek(self, wanted: Sequence[tuple[str, str]]) -> list[Payment | None]:
+        """Each payment (account, id) as it is now, unlocked; None where the account has no such payment."""
         rows = await self._database.fetch(
-            "SELECT p.* FROM payments p WHERE id = $1 AND account = $2", payment_id, account
+            "SELECT p.* FROM payments p WHERE id = ANY($1)", list({payment_id for _, payment_id in wanted})
         )
-        return payment_of(rows[0]) if rows else None
+        found = {(row["account"], row["id"]): payment_of(row) for row in rows}
+        return [found.get(one) for one in wanted]
 
     async def holder(self, account: str, session_id: str) -> Payment | None:
         rows = await self._database.fetch(
