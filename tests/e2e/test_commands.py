@@ -32,21 +32,8 @@ STARTER = ("SHOP_API_KEY", "IPAY_API_KEY", "SHOP_WEBHOOK_SECRET")
 ENVIRONMENT = {name: value for name, value in environment().items() if name not in STARTER} | {"COLUMNS": "80"}
 UNKNOWN = "pay_00000000000000000000000000"
 COMMANDS = (
-    *(
-        "bench",
-        "dead",
-        "demo",
-        "doctor",
-        "events",
-        "explain",
-        "init",
-        "migrate",
-        "payments",
-        "reconcile",
-        "sandbox",
-        "serve",
-    ),
-    "webhooks",
+    *("bench", "dead", "demo", "doctor", "events", "explain", "init", "migrate", "payments", "reconcile", "sandbox"),
+    *("serve", "webhooks"),
 )
 
 
