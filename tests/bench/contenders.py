@@ -1,7 +1,7 @@
 """Who drains the claims: payproof, the bare limit, and what a competent team would have written instead of either.
 
-The one thing to get wrong: comparing unlike work. Each finds the same payments open and the same claims waiting in
-quorum queues, asks the same gateways, and has told nobody before it is durable; how many it verified is counted.
+The one thing to get wrong: comparing unlike work. Each finds the same claims waiting in quorum queues, asks the same
+gateways, and has told nobody before it is durable; how many it verified is counted.
 The peers' libraries are imported where they are needed: whoever drains payproof alone does without the extra `bench`.
 """
 

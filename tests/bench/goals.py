@@ -93,7 +93,7 @@ GOALS: Sequence[Goal] = (
     ),
     Goal(
         name="idle",
-        what="idle CPU of the all-in-one process, no poll faster than once a second anywhere",
+        what="idle CPU of the all-in-one process (wake-ups are shown, not judged)",
         side=Is.UNDER,
         bound=1.0,
         unit=" %",

@@ -2,8 +2,10 @@
 
 `python -m tests.bench.history 10000 1000000` makes some ahead. Three payments, one of each gateway, are first taken
 through payproof itself; every settled payment is a copy of one of the three in all tables, with its own number in each
-id and its own times, so the rows are what the present code leaves behind. Kept below `.payproof/bench/`, by how many,
-by schema and by PostgreSQL's version.
+id and its own times, so the rows are what that code left behind. Kept below `.payproof/bench/`, by how many, by schema
+and by PostgreSQL's version.
+
+What it does not show: ids are numbers that rise, so every index grows at one leaf, where random ones miss the cache.
 
 The one thing to get wrong: that it fits. From FULL payments on, each has three entries and short events and facts: what
 is left out is never read again by the path of a payment, and every index has its full number of rows. The callbacks as
@@ -21,6 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -29,7 +32,7 @@ import asyncpg
 from tests.bench.drain import Listener, load
 from tests.bench.installation import gateways, open_payments, service
 from tests.bench.multiplied import FULL, OLDEST, multiply
-from tests.bench.servers import Postgres, Servers, servers
+from tests.bench.servers import Postgres, Servers, postgres_version, servers
 from tests.broker import rabbitmq
 from tests.processes import directory
 from worker.postgres.migrate import migrate
@@ -64,9 +67,7 @@ def template(payments: int) -> Path:
     schema = hashlib.sha256()
     for file in sorted((ROOT / "schemas" / "sql").glob("*.sql")):
         schema.update(file.read_bytes())
-    with directory() as place:
-        place.chmod(0o755)
-        major = Postgres(place / "asked").version.partition(".")[0]
+    major = postgres_version().partition(".")[0]
     home = CACHE / f"{payments}-{schema.hexdigest()[:12]}-{major}"
     if not home.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -92,7 +93,9 @@ def lived_in(place: Path) -> Iterator[Servers]:
 
     A database that was empty a minute ago is planned for as if it stayed so, which is a shop's first minute.
     """
-    with servers(place, template(SETTLED)) as both:
+    with ThreadPoolExecutor(1) as aside:  # an event loop may be running here, and making one runs its own
+        home = aside.submit(template, SETTLED).result()
+    with servers(place, home) as both:
         yield both
 
 

@@ -1,7 +1,7 @@
 """`deploy/dev bench`: every figure that a goal is about, against yardsticks of the same run, and the verdicts.
 
 The one thing to get wrong: giving up. One measurement that fails is named with its reason, its goal counts as missed,
-and the others go on; what was found is written even so.
+and the others go on; what was found is told even so, also after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ async def _all_of(group: Group, found: Results, progress: Progress) -> None:
         for one in group.measurements:
             progress.begins(one.name)
             await _measure(one, at, found, progress.console)
+            found.seconds = progress.seconds
 
 
 async def _measure(one: Measurement, at: Servers | Path, found: Results, console: Console) -> None:
@@ -123,19 +124,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--runs: from 1 to {MOST_RUNS}")
     plan = planned(quick=words.quick, rounds=words.runs)
     found = Results(began=datetime.now(UTC), plan=plan, versions=versions())
+    ended = True
     try:
         asyncio.run(run(groups(plan, found), found, Console(stderr=True, highlight=False, markup=False)))
     except Missing as missing:
         print(missing, file=sys.stderr)
         return 2
     except (asyncio.CancelledError, KeyboardInterrupt):
-        return 130
-    write(found, words.json)
+        ended = False
+    path = words.json if ended else words.json.with_suffix(".interrupted.json")
+    write(found, path)
     screen = Console(highlight=False, markup=False)
     if not screen.is_terminal:
         screen.width = max(screen.width, WIDTH)
     show(found, screen)
-    screen.print(f"All of it is in {words.json}.")
+    screen.print(f"All of it is in {path}." if ended else f"Interrupted; what there is so far is in {path}.")
+    if not ended:
+        return 130
     return 1 if words.strict and not all(one.met for one in verdicts(found)) else 0
 
 

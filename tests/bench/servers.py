@@ -11,6 +11,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ USER = "postgres"
 PORT = 5432
 SECONDS = 120.0
 SETTINGS: Mapping[str, str] = {
-    "listen_addresses": "''",
+    "listen_addresses": "",
     "shared_preload_libraries": "pg_stat_statements",
     "pg_stat_statements.track": "top",
     "fsync": "on",
@@ -48,27 +49,22 @@ class Postgres:
     """One cluster in `home`, made where there is none. Every method blocks. `url` names its database `payproof`."""
 
     def __init__(self, home: Path) -> None:
-        versions = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-        if not versions:
-            raise Missing("there is no PostgreSQL server; on Debian: apt-get install postgresql")
-        self._programs, self.home = versions[-1].parent, home
+        self._programs, self.home = _programs(), home
         self._user = USER if os.geteuid() == 0 else None  # the server refuses to run as root
         self._server: subprocess.Popen[bytes] | None = None
+        self._sockets = Path(tempfile.mkdtemp(prefix="payproof-"))  # a path below a deep checkout is too long for one
+        self._own(self._sockets)
         if not (home / "PG_VERSION").exists():
             self._create()
 
     @property
     def url(self) -> str:
-        return f"postgresql://payproof@/payproof?host={quote(str(self.home), safe='/')}&port={PORT}"
-
-    @property
-    def version(self) -> str:
-        return self._output("postgres", "--version").split()[2]
+        return f"postgresql://payproof@/payproof?host={quote(str(self._sockets), safe='/')}&port={PORT}"
 
     def start(self, **settings: str) -> None:
         """`settings` go before SETTINGS."""
-        settings = {**SETTINGS, "unix_socket_directories": str(self.home), **settings}
-        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value.strip(chr(39))}")]
+        settings = {**SETTINGS, "unix_socket_directories": str(self._sockets), **settings}
+        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with (self.home / "server.log").open("ab") as log:
             self._server = subprocess.Popen(
                 [self._programs / "postgres", "-D", self.home, *words],
@@ -80,14 +76,12 @@ class Postgres:
                 start_new_session=True,
             )
         until = time.monotonic() + SECONDS
-        while self._run("pg_isready", "-q", "-h", str(self.home), "-p", str(PORT)).returncode != 0:
+        while self._run("pg_isready", "-q", "-h", str(self._sockets), "-p", str(PORT)).returncode != 0:
             if self._server.poll() is not None or time.monotonic() > until:
                 raise AssertionError(f"PostgreSQL did not come up; see {self.home / 'server.log'}")
             time.sleep(0.05)
-        exists = "SELECT FROM pg_database WHERE datname = 'payproof'"
-        if not self._output("psql", *self._where(), "-Atc", exists, "postgres") and "(1 row)" not in self._output(
-            "psql", *self._where(), "-c", exists, "postgres"
-        ):
+        exists = "SELECT 1 FROM pg_database WHERE datname = 'payproof'"
+        if not self._output("psql", *self._where(), "-Atc", exists, "postgres"):
             self._output("createdb", *self._where(), "payproof")
             self._output("psql", *self._where(), "-c", "CREATE EXTENSION pg_stat_statements", "payproof")
 
@@ -95,18 +89,22 @@ class Postgres:
         if self._server is not None and self._server.poll() is None:
             self._server.send_signal(signal.SIGINT)  # fast: cuts connections, and ends with a checkpoint
             self._server.wait(SECONDS)
+        shutil.rmtree(self._sockets, ignore_errors=True)
+
+    def _own(self, directory: Path) -> None:
+        if self._user is not None:
+            account = pwd.getpwnam(self._user)
+            os.chown(directory, account.pw_uid, account.pw_gid)
 
     def _create(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
-        if self._user is not None:
-            account = pwd.getpwnam(self._user)
-            os.chown(self.home, account.pw_uid, account.pw_gid)
+        self._own(self.home)
         self.home.chmod(0o700)
         flags = ("--username=payproof", "--auth=trust", "--no-locale", "--encoding=UTF8")
         self._output("initdb", *flags, "-D", str(self.home))
 
     def _where(self) -> tuple[str, ...]:
-        return ("-h", str(self.home), "-p", str(PORT), "-U", "payproof")
+        return ("-h", str(self._sockets), "-p", str(PORT), "-U", "payproof")
 
     def _run(self, program: str, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -126,6 +124,19 @@ class Postgres:
         return done.stdout
 
 
+def postgres_version() -> str:
+    """Of the server that is installed. Raises Missing."""
+    done = subprocess.run([_programs() / "postgres", "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.split()[2]
+
+
+def _programs() -> Path:
+    found = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if not found:
+        raise Missing("there is no PostgreSQL server; on Debian: apt-get install postgresql")
+    return found[-1].parent
+
+
 class Servers:
     """Both, running. `place` is a directory whose files go with them."""
 
@@ -133,7 +144,7 @@ class Servers:
         self.place, self.database, self.broker = place, database, broker
 
     def versions(self) -> dict[str, str]:
-        return {"postgres": self.database.version, "rabbitmq": self.broker.ctl("version").strip()}
+        return {"postgres": postgres_version(), "rabbitmq": self.broker.ctl("version").strip()}
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -37,7 +36,3 @@ def _processor() -> str:
         return platform.machine()
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.machine())
-
-
-def shown(found: dict[str, str]) -> str:
-    return ", ".join(f"{name} {number}" for name, number in found.items()) + f" ({sys.platform})"
