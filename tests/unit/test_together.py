@@ -20,7 +20,7 @@ class Slow:
         self.let = asyncio.Semaphore(0)
         self.refuses: int | None = None
         self.away = False
-        self.together = Together(self.answer, alike=(AwayError,), at_once=at_once)
+        self.together = Together(self.answer, alike=(AwayError,), seconds=30, at_once=at_once)
 
     async def answer(self, group: Sequence[int]) -> Sequence[int]:
         self.groups.append(list(group))
@@ -99,3 +99,31 @@ async def test_whoever_stops_waiting_takes_nobody_along() -> None:
     slow.go_on()
     said = await asyncio.gather(*asking, return_exceptions=True)
     assert [type(one) for one in said] == [int, asyncio.CancelledError, int]
+
+
+async def test_whoever_asks_again_at_once_is_answered() -> None:
+    """The first answer is read before the group's task is seen to have ended."""
+    slow = Slow(at_once=1)
+    slow.go_on()
+    async with asyncio.timeout(5):
+        for number in range(5):
+            assert await slow.together.ask(number) == -number
+
+
+async def test_whoever_gave_up_leaves_the_line() -> None:
+    slow = Slow(at_once=1)
+    asking = await slow.asked(1, 2, 3)
+    asking[1].cancel()
+    await asyncio.wait({asking[1]})
+    assert slow.together.in_line == 1
+    slow.go_on()
+    assert await asyncio.gather(asking[0], asking[2]) == [-1, -3]
+    assert slow.groups == [[1], [3]]
+
+
+async def test_a_group_that_is_not_answered_in_time_fails_as_one() -> None:
+    slow = Slow(at_once=1)
+    together = Together(slow.answer, alike=(AwayError,), seconds=0.01)
+    said = await asyncio.gather(*(together.ask(number) for number in range(3)), return_exceptions=True)
+    assert [type(one) for one in said] == [TimeoutError] * 3
+    assert len(slow.groups) <= 2

@@ -16,6 +16,7 @@ from types import MappingProxyType
 import structlog
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.exceptions import ChannelInvalidStateError
 from msgspec import Struct, field
 
 from schemas.secret import Secret
@@ -185,6 +186,7 @@ class Inbox:
             channel.on_consumer_cancel_callbacks.add(forgotten)
             await channel.basic_consume(self._queues[provider], delivered)
         self._subscriptions[provider] = subscription
+        self._arrived(provider)  # what came before it had its place here
 
     async def _watch(self, connection: AbstractConnection) -> None:
         """Compare each consumer with its queue. Raises what aio-pika does when the broker does not answer."""
@@ -216,7 +218,7 @@ class Inbox:
         self._metrics.rebuilt.labels(provider).inc()
         with suppress(*UNREACHABLE):
             async with asyncio.timeout(REPLY_SECONDS):
-                await old.channel.close()
+                await old.channel.close(ChannelInvalidStateError("its consumer was forgotten"))
 
 
 def _tag(message: DeliveredMessage) -> int:

@@ -66,8 +66,10 @@ class Publisher:
         failures = [one for one in confirmed if isinstance(one, BaseException)]
         if not failures:
             return
-        if not all(isinstance(failure, UNREACHABLE) for failure in failures):
-            raise next(failure for failure in failures if not isinstance(failure, UNREACHABLE))
+        # A publish that is cancelled, and not we, was waiting on a connection whose heartbeats stopped.
+        away = (*UNREACHABLE, asyncio.CancelledError)
+        if not all(isinstance(failure, away) for failure in failures):
+            raise next(failure for failure in failures if not isinstance(failure, away))
         # Refused, or no queue takes it, because somebody deleted one: a new connection declares it again.
         self._give_up(channel, type(failures[0]).__name__)
         raise BusAway(type(failures[0]).__name__)

@@ -159,10 +159,10 @@ def ingress_of(
 
     return Ingress(
         config=config,
-        now=Together(publish, alike=(BusAway,), at_once=2),
-        later=Together(publish_later, alike=(BusAway,)),
-        payments=Together(ledger.peek, alike=UNAVAILABLE),
-        homes=Together(find, alike=UNAVAILABLE),
+        now=Together(publish, alike=(BusAway,), seconds=PUBLISH_SECONDS, at_once=2),
+        later=Together(publish_later, alike=(BusAway,), seconds=PUBLISH_SECONDS),
+        payments=Together(ledger.peek, alike=UNAVAILABLE, seconds=LOOK_UP_SECONDS),
+        homes=Together(find, alike=UNAVAILABLE, seconds=LOOK_UP_SECONDS),
         clock=clock,
         outcomes=outcomes,
         limits=Limits(config.settings.trusted_proxies),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 Asked = TypeVar("Asked")
@@ -22,8 +23,8 @@ _Waiting = tuple[Asked, "asyncio.Future[Told]"]
 class Together(Generic[Asked, Told]):
     """`ask` is answered when the group that it goes with is.
 
-    `answer` tells for each of a group, in its order. `alike` is what it raises when all fare alike; `at_once` is how
-    many groups are on their way at a time.
+    `answer` tells for each of a group, in its order, within so many `seconds` or all of it fails with TimeoutError.
+    `alike` is what else it raises when all fare alike; `at_once` is how many groups are on their way at a time.
     """
 
     def __init__(
@@ -31,9 +32,10 @@ class Together(Generic[Asked, Told]):
         answer: Callable[[Sequence[Asked]], Awaitable[Sequence[Told]]],
         *,
         alike: tuple[type[Exception], ...],
+        seconds: float,
         at_once: int = 1,
     ) -> None:
-        self._answer, self._alike, self._at_once = answer, alike, at_once
+        self._answer, self._alike, self._seconds, self._at_once = answer, (*alike, TimeoutError), seconds, at_once
         self._line: deque[_Waiting[Asked, Told]] = deque()
         self._groups: set[asyncio.Task[None]] = set()
 
@@ -43,22 +45,33 @@ class Together(Generic[Asked, Told]):
         return len(self._line)
 
     async def ask(self, one: Asked) -> Told:
-        """Raises what `answer` does."""
+        """Raises what `answer` does, and TimeoutError. Whoever is cancelled leaves the line."""
         told: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
-        self._line.append((one, told))
+        waiting = one, told
+        self._line.append(waiting)
         if len(self._groups) < self._at_once:
-            group = asyncio.create_task(self._go())
-            self._groups.add(group)
-            group.add_done_callback(self._groups.discard)
-        return await told
+            self._groups.add(asyncio.create_task(self._go()))
+        try:
+            return await told
+        except asyncio.CancelledError:
+            with suppress(ValueError):  # it is on its way already
+                self._line.remove(waiting)
+            raise
 
     async def _go(self) -> None:
-        while self._line:
-            await self._ask([self._line.popleft() for _ in range(min(LARGEST, len(self._line)))])
+        running = asyncio.current_task()
+        assert running is not None, "this is a task"
+        try:
+            while self._line:
+                await self._ask([self._line.popleft() for _ in range(min(LARGEST, len(self._line)))])
+        finally:
+            # At once, and not when the task is seen to have ended: who asks in between would wait for nobody.
+            self._groups.discard(running)
 
     async def _ask(self, group: Sequence[_Waiting[Asked, Told]]) -> None:
         try:
-            answers = await self._answer([one for one, _ in group])
+            async with asyncio.timeout(self._seconds):
+                answers = await self._answer([one for one, _ in group])
         except Exception as error:  # noqa: BLE001 - it is raised again where each of them waits
             if len(group) > 1 and not isinstance(error, self._alike):
                 for waiting in group:

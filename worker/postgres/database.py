@@ -27,6 +27,7 @@ ACQUIRE_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
 RELEASE_SECONDS = 1.0  # until a command that was cut off is known to have ended; then its connection is given up
 LOCK_SECONDS = 5
+NOTIFY_SECONDS = 2
 IDLE_SECONDS = 60  # longer than any transaction of ours pauses: whoever vanished in one gives its locks back
 CLOCK_SECONDS = 60.0
 RECONNECT_SECONDS = 1.0
@@ -98,7 +99,8 @@ class Database:
 
     async def _send(self, payload: str) -> None:
         try:
-            await self.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
+            async with asyncio.timeout(NOTIFY_SECONDS):  # those behind it would wait as well
+                await self.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
         except UNAVAILABLE as error:
             log.warning("notice.unsent", error=type(error).__name__)
 
