@@ -110,6 +110,7 @@ RELEASED = [
     "column payments.id text not null",
     "index payments btree (id)",
     "function payment_rank(text) 0a1b",
+    "trigger payments guard BEFORE UPDATE ON payments EXECUTE FUNCTION known()",
 ]
 
 
@@ -125,6 +126,7 @@ RELEASED = [
         ("constraint payments CHECK ((fee > 0))", ["asked for: constraint payments CHECK ((fee > 0))"]),
         ("unique index payments btree (fee)", ["asked for: unique index payments btree (fee)"]),
         ("trigger payments t BEFORE UPDATE", ["asked for: trigger payments t BEFORE UPDATE"]),
+        ("trigger payments again BEFORE UPDATE ON payments WHEN ((new.a <> old.a)) EXECUTE FUNCTION known()", []),
     ],
 )
 def test_an_addition_is_what_a_program_can_ignore(added: str, told: list[str]) -> None:

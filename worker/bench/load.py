@@ -10,7 +10,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Literal
 
 import aiohttp
@@ -29,6 +28,7 @@ By = Literal["return", "webhook"]
 AT_ONCE = 8
 TELL_SECONDS = 40.0
 EVENT_SECONDS = 30.0
+CANCEL_AGAIN_SECONDS = 1.0
 RETURN_URL = "https://payproof-bench.invalid/thanks"
 """Nobody goes there: where the service would send the buyer on to is not visited."""
 
@@ -83,9 +83,9 @@ class Load:
                     await asyncio.sleep(began + number / rate - time.perf_counter())
                     group.create_task(one(payment))
         finally:
-            looking.cancel()
-            with suppress(asyncio.CancelledError):
-                await looking
+            while not looking.done():  # once may not be heard: see worker.process
+                looking.cancel()
+                await asyncio.wait({looking}, timeout=CANCEL_AGAIN_SECONDS)
         return over
 
     async def _open(self, number: int) -> Document:

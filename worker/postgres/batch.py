@@ -39,9 +39,8 @@ _KNOWN = """
            FROM resolutions WHERE payment_id = ANY($1)) AS resolutions,
         (SELECT coalesce(jsonb_agg(to_jsonb(a)), '[]') FROM allowances a WHERE a.account = ANY($2)) AS allowances
 """
-_LOCK_ALLOWANCES = """
-    SELECT account, calls, at, troubles, shut_until FROM allowances WHERE account = ANY($1) ORDER BY account FOR UPDATE
-"""
+_ALLOWANCES = "SELECT account, calls, at, troubles, shut_until FROM allowances WHERE account = ANY($1) ORDER BY account"
+_LOCK_ALLOWANCES = f"{_ALLOWANCES} FOR UPDATE"
 _KEEP_ALLOWANCES = """
     INSERT INTO allowances (account, calls, at, troubles, shut_until)
     SELECT * FROM unnest($1::text[], $2::float8[], $3::timestamptz[], $4::int[], $5::timestamptz[]) ORDER BY 1
@@ -59,7 +58,7 @@ class PostgresBatch:
         now: datetime,
         cases: Mapping[str, Case],
         seal: Seal,
-        allowances: Mapping[str, Allowance] = MappingProxyType({}),
+        allowances: Mapping[str, Allowance | None] = MappingProxyType({}),
     ) -> None:
         self.now = now
         self.cases = cases
@@ -68,7 +67,7 @@ class PostgresBatch:
         self.changes: Sequence[Change] = ()
         self._connection = connection
         self._seal = seal
-        self._allowances = allowances
+        self._allowances = dict(allowances)
 
     async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> Mapping[str, Admission]:
         return await admit(self._connection, self._seal, claims)
@@ -150,14 +149,16 @@ class PostgresBatch:
         return frozenset(alone | {row["executing"] for row in rows})
 
     async def allowances(self, accounts: Collection[str], *, locked: bool) -> Mapping[str, Allowance]:
-        if not locked:
-            return {account: known for account in accounts if (known := self._allowances.get(account)) is not None}
-        rows = await self._connection.fetch(_LOCK_ALLOWANCES, list(accounts)) if accounts else []
+        if not locked and self._allowances.keys() >= set(accounts):
+            return {account: known for account in accounts if (known := self._allowances[account]) is not None}
+        sql = _LOCK_ALLOWANCES if locked else _ALLOWANCES
+        rows = await self._connection.fetch(sql, list(accounts)) if accounts else []
         return {row["account"]: Allowance(**dict(row)) for row in rows}
 
     async def keep(self, allowances: Sequence[Allowance]) -> None:
         if not allowances:
             return
+        self._allowances |= {one.account: one for one in allowances}
         await self._connection.execute(
             _KEEP_ALLOWANCES,
             [allowance.account for allowance in allowances],
@@ -196,7 +197,8 @@ class PostgresBatch:
 
 async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[str], seal: Seal) -> PostgresBatch:
     rows = await connection.fetch(_LOCK, payment_ids) if payment_ids else []
-    known = await connection.fetchrow(_KNOWN, payment_ids, list({row["account"] for row in rows}))
+    accounts = {row["account"] for row in rows}
+    known = await connection.fetchrow(_KNOWN, payment_ids, list(accounts))
     assert known is not None, "a query without FROM has one row"
     facts: dict[str, list[Fact]] = {}
     for payment_id, fact in known["facts"]:
@@ -212,5 +214,7 @@ async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[s
         )
         for row in rows
     }
-    allowances = msgspec.convert(known["allowances"], list[Allowance])
-    return PostgresBatch(connection, known["now"], cases, seal, {one.account: one for one in allowances})
+    allowances = dict.fromkeys(accounts) | {
+        one.account: one for one in msgspec.convert(known["allowances"], list[Allowance])
+    }
+    return PostgresBatch(connection, known["now"], cases, seal, allowances)
