@@ -103,12 +103,18 @@ def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capa
 
 
 def _executed(payment: Payment, executed: Executed) -> Payment:
-    """What Execute's own reply says of the wish; a refusal ends it, and until there is a reply it stays in doubt."""
+    """What Execute's own reply says of the wish; until there is a reply it stays in doubt.
+
+    A refusal ends it, unless someone said "paid" while it was under way: a stranger's word may have brought this Execute
+    about, and the buyer approved a moment later.
+    """
     match executed.reply:
         case "none":
             return payment
         case "refused":
-            return replace(payment, execute_state=None, execute_unanswered=False)
+            asked, said = payment.execute_asked_at, payment.success_at
+            anew = asked is not None and said is not None and said > asked
+            return replace(payment, execute_state="wanted" if anew else None, execute_unanswered=False)
         case "completed" | "settled" | "other":
             return replace(payment, execute_unanswered=False)
 

@@ -224,6 +224,20 @@ async def test_a_refusal_clears_the_wish_and_the_next_success_claim_tries_again(
     assert drive.payment(payment_id).status is COMPLETED
 
 
+async def test_a_refusal_leaves_the_wish_of_a_buyer_who_came_back_while_it_was_under_way() -> None:
+    """A forged claim brought it about; the buyer approves and returns before the gateway's refusal is here."""
+    drive = Drive(onepaybd("refused", PENDING))
+    payment_id = await drive.open(EXECUTING)
+    inquiries = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    drive.clock.advance(0.2)
+    assert await drive.take(drive.claim(payment_id, Said.SUCCESS)) == [], "one question at a time"
+    await drive.answer(inquiries)
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.wait(30)
+    assert drive.payment(payment_id).status is COMPLETED
+    assert len(executions(drive, payment_id)) == 2
+
+
 async def test_execute_is_tried_every_two_seconds_at_most() -> None:
     drive = Drive(onepaybd("refused", PENDING))
     payment_id = await drive.open(EXECUTING)
