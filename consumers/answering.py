@@ -105,7 +105,7 @@ def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capa
 def _executed(payment: Payment, executed: Executed) -> Payment:
     """What Execute's own reply says of the wish; until there is a reply it stays in doubt.
 
-    A refusal ends it, unless someone said "paid" while it was under way: a stranger's word may have brought this Execute
+    A refusal ends it, unless someone said "paid" while it was under way: a stranger's word may have brought this one
     about, and the buyer approved a moment later.
     """
     match executed.reply:
