@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from tests.bench.drain import DrainError, Listener, load
 from tests.bench.history import lived_in
-from tests.bench.installation import gateways, open_payments, service
+from tests.bench.installation import open_payments, service, simulated_gateways
 from tests.bench.servers import Servers
 from tests.processes import directory
 from worker.postgres.migrate import migrate
@@ -47,9 +47,9 @@ async def backlog(
     _say(f"{claims:,} payments are opened, and their claims sent")
     await open_payments(both.database.url, first, first + claims - 1)
     await load(both.broker.url, first, first + claims - 1)
-    with gateways(both) as url:
+    with simulated_gateways(both) as gateways:
         async with Listener(both.broker.url) as listener:
-            child = service(both, url, roles)
+            child = service(both, gateways.url, roles)
             child.start()
             began = time.perf_counter()
             try:

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from tests.bench.drain import WARM, Listener, load, per_second
 from tests.bench.history import lived_in
-from tests.bench.installation import gateways, open_payments, service
+from tests.bench.installation import open_payments, service, simulated_gateways
 from tests.bench.servers import Servers
 from tests.bench.spent import cpu_seconds, family, rss_bytes
 from tests.processes import directory
@@ -84,11 +84,11 @@ async def cost(both: Servers, payments: int, run: int = 1, roles: str = ROLES, t
     programs = postmaster, int(both.broker.ctl("eval", "os:getpid().").strip().strip('"'))
     database = await asyncpg.connect(both.database.url)
     try:
-        with gateways(both) as url:
+        with simulated_gateways(both) as gateways:
             async with Listener(both.broker.url) as listener:
                 await database.execute("SELECT pg_stat_statements_reset()")
                 before, messages = await _counts(database), _messages(both)
-                child = service(both, url, roles)
+                child = service(both, gateways.url, roles)
                 child.start()
                 try:
                     parents = (child.pid, *programs)

@@ -21,7 +21,7 @@ import asyncpg
 from msgspec import Struct
 
 from tests.bench.contenders import BARE, CONTENDERS, PAYPROOF, Contender, load
-from tests.bench.installation import gateways
+from tests.bench.installation import simulated_gateways
 from tests.bench.servers import Servers
 from tests.bench.spent import cpu_seconds, family, rss_bytes
 from tests.processes import directory
@@ -109,8 +109,8 @@ async def drain(both: Servers, contender: Contender, payments: int, run: int = 1
     first = run * 10_000_000 + 1
     last = first + payments - 1
     await contender.prepare(both, first, last)
-    with gateways(both) as url:
-        child = contender.child(both, url)
+    with simulated_gateways(both) as gateways:
+        child = contender.child(both, gateways.url)
         async with Listener(both.broker.url) as listener:
             child.start()
             try:

@@ -30,7 +30,7 @@ from pathlib import Path
 import asyncpg
 
 from tests.bench.drain import Listener, load
-from tests.bench.installation import gateways, open_payments, service
+from tests.bench.installation import open_payments, service, simulated_gateways
 from tests.bench.multiplied import FULL, OLDEST, multiply
 from tests.bench.servers import Postgres, Servers, postgres_version, servers
 from tests.broker import rabbitmq
@@ -153,9 +153,9 @@ async def _settle_first(both: Servers) -> None:
     await migrate(both.database.url)
     await open_payments(both.database.url, first, last)
     await load(both.broker.url, first, last)
-    with gateways(both) as url:
+    with simulated_gateways(both) as gateways:
         async with Listener(both.broker.url) as listener:
-            child = service(both, url, "consume,relay")
+            child = service(both, gateways.url, "consume,relay")
             child.start()
             try:
                 await listener.heard(3, 60)

@@ -16,8 +16,9 @@ import msgspec
 from msgspec import Struct
 
 from tests.bench.history import lived_in
+from tests.bench.installation import simulated_gateways
 from tests.bench.servers import Servers
-from tests.bench.serving import serving, simulated_gateways
+from tests.bench.serving import serving
 from tests.bench.spent import cpu_seconds, rss_bytes
 from tests.processes import directory
 from worker.postgres.migrate import migrate

@@ -21,10 +21,10 @@ from msgspec import Struct
 from tests.bench.history import lived_in
 from tests.bench.hits import Kind, numbers
 from tests.bench.http_load import Answered, Load, ready
-from tests.bench.installation import open_payments
+from tests.bench.installation import open_payments, simulated_gateways
 from tests.bench.peers.bare_ingress import QUEUE
 from tests.bench.servers import Servers
-from tests.bench.serving import serving, simulated_gateways
+from tests.bench.serving import serving
 from tests.bench.spent import cpu_seconds
 from tests.bench.spread import Spread
 from tests.processes import directory

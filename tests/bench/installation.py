@@ -8,41 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from http.client import HTTPConnection
+from pathlib import Path
 
 import asyncpg
+from msgspec import Struct
 
 from tests.bench.numbered import GATEWAYS
 from tests.bench.servers import Servers
 from worker.demo.children import Child, free_ports
-from worker.sandbox.config import CREDENTIALS
+from worker.sandbox.accounts import accounts_toml
 
-CONFIG = """\
+READY_SECONDS = 60.0
+_MERCHANT = """\
 [[merchants]]
 id = "shop"
 name = "Bench shop"
 api_keys = ["bench-key-of-no-worth"]
 
-[[merchants.accounts]]
-id = "shop-shadhinpay"
-provider = "shadhinpay"
-base_url = "{base}/shadhinpay"
-client_id = "{shadhinpay[client_id]}"
-business_id = "{shadhinpay[business_id]}"
-api_key = "{shadhinpay[api_key]}"
-webhook_secret = "{shadhinpay[webhook_secret]}"
-
-[[merchants.accounts]]
-id = "shop-moneybag"
-provider = "moneybag"
-base_url = "{base}/moneybag"
-api_key = "{moneybag[api_key]}"
-webhook_secret = "{moneybag[webhook_secret]}"
-
-[[merchants.accounts]]
-id = "shop-ipay"
-provider = "ipay"
-base_url = "{base}/ipay"
-api_key = "{ipay[api_key]}"
 """
 
 # Each open payment as POST /v1/payments leaves it: its row, its session, its order, its opened event, told.
@@ -74,7 +57,7 @@ _REST = (
 
 
 def config(gateways_url: str) -> str:
-    return CONFIG.format(base=gateways_url, **CREDENTIALS)
+    return _MERCHANT + accounts_toml(gateways_url, GATEWAYS)
 
 
 async def open_payments(url: str, first: int, last: int, ago: timedelta = timedelta()) -> None:
@@ -99,14 +82,36 @@ async def open_payments(url: str, first: int, last: int, ago: timedelta = timede
         await connection.close()
 
 
+class Gateways(Struct, frozen=True):
+    """The simulated gateways, all in one process."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def delay(self, gateway: str, seconds: float) -> None:
+        """From now on this gateway answers so late; what it was asked before comes as it was to come."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("PUT", f"/delay/{gateway}/{seconds}")
+            assert connection.getresponse().status == 200
+        finally:
+            connection.close()
+
+
 @contextmanager
-def gateways(both: Servers) -> Iterator[str]:
-    """The simulated gateways, running: their URL."""
+def simulated_gateways(servers: Servers, delay: float = 0.0) -> Iterator[Gateways]:
+    """They run and answer, after `delay` seconds each."""
     (port,) = free_ports(1)
-    child = Child("gateway", "tests.bench.gateway", str(port), log=both.place / "gateway.log", settings={})
+    child = Child(
+        "gateways", "tests.bench.gateway", str(port), f"--delay={delay}", log=servers.place / "gateway.log", settings={}
+    )
     child.start()
     try:
-        yield f"http://127.0.0.1:{port}"
+        child.wait_for(f"http://127.0.0.1:{port}/ipay/ses-0000000001", seconds=READY_SECONDS)
+        yield Gateways(port)
     finally:
         child.kill()
 
@@ -116,13 +121,19 @@ def service(both: Servers, gateways_url: str, roles: str) -> Child:
     public, ops = free_ports(2)
     toml = both.place / "payproof.toml"
     toml.write_text(config(gateways_url))
-    settings = {
-        "PAYPROOF_CONFIG": str(toml),
-        "PAYPROOF_DATABASE_URL": both.database.url,
+    settings = settings_of(both, toml, public) | {
         "PAYPROOF_AMQP_URL": both.broker.url,
-        "PAYPROOF_LISTEN": f"127.0.0.1:{public}",
         "PAYPROOF_OPS_LISTEN": f"127.0.0.1:{ops}",
-        "PAYPROOF_LOG": "json",
     }
     words = ("serve", f"--roles={roles}")
     return Child("payproof", "worker.cli", *words, log=both.place / "payproof.log", settings=settings)
+
+
+def settings_of(both: Servers, toml: Path, public: int) -> dict[str, str]:
+    """What every process is told, whatever its bus."""
+    return {
+        "PAYPROOF_CONFIG": str(toml),
+        "PAYPROOF_DATABASE_URL": both.database.url,
+        "PAYPROOF_LISTEN": f"127.0.0.1:{public}",
+        "PAYPROOF_LOG": "json",
+    }

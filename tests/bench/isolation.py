@@ -17,11 +17,11 @@ from msgspec import Struct
 
 from tests.bench.hearing import Hearing, hearing
 from tests.bench.history import lived_in
-from tests.bench.installation import open_payments
+from tests.bench.installation import open_payments, simulated_gateways
 from tests.bench.latency import DELAY_SECONDS, beyond, count, pace
 from tests.bench.numbered import gateway_of
 from tests.bench.servers import Servers
-from tests.bench.serving import ALL_IN_ONE, serving, simulated_gateways
+from tests.bench.serving import ALL_IN_ONE, serving
 from tests.bench.spread import Spread, spread
 from tests.processes import directory
 from worker.postgres.migrate import migrate

@@ -16,9 +16,9 @@ from msgspec import Struct
 from tests.bench.hearing import Hearing, hearing
 from tests.bench.history import lived_in
 from tests.bench.http_load import Load, ready
-from tests.bench.installation import open_payments
+from tests.bench.installation import open_payments, simulated_gateways
 from tests.bench.servers import Servers
-from tests.bench.serving import ALL_IN_ONE, APART, serving, simulated_gateways
+from tests.bench.serving import ALL_IN_ONE, APART, serving
 from tests.bench.spent import cpu_seconds
 from tests.bench.spread import Spread, spread
 from tests.bench.stages import Stages, stages

@@ -9,20 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from http.client import HTTPConnection
 from typing import Final
 
 from msgspec import Struct
 
-from tests.bench.installation import config
+from tests.bench.installation import READY_SECONDS, Gateways, config, settings_of
 from tests.bench.servers import Servers
 from worker.demo.children import Child, free_ports
 
 ALL_IN_ONE: Final = ("ingress,consume,sweep,relay,deliver",)
 APART: Final = ("ingress", "consume", "sweep,relay")
 """Layouts: the roles of each process."""
-
-READY_SECONDS = 60.0
 
 
 class Serving(Struct, frozen=True, kw_only=True):
@@ -34,40 +31,6 @@ class Serving(Struct, frozen=True, kw_only=True):
     @property
     def pids(self) -> tuple[int, ...]:
         return tuple(process.pid for process in self.processes)
-
-
-class Gateways(Struct, frozen=True):
-    """The simulated gateways, all in one process."""
-
-    port: int
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def delay(self, gateway: str, seconds: float) -> None:
-        """From now on this gateway answers so late; what it was asked before comes as it was to come."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.request("PUT", f"/delay/{gateway}/{seconds}")
-            assert connection.getresponse().status == 200
-        finally:
-            connection.close()
-
-
-@contextmanager
-def simulated_gateways(servers: Servers, delay: float = 0.0) -> Iterator[Gateways]:
-    """They run and answer, after `delay` seconds each."""
-    (port,) = free_ports(1)
-    child = Child(
-        "gateways", "tests.bench.gateway", str(port), f"--delay={delay}", log=servers.place / "gateway.log", settings={}
-    )
-    child.start()
-    try:
-        child.wait_for(f"http://127.0.0.1:{port}/ipay/ses-0000000001", seconds=READY_SECONDS)
-        yield Gateways(port)
-    finally:
-        child.kill()
 
 
 @contextmanager
@@ -86,12 +49,7 @@ def serving(
     toml = servers.place / "payproof.toml"
     toml.write_text((f'return_wait = "{return_wait}"\n' if return_wait else "") + config(gateways.url))
     port, *ops = free_ports(1 + len(layout))
-    settings = {
-        "PAYPROOF_CONFIG": str(toml),
-        "PAYPROOF_DATABASE_URL": servers.database.url,
-        "PAYPROOF_LISTEN": f"127.0.0.1:{port}",
-        "PAYPROOF_LOG": "json",
-    } | ({"PAYPROOF_AMQP_URL": servers.broker.url} if broker else {})
+    settings = settings_of(servers, toml, port) | ({"PAYPROOF_AMQP_URL": servers.broker.url} if broker else {})
     with ExitStack() as started:
         processes = []
         for roles, own in zip(layout, ops, strict=True):

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from tests.bench.drain import load
 from tests.bench.hearing import hearing
-from tests.bench.installation import gateways, open_payments, service
+from tests.bench.installation import open_payments, service, simulated_gateways
 from tests.bench.numbered import claim, payment_id
 from tests.bench.servers import Servers
 from tests.bench.spread import Spread, spread
@@ -73,9 +73,9 @@ async def swept(both: Servers, waiting: int, *, due: int, run: int) -> Swept:
     await open_payments(both.database.url, fresh[0], fresh[-1])
     await open_payments(both.database.url, waits[0], waits[-1])
     await load(both.broker.url, waits[0], waits[-1])
-    with gateways(both) as url:
+    with simulated_gateways(both) as gateways:
         async with hearing(both.broker.url) as heard:
-            child = service(both, url, ROLES)
+            child = service(both, gateways.url, ROLES)
             child.start()
             try:
                 await heard.all_of(waits, SECONDS)

@@ -6,9 +6,12 @@ PayParse account has none today.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from worker.sandbox.config import CREDENTIALS
 
-_TABLES = """\
+_TABLES: Mapping[str, str] = {
+    "payparse": """\
 [[merchants.accounts]]
 id = "shop-payparse"
 provider = "payparse"
@@ -36,13 +39,15 @@ id = "shop-payparse-blind"
 provider = "payparse"
 base_url = "{base}/payparse"
 api_key = "{payparse[blind_api_key]}"
-
+""",
+    "onepaybd": """\
 [[merchants.accounts]]
 id = "shop-onepaybd"
 provider = "onepaybd"
 base_url = "{base}/onepaybd"
 api_key = "{onepaybd[api_key]}"
-
+""",
+    "shadhinpay": """\
 [[merchants.accounts]]
 id = "shop-shadhinpay"
 provider = "shadhinpay"
@@ -51,14 +56,16 @@ client_id = "{shadhinpay[client_id]}"
 business_id = "{shadhinpay[business_id]}"
 api_key = "{shadhinpay[api_key]}"
 webhook_secret = "{shadhinpay[webhook_secret]}"
-
+""",
+    "moneybag": """\
 [[merchants.accounts]]
 id = "shop-moneybag"
 provider = "moneybag"
 base_url = "{base}/moneybag"
 api_key = "{moneybag[api_key]}"
 webhook_secret = "{moneybag[webhook_secret]}"
-
+""",
+    "ipay": """\
 [[merchants.accounts]]
 id = "shop-ipay"
 provider = "ipay"
@@ -70,9 +77,11 @@ api_key = "{ipay[api_key]}"
 300 = "cancelled"
 400 = "failed"
 408 = "expired"
-"""
+""",
+}
 
 
-def accounts_toml(base: str) -> str:
+def accounts_toml(base: str, providers: Collection[str] = tuple(_TABLES)) -> str:
     """TOML for a sandbox at `base`, such as `http://127.0.0.1:8090`; goes below its `[[merchants]]` table."""
-    return _TABLES.format(base=base.rstrip("/"), **CREDENTIALS)
+    tables = "\n".join(_TABLES[provider] for provider in providers)
+    return tables.format(base=base.rstrip("/"), **CREDENTIALS)
