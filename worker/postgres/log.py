@@ -10,19 +10,15 @@ from datetime import datetime, timedelta
 
 from asyncpg import Record
 
-from worker.postgres.database import Database
+from worker.postgres.database import Connection, Database
 
 PLACING_LOCK = 7_242_001
+"""The lock that place_events() in schemas/sql takes."""
+
 LATEST_COMMIT = timedelta(minutes=5)
 """No event gets its place this long after one of its age could have: far longer than a transaction of ours may last."""
 
-_PLACE_TELLING = """
-    WITH unplaced AS (
-        SELECT id, row_number() OVER (ORDER BY time, id) AS nth
-        FROM (SELECT id, time FROM events WHERE place IS NULL ORDER BY time, id LIMIT $1) AS oldest)
-    UPDATE events e SET place = (SELECT coalesce(max(place), 0) FROM events) + unplaced.nth
-    FROM unplaced WHERE e.id = unplaced.id RETURNING e.body
-"""
+_NEWEST_PLACED = "SELECT body FROM events WHERE place IS NOT NULL ORDER BY place DESC LIMIT $1"
 _AFTER = f"(merchant, place) > ($1, $2) AND (merchant, place) <= ($1, {2**63 - 1}) AND place IS NOT NULL"
 _IN_ORDER, _BACKWARDS = "ORDER BY merchant, place", "ORDER BY merchant DESC, place DESC"
 READ = f"SELECT place, body FROM events WHERE {_AFTER} {_IN_ORDER} LIMIT $3"  # noqa: S608 - our own words
@@ -33,17 +29,21 @@ NEWEST = f"SELECT place FROM events WHERE {_AFTER} {_BACKWARDS} LIMIT 1"  # noqa
 
 async def place(database: Database, most: int) -> int:
     """Give the next places to events that have none, oldest first; 0 when none has, or another writer is at it."""
-    (row,) = await database.fetch("SELECT place_events($1) AS placed", most)
-    placed: int = row["placed"]
-    return placed
+    async with database.connection() as connection:
+        return await _place(connection, most)
 
 
 async def place_telling(database: Database, most: int) -> list[bytes]:
-    """The same as `place_events` in schemas/sql, and what was placed, for whoever wants to know more than how many."""
+    """The same, and what was placed, for whoever wants to know more than how many."""
     async with database.connection() as connection, connection.transaction():
-        if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", PLACING_LOCK):
-            return []
-        return [row["body"] for row in await connection.fetch(_PLACE_TELLING, most)]
+        placed = await _place(connection, most)  # nobody else gives places until this is committed
+        rows = await connection.fetch(_NEWEST_PLACED, placed) if placed else []
+        return [row["body"] for row in rows]
+
+
+async def _place(connection: Connection[Record], most: int) -> int:
+    placed: int = await connection.fetchval("SELECT place_events($1)", most)
+    return placed
 
 
 async def read(database: Database, merchant: str, after: int, limit: int) -> list[Record]:
