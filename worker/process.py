@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from worker.config import Config
 from worker.consume import Consumer
 from worker.deliver.endpoints import endpoints_of
 from worker.deliver.role import Deliver
+from worker.ending import end
 from worker.gateways import gateways
 from worker.housekeeping import keep_house
 from worker.http.app import ops_app, public_app
@@ -48,7 +49,6 @@ ROLES = ("ingress", "consume", "sweep", "relay", "deliver")
 HTTP_DRAIN_SECONDS = 10
 DRAIN_SECONDS = 45
 LOOK_SECONDS = 3
-CANCEL_AGAIN_SECONDS = 1.0
 JITTER = 0.05
 
 log = structlog.get_logger()
@@ -180,7 +180,7 @@ async def run_roles(
             for server in servers:
                 await server.cleanup()
             await _drain(tasks, consumer, deliver, broker)
-            await _end(tasks.values())
+            await end(tasks.values())
     log.info("process.stopped")
 
 
@@ -209,19 +209,6 @@ async def _drain(
         broker.registering.stop()
     if working := [tasks[name] for name in ("consume", "deliver", "registering") if name in tasks]:
         await asyncio.wait(working, timeout=DRAIN_SECONDS)
-
-
-async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel them until all have ended.
-
-    Once is not enough: in Python 3.11 a cancellation that meets the end of a call under `asyncio.wait_for` is swallowed
-    there, and a loop that made the call goes on as if nothing had been said.
-    """
-    left = set(tasks)
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
 
 
 async def _run(part: Callable[[], Awaitable[None]]) -> None:

@@ -19,6 +19,7 @@ from worker.bench.figures import Ended
 from worker.bench.sandboxed import opened_there
 from worker.bench.told import Told
 from worker.demo.control import Control, ControlError
+from worker.ending import end
 from worker.shop.client import AWAY, Document, Payproof
 from worker.shop.ordering import CUSTOMER
 
@@ -28,7 +29,6 @@ By = Literal["return", "webhook"]
 AT_ONCE = 8
 TELL_SECONDS = 40.0
 EVENT_SECONDS = 30.0
-CANCEL_AGAIN_SECONDS = 1.0
 RETURN_URL = "https://payproof-bench.invalid/thanks"
 """Nobody goes there: where the service would send the buyer on to is not visited."""
 
@@ -83,9 +83,7 @@ class Load:
                     await asyncio.sleep(began + number / rate - time.perf_counter())
                     group.create_task(one(payment))
         finally:
-            while not looking.done():  # once may not be heard: see worker.process
-                looking.cancel()
-                await asyncio.wait({looking}, timeout=CANCEL_AGAIN_SECONDS)
+            await end([looking])
         return over
 
     async def _open(self, number: int) -> Document:
