@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from enum import Enum
+from functools import partial
 
 from aiohttp import web
 from msgspec import Struct
@@ -145,12 +146,8 @@ def ingress_of(
     metrics: Metrics,
     tracing: Tracing = OFF,
 ) -> Ingress:
-    async def publish(claims: Sequence[Claim]) -> Sequence[None]:
-        await bus.publish(claims)
-        return [None] * len(claims)
-
-    async def publish_later(claims: Sequence[Claim]) -> Sequence[None]:
-        await bus.publish(claims, later=True)
+    async def publish(claims: Sequence[Claim], *, later: bool) -> Sequence[None]:
+        await bus.publish(claims, later=later)
         return [None] * len(claims)
 
     async def find(claims: Sequence[Claim]) -> Sequence[str | None]:
@@ -159,8 +156,8 @@ def ingress_of(
 
     return Ingress(
         config=config,
-        now=Together(publish, alike=(BusAway,), seconds=PUBLISH_SECONDS, at_once=2),
-        later=Together(publish_later, alike=(BusAway,), seconds=PUBLISH_SECONDS),
+        now=Together(partial(publish, later=False), alike=(BusAway,), seconds=PUBLISH_SECONDS, at_once=2),
+        later=Together(partial(publish, later=True), alike=(BusAway,), seconds=PUBLISH_SECONDS),
         payments=Together(ledger.peek, alike=UNAVAILABLE, seconds=LOOK_UP_SECONDS),
         homes=Together(find, alike=UNAVAILABLE, seconds=LOOK_UP_SECONDS),
         clock=clock,
