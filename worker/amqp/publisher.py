@@ -21,6 +21,7 @@ from consumers.bus import BusAway
 from schemas.secret import Secret
 from worker.amqp.link import UNREACHABLE, ended, keep
 from worker.amqp.messages import Post
+from worker.amqp.sending import send
 from worker.amqp.topology import DEAD, EVENTS, claims_queue, declare
 
 CONFIRM_SECONDS = 2.0
@@ -59,10 +60,13 @@ class Publisher:
         try:
             async with asyncio.timeout(seconds):
                 underlay = cast(Channel, await channel.get_underlay_channel())
-                confirmed = await asyncio.gather(*[_confirm(underlay, post) for post in posts], return_exceptions=True)
+                confirmed = await asyncio.gather(*await send(underlay, posts), return_exceptions=True)
         except TimeoutError:
             self._give_up(channel, "silent")
             raise BusAway("the broker did not confirm in time") from None
+        except UNREACHABLE as error:
+            self._give_up(channel, type(error).__name__)
+            raise BusAway(type(error).__name__) from None
         failures = [one for one in confirmed if isinstance(one, BaseException)]
         if not failures:
             return
@@ -156,16 +160,5 @@ async def probe(channel: AbstractChannel) -> None:
 
 async def confirm(channel: AbstractChannel, post: Post) -> None:
     """Publish and wait for the broker's word, on a channel made with confirms and `on_return_raises`."""
-    await _confirm(cast(Channel, await channel.get_underlay_channel()), post)
-
-
-async def _confirm(channel: Channel, post: Post) -> None:
-    """Several at once go out together: none of them waits until those before it were written."""
-    await channel.basic_publish(
-        post.body,
-        exchange=post.exchange,
-        routing_key=post.routing_key,
-        properties=post.properties,
-        mandatory=post.mandatory,
-        wait=False,
-    )
+    (confirmed,) = await send(cast(Channel, await channel.get_underlay_channel()), [post])
+    await confirmed
