@@ -17,10 +17,16 @@ _BEGIN = """
     INSERT INTO relays (name, place) SELECT $1, coalesce(max(place), 0) FROM events
     ON CONFLICT (name) DO NOTHING
 """
-_MINE = "SELECT place FROM relays WHERE name = $1 FOR UPDATE SKIP LOCKED"
 _NEXT = """
-    SELECT place, id, type, merchant, account, body FROM events WHERE place > $1 ORDER BY place LIMIT $2
+    WITH mine AS MATERIALIZED (SELECT place FROM relays WHERE name = $1 FOR UPDATE SKIP LOCKED)
+    SELECT e.place, e.id, e.type, e.merchant, e.account, e.body
+    FROM mine LEFT JOIN LATERAL (SELECT * FROM events WHERE place > mine.place ORDER BY place LIMIT $2) AS e ON true
+    ORDER BY e.place
 """
+"""One row without a place where there is nothing to carry on, and none while another process is at it."""
+
+_CARRIED = "UPDATE relays SET place = $2 WHERE name = $1 AND set_config('synchronous_commit', 'off', true) = 'off'"
+"""A database that crashes may forget it, and then the last events are sent again, as when a process dies here."""
 
 
 async def begin_carrying(database: Database, name: str) -> None:
@@ -35,8 +41,8 @@ async def carried(database: Database, name: str, most: int) -> AsyncIterator[lis
     When the block ends well they count as carried on.
     """
     async with database.connection() as connection, connection.transaction():
-        place = await connection.fetchval(_MINE, name)
-        events = None if place is None else await connection.fetch(_NEXT, place, most)
-        yield events
+        rows = await connection.fetch(_NEXT, name, most)
+        events = [row for row in rows if row["place"] is not None]
+        yield events if rows else None
         if events:
-            await connection.execute("UPDATE relays SET place = $2 WHERE name = $1", name, events[-1]["place"])
+            await connection.execute(_CARRIED, name, events[-1]["place"])
