@@ -8,7 +8,7 @@ transactions and orders; each in the order of its key. Nothing here decides; the
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -29,6 +29,9 @@ from worker.postgres.rows import payment_of
 from worker.postgres.storing import storing
 from worker.postgres.unexpected import announce
 from worker.sealing import Seal
+
+FOUND_BY_ITSELF = timedelta(seconds=10)
+"""The sweep looks more often than that: what is due later need not be told to it."""
 
 _LOCK = "SELECT p.* FROM payments p WHERE p.id = ANY($1) ORDER BY p.id FOR UPDATE"
 _KNOWN = """
@@ -191,8 +194,10 @@ class PostgresBatch:
         if freed:
             await connection.execute("UPDATE orders SET executing = NULL WHERE executing = ANY($1)", freed)
         looks = [change.payment.next_check_at for change in changes if change.payment.next_check_at is not None]
+        soon = [at for at in looks if at < self.now + FOUND_BY_ITSELF]
         outcomes = [change.payment.id for change in changes if change.event is not None]
-        self.notice = Notice(events=bool(outcomes), outcomes=outcomes, look_at=min(looks, default=None))
+        if soon or outcomes:
+            self.notice = Notice(events=bool(outcomes), outcomes=outcomes, look_at=min(soon, default=None))
 
 
 async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[str], seal: Seal) -> PostgresBatch:
