@@ -72,12 +72,17 @@ async def take(
     only where they ask. `room` is how many more questions the worker takes on for an account, where it bounds them.
     """
     claims = list({claim.id: claim for claim in claims}.values())
-    homes = await ledger.find(claims)
-    async with ledger.batch(set(homes.values())) as batch:
+    named = await _named(ledger, claims)
+    async with ledger.batch(set(named.values())) as batch:
+        homes = {
+            claim.id: case.payment.id
+            for claim in claims
+            if (case := batch.cases.get(named.get(claim.id, ""))) is not None and case.payment.account == claim.account
+        }
         admissions = await batch.admit(
             [(claim, homes.get(claim.id)) for claim in claims if claim.source is not Source.SWEEP]
         )
-        drafts = {key: Draft(case=case, entries=[], facts=[]) for key, case in batch.cases.items()}
+        drafts = {key: Draft(case=batch.cases[key], entries=[], facts=[]) for key in sorted(set(homes.values()))}
         for claim in claims:
             draft = drafts.get(homes.get(claim.id, ""))
             if draft is not None:
@@ -109,6 +114,13 @@ async def record(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list
                 _hear(draft, reply, rules, batch.now)
             drafts.append(draft)
         return await settle(batch, rules, drafts)
+
+
+async def _named(ledger: Ledger, claims: Iterable[Claim]) -> dict[str, str]:
+    """The payment that each claim names, by claim id. A path that names one is believed until that one is opened."""
+    by_path = {claim.id: claim.payment_id for claim in claims if claim.payment_id is not None}
+    others = [claim for claim in claims if claim.payment_id is None]
+    return by_path | dict(await ledger.find(others) if others else {})
 
 
 def _received_before(claim: Claim, now: datetime) -> Claim:

@@ -41,6 +41,17 @@ async def test_two_claims_about_one_payment_in_one_batch_ask_once() -> None:
     assert len(await drive.publish(drive.claim(payment_id), drive.claim(payment_id, signed=True))) == 1
 
 
+async def test_a_claim_by_the_path_of_another_account_asks_nothing() -> None:
+    """3.12: correlation ends at the account of the URL, also where nobody could look the path up before."""
+    drive = Drive()
+    payment_id = await drive.open()
+    assert await drive.take(drive.claim(payment_id, signed=True, account=PROVING.id)) == []
+    assert verdicts(drive, payment_id) == []
+    strange, mine = drive.claim(payment_id, account=PROVING.id), drive.claim(payment_id)
+    assert len(await drive.take(strange, mine)) == 1
+    assert len(verdicts(drive, payment_id)) == 1, "only its own is about it"
+
+
 async def test_the_lease_is_committed_before_the_gateway_is_called() -> None:
     drive = Drive()
     payment_id = await drive.open()
