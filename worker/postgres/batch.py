@@ -25,6 +25,7 @@ from worker.postgres.claims import admit
 from worker.postgres.database import Connection
 from worker.postgres.entries import entries_to_write
 from worker.postgres.notices import Notice
+from worker.postgres.planning import planned_once
 from worker.postgres.rows import payment_of
 from worker.postgres.storing import storing
 from worker.postgres.unexpected import announce
@@ -33,15 +34,16 @@ from worker.sealing import Seal
 FOUND_BY_ITSELF = timedelta(seconds=10)
 """The sweep looks more often than that: what is due later need not be told to it."""
 
-_LOCK = "SELECT p.* FROM payments p WHERE p.id = ANY($1) ORDER BY p.id FOR UPDATE"
-_KNOWN = """
+_LOCK = f"SELECT p.* FROM payments p WHERE p.id = ANY({planned_once(1)}) ORDER BY p.id FOR UPDATE"  # noqa: S608
+_KNOWN = f"""
     SELECT clock_timestamp() AS now,
         (SELECT coalesce(jsonb_agg(jsonb_build_array(payment_id, fact)), '[]')
-           FROM facts WHERE payment_id = ANY($1)) AS facts,
+           FROM facts WHERE payment_id = ANY({planned_once(1)})) AS facts,
         (SELECT coalesce(jsonb_agg(jsonb_build_array(payment_id, resolution) ORDER BY id), '[]')
-           FROM resolutions WHERE payment_id = ANY($1)) AS resolutions,
-        (SELECT coalesce(jsonb_agg(to_jsonb(a)), '[]') FROM allowances a WHERE a.account = ANY($2)) AS allowances
-"""
+           FROM resolutions WHERE payment_id = ANY({planned_once(1)})) AS resolutions,
+        (SELECT coalesce(jsonb_agg(to_jsonb(a)), '[]')
+           FROM allowances a WHERE a.account = ANY({planned_once(2)})) AS allowances
+"""  # noqa: S608 - our own words
 _ALLOWANCES = "SELECT account, calls, at, troubles, shut_until FROM allowances WHERE account = ANY($1) ORDER BY account"
 _LOCK_ALLOWANCES = f"{_ALLOWANCES} FOR UPDATE"
 _KEEP_ALLOWANCES = """

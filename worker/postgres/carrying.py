@@ -20,10 +20,13 @@ _BEGIN = """
 _NEXT = """
     WITH mine AS MATERIALIZED (SELECT place FROM relays WHERE name = $1 FOR UPDATE SKIP LOCKED)
     SELECT e.place, e.id, e.type, e.merchant, e.account, e.body
-    FROM mine LEFT JOIN LATERAL (SELECT * FROM events WHERE place > mine.place ORDER BY place LIMIT $2) AS e ON true
+    FROM mine LEFT JOIN LATERAL (SELECT * FROM events WHERE place > mine.place ORDER BY place LIMIT {most}) AS e ON true
     ORDER BY e.place
 """
-"""One row without a place where there is nothing to carry on, and none while another process is at it."""
+"""One row without a place where there is nothing to carry on, and none while another process is at it.
+
+The number stands in it: a plan for any number would be one for a tenth of the log, so it would be planned each time.
+"""
 
 _CARRIED = "UPDATE relays SET place = $2 WHERE name = $1 AND set_config('synchronous_commit', 'off', true) = 'off'"
 """A database that crashes may forget it, and then the last events are sent again, as when a process dies here."""
@@ -41,7 +44,7 @@ async def carried(database: Database, name: str, most: int) -> AsyncIterator[lis
     When the block ends well they count as carried on.
     """
     async with database.connection() as connection, connection.transaction():
-        rows = await connection.fetch(_NEXT, name, most)
+        rows = await connection.fetch(_NEXT.format(most=most), name)
         events = [row for row in rows if row["place"] is not None]
         yield events if rows else None
         if events:

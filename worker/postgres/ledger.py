@@ -16,6 +16,7 @@ from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Payment
 from worker.postgres.batch import PostgresBatch, open_batch
 from worker.postgres.database import Connection, Database
+from worker.postgres.planning import planned_once
 from worker.postgres.rows import INSERT, payment_of
 from worker.postgres.storing import storing
 from worker.postgres.unexpected import insert, withdraw
@@ -23,9 +24,9 @@ from worker.sealing import Seal
 
 _Batch = TypeVar("_Batch", bound=PostgresBatch)
 
-_FIND = """
+_FIND = f"""
     SELECT c.claim_id, coalesce(named.id, session.payment_id, transaction.payment_id, referred.id) AS payment_id
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+    FROM unnest({", ".join(map(planned_once, range(1, 7)))})
         AS c (claim_id, account, payment_id, session_id, transaction_id, reference)
     LEFT JOIN payments named ON named.id = c.payment_id AND named.account = c.account
     LEFT JOIN sessions session
@@ -34,7 +35,8 @@ _FIND = """
         ON c.payment_id IS NULL AND transaction.account = c.account AND transaction.transaction_id = c.transaction_id
     LEFT JOIN payments referred
         ON c.payment_id IS NULL AND referred.account = c.account AND referred.reference = c.reference
-"""
+"""  # noqa: S608 - our own words
+_PEEK = f"SELECT p.* FROM payments p WHERE id = ANY({planned_once(1)})"  # noqa: S608
 
 
 class _NothingStored(Exception):
@@ -100,9 +102,7 @@ class PostgresLedger:
 
     async def peek(self, wanted: Sequence[tuple[str, str]]) -> list[Payment | None]:
         """Each payment (account, id) as it is now, unlocked; None where the account has no such payment."""
-        rows = await self._database.fetch(
-            "SELECT p.* FROM payments p WHERE id = ANY($1)", list({payment_id for _, payment_id in wanted})
-        )
+        rows = await self._database.fetch(_PEEK, list({payment_id for _, payment_id in wanted}))
         found = {(row["account"], row["id"]): payment_of(row) for row in rows}
         return [found.get(one) for one in wanted]
 
