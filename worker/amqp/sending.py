@@ -36,7 +36,7 @@ def _confirmation(channel: Channel, post: Post) -> asyncio.Future[object]:
     number, message_id = channel.delivery_tag, post.properties.message_id
     confirmation: asyncio.Future[object] = channel.create_future()
     channel.confirmations[number] = confirmation
-    if post.mandatory and message_id is not None:  # by which the broker names what no queue takes
+    if post.mandatory and message_id is not None:
         channel.message_id_delivery_tag[message_id] = number
 
         def forget(_: object) -> None:
@@ -49,6 +49,7 @@ def _confirmation(channel: Channel, post: Post) -> asyncio.Future[object]:
 
 def _parts(channel: Channel, post: Post) -> list[bytes]:
     """The frames of one message: where it goes, what it is, and its body in pieces that the broker agreed to."""
+    assert post.properties.message_id or not post.mandatory, "by its id the broker names what no queue takes"
     size, body, number = channel.max_content_size, post.body, channel.number
     return [
         _target(number, post.exchange, post.routing_key, post.mandatory),
