@@ -25,7 +25,6 @@ from worker.postgres.claims import admit
 from worker.postgres.database import Connection
 from worker.postgres.entries import entries_to_write
 from worker.postgres.notices import Notice
-from worker.postgres.planning import planned_once
 from worker.postgres.rows import payment_of
 from worker.postgres.storing import storing
 from worker.postgres.unexpected import announce
@@ -34,16 +33,10 @@ from worker.sealing import Seal
 FOUND_BY_ITSELF = timedelta(seconds=10)
 """The sweep looks more often than that: what is due later need not be told to it."""
 
-_LOCK = f"SELECT p.* FROM payments p WHERE p.id = ANY({planned_once(1)}) ORDER BY p.id FOR UPDATE"  # noqa: S608
-_KNOWN = f"""
-    SELECT clock_timestamp() AS now,
-        (SELECT coalesce(jsonb_agg(jsonb_build_array(payment_id, fact)), '[]')
-           FROM facts WHERE payment_id = ANY({planned_once(1)})) AS facts,
-        (SELECT coalesce(jsonb_agg(jsonb_build_array(payment_id, resolution) ORDER BY id), '[]')
-           FROM resolutions WHERE payment_id = ANY({planned_once(1)})) AS resolutions,
-        (SELECT coalesce(jsonb_agg(to_jsonb(a)), '[]')
-           FROM allowances a WHERE a.account = ANY({planned_once(2)})) AS allowances
-"""  # noqa: S608 - our own words
+_LOCK = """
+    SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.known_allowance, l.locked_at
+    FROM lock_payments($1) AS l
+"""
 _ALLOWANCES = "SELECT account, calls, at, troubles, shut_until FROM allowances WHERE account = ANY($1) ORDER BY account"
 _LOCK_ALLOWANCES = f"{_ALLOWANCES} FOR UPDATE"
 _KEEP_ALLOWANCES = """
@@ -204,24 +197,17 @@ class PostgresBatch:
 
 async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[str], seal: Seal) -> PostgresBatch:
     rows = await connection.fetch(_LOCK, payment_ids) if payment_ids else []
-    accounts = {row["account"] for row in rows}
-    known = await connection.fetchrow(_KNOWN, payment_ids, list(accounts))
-    assert known is not None, "a query without FROM has one row"
-    facts: dict[str, list[Fact]] = {}
-    for payment_id, fact in known["facts"]:
-        facts.setdefault(payment_id, []).append(msgspec.convert(fact, Fact))
-    resolutions: dict[str, list[Resolution]] = {}
-    for payment_id, resolution in known["resolutions"]:
-        resolutions.setdefault(payment_id, []).append(msgspec.convert(resolution, Resolution))
+    now = rows[0]["locked_at"] if rows else await connection.fetchval("SELECT clock_timestamp()")
     cases = {
         row["id"]: Case(
             payment=payment_of(row),
-            facts=tuple(facts.get(row["id"], ())),
-            resolutions=tuple(resolutions.get(row["id"], ())),
+            facts=tuple(msgspec.convert(row["known_facts"], list[Fact])),
+            resolutions=tuple(msgspec.convert(row["known_resolutions"], list[Resolution])),
         )
         for row in rows
     }
-    allowances = dict.fromkeys(accounts) | {
-        one.account: one for one in msgspec.convert(known["allowances"], list[Allowance])
+    allowances = {
+        row["account"]: None if (one := row["known_allowance"]) is None else msgspec.convert(one, Allowance)
+        for row in {row["account"]: row for row in rows}.values()
     }
-    return PostgresBatch(connection, known["now"], cases, seal, allowances)
+    return PostgresBatch(connection, now, cases, seal, allowances)
