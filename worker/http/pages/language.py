@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from worker.http.pages.words import LANGUAGES
 
@@ -16,6 +17,7 @@ def chosen(said: str | None) -> str | None:
     return said if said in LANGUAGES else None
 
 
+@lru_cache(100)
 def preferred(accept_language: str) -> str:
     """The one of the highest quality, of equals the first named. What cannot be read is passed over."""
     best: dict[str, float] = {}
