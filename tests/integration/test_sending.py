@@ -10,10 +10,12 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractQueue
 from aiormq import Channel, spec
+from aiormq.abc import ChannelFrame
 from aiormq.exceptions import ChannelInvalidStateError, PublishError
 from msgspec import Struct
 
 from tests.broker import RabbitMQ
+from worker.amqp.link import UNREACHABLE
 from worker.amqp.messages import Post
 from worker.amqp.sending import send
 
@@ -89,13 +91,29 @@ async def test_what_need_not_arrive_is_confirmed_without_a_queue(line: Line) -> 
 
 async def test_what_must_arrive_has_an_id(line: Line) -> None:
     """Without one, nobody could tell which of a group the broker gave back."""
-    with pytest.raises(AssertionError, match="by its id"):
+    with pytest.raises(AssertionError, match="has an id"):
         await send(line.channel, [line.post("m1"), line.post(None)])
     assert await line.words(line.post("m2"), line.lost("m3")) == ["Ack", PublishError.__name__]
     assert len(await line.kept()) == 1, "and none of its group was sent"
 
 
-async def test_of_a_call_that_is_cancelled_while_it_waits_nothing_is_sent_or_counted(line: Line) -> None:
+async def test_of_two_with_one_id_each_has_its_own_word(line: Line) -> None:
+    """The broker names what no queue takes by its id alone, so one of the two could be taken for the other."""
+    assert await line.words(line.lost("m1"), line.lost("m1")) == [PublishError.__name__] * 2
+    both = [send(line.channel, [post]) for post in (line.lost("m2"), line.post("m2", b"2"), line.lost("m2"))]
+    said = await asyncio.gather(*[one for (one,) in await asyncio.gather(*both)], return_exceptions=True)
+    assert [type(one).__name__ for one in said] == [PublishError.__name__, "Ack", PublishError.__name__]
+    assert await line.kept() == [b"2"]
+
+
+async def test_a_broker_without_a_limit_gets_the_body_in_one_piece(line: Line) -> None:
+    """It says 0, of which aiormq takes off what a frame needs for itself."""
+    line.channel.max_content_size = -8
+    assert await line.words(line.post("m1", b"body"), line.post("m2", b"")) == ["Ack", "Ack"]
+    assert await line.kept() == [b"body", b""]
+
+
+async def test_of_a_call_that_is_cancelled_while_it_waits_for_its_turn_nothing_is_sent(line: Line) -> None:
     async with line.channel.lock:
         waiting = asyncio.create_task(send(line.channel, [line.post("m1")]))
         await asyncio.sleep(0)
@@ -106,15 +124,35 @@ async def test_of_a_call_that_is_cancelled_while_it_waits_nothing_is_sent_or_cou
     assert await line.kept() == [b"2"]
 
 
+async def test_of_a_call_that_is_cancelled_while_it_waits_for_room_nothing_is_counted(line: Line) -> None:
+    counted = line.channel.delivery_tag
+    while not line.channel.write_queue.full():  # nobody takes anything out while this task waits for nothing
+        line.channel.write_queue.put_nowait(ChannelFrame(payload=b"", should_close=False))
+    waiting = send(line.channel, [line.post("m1")])
+    waiting.send(None)
+    assert line.channel.delivery_tag == counted
+    assert line.channel.confirmations == {}
+    waiting.close()
+    assert await line.words(line.post("m2", b"2"), line.lost("m3")) == ["Ack", PublishError.__name__]
+    assert await line.kept() == [b"2"]
+
+
 async def test_a_closed_channel_is_said_at_once(line: Line) -> None:
     await line.channel.close()
     with pytest.raises(ChannelInvalidStateError):
         await send(line.channel, [line.post("m1")])
 
 
-async def test_whoever_waits_hears_that_the_connection_ended(line: Line) -> None:
-    waiting = await send(line.channel, [line.post(f"m{n}") for n in range(3)])
-    await line.channel.connection.close(ConnectionResetError("cut"))
-    async with asyncio.timeout(SECONDS):
-        said = await asyncio.gather(*waiting, return_exceptions=True)
-    assert all(isinstance(one, (spec.Basic.Ack, Exception)) for one in said)
+async def test_whoever_waits_hears_that_the_connection_ended(line: Line, broker: RabbitMQ) -> None:
+    """In alarm the broker confirms nothing."""
+    await asyncio.to_thread(broker.raise_alarm)
+    try:
+        waiting = await send(line.channel, [line.post(f"m{n}") for n in range(3)])
+        await asyncio.to_thread(broker.cut_connections)
+        async with asyncio.timeout(SECONDS):
+            said = await asyncio.gather(*waiting, return_exceptions=True)
+    finally:
+        await asyncio.to_thread(broker.clear_alarm)
+    assert all(isinstance(one, UNREACHABLE) for one in said), said
+    with pytest.raises(UNREACHABLE):
+        await send(line.channel, [line.post("m4")])

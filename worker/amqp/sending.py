@@ -2,13 +2,14 @@
 
 The one thing to get wrong: the numbers. A confirm names a message by its place on the wire, so a number that is counted
 and not sent would let the broker's word for one message stand for another. They are counted after the write is in the
-connection's queue, with nothing to wait for in between.
+connection's queue, with nothing to wait for in between. And the ids: a message that no queue takes is named by its id,
+so of several with one id that must arrive, each waits until the one before it is settled.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from aiormq import Channel, spec
@@ -23,20 +24,50 @@ from worker.amqp.messages import Post
 async def send(channel: Channel, posts: Sequence[Post]) -> list[asyncio.Future[object]]:
     """What the broker will say to each, in their order; a refusal and a message that no queue takes are raised there.
 
-    Raises ChannelInvalidStateError where the channel is closed. Of a call that is cancelled nothing was sent.
+    The channel is one with confirms and `on_return_raises`. Raises ChannelInvalidStateError where it is closed. A call
+    that is cancelled may have sent some of them, and none that is not counted.
     """
-    payload = b"".join([part for post in posts for part in _parts(channel, post)])
+    assert channel.publisher_confirms, "without confirms they would be waited for in vain"
+    said: list[asyncio.Future[object]] = []
+    groups = [(group, b"".join([part for post in group for part in _parts(channel, post)])) for group in _apart(posts)]
     async with channel.lock:
-        await channel.write_queue.put(ChannelFrame(payload=payload, should_close=False))
-        return [_confirmation(channel, post) for post in posts]
+        for group, payload in groups:
+            if unsettled := _unsettled(channel, group):
+                await asyncio.wait(unsettled)
+            await channel.write_queue.put(ChannelFrame(payload=payload, should_close=False))
+            said += [_confirmation(channel, post) for post in group]
+    return said
+
+
+def _apart(posts: Sequence[Post]) -> Iterator[list[Post]]:
+    """The posts in their order, cut where an id would come again."""
+    group: list[Post] = []
+    ids: set[str] = set()
+    for post in posts:
+        if post.mandatory:
+            if (message_id := _id_of(post)) in ids:
+                yield group
+                group, ids = [], set()
+            ids.add(message_id)
+        group.append(post)
+    if group:
+        yield group
+
+
+def _unsettled(channel: Channel, group: Sequence[Post]) -> list[asyncio.Future[object]]:
+    """The confirmations that are still waited for under the same ids."""
+    numbers = [channel.message_id_delivery_tag.get(_id_of(post)) for post in group if post.mandatory]
+    waited_for = [channel.confirmations.get(number) for number in numbers if number is not None]
+    return [one for one in waited_for if isinstance(one, asyncio.Future)]
 
 
 def _confirmation(channel: Channel, post: Post) -> asyncio.Future[object]:
     channel.delivery_tag += 1
-    number, message_id = channel.delivery_tag, post.properties.message_id
+    number = channel.delivery_tag
     confirmation: asyncio.Future[object] = channel.create_future()
     channel.confirmations[number] = confirmation
-    if post.mandatory and message_id is not None:
+    if post.mandatory:
+        message_id = _id_of(post)
         channel.message_id_delivery_tag[message_id] = number
 
         def forget(_: object) -> None:
@@ -47,10 +78,16 @@ def _confirmation(channel: Channel, post: Post) -> asyncio.Future[object]:
     return confirmation
 
 
+def _id_of(post: Post) -> str:
+    message_id = post.properties.message_id
+    assert message_id, "what must arrive has an id, by which the broker would give it back"
+    return str(message_id)
+
+
 def _parts(channel: Channel, post: Post) -> list[bytes]:
     """The frames of one message: where it goes, what it is, and its body in pieces that the broker agreed to."""
-    assert post.properties.message_id or not post.mandatory, "by its id the broker names what no queue takes"
-    size, body, number = channel.max_content_size, post.body, channel.number
+    number, body = channel.number, post.body
+    size = channel.max_content_size if channel.max_content_size > 0 else max(len(body), 1)  # a broker may set no limit
     return [
         _target(number, post.exchange, post.routing_key, post.mandatory),
         marshal(ContentHeader(properties=post.properties, body_size=len(body)), number),
