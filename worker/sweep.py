@@ -20,11 +20,10 @@ from worker.claims import own_claim
 from worker.clock import set_within
 from worker.metrics import Metrics
 from worker.postgres.database import UNAVAILABLE, Database
-from worker.postgres.due import MOST_WAITING, next_due_at, take_due
+from worker.postgres.due import MOST_WAITING, POLL_SECONDS, next_due_at, take_due
 from worker.tracing import OFF, Span, Tracing, traced
 
 BATCH = 50
-POLL_SECONDS = 5.0
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 1.0  # between looks at what is due and cannot be taken
 
 log = structlog.get_logger()

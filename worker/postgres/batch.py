@@ -23,6 +23,7 @@ from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Owners, Payment, Resolution
 from worker.postgres.claims import admit
 from worker.postgres.database import Connection
+from worker.postgres.due import POLL_SECONDS
 from worker.postgres.entries import entries_to_write
 from worker.postgres.notices import Notice
 from worker.postgres.rows import payment_of
@@ -30,8 +31,8 @@ from worker.postgres.storing import storing
 from worker.postgres.unexpected import announce
 from worker.sealing import Seal
 
-FOUND_BY_ITSELF = timedelta(seconds=10)
-"""The sweep looks more often than that: what is due later need not be told to it."""
+FOUND_BY_ITSELF = timedelta(seconds=2 * POLL_SECONDS)
+"""What is due later than that need not be told to the sweep."""
 
 _LOCK = """
     SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.known_allowance, l.locked_at
@@ -206,8 +207,9 @@ async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[s
         )
         for row in rows
     }
-    allowances = {
-        row["account"]: None if (one := row["known_allowance"]) is None else msgspec.convert(one, Allowance)
-        for row in {row["account"]: row for row in rows}.values()
-    }
+    allowances: dict[str, Allowance | None] = {}
+    for row in rows:
+        if (account := row["account"]) not in allowances:
+            known = row["known_allowance"]
+            allowances[account] = None if known is None else msgspec.convert(known, Allowance)
     return PostgresBatch(connection, now, cases, seal, allowances)

@@ -16,6 +16,9 @@ import asyncpg
 from consumers.allowance import TROUBLES
 from worker.postgres.database import Connection, Database
 
+POLL_SECONDS = 5.0
+"""The sweep looks at least so often, and finds by itself what is due by then."""
+
 SWEPT_SECONDS = 30
 JITTER_SECONDS = 5
 MOST_WAITING = 50
