@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Iterator
 from typing import Literal, assert_never
 
-from tests.bench.numbered import account_of, body, gateway_of, payment_id, session_id
+from tests.bench.numbered import account_of, body, gateway_of, payment_id, session_id, transaction_id
 from worker.sandbox.config import CREDENTIALS
 from worker.sandbox.shadhinpay_webhooks import headers as shadhinpay_headers
 
@@ -68,7 +68,8 @@ def _return(n: int) -> bytes:
         "Accept-Language": "bn-BD,bn;q=0.9,en;q=0.8",
         "Accept-Encoding": "gzip, deflate, br",
     }
-    return _head("GET", f"/return/{account_of(n)}/{payment_id(n)}/success?orderId={session_id(n)}", headers)
+    brought = f"transaction_id={transaction_id(n)}" if gateway_of(n) == "moneybag" else f"orderId={session_id(n)}"
+    return _head("GET", f"/return/{account_of(n)}/{payment_id(n)}/success?{brought}", headers)
 
 
 def _head(method: str, path: str, headers: dict[str, str]) -> bytes:

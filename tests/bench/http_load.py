@@ -48,12 +48,14 @@ class Load(Struct, frozen=True, kw_only=True):
 class Answered(Struct, frozen=True, kw_only=True):
     """What came back. `milliseconds` leaves the first tenth out, and so does `per_second`.
 
-    `late_milliseconds` is how long after its time a hit was sent; None where hits had no times.
+    `late_milliseconds` is how long after its time a hit was sent; None where hits had no times. `since` is what each is
+    counted from, by `time.perf_counter`, in the order of the payments.
     """
 
     per_second: float
     milliseconds: Spread
     statuses: Mapping[str, int]
+    since: Sequence[float]
     late_milliseconds: Spread | None = None
 
 
@@ -148,6 +150,7 @@ class Sender:
         self.over = asyncio.Event()
         self.statuses = Counter[str]()
         self.answers: list[tuple[float, float]] = []
+        self.since: list[float] = []
         self.late: list[float] = []
 
     async def connect(self) -> None:
@@ -185,12 +188,14 @@ class Sender:
 
     def _send(self, connection: Connection, request: bytes, due: float) -> None:
         self.late.append((time.perf_counter() - due) * 1000)
+        self.since.append(due)
         connection.send(request, due)
 
     def _next(self, connection: Connection) -> None:
         request = next(self._requests, None)
         if request is not None:
-            connection.send(request, time.perf_counter())
+            self.since.append(now := time.perf_counter())
+            connection.send(request, now)
 
     def _freed(self, connection: Connection, status: str) -> None:
         now = time.perf_counter()
@@ -215,17 +220,17 @@ async def send(load: Load) -> Answered:
         await sender.as_answered(start)
     else:
         await sender.at_set_times(start, load.per_second)
-    return _answered(sender.answers, sender.statuses, sender.late)
+    return _answered(sender)
 
 
-def _answered(answers: Sequence[tuple[float, float]], statuses: Mapping[str, int], late: Sequence[float]) -> Answered:
-    warm = int(len(answers) * WARM)
-    counted = answers[warm:]
+def _answered(sender: Sender) -> Answered:
+    counted = sender.answers[int(len(sender.answers) * WARM) :]
     return Answered(
         per_second=(len(counted) - 1) / (counted[-1][0] - counted[0][0]),
         milliseconds=spread([milliseconds for _, milliseconds in counted]),
-        statuses=dict(statuses),
-        late_milliseconds=spread(late) if late else None,
+        statuses=dict(sender.statuses),
+        since=sender.since,
+        late_milliseconds=spread(sender.late) if sender.late else None,
     )
 
 

@@ -1,7 +1,8 @@
-"""`python -m tests.bench.latency`: from a callback to its verified event at a fixed rate, beyond the gateway's delay.
+"""`python -m tests.bench.latency`: from a callback to its verified event, beyond the gateway's delay.
 
-Callbacks come at set times and are counted from those; the event is heard over AMQP. The one thing to get wrong:
-reading the average. What a buyer feels is the slow end, so it is told as p50, p99 and p99.9.
+At a fixed rate, callbacks come at set times and are counted from those; at saturation so many buyers come back at a
+time, and each is followed by the next when it was told the outcome. The event is heard over AMQP. The one thing to get
+wrong: reading the average. What a buyer feels is the slow end, so it is told as p50, p99 and p99.9.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from msgspec import Struct
 
 from tests.bench.hearing import Hearing, hearing
 from tests.bench.history import lived_in
-from tests.bench.http_load import Load, ready
+from tests.bench.http_load import WARM, Load, ready
 from tests.bench.installation import open_payments, simulated_gateways
 from tests.bench.servers import Servers
 from tests.bench.serving import ALL_IN_ONE, APART, serving
@@ -26,8 +27,12 @@ from tests.processes import directory
 from worker.postgres.migrate import migrate
 
 DELAY_SECONDS = 0.05
+BUYERS = 200
+"""So many wait for their outcome at a time, which is more than both cores can do at once."""
 WARM_SECONDS = 3.0
 OVER_SECONDS = 60.0
+SLOWEST = 20.0
+"""Fewer outcomes a second than these are taken for a standstill."""
 
 
 class Latency(Struct, frozen=True, kw_only=True):
@@ -43,6 +48,16 @@ class Latency(Struct, frozen=True, kw_only=True):
     late_milliseconds: Spread
     cpu_milliseconds: float
     stages: Stages
+
+
+class Saturated(Struct, frozen=True, kw_only=True):
+    """What so many buyers at a time came to: `per_second` of their outcomes, and the same as in Latency."""
+
+    layout: Sequence[str]
+    buyers: int
+    per_second: float
+    milliseconds: Spread
+    cpu_milliseconds: float
 
 
 class Paced(Struct, frozen=True, kw_only=True):
@@ -80,6 +95,39 @@ async def latency(
     )
 
 
+async def saturated(
+    servers: Servers,
+    first: int,
+    count: int,
+    *,
+    buyers: int = BUYERS,
+    delay: float = DELAY_SECONDS,
+    layout: Sequence[str] = ALL_IN_ONE,
+) -> Saturated:
+    """For so many payments from number `first` on; the first tenth warms up."""
+    await migrate(servers.database.url)
+    await open_payments(servers.database.url, first, first + count - 1)
+    with simulated_gateways(servers, delay) as gateways, serving(servers, gateways, layout) as payproof:
+        load = Load(port=payproof.port, kind="returns", first=first, count=count, connections=buyers)
+        async with hearing(servers.broker.url) as heard, ready(load) as running:
+            used = cpu_seconds(payproof.pids)
+            running.go()
+            answered = await running.answered(OVER_SECONDS + count / SLOWEST)
+            await heard.all_of(range(first, first + count), OVER_SECONDS)
+            used = cpu_seconds(payproof.pids) - used
+    if answered.statuses.keys() - {"200", "303"}:
+        raise AssertionError(f"not every buyer was answered: {answered.statuses}")
+    since = dict(enumerate(answered.since, first))
+    counted = range(first + int(count * WARM), first + count)
+    return Saturated(
+        layout=layout,
+        buyers=buyers,
+        per_second=answered.per_second,
+        milliseconds=spread([(heard.at[n] - since[n] - delay) * 1000 for n in counted]),
+        cpu_milliseconds=used / count * 1000,
+    )
+
+
 async def pace(port: int, first: int, per_second: float, seconds: float) -> Paced:
     """Send as many at that rate, and the warm-up before them; returns when all are answered."""
     load = Load(port=port, kind="mixed", first=first, count=count(per_second, seconds), per_second=per_second)
@@ -108,9 +156,14 @@ async def main() -> None:
     parser.add_argument("--rate", type=float, default=200.0, help="payments a second")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--payments", type=int, default=6000, help="at saturation")
     words = parser.parse_args()
     with directory() as place, lived_in(place) as both:
         for run in range(words.runs):
+            full = await saturated(both, (2 * words.runs + run) * 1_000_000 + 1, words.payments)
+            print(
+                f"{full.buyers} buyers at a time: {full.per_second:,.0f} a second, {full.milliseconds} (milliseconds)"
+            )
             for nth, layout in enumerate((ALL_IN_ONE, APART)):
                 first = (2 * run + nth) * 1_000_000 + 1
                 told = await latency(both, first, per_second=words.rate, seconds=words.seconds, layout=layout)

@@ -23,7 +23,7 @@ from tests.bench.hits import Kind
 from tests.bench.idle import idle
 from tests.bench.ingress import bare, ingress
 from tests.bench.isolation import isolation
-from tests.bench.latency import latency
+from tests.bench.latency import latency, saturated
 from tests.bench.plan import Plan
 from tests.bench.results import KINDS, YARDSTICKS, Results
 from tests.bench.servers import Servers
@@ -112,7 +112,12 @@ def _latency(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measur
             await latency(both, first, per_second=plan.rate, seconds=plan.latency_seconds, layout=layout)
         )
 
+    async def measure_full(first: int, both: Servers) -> None:
+        found.saturated.append(await saturated(both, first, plan.saturated))
+
     for nth in range(plan.rounds):
+        name = _round("latency at saturation", nth, plan)
+        yield Measurement(name, (), partial(measure_full, _first(next(runs))))
         for layout in (ALL_IN_ONE, APART) if plan.alone else (ALL_IN_ONE,):
             goals, processes = ("latency",) if layout is ALL_IN_ONE else (), len(layout)
             name = _round(f"latency, {processes} process{'es' if processes > 1 else ''}", nth, plan)

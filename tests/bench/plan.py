@@ -17,6 +17,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     `peers_payments` are those of the slow contenders, whose rate is as steady over fewer. `alone`: each group of
     measurements has servers of its own, which takes some seconds each time.
 
+    `saturated` is how many payments buyers wait for, as many at a time as keep both cores busy.
+
     `history` are the numbers of settled payments that the tables hold, of which the first is what the others are held
     against, and `due` those due in the sweep; none where growth is left out. Rates are payments a second.
     """
@@ -28,6 +30,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     hits: int
     rate: float
     latency_seconds: float
+    saturated: int
     isolation_rate: float
     isolation_seconds: float
     idle_seconds: float
@@ -44,6 +47,7 @@ WHOLE: Final = Plan(
     hits=8_000,
     rate=200.0,
     latency_seconds=15.0,
+    saturated=6_000,
     isolation_rate=150.0,
     isolation_seconds=10.0,
     idle_seconds=30.0,
@@ -58,6 +62,7 @@ QUICK: Final = Plan(
     hits=1_500,
     rate=200.0,
     latency_seconds=3.0,
+    saturated=1_500,
     isolation_rate=100.0,
     isolation_seconds=3.0,
     idle_seconds=8.0,

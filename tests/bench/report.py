@@ -96,6 +96,13 @@ def _latencies(found: Results) -> Iterator[Row]:
     for layout in dict.fromkeys(tuple(one.layout) for one in found.latencies):
         runs = [one for one in found.latencies if tuple(one.layout) == layout]
         yield " | ".join(layout), f"{runs[0].per_second:.0f}", *_percentiles([run.milliseconds for run in runs])
+    if full := found.saturated:
+        rates = _spread([run.per_second for run in full], "{:,.0f}")
+        yield (
+            f"at saturation, {full[0].buyers} buyers waiting",
+            rates,
+            *_percentiles([run.milliseconds for run in full]),
+        )
 
 
 def _isolation(found: Results) -> Iterator[Row]:

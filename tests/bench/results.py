@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # what was measured is read here and not made, and some of it
     from tests.bench.idle import Idle
     from tests.bench.ingress import Accepted
     from tests.bench.isolation import Isolation
-    from tests.bench.latency import Latency
+    from tests.bench.latency import Latency, Saturated
 
 PAYPROOF, BARE = "payproof", "bare"
 YARDSTICKS: Final = (BARE, "faststream", "celery")
@@ -55,6 +55,7 @@ class Results(Struct, kw_only=True):
     drains: list[dict[str, Drained]] = field(default_factory=list)
     ingress: list[dict[str, Accepted]] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
+    saturated: list[Saturated] = field(default_factory=list)
     isolation: Isolation | None = None
     idle: list[Idle] = field(default_factory=list)
     cost: Cost | None = None

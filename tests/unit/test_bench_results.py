@@ -48,6 +48,10 @@ def found() -> Results:
             }
         ],
         latencies=[waited(ALL_IN_ONE, 20.0), waited(APART, 90.0)],
+        saturated=[
+            SimpleNamespace(buyers=200, per_second=rate, milliseconds=spread([p99]))  # type: ignore[list-item]
+            for rate, p99 in ((800.0, 250.0), (900.0, 150.0), (700.0, 350.0))
+        ],
         isolation=SimpleNamespace(healthy=[spread([10.0])], beside_slow=[spread([12.0])]),  # type: ignore[arg-type]
         idle=[
             SimpleNamespace(bus="rabbitmq", percent=0.2, wakeups_per_second=6.0, rss_bytes=2**26),  # type: ignore[list-item]
@@ -75,6 +79,12 @@ def test_each_goal_is_judged_by_what_is_worst_for_us(found: Results) -> None:
     }
     assert figures(found)["ingress"] == Measured(rounds=[0.7])
     assert figures(found)["idle"] == Measured(rounds=[1.2])
+
+
+def test_what_it_takes_at_saturation_is_told_beside_the_fixed_rate(found: Results) -> None:
+    [line] = [line for line in printed(found).splitlines() if "at saturation, 200 buyers" in line]
+    assert "800 (700 to 900)" in line
+    assert "250.0 (150.0 to 350.0)" in line
 
 
 def test_a_round_that_a_contender_did_not_come_through_is_left_out_of_its_ratio(found: Results) -> None:
