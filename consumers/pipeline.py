@@ -119,8 +119,8 @@ async def record(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list
 async def _named(ledger: Ledger, claims: Iterable[Claim]) -> dict[str, str]:
     """The payment that each claim names, by claim id. A path that names one is believed until that one is opened."""
     by_path = {claim.id: claim.payment_id for claim in claims if claim.payment_id is not None}
-    others = [claim for claim in claims if claim.payment_id is None]
-    return by_path | dict(await ledger.find(others) if others else {})
+    found = await ledger.find([claim for claim in claims if claim.payment_id is None])
+    return by_path | dict(found)
 
 
 def _received_before(claim: Claim, now: datetime) -> Claim:

@@ -174,8 +174,6 @@ async def _others_transactions(batch: Batch, rules: Rules, drafts: Sequence[Draf
 
 async def _homes(ledger: Ledger, account: Account, about: Statement, strays: Sequence[Stray]) -> dict[int, str]:
     """Which payment has a line's session, transaction or reference, by row; what nobody has is absent."""
-    if not strays:
-        return {}
     wanted = [
         Claim(
             id=str(one.line.row),

@@ -89,6 +89,8 @@ class PostgresLedger:
             self._database.notify(notice)
 
     async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
+        if not claims:
+            return {}
         rows = await self._database.fetch(
             _FIND,
             [claim.id for claim in claims],
