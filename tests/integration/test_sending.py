@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from inspect import CORO_SUSPENDED, getcoroutinestate
 from typing import cast
 
 import aio_pika
@@ -15,6 +16,7 @@ from aiormq.exceptions import ChannelInvalidStateError, PublishError
 from msgspec import Struct
 
 from tests.broker import RabbitMQ
+from tests.processes import until
 from worker.amqp.link import UNREACHABLE
 from worker.amqp.messages import Post
 from worker.amqp.sending import send
@@ -28,16 +30,16 @@ class Line(Struct):
     queue: AbstractQueue
     channel: Channel
 
-    def post(self, message_id: str | None, body: bytes = b"{}", *, to: str | None = None) -> Post:
+    def post(
+        self, message_id: str | None, body: bytes = b"{}", *, to: str | None = None, mandatory: bool = True
+    ) -> Post:
         properties = spec.Basic.Properties(delivery_mode=2, message_id=message_id)
-        return Post(
-            exchange="", routing_key=to or self.queue.name, body=body, properties=properties, mandatory=to is None
-        )
+        key = to or self.queue.name
+        return Post(exchange="", routing_key=key, body=body, properties=properties, mandatory=mandatory)
 
     def lost(self, message_id: str) -> Post:
         """One that has to arrive and that no queue takes."""
-        properties = spec.Basic.Properties(delivery_mode=2, message_id=message_id)
-        return Post(exchange="", routing_key="of-nobody", body=b"{}", properties=properties, mandatory=True)
+        return self.post(message_id, to="of-nobody")
 
     async def words(self, *posts: Post) -> list[str]:
         """What the broker said to each: `Ack`, or the name of what was raised."""
@@ -86,7 +88,7 @@ async def test_what_no_queue_takes_fails_alone(line: Line) -> None:
 
 
 async def test_what_need_not_arrive_is_confirmed_without_a_queue(line: Line) -> None:
-    assert await line.words(line.post(None, to="of-nobody")) == ["Ack"]
+    assert await line.words(line.post(None, to="of-nobody", mandatory=False)) == ["Ack"]
 
 
 async def test_what_must_arrive_has_an_id(line: Line) -> None:
@@ -115,8 +117,13 @@ async def test_a_broker_without_a_limit_gets_the_body_in_one_piece(line: Line) -
 
 async def test_of_a_call_that_is_cancelled_while_it_waits_for_its_turn_nothing_is_sent(line: Line) -> None:
     async with line.channel.lock:
-        waiting = asyncio.create_task(send(line.channel, [line.post("m1")]))
-        await asyncio.sleep(0)
+        sending = send(line.channel, [line.post("m1")])
+        waiting = asyncio.create_task(sending)
+
+        async def waits() -> bool:
+            return getcoroutinestate(sending) == CORO_SUSPENDED
+
+        await until(waits, what="a call that waits for its turn")
         waiting.cancel()
         await asyncio.wait({waiting})
     assert waiting.cancelled()
