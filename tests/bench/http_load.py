@@ -65,12 +65,10 @@ class Running:
     def __init__(self, child: asyncio.subprocess.Process, load: Load) -> None:
         self._child, self._load = child, load
 
-    def go(self) -> float:
-        """Let it go; the time of `time.perf_counter`, which all processes share, at which the first hit is due."""
+    def go(self) -> None:
+        """Let it go, in a moment by `time.perf_counter`, which all processes share."""
         assert self._child.stdin is not None
-        start = time.perf_counter() + LEAD_SECONDS
-        self._child.stdin.write(b"%r\n" % start)
-        return start
+        self._child.stdin.write(b"%r\n" % (time.perf_counter() + LEAD_SECONDS))
 
     async def answered(self, seconds: float) -> Answered:
         """Wait until all are. Raises TimeoutError."""
@@ -165,7 +163,7 @@ class Sender:
 
     async def at_set_times(self, start: float, per_second: float) -> None:
         for nth, request in enumerate(self._requests):
-            due = start + nth / per_second
+            self.since.append(due := start + nth / per_second)
             if (wait := due - time.perf_counter()) > 0:
                 await asyncio.sleep(wait)
             while self._idle and not self._idle[-1].open:
@@ -188,7 +186,6 @@ class Sender:
 
     def _send(self, connection: Connection, request: bytes, due: float) -> None:
         self.late.append((time.perf_counter() - due) * 1000)
-        self.since.append(due)
         connection.send(request, due)
 
     def _next(self, connection: Connection) -> None:

@@ -82,7 +82,7 @@ async def _round(port: int, heard: Hearing, first: int, per_second: float, secon
     paced = await pace(port, first, per_second, seconds)
     others = [n for n in paced.due if gateway_of(n) != SLOW]
     await heard.all_of(others, HEARD_SECONDS)
-    told = beyond(paced, heard, DELAY_SECONDS)
+    told = beyond(paced.due, heard, DELAY_SECONDS)
     return spread([told[n] for n in others])
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
 
 from tests.bench.hearing import Hearing, hearing
 from tests.bench.history import lived_in
-from tests.bench.http_load import WARM, Load, ready
+from tests.bench.http_load import WARM, Answered, Load, ready
 from tests.bench.installation import open_payments, simulated_gateways
 from tests.bench.servers import Servers
 from tests.bench.serving import ALL_IN_ONE, APART, serving
@@ -53,7 +53,6 @@ class Latency(Struct, frozen=True, kw_only=True):
 class Saturated(Struct, frozen=True, kw_only=True):
     """What so many buyers at a time came to: `per_second` of their outcomes, and the same as in Latency."""
 
-    layout: Sequence[str]
     buyers: int
     per_second: float
     milliseconds: Spread
@@ -88,7 +87,7 @@ async def latency(
     return Latency(
         layout=layout,
         per_second=per_second,
-        milliseconds=spread(list(beyond(paced, heard, delay).values())),
+        milliseconds=spread(list(beyond(paced.due, heard, delay).values())),
         late_milliseconds=paced.late_milliseconds,
         cpu_milliseconds=used / count(per_second, seconds) * 1000,
         stages=await stages(servers.database.url, paced.due, heard.at),
@@ -96,35 +95,24 @@ async def latency(
 
 
 async def saturated(
-    servers: Servers,
-    first: int,
-    count: int,
-    *,
-    buyers: int = BUYERS,
-    delay: float = DELAY_SECONDS,
-    layout: Sequence[str] = ALL_IN_ONE,
+    servers: Servers, first: int, payments: int, *, buyers: int = BUYERS, delay: float = DELAY_SECONDS
 ) -> Saturated:
     """For so many payments from number `first` on; the first tenth warms up."""
     await migrate(servers.database.url)
-    await open_payments(servers.database.url, first, first + count - 1)
-    with simulated_gateways(servers, delay) as gateways, serving(servers, gateways, layout) as payproof:
-        load = Load(port=payproof.port, kind="returns", first=first, count=count, connections=buyers)
+    await open_payments(servers.database.url, first, first + payments - 1)
+    with simulated_gateways(servers, delay) as gateways, serving(servers, gateways) as payproof:
+        load = Load(port=payproof.port, kind="returns", first=first, count=payments, connections=buyers)
         async with hearing(servers.broker.url) as heard, ready(load) as running:
             used = cpu_seconds(payproof.pids)
             running.go()
-            answered = await running.answered(OVER_SECONDS + count / SLOWEST)
-            await heard.all_of(range(first, first + count), OVER_SECONDS)
+            answered = await running.answered(OVER_SECONDS + payments / SLOWEST)
+            await heard.all_of(range(first, first + payments), OVER_SECONDS)
             used = cpu_seconds(payproof.pids) - used
-    if answered.statuses.keys() - {"200", "303"}:
-        raise AssertionError(f"not every buyer was answered: {answered.statuses}")
-    since = dict(enumerate(answered.since, first))
-    counted = range(first + int(count * WARM), first + count)
     return Saturated(
-        layout=layout,
         buyers=buyers,
         per_second=answered.per_second,
-        milliseconds=spread([(heard.at[n] - since[n] - delay) * 1000 for n in counted]),
-        cpu_milliseconds=used / count * 1000,
+        milliseconds=spread(list(beyond(_counted(answered, first, int(payments * WARM)), heard, delay).values())),
+        cpu_milliseconds=used / payments * 1000,
     )
 
 
@@ -132,23 +120,27 @@ async def pace(port: int, first: int, per_second: float, seconds: float) -> Pace
     """Send as many at that rate, and the warm-up before them; returns when all are answered."""
     load = Load(port=port, kind="mixed", first=first, count=count(per_second, seconds), per_second=per_second)
     async with ready(load) as running:
-        start = running.go()
+        running.go()
         answered = await running.answered(WARM_SECONDS + seconds + OVER_SECONDS)
+    assert answered.late_milliseconds is not None, "these hits had times"
+    due = _counted(answered, first, int(WARM_SECONDS * per_second))
+    return Paced(due=due, late_milliseconds=answered.late_milliseconds)
+
+
+def _counted(answered: Answered, first: int, warm: int) -> dict[int, float]:
+    """What each payment after the first so many is counted from. Raises where a callback was not accepted."""
     if answered.statuses.keys() - {"200", "303"}:
         raise AssertionError(f"not every callback was accepted: {answered.statuses}")
-    assert answered.late_milliseconds is not None, "these hits had times"
-    warm = int(WARM_SECONDS * per_second)
-    due = {first + nth: start + nth / per_second for nth in range(warm, load.count)}
-    return Paced(due=due, late_milliseconds=answered.late_milliseconds)
+    return dict(enumerate(answered.since[warm:], first + warm))
 
 
 def count(per_second: float, seconds: float) -> int:
     return int((WARM_SECONDS + seconds) * per_second)
 
 
-def beyond(paced: Paced, heard: Hearing, delay: float) -> dict[int, float]:
+def beyond(due: Mapping[int, float], heard: Hearing, delay: float) -> dict[int, float]:
     """Milliseconds by payment, of those that were heard."""
-    return {n: (heard.at[n] - due - delay) * 1000 for n, due in paced.due.items() if n in heard.at}
+    return {n: (heard.at[n] - at - delay) * 1000 for n, at in due.items() if n in heard.at}
 
 
 async def main() -> None:
