@@ -109,8 +109,11 @@ def _executed(payment: Payment, executed: Executed) -> Payment:
     about, and the buyer approved a moment later.
     """
     match executed.reply:
-        case "none":
+        case "none" | "unread":
             return payment
+        case "not_sent":
+            before = payment.execute_tries - 1
+            return replace(payment, execute_state="wanted", execute_unanswered=False, execute_tries=before)
         case "refused":
             asked, said = payment.execute_asked_at, payment.success_at
             anew = asked is not None and said is not None and said > asked

@@ -169,7 +169,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     `transaction_id`: one that only a callback brings); empty when there is no status API. `executes`: a success claim
     has to be followed by Execute, by us. `pending_expires`: `pending` after the end proves that nobody paid.
     `shows_refunds`: asked again after completion. `signs`: it sends signed webhooks to `/webhooks/{account}`. `lists`:
-    it shows its payments of a time; see `ListsPayments`.
+    it shows its payments of a time; see `ListsPayments`. `wordless`: its redirects name nothing, so a hit on the
+    payment's own path is all that a buyer who comes back can say.
     """
 
     always: frozenset[str]
@@ -179,6 +180,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     pending_expires: bool = False
     signs: bool = False
     lists: bool = False
+    wordless: bool = False
 
 
 class Provider(Protocol):

@@ -41,6 +41,8 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     `status` None means that `word`, the gateway's own, is missing from its table ("unmapped"). `refunded_amount` None
     means that the reply says nothing of refunds; a status of `refunded` without it means all of the amount.
+    `unreadable` names those of `amount` and `refunded_amount` that the reply has and that are no money, in that order;
+    each of them is None here.
     """
 
     status: Status | None
@@ -54,6 +56,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     fee: Decimal | None = None
     method: str | None = None
     paid_at: datetime | None = None
+    unreadable: tuple[str, ...] = ()
 
 
 class Trouble(StrEnum):
@@ -89,15 +92,18 @@ class Stranger(Struct, frozen=True, kw_only=True):
     why: Literal["not_found", "other_payment"]
 
 
-ExecuteReply = Literal["completed", "refused", "settled", "other", "none"]
+ExecuteReply = Literal["completed", "refused", "settled", "other", "unread", "none", "not_sent"]
 
 
 class Executed(Struct, frozen=True, kw_only=True):
     """What became of an Execute, and the answer it or the Query after it brought.
 
     `completed`: it took the money and `then` is its own answer. `refused`: the buyer has not approved. `settled`: done
-    before. `other`: another error. `none`: no reply; the money may be taken or not. For all but `completed`, `then` is
-    what the Query said whose status alone is the Fact; with `none` no Query was sent and `then` is Inconclusive.
+    before. `other`: another error, in the gateway's own words. `unread`: a reply that cannot be read. `none`: no reply.
+    `not_sent`: it was not begun in time and never left. After `unread` and `none` the money may be taken or not.
+
+    For all but `completed`, `then` is what the Query said whose status alone is the Fact. With `none` and `not_sent` no
+    Query was sent and `then` is Inconclusive.
     """
 
     reply: ExecuteReply
@@ -149,6 +155,7 @@ class Fact(Struct, frozen=True, kw_only=True, dict=True):
             answer.refunded_amount,
             self.transaction_asked,
             *(("refund",) if self.refund else ()),
+            *(f"unreadable:{name}" for name in answer.unreadable),
         )
         return "|".join("" if part is None else f"={part}" for part in parts)
 

@@ -29,6 +29,7 @@ class Checks(Struct, frozen=True, kw_only=True):
     - `closed`: late money, after expired, cancelled or failed.
     - `refunds`: after completed, where the gateway shows refunds.
     - `grace`: how long after `expires_at` the closing question waits.
+    - `confirm_end`: how far apart two answers must be, both asked after the end, that close a payment nobody paid.
     - `give_up`: how long after the opening an unanswered payment is asked about.
     """
 
@@ -37,4 +38,5 @@ class Checks(Struct, frozen=True, kw_only=True):
     closed: Delays = (HOUR, DAY)
     refunds: Delays = (DAY, 7 * DAY, 30 * DAY)
     grace: Seconds = 2 * MINUTE
+    confirm_end: Seconds = 10 * MINUTE
     give_up: Delay = 7 * DAY

@@ -25,6 +25,7 @@ pending = ["1s", "2s"]
 closed = ["2s", "4s"]
 refunds = ["1h"]
 grace = "1s"
+confirm_end = "1s"
 give_up = "20s"
 """
 """Schedules that end within seconds what takes minutes and days in earnest."""
@@ -38,6 +39,7 @@ pending = ["5s", "10s", "30s", "1m"]
 closed = ["10s", "1m"]
 refunds = ["5s", "10s", "30s", "5m"]
 grace = "30s"
+confirm_end = "10s"
 give_up = "2h"
 """
 """Schedules for people, who take their time at a checkout and want to see what they did soon."""
