@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from schemas.callbacks import Claim
+from schemas.shown import PAYMENT_ID
 
 Place = Literal["postgres", "broker"]
 Kind = Literal["claim", "expected"]
@@ -26,7 +27,7 @@ Kind = Literal["claim", "expected"]
 NAMELESS = frozenset({"", "unknown"})
 """What stands for its id where a message had none."""
 
-_PAYMENT_ID = re.compile(r"pay_[0-9A-Z]{26}")
+_PAYMENT_ID = re.compile(PAYMENT_ID)
 
 
 class Letter(Struct, frozen=True, kw_only=True):

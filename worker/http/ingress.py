@@ -19,6 +19,7 @@ from consumers.account import Account
 from consumers.bus import Bus, BusAway
 from schemas.callbacks import Claim
 from schemas.payments import Payment
+from schemas.shown import PAYMENT_ID
 from schemas.words import Authenticity, Source
 from worker.clock import DatabaseClock
 from worker.config import Config, Merchant
@@ -35,7 +36,7 @@ PUBLISH_SECONDS = 10
 COME_AGAIN_SECONDS = 5
 CROWD = 500
 RETRY_AFTER = {"Retry-After": str(COME_AGAIN_SECONDS)}
-_PAYMENT_ID = re.compile(r"pay_[0-9a-z]{26}")
+_PAYMENT_ID = re.compile(PAYMENT_ID)
 
 
 class Turn(Enum):
