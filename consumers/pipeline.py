@@ -36,12 +36,16 @@ NO_LIMIT: Mapping[str, int] = MappingProxyType({})
 
 
 class Inquiry(Struct, frozen=True, kw_only=True):
-    """A question that may be asked now: its lease is committed. `traceparent` names the trace of what made us ask."""
+    """A question that may be asked now: its lease is committed. `traceparent` names the trace of what made us ask.
+
+    `lost`: the lease of the one before it ran out, so no reply of that one was recorded.
+    """
 
     account: Account
     question: Question
     expected: Expected
     asked_at: datetime
+    lost: bool = False
     traceparent: str | None = None
 
 
@@ -180,6 +184,7 @@ def _inquiry(draft: Draft, due: Due, wishes: set[str], allowed: frozenset[str], 
     elif payment.id in wishes:
         # Another attempt of the order is paid or executing; only the next buyer's claim wishes again.
         payment = replace(payment, execute_state=None)
+    lost = payment.lease_until is not None
     payment = begun(payment, asked, due, now)
     draft.case = replace(draft.case, payment=payment)
     draft.entries.extend([draft.look] if draft.look else [])
@@ -189,6 +194,7 @@ def _inquiry(draft: Draft, due: Due, wishes: set[str], allowed: frozenset[str], 
         question=asked,
         expected=expected(payment),
         asked_at=now,
+        lost=lost,
         traceparent=draft.traceparent,
     )
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from consumers import callbacks
 from consumers.gateway import (
@@ -251,7 +252,8 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         self, path: str, fields: Mapping[str, object], headers: Mapping[str, str], seconds: float = 10.0
     ) -> HttpRequest:
         keys = (("apikey", self.api_key.reveal()), *headers.items())
-        return post(endpoint(self.base_url, path), keys, fields, seconds=seconds)
+        request = post(endpoint(self.base_url, path), keys, fields, seconds=seconds)
+        return replace(request, takes_money=path == self.paths.execute)
 
 
 # -- what is read ------------------------------------------------------------------------------------------------------

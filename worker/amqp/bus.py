@@ -20,7 +20,7 @@ from aiormq.abc import DeliveredMessage
 from consumers.bus import BusAway, Delivery
 from schemas.callbacks import Claim
 from worker.amqp.inbox import Inbox
-from worker.amqp.messages import claim_post, dead_letter
+from worker.amqp.messages import claim_post, dead_letter, delivered_before
 from worker.amqp.publisher import Publisher
 from worker.clock import DatabaseClock, set_within
 from worker.metrics import Metrics
@@ -83,6 +83,16 @@ class RabbitBus:
         heard, _ = _apart(deliveries)  # the spool's come again when their leases end
         self._inbox.give_back(heard)
 
+    async def leave(self, deliveries: Sequence[Delivery]) -> None:
+        """The broker would give them out again at once; in the spool they wait, for whoever takes them from there."""
+        heard, spooled = _apart(deliveries)
+        for delivery in deliveries:
+            if isinstance(delivery.tag, DeliveredMessage):
+                await self._spool.publish_again(delivery.claim, 0)
+        await self._inbox.acknowledge(heard)
+        if spooled:
+            await self._spool.leave(spooled)
+
     async def retry(self, delivery: Delivery) -> None:
         heard, _ = _apart([delivery])
         if heard:
@@ -132,7 +142,8 @@ class RabbitBus:
             except UNREADABLE as error:
                 await self._park_unreadable(provider, message, error)
             else:
-                deliveries.append(Delivery(tag=message, claim=claim, attempts=1))
+                handed_out = 1 + delivered_before(message)
+                deliveries.append(Delivery(tag=message, claim=claim, attempts=1, handed_out=handed_out))
         return deliveries
 
     async def _park_unreadable(self, provider: str, message: DeliveredMessage, error: Exception) -> None:
