@@ -88,6 +88,7 @@ CASES: dict[str, Case] = {
         {'payproof_spool_claims{provider="ipay"}': "2x60"}, {'payproof_spool_claims{provider="ipay"}': "2x10 0x50"}
     ),
     "PayproofDeadLetters": gauge('payproof_dead_letters{place="broker"}', "1", "0"),
+    "PayproofPaymentsStopped": gauge('payproof_payments_stopped{provider="ipay"}', "1", "0"),
     "PayproofSweepStandsStill": Case(
         {f"{LOOKED}{ONE}}}": "0+60x20 1200x40"},
         {f"{LOOKED}{ONE}}}": "0+60x20 1200x40", f"{LOOKED}{TWO}}}": "0+60x60"},

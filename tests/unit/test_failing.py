@@ -20,6 +20,7 @@ from tests.fakes.consuming import Consuming
 from tests.fakes.drive import answered, executed, says
 from tests.fakes.providers import EXECUTING, PLAIN
 
+
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     with capture_logs():
@@ -28,7 +29,7 @@ def quiet() -> Iterator[None]:
 
 WEEK = timedelta(days=7)
 MANY = 40
-"""More questions than it takes to see that it is hopeless, and far fewer than a loop of half a minute asks in a week."""
+"""More questions than it takes to see that it is hopeless, and far fewer than a loop asks in a week."""
 
 
 class Broken:
