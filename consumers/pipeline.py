@@ -20,14 +20,16 @@ from consumers.answering import Reply, question_entry, take_in
 from consumers.asking import Due, begun, next_due, scheduled
 from consumers.closing import marked
 from consumers.events import write_event
-from consumers.executing import dropped, frees_order, may_execute, waiting
+from consumers.executing import dropped, frees_order
 from consumers.keys import judge
 from consumers.ledger import Batch, Ledger
 from consumers.lifecycle import Standing, advance
+from consumers.orders import begin_executions, stand_in_line
 from consumers.reasons import named_row, rule_of
 from consumers.receiving import receive
 from consumers.rules import Rules
-from schemas.answers import Answer, Expected, Fact, Question, StatementRow, Stranger
+from consumers.strangers import others_left_alone
+from schemas.answers import Expected, Fact, Question, StatementRow
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Entry, Payment, Resolution
 from schemas.words import EntryKind, QuestionKind, Source, Status
@@ -104,7 +106,7 @@ async def take(
 async def record(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list[Change]:
     """Record what gateways replied: fold, dedupe and write at most one event per payment, in one transaction."""
     async with ledger.batch({reply.payment_id for reply in replies}) as batch:
-        replies = await _others_left_alone(batch, replies)
+        replies = await others_left_alone(batch, replies)
         gateways = await hear_gateways(batch, rules, replies)
         by_payment = defaultdict[str, list[Reply]](list)
         for reply in replies:
@@ -117,25 +119,6 @@ async def record(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list
                 _hear(draft, reply, rules, batch.now, forgetful=forgetful)
             drafts.append(draft)
         return await settle(batch, rules, drafts)
-
-
-async def _others_left_alone(batch: Batch, replies: Sequence[Reply]) -> list[Reply]:
-    """The replies, where an answer about an id of a claim that echoes another payment's reference is a stranger's."""
-    named = {
-        (case.payment.account, answer.reference): reply
-        for reply in replies
-        if reply.question.transaction_id is not None
-        and isinstance(answer := reply.outcome, Answer)
-        and (case := batch.cases.get(reply.payment_id)) is not None
-        and answer.reference not in (None, case.payment.reference)
-    }
-    names = {(account, reference) for account, reference in named if reference is not None}
-    others = await batch.referenced(names) if names else frozenset()
-    strangers = [named[name] for name in others]
-    return [
-        replace(reply, outcome=Stranger(why="other_payment")) if any(reply is one for one in strangers) else reply
-        for reply in replies
-    ]
 
 
 async def _named(ledger: Ledger, claims: Iterable[Claim]) -> dict[str, str]:
@@ -169,69 +152,36 @@ async def _begin(batch: Batch, rules: Rules, drafts: Iterable[Draft], room: Mapp
     """Start the questions that are due, one per payment; where none can be asked, the clock may close or give up."""
     asking: list[tuple[Draft, Due]] = []
     free = [draft for draft in drafts if not _in_flight(draft.case.payment, batch.now)]
-    await _wait_for_orders(batch, rules, free)
+    in_line = await stand_in_line(batch, rules, [draft.case.payment for draft in free])
     for draft in free:
+        _becomes(draft, in_line.get(draft.case.payment.id, draft.case.payment))
         payment, capabilities = draft.case.payment, rules.capabilities(draft.case.payment)
         due = next_due(payment, capabilities, rules.checks, batch.now)
         if due is not None and due.at <= batch.now:
             asking.append((draft, due))
             continue
-        payment = replace(payment, lease_until=None)
-        draft.case = replace(draft.case, payment=marked(payment, capabilities, rules.checks, batch.now))
+        _becomes(draft, marked(replace(payment, lease_until=None), capabilities, rules.checks, batch.now))
     waiting = await admit(batch, rules, [draft.case.payment for draft, _ in asking], room)
     for draft, _ in asking:
         payment = draft.case.payment
         if payment.id in waiting:  # it comes again, or is given up if its time is over
             payment = replace(payment, lease_until=None, not_before=waiting[payment.id])
             capabilities = rules.capabilities(payment)
-            draft.case = replace(draft.case, payment=marked(payment, capabilities, rules.checks, batch.now))
+            _becomes(draft, marked(payment, capabilities, rules.checks, batch.now))
     asking = [(draft, due) for draft, due in asking if draft.case.payment.id not in waiting]
-    allowed = await _executions(batch, rules, [draft for draft, _ in asking])
+    allowed, too_late = await begin_executions(batch, rules, [draft.case for draft, _ in asking])
+    waits = {payment.id: payment for payment in too_late}
+    for draft, _ in asking:
+        _becomes(draft, waits.get(draft.case.payment.id, draft.case.payment))
     return [_inquiry(draft, due, allowed, rules, batch.now) for draft, due in asking]
+
+
+def _becomes(draft: Draft, payment: Payment) -> None:
+    draft.case = replace(draft.case, payment=payment)
 
 
 def _in_flight(payment: Payment, now: datetime) -> bool:
     return payment.lease_until is not None and payment.lease_until > now
-
-
-async def _wait_for_orders(batch: Batch, rules: Rules, drafts: Iterable[Draft]) -> None:
-    """Keep the wish to execute of a payment while another attempt of its order does; drop it when another is paid."""
-    wishing = [draft for draft in drafts if _may_execute(draft, rules, batch.now)]
-    orders = await batch.orders([draft.case.payment for draft in wishing]) if wishing else {}
-    for draft in wishing:
-        payment = draft.case.payment
-        match orders[payment.id]:
-            case "paid":
-                draft.case = replace(draft.case, payment=dropped(payment))
-            case "busy":
-                draft.case = replace(draft.case, payment=waiting(payment, batch.now))
-            case "free":
-                pass
-
-
-async def _executions(batch: Batch, rules: Rules, drafts: Sequence[Draft]) -> frozenset[str]:
-    """The payments whose Execute may be asked now; none of their order's other attempts may until it is over.
-
-    Keys are taken first: a transaction that waits for another's must not hold an order meanwhile.
-    """
-    wishes = [draft for draft in drafts if _may_execute(draft, rules, batch.now)]
-    wishes = [draft for draft in wishes if not _waits(draft.case.payment, batch.now)]
-    if not wishes:
-        return frozenset()
-    await judge(batch, rules, [draft.case for draft in drafts])
-    allowed = await batch.begin_executions({draft.case.payment.id for draft in wishes})
-    for draft in wishes:
-        if draft.case.payment.id not in allowed:  # another attempt of the order began in this moment
-            draft.case = replace(draft.case, payment=waiting(draft.case.payment, batch.now))
-    return allowed
-
-
-def _may_execute(draft: Draft, rules: Rules, now: datetime) -> bool:
-    return may_execute(draft.case.payment, rules.capabilities(draft.case.payment), now)
-
-
-def _waits(payment: Payment, now: datetime) -> bool:
-    return payment.execute_waits_until is not None and payment.execute_waits_until > now
 
 
 def _inquiry(draft: Draft, due: Due, allowed: frozenset[str], rules: Rules, now: datetime) -> Inquiry:
@@ -239,8 +189,7 @@ def _inquiry(draft: Draft, due: Due, allowed: frozenset[str], rules: Rules, now:
     asked = Question(transaction_id=due.transaction_id)
     if payment.id in allowed:
         asked = Question(kind=QuestionKind.EXECUTE)
-    payment = begun(payment, asked, due, rules.checks, now)
-    draft.case = replace(draft.case, payment=payment)
+    _becomes(draft, begun(payment, asked, due, rules.checks, now))
     draft.entries.extend([draft.look] if draft.look else [])
     draft.entries.append(question_entry(asked, now, due.trigger))
     return Inquiry(

@@ -434,6 +434,20 @@ async def test_it_waits_for_an_attempt_in_doubt_and_executes_once_that_took_noth
     assert min(executions(drive, second)) >= 60
 
 
+async def test_hits_that_go_on_do_not_put_a_waiting_wish_off() -> None:
+    drive = Drive(onepaybd("refused", PENDING))
+    first = await drive.open(EXECUTING, order_ref="basket-9")
+    second = await drive.open(EXECUTING, order_ref="basket-9")
+    in_flight = await drive.take(drive.claim(first, Said.SUCCESS))
+    for _ in range(5):
+        await drive.hit(second, Said.SUCCESS, source=Source.OPERATOR)
+        await drive.wait(0.5)
+    await drive.answer(in_flight)
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.hit(second, Said.SUCCESS, source=Source.OPERATOR)
+    assert drive.payment(second).status is COMPLETED
+
+
 async def test_the_wish_of_the_oldest_claim_goes_first() -> None:
     drive = Drive(onepaybd("refused", PENDING))
     busy, *others = [await drive.open(EXECUTING, order_ref="basket-9") for _ in range(4)]
