@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from msgspec import Struct
@@ -33,13 +34,14 @@ class Gateway(Struct, frozen=True, kw_only=True):
 
 
 class Stage(Struct, frozen=True, kw_only=True):
-    """What all stories share. `url` is where payproof is reached."""
+    """What all stories share. `url` is where payproof is reached; `shorten` is worker.demo.lifetime's."""
 
     shop: Shop
     control: Control
     browser: Browser
     feed: Feed
     url: str
+    shorten: Callable[[str, float], Awaitable[None]]
 
 
 class Scene:
@@ -85,7 +87,10 @@ class Scene:
         return body if order is None else body | {"order": order}
 
     async def open(self, *, lives: float | None = None, order: str | None = None, scripted: bool = True) -> Document:
-        return await self.open_as(await self.request(lives=lives, order=order, scripted=scripted))
+        payment = await self.open_as(await self.request(lives=lives, order=order, scripted=scripted))
+        if lives is not None:
+            await self.stage.shorten(payment["payment_id"], lives)
+        return payment
 
     async def open_as(self, request: Document) -> Document:
         self.payment = await self.stage.shop.open(request)
