@@ -49,6 +49,7 @@ FITS: dict[str, tuple[str, ...]] = dict.fromkeys(
         "status_401",
         "status_not_found",
         "status_proxy_404",
+        "status_pending",
         "status_unknown_word",
         "status_contradiction",
         "create_lost",
@@ -84,6 +85,7 @@ SECONDS = {
     "status_slow": 3,
     "status_not_found": 5,
     "status_proxy_404": 5,
+    "status_pending": 5,
     "paid_after_expiry": 2,
     "paid_twice": 3,
     "refunded_in_part": 3,
@@ -576,6 +578,15 @@ async def test_what_is_paid_is_not_known_for_a_while(sandbox: Driver, provider: 
     for _ in range(2):
         told = await ask(sandbox, provider, answer)
         assert told.status == 404 or told.json["statusCode"] == "2002"
+    await troubles_end(sandbox)
+    assert await told_paid(sandbox, provider, answer)
+
+
+@each("status_pending")
+async def test_what_is_paid_is_called_pending_for_a_while(sandbox: Driver, provider: str) -> None:
+    answer = await paid_and_to_be_asked(sandbox, provider, "status_pending")
+    for _ in range(2):
+        assert not await told_paid(sandbox, provider, answer)
     await troubles_end(sandbox)
     assert await told_paid(sandbox, provider, answer)
 

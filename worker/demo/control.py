@@ -23,7 +23,11 @@ class Control:
 
     async def post(self, what: str, **body: Any) -> Document:
         """Fields that are None are left out."""
-        return await self._call("POST", what, json={name: value for name, value in body.items() if value is not None})
+        return await self.post_whole(what, {name: value for name, value in body.items() if value is not None})
+
+    async def post_whole(self, what: str, body: Document) -> Document:
+        """With null where that says something, as in `times`."""
+        return await self._call("POST", what, json=body)
 
     async def get(self, what: str, **query: str) -> Document:
         return await self._call("GET", what, params=query)

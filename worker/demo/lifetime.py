@@ -14,7 +14,7 @@ import asyncpg
 
 
 class HasDatabase(Protocol):
-    def database(self) -> AbstractContextManager[str]:
+    def joined(self) -> AbstractContextManager[str]:
         """The URL of a database that runs while it is used."""
 
 
@@ -23,7 +23,7 @@ async def shorten(system: HasDatabase, payment_id: str, seconds: float) -> None:
 
     Raises OSError, TimeoutError, asyncpg.PostgresError or asyncpg.InterfaceError where the database is away.
     """
-    joined = system.database()
+    joined = system.joined()
     url = await asyncio.to_thread(joined.__enter__)
     try:
         connection = await asyncpg.connect(url, timeout=10)

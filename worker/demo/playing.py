@@ -19,9 +19,9 @@ from msgspec import Struct
 from worker.demo.browser import CONFIRMING, Browser
 from worker.demo.control import Control, ControlError
 from worker.demo.feed import Feed
+from worker.demo.lifetime import shorten
 from worker.demo.scene import Scene, Stage
 from worker.demo.shop import Document, Refused, Shop, shop_pages
-from worker.demo.lifetime import shorten
 from worker.demo.story import Story
 from worker.demo.system import QUICK, System
 from worker.demo.waiting import Otherwise

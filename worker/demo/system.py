@@ -125,7 +125,7 @@ class System:
         self.start_service()
 
     @contextmanager
-    def database(self) -> Iterator[str]:
+    def joined(self) -> Iterator[str]:
         """The URL of the service's database, which runs as long as the block does. Blocks."""
         if (url := self.settings.get("PAYPROOF_DATABASE_URL")) is not None:
             yield url

@@ -91,6 +91,8 @@ def follow(sandbox: Sandbox, session: Session, redirect: str, met: Met) -> None:
                 _unanswered(sandbox, session, ["not_found"], seconds)
             case "status_proxy_404":
                 _unanswered(sandbox, session, list(PROXY_404), seconds)
+            case "status_pending":
+                _unanswered(sandbox, session, ["still_pending"], seconds)
             case "gateway_down":
                 until = time.time() + seconds
                 sandbox.troubles.add(gateway.name, session.reference, "any", "reset", times=None, until=until)
@@ -99,7 +101,7 @@ def follow(sandbox: Sandbox, session: Session, redirect: str, met: Met) -> None:
 
 
 def _unanswered(sandbox: Sandbox, session: Session, by: Sequence[str], seconds: float) -> None:
-    """For so long, questions for the status meet these, each once and the last for the rest of the time."""
+    """For so long, questions for the status bring these, each once and the last for the rest of the time."""
     if has_call("execute")(sandbox.gateways[session.provider]):  # it is asked first, and its answer would be enough
         sandbox.troubles.add(session.provider, session.reference, "execute", "lost_answer")
     for name in by:

@@ -66,6 +66,7 @@ class Moneybag(Gateway):
         {
             "unknown_word": ((("data", "status"), "UNDER_REVIEW"),),
             "contradiction": ((("data", "status"), "FAILED"), (("data", "verified"), False)),
+            "still_pending": ((("data", "status"), "PENDING"), (("data", "verified"), False)),
             "wrong_identity": ((("data", "order_id"), "not-your-order"),),
             "wrong_currency": ((("data", "currency"), "USD"),),
             "wrong_amount": ((("data", "amount"), "1.0000"),),

@@ -147,6 +147,13 @@ SCRIPTS = (
         seconds=5.0,
     ),
     Script(
+        name="status_pending",
+        title="Pending for a while",
+        what="From the buyer's deed on, for the seconds, every status answer says that the payment is still pending.",
+        seconds=5.0,
+        fits=_tampers("still_pending"),
+    ),
+    Script(
         name="status_unknown_word",
         title="Status says an unknown word",
         what="The next status answer has a status that is in no documentation.",

@@ -37,6 +37,7 @@ Name = Literal[
     "text_404",
     "json_404",
     "contradiction",
+    "still_pending",
     "lost_answer",
     "wrong_identity",
     "wrong_currency",
@@ -58,6 +59,7 @@ AtDeed = Literal[
     "refunded_in_full",
     "status_not_found",
     "status_proxy_404",
+    "status_pending",
     "webhook_forged",
     "webhook_late",
     "webhook_replayed",
@@ -71,6 +73,7 @@ _BY_ANY_DEED = frozenset(
         "callback_late",
         "status_not_found",
         "status_proxy_404",
+        "status_pending",
         "token_revoked",
         "webhook_forged",
         "webhook_late",
@@ -78,7 +81,9 @@ _BY_ANY_DEED = frozenset(
         "gateway_down",
     }
 )
-FALSIFIES = frozenset({"unknown_word", "contradiction", "wrong_identity", "wrong_currency", "wrong_amount"})
+FALSIFIES = frozenset(
+    {"unknown_word", "contradiction", "still_pending", "wrong_identity", "wrong_currency", "wrong_amount"}
+)
 DEFAULT_SECONDS = {"timeout": 60.0, "slow": 3.0, "429": 1.0}
 PROXY_404: Mapping[str, tuple[str, str]] = MappingProxyType(
     {

@@ -127,7 +127,7 @@ STORIES = (
     ),
     *(
         scripted(script, gateway, pays, completed(saw=WAITED), seconds=UNKNOWN_SECONDS)
-        for script in ("status_not_found", "status_proxy_404")
+        for script in ("status_not_found", "status_proxy_404", "status_pending")
         for gateway in CHECKED
     ),
     *(
