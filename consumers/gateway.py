@@ -170,7 +170,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     has to be followed by Execute, by us. `pending_expires`: `pending` after the end proves that nobody paid.
     `shows_refunds`: asked again after completion. `signs`: it sends signed webhooks to `/webhooks/{account}`. `lists`:
     it shows its payments of a time; see `ListsPayments`. `wordless`: its redirects name nothing, so a hit on the
-    payment's own path is all that a buyer who comes back can say.
+    payment's own path is all that a buyer who comes back can say. `pending_expires_after`: so many seconds after the
+    end `pending` proves it too, where an account says so.
     """
 
     always: frozenset[str]
@@ -181,6 +182,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     signs: bool = False
     lists: bool = False
     wordless: bool = False
+    pending_expires_after: float | None = None
 
 
 class Provider(Protocol):

@@ -19,7 +19,8 @@ from msgspec.structs import replace
 
 from consumers.adopting import PROPOSED
 from consumers.allowance import Allowance
-from consumers.ledger import Keys
+from consumers.executing import WAITS_SECONDS
+from consumers.ledger import Keys, OrderState
 from consumers.opening import Created, Taken, taken_up_again
 from consumers.receiving import Admission
 from schemas.answers import Fact
@@ -252,6 +253,30 @@ class FakeBatch:
                 order=order,
             )
         return told
+
+    async def orders(self, payments: Sequence[Payment]) -> dict[str, OrderState]:
+        return {payment.id: self._order_of(payment) for payment in payments}
+
+    def _order_of(self, payment: Payment) -> OrderState:
+        if payment.order_ref is None:
+            return "free"
+        row = self.layer.orders.get((payment.merchant, payment.order_ref), Order())
+        if row.paid_by not in (None, payment.id):
+            return "paid"
+        if row.executing not in (None, payment.id):
+            return "busy"
+        mine, still = payment.execute_wanted_at or payment.opened_at, self.now - timedelta(seconds=WAITS_SECONDS)
+        for other in self.layer.payments.values():
+            same = (other.merchant, other.order_ref) == (payment.merchant, payment.order_ref)
+            wishes = other.execute_state == "wanted" and other.status is Status.PENDING
+            if not same or not wishes or other.execute_wanted_at is None or other.execute_waits_until is None:
+                continue
+            if (other.execute_wanted_at, other.id) < (mine, payment.id) and other.execute_waits_until > still:
+                return "busy"
+        return "free"
+
+    async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        return frozenset(name for name in names if self.layer.references.get(name))
 
     async def begin_executions(self, payment_ids: Collection[str]) -> frozenset[str]:
         await self._write()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import pytest
+
 from consumers.allowance import (
     LONGEST_PAUSE,
     PROBE,
@@ -12,13 +14,15 @@ from consumers.allowance import (
     TROUBLES,
     Allowance,
     Asking,
+    Heard,
+    forgetful,
     fresh,
     hear,
     matters,
     refilled,
 )
 from consumers.answering import Reply
-from schemas.answers import Answer, Executed, Inconclusive, Outcome, Question, Trouble
+from schemas.answers import Answer, Executed, Inconclusive, Outcome, Question, Stranger, Trouble
 from schemas.words import Status
 from tests.fakes.clock import NOON
 
@@ -28,10 +32,13 @@ AWAY = Inconclusive(trouble=Trouble.NO_REPLY, detail="silent")
 UNKNOWN = Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown")
 
 
-def reply(outcome: Outcome, calls: int = 1, asked_at: datetime = NOON) -> Reply:
-    return Reply(
-        payment_id="p", question=Question(), asked_at=asked_at, answered_at=asked_at, outcome=outcome, calls=calls
+def reply(
+    outcome: Outcome, calls: int = 1, asked_at: datetime = NOON, *, about: str = "p", claimed: bool = False
+) -> Heard:
+    made = Reply(
+        payment_id=about, question=Question(), asked_at=asked_at, answered_at=asked_at, outcome=outcome, calls=calls
     )
+    return Heard(reply=made, issued=not claimed, claimed=claimed)
 
 
 def asked(asking: Asking, times: int) -> list[datetime | None]:
@@ -82,7 +89,6 @@ def test_a_gateway_that_answers_now_and_then_is_asked_on() -> None:
 
 def test_a_gateway_that_does_not_know_an_id_has_answered() -> None:
     assert hear(fresh("a", None, NOON), None, [reply(UNKNOWN)] * 50, NOON).troubles == 0
-    assert not matters(None, None, [reply(UNKNOWN)])
 
 
 def test_so_many_in_a_row_without_an_answer_shut_it_for_longer_each_time() -> None:
@@ -140,3 +146,43 @@ def test_a_worker_takes_on_no_more_of_an_account_than_it_has_room_for() -> None:
     assert times[:2] == [None, None]
     assert times[2] is not None
     assert times[2] > NOON
+
+
+def unknown(*payments: str) -> Allowance:
+    return hear(fresh("a", None, NOON), None, [reply(UNKNOWN, about=one) for one in payments], NOON)
+
+
+def test_five_answers_not_found_in_a_row_over_two_payments_are_the_gateways_fault() -> None:
+    assert forgetful(unknown("p", "p", "p", "p", "q"))
+    assert not forgetful(unknown("p", "q", "r", "s"))
+    assert not forgetful(unknown("p", "p", "p", "p", "p", "p")), "one payment says nothing of the others"
+    assert forgetful(unknown("p", "p", "p", "p", "p", "q"))
+    assert matters(None, None, [reply(UNKNOWN)])
+
+
+def test_another_answer_ends_the_row_and_trouble_does_not() -> None:
+    row = unknown("p", "q", "r", "s", "t")
+    assert not forgetful(hear(row, None, [reply(PAID)], NOON))
+    assert forgetful(hear(row, None, [reply(AWAY)], NOON))
+    assert matters(row, None, [reply(PAID)])
+
+
+def test_an_id_that_only_a_claim_gave_us_says_nothing_of_the_gateways_memory() -> None:
+    row = unknown("p", "q", "r", "s")
+    for outcome in (Stranger(why="not_found"), Stranger(why="other_payment"), UNKNOWN):
+        assert hear(row, None, [reply(outcome, claimed=True)], NOON).unknown_by == row.unknown_by
+
+
+@pytest.mark.parametrize("trouble", list(Trouble))
+def test_what_is_answered_about_such_an_id_is_no_trouble_of_the_account_but_for_silence_and_5xx(
+    trouble: Trouble,
+) -> None:
+    """Anybody could shut the account by made-up ids otherwise."""
+    outcome = Inconclusive(trouble=trouble, detail="about an id of a claim")
+    found = hear(fresh("a", None, NOON), None, [reply(outcome, claimed=True)] * 50, NOON)
+    assert (found.troubles > 0) == (trouble in (Trouble.NO_REPLY, Trouble.SERVER_ERROR))
+
+
+def test_nor_does_it_open_an_account_that_is_shut() -> None:
+    unread = Inconclusive(trouble=Trouble.UNREADABLE, detail="about an id of a claim")
+    assert hear(shut(TROUBLES), None, [reply(unread, claimed=True)], NOON).troubles == TROUBLES

@@ -14,7 +14,7 @@ import asyncpg
 from msgspec import Struct
 
 from consumers.account import Account
-from consumers.allowance import Allowance, refilled, silent
+from consumers.allowance import Allowance, forgetful, refilled, silent
 from consumers.delivering import TROUBLES
 from worker.postgres.database import Connection, Database
 
@@ -37,7 +37,7 @@ _ACCOUNTS = """
         extract(epoch FROM clock_timestamp() - (
             SELECT p.next_check_at FROM payments p WHERE p.account = a.account AND p.next_check_at IS NOT NULL
             ORDER BY p.next_check_at LIMIT 1))::float8 AS overdue,
-        l.calls, l.at, l.troubles, l.shut_until
+        l.calls, l.at, l.troubles, l.shut_until, l.unknown_by
     FROM unnest($1::text[]) AS a (account) LEFT JOIN allowances l ON l.account = a.account
 """
 _QUEUE = f"""
@@ -88,6 +88,7 @@ class AccountStands(Struct, frozen=True, kw_only=True):
     unresolved: float
     overdue: float
     shut: bool
+    forgetful: bool
     calls: float | None
 
 
@@ -150,6 +151,7 @@ def _account(account: Account, row: asyncpg.Record) -> AccountStands:
         unresolved=row["unresolved"] or 0,
         overdue=max(0, row["overdue"] or 0),
         shut=silent(allowance),
+        forgetful=forgetful(allowance),
         calls=None if rate is None or allowance is None else refilled(allowance, rate, now).calls,
     )
 
@@ -159,7 +161,7 @@ def _allowance(row: asyncpg.Record, now: datetime) -> Allowance | None:
     if row["at"] is None:
         return None
     kept = {name: row[name] for name in ("account", "calls", "troubles", "shut_until")}
-    return Allowance(**kept, at=min(row["at"], now))
+    return Allowance(**kept, at=min(row["at"], now), unknown_by=tuple(row["unknown_by"]))
 
 
 async def _endpoints(connection: Connection[asyncpg.Record], endpoints: Collection[str]) -> list[EndpointStands]:
