@@ -192,10 +192,10 @@ class Moneybag(Gateway):
 
     def notification(self, session: Session, happening: Happening) -> tuple[str, dict[str, str]] | None:
         url = session.body.get("ipn_url")
-        if url is None:
+        if url is None or session.transaction_id is None:  # nobody tried to pay, so there is nothing to name
             return None
         return str(url), {
-            "transaction_id": session.transaction_id or self.new_transaction_id(self.draw(session.reference)),
+            "transaction_id": session.transaction_id,
             "status": WORDS[happening],
             "order_id": session.reference,
         }
