@@ -84,7 +84,7 @@ def read_leniently(body: bytes) -> Any:
 
     A byte order mark is passed over and bytes that are no UTF-8 are replaced. Spoilt are a key that stands twice, a
     text with a replaced letter, NUL or half an emoji, and a number longer than 40 characters. NaN and Infinity become
-    floats, which nobody takes for anything. Raises Unreadable for what is no JSON and for nesting deeper than 32 levels.
+    floats, which nobody takes for anything. Raises Unreadable for what is no JSON, and for nesting over 32 levels deep.
     """
     text = body.decode("utf-8-sig", errors="replace")
     return _kept(_parsed(text, told, _lenient_number, float, strict=False))

@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
@@ -135,7 +136,9 @@ class Gateways:
                 ) as response,
             ):
                 body = await _read(response)
-                headers = {name.lower(): value for name, value in response.headers.items()}
+                # A reply without its date is dated by whoever got it (RFC 9110, 6.6.1).
+                headers = {"date": formatdate(usegmt=True)}
+                headers |= {name.lower(): value for name, value in response.headers.items()}
                 return HttpReply(status=response.status, headers=headers, body=body)
         except TimeoutError:
             raise NoReply(f"no reply within {request.seconds:g} s") from None

@@ -32,6 +32,7 @@ from schemas.wire import Number, Told, Unreadable, money, read_leniently
 MAX_TEXT = 200
 MAX_URL = 2000
 MAX_RETRY_AFTER = 86_400
+UNDOCUMENTED_404 = "HTTP 404 in no documented form of not found"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -131,7 +132,7 @@ def unreadable(detail: str) -> Inconclusive:
 
 def no_answer(received: Received) -> Inconclusive:
     """A 4xx in JSON that no documentation explains."""
-    return unreadable(f"HTTP {received.status} is no answer")
+    return unreadable(UNDOCUMENTED_404 if received.status == 404 else f"HTTP {received.status} is no answer")
 
 
 def not_found(detail: str = "the gateway does not know this payment") -> Inconclusive:
