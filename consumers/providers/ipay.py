@@ -28,22 +28,18 @@ from consumers.gateway import (
 )
 from consumers.providers import limits
 from consumers.providers.replies import (
-    endpoint,
     exchange,
     fetch,
     fetch_answer,
     figures,
-    get,
-    number,
     optional_text,
-    post,
     refusal,
     same,
-    segment,
     text,
     web_address,
 )
 from consumers.providers.said import said
+from consumers.providers.sending import endpoint, get, number, post, segment
 from consumers.providers.timestamps import ipay, known
 from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question
 from schemas.callbacks import Callback, Reading

@@ -31,23 +31,19 @@ from consumers.gateway import (
 from consumers.providers import limits
 from consumers.providers.replies import (
     Received,
-    endpoint,
     exchange,
     fetch,
     figures,
-    get,
     no_answer,
     not_found,
     optional_text,
-    post,
     refused,
-    segment,
     text,
-    two_decimals,
     unreadable,
     web_address,
 )
 from consumers.providers.said import said
+from consumers.providers.sending import endpoint, get, post, segment, two_decimals
 from consumers.providers.signatures import judge
 from consumers.providers.timestamps import iso_or_dhaka, known
 from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question, Stranger

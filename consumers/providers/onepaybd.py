@@ -33,33 +33,38 @@ from consumers.gateway import (
     Unsigned,
 )
 from consumers.providers import limits
+from consumers.providers.onepaybd_errors import (
+    SUCCESSFUL,
+    TROUBLES,
+    WORDS,
+    error_code,
+    reply_code,
+    surely_refused,
+    token_refused,
+    troubled,
+)
 from consumers.providers.replies import (
     Received,
     echoed_money,
-    endpoint,
     exchange,
     figures,
-    json_object,
     judged,
     no_reply,
     not_found,
     optional_text,
-    post,
-    printable,
     refusal,
     same,
     text,
-    trouble,
-    two_decimals,
     unreadable,
     web_address,
 )
 from consumers.providers.said import said
+from consumers.providers.sending import endpoint, post, two_decimals
 from consumers.providers.timestamps import bkash, known
 from schemas.answers import Answer, Executed, ExecuteReply, Expected, Inconclusive, Outcome, Question, Trouble
 from schemas.callbacks import Callback, Reading
 from schemas.secret import Secret
-from schemas.wire import Told, Unreadable, aside, whole
+from schemas.wire import Unreadable, aside, whole
 from schemas.words import QuestionKind, Source, Status
 
 # `transactionStatus`. S1 shows Initiated; the others are bKash's as its clients know them. An official list is UNKNOWN.
@@ -75,29 +80,7 @@ STATUSES: Mapping[str, Status] = {
     "Expired": Status.EXPIRED,
 }
 
-_SUCCESSFUL = "0000"
 _REFERENCE_USED = "2029"  # "Duplicate for all transactions"
-
-# Codes that say nothing of this payment.
-_TROUBLES: Mapping[str, Trouble] = {
-    "503": Trouble.SERVER_ERROR,  # maintenance
-    "2003": Trouble.SERVER_ERROR,  # process failed
-    "2020": Trouble.SERVER_ERROR,  # exception
-    "2024": Trouble.SERVER_ERROR,  # exception
-    "2001": Trouble.KEY_REFUSED,  # invalid app key
-    "2079": Trouble.KEY_REFUSED,  # invalid app token
-    "401": Trouble.KEY_REFUSED,
-    "403": Trouble.KEY_REFUSED,
-}
-
-# Codes by which the token was refused, in whichever envelope and with HTTP 200 as well: the call was not let in. The
-# list that was found ends before bKash's 2079; the two others are HTTP's, passed on under a 200.
-_TOKEN_REFUSED = ("2079", "401", "403")
-
-_UNKNOWN_PAYMENT: Mapping[str, Trouble] = {
-    "2002": Trouble.NOT_FOUND,  # invalid payment ID
-    "2033": Trouble.NOT_FOUND,  # transaction not found
-}
 
 # What an Execute that did not complete came to. Every other code is "other".
 _EXECUTED: Mapping[str, ExecuteReply] = {
@@ -186,13 +169,13 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         received = yield from self._call(self.paths.create, body)
         if isinstance(received, Inconclusive):
             return received
-        code = _error(received.body)
+        code = error_code(received.body)
         if code == _REFERENCE_USED:
             return ReferenceUsed()
-        if code is not None and code in _TROUBLES:
-            return _troubled(code)
+        if code is not None and code in TROUBLES:
+            return troubled(code)
         if code is not None or not received.ok:
-            return refusal(received, *(aside(received.body, name) for name in _WORDS))
+            return refusal(received, *(aside(received.body, name) for name in WORDS))
         return _opened(opening, received)
 
     @exchange
@@ -229,12 +212,12 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def _execute(self, session_id: str, reference: str) -> Generator[Effect, Reply, Executed]:
         """A reply that cannot be read may hide taken money, so the doubt stands until Query ends it."""
         fields = {"paymentID": session_id}
-        sent = yield from self._sent(self.paths.execute, fields, _surely_refused, seconds=_EXECUTE_SECONDS)
+        sent = yield from self._sent(self.paths.execute, fields, surely_refused, seconds=_EXECUTE_SECONDS)
         received = sent if isinstance(sent, Inconclusive) else judged(sent)
         if isinstance(received, Inconclusive) and received.trouble in _UNHEARD:
             return Executed(reply="none", then=received)
-        if isinstance(sent, HttpReply) and _surely_refused(sent):  # it did not run, and Query would be refused as well
-            refused = received if isinstance(received, Inconclusive) else _troubled(_code(sent) or "401")
+        if isinstance(sent, HttpReply) and surely_refused(sent):  # it did not run, and Query would be refused as well
+            refused = received if isinstance(received, Inconclusive) else troubled(reply_code(sent) or "401")
             return Executed(reply="other", then=refused)
         reply, answer = _executed(received, reference)
         if answer is not None:
@@ -248,7 +231,7 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def _call(self, path: str, fields: Mapping[str, object]) -> Generator[Effect, Reply, Received | Inconclusive]:
         """What may be sent twice without harm."""
-        sent = yield from self._sent(path, fields, _token_refused)
+        sent = yield from self._sent(path, fields, token_refused)
         return sent if isinstance(sent, Inconclusive) else judged(sent)
 
     def _sent(
@@ -281,59 +264,13 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 # -- what is read ------------------------------------------------------------------------------------------------------
 
-# Four error envelopes (paykit-bd): statusCode and statusMessage with HTTP 200; errorCode and errorMessage;
-# internalCode, externalCode and errorMessageEn; and the bare message of the AWS API Gateway in front, without a code.
-_CODES = ("errorCode", "externalCode", "internalCode", "statusCode")
-_WORDS = ("errorMessage", "errorMessageEn", "statusMessage", "message")
-
-
-def _error(body: Mapping[str, Any]) -> str | None:
-    """The error's code in whichever envelope; None where no code but "0000" is. An error beside "0000" counts."""
-    found = [body.get(name) for name in _CODES]
-    return next((str(code) for code in found if isinstance(code, str) and code not in ("", _SUCCESSFUL)), None)
-
-
-def _troubled(code: str) -> Inconclusive:
-    trouble = _TROUBLES.get(code) or _UNKNOWN_PAYMENT.get(code) or Trouble.UNREADABLE
-    return Inconclusive(trouble=trouble, detail=f"error {printable(code)[:20]}")
-
-
-def _token_refused(reply: HttpReply) -> bool:
-    """Whether a new token may help: by HTTP's word, which the gateway in front says of other things too, or a code."""
-    return reply.status in (401, 403) or _code(reply) in _TOKEN_REFUSED
-
-
-def _surely_refused(reply: HttpReply) -> bool:
-    """Whether the token was refused, and so nothing ran: in the gateway's own words, and none of them of a payment.
-
-    A page or an empty body with 401 or 403 is anybody's on the way, who may have let the call pass and not its reply.
-    """
-    code = _code(reply)
-    if reply.status not in (401, 403):
-        return code in _TOKEN_REFUSED
-    body = json_object(reply)
-    silent = isinstance(body, Told) and body and not any(name in body for name in ("transactionStatus", "trxID"))
-    return bool(silent) and code in (None, *_TOKEN_REFUSED)
-
-
-def _code(reply: HttpReply) -> str | None:
-    """The error's code of a reply that can be read; "" where it is spoilt, so that it stands for no known one."""
-    body = json_object(reply)
-    found = trouble(reply)
-    if isinstance(body, Inconclusive) or (found is not None and found.trouble is not Trouble.KEY_REFUSED):
-        return None
-    try:
-        return _error(body)
-    except Unreadable:
-        return ""
-
 
 def _executed(received: Received | Inconclusive, ours: str) -> tuple[ExecuteReply, Answer | None]:
     """What Execute's reply came to, and its answer where it has one that a Query could not better."""
     if isinstance(received, Inconclusive):
         return "unread", None
     try:
-        code = _error(received.body)
+        code = error_code(received.body)
         if code is not None:
             return _EXECUTED.get(code, "other"), None
         answer = _answer(received, ours)
@@ -357,9 +294,9 @@ def _answer(received: Received, ours: str) -> Answer | Inconclusive:
 
     A `trxID` exists once money was taken.
     """
-    code = _error(received.body)
+    code = error_code(received.body)
     if code is not None:
-        return _troubled(code)
+        return troubled(code)
     body = _successful(received)
     word = text(body, "transactionStatus")
     status = STATUSES.get(word)
@@ -380,16 +317,16 @@ def _answer(received: Received, ours: str) -> Answer | Inconclusive:
 
 
 def _successful(received: Received) -> dict[str, Any]:
-    if not received.ok or received.body.get("statusCode") != _SUCCESSFUL:
+    if not received.ok or received.body.get("statusCode") != SUCCESSFUL:
         raise Unreadable(f"HTTP {received.status} without statusCode 0000")
     return received.body
 
 
 def _token(received: Received) -> Token | Inconclusive:
     """`id_token`, and `expires_in` as a number or a string; without it bKash's hour. A statusCode is UNKNOWN."""
-    code = _error(received.body)
+    code = error_code(received.body)
     if code is not None:
-        return _troubled(code)
+        return troubled(code)
     token = received.body.get("id_token")
     seconds = whole(received.body.get("expires_in", _USUAL_SECONDS))
     if not received.ok or not isinstance(token, str) or not re.fullmatch(r"[!-~]{1,8000}", token) or seconds <= 0:

@@ -33,24 +33,20 @@ from consumers.providers.pointers import is_pointer, resolve
 from consumers.providers.replies import (
     Received,
     echoed_money,
-    endpoint,
     exchange,
     fetch,
     fetch_answer,
     figures,
-    get,
     not_found,
-    number,
     optional_text,
-    post,
     refusal,
     same,
-    segment,
     text,
     unreadable,
     web_address,
 )
 from consumers.providers.said import said
+from consumers.providers.sending import endpoint, get, number, post, segment
 from consumers.providers.timestamps import iso, known
 from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question
 from schemas.callbacks import Callback, Reading

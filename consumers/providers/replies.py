@@ -15,19 +15,19 @@ has to. What is not read spoils nothing, and `aside` reads what decides nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
 from consumers.gateway import Effect, HttpReply, HttpRequest, NoReply, Refused, Reply
 from schemas.answers import Inconclusive, Trouble
-from schemas.wire import Number, Told, Unreadable, money, read_leniently
+from schemas.wire import Told, Unreadable, money, read_leniently
 
 MAX_TEXT = 200
 MAX_URL = 2000
@@ -219,62 +219,9 @@ def same(name: str, ours: object, theirs: object | None) -> None:
         raise Unreadable(f"the reply is about another checkout: its {name} is not ours")
 
 
-# -- what is sent ------------------------------------------------------------------------------------------------------
-
-
-def get(url: str, headers: Iterable[tuple[str, str]]) -> HttpRequest:
-    return HttpRequest(method="GET", url=url, headers=(("accept", "application/json"), *headers))
-
-
-def post(
-    url: str, headers: Iterable[tuple[str, str]], fields: Mapping[str, object], *, seconds: float = 10.0
-) -> HttpRequest:
-    """POST the fields as JSON; see `json_body` for numbers."""
-    kinds = (("accept", "application/json"), ("content-type", "application/json"))
-    return HttpRequest(method="POST", url=url, headers=(*kinds, *headers), body=json_body(fields), seconds=seconds)
-
-
-def json_body(fields: Mapping[str, object]) -> bytes:
-    """JSON in which a Decimal or a `Number` is written as a number with exactly its own digits, never by a float."""
-    return msgspec.json.encode(_exact(fields))
-
-
-def number(amount: Decimal) -> Decimal:
-    """An amount as gateways with JSON numbers take it: `120`, or `1500.50` with two decimals."""
-    return amount.quantize(Decimal(1)) if amount == amount.to_integral_value() else amount.quantize(Decimal("0.01"))
-
-
-def two_decimals(amount: Decimal) -> str:
-    """An amount as gateways with strings take it: `"120.00"`."""
-    return f"{amount:.2f}"
-
-
-def endpoint(base_url: str, path: str) -> str:
-    return base_url.rstrip("/") + path
-
-
-def segment(value: str) -> str:
-    """A value as one segment of a path or one value of a query: nothing in it can leave its place."""
-    return quote(value, safe="") if value.strip(".") else value.replace(".", "%2E")
-
-
 def printable(value: str) -> str:
     """A gateway's words made safe to show and to store: one line, at most 200 characters."""
     return "".join(sign if sign.isprintable() else " " for sign in value).strip()[:MAX_TEXT]
-
-
-def _exact(value: object) -> object:
-    match value:
-        case Number():
-            return msgspec.Raw(str(value).encode())
-        case Decimal():
-            return msgspec.Raw(f"{value:f}".encode())
-        case Mapping():
-            return {str(key): _exact(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_exact(item) for item in value]
-        case _:
-            return value
 
 
 def _retry_after(reply: HttpReply) -> float | None:

@@ -32,24 +32,20 @@ from consumers.providers import limits
 from consumers.providers.replies import (
     Received,
     echoed_money,
-    endpoint,
     exchange,
     fetch,
     fetch_answer,
     figures,
-    get,
     nested,
     optional_text,
-    post,
     refusal,
     same,
-    segment,
     text,
-    two_decimals,
     unreadable,
     web_address,
 )
 from consumers.providers.said import said
+from consumers.providers.sending import endpoint, get, post, segment, two_decimals
 from consumers.providers.shadhinpay_list import list_payments, listed_rows
 from consumers.providers.signatures import judge
 from consumers.providers.timestamps import iso, known

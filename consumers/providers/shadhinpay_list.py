@@ -15,7 +15,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from consumers.gateway import Effect, Listed, Reply
-from consumers.providers.replies import exchange, printable, segment, text
+from consumers.providers.replies import exchange, printable, text
+from consumers.providers.sending import segment
 from consumers.providers.timestamps import iso, known
 from consumers.providers.windows import Listing, Page, walk
 from schemas.answers import Answer, Inconclusive

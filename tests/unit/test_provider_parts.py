@@ -11,7 +11,8 @@ import pytest
 from consumers.providers import timestamps
 from consumers.providers.payparse import StatusCheck
 from consumers.providers.pointers import is_pointer, resolve
-from consumers.providers.replies import endpoint, json_body, number, segment, web_address
+from consumers.providers.replies import web_address
+from consumers.providers.sending import endpoint, json_body, number, segment
 from schemas.wire import Unreadable, read_json
 
 
