@@ -54,6 +54,7 @@ async def adopt(
             mine = Keys.of(found, sessions=[wanted.session_id])
             if (await batch.reserve([mine]))[found_id].sessions:
                 return NotAdopted(code="session_used", message="another payment has this session_id")
+        await batch.hear_kept(payment, signed_only=False)
         change = {"change": f"the shop announced it: {_words(payment)}"}
         draft = Draft(
             case=replace(case, payment=payment),

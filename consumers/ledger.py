@@ -78,6 +78,10 @@ class Batch(Protocol):
         """
         ...
 
+    async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:
+        """Have the claims heard that came before this payment and name an id of it: with `store` they are queued."""
+        ...
+
     async def store(self, changes: Sequence[Change]) -> None: ...
 
 
@@ -88,4 +92,12 @@ class Ledger(Protocol):
 
     async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         """Which payment each claim is about, by claim id, within the account of its URL; unknown ones are absent."""
+        ...
+
+    async def keep(self, claims: Sequence[Claim]) -> Mapping[str, str]:
+        """Keep claims for the payments that are to come, each once, and a signed event once; see consumers.keeping.
+
+        Those whose payment has come meanwhile are not kept: told is which, as by `find`. A payment is recorded either
+        before, and found here, or after, and then its `hear_kept` finds the claim.
+        """
         ...

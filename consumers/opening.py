@@ -153,7 +153,8 @@ async def track_payment(openings: Openings, rules: Rules, payment: Payment, requ
         return await _adopt(openings, rules, created.payment.id, payment, request)
     row = created.payment
     try:
-        return await _record(openings, rules, row.id, Opened(session_id=session_id, checkout_url=""))
+        opened = Opened(session_id=session_id, checkout_url="")
+        return await _record(openings, rules, row.id, opened, tracked=True)
     except OpeningFailed:
         await openings.discard(row.id)
         raise OpeningFailed("session_used", "another payment has this session_id") from None
@@ -184,7 +185,10 @@ def _looked_after(payment: Payment, rules: Rules) -> Payment:
     return scheduled(payment, rules.capabilities(payment), rules.checks, payment.opened_at)
 
 
-async def _record(openings: Openings, rules: Rules, payment_id: str, outcome: OpeningOutcome) -> Payment:
+async def _record(
+    openings: Openings, rules: Rules, payment_id: str, outcome: OpeningOutcome, *, tracked: bool = False
+) -> Payment:
+    """`tracked`: the shop opened it, so that what anyone said of it before we knew it may be true."""
     async with openings.batch([payment_id]) as batch:
         row = batch.cases[payment_id].payment
         if isinstance(outcome, Opened):
@@ -194,6 +198,7 @@ async def _record(openings: Openings, rules: Rules, payment_id: str, outcome: Op
                     trouble=Trouble.UNREADABLE, detail="the gateway named the session of another payment"
                 )
         change = _change(row, outcome, rules, batch.now)
+        await batch.hear_kept(change.payment, signed_only=not tracked)
         await batch.store([change])
     match outcome:
         case Opened():

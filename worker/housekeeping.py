@@ -17,6 +17,7 @@ from worker.config import Config
 from worker.postgres.archive import keep_archive
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.idempotency import forget_old
+from worker.postgres.kept import forget_kept
 
 EVERY_SECONDS = 3600
 
@@ -30,6 +31,7 @@ async def keep_house(database: Database, config: Config, roles: Collection[str])
             if "ingress" in roles:
                 await forget_old(database)
             if "consume" in roles:
+                await forget_kept(database)
                 await _keep_archive(database, timedelta(seconds=config.archive.retention))
         except (*UNAVAILABLE, asyncpg.PostgresError) as error:  # a chore that failed is done an hour later
             log.warning("housekeeping.failed", error=type(error).__name__)

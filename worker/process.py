@@ -120,7 +120,7 @@ async def run_roles(
 ) -> None:
     """Run until `stop` is set, or a part fails, which ends the process loudly."""
     metrics, outcomes, rules = Metrics(config.accounts), Outcomes(), rules_of(config)
-    ledger = PostgresLedger(database, Seal(config.archive.sealing), metrics.changed)
+    ledger = PostgresLedger(database, Seal(config.archive.sealing), metrics.changed, metrics.drop)
     broker = broker_of(config, rules, database, metrics)
     bus = broker.bus if broker else PostgresBus(database)
     sweep, relay, deliver = (

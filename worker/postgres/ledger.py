@@ -16,6 +16,7 @@ from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Payment
 from worker.postgres.batch import PostgresBatch, open_batch
 from worker.postgres.database import Connection, Database
+from worker.postgres.kept import keep, settle_turns
 from worker.postgres.planning import planned_once
 from worker.postgres.rows import INSERT, payment_of
 from worker.postgres.storing import storing
@@ -47,7 +48,7 @@ class PostgresLedger:
     """See consumers.ledger.Ledger, consumers.opening.Openings and consumers.unexpected.Findings.
 
     `seal` is what callbacks are archived under; `changed` is called with each payment as it was before a change, and
-    the change, once that is committed.
+    the change, once that is committed; `dropped` with a gateway and how many kept claims gave way to newer ones.
     """
 
     def __init__(
@@ -55,8 +56,9 @@ class PostgresLedger:
         database: Database,
         seal: Seal | None = None,
         changed: Callable[[Payment, Change], None] = lambda *_: None,
+        dropped: Callable[[str, int], None] = lambda *_: None,
     ) -> None:
-        self._database, self._changed = database, changed
+        self._database, self._changed, self._dropped = database, changed, dropped
         self._seal = seal or Seal()
 
     @asynccontextmanager
@@ -91,16 +93,17 @@ class PostgresLedger:
     async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         if not claims:
             return {}
-        rows = await self._database.fetch(
-            _FIND,
-            [claim.id for claim in claims],
-            [claim.account for claim in claims],
-            [claim.payment_id for claim in claims],
-            [claim.session_id for claim in claims],
-            [claim.transaction_id for claim in claims],
-            [claim.reference for claim in claims],
-        )
-        return {row["claim_id"]: row["payment_id"] for row in rows if row["payment_id"] is not None}
+        async with self._database.connection() as connection:
+            return await _find(connection, claims)
+
+    async def keep(self, claims: Sequence[Claim]) -> Mapping[str, str]:
+        async with self._database.connection() as connection, connection.transaction():
+            await settle_turns(connection, claims)
+            found = await _find(connection, claims)
+            dropped = await keep(connection, self._seal, [claim for claim in claims if claim.id not in found])
+        for provider, count in dropped.items():
+            self._dropped(provider, count)
+        return found
 
     async def peek(self, wanted: Sequence[tuple[str, str]]) -> list[Payment | None]:
         """Each payment (account, id) as it is now, unlocked; None where the account has no such payment."""
@@ -153,6 +156,19 @@ class PostgresFoundBatch(PostgresBatch):
     async def withdraw(self, payment_ids: Sequence[str]) -> None:
         await withdraw(self._connection, payment_ids)
         self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
+
+
+async def _find(connection: Connection[asyncpg.Record], claims: Sequence[Claim]) -> dict[str, str]:
+    rows = await connection.fetch(
+        _FIND,
+        [claim.id for claim in claims],
+        [claim.account for claim in claims],
+        [claim.payment_id for claim in claims],
+        [claim.session_id for claim in claims],
+        [claim.transaction_id for claim in claims],
+        [claim.reference for claim in claims],
+    )
+    return {row["claim_id"]: row["payment_id"] for row in rows if row["payment_id"] is not None}
 
 
 async def _open_found(
