@@ -70,8 +70,10 @@ class Batch(Protocol):
         """Write them down with what `store` writes, be that nothing."""
         ...
 
-    async def announce(self, payment: Payment, request: dict[str, Any]) -> str | None:
+    async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
         """Write what is else fixed at the opening, with the request it is of; `store` writes the rest.
+
+        `proposed` is the id that the request would have given it: made again, it knows the payment as its own.
 
         None, or the id of the payment that has this reference. Comes before any `reserve`: references are waited for
         first.

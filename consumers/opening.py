@@ -83,7 +83,10 @@ class Openings(Ledger, Protocol):
     """What the ledger keeps of payments on their way to a checkout."""
 
     async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
-        """Insert the row, or take up again one without a checkout whose request is equal."""
+        """Insert the row, or take up again one without a checkout whose request is equal.
+
+        A row that is taken up keeps its id, and whoever proposed another one knows the row as its own from then on.
+        """
         ...
 
     async def discard(self, payment_id: str) -> None:

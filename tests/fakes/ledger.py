@@ -17,7 +17,6 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.adopting import PROPOSED
 from consumers.allowance import Allowance
 from consumers.keeping import PER_ACCOUNT, PER_ID, as_kept, event, names, signed
 from consumers.ledger import Keys
@@ -150,8 +149,7 @@ class FakeLedger:
                 return Created(created)
         async with self._locks[present.id]:
             present = self._tables.payments[present.id]
-            before = self._tables.openings.get(present.id, {})
-            equal = {name: value for name, value in before.items() if name != PROPOSED} == request
+            equal = self._tables.openings.get(present.id, {}) == request
             made = taken_up_again(present, payment, equal=equal, until=until, now=self.clock.now)
             if isinstance(made, Created):
                 _check_rise(present, made.payment)
@@ -331,7 +329,8 @@ class FakeBatch:
                     del table[key]
         self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
 
-    async def announce(self, payment: Payment, request: dict[str, Any]) -> str | None:
+    async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
+        del proposed  # there are no Idempotency-Keys here
         await self._write()
         layer, before = self.layer, self.layer.payments[payment.id]
         other = layer.references.get((payment.account, payment.reference))

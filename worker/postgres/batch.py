@@ -169,8 +169,8 @@ class PostgresBatch:
             [allowance.shut_until for allowance in allowances],
         )
 
-    async def announce(self, payment: Payment, request: dict[str, Any]) -> str | None:
-        return await announce(self._connection, payment, request)
+    async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
+        return await announce(self._connection, payment, request, proposed)
 
     async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:
         self._queued |= await hear_kept(self._connection, payment, signed_only=signed_only)

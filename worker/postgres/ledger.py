@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 import asyncpg
 import msgspec
 
-from consumers.adopting import PROPOSED
 from consumers.opening import Created, Taken, taken_up_again
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Payment
 from worker.postgres.batch import PostgresBatch, open_batch
 from worker.postgres.database import Connection, Database
+from worker.postgres.idempotency import came_to
 from worker.postgres.kept import keep, settle_turns
 from worker.postgres.planning import planned_once
 from worker.postgres.rows import INSERT, payment_of
@@ -120,13 +120,6 @@ class PostgresLedger:
         )
         return payment_of(rows[0]) if rows else None
 
-    async def adopted_as(self, payment_id: str) -> str | None:
-        """The id that whoever adopted this payment would have given it."""
-        rows = await self._database.fetch(
-            "SELECT request ->> $2::text AS proposed FROM openings WHERE payment_id = $1", payment_id, PROPOSED
-        )
-        return rows[0]["proposed"] if rows else None
-
     async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
         while True:
             async with self._database.connection() as connection, connection.transaction():
@@ -197,12 +190,14 @@ async def _create(
     if row is None:
         return None
     present = payment_of(row)
-    asked_for = "SELECT request - $2::text FROM openings WHERE payment_id = $1"
-    before = await connection.fetchval(asked_for, present.id, PROPOSED)
+    # An earlier release wrote an id beside what was asked for.
+    asked_for = "SELECT request - 'proposed_id' FROM openings WHERE payment_id = $1"
+    before = await connection.fetchval(asked_for, present.id)
     equal = before == msgspec.json.decode(msgspec.json.encode(request))
     made = taken_up_again(present, payment, equal=equal, until=now + lease, now=now)
     if isinstance(made, Created):
         writes = storing({present.id: Case(payment=present)}, [Change(payment=made.payment)], [])
         if writes is not None:
             await connection.execute(writes[0], *writes[1])
+        await came_to(connection, payment.id, present.id)
     return made

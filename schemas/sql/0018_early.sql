@@ -35,6 +35,10 @@ insert into access (relation, ingress, worker, reader) values
      'select (claim_id, account, provider, signed, received_at)');
 select grant_access();
 
+-- A request that takes up a payment which another began goes on under that payment's id, by which its retry knows it.
+create index idempotency_working on idempotency (body) where status is null;
+
 -- migrate:down
+drop index idempotency_working;
 delete from access where relation = 'kept';
 drop table kept;
