@@ -67,6 +67,10 @@ class Ingress(Struct, frozen=True):
         """Whether so many hits are in line that what only repeats others had better come again."""
         return sum(line.in_line for line in (self.now, self.later, self.payments, self.homes)) >= CROWD
 
+    def public_path(self, path: str) -> str:
+        """How browsers reach a path of ours, which a proxy may have under one of its own."""
+        return self.config.settings.public_path + path
+
     def account(self, request: web.Request) -> Account | None:
         """The account that the path names."""
         return self.config.account(request.match_info["account"])

@@ -175,7 +175,7 @@ class Returns:
             target = shop_url(payment, merchant, said)
             if target is not None:
                 return web.Response(status=303, headers={"Location": target, "Cache-Control": "no-store"})
-            path = waiting_path(account.id, payment.id, began)
+            path = self._ingress.public_path(waiting_path(account.id, payment.id, began))
             name = outcome_name(payment)
             return page(request, name, shop=merchant.name, reference=payment.reference, own_path=path)
         return self._confirming(request, account, payment.id, payment=payment)
@@ -192,7 +192,8 @@ class Returns:
     ) -> web.Response:
         """`payment` None: it could not be looked up just now."""
         merchant = self._ingress.merchant(account)
-        path = waiting_path(account.id, payment_id, since(request, self._ingress.clock.now().timestamp()))
+        began = since(request, self._ingress.clock.now().timestamp())
+        path = self._ingress.public_path(waiting_path(account.id, payment_id, began))
         return page(
             request,
             "confirming",
@@ -222,7 +223,7 @@ class Returns:
         """
         again: Again | None = Again(path=None, seconds=COME_AGAIN_SECONDS)
         if request.method == "POST":
-            path = f"/return/{account.id}/{payment_id}{f'/{said.value}' if said else ''}"
+            path = self._ingress.public_path(f"/return/{account.id}/{payment_id}{f'/{said.value}' if said else ''}")
             again = Again(path=path, seconds=COME_AGAIN_SECONDS) if payment_id else None
         name = "busy" if again else "send_again"
         shop = self._ingress.merchant(account).name
