@@ -22,8 +22,9 @@ from consumers.gateway import Opened, Opening, OpeningOutcome
 from consumers.statements import Statement
 from consumers.unexpected import Stray, record_unexpected
 from schemas.answers import Inconclusive, Trouble
+from schemas.callbacks import Claim
 from schemas.statements import Line
-from schemas.words import Status
+from schemas.words import Authenticity, Source, Status
 from tests.integration.shops import NEAR, ORDER, RULES, TRACKED, Got, Shops, serving
 from worker.http.context import new_payment_id
 from worker.postgres.database import Database
@@ -155,6 +156,20 @@ async def found_money(shops: Shops, number: int) -> None:
     await record_unexpected(shops.api.ledger, RULES, account, about, [Stray(line=line)], new_payment_id)
 
 
+async def told_early(shops: Shops, number: int) -> None:
+    """The gateway told of the payment before the shop registered it."""
+    claim = Claim(
+        id=f"claim-{number}",
+        account="shop-one",
+        provider="onepaybd",
+        source=Source.IPN,
+        authenticity=Authenticity.UNSIGNED,
+        received_at=shops.database.clock.now(),
+        session_id=f"TR-{number}",
+    )
+    assert await shops.api.ledger.keep([claim]) == {}
+
+
 async def opens(shops: Shops, number: int) -> Got:
     return await shops.open(key=f"key-{number}", reference=reference(number))
 
@@ -185,6 +200,7 @@ Step = Callable[[Shops, int], Awaitable[Any]]
         (nothing, tracks),
         (left_unopened, opens),
         (left_untracked, tracks),
+        (told_early, tracks),
         (found_money, opens),
         (found_money, tracks),
     ],
@@ -212,6 +228,8 @@ async def test_wherever_the_process_dies_the_same_request_again_gets_its_payment
             assert (replayed.status, replayed.raw) == (201, again.raw)
             found = (await shops.get("/v1/payments", reference=reference(number))).body["payments"]
             assert [one["payment_id"] for one in found] == [again.body["payment_id"]]
+            if before is told_early:
+                assert f"claim-{number}" in [claim["id"] for claim in await shops.queued()]
 
 
 async def test_whose_row_was_taken_up_and_opened_by_another_gets_that_payment(database: Database, dsn: str) -> None:

@@ -111,6 +111,8 @@ async def keep(connection: Connection[asyncpg.Record], seal: Seal, claims: Seque
     ]
     await connection.execute(_KEEP, *(list(column) for column in zip(*rows, strict=True)))
     unsigned = [claim for claim in claims if not signed(claim)]
+    if not unsigned:
+        return {}
     dropped = await connection.fetch(
         _DROP,
         [claim.account for claim in unsigned],
