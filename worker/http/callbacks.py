@@ -45,8 +45,8 @@ async def read_callback(
             body = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="the body came too slowly", headers={"Connection": "close"}) from None
-    except ConnectionError:
-        raise web.HTTPBadRequest(text="the body broke off") from None
+    except (ConnectionError, web.RequestPayloadError):
+        raise web.HTTPBadRequest(text="the body broke off", headers={"Connection": "close"}) from None
     return Callback(
         source=source,
         account=account.id,
