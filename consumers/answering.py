@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from consumers.asking import EXECUTE_AGAIN
 from consumers.gateway import Capabilities
+from consumers.knowing import recorded_as
 from schemas.answers import Answer, Executed, Fact, Inconclusive, Outcome, Question, Stranger
 from schemas.payments import Candidate, Case, Entry, Payment
 from schemas.words import EntryKind, Status
@@ -67,10 +68,9 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities) -> Taken:
         last_asked_at=reply.asked_at,
         last_answered_at=reply.answered_at,
     )
-    known = {one.key: one for one in case.facts}
-    fact = known[fact.key].merged(fact) if fact.key in known else fact
+    fact = recorded_as(case, fact, capabilities.always)
     payment = _answered(payment, reply, outcome, capabilities)
-    facts = tuple((known | {fact.key: fact}).values())
+    facts = tuple(({one.key: one for one in case.facts} | {fact.key: fact}).values())
     return Taken(
         case=replace(case, payment=payment, facts=facts),
         entries=(_entry(reply, shown(outcome)),),
