@@ -155,6 +155,7 @@ def shown(answer: Answer) -> dict[str, Any]:
         "reference": answer.reference,
         "transaction_id": answer.transaction_id,
         "refunded_amount": None if answer.refunded_amount is None else f"{answer.refunded_amount:.2f}",
+        "unreadable": list(answer.unreadable) or None,
     }
 
 
