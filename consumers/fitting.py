@@ -100,20 +100,21 @@ def differences(
     declares to send always are demanded of an answer that says paid. Fees and times are never compared.
     """
     always = always if fact.row is None else IN_EVERY_ROW
-    found = set(_strange_ids(fact.answer, payment, owners))
+    found = set(_strange_ids(fact, payment, owners))
     if says_paid(fact.answer):
         found.update(_missing_ids(fact.answer, always), _strange_money(fact.answer, payment, always, measured.whole))
     return frozenset(found) - measured.of(fact.answer, payment)
 
 
-def _strange_ids(answer: Answer, payment: Payment, owners: Owners) -> Iterable[Misfit]:
+def _strange_ids(fact: Fact, payment: Payment, owners: Owners) -> Iterable[Misfit]:
+    answer = fact.answer
     if answer.reference and answer.reference in owners.references:
         yield Misfit(Hold.IDENTITY_MISMATCH, "of_others", answer.reference)
     elif answer.reference and answer.reference != payment.reference:
         yield Misfit(Hold.IDENTITY_MISMATCH, "reference", answer.reference)
     if answer.session_id and answer.session_id in owners.sessions:
         yield Misfit(Hold.IDENTITY_MISMATCH, "of_others", answer.session_id)
-    elif answer.session_id and _strange(answer, payment):
+    elif answer.session_id and _strange(fact, payment):
         yield Misfit(Hold.IDENTITY_MISMATCH, "session_id", answer.session_id)
 
 
@@ -133,15 +134,17 @@ def _strange_money(answer: Answer, payment: Payment, always: frozenset[str], who
         yield Misfit(Hold.AMOUNT_MISMATCH, "refunded_amount", answer.refunded_amount)
 
 
-def _strange(answer: Answer, payment: Payment) -> bool:
+def _strange(fact: Fact, payment: Payment) -> bool:
     """Whether the session it echoes is none of ours.
 
     Where the opening's reply was lost, no session of ours is known, and the one answered first must not decide about
-    the next, or the order of recording would. There our reference has to stand beside it.
+    the next, or the order of recording would. There our reference has to stand beside it; and so where the question was
+    on its way while the checkout was opened again.
     """
-    if payment.opened:
-        return answer.session_id not in (payment.session_id, *payment.aliases)
-    return not answer.reference
+    reopened = payment.adopted_at is None and fact.row is None and fact.last_asked_at < payment.opened_at
+    if payment.opened and not reopened:
+        return fact.answer.session_id not in (payment.session_id, *payment.aliases)
+    return not fact.answer.reference
 
 
 def says_paid(answer: Answer) -> bool:

@@ -95,3 +95,19 @@ async def test_money_that_came_by_a_replaced_checkout_counts() -> None:
     drive.gateway = says(EXPIRED, session_id="S-lost")
     await drive.hit(payment_id, source=Source.OPERATOR)
     assert drive.payment(payment_id).hold is Hold.CONTRADICTION, "that is where the money was"
+
+
+@pytest.mark.parametrize(("status", "comes_to"), [(EXPIRED, PENDING), (COMPLETED, COMPLETED)])
+async def test_an_answer_that_was_on_its_way_while_the_checkout_was_opened_again_holds_nothing(
+    status: Status, comes_to: Status
+) -> None:
+    drive = Drive(says(status, session_id="S-lost"))
+    payment_id = await lost(drive)
+    asked = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    drive.clock.advance(1)
+    await opened_again(drive, payment_id)
+    await drive.answer(asked)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold, payment.session_id) == (comes_to, None, "S-new")
+    await drive.hit(payment_id, source=Source.OPERATOR)
+    assert drive.payment(payment_id).hold is Hold.IDENTITY_MISMATCH, "asked by the session that we have now"
