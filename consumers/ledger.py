@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
@@ -54,6 +54,10 @@ class Keys(Struct, frozen=True, kw_only=True):
         )
 
 
+OrderState = Literal["free", "busy", "paid"]
+"""Of an order's other attempts: `paid` and not refunded in full; else `busy` while one executes or waits for longer."""
+
+
 class Batch(Protocol):
     """One transaction over some payments, locked in the order of their ids; without `store` it changes nothing."""
 
@@ -72,8 +76,16 @@ class Batch(Protocol):
         """
         ...
 
+    async def orders(self, payments: Sequence[Payment]) -> Mapping[str, OrderState]:
+        """How the order of each stands for its Execute, by payment id; unlocked. Without an order it is free."""
+        ...
+
     async def begin_executions(self, payment_ids: Collection[str]) -> frozenset[str]:
         """Mark these as the one attempt of their order that executes; return those for which no other stands."""
+        ...
+
+    async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        """Which of these references, each as (account, reference), payments have."""
         ...
 
     async def allowances(self, accounts: Collection[str], *, locked: bool) -> Mapping[str, Allowance]:
@@ -84,12 +96,18 @@ class Batch(Protocol):
         """Write them down with what `store` writes, be that nothing."""
         ...
 
-    async def announce(self, payment: Payment, request: dict[str, Any]) -> str | None:
+    async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
         """Write what is else fixed at the opening, with the request it is of; `store` writes the rest.
+
+        `proposed` is the id that the request would have given it: made again, it knows the payment as its own.
 
         None, or the id of the payment that has this reference. Comes before any `reserve`: references are waited for
         first.
         """
+        ...
+
+    async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:
+        """Have the claims heard that came before this payment and name an id of it: with `store` they are queued."""
         ...
 
     async def store(self, changes: Sequence[Change]) -> None: ...
@@ -102,4 +120,12 @@ class Ledger(Protocol):
 
     async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         """Which payment each claim is about, by claim id, within the account of its URL; unknown ones are absent."""
+        ...
+
+    async def keep(self, claims: Sequence[Claim]) -> Mapping[str, str]:
+        """Keep claims for the payments that are to come, each once, and a signed event once; see consumers.keeping.
+
+        Those whose payment has come meanwhile are not kept: told is which, as by `find`. A payment is recorded either
+        before, and found here, or after, and then its `hear_kept` finds the claim.
+        """
         ...

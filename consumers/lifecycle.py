@@ -135,7 +135,7 @@ def advance(payment: Payment, standing: Standing) -> Advance:
         holds=standing.holds,
         refunded_amount=refunded,
         accepted_amount=None if came == payment.amount else came,
-        order_lost=standing.order_lost,
+        order_lost=payment.order_lost or standing.order_lost,
         transaction_id=standing.transaction_id or payment.transaction_id,
         session_id=payment.session_id or standing.session_id,
         amount_verified=payment.amount_verified or standing.amount_verified,

@@ -23,6 +23,7 @@ from schemas.answers import Inconclusive, Trouble
 from schemas.payments import Change, Entry, Payment
 from schemas.words import EntryKind, EventType, Hold, Status
 
+LONGEST_LIFETIME = timedelta(days=31)
 OPENING_LEASE = timedelta(seconds=45)
 TRACKING_LEASE = timedelta(seconds=10)
 """No gateway is called, so this is long for what it takes; a twin waits no longer for one that died."""
@@ -83,7 +84,10 @@ class Openings(Ledger, Protocol):
     """What the ledger keeps of payments on their way to a checkout."""
 
     async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
-        """Insert the row, or take up again one without a checkout whose request is equal."""
+        """Insert the row, or take up again one without a checkout whose request is equal.
+
+        A row that is taken up keeps its id, and whoever proposed another one knows the row as its own from then on.
+        """
         ...
 
     async def discard(self, payment_id: str) -> None:
@@ -153,7 +157,8 @@ async def track_payment(openings: Openings, rules: Rules, payment: Payment, requ
         return await _adopt(openings, rules, created.payment.id, payment, request)
     row = created.payment
     try:
-        return await _record(openings, rules, row.id, Opened(session_id=session_id, checkout_url=""))
+        opened = Opened(session_id=session_id, checkout_url="")
+        return await _record(openings, rules, row.id, opened, tracked=True)
     except OpeningFailed:
         await openings.discard(row.id)
         raise OpeningFailed("session_used", "another payment has this session_id") from None
@@ -184,7 +189,10 @@ def _looked_after(payment: Payment, rules: Rules) -> Payment:
     return scheduled(payment, rules.capabilities(payment), rules.checks, payment.opened_at)
 
 
-async def _record(openings: Openings, rules: Rules, payment_id: str, outcome: OpeningOutcome) -> Payment:
+async def _record(
+    openings: Openings, rules: Rules, payment_id: str, outcome: OpeningOutcome, *, tracked: bool = False
+) -> Payment:
+    """`tracked`: the shop opened it, so that what anyone said of it before we knew it may be true."""
     async with openings.batch([payment_id]) as batch:
         row = batch.cases[payment_id].payment
         if isinstance(outcome, Opened):
@@ -194,6 +202,7 @@ async def _record(openings: Openings, rules: Rules, payment_id: str, outcome: Op
                     trouble=Trouble.UNREADABLE, detail="the gateway named the session of another payment"
                 )
         change = _change(row, outcome, rules, batch.now)
+        await batch.hear_kept(change.payment, signed_only=not tracked)
         await batch.store([change])
     match outcome:
         case Opened():
@@ -225,7 +234,7 @@ def _change(row: Payment, outcome: OpeningOutcome, rules: Rules, now: datetime) 
         session_id=outcome.session_id,
         aliases=row.aliases + tuple(alias for alias in replaced if alias is not None),
         checkout_url=outcome.checkout_url or None,
-        expires_at=outcome.expires_at or row.expires_at,
+        expires_at=_expires_at(row, outcome, now),
     )
     if payment.version > 0 or payment.status is not Status.PENDING:
         return Change(payment=scheduled(payment, capabilities, rules.checks, now))
@@ -233,3 +242,9 @@ def _change(row: Payment, outcome: OpeningOutcome, rules: Rules, now: datetime) 
     event = write_event(payment, EventType.OPENED, now, rules.public_url)
     entry = Entry(kind=EntryKind.EVENT, at=now, data={"id": event.id, "type": event.type})
     return Change(payment=payment, entries=(entry,), event=event)
+
+
+def _expires_at(row: Payment, opened: Opened, now: datetime) -> datetime:
+    """The later of the gateway's time and ours: a clock that is wrong must not close what can still be paid."""
+    theirs = opened.expires_at
+    return row.expires_at if theirs is None else max(row.expires_at, min(theirs, now + LONGEST_LIFETIME))

@@ -161,10 +161,13 @@ ROWS = {
             },
         ),
         Panel(
-            "Silent gateways",
-            "1 while a gateway gives an account no answers and is only probed.",
+            "Silent and forgetful gateways",
+            "1 while a gateway gives an account no answers and is only probed, or knows none of its payments.",
             "short",
-            {"{{account}}": same("payproof_account_silent", "account", where=HERE)},
+            {
+                "{{account}} silent": same("payproof_account_silent", "account", where=HERE),
+                "{{account}} forgetful": same("payproof_account_forgetful", "account", where=HERE),
+            },
         ),
         Panel(
             "Calls left of the budget",
@@ -191,12 +194,13 @@ ROWS = {
         ),
         Panel(
             "Claims a minute",
-            "Taken, written to the spool, and put among the dead.",
+            "Taken, written to the spool, put among the dead, and given up while their payments are not here.",
             "short",
             {
                 "{{provider}} taken": a_minute("payproof_claims_taken_total", "provider"),
                 "{{provider}} spooled": a_minute("payproof_claims_spooled_total", "provider"),
                 "{{provider}} dead": a_minute("payproof_claims_parked_total", "provider"),
+                "{{provider}} dropped": a_minute("payproof_kept_claims_dropped_total", "provider"),
             },
         ),
         Panel(

@@ -21,18 +21,18 @@ alter table payments
         (status = 'refunded') = (refunded_amount >= coalesce(accepted_amount, amount))
         or not (status in ('completed', 'refunded'))) not valid;
 
--- The new columns are moved as the others are.
+-- What was added to payments since the roles were made moves as the columns from status on do.
 update access set
-    ingress = replace(ingress, 'update (', 'update (accepted_amount, order_lost, '),
-    worker = replace(worker, 'update (', 'update (accepted_amount, order_lost, ')
+    ingress = regexp_replace(ingress, 'update \(.*\)', 'update (' || moving || ', ' || agreed || ')'),
+    worker = regexp_replace(worker, 'update \(.*\)', 'update (' || moving || ')')
+from (select string_agg(quote_ident(attname), ', ' order by attnum) as moving from pg_attribute
+        where attrelid = 'payments'::regclass and not attisdropped and attgenerated = '' and attnum >=
+            (select attnum from pg_attribute where attrelid = 'payments'::regclass and attname = 'status')) as payments,
+    (select 'reference, order_ref, amount, currency, description, metadata, return_url, failure_url, cancel_url' as agreed) as a
 where relation = 'payments';
 select grant_access();
 
 -- migrate:down
-update access set
-    ingress = replace(ingress, 'accepted_amount, order_lost, ', ''),
-    worker = replace(worker, 'accepted_amount, order_lost, ', '')
-where relation = 'payments';
 alter table payments
     drop constraint payments_returned_at_most,
     drop constraint payments_returned_in_full,
@@ -41,4 +41,12 @@ alter table payments
     add constraint payments_check check (refunded_amount <= amount),
     add constraint payments_check1 check (
         (status = 'refunded') = (refunded_amount = amount) or not (status in ('completed', 'refunded')));
+update access set
+    ingress = regexp_replace(ingress, 'update \(.*\)', 'update (' || moving || ', ' || agreed || ')'),
+    worker = regexp_replace(worker, 'update \(.*\)', 'update (' || moving || ')')
+from (select string_agg(quote_ident(attname), ', ' order by attnum) as moving from pg_attribute
+        where attrelid = 'payments'::regclass and not attisdropped and attgenerated = '' and attnum >=
+            (select attnum from pg_attribute where attrelid = 'payments'::regclass and attname = 'status')) as payments,
+    (select 'reference, order_ref, amount, currency, description, metadata, return_url, failure_url, cancel_url' as agreed) as a
+where relation = 'payments';
 select grant_access();
