@@ -7,9 +7,6 @@ comment on column payments.accepted_amount is 'What came instead of amount, as a
 comment on column payments.order_lost is 'Another attempt had paid the order when this one was first seen paid; held until a person has seen it';
 comment on column payments.refunded_amount is 'The greatest that went back by any fitting answer; of accepted_amount, where there is one';
 
--- What is held as a second payment of an order stays held when the first one is paid back.
-update payments set order_lost = true where order_ref is not null and 'duplicate_for_order' = any(holds);
-
 -- The two checks that measured refunds by amount give way to two that ask the same of every row without an accepted
 -- amount, and so of all that an older program writes. The rows that are here kept the stricter ones, and are not read again.
 alter table payments
@@ -20,6 +17,9 @@ alter table payments
     add constraint payments_returned_in_full check (
         (status = 'refunded') = (refunded_amount >= coalesce(accepted_amount, amount))
         or not (status in ('completed', 'refunded'))) not valid;
+
+-- What is held as a second payment of an order stays held when the first one is paid back.
+update payments set order_lost = true where order_ref is not null and 'duplicate_for_order' = any(holds);
 
 -- What was added to payments since the roles were made moves as the columns from status on do.
 update access set
