@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from consumers import candidates
 from consumers.executing import answered_again, executed, too_soon
 from consumers.gateway import Capabilities
+from consumers.knowing import recorded_as
 from consumers.schedules import came_back, closes_at
 from schemas.answers import Answer, Executed, Fact, Inconclusive, Outcome, Question, Stranger, Trouble
 from schemas.checks import Checks
@@ -81,10 +82,9 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks
         last_asked_at=reply.asked_at,
         last_answered_at=reply.answered_at,
     )
-    known = {one.key: one for one in case.facts}
-    fact = known[fact.key].merged(fact) if fact.key in known else fact
+    fact = recorded_as(case, fact, capabilities.always)
     payment = _answered(payment, reply, outcome, capabilities)
-    facts = tuple((known | {fact.key: fact}).values())
+    facts = tuple(({one.key: one for one in case.facts} | {fact.key: fact}).values())
     return Taken(
         case=replace(case, payment=payment, facts=facts),
         entries=(_entry(reply, shown(outcome)),),
@@ -152,6 +152,7 @@ def shown(answer: Answer) -> dict[str, Any]:
         "reference": answer.reference,
         "transaction_id": answer.transaction_id,
         "refunded_amount": None if answer.refunded_amount is None else f"{answer.refunded_amount:.2f}",
+        "unreadable": list(answer.unreadable) or None,
     }
 
 

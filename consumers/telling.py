@@ -214,8 +214,10 @@ def _answered(data: dict[str, Any]) -> str:
     amount = f", {data['amount']} {data.get('currency') or ''}".rstrip() if data.get("amount") else ""
     transaction = f", transaction {data['transaction_id']}" if data.get("transaction_id") else ""
     refunded = f", {data['refunded_amount']} paid back" if data.get("refunded_amount") else ""
+    unreadable = ", ".join(data.get("unreadable", ())).replace("_", " ")
+    unreadable = f", unreadable: {unreadable}" if unreadable else ""
     executed = f"; Execute: {data['execute']}" if "execute" in data else ""
-    return f"{data['status']} (its word: {masked(data['word'])}){amount}{transaction}{refunded}{executed}"
+    return f"{data['status']} (its word: {masked(data['word'])}){amount}{transaction}{refunded}{unreadable}{executed}"
 
 
 def _answers(entries: Sequence[Entry]) -> dict[int, Entry]:

@@ -499,3 +499,33 @@ def test_each_webhook_says_what_was_sent_where_what_came_back_and_what_then() ->
         f"{sent}; it answered 204 after 0.120 s: delivered.",
     ]
     assert explanation.story[1].count == 2
+
+
+def test_money_that_cannot_be_read_is_told_as_that() -> None:
+    drive = Drive(says(Status.COMPLETED, amount=None, unreadable=("amount", "refunded_amount")))
+    payment_id = at_once(drive.open(PROVING))
+    at_once(drive.hit(payment_id, source=Source.OPERATOR))
+    explanation = told(drive, payment_id)
+    assert any(", unreadable: amount, refunded amount" in words for words in lines(explanation))
+    found = explanation.evidence
+    assert found is not None
+    compared = {one.what: one for one in found.answers[0].compared}
+    assert (compared["amount"].answered, compared["amount"].differs) == ("no money", True)
+    assert (compared["refunded"].answered, compared["refunded"].differs) == ("no money", True)
+
+
+def test_a_refund_is_compared_with_the_amount_that_a_person_accepted() -> None:
+    more = {"amount": Decimal("120.00")}
+    drive = Drive(says(Status.COMPLETED, **more))
+    payment_id = at_once(drive.open(PLAIN))
+    at_once(drive.hit(payment_id, source=Source.OPERATOR))
+    wish = Wish(status=Status.COMPLETED, actor="rahima", reason="more is more")
+    at_once(resolve(drive.ledger, drive.rules, payment_id, wish))
+    for back, differs in (("110.00", False), ("120.01", True)):
+        drive.gateway = says(Status.COMPLETED, **more, refunded_amount=Decimal(back), currency="USD")
+        at_once(drive.wait(timedelta(minutes=1)))
+        at_once(drive.hit(payment_id, source=Source.OPERATOR))
+        found = told(drive, payment_id).evidence
+        assert found is not None
+        refunds = [one for answer in found.answers for one in answer.compared if one.what == "refunded"]
+        assert (refunds[-1].answered, refunds[-1].differs) == (back, differs)

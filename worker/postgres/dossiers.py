@@ -116,7 +116,9 @@ async def _others(connection: Connection[asyncpg.Record], case: Case) -> Others:
         payment.id,
     )
     order_paid_by = await connection.fetchval(
-        "SELECT paid_by FROM orders WHERE merchant = $1 AND order_ref = $2 AND paid_by <> $3",
+        """SELECT p.id FROM payments p LEFT JOIN orders o USING (merchant, order_ref)
+           WHERE p.merchant = $1 AND p.order_ref = $2 AND p.status = 'completed' AND p.id <> $3
+           ORDER BY o.paid_by IS DISTINCT FROM p.id, p.completed_at, p.id LIMIT 1""",
         payment.merchant,
         payment.order_ref,
         payment.id,
