@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from consumers.gateway import Provider
+from consumers.gateway import Capabilities, Provider
 from schemas.statements import StatementMap
 
 
@@ -12,6 +13,7 @@ class Account(Struct, frozen=True, kw_only=True):
     """`id` is unique in the configuration; `merchant` is the merchant's id.
 
     `calls_per_second` is the budget of gateway calls that all workers share; None means no limit of ours.
+    `pending_expires_after`: so many seconds after the end `pending` says that nobody paid, where the gateway does not.
     `statement` is how the account's statements are read, where someone said so.
     """
 
@@ -19,4 +21,13 @@ class Account(Struct, frozen=True, kw_only=True):
     merchant: str
     provider: Provider
     calls_per_second: float | None = None
+    pending_expires_after: float | None = None
     statement: StatementMap | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the gateway declares, with what this account makes of it."""
+        declared = self.provider.capabilities
+        if self.pending_expires_after is None:
+            return declared
+        return replace(declared, pending_expires_after=self.pending_expires_after)

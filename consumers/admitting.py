@@ -10,7 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from consumers.allowance import Asking, contended, fresh, hear, matters, silent
+from msgspec import Struct
+
+from consumers import candidates
+from consumers.allowance import Asking, Heard, contended, forgetful, fresh, hear, matters, silent
 from consumers.answering import Reply
 from consumers.ledger import Batch
 from consumers.rules import Rules
@@ -38,14 +41,25 @@ async def admit(
     return {payment_id: at for payment_id, at in again_at.items() if at is not None}
 
 
-async def hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) -> frozenset[str]:
-    """Count what the questions took, and who gives no answers; the accounts that were silent already, and still are."""
-    by_account = defaultdict[str, list[Reply]](list)
+class Gateways(Struct, frozen=True, kw_only=True):
+    """Accounts whose gateways are not to be counted on.
+
+    `silent`: silent before these replies, and still. `forgetful`: they say "not found" of one payment after the other.
+    """
+
+    silent: frozenset[str]
+    forgetful: frozenset[str]
+
+
+async def hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) -> Gateways:
+    """Count what the questions took, and who gives no answers."""
+    by_account = defaultdict[str, list[Heard]](list)
     for reply in sorted(replies, key=lambda reply: reply.answered_at):
         if reply.payment_id in batch.cases:
-            by_account[batch.cases[reply.payment_id].payment.account].append(reply)
+            payment = batch.cases[reply.payment_id].payment
+            by_account[payment.account].append(_heard(payment, reply))
     rates = _rates(rules, by_account)
-    seen = await batch.allowances(by_account.keys(), locked=False)
+    seen = dict(await batch.allowances(by_account.keys(), locked=False))
     touched = sorted(
         account for account, brought in by_account.items() if matters(seen.get(account), rates[account], brought)
     )
@@ -55,7 +69,17 @@ async def hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) ->
         allowance = stored.get(account) or fresh(account, rates[account], batch.now)
         kept.append(hear(allowance, rates[account], by_account[account], batch.now))
     await batch.keep(kept)
-    return frozenset(one.account for one in kept if silent(stored.get(one.account)) and silent(one))
+    return Gateways(
+        silent=frozenset(one.account for one in kept if silent(stored.get(one.account)) and silent(one)),
+        forgetful=frozenset(one.account for one in kept if forgetful(one)),
+    )
+
+
+def _heard(payment: Payment, reply: Reply) -> Heard:
+    asked = candidates.candidate(payment, reply.question.transaction_id) if reply.question.transaction_id else None
+    claimed = asked is not None and asked.state != "confirmed"
+    issued = payment.checkout_url is not None and reply.question.transaction_id is None
+    return Heard(reply=reply, issued=issued, claimed=claimed)
 
 
 def _rates(rules: Rules, accounts: Iterable[str]) -> dict[str, float | None]:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.answering import Reply
-from schemas.answers import Executed, Inconclusive, Outcome, Trouble
+from schemas.answers import Executed, Inconclusive, Stranger, Trouble
 
 BURST_SECONDS = 2.0
 """So much of the budget may be used at once."""
@@ -28,6 +28,9 @@ FIRST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(seconds=30)
 PROBE = timedelta(seconds=30)  # one question at a time then: as long as its lease
 SPREAD = timedelta(seconds=2)
+UNKNOWN = 5
+"""So many answers "not found" in a row over two payments at least, and none of the account closes on such an answer."""
+
 SOON = timedelta(seconds=3)
 """Who is turned away comes again so soon: any answer opens the account. The sweep leaves it alone while it is shut."""
 
@@ -35,7 +38,8 @@ SOON = timedelta(seconds=3)
 class Allowance(Struct, frozen=True, kw_only=True):
     """What stood of an account at `at`: calls left of the budget, which extra calls may take below nothing.
 
-    `troubles` counts questions without an answer since the last one with; nobody asks before `shut_until`.
+    `troubles` counts questions without an answer since the last one with; nobody asks before `shut_until`. `unknown_by`
+    are the payments of the last answers "not found" in a row, of checkouts that the gateway itself had opened.
     """
 
     account: str
@@ -43,6 +47,7 @@ class Allowance(Struct, frozen=True, kw_only=True):
     at: datetime
     troubles: int = 0
     shut_until: datetime | None = None
+    unknown_by: tuple[str, ...] = ()
 
 
 class Asking(Struct):
@@ -88,6 +93,11 @@ def silent(allowance: Allowance | None) -> TypeGuard[Allowance]:
     return allowance is not None and allowance.troubles >= TROUBLES
 
 
+def forgetful(allowance: Allowance | None) -> bool:
+    """Whether its gateway says "not found" of one payment after the other, so that it says nothing of any of them."""
+    return allowance is not None and len(allowance.unknown_by) >= UNKNOWN and len(set(allowance.unknown_by)) > 1
+
+
 def fresh(account: str, rate: float | None, now: datetime) -> Allowance:
     """The allowance of an account that nobody asked about yet."""
     return Allowance(account=account, calls=_burst(rate), at=now)
@@ -101,42 +111,83 @@ def refilled(allowance: Allowance, rate: float | None, now: datetime) -> Allowan
     return replace(allowance, calls=min(_burst(rate), allowance.calls + seconds * rate), at=max(now, allowance.at))
 
 
-def hear(allowance: Allowance, rate: float | None, replies: Iterable[Reply], now: datetime) -> Allowance:
+class Heard(Struct, frozen=True, kw_only=True):
+    """A reply, and whether the id it is about was the gateway's own, or that of a claim alone."""
+
+    reply: Reply
+    issued: bool = True
+    claimed: bool = False
+
+
+def hear(allowance: Allowance, rate: float | None, replies: Iterable[Heard], now: datetime) -> Allowance:
     """With what questions brought, in order, and the calls that they took beside the one each was counted for."""
     allowance = refilled(allowance, rate, now)
-    for reply in replies:
+    for heard in replies:
         if rate is not None:
-            allowance = replace(allowance, calls=allowance.calls - _extra(reply))
-        trouble = _trouble(reply.outcome)
+            allowance = replace(allowance, calls=allowance.calls - _extra(heard.reply))
+        allowance = replace(allowance, unknown_by=_unknown_by(allowance, heard))
+        trouble = _trouble(heard)
         if trouble is None:
-            allowance = replace(allowance, troubles=0, shut_until=None)
+            if _answers(heard):
+                allowance = replace(allowance, troubles=0, shut_until=None)
             continue
         troubles = allowance.troubles + 1
         shut_until = now + _pause(troubles, trouble) if troubles >= TROUBLES else None
-        if allowance.shut_until is not None and allowance.shut_until != reply.asked_at + PROBE:
+        if allowance.shut_until is not None and allowance.shut_until != heard.reply.asked_at + PROBE:
             # One that was asked before the probe does not let another in while the probe is under way.
             shut_until = max(shut_until or allowance.shut_until, allowance.shut_until)
         allowance = replace(allowance, troubles=troubles, shut_until=shut_until)
     return allowance
 
 
-def matters(allowance: Allowance | None, rate: float | None, replies: Iterable[Reply]) -> bool:
-    """Whether `heard` would change it, so that the row of a healthy account is not locked for nothing."""
-    troubled = allowance is not None and allowance.troubles > 0
-    return troubled or any(_trouble(reply.outcome) or (rate is not None and _extra(reply)) for reply in replies)
+def matters(allowance: Allowance | None, rate: float | None, replies: Iterable[Heard]) -> bool:
+    """Whether `hear` would change it, so that the row of a healthy account is not locked for nothing."""
+    if allowance is not None and (allowance.troubles > 0 or allowance.unknown_by):
+        return True
+    return any(
+        _trouble(heard) or _outcome(heard) is Trouble.NOT_FOUND or (rate is not None and _extra(heard.reply))
+        for heard in replies
+    )
 
 
 def _extra(reply: Reply) -> int:
     return max(0, reply.calls - 1)
 
 
-def _trouble(outcome: Outcome) -> Inconclusive | None:
-    """What was no answer of the gateway's; that it does not know an id is one."""
+def _outcome(heard: Heard) -> Trouble | None:
+    """Why a reply is no answer; None where it is one, be it that the gateway does not know an id of a claim."""
+    outcome = heard.reply.outcome
     if isinstance(outcome, Executed):
         outcome = outcome.then
-    if isinstance(outcome, Inconclusive) and outcome.trouble is not Trouble.NOT_FOUND:
-        return outcome
-    return None
+    return outcome.trouble if isinstance(outcome, Inconclusive) else None
+
+
+def _trouble(heard: Heard) -> Inconclusive | None:
+    """What was no answer of the gateway's; that it does not know an id is one.
+
+    About an id that only a claim gave us, anybody could bring about most kinds, so only silence and 5xx count.
+    """
+    outcome = heard.reply.outcome
+    if isinstance(outcome, Executed):
+        outcome = outcome.then
+    if not isinstance(outcome, Inconclusive) or outcome.trouble is Trouble.NOT_FOUND:
+        return None
+    if heard.claimed and outcome.trouble not in (Trouble.NO_REPLY, Trouble.SERVER_ERROR):
+        return None
+    return outcome
+
+
+def _answers(heard: Heard) -> bool:
+    """Whether it shows that the gateway answers."""
+    return _outcome(heard) in (None, Trouble.NOT_FOUND)
+
+
+def _unknown_by(allowance: Allowance, heard: Heard) -> tuple[str, ...]:
+    trouble = _outcome(heard)
+    if trouble is Trouble.NOT_FOUND and heard.issued:
+        return (*allowance.unknown_by, heard.reply.payment_id)[-UNKNOWN:]
+    answered = trouble is None and not isinstance(heard.reply.outcome, Stranger)
+    return () if answered else allowance.unknown_by
 
 
 def _pause(troubles: int, trouble: Inconclusive) -> timedelta:

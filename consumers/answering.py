@@ -8,13 +8,17 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.asking import EXECUTE_AGAIN
+from consumers import candidates
+from consumers.executing import answered_again, executed, too_soon
 from consumers.gateway import Capabilities
-from schemas.answers import Answer, Executed, Fact, Inconclusive, Outcome, Question, Stranger
-from schemas.payments import Candidate, Case, Entry, Payment
-from schemas.words import EntryKind, Status
+from consumers.schedules import closes_at
+from schemas.answers import Answer, Executed, Fact, Inconclusive, Outcome, Question, Stranger, Trouble
+from schemas.checks import Checks
+from schemas.payments import Case, Entry, Payment
+from schemas.words import EntryKind
 
 LONGEST_WAIT = timedelta(hours=1)
+_NOT_YET = {"inconclusive": Trouble.NOT_FOUND, "detail": "the gateway does not know this transaction yet"}
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -33,7 +37,10 @@ class Reply(Struct, frozen=True, kw_only=True):
 
 
 class Taken(Struct, frozen=True, kw_only=True):
-    """A case with a reply taken in: its new Fact, if the reply was an Answer, and what the timeline says of it."""
+    """A case with a reply taken in: its new Fact, if the reply was an Answer, and what the timeline says of it.
+
+    `heard` is what the reply says of the payment as a whole; of an id that only a claim gave us, nothing.
+    """
 
     case: Case
     entries: tuple[Entry, ...]
@@ -41,24 +48,29 @@ class Taken(Struct, frozen=True, kw_only=True):
     heard: Answer | Inconclusive | None = None
 
 
-def take_in(case: Case, reply: Reply, capabilities: Capabilities) -> Taken:
+def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks) -> Taken:
     """Apply one reply to its payment. The lease ends if it is this question's; another worker's is left alone."""
     payment = case.payment
+    early = too_soon(payment, reply.question, reply.asked_at, reply.outcome)
     if payment.asked_at == reply.asked_at:
         payment = replace(payment, lease_until=None)
     outcome = reply.outcome
     if isinstance(outcome, Executed):
-        payment = _executed(payment, outcome)
+        payment = executed(payment, outcome)
         outcome = outcome.then
     if isinstance(outcome, Stranger):
-        payment = _struck(payment, reply, outcome)
-        return Taken(case=replace(case, payment=payment), entries=(_entry(reply, {"refused": outcome.why}),))
+        payment = _unknown(payment, reply, outcome, checks)
+        said = _NOT_YET if outcome.why == "not_found" else {"refused": outcome.why}
+        return Taken(case=replace(case, payment=payment), entries=(_entry(reply, said),))
     if isinstance(outcome, Inconclusive):
         if outcome.retry_after is not None:
             wait = min(timedelta(seconds=outcome.retry_after), LONGEST_WAIT)
             payment = replace(payment, not_before=reply.answered_at + wait)
         said = {"inconclusive": outcome.trouble, "detail": outcome.detail}
         return Taken(case=replace(case, payment=payment), entries=(_entry(reply, said),), heard=outcome)
+    if early:
+        said = shown(outcome) | {"too_soon": "Execute may still be under way"}
+        return Taken(case=replace(case, payment=payment), entries=(_entry(reply, said),))
     fact = Fact(
         answer=outcome,
         transaction_asked=reply.question.transaction_id,
@@ -91,48 +103,17 @@ def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capa
             for one in payment.candidates
         ),
     )
-    kept_long = (
-        capabilities.executes
-        and payment.execute_state == "kept"
-        and payment.execute_asked_at is not None
-        and reply.asked_at >= payment.execute_asked_at + EXECUTE_AGAIN
-    )
-    if kept_long and answer.status is Status.PENDING:
-        return replace(payment, execute_state="wanted", urgent_at=reply.answered_at)
-    return payment
+    return answered_again(payment, capabilities, reply.asked_at, answer)
 
 
-def _executed(payment: Payment, executed: Executed) -> Payment:
-    """What Execute's own reply says of the wish; until there is a reply it stays in doubt.
-
-    A refusal ends it, unless someone said "paid" while it was under way: a stranger's word may have brought this one
-    about, and the buyer approved a moment later.
-    """
-    match executed.reply:
-        case "none" | "unread":
-            return payment
-        case "not_sent":
-            before = payment.execute_tries - 1
-            return replace(payment, execute_state="wanted", execute_unanswered=False, execute_tries=before)
-        case "refused":
-            asked, said = payment.execute_asked_at, payment.success_at
-            anew = asked is not None and said is not None and said > asked
-            return replace(payment, execute_state="wanted" if anew else None, execute_unanswered=False)
-        case "completed" | "settled" | "other":
-            return replace(payment, execute_unanswered=False)
-
-
-def _struck(payment: Payment, reply: Reply, stranger: Stranger) -> Payment:
-    """Strike an id out. One that a signed webhook brought and the gateway does not know *yet* is asked about again."""
-
-    def judged(one: Candidate) -> Candidate:
-        if one.transaction_id != reply.question.transaction_id:
-            return one
-        if one.signed and stranger.why == "not_found":
-            return one
-        return replace(one, state="struck")
-
-    return replace(payment, candidates=tuple(judged(one) for one in payment.candidates))
+def _unknown(payment: Payment, reply: Reply, stranger: Stranger, checks: Checks) -> Payment:
+    """What the gateway says of an id that only a claim gave us: it is another payment's, or not known (yet)."""
+    one = candidates.candidate(payment, reply.question.transaction_id)
+    if one is None or one.state != "unasked":
+        return payment
+    if stranger.why == "other_payment":
+        return candidates.struck(payment, one)
+    return candidates.changed(payment, candidates.not_found(one, reply.asked_at, closes_at(payment, checks)))
 
 
 def _entry(reply: Reply, said: dict[str, Any]) -> Entry:

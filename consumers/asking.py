@@ -7,7 +7,7 @@ answers nothing, so it moves `asked_at` and never `fact_asked_at`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal
 from zlib import crc32
@@ -15,48 +15,73 @@ from zlib import crc32
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consumers import candidates
+from consumers.executing import executing, looks_at
 from consumers.gateway import Capabilities
+from consumers.schedules import (
+    closes_at,
+    delay_of,
+    ended,
+    gives_up_at,
+    schedule_of,
+    success_unanswered,
+    unheard_at,
+    wants,
+)
 from schemas.answers import Question
 from schemas.checks import Checks
-from schemas.payments import Candidate, Payment, ScheduleName
+from schemas.payments import Candidate, Payment
 from schemas.words import Hold, QuestionKind, Status
 
 HINTS_PER_HOUR = 10
 HOUR = timedelta(hours=1)
 LEASE = {QuestionKind.STATUS: timedelta(seconds=30), QuestionKind.EXECUTE: timedelta(seconds=40)}
 JITTER_FROM, LONGEST_JITTER = timedelta(minutes=1), timedelta(minutes=10)
-EXECUTE_SPACING = timedelta(seconds=2)
-EXECUTE_AGAIN = timedelta(seconds=60)
-EXECUTE_TRIES = 20
-EXECUTE_DOUBT = timedelta(hours=24)
+END_INSISTS = HOUR
+"""So long a question about the end that brought no answer comes again on the longest `claimed` delay."""
 
-Trigger = Literal["urgent", "hint", "schedule"]
+Trigger = Literal["urgent", "hint", "reference", "wish", "schedule"]
+"""What makes a question come. `hint` and `reference`: an unsigned claim, on the payment's own path or by our reference
+alone. `wish`: an Execute that waits for its order; it may turn out that there is nothing to ask yet."""
 
 
 class Due(Struct, frozen=True, kw_only=True):
-    """When the next question comes, and what makes it come."""
+    """When a question comes, and what makes it come.
+
+    `transaction_id` is what is asked about, where transactions are; `alone`: by that id's own schedule.
+    """
 
     at: datetime
     trigger: Trigger
+    transaction_id: str | None = None
+    alone: bool = False
 
 
-def question(payment: Payment, capabilities: Capabilities) -> Question | None:
-    """The status question that can be asked now; None where the gateway can be asked by nothing we have."""
-    if "transaction_id" in capabilities.asked_by:
-        chosen = min((one for one in payment.candidates if one.state != "struck"), key=_turn(payment), default=None)
-        return Question(transaction_id=chosen.transaction_id) if chosen else None
+def by_transaction(capabilities: Capabilities) -> bool:
+    """Whether it is asked by transaction ids, which only callbacks bring."""
+    return "transaction_id" in capabilities.asked_by
+
+
+def can_ask(payment: Payment, capabilities: Capabilities) -> bool:
+    """Whether there is an id that the gateway can be asked by."""
+    if by_transaction(capabilities):
+        return any(one.state != "struck" for one in payment.candidates)
     known = {"reference"} | ({"session_id"} if payment.session_id else set())
-    return Question() if known & capabilities.asked_by else None
+    return bool(known & capabilities.asked_by)
 
 
-def next_due(payment: Payment, capabilities: Capabilities, checks: Checks) -> Due | None:
-    """When the payment is asked next; None when no question is planned or none can be asked."""
-    if question(payment, capabilities) is None:
+def next_due(payment: Payment, capabilities: Capabilities, checks: Checks, now: datetime | None = None) -> Due | None:
+    """The question that comes next, or of several that are due by `now` the one that is asked first.
+
+    None when no question is planned or none can be asked.
+    """
+    if not can_ask(payment, capabilities):
         return None
-    due = min(_triggers(payment, checks), key=lambda due: due.at, default=None)
-    if due is not None and payment.not_before is not None and due.at < payment.not_before:
-        return Due(at=payment.not_before, trigger=due.trigger)
-    return due
+    planned = [_not_before(due, payment) for due in _planned(payment, capabilities, checks)]
+    ripe = [due for due in planned if now is not None and due.at <= now]
+    if ripe and by_transaction(capabilities):
+        return min(ripe, key=lambda due: _turn(payment, due))
+    return min(planned, key=lambda due: due.at, default=None)
 
 
 def next_look(payment: Payment, capabilities: Capabilities, checks: Checks) -> datetime | None:
@@ -68,49 +93,38 @@ def next_look(payment: Payment, capabilities: Capabilities, checks: Checks) -> d
     if payment.status is Status.PENDING:
         if Hold.UNRESOLVED not in payment.holds:
             times.append(gives_up_at(payment, checks))
-        if question(payment, capabilities) is None and may_close(payment):
+        if by_clock_alone(payment, capabilities) and may_close(payment):
             times.append(closes_at(payment, checks))
     return min(times, default=None)
 
 
-def may_execute(payment: Payment, capabilities: Capabilities, now: datetime) -> bool:
-    """Whether Execute may be asked now, the order's other attempts apart. It takes money."""
-    return (
-        capabilities.executes
-        and payment.execute_state == "wanted"
-        and payment.session_id is not None
-        and payment.status is Status.PENDING
-        and not payment.held_for_money
-        and now < payment.expires_at
-        and payment.execute_tries < EXECUTE_TRIES
-        and (payment.execute_asked_at is None or now >= payment.execute_asked_at + EXECUTE_SPACING)
-    )
+def by_clock_alone(payment: Payment, capabilities: Capabilities) -> bool:
+    """Whether it closes without a question: nothing can be asked by, but for ids that our reference alone brought."""
+    if by_transaction(capabilities):
+        return not candidates.confirmed(payment) and not candidates.lasting(payment)
+    return not can_ask(payment, capabilities)
 
 
-def begun(payment: Payment, asked: Question, due: Due, now: datetime) -> Payment:
+def begun(payment: Payment, asked: Question, due: Due, checks: Checks, now: datetime) -> Payment:
     """The payment with a question in flight; stored and committed before the gateway is called."""
-    hints = tuple(at for at in payment.hint_asks if at > now - HOUR)
+    hints, referred = _recent(payment.hint_asks, now), _recent(payment.referred_asks, now)
+    one = candidates.candidate(payment, asked.transaction_id) if asked.transaction_id is not None else None
+    if one is not None:
+        end = closes_at(payment, checks)
+        asked_now = replace(one, asked_at=now)
+        asked_now = candidates.stepped(payment, one, checks, end, now) if due.alone else asked_now
+        payment = candidates.changed(payment, asked_now)
     payment = replace(
         payment,
         lease_until=now + LEASE[asked.kind],
         asked_at=now,
         not_before=None,
+        execute_waits_until=None if due.trigger == "wish" else payment.execute_waits_until,
         hint_asks=(*hints, now) if due.trigger == "hint" else hints,
-        step=payment.step + (due.trigger == "schedule"),
-        candidates=tuple(
-            replace(candidate, asked_at=now) if candidate.transaction_id == asked.transaction_id else candidate
-            for candidate in payment.candidates
-        ),
+        referred_asks=(*referred, now) if due.trigger == "reference" else referred,
+        step=payment.step + (due.trigger == "schedule" and not due.alone),
     )
-    if asked.kind is QuestionKind.EXECUTE:
-        return replace(
-            payment,
-            execute_state="kept",
-            execute_unanswered=True,
-            execute_asked_at=now,
-            execute_tries=payment.execute_tries + 1,
-        )
-    return payment
+    return executing(payment, now) if asked.kind is QuestionKind.EXECUTE else payment
 
 
 def scheduled(
@@ -122,7 +136,9 @@ def scheduled(
     to `jitter` of the wait later, at most ten minutes; what is due is due all the same when a claim comes before.
     """
     if payment.lease_until is None:
-        name = _schedule(payment, capabilities, checks, now)
+        if payment.returned_by and payment.schedule == "claimed" and payment.step >= len(checks.claimed):
+            payment = replace(payment, returned_through=True)
+        name = schedule_of(payment, capabilities, checks, now)
         if name != payment.schedule:
             payment = replace(payment, schedule=name, step=0)
     at = next_look(payment, capabilities, checks)
@@ -132,151 +148,118 @@ def scheduled(
 
 
 def may_close(payment: Payment) -> bool:
-    """Whether nothing speaks against closing it by the clock: no hold, no unheard claim, no id never asked about."""
-    return not payment.holds and not success_unanswered(payment) and not never_asked(payment)
+    """Whether nothing speaks against closing it by the clock: no hold, no unheard claim, no id that was dropped."""
+    return not payment.holds and not success_unanswered(payment) and not payment.candidate_dropped
 
 
-def closes_at(payment: Payment, checks: Checks) -> datetime:
-    """From when on the clock may close it: after grace, and a day after opening where an Execute went unanswered.
+def hints_used_up(payment: Payment, at: datetime, *, own: bool) -> bool:
+    """Whether unsigned claims of a kind made us ask as often as they may in the hour before."""
+    return len(_recent(payment.hint_asks if own else payment.referred_asks, at)) >= HINTS_PER_HOUR
 
-    A row whose checkout never existed needs no grace.
+
+def _recent(asks: tuple[datetime, ...], at: datetime) -> tuple[datetime, ...]:
+    return tuple(ask for ask in asks if ask > at - HOUR)
+
+
+def _not_before(due: Due, payment: Payment) -> Due:
+    return due if payment.not_before is None or due.at >= payment.not_before else replace(due, at=payment.not_before)
+
+
+def _turn(payment: Payment, due: Due) -> tuple[bool, bool, bool, bool, float]:
+    one = candidates.candidate(payment, due.transaction_id)
+    assert one is not None, "what is due there is due about a candidate"
+    return candidates.turn(one, urgent=due.trigger == "urgent")
+
+
+def _planned(payment: Payment, capabilities: Capabilities, checks: Checks) -> Iterable[Due]:
+    """Every question that is planned, with what brings it."""
+    if not by_transaction(capabilities):
+        yield from _asked_for(payment, payment, checks, None)
+        yield from _by_clock(payment, payment.asked_at, checks, None)
+        return
+    end, give_up = closes_at(payment, checks), timedelta(seconds=checks.give_up)
+    for one in payment.candidates:
+        if one.state != "struck":
+            yield from _asked_for(payment, one, checks, one.transaction_id)
+    for one in candidates.unproven(payment):
+        at = candidates.next_ask(payment, one, checks, end, give_up)
+        if at is not None:
+            yield Due(at=at, trigger="schedule", transaction_id=one.transaction_id, alone=True)
+    chosen = _whole(payment)
+    yield from _asked_for(payment, payment, checks, chosen.transaction_id)
+    if chosen.state == "confirmed":
+        known = [one.asked_at for one in candidates.confirmed(payment) if one.asked_at is not None]
+        yield from _by_clock(payment, max(known, default=None), checks, chosen.transaction_id)
+    elif payment.lease_until is not None:
+        yield Due(at=payment.lease_until, trigger="schedule", transaction_id=chosen.transaction_id)
+
+
+def _whole(payment: Payment) -> Candidate:
+    """The id asked about for the payment as a whole.
+
+    One that the gateway knows, and of several the one whose claim was not heard, then the one the money came by, then
+    the one asked longest ago; where it knows none, any in turn.
     """
-    at = payment.expires_at + timedelta(seconds=checks.grace if payment.opened else 0)
-    return max(at, payment.opened_at + EXECUTE_DOUBT) if payment.execute_unanswered else at
+
+    def order(one: Candidate) -> tuple[bool, bool, bool, datetime]:
+        elsewhere = payment.status.paid and one.transaction_id != payment.transaction_id
+        return one.state != "confirmed", not unheard_at(one, payment), elsewhere, one.asked_at or _EVER
+
+    return min((one for one in payment.candidates if one.state != "struck"), key=order)
 
 
-def gives_up_at(payment: Payment, checks: Checks) -> datetime:
-    """When asking ends: counted from the opening, and from a person's word that released it as pending."""
-    return (payment.unresolved_at or payment.opened_at) + timedelta(seconds=checks.give_up)
+def _asked_for(payment: Payment, one: Payment | Candidate, checks: Checks, transaction_id: str | None) -> Iterable[Due]:
+    """What claims want to know of the payment, or of one transaction."""
+    if one.urgent_at is not None and wants(one.urgent_at, one.asked_at):
+        yield Due(at=one.urgent_at, trigger="urgent", transaction_id=transaction_id)
+    if one.hinted_at is not None and wants(one.hinted_at, one.asked_at):
+        at = _hint_at(payment, one.hinted_at, payment.hint_asks, checks)
+        yield Due(at=at, trigger="hint", transaction_id=transaction_id)
+    if one.referred_at is not None and wants(one.referred_at, one.asked_at):
+        at = _hint_at(payment, one.referred_at, payment.referred_asks, checks)
+        yield Due(at=at, trigger="reference", transaction_id=transaction_id)
 
 
-def hints_used_up(payment: Payment, at: datetime) -> bool:
-    """Whether unsigned claims made us ask as often as they may in the hour before."""
-    return sum(ask > at - HOUR for ask in payment.hint_asks) >= HINTS_PER_HOUR
-
-
-def success_unanswered(payment: Payment) -> bool:
-    """Whether someone said "paid" and no question asked after that brought a Fact."""
-    return payment.success_at is not None and not _answered(payment, payment.success_at)
-
-
-def never_asked(payment: Payment) -> bool:
-    """Whether a transaction id that a callback brought was dropped, or has not been answered about."""
-    return payment.candidate_dropped or any(candidate.state == "unasked" for candidate in payment.candidates)
-
-
-def _turn(payment: Payment) -> Callable[[Candidate], tuple[int, datetime]]:
-    """Which transaction is asked about first.
-
-    Those that claims want asked about, signed before unsigned; then those never answered about, and the one the money
-    came by (any, while none did); of equals the one asked longest ago. The few looks for refunds are not shared with an
-    id that was asked about for a week and is still unknown.
-    """
-
-    def turn(one: Candidate) -> tuple[int, datetime]:
-        asked = one.asked_at or _EVER
-        if _wants(one.urgent_at, asked):
-            return 0, asked
-        if _wants(one.hinted_at, asked):
-            return 1, asked
-        hoped = one.state == "unasked" and (one.asked_at is None or payment.schedule != "refunds")
-        matters = hoped or not payment.status.paid or one.transaction_id == payment.transaction_id
-        return 2 if matters else 3, asked
-
-    return turn
-
-
-def _triggers(payment: Payment, checks: Checks) -> Iterable[Due]:
-    asked = payment.asked_at or _EVER
-    if payment.lease_until is not None:  # it passed, and whoever asked has died
-        yield Due(at=payment.lease_until, trigger="schedule")
-    for one in _questions(payment):
-        if one.urgent_at is not None and _wants(one.urgent_at, one.asked_at):
-            yield Due(at=one.urgent_at, trigger="urgent")
-        if one.hinted_at is not None and _wants(one.hinted_at, one.asked_at):
-            yield Due(at=_hint_at(payment, one.hinted_at, checks), trigger="hint")
-    delay = _delay(payment, checks)
+def _by_clock(payment: Payment, asked_at: datetime | None, checks: Checks, transaction_id: str | None) -> Iterable[Due]:
+    """What the payment's own schedule and its end want to know; `asked_at` is when that was last asked."""
+    asked = asked_at or _EVER
+    if payment.lease_until is not None:  # it passed, and the worker that asked has died
+        yield Due(at=payment.lease_until, trigger="schedule", transaction_id=transaction_id)
+    wish = looks_at(payment)
+    if wish is not None:
+        yield Due(at=wish, trigger="wish")
+    delay = delay_of(payment, checks)
     base = max(asked, payment.opened_at)  # a row opened again was asked about before
-    if delay is not None and not _ended(payment, base + delay, checks):
-        yield Due(at=base + delay, trigger="schedule")
-    if payment.status is Status.PENDING and not payment.holds and asked < closes_at(payment, checks):
-        yield Due(at=closes_at(payment, checks), trigger="schedule")
+    if delay is not None and not ended(payment, base + delay, checks):
+        yield Due(at=base + delay, trigger="schedule", transaction_id=transaction_id)
+    if payment.status is Status.PENDING and not payment.holds:
+        end = _asks_about_end(payment, asked, checks)
+        if end is not None:
+            yield Due(at=end, trigger="schedule", transaction_id=transaction_id)
 
 
-def _questions(payment: Payment) -> Iterable[Payment | Candidate]:
-    """What claims can want asked about: the payment, and each transaction that may be its own."""
-    yield payment
-    yield from (one for one in payment.candidates if one.state != "struck")
+def _asks_about_end(payment: Payment, asked: datetime, checks: Checks) -> datetime | None:
+    """When the end is asked about: once it is there, and again to confirm an answer that nobody paid.
+
+    One that brought no answer comes again within the hour: a payment must not stay open for a gateway's bad minute.
+    """
+    end, first = closes_at(payment, checks), payment.unpaid_at
+    known = first is not None and first >= end
+    at = first + timedelta(seconds=checks.confirm_end) if first is not None and known else end
+    if asked < at:
+        return at
+    answered = payment.fact_asked_at is not None and payment.fact_asked_at >= at
+    if answered or asked >= at + END_INSISTS:
+        return None
+    return asked + timedelta(seconds=checks.claimed[-1])
 
 
-def _wants(claimed_at: datetime | None, asked_at: datetime | None) -> bool:
-    return claimed_at is not None and (asked_at is None or claimed_at > asked_at)
-
-
-def _hint_at(payment: Payment, at: datetime, checks: Checks) -> datetime:
+def _hint_at(payment: Payment, at: datetime, asks: tuple[datetime, ...], checks: Checks) -> datetime:
     """An unsigned claim asks a moment after the last question, and at most ten times an hour beside the schedule."""
     if payment.asked_at is not None:
         at = max(at, payment.asked_at + timedelta(seconds=checks.claimed[0]))
-    if not hints_used_up(payment, at):
-        return at
-    recent = [ask for ask in payment.hint_asks if ask > at - HOUR]
-    return max(at, recent[-HINTS_PER_HOUR] + HOUR)
-
-
-def _delay(payment: Payment, checks: Checks) -> timedelta | None:
-    """How long after the last question the schedule asks again; None when it has run through."""
-    if payment.schedule is None:
-        return None
-    delays: tuple[float, ...] = getattr(checks, payment.schedule)
-    if payment.step < len(delays):
-        return timedelta(seconds=delays[payment.step])
-    return timedelta(seconds=delays[-1]) if payment.schedule in ("claimed", "pending") else None
-
-
-def _ended(payment: Payment, at: datetime, checks: Checks) -> bool:
-    return payment.status is Status.PENDING and at > gives_up_at(payment, checks)
-
-
-def _schedule(payment: Payment, capabilities: Capabilities, checks: Checks, now: datetime) -> ScheduleName | None:
-    if Hold.UNRESOLVED in payment.holds:
-        return None
-    if not payment.status.paid and _claimed(payment) and now < gives_up_at(payment, checks):
-        return "claimed"
-    if any(now < at + timedelta(seconds=checks.give_up) for at in _unheard(payment)):
-        return "claimed"
-    match payment.status:
-        case Status.PENDING:
-            return "pending"
-        case Status.COMPLETED:
-            announced = Hold.UNEXPECTED not in payment.holds
-            return "refunds" if capabilities.shows_refunds and announced else None
-        case Status.REFUNDED:
-            return None
-        case _:
-            return "closed"
-
-
-def _unheard(payment: Payment) -> list[datetime]:
-    """When the claims came that made us ask and got no answer; a pending payment's own schedule hears unsigned ones."""
-    return [
-        at
-        for one in _questions(payment)
-        for at in (one.urgent_at, None if payment.status is Status.PENDING else one.hinted_at)
-        if at is not None and not _wants(at, one.asked_at) and not _answered(one, at)
-    ]
-
-
-def _claimed(payment: Payment) -> bool:
-    """Whether someone said "paid" and the gateway has neither confirmed nor denied it since."""
-    if any(candidate.success_at and candidate.state != "struck" for candidate in payment.candidates):
-        return not payment.status.closed
-    if payment.success_at is None:
-        return False
-    return not payment.status.closed or not _answered(payment, payment.success_at)
-
-
-def _answered(one: Payment | Candidate, received_at: datetime) -> bool:
-    return one.fact_asked_at is not None and one.fact_asked_at > received_at
+    recent = _recent(asks, at)
+    return at if len(recent) < HINTS_PER_HOUR else max(at, recent[-HINTS_PER_HOUR] + HOUR)
 
 
 _EVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

@@ -23,13 +23,18 @@ from schemas.statements import Line, Unread
 
 
 class HttpRequest(Struct, frozen=True, kw_only=True):
-    """Ask the runner to send this. `url` is absolute; `body` is sent as it is. `seconds` is the whole deadline."""
+    """Ask the runner to send this. `url` is absolute; `body` is sent as it is. `seconds` is the whole deadline.
+
+    `takes_money`: it is begun within 5 s of when its question was asked, or not at all. One is sent again only where
+    the first is known not to have run.
+    """
 
     method: str
     url: str
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     seconds: float = 10.0
+    takes_money: bool = False
 
     def __repr__(self) -> str:
         return f"HttpRequest({self.method} {self.url})"
@@ -170,7 +175,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     has to be followed by Execute, by us. `pending_expires`: `pending` after the end proves that nobody paid.
     `shows_refunds`: asked again after completion. `signs`: it sends signed webhooks to `/webhooks/{account}`. `lists`:
     it shows its payments of a time; see `ListsPayments`. `wordless`: its redirects name nothing, so a hit on the
-    payment's own path is all that a buyer who comes back can say.
+    payment's own path is all that a buyer who comes back can say. `pending_expires_after`: so many seconds after the
+    end `pending` proves it too, where an account says so.
     """
 
     always: frozenset[str]
@@ -181,6 +187,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     signs: bool = False
     lists: bool = False
     wordless: bool = False
+    pending_expires_after: float | None = None
 
 
 class Provider(Protocol):

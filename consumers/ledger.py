@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
@@ -44,6 +44,10 @@ class Keys(Struct, frozen=True, kw_only=True):
         )
 
 
+OrderState = Literal["free", "busy", "paid"]
+"""Of an order's other attempts: `paid` and not refunded in full; else `busy` while one executes or waits for longer."""
+
+
 class Batch(Protocol):
     """One transaction over some payments, locked in the order of their ids; without `store` it changes nothing."""
 
@@ -58,8 +62,16 @@ class Batch(Protocol):
         """Take what is free; tell by payment id what belongs to others. The first to be recorded keeps a key."""
         ...
 
+    async def orders(self, payments: Sequence[Payment]) -> Mapping[str, OrderState]:
+        """How the order of each stands for its Execute, by payment id; unlocked. Without an order it is free."""
+        ...
+
     async def begin_executions(self, payment_ids: Collection[str]) -> frozenset[str]:
         """Mark these as the one attempt of their order that executes; return those for which no other stands."""
+        ...
+
+    async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        """Which of these references, each as (account, reference), payments have."""
         ...
 
     async def allowances(self, accounts: Collection[str], *, locked: bool) -> Mapping[str, Allowance]:

@@ -23,6 +23,7 @@ from schemas.answers import Inconclusive, Trouble
 from schemas.payments import Change, Entry, Payment
 from schemas.words import EntryKind, EventType, Hold, Status
 
+LONGEST_LIFETIME = timedelta(days=31)
 OPENING_LEASE = timedelta(seconds=45)
 TRACKING_LEASE = timedelta(seconds=10)
 """No gateway is called, so this is long for what it takes; a twin waits no longer for one that died."""
@@ -233,7 +234,7 @@ def _change(row: Payment, outcome: OpeningOutcome, rules: Rules, now: datetime) 
         session_id=outcome.session_id,
         aliases=row.aliases + tuple(alias for alias in replaced if alias is not None),
         checkout_url=outcome.checkout_url or None,
-        expires_at=outcome.expires_at or row.expires_at,
+        expires_at=_expires_at(row, outcome, now),
     )
     if payment.version > 0 or payment.status is not Status.PENDING:
         return Change(payment=scheduled(payment, capabilities, rules.checks, now))
@@ -241,3 +242,9 @@ def _change(row: Payment, outcome: OpeningOutcome, rules: Rules, now: datetime) 
     event = write_event(payment, EventType.OPENED, now, rules.public_url)
     entry = Entry(kind=EntryKind.EVENT, at=now, data={"id": event.id, "type": event.type})
     return Change(payment=payment, entries=(entry,), event=event)
+
+
+def _expires_at(row: Payment, opened: Opened, now: datetime) -> datetime:
+    """The later of the gateway's time and ours: a clock that is wrong must not close what can still be paid."""
+    theirs = opened.expires_at
+    return row.expires_at if theirs is None else max(row.expires_at, min(theirs, now + LONGEST_LIFETIME))

@@ -13,9 +13,10 @@ from msgspec import Struct
 
 from consumers.account import Account
 from consumers.allowance import refilled
-from consumers.asking import closes_at, gives_up_at, may_close, next_due, question, success_unanswered
+from consumers.asking import by_clock_alone, can_ask, may_close, next_due
 from consumers.dossier import Dossier
 from consumers.gateway import Capabilities
+from consumers.schedules import closes_at, gives_up_at, success_unanswered
 from schemas.payments import Payment
 from schemas.words import Hold, Status
 
@@ -68,7 +69,7 @@ def _question(dossier: Dossier, account: Account) -> Iterator[Plan]:
         return
     due = next_due(payment, capabilities, dossier.checks)
     if due is None:
-        if question(payment, capabilities) is None and payment.status is Status.PENDING and payment.hold is None:
+        if not can_ask(payment, capabilities) and payment.status is Status.PENDING and payment.hold is None:
             known = "no id is known yet that it can be asked by" if capabilities.asked_by else "it cannot be asked"
             yield Plan(at=None, words=f"the gateway is not asked, because {known}")
         return
@@ -106,7 +107,7 @@ def _ends(dossier: Dossier, capabilities: Capabilities) -> Iterator[Plan]:
         return
     closes, gives_up = closes_at(payment, checks), gives_up_at(payment, checks)
     if may_close(payment):
-        if question(payment, capabilities) is None:
+        if by_clock_alone(payment, capabilities):
             yield Plan(at=closes, words="it closes as expired by the clock")
         elif capabilities.pending_expires or not payment.opened:
             yield Plan(at=closes, words="it closes as expired, if the gateway still knows of no money then")
@@ -116,7 +117,7 @@ def _ends(dossier: Dossier, capabilities: Capabilities) -> Iterator[Plan]:
         yield Plan(at=None, words="it is not closed while someone says that it is paid and no answer came since")
     if payment.hold is None:
         yield Plan(at=gives_up, words="we give up asking, and it is put before a person as unresolved")
-    elif Hold.UNRESOLVED not in payment.holds and question(payment, capabilities) is not None:
+    elif Hold.UNRESOLVED not in payment.holds and can_ask(payment, capabilities):
         yield Plan(at=gives_up, words="we give up asking")
 
 

@@ -17,16 +17,19 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.admitting import admit, hear_gateways
 from consumers.answering import Reply, question_entry, take_in
-from consumers.asking import Due, begun, may_execute, next_due, question, scheduled
+from consumers.asking import Due, begun, next_due, scheduled
 from consumers.closing import marked
 from consumers.events import write_event
+from consumers.executing import dropped, frees_order
 from consumers.keeping import may_wait
 from consumers.keys import judge
 from consumers.ledger import Batch, Ledger
 from consumers.lifecycle import Standing, advance
+from consumers.orders import begin_executions, stand_in_line
 from consumers.reasons import named_row, rule_of
 from consumers.receiving import receive
 from consumers.rules import Rules
+from consumers.strangers import others_left_alone
 from schemas.answers import Expected, Fact, Question, StatementRow
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Entry, Payment, Resolution
@@ -37,12 +40,16 @@ NO_LIMIT: Mapping[str, int] = MappingProxyType({})
 
 
 class Inquiry(Struct, frozen=True, kw_only=True):
-    """A question that may be asked now: its lease is committed. `traceparent` names the trace of what made us ask."""
+    """A question that may be asked now: its lease is committed. `traceparent` names the trace of what made us ask.
+
+    `lost`: the lease of the one before it ran out, so no reply of that one was recorded.
+    """
 
     account: Account
     question: Question
     expected: Expected
     asked_at: datetime
+    lost: bool = False
     traceparent: str | None = None
 
 
@@ -112,16 +119,18 @@ async def take(
 
 async def record(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list[Change]:
     """Record what gateways replied: fold, dedupe and write at most one event per payment, in one transaction."""
-    by_payment = defaultdict[str, list[Reply]](list)
-    for reply in replies:
-        by_payment[reply.payment_id].append(reply)
-    async with ledger.batch(by_payment.keys()) as batch:
-        silent = await hear_gateways(batch, rules, replies)
+    async with ledger.batch({reply.payment_id for reply in replies}) as batch:
+        replies = await others_left_alone(batch, replies)
+        gateways = await hear_gateways(batch, rules, replies)
+        by_payment = defaultdict[str, list[Reply]](list)
+        for reply in replies:
+            by_payment[reply.payment_id].append(reply)
         drafts = []
         for payment_id, case in batch.cases.items():
-            draft = Draft(case=case, entries=[], facts=[], repeats=case.payment.account in silent)
+            draft = Draft(case=case, entries=[], facts=[], repeats=case.payment.account in gateways.silent)
+            forgetful = case.payment.account in gateways.forgetful
             for reply in sorted(by_payment[payment_id], key=lambda reply: reply.answered_at):
-                _hear(draft, reply, rules, batch.now)
+                _hear(draft, reply, rules, batch.now, forgetful=forgetful)
             drafts.append(draft)
         return await settle(batch, rules, drafts)
 
@@ -141,10 +150,12 @@ def _received_before(claim: Claim, now: datetime) -> Claim:
     return replace(claim, received_at=min(claim.received_at, now - MOMENT))
 
 
-def _hear(draft: Draft, reply: Reply, rules: Rules, now: datetime) -> None:
+def _hear(draft: Draft, reply: Reply, rules: Rules, now: datetime, *, forgetful: bool) -> None:
     capabilities = rules.capabilities(draft.case.payment)
-    taken = take_in(draft.case, reply, capabilities)
-    payment = marked(taken.case.payment, capabilities, rules.checks, now, taken.heard, reply.asked_at)
+    taken = take_in(draft.case, reply, capabilities, rules.checks)
+    payment = marked(
+        taken.case.payment, capabilities, rules.checks, now, taken.heard, reply.asked_at, forgetful=forgetful
+    )
     draft.case = replace(taken.case, payment=payment)
     draft.entries.extend(taken.entries)
     draft.facts.extend([taken.fact] if taken.fact else [])
@@ -154,44 +165,46 @@ def _hear(draft: Draft, reply: Reply, rules: Rules, now: datetime) -> None:
 async def _begin(batch: Batch, rules: Rules, drafts: Iterable[Draft], room: Mapping[str, int]) -> list[Inquiry]:
     """Start the questions that are due, one per payment; where none can be asked, the clock may close or give up."""
     asking: list[tuple[Draft, Due]] = []
-    for draft in drafts:
+    free = [draft for draft in drafts if not _in_flight(draft.case.payment, batch.now)]
+    in_line = await stand_in_line(batch, rules, [draft.case.payment for draft in free])
+    for draft in free:
+        _becomes(draft, in_line.get(draft.case.payment.id, draft.case.payment))
         payment, capabilities = draft.case.payment, rules.capabilities(draft.case.payment)
-        if payment.lease_until is not None and payment.lease_until > batch.now:
-            continue
-        due = next_due(payment, capabilities, rules.checks)
+        due = next_due(payment, capabilities, rules.checks, batch.now)
         if due is not None and due.at <= batch.now:
             asking.append((draft, due))
             continue
-        payment = replace(payment, lease_until=None)
-        draft.case = replace(draft.case, payment=marked(payment, capabilities, rules.checks, batch.now))
+        _becomes(draft, marked(replace(payment, lease_until=None), capabilities, rules.checks, batch.now))
     waiting = await admit(batch, rules, [draft.case.payment for draft, _ in asking], room)
     for draft, _ in asking:
         payment = draft.case.payment
         if payment.id in waiting:  # it comes again, or is given up if its time is over
             payment = replace(payment, lease_until=None, not_before=waiting[payment.id])
             capabilities = rules.capabilities(payment)
-            draft.case = replace(draft.case, payment=marked(payment, capabilities, rules.checks, batch.now))
+            _becomes(draft, marked(payment, capabilities, rules.checks, batch.now))
     asking = [(draft, due) for draft, due in asking if draft.case.payment.id not in waiting]
-    wishes = {
-        draft.case.payment.id
-        for draft, _ in asking
-        if may_execute(draft.case.payment, rules.capabilities(draft.case.payment), batch.now)
-    }
-    allowed = await batch.begin_executions(wishes) if wishes else frozenset()
-    return [_inquiry(draft, due, wishes, allowed, rules, batch.now) for draft, due in asking]
+    allowed, too_late = await begin_executions(batch, rules, [draft.case for draft, _ in asking])
+    waits = {payment.id: payment for payment in too_late}
+    for draft, _ in asking:
+        _becomes(draft, waits.get(draft.case.payment.id, draft.case.payment))
+    return [_inquiry(draft, due, allowed, rules, batch.now) for draft, due in asking]
 
 
-def _inquiry(draft: Draft, due: Due, wishes: set[str], allowed: frozenset[str], rules: Rules, now: datetime) -> Inquiry:
-    payment, capabilities = draft.case.payment, rules.capabilities(draft.case.payment)
-    asked = question(payment, capabilities)
-    assert asked is not None, "next_due has a time only where there is a question"
+def _becomes(draft: Draft, payment: Payment) -> None:
+    draft.case = replace(draft.case, payment=payment)
+
+
+def _in_flight(payment: Payment, now: datetime) -> bool:
+    return payment.lease_until is not None and payment.lease_until > now
+
+
+def _inquiry(draft: Draft, due: Due, allowed: frozenset[str], rules: Rules, now: datetime) -> Inquiry:
+    payment = draft.case.payment
+    asked = Question(transaction_id=due.transaction_id)
     if payment.id in allowed:
         asked = Question(kind=QuestionKind.EXECUTE)
-    elif payment.id in wishes:
-        # Another attempt of the order is paid or executing; only the next buyer's claim wishes again.
-        payment = replace(payment, execute_state=None)
-    payment = begun(payment, asked, due, now)
-    draft.case = replace(draft.case, payment=payment)
+    lost = payment.lease_until is not None
+    _becomes(draft, begun(payment, asked, due, rules.checks, now))
     draft.entries.extend([draft.look] if draft.look else [])
     draft.entries.append(question_entry(asked, now, due.trigger))
     return Inquiry(
@@ -199,6 +212,7 @@ def _inquiry(draft: Draft, due: Due, wishes: set[str], allowed: frozenset[str], 
         question=asked,
         expected=expected(payment),
         asked_at=now,
+        lost=lost,
         traceparent=draft.traceparent,
     )
 
@@ -219,9 +233,8 @@ def _change(draft: Draft, standing: Standing, rules: Rules, now: datetime) -> Ch
     capabilities = rules.capabilities(draft.case.payment)
     step = advance(draft.case.payment, standing)
     payment, entries = step.payment, list(draft.entries)
-    freed = payment.execute_state is not None and payment.status is not Status.PENDING
-    if freed:
-        payment = replace(payment, execute_state=None, execute_unanswered=False)
+    if payment.execute_state is not None and payment.status is not Status.PENDING:
+        payment = replace(dropped(payment), execute_unanswered=False)
     payment = scheduled(payment, capabilities, rules.checks, now, rules.jitter)
     event = None
     if step.event is not None:
@@ -245,7 +258,7 @@ def _change(draft: Draft, standing: Standing, rules: Rules, now: datetime) -> Ch
         entries=tuple(entries),
         event=event,
         resolution=draft.resolution,
-        order_freed=capabilities.executes and payment.execute_state is None,
+        order_freed=frees_order(payment, capabilities),
         repeats=draft.repeats and not draft.facts and [entry.kind for entry in entries] == [EntryKind.ANSWER],
     )
 

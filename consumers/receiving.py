@@ -7,13 +7,17 @@ from typing import Literal, TypeVar
 
 from msgspec.structs import replace
 
-from consumers.asking import hints_used_up
+from consumers import candidates
+from consumers.asking import by_transaction, hints_used_up
+from consumers.executing import WISH_HEARD_WITHIN, wished
 from consumers.gateway import Capabilities
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Entry, Payment
 from schemas.words import Authenticity, EntryKind, Said, Source, Status
 
-UNASKED_UNSIGNED = 20
+KEPT_CANDIDATES = 5
+"""So many transaction ids at most come from claims that were kept until their payment was here."""
+
 TOO_MANY = "too many that anyone could have sent came within the hour"
 """The verdict of a claim that asks later, when its payment may be asked about again (consumers.asking.next_due)."""
 
@@ -32,8 +36,10 @@ def receive(
         payment = _with_candidate(payment, claim, capabilities)
         if claim.said is Said.SUCCESS:
             payment = _claimed_paid(case, payment, claim, capabilities, now)
+        elif _wordless(payment, claim, capabilities):
+            payment = _returned(payment, own=True)
     if verdict in ("asks", TOO_MANY):
-        payment = _wanting(payment, claim)
+        payment = _wanting(payment, claim, capabilities)
     said = {
         "claim_id": claim.id,
         "source": claim.source,
@@ -56,7 +62,7 @@ def _verdict(case: Case, claim: Claim, admission: Admission, capabilities: Capab
         return "repeated"
     if claim.source is Source.SWEEP:
         return "due"
-    known = _candidate(payment, claim.transaction_id)
+    known = candidates.candidate(payment, claim.transaction_id)
     if known is not None and known.state == "struck":
         return "refused: the gateway said that this transaction is not this payment's"
     if not capabilities.asked_by:
@@ -66,20 +72,12 @@ def _verdict(case: Case, claim: Claim, admission: Admission, capabilities: Capab
     new = known is None and _names_its_question(claim, capabilities)
     if answered and not new:
         return "answered already"
-    return TOO_MANY if not _believed(claim) and hints_used_up(payment, now) else "asks"
+    free = _believed(claim) or claim.kept or not hints_used_up(payment, now, own=_own(payment, claim))
+    return "asks" if free else TOO_MANY
 
 
 def _names_its_question(claim: Claim, capabilities: Capabilities) -> bool:
-    return claim.transaction_id is not None and "transaction_id" in capabilities.asked_by
-
-
-def _wanting(payment: Payment, claim: Claim) -> Payment:
-    """Have a question asked: about the transaction the claim names, where that is asked about, else the payment."""
-    known = _candidate(payment, claim.transaction_id)
-    if known is None:
-        return _wanted(payment, claim.received_at, urgent=_believed(claim))
-    wanted = _wanted(known, claim.received_at, urgent=_believed(claim))
-    return replace(payment, candidates=tuple(wanted if one is known else one for one in payment.candidates))
+    return claim.transaction_id is not None and by_transaction(capabilities)
 
 
 def _believed(claim: Claim) -> bool:
@@ -87,54 +85,113 @@ def _believed(claim: Claim) -> bool:
     return claim.source is Source.OPERATOR or claim.authenticity is Authenticity.SIGNED
 
 
-def _wanted(one: _Asked, at: datetime, *, urgent: bool) -> _Asked:
+def _own(payment: Payment, claim: Claim) -> bool:
+    """Whether whoever sent it knows more of the payment than our reference, which can be guessed.
+
+    That is the payment's own path, a session that the gateway issued, or a transaction that it told us of.
+    """
+    if claim.payment_id is not None:
+        return True
+    if claim.session_id is not None and claim.session_id in (payment.session_id, *payment.aliases):
+        return True
+    known = {payment.transaction_id, *(one.transaction_id for one in candidates.confirmed(payment))}
+    return claim.transaction_id is not None and claim.transaction_id in known
+
+
+def _wanting(payment: Payment, claim: Claim, capabilities: Capabilities) -> Payment:
+    """Have a question asked: about the transaction the claim names, where that is asked about, else the payment.
+
+    A person who names none wants to know of each transaction that may be the payment's.
+    """
+    urgent, own = _believed(claim) or claim.kept, _own(payment, claim)
+    known = candidates.candidate(payment, claim.transaction_id)
+    if known is not None:
+        return candidates.changed(payment, _wanted(known, claim.received_at, urgent=urgent, own=own))
+    if claim.source is Source.OPERATOR and by_transaction(capabilities):
+        for one in candidates.unproven(payment):
+            payment = candidates.changed(payment, _wanted(one, claim.received_at, urgent=True, own=own))
+    return _wanted(payment, claim.received_at, urgent=urgent, own=own)
+
+
+def _wanted(one: _Asked, at: datetime, *, urgent: bool, own: bool) -> _Asked:
     if urgent:
         return replace(one, urgent_at=_later(one.urgent_at, at))
-    return replace(one, hinted_at=_later(one.hinted_at, at))
+    if own:
+        return replace(one, hinted_at=_later(one.hinted_at, at))
+    return replace(one, referred_at=_later(one.referred_at, at))
+
+
+def _wordless(payment: Payment, claim: Claim, capabilities: Capabilities) -> bool:
+    """Whether a buyer came back from a gateway whose redirects name nothing."""
+    returns = claim.source is Source.RETURN and claim.payment_id is not None and claim.said is None
+    return capabilities.wordless and returns and payment.status is Status.PENDING
+
+
+def _returned(payment: Payment, *, own: bool) -> Payment:
+    """The payment with the `claimed` schedule to run through once, and once more for its own path after another's."""
+    if payment.returned_by is None or (own and payment.returned_by == "reference"):
+        step = 0 if payment.schedule == "claimed" else payment.step
+        return replace(payment, returned_by="own" if own else "reference", returned_through=False, step=step)
+    return payment
 
 
 def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capabilities, now: datetime) -> Payment:
-    """What a claim of success starts: closer questions, Execute where it is ours, a hold where nobody can be asked."""
+    """What a claim of success starts: closer questions, Execute where it is ours, a hold where nobody can be asked.
+
+    One that knows no more than our reference starts closer questions for a while, and nothing else.
+    """
+    if not _believed(claim) and not _own(payment, claim):
+        names = _names_its_question(claim, capabilities)
+        return payment if names or not capabilities.asked_by else _returned(payment, own=False)
     if not capabilities.asked_by:
         # A person's word stands: whoever opens the success page again does not put the payment before them again.
         if payment.status.paid or case.resolutions:
             return payment
         return replace(payment, unverifiable_at=payment.unverifiable_at or now)
-    struck = _candidate(payment, claim.transaction_id)
-    if struck is not None and struck.state == "struck":
-        return payment
-    if not _names_its_question(claim, capabilities):
-        payment = replace(payment, success_at=_later(payment.success_at, claim.received_at))
+    if _names_its_question(claim, capabilities):
+        return payment  # its own delays are those of the transaction it names
+    payment = replace(payment, success_at=_later(payment.success_at, claim.received_at))
+    if not payment.restarted:
+        step = 0 if payment.schedule == "claimed" else payment.step
+        payment = replace(payment, restarted=True, step=step)
     wants_execute = (
         capabilities.executes
-        and payment.execute_state is None
         and payment.status is Status.PENDING
         and not payment.held_for_money
         and payment.session_id is not None
         and now < payment.expires_at
+        and not (claim.kept and claim.received_at < now - WISH_HEARD_WITHIN)
     )
-    return replace(payment, execute_state="wanted") if wants_execute else payment
+    return wished(payment, claim.received_at) if wants_execute else payment
 
 
 def _with_candidate(payment: Payment, claim: Claim, capabilities: Capabilities) -> Payment:
-    """Every transaction id seen is a candidate, whatever was claimed of it; unsigned ones up to twenty unasked."""
+    """Every transaction id seen is a candidate, whatever was claimed of it; see `consumers.candidates`."""
     if claim.transaction_id is None or not _names_its_question(claim, capabilities):
         return payment
-    signed = claim.authenticity is Authenticity.SIGNED
-    success_at = claim.received_at if claim.said is Said.SUCCESS else None
-    known = _candidate(payment, claim.transaction_id)
+    believed, own = _believed(claim), _believed(claim) or _own(payment, claim)
+    success_at = claim.received_at if claim.said is Said.SUCCESS and own else None
+    known = candidates.candidate(payment, claim.transaction_id)
     if known is not None:
-        better = replace(known, signed=known.signed or signed, success_at=known.success_at or success_at)
-        return replace(payment, candidates=tuple(better if one is known else one for one in payment.candidates))
-    waiting = sum(not one.signed and one.state == "unasked" for one in payment.candidates)
-    if not signed and waiting >= UNASKED_UNSIGNED:
-        return replace(payment, candidate_dropped=True)
-    new = Candidate(transaction_id=claim.transaction_id, signed=signed, success_at=success_at)
-    return replace(payment, candidates=(*payment.candidates, new))
-
-
-def _candidate(payment: Payment, transaction_id: str | None) -> Candidate | None:
-    return next((one for one in payment.candidates if one.transaction_id == transaction_id), None)
+        restarts = own and success_at is not None and known.success_at is None
+        better = replace(
+            known,
+            signed=known.signed or believed,
+            own=known.own or own,
+            success_at=known.success_at or success_at,
+            step=0 if restarts else known.step,
+        )
+        return candidates.changed(payment, better)
+    if claim.kept and not believed and len(candidates.unproven(payment)) >= KEPT_CANDIDATES:
+        return payment
+    new = Candidate(
+        transaction_id=claim.transaction_id,
+        signed=believed,
+        own=own,
+        heard_at=claim.received_at,
+        success_at=success_at,
+    )
+    return candidates.added(payment, new)
 
 
 def _later(known: datetime | None, new: datetime) -> datetime:

@@ -24,4 +24,4 @@ class Rules(Struct, frozen=True, kw_only=True):
     jitter: float = 0.0
 
     def capabilities(self, payment: Payment) -> Capabilities:
-        return self.accounts[payment.account].provider.capabilities
+        return self.accounts[payment.account].capabilities

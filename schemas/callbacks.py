@@ -67,8 +67,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     event_type: str | None = None
     note: str | None = None
     callback: Callback | None = None
-    kept: bool = False
     traceparent: str | None = None
+    kept: bool = False
 
     def __repr__(self) -> str:
         return f"Claim({self.id} {self.source} {self.account} {self.payment_id})"

@@ -23,21 +23,33 @@ ScheduleName = Literal["claimed", "pending", "closed", "refunds"]
 class Candidate(Struct, frozen=True, kw_only=True):
     """A transaction id that a callback brought, for gateways that can be asked by no id of ours (Moneybag).
 
-    - `unasked`: only a claim says that it is this payment's. Left by an answer.
+    - `unasked`: only a claim says that it is this payment's, or the gateway does not know it yet. Left by an answer.
     - `confirmed`: the gateway's own answer echoed our reference.
-    - `struck`: the gateway does not know it, or knows it as another's. Never asked again.
+    - `struck`: the gateway knows it as another payment's. Never asked again.
 
     Each is a question of its own, so its times are those of a payment, for the claims and answers about it alone.
+    `signed`: a signed claim or a person named it. `own`: it came on the payment's own path or beside a session that the
+    gateway issued, and not by our reference alone. `unknown_since` and `unknown_at` are when the first and the last
+    question was asked that the gateway answered with "not found"; `unpaid_at` is the first of them after the end.
+    `step` counts its questions on the `claimed` delays, `late_step` those on the `closed` ones.
     """
 
     transaction_id: str
     signed: bool
+    own: bool = True
     state: Literal["unasked", "confirmed", "struck"] = "unasked"
+    heard_at: datetime | None = None
     urgent_at: datetime | None = None
     hinted_at: datetime | None = None
+    referred_at: datetime | None = None
     success_at: datetime | None = None
     asked_at: datetime | None = None
     fact_asked_at: datetime | None = None
+    unknown_since: datetime | None = None
+    unknown_at: datetime | None = None
+    unpaid_at: datetime | None = None
+    step: int = 0
+    late_step: int = 0
 
 
 class Payment(Struct, frozen=True, kw_only=True):
@@ -90,13 +102,21 @@ class Payment(Struct, frozen=True, kw_only=True):
     urgent_at: datetime | None = None
     hinted_at: datetime | None = None
     hint_asks: tuple[datetime, ...] = ()
+    referred_at: datetime | None = None
+    referred_asks: tuple[datetime, ...] = ()
     success_at: datetime | None = None
+    restarted: bool = False
+    returned_by: Literal["reference", "own"] | None = None
+    returned_through: bool = False
+    unpaid_at: datetime | None = None
     schedule: ScheduleName | None = None
     step: int = 0
     not_before: datetime | None = None
     next_check_at: datetime | None = None
 
     execute_state: Literal["wanted", "kept"] | None = None
+    execute_wanted_at: datetime | None = None
+    execute_waits_until: datetime | None = None
     execute_asked_at: datetime | None = None
     execute_tries: int = 0
     execute_unanswered: bool = False

@@ -161,10 +161,13 @@ ROWS = {
             },
         ),
         Panel(
-            "Silent gateways",
-            "1 while a gateway gives an account no answers and is only probed.",
+            "Silent and forgetful gateways",
+            "1 while a gateway gives an account no answers and is only probed, or knows none of its payments.",
             "short",
-            {"{{account}}": same("payproof_account_silent", "account", where=HERE)},
+            {
+                "{{account}} silent": same("payproof_account_silent", "account", where=HERE),
+                "{{account}} forgetful": same("payproof_account_forgetful", "account", where=HERE),
+            },
         ),
         Panel(
             "Calls left of the budget",

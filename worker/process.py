@@ -35,6 +35,7 @@ from worker.outcomes import Outcomes
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import UNAVAILABLE, Database, connect
 from worker.postgres.embedded import EmbeddedError, embedded, revive
+from worker.postgres.failures import PostgresFailures
 from worker.postgres.identity import NOT_AS_ROOT, is_root
 from worker.postgres.ledger import PostgresLedger
 from worker.postgres.notices import Notice
@@ -148,8 +149,8 @@ async def run_roles(
 
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
-        asking = await stack.enter_async_context(gateways(PostgresTokens(database)))
-        consumer = Consumer(bus, ledger, rules, asking, database.clock, metrics, tracing)
+        asking = await stack.enter_async_context(gateways(PostgresTokens(database), database.clock.now))
+        consumer = Consumer(bus, ledger, rules, asking, PostgresFailures(database), database.clock, metrics, tracing)
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "clock": database.keep_clock,
             "housekeeping": partial(keep_house, database, config, roles),

@@ -106,6 +106,12 @@ class Standings(Collector):
             for hold in Hold:
                 held.add_metric([provider, hold.value], standing.held.get((provider, hold.value), 0))
         yield held
+        stopped = _gauge(
+            "payproof_payments_stopped", "Payments not asked in a loop any more, as they fail by themselves", "provider"
+        )
+        for provider in sorted({*self._providers, *standing.stopped}):
+            stopped.add_metric([provider], standing.stopped.get(provider, 0))
+        yield stopped
 
     def _events(self, standing: Standing) -> Iterator[GaugeMetricFamily]:
         unplaced = _gauge("payproof_oldest_unplaced_event_seconds", "Age of the oldest event without a place")
@@ -150,15 +156,19 @@ def _of_accounts(accounts: Sequence[AccountStands]) -> Iterator[GaugeMetricFamil
     )
     overdue = _gauge("payproof_oldest_overdue_check_seconds", "How long a payment has been due for a question", *labels)
     shut = _gauge("payproof_account_silent", "1 while the gateway gives this account no answers and is probed", *labels)
+    forgetful = _gauge(
+        "payproof_account_forgetful", '1 while the gateway says "not found" of one payment after the other', *labels
+    )
     calls = _gauge("payproof_account_calls_left", "Calls left of the account's budget, where it has one", *labels)
     for one in accounts:
         names = [one.provider, one.account]
         unresolved.add_metric(names, one.unresolved)
         overdue.add_metric(names, one.overdue)
         shut.add_metric(names, one.shut)
+        forgetful.add_metric(names, one.forgetful)
         if one.calls is not None:
             calls.add_metric(names, one.calls)
-    yield from (unresolved, overdue, shut, calls)
+    yield from (unresolved, overdue, shut, forgetful, calls)
 
 
 def _of_endpoints(endpoints: Sequence[EndpointStands]) -> Iterator[GaugeMetricFamily]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.gateway import (
@@ -99,4 +100,7 @@ CANDIDATES = account(
 )
 """Asked only by transaction ids that callbacks bring (Moneybag)."""
 
-ACCOUNTS = (PLAIN, PROVING, SILENT, EXECUTING, CANDIDATES)
+WORDLESS = account("wordless", replace(PLAIN.provider.capabilities, wordless=True))
+"""As the first, and its redirects name nothing."""
+
+ACCOUNTS = (PLAIN, PROVING, SILENT, EXECUTING, CANDIDATES, WORDLESS)

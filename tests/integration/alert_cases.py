@@ -80,6 +80,10 @@ CASES: dict[str, Case] = {
         {'payproof_account_silent{provider="ipay", account="shop-ipay"}': "1x60"},
         {'payproof_account_silent{provider="ipay", account="shop-ipay"}': "1 1 1 0 1 1 0x60"},
     ),
+    "PayproofGatewayForgets": Case(
+        {'payproof_account_forgetful{provider="ipay", account="shop-ipay"}': "1x60"},
+        {'payproof_account_forgetful{provider="ipay", account="shop-ipay"}': "0x60"},
+    ),
     "PayproofGatewayErrors": Case(questions("no_reply", "3", "9"), questions("no_reply", "1", "9")),
     "PayproofKeyRefused": Case(questions("key_refused", "1", "0"), questions("not_found", "1", "0")),
     "PayproofNoCallbacks": Case(callbacks(THEN_NONE), callbacks(STILL_SOME), "26h"),
@@ -88,6 +92,7 @@ CASES: dict[str, Case] = {
         {'payproof_spool_claims{provider="ipay"}': "2x60"}, {'payproof_spool_claims{provider="ipay"}': "2x10 0x50"}
     ),
     "PayproofDeadLetters": gauge('payproof_dead_letters{place="broker"}', "1", "0"),
+    "PayproofPaymentsStopped": gauge('payproof_payments_stopped{provider="ipay"}', "1", "0"),
     "PayproofSweepStandsStill": Case(
         {f"{LOOKED}{ONE}}}": "0+60x20 1200x40"},
         {f"{LOOKED}{ONE}}}": "0+60x20 1200x40", f"{LOOKED}{TWO}}}": "0+60x60"},

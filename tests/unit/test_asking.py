@@ -11,9 +11,12 @@ from consumers.account import Account
 from consumers.asking import LEASE
 from consumers.pipeline import Inquiry
 from schemas.answers import Outcome, Trouble
+from schemas.callbacks import Claim
 from schemas.words import EntryKind, EventType, Hold, QuestionKind, Said, Source, Status
 from tests.fakes.drive import Drive, Gateway, answered, dead, says, troubled
-from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
+from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT, WORDLESS
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 def verdicts(drive: Drive, payment_id: str) -> list[str]:
@@ -457,3 +460,104 @@ async def test_a_second_transaction_is_asked_about_again_when_the_gateway_failed
 
 def paid_by_the_transaction_asked(inquiry: Inquiry) -> Outcome:
     return answered(inquiry, Status.COMPLETED, transaction_id=inquiry.question.transaction_id)
+
+
+# -- who asks: the payment's own path, our reference alone, a return without a word (3.7) ------------------------------
+
+
+def by_reference(drive: Drive, payment_id: str, said: Said | None = None) -> Claim:
+    """A claim that knows no more than our reference."""
+    reference = drive.payment(payment_id).reference
+    return drive.claim(payment_id, said, payment_id=None, reference=reference)
+
+
+async def test_ten_hits_by_a_guessed_reference_leave_the_buyer_theirs() -> None:
+    drive = Drive()
+    payment_id = await drive.open(WORDLESS)
+    for _ in range(30):
+        await drive.publish(by_reference(drive, payment_id))
+        await drive.wait(2.5)
+    asked = len(drive.asked)
+    assert await drive.hit(payment_id), "the buyer's own hit asks at once"
+    payment = drive.payment(payment_id)
+    assert (len(payment.referred_asks), len(payment.hint_asks)) == (10, 1)
+    assert asked <= 12
+
+
+async def test_a_session_that_the_gateway_issued_is_as_good_as_the_payments_path() -> None:
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    session = drive.payment(payment_id).session_id
+    await drive.publish(drive.claim(payment_id, payment_id=None, session_id=session))
+    await drive.publish(drive.claim(payment_id, payment_id=None, session_id="S-made-up", reference="order-1"))
+    await drive.wait(3)
+    payment = drive.payment(payment_id)
+    assert (len(payment.hint_asks), len(payment.referred_asks)) == (1, 1)
+
+
+async def test_a_buyer_who_comes_back_without_a_word_is_asked_about_closely_once() -> None:
+    """`claimed` runs through once, then `pending` goes on."""
+    drive = Drive()
+    payment_id = await drive.open(WORDLESS)
+    await drive.wait(10)
+    await drive.hit(payment_id)
+    await drive.wait(HOUR)
+    asked = [round(at - 10) for at in drive.seconds(payment_id)]
+    assert asked[:6] == [0, 2, 7, 22, 82, 382]
+    assert asked[6] - asked[5] in range(118, 123), "and from there every two minutes and more"
+    before = len(drive.asked)
+    await drive.hit(payment_id)
+    await drive.wait(60)
+    assert len(drive.asked) == before + 1, "a second return asks, and runs through nothing"
+
+
+async def test_a_return_without_a_word_holds_nothing_and_keeps_nothing_open() -> None:
+    drive = Drive()
+    payment_id = await drive.open(WORDLESS)
+    await drive.hit(payment_id)
+    drive.gateway = troubled(Trouble.NOT_FOUND)
+    await drive.wait(HOUR)
+    assert drive.told(payment_id) == [EventType.EXPIRED]
+
+
+async def test_elsewhere_a_return_without_a_word_asks_once() -> None:
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    await drive.hit(payment_id)
+    await drive.wait(60)
+    assert len(drive.asked) == 1
+
+
+async def test_a_success_by_reference_alone_is_asked_about_closely_once_and_keeps_nothing_open() -> None:
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    await drive.publish(by_reference(drive, payment_id, Said.SUCCESS))
+    await drive.wait(60)
+    assert len(drive.asked) >= 4
+    drive.gateway = troubled(Trouble.NOT_FOUND)
+    await drive.wait(HOUR)
+    assert drive.told(payment_id) == [EventType.EXPIRED]
+
+
+async def test_a_success_by_reference_alone_wishes_for_no_execute_and_uses_up_none_of_its_tries() -> None:
+    drive = Drive()
+    payment_id = await drive.open(EXECUTING)
+    for _ in range(30):
+        await drive.publish(by_reference(drive, payment_id, Said.SUCCESS))
+        await drive.wait(3)
+    payment = drive.payment(payment_id)
+    assert (payment.execute_state, payment.execute_tries) == (None, 0)
+
+
+async def test_the_first_success_on_the_payments_path_begins_the_close_questions_anew_and_no_other_does() -> None:
+    """Or whoever guessed the reference an hour before would have used them up."""
+    drive = Drive()
+    payment_id = await drive.open(PLAIN, lifetime=3 * HOUR)
+    await drive.publish(by_reference(drive, payment_id, Said.SUCCESS))
+    await drive.wait(30 * MINUTE)
+    for first in (True, False):
+        before = len(drive.asked)
+        await drive.hit(payment_id, Said.SUCCESS)
+        await drive.wait(30)
+        assert (len(drive.asked) - before >= 4) == first
+        await drive.wait(10 * MINUTE)

@@ -139,16 +139,16 @@ async def test_a_refund_that_shrinks_or_grows_beyond_the_amount_is_a_persons() -
 
 
 async def test_the_looks_for_refunds_are_about_the_money_and_not_about_an_id_that_nobody_knows() -> None:
-    """A signed webhook named a transaction that the gateway never knew; it is asked about for a week and no longer."""
+    """A signed webhook named a transaction that the gateway never knew; its own questions take none of the looks."""
     drive, payment_id = await paid(CANDIDATES)
+    before = len(drive.asked)
     drive.gateway = about_t1(Status.COMPLETED)
     await drive.hit(payment_id, source=Source.WEBHOOK, signed=True, transaction_id="T-unknown")
-    await drive.wait(7 * DAY + HOUR)
-    before = len(drive.asked)
-    await drive.wait(20 * DAY)
+    await drive.wait(27 * DAY)
     drive.gateway = about_t1(Status.REFUNDED)
     await drive.wait(60 * DAY)
-    assert [one.question.transaction_id for one in drive.asked[before:]] == ["T1", "T1", "T1"]
+    asked = [one.question.transaction_id for one in drive.asked[before:]]
+    assert [one for one in asked if one == "T1"] == ["T1", "T1", "T1"]
     assert drive.payment(payment_id).status is Status.REFUNDED
 
 

@@ -59,11 +59,18 @@ async def test_the_row_is_committed_before_the_gateway_is_called() -> None:
     assert (await open_payment(drive.ledger, drive.rules, payment, {}, call)).opened
 
 
-async def test_the_gateways_own_end_is_taken() -> None:
+@pytest.mark.parametrize(
+    ("theirs", "taken"),
+    [(45, 45), (15, 30), (-60, 30), (60 * 24 * 400, 60 * 24 * 31)],
+    ids=["later", "sooner", "in the past", "in a year"],
+)
+async def test_the_later_of_the_gateways_end_and_ours_is_taken(theirs: int, taken: int) -> None:
+    """A clock that is wrong, or a time of another zone, must not close what can still be paid."""
     drive = Drive()
-    end = drive.clock.now + timedelta(minutes=15)
-    payment_id = await drive.open(outcome=Opened(session_id="S", checkout_url="https://g.example", expires_at=end))
-    assert drive.payment(payment_id).expires_at == end
+    now = drive.clock.now
+    opened = Opened(session_id="S", checkout_url="https://g.example", expires_at=now + timedelta(minutes=theirs))
+    payment_id = await drive.open(outcome=opened)
+    assert drive.payment(payment_id).expires_at == now + timedelta(minutes=taken)
 
 
 async def test_a_payment_is_asked_about_from_its_opening_on() -> None:

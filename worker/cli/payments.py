@@ -158,7 +158,7 @@ def resolve(
 
 
 async def _verify(payment_id: str) -> Payment:
-    from consumers.asking import question
+    from consumers.asking import can_ask
     from schemas.words import Source
     from worker.claims import own_claim
     from worker.cli.configured import configuration
@@ -172,7 +172,7 @@ async def _verify(payment_id: str) -> Payment:
         capabilities = _account(config, payment).provider.capabilities
         if not capabilities.asked_by:
             raise CommandFailed(f"{payment.id} is {payment.status}; its gateway has no status API that could be asked")
-        if question(payment, capabilities) is None:
+        if not can_ask(payment, capabilities):
             raise CommandFailed(
                 f"{payment.id} is {payment.status}; no id is known yet that its gateway can be asked by"
             )

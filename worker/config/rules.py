@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from consumers.account import Account
+from schemas.checks import Delay
 from schemas.secret import Secret
 from schemas.statements import StatementMap
 from schemas.words import EventType
@@ -36,6 +37,7 @@ class AccountHead(Struct, frozen=True, kw_only=True):
     id: Id
     provider: str
     calls_per_second: Annotated[float, Meta(gt=0)] | None = None
+    pending_expires_after: Delay | None = None
     statement: StatementMap | None = None
 
 
@@ -109,6 +111,7 @@ class Rules:
             merchant="",
             provider=provider,
             calls_per_second=values.get("calls_per_second"),
+            pending_expires_after=values.get("pending_expires_after"),
             statement=values.get("statement"),
         )
 

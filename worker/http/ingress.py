@@ -21,6 +21,7 @@ from consumers.bus import Bus, BusAway
 from consumers.keeping import may_wait
 from schemas.callbacks import Claim
 from schemas.payments import Payment
+from schemas.shown import PAYMENT_ID
 from schemas.words import Authenticity, Source
 from worker.clock import DatabaseClock
 from worker.config import Config, Merchant
@@ -37,7 +38,7 @@ PUBLISH_SECONDS = 10
 COME_AGAIN_SECONDS = 5
 CROWD = 500
 RETRY_AFTER = {"Retry-After": str(COME_AGAIN_SECONDS)}
-_PAYMENT_ID = re.compile(r"pay_[0-9a-z]{26}")
+_PAYMENT_ID = re.compile(PAYMENT_ID)
 
 
 class Turn(Enum):

@@ -16,7 +16,8 @@ import asyncpg
 import msgspec
 
 from consumers.allowance import Allowance
-from consumers.ledger import Keys
+from consumers.executing import WAITS_SECONDS
+from consumers.ledger import Keys, OrderState
 from consumers.receiving import Admission
 from schemas.answers import Fact
 from schemas.callbacks import Claim
@@ -39,13 +40,31 @@ _LOCK = """
     SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.known_allowance, l.locked_at
     FROM lock_payments($1) AS l
 """
-_ALLOWANCES = "SELECT account, calls, at, troubles, shut_until FROM allowances WHERE account = ANY($1) ORDER BY account"
+_ORDERS = """
+    SELECT w.id, coalesce(o.paid_by <> w.id, false) AS paid,
+        coalesce(o.executing <> w.id, false) OR EXISTS (
+            SELECT FROM payments other
+            WHERE (other.merchant, other.order_ref) = (w.merchant, w.order_ref) AND other.id <> w.id
+                AND other.execute_state = 'wanted' AND other.status = 'pending'
+                AND (other.execute_wanted_at, other.id) < (w.wanted_at, w.id)
+                AND other.execute_waits_until > clock_timestamp() - make_interval(secs => $5)) AS busy
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) AS w (id, merchant, order_ref, wanted_at)
+    LEFT JOIN orders o ON (o.merchant, o.order_ref) = (w.merchant, w.order_ref)
+"""
+_REFERENCED = """
+    SELECT account, reference FROM unnest($1::text[], $2::text[]) AS n (account, reference)
+    WHERE EXISTS (SELECT FROM payments p WHERE (p.account, p.reference) = (n.account, n.reference))
+"""
+_ALLOWANCES = """
+    SELECT account, calls, at, troubles, shut_until, unknown_by FROM allowances WHERE account = ANY($1) ORDER BY account
+"""
 _LOCK_ALLOWANCES = f"{_ALLOWANCES} FOR UPDATE"
 _KEEP_ALLOWANCES = """
-    INSERT INTO allowances (account, calls, at, troubles, shut_until)
-    SELECT * FROM unnest($1::text[], $2::float8[], $3::timestamptz[], $4::int[], $5::timestamptz[]) ORDER BY 1
+    INSERT INTO allowances (account, calls, at, troubles, shut_until, unknown_by)
+    SELECT * FROM unnest($1::text[], $2::float8[], $3::timestamptz[], $4::int[], $5::timestamptz[], $6::jsonb[])
+    ORDER BY 1
     ON CONFLICT (account) DO UPDATE SET calls = excluded.calls, at = excluded.at, troubles = excluded.troubles,
-        shut_until = excluded.shut_until
+        shut_until = excluded.shut_until, unknown_by = excluded.unknown_by
 """
 
 
@@ -133,6 +152,21 @@ class PostgresBatch:
         paid_by = {(row["merchant"], row["order_ref"]): row["paid_by"] for row in rows}
         return {key.payment_id for key in keys if paid_by[key.merchant, key.order_ref] != key.payment_id}
 
+    async def orders(self, payments: Sequence[Payment]) -> Mapping[str, OrderState]:
+        found: dict[str, OrderState] = {payment.id: "free" for payment in payments}
+        ordered = [payment for payment in payments if payment.order_ref is not None]
+        if ordered:
+            rows = await self._connection.fetch(
+                _ORDERS,
+                [payment.id for payment in ordered],
+                [payment.merchant for payment in ordered],
+                [payment.order_ref for payment in ordered],
+                [payment.execute_wanted_at or payment.opened_at for payment in ordered],
+                WAITS_SECONDS,
+            )
+            found |= {row["id"]: "paid" if row["paid"] else "busy" if row["busy"] else "free" for row in rows}
+        return found
+
     async def begin_executions(self, payment_ids: Collection[str]) -> frozenset[str]:
         payments = [self.cases[payment_id].payment for payment_id in payment_ids]
         ordered = [payment for payment in payments if payment.order_ref is not None]
@@ -149,12 +183,16 @@ class PostgresBatch:
         alone = {payment.id for payment in payments if payment.order_ref is None}
         return frozenset(alone | {row["executing"] for row in rows})
 
+    async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        rows = await self._connection.fetch(_REFERENCED, *(list(column) for column in zip(*names, strict=True)))
+        return frozenset((row["account"], row["reference"]) for row in rows)
+
     async def allowances(self, accounts: Collection[str], *, locked: bool) -> Mapping[str, Allowance]:
         if not locked and self._allowances.keys() >= set(accounts):
             return {account: known for account in accounts if (known := self._allowances[account]) is not None}
         sql = _LOCK_ALLOWANCES if locked else _ALLOWANCES
         rows = await self._connection.fetch(sql, list(accounts)) if accounts else []
-        return {row["account"]: Allowance(**dict(row)) for row in rows}
+        return {row["account"]: msgspec.convert(dict(row), Allowance) for row in rows}
 
     async def keep(self, allowances: Sequence[Allowance]) -> None:
         if not allowances:
@@ -167,6 +205,7 @@ class PostgresBatch:
             [allowance.at for allowance in allowances],
             [allowance.troubles for allowance in allowances],
             [allowance.shut_until for allowance in allowances],
+            [allowance.unknown_by for allowance in allowances],
         )
 
     async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:

@@ -14,7 +14,7 @@ import asyncpg
 from msgspec import Struct
 
 from consumers.account import Account
-from consumers.allowance import Allowance, refilled, silent
+from consumers.allowance import Allowance, forgetful, refilled, silent
 from consumers.delivering import TROUBLES
 from worker.postgres.database import Connection, Database
 
@@ -37,7 +37,7 @@ _ACCOUNTS = """
         extract(epoch FROM clock_timestamp() - (
             SELECT p.next_check_at FROM payments p WHERE p.account = a.account AND p.next_check_at IS NOT NULL
             ORDER BY p.next_check_at LIMIT 1))::float8 AS overdue,
-        l.calls, l.at, l.troubles, l.shut_until
+        l.calls, l.at, l.troubles, l.shut_until, l.unknown_by
     FROM unnest($1::text[]) AS a (account) LEFT JOIN allowances l ON l.account = a.account
 """
 _QUEUE = f"""
@@ -60,6 +60,12 @@ _LOG = f"""
             SELECT time FROM events WHERE place > r.place ORDER BY place LIMIT 1))::float8 AS uncarried,
         (SELECT count(*) FROM (SELECT FROM dead LIMIT {MOST}) AS counted) AS dead
     FROM (SELECT (SELECT place FROM relays WHERE name = $1) AS place) AS r
+"""  # noqa: S608
+_STOPPED = f"""
+    SELECT p.provider, count(*) AS count FROM (
+        SELECT payment_id, last_at FROM failures WHERE stopped_at IS NOT NULL ORDER BY stopped_at LIMIT {MOST}) AS f
+    JOIN payments p ON p.id = f.payment_id AND NOT coalesce(p.lease_until IS NULL AND p.asked_at > f.last_at, false)
+    GROUP BY p.provider
 """  # noqa: S608
 _ENDPOINTS = f"""
     SELECT e.id, e.failures, e.disabled_at IS NOT NULL AS disabled, due.waiting,
@@ -88,6 +94,7 @@ class AccountStands(Struct, frozen=True, kw_only=True):
     unresolved: float
     overdue: float
     shut: bool
+    forgetful: bool
     calls: float | None
 
 
@@ -101,9 +108,13 @@ class EndpointStands(Struct, frozen=True, kw_only=True):
 
 
 class Standing(Struct, frozen=True, kw_only=True):
-    """One reading. `queued` and `later` are claims in Postgres by gateway; `newest` is a time, the rest are ages."""
+    """One reading; `newest` is a time, the other numbers are ages.
+
+    By gateway: `stopped` are payments, `queued` and `later` claims in Postgres.
+    """
 
     held: Mapping[tuple[str, str], int]
+    stopped: Mapping[str, int]
     accounts: Sequence[AccountStands]
     endpoints: Sequence[EndpointStands]
     queued: Mapping[str, int]
@@ -123,6 +134,7 @@ async def read_standing(database: Database, accounts: Collection[Account], endpo
         log = await connection.fetchrow(_LOG, BROKER)
         assert log is not None, "a query over one row has one row"
         return Standing(
+            stopped={row["provider"]: row["count"] for row in await connection.fetch(_STOPPED)},
             held={(row["provider"], row["hold"]): row["count"] for row in held},
             accounts=await _accounts(connection, accounts),
             endpoints=await _endpoints(connection, endpoints),
@@ -150,6 +162,7 @@ def _account(account: Account, row: asyncpg.Record) -> AccountStands:
         unresolved=row["unresolved"] or 0,
         overdue=max(0, row["overdue"] or 0),
         shut=silent(allowance),
+        forgetful=forgetful(allowance),
         calls=None if rate is None or allowance is None else refilled(allowance, rate, now).calls,
     )
 
@@ -159,7 +172,7 @@ def _allowance(row: asyncpg.Record, now: datetime) -> Allowance | None:
     if row["at"] is None:
         return None
     kept = {name: row[name] for name in ("account", "calls", "troubles", "shut_until")}
-    return Allowance(**kept, at=min(row["at"], now))
+    return Allowance(**kept, at=min(row["at"], now), unknown_by=tuple(row["unknown_by"]))
 
 
 async def _endpoints(connection: Connection[asyncpg.Record], endpoints: Collection[str]) -> list[EndpointStands]:

@@ -1,0 +1,160 @@
+"""Transaction ids that only callbacks bring, for a gateway that knows a payment by none of ours (Moneybag).
+
+Anybody can send one, so each is a question of its own: asked soon after it was first heard, on the `claimed` delays,
+until the gateway knows it as this payment's or as another's. The one thing to get wrong: "not found" strikes no id out.
+A gateway often knows a transaction a little later than the buyer who paid it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from schemas.checks import Checks
+from schemas.payments import Candidate, Payment
+
+KNOWN_WITHIN = timedelta(minutes=15)
+"""So long after it was first heard an id is asked about at least, though the payment's time is over."""
+
+UNSIGNED_KEPT = 20
+REFERRED_KEPT = 5
+STRUCK_KEPT = 20
+
+
+def candidate(payment: Payment, transaction_id: str | None) -> Candidate | None:
+    return next((one for one in payment.candidates if one.transaction_id == transaction_id), None)
+
+
+def changed(payment: Payment, one: Candidate) -> Payment:
+    """The payment with this in place of the candidate of the same id."""
+    candidates = tuple(one if known.transaction_id == one.transaction_id else known for known in payment.candidates)
+    return replace(payment, candidates=candidates)
+
+
+def added(payment: Payment, new: Candidate) -> Payment:
+    """The payment with one more id, if there is room for it.
+
+    Ids that nobody signed are kept up to twenty while the gateway knows none of them, five of them brought by our
+    reference alone. Where those are full, the one that was "not found" for the longest time gives way. Ids brought by
+    reference give way to one on the payment's own path, and never the other way round.
+    """
+    if new.signed:
+        return replace(payment, candidates=(*payment.candidates, new))
+    unproven = [one for one in payment.candidates if one.state == "unasked" and not one.signed]
+    referred = [one for one in unproven if not one.own]
+    if not new.own and len(referred) >= REFERRED_KEPT:
+        pools = [referred]
+    elif len(unproven) >= UNSIGNED_KEPT:
+        pools = [referred, unproven] if new.own else [referred]
+    else:
+        return replace(payment, candidates=(*payment.candidates, new))
+    for pool in pools:
+        unknown = [one for one in pool if one.unknown_since is not None]
+        if unknown:
+            gone = min(unknown, key=lambda one: one.unknown_since or one.heard_at or payment.opened_at)
+            return replace(payment, candidates=(*(one for one in payment.candidates if one is not gone), new))
+    return replace(payment, candidate_dropped=True) if new.own else payment
+
+
+def struck(payment: Payment, one: Candidate) -> Payment:
+    """The payment with an id struck out, since the gateway knows it as another payment's. The oldest are forgotten."""
+    payment = changed(payment, replace(one, state="struck"))
+    all_struck = [known for known in payment.candidates if known.state == "struck"]
+    forgotten = all_struck[:-STRUCK_KEPT]
+    return replace(payment, candidates=tuple(known for known in payment.candidates if known not in forgotten))
+
+
+def not_found(one: Candidate, asked_at: datetime, end: datetime) -> Candidate:
+    """The id after the gateway said that it does not know it; `end` is from when on the clock may close the payment."""
+    since = one.unpaid_at if one.unpaid_at is not None and one.unpaid_at >= end else None
+    return replace(
+        one,
+        unknown_since=one.unknown_since or asked_at,
+        unknown_at=asked_at,
+        unpaid_at=since or (asked_at if asked_at >= end else None),
+    )
+
+
+def confirmed(payment: Payment) -> list[Candidate]:
+    """Those that the gateway knows as this payment's; they are asked about as ids of ours are."""
+    return [one for one in payment.candidates if one.state == "confirmed"]
+
+
+def unproven(payment: Payment) -> list[Candidate]:
+    """Those of which only a claim says that they are this payment's."""
+    return [one for one in payment.candidates if one.state == "unasked"]
+
+
+def lasting(payment: Payment) -> list[Candidate]:
+    """Unproven ids that keep a payment open for a while: one that our reference alone brought does not."""
+    return [one for one in unproven(payment) if one.signed or one.own]
+
+
+def ends_at(payment: Payment, one: Candidate, end: datetime) -> datetime:
+    """Until when an id that the gateway does not know yet is asked about on the `claimed` delays."""
+    return max(end, (one.heard_at or payment.opened_at) + KNOWN_WITHIN)
+
+
+def unheard(one: Candidate) -> bool:
+    """Whether the gateway has not answered about it, be it "not found", since it was last asked, or ever."""
+    return one.asked_at is None or one.unknown_at != one.asked_at
+
+
+def next_ask(payment: Payment, one: Candidate, checks: Checks, end: datetime, give_up: timedelta) -> datetime | None:
+    """When an unproven id is asked about by its own schedule; None when that has run through.
+
+    One of which the gateway gave no answer at all is asked on until `give_up`, unless our reference alone brought it.
+    """
+    heard = one.heard_at or payment.opened_at
+    base, until = one.asked_at or heard, ends_at(payment, one, end)
+    again = base + timedelta(seconds=checks.claimed[min(one.step, len(checks.claimed) - 1)])
+    if base < until:
+        return min(again, until)
+    if unheard(one) and (one.signed or one.own):
+        return again if again <= max(heard, payment.opened_at) + give_up else None
+    later = _closing_ask(one, checks, base)
+    if one.late_step < len(checks.closed):
+        later.append(base + timedelta(seconds=checks.closed[one.late_step]))
+    return min(later, default=None)
+
+
+def _closing_ask(one: Candidate, checks: Checks, base: datetime) -> list[datetime]:
+    """The second question after the end, which with the first one closes a payment that nobody paid."""
+    if one.unpaid_at is None:
+        return []
+    second = one.unpaid_at + timedelta(seconds=checks.confirm_end)
+    return [second] if base < second else []
+
+
+def unpaid(one: Candidate, checks: Checks, end: datetime) -> bool:
+    """Whether two answers after the end, far enough apart, say that the gateway does not know it."""
+    if one.unpaid_at is None or one.unpaid_at < end or one.unknown_at is None:
+        return False
+    return one.unknown_at - one.unpaid_at >= timedelta(seconds=checks.confirm_end)
+
+
+def stepped(payment: Payment, one: Candidate, checks: Checks, end: datetime, now: datetime) -> Candidate:
+    """The id with a question in flight that its own schedule brought; the one that confirms the end is none of it."""
+    base = one.asked_at or one.heard_at or payment.opened_at
+    if base < ends_at(payment, one, end) or unheard(one):
+        return replace(one, asked_at=now, step=one.step + 1)
+    if _closing_ask(one, checks, base):
+        return replace(one, asked_at=now)
+    return replace(one, asked_at=now, late_step=one.late_step + 1)
+
+
+def turn(one: Candidate, *, urgent: bool) -> tuple[bool, bool, bool, bool, float]:
+    """Which id is asked about first, of several that are due.
+
+    Those that a signed claim or a person wants asked about; those that the gateway knows; never asked before asked; on
+    the payment's own path before by reference alone; then the newest.
+    """
+    heard = one.heard_at.timestamp() if one.heard_at is not None else 0.0
+    return not urgent, one.state != "confirmed", one.asked_at is not None, not (one.own or one.signed), -heard
+
+
+def vouched(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Those that end a payment `unresolved` when the gateway never comes to know them: a buyer may have paid by one."""
+    return [one for one in candidates if one.signed or (one.own and one.success_at is not None)]

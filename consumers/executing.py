@@ -1,0 +1,134 @@
+"""Execute, which takes the buyer's money (OnePayBD): when it may be asked, and what stays in doubt after it.
+
+The one thing to get wrong: a second Execute, of the payment or of its order. While one is under way or its reply was
+lost, nothing but a completed answer or its own reply ends the doubt, until a question asked a minute after it says that
+nothing was taken.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from consumers.gateway import Capabilities
+from schemas.answers import Answer, Executed, Outcome, Question
+from schemas.payments import Payment
+from schemas.words import QuestionKind, Status
+
+EXECUTE_SPACING = timedelta(seconds=2)
+EXECUTE_AGAIN = timedelta(seconds=60)
+EXECUTE_TRIES = 20
+EXECUTE_DOUBT = timedelta(hours=24)
+WISH_HEARD_WITHIN = timedelta(hours=1)
+"""A claim that was kept for longer wishes for no Execute: the buyer who approved has gone."""
+
+WAITS_SECONDS = 60
+"""A wish that waits for its order and was not looked at for so long waits no more ahead of younger ones."""
+
+_SOON, _LATER = timedelta(seconds=2), timedelta(seconds=15)
+
+
+def wished(payment: Payment, at: datetime) -> Payment:
+    """The payment with the wish of a success claim received at that time; one that stands already stays as it is."""
+    if payment.execute_state is not None:
+        return payment
+    return replace(payment, execute_state="wanted", execute_wanted_at=at)
+
+
+def dropped(payment: Payment) -> Payment:
+    """The payment without a wish; only a new claim of success brings one again."""
+    return replace(payment, execute_state=None, execute_wanted_at=None, execute_waits_until=None)
+
+
+def may_execute(payment: Payment, capabilities: Capabilities, now: datetime) -> bool:
+    """Whether Execute may be asked now, the order's other attempts apart."""
+    return (
+        capabilities.executes
+        and payment.execute_state == "wanted"
+        and payment.session_id is not None
+        and payment.status is Status.PENDING
+        and not payment.held_for_money
+        and now < payment.expires_at
+        and payment.execute_tries < EXECUTE_TRIES
+        and (payment.execute_asked_at is None or now >= payment.execute_asked_at + EXECUTE_SPACING)
+    )
+
+
+def waiting(payment: Payment, now: datetime) -> Payment:
+    """The payment whose wish waits for another attempt of its order: it is looked at again soon, then less often."""
+    wanted = payment.execute_wanted_at or now
+    wait = _SOON if now - wanted < EXECUTE_AGAIN else _LATER
+    return replace(payment, execute_waits_until=now + wait)
+
+
+def looks_at(payment: Payment) -> datetime | None:
+    """When a wish that waits for its order is looked at again; None where none waits, or its time is over."""
+    at = payment.execute_waits_until
+    return at if at is not None and payment.execute_state == "wanted" and at < payment.expires_at else None
+
+
+def executing(payment: Payment, now: datetime) -> Payment:
+    """The payment with an Execute in flight, in doubt until its reply is known."""
+    return replace(
+        payment,
+        execute_state="kept",
+        execute_waits_until=None,
+        execute_unanswered=True,
+        execute_asked_at=now,
+        execute_tries=payment.execute_tries + 1,
+    )
+
+
+def executed(payment: Payment, outcome: Executed) -> Payment:
+    """What Execute's own reply says of the wish; until there is a reply it stays in doubt.
+
+    A refusal ends it, unless someone said "paid" while it was under way: a stranger's word may have brought this one
+    about, and the buyer approved a moment later.
+    """
+    match outcome.reply:
+        case "none" | "unread":
+            return payment
+        case "not_sent":
+            tries = max(0, payment.execute_tries - 1)
+            asked = payment.execute_asked_at
+            again_at = None if asked is None else asked + EXECUTE_SPACING
+            payment = replace(payment, execute_unanswered=False, execute_tries=tries, execute_waits_until=again_at)
+            return replace(payment, execute_state="wanted")
+        case "refused":
+            asked, said = payment.execute_asked_at, payment.success_at
+            payment = replace(payment, execute_unanswered=False)
+            if asked is not None and said is not None and said > asked:
+                return replace(payment, execute_state="wanted", execute_wanted_at=said)
+            return dropped(payment)
+        case "completed" | "settled" | "other":
+            return replace(payment, execute_unanswered=False)
+
+
+def too_soon(payment: Payment, asked: Question, asked_at: datetime, outcome: Outcome) -> bool:
+    """Whether an answer closes a payment whose Execute may still be under way: it was asked too soon to count."""
+    if isinstance(outcome, Executed):
+        unheard, outcome = outcome.reply in ("none", "unread"), outcome.then
+    else:
+        unheard = asked.kind is QuestionKind.STATUS and payment.execute_unanswered
+    closes = isinstance(outcome, Answer) and outcome.status is not None and outcome.status.closed
+    executed_at = payment.execute_asked_at
+    return unheard and closes and executed_at is not None and asked_at < executed_at + EXECUTE_AGAIN
+
+
+def answered_again(payment: Payment, capabilities: Capabilities, asked_at: datetime, answer: Answer) -> Payment:
+    """The payment after a status answer: a minute after Execute, "pending" says that nothing was taken."""
+    kept_long = (
+        capabilities.executes
+        and payment.execute_state == "kept"
+        and payment.execute_asked_at is not None
+        and asked_at >= payment.execute_asked_at + EXECUTE_AGAIN
+    )
+    if kept_long and answer.status is Status.PENDING:
+        return replace(payment, execute_state="wanted", execute_waits_until=asked_at)
+    return payment
+
+
+def frees_order(payment: Payment, capabilities: Capabilities) -> bool:
+    """Whether the order's other attempts may execute as far as this one is concerned."""
+    return capabilities.executes and payment.execute_state != "kept"

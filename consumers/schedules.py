@@ -1,0 +1,99 @@
+"""Which schedule applies to a payment, how long it waits, and when it ends.
+
+The one thing to get wrong: silence. `claimed` and `pending` repeat their last delay until we give up; the others run
+through once. Whatever is still open then is put before a person.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from consumers import candidates
+from consumers.executing import EXECUTE_DOUBT
+from consumers.gateway import Capabilities
+from schemas.checks import Checks
+from schemas.payments import Candidate, Payment, ScheduleName
+from schemas.words import Hold, Status
+
+
+def closes_at(payment: Payment, checks: Checks) -> datetime:
+    """From when on the clock may close it: after grace, and a day after opening where an Execute went unanswered.
+
+    A row whose checkout never existed needs no grace.
+    """
+    at = payment.expires_at + timedelta(seconds=checks.grace if payment.opened else 0)
+    return max(at, payment.opened_at + EXECUTE_DOUBT) if payment.execute_unanswered else at
+
+
+def gives_up_at(payment: Payment, checks: Checks) -> datetime:
+    """When asking ends: counted from the opening, and from a person's word that released it as pending."""
+    return (payment.unresolved_at or payment.opened_at) + timedelta(seconds=checks.give_up)
+
+
+def success_unanswered(payment: Payment) -> bool:
+    """Whether someone said "paid" and no question asked after that brought a Fact."""
+    return payment.success_at is not None and not answered(payment, payment.success_at)
+
+
+def schedule_of(payment: Payment, capabilities: Capabilities, checks: Checks, now: datetime) -> ScheduleName | None:
+    if Hold.UNRESOLVED in payment.holds:
+        return None
+    if not payment.status.paid and _claimed(payment) and now < gives_up_at(payment, checks):
+        return "claimed"
+    if any(now < at + timedelta(seconds=checks.give_up) for at in _unheard(payment)):
+        return "claimed"
+    match payment.status:
+        case Status.PENDING:
+            return "claimed" if payment.returned_by and not payment.returned_through else "pending"
+        case Status.COMPLETED:
+            announced = Hold.UNEXPECTED not in payment.holds
+            return "refunds" if capabilities.shows_refunds and announced else None
+        case Status.REFUNDED:
+            return None
+        case _:
+            return "closed"
+
+
+def delay_of(payment: Payment, checks: Checks) -> timedelta | None:
+    """How long after the last question the schedule asks again; None when it has run through."""
+    if payment.schedule is None:
+        return None
+    delays: tuple[float, ...] = getattr(checks, payment.schedule)
+    if payment.step < len(delays):
+        return timedelta(seconds=delays[payment.step])
+    return timedelta(seconds=delays[-1]) if payment.schedule in ("claimed", "pending") else None
+
+
+def ended(payment: Payment, at: datetime, checks: Checks) -> bool:
+    return payment.status is Status.PENDING and at > gives_up_at(payment, checks)
+
+
+def wants(claimed_at: datetime | None, asked_at: datetime | None) -> bool:
+    return claimed_at is not None and (asked_at is None or claimed_at > asked_at)
+
+
+def unheard_at(one: Payment | Candidate, payment: Payment) -> list[datetime]:
+    """A pending payment's own schedule hears unsigned claims; those that are believed are heard by none."""
+    hints = () if payment.status is Status.PENDING else (one.hinted_at, one.referred_at)
+    return [
+        at for at in (one.urgent_at, *hints) if at is not None and not wants(at, one.asked_at) and not answered(one, at)
+    ]
+
+
+def answered(one: Payment | Candidate, received_at: datetime) -> bool:
+    return one.fact_asked_at is not None and one.fact_asked_at > received_at
+
+
+def _unheard(payment: Payment) -> list[datetime]:
+    """When the claims came that made us ask and got no answer, but for those about ids with a schedule of their own."""
+    asked: list[Payment | Candidate] = [payment, *candidates.confirmed(payment)]
+    return [at for one in asked for at in unheard_at(one, payment)]
+
+
+def _claimed(payment: Payment) -> bool:
+    """Whether someone said "paid" and the gateway has neither confirmed nor denied it since."""
+    if any(one.success_at for one in candidates.confirmed(payment)):
+        return not payment.status.closed
+    if payment.success_at is None:
+        return False
+    return not payment.status.closed or not answered(payment, payment.success_at)

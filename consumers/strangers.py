@@ -1,0 +1,35 @@
+"""Answers that are about another payment, and so are no Fact about the one that was asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from consumers.answering import Reply
+from consumers.ledger import Batch
+from schemas.answers import Answer, Stranger
+
+
+async def others_left_alone(batch: Batch, replies: Sequence[Reply]) -> list[Reply]:
+    """The replies, where what was answered about an id of a claim is a stranger's if another payment is meant.
+
+    It is, where it echoes exactly the reference of another payment of the account. A gateway's file strikes out other
+    references by itself; what comes here differs from ours in case or blanks alone.
+    """
+    names = {id(reply): name for reply in replies if (name := _other_reference(batch, reply)) is not None}
+    others = await batch.referenced(set(names.values())) if names else frozenset()
+    return [
+        replace(reply, outcome=Stranger(why="other_payment")) if names.get(id(reply)) in others else reply
+        for reply in replies
+    ]
+
+
+def _other_reference(batch: Batch, reply: Reply) -> tuple[str, str] | None:
+    """The account, and the reference that is not ours, of an answer about an id that a claim gave us."""
+    answer, case = reply.outcome, batch.cases.get(reply.payment_id)
+    if reply.question.transaction_id is None or case is None or not isinstance(answer, Answer):
+        return None
+    if answer.reference is None or answer.reference == case.payment.reference:
+        return None
+    return case.payment.account, answer.reference

@@ -1,0 +1,270 @@
+"""Transaction ids that only callbacks bring (3.8): nothing true is struck out, and nobody makes us ask for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import permutations
+
+import pytest
+
+from consumers.pipeline import Inquiry
+from consumers.resolving import Wish, resolve
+from schemas.answers import Answer, Inconclusive, Outcome, Stranger, Trouble
+from schemas.words import Hold, Said, Source, Status
+from tests.fakes.drive import Drive, Gateway, answered
+from tests.fakes.providers import CANDIDATES
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+END = timedelta(minutes=32)
+CONFIRM = timedelta(minutes=10)
+
+
+def knows(when: Callable[[], datetime], known_at: datetime, *ids: str) -> Gateway:
+    """A gateway that knows these transactions as paid from a moment on, and before says that it does not."""
+
+    def gateway(inquiry: Inquiry) -> Outcome:
+        if inquiry.question.transaction_id in ids and when() >= known_at:
+            return answered(inquiry, Status.COMPLETED)
+        return Stranger(why="not_found")
+
+    return gateway
+
+
+def later(drive: Drive, seconds: float, *ids: str) -> Gateway:
+    return knows(lambda: drive.clock.now, drive.clock.now + timedelta(seconds=seconds), *ids)
+
+
+def unknown(_: Inquiry) -> Outcome:
+    return Stranger(why="not_found")
+
+
+# -- known a little later ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lag", [1.0, 20.0, 300.0, 600.0])
+@pytest.mark.parametrize("signed", [False, True])
+async def test_a_transaction_that_the_gateway_knows_a_little_later_completes(lag: float, *, signed: bool) -> None:
+    drive = Drive()
+    payment_id = await drive.open(CANDIDATES)
+    drive.gateway = later(drive, lag, "T1")
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1", signed=signed)
+    await drive.wait(lag + 300)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold) == (Status.COMPLETED, None)
+    assert drive.told(payment_id) == ["payment.completed"]
+
+
+async def test_whatever_the_order_of_return_webhook_and_person_it_completes() -> None:
+    for order in permutations(("return", "webhook", "verify")):
+        drive = Drive()
+        payment_id = await drive.open(CANDIDATES)
+        drive.gateway = later(drive, 2.0, "T1")
+        for one in order:
+            match one:
+                case "return":
+                    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+                case "webhook":
+                    await drive.hit(payment_id, signed=True, source=Source.WEBHOOK, transaction_id="T1")
+                case _:
+                    await drive.hit(payment_id, source=Source.OPERATOR)
+        await drive.wait(10)
+        assert drive.payment(payment_id).status is Status.COMPLETED, order
+
+
+async def test_a_signed_webhook_after_not_found_asks_at_once() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    asked = await drive.hit(payment_id, signed=True, source=Source.WEBHOOK, transaction_id="T1")
+    assert [one.question.transaction_id for one in asked] == ["T1"]
+
+
+async def test_a_person_who_names_none_has_each_id_asked_about() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    for number in range(3):
+        await drive.hit(payment_id, transaction_id=f"T{number}")
+        await drive.wait(3)
+    before = len(drive.asked)
+    await drive.hit(payment_id, source=Source.OPERATOR)
+    await drive.wait(1)
+    assert {one.question.transaction_id for one in drive.asked[before:]} == {"T0", "T1", "T2"}
+
+
+# -- how it ends -------------------------------------------------------------------------------------------------------
+
+
+async def test_an_id_that_nobody_ever_knows_does_not_keep_it_open_for_ever() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1")
+    await drive.wait(END + CONFIRM + MINUTE)
+    assert drive.told(payment_id) == ["payment.expired"]
+    await drive.wait(60 * DAY)
+    assert drive.payment(payment_id).next_check_at is None
+
+
+@pytest.mark.parametrize("signed", [False, True])
+async def test_one_that_a_buyer_said_was_paid_ends_it_with_a_person_at_its_end(*, signed: bool) -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, None if signed else Said.SUCCESS, transaction_id="T1", signed=signed)
+    await drive.wait(END - MINUTE)
+    assert drive.told(payment_id) == []
+    await drive.wait(2 * MINUTE)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.holds) == (Status.PENDING, (Hold.UNRESOLVED,))
+    drive.gateway = later(drive, 0, "T1")
+    await drive.wait(2 * HOUR)
+    assert drive.payment(payment_id).status is Status.COMPLETED, "asked about on the `closed` delays, and lifted"
+    assert drive.told(payment_id) == ["payment.held", "payment.completed"]
+
+
+async def test_an_id_that_is_heard_at_the_end_has_its_quarter_of_an_hour() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.wait(END - MINUTE)
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    await drive.wait(13 * MINUTE)
+    assert drive.payment(payment_id).hold is None
+    drive.gateway = later(drive, 0, "T1")
+    await drive.wait(3 * MINUTE)
+    assert drive.told(payment_id) == ["payment.completed"]
+
+
+async def test_what_a_person_released_as_pending_is_not_put_before_them_again_at_once() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    await drive.wait(HOUR)
+    wish = Wish(status=Status.PENDING, actor="rahima", reason="the gateway is behind")
+    assert (await resolve(drive.ledger, drive.rules, payment_id, wish)).hold is None
+    await drive.wait(6 * DAY)
+    assert drive.payment(payment_id).hold is None
+    await drive.wait(2 * DAY)
+    assert drive.payment(payment_id).hold is Hold.UNRESOLVED
+
+
+async def test_a_gateway_that_never_answers_about_it_is_asked_until_we_give_up() -> None:
+    drive = Drive(lambda _: Inconclusive(trouble=Trouble.SERVER_ERROR, detail="503"))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1")
+    await drive.wait(6 * DAY)
+    assert drive.payment(payment_id).hold is None
+    await drive.wait(2 * DAY)
+    assert drive.payment(payment_id).holds == (Hold.UNRESOLVED,)
+
+
+# -- what strangers can do with it -------------------------------------------------------------------------------------
+
+
+async def by_reference(drive: Drive, payment_id: str, said: Said | None = None, transaction_id: str = "X") -> None:
+    """A hit that knows the payment by our reference alone, as its home was found by it."""
+    payment = drive.payment(payment_id)
+    claim = drive.claim(payment_id, said, payment_id=None, reference=payment.reference, transaction_id=transaction_id)
+    await drive.publish(claim)
+
+
+async def test_an_id_by_reference_alone_keeps_nothing_open_and_puts_nothing_before_a_person() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    for number in range(40):
+        await by_reference(drive, payment_id, Said.SUCCESS, f"X{number}")
+    assert len(drive.payment(payment_id).candidates) == 5
+    await drive.wait(END + MINUTE)
+    assert drive.told(payment_id) == ["payment.expired"]
+    await drive.wait(30 * DAY)
+    assert drive.payment(payment_id).hold is None
+    assert len(drive.asked) < 80
+
+
+async def test_made_up_ids_delay_the_truth_by_a_moment_and_take_no_place_from_it() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    for number in range(40):
+        await by_reference(drive, payment_id, Said.SUCCESS, f"X{number}")
+    await drive.wait(5 * MINUTE)
+    drive.gateway = later(drive, 0, "T1")
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    await drive.wait(3)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_ten_hits_by_a_guessed_reference_use_up_no_hint_of_the_buyers() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    for number in range(30):
+        await by_reference(drive, payment_id, None, f"X{number % 3}")
+        await drive.wait(3)
+    drive.gateway = later(drive, 0, "T1")
+    asked = await drive.hit(payment_id, transaction_id="T1")
+    await drive.wait(3)
+    assert asked or drive.payment(payment_id).status is Status.COMPLETED
+    assert len(drive.payment(payment_id).hint_asks) <= 1
+    assert len(drive.payment(payment_id).referred_asks) <= 10
+
+
+async def test_the_id_that_was_unknown_for_the_longest_time_gives_way() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    for number in range(25):
+        await drive.hit(payment_id, transaction_id=f"T{number}")
+        await drive.wait(3 * MINUTE)
+    payment = drive.payment(payment_id)
+    assert len(payment.candidates) == 20
+    assert not payment.candidate_dropped
+    assert payment.candidates[-1].transaction_id == "T24"
+
+
+async def test_an_id_never_asked_comes_before_one_that_was_and_the_newest_first() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    in_flight = await drive.take(drive.claim(payment_id, transaction_id="T0"))
+    for number in range(1, 4):
+        await drive.take(drive.claim(payment_id, transaction_id=f"T{number}"))
+    await drive.answer(in_flight)
+    await drive.wait(7)
+    asked = [one.question.transaction_id for one in drive.asked]
+    assert asked[:4] == ["T0", "T3", "T2", "T1"]
+
+
+async def test_trouble_about_made_up_ids_shuts_no_account() -> None:
+    drive = Drive(lambda _: Inconclusive(trouble=Trouble.UNREADABLE, detail="HTTP 400 is no answer"))
+    payment_id = await drive.open(CANDIDATES)
+    for number in range(30):
+        await drive.hit(payment_id, transaction_id=f"T{number}")
+        await drive.wait(3)
+    known = drive.ledger.allowance(CANDIDATES.id)
+    assert known is None or known.troubles == 0
+
+
+# -- references --------------------------------------------------------------------------------------------------------
+
+
+def echoes(reference: str) -> Gateway:
+    def gateway(inquiry: Inquiry) -> Answer:
+        return answered(inquiry, Status.COMPLETED, reference=reference)
+
+    return gateway
+
+
+async def test_a_reference_in_another_case_is_held_as_identity_mismatch() -> None:
+    drive = Drive()
+    payment_id = await drive.open(CANDIDATES, reference="Order-7")
+    drive.gateway = echoes("ORDER-7")
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold) == (Status.PENDING, Hold.IDENTITY_MISMATCH)
+
+
+async def test_but_not_where_another_payment_has_exactly_that_reference() -> None:
+    """Else whoever is ORDER-7's buyer could hold Order-7."""
+    drive = Drive()
+    payment_id = await drive.open(CANDIDATES, reference="Order-7")
+    await drive.open(CANDIDATES, reference="ORDER-7")
+    drive.gateway = echoes("ORDER-7")
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold) == (Status.PENDING, None)
+    assert [one.state for one in payment.candidates] == ["struck"]
