@@ -32,7 +32,7 @@ class NotSent(Exception):
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
-        self.why = Inconclusive(trouble=Trouble.NO_REPLY, detail=f"Execute was not sent: {why}")
+        self.why = Inconclusive(trouble=Trouble.NO_REPLY, detail=why)
 
 
 class Calls(Struct):
