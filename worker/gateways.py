@@ -12,6 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
@@ -176,7 +177,9 @@ class Gateways:
                 ) as response,
             ):
                 body = await _read(response)
-                headers = {name.lower(): value for name, value in response.headers.items()}
+                # A reply without its date is dated by whoever got it (RFC 9110, 6.6.1).
+                headers = {"date": formatdate(usegmt=True)}
+                headers |= {name.lower(): value for name, value in response.headers.items()}
                 return HttpReply(status=response.status, headers=headers, body=body)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if to_begin is not None:

@@ -104,6 +104,11 @@ class Metrics:
         self.parked = self._counter(
             "payproof_claims_parked_total", "Claims put among the dead because they fail by themselves", "provider"
         )
+        self.dropped = self._counter(
+            "payproof_kept_claims_dropped_total",
+            "Unsigned claims about payments that are not here yet that gave way to newer ones",
+            "provider",
+        )
         self.spooled = self._counter(
             "payproof_claims_spooled_total", "Claims written to the spool because RabbitMQ did not confirm", "provider"
         )
@@ -133,6 +138,10 @@ class Metrics:
         if after.refunded_amount > before.refunded_amount:
             self.refunded.labels(provider).inc(float(after.refunded_amount - before.refunded_amount))
 
+    def drop(self, provider: str, count: int) -> None:
+        """So many kept claims gave way to newer ones."""
+        self.dropped.labels(provider).inc(count)
+
     def look(self, role: str) -> None:
         """A role looked for work just now, and the looking went well."""
         self.looked.labels(role).set(time.time())
@@ -152,7 +161,8 @@ class Metrics:
             for counter, words in ((self.events, EventType), (self.reached, reachable), (self.holds, Hold)):
                 for word in words:
                     counter.labels(name, word.value)
-            for counter in (self.completed, self.refunded, self.claims, self.parked, self.spooled, self.rebuilt):
+            claims = (self.claims, self.parked, self.dropped, self.spooled, self.rebuilt)
+            for counter in (self.completed, self.refunded, *claims):
                 counter.labels(name)
         for result in DELIVERED:
             self.deliveries.labels(result)

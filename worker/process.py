@@ -28,6 +28,7 @@ from worker.gateways import gateways
 from worker.housekeeping import keep_house
 from worker.http.app import ops_app, public_app
 from worker.http.ops import Ops
+from worker.listening import Runner
 from worker.machine import allow_files, look_less_for_garbage
 from worker.metrics import Metrics
 from worker.outcomes import Outcomes
@@ -121,7 +122,7 @@ async def run_roles(
 ) -> None:
     """Run until `stop` is set, or a part fails, which ends the process loudly."""
     metrics, outcomes, rules = Metrics(config.accounts), Outcomes(), rules_of(config)
-    ledger = PostgresLedger(database, Seal(config.archive.sealing), metrics.changed)
+    ledger = PostgresLedger(database, Seal(config.archive.sealing), metrics.changed, metrics.drop)
     broker = broker_of(config, rules, database, metrics)
     bus = broker.bus if broker else PostgresBus(database)
     sweep, relay, deliver = (
@@ -171,7 +172,7 @@ async def run_roles(
             servers = []
             if "ingress" in roles:
                 app = public_app(config, rules, database, ledger, bus, asking, outcomes, metrics, tracing)
-                servers.append(await _listen(app, *config.settings.listen))
+                servers.append(await _listen(app, *config.settings.listen, config.settings.public_path))
             standings = standings_of(config, database, broker, metrics)
             ops = Ops(database, broker, metrics, standings, missing, roles)
             servers.append(await _listen(ops_app(ops), *config.settings.ops_listen))
@@ -231,9 +232,9 @@ async def _keep_postgres(database: Database, data_dir: Path) -> None:
                 log.error("postgres.not_started", why=str(failed))  # noqa: TRY400 - its words say it all
 
 
-async def _listen(app: web.Application, host: str, port: int) -> web.AppRunner:
+async def _listen(app: web.Application, host: str, port: int, path: str = "") -> Runner:
     # A body is read as it was sent: a signature is over those bytes, and a bad gzip stream must not become a 500.
-    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=HTTP_DRAIN_SECONDS)
+    runner = Runner(app, path=path, auto_decompress=False, shutdown_timeout=HTTP_DRAIN_SECONDS)
     await runner.setup()
     await web.TCPSite(runner, host, port, reuse_address=True).start()
     return runner

@@ -119,4 +119,5 @@ CASES: dict[str, Case] = {
     "PayproofConsumerRebuilt": rising('payproof_consumers_rebuilt_total{queue="ipay"}', "1", "0"),
     "PayproofForgedWebhooks": rising(FORGED, "3", "1"),
     "PayproofFlood": rising(FLOOD, "150", "50"),
+    "PayproofKeptClaimsDropped": rising('payproof_kept_claims_dropped_total{provider="ipay"}', "5", "0.5"),
 }
