@@ -58,7 +58,8 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks
         payment = replace(payment, lease_until=None)
     outcome = reply.outcome
     if isinstance(outcome, Executed):
-        payment = executed(payment, outcome)
+        if payment.execute_asked_at == reply.asked_at:  # a later one is in doubt until its own reply
+            payment = executed(payment, outcome)
         outcome = outcome.then
     if isinstance(outcome, Stranger):
         payment = _unknown(payment, reply, outcome, checks)

@@ -7,12 +7,14 @@ payment now are the others.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from msgspec import Struct
 
+from consumers import candidates
 from consumers.dossier import Dossier, Others
+from consumers.failing import why
 from consumers.fitting import IN_EVERY_ROW, misfits
 from consumers.reasons import named_row
 from schemas.answers import Answer, Fact
@@ -89,11 +91,25 @@ def evidence(dossier: Dossier) -> Evidence | None:
         hold=payment.hold,
         holds=payment.holds,
         since=held_since(dossier.entries),
-        why=WHY[payment.hold],
+        why=_why(dossier, payment.hold),
         to_do=TO_DO[payment.hold],
         answers=tuple(_answered(fact, dossier) for fact in _relevant(dossier)),
         others=tuple(_others(dossier)),
     )
+
+
+def _why(dossier: Dossier, hold: Hold) -> str:
+    """`unresolved` has three causes, which call for different looks."""
+    payment = dossier.payment
+    if hold is not Hold.UNRESOLVED:
+        return WHY[hold]
+    if dossier.failing is not None and dossier.failing.stopped_at is not None:
+        return f"what is known of it cannot be recorded: {why(dossier.failing)}; see payproof dead list"
+    gave_up_at = payment.opened_at + timedelta(seconds=dossier.checks.give_up)
+    named = [one.transaction_id for one in candidates.vouched(candidates.unproven(payment))]
+    if named and payment.unresolved_at is not None and payment.unresolved_at < gave_up_at:
+        return f"it was said to be paid by {', '.join(named)}, which the gateway never came to know"
+    return WHY[hold]
 
 
 def held_since(entries: Sequence[Entry]) -> datetime | None:
