@@ -32,8 +32,8 @@ from tests.fakes.providers import LIFETIME
 from tests.unit.simulation.agenda import Agenda
 from tests.unit.simulation.gateways import SimulatedGateway
 from tests.unit.simulation.journal import Journal
-from worker.consume import BATCH
 from worker.postgres.due import BURST_SECONDS, MOST_WAITING, PROBING, SHARE, SWEPT_SECONDS
+from worker.recording import BATCH
 from worker.slots import SLOTS
 
 TAKING_SECONDS, RECORDING_SECONDS = 0.004, 0.005
