@@ -4,7 +4,7 @@ alter table payments
     add column referred_at timestamptz,
     add column referred_asks timestamptz[] not null default '{}',
     add column restarted boolean not null default false,
-    add column returned_by text check (returned_by in ('reference', 'own')),
+    add column returned_by text,
     add column returned_through boolean not null default false,
     add column unpaid_at timestamptz,
     add column missed_at timestamptz,
@@ -15,7 +15,7 @@ comment on column payments.hinted_at is 'Received time of the newest unsigned cl
 comment on column payments.referred_at is 'Received time of the newest unsigned claim that names it by our reference alone';
 comment on column payments.referred_asks is 'When such claims made us ask, within the last hour; at most ten';
 comment on column payments.restarted is 'A success claim on its own path began the claimed schedule anew, which happens once';
-comment on column payments.returned_by is 'Somebody came back without a word; claimed runs through once for that, and once more for the payment''s own path';
+comment on column payments.returned_by is 'reference or own: somebody came back without a word; claimed runs through once for that, and once more for the payment''s own path';
 comment on column payments.returned_through is 'It has run through';
 comment on column payments.unpaid_at is 'When the first question after the end was asked whose answer says that nobody paid; a second one closes';
 comment on column payments.missed_at is 'When a look for late money or refunds was asked that brought nothing; it is asked again before the next one';
