@@ -91,8 +91,7 @@ async def take(
             for claim in claims
             if (case := batch.cases.get(named.get(claim.id, ""))) is not None and case.payment.account == claim.account
         }
-        astray = {claim.id for claim in claims if may_wait(claim)} - homes.keys() - kept
-        aside = kept | astray
+        aside = {claim.id for claim in claims if may_wait(claim)} - homes.keys()
         admissions = await batch.admit(
             [(one, homes.get(one.id)) for one in claims if one.source is not Source.SWEEP and one.id not in aside]
         )
@@ -111,7 +110,7 @@ async def take(
                     draft.entries.append(entry)
         inquiries = await _begin(batch, rules, drafts.values(), room)
         await settle(batch, rules, drafts.values())
-    if astray:  # what their path named is none of the account's, or has just been discarded: the ids decide
+    if astray := aside - kept:  # what they named is none of the account's, or has just been discarded: ids decide
         by_ids = [replace(claim, payment_id=None) for claim in claims if claim.id in astray]
         inquiries += await take(ledger, rules, by_ids, room)
     return inquiries
