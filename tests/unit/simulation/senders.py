@@ -28,6 +28,12 @@ FRESH = timedelta(minutes=5)
 BODIES = ("plain", "plain", "plain", "mark", *EMPTY)
 
 
+def names_a_word(account: Account, *, own: bool) -> bool:
+    """Whether a buyer's return says what became of it: by its own query, or by the path that we gave the gateway."""
+    name = account.provider.name
+    return name in ("onepaybd", "moneybag") or (own and name != "shadhinpay")
+
+
 def signs_fresh(account: Account) -> bool:
     """Whether the gateway's clock is near enough for its signatures to count."""
     return account.provider.capabilities.signs and abs(SKEWS.get(account.id, timedelta(0))) < FRESH

@@ -305,6 +305,7 @@ class Stories:
         about = Heard(payment_id=truth.payment_id, at=at, source=Source.RETURN, said=said, transaction=named, own=own)
         if (said is not None or (begun and draw.random() < 0.3)) and draw.random() < 0.75:
             back = returns(account, truth, at, said, transaction, draw, own=on_path)
+            about = structs.replace(about, said=said if names_a_word(account, own=on_path) else None)
             for _ in range(draw.choice([1, 1, 1, 2, 3])):
                 self._at(at + self._delay(), back, about)
         if account.provider.capabilities.signs and status is not Status.PENDING and draw.random() < 0.75:
