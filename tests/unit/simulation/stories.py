@@ -21,7 +21,7 @@ from tests.unit.simulation.accounts import ACCOUNTS, MONEYBAG, ONEPAYBD, SHADHIN
 from tests.unit.simulation.dressing import REPLIES
 from tests.unit.simulation.gateways import Outage, SimulatedGateway, TroubleKind
 from tests.unit.simulation.journal import Heard
-from tests.unit.simulation.senders import notified, returns, signs_fresh, webhook
+from tests.unit.simulation.senders import names_a_word, notified, returns, signs_fresh, webhook
 from tests.unit.simulation.strangers import Strangers
 from tests.unit.simulation.truth import ODD, State, Truth, lag
 from tests.unit.simulation.workers import System
