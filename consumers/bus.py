@@ -7,6 +7,7 @@ acknowledged; and `done` comes only after the claim's transaction committed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from msgspec import Struct
@@ -15,11 +16,17 @@ from schemas.callbacks import Claim
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
-    """A claim handed to a worker, until it is done with or given back. `tag` is the bus's own."""
+    """A claim handed to a worker, until it is done with or given back. `tag` is the bus's own.
+
+    `attempts` counts towards the dead letters. `handed_out` is how often it was given to somebody, for whatever reason
+    it came back; `waits_since` is when it began to wait for a worker that can hear it, where that is known.
+    """
 
     tag: object
     claim: Claim
     attempts: int
+    handed_out: int = 1
+    waits_since: datetime | None = None
 
 
 class BusAway(Exception):
@@ -46,6 +53,10 @@ class Bus(Protocol):
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """They could not be heard, for no fault of theirs: they come again, now or when their leases end."""
+        ...
+
+    async def leave(self, deliveries: Sequence[Delivery]) -> None:
+        """They are for another worker: they come again after a while, to whoever takes them, and no attempt counts."""
         ...
 
     async def retry(self, delivery: Delivery) -> None:

@@ -1,49 +1,77 @@
-"""Reading the fields of a callback wherever the gateway put them: query, form or JSON, by GET and POST alike."""
+"""Reading the fields of a callback as the web reads them: query, form, multipart or JSON, by GET and POST alike.
+
+The one thing to get wrong: a body is what its bytes say and not what its label says, and only what is read of it has to
+be sound. A field that is read and stands twice, or lost a letter on its way, is absent and never half an id.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from consumers.multipart import is_multipart, read_multipart
 from schemas.callbacks import Callback
-from schemas.wire import Unreadable, read_json
+from schemas.wire import Told, Unreadable, aside, read_leniently, told
 
 MAX_FIELDS = 200
+MAX_TEXT = 200
+_MARK = b"\xef\xbb\xbf"
 
 
-def fields(callback: Callback) -> dict[str, Any]:
-    """All fields of query and body, keys in lower case; the body wins over the query, JSON nesting is kept.
+def fields(callback: Callback, *names: str) -> Told:
+    """All fields of query and body, keys in lower case; what the body says wins over the query, JSON nesting is kept.
 
-    Raises Unreadable for a body that is neither JSON (an object) nor a form.
+    `names`, in lower case, are those that the gateway's reader knows: a form without any of them is somebody else's.
+    Raises Unreadable for a body that is neither such a form nor a JSON object.
     """
-    found: dict[str, Any] = {key.lower(): value for key, value in callback.query}
-    found.update((key.lower(), value) for key, value in body_fields(callback).items())
+    found = folded(callback.query)
+    for name, value in folded(body_fields(callback, *names).items()).items():
+        if name not in found or isinstance(value, dict | list) or _plain(value, MAX_TEXT):
+            found[name] = value
     return found
 
 
-def body_fields(callback: Callback) -> dict[str, Any]:
-    """The fields of the body alone, keys as sent. An empty body has none. Raises Unreadable."""
-    body = callback.body.strip()
+def body_fields(callback: Callback, *names: str) -> Told:
+    """The fields of the body alone, keys as sent; `names` as above, and without them any form will do.
+
+    An empty body has none. Raises Unreadable.
+    """
+    body = callback.body.removeprefix(_MARK).strip()
     if not body:
-        return {}
+        return Told()
     if body.startswith((b"{", b"[")):
-        value = read_json(body)
-        if not isinstance(value, dict):
+        value = read_leniently(body)
+        if not isinstance(value, Told):
             raise Unreadable("the body is no JSON object")
         return value
-    try:
-        pairs = parse_qsl(body.decode("utf-8"), strict_parsing=True, errors="strict", max_num_fields=MAX_FIELDS)
-    except ValueError:
-        raise Unreadable("the body is neither JSON nor a form") from None
-    if any("\x00" in part for pair in pairs for part in pair):
-        raise Unreadable("NUL in a form field")
-    return dict(pairs)
+    form = told(pair for pair in _form(body) if names or pair[1])
+    if not form or (names and not any(key.lower() in names for key in form)):
+        raise Unreadable("the body is neither JSON nor a form that this gateway would send")
+    return form
 
 
-def text(found: dict[str, Any], *names: str, longest: int = 200) -> str | None:
+def folded(pairs: Iterable[tuple[str, Any]]) -> Told:
+    """The fields with their names in lower case; two that differ in nothing else are one that stands twice."""
+    return told((name.lower(), value) for name, value in pairs)
+
+
+def text(found: Mapping[str, Any], *names: str, longest: int = MAX_TEXT) -> str | None:
     """The first of these fields that is a non-empty string of printable characters and not too long; else None."""
-    for name in names:
-        value = found.get(name)
-        if isinstance(value, str) and 0 < len(value) <= longest and value.isprintable():
-            return str(value)
-    return None
+    values = (aside(found, name) for name in names)
+    return next((str(value) for value in values if _plain(value, longest)), None)
+
+
+def _plain(value: Any, longest: int) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= longest and value.isprintable()
+
+
+def _form(body: bytes) -> list[tuple[str, str]]:
+    """Stray `&` say nothing, a name without `=` has an empty value, and bytes that are no UTF-8 are replaced."""
+    if is_multipart(body):
+        return read_multipart(body, MAX_FIELDS)
+    try:
+        form = body.decode("utf-8", errors="replace")
+        return parse_qsl(form, keep_blank_values=True, errors="replace", max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise Unreadable("the body is a form of too many fields") from None

@@ -23,13 +23,18 @@ from schemas.statements import Line, Unread
 
 
 class HttpRequest(Struct, frozen=True, kw_only=True):
-    """Ask the runner to send this. `url` is absolute; `body` is sent as it is. `seconds` is the whole deadline."""
+    """Ask the runner to send this. `url` is absolute; `body` is sent as it is. `seconds` is the whole deadline.
+
+    `takes_money`: it is begun within 5 s of when its question was asked, or not at all. One is sent again only where
+    the first is known not to have run.
+    """
 
     method: str
     url: str
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     seconds: float = 10.0
+    takes_money: bool = False
 
     def __repr__(self) -> str:
         return f"HttpRequest({self.method} {self.url})"

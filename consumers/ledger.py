@@ -82,12 +82,18 @@ class Batch(Protocol):
         """Write them down with what `store` writes, be that nothing."""
         ...
 
-    async def announce(self, payment: Payment, request: dict[str, Any]) -> str | None:
+    async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
         """Write what is else fixed at the opening, with the request it is of; `store` writes the rest.
+
+        `proposed` is the id that the request would have given it: made again, it knows the payment as its own.
 
         None, or the id of the payment that has this reference. Comes before any `reserve`: references are waited for
         first.
         """
+        ...
+
+    async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:
+        """Have the claims heard that came before this payment and name an id of it: with `store` they are queued."""
         ...
 
     async def store(self, changes: Sequence[Change]) -> None: ...
@@ -100,4 +106,12 @@ class Ledger(Protocol):
 
     async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         """Which payment each claim is about, by claim id, within the account of its URL; unknown ones are absent."""
+        ...
+
+    async def keep(self, claims: Sequence[Claim]) -> Mapping[str, str]:
+        """Keep claims for the payments that are to come, each once, and a signed event once; see consumers.keeping.
+
+        Those whose payment has come meanwhile are not kept: told is which, as by `find`. A payment is recorded either
+        before, and found here, or after, and then its `hear_kept` finds the claim.
+        """
         ...

@@ -84,7 +84,10 @@ class Openings(Ledger, Protocol):
     """What the ledger keeps of payments on their way to a checkout."""
 
     async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
-        """Insert the row, or take up again one without a checkout whose request is equal."""
+        """Insert the row, or take up again one without a checkout whose request is equal.
+
+        A row that is taken up keeps its id, and whoever proposed another one knows the row as its own from then on.
+        """
         ...
 
     async def discard(self, payment_id: str) -> None:
@@ -154,7 +157,8 @@ async def track_payment(openings: Openings, rules: Rules, payment: Payment, requ
         return await _adopt(openings, rules, created.payment.id, payment, request)
     row = created.payment
     try:
-        return await _record(openings, rules, row.id, Opened(session_id=session_id, checkout_url=""))
+        opened = Opened(session_id=session_id, checkout_url="")
+        return await _record(openings, rules, row.id, opened, tracked=True)
     except OpeningFailed:
         await openings.discard(row.id)
         raise OpeningFailed("session_used", "another payment has this session_id") from None
@@ -185,7 +189,10 @@ def _looked_after(payment: Payment, rules: Rules) -> Payment:
     return scheduled(payment, rules.capabilities(payment), rules.checks, payment.opened_at)
 
 
-async def _record(openings: Openings, rules: Rules, payment_id: str, outcome: OpeningOutcome) -> Payment:
+async def _record(
+    openings: Openings, rules: Rules, payment_id: str, outcome: OpeningOutcome, *, tracked: bool = False
+) -> Payment:
+    """`tracked`: the shop opened it, so that what anyone said of it before we knew it may be true."""
     async with openings.batch([payment_id]) as batch:
         row = batch.cases[payment_id].payment
         if isinstance(outcome, Opened):
@@ -195,6 +202,7 @@ async def _record(openings: Openings, rules: Rules, payment_id: str, outcome: Op
                     trouble=Trouble.UNREADABLE, detail="the gateway named the session of another payment"
                 )
         change = _change(row, outcome, rules, batch.now)
+        await batch.hear_kept(change.payment, signed_only=not tracked)
         await batch.store([change])
     match outcome:
         case Opened():

@@ -21,6 +21,7 @@ from consumers.asking import Due, begun, next_due, scheduled
 from consumers.closing import marked
 from consumers.events import write_event
 from consumers.executing import dropped, frees_order
+from consumers.keeping import may_wait
 from consumers.keys import judge
 from consumers.ledger import Batch, Ledger
 from consumers.lifecycle import Standing, advance
@@ -39,12 +40,16 @@ NO_LIMIT: Mapping[str, int] = MappingProxyType({})
 
 
 class Inquiry(Struct, frozen=True, kw_only=True):
-    """A question that may be asked now: its lease is committed. `traceparent` names the trace of what made us ask."""
+    """A question that may be asked now: its lease is committed. `traceparent` names the trace of what made us ask.
+
+    `lost`: the lease of the one before it ran out, so no reply of that one was recorded.
+    """
 
     account: Account
     question: Question
     expected: Expected
     asked_at: datetime
+    lost: bool = False
     traceparent: str | None = None
 
 
@@ -71,19 +76,25 @@ async def take(
 ) -> list[Inquiry]:
     """Record claims and start what is due: once this returns, the claims may be acknowledged.
 
-    A claim about no payment we know is recorded and asks nothing; the sweep's own are not evidence, and leave a trace
-    only where they ask. `room` is how many more questions the worker takes on for an account, where it bounds them.
+    A claim about no payment we know asks nothing: it is kept for one that may come (consumers.keeping), or recorded.
+    The sweep's own are not evidence, and leave a trace only where they ask. `room` is how many more questions the
+    worker takes on for an account, where it bounds them.
     """
     claims = list({claim.id: claim for claim in claims}.values())
     named = await _named(ledger, claims)
+    early = [claim for claim in claims if claim.id not in named and may_wait(claim)]
+    named |= await ledger.keep(early) if early else {}
+    kept = {claim.id for claim in early} - named.keys()
     async with ledger.batch(set(named.values())) as batch:
         homes = {
             claim.id: case.payment.id
             for claim in claims
             if (case := batch.cases.get(named.get(claim.id, ""))) is not None and case.payment.account == claim.account
         }
+        astray = {claim.id for claim in claims if may_wait(claim)} - homes.keys() - kept
+        aside = kept | astray
         admissions = await batch.admit(
-            [(claim, homes.get(claim.id)) for claim in claims if claim.source is not Source.SWEEP]
+            [(one, homes.get(one.id)) for one in claims if one.source is not Source.SWEEP and one.id not in aside]
         )
         drafts = {key: Draft(case=batch.cases[key], entries=[], facts=[]) for key in sorted(set(homes.values()))}
         for claim in claims:
@@ -100,6 +111,9 @@ async def take(
                     draft.entries.append(entry)
         inquiries = await _begin(batch, rules, drafts.values(), room)
         await settle(batch, rules, drafts.values())
+    if astray:  # what their path named is none of the account's, or has just been discarded: the ids decide
+        by_ids = [replace(claim, payment_id=None) for claim in claims if claim.id in astray]
+        inquiries += await take(ledger, rules, by_ids, room)
     return inquiries
 
 
@@ -122,7 +136,7 @@ async def record(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list
 
 
 async def _named(ledger: Ledger, claims: Iterable[Claim]) -> dict[str, str]:
-    """The payment that each claim names, by claim id. A path that names one is believed until that one is opened."""
+    """The payment that each claim names, by claim id. A path that names one is believed until that one is looked at."""
     by_path = {claim.id: claim.payment_id for claim in claims if claim.payment_id is not None}
     found = await ledger.find([claim for claim in claims if claim.payment_id is None])
     return by_path | dict(found)
@@ -189,6 +203,7 @@ def _inquiry(draft: Draft, due: Due, allowed: frozenset[str], rules: Rules, now:
     asked = Question(transaction_id=due.transaction_id)
     if payment.id in allowed:
         asked = Question(kind=QuestionKind.EXECUTE)
+    lost = payment.lease_until is not None
     _becomes(draft, begun(payment, asked, due, rules.checks, now))
     draft.entries.extend([draft.look] if draft.look else [])
     draft.entries.append(question_entry(asked, now, due.trigger))
@@ -197,6 +212,7 @@ def _inquiry(draft: Draft, due: Due, allowed: frozenset[str], rules: Rules, now:
         question=asked,
         expected=expected(payment),
         asked_at=now,
+        lost=lost,
         traceparent=draft.traceparent,
     )
 

@@ -66,8 +66,8 @@ class Trouble(StrEnum):
     - `server_error`: 5xx or maintenance.
     - `rate_limited`: 429.
     - `key_refused`: 401 or 403.
-    - `unreadable`: HTML, broken JSON, a reply without its status, money that is no money.
-    - `not_found`: the gateway does not know one of our own ids.
+    - `unreadable`: HTML, broken JSON, a reply without its status, a 404 in no documented form.
+    - `not_found`: the gateway does not know one of our own ids, and says so as it documents.
     """
 
     NO_REPLY = "no_reply"

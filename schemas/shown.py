@@ -20,6 +20,7 @@ from schemas.words import EventType, Hold, Status
 PAYMENT_SCHEMA = "/schemas/payment-1.json"
 EVENT_SCHEMA = "/schemas/event-1.json"
 PAYMENT_ID = "pay_[0-9a-z]{26}"
+"""Whoever looks for an id of ours goes by this; the check of the table says the same."""
 EVENT_ID = PAYMENT_ID + r"\.[1-9][0-9]*"
 CLOUD_EVENT = "application/cloudevents+json"
 

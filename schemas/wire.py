@@ -1,4 +1,4 @@
-"""Reading strangers' bytes: JSON and money, strictly.
+"""Reading strangers' bytes: JSON and money, strictly; and JSON and forms in which only what is read has to be sound.
 
 The one thing to get wrong: the standard parsers take NaN, duplicate keys, Bengali digits, `1e999` and `1_000`, and
 Postgres later refuses NUL and lone surrogates. Whatever passes here is safe to compare, to store and to print.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -37,6 +38,32 @@ class Number(str):
     __slots__ = ()
 
 
+class Spoilt(msgspec.Struct, frozen=True):
+    """Stands where a value stood of which nobody can say what it was. `why` names no byte of it."""
+
+    why: str
+
+
+class Told(dict[str, Any]):
+    """An object or a form as a stranger told it: what is spoilt in it harms nobody who does not read it.
+
+    `[]` and `get` raise Unreadable at a spoilt value, so that nobody takes it for an absent one; `aside` passes it
+    over. Whoever walks over the items meets `Spoilt`, which is neither text nor number nor object.
+    """
+
+    def __getitem__(self, name: str) -> Any:
+        value = super().__getitem__(name)
+        if isinstance(value, Spoilt):
+            raise Unreadable(f"{name}: {value.why}")
+        return value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+
 def read_json(body: bytes) -> Any:
     """Read UTF-8 JSON into dict, list, str, bool, None and `Number` (the number's own text).
 
@@ -47,17 +74,36 @@ def read_json(body: bytes) -> Any:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         raise Unreadable("not UTF-8") from None
-    _check_depth(text)
-    try:
-        value = json.loads(
-            text, object_pairs_hook=_object, parse_int=_number, parse_float=_number, parse_constant=_constant
-        )
-    except Unreadable:
-        raise
-    except (ValueError, RecursionError):
-        raise Unreadable("not JSON") from None
+    value = _parsed(text, _object, _number, _constant)
     _check_text(value)
     return value
+
+
+def read_leniently(body: bytes) -> Any:
+    """Read JSON of which only the parts that are read have to be sound: an object becomes `Told`, the rest as above.
+
+    A byte order mark is passed over and bytes that are no UTF-8 are replaced. Spoilt are a key that stands twice, a
+    text with a replaced letter, NUL or half an emoji, and a number longer than 40 characters. NaN and Infinity become
+    floats, which nobody takes for anything. Raises Unreadable for what is no JSON, and for nesting over 32 levels deep.
+    """
+    text = body.decode("utf-8-sig", errors="replace")
+    return _kept(_parsed(text, told, _lenient_number, float, strict=False))
+
+
+def told(pairs: Iterable[tuple[str, Any]]) -> Told:
+    """The pairs of an object or a form as `Told`."""
+    made = Told()
+    for name, value in pairs:
+        made[name] = Spoilt("the same key twice") if name in made else _kept(value)
+    return made
+
+
+def aside(fields: Mapping[str, Any], name: str) -> Any:
+    """A field that decides nothing: None where it is absent or spoilt."""
+    try:
+        return fields.get(name)
+    except Unreadable:
+        return None
 
 
 def canonical(value: Any) -> bytes:
@@ -102,6 +148,43 @@ def _exact(value: Any) -> Any:
     return value
 
 
+def _parsed(
+    text: str,
+    made: Callable[[list[tuple[str, Any]]], Any],
+    number: Callable[[str], Any],
+    constant: Callable[[str], Any],
+    *,
+    strict: bool = True,
+) -> Any:
+    """`strict` refuses control characters in strings, such as a line break as it is."""
+    _check_depth(text)
+    try:
+        return json.loads(
+            text,
+            object_pairs_hook=made,
+            parse_int=number,
+            parse_float=number,
+            parse_constant=constant,
+            strict=strict,
+        )
+    except Unreadable:
+        raise
+    except (ValueError, RecursionError):
+        raise Unreadable("not JSON") from None
+
+
+def _kept(value: Any) -> Any:
+    """The value, or what stands for it where it is spoilt. Objects in it are `Told` already."""
+    match value:
+        case Number():
+            return value
+        case str():
+            return value if _sound(value) and "\ufffd" not in value else Spoilt("a letter was lost on the way")
+        case list():
+            return [_kept(item) for item in value]
+    return value
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
@@ -115,7 +198,11 @@ def _number(text: str) -> Number:
     return Number(text)
 
 
-def _constant(_: str) -> Any:
+def _lenient_number(text: str) -> Number | Spoilt:
+    return Number(text) if len(text) <= MAX_NUMBER else Spoilt("a number too long")
+
+
+def _constant(_: str) -> NoReturn:
     raise Unreadable("NaN or Infinity")
 
 

@@ -194,12 +194,13 @@ ROWS = {
         ),
         Panel(
             "Claims a minute",
-            "Taken, written to the spool, and put among the dead.",
+            "Taken, written to the spool, put among the dead, and given up while their payments are not here.",
             "short",
             {
                 "{{provider}} taken": a_minute("payproof_claims_taken_total", "provider"),
                 "{{provider}} spooled": a_minute("payproof_claims_spooled_total", "provider"),
                 "{{provider}} dead": a_minute("payproof_claims_parked_total", "provider"),
+                "{{provider}} dropped": a_minute("payproof_kept_claims_dropped_total", "provider"),
             },
         ),
         Panel(

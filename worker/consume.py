@@ -7,33 +7,38 @@ wait for no one but the recorder, which takes whatever has come together into on
 from __future__ import annotations
 
 import asyncio
-import time
-import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
-from urllib.parse import urlsplit
 
 import structlog
-from msgspec import structs
 
-from consumers.answering import Reply
 from consumers.bus import Bus, Delivery
+from consumers.failing import Failures
 from consumers.ledger import Ledger
-from consumers.pipeline import Inquiry, record, take
+from consumers.pipeline import Inquiry, take
 from consumers.rules import Rules
-from schemas.answers import Executed, Inconclusive, Outcome, Stranger
+from schemas.words import Source
+from worker.asking import Asker
 from worker.clock import DatabaseClock
-from worker.gateways import Calls, Gateways
+from worker.failing import Blame, place_of
+from worker.gateways import Gateways
 from worker.metrics import Metrics
-from worker.postgres.database import LOCKED, UNAVAILABLE
+from worker.postgres.database import UNAVAILABLE, despite_others
+from worker.recording import PAUSE_SECONDS, Recorder, away
 from worker.slots import SLOTS, Slots
-from worker.tracing import OFF, Span, Tracing, traced
+from worker.tracing import OFF, Tracing, traced
 
-BATCH = 100  # replies recorded in one transaction
-PAUSE_SECONDS = 1.0
 ATTEMPTS = 5
+SUSPECT = 3
+"""A claim handed out so often may be one that workers die of: it is taken alone, and counted before."""
+
+UNKNOWN_ACCOUNT = timedelta(hours=1)
+"""So long a claim of an account that this worker's configuration does not have waits for a worker whose has it."""
 
 log = structlog.get_logger()
+
+Start = Callable[[Inquiry], None]
 
 
 class Consumer:
@@ -45,13 +50,16 @@ class Consumer:
         ledger: Ledger,
         rules: Rules,
         gateways: Gateways,
+        failures: Failures,
         clock: DatabaseClock,
         metrics: Metrics,
         tracing: Tracing = OFF,
     ) -> None:
         self._bus, self._ledger, self._rules = bus, ledger, rules
-        self._gateways, self._clock, self._metrics, self._tracing = gateways, clock, metrics, tracing
-        self._replies: asyncio.Queue[Reply | None] = asyncio.Queue()
+        self._clock, self._metrics, self._tracing = clock, metrics, tracing
+        self._blame = Blame(ledger, rules, failures)
+        self._recorder = Recorder(ledger, rules, self._blame, tracing)
+        self._asker = Asker(gateways, self._recorder, self._blame, clock, metrics, tracing)
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -60,11 +68,11 @@ class Consumer:
     async def run(self) -> None:
         providers = sorted({account.provider.name for account in self._rules.accounts.values()})
         async with asyncio.TaskGroup() as recording:
-            recording.create_task(self._record())
+            recording.create_task(self._recorder.run())
             async with asyncio.TaskGroup() as working:
                 for provider in providers:
                     working.create_task(self._consume(provider, self._shares(provider)))
-            self._replies.put_nowait(None)
+            self._recorder.end()
 
     def _shares(self, provider: str) -> dict[str, int]:
         """How many questions each account may have in flight here, where several share a gateway's slots.
@@ -76,13 +84,17 @@ class Consumer:
 
     async def _consume(self, provider: str, shares: Mapping[str, int]) -> None:
         slots = Slots()
+
+        def start(inquiry: Inquiry) -> None:
+            account = inquiry.account.id
+            slots.take(account)
+            asking.create_task(self._asker.ask(inquiry)).add_done_callback(partial(slots.give_back, account))
+
         async with asyncio.TaskGroup() as asking:
             while (deliveries := await self._receive(provider, await slots.free())) is not None:
-                room = {account: share - slots.used[account] for account, share in shares.items()}
-                for inquiry in await self._take(provider, deliveries, room):
-                    account = inquiry.account.id
-                    slots.take(account)
-                    asking.create_task(self._ask(inquiry)).add_done_callback(partial(slots.give_back, account))
+                for part in _apart(await self._known(provider, deliveries)):
+                    room = {account: share - slots.used[account] for account, share in shares.items()}
+                    await self._take(provider, part, room, start)
 
     async def _receive(self, provider: str, most: int) -> Sequence[Delivery] | None:
         """The next claims, as many as may be asked about at once; None when stopping."""
@@ -103,142 +115,94 @@ class Consumer:
             receiving.cancel()
             stopping.cancel()
 
-    async def _take(self, provider: str, deliveries: Sequence[Delivery], room: Mapping[str, int]) -> list[Inquiry]:
-        """Take claims in one transaction; when that fails, one by one, so that only the one at fault is put aside."""
-        if not deliveries:
-            return []
+    async def _known(self, provider: str, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Those of accounts that are configured here. The others wait for a worker with a newer configuration."""
+        unknown = [one for one in deliveries if one.claim.account not in self._rules.accounts]
+        if unknown:
+            accounts = sorted({one.claim.account for one in unknown})
+            log.warning("claims.unknown_account", provider=provider, accounts=accounts)
+            old = self._clock.now() - UNKNOWN_ACCOUNT
+            late = [one for one in unknown if one.waits_since is not None and one.waits_since <= old]
+            try:
+                await self._bus.leave([one for one in unknown if one not in late])
+                for one in late:
+                    await self._park(provider, one, f"no worker knows the account {one.claim.account}, for an hour")
+            except UNAVAILABLE:
+                self._bus.give_back(unknown)
+        return [one for one in deliveries if one.claim.account in self._rules.accounts]
+
+    async def _take(self, provider: str, deliveries: Sequence[Delivery], room: Mapping[str, int], start: Start) -> None:
+        """Take claims in one transaction; when that fails, one by one, so that only the one at fault is put aside.
+
+        Questions start before the claims are acknowledged: time runs for them, and an acknowledgement may take long.
+        """
+        suspect = deliveries[0] if deliveries[0].handed_out >= SUSPECT else None
         try:
-            claims = [delivery.claim for delivery in deliveries]
-            with self._tracing.follow_all("take", [claim.traceparent for claim in claims]) as traces:
-                claims = [traced(claim, trace) for claim, trace in zip(claims, traces, strict=True)]
-                inquiries = await take(self._ledger, self._rules, claims, room)
+            if suspect is not None and not await self._blame.mark_claim(suspect.claim):
+                await self._settle_hopeless(provider, suspect)
+                return
+            inquiries = await self._taken(deliveries, room)
+            if suspect is not None and not inquiries:
+                await self._blame.excuse_claim(suspect.claim)
         except Exception as error:  # noqa: BLE001 - a claim that fails by itself is logged and put aside, never lost
-            if len(deliveries) > 1 and not _away(error):
-                return [inquiry for one in deliveries for inquiry in await self._take(provider, [one], room)]
-            if isinstance(error, UNAVAILABLE):
+            if len(deliveries) > 1 and not away(error):
+                for one in deliveries:
+                    await self._take(provider, [one], room, start)
+            elif isinstance(error, UNAVAILABLE):
                 log.warning("claims.not_taken", provider=provider, error=type(error).__name__)
                 await asyncio.sleep(PAUSE_SECONDS)
+                if suspect is not None:
+                    await self._blame.excuse_claim(suspect.claim)
                 self._bus.give_back(deliveries)
             else:
                 await self._put_aside(provider, deliveries[0], error)
-            return []
+            return
+        for inquiry in inquiries:
+            start(inquiry)
         try:
             await self._bus.done(deliveries)
         except UNAVAILABLE as error:  # they come again and ask nothing; what they asked now is still to be asked
             log.warning("claims.not_forgotten", provider=provider, error=type(error).__name__)
         self._metrics.claims.labels(provider).inc(len(deliveries))
+
+    async def _taken(self, deliveries: Sequence[Delivery], room: Mapping[str, int]) -> list[Inquiry]:
+        """What is to be asked, in a transaction that is committed; each tells the database's time, which is checked."""
+        claims = [delivery.claim for delivery in deliveries]
+        with self._tracing.follow_all("take", [claim.traceparent for claim in claims]) as traces:
+            claims = [traced(claim, trace) for claim, trace in zip(claims, traces, strict=True)]
+            began = self._clock.ticking()
+            inquiries = await despite_others(lambda: take(self._ledger, self._rules, claims, room))
+        for inquiry in inquiries[:1]:
+            self._clock.check(inquiry.asked_at, asked=began, answered=self._clock.ticking())
         return inquiries
 
     async def _put_aside(self, provider: str, delivery: Delivery, error: Exception) -> None:
         log.error("claim.failed", claim_id=delivery.claim.id, attempts=delivery.attempts, exc_info=error)
         try:
-            if delivery.attempts < ATTEMPTS:
+            await self._blame.claim_failed(delivery.claim, error)
+            if delivery.claim.source is Source.SWEEP:  # the sweep says it again, until nothing more is asked
+                await self._bus.done([delivery])
+            elif delivery.attempts < ATTEMPTS:
                 await self._bus.retry(delivery)
-                return
-            await self._bus.park(delivery, f"{type(error).__name__} at {place_of(error)}, {delivery.attempts} times")
+            else:
+                reason = f"{type(error).__name__} at {place_of(error)}, {delivery.attempts} times"
+                await self._park(provider, delivery, reason)
         except UNAVAILABLE:
             self._bus.give_back([delivery])
-            return
+
+    async def _settle_hopeless(self, provider: str, delivery: Delivery) -> None:
+        """Workers die of it: it is taken no more."""
+        if delivery.claim.source is Source.SWEEP:
+            await self._bus.done([delivery])
+        else:
+            await self._park(provider, delivery, f"no worker ever finished it, {delivery.handed_out} times")
+
+    async def _park(self, provider: str, delivery: Delivery, reason: str) -> None:
+        await self._bus.park(delivery, reason)
         self._metrics.parked.labels(provider).inc()
 
-    async def _ask(self, inquiry: Inquiry) -> None:
-        account = inquiry.account
-        about = {"payment_id": inquiry.expected.payment_id, "account": account.id, "kind": inquiry.question.kind.value}
-        about["host"] = urlsplit(account.provider.base_url).hostname or ""
-        with self._tracing.follow("ask", inquiry.traceparent, **about) as span:
-            await self._ask_within(span, inquiry)
 
-    async def _ask_within(self, span: Span, inquiry: Inquiry) -> None:
-        started, calls = time.perf_counter(), Calls()
-        try:
-            outcome = await self._gateways.ask(inquiry.account, inquiry.question, inquiry.expected, calls)
-        except UNAVAILABLE as error:  # its token is kept in the database; the lease ends and it is asked again
-            log.warning("question.not_asked", payment_id=inquiry.expected.payment_id, error=type(error).__name__)
-            return
-        except Exception:  # our bug in one gateway's file; the lease ends and it is asked again
-            log.exception("question.failed", payment_id=inquiry.expected.payment_id)
-            return
-        labels = (inquiry.account.provider.name, inquiry.question.kind.value)
-        self._metrics.question_seconds.labels(*labels).observe(time.perf_counter() - started)
-        self._metrics.questions.labels(*labels, _word(outcome)).inc()
-        reply = Reply(
-            payment_id=inquiry.expected.payment_id,
-            question=inquiry.question,
-            asked_at=inquiry.asked_at,
-            answered_at=max(self._clock.now(), inquiry.asked_at),
-            outcome=outcome,
-            calls=calls.made,
-            traceparent=span.traceparent,
-        )
-        span.note(outcome=_word(outcome), calls=calls.made)
-        self._replies.put_nowait(reply)
-
-    async def _record(self) -> None:
-        while (reply := await self._replies.get()) is not None:
-            batch = [reply]
-            while len(batch) < BATCH and not self._replies.empty():
-                more = self._replies.get_nowait()
-                if more is None:
-                    self._replies.put_nowait(None)
-                    break
-                batch.append(more)
-            with self._tracing.follow_all("record", [reply.traceparent for reply in batch]) as traces:
-                if self._tracing.on:
-                    pairs = zip(batch, traces, strict=True)
-                    batch = [structs.replace(reply, traceparent=trace) for reply, trace in pairs]
-                await self._record_batch(batch)
-
-    async def _record_batch(self, batch: list[Reply]) -> None:
-        while True:
-            try:
-                changes = await record(self._ledger, self._rules, batch)
-            except Exception as error:
-                if _away(error):
-                    log.warning("replies.not_recorded", replies=len(batch), error=type(error).__name__)
-                    await asyncio.sleep(PAUSE_SECONDS)
-                    continue
-                if len(batch) > 1:
-                    for one in batch:
-                        await self._record_batch([one])
-                elif isinstance(error, LOCKED):  # the lease ends and the gateway is asked again
-                    log.warning("reply.dropped", payment_id=batch[0].payment_id, error=type(error).__name__)
-                else:  # our bug; the same
-                    log.exception("reply.failed", payment_id=batch[0].payment_id)
-                return
-            for change in changes:
-                if change.event is not None:
-                    about = {"event_id": change.event.id, "type": change.event.type.value}
-                    with self._tracing.follow("event", change.event.traceparent, **about):
-                        pass
-                    log.info(
-                        "payment.changed",
-                        payment_id=change.payment.id,
-                        status=change.payment.status,
-                        hold=change.payment.hold,
-                        version=change.payment.version,
-                        event_type=change.event.type,
-                    )
-            return
-
-
-def _away(error: Exception) -> bool:
-    """Whether all fare alike. A payment that somebody keeps locked fails by itself; its batch goes on without it."""
-    return isinstance(error, UNAVAILABLE) and not isinstance(error, LOCKED)
-
-
-def place_of(error: Exception) -> str:
-    """The innermost place that the error passed, as `consumers/receiving.py:41`."""
-    passed = traceback.extract_tb(error.__traceback__)
-    return "/".join(passed[-1].filename.split("/")[-2:]) + f":{passed[-1].lineno}" if passed else "nowhere"
-
-
-def _word(outcome: Outcome) -> str:
-    match outcome:
-        case Inconclusive():
-            return outcome.trouble.value
-        case Stranger():
-            return "stranger"
-        case Executed():
-            return _word(outcome.then)
-        case _:
-            return outcome.status.value if outcome.status is not None else "unmapped"
+def _apart(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
+    """Those to be taken together, and each by itself that somebody may have died of."""
+    together = [one for one in deliveries if one.handed_out < SUSPECT]
+    return [part for part in (together, *([one] for one in deliveries if one.handed_out >= SUSPECT)) if part]

@@ -1,4 +1,4 @@
-"""Dead letters: claims that failed by themselves, and refused messages of shops that expect a payment.
+"""Dead letters: claims and replies that failed by themselves, and refused messages of shops that expect a payment.
 
 The one thing to get wrong: two at once. Whoever reads the broker's has them all in hand until the reading ends, and
 another reader would be told that there are none; so readers take turns (worker.postgres.dead.alone).
@@ -18,15 +18,20 @@ import msgspec
 from msgspec import Struct
 
 from schemas.callbacks import Claim
+from schemas.letters import KeptReply
+from schemas.shown import PAYMENT_ID
 
 Place = Literal["postgres", "broker"]
-Kind = Literal["claim", "expected"]
-"""`expected`: what a shop published to `payproof.expected`; it is the shop's own words, and holds no claim."""
+Kind = Literal["claim", "expected", "reply"]
+"""`expected`: what a shop published to `payproof.expected`; it is the shop's own words, and holds no claim. `reply`:
+what a gateway said when it was asked, and could not be recorded; to replay it is to record it."""
 
 NAMELESS = frozenset({"", "unknown"})
 """What stands for its id where a message had none."""
 
-_PAYMENT_ID = re.compile(r"pay_[0-9A-Z]{26}")
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+_PAYMENT_ID = re.compile(PAYMENT_ID)
 
 
 class Letter(Struct, frozen=True, kw_only=True):
@@ -60,12 +65,16 @@ class DeadLetters(Protocol):
         ...
 
     async def replay(self, opened: Opened) -> None:
-        """Publish it again, durably, and then remove it; only while it is being read."""
+        """Publish or record it again, durably, and then remove it; only while it is being read. Raises NotReplayed."""
         ...
 
     async def drop(self, opened: Opened) -> None:
         """Remove it; only while it is being read."""
         ...
+
+
+class NotReplayed(Exception):
+    """It failed once more, and stays."""
 
 
 class NotOne(Exception):
@@ -106,11 +115,34 @@ def expected_letter(message_id: str | None, place: Place, reason: str, since: da
     )
 
 
+def reply_letter(letter_id: str, place: Place, provider: str, reason: str, since: datetime, body: bytes) -> Letter:
+    """What is known of the letter of a gateway's reply."""
+    kept, unreadable = read_reply(body)
+    return Letter(
+        id=letter_id,
+        place=place,
+        provider=provider,
+        payment_id=kept.payment_id if kept else _payment_id(body),
+        reason=reason,
+        since=since,
+        unreadable=unreadable,
+        kind="reply",
+    )
+
+
+def read_reply(body: bytes) -> tuple[KeptReply | None, str | None]:
+    """The reply, or why there is none to be read."""
+    try:
+        return msgspec.json.decode(body, type=KeptReply), None
+    except UNREADABLE as error:
+        return None, f"this version reads no reply in it ({type(error).__name__}: {error})"
+
+
 def read_claim(body: bytes) -> tuple[Claim | None, str | None]:
     """The claim, or why there is none to be read."""
     try:
         return msgspec.json.decode(body, type=Claim), None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         return None, f"this version reads no claim in it ({type(error).__name__}: {error})"
 
 
@@ -168,7 +200,7 @@ def _payment_id(body: bytes) -> str | None:
     """The one payment that an unreadable body names, if it is JSON of ours at all."""
     try:
         found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     named = found.get("payment_id") if isinstance(found, dict) else None
     return named if isinstance(named, str) and _PAYMENT_ID.fullmatch(named) else None

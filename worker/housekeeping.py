@@ -16,7 +16,9 @@ import structlog
 from worker.config import Config
 from worker.postgres.archive import keep_archive
 from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.failures import forget_healed
 from worker.postgres.idempotency import forget_old
+from worker.postgres.kept import forget_kept
 
 EVERY_SECONDS = 3600
 
@@ -30,7 +32,9 @@ async def keep_house(database: Database, config: Config, roles: Collection[str])
             if "ingress" in roles:
                 await forget_old(database)
             if "consume" in roles:
+                await forget_kept(database)
                 await _keep_archive(database, timedelta(seconds=config.archive.retention))
+                await forget_healed(database)
         except (*UNAVAILABLE, asyncpg.PostgresError) as error:  # a chore that failed is done an hour later
             log.warning("housekeeping.failed", error=type(error).__name__)
         await asyncio.sleep(EVERY_SECONDS)

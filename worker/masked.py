@@ -12,7 +12,7 @@ from typing import Any
 
 from consumers.callbacks import body_fields
 from schemas.callbacks import Callback, Claim
-from schemas.wire import Unreadable, read_json
+from schemas.wire import Spoilt, Unreadable, read_json
 
 HARMLESS_HEADERS = frozenset({"content-type", "content-length"})
 EXPECTED_IDS = ("merchant", "account", "reference", "session_id", "order")
@@ -65,6 +65,8 @@ def _masked(value: Any, shown: Collection[str]) -> Any:
             return {_name(key): _masked(item, shown) for key, item in value.items()}
         case list():
             return [_masked(item, shown) for item in value]
+        case Spoilt():
+            return f"*** ({value.why})"
     return str(value) if str(value) in shown else f"*** ({len(str(value))} characters)"
 
 

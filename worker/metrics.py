@@ -26,6 +26,7 @@ from consumers.account import Account
 from schemas.answers import Trouble
 from schemas.payments import Change, Payment
 from schemas.words import Authenticity, EventType, Hold, QuestionKind, Source, Status
+from worker.course import NOT_SENT
 
 GATEWAY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40)
 """Up to the longest that a question may take, which is an Execute's 38 s."""
@@ -33,7 +34,7 @@ GATEWAY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40)
 WEBHOOK_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
 """Up to the 15 s that an endpoint is given."""
 
-OUTCOMES = (*(status.value for status in Status), "unmapped", "stranger", *(trouble.value for trouble in Trouble))
+OUTCOMES = (*(status.value for status in Status), "unmapped", "stranger", NOT_SENT, *(one.value for one in Trouble))
 DELIVERED = ("delivered", "failed", "given_up", "disabled")
 EXPECTED = ("registered", "known", "refused")
 UNPROVEN = "unproven"
@@ -103,6 +104,11 @@ class Metrics:
         self.parked = self._counter(
             "payproof_claims_parked_total", "Claims put among the dead because they fail by themselves", "provider"
         )
+        self.dropped = self._counter(
+            "payproof_kept_claims_dropped_total",
+            "Unsigned claims about payments that are not here yet that gave way to newer ones",
+            "provider",
+        )
         self.spooled = self._counter(
             "payproof_claims_spooled_total", "Claims written to the spool because RabbitMQ did not confirm", "provider"
         )
@@ -132,6 +138,10 @@ class Metrics:
         if after.refunded_amount > before.refunded_amount:
             self.refunded.labels(provider).inc(float(after.refunded_amount - before.refunded_amount))
 
+    def drop(self, provider: str, count: int) -> None:
+        """So many kept claims gave way to newer ones."""
+        self.dropped.labels(provider).inc(count)
+
     def look(self, role: str) -> None:
         """A role looked for work just now, and the looking went well."""
         self.looked.labels(role).set(time.time())
@@ -151,7 +161,8 @@ class Metrics:
             for counter, words in ((self.events, EventType), (self.reached, reachable), (self.holds, Hold)):
                 for word in words:
                     counter.labels(name, word.value)
-            for counter in (self.completed, self.refunded, self.claims, self.parked, self.spooled, self.rebuilt):
+            claims = (self.claims, self.parked, self.dropped, self.spooled, self.rebuilt)
+            for counter in (self.completed, self.refunded, *claims):
                 counter.labels(name)
         for result in DELIVERED:
             self.deliveries.labels(result)

@@ -28,12 +28,14 @@ from worker.gateways import gateways
 from worker.housekeeping import keep_house
 from worker.http.app import ops_app, public_app
 from worker.http.ops import Ops
+from worker.listening import Runner
 from worker.machine import allow_files, look_less_for_garbage
 from worker.metrics import Metrics
 from worker.outcomes import Outcomes
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import UNAVAILABLE, Database, connect
 from worker.postgres.embedded import EmbeddedError, embedded, revive
+from worker.postgres.failures import PostgresFailures
 from worker.postgres.identity import NOT_AS_ROOT, is_root
 from worker.postgres.ledger import PostgresLedger
 from worker.postgres.notices import Notice
@@ -120,7 +122,7 @@ async def run_roles(
 ) -> None:
     """Run until `stop` is set, or a part fails, which ends the process loudly."""
     metrics, outcomes, rules = Metrics(config.accounts), Outcomes(), rules_of(config)
-    ledger = PostgresLedger(database, Seal(config.archive.sealing), metrics.changed)
+    ledger = PostgresLedger(database, Seal(config.archive.sealing), metrics.changed, metrics.drop)
     broker = broker_of(config, rules, database, metrics)
     bus = broker.bus if broker else PostgresBus(database)
     sweep, relay, deliver = (
@@ -147,8 +149,8 @@ async def run_roles(
 
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
-        asking = await stack.enter_async_context(gateways(PostgresTokens(database)))
-        consumer = Consumer(bus, ledger, rules, asking, database.clock, metrics, tracing)
+        asking = await stack.enter_async_context(gateways(PostgresTokens(database), database.clock.now))
+        consumer = Consumer(bus, ledger, rules, asking, PostgresFailures(database), database.clock, metrics, tracing)
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "clock": database.keep_clock,
             "housekeeping": partial(keep_house, database, config, roles),
@@ -170,7 +172,7 @@ async def run_roles(
             servers = []
             if "ingress" in roles:
                 app = public_app(config, rules, database, ledger, bus, asking, outcomes, metrics, tracing)
-                servers.append(await _listen(app, *config.settings.listen))
+                servers.append(await _listen(app, *config.settings.listen, config.settings.public_path))
             standings = standings_of(config, database, broker, metrics)
             ops = Ops(database, broker, metrics, standings, missing, roles)
             servers.append(await _listen(ops_app(ops), *config.settings.ops_listen))
@@ -230,9 +232,9 @@ async def _keep_postgres(database: Database, data_dir: Path) -> None:
                 log.error("postgres.not_started", why=str(failed))  # noqa: TRY400 - its words say it all
 
 
-async def _listen(app: web.Application, host: str, port: int) -> web.AppRunner:
+async def _listen(app: web.Application, host: str, port: int, path: str = "") -> Runner:
     # A body is read as it was sent: a signature is over those bytes, and a bad gzip stream must not become a 500.
-    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=HTTP_DRAIN_SECONDS)
+    runner = Runner(app, path=path, auto_decompress=False, shutdown_timeout=HTTP_DRAIN_SECONDS)
     await runner.setup()
     await web.TCPSite(runner, host, port, reuse_address=True).start()
     return runner

@@ -43,6 +43,10 @@ class Registrar:
     def __init__(self, openings: Openings, rules: Rules, config: Config, clock: DatabaseClock) -> None:
         self._openings, self._rules, self._config, self._clock = openings, rules, config, clock
 
+    async def reach(self) -> None:
+        """Raises what the ledger does when it is away."""
+        await self._openings.holder("", "")
+
     async def register(self, key: str, body: bytes) -> Result | Refusal:
         """Take on the payment that a message tells of, published with this key. Raises what the ledger does."""
         if len(body) > MAX_BODY:

@@ -106,6 +106,12 @@ class Standings(Collector):
             for hold in Hold:
                 held.add_metric([provider, hold.value], standing.held.get((provider, hold.value), 0))
         yield held
+        stopped = _gauge(
+            "payproof_payments_stopped", "Payments not asked in a loop any more, as they fail by themselves", "provider"
+        )
+        for provider in sorted({*self._providers, *standing.stopped}):
+            stopped.add_metric([provider], standing.stopped.get(provider, 0))
+        yield stopped
 
     def _events(self, standing: Standing) -> Iterator[GaugeMetricFamily]:
         unplaced = _gauge("payproof_oldest_unplaced_event_seconds", "Age of the oldest event without a place")

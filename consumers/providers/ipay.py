@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from msgspec import Struct, field
 
@@ -28,27 +28,23 @@ from consumers.gateway import (
 )
 from consumers.providers import limits
 from consumers.providers.replies import (
-    endpoint,
+    exchange,
     fetch,
     fetch_answer,
-    get,
-    number,
-    optional_money,
+    figures,
     optional_text,
-    post,
     refusal,
     same,
-    segment,
     text,
-    understood,
     web_address,
 )
 from consumers.providers.said import said
+from consumers.providers.sending import endpoint, get, number, post, segment
 from consumers.providers.timestamps import ipay, known
 from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question
 from schemas.callbacks import Callback, Reading
 from schemas.secret import Secret
-from schemas.wire import Unreadable, whole
+from schemas.wire import Told, Unreadable, aside, whole
 from schemas.words import Source, Status
 
 # "The six states of an order" (S4). Only the number of the second is known; the others are the account's to fill in.
@@ -78,12 +74,16 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def capabilities(self) -> Capabilities:
-        """`orderAmount` was seen by third parties only, so an amount is compared where there is one."""
+        """`orderAmount` was seen by third parties only, so an amount is compared where there is one.
+
+        Its redirects are the URLs that it was given, "exact" (S4); the word of success is in our own path.
+        """
         return Capabilities(
             always=frozenset({"session_id", "reference"}),
             asked_by=frozenset({"session_id", "reference"}),
             shows_refunds=False,
             pending_expires=True,
+            wordless=True,
         )
 
     def lifetime(self, expires_in: int | None) -> timedelta:  # noqa: ARG002
@@ -101,6 +101,7 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             *limits.options_apart(opening, _SENT),
         ]
 
+    @exchange
     def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
         """POST /order (S4). 409 says that the reference was used, which iPay never takes back."""
         body = {
@@ -119,25 +120,26 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return ReferenceUsed()
         if not received.ok:
             # S4 shows `message`; a third-party client of the live API reads `errorMessage`.
-            return refusal(received, received.body.get("message"), received.body.get("errorMessage"))
-        return understood(self._opened, opening, received.body)
+            return refusal(received, *(aside(received.body, name) for name in ("message", "errorMessage")))
+        return self._opened(opening, received.body)
 
+    @exchange
     def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:  # noqa: ARG002
         """GET /order/{orderId}/status, or by our reference where no order id is known (S4)."""
         if expected.session_id is not None:
             path = f"/order/{segment(expected.session_id)}/status"
         else:
             path = f"/order/referenceId/{segment(expected.reference)}/status"
-        # The body for an unknown id is UNKNOWN; HTTP 404 alone is read as "not found".
+        # The body for an unknown id is UNKNOWN, so nothing is read as "not found": a 404 may be anybody's.
         body = yield from fetch_answer(get(endpoint(self.base_url, path), self._key()))
-        return body if isinstance(body, Inconclusive) else understood(self._answer, body)
+        return body if isinstance(body, Inconclusive) else self._answer(body)
 
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
         return Forged("iPay does not sign") if callback.source is Source.WEBHOOK else Unsigned()
 
     def read_claim(self, callback: Callback) -> Reading:
         """No parameter of its redirects is documented (S4); the names are those of its replies."""
-        found = callbacks.fields(callback)
+        found = callbacks.fields(callback, "orderid", "referenceid")
         return Reading(
             said=said(callback),
             session_id=callbacks.text(found, "orderid"),
@@ -147,7 +149,7 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def _key(self) -> list[tuple[str, str]]:
         return [("authorization", f"Bearer {self.api_key.reveal()}")]
 
-    def _opened(self, opening: Opening, body: dict[str, Any]) -> Opened:
+    def _opened(self, opening: Opening, body: Told) -> Opened:
         same("referenceId", opening.reference, optional_text(body, "referenceId"))
         address = body.get("paymentUrl")
         if isinstance(address, str) and "://" not in address:
@@ -155,7 +157,7 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             address = ("http://" if self.base_url.startswith("http://") else "https://") + address
         return Opened(session_id=text(body, "orderId"), checkout_url=web_address(address))
 
-    def _answer(self, body: dict[str, Any]) -> Answer:
+    def _answer(self, body: Told) -> Answer:
         """The currency is BDT by definition and never in the reply. `transactionId` is null unless paid (S4)."""
         code = str(whole(body.get("statusCode")))  # a number in S4, a string in some of its users' code
         status = STATUSES.get(code) or self.status_codes.get(code)
@@ -168,6 +170,6 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             session_id=order,
             reference=reference,
             transaction_id=optional_text(body, "transactionId"),
-            amount=optional_money(body, "orderAmount"),
-            paid_at=known(ipay, body.get("transactionTime")),
+            paid_at=known(ipay, aside(body, "transactionTime")),
+            **figures(amount=body.get("orderAmount")),
         )

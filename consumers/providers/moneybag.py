@@ -6,7 +6,7 @@ anybody can send those. So an answer counts for a payment only when it echoes th
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -30,28 +30,26 @@ from consumers.gateway import (
 )
 from consumers.providers import limits
 from consumers.providers.replies import (
-    endpoint,
+    Received,
+    exchange,
     fetch,
-    get,
+    figures,
+    no_answer,
     not_found,
-    optional_money,
     optional_text,
-    post,
     refused,
-    segment,
     text,
-    two_decimals,
-    understood,
     unreadable,
     web_address,
 )
 from consumers.providers.said import said
+from consumers.providers.sending import endpoint, get, post, segment, two_decimals
 from consumers.providers.signatures import judge
 from consumers.providers.timestamps import iso_or_dhaka, known
 from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question, Stranger
 from schemas.callbacks import Callback, Reading
 from schemas.secret import Secret
-from schemas.wire import Unreadable, money
+from schemas.wire import Unreadable, aside, money
 from schemas.words import Said, Source, Status
 
 # "Payment Status Values" (S3). OA types `status` as a free string.
@@ -80,6 +78,11 @@ _SENT = (
 _OPTIONS = ("shipping", "order_items", "metadata", "payment_info", "checkout_source")
 
 _METHODS = ("card", "mobile_banking")
+
+# The names that are read in a callback, in lower case.
+_TRANSACTION = ("transaction_id", "payment_transaction_id")
+_REFERENCE = ("order_id", "reference")
+_NAMES = (*_TRANSACTION, *_REFERENCE, "status", "event_id", "id", "event_type", "type", "data", "payload")
 
 
 class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,23 +129,22 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             ),
         ]
 
+    @exchange
     def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
         """POST /payments/checkout (S3). 409 is a "duplicate transaction ID", which is our `order_id`."""
         received = yield from fetch(post(self._url("/payments/checkout"), self._keys(), _sent(opening)))
         if isinstance(received, Inconclusive):
             return received
         if received.ok:
-            return understood(_opened, received.body)
+            return _opened(received.body)
         if received.status == 409:
             return ReferenceUsed()
         words = _error(received.body)
         return refused(words) if words is not None else unreadable(f"HTTP {received.status} without a word")
 
+    @exchange
     def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:
-        """GET /payments/verify/{transaction_id} (S3). An unknown or expired id brings an error, not a status (OA).
-
-        An id that the gateway finds malformed (422) is one that it does not know either.
-        """
+        """GET /payments/verify/{transaction_id} (S3). An unknown or expired id brings an error, not a status (OA)."""
         asked = question.transaction_id
         if asked is None:
             return not_found("no transaction of this payment is known that could be asked for")
@@ -150,10 +152,8 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if isinstance(received, Inconclusive):
             return received
         if received.ok:
-            return understood(_answer, asked, expected, received.body)
-        if received.status in (400, 404, 422) and _error(received.body) is not None:
-            return Stranger(why="not_found")
-        return unreadable(f"HTTP {received.status} is no answer")
+            return _answer(asked, expected, received.body)
+        return Stranger(why="not_found") if _unknown(received) else no_answer(received)
 
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
         """`X-Webhook-Signature: sha256=<hex>` over `<X-Webhook-Timestamp>.<raw body>` (moneybag-skills, signing.md).
@@ -178,20 +178,21 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def read_claim(self, callback: Callback) -> Reading:
         """The webhook's body is UNKNOWN; these names are those of S3's redirects and of receivers seen in the wild.
 
-        An IPN brings "the webhook payload" (S3), or its fields by query or form. A webhook's query is not signed, so it
-        is not read; an IPN's event id is nobody's word, and must not use up the id of a webhook still to come.
+        An IPN brings "the webhook payload" (S3), or its fields by query or form. A webhook's query and its other
+        headers (`X-Webhook-Event-Id`, `-Type`) are not under the signature, so they are not read; an IPN's event id is
+        nobody's word, and must not use up the id of a webhook still to come.
         """
         webhook = callback.source is Source.WEBHOOK
-        found = _lower(callbacks.body_fields(callback) if webhook else callbacks.fields(callback))
-        headers = {name: callback.header(f"x-webhook-{name}") for name in ("event-id", "event-type")}
-        event_id = callbacks.text(headers, "event-id") or callbacks.text(found, "event_id", "id")
-        event_type = callbacks.text(headers, "event-type") or callbacks.text(found, "event_type", "type")
-        places = [*(_lower(found[name]) for name in ("data", "payload") if isinstance(found.get(name), dict)), found]
+        read = callbacks.body_fields if webhook else callbacks.fields
+        found = callbacks.folded(read(callback, *_NAMES).items())
+        event_type = callbacks.text(found, "event_type", "type")
+        inner = (aside(found, name) for name in ("data", "payload"))
+        places = [*(callbacks.folded(one.items()) for one in inner if isinstance(one, dict)), found]
         return Reading(
             said=_said(callback, event_type, _first(places, "status")),
-            transaction_id=_first(places, "transaction_id", "payment_transaction_id"),
-            reference=_first(places, "order_id", "reference"),
-            event_id=event_id if webhook else None,
+            transaction_id=_first(places, *_TRANSACTION),
+            reference=_first(places, *_REFERENCE),
+            event_id=callbacks.text(found, "event_id", "id") if webhook else None,
             event_type=event_type,
         )
 
@@ -240,17 +241,21 @@ def _opened(body: Mapping[str, Any]) -> Opened:
     return Opened(
         session_id=text(data, "session_id"),
         checkout_url=web_address(data.get("checkout_url")),
-        expires_at=known(iso_or_dhaka, data.get("expires_at")),
+        expires_at=known(iso_or_dhaka, aside(data, "expires_at")),
     )
 
 
 def _answer(asked: str, expected: Expected, body: Mapping[str, Any]) -> Answer | Stranger:
+    """Only a reply that echoes the id asked says whose that transaction is.
+
+    A reference that is ours but for its case or its outer blanks is no other payment's: it is for the fold to judge.
+    """
     data = _data(body)
-    transaction = optional_text(data, "transaction_id")
-    if transaction not in (None, asked):
+    transaction = text(data, "transaction_id")
+    if transaction != asked:
         raise Unreadable("the reply is about another transaction than the one asked for")
     reference = text(data, "order_id")  # without it, nothing says whose payment this is
-    if reference != expected.reference:
+    if reference.strip().casefold() != expected.reference.strip().casefold():
         return Stranger(why="other_payment")
     word = text(data, "status")
     status = STATUSES.get(word)
@@ -261,11 +266,11 @@ def _answer(asked: str, expected: Expected, body: Mapping[str, Any]) -> Answer |
         word=word,
         reference=reference,
         transaction_id=transaction,
-        amount=optional_money(data, "amount"),
         currency=optional_text(data, "currency"),
-        fee=_fee(data.get("charge_amount")),
+        fee=_fee(aside(data, "charge_amount")),
         method=(callbacks.text(data, "payment_method") or "").lower() or None,
-        paid_at=known(iso_or_dhaka, data.get("paid_at")),  # in older documentation only
+        paid_at=known(iso_or_dhaka, aside(data, "paid_at")),  # in older documentation only
+        **figures(amount=data.get("amount")),
     )
 
 
@@ -289,15 +294,30 @@ def _fee(value: object) -> Decimal | None:
         return None
 
 
+def _unknown(received: Received) -> bool:
+    """Whether the gateway itself says that it does not know the id, and nobody on the way to it.
+
+    S3's envelope of errors, whole; or OA's validation error about the id, which then cannot be one. FastAPI's own
+    `{"detail": "Not Found"}` is none: a deployment says that of a path that is not there yet.
+    """
+    body = received.body
+    if received.status in (400, 404):
+        error = body.get("error")
+        return body.get("success") is False and isinstance(error, dict) and callbacks.text(error, "code") is not None
+    detail = body.get("detail") if received.status == 422 else None
+    places = [one.get("loc") for one in detail if isinstance(one, dict)] if isinstance(detail, list) else []
+    return any(isinstance(place, list) and "transaction_id" in place for place in places)
+
+
 def _error(body: Mapping[str, Any]) -> str | None:
     """The words of an error: S3's `error`, FastAPI's `detail` (OA), or a bare `message` beside `success` false."""
-    error, detail = body.get("error"), body.get("detail")
-    if body.get("success") is False and error is None and detail is None:
-        return callbacks.text(dict(body), "message", longest=2000) or ""
+    error, detail = aside(body, "error"), aside(body, "detail")
+    if aside(body, "success") is False and error is None and detail is None:
+        return callbacks.text(body, "message", longest=2000) or ""
     if isinstance(error, dict):
         return callbacks.text(error, "message", "code", longest=2000) or ""
     if isinstance(detail, list) and detail and isinstance(detail[0], dict):
-        place = detail[0].get("loc")
+        place = aside(detail[0], "loc")
         where = ".".join(str(part) for part in place if isinstance(part, str)) if isinstance(place, list) else ""
         return f"{where}: {callbacks.text(detail[0], 'msg', longest=2000) or 'refused'}".removeprefix(": ")
     return str(detail) if isinstance(detail, str) else None
@@ -311,9 +331,5 @@ def _said(callback: Callback, event_type: str | None, status: str | None) -> Sai
     return said(callback, word) or said(callback, status)
 
 
-def _first(places: list[dict[str, Any]], *names: str) -> str | None:
+def _first(places: Sequence[Mapping[str, Any]], *names: str) -> str | None:
     return next((value for place in places if (value := callbacks.text(place, *names)) is not None), None)
-
-
-def _lower(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {key.lower(): value for key, value in found.items()}

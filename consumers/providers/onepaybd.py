@@ -7,11 +7,12 @@ approved, and `statusCode` "0000" that the call itself went well; paid is "0000"
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from consumers import callbacks
 from consumers.gateway import (
@@ -33,30 +34,38 @@ from consumers.gateway import (
     Unsigned,
 )
 from consumers.providers import limits
+from consumers.providers.onepaybd_errors import (
+    SUCCESSFUL,
+    TROUBLES,
+    WORDS,
+    error_code,
+    reply_code,
+    surely_refused,
+    token_refused,
+    troubled,
+)
 from consumers.providers.replies import (
     Received,
-    endpoint,
+    echoed_money,
+    exchange,
+    figures,
     judged,
     no_reply,
     not_found,
-    optional_money,
     optional_text,
-    post,
-    printable,
     refusal,
     same,
     text,
-    two_decimals,
-    understood,
     unreadable,
     web_address,
 )
 from consumers.providers.said import said
+from consumers.providers.sending import endpoint, post, two_decimals
 from consumers.providers.timestamps import bkash, known
 from schemas.answers import Answer, Executed, ExecuteReply, Expected, Inconclusive, Outcome, Question, Trouble
 from schemas.callbacks import Callback, Reading
 from schemas.secret import Secret
-from schemas.wire import Unreadable, whole
+from schemas.wire import Unreadable, aside, whole
 from schemas.words import QuestionKind, Source, Status
 
 # `transactionStatus`. S1 shows Initiated; the others are bKash's as its clients know them. An official list is UNKNOWN.
@@ -72,22 +81,7 @@ STATUSES: Mapping[str, Status] = {
     "Expired": Status.EXPIRED,
 }
 
-_SUCCESSFUL = "0000"
 _REFERENCE_USED = "2029"  # "Duplicate for all transactions"
-
-# Codes that say nothing of this payment.
-_TROUBLES: Mapping[str, Trouble] = {
-    "503": Trouble.SERVER_ERROR,  # maintenance
-    "2003": Trouble.SERVER_ERROR,  # process failed
-    "2020": Trouble.SERVER_ERROR,  # exception
-    "2024": Trouble.SERVER_ERROR,  # exception
-    "2001": Trouble.KEY_REFUSED,  # invalid app key
-}
-
-_UNKNOWN_PAYMENT: Mapping[str, Trouble] = {
-    "2002": Trouble.NOT_FOUND,  # invalid payment ID
-    "2033": Trouble.NOT_FOUND,  # transaction not found
-}
 
 # What an Execute that did not complete came to. Every other code is "other".
 _EXECUTED: Mapping[str, ExecuteReply] = {
@@ -160,6 +154,7 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             *limits.options_apart(opening, _SENT),
         ]
 
+    @exchange
     def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
         """POST /create (S1), all fields strings. "0000" means that a session exists, not that anything was paid."""
         body: dict[str, object] = {
@@ -175,15 +170,16 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         received = yield from self._call(self.paths.create, body)
         if isinstance(received, Inconclusive):
             return received
-        code = _error(received.body)
+        code = error_code(received.body)
         if code == _REFERENCE_USED:
             return ReferenceUsed()
-        if code is not None and code in _TROUBLES:
-            return _troubled(code)
+        if code is not None and code in TROUBLES:
+            return troubled(code)
         if code is not None or not received.ok:
-            return refusal(received, *(received.body.get(name) for name in _WORDS))
-        return understood(_opened, opening, received)
+            return refusal(received, *(aside(received.body, name) for name in WORDS))
+        return _opened(opening, received)
 
+    @exchange
     def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:
         """Query, or Execute where that is asked and is ours to call. Both know a payment by its paymentID alone."""
         if expected.session_id is None:
@@ -192,6 +188,7 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return (yield from self._execute(expected.session_id, expected.reference))
         return (yield from self._query(expected.session_id, expected.reference))
 
+    @exchange
     def grant(self) -> Generator[HttpRequest, HttpReply, Token | Inconclusive]:
         """POST /grant, with whatever credentials are configured; what OnePayBD wants there is UNKNOWN."""
         fields = {"app_key": self.app_key, "app_secret": self.app_secret}
@@ -201,7 +198,7 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         except NoReply as error:
             return no_reply(error)
         received = judged(reply)
-        return received if isinstance(received, Inconclusive) else understood(_token, received)
+        return received if isinstance(received, Inconclusive) else _token(received)
 
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
         """The returns' `signature` is the same for success, failure and cancel (S1), so it proves nothing."""
@@ -209,74 +206,87 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def read_claim(self, callback: Callback) -> Reading:
         """`?paymentID=…&status=success|failure|cancel&signature=…` (S1), where keys and words are seen to vary."""
-        found = callbacks.fields(callback)
-        return Reading(said=said(callback, found.get("status")), session_id=callbacks.text(found, "paymentid"))
+        found = callbacks.fields(callback, "paymentid", "status")
+        word = callbacks.text(found, "status")
+        return Reading(said=said(callback, word), session_id=callbacks.text(found, "paymentid"))
 
     def _execute(self, session_id: str, reference: str) -> Generator[Effect, Reply, Executed]:
-        received = yield from self._call(self.paths.execute, {"paymentID": session_id}, seconds=_EXECUTE_SECONDS)
-        reply: ExecuteReply = "other"
-        if isinstance(received, Inconclusive):
-            if received.trouble in _UNHEARD:
-                return Executed(reply="none", then=received)
-            if received.trouble is Trouble.KEY_REFUSED:  # it did not run, and Query would be refused as well
-                return Executed(reply="other", then=received)
-        else:
-            answer = understood(_answer, received, reference)
-            if isinstance(answer, Answer) and answer.status is Status.COMPLETED:
-                return Executed(reply="completed", then=answer)
-            reply = _EXECUTED.get(_error(received.body) or "", "other")
+        """A reply that cannot be read may hide taken money, so the doubt stands until Query ends it."""
+        fields = {"paymentID": session_id}
+        sent = yield from self._sent(self.paths.execute, fields, surely_refused, seconds=_EXECUTE_SECONDS)
+        received = sent if isinstance(sent, Inconclusive) else judged(sent)
+        if isinstance(received, Inconclusive) and received.trouble in _UNHEARD:
+            return Executed(reply="none", then=received)
+        if isinstance(sent, HttpReply) and surely_refused(sent):  # it did not run, and Query would be refused as well
+            refused = received if isinstance(received, Inconclusive) else troubled(reply_code(sent) or "401")
+            return Executed(reply="other", then=refused)
+        reply, answer = _executed(received, reference)
+        if answer is not None:
+            return Executed(reply=reply, then=answer)
         return Executed(reply=reply, then=(yield from self._query(session_id, reference)))
 
+    @exchange
     def _query(self, session_id: str, reference: str) -> Generator[Effect, Reply, Answer | Inconclusive]:
         received = yield from self._call(self.paths.status, {"paymentID": session_id})
-        return received if isinstance(received, Inconclusive) else understood(_answer, received, reference)
+        return received if isinstance(received, Inconclusive) else _answer(received, reference)
 
-    def _call(
-        self, path: str, fields: Mapping[str, object], *, seconds: float = 10.0
-    ) -> Generator[Effect, Reply, Received | Inconclusive]:
-        """POST with the shared token. A 401 means that nothing ran: once, the token is renewed and all sent again."""
+    def _call(self, path: str, fields: Mapping[str, object]) -> Generator[Effect, Reply, Received | Inconclusive]:
+        """What may be sent twice without harm."""
+        sent = yield from self._sent(path, fields, token_refused)
+        return sent if isinstance(sent, Inconclusive) else judged(sent)
+
+    def _sent(
+        self,
+        path: str,
+        fields: Mapping[str, object],
+        refused: Callable[[HttpReply], bool],
+        *,
+        seconds: float = 10.0,
+    ) -> Generator[Effect, Reply, HttpReply | Inconclusive]:
+        """POST with the shared token; where that was `refused`, it is renewed and all is sent again, once."""
         try:
             token = yield TokenWanted()
             reply = yield self._request(path, fields, {"authorization": f"Bearer {token}"}, seconds)
-            if isinstance(reply, HttpReply) and reply.status == 401:
+            if isinstance(reply, HttpReply) and refused(reply):
                 assert isinstance(token, str)
                 token = yield TokenWanted(stale=token)
                 reply = yield self._request(path, fields, {"authorization": f"Bearer {token}"}, seconds)
         except NoReply as error:
             return no_reply(error)
         assert isinstance(reply, HttpReply)
-        return judged(reply)
+        return reply
 
     def _request(
         self, path: str, fields: Mapping[str, object], headers: Mapping[str, str], seconds: float = 10.0
     ) -> HttpRequest:
         keys = (("apikey", self.api_key.reveal()), *headers.items())
-        return post(endpoint(self.base_url, path), keys, fields, seconds=seconds)
+        request = post(endpoint(self.base_url, path), keys, fields, seconds=seconds)
+        return replace(request, takes_money=path == self.paths.execute)
 
 
 # -- what is read ------------------------------------------------------------------------------------------------------
 
-# Four error envelopes (paykit-bd): statusCode and statusMessage with HTTP 200; errorCode and errorMessage;
-# internalCode, externalCode and errorMessageEn; and the bare message of the AWS API Gateway in front, without a code.
-_CODES = ("errorCode", "externalCode", "internalCode", "statusCode")
-_WORDS = ("errorMessage", "errorMessageEn", "statusMessage", "message")
 
-
-def _error(body: Mapping[str, Any]) -> str | None:
-    """The error's code in whichever envelope; None where no code but "0000" is. An error beside "0000" counts."""
-    found = (body.get(name) for name in _CODES)
-    return next((str(code) for code in found if isinstance(code, str) and code not in ("", _SUCCESSFUL)), None)
-
-
-def _troubled(code: str) -> Inconclusive:
-    trouble = _TROUBLES.get(code) or _UNKNOWN_PAYMENT.get(code) or Trouble.UNREADABLE
-    return Inconclusive(trouble=trouble, detail=f"error {printable(code)[:20]}")
+def _executed(received: Received | Inconclusive, ours: str) -> tuple[ExecuteReply, Answer | None]:
+    """What Execute's reply came to, and its answer where it has one that a Query could not better."""
+    if isinstance(received, Inconclusive):
+        return "unread", None
+    try:
+        code = error_code(received.body)
+        if code is not None:
+            return _EXECUTED.get(code, "other"), None
+        answer = _answer(received, ours)
+    except Unreadable:
+        return "unread", None
+    if isinstance(answer, Inconclusive) or answer.unreadable:
+        return "unread", None
+    return ("completed", answer) if answer.status is Status.COMPLETED else ("other", None)
 
 
 def _opened(opening: Opening, received: Received) -> Opened:
     body = _successful(received)
     same("merchantInvoiceNumber", opening.reference, optional_text(body, "merchantInvoiceNumber"))
-    same("amount", opening.amount, optional_money(body, "amount"))
+    same("amount", opening.amount, echoed_money(body, "amount"))
     same("currency", opening.currency, optional_text(body, "currency"))
     return Opened(session_id=text(body, "paymentID"), checkout_url=web_address(body.get("bkashURL")))
 
@@ -286,9 +296,9 @@ def _answer(received: Received, ours: str) -> Answer | Inconclusive:
 
     A `trxID` exists once money was taken.
     """
-    code = _error(received.body)
+    code = error_code(received.body)
     if code is not None:
-        return _troubled(code)
+        return troubled(code)
     body = _successful(received)
     word = text(body, "transactionStatus")
     status = STATUSES.get(word)
@@ -301,24 +311,24 @@ def _answer(received: Received, ours: str) -> Answer | Inconclusive:
         session_id=optional_text(body, "paymentID"),
         reference=echoed[0] if echoed else None,
         transaction_id=optional_text(body, "trxID"),
-        amount=optional_money(body, "amount"),
         currency=optional_text(body, "currency"),
         method="bkash" if paid else None,
-        paid_at=known(bkash, body.get("paymentExecuteTime")) if paid else None,
+        paid_at=known(bkash, aside(body, "paymentExecuteTime")) if paid else None,
+        **figures(amount=body.get("amount")),
     )
 
 
 def _successful(received: Received) -> dict[str, Any]:
-    if not received.ok or received.body.get("statusCode") != _SUCCESSFUL:
+    if not received.ok or received.body.get("statusCode") != SUCCESSFUL:
         raise Unreadable(f"HTTP {received.status} without statusCode 0000")
     return received.body
 
 
 def _token(received: Received) -> Token | Inconclusive:
     """`id_token`, and `expires_in` as a number or a string; without it bKash's hour. A statusCode is UNKNOWN."""
-    code = _error(received.body)
+    code = error_code(received.body)
     if code is not None:
-        return _troubled(code)
+        return troubled(code)
     token = received.body.get("id_token")
     seconds = whole(received.body.get("expires_in", _USUAL_SECONDS))
     if not received.ok or not isinstance(token, str) or not re.fullmatch(r"[!-~]{1,8000}", token) or seconds <= 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from msgspec import Struct
@@ -30,28 +31,27 @@ from consumers.gateway import (
 from consumers.providers import limits
 from consumers.providers.pointers import is_pointer, resolve
 from consumers.providers.replies import (
-    endpoint,
+    Received,
+    echoed_money,
+    exchange,
     fetch,
     fetch_answer,
-    get,
+    figures,
     not_found,
-    number,
-    optional_money,
     optional_text,
-    post,
     refusal,
     same,
-    segment,
     text,
-    understood,
     unreadable,
     web_address,
 )
 from consumers.providers.said import said
+from consumers.providers.sending import endpoint, get, number, post, segment
 from consumers.providers.timestamps import iso, known
 from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question
 from schemas.callbacks import Callback, Reading
 from schemas.secret import Secret
+from schemas.wire import Told, aside
 from schemas.words import Source, Status
 
 # "pending" in the create reply is the only word S0 shows, and a create reply is no answer. The words of an account's
@@ -64,11 +64,37 @@ _SENT = ("amount", "order_ref", "expires_in", "success_url", "cancel_url")
 _DEFAULT_SECONDS = 900  # S0: "default 15m"
 
 
+class NotFound(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How an account's status API says that it does not know a payment: HTTP status, and a word at a JSON pointer.
+
+    Nothing else counts as "not found", because a 404 may be anybody's on the way. Raises Misconfigured.
+    """
+
+    http: int
+    at: str
+    words: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        wrong = []
+        if not (200 <= self.http < 300 or 400 <= self.http < 500) or self.http in _TROUBLED:
+            wrong.append(FieldError(field="http", message="is 2xx or 4xx, but none of 401, 403, 408 and 429"))
+        if not is_pointer(self.at):
+            wrong.append(FieldError(field="at", message="is no JSON pointer such as /error/code"))
+        if not self.words:
+            wrong.append(FieldError(field="words", message="needs at least one word"))
+        if wrong:
+            raise Misconfigured(wrong)
+
+
+_TROUBLED = (401, 403, 408, 429)  # with these no reply is read at all
+
+
 class StatusCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A status API that PayParse does not document and that this account has.
 
     `path` follows `base_url`; `{session_id}` and `{reference}` in it are replaced. The next six are JSON pointers into
-    its reply, the rest are its words. Raises ValueError for a table that could not be asked or read.
+    its reply, the rest are its words. Without `not_found`, nothing it says means that a payment is unknown there.
+    Raises Misconfigured for a table that could not be asked or read.
     """
 
     method: Literal["GET", "POST"] = "GET"
@@ -85,6 +111,7 @@ class StatusCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     expired: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
     refunded: tuple[str, ...] = ()
+    not_found: NotFound | None = None
 
     def __post_init__(self) -> None:
         wrong = []
@@ -126,14 +153,16 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def capabilities(self) -> Capabilities:
+        """Nothing is documented to be added to the two URLs of a redirect (S0); the word is in our own path."""
         check = self.status_check
         if check is None:
-            return Capabilities(always=frozenset(), asked_by=frozenset(), shows_refunds=False)
+            return Capabilities(always=frozenset(), asked_by=frozenset(), shows_refunds=False, wordless=True)
         return Capabilities(
             always=frozenset(name for name in _POINTED if getattr(check, name) is not None),
             # Our reference is always known, so a path that holds both waits for the session alone.
             asked_by=frozenset({"session_id" if "{session_id}" in check.path else "reference"}),
             shows_refunds=bool(check.refunded),
+            wordless=True,
         )
 
     def lifetime(self, expires_in: int | None) -> timedelta:
@@ -148,6 +177,7 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             *limits.options_apart(opening, _SENT),
         ]
 
+    @exchange
     def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
         """POST /api/v1/order/create (S0). It documents no error; a 4xx in JSON is taken as a refusal."""
         body = {
@@ -163,9 +193,10 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if isinstance(received, Inconclusive):
             return received
         if not received.ok:
-            return refusal(received, received.body.get("message"), received.body.get("error"))
-        return understood(_opened, opening, received.body)
+            return refusal(received, *(aside(received.body, name) for name in ("message", "error")))
+        return _opened(opening, received.body)
 
+    @exchange
     def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:  # noqa: ARG002
         """The account's own `status_check`. Without one there is nobody to ask, and the core does not."""
         check = self.status_check
@@ -176,15 +207,16 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         path = check.path.replace("{reference}", segment(expected.reference))
         path = path.replace("{session_id}", segment(expected.session_id or ""))
         url = self._url(path)
-        body = yield from fetch_answer(post(url, self._key(), {}) if check.method == "POST" else get(url, self._key()))
-        return body if isinstance(body, Inconclusive) else understood(_answer, check, body)
+        request = post(url, self._key(), {}) if check.method == "POST" else get(url, self._key())
+        body = yield from fetch_answer(request, partial(_unknown, check.not_found))
+        return body if isinstance(body, Inconclusive) else _answer(check, body)
 
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
         return Forged("PayParse does not sign") if callback.source is Source.WEBHOOK else Unsigned()
 
     def read_claim(self, callback: Callback) -> Reading:
         """No parameter of its redirects is documented (S0); the names are those of its create request and reply."""
-        found = callbacks.fields(callback)
+        found = callbacks.fields(callback, "payment_id", "order_ref")
         return Reading(
             said=said(callback),
             session_id=callbacks.text(found, "payment_id"),
@@ -198,30 +230,37 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return [("x-api-key", self.api_key.reveal())]
 
 
-def _opened(opening: Opening, body: dict[str, Any]) -> Opened:
+def _opened(opening: Opening, body: Told) -> Opened:
     """The 201 of S0. It does not echo `order_ref`."""
-    same("amount", opening.amount, optional_money(body, "amount"))
+    same("amount", opening.amount, echoed_money(body, "amount"))
     same("currency", opening.currency, optional_text(body, "currency"))
     return Opened(
         session_id=text(body, "payment_id"),
         checkout_url=web_address(body.get("checkout_url")),
-        expires_at=known(iso, body.get("expires_at")),
+        expires_at=known(iso, aside(body, "expires_at")),
     )
 
 
-def _answer(check: StatusCheck, body: dict[str, Any]) -> Answer:
-    word = resolve(body, check.status)
-    if isinstance(word, bool):  # an API that says `"paid": true` has the words "true" and "false"
-        word = str(word).lower()
+def _unknown(form: NotFound | None, received: Received) -> bool:
+    return form is not None and received.status == form.http and _word(received.body, form.at) in form.words
+
+
+def _word(body: Told, pointer: str) -> Any:
+    """An API that says `"paid": true` has the words "true" and "false"."""
+    word = resolve(body, pointer)
+    return str(word).lower() if isinstance(word, bool) else word
+
+
+def _answer(check: StatusCheck, body: Told) -> Answer:
     # The pointed places as one flat object, so that they are read, and complained of, like any other reply's fields.
     flat = {name: resolve(body, pointer) for name in _POINTED if (pointer := getattr(check, name)) is not None}
-    said_word = text({"status": word}, "status")
+    word = text({"status": _word(body, check.status)}, "status")
     return Answer(
-        status=check.statuses.get(said_word),
-        word=said_word,
+        status=check.statuses.get(word),
+        word=word,
         session_id=optional_text(flat, "session_id"),
         reference=optional_text(flat, "reference"),
         transaction_id=optional_text(flat, "transaction_id"),
-        amount=optional_money(flat, "amount"),
         currency=optional_text(flat, "currency"),
+        **figures(amount=flat.get("amount")),
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from schemas.wire import Spoilt, Unreadable
+
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
 
 
@@ -16,7 +18,7 @@ def is_pointer(text: str) -> bool:
 
 
 def resolve(document: Any, pointer: str) -> Any:
-    """What stands at the pointer; None where nothing does, as for a JSON null."""
+    """What stands at the pointer; None where nothing does, as for a JSON null. Raises Unreadable where it is spoilt."""
     place = document
     for token in pointer.split("/")[1:]:
         key = token.replace("~1", "/").replace("~0", "~")
@@ -24,6 +26,8 @@ def resolve(document: Any, pointer: str) -> Any:
             place = place.get(key)
         elif isinstance(place, list) and re.fullmatch(r"0|[1-9][0-9]{0,5}", key, re.ASCII) and int(key) < len(place):
             place = place[int(key)]
+            if isinstance(place, Spoilt):
+                raise Unreadable(f"{pointer}: {place.why}")
         else:
             return None
     return place

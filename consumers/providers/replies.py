@@ -1,40 +1,50 @@
 """Reading what a gateway replies, shared by all of them: send, sort out trouble, read fields strictly.
 
-    received = yield from fetch(HttpRequest(...))
-    if isinstance(received, Inconclusive):
-        return received
-    return understood(self._answer, received.body)
+    @exchange
+    def ask(self, question, expected):
+        received = yield from fetch(HttpRequest(...))
+        if isinstance(received, Inconclusive):
+            return received
+        return self._answer(received.body)
 
-The one thing to get wrong: a reply that cannot be read is Inconclusive, never a failed payment. The field readers
-raise `Unreadable`, and `understood` turns that into Inconclusive, so that no gateway's file has to.
+The one thing to get wrong: a reply that cannot be read is Inconclusive, never a failed payment. The field readers, and
+a reply's own `[]` and `get`, raise `Unreadable`, and `exchange` turns that into Inconclusive, so that no gateway's file
+has to. What is not read spoils nothing, and `aside` reads what decides nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from email.utils import parsedate_to_datetime
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
 from consumers.gateway import Effect, HttpReply, HttpRequest, NoReply, Refused, Reply
 from schemas.answers import Inconclusive, Trouble
-from schemas.wire import Number, Unreadable, money, read_json
+from schemas.wire import Told, Unreadable, money, read_leniently
 
 MAX_TEXT = 200
 MAX_URL = 2000
 MAX_RETRY_AFTER = 86_400
+UNDOCUMENTED_404 = "HTTP 404 in no documented form of not found"
 
+P = ParamSpec("P")
 T = TypeVar("T")
+Yielded = TypeVar("Yielded")
+Sent = TypeVar("Sent")
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
-    """A reply without trouble, read as a JSON object. `status` is HTTP's; a 404 may have an empty `body`."""
+    """A reply without trouble, read as a JSON object. `status` is HTTP's."""
 
     status: int
-    body: dict[str, Any]
+    body: Told
 
     @property
     def ok(self) -> bool:
@@ -42,6 +52,19 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # -- the exchange ------------------------------------------------------------------------------------------------------
+
+
+def exchange(run: Callable[P, Generator[Yielded, Sent, T]]) -> Callable[P, Generator[Yielded, Sent, T | Inconclusive]]:
+    """An exchange that ends Inconclusive where anything it reads is unreadable."""
+
+    @wraps(run)
+    def ends(*args: P.args, **kwargs: P.kwargs) -> Generator[Yielded, Sent, T | Inconclusive]:
+        try:
+            return (yield from run(*args, **kwargs))
+        except Unreadable as error:
+            return unreadable(str(error))
+
+    return ends
 
 
 def fetch(request: HttpRequest) -> Generator[Effect, Reply, Received | Inconclusive]:
@@ -55,27 +78,27 @@ def fetch(request: HttpRequest) -> Generator[Effect, Reply, Received | Inconclus
 
 
 def judged(reply: HttpReply) -> Received | Inconclusive:
-    """Sort out trouble. Statuses that remain to be read: 2xx, and 4xx with a JSON object or a bare 404."""
+    """Sort out trouble. What remains to be read: 2xx and 4xx with a JSON object."""
     found = trouble(reply)
     if found is not None:
         return found
     body = json_object(reply)
-    if not isinstance(body, Inconclusive):
-        return Received(status=reply.status, body=body)
-    # A 404 needs no words to be one. An HTML page is no gateway speaking: a wrong base URL, or a proxy before it.
-    if reply.status == 404 and not _is_html(reply):
-        return Received(status=404, body={})
-    return body
+    return body if isinstance(body, Inconclusive) else Received(status=reply.status, body=body)
 
 
-def fetch_answer(request: HttpRequest) -> Generator[Effect, Reply, dict[str, Any] | Inconclusive]:
-    """Send one question about an id of our own, where 404 means that the gateway does not know it."""
+def fetch_answer(
+    request: HttpRequest, unknown: Callable[[Received], bool] = lambda _: False
+) -> Generator[Effect, Reply, Told | Inconclusive]:
+    """Send one question about an id of our own.
+
+    `unknown` tells the gateway's own documented form of "not found"; without one, whatever a 404 is, it is none.
+    """
     received = yield from fetch(request)
     if isinstance(received, Inconclusive):
         return received
-    if received.status == 404:
+    if unknown(received):
         return not_found()
-    return received.body if received.ok else unreadable(f"HTTP {received.status} is no answer")
+    return received.body if received.ok else no_answer(received)
 
 
 def trouble(reply: HttpReply) -> Inconclusive | None:
@@ -92,27 +115,24 @@ def trouble(reply: HttpReply) -> Inconclusive | None:
     return None
 
 
-def json_object(reply: HttpReply) -> dict[str, Any] | Inconclusive:
-    """The body as a JSON object; Inconclusive for HTML, broken JSON and anything that is no object."""
-    if _is_html(reply):
+def json_object(reply: HttpReply) -> Told | Inconclusive:
+    """The body as a JSON object by its bytes, whatever its label says; Inconclusive for HTML and all that is none."""
+    if reply.body.lstrip()[:1] == b"<":
         return unreadable(f"HTTP {reply.status} with an HTML page")
     try:
-        body = read_json(reply.body)
+        body = read_leniently(reply.body)
     except Unreadable as error:
         return unreadable(f"HTTP {reply.status}: {error}")
-    return body if isinstance(body, dict) else unreadable(f"HTTP {reply.status}: the body is no JSON object")
-
-
-def understood(read: Callable[..., T], *given: Any) -> T | Inconclusive:
-    """`read(*given)`, with Unreadable turned into Inconclusive."""
-    try:
-        return read(*given)
-    except Unreadable as error:
-        return unreadable(str(error))
+    return body if isinstance(body, Told) else unreadable(f"HTTP {reply.status}: the body is no JSON object")
 
 
 def unreadable(detail: str) -> Inconclusive:
     return Inconclusive(trouble=Trouble.UNREADABLE, detail=detail)
+
+
+def no_answer(received: Received) -> Inconclusive:
+    """A 4xx in JSON that no documentation explains."""
+    return unreadable(UNDOCUMENTED_404 if received.status == 404 else f"HTTP {received.status} is no answer")
 
 
 def not_found(detail: str = "the gateway does not know this payment") -> Inconclusive:
@@ -124,7 +144,7 @@ def no_reply(error: NoReply) -> Inconclusive:
 
 
 def refusal(received: Received, *words: object) -> Refused | Inconclusive:
-    """What a 4xx to a create means: refused, if the gateway said so in JSON; a bare 404 is no gateway speaking."""
+    """What a 4xx to a create means: refused, if the gateway said so; an empty object is no gateway speaking."""
     return refused(*words) if received.body else unreadable(f"HTTP {received.status} without a word")
 
 
@@ -152,9 +172,26 @@ def optional_text(body: Mapping[str, Any], name: str) -> str | None:
     return None if body.get(name) in (None, "") else text(body, name)
 
 
-def optional_money(body: Mapping[str, Any], name: str) -> Decimal | None:
-    """An amount written as string or number; None where the field is absent or null."""
-    return None if body.get(name) is None else money(body[name])
+def figures(**told: object) -> dict[str, Any]:
+    """`amount`, and `refunded_amount` where there is one, as an Answer takes them: `Answer(**figures(amount=…), …)`.
+
+    None and empty are absent. What is there and is no money is named in `unreadable`: it makes no answer unreadable,
+    because an answer that says paid is told at once, whatever became of its figures.
+    """
+    read: dict[str, Any] = {}
+    unread = []
+    for name, value in told.items():
+        try:
+            read[name] = None if value in (None, "") else money(value)
+        except Unreadable:
+            unread.append(name)
+    return read | {"unreadable": tuple(unread)}
+
+
+def echoed_money(body: Mapping[str, Any], name: str) -> Decimal | None:
+    """An amount that a create reply echoes. One that is no money echoes nothing: what is paid is read elsewhere."""
+    found: Decimal | None = figures(amount=body.get(name)).get("amount")
+    return found
 
 
 def nested(body: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -182,69 +219,26 @@ def same(name: str, ours: object, theirs: object | None) -> None:
         raise Unreadable(f"the reply is about another checkout: its {name} is not ours")
 
 
-# -- what is sent ------------------------------------------------------------------------------------------------------
-
-
-def get(url: str, headers: Iterable[tuple[str, str]]) -> HttpRequest:
-    return HttpRequest(method="GET", url=url, headers=(("accept", "application/json"), *headers))
-
-
-def post(
-    url: str, headers: Iterable[tuple[str, str]], fields: Mapping[str, object], *, seconds: float = 10.0
-) -> HttpRequest:
-    """POST the fields as JSON; see `json_body` for numbers."""
-    kinds = (("accept", "application/json"), ("content-type", "application/json"))
-    return HttpRequest(method="POST", url=url, headers=(*kinds, *headers), body=json_body(fields), seconds=seconds)
-
-
-def json_body(fields: Mapping[str, object]) -> bytes:
-    """JSON in which a Decimal or a `Number` is written as a number with exactly its own digits, never by a float."""
-    return msgspec.json.encode(_exact(fields))
-
-
-def number(amount: Decimal) -> Decimal:
-    """An amount as gateways with JSON numbers take it: `120`, or `1500.50` with two decimals."""
-    return amount.quantize(Decimal(1)) if amount == amount.to_integral_value() else amount.quantize(Decimal("0.01"))
-
-
-def two_decimals(amount: Decimal) -> str:
-    """An amount as gateways with strings take it: `"120.00"`."""
-    return f"{amount:.2f}"
-
-
-def endpoint(base_url: str, path: str) -> str:
-    return base_url.rstrip("/") + path
-
-
-def segment(value: str) -> str:
-    """A value as one segment of a path or one value of a query: nothing in it can leave its place."""
-    return quote(value, safe="") if value.strip(".") else value.replace(".", "%2E")
-
-
 def printable(value: str) -> str:
     """A gateway's words made safe to show and to store: one line, at most 200 characters."""
     return "".join(sign if sign.isprintable() else " " for sign in value).strip()[:MAX_TEXT]
 
 
-def _exact(value: object) -> object:
-    match value:
-        case Number():
-            return msgspec.Raw(str(value).encode())
-        case Decimal():
-            return msgspec.Raw(f"{value:f}".encode())
-        case Mapping():
-            return {str(key): _exact(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_exact(item) for item in value]
-        case _:
-            return value
-
-
-def _is_html(reply: HttpReply) -> bool:
-    return "html" in reply.headers.get("content-type", "").lower() or reply.body.lstrip()[:1] == b"<"
-
-
 def _retry_after(reply: HttpReply) -> float | None:
-    """Seconds only; the form with a date would need a clock here, and gateways do not use it."""
+    """In seconds, or as an HTTP date (RFC 9110, all three forms), counted from the reply's own Date."""
     value = reply.headers.get("retry-after", "").strip()
-    return float(min(int(value), MAX_RETRY_AFTER)) if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII) else None
+    if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
+        return float(min(int(value), MAX_RETRY_AFTER))
+    until, now = _http_date(value), _http_date(reply.headers.get("date", ""))
+    if until is None or now is None:
+        return None
+    return min(max((until - now).total_seconds(), 0.0), float(MAX_RETRY_AFTER))
+
+
+def _http_date(text: str) -> datetime | None:
+    """HTTP dates are in GMT, and the form of asctime does not say so."""
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

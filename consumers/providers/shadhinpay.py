@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
 from msgspec import Struct
@@ -31,31 +30,29 @@ from consumers.gateway import (
 )
 from consumers.providers import limits
 from consumers.providers.replies import (
-    endpoint,
+    Received,
+    echoed_money,
+    exchange,
     fetch,
     fetch_answer,
-    get,
+    figures,
     nested,
-    not_found,
     optional_text,
-    post,
     refusal,
     same,
-    segment,
     text,
-    two_decimals,
-    understood,
     unreadable,
     web_address,
 )
 from consumers.providers.said import said
+from consumers.providers.sending import endpoint, get, post, segment, two_decimals
 from consumers.providers.shadhinpay_list import list_payments, listed_rows
 from consumers.providers.signatures import judge
 from consumers.providers.timestamps import iso, known
 from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question, Trouble
 from schemas.callbacks import Callback, Reading
 from schemas.secret import Secret
-from schemas.wire import Unreadable, money
+from schemas.wire import Told, Unreadable, aside, money
 from schemas.words import Source, Status
 
 # "Payment statuses" (S2). Whether a success can still follow EXPIRED is UNKNOWN.
@@ -106,6 +103,7 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             shows_refunds=True,
             signs=True,
             lists=True,
+            wordless=True,  # nothing is documented to be added to `callbackUrl` (S2)
         )
 
     def lifetime(self, expires_in: int | None) -> timedelta:
@@ -124,6 +122,7 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             found.append(FieldError(field="method", message="this gateway takes bkash or nagad"))
         return found
 
+    @exchange
     def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
         """POST /payments (S2). Opening again after a lost reply sends the same key and body, and replays the reply.
 
@@ -136,21 +135,20 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if isinstance(received, Inconclusive):
             return received
         if received.ok:
-            payment = understood(nested, received.body, "data")
-            return payment if isinstance(payment, Inconclusive) else understood(_opened, opening, payment)
+            return _opened(opening, nested(received.body, "data"))
         if received.status == 409 and received.body.get("errorType") == "DUPLICATE_RESOURCE":
             listed = yield from self._listed(opening.reference)
             return _opened_before(opening, listed)
         return refusal(received, _complaint(received.body))
 
+    @exchange
     def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:  # noqa: ARG002
         """GET /payments/{paymentId}, or the list's row with our own reference where no payment id is known (S2)."""
         if expected.session_id is None:
-            payment = yield from self._listed(expected.reference)
-        else:
-            body = yield from self._get(f"/payments/{segment(expected.session_id)}")
-            payment = body if isinstance(body, Inconclusive) else understood(nested, body, "data")
-        return payment if isinstance(payment, Inconclusive) else understood(_answer, payment)
+            listed = yield from self._listed(expected.reference)
+            return listed if isinstance(listed, Inconclusive) else _answer(listed)
+        body = yield from self._get(f"/payments/{segment(expected.session_id)}")
+        return body if isinstance(body, Inconclusive) else _answer(nested(body, "data"))
 
     def list_payments(
         self, since: datetime, until: datetime
@@ -183,40 +181,43 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def read_claim(self, callback: Callback) -> Reading:
         """A webhook's envelope and payload (/webhooks). Of a return nothing is documented: the same names are tried."""
         if callback.source is not Source.WEBHOOK:
-            found = callbacks.fields(callback)
+            found = callbacks.fields(callback, "status", "paymentid", "merchanttxnid")
             return Reading(
-                said=said(callback, found.get("status")),
+                said=said(callback, callbacks.text(found, "status")),
                 session_id=callbacks.text(found, "paymentid"),
                 reference=callbacks.text(found, "merchanttxnid"),
             )
-        event = callbacks.body_fields(callback)
-        payload = event.get("payload")
+        event = callbacks.body_fields(callback, "eventid", "eventtype")
+        payload = aside(event, "payload")
         payload = payload if isinstance(payload, dict) else {}  # events of payouts and invoices are no payments
         return Reading(
-            said=said(callback, payload.get("status")),
+            said=said(callback, callbacks.text(payload, "status")),
             session_id=callbacks.text(payload, "paymentId"),
             reference=callbacks.text(payload, "merchantTxnId"),
             event_id=callbacks.text(event, "eventId"),
             event_type=callbacks.text(event, "eventType"),
         )
 
-    def _get(self, path: str) -> Generator[Effect, Reply, dict[str, Any] | Inconclusive]:
-        body = yield from fetch_answer(get(endpoint(self.base_url, path), self._keys()))
+    @exchange
+    def _get(self, path: str) -> Generator[Effect, Reply, Told | Inconclusive]:
+        body = yield from fetch_answer(get(endpoint(self.base_url, path), self._keys()), _unknown)
         if isinstance(body, Inconclusive) or body.get("status") != "error":
             return body
-        unknown = body.get("errorType") == "RESOURCE_NOT_FOUND"
-        return not_found() if unknown else unreadable("an error is no answer, whatever its HTTP status")
+        return unreadable("an error is no answer, whatever its HTTP status")
 
+    @exchange
     def _listed(self, reference: str) -> Generator[Effect, Reply, dict[str, Any] | Inconclusive]:
-        """The one payment of the list whose reference is exactly ours; whether the filter matches parts is UNKNOWN."""
+        """The one payment of the list whose reference is exactly ours; whether the filter matches parts is UNKNOWN.
+
+        A list without it proves nothing: the row may come later, or stand on another page.
+        """
         body = yield from self._get(f"/payments?merchantTxnId={segment(reference)}")
-        rows = body if isinstance(body, Inconclusive) else understood(listed_rows, body.get("data"))
-        if isinstance(rows, Inconclusive):
-            return rows
-        ours = [row for row in rows if row.get("merchantTxnId") == reference]
+        if isinstance(body, Inconclusive):
+            return body
+        ours = [row for row in listed_rows(body.get("data")) if aside(row, "merchantTxnId") == reference]
         if len(ours) > 1:
             return unreadable("the list has two payments with our reference, which is unique there")
-        return ours[0] if ours else not_found()
+        return ours[0] if ours else unreadable("the list does not show it, which proves nothing")
 
     def _keys(self) -> list[tuple[str, str]]:
         return [
@@ -249,14 +250,21 @@ def _sent(opening: Opening, lifetime: timedelta) -> dict[str, object]:
 
 def _opened(opening: Opening, payment: Mapping[str, Any]) -> Opened:
     same("merchantTxnId", opening.reference, optional_text(payment, "merchantTxnId"))
-    amount, currency = _sum(payment)
-    same("amount", opening.amount, amount)
+    figure, currency = _sum(payment)
+    same("amount", opening.amount, echoed_money({"amount": figure}, "amount"))
     same("currency", opening.currency, currency)
     return Opened(
         session_id=text(payment, "paymentId"),
         checkout_url=web_address(payment.get("paymentUrl")),
-        expires_at=known(iso, payment.get("expiresAt")),
+        expires_at=known(iso, aside(payment, "expiresAt")),
     )
+
+
+def _unknown(received: Received) -> bool:
+    """RESOURCE_NOT_FOUND in the envelope of an error (/errors), as 404 or under a 200."""
+    body = received.body
+    in_words = body.get("status") == "error" and body.get("errorType") == "RESOURCE_NOT_FOUND"
+    return in_words and (received.ok or received.status == 404)
 
 
 def _opened_before(opening: Opening, listed: dict[str, Any] | Inconclusive) -> Opened | ReferenceUsed | Inconclusive:
@@ -265,8 +273,8 @@ def _opened_before(opening: Opening, listed: dict[str, Any] | Inconclusive) -> O
         # The list spoke and does not show it, now and tomorrow; other trouble passes, and then it may be ours.
         return ReferenceUsed() if listed.trouble in (Trouble.NOT_FOUND, Trouble.UNREADABLE) else listed
     try:
-        amount, _ = _sum(listed)
-        if amount == opening.amount and STATUSES.get(text(listed, "status")) is Status.PENDING:
+        figure, _ = _sum(listed)
+        if money(figure) == opening.amount and STATUSES.get(text(listed, "status")) is Status.PENDING:
             return _opened(opening, listed)
     except Unreadable:
         pass
@@ -277,9 +285,10 @@ def _answer(payment: dict[str, Any]) -> Answer:
     word = text(payment, "status")
     status = STATUSES.get(word)
     amount, currency = _sum(payment)
-    refunded, _ = _money(payment.get("refundTotal"))
-    if status is Status.REFUNDED and not refunded:
-        refunded = None  # fully refunded by its status; a total of nothing beside it is no figure
+    refunded, _ = _figure(payment.get("refundTotal"))
+    money_told = figures(amount=amount, refunded_amount=refunded)
+    if status is Status.REFUNDED and not money_told.get("refunded_amount"):
+        money_told["refunded_amount"] = None  # fully refunded by its status; a total of nothing beside it is no figure
     session = optional_text(payment, "paymentId")
     return Answer(
         status=status,
@@ -288,32 +297,29 @@ def _answer(payment: dict[str, Any]) -> Answer:
         reference=optional_text(payment, "merchantTxnId"),
         # The TrxID of bKash or Nagad is in no documented object; a paid payment's own id stands for its money.
         transaction_id=session if status is not None and status.paid else None,
-        amount=amount,
         currency=currency,
-        refunded_amount=refunded,
         method=(callbacks.text(payment, "vendor") or "").lower() or None,  # decides nothing, so it spoils no answer
-        paid_at=known(iso, payment.get("completedAt")),
+        paid_at=known(iso, aside(payment, "completedAt")),
+        **money_told,
     )
 
 
-def _sum(payment: Mapping[str, Any]) -> tuple[Decimal | None, str | None]:
+def _sum(payment: Mapping[str, Any]) -> tuple[object, str | None]:
     """Amount and currency: flat in S2's samples, a Money object by /conventions; both are accepted, if they agree."""
-    amount, inner = _money(payment.get("amount"))
+    amount, inner = _figure(payment.get("amount"))
     outer = optional_text(payment, "currency")
     if inner is not None and outer is not None and inner != outer:
         raise Unreadable("two currencies for one amount")
     return amount, outer or inner
 
 
-def _money(value: object) -> tuple[Decimal | None, str | None]:
-    if isinstance(value, dict):
-        return money(value.get("amount")), optional_text(value, "currency")
-    return (None if value is None else money(value)), None
+def _figure(value: object) -> tuple[object, str | None]:
+    return (value.get("amount"), optional_text(value, "currency")) if isinstance(value, dict) else (value, None)
 
 
 def _complaint(body: Mapping[str, Any]) -> str:
     """The message, and on validation errors what `data` says of each field (/conventions)."""
-    message, data = body.get("message"), body.get("data")
+    message, data = aside(body, "message"), aside(body, "data")
     fields = (
         [f"{name}: {words}" for name, words in data.items() if isinstance(words, str)] if isinstance(data, dict) else []
     )

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 
 from consumers.gateway import Effect, Listed, Reply
-from consumers.providers.replies import printable, segment, text, understood
+from consumers.providers.replies import exchange, printable, text
+from consumers.providers.sending import segment
 from consumers.providers.timestamps import iso, known
 from consumers.providers.windows import Listing, Page, walk
 from schemas.answers import Answer, Inconclusive
 from schemas.statements import Line, Unread
-from schemas.wire import Unreadable, whole
+from schemas.wire import Unreadable, aside, whole
 from schemas.words import Status
 
 SIZE = 100  # "page size (max 100)"
@@ -48,24 +48,25 @@ def listed_rows(data: object) -> list[dict[str, Any]]:
     return [row for rows in lists for row in rows if isinstance(row, dict)]
 
 
+@exchange
 def _asked(
     get: Get, read: Read, start: datetime, end: datetime, number: int
 ) -> Generator[Effect, Reply, Page | Inconclusive]:
     body = yield from get(f"/payments?from={_moment(start)}&to={_moment(end)}&page={number}&size={SIZE}")
-    return body if isinstance(body, Inconclusive) else understood(_page, read, number, body.get("data"))
+    return body if isinstance(body, Inconclusive) else _page(read, number, body.get("data"))
 
 
 def _page(read: Read, number: int, data: object) -> Page:
     """A first page that is not full is the last, unless the summary counts more successes than it shows."""
     rows = listed_rows(data)
     listings = tuple(_listing(read, row) for row in rows)
-    paid = sum(row.get("status") in ("COMPLETED", "REFUNDED") for row in rows)
+    paid = sum(aside(row, "status") in ("COMPLETED", "REFUNDED") for row in rows)
     return Page(listings=listings, whole=number == 0 and len(rows) < SIZE and _successes(data) <= paid)
 
 
 def _successes(data: object) -> int:
     """`summary.successCount` "for the filtered set"; it may be absent."""
-    summary = data.get("summary") if isinstance(data, dict) else None
+    summary = aside(data, "summary") if isinstance(data, dict) else None
     try:
         return whole(summary.get("successCount")) if isinstance(summary, dict) else 0
     except Unreadable:
@@ -73,7 +74,7 @@ def _successes(data: object) -> int:
 
 
 def _listing(read: Read, row: dict[str, Any]) -> Listing:
-    began, paid = (known(iso, row.get(name)) for name in ("initiatedAt", "completedAt"))
+    began, paid = (known(iso, aside(row, name)) for name in ("initiatedAt", "completedAt"))
     times = tuple(at for at in (began, paid) if at is not None)
     return Listing(id=text(row, "paymentId"), times=times, lines=tuple(_lines(read, row, paid or began)))
 
@@ -81,21 +82,25 @@ def _listing(read: Read, row: dict[str, Any]) -> Listing:
 def _lines(read: Read, row: dict[str, Any], at: datetime | None) -> Generator[Line | Unread]:
     """The payment, and what went back of it where that is not all: then its own status says so."""
     try:
-        line, refunded = _read(read(row), at)
+        answer = read(row)
+        line = _line(answer, at)
     except Unreadable as why:
         yield Unread(row=0, why=printable(str(why)), text=text(row, "paymentId"))
         return
     yield line
+    if "refunded_amount" in answer.unreadable:
+        yield Unread(row=0, why="refundTotal: is no money", text=text(row, "paymentId"))
+    refunded = answer.refunded_amount
     if refunded and line.status is Status.COMPLETED:
         yield replace(line, kind="refund", status=Status.REFUNDED, amount=refunded)
 
 
-def _read(answer: Answer, at: datetime | None) -> tuple[Line, Decimal | None]:
+def _line(answer: Answer, at: datetime | None) -> Line:
     if answer.status is None:
         raise Unreadable(f"status: {answer.word} is no word of ShadhinPay's documentation")
     if answer.amount is None or answer.currency != "BDT":
-        raise Unreadable("amount: is missing, or not in BDT")
-    line = Line(
+        raise Unreadable("amount: is missing, no money, or not in BDT")
+    return Line(
         row=0,
         kind="payment",
         status=answer.status,
@@ -106,7 +111,6 @@ def _read(answer: Answer, at: datetime | None) -> tuple[Line, Decimal | None]:
         reference=answer.reference,
         at=at,
     )
-    return line, answer.refunded_amount
 
 
 def _moment(at: datetime) -> str:

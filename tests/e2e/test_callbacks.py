@@ -12,20 +12,24 @@ from tests.e2e.buyers import GATEWAYS, Payproof, signed
 SIGNING = ("shadhinpay", "moneybag")
 UNKNOWN = "pay_00000000000000000000000000"
 LARGE = b"x" * (64 * 1024 + 1)
-UNSOUND = {
+UNREAD = {
     "no JSON": b'{"data": ',
     "a list": b"[1, 2]",
-    "not UTF-8": b'{"a": "\xff\xfe"}',
     "deep nesting": b'{"a":' * 5000 + b"1" + b"}" * 5000,
+    "a form of nothing": b"\x00\x01\x02",
+    "somebody else's form": b"utm_source=mail",
+}
+SPOILT = {
+    "not UTF-8": b'{"a": "\xff\xfe"}',
     "NaN": b'{"amount": NaN}',
     "Infinity": b'{"amount": -Infinity}',
     "a key twice": b'{"order_id": "a", "order_id": "b"}',
     "a huge number": b'{"amount": ' + b"9" * 4000 + b"}",
     "NUL": b'{"order_id": "a\\u0000b"}',
     "a lone surrogate": b'{"order_id": "\\ud800"}',
-    "a form of nothing": b"\x00\x01\x02",
 }
-STRANGE = {
+UNSOUND = UNREAD | SPOILT
+STRANGE = SPOILT | {
     "numbers for ids": b'{"data": {"transaction_id": 5, "order_id": 7}, "payload": {"paymentId": 5}}',
     "another shape": b'{"data": ["a"], "payload": "b", "eventId": {}, "eventType": []}',
     "another alphabet": '{"data": {"transaction_id": "১২৩", "amount": "১২"}}'.encode(),
@@ -53,9 +57,9 @@ async def test_a_forged_webhook_is_refused_and_nothing_is_queued(payproof: Paypr
 
 
 @pytest.mark.parametrize("name", SIGNING)
-@pytest.mark.parametrize("what", UNSOUND)
+@pytest.mark.parametrize("what", UNREAD)
 async def test_a_signed_body_that_cannot_be_read_is_400(payproof: Payproof, name: str, what: str) -> None:
-    account, body = GATEWAYS[name].account, UNSOUND[what]
+    account, body = GATEWAYS[name].account, UNREAD[what]
     answered = await payproof.call("POST", f"/webhooks/{account}", data=body, headers=signed(name, body))
     assert answered.status == 400
     assert set(answered.json) == {"error"}
@@ -129,12 +133,63 @@ async def test_notifications_about_nothing_of_ours_are_404(payproof: Payproof) -
     assert await payproof.calls("moneybag") == before
 
 
-@pytest.mark.parametrize("what", UNSOUND)
+@pytest.mark.parametrize("what", UNREAD)
 async def test_a_notification_that_cannot_be_read_is_400(payproof: Payproof, what: str) -> None:
     buyer = await payproof.opened("moneybag")
     path = f"/ipn/shop-moneybag/{buyer.payment['payment_id']}"
-    assert (await payproof.call("POST", path, data=UNSOUND[what])).status == 400
+    assert (await payproof.call("POST", path, data=UNREAD[what])).status == 400
     assert await payproof.claims(buyer.payment["payment_id"]) == []
+
+
+@pytest.mark.parametrize("what", UNREAD)
+async def test_a_notification_whose_body_cannot_be_read_is_heard_by_its_query(payproof: Payproof, what: str) -> None:
+    buyer = await payproof.opened("moneybag")
+    await buyer.at_gateway("pay", webhook=False)
+    session = await payproof.stage.control.session("moneybag", buyer.payment["reference"])
+    assert session is not None
+    path = f"/ipn/shop-moneybag/{buyer.payment['payment_id']}?transaction_id={session['transaction_id']}"
+    assert (await payproof.call("POST", path, data=UNREAD[what])).status == 200
+    await payproof.settled(buyer.payment["payment_id"], "completed")
+
+
+@pytest.mark.parametrize("what", UNREAD)
+async def test_a_buyer_who_approved_is_executed_whatever_the_body_is(payproof: Payproof, what: str) -> None:
+    buyer = await payproof.opened("onepaybd")
+    returned = await buyer.at_gateway("pay")
+    assert (await payproof.call("POST", returned, data=UNREAD[what])).status == 303
+    await payproof.settled(buyer.payment["payment_id"], "completed")
+
+
+async def test_a_multipart_notification_of_another_encoding_is_read(payproof: Payproof) -> None:
+    buyer = await payproof.opened("moneybag")
+    await buyer.at_gateway("pay", webhook=False)
+    session = await payproof.stage.control.session("moneybag", buyer.payment["reference"])
+    assert session is not None
+    fields = {"customer": "José", "transaction_id": session["transaction_id"], "note": "a\r\nb"}
+    parts = (f'--x\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{told}\r\n' for key, told in fields.items())
+    body = ("".join(parts) + "--x--\r\n").encode("windows-1252")
+    path = f"/ipn/shop-moneybag/{buyer.payment['payment_id']}"
+    label = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert (await payproof.call("POST", path, data=body, headers=label)).status == 200
+    await payproof.settled(buyer.payment["payment_id"], "completed")
+
+
+@pytest.mark.parametrize("name", SIGNING)
+async def test_a_replayed_body_with_a_chosen_query_and_headers_changes_nothing(payproof: Payproof, name: str) -> None:
+    buyer = await payproof.opened(name)
+    reference = buyer.payment["reference"]
+    told = {"moneybag": {"data": {"order_id": reference, "transaction_id": "txn" + "0" * 32}}}
+    told["shadhinpay"] = {"payload": {"merchantTxnId": reference, "paymentId": buyer.payment["session_id"]}}
+    body = json.dumps(told[name]).encode()
+    for number in range(3):
+        chosen = {"X-Webhook-Event-Id": f"e-{number}", "X-ShadhinPay-Event-Id": f"e-{number}"}
+        path = f"/webhooks/{buyer.gateway.account}?transaction_id=txn{number}&paymentId=PAY_{number}&eventId=e-{number}"
+        answered = await payproof.call("POST", path, data=body, headers=signed(name, body) | chosen)
+        assert answered.status == 200
+    await payproof.taken(buyer.payment["payment_id"], 3)
+    claims = await payproof.claims(buyer.payment["payment_id"])
+    assert {claim.get("transaction_id") for claim in claims} <= {None, "txn" + "0" * 32}
+    assert sorted(claim["verdict"] for claim in claims)[1:] == ["repeated", "repeated"]
 
 
 # -- too much ----------------------------------------------------------------------------------------------------------
@@ -183,7 +238,7 @@ async def test_a_return_in_an_unknown_word_is_no_page_of_ours(payproof: Payproof
     assert answered.status == 404
 
 
-@pytest.mark.parametrize("what", UNSOUND)
+@pytest.mark.parametrize("what", UNREAD)
 async def test_a_return_whose_body_cannot_be_read_still_makes_us_look(payproof: Payproof, what: str) -> None:
     """The path names the payment, and a buyer stands before the page."""
     buyer = await payproof.opened("ipay")

@@ -19,6 +19,7 @@ LEASE = timedelta(seconds=30)
 class _Row(Struct):
     claim: Claim
     available_at: datetime
+    queued_at: datetime
     attempts: int = 0
     later: bool = False
 
@@ -35,7 +36,7 @@ class FakeBus:
     async def publish(self, claims: Sequence[Claim], *, later: bool = False) -> None:
         async with self._changed:
             for claim in claims:
-                self._rows.setdefault(claim.id, _Row(claim, self._clock.now, later=later))
+                self._rows.setdefault(claim.id, _Row(claim, self._clock.now, self._clock.now, later=later))
             self._changed.notify_all()
 
     async def receive(self, provider: str, most: int) -> list[Delivery]:
@@ -45,7 +46,16 @@ class FakeBus:
             for row in rows:
                 row.attempts += 1
                 row.available_at = self._clock.now + LEASE
-            return [Delivery(tag=row.claim.id, claim=row.claim, attempts=row.attempts) for row in rows]
+            return [self._delivery(row) for row in rows]
+
+    def _delivery(self, row: _Row) -> Delivery:
+        return Delivery(
+            tag=row.claim.id,
+            claim=row.claim,
+            attempts=row.attempts,
+            handed_out=row.attempts,
+            waits_since=row.queued_at,
+        )
 
     async def done(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
@@ -53,6 +63,10 @@ class FakeBus:
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Nothing to do: their leases end."""
+
+    async def leave(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            self._rows[delivery.claim.id].attempts -= 1
 
     async def retry(self, delivery: Delivery) -> None:
         """Nothing to do: its lease ends, and taking it counted the attempt."""
@@ -68,6 +82,11 @@ class FakeBus:
         """What a worker's death comes to: every lease is over."""
         async with self._changed:
             self._clock.advance(LEASE)
+            self._changed.notify_all()
+
+    async def wake(self) -> None:
+        """Time has passed: leases may be over."""
+        async with self._changed:
             self._changed.notify_all()
 
     def _available(self, provider: str) -> list[_Row]:

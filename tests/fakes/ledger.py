@@ -17,9 +17,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.adopting import PROPOSED
 from consumers.allowance import Allowance
 from consumers.executing import WAITS_SECONDS
+from consumers.keeping import PER_ACCOUNT, PER_ID, as_kept, event, names, signed
 from consumers.ledger import Keys, OrderState
 from consumers.opening import Created, Taken, taken_up_again
 from consumers.receiving import Admission
@@ -62,10 +62,12 @@ class Tables:
         self.allowances: MutableMapping[str, Allowance] = table("allowances")
         self.told: MutableMapping[str, tuple[Event, ...]] = table("told")
         self.entries: MutableMapping[str, tuple[Entry, ...]] = table("entries")
+        self.kept: MutableMapping[str, Claim | None] = table("kept")
         self.references: MutableMapping[tuple[str, str], str] = table("references")
         self.shown: MutableMapping[tuple[str, str, str], str] = table("shown")
         """Which row shows a session or a transaction, as (account, column, id): the unique indexes of `payments`."""
         self.events: list[Event] = []
+        self.heard: list[Claim] = []
         self.resolutions: list[tuple[str, Resolution]] = []
 
     def take_over(self, layer: Tables) -> None:
@@ -114,6 +116,27 @@ class FakeLedger:
         found = {claim.id: self._home(claim) for claim in claims}
         return {claim_id: payment_id for claim_id, payment_id in found.items() if payment_id is not None}
 
+    async def keep(self, claims: Sequence[Claim]) -> dict[str, str]:
+        async with self._writing:
+            found = await self.find(claims)
+            for claim in claims:
+                if claim.id not in found:
+                    self._keep(claim)
+        return found
+
+    def _keep(self, claim: Claim) -> None:
+        kept = [one for one in self._tables.kept.values() if one is not None and one.account == claim.account]
+        if event(claim) is not None and any(event(one) == event(claim) for one in kept):
+            return
+        self._tables.kept[claim.id] = self._tables.kept.get(claim.id) or as_kept(claim)
+        if signed(claim):
+            return
+        others = [one for one in kept if not signed(one) and one.id != claim.id]
+        newest = sorted([*others, as_kept(claim)], key=lambda one: one.received_at, reverse=True)
+        alike = [one for one in newest if _named(one) == _named(claim)]
+        for one in [*alike[PER_ID:], *newest[PER_ACCOUNT:]]:
+            self._tables.kept[one.id] = None
+
     async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
         until = self.clock.now + lease
         async with self._writing:
@@ -127,8 +150,7 @@ class FakeLedger:
                 return Created(created)
         async with self._locks[present.id]:
             present = self._tables.payments[present.id]
-            before = self._tables.openings.get(present.id, {})
-            equal = {name: value for name, value in before.items() if name != PROPOSED} == request
+            equal = self._tables.openings.get(present.id, {}) == request
             made = taken_up_again(present, payment, equal=equal, until=until, now=self.clock.now)
             if isinstance(made, Created):
                 _check_rise(present, made.payment)
@@ -153,6 +175,16 @@ class FakeLedger:
     def events(self) -> tuple[Event, ...]:
         """All events, oldest first."""
         return tuple(self._tables.events)
+
+    @property
+    def heard(self) -> tuple[Claim, ...]:
+        """What payments that came had queued, of the claims that were kept for them."""
+        return tuple(self._tables.heard)
+
+    @property
+    def kept(self) -> tuple[Claim, ...]:
+        """What waits for payments that are to come."""
+        return tuple(one for one in self._tables.kept.values() if one is not None)
 
     def payment(self, payment_id: str) -> Payment:
         return self._tables.payments[payment_id]
@@ -191,6 +223,10 @@ class FakeLedger:
         """What the sweep writes on the payments it takes: they come back if their claims are lost."""
         for payment_id in payment_ids:
             self._tables.payments[payment_id] = replace(self.payment(payment_id), next_check_at=look_again_at)
+
+    def rest(self, payment_id: str) -> None:
+        """What is written on a payment that is left alone: nothing of it is in flight, and the sweep passes it by."""
+        self._tables.payments[payment_id] = replace(self.payment(payment_id), lease_until=None, next_check_at=None)
 
     def allowance(self, account: str) -> Allowance | None:
         return self._tables.allowances.get(account)
@@ -322,7 +358,8 @@ class FakeBatch:
                     del table[key]
         self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
 
-    async def announce(self, payment: Payment, request: dict[str, Any]) -> str | None:
+    async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
+        del proposed  # there are no Idempotency-Keys here
         await self._write()
         layer, before = self.layer, self.layer.payments[payment.id]
         other = layer.references.get((payment.account, payment.reference))
@@ -332,6 +369,20 @@ class FakeBatch:
         layer.references[payment.account, payment.reference] = payment.id
         layer.openings[payment.id] = request
         return None
+
+    async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:
+        await self._write()
+        named, near = (payment.session_id, payment.transaction_id, payment.reference), set()
+        waiting = [one for one in self.layer.kept.values() if one is not None and one.account == payment.account]
+        for place in range(len(named)):
+            alike = [one for one in waiting if named[place] is not None and names(one)[place] == named[place]]
+            newest = sorted(alike, key=lambda one: one.received_at, reverse=True)
+            near |= {one.id for one in newest if signed(one)}
+            near |= {one.id for one in [one for one in newest if not signed(one)][:PER_ID] if not signed_only}
+        for one in waiting:
+            if one.id in near:
+                self.layer.kept[one.id] = None
+                self.layer.heard.append(one)
 
     async def store(self, changes: Sequence[Change]) -> None:
         await self._write()
@@ -386,6 +437,11 @@ class FakeBatch:
         if not self._writes:
             await self._locks.enter_async_context(self._writing)
             self._writes = True
+
+
+def _named(claim: Claim) -> str | None:
+    """What an unsigned claim is counted under while it is kept."""
+    return next((name for name in names(claim) if name is not None), None)
 
 
 def _take(taken: MutableMapping[tuple[str, str], str], key: Keys, wanted: Collection[str]) -> frozenset[str]:

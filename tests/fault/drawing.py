@@ -1,7 +1,8 @@
 """Faults drawn at random for the long run: each lasts, ends, and leaves everything started again.
 
-The one thing to get wrong: a fault of the gateways that lies. Those here give no answer, or lose it; one that says a
-wrong amount is held for a person, which is another right end than the gateway's books say.
+The one thing to get wrong: a fault of the gateways that lies for long. Those here give no answer, lose it, or are
+behind by less than `confirm_end`; one that says a wrong amount is held for a person, which is another right end than
+the gateway's books say.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from worker.demo.control import Control
 from worker.demo.story import CHECKED
 
 SILENCES = ("timeout", "429", "html", "503", "reset", "lost_answer", "slow", "401")
+BEHIND = ("not_found", "still_pending")
+BETWEEN = ("html_404", "text_404", "json_404")
+LONGEST_BEHIND = 2.5
 Fault = Callable[[Fleet, Control, random.Random], Awaitable[None]]
 
 
@@ -74,6 +78,25 @@ async def _gateway_silent(_: Fleet, control: Control, rng: random.Random) -> Non
     await control.post("troubles", provider=rng.choice(CHECKED).provider, times=rng.randint(1, 10), **trouble)
 
 
+async def _gateway_behind(_: Fleet, control: Control, rng: random.Random) -> None:
+    """A replica is: for a while it knows no payment, or calls every one pending."""
+    await _for_a_while(control, rng, rng.choice(BEHIND), "status", rng.choice(CHECKED).provider)
+
+
+async def _proxy_answers(_: Fleet, control: Control, rng: random.Random) -> None:
+    """Something in between answers 404 in its own words, to questions and to Execute."""
+    provider = rng.choice(CHECKED).provider
+    for on in ("status", "execute"):
+        await _for_a_while(control, rng, rng.choice(BETWEEN), on, provider)
+
+
+async def _for_a_while(control: Control, rng: random.Random, trouble: str, on: str, provider: str) -> None:
+    seconds = rng.uniform(0.5, LONGEST_BEHIND)
+    body = {"provider": provider, "trouble": trouble, "on": on, "times": None, "lasts": seconds}
+    await control.post_whole("troubles", body)
+    await asyncio.sleep(seconds)
+
+
 FAULTS: dict[str, Fault] = {
     "process killed": _killed,
     "process terminated": _terminated,
@@ -86,4 +109,6 @@ FAULTS: dict[str, Fault] = {
     "Postgres away": _database_away,
     "broker and Postgres away": _both_away,
     "gateway gives no answer": _gateway_silent,
+    "gateway is behind": _gateway_behind,
+    "proxy answers for a gateway": _proxy_answers,
 }

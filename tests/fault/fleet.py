@@ -28,6 +28,7 @@ pending = ["1s", "2s"]
 closed = ["3s"]
 refunds = ["1s", "2s", "20s"]
 grace = "1s"
+confirm_end = "5s"
 give_up = "1h"
 """
 ROLES = {
@@ -89,6 +90,11 @@ class Fleet:
         for member in self.members.values():
             member.ready()
         self._system.sandbox.wait_for(f"{self.sandbox_url}/_control/troubles", seconds=READY_SECONDS)
+
+    @contextmanager
+    def joined(self) -> Iterator[str]:
+        """The URL of the database."""
+        yield self.database.url
 
     def restore(self) -> None:
         """All of it runs and is ready."""

@@ -16,6 +16,7 @@ import asyncpg
 
 from tests.fault.fleet import Fleet
 from tests.fault.shoppers import Customer, PatientBrowser, patiently
+from tests.fault.verdicts import Seen, Verdicts, by_order, rightly_ended, what_is_wrong
 from tests.processes import until
 from worker.amqp.topology import claims_queue
 from worker.demo.control import Control
@@ -45,7 +46,7 @@ async def judge(
 
     `dead`: the reasons of the dead letters that should be there; `loud`: the events that may be logged as errors.
     """
-    none(await wrong_ends(stage, customers, seconds=END_SECONDS), what="right ends not reached")
+    none((await ends(stage, customers, seconds=END_SECONDS)).all, what="right ends not reached")
     told = await everything_told(stage.shop)
     assert_told_once(told)
     await all_heard(fleet, stage.shop)
@@ -64,28 +65,29 @@ def none(found: Sequence[str], *, what: str) -> None:
     assert not found, f"{what}:\n" + "\n".join(found[:20])
 
 
-async def wrong_ends(stage: Stage, customers: Sequence[Customer], *, seconds: float) -> list[str]:
-    """Wait for each payment's right end; what is said of those that did not reach it in time."""
-    slots, late = asyncio.Semaphore(AT_ONCE), time.monotonic() + seconds
+async def ends(stage: Stage, customers: Sequence[Customer], *, seconds: float) -> Verdicts:
+    """Wait for each order's right end; what is said of those that did not reach it in time."""
+    slots, late, verdicts = asyncio.Semaphore(AT_ONCE), time.monotonic() + seconds, Verdicts()
 
-    async def in_turn(one: Customer) -> str | None:
+    async def in_turn(attempts: Sequence[Customer]) -> None:
+        async def ended() -> bool:
+            return rightly_ended([await seen(stage, one) for one in attempts])
+
         async with slots:
             try:
                 left = max(1.0, late - time.monotonic())
-                await until(lambda: _at_its_end(stage, one), what=one.payment_id, seconds=left)
+                await until(ended, what=f"the end of {attempts[0].payment_id}", seconds=left)
             except AssertionError:
-                return await _what_became_of(stage, one)
-            return None
+                for kind, one in what_is_wrong([await seen(stage, one) for one in attempts]):
+                    verdicts.add(kind, await _what_became_of(stage, one))
 
-    return [wrong for wrong in await asyncio.gather(*map(in_turn, customers)) if wrong is not None]
+    await asyncio.gather(*map(in_turn, by_order(customers)))
+    return verdicts
 
 
-async def _at_its_end(stage: Stage, one: Customer) -> bool:
-    end = one.right_end(await session_of(stage.control, one))
-    if end is None:
-        return False
-    payment = await patiently(lambda: stage.shop.payment(one.payment_id))
-    return (payment["status"], payment["hold"]) == end
+async def seen(stage: Stage, one: Customer) -> Seen:
+    session = await session_of(stage.control, one)
+    return Seen(one, await patiently(lambda: stage.shop.payment(one.payment_id)), session)
 
 
 async def _what_became_of(stage: Stage, one: Customer) -> str:

@@ -10,23 +10,46 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
+import asyncpg
 from msgspec import Struct
 
+from tests.fault.troubling import drawn_script
+from tests.processes import until
 from worker.demo.browser import CONFIRMING, Browser
 from worker.demo.scene import Gateway, Scene, Stage
 from worker.demo.shop import Document, Refused
 from worker.demo.story import BLIND, EVERY, MONEYBAG, ONEPAYBD, SHADHINPAY
+from worker.demo.waiting import Otherwise
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 180.0
 AGAIN_SECONDS = 0.2
-AWAY = (aiohttp.ClientError, OSError, TimeoutError)
+AWAY = (aiohttp.ClientError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 LATER = frozenset({"opening_in_progress", "idempotency_in_progress"})
-DEEDS = ("pays", "pays", "pays and hits often", "pays and is lost", "fails", "cancels", "leaves", "is refunded")
+ENDS_SOON = 3.0
+STRANGERS = 3
+
+DEEDS = (
+    *("pays", "pays", "pays", "pays and hits often", "pays and is lost", "pays among strangers"),
+    *("fails", "cancels", "leaves", "is claimed by strangers"),
+    *("is refunded", "is refunded in part", "pays again after a refund"),
+    *("is registered late", "pays twice", "fails first"),
+)
+WHERE: dict[str, tuple[Gateway, ...]] = {
+    "is claimed by strangers": tuple(one for one in EVERY if one is not BLIND),
+    "is refunded": (SHADHINPAY, MONEYBAG),
+    "is refunded in part": (SHADHINPAY,),
+    "pays again after a refund": (SHADHINPAY, MONEYBAG),
+    "is registered late": (SHADHINPAY, MONEYBAG),
+    "pays twice": tuple(one for one in EVERY if one is not BLIND),
+    "fails first": tuple(one for one in EVERY if one is not BLIND),
+}
+"""The gateways where a deed can be done, and its end be told; where nothing is said, at all of them."""
 
 
 class ComeAgain(OSError):
@@ -48,7 +71,7 @@ class PatientBrowser(Browser):
     async def get(self, url: str) -> tuple[int, str | None, str]:
         answer = await patiently(lambda: self._load(url))
         parts = urlsplit(url).path.split("/")
-        if parts[1] == "return" and parts[-1] != "wait" and answer[0] < 500:
+        if parts[1] == "return" and len(parts) > 3 and parts[-1] != "wait" and answer[0] < 500:
             self.acknowledged[parts[3]] = self.acknowledged.get(parts[3], 0) + 1
             self.acknowledged_at.setdefault(parts[3], time.time())
         return answer
@@ -73,16 +96,7 @@ class Customer(Struct, frozen=True, kw_only=True):
 
     @property
     def returned_paid(self) -> bool:
-        return self.deed in ("pays", "pays and hits often")
-
-    def right_end(self, session: Document) -> tuple[str, str | None] | None:
-        """Status and hold that are right by the gateway's own books; None while those are not final."""
-        if self.gateway is BLIND:
-            return ("pending", "unverifiable") if self.returned_paid else ("expired", None)
-        if self.deed == "is refunded" and session["status"] == "paid":
-            return None
-        truth = {"paid": "completed", "open": None, "approved": None}.get(session["status"], session["status"])
-        return None if truth is None else (truth, None)
+        return self.deed in ("pays", "pays and hits often", "pays among strangers")
 
 
 async def patiently(do: Callable[[], Awaitable[T]]) -> T:
@@ -102,59 +116,144 @@ async def patiently(do: Callable[[], Awaitable[T]]) -> T:
 async def shop_until(over: asyncio.Event, stage: Stage, rng: random.Random, customers: list[Customer]) -> None:
     """One customer after the other, until it is over; the last one is served to the end."""
     while not over.is_set():
-        gateway, deed = rng.choice(EVERY), rng.choice(DEEDS)
-        if deed == "is refunded" and gateway not in (SHADHINPAY, MONEYBAG):
-            continue
-        scene = Scene(stage, gateway, rng.randrange(1, 9000))
-        await _open(scene, rng, lives=_lifetime(gateway, deed))
-        customers.append(Customer(gateway=gateway, deed=deed, payment=scene.payment))
-        await _act(scene, deed, rng)
+        deed = rng.choice(DEEDS)
+        gateway = rng.choice(WHERE.get(deed, EVERY))
+        script, seconds = drawn_script(gateway, deed, rng)
+        scene = Scene(stage, gateway, rng.randrange(1, 9000), script=script, seconds=seconds)
+        with suppress(Otherwise):  # what the shop waited for in vain; whoever judges says what came instead
+            await _Buyer(scene, deed, rng, customers).acts()
         await asyncio.sleep(rng.uniform(0, 0.5))
 
 
-def _lifetime(gateway: Gateway, deed: str) -> float | None:
-    """What nobody can be asked about ends by the clock, and must not take long; so does what nobody acts on."""
-    lost = gateway is BLIND and deed not in ("pays", "pays and hits often")
-    return 3.0 if lost or deed == "leaves" else None
+class _Buyer:
+    """One customer with one order, which may take several attempts."""
 
+    def __init__(self, scene: Scene, deed: str, rng: random.Random, customers: list[Customer]) -> None:
+        self._scene, self._deed, self._rng, self._customers = scene, deed, rng, customers
+        self._order = f"order-{secrets.token_hex(6)}"
 
-async def _open(scene: Scene, rng: random.Random, lives: float | None) -> None:
-    """As a shop does that must have its checkout: with a key or without, and by a new reference where it has to."""
-    order = f"order-{secrets.token_hex(6)}"
-    while True:
-        request = await scene.request(lives=lives, order=order)
-        key = secrets.token_hex(8) if rng.random() < 0.5 else None
-        try:
-            scene.payment = await patiently(lambda body=request, key=key: scene.stage.shop.open(body, key))
-        except Refused as refused:
-            if refused.code == "reference_used_at_gateway":
-                continue
-            if refused.code != "reference_used" or refused.payment_id is None:
-                raise
-            payment_id = refused.payment_id
-            scene.payment = await patiently(lambda named=payment_id: scene.stage.shop.payment(named))
-        return
+    async def acts(self) -> None:
+        scene, rng = self._scene, self._rng
+        match self._deed:
+            case "pays":
+                await self._opens()
+                await self._returns("pay", webhook=rng.random() < 0.5)
+            case "pays and hits often":
+                await self._opens()
+                if returned := await scene.at_gateway("pay"):
+                    await asyncio.gather(*[scene.stage.browser.get(returned) for _ in range(8)])
+            case "pays and is lost":
+                await self._opens(lives=ENDS_SOON if scene.gateway is BLIND else None)
+                await scene.at_gateway("pay")
+                if scene.gateway is ONEPAYBD:
+                    await scene.gateway_closes()
+            case "pays among strangers":
+                await self._opens()
+                await self._strangers_claim()
+                await self._returns("pay")
+            case "fails" | "cancels":
+                await self._opens(lives=ENDS_SOON if scene.gateway is BLIND else None)
+                await self._returns("fail" if self._deed == "fails" else "cancel")
+            case "leaves":
+                await self._opens(lives=ENDS_SOON)
+                await scene.at_gateway("walk_away")
+            case "is claimed by strangers":
+                await self._opens(lives=ENDS_SOON)
+                await scene.at_gateway("walk_away", webhook=False)
+                await self._strangers_claim()
+            case "is refunded" | "is refunded in part":
+                await self._pays_and_is_refunded(250 if self._deed == "is refunded in part" else None)
+            case "pays again after a refund":
+                await self._pays_and_is_refunded(None)
+                await self._opens()
+                await self._returns("pay")
+            case "is registered late":
+                await self._registers_late()
+            case "pays twice":
+                await self._pays_twice()
+            case "fails first":
+                await self._opens()
+                await self._returns("fail")
+                await self._opens()
+                await self._returns("pay")
 
+    async def _opens(self, lives: float | None = None) -> Document:
+        """As a shop does that must have its checkout: with a key or without, and by a new reference where it has to."""
+        scene, shop = self._scene, self._scene.stage.shop
+        while True:
+            request = await scene.request(lives=lives, order=self._order)
+            key = secrets.token_hex(8) if self._rng.random() < 0.5 else None
+            try:
+                scene.payment = await patiently(lambda body=request, key=key: shop.open(body, key))
+                break
+            except Refused as refused:
+                if refused.code == "reference_used_at_gateway":
+                    continue
+                if refused.code != "reference_used" or refused.payment_id is None:
+                    raise
+                payment_id = refused.payment_id
+                scene.payment = await patiently(lambda named=payment_id: shop.payment(named))
+                break
+        if lives is not None:
+            await patiently(lambda: scene.stage.shorten(scene.payment["payment_id"], lives))
+        return self._counts()
 
-async def _act(scene: Scene, deed: str, rng: random.Random) -> None:
-    leave_at = CONFIRMING if rng.random() < 0.5 else None
-    match deed:
-        case "pays":
-            await scene.returns(await scene.at_gateway("pay", webhook=rng.random() < 0.5), leave_at=leave_at)
-        case "pays and hits often":
-            returned = await scene.at_gateway("pay")
-            await asyncio.gather(*[scene.stage.browser.get(returned) for _ in range(8)])
-        case "pays and is lost":
-            await scene.at_gateway("pay")
-            if scene.gateway is ONEPAYBD:
+    def _counts(self) -> Document:
+        """From here on it is judged what becomes of this payment."""
+        payment = self._scene.payment
+        self._customers.append(Customer(gateway=self._scene.gateway, deed=self._deed, payment=payment))
+        return payment
+
+    async def _returns(self, does: str, *, webhook: bool = True) -> None:
+        """The buyer acts and comes back, and may not wait at the confirming page."""
+        if returned := await self._scene.at_gateway(does, webhook=webhook):
+            await self._scene.returns(returned, leave_at=CONFIRMING if self._rng.random() < 0.5 else None)
+
+    async def _strangers_claim(self) -> None:
+        """Somebody who knows an order's reference says that it is paid, by transactions that there are not."""
+        scene, payment = self._scene, self._scene.payment
+        for _ in range(STRANGERS):
+            query = f"transaction_id=txn{secrets.token_hex(16)}&order_id={payment['reference']}&status=SUCCESS"
+            await scene.stage.browser.get(f"{scene.stage.url}/return/{scene.gateway.account}?{query}")
+        if scene.gateway is not MONEYBAG:  # a success said on the payment's own path would wait for its transaction
+            await scene.stage.browser.get(scene.forged())
+
+    async def _pays_and_is_refunded(self, amount: int | None) -> None:
+        await self._opens()
+        await self._returns("pay")
+        await self._scene.until("opened", "completed", seconds=PATIENCE_SECONDS)
+        await self._scene.gateway_refunds(None if amount is None else str(amount))
+        told = "refunded" if amount is None else "partially_refunded"
+        await self._scene.until("opened", "completed", told, seconds=PATIENCE_SECONDS)
+
+    async def _registers_late(self) -> None:
+        """The shop opened the checkout itself, and the gateway's word is there before the shop's may be."""
+        scene = self._scene
+        await scene.opens_elsewhere()
+        await scene.stage.browser.visit(await scene.at_gateway("pay"))
+        await asyncio.sleep(self._rng.uniform(0, 3))
+        await patiently(scene.registers)
+        self._counts()
+
+    async def _pays_twice(self) -> None:
+        """Two attempts side by side, and the buyer pays both; of which we take the money ourselves, only one is."""
+        scene = self._scene
+        attempts = [(await self._opens(), await scene.at_gateway("pay")) for _ in range(2)]
+        visits = [scene.stage.browser.visit(url, leave_at=CONFIRMING) for _, url in attempts if url]
+        await asyncio.gather(*visits)
+        if scene.gateway is ONEPAYBD:
+            await self._closes_what_is_not_taken([payment for payment, _ in attempts])
+
+    async def _closes_what_is_not_taken(self, attempts: list[Document]) -> None:
+        """The checkout of the other attempt ends, once one of them is told to be paid."""
+        scene = self._scene
+
+        async def one_is_paid() -> bool:
+            return any("completed" in scene.stage.feed.words(one["payment_id"]) for one in attempts)
+
+        with suppress(AssertionError):
+            await until(one_is_paid, what="one attempt is paid", seconds=PATIENCE_SECONDS)
+        for scene.payment in attempts:
+            session = await scene.stage.control.session(scene.gateway.provider, scene.payment["reference"])
+            if session is not None and session["status"] in ("open", "approved"):
                 await scene.gateway_closes()
-        case "fails":
-            await scene.returns(await scene.at_gateway("fail"), leave_at=leave_at)
-        case "cancels":
-            await scene.returns(await scene.at_gateway("cancel"), leave_at=leave_at)
-        case "leaves":
-            await scene.at_gateway("walk_away")
-        case "is refunded":
-            await scene.returns(await scene.at_gateway("pay"), leave_at=leave_at)
-            await scene.until("opened", "completed", seconds=PATIENCE_SECONDS)
-            await scene.gateway_refunds()

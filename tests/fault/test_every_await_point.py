@@ -22,9 +22,10 @@ from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Stat
 from tests.fakes.bus import FakeBus
 from tests.fakes.clock import FakeClock
 from tests.fakes.drive import Drive, answered
+from tests.fakes.failures import FakeFailures
 from tests.fakes.providers import EXECUTING, PLAIN
 from worker.consume import Consumer
-from worker.gateways import Calls
+from worker.course import Calls
 from worker.metrics import Metrics
 
 How = Literal["dies", "breaks"]
@@ -87,9 +88,11 @@ class Till:
     def __init__(self, account: Account) -> None:
         self.taken = 0 if account.provider.capabilities.executes else 1
 
-    async def ask(self, account: Account, question: Question, expected: Expected, calls: Calls) -> Outcome:
+    async def ask(
+        self, account: Account, question: Question, expected: Expected, calls: Calls, *, asked_at: datetime
+    ) -> Outcome:
         calls.made += 1
-        asked = Inquiry(account=account, question=question, expected=expected, asked_at=datetime.min)
+        asked = Inquiry(account=account, question=question, expected=expected, asked_at=asked_at)
         if question.kind is not QuestionKind.EXECUTE:
             return answered(asked, Status.COMPLETED if self.taken else Status.PENDING)
         reply = "settled" if self.taken else "completed"
@@ -103,6 +106,7 @@ class Life:
     def __init__(self, account: Account, fate: Fate) -> None:
         self.drive = Drive()
         self.bus, self.till, self.fate = FakeBus(self.drive.clock), Till(account), fate
+        self.failures = FakeFailures(self.drive.ledger)
         self._account = account
 
     async def live(self) -> Life:
@@ -125,7 +129,9 @@ class Life:
     def _start(self, fate: Fate) -> asyncio.Task[None]:
         ports = Fragile(self.bus, fate), FragileLedger(self.drive.ledger, fate)
         gateways: Any = Fragile(self.till, fate)
-        consumer = Consumer(*ports, self.drive.rules, gateways, _Clock(self.drive.clock), Metrics())  # type: ignore[arg-type]
+        failures: Any = Fragile(self.failures, fate)
+        clock: Any = _Clock(self.drive.clock)
+        consumer = Consumer(*ports, self.drive.rules, gateways, failures, clock, Metrics())  # type: ignore[arg-type]
         return asyncio.create_task(consumer.run())
 
     async def _over(self, payment_id: str) -> bool:
@@ -154,6 +160,12 @@ class _Clock:
 
     def now(self) -> datetime:
         return self._clock.now
+
+    def ticking(self) -> float:
+        return self._clock.now.timestamp()
+
+    def check(self, reading: datetime, *, asked: float, answered: float) -> None:
+        assert asked <= reading.timestamp() <= answered
 
 
 async def _end(worker: asyncio.Task[None]) -> None:

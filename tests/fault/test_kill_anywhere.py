@@ -18,9 +18,9 @@ import aiohttp
 import msgspec
 import pytest
 
-from tests.fault.judging import assert_told_once, everything_told, session_of
+from tests.fault.judging import assert_told_once, ends, everything_told, none
 from tests.fault.shoppers import Customer, PatientBrowser, shop_until
-from tests.processes import running, until
+from tests.processes import running
 from worker.demo.feed import Feed, Told
 from worker.demo.playing import staged
 from worker.demo.scene import Stage
@@ -39,6 +39,7 @@ pending = ["1s", "2s", "3s"]
 closed = ["5s"]
 refunds = ["5s", "20s"]
 grace = "1s"
+confirm_end = "5s"
 give_up = "1h"
 """
 
@@ -54,8 +55,7 @@ async def test_killed_anywhere_every_payment_reaches_its_right_end(capsys: pytes
             stage = msgspec.structs.replace(shared, browser=browser)
             customers: list[Customer] = []
             await shop_and_kill(system, stage, rng, customers)
-            wrong = await all_end(stage, customers)
-            assert wrong == []
+            none((await ends(stage, customers, seconds=END_SECONDS)).all, what="right ends not reached")
             told = await everything_told(stage.shop)
             assert_told_once(told)
             assert_read_as_told(stage.feed, told)
@@ -81,36 +81,6 @@ async def shop_and_kill(system: System, stage: Stage, rng: random.Random, custom
                 await asyncio.to_thread(system.service.kill)
             await asyncio.to_thread(system.start_service)
         over.set()
-
-
-async def all_end(stage: Stage, customers: list[Customer]) -> list[str]:
-    """Wait for each payment's right end; what is said of those that did not reach it."""
-
-    async def waits(one: Customer) -> str | None:
-        look = asyncio.create_task(until(lambda: at_its_end(stage, one), what=one.payment_id, seconds=END_SECONDS))
-        try:
-            await look
-        except AssertionError:
-            session = await session_of(stage.control, one)
-            payment = await stage.shop.payment(one.payment_id)
-            heard = stage.feed.words(one.payment_id)
-            ended = f"{payment['status']}, held: {payment['hold']}, told: {heard}"
-            return f"{one.gateway.name}, {one.deed}: {one.payment_id} is {ended}; the gateway says {session['status']}"
-        return None
-
-    slots = asyncio.Semaphore(8)
-
-    async def in_turn(one: Customer) -> str | None:
-        async with slots:
-            return await waits(one)
-
-    return [wrong for wrong in await asyncio.gather(*map(in_turn, customers)) if wrong is not None]
-
-
-async def at_its_end(stage: Stage, one: Customer) -> bool:
-    end = one.right_end(await session_of(stage.control, one))
-    payment = await stage.shop.payment(one.payment_id)
-    return end is not None and (payment["status"], payment["hold"]) == end
 
 
 def assert_read_as_told(feed: Feed, told: list[Told]) -> None:

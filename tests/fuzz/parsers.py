@@ -20,7 +20,9 @@ import msgspec
 from msgspec import Struct
 from multidict import CIMultiDict
 
+from consumers.callbacks import text
 from consumers.delivering import Again, Delivered, Heard, Refused, outcome, retry_after
+from consumers.multipart import read_multipart
 from consumers.providers import timestamps
 from schemas.callbacks import Claim
 from schemas.requests import (
@@ -33,7 +35,7 @@ from schemas.requests import (
     Wrong,
 )
 from schemas.statements import Line
-from schemas.wire import Unreadable, canonical, money, read_json, whole
+from schemas.wire import Told, Unreadable, canonical, money, read_json, read_leniently, whole
 from schemas.words import Authenticity, Source
 from tests.fuzz.gateways import gateways
 from tests.fuzz.parser import Parser
@@ -68,6 +70,11 @@ WISH = {
 EXPECTED = {"merchant": "shop", "session_id": "TR-1", **WISH}
 TRACKED = {name: EXPECTED[name] for name in ("account", "reference", "amount", "currency", "session_id", "metadata")}
 RESOLVED = {"status": "completed", "actor": "Rahim", "reason": "seen\nin the bank", "version": 3, "evidence": "ref 1"}
+MULTIPART = (
+    b'--x\r\nContent-Disposition: form-data; name="transaction_id"\r\n\r\ntxn1\r\n'
+    b'--x\r\nContent-Disposition: form-data; name="f"; filename="f.txt"\r\nContent-Type: text/plain\r\n\r\nno\r\n'
+    b"--x--\r\n"
+)
 QUERY = (
     "status=completed&provider=ipay&account=shop-ipay&reference=order-7831&hold=any&from=2026-11-01T00:00:00Z"
     "&to=2026-11-30T23:59:59.5%2B06:00&amount_min=10.00&amount_max=99&limit=100&cursor=abc"
@@ -98,6 +105,8 @@ def parsers() -> list[Parser]:
     return [
         *gateways(),
         of_bytes("strict JSON", strict_json, *map(encoded, (WISH, EXPECTED, RESOLVED, [1, "2.50", None]))),
+        of_bytes("lenient JSON", lenient_json, *map(encoded, (WISH, EXPECTED, [WISH, {"a": ["\ud83d", {}]}]))),
+        of_bytes("multipart forms", multipart, MULTIPART),
         of_text("money", amounts, "1500.50", "0", "999999999999.99", "5.0000", "22.5075"),
         of_text("times: iso", timed(timestamps.iso), "2026-06-09T20:20:00.000Z", "2026-06-09 20:20:00.1234567-0130"),
         of_text("times: iso or Dhaka", timed(timestamps.iso_or_dhaka), "2026-02-14T15:06:35.896023"),
@@ -140,6 +149,29 @@ def strict_json(body: bytes) -> None:
         return
     again = canonical(value)
     assert canonical(read_json(again)) == again, "what was read reads the same again"
+
+
+def lenient_json(body: bytes) -> None:
+    """What is taken strictly is taken leniently too, and what is read of the rest can be kept."""
+    try:
+        strictly = read_json(body)
+    except Unreadable:
+        strictly = None
+    try:
+        value = read_leniently(body)
+    except Unreadable:
+        assert strictly is None
+        return
+    if isinstance(value, Told):
+        for key in value:
+            read = text(value, key)
+            assert read is None or (read.isprintable() and read.encode() and "\ufffd" not in read)
+
+
+def multipart(body: bytes) -> None:
+    with suppress(Unreadable):
+        for name, value in read_multipart(body, 200):
+            assert (name + value).encode("utf-8", "surrogateescape")
 
 
 def amounts(text: str) -> None:

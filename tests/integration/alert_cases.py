@@ -92,6 +92,7 @@ CASES: dict[str, Case] = {
         {'payproof_spool_claims{provider="ipay"}': "2x60"}, {'payproof_spool_claims{provider="ipay"}': "2x10 0x50"}
     ),
     "PayproofDeadLetters": gauge('payproof_dead_letters{place="broker"}', "1", "0"),
+    "PayproofPaymentsStopped": gauge('payproof_payments_stopped{provider="ipay"}', "1", "0"),
     "PayproofSweepStandsStill": Case(
         {f"{LOOKED}{ONE}}}": "0+60x20 1200x40"},
         {f"{LOOKED}{ONE}}}": "0+60x20 1200x40", f"{LOOKED}{TWO}}}": "0+60x60"},
@@ -118,4 +119,5 @@ CASES: dict[str, Case] = {
     "PayproofConsumerRebuilt": rising('payproof_consumers_rebuilt_total{queue="ipay"}', "1", "0"),
     "PayproofForgedWebhooks": rising(FORGED, "3", "1"),
     "PayproofFlood": rising(FLOOD, "150", "50"),
+    "PayproofKeptClaimsDropped": rising('payproof_kept_claims_dropped_total{provider="ipay"}', "5", "0.5"),
 }

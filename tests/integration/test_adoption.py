@@ -211,10 +211,9 @@ async def test_an_adoption_with_a_key_is_replayed(shops: Shops) -> None:
 async def test_who_takes_over_from_a_holder_that_died_after_adopting_gets_the_payment(shops: Shops) -> None:
     await found(shops)
     first = await shops.open(key="k")
-    (opening,) = await shops.database.fetch("SELECT request ->> 'proposed_id' AS id FROM openings")
     await shops.database.execute(
         "UPDATE idempotency SET status = NULL, busy_until = clock_timestamp() - interval '1 s', body = $1",
-        opening["id"].encode(),
+        first.body["payment_id"].encode(),
     )
     again = await shops.open(key="k")
     assert (again.status, again.body) == (201, first.body)

@@ -19,6 +19,7 @@ import structlog
 from consumers.bus import BusAway
 from consumers.gateway import OpeningOutcome, ReferenceUsed, Refused
 from schemas.answers import Inconclusive, Trouble
+from schemas.shown import PAYMENT_ID
 from schemas.words import Status
 from tests.integration.shops import KEYS, ORDER, PUBLIC, TRACKED, Shops, at, serving
 from worker import logs
@@ -65,7 +66,7 @@ async def test_a_payment_is_opened(shops: Shops) -> None:
     got = await shops.open(order="7831", metadata={"বই": "শাড়ি"}, expires_in=600)
     assert got.status == 201
     body = got.body
-    assert re.fullmatch(r"pay_[0-9a-z]{26}", body["payment_id"])
+    assert re.fullmatch(PAYMENT_ID, body["payment_id"])
     opened_at, expires_at = at(body.pop("opened_at")), at(body.pop("expires_at"))
     assert expires_at - opened_at == timedelta(seconds=600)
     assert body == {

@@ -7,6 +7,8 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from email.utils import formatdate
+from time import time
 
 import pytest
 import trustme
@@ -81,6 +83,20 @@ async def trouble(asking: Gateways, address: str) -> Trouble:
 async def test_whatever_a_gateway_does_is_inconclusive(asking: Gateways, raw: bytes, expected: Trouble) -> None:
     async with raw_server(replying(raw)) as address:
         assert await trouble(asking, address) is expected
+
+
+@pytest.mark.parametrize("date", [None, 600])
+async def test_a_date_to_come_again_counts_from_the_reply(asking: Gateways, date: int | None) -> None:
+    """From its own date; a reply without one is dated when it came."""
+    head = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n"
+    now = time() + (date or 0)
+    head += f"Date: {formatdate(now, usegmt=True)}\r\n" if date else ""
+    raw = f"{head}Retry-After: {formatdate(now + 90, usegmt=True)}\r\n\r\n".encode()
+    async with raw_server(replying(raw)) as address:
+        outcome = await asking.ask(account_at(f"http://{address}"), Question(), EXPECTED)
+    assert isinstance(outcome, Inconclusive)
+    assert outcome.retry_after is not None
+    assert 80 < outcome.retry_after <= 91
 
 
 async def test_nobody_listening_is_no_reply(asking: Gateways) -> None:

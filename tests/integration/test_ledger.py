@@ -6,16 +6,19 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
+from schemas.callbacks import Claim
 from tests.fakes.ledger import FakeLedger, Refused
+from tests.integration.conformance_kept import KeptConformance, Waiting
 from tests.integration.conformance_ledger import Kept, LedgerConformance
 from tests.integration.conformance_unexpected import Books, UnexpectedConformance
 from worker.postgres.database import Database
 from worker.postgres.ledger import PostgresLedger
 
 
-class TestFakeLedger(LedgerConformance, UnexpectedConformance):
+class TestFakeLedger(LedgerConformance, UnexpectedConformance, KeptConformance):
     @pytest.fixture
     def ledger(self) -> FakeLedger:
         return FakeLedger()
@@ -23,6 +26,13 @@ class TestFakeLedger(LedgerConformance, UnexpectedConformance):
     @pytest.fixture
     def books(self, ledger: FakeLedger, kept: Kept) -> Books:
         return Books(ledger=ledger, kept=kept)
+
+    @pytest.fixture
+    def waiting(self, ledger: FakeLedger, kept: Kept) -> Waiting:
+        async def queued() -> list[Claim]:
+            return list(ledger.heard)
+
+        return Waiting(kept=kept, queued=queued)
 
     @pytest.fixture
     def kept(self, ledger: FakeLedger) -> Kept:
@@ -36,10 +46,18 @@ class TestFakeLedger(LedgerConformance, UnexpectedConformance):
         return Kept(ledger=ledger, refusals=(Refused,), events=events, entries=entries)
 
 
-class TestPostgresLedger(LedgerConformance, UnexpectedConformance):
+class TestPostgresLedger(LedgerConformance, UnexpectedConformance, KeptConformance):
     @pytest.fixture
     def books(self, database: Database, kept: Kept) -> Books:
         return Books(ledger=PostgresLedger(database), kept=kept)
+
+    @pytest.fixture
+    def waiting(self, database: Database, kept: Kept) -> Waiting:
+        async def queued() -> list[Claim]:
+            rows = await database.fetch("SELECT body FROM queue ORDER BY id")
+            return [msgspec.json.decode(row["body"], type=Claim) for row in rows]
+
+        return Waiting(kept=kept, queued=queued)
 
     @pytest.fixture
     def kept(self, database: Database) -> Kept:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import aio_pika
 import msgspec
 import pytest
 
-from consumers.bus import BusAway
+from consumers.bus import BusAway, Delivery
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
 from tests.integration.rabbit import PROVIDERS, Rabbit, attached, emptied
 from tests.integration.test_bus import a_claim, receive
 from tests.processes import until
-from worker.amqp import link
+from worker.amqp import bus, link
 from worker.amqp.messages import claim_post, event_post
 from worker.amqp.publisher import Publisher
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
@@ -222,3 +223,63 @@ async def test_a_claim_that_was_spooled_twice_is_there_once(rabbit: Rabbit, data
     await spool.publish_again(claim, 1)
     await spool.publish_again(claim, 1)
     assert await spooled(database) == [claim.id]
+
+
+class AwaySpool(PostgresBus):
+    """Postgres, which is away while `away`."""
+
+    away = False
+
+    async def lease(self, provider: str, most: int, *, later: bool = True) -> list[Delivery]:
+        if self.away:
+            raise ConnectionRefusedError
+        return await super().lease(provider, most, later=later)
+
+
+@pytest.fixture
+async def impatient(broker: RabbitMQ) -> AsyncIterator[None]:
+    """The broker gives up on who keeps a message for two seconds, where it is half an hour by default."""
+    before = ("1800000", "60000")
+
+    async def set_to(timeout: str, look: str) -> None:
+        words = "application:set_env(rabbit, {0}, {1})"
+        both = [words.format("consumer_timeout", timeout), words.format("channel_tick_interval", look)]
+        await asyncio.to_thread(broker.ctl, "eval", f"{', '.join(both)}.")
+
+    await set_to("2000", "300")
+    yield
+    await set_to(*before)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_while_postgres_is_away_the_broker_counts_one_delivery_however_long_that_takes(
+    broker: RabbitMQ, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would give up on us again and again, and after twenty times lay the claims among the dead."""
+    monkeypatch.setattr(bus, "REST_SECONDS", 1.0)
+    async with attached(broker, database) as rabbit:
+        spool = rabbit.bus._spool = AwaySpool(database)
+        await rabbit.bus.publish(claims := [a_claim() for _ in range(3)])
+        (first, *others) = await receive_all(rabbit, 3)
+        spool.away = True
+        rabbit.bus.give_back([first, *others])
+        until_when = asyncio.get_running_loop().time() + 9  # four times as long as the broker waits
+        while asyncio.get_running_loop().time() < until_when:
+            with suppress(ConnectionRefusedError):
+                await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 1)
+            await asyncio.sleep(0.2)
+        assert "ipay" in rabbit.inbox.missing()
+        spool.away = False
+        again = await receive_all(rabbit, 3)
+        assert {one.claim.id for one in again} == {claim.id for claim in claims}
+        assert {one.handed_out for one in again} == {2}
+        await rabbit.bus.done(again)
+        assert await rabbit.dead_letters() == []
+
+
+async def receive_all(rabbit: Rabbit, count: int) -> list[Delivery]:
+    found: list[Delivery] = []
+    async with asyncio.timeout(20):
+        while len(found) < count:
+            found += await rabbit.bus.receive("ipay", 10)
+    return found

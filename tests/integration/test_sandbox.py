@@ -516,6 +516,14 @@ async def test_cancelled_and_silent_payments_send_nothing_by_default(sandbox: Dr
     assert json.loads((await receiver.next())[1])["eventType"] == "payment.expired"
 
 
+async def test_moneybag_posts_no_form_where_nobody_tried_to_pay(sandbox: Driver, receiver: Receiver) -> None:
+    """It would name a transaction that there is not."""
+    await sandbox.moneybag(ipn_url=receiver.url)
+    await sandbox.control("clock", advance_seconds=1801)
+    assert (await sandbox.asked("sessions?provider=moneybag"))["sessions"][0]["status"] == "expired"
+    assert (await sandbox.asked("deliveries"))["deliveries"] == []
+
+
 async def test_moneybag_sends_its_webhook_and_the_form_an_order_asked_for(sandbox: Driver, receiver: Receiver) -> None:
     await sandbox.control("webhook_urls", provider="moneybag", url=receiver.url)
     await sandbox.moneybag(ipn_url=receiver.url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shlex
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.integration.sandboxes import OPENERS, Driver, driving, opened
+from tests.integration.sandboxes import DEADLINE, OPENERS, Driver, driving, opened
 from worker.sandbox.app import make_app
 from worker.sandbox.config import CREDENTIALS, GATEWAYS, SandboxConfig
 from worker.sandbox.state import AnotherVersion
@@ -85,6 +86,7 @@ async def test_every_example_of_the_page_works(sandbox: Driver) -> None:
         ("troubles", {"provider": "ipay", "trouble": "500", "times": 0}, "times"),
         ("troubles", {"provider": "ipay", "trouble": "slow", "seconds": -1}, "seconds"),
         ("lifetime", {"provider": "ipay", "reference": "a", "seconds": 0}, "seconds"),
+        ("pace", {"least": 2, "most": 1}, "most"),
         ("clock", {"advance_seconds": "tomorrow"}, "advance_seconds"),
         ("webhook", {"provider": "moneybag", "reference": "a", "times": 101}, "times"),
         ("reset", {"seed": "lucky"}, "seed"),
@@ -94,6 +96,23 @@ async def test_an_error_names_the_field(sandbox: Driver, path: str, body: Any, f
     answered = await sandbox.call("POST", f"/_control/{path}", json=body)
     assert (answered.status, answered.json["field"]) == (400, field)
     assert answered.json["error"].startswith(f"{field}: ")
+
+
+async def test_a_gateway_takes_its_time_for_every_answer(sandbox: Driver) -> None:
+    await sandbox.control("pace", least=0.1, most=0.2)
+    began = asyncio.get_running_loop().time()
+    assert (await sandbox.ipay()).status == 200
+    assert (await sandbox.ipay_status()).status == 200
+    assert asyncio.get_running_loop().time() - began >= 0.2
+
+
+async def test_a_trouble_ends_by_itself_after_so_long(sandbox: Driver) -> None:
+    await sandbox.ipay()
+    await sandbox.trouble("ipay", "json_404", "status", times=None, lasts=0.3)
+    assert (await sandbox.ipay_status()).status == 404
+    async with asyncio.timeout(DEADLINE):
+        while (await sandbox.ipay_status()).status == 404:
+            pass
 
 
 async def test_an_unknown_parameter_and_a_body_that_is_no_object_are_refused(sandbox: Driver) -> None:

@@ -47,6 +47,9 @@ FITS: dict[str, tuple[str, ...]] = dict.fromkeys(
         "status_429",
         "status_html",
         "status_401",
+        "status_not_found",
+        "status_proxy_404",
+        "status_pending",
         "status_unknown_word",
         "status_contradiction",
         "create_lost",
@@ -59,6 +62,7 @@ FITS: dict[str, tuple[str, ...]] = dict.fromkeys(
         "webhook_late",
         "webhook_replayed",
         "execute_lost",
+        "execute_slow",
         "gateway_down",
     ),
     GATEWAYS,
@@ -73,16 +77,21 @@ FITS: dict[str, tuple[str, ...]] = dict.fromkeys(
     "webhook_late": WITH_WEBHOOKS,
     "webhook_replayed": WITH_WEBHOOKS,
     "execute_lost": ("onepaybd",),
+    "execute_slow": ("onepaybd",),
 }
 SECONDS = {
     "callback_late": 20,
     "callback_reordered": 1,
     "status_slow": 3,
+    "status_not_found": 5,
+    "status_proxy_404": 5,
+    "status_pending": 5,
     "paid_after_expiry": 2,
     "paid_twice": 3,
     "refunded_in_part": 3,
     "refunded_in_full": 3,
     "webhook_late": 20,
+    "execute_slow": 4,
     "gateway_down": 120,
 }
 PAID = {
@@ -537,6 +546,64 @@ async def test_the_answer_to_execute_is_lost_and_the_money_taken(sandbox: Driver
     assert await told_paid(sandbox, "onepaybd", answer)
 
 
+@each("execute_slow")
+async def test_execute_takes_its_time(sandbox: Driver, provider: str) -> None:
+    answer = await scripted(sandbox, provider, "execute_slow", 0.1)
+    await pay(sandbox, provider)
+    began = asyncio.get_running_loop().time()
+    await taken(sandbox, provider, answer)
+    assert asyncio.get_running_loop().time() - began >= 0.1
+    assert await told_paid(sandbox, provider, answer)
+
+
+async def troubles_end(sandbox: Driver) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while (await sandbox.asked(f"troubles?reference={REFERENCE}"))["troubles"]:
+            pass
+
+
+async def paid_and_to_be_asked(sandbox: Driver, provider: str, name: str) -> Any:
+    """Paid, at OnePayBD by an Execute whose answer is lost, so that the status is what is asked for."""
+    answer = await scripted(sandbox, provider, name, 1.0)
+    assert await pay(sandbox, provider)
+    if provider == "onepaybd":
+        with pytest.raises(aiohttp.ClientError):
+            await taken(sandbox, provider, answer)
+    return answer
+
+
+@each("status_not_found")
+async def test_what_is_paid_is_not_known_for_a_while(sandbox: Driver, provider: str) -> None:
+    answer = await paid_and_to_be_asked(sandbox, provider, "status_not_found")
+    for _ in range(2):
+        told = await ask(sandbox, provider, answer)
+        assert told.status == 404 or told.json["statusCode"] == "2002"
+    await troubles_end(sandbox)
+    assert await told_paid(sandbox, provider, answer)
+
+
+@each("status_pending")
+async def test_what_is_paid_is_called_pending_for_a_while(sandbox: Driver, provider: str) -> None:
+    answer = await paid_and_to_be_asked(sandbox, provider, "status_pending")
+    for _ in range(2):
+        assert not await told_paid(sandbox, provider, answer)
+    await troubles_end(sandbox)
+    assert await told_paid(sandbox, provider, answer)
+
+
+@each("status_proxy_404")
+async def test_something_in_between_says_404_in_three_ways(sandbox: Driver, provider: str) -> None:
+    answer = await paid_and_to_be_asked(sandbox, provider, "status_proxy_404")
+    told = [await ask(sandbox, provider, answer) for _ in range(4)]
+    assert [one.status for one in told] == [404] * 4
+    kinds = [one.headers["Content-Type"].partition(";")[0] for one in told]
+    assert kinds == ["text/html", "text/plain", "application/json", "application/json"]
+    assert told[1].body == b"default backend - 404"
+    assert told[2].json == {"message": "Not Found"}
+    await troubles_end(sandbox)
+    assert await told_paid(sandbox, provider, answer)
+
+
 @each("gateway_down")
 async def test_a_gateway_is_down_from_the_deed_on_for_this_order_and_comes_back(sandbox: Driver, provider: str) -> None:
     answer = await scripted(sandbox, provider, "gateway_down", 0.5)
@@ -546,9 +613,7 @@ async def test_a_gateway_is_down_from_the_deed_on_for_this_order_and_comes_back(
     for _ in range(2):
         with pytest.raises(aiohttp.ClientError):
             await ask(sandbox, provider, answer)
-    async with asyncio.timeout(DEADLINE):
-        while (await sandbox.asked(f"troubles?reference={REFERENCE}"))["troubles"]:
-            pass
+    await troubles_end(sandbox)
     await taken(sandbox, provider, answer)
     assert await told_paid(sandbox, provider, answer)
 

@@ -58,6 +58,7 @@ async def crowded(database: Database) -> Database:
         (standing._ACCOUNTS, (["shop-0", "shop-1"],)),
         (standing._QUEUE, (["ipay", "moneybag"],)),
         (standing._LOG, ("rabbitmq",)),
+        (standing._STOPPED, ()),
         (standing._ENDPOINTS, ([ENDPOINT],)),
     ],
 )

@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tests.contract import released
 from tests.e2e.buyers import GATEWAYS
@@ -63,9 +64,7 @@ class Beside(Struct, frozen=True):
     def through(self, node: Node) -> Stage:
         """The same stage, but the shop and the buyer reach this node."""
         shop = Shop(self.http, node.url, self.system.key, self.stage.shop.pages_url)
-        return Stage(
-            shop=shop, control=self.stage.control, browser=self.stage.browser, feed=self.stage.feed, url=node.url
-        )
+        return replace(self.stage, shop=shop, url=node.url)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +155,7 @@ async def test_the_released_code_goes_on_beside_todays_on_the_schema_of_today(ds
         last = await opened(new, "ipay", 30)
         feed = Feed(new.shop)
         reading = asyncio.create_task(feed.run())
-        last.stage = Stage(shop=new.shop, control=new.control, browser=new.browser, feed=feed, url=new.url)
+        last.stage = replace(new, feed=feed)
         await paid(last, last.stage)
 
         async def all_told() -> bool:

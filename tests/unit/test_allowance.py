@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from consumers.allowance import (
+    FIRST_PAUSE,
     LONGEST_PAUSE,
     PROBE,
     SOON,
@@ -15,6 +16,7 @@ from consumers.allowance import (
     Allowance,
     Asking,
     Heard,
+    contended,
     forgetful,
     fresh,
     hear,
@@ -68,6 +70,23 @@ def test_a_budget_below_one_a_second_asks_one_at_a_time() -> None:
     assert asked(asking, 2) == [None, NOON + 10 * SECOND]
 
 
+def test_who_waits_for_the_budget_waits_for_what_is_missing_of_a_call() -> None:
+    half = Allowance(account="a", calls=0.5, at=NOON)
+    assert asked(Asking(half, 1.0, NOON), 2) == [NOON + SECOND / 2, NOON + 3 * SECOND / 2]
+
+
+def test_an_account_that_nobody_asked_about_has_its_burst_and_without_a_budget_nothing_to_count() -> None:
+    assert fresh("a", 5.0, NOON) == Allowance(account="a", calls=10.0, at=NOON)
+    assert fresh("a", None, NOON) == Allowance(account="a", calls=0.0, at=NOON)
+
+
+def test_time_is_counted_once() -> None:
+    used = Allowance(account="a", calls=0.0, at=NOON)
+    later = refilled(used, 5.0, NOON + SECOND)
+    assert later == Allowance(account="a", calls=5.0, at=NOON + SECOND)
+    assert refilled(later, 5.0, NOON + SECOND) == refilled(later, 5.0, NOON) == later
+
+
 def test_nothing_is_saved_up_beyond_the_burst() -> None:
     assert refilled(fresh("a", 5.0, NOON), 5.0, NOON + timedelta(days=9)).calls == 10
 
@@ -80,6 +99,30 @@ def test_calls_beside_the_one_counted_are_paid_for_afterwards() -> None:
     assert asked(Asking(owing, 1.0, NOON + 2 * SECOND), 1) == [NOON + 3 * SECOND]
 
 
+def test_each_reply_pays_for_its_own_extra_calls_and_one_without_any_for_none() -> None:
+    used = Allowance(account="a", calls=0.0, at=NOON)
+    assert hear(used, 5.0, [reply(PAID), reply(PAID, calls=3), reply(PAID, calls=2)], NOON).calls == -3
+    assert hear(used, 5.0, [reply(PAID)], NOON + SECOND).calls == 5
+
+
+def test_workers_take_turns_where_there_is_a_budget_or_a_gateway_to_probe() -> None:
+    assert contended(None, 5.0)
+    assert contended(fresh("a", 5.0, NOON), 5.0)
+    assert not contended(None, None)
+    assert not contended(shut(TROUBLES - 1), None)
+    assert contended(shut(TROUBLES), None)
+
+
+def test_a_healthy_account_is_touched_only_by_what_changes_it() -> None:
+    healthy = fresh("a", 5.0, NOON)
+    assert not matters(healthy, 5.0, [reply(PAID)])
+    assert not matters(healthy, None, [reply(PAID, calls=2)])
+    assert not matters(None, None, [])
+    assert matters(healthy, 5.0, [reply(PAID), reply(PAID, calls=2)])
+    assert matters(None, None, [reply(PAID), reply(AWAY)])
+    assert matters(shut(1), None, [reply(PAID)])
+
+
 def test_a_gateway_that_answers_now_and_then_is_asked_on() -> None:
     allowance = fresh("a", None, NOON)
     for _ in range(50):
@@ -89,6 +132,10 @@ def test_a_gateway_that_answers_now_and_then_is_asked_on() -> None:
 
 def test_a_gateway_that_does_not_know_an_id_has_answered() -> None:
     assert hear(fresh("a", None, NOON), None, [reply(UNKNOWN)] * 50, NOON).troubles == 0
+
+
+def test_one_trouble_fewer_does_not_shut_it() -> None:
+    assert (shut(TROUBLES - 1).troubles, shut(TROUBLES - 1).shut_until) == (TROUBLES - 1, None)
 
 
 def test_so_many_in_a_row_without_an_answer_shut_it_for_longer_each_time() -> None:
@@ -105,6 +152,7 @@ def test_while_it_is_shut_everyone_comes_again_after_it_and_not_all_at_once() ->
     times = asked(Asking(shut(TROUBLES), None, NOON), 100)
     assert all(at is not None and NOON + SECOND <= at <= NOON + 3 * SECOND for at in times)
     assert len(set(times)) == 100
+    assert max(at for at in times if at) - min(at for at in times if at) > SPREAD / 2
 
 
 def test_however_long_it_is_shut_who_is_turned_away_is_due_again_soon_for_any_answer_opens_it() -> None:
@@ -145,7 +193,7 @@ def test_a_worker_takes_on_no_more_of_an_account_than_it_has_room_for() -> None:
     times = asked(Asking(fresh("a", None, NOON), None, NOON, room=2), 3)
     assert times[:2] == [None, None]
     assert times[2] is not None
-    assert times[2] > NOON
+    assert FIRST_PAUSE <= times[2] - NOON <= FIRST_PAUSE + SPREAD
 
 
 def unknown(*payments: str) -> Allowance:

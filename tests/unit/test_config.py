@@ -466,6 +466,25 @@ class TestTheEnvironment:
     def test_a_listening_address_of_any_other_form_is_refused(self, tmp_path: Path, value: str) -> None:
         assert set(problems(tmp_path, GOOD, PAYPROOF_OPS_LISTEN=value)) == {"PAYPROOF_OPS_LISTEN"}
 
-    @pytest.mark.parametrize("value", ["pay.example", "ftp://pay.example", "https://", "https://pay.example?x=1"])
+    @pytest.mark.parametrize(
+        ("value", "url", "path"),
+        [
+            ("https://shop.example/pay/", "https://shop.example/pay", "/pay"),
+            ("https://shop.example/a-b/~c_d/v1.2", "https://shop.example/a-b/~c_d/v1.2", "/a-b/~c_d/v1.2"),
+            ("https://shop.example/", "https://shop.example", ""),
+        ],
+    )
+    def test_the_public_url_may_have_a_path(self, tmp_path: Path, value: str, url: str, path: str) -> None:
+        settings = read(tmp_path, GOOD, PAYPROOF_PUBLIC_URL=value).settings
+        assert (settings.public_url, settings.public_path) == (url, path)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            *("pay.example", "ftp://pay.example", "https://", "https://pay.example?x=1"),
+            *("https://pay.example//a", "https://pay.example/a%20b", "https://pay.example/..", "https://a/{b}"),
+            *("https://pay.example/v1", "https://pay.example/return/pay", "https://pay.example/docs"),
+        ],
+    )
     def test_a_public_url_of_any_other_form_is_refused(self, tmp_path: Path, value: str) -> None:
         assert set(problems(tmp_path, GOOD, PAYPROOF_PUBLIC_URL=value)) == {"PAYPROOF_PUBLIC_URL"}

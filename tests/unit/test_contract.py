@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from copy import deepcopy
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -19,12 +21,13 @@ from hypothesis import strategies as st
 from consumers.events import write_event
 from schemas.payments import Payment
 from schemas.requests import EXPECTED_PAYMENT
-from schemas.shown import CLOUD_EVENT, PAYMENT_SCHEMA
+from schemas.shown import CLOUD_EVENT, PAYMENT_ID, PAYMENT_SCHEMA
 from schemas.words import EventType, Hold, Status
 from tests.compatibility.documents import breaks
 from tests.contract import PUBLISHED, check_event, read, released, strict, todays, written
 from worker.amqp.messages import event_post
 from worker.amqp.samples import EXPECTED, sample
+from worker.http.context import new_payment_id
 
 PUBLIC = "https://pay.shop.example"
 TODAY = todays()
@@ -239,3 +242,17 @@ def test_the_example_of_an_expected_payment_is_taken() -> None:
     EXPECTED_PAYMENT.read(EXPECTED, wrong)
     assert wrong == []
     jsonschema.validate(EXPECTED, EXPECTED_PAYMENT.schema())
+
+
+def test_the_pattern_of_our_ids_is_written_once_and_fits_the_ids_that_are_made() -> None:
+    root = Path(__file__).parents[2]
+    written_in = [
+        source.relative_to(root).as_posix()
+        for part in ("schemas", "consumers", "worker")
+        for source in sorted((root / part).rglob("*.py"))
+        if re.search(r"pay_\[", source.read_text())
+    ]
+    assert written_in == ["schemas/shown.py"]
+    assert re.fullmatch(PAYMENT_ID, new_payment_id())
+    check = f"check (id ~ '^{PAYMENT_ID}$')"
+    assert check in (root / "schemas/sql/0001_payments.sql").read_text(), "the table repeats it"

@@ -75,6 +75,13 @@ def test_a_change_without_an_event_counts_nothing() -> None:
     assert _ours(generate_latest(metrics.registry).decode()) == _ours(before)
 
 
+def test_kept_claims_that_gave_way_are_counted_by_gateway() -> None:
+    metrics = Metrics([PLAIN])
+    assert counted(metrics, "payproof_kept_claims_dropped_total") == 0
+    metrics.drop(NAME, 3)
+    assert counted(metrics, "payproof_kept_claims_dropped_total") == 3
+
+
 def test_every_series_of_a_gateway_is_there_from_the_start() -> None:
     metrics = Metrics([account("shop-a", replace(PLAIN.provider.capabilities, executes=True, signs=True))])
     series = len(_ours(generate_latest(metrics.registry).decode()))

@@ -11,7 +11,8 @@ import pytest
 from consumers.providers import timestamps
 from consumers.providers.payparse import StatusCheck
 from consumers.providers.pointers import is_pointer, resolve
-from consumers.providers.replies import endpoint, json_body, number, segment, web_address
+from consumers.providers.replies import web_address
+from consumers.providers.sending import endpoint, json_body, number, segment
 from schemas.wire import Unreadable, read_json
 
 
@@ -114,6 +115,11 @@ TABLE = {"path": "/s/{session_id}", "status": "/status", "completed": ["paid"]}
         ({"failed": ["paid"]}, "share paid"),
         ({"method": "PUT"}, "method"),
         ({"paid": ["paid"]}, "unknown field"),
+        ({"not_found": {"http": 404, "at": "error", "words": ["GONE"]}}, "at is no JSON pointer"),
+        ({"not_found": {"http": 404, "at": "/error", "words": []}}, "words needs at least one word"),
+        ({"not_found": {"http": 401, "at": "/error", "words": ["GONE"]}}, "http is 2xx or 4xx"),
+        ({"not_found": {"http": 500, "at": "/error", "words": ["GONE"]}}, "http is 2xx or 4xx"),
+        ({"not_found": {"at": "/error", "words": ["GONE"]}}, "http"),
     ],
 )
 def test_a_status_check_that_cannot_work_is_a_configuration_error(change, words):

@@ -292,7 +292,9 @@ def plain(value: Any) -> Any:
     match value:
         case Struct():
             found = {key: plain(item) for key, item in msgspec.structs.asdict(value).items()}
-            return {key: item for key, item in found.items() if item is not None} | {"type": type(value).__name__}
+            return {key: item for key, item in found.items() if item not in (None, [])} | {"type": type(value).__name__}
+        case tuple():
+            return [plain(item) for item in value]
         case datetime():
             assert value.utcoffset() == timedelta(0)
             return value.isoformat().replace("+00:00", "Z")

@@ -8,8 +8,19 @@ from decimal import Decimal
 
 import pytest
 
-from consumers.reconciling import FEW, LONGEST_NAME, VERDICTS, Found, Verdict, claim, sentence, too_many
-from schemas.statements import Line, LineOutcome
+from consumers.reconciling import (
+    FEW,
+    LONGEST_NAME,
+    VERDICTS,
+    Found,
+    Terms,
+    Verdict,
+    claim,
+    sentence,
+    too_many,
+    too_many_words,
+)
+from schemas.statements import Line, LineOutcome, StatementMap
 from schemas.words import Authenticity, Source, Status
 from worker.postgres.verdicts import VERDICT
 
@@ -59,6 +70,18 @@ def test_few_differences_never_stop_a_run_and_most_of_a_long_file_does(to_follow
     assert too_many(to_follow, lines) is stops
 
 
+def test_a_run_that_was_stopped_says_what_differed_and_that_nothing_was_done() -> None:
+    assert too_many_words(501, 1_000) == (
+        "501 of 1000 lines differ from what is known here; that looks like another account's statement or a column "
+        "read wrongly, so nobody was asked and nothing was recorded"
+    )
+
+
+def test_an_account_is_judged_by_what_its_map_says_of_fees_and_grace() -> None:
+    columns = StatementMap(amount="Amount", fee_percent=Decimal("1.5"), fee_fixed=Decimal(2), grace=60.0)
+    assert Terms.of(columns) == Terms(fee_percent=Decimal("1.5"), fee_fixed=Decimal(2), grace=60.0)
+
+
 def test_a_claim_says_where_it_comes_from_and_nothing_of_the_outcome() -> None:
     line = Line(row=7, kind="payment", status=Status.COMPLETED, word="OK", amount=Decimal(5), transaction_id="t-1")
     now = datetime(2026, 5, 17, tzinfo=UTC)
@@ -66,3 +89,5 @@ def test_a_claim_says_where_it_comes_from_and_nothing_of_the_outcome() -> None:
     assert (made.source, made.authenticity, made.said) == (Source.OPERATOR, Authenticity.UNSIGNED, None)
     assert made.transaction_id == "t-1"
     assert made.note == f"row 7 of the statement {'x' * LONGEST_NAME}… says completed, 5.00"
+    whole = claim(line, "x" * LONGEST_NAME, id="c", account="a", provider="p", payment_id="pay_a", received_at=now)
+    assert whole.note == f"row 7 of the statement {'x' * LONGEST_NAME} says completed, 5.00"

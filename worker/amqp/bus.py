@@ -2,7 +2,8 @@
 
 The one thing to get wrong: which of the two holds a claim. One that the broker did not confirm in time may be in both,
 so what is heard twice must do no harm. And one that fails by itself moves to the spool, where its attempts are counted
-and spaced: a broker that gave it out again at once would only burn them. Claims for later wait there too.
+and spaced: a broker that gave it out again at once would only burn them. Claims for later wait there too. While
+Postgres is away, nothing is asked of the broker either.
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ from aiormq.abc import DeliveredMessage
 from consumers.bus import BusAway, Delivery
 from schemas.callbacks import Claim
 from worker.amqp.inbox import Inbox
-from worker.amqp.messages import claim_post, dead_letter
+from worker.amqp.messages import claim_post, dead_letter, delivered_before
 from worker.amqp.publisher import Publisher
 from worker.clock import DatabaseClock, set_within
 from worker.metrics import Metrics
 from worker.postgres.bus import POLL_SECONDS, UNREADABLE, PostgresBus
+from worker.postgres.database import UNAVAILABLE
+
+REST_SECONDS = 60.0
+"""So long may Postgres be away before what was delivered goes back to the broker, until it is there again."""
 
 log = structlog.get_logger()
 
@@ -40,6 +45,7 @@ class RabbitBus:
         self._arrived = defaultdict[str, asyncio.Event](asyncio.Event)
         self._spooled: set[str] = set()
         self._spool_looked_at = defaultdict[str, float](float)
+        self._away_since: dict[str, float] = {}
         inbox.on_arrival(self._hear)
 
     def wake(self, providers: Iterable[str]) -> None:
@@ -83,6 +89,16 @@ class RabbitBus:
         heard, _ = _apart(deliveries)  # the spool's come again when their leases end
         self._inbox.give_back(heard)
 
+    async def leave(self, deliveries: Sequence[Delivery]) -> None:
+        """The broker would give them out again at once; in the spool they wait, for whoever takes them from there."""
+        heard, spooled = _apart(deliveries)
+        for delivery in deliveries:
+            if isinstance(delivery.tag, DeliveredMessage):
+                await self._spool.publish_again(delivery.claim, 0)
+        await self._inbox.acknowledge(heard)
+        if spooled:
+            await self._spool.leave(spooled)
+
     async def retry(self, delivery: Delivery) -> None:
         heard, _ = _apart([delivery])
         if heard:
@@ -114,10 +130,17 @@ class RabbitBus:
         self._spooled.discard(provider)  # before the look, or a notice that comes during it would be forgotten
         try:
             deliveries = await self._spool.lease(provider, room, later=not busy)
+        except UNAVAILABLE:
+            self._spooled.add(provider)
+            if self._away_since.setdefault(provider, time.monotonic()) + REST_SECONDS <= time.monotonic():
+                await self._inbox.rest(provider)
+            raise
         except BaseException:
             self._spooled.add(provider)
             raise
         self._spool_looked_at[provider] = time.monotonic()
+        self._away_since.pop(provider, None)
+        self._inbox.resume(provider)
         if len(deliveries) == room:
             self.wake([provider])
         elif busy:
@@ -132,7 +155,8 @@ class RabbitBus:
             except UNREADABLE as error:
                 await self._park_unreadable(provider, message, error)
             else:
-                deliveries.append(Delivery(tag=message, claim=claim, attempts=1))
+                handed_out = 1 + delivered_before(message)
+                deliveries.append(Delivery(tag=message, claim=claim, attempts=1, handed_out=handed_out))
         return deliveries
 
     async def _park_unreadable(self, provider: str, message: DeliveredMessage, error: Exception) -> None:

@@ -7,20 +7,24 @@ so few are, and one that is far too large goes among the dead inside the broker,
 from __future__ import annotations
 
 import asyncio
+import time
 
 import structlog
 from aiormq.abc import DeliveredMessage
 
 from consumers.bus import BusAway
 from schemas.secret import Secret
+from worker.amqp.bus import REST_SECONDS
 from worker.amqp.inbox import Inbox
 from worker.amqp.messages import CODE, FIELD, REASON, expected_letter, strangers_id
 from worker.amqp.publisher import Publisher
 from worker.amqp.topology import EXPECTED
 from worker.clock import DatabaseClock, set_within
-from worker.consume import ATTEMPTS, PAUSE_SECONDS, place_of
+from worker.consume import ATTEMPTS
+from worker.failing import place_of
 from worker.metrics import Metrics
 from worker.postgres.database import UNAVAILABLE
+from worker.recording import PAUSE_SECONDS
 from worker.registering import Refusal, Registrar, Result
 
 NAME = "expected"
@@ -46,6 +50,7 @@ class ExpectedPayments:
         self._inbox, self._publisher, self._registrar = inbox, publisher, registrar
         self._clock, self._metrics = clock, metrics
         self._arrived, self._stopping = asyncio.Event(), asyncio.Event()
+        self._away_since: float | None = None
         inbox.on_arrival(lambda _: self._arrived.set())
 
     def stop(self) -> None:
@@ -64,6 +69,19 @@ class ExpectedPayments:
             if left:
                 self._inbox.give_back(left)
                 await set_within(self._stopping, PAUSE_SECONDS)
+            if self._away_since is not None and self._away_since + REST_SECONDS <= time.monotonic():
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Give all back to the broker until the database is there again."""
+        await self._inbox.rest(NAME)
+        while not self._stopping.is_set() and self._away_since is not None:
+            try:
+                await self._registrar.reach()
+                self._away_since = None
+            except UNAVAILABLE:
+                await set_within(self._stopping, PAUSE_SECONDS)
+        self._inbox.resume(NAME)
 
     async def _settle(self, message: DeliveredMessage) -> bool:
         """Register it, or bury it with the reason; whether it is off our hands. Only then was it acknowledged."""
@@ -77,7 +95,10 @@ class ExpectedPayments:
                 await self._inbox.acknowledge([message])
         except (BusAway, *UNAVAILABLE) as error:
             log.warning("expected.unavailable", error=type(error).__name__)
+            if not isinstance(error, BusAway):
+                self._away_since = self._away_since or time.monotonic()
             return False
+        self._away_since = None
         self._metrics.expected.labels("refused" if isinstance(result, Refusal) else result).inc()
         return True
 

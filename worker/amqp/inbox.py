@@ -83,6 +83,7 @@ class Inbox:
         self._queues = {provider: claims_queue(provider) for provider in self._providers} | dict(others)
         self._prefetch = prefetch
         self._subscriptions: dict[str, Subscription] = {}
+        self._resting: set[str] = set()
         self._arrived: Callable[[str], None] = lambda _: None
 
     def on_arrival(self, arrived: Callable[[str], None]) -> None:
@@ -97,6 +98,20 @@ class Inbox:
     def missing(self) -> list[str]:
         """The queues that the broker does not deliver from just now."""
         return [provider for provider in self._queues if provider not in self._subscriptions]
+
+    async def rest(self, provider: str) -> None:
+        """Deliver nothing from this queue until `resume`; what is in hand goes back to the broker.
+
+        It gives up on whoever keeps a message for half an hour, and counts that, each time, towards the dead letters.
+        """
+        if provider not in self._resting:
+            self._resting.add(provider)
+            log.warning("consumer.resting", provider=provider)
+            await self._end(self._subscriptions.pop(provider, None), "nothing can be done with what it delivers")
+
+    def resume(self, provider: str) -> None:
+        """Deliver again, within a few seconds."""
+        self._resting.discard(provider)
 
     async def run(self) -> None:
         await keep(self._url, "payproof consumer", prepare=self._prepare, use=self._subscribe, failed=lambda: None)
@@ -146,7 +161,7 @@ class Inbox:
     async def _subscribe(self, connection: AbstractConnection) -> None:
         end = ended(connection)
         try:
-            await self._consume_each(connection, list(self._queues))
+            await self._consume_each(connection, [one for one in self._queues if one not in self._resting])
             log.info("broker.connected", connection="consumer", missing=self.missing())
             closed = asyncio.ensure_future(end.wait())
             try:
@@ -194,6 +209,8 @@ class Inbox:
         async with asyncio.timeout(REPLY_SECONDS):
             async with connection.channel(publisher_confirms=False) as channel:
                 for provider, name in self._queues.items():
+                    if provider in self._resting:
+                        continue
                     queue = await channel.declare_queue(name, passive=True)
                     waiting = queue.declaration_result.message_count or 0
                     consumers = queue.declaration_result.consumer_count or 0
@@ -216,9 +233,13 @@ class Inbox:
             return
         log.warning("consumer.forgotten", provider=provider)
         self._metrics.rebuilt.labels(provider).inc()
-        with suppress(*UNREACHABLE):
-            async with asyncio.timeout(REPLY_SECONDS):
-                await old.channel.close(ChannelInvalidStateError("its consumer was forgotten"))
+        await self._end(old, "its consumer was forgotten")
+
+    async def _end(self, old: Subscription | None, why: str) -> None:
+        if old is not None:
+            with suppress(*UNREACHABLE):
+                async with asyncio.timeout(REPLY_SECONDS):
+                    await old.channel.close(ChannelInvalidStateError(why))
 
 
 def _tag(message: DeliveredMessage) -> int:

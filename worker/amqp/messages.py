@@ -13,6 +13,7 @@ from datetime import datetime
 import msgspec
 from aio_pika import DeliveryMode
 from aiormq import spec
+from aiormq.abc import DeliveredMessage
 from msgspec import Struct
 
 from schemas.callbacks import Claim
@@ -65,6 +66,12 @@ def expected_letter(message_id: str, routing_key: str, body: bytes, headers: Map
 def strangers_id(message_id: str | None) -> str:
     """What a stranger called a message, where that is fit to be printed and typed."""
     return message_id if message_id and re.fullmatch(r"[!-~]{1,100}", message_id, re.ASCII) else "unknown"
+
+
+def delivered_before(message: DeliveredMessage) -> int:
+    """How often the broker gave it out before, as it counts in a quorum queue; lost connections count too."""
+    count = (message.header.properties.headers or {}).get("x-delivery-count", 0)
+    return count if isinstance(count, int) else 0
 
 
 def event_post(

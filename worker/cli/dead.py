@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from worker.cli.desk import Desk
     from worker.dead import Letter, Opened
 
-dead = App(name="dead", help="Look at claims and expected payments that were put aside; replay or drop them.")
+dead = App(name="dead", help="Look at claims, replies and expected payments that were put aside; replay or drop them.")
 
 
 @dead.command(name="list")
@@ -69,7 +69,7 @@ def replay(
     all_: Annotated[bool, Parameter(name="--all", help="Every one that can be.", negative="")] = False,
     provider: Annotated[str | None, Parameter(help="With --all: those of one gateway alone.")] = None,
 ) -> int:
-    """Publish them again and remove their letters. Whatever is heard twice by that does no harm."""
+    """Publish them again, record replies, and remove their letters. What is heard twice by that does no harm."""
     from worker.cli.configured import configuration
     from worker.cli.desk import desk
 
@@ -141,7 +141,7 @@ def _print_letters(letters: list[Letter], *, json: bool) -> None:
         if json:
             sys.stdout.write(_json(one) + "\n")
             continue
-        what = one.provider if one.kind == "claim" else "expected payment"
+        what = {"claim": one.provider, "reply": f"reply of {one.provider}", "expected": "expected payment"}[one.kind]
         since = f"{one.since:%Y-%m-%d %H:%M:%SZ}" if one.since else "long ago"
         unreadable = "; cannot be read" if one.unreadable else ""
         about = f"  {since}  {what}{between}{one.payment_id or '-'}  "
@@ -153,12 +153,15 @@ def _print_letters(letters: list[Letter], *, json: bool) -> None:
 def _told(opened: Opened) -> str:
     from msgspec.structs import asdict
 
-    from worker.dead import read_claim
+    from worker.dead import read_claim, read_reply
     from worker.masked import masked_body, masked_callback, masked_expected
 
     told = asdict(opened.letter)
     if opened.letter.kind == "expected":
         return _json(told | {"body": masked_expected(opened.body)})
+    if opened.letter.kind == "reply":
+        reply, _ = read_reply(opened.body)
+        return _json(told | ({"body": masked_body(opened.body)} if reply is None else {"reply": reply}))
     claim, _ = read_claim(opened.body)
     if claim is None:
         return _json(told | {"body": masked_body(opened.body)})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from functools import partial
 
 import structlog
 from rich.console import Console
@@ -23,6 +24,7 @@ from worker.dead import (
     DeadLetters,
     Letter,
     NotOne,
+    NotReplayed,
     Opened,
     Place,
     meant,
@@ -32,7 +34,8 @@ from worker.dead import (
     taken,
 )
 from worker.postgres.dead import BeingRead, PostgresDead, alone
-from worker.process import opened_as_it_is
+from worker.process import opened_as_it_is, rules_of
+from worker.replaying import record_kept
 
 MANY = 20
 """So many are done before anybody wants to see how far it is."""
@@ -124,7 +127,11 @@ class Desk:
                 try:
                     async with aclosing(taken(place, letters)) as opened:
                         async for one in opened:
-                            await do(one)
+                            try:
+                                await do(one)
+                            except NotReplayed as failed:
+                                self.say(f"{one.letter.id} stays: {failed}")
+                                continue
                             done += 1
                             progress.update(bar, completed=done)
                 except BusAway as away:
@@ -140,7 +147,7 @@ async def desk(config: Config) -> AsyncIterator[Desk]:
             await stack.enter_async_context(alone(database))
         except BeingRead:
             raise CommandFailed("another payproof dead is at work; wait until it has ended") from None
-        postgres = PostgresDead(database)
+        postgres = PostgresDead(database, partial(record_kept, database, rules_of(config)))
         places: list[DeadLetters] = [postgres]
         letters, unasked = await survey(postgres), None
         if url := config.settings.amqp_url:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from schemas.secret import Secret
 from worker.config.problems import Problem
@@ -19,6 +20,7 @@ DEFAULT_CONFIG = "payproof.toml"
 DEFAULT_DATA_DIR = ".payproof"
 DEFAULT_LISTEN = "127.0.0.1:8080"
 DEFAULT_OPS_LISTEN = "127.0.0.1:9090"
+OWN_PATHS = ("return", "webhooks", "ipn", "v1", "schemas", "docs", "openapi.json", "asyncapi.json")
 
 
 def config_path(environ: Mapping[str, str]) -> Path:
@@ -58,7 +60,17 @@ def _public_url(environ: Mapping[str, str], listen: tuple[str, int], problems: l
     url = environ.get("PAYPROOF_PUBLIC_URL") or f"http://{f'[{host}]' if ':' in host else host}:{port}"
     if not split_url(url)[1] or "?" in url:
         problems.append(Problem("PAYPROOF_PUBLIC_URL", "must be an http or https URL without query and fragment"))
+    elif (why := _wrong_path(urlsplit(url).path.rstrip("/"))) is not None:
+        problems.append(Problem("PAYPROOF_PUBLIC_URL", why))
     return url.rstrip("/")
+
+
+def _wrong_path(path: str) -> str | None:
+    """Why we cannot stand under this path. Requests come with it or without, so none of ours may begin like it."""
+    if not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", path, re.ASCII):
+        return "its path may hold letters, digits and - . _ ~ between single slashes"
+    first = path.split("/")[1] if path else ""
+    return f"its path must not begin with /{first}, where paths of payproof begin" if first in OWN_PATHS else None
 
 
 def _url(environ: Mapping[str, str], name: str, schemes: tuple[str, ...], problems: list[Problem]) -> Secret | None:

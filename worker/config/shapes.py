@@ -12,6 +12,7 @@ from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
@@ -98,7 +99,7 @@ class File(Struct, frozen=True, kw_only=True):
 class Settings(Struct, frozen=True, kw_only=True):
     """What the environment says. `database_url` None: embedded, in `data_dir`; `amqp_url` None: queue in Postgres.
 
-    `trusted_proxies` are those whose `X-Forwarded-For` is believed.
+    `public_url` has no slash at its end. `trusted_proxies` are those whose `X-Forwarded-For` is believed.
     """
 
     config_path: Path
@@ -110,6 +111,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     ops_listen: tuple[str, int]
     log: Literal["json", "console"]
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    @property
+    def public_path(self) -> str:
+        """What `public_url` has before all our paths: `/pay`, or nothing."""
+        return urlsplit(self.public_url).path
 
 
 class Config(File, frozen=True, kw_only=True):

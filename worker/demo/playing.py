@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 
 import aiohttp
 from msgspec import Struct
@@ -18,6 +19,7 @@ from msgspec import Struct
 from worker.demo.browser import CONFIRMING, Browser
 from worker.demo.control import Control, ControlError
 from worker.demo.feed import Feed
+from worker.demo.lifetime import shorten
 from worker.demo.scene import Scene, Stage
 from worker.demo.shop import Document, Refused, Shop, shop_pages
 from worker.demo.story import Story
@@ -62,8 +64,14 @@ async def staged(system: System) -> AsyncIterator[Stage]:
         feed = Feed(shop)
         reading = asyncio.create_task(feed.run())
         try:
-            control = Control(http, system.sandbox_url)
-            yield Stage(shop=shop, control=control, browser=Browser(http), feed=feed, url=system.url)
+            yield Stage(
+                shop=shop,
+                control=Control(http, system.sandbox_url),
+                browser=Browser(http),
+                feed=feed,
+                url=system.url,
+                shorten=partial(shorten, system),
+            )
         finally:
             reading.cancel()
             with suppress(asyncio.CancelledError):

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from msgspec import Struct
 
 from worker.demo.browser import Browser
 from worker.demo.control import Control
+from worker.demo.elsewhere import OPENED
 from worker.demo.feed import Feed, Told
 from worker.demo.heard import all_heard, answers
 from worker.demo.shop import Document, Shop
@@ -32,13 +34,14 @@ class Gateway(Struct, frozen=True, kw_only=True):
 
 
 class Stage(Struct, frozen=True, kw_only=True):
-    """What all stories share. `url` is where payproof is reached."""
+    """What all stories share. `url` is where payproof is reached; `shorten` is worker.demo.lifetime's."""
 
     shop: Shop
     control: Control
     browser: Browser
     feed: Feed
     url: str
+    shorten: Callable[[str, float], Awaitable[None]]
 
 
 class Scene:
@@ -84,11 +87,26 @@ class Scene:
         return body if order is None else body | {"order": order}
 
     async def open(self, *, lives: float | None = None, order: str | None = None, scripted: bool = True) -> Document:
-        return await self.open_as(await self.request(lives=lives, order=order, scripted=scripted))
+        payment = await self.open_as(await self.request(lives=lives, order=order, scripted=scripted))
+        if lives is not None:
+            await self.stage.shorten(payment["payment_id"], lives)
+        return payment
 
     async def open_as(self, request: Document) -> Document:
         self.payment = await self.stage.shop.open(request)
         return self.payment
+
+    async def opens_elsewhere(self) -> None:
+        """The shop opens a checkout at the gateway itself, and does not tell payproof of it yet: see `registers`."""
+        order = await self.request()
+        returns_to = f"{self.stage.url}/return/{self.gateway.account}"
+        session_id = await OPENED[self.gateway.provider](self.stage.control, order, returns_to)
+        kept = ("account", "reference", "amount", "currency", "description", "return_url", "failure_url", "cancel_url")
+        self.payment = {name: order[name] for name in kept} | {"session_id": session_id}
+
+    async def registers(self) -> None:
+        """The shop tells payproof of the checkout that it opened elsewhere."""
+        self.payment = await self.stage.shop.track(self.payment)
 
     async def until(self, *told: str, seconds: float = UNTIL_SECONDS) -> Document:
         """Wait until the shop was told this of the payment, all of it and in this order; the payment as last told."""
@@ -122,6 +140,10 @@ class Scene:
             return all_heard(await self.stage.shop.timeline(self.payment["payment_id"]))
 
         await until(heard, "a callback was not followed by an answer")
+
+    def beside(self, gateway: Gateway) -> Scene:
+        """Another scene of this story, at another gateway: the buyer has the choice."""
+        return Scene(self.stage, gateway, self._number)
 
     def still(self, payment: Document, *told: str) -> None:
         """Another payment of this story stands as it stood."""
@@ -193,6 +215,14 @@ class Scene:
         statuses = {status for one in sent if one["event_type"] != "ipn" for status in one["statuses"]}
         if statuses != {401}:
             raise Otherwise(f"the forged webhooks were answered {sorted(statuses)} instead of 401")
+
+    async def gateway_was_heard(self) -> None:
+        """Wait until its webhooks were sent, and see that each was taken."""
+        await self.gateway_has_done_all()
+        sent = await self.stage.control.deliveries(**self._named())
+        statuses = {status for one in sent for status in one["statuses"]}
+        if statuses != {200}:
+            raise Otherwise(f"the webhooks were answered {sorted(statuses)} instead of 200")
 
     async def gateway_closes(self) -> None:
         """The checkout's time is over."""

@@ -13,6 +13,7 @@ from html import escape
 import aiohttp
 from aiohttp import web
 
+from worker.listening import Runner
 from worker.shop.client import Document, Payproof, Refused
 
 __all__ = ["Document", "Refused", "Shop", "shop_pages"]
@@ -33,7 +34,7 @@ async def shop_pages() -> AsyncIterator[str]:
     """Serve the pages on a free port of loopback; their address."""
     app = web.Application()
     app.add_routes([web.get(f"/{name}", _page) for name in PAGES])
-    runner = web.AppRunner(app, access_log=None)
+    runner = Runner(app)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from worker.demo.children import Child, free_ports
@@ -121,6 +123,15 @@ class System:
         self.configure()
         self.service.stop()
         self.start_service()
+
+    @contextmanager
+    def joined(self) -> Iterator[str]:
+        """The URL of the service's database, which runs as long as the block does. Blocks."""
+        if (url := self.settings.get("PAYPROOF_DATABASE_URL")) is not None:
+            yield url
+            return
+        with embedded_here(self.place / "data") as url:
+            yield url
 
     def stop(self) -> None:
         """End what still runs, the database included."""

@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 
 from consumers.account import Account
+from consumers.providers.replies import UNDOCUMENTED_404
 from schemas.answers import Expected, Inconclusive, Outcome, Question, Stranger, Trouble
 from worker.doctor.finding import Finding, Mark
 from worker.gateways import Gateways
@@ -71,6 +72,9 @@ def _verdict(account: Account, outcome: Outcome, base_url: str) -> Finding:
             return _finding(account, "no", f"it refuses the key or password ({detail})", to_do)
         case Inconclusive(trouble=Trouble.NO_REPLY, detail=detail):
             return _finding(account, "no", f"{base_url} cannot be reached ({detail})", _reach(detail))
+        case Inconclusive(detail=detail) if detail == UNDOCUMENTED_404:
+            # Nobody's payment is unknown there, in whatever words; a key that is refused would have come first.
+            return _finding(account, "ok", "reachable, and it accepts the key")
         case Inconclusive(trouble=Trouble.UNREADABLE, detail=detail):
             words = f"it answers, but not as this gateway should ({detail})"
             return _finding(account, "no", words, f"is base_url right? it is {base_url}")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from schemas.shown import PAYMENT_ID
 from worker.http.asking import Asking
 from worker.http.context import Api
 from worker.http.documents import documents
 from worker.http.opening import Openings
 from worker.http.reading import Reading
 
-PAYMENT = "/v1/payments/{payment_id:pay_[0-9a-z]{26}}"
+PAYMENT = f"/v1/payments/{{payment_id:{PAYMENT_ID}}}"
 """A path with anything else is unknown, and `track` is no payment."""
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from datetime import datetime
+from hashlib import sha256
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.gateway import Forged, Signed
 from schemas.callbacks import Callback, Claim, Reading
+from schemas.wire import Unreadable
 from schemas.words import Authenticity, Said, Source
 
 MAX_BODY = 64 * 1024
 BODY_SECONDS = 10.0
+UNREAD = "the body could not be read"
 
 
 class ForgedError(Exception):
@@ -40,13 +45,13 @@ async def read_callback(
             body = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="the body came too slowly", headers={"Connection": "close"}) from None
-    except ConnectionError:
-        raise web.HTTPBadRequest(text="the body broke off") from None
+    except (ConnectionError, web.RequestPayloadError):
+        raise web.HTTPBadRequest(text="the body broke off", headers={"Connection": "close"}) from None
     return Callback(
         source=source,
         account=account.id,
         method=request.method,
-        query=tuple((_storable(name), _storable(value)) for name, value in request.query.items()),
+        query=tuple((_readable(name), _readable(value)) for name, value in request.query.items()),
         # All of them, since one may be the signature; aiohttp takes 128 at most.
         headers=tuple((_storable(name.lower()), _storable(value)) for name, value in request.headers.items()),
         body=body,
@@ -59,20 +64,21 @@ async def read_callback(
 def make_claim(account: Account, callback: Callback, *, lenient: bool = False) -> Claim:
     """Authenticate a callback and read what it names.
 
-    Raises ForgedError, and schemas.wire.Unreadable unless `lenient`: then an unreadable body names nothing, because the
-    path names the payment.
+    Of a body that cannot be read, query and path are heard all the same; not at `/webhooks`, where the body alone is
+    signed. Raises ForgedError, and Unreadable where nothing was left to hear, unless `lenient`: a buyer's browser is
+    answered with a page.
     """
     provider = account.provider
     authenticated = provider.authenticate(callback)
     if isinstance(authenticated, Forged):
         raise ForgedError(authenticated.why)
-    note = None
+    webhook, note = callback.source is Source.WEBHOOK, None
     try:
         reading = provider.read_claim(callback)
-    except ValueError:
-        if not lenient:
+    except Unreadable:
+        reading, note = provider.read_claim(replace(callback, body=b"")), UNREAD
+        if webhook or (reading == Reading() and not lenient):
             raise
-        reading, note = Reading(said=callback.said), "the body could not be read"
     return Claim(
         id=secrets.token_hex(16),
         account=account.id,
@@ -85,13 +91,18 @@ def make_claim(account: Account, callback: Callback, *, lenient: bool = False) -
         session_id=reading.session_id,
         reference=reading.reference,
         transaction_id=reading.transaction_id,
-        event_id=reading.event_id,
+        event_id=reading.event_id or (sha256(callback.body).hexdigest() if webhook else None),
         event_type=reading.event_type,
         note=note,
         callback=callback,
     )
 
 
+def _readable(text: str) -> str:
+    """Bytes that were no UTF-8 come from aiohttp as lone surrogates; readers know the sign for a lost letter."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+
+
 def _storable(text: str) -> str:
-    """Bytes that were no UTF-8 come from aiohttp as lone surrogates, which no JSON can carry."""
+    """As `_readable`, with the bytes themselves, for the headers that a signature may stand in."""
     return text.encode("utf-8", "backslashreplace").decode()

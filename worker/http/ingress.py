@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from functools import partial
 
 from aiohttp import web
 from msgspec import Struct
+from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.bus import Bus, BusAway
+from consumers.keeping import may_wait
 from schemas.callbacks import Claim
 from schemas.payments import Payment
+from schemas.shown import PAYMENT_ID
 from schemas.words import Authenticity, Source
 from worker.clock import DatabaseClock
 from worker.config import Config, Merchant
@@ -35,7 +38,7 @@ PUBLISH_SECONDS = 10
 COME_AGAIN_SECONDS = 5
 CROWD = 500
 RETRY_AFTER = {"Retry-After": str(COME_AGAIN_SECONDS)}
-_PAYMENT_ID = re.compile(r"pay_[0-9a-z]{26}")
+_PAYMENT_ID = re.compile(PAYMENT_ID)
 
 
 class Turn(Enum):
@@ -64,6 +67,10 @@ class Ingress(Struct, frozen=True):
     def crowded(self) -> bool:
         """Whether so many hits are in line that what only repeats others had better come again."""
         return sum(line.in_line for line in (self.now, self.later, self.payments, self.homes)) >= CROWD
+
+    def public_path(self, path: str) -> str:
+        """How browsers reach a path of ours, which a proxy may have under one of its own."""
+        return self.config.settings.public_path + path
 
     def account(self, request: web.Request) -> Account | None:
         """The account that the path names."""
@@ -103,14 +110,28 @@ class Ingress(Struct, frozen=True):
         self.count(claim, "repeated")
         return Turn.NEVER
 
-    async def publish(self, claim: Claim, turn: Turn = Turn.NOW) -> None:
+    async def publish_unknown(self, claim: Claim) -> Turn:
+        """Make durable what names no payment that we know, where one may come; see `publish`.
+
+        It is heard after all others, and a crowd has no time for it: then it is NEVER, and whoever sent it comes again.
+        """
+        if not may_wait(claim):
+            self.count(claim, "unknown")
+            return Turn.LATER
+        if self.crowded:
+            self.count(claim, "repeated")
+            return Turn.NEVER
+        await self.publish(replace(claim, payment_id=None), Turn.LATER, "unknown")
+        return Turn.LATER
+
+    async def publish(self, claim: Claim, turn: Turn = Turn.NOW, result: str = "taken") -> None:
         """Make it durable. Raises BusAway and TimeoutError."""
         async with asyncio.timeout(PUBLISH_SECONDS):
             if self.tracing.on:
                 await self._publish_traced(claim, turn)
             else:
                 await self._durable(claim, turn)
-        self.count(claim, "taken")
+        self.count(claim, result)
 
     async def _publish_traced(self, claim: Claim, turn: Turn) -> None:
         """The trace of a callback begins here, when it is taken: what is refused at the door leaves none.
@@ -135,6 +156,11 @@ class Ingress(Struct, frozen=True):
     def count_unread(self, source: Source, account: Account, result: str) -> None:
         """Count one of which nobody can say whose it is."""
         self.metrics.callbacks.labels(account.provider.name, source.value, UNPROVEN, result).inc()
+
+
+def slashed(routes: Iterable[web.RouteDef]) -> list[web.RouteDef]:
+    """Each of them with a slash at its end too, handled the same: a redirect would lose what a POST brought."""
+    return [web.RouteDef(one.method, one.path + end, one.handler, one.kwargs) for one in routes for end in ("", "/")]
 
 
 def ingress_of(

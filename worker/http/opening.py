@@ -80,13 +80,10 @@ class Openings:
         return json_reply(201, view(payment))
 
     async def _ours(self, merchant: Merchant, payment_id: str, failed: OpeningFailed) -> Payment:
-        """The payment that is in the way, where it is this very request's, made or adopted before its holder died."""
-        if failed.code == "reference_used" and failed.payment_id is not None:
-            made = await read_payment(self._api.database, merchant.id, failed.payment_id)
-            if made is not None and made.opened and made.id == payment_id:
-                return made
-            adopted = made is not None and made.adopted_at is not None
-            if made is not None and adopted and await self._api.ledger.adopted_as(made.id) == payment_id:
+        """The payment that is in the way, where it is this very request's, opened or adopted before its holder died."""
+        if failed.code == "reference_used" and failed.payment_id == payment_id:
+            made = await read_payment(self._api.database, merchant.id, payment_id)
+            if made is not None and (made.opened or made.adopted_at is not None):
                 return made
         raise Problem(
             _STATUS.get(failed.code, 409),

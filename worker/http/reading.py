@@ -16,6 +16,7 @@ from consumers.providers import PROVIDERS
 from schemas.payments import view
 from schemas.requests import DEFAULT_EVENTS, EVENTS_QUERY, ListQuery, Wrong, list_query
 from schemas.responses import PaymentPage
+from schemas.shown import PAYMENT_ID
 from worker.http.auth import merchant_of
 from worker.http.bodies import read_query
 from worker.http.context import Api
@@ -83,7 +84,7 @@ def _cursor(opened_at: datetime, payment_id: str) -> str:
 
 
 def _position(cursor: str) -> Position:
-    match = re.fullmatch(r"([0-9]{1,17})\.(pay_[0-9a-z]{26})", _read(cursor), re.ASCII)
+    match = re.fullmatch(rf"([0-9]{{1,17}})\.({PAYMENT_ID})", _read(cursor), re.ASCII)
     if match is None:
         raise _no_cursor("cursor")
     return _EPOCH + timedelta(microseconds=int(match[1])), match[2]

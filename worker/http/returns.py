@@ -18,7 +18,7 @@ from schemas.callbacks import Claim
 from schemas.payments import Payment
 from schemas.words import Said, Source
 from worker.http.callbacks import make_claim, read_callback
-from worker.http.ingress import COME_AGAIN_SECONDS, RETRY_AFTER, Ingress, Turn
+from worker.http.ingress import COME_AGAIN_SECONDS, RETRY_AFTER, Ingress, Turn, slashed
 from worker.http.pages import outcome_name, page
 from worker.http.pages.again import Again
 from worker.http.shop import outcome_known, shop_url
@@ -42,7 +42,7 @@ class Returns:
             f"/return/{{account}}/{{payment_id}}/{{said:{said}}}": self.returned,
         }
         both = [web.route(method, path, handler) for path, handler in paths.items() for method in ("GET", "POST")]
-        return [web.get("/return/{account}/{payment_id}/wait", self.waiting), *both]
+        return slashed([web.get("/return/{account}/{payment_id}/wait", self.waiting), *both])
 
     async def returned(self, request: web.Request) -> web.Response:
         """A buyer comes back: publish a claim, wait for the verified outcome, send the buyer on."""
@@ -66,8 +66,7 @@ class Returns:
             except UNAVAILABLE:
                 return await self._taken_unseen(request, account, claim, turn)
             if payment is None:
-                self._ingress.count(claim, "unknown")
-                return page(request, "not_found", status=404)
+                return await self._unknown(request, account, claim)
             try:
                 await self._ingress.publish(claim, turn)
                 payment = await self._outcome(payment, changed, self._ingress.config.return_wait)
@@ -91,8 +90,7 @@ class Returns:
         except UNAVAILABLE:
             return await self._taken_unseen(request, account, claim)
         if payment is None:
-            self._ingress.count(claim, "unknown")
-            return page(request, "not_found", status=404)
+            return await self._unknown(request, account, claim)
         turn = self._ingress.turn(claim, payment.id)
         if turn is Turn.NEVER:
             return self._come_again(request, account, 429, None, None)
@@ -142,6 +140,16 @@ class Returns:
             return page(request, "noted", shop=self._ingress.merchant(account).name)
         return self._confirming(request, account, claim.payment_id, headers=RETRY_AFTER)
 
+    async def _unknown(self, request: web.Request, account: Account, claim: Claim) -> web.Response:
+        """The payment may yet be registered, so what names it is kept; the page says nothing of that."""
+        try:
+            turn = await self._ingress.publish_unknown(claim)
+        except (BusAway, TimeoutError) as error:
+            return self._busy(request, account, claim, error)
+        if turn is Turn.NEVER:
+            return self._come_again(request, account, 429, claim.payment_id, claim.said)
+        return page(request, "not_found", status=404)
+
     async def _outcome(self, payment: Payment, changed: asyncio.Event, seconds: float) -> Payment:
         """The payment once its outcome is recorded, or as it is when the wait is over. A known end does not wait.
 
@@ -167,7 +175,7 @@ class Returns:
             target = shop_url(payment, merchant, said)
             if target is not None:
                 return web.Response(status=303, headers={"Location": target, "Cache-Control": "no-store"})
-            path = waiting_path(account.id, payment.id, began)
+            path = self._ingress.public_path(waiting_path(account.id, payment.id, began))
             name = outcome_name(payment)
             return page(request, name, shop=merchant.name, reference=payment.reference, own_path=path)
         return self._confirming(request, account, payment.id, payment=payment)
@@ -184,7 +192,8 @@ class Returns:
     ) -> web.Response:
         """`payment` None: it could not be looked up just now."""
         merchant = self._ingress.merchant(account)
-        path = waiting_path(account.id, payment_id, since(request, self._ingress.clock.now().timestamp()))
+        began = since(request, self._ingress.clock.now().timestamp())
+        path = self._ingress.public_path(waiting_path(account.id, payment_id, began))
         return page(
             request,
             "confirming",
@@ -214,7 +223,7 @@ class Returns:
         """
         again: Again | None = Again(path=None, seconds=COME_AGAIN_SECONDS)
         if request.method == "POST":
-            path = f"/return/{account.id}/{payment_id}{f'/{said.value}' if said else ''}"
+            path = self._ingress.public_path(f"/return/{account.id}/{payment_id}{f'/{said.value}' if said else ''}")
             again = Again(path=path, seconds=COME_AGAIN_SECONDS) if payment_id else None
         name = "busy" if again else "send_again"
         shop = self._ingress.merchant(account).name

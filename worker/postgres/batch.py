@@ -26,6 +26,7 @@ from worker.postgres.claims import admit
 from worker.postgres.database import Connection
 from worker.postgres.due import POLL_SECONDS
 from worker.postgres.entries import entries_to_write
+from worker.postgres.kept import hear_kept
 from worker.postgres.notices import Notice
 from worker.postgres.rows import payment_of
 from worker.postgres.storing import storing
@@ -86,6 +87,7 @@ class PostgresBatch:
         self._connection = connection
         self._seal = seal
         self._allowances = dict(allowances)
+        self._queued: frozenset[str] = frozenset()
 
     async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> Mapping[str, Admission]:
         return await admit(self._connection, self._seal, claims)
@@ -206,8 +208,11 @@ class PostgresBatch:
             [allowance.unknown_by for allowance in allowances],
         )
 
-    async def announce(self, payment: Payment, request: dict[str, Any]) -> str | None:
-        return await announce(self._connection, payment, request)
+    async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
+        return await announce(self._connection, payment, request, proposed)
+
+    async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:
+        self._queued |= await hear_kept(self._connection, payment, signed_only=signed_only)
 
     async def store(self, changes: Sequence[Change]) -> None:
         connection = self._connection
@@ -231,8 +236,9 @@ class PostgresBatch:
         looks = [change.payment.next_check_at for change in changes if change.payment.next_check_at is not None]
         soon = [at for at in looks if at < self.now + FOUND_BY_ITSELF]
         outcomes = [change.payment.id for change in changes if change.event is not None]
-        if soon or outcomes:
-            self.notice = Notice(events=bool(outcomes), outcomes=outcomes, look_at=min(soon, default=None))
+        if soon or outcomes or self._queued:
+            look_at, claims = min(soon, default=None), sorted(self._queued)
+            self.notice = Notice(claims=claims, events=bool(outcomes), outcomes=outcomes, look_at=look_at)
 
 
 async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[str], seal: Seal) -> PostgresBatch:

@@ -29,10 +29,15 @@ log = structlog.get_logger()
 
 _TAKE = f"""
     UPDATE queue SET available_at = clock_timestamp() + interval '{LEASE_SECONDS} s', attempts = attempts + 1
-    WHERE id IN (
+    WHERE id = ANY(ARRAY(
         SELECT id FROM queue WHERE provider = $1 AND available_at <= clock_timestamp() AND later <= $3
-        ORDER BY later, available_at, id LIMIT $2 FOR UPDATE SKIP LOCKED)
-    RETURNING id, claim_id, attempts, body
+        ORDER BY later, available_at, id LIMIT $2 FOR UPDATE SKIP LOCKED))
+    RETURNING id, claim_id, attempts, queued_at, body
+"""  # noqa: S608 - the lease is our own number
+_LEAVE = f"""
+    UPDATE queue SET attempts = greatest(attempts - 1, 0),
+        available_at = clock_timestamp() + interval '{LEASE_SECONDS} s'
+    WHERE id = ANY($1)
 """  # noqa: S608 - the lease is our own number
 
 
@@ -92,13 +97,22 @@ class PostgresBus:
             log.error("claim.unreadable", claim_id=row["claim_id"], exc_info=error)  # noqa: TRY400 - with its trace
             await self._park(row["id"], f"{type(error).__name__} in receive")
             return None
-        return Delivery(tag=row["id"], claim=claim, attempts=row["attempts"])
+        return Delivery(
+            tag=row["id"],
+            claim=claim,
+            attempts=row["attempts"],
+            handed_out=row["attempts"],
+            waits_since=row["queued_at"],
+        )
 
     async def done(self, deliveries: Sequence[Delivery]) -> None:
         await self._database.execute("DELETE FROM queue WHERE id = ANY($1)", [delivery.tag for delivery in deliveries])
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Nothing to do: their leases end."""
+
+    async def leave(self, deliveries: Sequence[Delivery]) -> None:
+        await self._database.execute(_LEAVE, [delivery.tag for delivery in deliveries])
 
     async def retry(self, delivery: Delivery) -> None:
         """Nothing to do: its lease ends, and taking it counted the attempt."""

@@ -26,7 +26,8 @@ _ADMIT = """
         INSERT INTO archive (claim_id, received_at, key_id, body)
         SELECT new.id, new.received_at, c.key_id, c.body
         FROM new JOIN unnest($1::text[], $6::text[], $7::bytea[]) AS c (id, key_id, body) ON c.id = new.id
-        WHERE c.body IS NOT NULL)
+        WHERE c.body IS NOT NULL
+        ON CONFLICT DO NOTHING)  -- it was kept before, and comes again as it was sent
     SELECT id FROM new
 """
 
@@ -44,7 +45,7 @@ async def admit(
             payment_id,
             claim.event_id if payment_id and claim.authenticity is Authenticity.SIGNED else None,
             claim.received_at,
-            *_archived(seal, claim),
+            *archived(seal, claim),
         )
         for claim, payment_id in claims
     ]
@@ -56,7 +57,7 @@ async def admit(
     return {claim.id: "new" if claim.id in fresh else "seen" if claim.id in seen else "repeated" for claim, _ in claims}
 
 
-def _archived(seal: Seal, claim: Claim) -> tuple[str | None, bytes | None]:
+def archived(seal: Seal, claim: Claim) -> tuple[str | None, bytes | None]:
     """The name of the key, and the record. What nobody sent us, a person's word or our own, has none."""
     if claim.callback is None:
         return None, None

@@ -7,10 +7,9 @@ and every wait for a connection has its deadline, and what counts as away is sai
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
@@ -33,12 +32,16 @@ CLOCK_SECONDS = 60.0
 RECONNECT_SECONDS = 1.0
 PROBE_SECONDS = 10.0
 
+GIVE_WAY = 4
+
+_T = TypeVar("_T")
 log = structlog.get_logger()
 
 Connection = PoolConnectionProxy
 
-LOCKED = asyncpg.LockNotAvailableError
-"""Somebody has held a row for longer than LOCK_SECONDS; everything else can go on."""
+LOCKED = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError)
+"""Others were in the way: one held a row for longer than LOCK_SECONDS, or two stood in each other's way, and one had
+to give up (a deadlock, a serialization failure), which succeeds when it is tried again. Everything else can go on."""
 
 UNAVAILABLE = (
     OSError,
@@ -49,9 +52,10 @@ UNAVAILABLE = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
-    LOCKED,
+    *LOCKED,
 )
-"""What is raised when the database is away, full, failing over or shutting down, as opposed to refusing what we say."""
+"""What is raised when the database is away, full, failing over, shutting down or busy with others, as opposed to
+refusing what we say."""
 
 _SETTINGS = {
     "application_name": "payproof",
@@ -59,6 +63,14 @@ _SETTINGS = {
     "lock_timeout": f"{LOCK_SECONDS}s",
     "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
 }
+
+
+async def despite_others(transaction: Callable[[], Awaitable[_T]]) -> _T:
+    """Run a whole transaction again at once where it had to give way to another, a few times; then that is raised."""
+    for _ in range(GIVE_WAY):
+        with suppress(asyncpg.TransactionRollbackError):
+            return await transaction()
+    return await transaction()
 
 
 class Database:
@@ -106,18 +118,20 @@ class Database:
 
     async def set_clock(self) -> None:
         async with self.connection() as connection:
-            asked = time.monotonic()
+            asked = self.clock.ticking()
             reading = await connection.fetchval("SELECT clock_timestamp()")
-            self.clock.set(reading, asked=asked, answered=time.monotonic())
+            self.clock.set(reading, asked=asked, answered=self.clock.ticking())
 
     async def keep_clock(self) -> None:
-        """Read the database's clock from time to time, until cancelled."""
+        """Read the database's clock from time to time, until cancelled; after an outage, as soon as it is back."""
         while True:
             try:
                 await self.set_clock()
             except UNAVAILABLE as error:
                 log.warning("clock.unread", error=type(error).__name__)
-            await asyncio.sleep(CLOCK_SECONDS)
+                await asyncio.sleep(RECONNECT_SECONDS)
+            else:
+                await asyncio.sleep(CLOCK_SECONDS)
 
     async def listen(
         self, heard: Callable[[Notice], None], *, connected: Callable[[], Awaitable[None]], probe: float = PROBE_SECONDS

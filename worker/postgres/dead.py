@@ -1,15 +1,16 @@
 """The dead letters in Postgres: of an installation without broker, and those that died while the broker was away.
 
 The one thing to get wrong: replaying in two steps. The letter's claim joins the queue, which is the spool where there
-is a broker, and leaves the dead in one transaction.
+is a broker, and leaves the dead in one transaction. A reply is recorded first: what is recorded twice does no harm.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
-from worker.dead import Opened, Place, letter
+from schemas.letters import KeptReply
+from worker.dead import NotReplayed, Opened, Place, letter, read_reply, reply_letter
 from worker.postgres.database import LOCKED, UNAVAILABLE, Database
 from worker.postgres.notices import Notice
 
@@ -21,31 +22,46 @@ class BeingRead(Exception):
     """Somebody else reads the dead letters, here or at the broker."""
 
 
+Record = Callable[[KeptReply], Awaitable[None]]
+
+
+async def _nobody_records(_: KeptReply) -> None:
+    raise NotReplayed("nobody records replies here")
+
+
 class PostgresDead:
-    """See worker.dead.DeadLetters."""
+    """See worker.dead.DeadLetters. `record` records a reply, and raises NotReplayed."""
 
     place: Place = "postgres"
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, record: Record = _nobody_records) -> None:
+        self._database, self._record = database, record
 
     async def read(self) -> AsyncGenerator[Opened, None]:
         after = 0
         while True:
             rows = await self._database.fetch(
-                """SELECT id, claim_id, provider, body, reason, died_at FROM dead WHERE id > $1
+                """SELECT id, claim_id, provider, body, reason, died_at, kind FROM dead WHERE id > $1
                    ORDER BY id LIMIT $2""",
                 after,
                 PAGE,
             )
             for row in rows:
                 after = row["id"]
-                known = letter(row["claim_id"], self.place, row["provider"], row["reason"], row["died_at"], row["body"])
-                yield Opened(letter=known, body=row["body"], tag=after)
+                of_kind = reply_letter if row["kind"] == "reply" else letter
+                stands = (row["provider"], row["reason"], row["died_at"], row["body"])
+                yield Opened(letter=of_kind(row["claim_id"], self.place, *stands), body=row["body"], tag=after)
             if len(rows) < PAGE:
                 return
 
     async def replay(self, opened: Opened) -> None:
+        if opened.letter.kind == "reply":
+            kept, unreadable = read_reply(opened.body)
+            if kept is None:
+                raise NotReplayed(unreadable)
+            await self._record(kept)
+            await self.drop(opened)
+            return
         await self._database.execute(
             """WITH taken AS (DELETE FROM dead WHERE id = $1 RETURNING body)
                INSERT INTO queue (claim_id, provider, body) SELECT $2, $3, body FROM taken

@@ -2,16 +2,18 @@
 
 A row is a claim on a key until `busy_until`, with the id its payment gets in `body`; then the answer, with its status.
 The one thing to get wrong: a holder that died. Whoever takes its claim over makes the payment under the same id, and so
-knows its own payment again where the dead one had opened it already.
+knows its own payment again where the dead one had opened it already. A request that took up a row of another, or
+adopted what was there, goes on under that payment's id, from the transaction on in which it did.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import asyncpg
 from msgspec import Struct
 
-from worker.postgres.database import Database
+from worker.postgres.database import Connection, Database
 
 KEPT = timedelta(hours=24)
 
@@ -67,6 +69,16 @@ async def claim(
             if row["request_hash"] != request_hash:
                 return OtherBody()
             return Busy() if row["status"] is None else Kept(status=row["status"], body=row["body"])
+
+
+async def came_to(connection: Connection[asyncpg.Record], proposed: str, payment_id: str) -> None:
+    """The request that is being worked on under the proposed id is about this payment; one without a key is nowhere."""
+    if proposed != payment_id:
+        await connection.execute(
+            "UPDATE idempotency SET body = $2 WHERE body = $1 AND status IS NULL",
+            proposed.encode(),
+            payment_id.encode(),
+        )
 
 
 async def keep(database: Database, merchant: str, key: str, held: Claimed, status: int, body: bytes) -> None:

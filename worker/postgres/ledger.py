@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 import asyncpg
 import msgspec
 
-from consumers.adopting import PROPOSED
 from consumers.opening import Created, Taken, taken_up_again
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Payment
 from worker.postgres.batch import PostgresBatch, open_batch
 from worker.postgres.database import Connection, Database
+from worker.postgres.idempotency import came_to
+from worker.postgres.kept import keep, settle_turns
 from worker.postgres.planning import planned_once
 from worker.postgres.rows import INSERT, payment_of
 from worker.postgres.storing import storing
@@ -47,7 +48,7 @@ class PostgresLedger:
     """See consumers.ledger.Ledger, consumers.opening.Openings and consumers.unexpected.Findings.
 
     `seal` is what callbacks are archived under; `changed` is called with each payment as it was before a change, and
-    the change, once that is committed.
+    the change, once that is committed; `dropped` with a gateway and how many kept claims gave way to newer ones.
     """
 
     def __init__(
@@ -55,8 +56,9 @@ class PostgresLedger:
         database: Database,
         seal: Seal | None = None,
         changed: Callable[[Payment, Change], None] = lambda *_: None,
+        dropped: Callable[[str, int], None] = lambda *_: None,
     ) -> None:
-        self._database, self._changed = database, changed
+        self._database, self._changed, self._dropped = database, changed, dropped
         self._seal = seal or Seal()
 
     @asynccontextmanager
@@ -91,16 +93,17 @@ class PostgresLedger:
     async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         if not claims:
             return {}
-        rows = await self._database.fetch(
-            _FIND,
-            [claim.id for claim in claims],
-            [claim.account for claim in claims],
-            [claim.payment_id for claim in claims],
-            [claim.session_id for claim in claims],
-            [claim.transaction_id for claim in claims],
-            [claim.reference for claim in claims],
-        )
-        return {row["claim_id"]: row["payment_id"] for row in rows if row["payment_id"] is not None}
+        async with self._database.connection() as connection:
+            return await _find(connection, claims)
+
+    async def keep(self, claims: Sequence[Claim]) -> Mapping[str, str]:
+        async with self._database.connection() as connection, connection.transaction():
+            await settle_turns(connection, claims)
+            found = await _find(connection, claims)
+            dropped = await keep(connection, self._seal, [claim for claim in claims if claim.id not in found])
+        for provider, count in dropped.items():
+            self._dropped(provider, count)
+        return found
 
     async def peek(self, wanted: Sequence[tuple[str, str]]) -> list[Payment | None]:
         """Each payment (account, id) as it is now, unlocked; None where the account has no such payment."""
@@ -116,13 +119,6 @@ class PostgresLedger:
             session_id,
         )
         return payment_of(rows[0]) if rows else None
-
-    async def adopted_as(self, payment_id: str) -> str | None:
-        """The id that whoever adopted this payment would have given it."""
-        rows = await self._database.fetch(
-            "SELECT request ->> $2::text AS proposed FROM openings WHERE payment_id = $1", payment_id, PROPOSED
-        )
-        return rows[0]["proposed"] if rows else None
 
     async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
         while True:
@@ -155,6 +151,19 @@ class PostgresFoundBatch(PostgresBatch):
         self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
 
 
+async def _find(connection: Connection[asyncpg.Record], claims: Sequence[Claim]) -> dict[str, str]:
+    rows = await connection.fetch(
+        _FIND,
+        [claim.id for claim in claims],
+        [claim.account for claim in claims],
+        [claim.payment_id for claim in claims],
+        [claim.session_id for claim in claims],
+        [claim.transaction_id for claim in claims],
+        [claim.reference for claim in claims],
+    )
+    return {row["claim_id"]: row["payment_id"] for row in rows if row["payment_id"] is not None}
+
+
 async def _open_found(
     connection: Connection[asyncpg.Record], payments: Sequence[Payment], seal: Seal
 ) -> PostgresFoundBatch:
@@ -181,12 +190,14 @@ async def _create(
     if row is None:
         return None
     present = payment_of(row)
-    asked_for = "SELECT request - $2::text FROM openings WHERE payment_id = $1"
-    before = await connection.fetchval(asked_for, present.id, PROPOSED)
+    # An earlier release wrote an id beside what was asked for.
+    asked_for = "SELECT request - 'proposed_id' FROM openings WHERE payment_id = $1"
+    before = await connection.fetchval(asked_for, present.id)
     equal = before == msgspec.json.decode(msgspec.json.encode(request))
     made = taken_up_again(present, payment, equal=equal, until=now + lease, now=now)
     if isinstance(made, Created):
         writes = storing({present.id: Case(payment=present)}, [Change(payment=made.payment)], [])
         if writes is not None:
             await connection.execute(writes[0], *writes[1])
+        await came_to(connection, payment.id, present.id)
     return made

@@ -61,6 +61,12 @@ _LOG = f"""
         (SELECT count(*) FROM (SELECT FROM dead LIMIT {MOST}) AS counted) AS dead
     FROM (SELECT (SELECT place FROM relays WHERE name = $1) AS place) AS r
 """  # noqa: S608
+_STOPPED = f"""
+    SELECT p.provider, count(*) AS count FROM (
+        SELECT payment_id, last_at FROM failures WHERE stopped_at IS NOT NULL ORDER BY stopped_at LIMIT {MOST}) AS f
+    JOIN payments p ON p.id = f.payment_id AND NOT coalesce(p.lease_until IS NULL AND p.asked_at > f.last_at, false)
+    GROUP BY p.provider
+"""  # noqa: S608
 _ENDPOINTS = f"""
     SELECT e.id, e.failures, e.disabled_at IS NOT NULL AS disabled, due.waiting,
         (SELECT count(*) FROM (
@@ -102,9 +108,13 @@ class EndpointStands(Struct, frozen=True, kw_only=True):
 
 
 class Standing(Struct, frozen=True, kw_only=True):
-    """One reading. `queued` and `later` are claims in Postgres by gateway; `newest` is a time, the rest are ages."""
+    """One reading; `newest` is a time, the other numbers are ages.
+
+    By gateway: `stopped` are payments, `queued` and `later` claims in Postgres.
+    """
 
     held: Mapping[tuple[str, str], int]
+    stopped: Mapping[str, int]
     accounts: Sequence[AccountStands]
     endpoints: Sequence[EndpointStands]
     queued: Mapping[str, int]
@@ -124,6 +134,7 @@ async def read_standing(database: Database, accounts: Collection[Account], endpo
         log = await connection.fetchrow(_LOG, BROKER)
         assert log is not None, "a query over one row has one row"
         return Standing(
+            stopped={row["provider"]: row["count"] for row in await connection.fetch(_STOPPED)},
             held={(row["provider"], row["hold"]): row["count"] for row in held},
             accounts=await _accounts(connection, accounts),
             endpoints=await _endpoints(connection, endpoints),

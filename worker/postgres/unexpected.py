@@ -13,6 +13,7 @@ import asyncpg
 
 from schemas.payments import Payment
 from worker.postgres.database import Connection
+from worker.postgres.idempotency import came_to
 from worker.postgres.rows import ANNOUNCE, INSERT_MANY
 
 
@@ -31,7 +32,9 @@ async def withdraw(connection: Connection[asyncpg.Record], payment_ids: Sequence
     await connection.execute("DELETE FROM payments WHERE id = ANY($1)", list(payment_ids))
 
 
-async def announce(connection: Connection[asyncpg.Record], payment: Payment, request: dict[str, Any]) -> str | None:
+async def announce(
+    connection: Connection[asyncpg.Record], payment: Payment, request: dict[str, Any], proposed: str
+) -> str | None:
     """See consumers.ledger.Batch. A reference that is taken undoes this step alone."""
     try:
         async with connection.transaction():
@@ -47,4 +50,5 @@ async def announce(connection: Connection[asyncpg.Record], payment: Payment, req
         payment.id,
         request,
     )
+    await came_to(connection, proposed, payment.id)
     return None

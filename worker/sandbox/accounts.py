@@ -33,6 +33,7 @@ cancelled = ["cancelled"]
 expired = ["expired"]
 pending = ["pending"]
 refunded = ["refunded"]
+not_found = {{http = 404, at = "/message", words = ["Not found"]}}
 
 [[merchants.accounts]]
 id = "shop-payparse-blind"

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from worker.listening import Runner
 from worker.sandbox import background, control, front, welcome
 from worker.sandbox.checkout import ORDER_PAGE
 from worker.sandbox.checkout import routes as checkout
@@ -43,7 +44,7 @@ def make_app(config: SandboxConfig) -> web.Application:
 
 async def run(config: SandboxConfig) -> None:
     """Serve until SIGTERM or SIGINT, or until cancelled. Says on stdout where, once it listens."""
-    runner = web.AppRunner(make_app(config), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner = Runner(make_app(config), shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     signals = (signal.SIGTERM, signal.SIGINT)

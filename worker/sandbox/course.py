@@ -7,15 +7,16 @@ its own part and leaves the rest as usual.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
 
 from worker.sandbox.announcing import FORGER, Telling, announce
 from worker.sandbox.gateway import Gateway
 from worker.sandbox.sandbox import Sandbox
 from worker.sandbox.scheduled import schedule
+from worker.sandbox.scripts import has_call
 from worker.sandbox.sessions import Session
-from worker.sandbox.troubles import AtDeed
+from worker.sandbox.troubles import PROXY_404, AtDeed
 
 PART = Decimal("250.00")
 REPLAYS = 30
@@ -86,11 +87,27 @@ def follow(sandbox: Sandbox, session: Session, redirect: str, met: Met) -> None:
                 schedule(gateway, session, "give_back", None, after=seconds)
             case "token_revoked":
                 revoke_tokens(sandbox)
+            case "status_not_found":
+                _unanswered(sandbox, session, ["not_found"], seconds)
+            case "status_proxy_404":
+                _unanswered(sandbox, session, list(PROXY_404), seconds)
+            case "status_pending":
+                _unanswered(sandbox, session, ["still_pending"], seconds)
             case "gateway_down":
                 until = time.time() + seconds
                 sandbox.troubles.add(gateway.name, session.reference, "any", "reset", times=None, until=until)
             case _:
                 pass  # it had its part in what was booked, told or answered
+
+
+def _unanswered(sandbox: Sandbox, session: Session, by: Sequence[str], seconds: float) -> None:
+    """For so long, questions for the status bring these, each once and the last for the rest of the time."""
+    if has_call("execute")(sandbox.gateways[session.provider]):  # it is asked first, and its answer would be enough
+        sandbox.troubles.add(session.provider, session.reference, "execute", "lost_answer")
+    for name in by:
+        times = None if name == by[-1] else 1
+        until = time.time() + seconds
+        sandbox.troubles.add(session.provider, session.reference, "status", name, times=times, until=until)
 
 
 def revoke_tokens(sandbox: Sandbox) -> int:

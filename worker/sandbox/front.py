@@ -9,6 +9,7 @@ from aiohttp import web
 from schemas.wire import Unreadable
 from worker.sandbox import troubles
 from worker.sandbox.gateway import Call, Endpoint, Gateway, Refusal, Reply
+from worker.sandbox.pace import drawn_pace
 from worker.sandbox.sandbox import Sandbox
 from worker.sandbox.troubles import Trouble
 
@@ -28,7 +29,9 @@ async def _answer(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, reques
         body=await request.read(),
         base=sandbox.base(request, gateway.name),
     )
-    trouble = _received(sandbox, gateway, endpoint, call)
+    trouble, takes = _received(sandbox, gateway, endpoint, call)
+    if takes > 0:
+        await troubles.pause(takes, sandbox.closing)
     if trouble is not None:
         other = await troubles.instead(trouble, gateway, request, sandbox.closing)
         if other is not None:
@@ -44,15 +47,15 @@ async def _answer(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, reques
     return _written(reply)
 
 
-def _received(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, call: Call) -> Trouble | None:
-    """Count the call, whatever becomes of it, and find the trouble it meets."""
+def _received(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, call: Call) -> tuple[Trouble | None, float]:
+    """Count the call, whatever becomes of it; the trouble it meets, and the seconds it takes beside."""
     with sandbox.state.transaction():
         reference = endpoint.about(call)
         sandbox.state.db.execute(
             "INSERT INTO calls VALUES (?, ?, ?, 1) ON CONFLICT (provider, reference, kind) DO UPDATE SET n = n + 1",
             (gateway.name, reference or "", endpoint.kind),
         )
-        return sandbox.troubles.take(gateway.name, reference, endpoint.kind)
+        return sandbox.troubles.take(gateway.name, reference, endpoint.kind), drawn_pace(sandbox.state, gateway.name)
 
 
 def _work(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, call: Call) -> Reply:

@@ -40,6 +40,7 @@ class IPay(Gateway):
         {
             "unknown_word": ((("statusCode",), 299), (("status",), "Under review")),
             "contradiction": ((("statusCode",), 400), (("status",), "Payment failed")),
+            "still_pending": ((("statusCode",), 100), (("status",), "Payment not done yet")),
             "wrong_identity": ((("orderId",), "IPAY-00000000"), (("referenceId",), "not-yours")),
             "wrong_amount": ((("orderAmount",), Raw(b"1.00")),),
         }

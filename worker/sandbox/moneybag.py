@@ -66,6 +66,7 @@ class Moneybag(Gateway):
         {
             "unknown_word": ((("data", "status"), "UNDER_REVIEW"),),
             "contradiction": ((("data", "status"), "FAILED"), (("data", "verified"), False)),
+            "still_pending": ((("data", "status"), "PENDING"), (("data", "verified"), False)),
             "wrong_identity": ((("data", "order_id"), "not-your-order"),),
             "wrong_currency": ((("data", "currency"), "USD"),),
             "wrong_amount": ((("data", "amount"), "1.0000"),),
@@ -191,10 +192,10 @@ class Moneybag(Gateway):
 
     def notification(self, session: Session, happening: Happening) -> tuple[str, dict[str, str]] | None:
         url = session.body.get("ipn_url")
-        if url is None:
+        if url is None or session.transaction_id is None:  # nobody tried to pay, so there is nothing to name
             return None
         return str(url), {
-            "transaction_id": session.transaction_id or self.new_transaction_id(self.draw(session.reference)),
+            "transaction_id": session.transaction_id,
             "status": WORDS[happening],
             "order_id": session.reference,
         }

@@ -56,6 +56,7 @@ class OnePayBD(Gateway):
         {
             "unknown_word": ((("transactionStatus",), "Under Review"),),
             "contradiction": ((("transactionStatus",), "Failed"),),
+            "still_pending": ((("transactionStatus",), "Initiated"),),
             "wrong_identity": (
                 (("paymentID",), "TR0011notyours0000000000000"),
                 (("merchantInvoiceNumber",), "not-yours"),

@@ -38,6 +38,7 @@ class PayParse(Gateway):
         {
             "unknown_word": ((("status",), "under_review"),),
             "contradiction": ((("status",), "failed"),),
+            "still_pending": ((("status",), "pending"),),
             "wrong_identity": (
                 (("payment_id",), "00000000-0000-4000-8000-000000000000"),
                 (("order_ref",), "not-yours"),

@@ -37,7 +37,7 @@ def _shows(what: Shows) -> Fits:
 
 
 class Script(Struct, frozen=True, kw_only=True):
-    """One script. With `on` and `trouble` it meets calls, after `skip` of them; without, it meets the buyer's deed.
+    """One script. With `on` and `trouble` it meets a call, after `skip` of them; without, it meets the buyer's deed.
 
     `seconds` is the default of what may be set; None where nothing in it takes time.
     """
@@ -134,6 +134,26 @@ SCRIPTS = (
         trouble="401",
     ),
     Script(
+        name="status_not_found",
+        title="Known a little later",
+        what="From the buyer's deed on, for the seconds, every status answer says that there is no such payment.",
+        seconds=5.0,
+    ),
+    Script(
+        name="status_proxy_404",
+        title="A proxy answers 404",
+        what="From the buyer's deed on, for the seconds, something in between answers for the status with a 404 of its "
+        "own: a web page, a line of text, and from then on JSON.",
+        seconds=5.0,
+    ),
+    Script(
+        name="status_pending",
+        title="Pending for a while",
+        what="From the buyer's deed on, for the seconds, every status answer says that the payment is still pending.",
+        seconds=5.0,
+        fits=_tampers("still_pending"),
+    ),
+    Script(
         name="status_unknown_word",
         title="Status says an unknown word",
         what="The next status answer has a status that is in no documentation.",
@@ -216,6 +236,15 @@ SCRIPTS = (
         fits=has_call("execute"),
         on="execute",
         trouble="lost_answer",
+    ),
+    Script(
+        name="execute_slow",
+        title="Execute slow",
+        what="Execute begins its work only after the seconds.",
+        seconds=4.0,
+        fits=has_call("execute"),
+        on="execute",
+        trouble="slow",
     ),
     Script(
         name="gateway_down",

@@ -48,6 +48,7 @@ class ShadhinPay(Gateway):
             for trouble, changes in {
                 "unknown_word": (("status", "UNDER_REVIEW"),),
                 "contradiction": (("status", "FAILED"),),
+                "still_pending": (("status", "PENDING"),),
                 "wrong_identity": (("paymentId", "PAY_20200101_NOTYRS"), ("merchantTxnId", "not-yours")),
                 "wrong_currency": (("currency", "USD"),),
                 "wrong_amount": (("amount", "1.00"),),

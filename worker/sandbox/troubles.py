@@ -9,7 +9,9 @@ import asyncio
 import socket
 import struct
 import time
+from collections.abc import Mapping
 from copy import deepcopy
+from types import MappingProxyType
 from typing import Any, Literal
 
 from aiohttp import web
@@ -31,7 +33,11 @@ Name = Literal[
     "unknown_word",
     "slow",
     "not_found",
+    "html_404",
+    "text_404",
+    "json_404",
     "contradiction",
+    "still_pending",
     "lost_answer",
     "wrong_identity",
     "wrong_currency",
@@ -51,6 +57,9 @@ AtDeed = Literal[
     "paid_twice",
     "refunded_in_part",
     "refunded_in_full",
+    "status_not_found",
+    "status_proxy_404",
+    "status_pending",
     "webhook_forged",
     "webhook_late",
     "webhook_replayed",
@@ -62,6 +71,9 @@ _BY_ANY_DEED = frozenset(
         "callback_lost",
         "callback_doubled",
         "callback_late",
+        "status_not_found",
+        "status_proxy_404",
+        "status_pending",
         "token_revoked",
         "webhook_forged",
         "webhook_late",
@@ -69,8 +81,18 @@ _BY_ANY_DEED = frozenset(
         "gateway_down",
     }
 )
-FALSIFIES = frozenset({"unknown_word", "contradiction", "wrong_identity", "wrong_currency", "wrong_amount"})
+FALSIFIES = frozenset(
+    {"unknown_word", "contradiction", "still_pending", "wrong_identity", "wrong_currency", "wrong_amount"}
+)
 DEFAULT_SECONDS = {"timeout": 60.0, "slow": 3.0, "429": 1.0}
+PROXY_404: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "html_404": ("text/html", "<html><head><title>404 Not Found</title></head><body>nginx</body></html>"),
+        "text_404": ("text/plain", "default backend - 404"),
+        "json_404": ("application/json", '{"message":"Not Found"}'),
+    }
+)
+"""What stands between us and a gateway says so of itself, in the order in which a deploy shows them."""
 HTML = "<!doctype html><html><head><title>Maintenance</title></head><body><h1>We will be back soon</h1></body></html>"
 
 
@@ -200,6 +222,9 @@ async def instead(
             return hang_up(request, reset=True)
         case "html":
             return web.Response(text=HTML, content_type="text/html")
+        case "html_404" | "text_404" | "json_404" as name:
+            kind, text = PROXY_404[name]
+            return web.Response(status=404, text=text, content_type=kind)
         case "429":
             reply = gateway.failure(429, "Too many requests")
             return Reply(status=429, body=reply.body, headers={"Retry-After": str(int(trouble.duration))})

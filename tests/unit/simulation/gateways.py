@@ -22,9 +22,9 @@ from tests.unit.simulation.accounts import SKEWS
 from tests.unit.simulation.dressing import JSON, proxied
 from tests.unit.simulation.truth import State, Truth, lag
 from tests.unit.simulation.wires import WIRES, Asks, OnePayBDWire
+from worker.course import BEGIN_SECONDS, WHOLE_SECONDS
 
 DEADLINE_SECONDS = 10.0
-NO_REPLY_SECONDS = {QuestionKind.STATUS: 25.0, QuestionKind.EXECUTE: 38.0}
 SECOND = timedelta(seconds=1)
 
 TroubleKind = Literal["silent", "failing", "limiting", "revoked", "slow", "proxy"]
@@ -105,11 +105,11 @@ class SimulatedGateway:
     def ask(self, inquiry: Inquiry, now: datetime, held_up: timedelta = timedelta(0)) -> Told:
         """What a question asked now comes to; whoever asks was `held_up` since its lease began."""
         executes = inquiry.question.kind is QuestionKind.EXECUTE
-        if executes and held_up > 5 * SECOND:
+        if executes and held_up > BEGIN_SECONDS * SECOND:
             trouble = Inconclusive(trouble=Trouble.NO_REPLY, detail="too late to be sent")
             outcome = Executed(reply="not_sent", then=trouble)
             return Told(seconds=0.0, outcome=outcome, calls=0, looked_at=now)
-        left = NO_REPLY_SECONDS[inquiry.question.kind] - held_up.total_seconds()
+        left = WHOLE_SECONDS[inquiry.question.kind] - held_up.total_seconds()
         if left <= 0:
             nothing = Inconclusive(trouble=Trouble.NO_REPLY, detail="no time is left")
             return Told(seconds=0.0, outcome=nothing, calls=0, looked_at=now)

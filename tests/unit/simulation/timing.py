@@ -84,7 +84,8 @@ def _scheduled(seen: Seen, state: State, at: datetime) -> timedelta:
         claims = _claimed_since(seen, state, at)
         if claims is not None:
             gap = _step(checks.claimed, at - claims, extra)
-        if at < seen.closes_at and not seen.account.provider.capabilities.executes:
+        held = any(one.hold for one in seen.events if one.at <= at)
+        if at < seen.closes_at and not held and not seen.account.provider.capabilities.executes:
             gap = min(gap, seen.closes_at - at)
     spread = min(gap * 0.1, 10 * MINUTE) if gap >= MINUTE else timedelta(0)
     return gap + spread + LEASE + 2 * REPLY + SLACK

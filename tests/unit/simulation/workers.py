@@ -37,8 +37,9 @@ from tests.unit.simulation.journal import Asked, Heard, Journal
 from tests.unit.simulation.mortal import Killed, MortalLedger
 from tests.unit.simulation.senders import heard
 from tests.unit.simulation.truth import Truth
-from worker.consume import BATCH
+
 from worker.postgres.due import BURST_SECONDS, MOST_WAITING, PROBING, SHARE, SWEPT_SECONDS
+from worker.recording import BATCH
 from worker.slots import SLOTS
 
 TAKING_SECONDS, RECORDING_SECONDS = 0.004, 0.005
@@ -76,7 +77,7 @@ class System:
         """By gateway: each has slots of its own, so that its outage leaves the others flowing."""
         self.workers = [Worker(self) for _ in range(workers)]
         self.sweep = Sweep(self, accounts)
-        self._claims = 0
+        self._claims = self._kept = 0
 
     # -- what shops do -------------------------------------------------------------------------------------------------
 
@@ -92,7 +93,7 @@ class System:
 
         with suppress(OpeningFailed):
             at_once(open_payment(self.ledger, self.rules, payment, {"reference": payment.reference}, call))
-        self.looked_at([payment.id])
+        self._registered(payment)
         return self.ledger.payment(payment.id)
 
     def track(self, truth: Truth, *, lifetime: timedelta, order: str | None = None) -> Payment:
@@ -100,8 +101,15 @@ class System:
         payment = self._row(truth, lifetime, order)
         wanted = replace(payment, session_id=truth.session_id)
         at_once(track_payment(self.ledger, self.rules, wanted, {"reference": payment.reference}))
-        self.looked_at([payment.id])
+        self._registered(payment)
         return self.ledger.payment(payment.id)
+
+    def _registered(self, payment: Payment) -> None:
+        """What was kept for it comes into the queue with its row."""
+        kept = self.ledger.heard[self._kept :]
+        self._kept += len(kept)
+        self.looked_at([payment.id])
+        self.publish(kept)
 
     def _row(self, truth: Truth, lifetime: timedelta, order: str | None) -> Payment:
         account, now = self.rules.accounts[truth.account], self.clock.now

@@ -19,10 +19,12 @@ from worker.demo.story import (
     scripted,
 )
 
+LIVES = 2.0
+
 
 async def pays_when_it_is_over(scene: Scene) -> None:
     """The gateway takes money for a checkout that it said had expired, and the buyer comes back with it."""
-    await scene.open()
+    await scene.open(lives=LIVES)
     await scene.until("opened", "expired")
     await scene.returns(await scene.at_gateway("pay"))
 
@@ -34,13 +36,13 @@ async def approves_when_it_is_over(scene: Scene) -> None:
 
 
 async def pays_when_it_is_over_and_the_webhook_tells(scene: Scene) -> None:
-    await scene.open()
+    await scene.open(lives=LIVES)
     await scene.until("opened", "expired")
     await scene.at_gateway("pay")
 
 
 async def pays_when_it_is_over_and_nobody_tells(scene: Scene) -> None:
-    await scene.open()
+    await scene.open(lives=LIVES)
     await scene.until("opened", "expired")
     await scene.at_gateway("pay", webhook=False)
 

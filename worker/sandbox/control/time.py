@@ -6,9 +6,10 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from worker.sandbox.config import Provider
-from worker.sandbox.control.reading import Body
+from worker.sandbox.config import GATEWAYS, Provider
+from worker.sandbox.control.reading import Body, Seconds, Wrong
 from worker.sandbox.control.routing import Asked, Route
+from worker.sandbox.pace import set_pace
 from worker.sandbox.sandbox import Sandbox
 from worker.sandbox.times import iso_ms_z
 
@@ -23,6 +24,14 @@ class Lifetime(Body, frozen=True, kw_only=True):
     provider: Provider
     reference: str
     seconds: Annotated[float, Meta(gt=0)]
+
+
+class Pace(Body, frozen=True, kw_only=True):
+    """Every call to the gateway, or (null) to all, takes from `least` to `most` seconds before anything happens."""
+
+    provider: Provider | None = None
+    least: Seconds
+    most: Seconds
 
 
 class Now(Struct, frozen=True, kw_only=True):
@@ -48,6 +57,16 @@ async def _lifetime(sandbox: Sandbox, asked: Asked) -> Set:
     return Set()
 
 
+async def _pace(sandbox: Sandbox, asked: Asked) -> Set:
+    pace: Pace = asked.said
+    if pace.least > pace.most:
+        raise Wrong("most", "is less than least")
+    with sandbox.state.transaction():
+        for provider in GATEWAYS if pace.provider is None else (pace.provider,):
+            set_pace(sandbox.state, provider, pace.least, pace.most)
+    return Set()
+
+
 ROUTES = (
     Route(
         method="POST",
@@ -69,5 +88,15 @@ ROUTES = (
         answers=Set,
         do=_lifetime,
         example={"provider": "moneybag", "reference": "order-7831", "seconds": 5},
+    ),
+    Route(
+        method="POST",
+        path="/_control/pace",
+        name="setPace",
+        summary="Let a gateway take its time for every answer, shorter times as often as longer ones in proportion",
+        body=Pace,
+        answers=Set,
+        do=_pace,
+        example={"provider": "moneybag", "least": 0.2, "most": 5},
     ),
 )

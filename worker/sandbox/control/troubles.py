@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
@@ -18,7 +19,10 @@ Times = Annotated[int, Meta(ge=1)]
 
 
 class NewTrouble(Body, frozen=True, kw_only=True):
-    """On calls of one kind, of one reference or (null) all; times null lasts until cleared; `skip` calls pass first."""
+    """On calls of one kind, of one reference or (null) all; times null lasts until cleared; `skip` calls pass first.
+
+    It ends by itself after `lasts` seconds, where given.
+    """
 
     provider: Provider
     trouble: Name
@@ -27,6 +31,7 @@ class NewTrouble(Body, frozen=True, kw_only=True):
     seconds: Seconds | None = None
     times: Times | None = 1
     skip: Annotated[int, Meta(ge=0)] = 0
+    lasts: Seconds | None = None
 
 
 class Troubles(Struct, frozen=True, kw_only=True):
@@ -63,9 +68,9 @@ async def _add(sandbox: Sandbox, asked: Asked) -> Troubles:
     new: NewTrouble = asked.said
     if new.trouble in FALSIFIES and new.trouble not in sandbox.gateways[new.provider].tampers:
         raise Impossible(f"an answer of {new.provider} has no place for {new.trouble}")
-    sandbox.troubles.add(
-        new.provider, new.reference, new.on, new.trouble, seconds=new.seconds, times=new.times, skip=new.skip
-    )
+    until = None if new.lasts is None else time.time() + new.lasts
+    about = (new.provider, new.reference, new.on, new.trouble)
+    sandbox.troubles.add(*about, seconds=new.seconds, times=new.times, skip=new.skip, until=until)
     return Troubles(troubles=sandbox.troubles.all())
 
 

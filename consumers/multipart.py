@@ -1,0 +1,46 @@
+"""Reading multipart/form-data, which is what PHP's cURL sends for an array: the fields, without the files.
+
+The one thing to get wrong: parts within parts. The standard library's parser reads each line once for every level of
+them, so they are refused before it begins.
+"""
+
+from __future__ import annotations
+
+import re
+from email import message_from_bytes
+from email.message import Message
+
+from schemas.wire import Unreadable
+
+_BOUNDARY = re.compile(rb"--([0-9A-Za-z'()+_,./:=?-]{1,70})[ \t]*\r?\n")
+_NESTED = re.compile(rb"content-type:\s*(?:multipart|message)/", re.IGNORECASE)
+
+
+def is_multipart(body: bytes) -> bool:
+    """Whether it begins as one, whatever its label says."""
+    return _BOUNDARY.match(body) is not None
+
+
+def read_multipart(body: bytes, most: int) -> list[tuple[str, str]]:
+    """Names and values in their order; bytes that are no UTF-8 are replaced.
+
+    Raises Unreadable for parts within parts, for more than `most` of them, and for what is none.
+    """
+    begins = _BOUNDARY.match(body)
+    if begins is None or body.count(b"--" + begins[1]) > most + 1 or _NESTED.search(body):
+        raise Unreadable("no multipart form of plain fields")
+    message = message_from_bytes(b'Content-Type: multipart/form-data; boundary="' + begins[1] + b'"\r\n\r\n' + body)
+    parts = message.get_payload()
+    if not isinstance(parts, list):
+        raise Unreadable("no multipart form of plain fields")
+    fields = [_field(part) for part in parts if isinstance(part, Message)]
+    return [field for field in fields if field is not None]
+
+
+def _field(part: Message) -> tuple[str, str] | None:
+    """None for a file, and for a part that says of itself that it is something else."""
+    told = {name.lower(): value for name, value in part.get_params([], header="content-disposition")}
+    name, value = told.get("name"), part.get_payload(decode=True)
+    if "form-data" not in told or "filename" in told or not isinstance(name, str) or not isinstance(value, bytes):
+        return None
+    return name, value.decode("utf-8", errors="replace")

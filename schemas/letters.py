@@ -1,0 +1,28 @@
+"""A gateway's reply that could not be recorded, as it is kept among the dead letters until somebody records it.
+
+The one thing to get wrong: telling the outcomes apart. Exactly one of `answer`, `inconclusive` and `stranger` is set.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from schemas.answers import Answer, ExecuteReply, Inconclusive, Question, Stranger
+
+
+class KeptReply(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`execute` is what became of an Execute, where the question was one; the outcome is then what the Query said."""
+
+    payment_id: str
+    account: str
+    provider: str
+    question: Question
+    asked_at: datetime
+    answered_at: datetime
+    calls: int
+    execute: ExecuteReply | None = None
+    answer: Answer | None = None
+    inconclusive: Inconclusive | None = None
+    stranger: Stranger | None = None

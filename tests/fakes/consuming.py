@@ -1,0 +1,131 @@
+"""The real consumer over the ports in memory, its ledger one that can be broken, and time that is moved by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+from consumers.account import Account
+from consumers.pipeline import Inquiry
+from schemas.answers import Expected, Outcome, Question
+from schemas.payments import Change
+from schemas.words import Source, Status
+from tests.fakes.bus import FakeBus
+from tests.fakes.clock import FakeClock
+from tests.fakes.drive import Drive, Gateway, says
+from tests.fakes.failures import FakeFailures
+from tests.fakes.ledger import FakeBatch, FakeLedger
+from worker.consume import Consumer
+from worker.course import Calls
+from worker.metrics import Metrics
+
+TURNS = 400
+"""So often the loop goes round before all that can happen without time passing has happened."""
+
+
+class BreakableLedger(FakeLedger):
+    """`store` comes before whatever a batch writes; it may raise, or never return."""
+
+    async def store(self, changes: Sequence[Change]) -> None:
+        """Nothing is broken."""
+
+    @asynccontextmanager
+    async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[FakeBatch]:
+        async with super().batch(payment_ids) as batch:
+            write = batch.store
+
+            async def store(changes: Sequence[Change]) -> None:
+                await self.store(changes)
+                await write(changes)
+
+            batch.store = store  # type: ignore[method-assign]
+            yield batch
+
+
+class ClockOf:
+    """The database's clock as a process keeps it."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+
+    def now(self) -> datetime:
+        return self._clock.now
+
+    def ticking(self) -> float:
+        return self._clock.now.timestamp()
+
+    def check(self, reading: datetime, *, asked: float, answered: float) -> None:
+        assert asked <= reading.timestamp() <= answered
+
+
+class Consuming:
+    """`asked` are the questions that reached the gateway, in order; `answer` says what it answers."""
+
+    def __init__(self, answer: Gateway | None = None) -> None:
+        self.drive = Drive()
+        self.ledger = self.drive.ledger = BreakableLedger(self.drive.clock)
+        self.bus, self.failures = FakeBus(self.drive.clock), FakeFailures(self.ledger)
+        self.answer: Gateway = answer or says(Status.PENDING)
+        self.asked: list[Inquiry] = []
+        self._worker: asyncio.Task[None] | None = None
+
+    async def ask(
+        self, account: Account, question: Question, expected: Expected, calls: Calls, *, asked_at: datetime
+    ) -> Outcome:
+        calls.made += 1
+        inquiry = Inquiry(account=account, question=question, expected=expected, asked_at=asked_at)
+        self.asked.append(inquiry)
+        outcome = self.answer(inquiry)
+        if outcome is None:
+            raise ValueError("a gateway's file with a fault")
+        return outcome
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        self.start()
+        try:
+            yield
+        finally:
+            await self.die()
+
+    def start(self) -> None:
+        gateways: Any = self
+        clock: Any = ClockOf(self.drive.clock)
+        consumer = Consumer(self.bus, self.ledger, self.drive.rules, gateways, self.failures, clock, Metrics())
+        self._worker = asyncio.create_task(consumer.run())
+
+    async def die(self) -> None:
+        """End as a process that is killed."""
+        assert self._worker is not None
+        self._worker.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._worker
+
+    async def settle(self) -> None:
+        """Let everything happen that can without time passing."""
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+
+    async def pass_time(self, span: timedelta, each: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Let time pass in steps, with a sweep at each that finds something due, and `each` after it."""
+        end = self.drive.clock.now + span
+        await (each or self.settle)()
+        while self.drive.clock.now < end:
+            look = self.ledger.next_look()
+            if look is None or look > end:
+                self.drive.clock.set(end)
+            else:
+                self.drive.clock.set(max(look, self.drive.clock.now + timedelta(seconds=1)))
+            await self.sweep()
+            await (each or self.settle)()
+
+    async def sweep(self) -> None:
+        """As worker.sweep does: what is due becomes claims, and is looked at again half a minute later."""
+        now = self.drive.clock.now
+        due = [payment.id for payment in self.ledger.due(now)]
+        self.ledger.swept(due, now + timedelta(seconds=30))
+        await self.bus.publish([self.drive.claim(payment_id, source=Source.SWEEP) for payment_id in due])
+        await self.bus.wake()

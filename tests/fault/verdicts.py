@@ -1,0 +1,107 @@
+"""What should have become of payments, by the gateways' own books alone, and what is wrong where they ended otherwise.
+
+The one thing to get wrong: mercy. A payment that the gateway calls paid is completed, or it is lost; held is right
+where the books say so, and nowhere else; and what waits when all is over waits in silence.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Literal
+
+from msgspec import Struct, field
+
+from tests.fault.shoppers import Customer
+from worker.demo.shop import Document
+from worker.demo.story import BLIND
+
+End = tuple[str, str | None]
+Kind = Literal["lost", "doubled", "wrong", "silent", "held"]
+DUPLICATE: End = ("completed", "duplicate_for_order")
+
+
+class Verdicts(Struct):
+    """What is said of each payment that ended otherwise than it should, by what is wrong with it."""
+
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+
+    def add(self, kind: Kind, said: str) -> None:
+        getattr(self, kind).append(said)
+
+    @property
+    def all(self) -> list[str]:
+        return [*self.lost, *self.doubled, *self.wrong, *self.silent, *self.held]
+
+
+class Seen(Struct, frozen=True):
+    """A payment as payproof tells it, beside the gateway's books."""
+
+    customer: Customer
+    payment: Document
+    session: Document
+
+    @property
+    def end(self) -> End:
+        return self.payment["status"], self.payment["hold"]
+
+    @property
+    def final(self) -> bool:
+        """Whether the gateway's books are: what was approved and not taken yet is open there."""
+        return self.session["status"] not in ("open", "approved")
+
+    def right(self, *, alone: bool) -> bool:
+        if not self.final or self.end not in self._ends(alone=alone):
+            return False
+        shows_refunds = self.customer.gateway.notifies  # those that send webhooks are those where money goes back
+        return not shows_refunds or Decimal(self.payment["refunded_amount"]) == Decimal(self.session["refunded"])
+
+    def wrong_as(self) -> Kind:
+        status, hold = self.end
+        if hold is not None:
+            return "held"
+        if self.session["status"] == "approved":
+            return "lost"  # the buyer approved it, and nobody took it
+        if status == "pending":
+            return "silent"
+        paid = self.session["status"] in ("paid", "refunded")
+        return "lost" if paid and status not in ("completed", "refunded") else "wrong"
+
+    def _ends(self, *, alone: bool) -> tuple[End, ...]:
+        """`alone`: no other attempt of the order was paid."""
+        if self.customer.gateway is BLIND:
+            return (("pending", "unverifiable"),) if self.customer.returned_paid else (("expired", None),)
+        if self.session["status"] == "paid":
+            return (("completed", None),) if alone else (("completed", None), DUPLICATE)
+        return ((self.session["status"], None),)
+
+
+def rightly_ended(attempts: Sequence[Seen]) -> bool:
+    """Whether all attempts of one order are where they should be, and one of those that were paid counts."""
+    paid = [one for one in attempts if one.session["status"] == "paid" and one.customer.gateway is not BLIND]
+    if not all(one.right(alone=len(paid) < 2) for one in attempts):
+        return False
+    return not paid or sum(one.end == ("completed", None) for one in paid) == 1
+
+
+def what_is_wrong(attempts: Sequence[Seen]) -> list[tuple[Kind, Customer]]:
+    """Of the attempts of one order that did not come to their right end."""
+    paid = [one for one in attempts if one.session["status"] == "paid" and one.customer.gateway is not BLIND]
+    wrong = [(one.wrong_as(), one.customer) for one in attempts if not one.right(alone=len(paid) < 2)]
+    counting = [one.customer for one in paid if one.end == ("completed", None)]
+    if paid and not wrong and not counting:
+        wrong.append(("lost", paid[0].customer))
+    return [*wrong, *(("doubled", one) for one in counting[1:])]
+
+
+def by_order(customers: Sequence[Customer]) -> list[list[Customer]]:
+    """Attempts of one order together; a payment without an order by itself."""
+    orders = defaultdict[str, list[Customer]](list)
+    for one in customers:
+        orders[str(one.payment.get("order") or one.payment_id)].append(one)
+    return list(orders.values())

@@ -1,0 +1,298 @@
+"""What fails by itself each time is counted where a crash leaves it, and is not asked in a loop for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+import asyncpg
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from consumers.failing import FAILURES, OVER, letter_of, reply_of
+from schemas.answers import Executed, Inconclusive, Outcome, Question, Stranger, Trouble
+from schemas.letters import KeptReply
+from schemas.payments import Change
+from schemas.words import EntryKind, EventType, Hold, QuestionKind, Said, Source, Status
+from tests.fakes.consuming import Consuming
+from tests.fakes.drive import answered, executed, says
+from tests.fakes.providers import EXECUTING, PLAIN
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    with capture_logs():
+        yield
+
+
+WEEK = timedelta(days=7)
+MANY = 40
+"""More questions than it takes to see that it is hopeless, and far fewer than a loop asks in a week."""
+
+
+class Broken:
+    """Writing a payment's Facts fails, as a fault in what is made of a reply does; `error` may be exchanged."""
+
+    def __init__(self, consuming: Consuming, *payment_ids: str, error: Exception | None = None) -> None:
+        self.payment_ids, self.error, self.raised = set(payment_ids), error or ValueError("a fault"), 0
+        consuming.ledger.store = self.store  # type: ignore[method-assign]
+
+    async def store(self, changes: Sequence[Change]) -> None:
+        if any(change.payment.id in self.payment_ids and change.facts for change in changes):
+            self.raised += 1
+            raise self.error
+
+
+async def test_a_reply_that_cannot_be_recorded_is_not_asked_for_ever_and_a_person_is_told() -> None:
+    consuming = Consuming()
+    payment_id = await consuming.drive.open(PLAIN)
+    Broken(consuming, payment_id)
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+        await consuming.pass_time(WEEK)
+    payment = consuming.drive.payment(payment_id)
+    assert (payment.status, payment.hold) == (Status.PENDING, Hold.UNRESOLVED)
+    assert consuming.drive.told(payment_id) == [EventType.HELD]
+    assert FAILURES <= len(consuming.asked) < MANY
+    failing = consuming.failures.rows[payment_id]
+    assert failing.stopped_at is not None
+    assert OVER <= failing.stopped_at - failing.first_at < 2 * OVER
+    ((kept, reason),) = consuming.failures.letters.values()
+    assert kept.answer is not None
+    assert kept.answer.status is Status.PENDING
+    assert "ValueError" in reason
+    (decision,) = [
+        one.data
+        for one in consuming.ledger.entries(payment_id)
+        if one.kind is EntryKind.DECISION and one.data.get("hold")
+    ]
+    assert "ValueError" in decision["why"]
+
+
+async def test_what_is_kept_can_be_recorded_when_the_fault_is_mended() -> None:
+    consuming = Consuming(says(Status.COMPLETED))
+    payment_id = await consuming.drive.open(PLAIN)
+    broken = Broken(consuming, payment_id)
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+        await consuming.pass_time(timedelta(hours=1))
+    broken.payment_ids.clear()
+    ((kept, _),) = consuming.failures.letters.values()
+    await consuming.drive.record([reply_of(kept)])
+    assert consuming.drive.told(payment_id) == [EventType.HELD, EventType.COMPLETED]
+
+
+async def test_of_a_paid_payment_no_more_is_asked_and_it_is_not_held() -> None:
+    consuming = Consuming(says(Status.COMPLETED))
+    payment_id = await consuming.drive.open(PLAIN)
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+        await consuming.settle()
+        asked = len(consuming.asked)
+        Broken(consuming, payment_id)
+        await consuming.pass_time(timedelta(days=60))
+    payment = consuming.drive.payment(payment_id)
+    assert (payment.status, payment.hold, payment.next_check_at) == (Status.COMPLETED, None, None)
+    assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
+    assert FAILURES <= len(consuming.asked) - asked < MANY
+    assert consuming.failures.rows[payment_id].stopped_at is not None
+    last = consuming.ledger.entries(payment_id)[-1]
+    assert (last.kind, last.data["change"]) == (EntryKind.DECISION, "nothing more is asked by itself")
+
+
+async def test_a_claim_that_comes_afterwards_asks_once_and_begins_no_loop() -> None:
+    consuming = Consuming()
+    payment_id = await consuming.drive.open(PLAIN)
+    Broken(consuming, payment_id)
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+        await consuming.pass_time(timedelta(hours=1))
+        asked = len(consuming.asked)
+        await consuming.bus.publish([consuming.drive.claim(payment_id, source=Source.OPERATOR)])
+        await consuming.pass_time(WEEK)
+    assert len(consuming.asked) == asked + 1
+    assert len(consuming.failures.letters) == 1
+    assert consuming.drive.told(payment_id) == [EventType.HELD]
+
+
+async def test_the_others_of_its_batch_are_recorded() -> None:
+    consuming = Consuming(says(Status.COMPLETED))
+    payments = [await consuming.drive.open(PLAIN) for _ in range(5)]
+    Broken(consuming, payments[2])
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(one, Said.SUCCESS) for one in payments])
+        await consuming.settle()
+    done = [one for one in payments if consuming.drive.payment(one).status is Status.COMPLETED]
+    assert done == payments[:2] + payments[3:]
+
+
+async def test_what_was_mended_is_forgotten() -> None:
+    consuming = Consuming()
+    payment_id = await consuming.drive.open(PLAIN)
+    broken = Broken(consuming, payment_id)
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+        await consuming.pass_time(timedelta(minutes=2))
+        assert consuming.failures.rows[payment_id].failures > 1
+        broken.payment_ids.clear()
+        await consuming.pass_time(timedelta(minutes=2))
+    assert (consuming.failures.rows, consuming.failures.letters) == ({}, {})
+    assert consuming.drive.payment(payment_id).hold is None
+
+
+@pytest.mark.parametrize("error", [asyncpg.DeadlockDetectedError(), asyncpg.SerializationError()])
+async def test_a_transaction_that_had_to_give_way_is_tried_again_at_once(error: Exception) -> None:
+    consuming = Consuming(says(Status.COMPLETED))
+    payment_id = await consuming.drive.open(PLAIN)
+    broken = Broken(consuming, payment_id, error=error)
+
+    async def store(changes: Sequence[Change]) -> None:
+        if broken.raised < 2:
+            await broken.store(changes)
+
+    consuming.ledger.store = store  # type: ignore[method-assign]
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+        await consuming.settle()
+    assert broken.raised == 2
+    assert consuming.drive.payment(payment_id).status is Status.COMPLETED
+    assert len(consuming.asked) == 1
+
+
+@pytest.mark.parametrize("error", [asyncpg.DeadlockDetectedError(), asyncpg.LockNotAvailableError()])
+async def test_others_in_the_way_are_no_fault_of_its_own(error: Exception) -> None:
+    consuming = Consuming()
+    payment_id = await consuming.drive.open(PLAIN)
+    Broken(consuming, payment_id, error=error)
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+        await consuming.pass_time(timedelta(minutes=20))
+    assert len(consuming.asked) > MANY // 2
+    assert consuming.drive.payment(payment_id).hold is None
+    assert all(not row.failures for row in consuming.failures.rows.values())
+
+
+async def test_a_payment_whose_claims_cannot_be_taken_is_swept_no_more_and_makes_no_dead_letters() -> None:
+    """As when its fold fails: neither what is asked nor what is answered can be written."""
+    consuming = Consuming()
+    payment_id = await consuming.drive.open(PLAIN)
+    taken = 0
+
+    async def store(changes: Sequence[Change]) -> None:
+        nonlocal taken
+        if any(change.payment.id == payment_id and change.event is None for change in changes):
+            taken += 1
+            raise ValueError("a fault")
+
+    consuming.ledger.store = store  # type: ignore[method-assign]
+    async with consuming.working():
+        await consuming.pass_time(WEEK)
+    assert consuming.drive.told(payment_id) == [EventType.HELD]
+    assert consuming.drive.payment(payment_id).next_check_at is None
+    assert consuming.bus.dead == []
+    assert taken < MANY
+    assert not consuming.asked
+
+
+async def test_a_question_that_fails_in_a_gateways_file_ends_likewise() -> None:
+    consuming = Consuming(lambda _: None)
+    payment_id = await consuming.drive.open(PLAIN)
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+        await consuming.pass_time(WEEK)
+    assert consuming.drive.told(payment_id) == [EventType.HELD]
+    assert len(consuming.asked) < MANY
+
+
+async def test_a_reply_that_workers_die_of_each_time_is_counted_and_kept() -> None:
+    consuming = Consuming(says(Status.COMPLETED))
+    payment_id, neighbour = await consuming.drive.open(PLAIN), await consuming.drive.open(PLAIN)
+    died = 0
+
+    async def store(changes: Sequence[Change]) -> None:
+        nonlocal died
+        if any(change.payment.id == payment_id and change.facts for change in changes):
+            died += 1
+            await asyncio.Event().wait()
+
+    async def replaced() -> None:
+        nonlocal died
+        await consuming.settle()
+        if died:
+            died = 0
+            await consuming.die()
+            consuming.start()
+            await consuming.settle()
+
+    consuming.ledger.store = store  # type: ignore[method-assign]
+    consuming.start()
+    await consuming.bus.publish([consuming.drive.claim(one, Said.SUCCESS) for one in (payment_id, neighbour)])
+    await consuming.pass_time(WEEK, replaced)
+    await consuming.die()
+    assert consuming.drive.payment(payment_id).hold is Hold.UNRESOLVED
+    assert consuming.drive.payment(neighbour).status is Status.COMPLETED
+    assert len([one for one in consuming.asked if one.expected.payment_id == payment_id]) < MANY
+    ((kept, _),) = consuming.failures.letters.values()
+    assert kept.payment_id == payment_id
+
+
+async def test_claims_of_an_account_that_is_not_configured_wait_for_another_worker() -> None:
+    consuming = Consuming()
+    payment_id = await consuming.drive.open(PLAIN)
+    claim = msgspec.structs.replace(consuming.drive.claim(payment_id, Said.SUCCESS), account="newer")
+    async with consuming.working():
+        await consuming.bus.publish([claim])
+        for _ in range(10):
+            await consuming.settle()
+            consuming.drive.clock.advance(30)
+            await consuming.bus.wake()
+        assert consuming.bus.dead == []
+        assert await consuming.bus.waiting() == {"fake": 1}
+        consuming.drive.clock.advance(timedelta(hours=1))
+        await consuming.bus.wake()
+        await consuming.settle()
+    ((dead, reason),) = consuming.bus.dead
+    assert (dead, "newer" in reason) == (claim, True)
+
+
+async def test_questions_begin_before_their_claims_are_acknowledged() -> None:
+    consuming = Consuming()
+    payment_id = await consuming.drive.open(PLAIN)
+    done = consuming.bus.done
+    held_up = asyncio.Event()
+
+    async def slow(deliveries: Sequence[object]) -> None:
+        await held_up.wait()
+        await done(deliveries)  # type: ignore[arg-type]
+
+    consuming.bus.done = slow  # type: ignore[method-assign]
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+        await consuming.settle()
+        assert len(consuming.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        lambda asked: answered(asked, Status.COMPLETED),
+        lambda _: Inconclusive(trouble=Trouble.RATE_LIMITED, detail="429", retry_after=7.0),
+        lambda _: Stranger(why="other_payment"),
+        lambda asked: executed(asked, "settled", Status.COMPLETED),
+        lambda asked: executed(asked, "none", None),
+    ],
+    ids=["answer", "inconclusive", "stranger", "executed", "unheard"],
+)
+async def test_whatever_a_reply_says_it_is_kept_as_it_was(outcome: object) -> None:
+    consuming = Consuming()
+    payment_id = await consuming.drive.open(EXECUTING)
+    (inquiry,) = await consuming.drive.take(consuming.drive.claim(payment_id, source=Source.OPERATOR))
+    said: Outcome = outcome(inquiry)  # type: ignore[operator]
+    kind = QuestionKind.EXECUTE if isinstance(said, Executed) else QuestionKind.STATUS
+    reply = msgspec.structs.replace(consuming.drive.reply(inquiry, said), question=Question(kind=kind))
+    letter_id, kept = letter_of(reply, inquiry.account)
+    again = msgspec.json.decode(msgspec.json.encode(kept), type=KeptReply)
+    assert reply_of(again) == reply
+    assert letter_of(reply_of(again), inquiry.account)[0] == letter_id

@@ -1,0 +1,71 @@
+"""Which claims wait for a payment that is not here yet, and what is kept of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from consumers.keeping import LONGEST_ID, as_kept, event, may_wait, names
+from schemas.callbacks import Callback, Claim
+from schemas.words import Authenticity, Said, Source
+from tests.fakes.clock import NOON
+
+
+def claim(source: Source = Source.IPN, **fields: Any) -> Claim:
+    given: dict[str, Any] = {
+        "id": "claim-1",
+        "account": "shop-a",
+        "provider": "fake",
+        "source": source,
+        "authenticity": Authenticity.UNSIGNED,
+        "received_at": NOON,
+    }
+    return Claim(**(given | fields))
+
+
+@pytest.mark.parametrize(
+    ("source", "named", "waits"),
+    [
+        (Source.WEBHOOK, {"session_id": "S"}, True),
+        (Source.WEBHOOK, {"transaction_id": "T"}, True),
+        (Source.WEBHOOK, {"reference": "R"}, True),
+        (Source.WEBHOOK, {"said": Said.SUCCESS, "event_id": "E"}, False),
+        (Source.IPN, {"reference": "R"}, True),
+        (Source.IPN, {}, False),
+        (Source.RETURN, {"session_id": "S"}, True),
+        (Source.RETURN, {"transaction_id": "T", "reference": "R"}, True),
+        (Source.RETURN, {"reference": "R"}, False),
+        (Source.RETURN, {"payment_id": "pay_0", "said": Said.SUCCESS}, False),
+        (Source.OPERATOR, {"session_id": "S"}, False),
+        (Source.SWEEP, {"session_id": "S"}, False),
+        (Source.IPN, {"reference": "x" * (LONGEST_ID + 1)}, False),
+        (Source.IPN, {"reference": "x" * LONGEST_ID}, True),
+    ],
+    ids=str,
+)
+def test_what_a_gateway_could_tell_of_a_payment_to_come_waits(
+    source: Source, named: dict[str, str], waits: bool
+) -> None:
+    assert may_wait(claim(source, **named)) is waits
+
+
+def test_ids_and_word_are_kept_and_nothing_that_names_a_buyer_or_a_path() -> None:
+    body = Callback(
+        source=Source.IPN, account="a", method="POST", query=(), headers=(), body=b"Rahim", received_at=NOON
+    )
+    whole = claim(session_id="S", said=Said.CANCEL, event_id="E", payment_id="pay_0", callback=body, traceparent="00")
+    kept = as_kept(whole)
+    assert kept == claim(session_id="S", said=Said.CANCEL, event_id="E", kept=True)
+    assert as_kept(kept) == kept
+
+
+def test_an_event_is_a_signed_claims_alone() -> None:
+    assert event(claim(event_id="E")) is None
+    assert event(claim(event_id="E", authenticity=Authenticity.SIGNED)) == "E"
+    assert event(claim(event_id="E" * 300, authenticity=Authenticity.SIGNED)) is None
+    assert event(claim(authenticity=Authenticity.SIGNED)) is None
+
+
+def test_an_id_without_end_names_nothing_beside_others() -> None:
+    assert names(claim(session_id="x" * 300, reference="R")) == (None, None, "R")

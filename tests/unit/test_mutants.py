@@ -1,0 +1,90 @@
+"""Which survivors of the mutation tests count as accepted, and how they are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.accepted import Change, accepted, changed, outlived, unnamed
+from tests.mutants.tool import Found, place_of
+from tests.mutants.workspace import ROOT, fast_tests, rules
+
+DIFF = """\
+# consumers.allowance.x_silent__mutmut_3: survived
+--- consumers/allowance.py
++++ consumers/allowance.py
+@@ -1,3 +1,3 @@
+ def silent(allowance):
+     \"\"\"Whether its gateway has stopped answering.\"\"\"
+-    return allowance.troubles >= TROUBLES
++    return allowance.troubles > TROUBLES
+"""
+CHANGE = Change(
+    "consumers/allowance.py",
+    "silent",
+    ("return allowance.troubles >= TROUBLES",),
+    ("return allowance.troubles > TROUBLES",),
+)
+ENTRY = """
+[[survivor]]
+module = "consumers/allowance.py"
+function = "silent"
+was = "return allowance.troubles >= TROUBLES"
+becomes = "  return allowance.troubles > TROUBLES"
+reason = "{reason}"
+"""
+
+
+def entries(tmp_path: Path, reason: str = "nobody can see the difference") -> Path:
+    path = tmp_path / "accepted.toml"
+    path.write_text(ENTRY.format(reason=reason))
+    return path
+
+
+def test_a_mutant_is_named_by_what_it_changes_and_not_by_its_number() -> None:
+    assert changed("consumers/allowance.py", "silent", DIFF) == CHANGE
+    assert changed("consumers/allowance.py", "silent", DIFF.replace("mutmut_3", "mutmut_9")) == CHANGE
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("consumers.allowance.x_silent__mutmut_12", "silent"),
+        ("consumers.allowance.x__spread__mutmut_1", "_spread"),
+        ("consumers.allowance.xǁAskingǁadmit__mutmut_3", "Asking.admit"),
+        ("consumers.allowance.xǁAskingǁ__post_init____mutmut_3", "Asking.__post_init__"),
+    ],
+)
+def test_module_and_function_are_read_off_a_mutants_name(name: str, function: str) -> None:
+    assert place_of(name) == ("consumers/allowance.py", function)
+
+
+def test_a_survivor_that_nobody_named_is_told(tmp_path: Path) -> None:
+    assert unnamed([CHANGE], accepted(entries(tmp_path))) == []
+    assert unnamed([CHANGE], []) == [CHANGE]
+
+
+def test_a_name_that_stands_for_nothing_any_more_is_told_where_its_module_was_tested(tmp_path: Path) -> None:
+    named = accepted(entries(tmp_path))
+    assert outlived([], named, ["consumers/allowance.py"]) == [CHANGE]
+    assert outlived([], named, ["consumers/lifecycle.py"]) == []
+
+
+def test_nothing_is_accepted_without_a_reason(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="without a reason"):
+        accepted(entries(tmp_path, reason=" "))
+
+
+def test_what_no_test_reaches_and_what_is_no_clear_verdict_has_survived() -> None:
+    verdicts = {"a": "killed", "b": "timeout", "c": "survived", "d": "no tests", "e": "suspicious", "f": "not checked"}
+    found = Found(verdicts)
+    assert (found.survivors, found.unchecked) == (["c", "d", "e"], 1)
+
+
+def test_the_modules_that_stand_in_the_file_of_survivors_are_rules_and_every_rule_has_tests() -> None:
+    assert {one.module for one in accepted()} <= set(rules())
+    assert "consumers/lifecycle.py" in rules()
+    assert "consumers/explaining.py" not in rules()
+    assert "tests/unit/test_lifecycle.py" in fast_tests()
+    assert all((ROOT / name).is_file() for name in (*rules(), *fast_tests()))

@@ -1,0 +1,36 @@
+"""Which lines of a story are put together, and what the one line that stands for them says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from consumers.shortening import Line, line, shortened
+from tests.fakes.clock import NOON
+
+
+def said(words: Sequence[str]) -> list[Line]:
+    return [line(NOON + timedelta(seconds=at), "answer", word) for at, word in enumerate(words)]
+
+
+@pytest.mark.parametrize(
+    ("story", "short"),
+    [
+        ("aa", ["2a"]),
+        ("abab", ["1a", "1b", "1a", "1b"]),
+        ("ababab", ["3a", "3b"]),
+        ("abcabcabc", ["3a", "3b", "3c"]),
+        ("abcdabcdabcd", [*["1a", "1b", "1c", "1d", "1a", "1b", "1c", "1d", "1a", "1b", "1c", "1d"]]),
+    ],
+)
+def test_a_line_twice_is_one_and_so_are_three_rounds_of_at_most_three(story: str, short: list[str]) -> None:
+    assert [f"{one.count}{one.words}" for one in shortened(said(story))] == short
+
+
+def test_one_line_for_many_tells_first_and_last_and_how_long_the_slowest_took() -> None:
+    took = [replace(one, seconds=seconds) for one, seconds in zip(said("aaa"), (0.1, 0.3, None), strict=True)]
+    (one,) = shortened(took)
+    assert (one.at, one.last_at, one.count, one.seconds) == (NOON, NOON + timedelta(seconds=2), 3, 0.3)

@@ -1,0 +1,101 @@
+"""Asking one question: the gateway is called, and what it says goes on to whoever records it.
+
+The one thing to get wrong: a question that ends in nothing. Its lease ends, and it is asked again; so what fails of it
+by itself is counted, or that would never end.
+"""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import urlsplit
+
+import structlog
+
+from consumers.answering import Reply
+from consumers.pipeline import Inquiry
+from schemas.answers import Executed, Inconclusive, Outcome, Stranger
+from worker.clock import DatabaseClock
+from worker.course import NOT_SENT, Calls, TooLate
+from worker.failing import Blame
+from worker.gateways import Gateways
+from worker.metrics import Metrics
+from worker.postgres.database import UNAVAILABLE
+from worker.recording import Recorder
+from worker.tracing import Span, Tracing
+
+log = structlog.get_logger()
+
+
+class Asker:
+    """Asks; nothing is raised but for our own end."""
+
+    def __init__(
+        self,
+        gateways: Gateways,
+        recorder: Recorder,
+        blame: Blame,
+        clock: DatabaseClock,
+        metrics: Metrics,
+        tracing: Tracing,
+    ) -> None:
+        self._gateways, self._recorder, self._blame = gateways, recorder, blame
+        self._clock, self._metrics, self._tracing = clock, metrics, tracing
+
+    async def ask(self, inquiry: Inquiry) -> None:
+        account = inquiry.account
+        about = {"payment_id": inquiry.expected.payment_id, "account": account.id, "kind": inquiry.question.kind.value}
+        about["host"] = urlsplit(account.provider.base_url).hostname or ""
+        with self._tracing.follow("ask", inquiry.traceparent, **about) as span:
+            try:
+                await self._ask(span, inquiry)
+            except UNAVAILABLE as error:  # where tokens and failures are kept; the lease ends and it is asked again
+                log.warning("question.not_asked", payment_id=inquiry.expected.payment_id, error=type(error).__name__)
+                await self._blame.excuse(inquiry.expected.payment_id, account.id)
+
+    async def _ask(self, span: Span, inquiry: Inquiry) -> None:
+        """Raises UNAVAILABLE."""
+        payment_id, account, question = inquiry.expected.payment_id, inquiry.account, inquiry.question
+        labels = (account.provider.name, question.kind.value)
+        if inquiry.lost and not await self._blame.mark(inquiry):
+            return
+        started, calls = time.perf_counter(), Calls()
+        try:
+            outcome = await self._gateways.ask(account, question, inquiry.expected, calls, asked_at=inquiry.asked_at)
+        except UNAVAILABLE:
+            raise
+        except TooLate:  # we were slow; the lease is over, and it is asked again
+            log.warning("question.too_late", payment_id=payment_id)
+            self._metrics.questions.labels(*labels, NOT_SENT).inc()
+            await self._blame.excuse(payment_id, account.id)
+            return
+        except Exception as error:  # our bug in one gateway's file; the lease ends and it is asked again
+            log.exception("question.failed", payment_id=payment_id)
+            await self._blame.question_failed(inquiry, error)
+            return
+        self._metrics.question_seconds.labels(*labels).observe(time.perf_counter() - started)
+        self._metrics.questions.labels(*labels, _word(outcome)).inc()
+        reply = Reply(
+            payment_id=payment_id,
+            question=question,
+            asked_at=inquiry.asked_at,
+            answered_at=max(self._clock.now(), inquiry.asked_at),
+            outcome=outcome,
+            calls=calls.made,
+            traceparent=span.traceparent,
+        )
+        span.note(outcome=_word(outcome), calls=calls.made)
+        self._recorder.hear(reply, account)
+
+
+def _word(outcome: Outcome) -> str:
+    match outcome:
+        case Inconclusive():
+            return outcome.trouble.value
+        case Stranger():
+            return "stranger"
+        case Executed(reply="not_sent"):
+            return NOT_SENT
+        case Executed():
+            return _word(outcome.then)
+        case _:
+            return outcome.status.value if outcome.status is not None else "unmapped"

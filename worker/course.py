@@ -1,0 +1,65 @@
+"""One question on its way to a gateway: how long it may take, and whether it may have taken money.
+
+The one thing to get wrong: where the time begins. It is counted from when the question was asked, by the database's
+clock, as its lease is; whoever comes late to send it has what is left, and after the lease another worker asks.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from schemas.answers import Inconclusive, Trouble
+from schemas.words import QuestionKind
+
+WHOLE_SECONDS = {QuestionKind.STATUS: 25.0, QuestionKind.EXECUTE: 38.0}
+"""From when a question was asked to its end, whatever it takes on the way; shorter than its lease."""
+
+BEGIN_SECONDS = 5.0
+"""What takes money and has not begun so long after it was asked for is not sent."""
+
+NOT_SENT = "not_sent"
+"""What a question that was not sent is counted as."""
+
+
+class TooLate(Exception):
+    """A question's time was over before anything of it was sent."""
+
+
+class NotSent(Exception):
+    """What takes money did not leave."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = Inconclusive(trouble=Trouble.NO_REPLY, detail=f"Execute was not sent: {why}")
+
+
+class Calls(Struct):
+    """How many requests a question took: two for some, and one or two more for a token."""
+
+    made: int = 0
+
+
+class Course(Struct):
+    """Where a question stands; without `asked_at` nothing bounds it. `may_have_run`: what takes money may have."""
+
+    calls: Calls
+    kind: QuestionKind = QuestionKind.STATUS
+    asked_at: datetime | None = None
+    may_have_run: bool = False
+
+    def seconds_left(self, now: datetime, most: float) -> float:
+        return self._left(WHOLE_SECONDS[self.kind], now, most)
+
+    def begin(self, now: datetime) -> float:
+        """How long what takes money may take to get its connection. Raises NotSent where its time is over."""
+        seconds = self._left(BEGIN_SECONDS, now, BEGIN_SECONDS)
+        if seconds <= 0:
+            raise NotSent(f"it had not begun {BEGIN_SECONDS:g} s after it was asked for")
+        return seconds
+
+    def _left(self, whole: float, now: datetime, most: float) -> float:
+        if self.asked_at is None:
+            return most
+        return min(most, (self.asked_at + timedelta(seconds=whole) - now).total_seconds())

@@ -1,0 +1,130 @@
+"""Recording replies: whatever has come together goes into one transaction, and none is lost while the database is away.
+
+The one thing to get wrong: one reply that fails by itself. It is tried alone, so that the others do not fail with it,
+and it is counted where a crash leaves the count, so that it does not come back for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from operator import itemgetter
+
+import structlog
+from msgspec import Struct, structs
+
+from consumers.account import Account
+from consumers.answering import Reply
+from consumers.ledger import Ledger
+from consumers.pipeline import record
+from consumers.rules import Rules
+from schemas.payments import Change
+from worker.failing import Blame
+from worker.postgres.database import LOCKED, UNAVAILABLE, despite_others
+from worker.tracing import Tracing
+
+BATCH = 100  # replies recorded in one transaction
+PAUSE_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class Heard(Struct, frozen=True):
+    """A reply, and the account it came from."""
+
+    reply: Reply
+    account: Account
+
+
+class Recorder:
+    """Records what `hear` is told until `end`; then `run` returns when all of it is recorded."""
+
+    def __init__(self, ledger: Ledger, rules: Rules, blame: Blame, tracing: Tracing) -> None:
+        self._ledger, self._rules, self._blame, self._tracing = ledger, rules, blame, tracing
+        self._heard: asyncio.Queue[Heard | None] = asyncio.Queue()
+
+    def hear(self, reply: Reply, account: Account) -> None:
+        self._heard.put_nowait(Heard(reply, account))
+
+    def end(self) -> None:
+        self._heard.put_nowait(None)
+
+    async def run(self) -> None:
+        while (first := await self._heard.get()) is not None:
+            batch = [first]
+            while len(batch) < BATCH and not self._heard.empty():
+                more = self._heard.get_nowait()
+                if more is None:
+                    self._heard.put_nowait(None)
+                    break
+                batch.append(more)
+            with self._tracing.follow_all("record", [one.reply.traceparent for one in batch]) as traces:
+                if self._tracing.on:
+                    pairs = zip(batch, traces, strict=True)
+                    batch = [Heard(structs.replace(one.reply, traceparent=trace), one.account) for one, trace in pairs]
+                turns = [(self._blame.turn(one.reply.payment_id), one) for one in batch]
+                if together := [one for turn, one in turns if turn is None]:
+                    await self._record(together)
+                for _, one in sorted(((turn, one) for turn, one in turns if turn is not None), key=itemgetter(0)):
+                    await self._record_alone(one)
+
+    async def _record_alone(self, one: Heard) -> None:
+        """Record one of which this process may die, with its reply kept before."""
+        try:
+            await self._blame.before_alone(one.reply, one.account)
+        except UNAVAILABLE as error:
+            log.warning("reply.not_kept", payment_id=one.reply.payment_id, error=type(error).__name__)
+        await self._record([one])
+
+    async def _record(self, batch: list[Heard]) -> None:
+        replies = [one.reply for one in batch]
+        while True:
+            try:
+                changes = await despite_others(lambda: record(self._ledger, self._rules, replies))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is counted or tried again, and never lost
+                if away(error):
+                    log.warning("replies.not_recorded", replies=len(batch), error=type(error).__name__)
+                    await asyncio.sleep(PAUSE_SECONDS)
+                    continue
+                if len(batch) > 1:
+                    for one in batch:
+                        await self._record([one])
+                else:
+                    await self._failed(batch[0], error)
+                return
+            for one in batch:
+                await self._blame.recorded(one.reply, one.account)
+            self._tell(changes)
+            return
+
+    async def _failed(self, one: Heard, error: Exception) -> None:
+        """The lease ends, and the gateway is asked again, unless that is hopeless."""
+        payment_id = one.reply.payment_id
+        if isinstance(error, LOCKED):
+            log.warning("reply.dropped", payment_id=payment_id, error=type(error).__name__)
+            await self._blame.excuse(payment_id, one.account.id)
+            return
+        log.error("reply.failed", payment_id=payment_id, exc_info=error)
+        try:
+            await self._blame.reply_failed(one.reply, one.account, error)
+        except UNAVAILABLE as unavailable:  # it is counted when it fails again
+            log.warning("reply.not_counted", payment_id=payment_id, error=type(unavailable).__name__)
+
+    def _tell(self, changes: list[Change]) -> None:
+        for change in changes:
+            if change.event is not None:
+                about = {"event_id": change.event.id, "type": change.event.type.value}
+                with self._tracing.follow("event", change.event.traceparent, **about):
+                    pass
+                log.info(
+                    "payment.changed",
+                    payment_id=change.payment.id,
+                    status=change.payment.status,
+                    hold=change.payment.hold,
+                    version=change.payment.version,
+                    event_type=change.event.type,
+                )
+
+
+def away(error: Exception) -> bool:
+    """Whether all fare alike. A payment that somebody keeps locked fails by itself; its batch goes on without it."""
+    return isinstance(error, UNAVAILABLE) and not isinstance(error, LOCKED)

@@ -1,0 +1,31 @@
+"""Recording a gateway's reply once more that lay among the dead letters.
+
+The one thing to get wrong: its times. It counts as of when it was asked and answered, however late it is recorded.
+"""
+
+from __future__ import annotations
+
+from consumers.failing import reply_of
+from consumers.pipeline import record
+from consumers.rules import Rules
+from schemas.letters import KeptReply
+from worker.dead import NotReplayed
+from worker.failing import place_of
+from worker.postgres.database import UNAVAILABLE, Database, despite_others
+from worker.postgres.failures import PostgresFailures
+from worker.postgres.ledger import PostgresLedger
+
+
+async def record_kept(database: Database, rules: Rules, kept: KeptReply) -> None:
+    """Record it; the payment is asked again as its schedule says. Raises NotReplayed, and UNAVAILABLE."""
+    if kept.account not in rules.accounts:
+        raise NotReplayed(f"the account {kept.account} is not in the configuration")
+    ledger = PostgresLedger(database)
+    try:
+        reply = reply_of(kept)
+        await despite_others(lambda: record(ledger, rules, [reply]))
+    except UNAVAILABLE:
+        raise
+    except Exception as error:
+        raise NotReplayed(f"it fails still ({type(error).__name__} at {place_of(error)})") from error
+    await PostgresFailures(database).forget(kept.payment_id)
