@@ -37,7 +37,6 @@ from tests.unit.simulation.journal import Asked, Heard, Journal
 from tests.unit.simulation.mortal import Killed, MortalLedger
 from tests.unit.simulation.senders import heard
 from tests.unit.simulation.truth import Truth
-
 from worker.postgres.due import BURST_SECONDS, MOST_WAITING, PROBING, SHARE, SWEPT_SECONDS
 from worker.recording import BATCH
 from worker.slots import SLOTS
