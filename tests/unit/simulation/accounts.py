@@ -32,6 +32,7 @@ STATUS_CHECK = {
     "expired": ["EXPIRED"],
     "pending": ["PENDING"],
     "refunded": ["REFUNDED"],
+    "not_found": {"http": 404, "at": "/error/code", "words": ["NOT_FOUND"]},
 }
 IPAY_CODES = {"300": Status.FAILED, "400": Status.CANCELLED, "500": Status.EXPIRED}
 

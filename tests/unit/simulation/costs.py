@@ -93,7 +93,7 @@ def _executes(everything: list[Seen]) -> Iterator[Finding]:
                 )
         for one, seen in executes:
             for told_at, other in paid[order]:
-                if other is not seen and told_at < one.at and other.first_told(Status.REFUNDED) is None:  # type: ignore[operator]
+                if other is not seen and told_at < one.at and other.first_told(Status.REFUNDED) is None:
                     yield found(
                         "doubled", seen, f"executed at {one.at}, and {other.payment.id} paid {order} at {told_at}"
                     )

@@ -19,7 +19,7 @@ from schemas.answers import Executed, Inconclusive, Outcome, Trouble
 from schemas.payments import Payment
 from schemas.words import QuestionKind, Status
 from tests.unit.simulation.accounts import SKEWS
-from tests.unit.simulation.dressing import JSON, proxied
+from tests.unit.simulation.dressing import JSON, proxied, reply
 from tests.unit.simulation.truth import State, Truth, lag
 from tests.unit.simulation.wires import WIRES, Asks, OnePayBDWire
 from worker.course import BEGIN_SECONDS, WHOLE_SECONDS
@@ -27,7 +27,7 @@ from worker.course import BEGIN_SECONDS, WHOLE_SECONDS
 DEADLINE_SECONDS = 10.0
 SECOND = timedelta(seconds=1)
 
-TroubleKind = Literal["silent", "failing", "limiting", "revoked", "slow", "proxy"]
+TroubleKind = Literal["silent", "failing", "limiting", "revoked", "slow", "proxy", "amnesia"]
 
 
 class Outage(Struct, frozen=True, kw_only=True):
@@ -41,7 +41,8 @@ class Outage(Struct, frozen=True, kw_only=True):
 class Told(Struct, kw_only=True):
     """What one question came to. `spoke`: the gateway's own answer was sent, `state` being what it showed.
 
-    `about` is the payment that it spoke of, which an id that only a claim brought need not be of.
+    `about` is the payment that it spoke of, which an id that only a claim brought need not be of. `unknown`: it said
+    that it knows none such. `stale_token`: it wanted a new token first, which whoever asks can get.
     """
 
     seconds: float
@@ -51,6 +52,7 @@ class Told(Struct, kw_only=True):
     state: State | None = None
     about: str | None = None
     unknown: bool = False
+    stale_token: bool = False
     looked_at: datetime
 
 
@@ -67,6 +69,8 @@ class SimulatedGateway:
         self._by: dict[tuple[str, str], Truth] = {}
         self._random = random.Random(f"{seed}/{account.id}")
         self._steady, self._quick = steady, quick
+        self._token: str | None = None
+        self._valid = "token-0"
 
     def register(self, truth: Truth) -> None:
         """From now on the gateway knows this checkout: by its reference always, by its session once it has one."""
@@ -136,17 +140,24 @@ class SimulatedGateway:
                 told.seconds = min(DEADLINE_SECONDS, left)
                 raise NoReply("it hangs")
             if kind in ("silent", "failing", "limiting", "revoked", "proxy"):
-                lost = kind == "silent" or (kind == "failing" and self._random.random() < 0.3)
+                lost = kind == "silent" or (kind in ("failing", "proxy") and self._random.random() < 0.3)
                 if asks.executes and lost:
                     self._capture(asks, now + SECOND)  # the money is taken, the reply is lost
                 return self._refuse(kind)
-            reply = self._answer(asks, told)
+            stale = self._stale(request, now)
+            if stale is not None:
+                told.stale_token = True
+                return stale
+            if kind == "amnesia":
+                told.spoke = told.unknown = True
+                return self._wire.unknown(asks)
+            answer = self._answer(asks, told)
             if seconds > left:
                 raise NoReply("no reply in time")
-            return reply
+            return answer
 
         told.outcome, told.calls = self._run(self.account.provider.ask(inquiry.question, inquiry.expected), serve)
-        if (kind is not None and kind != "slow") or seconds > left:
+        if kind not in (None, "slow", "amnesia") or seconds > left:
             told.spoke = False
         return told
 
@@ -169,17 +180,30 @@ class SimulatedGateway:
             effect: Effect = next(running)
             while True:
                 if not isinstance(effect, HttpRequest):
-                    effect = running.send("token")
+                    if self._token is None or effect.stale == self._token:
+                        self._token = self._valid
+                    effect = running.send(self._token)
                     continue
                 calls += 1
                 try:
-                    reply = serve(effect)
+                    served = serve(effect)
                 except NoReply as error:
                     effect = running.throw(error)
                 else:
-                    effect = running.send(reply)
+                    effect = running.send(served)
         except StopIteration as stop:
             return stop.value, calls
+
+    def _stale(self, request: HttpRequest, now: datetime) -> HttpReply | None:
+        """How a token of yesterday is refused: by HTTP's word, or by a code of the gateway's under a 200."""
+        sent = dict(request.headers).get("authorization", "")
+        if self.account.provider.name != "onepaybd":
+            return None
+        self._valid = f"token-{now:%j}"
+        if sent == f"Bearer {self._valid}":
+            return None
+        body = {"message": "Forbidden"} if now.day % 3 else {"statusCode": "2079", "statusMessage": "Invalid app Token"}
+        return reply(body, status=(200, 401, 403)[now.day % 3])
 
     def _refuse(self, kind: TroubleKind) -> HttpReply:
         match kind:

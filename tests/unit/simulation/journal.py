@@ -59,6 +59,13 @@ class Asked(Struct, kw_only=True):
         return self.told.state if self.told is not None and self.told.about == self.payment_id else None
 
     @property
+    def hindered(self) -> bool:
+        """Whether something outside our rules kept the gateway's word on the payment from us, or made it late."""
+        if self.told is not None and self.told.stale_token and not self.told.spoke:
+            return False
+        return not self.spoke or self.unknown or self.slow
+
+    @property
     def unknown(self) -> bool:
         return self.told is not None and self.told.unknown
 

@@ -148,7 +148,7 @@ def _troubles(system: System, payment_id: str, asked: list[Asked]) -> Iterator[t
     """From when to when something outside our rules kept a question about this payment from its answer."""
     account = system.ledger.payment(payment_id).account
     for one in asked:
-        if not one.spoke or one.slow:
+        if one.hindered:
             freed_at = one.recorded_at or one.at + LEASE[one.question.kind]
             yield one.at, freed_at + _asked_to_wait(one) + 2 * SECOND
     for outage in system.gateways[account].outages:

@@ -74,9 +74,11 @@ class Stories:
             system.agenda.at(at, lambda number=number: self._begin(number))  # type: ignore[misc]
 
     def _outages(self) -> list[Outage]:
-        kinds: list[TroubleKind] = ["silent", "failing", "limiting", "slow", "proxy", "silent", "failing", "limiting"]
-        lengths = [timedelta(minutes=self._random.uniform(2, 40)) for _ in kinds[:5]]
-        lengths += [timedelta(hours=self._random.uniform(1, 6)) for _ in kinds[5:]]
+        kinds: list[TroubleKind] = ["amnesia", "amnesia", "silent", "failing", "limiting", "slow", "proxy"]
+        lengths = [LONGEST_LAG * self._random.random() for _ in kinds[:2]]
+        lengths += [timedelta(minutes=self._random.uniform(2, 40)) for _ in kinds[2:]]
+        kinds += ["silent", "failing", "limiting"]
+        lengths += [timedelta(hours=self._random.uniform(1, 6)) for _ in kinds[7:]]
         planned: list[tuple[TroubleKind, timedelta]] = [*zip(kinds, lengths, strict=True), ("revoked", DAY)]
         found = []
         for kind, length in planned:

@@ -115,4 +115,8 @@ class Strangers:
             hostile=True,
             acknowledged=False,
         )
-        self.system.agenda.at(at, lambda: self.system.call_back(callback, about) and None)
+
+        def hits() -> None:
+            self.system.call_back(callback, about)
+
+        self.system.agenda.at(at, hits)

@@ -136,8 +136,13 @@ def _opened(system: System, account: Account, number: int, plan: Plan) -> Truth:
 def _sends(system: System, account: Account, truth: Truth, at: datetime, sender: str) -> None:
     callback = _callback(account, truth, at, sender)
     about = Heard(payment_id=truth.payment_id, at=at, source=Source.RETURN, said=None)
-    if callback is not None:
-        system.agenda.at(at, lambda: system.call_back(callback, about) and None)
+    if callback is None:
+        return
+
+    def hits() -> None:
+        system.call_back(callback, about)
+
+    system.agenda.at(at, hits)
 
 
 def _callback(account: Account, truth: Truth, at: datetime, sender: str) -> Callback | None:

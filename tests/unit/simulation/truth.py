@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from schemas.words import Status
 
-ODD = "odd"
+ODD: Literal["odd"] = "odd"
 SEEN_EARLY = 0.2
 """So often a replica shows what is true before all of them do."""
 
