@@ -43,7 +43,7 @@ def judged(console: Console, found: tool.Found, survivors: Sequence[Change], mod
     for change in gone:
         console.print(f"accepted, and does not survive: {change.shown()}", soft_wrap=True)
     if found.unchecked:
-        console.print(f"{found.unchecked} mutants are not tested yet: run this again, and it goes on.")
+        console.print(f"{found.unchecked} mutants are not tested yet; a run over all rules goes on where it was left.")
     if not missing and not gone and not found.unchecked:
         console.print(f"Every survivor is named with its reason in {FILE.relative_to(ROOT)}.")
     return not (missing or gone or found.unchecked)
