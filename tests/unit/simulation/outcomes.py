@@ -33,6 +33,7 @@ def outcomes(everything: list[Seen]) -> Iterator[Finding]:
         yield from _closed_rightly(seen)
         yield from _told_rightly(seen)
         yield from _silent(seen)
+        yield from _refused(seen)
     for order, attempts in siblings.items():
         yield from _one_for_order(order, attempts)
 
@@ -284,6 +285,13 @@ def _freed(order: str, attempts: list[Seen]) -> Iterator[Finding]:
             continue
         if Hold.DUPLICATE_FOR_ORDER in second.payment.holds:
             yield found("held", second, f"{order} was free again since {back_at}")
+
+
+def _refused(seen: Seen) -> Iterator[Finding]:
+    """What gateways and browsers send in earnest, whatever else stands in its bytes, is read and acknowledged."""
+    for one in seen.heard:
+        if not one.hostile and not one.acknowledged:
+            yield found("lost", seen, f"what the {one.source} of {one.at} said was refused")
 
 
 # -- nothing ends in silence -------------------------------------------------------------------------------------------

@@ -65,15 +65,16 @@ def returns(
             query = {SESSION_NAMES[name]: truth.session_id or ""}
     query = {key: value for key, value in query.items() if value}
     posted = name == "moneybag" and draw.random() < 0.3
-    dressing = draw.choice(FORMS) if posted else "plain"
-    body, label = form(query, dressing) if posted else (b"", "")
+    body, label = form(query, draw.choice(FORMS)) if posted else (b"", "")
+    if name == "onepaybd" and draw.random() < 0.2:
+        body, label = b"\xff<no form at all>", "text/xml"  # and the query says it all
     word_in_path = said if name in ("ipay", "payparse", "moneybag") and own else None
     return Callback(
         source=Source.RETURN,
         account=account.id,
-        method="POST" if posted else "GET",
+        method="POST" if body else "GET",
         query=() if posted else tuple(query.items()),
-        headers=(("content-type", label),) if posted else (),
+        headers=(("content-type", label),) if label else (),
         body=body,
         received_at=at,
         payment_id=truth.payment_id if own else None,
