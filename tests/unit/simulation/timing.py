@@ -102,13 +102,15 @@ def _claimed_since(seen: Seen, state: State, at: datetime) -> datetime | None:
 def _runs(seen: Seen, one: Heard, state: State, at: datetime) -> bool:
     """Whether this callback set the `claimed` schedule going, and that still runs.
 
-    A transaction that is known and pending follows the payment's own schedule, unless someone says that it was paid.
+    Where nobody said that it was paid, it runs through once: for a buyer who is back without a word, and for a
+    transaction that is known and pending.
     """
-    if seen.by_transaction and one.transaction != state.transaction:
-        return False
+    once = at - one.at < timedelta(seconds=sum(seen.checks.claimed))
+    if seen.by_transaction:
+        return one.transaction == state.transaction and (once or one.said is Said.SUCCESS)
     if seen.account.provider.name == "shadhinpay" and one.source is Source.RETURN and one.said is None:
         wordless = seen.kind != "tracked"  # a path of the shop's own names no payment
-        return wordless and at - one.at < timedelta(seconds=sum(seen.checks.claimed))
+        return wordless and once
     return one.said is Said.SUCCESS
 
 
