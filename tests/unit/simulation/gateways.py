@@ -1,36 +1,33 @@
-"""The gateways of the simulation: what is true of each payment there, and when nobody can hear it.
+"""The gateways of the simulation: real bytes of what is true, and all that can stand between that and us.
 
-The one thing to get wrong: a reply says what was true while the gateway looked, not when the reply is recorded.
+The one thing to get wrong: a reply says what was true while the gateway looked, not when the reply is recorded. Whether
+the gateway's own answer was sent is the simulation's word (`spoke`); what our readers make of it is theirs.
 """
 
 from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from consumers.account import Account
+from consumers.gateway import CallbackUrls, Effect, HttpReply, HttpRequest, NoReply, Opening, OpeningOutcome
 from consumers.pipeline import Inquiry
-from schemas.answers import Answer, Executed, Expected, Inconclusive, Outcome, Question, Stranger, Trouble
+from schemas.answers import Executed, Inconclusive, Outcome, Trouble
+from schemas.payments import Payment
 from schemas.words import QuestionKind, Status
+from tests.unit.simulation.accounts import SKEWS
+from tests.unit.simulation.dressing import JSON, proxied, reply
+from tests.unit.simulation.truth import State, Truth, lag
+from tests.unit.simulation.wires import WIRES, Asks, OnePayBDWire
+from worker.course import BEGIN_SECONDS, WHOLE_SECONDS
 
 DEADLINE_SECONDS = 10.0
-UNKNOWN, ODD = "unknown", "odd"
+SECOND = timedelta(seconds=1)
 
-TroubleKind = Literal["silent", "failing", "limiting", "revoked", "slow"]
-
-
-class State(Struct, frozen=True, kw_only=True):
-    """What the gateway says from `at` on. `status` is one of ours, `odd` (a word of nobody's table) or `unknown`."""
-
-    at: datetime
-    status: Status | Literal["odd", "unknown"]
-    transaction: str | None = None
-    refunded: Decimal | None = None
-    amount: Decimal | None = None
+TroubleKind = Literal["silent", "failing", "limiting", "revoked", "slow", "proxy", "amnesia"]
 
 
 class Outage(Struct, frozen=True, kw_only=True):
@@ -41,111 +38,231 @@ class Outage(Struct, frozen=True, kw_only=True):
     kind: TroubleKind
 
 
-class Truth(Struct, kw_only=True):
-    """What is true of one payment at its gateway. `approved_at` is when the buyer let an Execute take the money."""
+class Told(Struct, kw_only=True):
+    """What one question came to. `spoke`: the gateway's own answer was sent, `state` being what it showed.
 
-    states: list[State]
-    approved_at: datetime | None = None
+    `about` is the payment that it spoke of, which an id that only a claim brought need not be of. `unknown`: it said
+    that it knows none such. `stale_token`: it wanted a new token first, which whoever asks can get.
+    """
 
-    def state(self, at: datetime, transaction: str | None = None) -> State | None:
-        """The latest word at that moment; where one is asked by transaction, about that one."""
-        known = [one for one in self.states if one.at <= at]
-        if transaction is not None:
-            known = [one for one in known if one.transaction == transaction]
-        return known[-1] if known else None
+    seconds: float
+    outcome: Outcome
+    calls: int = 1
+    spoke: bool = False
+    state: State | None = None
+    about: str | None = None
+    unknown: bool = False
+    stale_token: bool = False
+    looked_at: datetime
 
 
 class SimulatedGateway:
     """One account's gateway. `ask` is called when the question arrives; the reply comes after `seconds`."""
 
-    def __init__(self, account: Account, seed: int, *, steady: bool) -> None:
+    def __init__(self, account: Account, seed: int, *, steady: bool, quick: bool = False) -> None:
         self.account = account
         self.truths: dict[str, Truth] = {}
         self.outages: list[Outage] = []
+        self.scripted: list[TroubleKind | None] = []
+        """What becomes of the next questions, one after the other, before all is as it should be."""
+        self._wire = WIRES[account.provider.name]
+        self._by: dict[tuple[str, str], Truth] = {}
         self._random = random.Random(f"{seed}/{account.id}")
-        self._steady = steady
+        self._steady, self._quick = steady, quick
+        self._token: str | None = None
+        self._valid = "token-0"
+
+    def register(self, truth: Truth) -> None:
+        """From now on the gateway knows this checkout: by its reference always, by its session once it has one."""
+        self.truths[truth.payment_id] = truth
+        self._by["reference", truth.reference] = truth
+        if truth.session_id is not None:
+            self._by["session", truth.session_id] = truth
+
+    def register_transaction(self, transaction: str, truth: Truth) -> None:
+        self._by["transaction", transaction] = truth
 
     def answers_at(self, moment: datetime) -> bool:
         return not any(one.start <= moment < one.end and one.kind != "slow" for one in self.outages)
 
-    def ask(self, inquiry: Inquiry, now: datetime) -> tuple[float, Outcome]:
-        """How many seconds the reply takes, and what it is."""
-        outage = next((one for one in self.outages if one.start <= now < one.end), None)
-        if outage is not None and outage.kind != "slow":
-            return self._refuse(inquiry, outage.kind)
-        if not self._steady and self._random.random() < 0.01:
-            kind: TroubleKind = self._random.choice(["silent", "failing"])
-            return self._refuse(inquiry, kind)
-        # A slow reply beyond the gateway's deadline stands for a recorder that was held up: the lease is over by then.
-        seconds = self._random.uniform(5, 45) if outage is not None else self._random.uniform(0.05, 0.6)
-        return seconds, self._answer(inquiry, now + timedelta(seconds=seconds * self._random.random()))
+    # -- opening -------------------------------------------------------------------------------------------------------
 
-    def _refuse(self, inquiry: Inquiry, kind: TroubleKind) -> tuple[float, Outcome]:
+    def open(self, payment: Payment, truth: Truth, public_url: str) -> OpeningOutcome:
+        ends_at = payment.expires_at + SKEWS.get(self.account.id, timedelta(0))
+        urls = CallbackUrls(
+            **{name: f"{public_url}/{name}" for name in ("back", "success", "failure", "cancel", "ipn")}
+        )
+        opening = Opening(
+            payment_id=payment.id,
+            reference=payment.reference,
+            amount=payment.amount,
+            currency=payment.currency,
+            description="A thing",
+            urls=urls,
+        )
+        running = self.account.provider.open(opening)
+        outcome: OpeningOutcome = self._run(running, lambda _: self._wire.created(truth, ends_at))[0]
+        return outcome
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    def ask(self, inquiry: Inquiry, now: datetime, held_up: timedelta = timedelta(0)) -> Told:
+        """What a question asked now comes to; whoever asks was `held_up` since its lease began."""
+        executes = inquiry.question.kind is QuestionKind.EXECUTE
+        if executes and held_up > BEGIN_SECONDS * SECOND:
+            trouble = Inconclusive(trouble=Trouble.NO_REPLY, detail="too late to be sent")
+            outcome = Executed(reply="not_sent", then=trouble)
+            return Told(seconds=0.0, outcome=outcome, calls=0, looked_at=now)
+        left = WHOLE_SECONDS[inquiry.question.kind] - held_up.total_seconds()
+        if left <= 0:
+            nothing = Inconclusive(trouble=Trouble.NO_REPLY, detail="no time is left")
+            return Told(seconds=0.0, outcome=nothing, calls=0, looked_at=now)
+        outage = next((one for one in self.outages if one.start <= now < one.end), None)
+        kind: TroubleKind | None = outage.kind if outage is not None else None
+        if self.scripted:
+            kind = self.scripted.pop(0)
+        elif kind is None and not self._steady and self._random.random() < 0.02:
+            kind = self._random.choice(["silent", "failing", "proxy", "slow"])
+        return self._told(inquiry, now, kind, left)
+
+    def _told(self, inquiry: Inquiry, now: datetime, kind: TroubleKind | None, left: float) -> Told:
+        seconds = self._seconds(kind)
+        told = Told(
+            seconds=min(seconds, left), outcome=_NOTHING, looked_at=now + seconds * SECOND * self._random.random()
+        )
+
+        def serve(request: HttpRequest) -> HttpReply:
+            asks = self._wire.asks(request)
+            truth = self._by.get((asks.by, asks.id))
+            if truth is not None and truth.hangs is not None and truth.hangs[0] <= now < truth.hangs[1]:
+                if asks.executes and self._random.random() < 0.3:
+                    self._capture(asks, now + SECOND)
+                told.seconds = min(DEADLINE_SECONDS, left)
+                raise NoReply("it hangs")
+            if kind in ("silent", "failing", "limiting", "revoked", "proxy"):
+                lost = kind == "silent" or (kind in ("failing", "proxy") and self._random.random() < 0.3)
+                if asks.executes and lost:
+                    self._capture(asks, now + SECOND)  # the money is taken, the reply is lost
+                return self._refuse(kind)
+            stale = self._stale(request, now)
+            if stale is not None:
+                told.stale_token = True
+                return stale
+            if kind == "amnesia":
+                told.spoke = told.unknown = True
+                return self._wire.unknown(asks)
+            answer = self._answer(asks, told)
+            if seconds > left:
+                raise NoReply("no reply in time")
+            return answer
+
+        told.outcome, told.calls = self._run(self.account.provider.ask(inquiry.question, inquiry.expected), serve)
+        if kind not in (None, "slow", "amnesia") or seconds > left:
+            told.spoke = False
+        return told
+
+    def _seconds(self, kind: TroubleKind | None) -> float:
         match kind:
             case "silent":
-                seconds, trouble = DEADLINE_SECONDS, Inconclusive(trouble=Trouble.NO_REPLY, detail="silent")
-            case "limiting":
-                asked = self._random.choice([None, 3.0, 20.0, 90.0])
-                seconds = 0.1
-                trouble = Inconclusive(trouble=Trouble.RATE_LIMITED, detail="429", retry_after=asked)
-            case "revoked":
-                seconds, trouble = 0.1, Inconclusive(trouble=Trouble.KEY_REFUSED, detail="401")
+                return DEADLINE_SECONDS
+            case "limiting" | "revoked" | "failing" | "proxy":
+                return 0.3
+            case "slow":
+                # Beyond the gateway's deadline it stands for a recorder that was held up: the lease is over by then.
+                return self._random.uniform(5, 24)
             case _:
-                seconds, trouble = 0.3, Inconclusive(trouble=Trouble.SERVER_ERROR, detail="503")
-        if inquiry.question.kind is QuestionKind.EXECUTE:
-            if kind == "silent":
-                self._capture(inquiry, inquiry.asked_at + timedelta(seconds=1))  # the money is taken, the reply is lost
-            return seconds, Executed(reply="none", then=trouble)
-        return seconds, trouble
+                return self._random.uniform(0.05, 0.6) if self._quick else 0.2 + 4.8 * self._random.random() ** 3
 
-    def _answer(self, inquiry: Inquiry, looked_at: datetime) -> Outcome:
-        truth = self.truths[inquiry.expected.payment_id]
-        if inquiry.question.kind is QuestionKind.EXECUTE:
-            before = truth.state(looked_at)
-            done = before is not None and before.status is Status.COMPLETED
-            taken = not done and self._capture(inquiry, looked_at)
-            then = self._word(inquiry.question, inquiry.expected, truth.state(looked_at))
-            if not isinstance(then, Answer | Inconclusive):
-                raise TypeError(then)
-            return Executed(reply="settled" if done else "completed" if taken else "refused", then=then)
-        transaction = inquiry.question.transaction_id
-        if transaction is not None and truth.state(looked_at, transaction) is None:
-            elsewhere = any(
-                one.transaction == transaction and one.at <= looked_at
-                for other in self.truths.values()
-                for one in other.states
-            )
-            return Stranger(why="other_payment" if elsewhere else "not_found")
-        return self._word(inquiry.question, inquiry.expected, truth.state(looked_at, transaction))
+    def _run(self, running: Any, serve: Any) -> tuple[Any, int]:
+        """Run a gateway's generator on replies of `serve`; its result, and how many requests it took."""
+        calls = 0
+        try:
+            effect: Effect = next(running)
+            while True:
+                if not isinstance(effect, HttpRequest):
+                    if self._token is None or effect.stale == self._token:
+                        self._token = self._valid
+                    effect = running.send(self._token)
+                    continue
+                calls += 1
+                try:
+                    served = serve(effect)
+                except NoReply as error:
+                    effect = running.throw(error)
+                else:
+                    effect = running.send(served)
+        except StopIteration as stop:
+            return stop.value, calls
 
-    def _capture(self, inquiry: Inquiry, at: datetime) -> bool:
-        truth = self.truths[inquiry.expected.payment_id]
-        state = truth.state(at)
-        if truth.approved_at is None or at < truth.approved_at or state is None or state.status is not Status.PENDING:
-            return False
-        transaction = f"TX-{inquiry.expected.payment_id[-6:]}"
+    def _stale(self, request: HttpRequest, now: datetime) -> HttpReply | None:
+        """How a token of yesterday is refused: by HTTP's word, or by a code of the gateway's under a 200."""
+        sent = dict(request.headers).get("authorization", "")
+        if self.account.provider.name != "onepaybd":
+            return None
+        self._valid = f"token-{now:%j}"
+        if sent == f"Bearer {self._valid}":
+            return None
+        body = {"message": "Forbidden"} if now.day % 3 else {"statusCode": "2079", "statusMessage": "Invalid app Token"}
+        return reply(body, status=(200, 401, 403)[now.day % 3])
+
+    def _refuse(self, kind: TroubleKind) -> HttpReply:
+        match kind:
+            case "silent":
+                raise NoReply("silent")
+            case "limiting":
+                wait = self._random.choice([None, "3", "20", "90"])
+                headers = {"content-type": JSON} | ({"retry-after": wait} if wait else {})
+                return HttpReply(status=429, headers=headers, body=b"{}")
+            case "revoked":
+                return HttpReply(status=401, headers={"content-type": JSON}, body=b'{"message":"Unauthorized"}')
+            case "proxy":
+                return proxied(self._random)
+            case _:
+                return HttpReply(status=503, headers={}, body=b"")
+
+    def _answer(self, asks: Asks, told: Told) -> HttpReply:
+        told.spoke = True
+        if asks.executes:
+            return self._execute(asks, told)
+        truth = self._by.get((asks.by, asks.id))
+        moment = told.looked_at
+        transaction = asks.id if asks.by == "transaction" else None
+        known = truth is not None and truth.session_id is not None
+        if truth is not None and known and truth.known_at is not None and moment < truth.known_at:
+            known = asks.by != "transaction" and self._random.random() < 0.3
+        told.state = truth.shown(moment, self._random, transaction) if truth is not None and known else None
+        told.about = truth.payment_id if truth is not None else None
+        if truth is None or not known or (transaction is not None and told.state is None):
+            told.unknown = True
+            return self._wire.unknown(asks)
+        return self._wire.told(truth, told.state, asks, moment)
+
+    def _execute(self, asks: Asks, told: Told) -> HttpReply:
+        wire, truth = self._wire, self._by.get((asks.by, asks.id))
+        assert isinstance(wire, OnePayBDWire)
+        if truth is None:
+            return wire.unknown(asks)
+        if truth.captured or any(one.paid for one in truth.states):
+            return wire.refused("2062")
+        taken = self._capture(asks, told.looked_at)
+        if taken is None:
+            return wire.refused("2056")
+        told.state, told.about = taken, truth.payment_id
+        return wire.told(truth, taken, asks, told.looked_at)
+
+    def _capture(self, asks: Asks, at: datetime) -> State | None:
+        """Take the money, if the buyer approved; Query may show it a little later than Execute's own reply does."""
+        truth = self._by[asks.by, asks.id]
+        if truth.approved_at is None or at < truth.approved_at or truth.captured:
+            return None
+        if any(one.at <= at and one.status is not Status.PENDING for one in truth.states):
+            return None
+        truth.captured = [*truth.captured, at]
         truth.states = [one for one in truth.states if one.at <= at]
-        truth.states.append(State(at=at, status=Status.COMPLETED, transaction=transaction))
-        return True
+        seen_at = at + lag(self._random, timedelta(seconds=50))
+        state = State(at=at, seen_at=seen_at, status=Status.COMPLETED, transaction=f"TRX{truth.payment_id[-8:]}")
+        truth.becomes(state)
+        return state
 
-    def _word(self, asked: Question, expected: Expected, state: State | None) -> Outcome:
-        """The answer in the shape that this account's capabilities declare."""
-        if state is None or state.status == UNKNOWN:
-            return Inconclusive(trouble=Trouble.NOT_FOUND, detail="404")
-        capabilities = self.account.provider.capabilities
-        status = None if state.status == ODD else Status(state.status)
-        paid = status is not None and status.paid
-        if status is Status.REFUNDED and not capabilities.shows_refunds:
-            status = Status.COMPLETED
-        money = "amount" in capabilities.always
-        echoed = "session_id" in capabilities.always
-        return Answer(
-            status=status,
-            word=str(state.status).upper(),
-            session_id=expected.session_id if echoed else None,
-            reference=expected.reference,
-            transaction_id=asked.transaction_id or (state.transaction if paid else None),
-            amount=(state.amount or expected.amount) if money else None,
-            currency=expected.currency,
-            refunded_amount=state.refunded if paid and capabilities.shows_refunds else None,
-        )
+
+_NOTHING = Inconclusive(trouble=Trouble.NO_REPLY, detail="nothing")

@@ -1,4 +1,4 @@
-"""What an onlooker of the simulation writes down: questions, answers, refusals and how each payment came to rest."""
+"""What an onlooker of the simulation writes down: questions, answers, refusals, callbacks, and what delayed us."""
 
 from __future__ import annotations
 
@@ -11,25 +11,77 @@ from msgspec import Struct
 from consumers.allowance import TROUBLES, Allowance
 from consumers.answering import Reply
 from consumers.pipeline import Inquiry
-from schemas.answers import Answer, Executed, Inconclusive, Question, Stranger
+from schemas.answers import Executed, Outcome, Question
 from schemas.callbacks import Claim
 from schemas.payments import Payment
-from schemas.words import Source, Status
+from schemas.words import Said, Source, Status
+from tests.unit.simulation.gateways import Told
+from tests.unit.simulation.truth import State
 
-ZERO = timedelta(0)
+ZERO, SECOND = timedelta(0), timedelta(seconds=1)
 
 
 class Asked(Struct, kw_only=True):
-    """One question. `probes`: it was asked while its gateway was thought to be away."""
+    """One question whose lease was committed at `at`. `told` is None where whoever asked died before it was sent.
+
+    `probes`: it was asked while its gateway was thought to be away.
+    """
 
     account: str
     payment_id: str
     question: Question
     at: datetime
     probes: bool
-    answered_at: datetime | None = None
+    sent_at: datetime | None = None
+    told: Told | None = None
     recorded_at: datetime | None = None
-    answer: Answer | Inconclusive | Stranger | None = None
+    outcome: Outcome | None = None
+
+    @property
+    def spoke(self) -> bool:
+        """Whether the gateway's own answer reached our records."""
+        return self.told is not None and self.told.spoke and self.recorded_at is not None
+
+    @property
+    def sent(self) -> bool:
+        """Whether any request reached the gateway."""
+        return self.told is not None and self.told.calls > 0
+
+    @property
+    def slow(self) -> bool:
+        """Whether it took longer than gateways take that are well, be it to be sent or to be answered."""
+        held_up = self.sent_at is not None and self.sent_at - self.at > SECOND
+        return held_up or (self.told is not None and self.told.seconds > 5)
+
+    @property
+    def state(self) -> State | None:
+        """What the gateway showed."""
+        return self.told.state if self.told is not None and self.told.about == self.payment_id else None
+
+    @property
+    def hindered(self) -> bool:
+        """Whether something outside our rules kept the gateway's word on the payment from us, or made it late."""
+        if self.told is not None and self.told.stale_token and not self.told.spoke:
+            return False
+        return not self.spoke or self.unknown or self.slow
+
+    @property
+    def unknown(self) -> bool:
+        return self.told is not None and self.told.unknown
+
+
+class Heard(Struct, frozen=True, kw_only=True):
+    """A callback and whether it was acknowledged. `own`: by the payment's own path, or by an id the gateway issued."""
+
+    payment_id: str
+    at: datetime
+    source: Source
+    said: Said | None
+    transaction: str | None = None
+    signed: bool = False
+    own: bool = True
+    hostile: bool = False
+    acknowledged: bool = False
 
 
 class TurnedAway(Struct, frozen=True, kw_only=True):
@@ -56,20 +108,22 @@ class Journal:
         self.charges = defaultdict[str, list[tuple[datetime, int, bool]]](list)
         """By account: what a budget was charged with, and whether that was asked for or owed afterwards."""
         self.refusals: list[TurnedAway] = []
+        self.turned = defaultdict[str, list[TurnedAway]](list)
         self.courses = defaultdict[str, Course](Course)
         self.longest_sweep = defaultdict[str, timedelta](timedelta)
         self.longest_carried = ZERO
         self.deaths: list[datetime] = []
+        self.lost = defaultdict[str, list[datetime]](list)
+        """By payment: until when a lease stands that a process left behind as it died."""
         self.claims = 0
-        self.heard: list[Claim] = []
+        self.heard = defaultdict[str, list[Heard]](list)
+        self.most_candidates = defaultdict[str, int](int)
         self._open = dict[tuple[str, datetime], Asked]()
 
     def carried(self, taken: Iterable[tuple[datetime, Claim]], now: datetime) -> None:
-        for published_at, claim in taken:
+        for published_at, _ in taken:
             self.claims += 1
             self.longest_carried = max(self.longest_carried, now - published_at)
-            if claim.source is not Source.SWEEP:
-                self.heard.append(claim)
 
     def swept(self, account: str, late: timedelta) -> None:
         self.longest_sweep[account] = max(self.longest_sweep[account], late)
@@ -95,12 +149,13 @@ class Journal:
             account=payment.account, payment_id=payment.id, at=now, again_at=payment.not_before, shut=shut
         )
         self.refusals.append(refusal)
+        self.turned[payment.id].append(refusal)
 
     def recorded(self, replies: Sequence[Reply], now: datetime) -> None:
         for reply in replies:
             asked = self._open.pop((reply.payment_id, reply.asked_at))
             asked.recorded_at = now
-            asked.answer = reply.outcome.then if isinstance(reply.outcome, Executed) else reply.outcome
+            asked.outcome = reply.outcome.then if isinstance(reply.outcome, Executed) else reply.outcome
             if reply.calls > 1:
                 self.charges[asked.account].append((now, reply.calls - 1, False))
 
@@ -109,3 +164,5 @@ class Journal:
         if course.ended_at is None and (payment.status is not Status.PENDING or payment.holds):
             course.ended_at = now
         course.rests_since = None if payment.next_check_at is not None else (course.rests_since or now)
+        count = len(payment.candidates)
+        self.most_candidates[payment.id] = max(self.most_candidates[payment.id], count)

@@ -1,70 +1,69 @@
-"""What buyers, shops, gateways and strangers do in the simulation, all of it from one seed.
+"""What buyers, shops and gateways do in the simulation, all of it from one seed; strangers are in `strangers.py`.
 
-The one thing to get wrong: a gateway of these stories never takes money back that it showed, so whatever the order of
-replies, no payment may end in a contradiction.
+The one thing to get wrong: a gateway of these stories never takes a word back that it showed everywhere, so whatever
+the order of replies, no payment may end in a contradiction.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from consumers.account import Account
-from schemas.payments import Payment
+from schemas.callbacks import Callback
 from schemas.words import Said, Source, Status
 from tests.fakes.clock import NOON
-from tests.fakes.drive import AMOUNT, at_once
-from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
-from tests.unit.simulation.gateways import Outage, SimulatedGateway, State, TroubleKind, Truth
+from tests.unit.simulation.accounts import ACCOUNTS, MONEYBAG, ONEPAYBD, SHADHINPAY, SKEWS, STEADY
+from tests.unit.simulation.dressing import REPLIES
+from tests.unit.simulation.gateways import Outage, SimulatedGateway, TroubleKind
+from tests.unit.simulation.journal import Heard
+from tests.unit.simulation.senders import names_a_word, notified, returns, signs_fresh, webhook
+from tests.unit.simulation.strangers import Strangers
+from tests.unit.simulation.truth import ODD, State, Truth, lag
 from tests.unit.simulation.workers import System
 
 DAY = timedelta(days=1)
-STEADY = replace(PLAIN, id="steady")
-"""The account that never has any trouble, so that whatever delays it is another's."""
-
-ACCOUNTS = (
-    STEADY,
-    PLAIN,
-    PROVING,
-    SILENT,
-    EXECUTING,
-    CANDIDATES,
-    replace(PLAIN, id="plain-slow", calls_per_second=0.5),
-    replace(PROVING, id="proving-slow", calls_per_second=0.2),
-    replace(CANDIDATES, id="candidates-slow", calls_per_second=1.0),
-)
 OPENING_SPAN = timedelta(days=60)
 SALE_AT = NOON + timedelta(days=20)
 LAST_STORY = NOON + timedelta(days=130)
-SHORT = Decimal("99.00")
+LONGEST_LAG = timedelta(minutes=9, seconds=30)  # with a question's own time, never a declared proof for `confirm_end`
+AMOUNT, SHORT = Decimal("1500.50"), Decimal("99.00")
+SAYS = {Status.COMPLETED: Said.SUCCESS, Status.FAILED: Said.FAILURE, Status.CANCELLED: Said.CANCEL}
+GARBLED = ("1,500.50", "1500.50 BDT", "1500.5000001", "BDT1500.50")
 
 OUTCOMES = {
-    "paid": 50,
-    "failed": 8,
-    "cancelled": 10,
-    "expired": 10,
-    "abandoned": 5,
-    "unknown": 3,
+    "paid": 46,
+    "failed": 7,
+    "cancelled": 8,
+    "expired": 7,
+    "abandoned": 6,
     "odd": 4,
-    "paid late": 5,
+    "paid late": 6,
     "paid twice": 3,
     "paid short": 2,
+    "garbled": 4,
+    "tracked": 5,
+    "order": 8,
 }
+ORDERS = ("first hangs", "both paid", "paid again after a refund", "at two gateways", "only one paid")
 
 
 class Stories:
     """Puts down on the agenda what will happen, `payments` times over."""
 
-    def __init__(self, system: System, seed: int, payments: int) -> None:
+    def __init__(self, system: System, seed: int, payments: int, accounts: Sequence[Account] = ACCOUNTS) -> None:
         self.system = system
         self.kinds: dict[str, str] = {}
+        self.orders: dict[str, list[str]] = {}
+        self.strangers = Strangers(system, seed)
+        self._accounts = accounts
         self._random = random.Random(f"{seed}/stories")
-        self._seed = seed
-        for account in ACCOUNTS:
-            gateway = SimulatedGateway(account, seed, steady=account is STEADY)
+        for account in accounts:
+            gateway = SimulatedGateway(account, seed, steady=account is STEADY, quick=account is STEADY)
             system.gateways[account.id] = gateway
             if account is not STEADY:
                 gateway.outages = self._outages()
@@ -72,12 +71,14 @@ class Stories:
             in_sale = self._random.random() < 0.3
             span = timedelta(minutes=20) if in_sale else OPENING_SPAN
             at = (SALE_AT if in_sale else NOON) + span * self._random.random()
-            system.agenda.at(at, lambda number=number: self._open(number))  # type: ignore[misc]
+            system.agenda.at(at, lambda number=number: self._begin(number))  # type: ignore[misc]
 
     def _outages(self) -> list[Outage]:
-        kinds: list[TroubleKind] = ["silent", "failing", "limiting", "slow", "silent", "failing", "limiting"]
-        lengths = [timedelta(minutes=self._random.uniform(2, 40)) for _ in kinds[:4]]
-        lengths += [timedelta(hours=self._random.uniform(1, 6)) for _ in kinds[4:]]
+        kinds: list[TroubleKind] = ["amnesia", "amnesia", "silent", "failing", "limiting", "slow", "proxy"]
+        lengths = [LONGEST_LAG * self._random.random() for _ in kinds[:2]]
+        lengths += [timedelta(minutes=self._random.uniform(2, 40)) for _ in kinds[2:]]
+        kinds += ["silent", "failing", "limiting"]
+        lengths += [timedelta(hours=self._random.uniform(1, 6)) for _ in kinds[7:]]
         planned: list[tuple[TroubleKind, timedelta]] = [*zip(kinds, lengths, strict=True), ("revoked", DAY)]
         found = []
         for kind, length in planned:
@@ -91,127 +92,253 @@ class Stories:
 
     # -- a payment's story ---------------------------------------------------------------------------------------------
 
-    def _open(self, number: int) -> None:
-        draw, system = self._random, self.system
-        account = draw.choice(ACCOUNTS)
-        order = f"basket-{number // 2}" if draw.random() < 0.1 else None
-        kind, lost = draw.choices(list(OUTCOMES), list(OUTCOMES.values()))[0], draw.random() < 0.02
-        payment_id = f"pay_{number:026d}"
-        self.kinds[payment_id] = kind = "unknown" if lost else kind
-        states = [State(at=system.clock.now, status=Status.PENDING)]
-        system.gateways[account.id].truths[payment_id] = Truth(states=states)
-        payment = at_once(system.open(account, payment_id, order=order, lost=lost))
-        self._tell_story(account, payment, kind)
-        self._strangers(account, payment)
+    def _begin(self, number: int) -> None:
+        draw = self._random
+        kind = draw.choices(list(OUTCOMES), list(OUTCOMES.values()))[0]
+        account = draw.choice(self._accounts)
+        if kind == "order":
+            self._order(number, account)
+        elif kind == "tracked":
+            self._tracked(number, account)
+        else:
+            lost = draw.random() < 0.02
+            truth, ends_at = self._opened(number, account, "lost" if lost else kind, lost=lost)
+            if not lost:
+                self._tell(account, truth, kind, ends_at)
+            self.strangers.bother(account, truth, draw)
 
-    def _tell_story(self, account: Account, payment: Payment, kind: str) -> None:
-        draw, truth = self._random, self.system.gateways[account.id].truths[payment.id]
-        opened = payment.opened_at
-        soon = opened + timedelta(seconds=draw.uniform(20, 25 * 60))
-        late = payment.expires_at + timedelta(hours=draw.expovariate(1 / 8))
-        if account is EXECUTING and kind.startswith("paid"):
+    def _opened(
+        self, number: int | str, account: Account, kind: str, *, order: str | None = None, lost: bool = False
+    ) -> tuple[Truth, datetime]:
+        draw, system = self._random, self.system
+        truth = self._truth(number, account, lost=lost)
+        lifetime = account.provider.lifetime(None)
+        system.gateways[account.id].register(truth)
+        self.kinds[truth.payment_id] = kind
+        if draw.random() < 0.1 and not lost:
+            truth.known_at = system.clock.now + lag(draw, LONGEST_LAG)
+        system.open(truth, lifetime=lifetime, order=order, lost=lost)
+        if order is not None:
+            self.orders.setdefault(order, []).append(truth.payment_id)
+        truth.ends_at = ends_at(account, system.clock.now)
+        return truth, truth.ends_at
+
+    def _truth(self, number: int | str, account: Account, *, lost: bool = False) -> Truth:
+        name = f"{number:026d}" if isinstance(number, int) else number.rjust(26, "0")
+        return Truth(
+            payment_id=f"pay_{name}",
+            account=account.id,
+            reference=f"order-{name[-12:]}",
+            amount=AMOUNT,
+            opened_at=self.system.clock.now,
+            session_id=None if lost else f"S-{name[-14:]}",
+            dressing=self._random.choice(REPLIES),
+        )
+
+    def _tell(self, account: Account, truth: Truth, kind: str, ends_at: datetime, *, own: bool = True) -> None:
+        draw = self._random
+        soon = self.system.clock.now + timedelta(seconds=draw.uniform(20, 13 * 60))
+        late = ends_at + timedelta(hours=draw.expovariate(1 / 8))
+        paid = f"T-{truth.payment_id[4:]}"
+        if account.id == ONEPAYBD.id and (kind.startswith("paid") or kind == "garbled"):
             truth.approved_at = soon
-            self._callbacks(payment, soon, Said.SUCCESS, None)
+            self._come_back(account, truth, soon, Said.SUCCESS, None, on_path=own)
             return
         match kind:
             case "failed" | "cancelled" | "expired":
-                at = payment.expires_at if kind == "expired" else soon
+                at = ends_at if kind == "expired" else soon
+                said = {"cancelled": Said.CANCEL, "failed": Said.FAILURE}.get(kind)
                 self._becomes(
-                    payment, State(at=at, status=Status(kind)), Said.CANCEL if kind == "cancelled" else Said.FAILURE
+                    account, truth, State(at=at, seen_at=at, status=Status(kind), transaction=paid), said, own=own
                 )
-            case "unknown":
-                truth.states = [State(at=opened, status="unknown")]
             case "odd":
-                self._becomes(payment, State(at=soon, status="odd"), None)
+                self._becomes(account, truth, State(at=soon, seen_at=soon, status=ODD, transaction=paid), None, own=own)
                 explained = soon + timedelta(days=draw.uniform(0.01, 6))
-                self._becomes(
-                    payment, State(at=explained, status=Status.COMPLETED, transaction=f"T-{payment.reference}"), None
-                )
+                self._pays(account, truth, explained, paid, None, own=own)
             case "paid short":
-                state = State(at=soon, status=Status.COMPLETED, transaction=f"T-{payment.reference}", amount=SHORT)
-                self._becomes(payment, state, Said.SUCCESS)
+                self._pays(account, truth, soon, paid, Said.SUCCESS, own=own, amount=SHORT)
+            case "garbled":
+                clean = None if draw.random() < 0.3 else soon + timedelta(seconds=draw.uniform(10, 86400))
+                self._pays(
+                    account, truth, soon, paid, Said.SUCCESS, own=own, garbled=draw.choice(GARBLED), clean_at=clean
+                )
             case "paid" | "paid late" | "paid twice":
                 at = late if kind == "paid late" else soon
-                self._becomes(
-                    payment, State(at=at, status=Status.COMPLETED, transaction=f"T-{payment.reference}"), Said.SUCCESS
-                )
+                self._pays(account, truth, at, paid, Said.SUCCESS, own=own)
                 if kind == "paid twice":
-                    again = at + timedelta(seconds=draw.uniform(30, 3600))
-                    state = State(at=again, status=Status.COMPLETED, transaction=f"T-{payment.reference}-again")
-                    self._becomes(payment, state, Said.SUCCESS)
-                else:
-                    self._refunds(payment, at)
+                    self._pays(
+                        account,
+                        truth,
+                        at + timedelta(seconds=draw.uniform(30, 3600)),
+                        paid + "B",
+                        Said.SUCCESS,
+                        own=own,
+                    )
+                elif own:
+                    self._refunds(account, truth, at + LONGEST_LAG, paid)
 
-    def _refunds(self, payment: Payment, paid_at: datetime) -> None:
+    def _pays(
+        self,
+        account: Account,
+        truth: Truth,
+        at: datetime,
+        transaction: str,
+        said: Said | None,
+        *,
+        own: bool,
+        amount: Decimal | None = None,
+        garbled: str | None = None,
+        clean_at: datetime | None = None,
+    ) -> None:
+        """The money arrives; at Moneybag it often begins as a pending transaction that turns."""
+        draw = self._random
+        if account.provider.name == "moneybag" and draw.random() < 0.4:
+            begun = at - timedelta(seconds=draw.uniform(1, 15))
+            pending = State(
+                at=begun,
+                seen_at=begun + lag(draw, timedelta(seconds=10)),
+                status=Status.PENDING,
+                transaction=transaction,
+            )
+            self._becomes(account, truth, pending, None, own=own)
+        state = State(
+            at=at,
+            seen_at=at + lag(draw, LONGEST_LAG),
+            status=Status.COMPLETED,
+            transaction=transaction,
+            amount=amount,
+            garbled=garbled,
+            clean_at=clean_at,
+        )
+        self._becomes(account, truth, state, said, own=own)
+
+    def _refunds(self, account: Account, truth: Truth, paid_at: datetime, transaction: str) -> None:
         draw, parts = self._random, list[Decimal]()
+        partial = account.provider.name == "shadhinpay"
         match draw.random():
-            case chance if chance < 0.1:
+            case chance if chance < 0.1 and partial:
                 parts = [Decimal("40.00")]
-            case chance if chance < 0.15:
-                parts = [Decimal("40.00"), AMOUNT]
+            case chance if chance < 0.15 and partial:
+                parts = [Decimal("40.00"), Decimal("90.50"), AMOUNT]
             case chance if chance < 0.2:
                 parts = [AMOUNT]
         for part in parts:
-            paid_at += draw.uniform(0.2, 25) * DAY
-            status = Status.REFUNDED if part == AMOUNT else Status.COMPLETED
-            figure = None if part == AMOUNT and draw.random() < 0.5 else part
-            state = State(at=paid_at, status=status, transaction=f"T-{payment.reference}", refunded=figure)
-            self._becomes(payment, state, None)
+            paid_at += draw.uniform(0.2, 12) * DAY
+            self._returned(account, truth, paid_at, transaction, part)
 
-    def _becomes(self, payment: Payment, state: State, said: Said | None) -> None:
-        truth = self.system.gateways[payment.account].truths[payment.id]
-        truth.states.append(state)
-        self._callbacks(payment, state.at, said, state.transaction)
+    def _returned(self, account: Account, truth: Truth, at: datetime, transaction: str, part: Decimal) -> None:
+        whole = part == AMOUNT
+        status = Status.REFUNDED if whole else Status.COMPLETED
+        figure = None if whole and self._random.random() < 0.5 else part
+        state = State(at=at, seen_at=at, status=status, transaction=transaction, refunded=figure)
+        if account.provider.capabilities.shows_refunds:
+            self._becomes(account, truth, state, None, own=True)
+
+    def _becomes(self, account: Account, truth: Truth, state: State, said: Said | None, *, own: bool) -> None:
+        truth.becomes(state)
+        if state.transaction is not None:
+            self.system.gateways[account.id].register_transaction(state.transaction, truth)
+        self._come_back(account, truth, state.at, said, state, on_path=own)
+
+    # -- orders of several attempts, and payments that the shop opened by itself ---------------------------------------
+
+    def _order(self, number: int, account: Account) -> None:
+        draw, order = self._random, f"basket-{number}"
+        kind = draw.choice(ORDERS)
+        if kind == "first hangs" and draw.random() < 0.5:
+            account = next((one for one in self._accounts if one.id == ONEPAYBD.id), account)
+        if kind == "paid again after a refund":
+            refunding = [one for one in self._accounts if one.id in (SHADHINPAY.id, STEADY.id, MONEYBAG.id)]
+            account = draw.choice(refunding or [account])
+        other = draw.choice(self._accounts) if kind == "at two gateways" else account
+        first, ends_at = self._opened(f"{number}x1", account, f"{kind} 1", order=order)
+        told = "abandoned" if kind in ("first hangs", "only one paid") and account.id != ONEPAYBD.id else "paid"
+        if kind == "first hangs" and account is not STEADY:
+            now = self.system.clock.now
+            first.hangs = (now, now + timedelta(seconds=draw.uniform(60, 1200)))
+        if kind == "paid again after a refund":
+            at = self.system.clock.now + timedelta(minutes=2)
+            self._pays(account, first, at, f"T-{first.payment_id[4:]}", Said.SUCCESS, own=True)
+            self._returned(
+                account, first, at + LONGEST_LAG + DAY * draw.uniform(0.1, 3), f"T-{first.payment_id[4:]}", AMOUNT
+            )
+            wait = timedelta(days=50)
+        else:
+            self._tell(account, first, told, ends_at)
+            wait = timedelta(seconds=draw.uniform(5, 200))
+
+        def again() -> None:
+            second, ends = self._opened(f"{number}x2", other, f"{kind} 2", order=order)
+            self._tell(other, second, "paid", ends)
+
+        self.system.agenda.after(wait.total_seconds(), again)
+
+    def _tracked(self, number: int, account: Account) -> None:
+        """The shop opened it, the buyer paid and came back, and only then the shop says so to us."""
+        draw, system = self._random, self.system
+        truth = self._truth(number, account)
+        system.gateways[account.id].register(truth)
+        self.kinds[truth.payment_id] = "tracked"
+        lifetime = account.provider.lifetime(None)
+        self._tell(
+            account, truth, draw.choice(["paid", "paid", "failed", "abandoned"]), system.clock.now + lifetime, own=False
+        )
+        wait = draw.choice([5, 60, 900, 1500]) * draw.random()
+
+        def registers() -> None:
+            truth.ends_at = system.clock.now + lifetime
+            system.track(truth, lifetime=lifetime)
+
+        system.agenda.after(wait, registers)
 
     # -- who tells us --------------------------------------------------------------------------------------------------
 
-    def _callbacks(self, payment: Payment, at: datetime, said: Said | None, transaction: str | None) -> None:
-        """A returning browser and the gateway's notification: each may be lost, late or doubled."""
-        signs = self.system.rules.accounts[payment.account].provider.capabilities.signs
-        heard = [(Source.RETURN, False)] if said is not None else []
-        heard += [(Source.WEBHOOK, True)] if signs else []
-        for source, signed in heard:
-            if self._random.random() < 0.3:
-                continue
-            event = f"{payment.id}-{at:%s%f}" if signed else None
-            for _ in range(self._random.choice([1, 1, 1, 2, 3])):
-                delay = self._random.choice([1.0, 1.0, 60.0, 3600.0, 86400.0]) * self._random.expovariate(1.0)
-                self._hit(payment, at + timedelta(seconds=delay), source, signed, said, transaction, event)
-
-    def _strangers(self, account: Account, payment: Payment) -> None:
-        """Anyone can send what is not signed; a stolen secret signs lies."""
-        draw = self._random
-        if draw.random() < 0.08:
-            at = payment.opened_at + timedelta(seconds=draw.uniform(0, 3 * 86400))
-            signed = account.provider.capabilities.signs and draw.random() < 0.3
-            other = f"T-order-pay_{draw.randrange(200):026d}"
-            said = draw.choice([Said.SUCCESS, Said.FAILURE, Said.CANCEL])
-            source = Source.WEBHOOK if signed else Source.RETURN
-            self._hit(payment, at, source, signed, said, other, f"forged-{payment.id}" if signed else None)
-        if draw.random() < 0.01:
-            at = payment.opened_at + timedelta(seconds=draw.uniform(0, 86400))
-            for number in range(300):
-                seconds = number / 10 if number < 200 else (number - 200) * 72
-                invented = f"T-{number}" if account.id == CANDIDATES.id else None
-                word = Said.FAILURE if number % 2 else None
-                self._hit(payment, at + timedelta(seconds=seconds), Source.RETURN, False, word, invented, None)
-
-    def _hit(
-        self,
-        payment: Payment,
-        at: datetime,
-        source: Source,
-        signed: bool,
-        said: Said | None,
-        transaction: str | None,
-        event: str | None,
+    def _come_back(
+        self, account: Account, truth: Truth, at: datetime, said: Said | None, state: State | None, *, on_path: bool
     ) -> None:
-        system = self.system
-        by_transaction = "transaction_id" in system.rules.accounts[payment.account].provider.capabilities.asked_by
-        named = transaction if by_transaction else None
+        """A returning browser and the gateway's notifications: each may be lost, late or doubled."""
+        draw = self._random
+        transaction = state.transaction if state is not None else None
+        named = transaction if account.provider.name == "moneybag" else None
+        status = Status.PENDING if state is None or state.status == ODD else Status(state.status)
+        begun = state is not None and status is Status.PENDING and named is not None
+        # Moneybag names no id of ours but the reference, so that only a path or a signature says more.
+        own = on_path or named is None
+        about = Heard(payment_id=truth.payment_id, at=at, source=Source.RETURN, said=said, transaction=named, own=own)
+        if (said is not None or (begun and draw.random() < 0.3)) and draw.random() < 0.75:
+            back = returns(account, truth, at, said, transaction, draw, own=on_path)
+            about = structs.replace(about, said=said if names_a_word(account, own=on_path) else None)
+            for _ in range(draw.choice([1, 1, 1, 2, 3])):
+                self._at(at + self._delay(), back, about)
+        if account.provider.capabilities.signs and status is not Status.PENDING and draw.random() < 0.75:
+            fresh, said = signs_fresh(account), SAYS.get(status)
+            own = fresh or named is None
+            about = structs.replace(about, source=Source.WEBHOOK, said=said, signed=fresh, own=own)
+            for _ in range(draw.choice([1, 1, 1, 2])):
+                sent = at + self._delay()
+                hook = webhook(account, truth, sent, status, transaction, draw)
+                self._at(sent, hook, about)
+                if draw.random() < 0.05:
+                    self.strangers.replay(truth, hook, sent)
+        if named is not None and on_path and draw.random() < 0.5:
+            note = notified(account, truth, at, status, named, draw)
+            said = SAYS.get(status)
+            about = structs.replace(about, source=Source.IPN, said=said, signed=False, own=True)
+            self._at(at + self._delay(), note, about)
 
+    def _delay(self) -> timedelta:
+        span = self._random.choice([0.5, 1.0, 1.0, 60.0, 3600.0, 86400.0])
+        return timedelta(seconds=span * self._random.expovariate(1.0))
+
+    def _at(self, at: datetime, callback: Callback, about: Heard) -> None:
         def hits() -> None:
-            claim = system.claim(payment.id, source, signed=signed, said=said, transaction_id=named, event_id=event)
-            system.publish([claim])
+            self.system.call_back(callback, about)
 
-        system.agenda.at(at, hits)
+        self.system.agenda.at(at, hits)
+
+
+def ends_at(account: Account, opened_at: datetime) -> datetime:
+    """The later of the gateway's end and ours, where its create reply names one."""
+    names = account.provider.name in ("shadhinpay", "payparse")
+    ahead = max(timedelta(0), SKEWS.get(account.id, timedelta(0))) if names else timedelta(0)
+    return opened_at + account.provider.lifetime(None) + ahead

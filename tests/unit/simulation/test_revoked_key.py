@@ -12,9 +12,10 @@ from consumers.rules import Rules
 from schemas.checks import Checks
 from schemas.words import EntryKind, EventType, Said, Source, Status
 from tests.fakes.clock import NOON
-from tests.fakes.drive import at_once
-from tests.fakes.providers import PLAIN
-from tests.unit.simulation.gateways import Outage, SimulatedGateway, State, Truth
+from tests.fakes.drive import AMOUNT
+from tests.unit.simulation.accounts import STEADY
+from tests.unit.simulation.gateways import Outage, SimulatedGateway
+from tests.unit.simulation.truth import State, Truth
 from tests.unit.simulation.workers import System
 from worker.postgres.due import PROBING
 
@@ -25,16 +26,24 @@ ENDS = BEGINS + DAY
 
 def a_day_without_key(payments: int) -> tuple[System, list[str]]:
     """So many payments whose buyers all paid and came back, a second apart, just after the key was revoked."""
-    rules = Rules(accounts={PLAIN.id: PLAIN}, checks=Checks(), public_url="https://pay.example", jitter=0.1)
-    system = System([PLAIN], rules, 1, workers=2, deaths=0)
-    gateway = system.gateways[PLAIN.id] = SimulatedGateway(PLAIN, 1, steady=True)
+    rules = Rules(accounts={STEADY.id: STEADY}, checks=Checks(), public_url="https://pay.example", jitter=0.1)
+    system = System([STEADY], rules, 1, workers=2, deaths=0, deadly=0, held_up=0)
+    gateway = system.gateways[STEADY.id] = SimulatedGateway(STEADY, 1, steady=True, quick=True)
     gateway.outages = [Outage(start=BEGINS, end=ENDS, kind="revoked")]
     names = [f"pay_{number}" for number in range(payments)]
     for number, name in enumerate(names):
         paid_at = BEGINS + number * SECOND
-        paid = State(at=paid_at, status=Status.COMPLETED, transaction=f"T-{name}")
-        gateway.truths[name] = Truth(states=[State(at=NOON, status=Status.PENDING), paid])
-        at_once(system.open(PLAIN, name, lifetime=3 * DAY))
+        truth = Truth(
+            payment_id=name,
+            account=STEADY.id,
+            reference=f"order-{name}",
+            amount=AMOUNT,
+            opened_at=NOON,
+            session_id=f"S-{name}",
+        )
+        truth.becomes(State(at=paid_at, seen_at=paid_at, status=Status.COMPLETED, transaction=f"T-{name}"))
+        gateway.register(truth)
+        system.open(truth, lifetime=3 * DAY)
 
         def comes_back(name: str = name) -> None:
             system.publish([system.claim(name, Source.RETURN, said=Said.SUCCESS)])

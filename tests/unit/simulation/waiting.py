@@ -10,24 +10,19 @@ import random
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from statistics import median, quantiles
-from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from consumers.account import Account
-from consumers.gateway import Provider
-from consumers.providers.ipay import IPay
 from consumers.providers.onepaybd import OnePayBD
-from consumers.providers.payparse import PayParse
-from consumers.providers.shadhinpay import ShadhinPay
 from consumers.rules import Rules
 from schemas.checks import Checks
-from schemas.secret import Secret
 from schemas.words import Hold, Status
 from tests.fakes.clock import NOON
-from tests.fakes.drive import at_once
-from tests.unit.simulation.gateways import SimulatedGateway, State, Truth
+from tests.fakes.drive import AMOUNT
+from tests.unit.simulation.accounts import KEY, account
+from tests.unit.simulation.gateways import SimulatedGateway
+from tests.unit.simulation.truth import State, Truth
 from tests.unit.simulation.workers import System
 from worker.process import JITTER
 
@@ -46,28 +41,18 @@ class Ended(Struct, frozen=True, kw_only=True):
     hold: Hold | None
 
 
-def gateways() -> list[Provider]:
+def accounts() -> list[Account]:
     """The four that can be asked by our own ids, with as much configured as that needs.
 
     OnePayBD takes money here when the buyer approves. With `capture` it is our Execute that does, which only a buyer's
     claim starts: when that is lost nobody is charged, and the payment closes as expired.
     """
-    secret, url = Secret("x"), "https://gateway.example"
-    check = {
-        "path": "/status/{reference}",
-        "status": "/status",
-        "completed": ["PAID"],
-        "failed": ["FAILED"],
-        "expired": ["EXPIRED"],
-    }
-    payparse: Any = msgspec.convert(
-        {"base_url": url, "api_key": "x", "status_check": check}, PayParse, dec_hook=lambda _, value: Secret(value)
-    )
+    onepaybd = OnePayBD(base_url="https://gateway.example", api_key=KEY, capture=False)
     return [
-        payparse,
-        OnePayBD(base_url=url, api_key=secret, capture=False),
-        ShadhinPay(base_url=url, client_id=secret, business_id=secret, api_key=secret, webhook_secret=secret),
-        IPay(base_url=url, api_key=secret),
+        account("payparse"),
+        Account(id="onepaybd", merchant="shop", provider=onepaybd),
+        account("shadhinpay"),
+        account("ipay"),
     ]
 
 
@@ -75,34 +60,36 @@ def simulate(
     minute: int, wanted: Status, *, payments: int = PAYMENTS, lifetime: timedelta | None = None, seed: int = 1
 ) -> list[Ended]:
     """All gateways at once: each payment becomes `wanted` about `minute` minutes after its opening."""
-    accounts = [Account(id=one.name, merchant="shop", provider=one) for one in gateways()]
+    known = accounts()
     rules = Rules(
-        accounts={account.id: account for account in accounts},
+        accounts={one.id: one for one in known},
         checks=Checks(),
         public_url="https://pay.example",
         jitter=JITTER,
     )
-    system = System(accounts, rules, seed, workers=2, deaths=0)
+    system = System(known, rules, seed, workers=2, deaths=0, deadly=0, held_up=0)
     draw = random.Random(seed)
     became: dict[str, datetime] = {}
-    for account in accounts:
-        gateway = SimulatedGateway(account, seed, steady=True)
-        system.gateways[account.id] = gateway
+    for one in known:
+        gateway = system.gateways[one.id] = SimulatedGateway(one, seed, steady=True, quick=True)
         for number in range(payments):
             opened_at = NOON + number * SPACING
-            payment_id = f"pay_{account.id}-{number}"
-            became[payment_id] = opened_at + timedelta(minutes=minute + draw.uniform(-0.5, 0.5))
-            transaction = f"T-{payment_id}" if wanted.paid else None
-            gateway.truths[payment_id] = Truth(
-                states=[
-                    State(at=opened_at, status=Status.PENDING),
-                    State(at=became[payment_id], status=wanted, transaction=transaction),
-                ]
+            truth = Truth(
+                payment_id=f"pay_{one.id}-{number}",
+                account=one.id,
+                reference=f"order-{one.id}-{number}",
+                amount=AMOUNT,
+                opened_at=opened_at,
+                session_id=f"S-{one.id}-{number}",
             )
-            lasts = lifetime or account.provider.lifetime(None)
+            at = became[truth.payment_id] = opened_at + timedelta(minutes=minute + draw.uniform(-0.5, 0.5))
+            transaction = f"T-{truth.payment_id}" if wanted.paid else None
+            truth.becomes(State(at=at, seen_at=at, status=wanted, transaction=transaction))
+            gateway.register(truth)
+            lasts = lifetime or one.provider.lifetime(None)
 
-            def opens(account: Account = account, payment_id: str = payment_id, lasts: timedelta = lasts) -> None:
-                at_once(system.open(account, payment_id, lifetime=lasts))
+            def opens(truth: Truth = truth, lasts: timedelta = lasts) -> None:
+                system.open(truth, lifetime=lasts)
 
             system.agenda.at(opened_at, opens)
     system.agenda.run(NOON + timedelta(days=60))
@@ -132,10 +119,10 @@ def main() -> None:
     print(f"Every callback lost, default schedule, {PAYMENTS} payments a row, {date.today()}.")
     print("\n| gateway | paid after | median | p95 | longest |\n|---|---|---|---|---|")
     runs = {minute: simulate(minute, Status.COMPLETED) for minute in MINUTES}
-    for account in sorted({one.account for ended in runs.values() for one in ended}):
+    for name in sorted({one.account for ended in runs.values() for one in ended}):
         for minute, ended in runs.items():
-            times = " | ".join(_shown(one) for one in row(one for one in ended if one.account == account))
-            print(f"| {account} | {minute} min | {times} |")
+            times = " | ".join(_shown(one) for one in row(one for one in ended if one.account == name))
+            print(f"| {name} | {minute} min | {times} |")
 
 
 if __name__ == "__main__":

@@ -9,29 +9,34 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from consumers.account import Account
 from consumers.allowance import silent
 from consumers.answering import Reply
-from consumers.gateway import Opened, OpeningOutcome
-from consumers.opening import OpeningFailed, open_payment
+from consumers.asking import LEASE
+from consumers.gateway import OpeningOutcome
+from consumers.opening import OpeningFailed, open_payment, track_payment
 from consumers.pipeline import Inquiry, record, take
 from consumers.rules import Rules
 from schemas.answers import Inconclusive, Trouble
-from schemas.callbacks import Claim
+from schemas.callbacks import Callback, Claim
 from schemas.payments import Payment
-from schemas.words import Authenticity, Source
+from schemas.words import Authenticity, QuestionKind, Source
 from tests.fakes.clock import FakeClock
-from tests.fakes.drive import AMOUNT, at_once
+from tests.fakes.drive import at_once
 from tests.fakes.ledger import FakeLedger
-from tests.fakes.providers import LIFETIME
 from tests.unit.simulation.agenda import Agenda
 from tests.unit.simulation.gateways import SimulatedGateway
-from tests.unit.simulation.journal import Journal
+from tests.unit.simulation.journal import Asked, Heard, Journal
+from tests.unit.simulation.mortal import Killed, MortalLedger
+from tests.unit.simulation.senders import heard
+from tests.unit.simulation.truth import Truth
 from worker.postgres.due import BURST_SECONDS, MOST_WAITING, PROBING, SHARE, SWEPT_SECONDS
 from worker.recording import BATCH
 from worker.slots import SLOTS
@@ -40,13 +45,23 @@ TAKING_SECONDS, RECORDING_SECONDS = 0.004, 0.005
 BUS_LEASE_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 1.0
 DEATHS = 0.004  # of the questions are asked by a worker that dies before it records them
+DEADLY = 0.0003  # of the awaits on the ledger are the last thing that a worker does
+HELD_UP = 0.02  # of the questions are asked long after their lease began
 
 
 class System:
-    """One installation: a ledger, some workers, one sweep."""
+    """One installation: a ledger, some workers, one sweep. `deaths` and `deadly` are how often a worker dies."""
 
     def __init__(
-        self, accounts: Sequence[Account], rules: Rules, seed: int, *, workers: int, deaths: float = DEATHS
+        self,
+        accounts: Sequence[Account],
+        rules: Rules,
+        seed: int,
+        *,
+        workers: int,
+        deaths: float = DEATHS,
+        deadly: float = DEADLY,
+        held_up: float = HELD_UP,
     ) -> None:
         self.clock = FakeClock()
         self.agenda = Agenda(self.clock)
@@ -54,54 +69,85 @@ class System:
         self.rules = rules
         self.journal = Journal()
         self.random = random.Random(seed)
-        self.deaths = deaths
+        self.mortal = MortalLedger(self.ledger, random.Random(f"{seed}/mortal"), deadly)
+        self.deaths, self.held_up = deaths, held_up
         self.gateways: dict[str, SimulatedGateway] = {}
-        self.queue: deque[tuple[datetime, Claim]] = deque()
+        self.queues = defaultdict[str, deque[tuple[datetime, Claim]]](deque)
+        """By gateway: each has slots of its own, so that its outage leaves the others flowing."""
         self.workers = [Worker(self) for _ in range(workers)]
         self.sweep = Sweep(self, accounts)
-        self._claims = 0
+        self._claims = self._kept = 0
 
-    async def open(
-        self,
-        account: Account,
-        payment_id: str,
-        *,
-        lifetime: timedelta = LIFETIME,
-        order: str | None = None,
-        lost: bool = False,
-    ) -> Payment:
-        """Open a checkout through the real stage; `lost`: the gateway's reply never comes."""
-        now = self.clock.now
-        payment = Payment(
-            id=payment_id,
+    # -- what shops do -------------------------------------------------------------------------------------------------
+
+    def open(self, truth: Truth, *, lifetime: timedelta, order: str | None = None, lost: bool = False) -> Payment:
+        """Open a checkout through the real stage and the gateway's real reply; `lost`: that never comes."""
+        gateway = self.gateways[truth.account]
+        payment = self._row(truth, lifetime, order)
+
+        async def call(_: Payment) -> OpeningOutcome:
+            if lost:
+                return Inconclusive(trouble=Trouble.NO_REPLY, detail="silent")
+            return gateway.open(payment, truth, self.rules.public_url)
+
+        with suppress(OpeningFailed):
+            at_once(open_payment(self.ledger, self.rules, payment, {"reference": payment.reference}, call))
+        self._registered(payment)
+        return self.ledger.payment(payment.id)
+
+    def track(self, truth: Truth, *, lifetime: timedelta, order: str | None = None) -> Payment:
+        """Take on a payment that the shop opened by itself at the gateway."""
+        payment = self._row(truth, lifetime, order)
+        wanted = replace(payment, session_id=truth.session_id)
+        at_once(track_payment(self.ledger, self.rules, wanted, {"reference": payment.reference}))
+        self._registered(payment)
+        return self.ledger.payment(payment.id)
+
+    def _registered(self, payment: Payment) -> None:
+        """What was kept for it comes into the queue with its row."""
+        kept = self.ledger.heard[self._kept :]
+        self._kept += len(kept)
+        self.looked_at([payment.id])
+        self.publish(kept)
+
+    def _row(self, truth: Truth, lifetime: timedelta, order: str | None) -> Payment:
+        account, now = self.rules.accounts[truth.account], self.clock.now
+        return Payment(
+            id=truth.payment_id,
             merchant=account.merchant,
             account=account.id,
             provider=account.provider.name,
-            reference=f"order-{payment_id}",
+            reference=truth.reference,
             order_ref=order,
-            amount=AMOUNT,
+            amount=truth.amount,
             currency="BDT",
             opened_at=now,
             expires_at=now + lifetime,
         )
 
-        async def call(_: Payment) -> OpeningOutcome:
-            if lost:
-                return Inconclusive(trouble=Trouble.NO_REPLY, detail="silent")
-            return Opened(session_id=f"S-{payment_id}", checkout_url="https://gateway.example/pay")
+    # -- what comes in -------------------------------------------------------------------------------------------------
 
-        with suppress(OpeningFailed):
-            await open_payment(self.ledger, self.rules, payment, {"reference": payment.reference}, call)
-        self.looked_at([payment_id])
-        return self.ledger.payment(payment_id)
+    def call_back(self, callback: Callback, about: Heard) -> bool:
+        """A hit on a public endpoint, now; whether it was acknowledged, which is when its claim is durable."""
+        account = self.rules.accounts[callback.account]
+        callback = replace(callback, received_at=self.clock.now)
+        claim = heard(account, callback)
+        unknown = callback.source is Source.IPN and self.ledger.case(callback.payment_id or "") is None
+        acknowledged = claim is not None and not unknown
+        about = replace(about, at=self.clock.now, acknowledged=acknowledged)
+        self.journal.heard[about.payment_id].append(about)
+        if claim is not None and acknowledged:
+            self._claims += 1
+            self.publish([replace(claim, id=f"claim-{self._claims}")])
+        return acknowledged
 
     def publish(self, claims: Iterable[Claim]) -> None:
-        self.queue.extend((self.clock.now, claim) for claim in claims)
-        self.wake()
-
-    def wake(self) -> None:
-        for worker in self.workers:
-            worker.wake()
+        claims = list(claims)
+        for claim in claims:
+            self.queues[claim.provider].append((self.clock.now, claim))
+        for provider in sorted({claim.provider for claim in claims}):
+            for worker in self.workers:
+                worker.wake(provider)
 
     def claim(self, payment_id: str, source: Source, *, signed: bool = False, **fields: str | None) -> Claim:
         self._claims += 1
@@ -133,46 +179,78 @@ class Worker:
         self._system = system
         self._used = Counter[str]()
         self._life = 0
-        self._awake = False
+        self._awake = set[str]()
         self._replies: list[Reply] = []
         self._recording = False
         self._shares = dict.fromkeys(system.rules.accounts, SLOTS * 3 // 4)
 
-    def wake(self) -> None:
-        if not self._awake and self._system.queue and self._used.total() < SLOTS:
-            self._awake = True
-            self._system.agenda.after(TAKING_SECONDS, self._take)
+    def wake(self, provider: str) -> None:
+        if provider not in self._awake and self._system.queues[provider] and self._free(provider) > 0:
+            self._awake.add(provider)
+            self._system.agenda.after(TAKING_SECONDS, lambda: self._take(provider))
 
-    def _take(self) -> None:
-        self._awake = False
-        system = self._system
-        free = SLOTS - self._used.total()
-        taken = [system.queue.popleft() for _ in range(min(free, len(system.queue)))]
+    def _free(self, provider: str) -> int:
+        accounts = self._system.rules.accounts
+        return SLOTS - sum(used for name, used in self._used.items() if accounts[name].provider.name == provider)
+
+    def _take(self, provider: str) -> None:
+        self._awake.discard(provider)
+        system, queue = self._system, self._system.queues[provider]
+        taken = [queue.popleft() for _ in range(min(self._free(provider), len(queue)))]
         if not taken:
             return
         now = system.clock.now
         system.journal.carried(taken, now)
         claims = [claim for _, claim in taken]
         room = {account: share - self._used[account] for account, share in self._shares.items()}
-        homes = {claim.payment_id for claim in claims if claim.payment_id is not None}
+        named = at_once(system.ledger.find(claims))
+        homes = set(named.values())
         before = {payment_id: system.ledger.payment(payment_id) for payment_id in homes}
-        inquiries = at_once(take(system.ledger, system.rules, claims, room))
+        try:
+            inquiries = at_once(take(system.mortal, system.rules, claims, room))
+        except Killed as killed:
+            self._died_taking(claims, homes if killed.committed else ())
+            return
         after = {payment_id: system.ledger.payment(payment_id) for payment_id in homes}
         for payment_id in homes - {one.expected.payment_id for one in inquiries}:
             if after[payment_id].not_before not in (None, before[payment_id].not_before):
                 system.journal.turned_away(after[payment_id], system.ledger.allowance(after[payment_id].account), now)
         system.looked_at(homes)
         for inquiry in inquiries:
-            self._ask(inquiry)
-        self.wake()
+            self._begin(inquiry)
+        self.wake(provider)
 
-    def _ask(self, inquiry: Inquiry) -> None:
+    def _died_taking(self, claims: Sequence[Claim], homes: Iterable[str]) -> None:
+        """Nobody acknowledged the claims, so they come again; a lease that was committed runs to its end."""
+        system = self._system
+        for payment_id in homes:
+            system.journal.lost[payment_id].append(system.clock.now + LEASE[QuestionKind.EXECUTE])
+        system.looked_at(homes)
+        system.agenda.after(1.0, lambda: system.publish(claims))
+        self._die(self._life)
+
+    def _begin(self, inquiry: Inquiry) -> None:
+        """Ask now, or after the acknowledgement of the claims was held up."""
+        system = self._system
+        self._used[inquiry.account.id] += 1
+        asked = system.journal.asks(inquiry, system.ledger.allowance(inquiry.account.id))
+        held_up = 0.0
+        if system.random.random() < system.held_up:
+            held_up = system.random.choice([1.0, 4.0, 8.0, 45.0]) * system.random.random()
+        life = self._life
+
+        def asks() -> None:
+            if life == self._life:
+                self._ask(inquiry, asked)
+
+        system.agenda.after(held_up, asks)
+
+    def _ask(self, inquiry: Inquiry, asked: Asked) -> None:
         system = self._system
         account = inquiry.account.id
-        self._used[account] += 1
-        seconds, outcome = system.gateways[account].ask(inquiry, system.clock.now)
-        asked = system.journal.asks(inquiry, system.ledger.allowance(account))
-        calls = 2 if system.random.random() < 0.05 else 1
+        now = system.clock.now
+        told = system.gateways[account].ask(inquiry, now, now - inquiry.asked_at)
+        asked.told, asked.sent_at = told, now
         life = self._life
 
         def answered() -> None:
@@ -185,38 +263,48 @@ class Worker:
                     question=inquiry.question,
                     asked_at=inquiry.asked_at,
                     answered_at=system.clock.now,
-                    outcome=outcome,
-                    calls=calls,
+                    outcome=told.outcome,
+                    calls=told.calls,
                 )
             )
-            asked.answered_at = system.clock.now
             if not self._recording:
                 self._recording = True
-                system.agenda.after(RECORDING_SECONDS, self._record)
-            self.wake()
+                system.agenda.after(RECORDING_SECONDS, lambda: self._record(life))
+            self.wake(inquiry.account.provider.name)
 
         if system.random.random() < system.deaths:
-            system.agenda.after(seconds * system.random.random(), lambda: self._die(life))
-        system.agenda.after(seconds, answered)
+            system.agenda.after(told.seconds * system.random.random(), lambda: self._die(life))
+        system.agenda.after(told.seconds, answered)
 
-    def _record(self) -> None:
+    def _record(self, life: int) -> None:
+        if life != self._life:
+            return
         self._recording = False
         system, replies = self._system, self._replies[:BATCH]
         self._replies = self._replies[BATCH:]
-        at_once(record(system.ledger, system.rules, replies))
+        try:
+            at_once(record(system.mortal, system.rules, replies))
+        except Killed as killed:
+            if killed.committed:
+                system.journal.recorded(replies, system.clock.now)
+            system.looked_at({reply.payment_id for reply in replies})
+            self._die(life)
+            return
         system.journal.recorded(replies, system.clock.now)
         system.looked_at({reply.payment_id for reply in replies})
         if self._replies:
             self._recording = True
-            system.agenda.after(RECORDING_SECONDS, self._record)
+            system.agenda.after(RECORDING_SECONDS, lambda: self._record(life))
 
     def _die(self, life: int) -> None:
-        """All that it had in flight is lost, but for what it is just recording; another one takes its place."""
+        """All that it had in flight is lost; another one takes its place."""
         if life == self._life:
             self._life += 1
             self._used.clear()
+            self._replies, self._recording = [], False
             self._system.journal.deaths.append(self._system.clock.now)
-            self.wake()
+            for provider in sorted(self._system.queues):
+                self.wake(provider)
 
 
 class Sweep:
@@ -224,6 +312,7 @@ class Sweep:
 
     def __init__(self, system: System, accounts: Sequence[Account]) -> None:
         self._system = system
+        self._providers = {account.id: account.provider.name for account in accounts}
         self._rates: Mapping[str, float | None] = {account.id: account.calls_per_second for account in accounts}
         self._due: dict[str, list[tuple[datetime, str]]] = {account.id: [] for account in accounts}
         self._heard_at = dict[str, datetime]()
@@ -249,7 +338,7 @@ class Sweep:
         self._wakes_at = None
         now = self._system.clock.now
         for account in self._due:
-            if len(self._system.queue) < MOST_WAITING:
+            if len(self._system.queues[self._providers[account]]) < MOST_WAITING:
                 self._take(account, now)
         due_at = min((heap[0][0] for heap in map(self._known, self._due.values()) if heap), default=None)
         if due_at is None:

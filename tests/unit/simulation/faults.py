@@ -1,0 +1,233 @@
+"""Whether the judge would see the faults it was made for: `python -m tests.unit.simulation.faults` puts each one back.
+
+Each is a line or two of the rules as they once were, in a copy of the tree; what is printed is the first finding, with
+its seed, or the property that failed. The one thing to get wrong: a patch that no longer fits its file proves nothing,
+so `test_faults.py` demands of each that it does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from msgspec import Struct
+
+ROOT = Path(__file__).resolve().parents[3]
+TREE = ("consumers", "schemas", "worker", "tests")
+PAYMENTS, SEEDS = 200, 10
+ORDER = "tests/unit/simulation/test_order.py"
+
+
+class Fault(Struct, frozen=True, kw_only=True):
+    """A fault and where it was: `old` stands once in `file`, and `new` is what stood there before."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+FAULTS = (
+    Fault(
+        name="an early not found strikes a transaction out",
+        file="consumers/answering.py",
+        old='if stranger.why == "other_payment":',
+        new="if stranger.why:",
+    ),
+    Fault(
+        name="any 404 proves that nobody paid",
+        file="consumers/providers/replies.py",
+        old="    if unknown(received):\n",
+        new="    if unknown(received) or received.status == 404:\n",
+    ),
+    Fault(
+        name="one answer closes",
+        file="consumers/closing.py",
+        old="proven = asked_at - known >= timedelta(seconds=checks.confirm_end)",
+        new="proven = True",
+    ),
+    Fault(
+        name="the wish to execute is thrown away while another attempt is in doubt",
+        file="consumers/orders.py",
+        old='            case "busy":\n                changed[payment_id] = waiting(payment, batch.now)',
+        new='            case "busy":\n                changed[payment_id] = dropped(payment)',
+    ),
+    Fault(
+        name="what comes before its payment is never heard",
+        file="consumers/opening.py",
+        old="        await batch.hear_kept(change.payment, signed_only=not tracked)\n",
+        new="",
+    ),
+    Fault(
+        name="Execute is sent however late",
+        file="worker/course.py",
+        old="BEGIN_SECONDS = 5.0",
+        new="BEGIN_SECONDS = 600.0",
+    ),
+    Fault(
+        name="an Execute that was not sent ends the wish",
+        file="consumers/executing.py",
+        old='            return replace(payment, execute_state="wanted")\n        case "refused":',
+        new='            return dropped(payment)\n        case "refused":',
+    ),
+    Fault(
+        name="a second Execute while the first is in doubt",
+        file="consumers/executing.py",
+        old="EXECUTE_AGAIN = timedelta(seconds=60)",
+        new="EXECUTE_AGAIN = timedelta(seconds=6)",
+    ),
+    Fault(
+        name="a gateway's expires_at in the past is believed",
+        file="consumers/opening.py",
+        old="max(row.expires_at, min(theirs, now + LONGEST_LIFETIME))",
+        new="theirs",
+    ),
+    Fault(
+        name="multipart is not read",
+        file="consumers/callbacks.py",
+        old="    if is_multipart(body):\n        return read_multipart(body, MAX_FIELDS)\n",
+        new="    if is_multipart(body):\n        return []\n",
+    ),
+    Fault(
+        name="forms with stray signs are refused",
+        file="consumers/callbacks.py",
+        old="keep_blank_values=True, errors",
+        new="strict_parsing=True, errors",
+    ),
+    Fault(
+        name="an unreadable body throws its query away",
+        file="worker/http/callbacks.py",
+        old='reading, note = provider.read_claim(replace(callback, body=b"")), UNREAD',
+        new="reading, note = Reading(said=callback.said), UNREAD",
+    ),
+    Fault(
+        name="JSON labelled HTML is no answer",
+        file="consumers/providers/replies.py",
+        old='    if reply.body.lstrip()[:1] == b"<":\n',
+        new='    if "html" in reply.headers.get("content-type", ""):\n',
+    ),
+    Fault(
+        name="a byte order mark spoils an answer",
+        file="schemas/wire.py",
+        old='body.decode("utf-8-sig", errors="replace")',
+        new='body.decode("utf-8", errors="replace")',
+    ),
+    Fault(
+        name="a key twice, or half an emoji, spoils what is not read",
+        file="schemas/wire.py",
+        old="    return _kept(_parsed(text, told, _lenient_number, float, strict=False))",
+        new="    return told(read_json(body).items())",
+    ),
+    Fault(
+        name="paid with an amount that is no money is no answer",
+        file="consumers/providers/replies.py",
+        old="            unread.append(name)\n",
+        new="            raise\n",
+    ),
+    Fault(
+        name="a buyer back without a word waits for the pending schedule",
+        file="consumers/providers/shadhinpay.py",
+        old="wordless=True,",
+        new="wordless=False,",
+    ),
+    Fault(
+        name="a refunded attempt still occupies its order",
+        file="consumers/keys.py",
+        old="returned=status is Status.REFUNDED)",
+        new="returned=False)",
+    ),
+    Fault(
+        name="a token refused by 403 or by a code is kept",
+        file="consumers/providers/onepaybd_errors.py",
+        old="return reply.status in (401, 403) or reply_code(reply) in _TOKEN_REFUSED",
+        new="return reply.status == 401",
+    ),
+    Fault(
+        name="hits by a guessed reference use up the hour's hints",
+        file="consumers/receiving.py",
+        old="urgent, own = _believed(claim) or claim.kept, _own(payment, claim)",
+        new="urgent, own = _believed(claim) or claim.kept, True",
+    ),
+    Fault(
+        name="a look that a death or a 503 ate is not made up for",
+        file="consumers/asking.py",
+        old="not due.alone and payment.lease_until is None)",
+        new="not due.alone)",
+    ),
+)
+
+
+def broken(tree: Path, fault: Fault) -> None:
+    """Put a fault back in a copy of the tree. Raises ValueError where its text does not stand there once."""
+    path = tree / fault.file
+    text = path.read_text()
+    if text.count(fault.old) != 1:
+        raise ValueError(f"{fault.name}: its text stands {text.count(fault.old)} times in {fault.file}")
+    path.write_text(text.replace(fault.old, fault.new))
+
+
+def caught(tree: Path, seeds: int) -> str:
+    """What the judge of this tree finds first; "" when it finds nothing in so many worlds."""
+    for seed in range(1, seeds + 1):
+        found = _run(tree, "-m", "tests.unit.simulation.faults", "--world", str(seed))
+        if found:
+            return f"seed {seed}: {found}"
+    failed = _run(tree, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", ORDER)
+    return f"{ORDER}: {failed}" if "FAILED" in failed or "ERROR" in failed else ""
+
+
+def _run(tree: Path, *arguments: str) -> str:
+    """The last line that a process in this tree prints: a finding, a failure, or how it died."""
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, *arguments]
+    ended = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+    lines = (ended.stdout if ended.returncode in (0, 1) and ended.stdout.strip() else ended.stderr).strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def copied(into: Path) -> Path:
+    for name in TREE:
+        shutil.copytree(ROOT / name, into / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", into)
+    return into
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.unit.simulation.faults", description=__doc__)
+    parser.add_argument("--only", default="", help="faults whose name has this in it")
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--world", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.world is not None:
+        return _world(given.world)
+    passed = 0
+    for fault in FAULTS:
+        if given.only not in fault.name:
+            continue
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as directory:
+            tree = copied(Path(directory))
+            broken(tree, fault)
+            found = caught(tree, given.seeds)
+        passed += not found
+        print(f"{fault.name}\n    {found or 'NOT CAUGHT'} ({time.monotonic() - began:.0f} s)", flush=True)
+    return 1 if passed else 0
+
+
+def _world(seed: int) -> int:
+    from tests.unit.simulation.world import judged
+
+    findings = judged(seed, PAYMENTS)
+    if findings:
+        print(f"{len(findings)} findings, such as {findings[0]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

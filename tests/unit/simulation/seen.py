@@ -1,0 +1,163 @@
+"""What the judge looks at for one payment: the gateway's truth, what was heard, asked and told, and how it ended.
+
+The one thing to get wrong: none of this asks the code under test what is right. Of the payment's row only what a shop
+can see is compared; when we had to know something is computed from the truth and from what got a 2xx.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec import Struct
+
+from consumers.account import Account
+from consumers.asking import LEASE
+from schemas.checks import Checks
+from schemas.events import Event
+from schemas.payments import Payment
+from schemas.words import Hold, Said, Status
+from tests.unit.simulation.journal import Asked, Heard
+from tests.unit.simulation.stories import Stories
+from tests.unit.simulation.truth import State, Truth
+from tests.unit.simulation.workers import System
+
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+PROBING = 45 * SECOND
+"""How long a gateway that is back may wait for its first question: a probe that was silent, a pause, and its spread."""
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """What one event told the shop."""
+
+    at: datetime
+    type: str
+    status: Status
+    hold: str | None
+    refunded: str
+
+
+class Seen(Struct, kw_only=True):
+    account: Account
+    truth: Truth
+    payment: Payment
+    kind: str
+    checks: Checks
+    events: list[Shown]
+    asked: list[Asked]
+    heard: list[Heard]
+    troubles: list[tuple[datetime, datetime]]
+    flooded: bool
+
+    @property
+    def by_transaction(self) -> bool:
+        return "transaction_id" in self.account.provider.capabilities.asked_by
+
+    @property
+    def genuine(self) -> list[Heard]:
+        return [one for one in self.heard if one.acknowledged and not one.hostile]
+
+    @property
+    def ends_at(self) -> datetime:
+        return self.truth.ends_at or self.payment.expires_at
+
+    @property
+    def closes_at(self) -> datetime:
+        return self.ends_at + timedelta(seconds=self.checks.grace)
+
+    def first_told(self, *statuses: Status) -> datetime | None:
+        return next((one.at for one in self.events if one.status in statuses), None)
+
+    def first_held(self, hold: Hold) -> datetime | None:
+        return next((one.at for one in self.events if one.hold == hold), None)
+
+    def success_said(self) -> list[Heard]:
+        """Claims of success that were acknowledged, by whoever."""
+        return [one for one in self.heard if one.acknowledged and one.said is Said.SUCCESS]
+
+    def reachable_from(self, state: State) -> datetime | None:
+        """From when on a question of ours can be answered with this state, so that it can be read; None is never."""
+        readable = state.readable_at
+        if readable is None or not self.account.provider.capabilities.asked_by:
+            return None
+        registered = self.payment.opened_at
+        if self.by_transaction:
+            named = [one.at for one in self.genuine if one.transaction == state.transaction]
+            return max(readable, min(named), registered) if named else None
+        if not self.payment.opened and "reference" not in self.account.provider.capabilities.asked_by:
+            return None
+        return max(readable, registered, self.truth.known_at or readable)
+
+    def binding_from(self, state: State) -> datetime | None:
+        """As `reachable_from`, where the schedules or a callback still have to find it."""
+        reach = self.reachable_from(state)
+        if reach is None:
+            return None
+        if any(one.at >= reach and self._names(one, state) for one in self.genuine):
+            return reach
+        closed_at = self.first_told(Status.EXPIRED, Status.CANCELLED, Status.FAILED)
+        held_at = self.first_held(Hold.UNRESOLVED)
+        asked_until = self.payment.opened_at + timedelta(seconds=self.checks.give_up) - 27 * HOUR
+        ends = [asked_until]
+        if closed_at is not None and closed_at < reach:
+            ends.append(closed_at + timedelta(seconds=sum(self.checks.closed)) - HOUR)
+        if held_at is not None and held_at < reach:
+            ends.append(held_at)
+        return reach if reach < min(ends) else None
+
+    def _names(self, heard: Heard, state: State) -> bool:
+        return not self.by_transaction or heard.transaction == state.transaction
+
+    def spoken(self) -> list[Asked]:
+        return [one for one in self.asked if one.spoke]
+
+
+def all_seen(system: System, stories: Stories) -> Iterator[Seen]:
+    for gateway in system.gateways.values():
+        for payment_id, truth in gateway.truths.items():
+            if system.ledger.case(payment_id) is None:
+                continue
+            asked = system.journal.by_payment[payment_id]
+            yield Seen(
+                account=gateway.account,
+                truth=truth,
+                payment=system.ledger.payment(payment_id),
+                kind=stories.kinds.get(payment_id, ""),
+                checks=system.rules.checks,
+                events=[shown(event) for event in system.ledger.events_of(payment_id)],
+                asked=asked,
+                heard=system.journal.heard[payment_id],
+                troubles=sorted(_troubles(system, payment_id, asked)),
+                flooded=payment_id in stories.strangers.flooded,
+            )
+
+
+def shown(event: Event) -> Shown:
+    data = msgspec.json.decode(event.body)["data"]
+    return Shown(
+        at=event.time,
+        type=event.type,
+        status=Status(data["status"]),
+        hold=data["hold"],
+        refunded=data["refunded_amount"],
+    )
+
+
+def _troubles(system: System, payment_id: str, asked: list[Asked]) -> Iterator[tuple[datetime, datetime]]:
+    """From when to when something outside our rules kept a question about this payment from its answer."""
+    account = system.ledger.payment(payment_id).account
+    for one in asked:
+        if one.hindered:
+            freed_at = one.recorded_at or one.at + LEASE[one.question.kind]
+            yield one.at, freed_at + _asked_to_wait(one) + 2 * SECOND
+    for outage in system.gateways[account].outages:
+        yield outage.start, outage.end + PROBING
+    for until in system.journal.lost[payment_id]:
+        yield until - 60 * SECOND, until + 2 * SECOND
+    for refusal in system.journal.turned[payment_id]:
+        yield refusal.at, refusal.again_at + 2 * SECOND
+
+
+def _asked_to_wait(one: Asked) -> timedelta:
+    return timedelta(seconds=getattr(one.outcome, "retry_after", None) or 0)

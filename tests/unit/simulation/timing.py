@@ -1,0 +1,119 @@
+"""When what the gateway shows has to be told: after a callback, and by the schedules alone.
+
+The one thing to get wrong: what excuses a delay. Only what the simulation itself put in the way does, and only until it
+was over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import accumulate
+
+from schemas.words import Said, Source, Status
+from tests.unit.simulation.findings import Finding
+from tests.unit.simulation.journal import Heard
+from tests.unit.simulation.outcomes import CLOSED, found
+from tests.unit.simulation.seen import HOUR, MINUTE, SECOND, Seen
+from tests.unit.simulation.truth import State
+
+REPLY = 5 * SECOND
+"""How long a gateway without trouble takes for a question, and what is in flight before it."""
+SLACK = 2 * SECOND
+LEASE = 40 * SECOND
+HINTS_PER_HOUR = 10
+
+
+def timely(everything: list[Seen]) -> Iterator[Finding]:
+    for seen in everything:
+        yield from _in_time(seen)
+
+
+def _in_time(seen: Seen) -> Iterator[Finding]:
+    bound = [(state, start) for state in seen.truth.paid() if (start := seen.binding_from(state)) is not None]
+    if not bound or seen.account.calls_per_second is not None:
+        return
+    state, start = min(bound, key=lambda one: one[1])
+    told_at = seen.first_told(Status.COMPLETED, Status.REFUNDED)
+    if told_at is None:
+        return  # outcomes says so
+    begun = start
+    due = start + _longest(seen, state, start)
+    while told_at > due:
+        ends = [end for began, end in seen.troubles if began <= due and end > start]
+        if not ends:
+            yield found(
+                "late",
+                seen,
+                f"to be heard from {begun}, told at {told_at}; without trouble since {start}, it was due at {due}",
+            )
+            return
+        start = max(ends)
+        due = start + _longest(seen, state, start)
+
+
+def _longest(seen: Seen, state: State, at: datetime) -> timedelta:
+    """How long it may take from `at` on until an answer is recorded, if nothing goes wrong."""
+    waits = [_scheduled(seen, state, at)]
+    claimed = timedelta(seconds=seen.checks.claimed[0])
+    calls = [one.at for one in seen.genuine if one.at >= at and _counts(seen, one, state)]
+    waits += [call - at + claimed + 2 * REPLY + SLACK for call in calls]
+    return min(waits) + (claimed + REPLY if any(one.hostile for one in seen.heard) else timedelta(0))
+
+
+def _counts(seen: Seen, one: Heard, state: State) -> bool:
+    """Whether a callback asks at once: a signed one always, an unsigned one within the hour's ten of its kind."""
+    if seen.by_transaction and one.transaction != state.transaction:
+        return False
+    if one.signed:
+        return True
+    kin = [two for two in seen.heard if two.acknowledged and two.own and one.at - HOUR < two.at < one.at]
+    return len(kin) < HINTS_PER_HOUR - 1
+
+
+def _scheduled(seen: Seen, state: State, at: datetime) -> timedelta:
+    """The step of the schedule that runs at that moment, its spread, and a lease."""
+    checks = seen.checks
+    closed_at = seen.first_told(*CLOSED)
+    if closed_at is not None and closed_at <= at:
+        gap = HOUR if at - closed_at < HOUR else 25 * HOUR + 10 * MINUTE
+    else:
+        # A question that brought nothing is one too, and so is the one more at the end.
+        extra = sum(not one.spoke for one in seen.asked if one.at <= at) + (at >= seen.closes_at)
+        gap = _step(checks.pending, at - seen.payment.opened_at, extra)
+        claims = _claimed_since(seen, state, at)
+        if claims is not None:
+            gap = _step(checks.claimed, at - claims, extra)
+        held = any(one.hold for one in seen.events if one.at <= at)
+        if at < seen.closes_at and not held and not seen.account.provider.capabilities.executes:
+            gap = min(gap, seen.closes_at - at)
+    spread = min(gap * 0.1, 10 * MINUTE) if gap >= MINUTE else timedelta(0)
+    return gap + spread + LEASE + 2 * REPLY + SLACK
+
+
+def _claimed_since(seen: Seen, state: State, at: datetime) -> datetime | None:
+    """Since when someone says "paid", or a buyer is back without a word, or the transaction was named."""
+    since = [
+        one.at for one in seen.heard if one.acknowledged and one.own and one.at <= at and _runs(seen, one, state, at)
+    ]
+    return min(since, default=None)
+
+
+def _runs(seen: Seen, one: Heard, state: State, at: datetime) -> bool:
+    """Whether this callback set the `claimed` schedule going, and that still runs.
+
+    Where nobody said that it was paid, it runs through once: for a buyer who is back without a word, and for a
+    transaction that is known and pending.
+    """
+    once = at - one.at < timedelta(seconds=sum(seen.checks.claimed))
+    if seen.by_transaction:
+        return one.transaction == state.transaction and (once or one.said is Said.SUCCESS)
+    if seen.account.provider.name == "shadhinpay" and one.source is Source.RETURN and one.said is None:
+        wordless = seen.kind != "tracked"  # a path of the shop's own names no payment
+        return wordless and once
+    return one.said is Said.SUCCESS
+
+
+def _step(delays: tuple[float, ...], elapsed: timedelta, extra: int) -> timedelta:
+    done = extra + sum(total <= elapsed.total_seconds() for total in accumulate(delays))
+    return timedelta(seconds=delays[min(done, len(delays) - 1)])

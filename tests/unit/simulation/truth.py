@@ -1,0 +1,119 @@
+"""What is true at a gateway, and from when on it says so: the judge's only measure.
+
+The one thing to get wrong: two times. `at` is when it became true; `seen_at` is when every replica of the gateway shows
+it. Between the two a question may be told either, and the gateway never shows something older once `seen_at` is over.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from random import Random
+from typing import Literal
+
+from msgspec import Struct
+
+from schemas.words import Status
+
+ODD: Literal["odd"] = "odd"
+SEEN_EARLY = 0.2
+"""So often a replica shows what is true before all of them do."""
+
+
+class State(Struct, frozen=True, kw_only=True):
+    """What is true of a payment, or of one transaction, from `at` on. `odd` is a word of nobody's table.
+
+    `amount`: what was paid, where that is not what was asked. `garbled`: how the gateway writes it until `clean_at`, as
+    no money can be written; None as `clean_at` is for ever.
+    """
+
+    at: datetime
+    seen_at: datetime
+    status: Status | Literal["odd"]
+    transaction: str | None = None
+    refunded: Decimal | None = None
+    amount: Decimal | None = None
+    garbled: str | None = None
+    clean_at: datetime | None = None
+
+    @property
+    def paid(self) -> bool:
+        return self.status in (Status.COMPLETED, Status.REFUNDED)
+
+    @property
+    def readable_at(self) -> datetime | None:
+        """From when on every answer says it so that it can be read."""
+        if self.garbled is None:
+            return self.seen_at
+        return None if self.clean_at is None else max(self.seen_at, self.clean_at)
+
+
+class Truth(Struct, kw_only=True):
+    """One checkout at its gateway. Without `session_id` the gateway never made it.
+
+    `known_at`: until then it says "not found" of our own ids. `ends_at`: the later of its own end and ours.
+    `approved_at`: when the buyer let an Execute take the money. `hangs`: from when to when no question about it is
+    answered. `dressing`: what its replies about this payment have in
+    them that decides nothing; see `dressing.py`.
+    """
+
+    payment_id: str
+    account: str
+    reference: str
+    amount: Decimal
+    opened_at: datetime
+    session_id: str | None = None
+    known_at: datetime | None = None
+    ends_at: datetime | None = None
+    states: list[State] = []
+    approved_at: datetime | None = None
+    captured: list[datetime] = []
+    hangs: tuple[datetime, datetime] | None = None
+    dressing: str = "plain"
+
+    def becomes(self, state: State) -> None:
+        self.states.append(state)
+        self.states.sort(key=lambda one: one.at)
+
+    def shown(self, moment: datetime, draw: Random, transaction: str | None = None) -> State | None:
+        """What a replica shows at that moment; where one is asked by transaction, of that one."""
+        found = None
+        for state in self.states:
+            if state.at > moment or (transaction is not None and state.transaction != transaction):
+                continue
+            hidden = state.seen_at > moment
+            if hidden and (state.refunded is not None or draw.random() > SEEN_EARLY):
+                continue
+            found = state
+        return found
+
+    def paid(self) -> list[State]:
+        """The states that say the whole amount was paid and not yet that it went back, one for each transaction."""
+        found: dict[str | None, State] = {}
+        for state in self.states:
+            if state.paid and state.amount in (None, self.amount):
+                found.setdefault(state.transaction, state)
+        return list(found.values())
+
+    def returned(self, moment: datetime) -> Decimal:
+        """How much of the money every replica shows as returned at that moment."""
+        back = [Decimal("0.00")]
+        for state in self.states:
+            if state.seen_at <= moment and state.paid:
+                back.append(self.amount if state.status is Status.REFUNDED else state.refunded or back[0])
+        return max(back)
+
+    def returned_in_full_at(self) -> datetime | None:
+        return next((one.seen_at for one in self.states if one.status is Status.REFUNDED), None)
+
+
+def lag(draw: Random, longest: timedelta) -> timedelta:
+    """How long a replica is behind: mostly not at all, now and then seconds, seldom as long as it may be."""
+    chance = draw.random()
+    if chance < 0.55:
+        return timedelta(0)
+    if chance < 0.8:
+        return min(longest, timedelta(seconds=draw.uniform(0.2, 5)))
+    if chance < 0.95:
+        return min(longest, timedelta(seconds=draw.uniform(5, 60)))
+    return longest * draw.random()
