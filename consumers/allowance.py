@@ -169,6 +169,8 @@ def _trouble(heard: Heard) -> Inconclusive | None:
     """
     outcome = heard.reply.outcome
     if isinstance(outcome, Executed):
+        if outcome.reply == "not_sent" and heard.reply.calls == 0:  # we were late, and the gateway heard nothing
+            return None
         outcome = outcome.then
     if not isinstance(outcome, Inconclusive) or outcome.trouble is Trouble.NOT_FOUND:
         return None

@@ -11,13 +11,15 @@ from msgspec.structs import replace
 from consumers import candidates
 from consumers.executing import answered_again, executed, too_soon
 from consumers.gateway import Capabilities
-from consumers.schedules import closes_at
+from consumers.knowing import recorded_as
+from consumers.schedules import came_back, closes_at
 from schemas.answers import Answer, Executed, Fact, Inconclusive, Outcome, Question, Stranger, Trouble
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment
-from schemas.words import EntryKind
+from schemas.words import EntryKind, Status
 
 LONGEST_WAIT = timedelta(hours=1)
+MOMENT = timedelta(microseconds=1)
 _NOT_YET = {"inconclusive": Trouble.NOT_FOUND, "detail": "the gateway does not know this transaction yet"}
 
 
@@ -56,7 +58,8 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks
         payment = replace(payment, lease_until=None)
     outcome = reply.outcome
     if isinstance(outcome, Executed):
-        payment = executed(payment, outcome)
+        if payment.execute_asked_at == reply.asked_at:  # a later one is in doubt until its own reply
+            payment = executed(payment, outcome)
         outcome = outcome.then
     if isinstance(outcome, Stranger):
         payment = _unknown(payment, reply, outcome, checks)
@@ -66,6 +69,7 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks
         if outcome.retry_after is not None:
             wait = min(timedelta(seconds=outcome.retry_after), LONGEST_WAIT)
             payment = replace(payment, not_before=reply.answered_at + wait)
+        payment = _missed(payment, reply, outcome)
         said = {"inconclusive": outcome.trouble, "detail": outcome.detail}
         return Taken(case=replace(case, payment=payment), entries=(_entry(reply, said),), heard=outcome)
     if early:
@@ -79,10 +83,9 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks
         last_asked_at=reply.asked_at,
         last_answered_at=reply.answered_at,
     )
-    known = {one.key: one for one in case.facts}
-    fact = known[fact.key].merged(fact) if fact.key in known else fact
+    fact = recorded_as(case, fact, capabilities.always)
     payment = _answered(payment, reply, outcome, capabilities)
-    facts = tuple((known | {fact.key: fact}).values())
+    facts = tuple(({one.key: one for one in case.facts} | {fact.key: fact}).values())
     return Taken(
         case=replace(case, payment=payment, facts=facts),
         entries=(_entry(reply, shown(outcome)),),
@@ -92,6 +95,9 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks
 
 
 def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capabilities) -> Payment:
+    one = candidates.candidate(payment, reply.question.transaction_id) if reply.question.transaction_id else None
+    if one is not None and one.state == "unasked" and one.own and answer.status is Status.PENDING:
+        payment = came_back(payment, own=True)  # a buyer is paying by it just now
     payment = replace(
         payment,
         fact_asked_at=max(payment.fact_asked_at or reply.asked_at, reply.asked_at),
@@ -104,6 +110,17 @@ def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capa
         ),
     )
     return answered_again(payment, capabilities, reply.asked_at, answer)
+
+
+def _missed(payment: Payment, reply: Reply, outcome: Inconclusive) -> Payment:
+    """The payment whose look brought nothing: the schedules that run through once must not lose one by it.
+
+    It is as a claim that nobody heard, which is asked about again until there is an answer.
+    """
+    if outcome.trouble is Trouble.NOT_FOUND or payment.schedule not in ("closed", "refunds"):
+        return payment
+    at = reply.asked_at - MOMENT
+    return payment if payment.urgent_at is not None and payment.urgent_at > at else replace(payment, urgent_at=at)
 
 
 def _unknown(payment: Payment, reply: Reply, stranger: Stranger, checks: Checks) -> Payment:
@@ -136,6 +153,7 @@ def shown(answer: Answer) -> dict[str, Any]:
         "reference": answer.reference,
         "transaction_id": answer.transaction_id,
         "refunded_amount": None if answer.refunded_amount is None else f"{answer.refunded_amount:.2f}",
+        "unreadable": list(answer.unreadable) or None,
     }
 
 

@@ -9,6 +9,8 @@ from msgspec import Struct, field
 
 from consumers.account import Account
 from consumers.allowance import Allowance
+from consumers.failing import Failing
+from consumers.reaching import Receiver
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment
 from schemas.words import EntryKind, Source
@@ -40,7 +42,10 @@ class LeftOut(Struct, frozen=True, kw_only=True):
 
 
 class Dossier(Struct, frozen=True, kw_only=True):
-    """`account` is None where the configuration has it no longer; `allowance` where its gateway was never counted."""
+    """`account` is None where the configuration has it no longer; `allowance` where its gateway was never counted.
+
+    `receivers` are the endpoints that want its events; `failing` counts what fails of it by itself.
+    """
 
     case: Case
     entries: tuple[Entry, ...]
@@ -50,6 +55,8 @@ class Dossier(Struct, frozen=True, kw_only=True):
     checks: Checks
     account: Account | None = None
     allowance: Allowance | None = None
+    receivers: tuple[Receiver, ...] = ()
+    failing: Failing | None = None
 
     @property
     def payment(self) -> Payment:

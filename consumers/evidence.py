@@ -7,15 +7,17 @@ payment now are the others.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from msgspec import Struct
 
+from consumers import candidates
 from consumers.dossier import Dossier, Others
+from consumers.failing import why
 from consumers.fitting import IN_EVERY_ROW, misfits
 from consumers.reasons import named_row
-from schemas.answers import Fact
+from schemas.answers import Answer, Fact
 from schemas.payments import Entry, Owners, Payment
 from schemas.words import EntryKind, Hold, Said, Status
 
@@ -24,7 +26,7 @@ MOST_ANSWERS = 4
 WHY = {
     Hold.IDENTITY_MISMATCH: "the gateway answered about another payment than the one asked about",
     Hold.CURRENCY_MISMATCH: "the gateway names another currency than was asked for",
-    Hold.AMOUNT_MISMATCH: "the gateway names another amount than was asked for",
+    Hold.AMOUNT_MISMATCH: "the gateway names another amount than was asked for, or one that is no money",
     Hold.TRANSACTION_REUSED: "this transaction was already recorded for another payment",
     Hold.DUPLICATE_FOR_ORDER: "the order is paid twice",
     Hold.CONTRADICTION: "the gateway said paid, and later took it back",
@@ -89,11 +91,25 @@ def evidence(dossier: Dossier) -> Evidence | None:
         hold=payment.hold,
         holds=payment.holds,
         since=held_since(dossier.entries),
-        why=WHY[payment.hold],
+        why=_why(dossier, payment.hold),
         to_do=TO_DO[payment.hold],
         answers=tuple(_answered(fact, dossier) for fact in _relevant(dossier)),
         others=tuple(_others(dossier)),
     )
+
+
+def _why(dossier: Dossier, hold: Hold) -> str:
+    """`unresolved` has three causes, which call for different looks."""
+    payment = dossier.payment
+    if hold is not Hold.UNRESOLVED:
+        return WHY[hold]
+    if dossier.failing is not None and dossier.failing.stopped_at is not None:
+        return f"what is known of it cannot be recorded: {why(dossier.failing)}; see payproof dead list"
+    gave_up_at = payment.opened_at + timedelta(seconds=dossier.checks.give_up)
+    named = [one.transaction_id for one in candidates.vouched(candidates.unproven(payment))]
+    if named and payment.unresolved_at is not None and payment.unresolved_at < gave_up_at:
+        return f"it was said to be paid by {', '.join(named)}, which the gateway never came to know"
+    return WHY[hold]
 
 
 def held_since(entries: Sequence[Entry]) -> datetime | None:
@@ -144,6 +160,9 @@ def _compared(fact: Fact, dossier: Dossier) -> Iterable[Compared]:
     def missing(name: str) -> bool:
         return paid and name in (always if fact.row is None else IN_EVERY_ROW)
 
+    def unread(name: str) -> bool:
+        return paid and name in answer.unreadable
+
     status = answer.status or "unmapped"
     yield Compared(
         what="status",
@@ -153,9 +172,11 @@ def _compared(fact: Fact, dossier: Dossier) -> Iterable[Compared]:
     )
     yield Compared(
         what="amount",
-        answered=_money(answer.amount),
+        answered=_said(answer, "amount"),
         expected=_money(payment.amount),
-        differs=missing("amount") if answer.amount is None else paid and answer.amount != payment.amount,
+        differs=missing("amount") or unread("amount")
+        if answer.amount is None
+        else paid and answer.amount != payment.amount,
     )
     yield Compared(
         what="currency",
@@ -191,13 +212,13 @@ def _compared(fact: Fact, dossier: Dossier) -> Iterable[Compared]:
         else answer.transaction_id in dossier.others.transactions
         or (known or answer.transaction_id) != answer.transaction_id,
     )
-    if answer.refunded_amount is not None or payment.refunded_amount:
-        told = answer.refunded_amount
+    if answer.refunded_amount is not None or payment.refunded_amount or unread("refunded_amount"):
+        told, most = answer.refunded_amount, payment.accepted_amount or payment.amount
         yield Compared(
             what="refunded",
-            answered=_money(told),
+            answered=_said(answer, "refunded_amount"),
             expected=_money(payment.refunded_amount),
-            differs=paid and told is not None and (told < payment.refunded_amount or told > payment.amount),
+            differs=unread("refunded_amount") if told is None else paid and not payment.refunded_amount <= told <= most,
         )
 
 
@@ -233,6 +254,10 @@ def _always(dossier: Dossier) -> frozenset[str]:
 
 def _owners(others: Others) -> Owners:
     return Owners(transactions=frozenset(others.transactions), sessions=frozenset(others.sessions))
+
+
+def _said(answer: Answer, name: str) -> str | None:
+    return "no money" if name in answer.unreadable else _money(getattr(answer, name))
 
 
 def _money(amount: Decimal | None) -> str | None:

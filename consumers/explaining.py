@@ -6,7 +6,6 @@ stands and what comes next are of the payment as it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -14,6 +13,7 @@ from msgspec import Struct
 from consumers.dossier import Dossier
 from consumers.evidence import Evidence, evidence
 from consumers.outlook import Plan, outlook, standing
+from consumers.reaching import Receiver, told
 from consumers.shortening import Line, shortened
 from consumers.telling import row_of, tell
 from schemas.payments import Entry, Payment
@@ -21,22 +21,27 @@ from schemas.words import EntryKind, Said, Status
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
-    """`summary` answers the question; `story` says how it came, with what repeats in one line."""
+    """`summary` answers the question; `story` says how it came, with what repeats in one line.
+
+    `deliveries` says of each endpoint whether the shop's newest event reached it.
+    """
 
     summary: str
     evidence: Evidence | None
     story: tuple[Line, ...]
     standing: str
     plans: tuple[Plan, ...]
+    deliveries: tuple[Receiver, ...] = ()
 
 
 def explain(dossier: Dossier) -> Explanation:
     return Explanation(
-        summary=f"{_paid(dossier)} {_told(dossier.entries)}",
+        summary=f"{_paid(dossier)} {told(dossier.entries, dossier.receivers)}",
         evidence=evidence(dossier),
         story=tuple(shortened(list(tell(dossier.payment, dossier.entries, dossier.left_out)))),
         standing=standing(dossier.payment),
         plans=tuple(outlook(dossier)),
+        deliveries=dossier.receivers,
     )
 
 
@@ -94,14 +99,6 @@ def _word(dossier: Dossier) -> str:
 def _says(entry: Entry, payment: Payment) -> bool:
     said = entry.data.get("status")
     return said == payment.status or (payment.status.paid and said in (Status.COMPLETED, Status.REFUNDED))
-
-
-def _told(entries: Sequence[Entry]) -> str:
-    """What the shop was told last, and when."""
-    events = [entry for entry in entries if entry.kind is EntryKind.EVENT]
-    if not events:
-        return "The shop was told nothing yet."
-    return f"The shop was told {events[-1].data['type']} at {_time(events[-1].at)}."
 
 
 def _time(at: datetime) -> str:

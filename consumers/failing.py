@@ -151,4 +151,9 @@ def reply_of(kept: KeptReply) -> Reply:
 
 
 def _standing(payment: Payment, holds: tuple[Hold, ...]) -> Standing:
-    return Standing(status=payment.status, holds=holds, refunded_amount=payment.refunded_amount)
+    return Standing(
+        status=payment.status,
+        whole=payment.accepted_amount or payment.amount,
+        holds=holds,
+        refunded_amount=payment.refunded_amount,
+    )

@@ -5,51 +5,155 @@ The one thing to get wrong: a gateway that says "paid" has said nothing yet. Wha
 
 from __future__ import annotations
 
-from decimal import Decimal
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import ROUND_DOWN, Decimal
+
+from msgspec import Struct
 
 from schemas.answers import Answer, Fact
-from schemas.payments import Owners, Payment
+from schemas.payments import Case, Owners, Payment
 from schemas.words import Hold, Status
 
-ZERO = Decimal("0.00")
+ZERO, PAISA = Decimal("0.00"), Decimal("0.01")
 IN_EVERY_ROW = frozenset({"currency"})
 """What a row of a statement carries for sure; the amount too, but for those of refunds."""
+IDS = frozenset({"session_id", "reference", "transaction_id"})
+
+
+class Misfit(Struct, frozen=True):
+    """One thing in which an answer disagrees: the hold that it is, what it is about, and what was said of that.
+
+    `of_others`: an id that another payment has. `unreadable`: money that cannot be read; what was said is its name.
+    """
+
+    hold: Hold
+    what: str
+    said: str | Decimal | None = None
+
+    @property
+    def readable_later(self) -> bool:
+        """Whether a later answer about the same money lifts it without a person."""
+        return self.what == "unreadable"
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether a person who takes the money takes this with it: its amount, its currency, the ids it goes by."""
+        return self.what in IDS | {"amount", "currency"} or (self.readable_later and self.said == "amount")
+
+
+class Measure(Struct, frozen=True, kw_only=True):
+    """What a payment is measured by: what the shop asked, or what a person accepted of the transaction they recorded.
+
+    `whole` is all of the money, in takas and paisas. `accepted` are the misfits of the answers that the person had
+    before them; answers are about the transaction that name it, or name none in one of its `sessions`.
+    """
+
+    whole: Decimal
+    transaction: str | None = None
+    sessions: frozenset[str] = frozenset()
+    accepted: frozenset[Misfit] = frozenset()
+
+    def of(self, answer: Answer, payment: Payment) -> frozenset[Misfit]:
+        """The misfits that were accepted, for an answer about that transaction."""
+        return self.accepted if _about(answer, payment, self.transaction, self.sessions) else frozenset()
+
+
+def measure_of(case: Case, owners: Owners, always: frozenset[str]) -> Measure:
+    """What was accepted by the last resolution, if it says paid, from the answers that it settled.
+
+    An id that another payment has is never accepted, nor is what was said of refunds. Of several amounts the greatest
+    counts: only when all of that went back is nothing left.
+    """
+    payment, resolution = case.payment, case.resolutions[-1] if case.resolutions else None
+    asked = Measure(whole=payment.accepted_amount or payment.amount)
+    recorded = resolution.recorded_transaction if resolution and resolution.status.paid else None
+    if resolution is None or recorded is None or recorded in owners.transactions:
+        return asked
+    settled = [fact for fact in case.facts if fact.key in resolution.settled and says_paid(fact.answer)]
+    sessions = frozenset(session_of(one.answer, payment) for one in settled if one.answer.transaction_id == recorded)
+    sessions |= {recorded}
+    mine = [fact for fact in settled if _about(fact.answer, payment, recorded, sessions)]
+    said = frozenset[Misfit]().union(*(differences(fact, payment, owners, always, asked) for fact in mine))
+    amounts = {fact.answer.amount for fact in mine if fact.answer.amount is not None}
+    whole = max((in_paisas(amount) for amount in amounts), default=ZERO)
+    return Measure(
+        whole=whole if whole > 0 else asked.whole,
+        transaction=recorded,
+        sessions=sessions,
+        accepted=frozenset(one for one in said if one.acceptable),
+    )
 
 
 def misfits(fact: Fact, payment: Payment, owners: Owners, always: frozenset[str]) -> frozenset[Hold]:
-    """How an answer disagrees with the payment it was asked about; empty when it fits.
+    """How an answer disagrees with what the shop asked, whatever a person accepted; empty when it fits."""
+    asked = Measure(whole=payment.amount)
+    return frozenset(one.hold for one in differences(fact, payment, owners, always, asked))
 
-    Ids that are echoed must be ours whatever the status. Amount, currency and what the gateway declares to send always
-    are demanded of an answer that says paid.
+
+def differences(
+    fact: Fact, payment: Payment, owners: Owners, always: frozenset[str], measured: Measure
+) -> frozenset[Misfit]:
+    """In what an answer disagrees with the payment it was asked about, and nobody accepted; empty when it fits.
+
+    Ids that are echoed must be ours whatever the status; an empty one is absent. Amount, currency and what the gateway
+    declares to send always are demanded of an answer that says paid. Fees and times are never compared.
     """
-    answer, always = fact.answer, always if fact.row is None else IN_EVERY_ROW
-    found = set[Hold]()
-    if answer.reference is not None and answer.reference != payment.reference:
-        found.add(Hold.IDENTITY_MISMATCH)
-    if answer.session_id is not None and (answer.session_id in owners.sessions or _strange(answer, payment)):
-        found.add(Hold.IDENTITY_MISMATCH)
-    if answer.status is None or not answer.status.paid:
-        return frozenset(found)
-    if any(getattr(answer, name) is None for name in always & {"session_id", "reference", "transaction_id"}):
-        found.add(Hold.IDENTITY_MISMATCH)
-    if answer.amount != payment.amount and (answer.amount is not None or "amount" in always):
-        found.add(Hold.AMOUNT_MISMATCH)
-    if answer.currency != payment.currency and (answer.currency is not None or "currency" in always):
-        found.add(Hold.CURRENCY_MISMATCH)
-    if answer.refunded_amount is not None and answer.refunded_amount > payment.amount:
-        found.add(Hold.AMOUNT_MISMATCH)
-    return frozenset(found)
+    always = always if fact.row is None else IN_EVERY_ROW
+    found = set(_strange_ids(fact, payment, owners))
+    if says_paid(fact.answer):
+        found.update(_missing_ids(fact.answer, always), _strange_money(fact.answer, payment, always, measured.whole))
+    return frozenset(found) - measured.of(fact.answer, payment)
 
 
-def _strange(answer: Answer, payment: Payment) -> bool:
+def _strange_ids(fact: Fact, payment: Payment, owners: Owners) -> Iterable[Misfit]:
+    answer = fact.answer
+    if answer.reference and answer.reference in owners.references:
+        yield Misfit(Hold.IDENTITY_MISMATCH, "of_others", answer.reference)
+    elif answer.reference and answer.reference != payment.reference:
+        yield Misfit(Hold.IDENTITY_MISMATCH, "reference", answer.reference)
+    if answer.session_id and answer.session_id in owners.sessions:
+        yield Misfit(Hold.IDENTITY_MISMATCH, "of_others", answer.session_id)
+    elif answer.session_id and _strange(fact, payment):
+        yield Misfit(Hold.IDENTITY_MISMATCH, "session_id", answer.session_id)
+
+
+def _missing_ids(answer: Answer, always: frozenset[str]) -> Iterable[Misfit]:
+    return (Misfit(Hold.IDENTITY_MISMATCH, name) for name in always & IDS if not getattr(answer, name))
+
+
+def _strange_money(answer: Answer, payment: Payment, always: frozenset[str], whole: Decimal) -> Iterable[Misfit]:
+    for name in answer.unreadable:
+        yield Misfit(Hold.AMOUNT_MISMATCH, "unreadable", name)
+    missing = answer.amount is None and "amount" in always and "amount" not in answer.unreadable
+    if missing or answer.amount not in (None, payment.amount):
+        yield Misfit(Hold.AMOUNT_MISMATCH, "amount", answer.amount)
+    if answer.currency != payment.currency and (answer.currency or "currency" in always):
+        yield Misfit(Hold.CURRENCY_MISMATCH, "currency", answer.currency or None)
+    if answer.refunded_amount is not None and answer.refunded_amount > (answer.amount or whole):
+        yield Misfit(Hold.AMOUNT_MISMATCH, "refunded_amount", answer.refunded_amount)
+
+
+def _strange(fact: Fact, payment: Payment) -> bool:
     """Whether the session it echoes is none of ours.
 
     Where the opening's reply was lost, no session of ours is known, and the one answered first must not decide about
-    the next, or the order of recording would. There our reference has to stand beside it.
+    the next, or the order of recording would. There our reference has to stand beside it; and so where the question was
+    on its way while the checkout was opened again.
     """
-    if payment.opened:
-        return answer.session_id not in (payment.session_id, *payment.aliases)
-    return answer.reference is None
+    reopened = payment.adopted_at is None and fact.row is None and fact.last_asked_at < payment.opened_at
+    if payment.opened and not reopened:
+        return fact.answer.session_id not in (payment.session_id, *payment.aliases)
+    return not fact.answer.reference
+
+
+def says_paid(answer: Answer) -> bool:
+    return answer.status is not None and answer.status.paid
+
+
+def first_said(fact: Fact) -> tuple[datetime, datetime, str]:
+    """By what Facts stand in the order in which they were first answered."""
+    return fact.first_answered_at, fact.first_asked_at, fact.key
 
 
 def transaction_of(answer: Answer, payment: Payment) -> str:
@@ -62,13 +166,50 @@ def session_of(answer: Answer, payment: Payment) -> str:
     return answer.session_id or (payment.session_id if payment.opened else None) or payment.reference
 
 
+def transactions_of(payment: Payment, paid: Iterable[Fact]) -> dict[str, str]:
+    """Which transaction each Fact is about; one that names none speaks of the one another Fact named in its session.
+
+    Where several did in one session, it is that of the first of these Facts.
+    """
+    paid = list(paid)
+    named = {
+        session_of(fact.answer, payment): fact.answer.transaction_id
+        for fact in reversed(paid)
+        if fact.answer.transaction_id
+    }
+    return {
+        fact.key: fact.answer.transaction_id
+        or named.get(session_of(fact.answer, payment))
+        or transaction_of(fact.answer, payment)
+        for fact in paid
+    }
+
+
+def same_money(one: Answer, other: Answer, payment: Payment) -> bool:
+    """Whether two answers are about one transaction, as far as they name one; else whether about one session."""
+    if one.transaction_id and other.transaction_id:
+        return one.transaction_id == other.transaction_id
+    return session_of(one, payment) == session_of(other, payment)
+
+
+def _about(answer: Answer, payment: Payment, transaction: str | None, sessions: frozenset[str]) -> bool:
+    if answer.transaction_id:
+        return answer.transaction_id == transaction
+    return transaction is not None and session_of(answer, payment) in sessions
+
+
 def reuses(answer: Answer, payment: Payment, owners: Owners) -> bool:
     """Whether a paid answer names a transaction that another payment was recorded with first."""
-    return answer.status is not None and answer.status.paid and transaction_of(answer, payment) in owners.transactions
+    return says_paid(answer) and transaction_of(answer, payment) in owners.transactions
 
 
-def returned(answer: Answer, amount: Decimal) -> Decimal:
+def returned(answer: Answer, whole: Decimal) -> Decimal:
     """How much of the money went back, by one paid answer. `refunded` without a figure means all of it."""
     if answer.refunded_amount is not None:
-        return answer.refunded_amount
-    return amount if answer.status is Status.REFUNDED else ZERO
+        return in_paisas(answer.refunded_amount)
+    return whole if answer.status is Status.REFUNDED else ZERO
+
+
+def in_paisas(amount: Decimal) -> Decimal:
+    """What tables and shops are told of an amount: never more than it is."""
+    return max(amount, ZERO).quantize(PAISA, ROUND_DOWN)

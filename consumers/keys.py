@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from consumers.fitting import misfits, transaction_of
+from consumers.fitting import differences, measure_of, says_paid, transaction_of
 from consumers.ledger import Batch, Keys
 from consumers.lifecycle import Standing, fold
 from consumers.rules import Rules
 from schemas.answers import Fact
 from schemas.payments import Case, Owners
+from schemas.words import Status
 
 
 class Judged(Struct, frozen=True):
@@ -32,7 +33,7 @@ async def judge(batch: Batch, rules: Rules, cases: Sequence[Case]) -> dict[str, 
     """
     always = {case.payment.id: rules.capabilities(case.payment).always for case in cases}
     owners = {case.payment.id: Owners() for case in cases}
-    for wanted in (_sessions, _transactions):
+    for wanted in (_names, _transactions):
         await _reserve(batch, owners, [wanted(case, owners[(one := case.payment.id)], always[one]) for case in cases])
     standings = {(one := case.payment.id): fold(case, owners[one], always[one]) for case in cases}
     await _reserve(batch, owners, [_order(case, standings[case.payment.id]) for case in cases])
@@ -52,15 +53,23 @@ async def _reserve(batch: Batch, owners: dict[str, Owners], wanted: Iterable[Key
         owners[payment_id] = Owners(
             transactions=known.transactions | others.transactions,
             sessions=known.sessions | others.sessions,
+            references=known.references | others.references,
             order=known.order or others.order,
         )
 
 
-def _sessions(case: Case, owners: Owners, always: frozenset[str]) -> Keys | None:
-    """The sessions that fitting answers name for a payment whose opening told us none."""
-    facts = [] if case.payment.opened else _fitting(case, owners, always)
-    sessions = {fact.answer.session_id for fact in facts if fact.answer.session_id is not None}
-    return Keys.of(case.payment, sessions=sessions) if sessions else None
+def _names(case: Case, owners: Owners, always: frozenset[str]) -> Keys | None:
+    """The sessions that fitting answers name for a payment whose opening told us none.
+
+    And the sessions and references that are not ours, where a person accepted that the money goes by them.
+    """
+    payment, facts = case.payment, _fitting(case, owners, always)
+    ours = {payment.session_id, *payment.aliases} if payment.opened else set()
+    sessions = {fact.answer.session_id for fact in facts if fact.answer.session_id} - ours
+    references = {fact.answer.reference for fact in facts if fact.answer.reference} - {payment.reference}
+    if not sessions and not references:
+        return None
+    return Keys.of(payment, sessions=filter(None, sessions), references=filter(None, references))
 
 
 def _transactions(case: Case, owners: Owners, always: frozenset[str]) -> Keys | None:
@@ -68,7 +77,7 @@ def _transactions(case: Case, owners: Owners, always: frozenset[str]) -> Keys | 
     transactions = {
         transaction_of(fact.answer, case.payment)
         for fact in _fitting(case, owners, always)
-        if fact.answer.status is not None and fact.answer.status.paid and not fact.refund
+        if says_paid(fact.answer) and not fact.refund
     }
     if case.resolutions and case.resolutions[-1].recorded_transaction is not None:
         transactions.add(case.resolutions[-1].recorded_transaction)
@@ -76,10 +85,14 @@ def _transactions(case: Case, owners: Owners, always: frozenset[str]) -> Keys | 
 
 
 def _order(case: Case, standing: Standing) -> Keys | None:
-    """The order, once the payment is paid by what is its own."""
-    order_ref = case.payment.order_ref
-    return Keys.of(case.payment, order_ref=order_ref) if order_ref is not None and standing.status.paid else None
+    """The order, once the payment is paid by what is its own; what went back in full leaves it to the next."""
+    payment = case.payment
+    status = max(payment.status, standing.status, key=lambda status: status.rank)
+    if payment.order_ref is None or not status.paid:
+        return None
+    return Keys.of(payment, order_ref=payment.order_ref, returned=status is Status.REFUNDED)
 
 
 def _fitting(case: Case, owners: Owners, always: frozenset[str]) -> list[Fact]:
-    return [fact for fact in case.facts if not misfits(fact, case.payment, owners, always)]
+    measured = measure_of(case, owners, always)
+    return [fact for fact in case.facts if not differences(fact, case.payment, owners, always, measured)]

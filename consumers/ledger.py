@@ -16,14 +16,20 @@ from schemas.payments import Case, Change, Owners, Payment
 
 
 class Keys(Struct, frozen=True, kw_only=True):
-    """What a payment's fitting answers claim for it, each of which only one payment can have."""
+    """What a payment's fitting answers claim for it, each of which only one payment can have.
+
+    `references` are looked up and never taken: each payment has its own from the start. `returned`: all of the money
+    went back, so the order is not taken but let go.
+    """
 
     payment_id: str
     account: str
     merchant: str
     order_ref: str | None = None
+    returned: bool = False
     transactions: frozenset[str] = frozenset()
     sessions: frozenset[str] = frozenset()
+    references: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -31,16 +37,20 @@ class Keys(Struct, frozen=True, kw_only=True):
         payment: Payment,
         *,
         order_ref: str | None = None,
+        returned: bool = False,
         transactions: Iterable[str] = (),
         sessions: Iterable[str] = (),
+        references: Iterable[str] = (),
     ) -> Keys:
         return cls(
             payment_id=payment.id,
             account=payment.account,
             merchant=payment.merchant,
             order_ref=order_ref,
+            returned=returned,
             transactions=frozenset(transactions),
             sessions=frozenset(sessions),
+            references=frozenset(references),
         )
 
 
@@ -59,7 +69,11 @@ class Batch(Protocol):
         ...
 
     async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, Owners]:
-        """Take what is free; tell by payment id what belongs to others. The first to be recorded keeps a key."""
+        """Take what is free; tell by payment id what belongs to others. The first to be recorded keeps a key.
+
+        An order that is let go is free only if no other attempt of it stands as completed: one that lost it and is held
+        keeps it from the next. What is let go is free for the others of the same call.
+        """
         ...
 
     async def orders(self, payments: Sequence[Payment]) -> Mapping[str, OrderState]:

@@ -13,16 +13,32 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.fitting import ZERO, misfits, returned, reuses, session_of, transaction_of
+from consumers.contradicting import contradicted, of_before
+from consumers.fitting import (
+    ZERO,
+    differences,
+    first_said,
+    measure_of,
+    returned,
+    reuses,
+    same_money,
+    says_paid,
+    session_of,
+    transactions_of,
+)
 from schemas.answers import Fact
 from schemas.payments import Case, Owners, Payment, Resolution
 from schemas.words import EventType, Hold, Status
 
 
 class Standing(Struct, frozen=True, kw_only=True):
-    """What the Facts, the clock and people make of a payment. All holds that apply, in the order they are shown."""
+    """What the Facts, the clock and people make of a payment. All holds that apply, in the order they are shown.
+
+    `whole` is what refunds are measured by: all of it back is `refunded`.
+    """
 
     status: Status
+    whole: Decimal
     holds: tuple[Hold, ...]
     refunded_amount: Decimal
     transaction_id: str | None = None
@@ -31,6 +47,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     completed_at: datetime | None = None
     fee: Decimal | None = None
     method: str | None = None
+    order_lost: bool = False
 
 
 def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
@@ -41,44 +58,53 @@ def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
     """
     payment, resolution = case.payment, case.resolutions[-1] if case.resolutions else None
     settled = resolution.settled if resolution else frozenset()
-    wrong = {fact.key: misfits(fact, payment, owners, always) for fact in case.facts}
+    measured = measure_of(case, owners, always)
+    wrong = {fact.key: differences(fact, payment, owners, always, measured) for fact in case.facts}
     live = [fact for fact in case.facts if fact.key not in settled]
     fitting = [fact for fact in case.facts if not wrong[fact.key] and not reuses(fact.answer, payment, owners)]
     if not any(_arrived(fact) for fact in fitting) and not (resolution and resolution.status.paid):
         fitting = [fact for fact in fitting if not fact.refund]  # what went back proves no amount that came
-    paid = sorted((fact for fact in fitting if _paid(fact)), key=_first)
+    paid = sorted((fact for fact in fitting if says_paid(fact.answer)), key=first_said)
     arrived = [fact for fact in paid if _arrived(fact)]
-    transactions = _transactions(payment, arrived)
+    transactions = transactions_of(payment, arrived)
     kept = _kept(arrived, transactions, resolution)
 
-    holds = set[Hold]().union(*(wrong[fact.key] for fact in live))
+    holds = set[Hold]()
+    for fact in live:
+        read = _read_later(fact, arrived, payment)
+        holds.update(one.hold for one in wrong[fact.key] if not (one.readable_later and read))
     if any(reuses(fact.answer, payment, owners) for fact in live if not wrong[fact.key]):
         holds.add(Hold.TRANSACTION_REUSED)
     if _second_payment(payment, [fact for fact in arrived if fact.key not in settled], transactions, kept):
         holds.add(Hold.DUPLICATE_FOR_ORDER)
-    if _contradicted(payment, [fact for fact in fitting if fact.key not in settled], paid, resolution):
+    challengers = [fact for fact in fitting if fact.key not in settled]
+    if contradicted(payment, challengers, paid, resolution, measured.whole):
         holds.add(Hold.CONTRADICTION)
     if payment.unexpected_at is not None and payment.adopted_at is None and Hold.UNEXPECTED not in settled:
         holds.add(Hold.UNEXPECTED)
 
-    refunded = max((returned(fact.answer, payment.amount) for fact in paid), default=ZERO)
+    refunded = max((returned(fact.answer, measured.whole) for fact in paid), default=ZERO)
     if resolution and resolution.status is Status.REFUNDED:
-        refunded = payment.amount
-    status = max(_statuses(payment, live, fitting, refunded, resolution), key=lambda status: status.rank)
-    if owners.order and status.paid and Hold.DUPLICATE_FOR_ORDER not in settled:
+        refunded = max(refunded, measured.whole)
+    said = _statuses(payment, [fact for fact in challengers if not of_before(fact, payment)], resolution)
+    status = _by_refunds(max(said, key=lambda status: status.rank), refunded, measured.whole)
+    order_lost = payment.order_lost or (owners.order and status is Status.COMPLETED)
+    if order_lost and status.paid and Hold.DUPLICATE_FOR_ORDER not in settled:
         holds.add(Hold.DUPLICATE_FOR_ORDER)
     holds.update(_waiting(payment, live, fitting, resolution, status))
     first = next((fact for fact in arrived if transactions[fact.key] == kept), None)
     return Standing(
         status=status,
+        whole=measured.whole,
         holds=tuple(hold for hold in Hold if hold in holds),
         refunded_amount=refunded if status.paid else ZERO,
         transaction_id=kept if status.paid else None,
-        session_id=next((f.answer.session_id for f in sorted(fitting, key=_first) if f.answer.session_id), None),
-        amount_verified=any(fact.answer.amount is not None for fact in paid),
+        session_id=next((f.answer.session_id for f in sorted(fitting, key=first_said) if f.answer.session_id), None),
+        amount_verified=any(fact.answer.amount == payment.amount for fact in paid),
         completed_at=_completed_at(first, resolution) if status.paid else None,
         fee=first.answer.fee if first else None,
         method=first.answer.method if first else None,
+        order_lost=order_lost,
     )
 
 
@@ -93,16 +119,23 @@ class Advance(Struct, frozen=True, kw_only=True):
 def advance(payment: Payment, standing: Standing) -> Advance:
     """Apply a standing: one change of status, hold or refunded amount is one version and one event.
 
-    A row that was never opened, and of which nobody was told, closes in silence.
+    A row that was never opened, and of which nobody was told, closes in silence. What is refunded has all of it back,
+    and what has all of it back is refunded, whatever of the two was known first; the tables take nothing else.
     """
     status = max(payment.status, standing.status, key=lambda status: status.rank)
     hold = standing.holds[0] if standing.holds else None
     refunded = max(payment.refunded_amount, standing.refunded_amount)
+    if status is Status.REFUNDED:
+        refunded = max(refunded, standing.whole)
+    status = _by_refunds(status, refunded, standing.whole)
+    came = max(standing.whole, refunded)
     after = replace(
         payment,
         status=status,
         holds=standing.holds,
         refunded_amount=refunded,
+        accepted_amount=None if came == payment.amount else came,
+        order_lost=payment.order_lost or standing.order_lost,
         transaction_id=standing.transaction_id or payment.transaction_id,
         session_id=payment.session_id or standing.session_id,
         amount_verified=payment.amount_verified or standing.amount_verified,
@@ -149,36 +182,20 @@ def _words(before: Payment, after: Payment) -> str:
     return ", ".join(parts)
 
 
-def _paid(fact: Fact) -> bool:
-    return fact.answer.status is not None and fact.answer.status.paid
-
-
 def _arrived(fact: Fact) -> bool:
     """Whether it says that the money came, which a statement's row of a refund does not."""
-    return _paid(fact) and not fact.refund
+    return says_paid(fact.answer) and not fact.refund
 
 
-def _first(fact: Fact) -> tuple[datetime, datetime, str]:
-    return fact.first_answered_at, fact.first_asked_at, fact.key
+def _read_later(fact: Fact, arrived: list[Fact], payment: Payment) -> bool:
+    """Whether what could not be read was said again, asked later, and fitted."""
+    return any(
+        later.last_asked_at > fact.last_asked_at and same_money(later.answer, fact.answer, payment) for later in arrived
+    )
 
 
 def _above_pending(fact: Fact) -> bool:
     return fact.answer.status is not None and fact.answer.status is not Status.PENDING
-
-
-def _transactions(payment: Payment, paid: list[Fact]) -> dict[str, str]:
-    """Which transaction each Fact is about; one that names none speaks of the one another Fact named in its session."""
-    named = {
-        session_of(fact.answer, payment): fact.answer.transaction_id
-        for fact in reversed(paid)
-        if fact.answer.transaction_id is not None
-    }
-    return {
-        fact.key: fact.answer.transaction_id
-        or named.get(session_of(fact.answer, payment))
-        or transaction_of(fact.answer, payment)
-        for fact in paid
-    }
 
 
 def _kept(paid: list[Fact], transactions: dict[str, str], resolution: Resolution | None) -> str | None:
@@ -191,39 +208,6 @@ def _kept(paid: list[Fact], transactions: dict[str, str], resolution: Resolution
 def _second_payment(payment: Payment, live: list[Fact], transactions: dict[str, str], kept: str | None) -> bool:
     """Whether a live paid Fact is about other money than what is kept, which may be known by its session alone."""
     return any(kept not in (transactions[fact.key], session_of(fact.answer, payment)) for fact in live)
-
-
-def _contradicted(payment: Payment, challengers: list[Fact], paid: list[Fact], resolution: Resolution | None) -> bool:
-    """Whether an answer to a question asked after money was answered takes the money, or a refund, back.
-
-    Where a gateway is asked by transaction (Moneybag), one transaction does not contradict another.
-    """
-    for later in challengers:
-        for earlier in paid:
-            same = later.transaction_asked == earlier.transaction_asked
-            if same and later.last_asked_at > earlier.first_answered_at and _takes_back(later, earlier, payment.amount):
-                return True
-        if resolution and resolution.status.paid and later.last_asked_at > resolution.at:
-            closes = later.answer.status is not None and later.answer.status.closed
-            answered = later.row is None
-            unrefunds = answered and resolution.status is Status.REFUNDED and later.answer.status is Status.COMPLETED
-            if closes or unrefunds:
-                return True
-    return False
-
-
-def _takes_back(later: Fact, earlier: Fact, amount: Decimal) -> bool:
-    """A statement covers some days; that it has fewer refunds than were seen takes none of them back."""
-    status = later.answer.status
-    if status is None or status is Status.PENDING:
-        return False
-    if status.closed:
-        return True
-    if later.row is not None:
-        return False
-    before, after = returned(earlier.answer, amount), returned(later.answer, amount)
-    silent = later.answer.refunded_amount is None and status is Status.COMPLETED
-    return before == amount if silent else after < before
 
 
 def _waiting(
@@ -250,22 +234,21 @@ def _waiting(
         yield Hold.UNRESOLVED
 
 
-def _statuses(
-    payment: Payment, live: list[Fact], fitting: list[Fact], refunded: Decimal, resolution: Resolution | None
-) -> Iterable[Status]:
+def _statuses(payment: Payment, said: list[Fact], resolution: Resolution | None) -> Iterable[Status]:
+    """What speaks for each status; how much of the money went back decides between the last two."""
     yield Status.PENDING
     if payment.expired_by_clock_at is not None:
         yield Status.EXPIRED
     if resolution is not None:
         yield resolution.status
-    live_keys = {fact.key for fact in live}
-    for fact in fitting:
-        if fact.key not in live_keys or fact.answer.status is None:
-            continue
-        if not fact.answer.status.paid:
-            yield fact.answer.status
-        else:
-            yield Status.REFUNDED if refunded == payment.amount else Status.COMPLETED
+    yield from (fact.answer.status for fact in said if fact.answer.status is not None)
+
+
+def _by_refunds(status: Status, refunded: Decimal, whole: Decimal) -> Status:
+    """Paid money that went back in full is refunded, and no other is."""
+    if not status.paid:
+        return status
+    return Status.REFUNDED if refunded >= whole else Status.COMPLETED
 
 
 def _completed_at(first: Fact | None, resolution: Resolution | None) -> datetime | None:

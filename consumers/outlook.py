@@ -7,15 +7,17 @@ may come before, and then we ask before.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec import Struct
 
 from consumers.account import Account
-from consumers.allowance import refilled
-from consumers.asking import by_clock_alone, can_ask, may_close, next_due
+from consumers.allowance import forgetful, refilled
+from consumers.asking import Due, by_clock_alone, can_ask, may_close, next_due
 from consumers.dossier import Dossier
+from consumers.failing import why
 from consumers.gateway import Capabilities
+from consumers.reaching import open_deliveries
 from consumers.schedules import closes_at, gives_up_at, success_unanswered
 from schemas.payments import Payment
 from schemas.words import Hold, Status
@@ -26,7 +28,12 @@ SCHEDULES = {
     "closed": "money may come late",
     "refunds": "it may be refunded",
 }
-_TRIGGERS = {"urgent": "a signed claim came in or a person wants to know", "hint": "a claim came in"}
+_TRIGGERS = {
+    "urgent": "a signed claim came in or a person wants to know",
+    "hint": "a claim came in",
+    "reference": "a claim named our reference",
+    "wish": "the buyer approved, and another attempt of the order may be over by then",
+}
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -39,7 +46,10 @@ class Plan(Struct, frozen=True, kw_only=True):
 def outlook(dossier: Dossier) -> list[Plan]:
     """What is planned: what has no time first, then by time; never empty."""
     plans = [*_plans(dossier)]
-    if not plans:
+    sent = [Plan(at=at, words=words) for at, words in open_deliveries(dossier.receivers, dossier.now)]
+    if plans or sent:
+        plans += sent
+    else:
         waits = dossier.payment.status is Status.PENDING
         return [Plan(at=None, words="nothing until a claim comes in" if waits else "nothing; it is settled")]
     return sorted(plans, key=lambda plan: plan.at.timestamp() if plan.at else 0.0)
@@ -58,6 +68,12 @@ def _plans(dossier: Dossier) -> Iterator[Plan]:
             words = f"nothing is asked while the account {payment.account} is not in the configuration"
             yield Plan(at=None, words=words)
         return
+    stopped = dossier.failing is not None and dossier.failing.stopped_at is not None
+    if stopped and payment.next_check_at is None and payment.lease_until is None:
+        assert dossier.failing is not None
+        words = f"nothing more is asked by itself, because {why(dossier.failing)} (payproof dead list)"
+        yield Plan(at=None, words=words)
+        return
     yield from _question(dossier, account)
     yield from _ends(dossier, account.provider.capabilities)
 
@@ -74,6 +90,10 @@ def _question(dossier: Dossier, account: Account) -> Iterator[Plan]:
             yield Plan(at=None, words=f"the gateway is not asked, because {known}")
         return
     why = _TRIGGERS.get(due.trigger) or SCHEDULES.get(payment.schedule or "", "its time is over then")
+    if due.alone:
+        why = f"the gateway does not know transaction {due.transaction_id} yet, which a callback named"
+    elif _confirms(payment, due, dossier):
+        why = f"one answer that nobody paid is not enough: a second one, {_span(dossier)} later, closes it"
     opens_at = dossier.allowance.shut_until if dossier.allowance else None
     looks_at = max(at for at in (due.at, payment.next_check_at, opens_at) if at is not None)
     waits = "".join(f"; {reason}" for reason in _waits(dossier, account))
@@ -101,16 +121,32 @@ def _waits(dossier: Dossier, account: Account) -> Iterable[str]:
         yield "the gateway asked us to wait, or its account's budget was used up"
 
 
+def _confirms(payment: Payment, due: Due, dossier: Dossier) -> bool:
+    """Whether a question is the second one about the end."""
+    first = payment.unpaid_at
+    if payment.status is not Status.PENDING or first is None or first < closes_at(payment, dossier.checks):
+        return False
+    return due.at == first + timedelta(seconds=dossier.checks.confirm_end)
+
+
+def _span(dossier: Dossier) -> str:
+    return f"{dossier.checks.confirm_end / 60:g} minutes"
+
+
 def _ends(dossier: Dossier, capabilities: Capabilities) -> Iterator[Plan]:
     payment, checks = dossier.payment, dossier.checks
     if payment.status is not Status.PENDING:
         return
+    if forgetful(dossier.allowance):
+        words = "no payment of the account closes on `not found`, which its gateway said of several in a row"
+        yield Plan(at=None, words=words)
     closes, gives_up = closes_at(payment, checks), gives_up_at(payment, checks)
     if may_close(payment):
         if by_clock_alone(payment, capabilities):
             yield Plan(at=closes, words="it closes as expired by the clock")
         elif capabilities.pending_expires or not payment.opened:
-            yield Plan(at=closes, words="it closes as expired, if the gateway still knows of no money then")
+            words = f"it closes as expired, once two answers {_span(dossier)} apart say that nobody paid"
+            yield Plan(at=closes, words=words)
         elif dossier.now < closes:
             yield Plan(at=closes, words="its time is over; then it closes if the gateway says so")
     elif success_unanswered(payment) and not payment.holds:

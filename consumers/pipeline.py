@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.admitting import admit, hear_gateways
-from consumers.answering import Reply, question_entry, take_in
+from consumers.answering import MOMENT, Reply, question_entry, take_in
 from consumers.asking import Due, begun, next_due, scheduled
 from consumers.closing import marked
 from consumers.events import write_event
@@ -35,7 +35,6 @@ from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Entry, Payment, Resolution
 from schemas.words import EntryKind, QuestionKind, Source, Status
 
-MOMENT = timedelta(microseconds=1)
 NO_LIMIT: Mapping[str, int] = MappingProxyType({})
 
 

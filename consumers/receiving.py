@@ -11,6 +11,7 @@ from consumers import candidates
 from consumers.asking import by_transaction, hints_used_up
 from consumers.executing import WISH_HEARD_WITHIN, wished
 from consumers.gateway import Capabilities
+from consumers.schedules import came_back
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Entry, Payment
 from schemas.words import Authenticity, EntryKind, Said, Source, Status
@@ -37,7 +38,7 @@ def receive(
         if claim.said is Said.SUCCESS:
             payment = _claimed_paid(case, payment, claim, capabilities, now)
         elif _wordless(payment, claim, capabilities):
-            payment = _returned(payment, own=True)
+            payment = came_back(payment, own=True)
     if verdict in ("asks", TOO_MANY):
         payment = _wanting(payment, claim, capabilities)
     said = {
@@ -127,14 +128,6 @@ def _wordless(payment: Payment, claim: Claim, capabilities: Capabilities) -> boo
     return capabilities.wordless and returns and payment.status is Status.PENDING
 
 
-def _returned(payment: Payment, *, own: bool) -> Payment:
-    """The payment with the `claimed` schedule to run through once, and once more for its own path after another's."""
-    if payment.returned_by is None or (own and payment.returned_by == "reference"):
-        step = 0 if payment.schedule == "claimed" else payment.step
-        return replace(payment, returned_by="own" if own else "reference", returned_through=False, step=step)
-    return payment
-
-
 def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capabilities, now: datetime) -> Payment:
     """What a claim of success starts: closer questions, Execute where it is ours, a hold where nobody can be asked.
 
@@ -142,7 +135,7 @@ def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capa
     """
     if not _believed(claim) and not _own(payment, claim):
         names = _names_its_question(claim, capabilities)
-        return payment if names or not capabilities.asked_by else _returned(payment, own=False)
+        return payment if names or not capabilities.asked_by else came_back(payment, own=False)
     if not capabilities.asked_by:
         # A person's word stands: whoever opens the success page again does not put the payment before them again.
         if payment.status.paid or case.resolutions:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.fitting import transaction_of
+from consumers.fitting import says_paid, transactions_of
 from consumers.ledger import Keys, Ledger
 from consumers.pipeline import Draft, settle
 from consumers.rules import Rules
@@ -88,8 +88,7 @@ async def resolve(ledger: Ledger, rules: Rules, payment_id: str, wish: Wish) -> 
 
 def _answered_with(case: Case) -> str | None:
     """The one transaction that paid answers named, fitting or not; None where they name none, or several."""
-    paid = [fact.answer for fact in case.facts if fact.answer.status is not None and fact.answer.status.paid]
-    named = {transaction_of(answer, case.payment) for answer in paid}
+    named = set(transactions_of(case.payment, (fact for fact in case.facts if says_paid(fact.answer))).values())
     return named.pop() if len(named) == 1 else None
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from consumers import candidates
 from consumers.executing import EXECUTE_DOUBT
 from consumers.gateway import Capabilities
@@ -52,6 +54,14 @@ def schedule_of(payment: Payment, capabilities: Capabilities, checks: Checks, no
             return None
         case _:
             return "closed"
+
+
+def came_back(payment: Payment, *, own: bool) -> Payment:
+    """The payment with the `claimed` schedule to run through once, and once more for its own path after another's."""
+    if payment.returned_by is None or (own and payment.returned_by == "reference"):
+        step = 0 if payment.schedule == "claimed" else payment.step
+        return replace(payment, returned_by="own" if own else "reference", returned_through=False, step=step)
+    return payment
 
 
 def delay_of(payment: Payment, checks: Checks) -> timedelta | None:

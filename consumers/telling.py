@@ -14,7 +14,7 @@ from consumers.dossier import LeftOut
 from consumers.reasons import named_row
 from consumers.receiving import TOO_MANY
 from consumers.shortening import Line, line
-from schemas.answers import StatementRow
+from schemas.answers import StatementRow, Trouble
 from schemas.payments import Entry, Payment
 from schemas.words import EntryKind, Source
 
@@ -35,6 +35,8 @@ _KINDS = {
 _TRIGGERS = {
     "urgent": " because a signed claim came in or a person wants to know",
     "hint": " because of a claim that anyone could have sent",
+    "reference": " because of a claim that named no more than our reference",
+    "wish": " because the buyer approved, and its order was free",
     "schedule": " by our own schedule",
 }
 _VERDICTS = {
@@ -85,7 +87,7 @@ def tell(payment: Payment, entries: Sequence[Entry], left_out: LeftOut | None = 
                 yield line(entry.at, entry.kind, f"Decided: {data['change']}{by}{why}.{rule}")
             case EntryKind.EVENT:
                 version = str(data["id"]).rpartition(".")[2]
-                yield line(entry.at, entry.kind, f"Told the shop {data['type']}, version {version}.")
+                yield line(entry.at, entry.kind, f"Wrote {data['type']}, version {version}, to the shop's log.")
             case EntryKind.RESOLUTION:
                 rests = f" (evidence: {data['evidence']})" if "evidence" in data else ""
                 words = f"{data['actor']} resolved it as {data['status']}: {data['reason']}{rests}."
@@ -177,9 +179,14 @@ def _answer(entry: Entry, at: datetime, asked: str) -> Line:
     data = entry.data
     shown = {name: value for name, value in data.items() if name not in ("seconds", "at", "kind", "times", "last_at")}
     last_at = datetime.fromisoformat(data["last_at"]) if "last_at" in data else at
+    if data.get("execute") == "not_sent":
+        words = f"Execute, which takes the money, was to be asked and was not sent: {masked(data['detail'])}."
+        return line(at, EntryKind.ANSWER, f"{words} Nothing was taken, and it is tried again.")
     if "refused" in data:
         known = "does not know that transaction" if data["refused"] == "not_found" else "knows it as another payment's"
         before, after = asked, f" it said that it {known}; the claim is refused."
+    elif data.get("inconclusive") == Trouble.NOT_FOUND and "transaction_asked" in data:
+        before, after = f"{asked}{'it' if asked else 'It'} answered ", ": it does not know that one, or not yet."
     elif "inconclusive" in data:
         why = f"{data['inconclusive']} ({masked(data['detail'])})"
         before, after = f"{asked}{'no' if asked else 'No'} answer ", f": {why}. That means nothing for the money."
@@ -214,8 +221,10 @@ def _answered(data: dict[str, Any]) -> str:
     amount = f", {data['amount']} {data.get('currency') or ''}".rstrip() if data.get("amount") else ""
     transaction = f", transaction {data['transaction_id']}" if data.get("transaction_id") else ""
     refunded = f", {data['refunded_amount']} paid back" if data.get("refunded_amount") else ""
+    unreadable = ", ".join(data.get("unreadable", ())).replace("_", " ")
+    unreadable = f", unreadable: {unreadable}" if unreadable else ""
     executed = f"; Execute: {data['execute']}" if "execute" in data else ""
-    return f"{data['status']} (its word: {masked(data['word'])}){amount}{transaction}{refunded}{executed}"
+    return f"{data['status']} (its word: {masked(data['word'])}){amount}{transaction}{refunded}{unreadable}{executed}"
 
 
 def _answers(entries: Sequence[Entry]) -> dict[int, Entry]:

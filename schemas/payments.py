@@ -75,6 +75,8 @@ class Payment(Struct, frozen=True, kw_only=True):
     late: bool = False
     amount_verified: bool = False
     refunded_amount: Decimal = Decimal("0.00")
+    accepted_amount: Decimal | None = None
+    order_lost: bool = False
     fee: Decimal | None = None
     method: str | None = None
     session_id: str | None = None
@@ -166,10 +168,14 @@ class Case(Struct, frozen=True, kw_only=True):
 
 
 class Owners(Struct, frozen=True, kw_only=True):
-    """Which of a payment's keys belong to other payments, as the unique keys of the database say."""
+    """Which of a payment's keys belong to other payments, as the unique keys of the database say.
+
+    `order`: another attempt has paid it, and not all of that went back.
+    """
 
     transactions: frozenset[str] = frozenset()
     sessions: frozenset[str] = frozenset()
+    references: frozenset[str] = frozenset()
     order: bool = False
 
 

@@ -49,7 +49,10 @@ class PaymentView(Struct, frozen=True, kw_only=True):
     amount: Annotated[ShownMoney, Meta(description="What was to be paid.")]
     currency: Annotated[str, Meta(description="ISO 4217.", examples=["BDT"])]
     amount_verified: Annotated[bool, Meta(description="Whether the gateway named the amount, and it agreed.")]
-    refunded_amount: Annotated[ShownMoney, Meta(description="What went back so far.")]
+    refunded_amount: Annotated[
+        ShownMoney,
+        Meta(description="What went back so far. All of what came is `refunded`, be that not the amount asked for."),
+    ]
     fee: Annotated[ShownFee | None, Meta(description="What the gateway kept, where it tells.")]
     method: Annotated[
         str | None, Meta(description="How the buyer pays or paid, where it is known.", examples=["bkash"])

@@ -53,9 +53,10 @@ class Hold(StrEnum):
 
     - `identity_mismatch`: the gateway's answer is about another payment.
     - `currency_mismatch`: paid in another currency.
-    - `amount_mismatch`: another amount was paid, or more was refunded than was paid.
+    - `amount_mismatch`: another amount was paid, more was refunded than was paid, or a figure cannot be read; that
+      last one a later answer with a figure that fits lifts by itself.
     - `transaction_reused`: another payment has the same transaction.
-    - `duplicate_for_order`: paid, and so is another attempt of the order, or this one a second time.
+    - `duplicate_for_order`: paid when another attempt of the order was, or this one a second time.
     - `contradiction`: the gateway said that it is paid or refunded, and later otherwise.
     - `unexpected`: paid at the gateway, unknown here.
     - `unmapped_status`: the gateway used a word that nobody has taught us.

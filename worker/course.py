@@ -32,7 +32,7 @@ class NotSent(Exception):
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
-        self.why = Inconclusive(trouble=Trouble.NO_REPLY, detail=f"Execute was not sent: {why}")
+        self.why = Inconclusive(trouble=Trouble.NO_REPLY, detail=why)
 
 
 class Calls(Struct):
@@ -42,12 +42,22 @@ class Calls(Struct):
 
 
 class Course(Struct):
-    """Where a question stands; without `asked_at` nothing bounds it. `may_have_run`: what takes money may have."""
+    """Where a question stands; without `asked_at` nothing bounds it.
+
+    `may_have_run`: what takes money may have. `took_money`: the last request was one of that kind.
+    """
 
     calls: Calls
     kind: QuestionKind = QuestionKind.STATUS
     asked_at: datetime | None = None
     may_have_run: bool = False
+    took_money: bool = False
+
+    def renews(self, stale: str | None) -> None:
+        """A token is asked for; where what takes money was refused its own, that is known not to have run."""
+        if self.took_money and stale is not None:
+            self.may_have_run = False
+        self.took_money = False
 
     def seconds_left(self, now: datetime, most: float) -> float:
         return self._left(WHOLE_SECONDS[self.kind], now, most)

@@ -130,18 +130,18 @@ class Gateways:
 
     async def _do(self, account: Account, effect: Effect, course: Course) -> Reply:
         if isinstance(effect, TokenWanted):
+            course.renews(effect.stale)
             return await self._token(account, effect, course)
+        course.took_money = effect.takes_money
         if not effect.takes_money:
             return await self._send(effect, course)
         to_begin = course.begin(self._now())
         course.may_have_run = True
         try:
-            reply = await self._send(effect, course, to_begin)
+            return await self._send(effect, course, to_begin)
         except NotSent:
             course.may_have_run = False
             raise
-        course.may_have_run = reply.status != 401  # the key or token was refused, and nothing ran
-        return reply
 
     async def _token(self, account: Account, wanted: TokenWanted, course: Course) -> str:
         provider: Any = account.provider

@@ -596,7 +596,7 @@ async def test_explain_tells_the_story_in_sentences_one_a_line(payproof: Payproo
     story = [line[22:] for line in ended.lines]
     assert story[0].startswith("Paid: ")
     assert "as the gateway itself said at " in story[0]
-    assert " The shop was told payment.completed at " in story[0]
+    assert " The shop's log has payment.completed since " in story[0]
     assert story[1].startswith("The shop asked for ")
     assert "A browser that came back said success. Anyone could have sent it, so we ask the gateway." in story
     assert any(line.startswith("We asked the gateway to take the money (Execute) because of a claim") for line in story)

@@ -276,9 +276,10 @@ class FakeBatch:
     async def reserve(self, keys: Sequence[Keys]) -> dict[str, Owners]:
         await self._write()
         layer, told = self.layer, {}
+        self._let_go([key for key in keys if key.returned])
         for key in sorted(keys, key=lambda key: key.payment_id):
             order = False
-            if key.order_ref is not None:
+            if key.order_ref is not None and not key.returned:
                 row = layer.orders.get((key.merchant, key.order_ref), Order())
                 order = row.paid_by not in (None, key.payment_id)
                 if not order:
@@ -286,9 +287,25 @@ class FakeBatch:
             told[key.payment_id] = Owners(
                 transactions=_take(layer.transactions, key, key.transactions),
                 sessions=_take(layer.sessions, key, key.sessions),
+                references=frozenset(
+                    one
+                    for one in key.references
+                    if layer.references.get((key.account, one), key.payment_id) not in ("", key.payment_id)
+                ),
                 order=order,
             )
         return told
+
+    def _let_go(self, keys: Sequence[Keys]) -> None:
+        """Free orders, but those of which another attempt stands as completed."""
+        returned = {key.payment_id for key in keys}
+        for place in {(key.merchant, key.order_ref or "") for key in keys}:
+            row = self.layer.orders.get(place)
+            if row is not None and not any(
+                (one.merchant, one.order_ref) == place and one.status is Status.COMPLETED and one.id not in returned
+                for one in self.layer.payments.values()
+            ):
+                self.layer.orders[place] = replace(row, paid_by=None)
 
     async def orders(self, payments: Sequence[Payment]) -> dict[str, OrderState]:
         return {payment.id: self._order_of(payment) for payment in payments}
@@ -480,8 +497,9 @@ def _own(table: MutableMapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _check_row(row: Payment) -> None:
-    whole = row.refunded_amount == row.amount
-    if row.amount <= 0 or not 0 <= row.refunded_amount <= row.amount or row.version < 0:
+    came = row.amount if row.accepted_amount is None else row.accepted_amount
+    whole = row.refunded_amount >= came
+    if row.amount <= 0 or not 0 <= row.refunded_amount <= max(row.amount, came) or row.version < 0:
         raise Refused(f"{row!r}: amounts or version out of range")
     if row.status.paid and (row.status is Status.REFUNDED) != whole:
         raise Refused(f"{row!r}: fully returned exactly when it is called refunded")

@@ -199,6 +199,8 @@ class LedgerConformance:
             late=True,
             amount_verified=True,
             refunded_amount=Decimal("40.00"),
+            accepted_amount=Decimal("1500.00"),
+            order_lost=True,
             fee=Decimal("999999999999.9999"),  # the greatest that a gateway's answer is read with
             method="bkash",
             session_id="S-2",
@@ -547,6 +549,91 @@ class LedgerConformance:
         assert sorted(bool(one.transactions) for one in won) == [False, True, True, True, True, True]
         assert sorted(one.order for one in won) == [False, True, True, True, True, True]
 
+    async def test_references_are_looked_up_and_never_taken(self, kept: Kept) -> None:
+        owner, other = await stored(kept), await stored(kept)
+        elsewhere = await stored(kept, account="shop-b", reference="order-elsewhere")
+        named = frozenset({owner.reference, other.reference, elsewhere.reference, "order-of-nobody"})
+        for _ in range(2):
+            assert (await reserve(kept, keys(other, references=named)))[other.id] == Owners(
+                references=frozenset({owner.reference})
+            )
+
+    # -- orders that are let go: paid back in full (3.3) ---------------------------------------------------------------
+
+    async def pay(self, kept: Kept, row: Payment) -> Owners:
+        """Recorded as paid: it has asked for its order, and is stored as completed whoever has it."""
+        async with kept.ledger.batch([row.id]) as batch:
+            owners = (await batch.reserve([keys(row, order_ref=row.order_ref)]))[row.id]
+            await batch.store([Change(payment=replace(row, status=Status.COMPLETED))])
+            return owners
+
+    async def pay_back(self, kept: Kept, *rows: Payment) -> None:
+        async with kept.ledger.batch([row.id for row in rows]) as batch:
+            await batch.reserve([keys(row, order_ref=row.order_ref, returned=True) for row in rows])
+            after = {"status": Status.REFUNDED, "refunded_amount": Decimal("1500.50")}
+            await batch.store([Change(payment=replace(row, **after)) for row in rows])
+
+    async def test_an_order_that_is_paid_back_is_the_next_ones_to_pay_or_execute(self, kept: Kept) -> None:
+        first, second, third = [await stored(kept, order_ref="b-1") for _ in range(3)]
+        assert await self.pay(kept, first) == Owners()
+        await self.pay_back(kept, first)
+        assert await self.begin(kept, second) == {second.id}
+        assert await self.pay(kept, third) == Owners()
+        assert await self.pay(kept, second) == Owners(order=True)
+
+    async def test_a_paid_attempt_that_lost_the_order_keeps_it_from_the_next(self, kept: Kept) -> None:
+        first, held, third = [await stored(kept, order_ref="b-1") for _ in range(3)]
+        await self.pay(kept, first)
+        assert await self.pay(kept, held) == Owners(order=True)
+        await self.pay_back(kept, first)
+        assert await self.begin(kept, third) == frozenset()
+        assert (await reserve(kept, keys(third, order_ref="b-1")))[third.id] == Owners(order=True)
+        await self.pay_back(kept, held)
+        assert await self.begin(kept, third) == {third.id}
+
+    async def test_attempts_paid_back_in_one_batch_free_the_order_together(self, kept: Kept) -> None:
+        rows = [await stored(kept, order_ref="b-1") for _ in range(3)]
+        for row in rows[:2]:
+            await self.pay(kept, row)
+        await self.pay_back(kept, *rows[:2])
+        assert await self.pay(kept, rows[2]) == Owners()
+
+    async def test_what_one_lets_go_another_of_the_same_batch_takes(self, kept: Kept) -> None:
+        first, second = [await stored(kept, order_ref="b-1") for _ in range(2)]
+        await self.pay(kept, first)
+        wanted = [keys(second, order_ref="b-1"), keys(first, order_ref="b-1", returned=True)]
+        assert await reserve(kept, *wanted) == {first.id: Owners(), second.id: Owners()}
+
+    async def test_an_attempt_that_never_had_the_order_frees_nobody_elses(self, kept: Kept) -> None:
+        first, second, third = [await stored(kept, order_ref="b-1") for _ in range(3)]
+        await self.pay(kept, first)
+        await self.pay_back(kept, second)
+        assert await self.pay(kept, third) == Owners(order=True)
+
+    async def test_payments_and_refunds_at_once_leave_at_most_one_attempt_with_the_order(self, kept: Kept) -> None:
+        """And do not lock each other out, in whatever order they come."""
+        rows = [[await stored(kept, order_ref=f"b-{n}") for n in range(4)] for _ in range(4)]
+        for row in rows[0]:
+            await self.pay(kept, row)
+
+        async def together(attempts: list[Payment]) -> None:
+            async with kept.ledger.batch([row.id for row in attempts]) as batch:
+                wanted = [keys(row, order_ref=row.order_ref, returned=row in rows[0]) for row in attempts]
+                owners = await batch.reserve(wanted)
+                paid = {"status": Status.COMPLETED}
+                back = {"status": Status.REFUNDED, "refunded_amount": Decimal("1500.50")}
+                await batch.store(
+                    [Change(payment=replace(row, **(back if row in rows[0] else paid))) for row in attempts]
+                )
+                won.extend(row for row in attempts if row not in rows[0] and not owners[row.id].order)
+
+        won: list[Payment] = []
+        mixed = [[rows[0][n], rows[1][(n + 1) % 4], rows[2][(n + 2) % 4], rows[3][(n + 3) % 4]] for n in range(4)]
+        async with asyncio.timeout(SECONDS):
+            await asyncio.gather(*(together(attempts) for attempts in mixed))
+        by_order = [row.order_ref for row in won]
+        assert len(by_order) == len(set(by_order))
+
     # -- executions: one attempt of an order (3.11) --------------------------------------------------------------------
 
     async def begin(self, kept: Kept, *rows: Payment) -> frozenset[str]:
@@ -677,6 +764,35 @@ class LedgerConformance:
         with pytest.raises(kept.refusals):
             await store(kept, Change(payment=replace(row, **wrong)))
         assert (await case_of(kept, row)).payment == row
+
+    @pytest.mark.parametrize(
+        ("accepted", "back", "status", "fits"),
+        [
+            ("1500.00", "1499.99", Status.COMPLETED, True),
+            ("1500.00", "1500.00", Status.REFUNDED, True),
+            ("1500.00", "1500.50", Status.REFUNDED, True),
+            ("1500.00", "1500.00", Status.COMPLETED, False),
+            ("1500.00", "1499.99", Status.REFUNDED, False),
+            ("1500.00", "1500.51", Status.REFUNDED, False),
+            ("1600.00", "1550.00", Status.COMPLETED, True),
+            ("1600.00", "1600.00", Status.REFUNDED, True),
+            ("1600.00", "1500.50", Status.REFUNDED, False),
+            ("1600.00", "1600.01", Status.REFUNDED, False),
+        ],
+    )
+    async def test_refunds_are_measured_by_what_a_person_accepted(
+        self, kept: Kept, accepted: str, back: str, status: Status, fits: bool
+    ) -> None:
+        """3.4: all of it back is refunded, and nothing else is."""
+        row = await stored(kept)
+        fields = {"accepted_amount": Decimal(accepted), "refunded_amount": Decimal(back), "status": status}
+        after = replace(row, **fields)
+        if fits:
+            await store(kept, Change(payment=after))
+        else:
+            with pytest.raises(kept.refusals):
+                await store(kept, Change(payment=after))
+        assert (await case_of(kept, row)).payment == (after if fits else row)
 
     @pytest.mark.parametrize("field", ["session_id", "transaction_id"])
     async def test_one_id_stands_on_one_payment_of_an_account(self, kept: Kept, field: str) -> None:

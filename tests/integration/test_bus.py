@@ -17,7 +17,7 @@ from tests.fakes.bus import FakeBus
 from tests.fakes.clock import NOON, FakeClock
 from tests.integration.rabbit import attached
 from tests.processes import until
-from worker.postgres.bus import PostgresBus
+from worker.postgres.bus import _TAKE, PostgresBus
 from worker.postgres.database import UNAVAILABLE, Database, connect
 
 SECONDS = 5.0
@@ -220,3 +220,31 @@ async def test_a_value_that_cannot_be_stored_is_no_outage(database: Database) ->
         with pytest.raises(asyncpg.PostgresError) as raised:
             await database.fetch(sql, value)
         assert not isinstance(raised.value, UNAVAILABLE)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["analysed", "unknown"])
+async def test_no_more_is_taken_than_was_asked_for_whatever_plan_is_chosen(database: Database, known: bool) -> None:
+    """A nested loop would look for the oldest again for each row, and find others, as those it has are its own."""
+    async with database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO queue (claim_id, provider, body) SELECT i::text, 'ipay', '' FROM generate_series(1, 200) AS i"
+        )
+        if known:
+            await connection.execute("ANALYZE queue")
+        for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material"):
+            await connection.execute(f"SET enable_{way} = off")
+        assert len(await connection.fetch(_TAKE, "ipay", 5, False)) == 5
+        await connection.execute("RESET ALL")
+
+
+async def test_what_is_left_for_another_worker_comes_later_and_no_attempt_counts(bench: Bench) -> None:
+    await bench.bus.publish([claim := a_claim()])
+    for _ in range(8):
+        (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), 20)
+        assert delivery.claim == claim
+        await bench.bus.leave([delivery])
+        assert (await bench.bus.waiting())["ipay"] == 1
+        await bench.workers_die()
+    (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), 20)
+    assert delivery.attempts == 1
+    assert delivery.waits_since is not None

@@ -19,6 +19,7 @@ from schemas.callbacks import Callback, Claim
 from schemas.payments import Change
 from schemas.words import Authenticity, Said, Source
 from tests.integration.shops import RULES, TRACKED, Shops
+from tests.integration.test_adoption import found
 from tests.processes import until
 from worker.postgres.database import Database
 from worker.postgres.kept import forget_kept, keep, settle_turns
@@ -115,6 +116,15 @@ async def test_of_a_payment_that_we_open_only_signed_ones_are_heard(shops: Shops
     await taken(shops, early(shops, signed=signed))
     await shops.opened(account="shop-bag", customer=CUSTOMER)
     assert len(await queued(shops)) == signed
+
+
+async def test_money_that_a_statement_found_hears_all_of_them_when_it_is_announced(shops: Shops) -> None:
+    claim = early(shops, signed=False, account="shop-one", provider="onepaybd", transaction_id="T-1", session_id="TR-1")
+    await taken(shops, claim)
+    payment_id = await found(shops)
+    assert await queued(shops) == []
+    assert (await shops.open()).body["payment_id"] == payment_id
+    assert [one.id for one in await queued(shops)] == [claim.id]
 
 
 CUSTOMER = {

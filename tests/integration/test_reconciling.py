@@ -13,6 +13,7 @@ import pytest
 
 from consumers.bus import BusAway
 from consumers.reconciling import Terms
+from consumers.resolving import Wish, resolve
 from schemas.callbacks import Claim
 from schemas.statements import Line, LineOutcome, Unread
 from schemas.words import Hold, Source, Status
@@ -131,6 +132,16 @@ async def test_amounts_are_compared_by_value(books: Books) -> None:
     lines = [line(2, reference="a", amount=Decimal("1500.5")), line(3, reference="b", amount=Decimal("1500.51"))]
     assert await books.found(lines) == [(2, "matched", "none"), (3, "amount_differs", "asked")]
     assert [claim.note for claim in await books.queued()] == ["row 3 of the statement may.csv says completed, 1500.51"]
+
+
+async def test_an_amount_that_a_person_accepted_is_the_one_compared(books: Books) -> None:
+    payment = await books.opened("a")
+    await books.answered(payment, Status.COMPLETED, amount=Decimal("1500.00"), transaction_id="t-a")
+    wish = Wish(status=Status.COMPLETED, actor="rahima", reason="half a taka is no matter")
+    await resolve(books.ledger, books.rules, payment.id, wish)
+    assert await books.found([line(2, reference="a", amount=Decimal("1500.00"))]) == [(2, "matched", "none")]
+    asked = await books.found([line(2, reference="a")], sha256="b" * 64)
+    assert asked == [(2, "amount_differs", "asked")]
 
 
 async def test_another_end_has_the_gateway_asked_unless_its_answer_is_newer_than_the_statement(books: Books) -> None:

@@ -6,16 +6,24 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from consumers.evidence import evidence
+from consumers.statements import Said, Statement, record_lines
 from schemas.requests import ListQuery
+from schemas.statements import Line
 from schemas.words import Hold, Status
-from tests.integration.shops import CONFIG, Got, Shops
+from tests.fakes.providers import SILENT
+from tests.integration.shops import CONFIG, RULES, Got, Shops
 from worker.postgres.dossiers import find_payments, read_dossier
 from worker.postgres.held import read_work
 
 PEOPLE = 8
+UNASKED = msgspec.structs.replace(
+    RULES, accounts={**RULES.accounts, "shop-ipay": msgspec.structs.replace(SILENT, id="shop-ipay")}
+)
+"""As if the gateway of this account could not be asked, so that its statements count."""
 
 
 async def held(shops: Shops, reference: str, amount: str = "15.00") -> dict[str, Any]:
@@ -119,3 +127,53 @@ async def test_a_payment_is_found_by_whatever_a_person_has(shops: Shops) -> None
     assert await find("o-1") == [one, two]
     for nothing in ("", "%", "T-", "\0"):
         assert await find(nothing) == []
+
+
+@pytest.mark.parametrize("amount", ["1500.00", "1600.00"])
+async def test_all_of_what_a_person_accepted_back_is_refunded(shops: Shops, amount: str) -> None:
+    payment = await held(shops, "order-1", amount)
+    path = f"/v1/payments/{payment['payment_id']}"
+    wish = {"status": "completed", "actor": "rahim", "reason": "we take that for it"}
+    assert (await shops.post(f"{path}/resolve", wish)).body["status"] == "completed"
+    await shops.answered(payment, Status.COMPLETED, amount=Decimal(amount), refunded_amount=Decimal("40.00"))
+    told = (await shops.get(path)).body
+    assert (told["status"], told["hold"], told["refunded_amount"]) == ("completed", None, "40.00")
+    await shops.answered(payment, Status.REFUNDED, amount=Decimal(amount))
+    told = (await shops.get(path)).body
+    assert (told["status"], told["hold"]) == ("refunded", None)
+    assert (told["amount"], told["refunded_amount"]) == ("1500.50", amount)
+
+
+async def test_completing_what_a_statement_says_was_paid_back_in_full_is_refunded(shops: Shops) -> None:
+    """That its money came is a person's word; the tables take what becomes of it."""
+    payment = await shops.opened(account="shop-ipay", reference="order-1")
+    await shops.answered(payment, Status.COMPLETED, currency="USD")
+    back = Said(
+        payment_id=payment["payment_id"],
+        line=Line(row=4, kind="refund", status=Status.REFUNDED, word="Refund", amount=Decimal("1500.50")),
+    )
+    about = Statement(account="shop-ipay", name="march.csv", newest=shops.database.clock.now())
+    assert (await record_lines(shops.api.ledger, UNASKED, about, [back]))[0].outcome == "recorded"
+    path = f"/v1/payments/{payment['payment_id']}/resolve"
+    got = await shops.post(path, {"status": "completed", "actor": "rahim", "reason": "it came, and went back"})
+    assert (got.status, got.body["status"], got.body["refunded_amount"]) == (200, "refunded", "1500.50")
+    got = await shops.post(path, {"status": "completed", "actor": "karim", "reason": "another"})
+    assert got.problem == (409, "not_held", None)
+
+
+async def test_a_paid_duplicate_is_named_to_whoever_looks_at_the_next(shops: Shops) -> None:
+    """The first attempt went back; the second is held and paid all the same, and so is the third for its sake."""
+    attempts = [
+        await shops.opened(account="shop-ipay", reference=name, order="o-1") for name in ("one", "two", "three")
+    ]
+    for payment in attempts[:2]:
+        await shops.answered(payment, Status.COMPLETED)
+    await shops.answered(attempts[0], Status.REFUNDED)
+    await shops.answered(attempts[2], Status.COMPLETED)
+    ids = [one["payment_id"] for one in attempts]
+    shown = [(await shops.get(f"/v1/payments/{one}")).body for one in ids]
+    holds = [(one["status"], one["hold"]) for one in shown]
+    assert holds == [("refunded", None), ("completed", "duplicate_for_order"), ("completed", "duplicate_for_order")]
+    dossier = await read_dossier(shops.database, ids[2], CONFIG.account("shop-ipay"), CONFIG.checks)
+    assert dossier is not None
+    assert dossier.others.order_paid_by == ids[1]

@@ -234,3 +234,11 @@ def test_what_is_answered_about_such_an_id_is_no_trouble_of_the_account_but_for_
 def test_nor_does_it_open_an_account_that_is_shut() -> None:
     unread = Inconclusive(trouble=Trouble.UNREADABLE, detail="about an id of a claim")
     assert hear(shut(TROUBLES), None, [reply(unread, claimed=True)], NOON).troubles == TROUBLES
+
+
+def test_an_execute_that_we_were_too_late_to_send_says_nothing_of_its_gateway() -> None:
+    late = reply(Executed(reply="not_sent", then=AWAY), calls=0)
+    troubled = shut(TROUBLES - 1)
+    assert hear(troubled, None, [late], NOON).troubles == TROUBLES - 1
+    without_token = reply(Executed(reply="not_sent", then=AWAY), calls=1)
+    assert hear(troubled, None, [without_token], NOON).troubles == TROUBLES

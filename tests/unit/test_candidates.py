@@ -268,3 +268,17 @@ async def test_but_not_where_another_payment_has_exactly_that_reference() -> Non
     payment = drive.payment(payment_id)
     assert (payment.status, payment.hold) == (Status.PENDING, None)
     assert [one.state for one in payment.candidates] == ["struck"]
+
+
+# -- known, and not paid yet -------------------------------------------------------------------------------------------
+
+
+async def test_a_transaction_that_is_known_as_pending_is_asked_about_closely() -> None:
+    """The buyer came back a moment before the gateway had the money: two minutes are too long."""
+    drive = Drive(lambda inquiry: answered(inquiry, Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.wait(60)
+    await drive.hit(payment_id, transaction_id="T1")
+    drive.gateway = later(drive, 4, "T1")
+    await drive.wait(30)
+    assert drive.payment(payment_id).status is Status.COMPLETED

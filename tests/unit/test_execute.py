@@ -509,6 +509,21 @@ async def test_an_execute_that_was_not_sent_in_time_counts_as_none() -> None:
     assert drive.payment(payment_id).status is COMPLETED
 
 
+async def test_the_late_word_that_one_execute_was_not_sent_ends_no_doubt_about_the_next_one() -> None:
+    drive = Drive(onepaybd("completed", COMPLETED))
+    payment_id = await drive.open(EXECUTING)
+    (held_up,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    drive.clock.advance(61)
+    drive.gateway = onepaybd("none", PENDING)
+    await drive.hit(payment_id, source=Source.OPERATOR)  # a Query says pending, so Execute may be asked again
+    drive.clock.advance(3)
+    (second,) = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    assert (held_up.question.kind, second.question.kind) == (EXECUTE, EXECUTE)
+    await drive.record([drive.reply(held_up, executed(held_up, "not_sent", None))])
+    payment = drive.payment(payment_id)
+    assert (payment.execute_state, payment.execute_unanswered) == ("kept", True)
+
+
 async def test_a_reply_that_cannot_be_read_keeps_the_doubt() -> None:
     drive = Drive(onepaybd("unread", PENDING))
     payment_id = await drive.open(EXECUTING)

@@ -14,17 +14,20 @@ from consumers.allowance import Allowance
 from consumers.dossier import Counted, Dossier, LeftOut, Others
 from consumers.evidence import TO_DO, WHY, Compared, evidence
 from consumers.explaining import Explanation, explain
+from consumers.failing import Failing
 from consumers.outlook import SCHEDULES
+from consumers.reaching import Receiver
 from consumers.reasons import OF_HOLDS
 from consumers.receiving import TOO_MANY
 from consumers.resolving import Wish, resolve
 from consumers.shortening import line, shortened
 from consumers.telling import masked
+from schemas.answers import Stranger
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment, ScheduleName
 from schemas.words import EntryKind, Hold, Said, Source, Status
-from tests.fakes.drive import Drive, at_once, says, troubled
-from tests.fakes.providers import CANDIDATES, PLAIN, PROVING, SILENT
+from tests.fakes.drive import Drive, at_once, executed, says, troubled
+from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
 
 AT = datetime(2026, 11, 20, 10, 45, tzinfo=UTC)
 
@@ -118,7 +121,7 @@ def test_what_does_not_fit_on_a_screen_is_counted_where_it_happened() -> None:
             "Until 2026-11-20 10:45:00Z more happened than fits here: 49,000 × a browser that came back. "
             "The timeline has all of it."
         ),
-        "Told the shop payment.held, version 2.",
+        "Wrote payment.held, version 2, to the shop's log.",
     ]
 
 
@@ -132,11 +135,12 @@ def test_a_paid_payment_says_as_whose_word_since_when_and_what_the_shop_was_told
     at = f"{drive.clock.now:%Y-%m-%d %H:%M:%SZ}"
     explanation = told(drive, payment_id)
     assert explanation.summary == (
-        f"Paid: 100.00 BDT, as the gateway itself said at {at}. The shop was told payment.completed at {at}."
+        f"Paid: 100.00 BDT, as the gateway itself said at {at}. The shop's log has payment.completed since {at}; "
+        "no webhook endpoint wants it."
     )
     assert lines(explanation) == [
         f"The shop asked for 100.00 BDT through plain (fake), reference order-1, order order-9: {payment_id}.",
-        "Told the shop payment.opened, version 1.",
+        "Wrote payment.opened, version 1, to the shop's log.",
         "A browser that came back said success. Anyone could have sent it, so we ask the gateway.",
         (
             "We asked the gateway what happened because of a claim that anyone could have sent; "
@@ -146,7 +150,7 @@ def test_a_paid_payment_says_as_whose_word_since_when_and_what_the_shop_was_told
             "Decided: pending rose to completed. "
             "The rule: an answer that fits is believed, and a payment is told completed once."
         ),
-        "Told the shop payment.completed, version 2.",
+        "Wrote payment.completed, version 2, to the shop's log.",
     ]
     assert explanation.evidence is None
     assert explanation.standing == "It stands at completed, transaction T-001; version 2."
@@ -157,7 +161,7 @@ def test_a_claim_of_success_is_told_to_prove_nothing() -> None:
     drive = Drive()
     payment_id = at_once(drive.open())
     assert told(drive, payment_id).summary.startswith(
-        "Not paid so far: 100.00 BDT is pending, and the gateway has given no answer yet. The shop was told"
+        "Not paid so far: 100.00 BDT is pending, and the gateway has given no answer yet. The shop's log"
     )
     at_once(drive.hit(payment_id, Said.SUCCESS))
     summary = told(drive, payment_id).summary
@@ -423,7 +427,7 @@ def test_an_open_payment_says_when_it_is_asked_when_it_closes_and_when_we_give_u
     explanation = told(drive, payment_id)
     assert plans(explanation) == [
         "we ask the gateway again, because it is not paid yet",
-        "it closes as expired, if the gateway still knows of no money then",
+        "it closes as expired, once two answers 10 minutes apart say that nobody paid",
         "we give up asking, and it is put before a person as unresolved",
     ]
     assert next(plan.at for plan in explanation.plans) == drive.payment(payment_id).next_check_at
@@ -499,3 +503,166 @@ def test_each_webhook_says_what_was_sent_where_what_came_back_and_what_then() ->
         f"{sent}; it answered 204 after 0.120 s: delivered.",
     ]
     assert explanation.story[1].count == 2
+
+
+def test_money_that_cannot_be_read_is_told_as_that() -> None:
+    drive = Drive(says(Status.COMPLETED, amount=None, unreadable=("amount", "refunded_amount")))
+    payment_id = at_once(drive.open(PROVING))
+    at_once(drive.hit(payment_id, source=Source.OPERATOR))
+    explanation = told(drive, payment_id)
+    assert any(", unreadable: amount, refunded amount" in words for words in lines(explanation))
+    found = explanation.evidence
+    assert found is not None
+    compared = {one.what: one for one in found.answers[0].compared}
+    assert (compared["amount"].answered, compared["amount"].differs) == ("no money", True)
+    assert (compared["refunded"].answered, compared["refunded"].differs) == ("no money", True)
+
+
+def test_a_refund_is_compared_with_the_amount_that_a_person_accepted() -> None:
+    more = {"amount": Decimal("120.00")}
+    drive = Drive(says(Status.COMPLETED, **more))
+    payment_id = at_once(drive.open(PLAIN))
+    at_once(drive.hit(payment_id, source=Source.OPERATOR))
+    wish = Wish(status=Status.COMPLETED, actor="rahima", reason="more is more")
+    at_once(resolve(drive.ledger, drive.rules, payment_id, wish))
+    for back, differs in (("110.00", False), ("120.01", True)):
+        drive.gateway = says(Status.COMPLETED, **more, refunded_amount=Decimal(back), currency="USD")
+        at_once(drive.wait(timedelta(minutes=1)))
+        at_once(drive.hit(payment_id, source=Source.OPERATOR))
+        found = told(drive, payment_id).evidence
+        assert found is not None
+        refunds = [one for answer in found.answers for one in answer.compared if one.what == "refunded"]
+        assert (refunds[-1].answered, refunds[-1].differs) == (back, differs)
+
+
+# -- what was written and what was delivered ---------------------------------------------------------------------------
+
+SHOP = Receiver(
+    endpoint="wh_000000000001",
+    host="shop.example",
+    event_id="pay_00000000000000000000000001.2",
+    type="payment.refunded",
+    written_at=AT,
+)
+LATER = AT + timedelta(minutes=5)
+
+
+def refunded(*receivers: Receiver) -> Explanation:
+    """A payment of which nothing is planned but what is to be delivered."""
+    drive = Drive(says(Status.REFUNDED))
+    payment_id = at_once(drive.open(PROVING))
+    at_once(drive.hit(payment_id, Said.SUCCESS))
+    return told(drive, payment_id, receivers=receivers, now=AT)
+
+
+def test_an_endpoint_that_fails_was_not_told_and_nothing_is_settled() -> None:
+    failing = replace(SHOP, attempts=3, answer="it answered 500", next_at=LATER)
+    explanation = refunded(failing)
+    assert explanation.summary.endswith(
+        "shop.example (wh_000000000001) has not had it since 2026-11-20 10:45:00Z: 3 attempts failed, the last: "
+        "it answered 500, and it is tried next at 2026-11-20 10:50:00Z."
+    )
+    again = "payment.refunded is sent to shop.example (wh_000000000001) again; 3 attempts failed, the last:"
+    assert plans(explanation) == [f"{again} it answered 500"]
+    assert explanation.plans[0].at == LATER
+    assert explanation.deliveries == (failing,)
+
+
+def test_where_every_endpoint_has_it_the_shop_was_told_and_it_is_settled() -> None:
+    explanation = refunded(replace(SHOP, attempts=1, answer="200", delivered_at=LATER))
+    assert explanation.summary.endswith("shop.example (wh_000000000001) has it since 2026-11-20 10:50:00Z.")
+    assert plans(explanation) == ["nothing; it is settled"]
+
+
+def test_of_several_endpoints_each_is_told_of() -> None:
+    other = replace(SHOP, endpoint="wh_000000000002", host="books.example", event_id="x.1", type="payment.opened")
+    summary = refunded(replace(SHOP, delivered_at=LATER), replace(other, given_up_at=LATER)).summary
+    assert "; shop.example (wh_000000000001) has " in summary
+    assert "; books.example (wh_000000000002) has not had payment.opened, the newest that it wants, since " in summary
+
+
+@pytest.mark.parametrize(
+    ("receiver", "words"),
+    [
+        (replace(SHOP, attempts=9, answer="no reply", given_up_at=LATER), "payproof webhooks replay"),
+        (replace(SHOP, disabled_at=LATER), "payproof webhooks enable"),
+        (replace(SHOP), "is to be sent to shop.example"),
+    ],
+    ids=["given up", "gone", "on its way"],
+)
+def test_what_no_endpoint_gets_by_itself_says_what_to_do(receiver: Receiver, words: str) -> None:
+    (plan,) = plans(refunded(receiver))
+    assert words in plan
+
+
+# -- what fails by itself, and what ends without an answer -------------------------------------------------------------
+
+FAILING = Failing(
+    payment_id="pay_00000000000000000000000000",
+    failures=11,
+    first_at=AT,
+    last_at=LATER,
+    reason="ValueError at consumers/lifecycle.py:41",
+    stopped_at=LATER,
+)
+
+
+def test_a_payment_that_is_asked_no_more_because_it_fails_says_so() -> None:
+    drive = Drive(says(Status.COMPLETED))
+    payment_id = at_once(drive.open(PLAIN))
+    at_once(drive.hit(payment_id, Said.SUCCESS))
+    drive.ledger.rest(payment_id)
+    (plan,) = plans(told(drive, payment_id, failing=FAILING))
+    assert plan.startswith("nothing more is asked by itself, because it failed by itself 11 times since 2026-11-20")
+    assert "ValueError" in plan
+
+
+def test_unresolved_says_which_of_its_causes_it_was() -> None:
+    drive = Drive()
+    payment_id = at_once(drive.open(PLAIN))
+    at_once(drive.wait(timedelta(days=8)))
+    by_schedule, by_failures = dossier(drive, payment_id), dossier(drive, payment_id, failing=FAILING)
+    for one, words in ((by_schedule, "until the schedule ended"), (by_failures, "cannot be recorded")):
+        found = evidence(one)
+        assert found is not None
+        assert found.hold is Hold.UNRESOLVED
+        assert words in found.why
+
+
+def test_an_id_that_the_gateway_never_came_to_know_is_named() -> None:
+    drive = Drive(lambda _: Stranger(why="not_found"))
+    payment_id = at_once(drive.open(CANDIDATES))
+    at_once(drive.hit(payment_id, Said.SUCCESS, transaction_id="TRX-1", signed=True))
+    (asked,) = [one for one in lines(told(drive, payment_id)) if "We asked" in one]
+    assert asked.endswith(": it does not know that one, or not yet.")
+    assert any("does not know transaction TRX-1 yet" in one for one in plans(told(drive, payment_id)))
+    at_once(drive.wait(timedelta(hours=2)))
+    found = evidence(dossier(drive, payment_id))
+    assert found is not None
+    assert found.why == "it was said to be paid by TRX-1, which the gateway never came to know"
+
+
+def test_an_execute_that_was_not_sent_is_told_as_one_that_took_nothing() -> None:
+    drive = Drive(lambda asked: executed(asked, "not_sent", None))
+    payment_id = at_once(drive.open(EXECUTING))
+    at_once(drive.hit(payment_id, Said.SUCCESS))
+    (words,) = [one for one in lines(told(drive, payment_id)) if "Execute" in one]
+    assert words.startswith("Execute, which takes the money, was to be asked and was not sent: ")
+    assert words.endswith("Nothing was taken, and it is tried again.")
+
+
+def test_a_gateway_that_knows_none_of_an_accounts_payments_closes_none_and_that_is_told() -> None:
+    drive = Drive()
+    payment_id = at_once(drive.open(PROVING))
+    row = Allowance(account="proving", calls=0.0, at=drive.clock.now, unknown_by=("a", "b", "a", "b", "a"))
+    planned = plans(told(drive, payment_id, allowance=row))
+    assert any("no payment of the account closes on `not found`" in one for one in planned)
+
+
+def test_the_second_answer_about_the_end_is_told_to_be_that() -> None:
+    drive = Drive()
+    payment_id = at_once(drive.open(PROVING))
+    at_once(drive.until(drive.payment(payment_id).expires_at + timedelta(minutes=3)))
+    assert any("a second one, 10 minutes later, closes it" in one for one in plans(told(drive, payment_id)))
+    at_once(drive.wait(timedelta(minutes=15)))
+    assert drive.payment(payment_id).status is Status.EXPIRED

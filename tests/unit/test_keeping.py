@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from consumers.gateway import Refused
 from consumers.keeping import LONGEST_ID, as_kept, event, may_wait, names
+from consumers.opening import OpeningFailed, track_payment
 from schemas.callbacks import Callback, Claim
-from schemas.words import Authenticity, Said, Source
+from schemas.words import Authenticity, Said, Source, Status
 from tests.fakes.clock import NOON
+from tests.fakes.drive import Drive, says
+from tests.fakes.providers import PLAIN
 
 
 def claim(source: Source = Source.IPN, **fields: Any) -> Claim:
@@ -69,3 +73,42 @@ def test_an_event_is_a_signed_claims_alone() -> None:
 
 def test_an_id_without_end_names_nothing_beside_others() -> None:
     assert names(claim(session_id="x" * 300, reference="R")) == (None, None, "R")
+
+
+# -- its way through the stages ----------------------------------------------------------------------------------------
+
+
+def told(drive: Drive, **fields: Any) -> Claim:
+    given = {"account": PLAIN.id, "provider": PLAIN.provider.name, "received_at": drive.clock.now, "session_id": "S-1"}
+    signed = {"source": Source.WEBHOOK, "authenticity": Authenticity.SIGNED, "event_id": "E-1"}
+    return claim(**{**given, **signed, **fields})
+
+
+async def test_what_a_gateway_told_before_the_payment_was_tracked_has_it_asked_about() -> None:
+    drive = Drive(says(Status.COMPLETED))
+    assert await drive.take(told(drive, said=Said.SUCCESS)) == []
+    assert [one.id for one in drive.ledger.kept] == ["claim-1"]
+    drive.clock.advance(60)
+    payment = await track_payment(drive.ledger, drive.rules, drive.new(session_id="S-1"), {})
+    assert drive.ledger.kept == ()
+    (heard,) = drive.ledger.heard
+    await drive.publish(heard)
+    assert drive.payment(payment.id).status is Status.COMPLETED
+    assert await drive.take(told(drive, id="claim-2")) == [], "the gateway's own retry of the event says nothing new"
+
+
+async def test_one_about_a_payment_of_which_nothing_came_waits_on() -> None:
+    drive = Drive()
+    await drive.take(told(drive, session_id=None, reference="order-7831"))
+    with pytest.raises(OpeningFailed):
+        await drive.open(reference="order-7831", outcome=Refused(message="no"))
+    assert drive.ledger.heard == ()
+    assert len(drive.ledger.kept) == 1
+
+
+async def test_a_claim_whose_path_names_no_payment_is_about_the_one_that_its_ids_name() -> None:
+    drive = Drive(says(Status.COMPLETED))
+    payment_id = await drive.open()
+    session = drive.payment(payment_id).session_id
+    await drive.publish(told(drive, source=Source.RETURN, payment_id="pay_" + "9" * 26, session_id=session))
+    assert drive.payment(payment_id).status is Status.COMPLETED

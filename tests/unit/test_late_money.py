@@ -13,9 +13,9 @@ import pytest
 
 from consumers.account import Account
 from consumers.pipeline import Inquiry
-from schemas.answers import Outcome, Stranger
+from schemas.answers import Outcome, Stranger, Trouble
 from schemas.words import EventType, Hold, Said, Source, Status
-from tests.fakes.drive import AMOUNT, Drive, Gateway, answered, says, troubled
+from tests.fakes.drive import AMOUNT, Drive, Gateway, answered, dead, says, troubled
 from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -98,15 +98,12 @@ async def test_where_refunds_cannot_be_seen_nobody_looks_for_them(account: Accou
     assert drive.payment(payment_id).next_check_at is None
 
 
-async def test_a_look_for_refunds_during_an_outage_is_not_made_up_for() -> None:
-    """It has run through once; the next one comes in its turn."""
+async def test_a_look_for_refunds_during_an_outage_is_made_up_for_when_it_is_over() -> None:
     drive, payment_id = await paid(PLAIN)
     drive.gateway = troubled()
     await drive.wait(2 * DAY)
     drive.gateway = says(Status.REFUNDED)
-    await drive.wait(4 * DAY)
-    assert drive.payment(payment_id).status is Status.COMPLETED
-    await drive.wait(3 * DAY)
+    await drive.wait(6 * timedelta(minutes=1))
     assert drive.payment(payment_id).status is Status.REFUNDED
 
 
@@ -217,3 +214,28 @@ async def test_after_the_end_nothing_is_executed() -> None:
     await drive.wait(60 * DAY)
     assert {one.question.kind.value for one in drive.asked} == {"status"}
     assert drive.payment(payment_id).status is Status.EXPIRED
+
+
+@pytest.mark.parametrize("how", ["died", "503"])
+async def test_a_look_for_refunds_that_brought_nothing_is_asked_again_and_costs_none_of_the_others(how: str) -> None:
+    drive, payment_id = await paid(PLAIN)
+    drive.gateway = dead if how == "died" else troubled(Trouble.SERVER_ERROR)
+    await drive.wait(DAY + timedelta(seconds=20))
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(9 * DAY)
+    drive.gateway = says(Status.REFUNDED)
+    await drive.wait(40 * DAY)
+    assert drive.payment(payment_id).status is Status.REFUNDED
+
+
+@pytest.mark.parametrize("how", ["died", "503"])
+async def test_a_look_for_late_money_that_brought_nothing_is_asked_again(how: str) -> None:
+    drive, payment_id = await closed(PROVING)
+    drive.gateway = dead if how == "died" else troubled(Trouble.SERVER_ERROR)
+    await drive.wait(HOUR + timedelta(seconds=30))
+    drive.gateway = says(Status.EXPIRED)
+    await drive.wait(2 * HOUR)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(3 * DAY)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.late) == (Status.COMPLETED, True)

@@ -50,6 +50,7 @@ def explain(
 async def _read(typed: str) -> tuple[list[Payment], Dossier | None]:
     """The payments that are meant, and all that is known of the one, if it is one. Raises CommandFailed."""
     from worker.cli.configured import configuration
+    from worker.deliver.endpoints import endpoints_of
     from worker.postgres.dossiers import find_payments, read_dossier
     from worker.process import opened_as_it_is
 
@@ -61,8 +62,8 @@ async def _read(typed: str) -> tuple[list[Payment], Dossier | None]:
             raise CommandFailed(f"there is no payment {typed}{others}")
         if len(found) > 1:
             return found, None
-        one = found[0]
-        return found, await read_dossier(database, one.id, config.account(one.account), config.checks)
+        one, endpoints = found[0], endpoints_of(config)
+        return found, await read_dossier(database, one.id, config.account(one.account), config.checks, endpoints)
 
 
 def _print(dossier: Dossier, told: Explanation) -> None:
@@ -99,5 +100,6 @@ def _document(dossier: Dossier, told: Explanation) -> dict[str, Any]:
             for one in told.story
         ],
         "standing": told.standing,
+        "deliveries": told.deliveries,
         "next": told.plans,
     }

@@ -95,11 +95,14 @@ class PostgresBatch:
     async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, Owners]:
         sessions = await self._reserve("session", [(key, name) for key in keys for name in key.sessions])
         transactions = await self._reserve("transaction", [(key, name) for key in keys for name in key.transactions])
-        orders = await self._reserve_orders([key for key in keys if key.order_ref is not None])
+        references = await self._others_references(keys)
+        await self._let_go([key for key in keys if key.order_ref is not None])
+        orders = await self._reserve_orders([key for key in keys if key.order_ref is not None and not key.returned])
         return {
             key.payment_id: Owners(
                 transactions=frozenset(transactions.get(key.payment_id, ())),
                 sessions=frozenset(sessions.get(key.payment_id, ())),
+                references=frozenset(references.get(key.payment_id, ())),
                 order=key.payment_id in orders,
             )
             for key in keys
@@ -131,10 +134,47 @@ class PostgresBatch:
             names,
             mine,
         )
-        found: dict[str, set[str]] = {}
-        for row in rows:
-            found.setdefault(row["payment_id"], set()).add(row["name"])
-        return found
+        return _by_payment(rows)
+
+    async def _others_references(self, keys: Sequence[Keys]) -> dict[str, set[str]]:
+        named = [(key, name) for key in keys for name in key.references]
+        if not named:
+            return {}
+        rows = await self._connection.fetch(
+            """SELECT k.payment_id, k.name
+               FROM unnest($1::text[], $2::text[], $3::text[]) AS k (account, name, payment_id)
+               JOIN payments p ON p.account = k.account AND p.reference = k.name
+               WHERE p.id <> k.payment_id""",
+            [key.account for key, _ in named],
+            [name for _, name in named],
+            [key.payment_id for key, _ in named],
+        )
+        return _by_payment(rows)
+
+    async def _let_go(self, keys: list[Keys]) -> None:
+        """Free the orders whose payments went back in full, unless another attempt stands as completed.
+
+        Such an attempt has locked the order's row before it was stored as that. So all rows are locked first, in the
+        order of their keys and together with those that are taken next; and only then are the attempts looked at.
+        """
+        returned = [key.payment_id for key in keys if key.returned]
+        if not returned:
+            return
+        orders = [key.merchant for key in keys], [key.order_ref for key in keys]
+        await self._connection.execute(
+            """SELECT FROM orders WHERE (merchant, order_ref) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+               ORDER BY merchant, order_ref FOR UPDATE""",
+            *orders,
+        )
+        await self._connection.execute(
+            """UPDATE orders o SET paid_by = NULL
+               FROM payments mine
+               WHERE mine.id = ANY($1) AND o.merchant = mine.merchant AND o.order_ref = mine.order_ref
+                   AND o.paid_by IS NOT NULL AND NOT EXISTS (
+                       SELECT FROM payments p WHERE p.merchant = o.merchant AND p.order_ref = o.order_ref
+                           AND p.status = 'completed' AND p.id <> ALL($1))""",
+            returned,
+        )
 
     async def _reserve_orders(self, keys: list[Keys]) -> set[str]:
         """Win each order for one payment; return the payments whose order another has won."""
@@ -239,6 +279,13 @@ class PostgresBatch:
         if soon or outcomes or self._queued:
             look_at, claims = min(soon, default=None), sorted(self._queued)
             self.notice = Notice(claims=claims, events=bool(outcomes), outcomes=outcomes, look_at=look_at)
+
+
+def _by_payment(rows: Sequence[asyncpg.Record]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        found.setdefault(row["payment_id"], set()).add(row["name"])
+    return found
 
 
 async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[str], seal: Seal) -> PostgresBatch:

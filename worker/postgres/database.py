@@ -51,6 +51,8 @@ UNAVAILABLE = (
     asyncpg.InternalClientError,  # what asyncpg says of a connection whose server went away under a command
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
+    asyncpg.IdleInTransactionSessionTimeoutError,  # this machine stood still in a transaction, and its session is over
     asyncpg.ReadOnlySQLTransactionError,
     *LOCKED,
 )

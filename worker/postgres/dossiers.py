@@ -5,6 +5,7 @@ The one thing to get wrong: locks. This only looks; nothing waits for it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -17,7 +18,10 @@ from consumers.fitting import transaction_of
 from schemas.answers import Fact
 from schemas.checks import Checks
 from schemas.payments import Case, Payment, Resolution
+from worker.deliver.endpoints import Endpoint
 from worker.postgres.database import Connection, Database
+from worker.postgres.failures import read_failing
+from worker.postgres.receivers import read_receivers
 from worker.postgres.rows import payment_of
 from worker.postgres.timeline import told_on_a_screen
 
@@ -64,8 +68,17 @@ async def find_payments(database: Database, typed: str, merchants: list[str]) ->
     return [payment_of(row) for row in rows]
 
 
-async def read_dossier(database: Database, payment_id: str, account: Account | None, checks: Checks) -> Dossier | None:
-    """All that is known of it, of a long timeline what fits on a screen; `account` is that of the configuration."""
+async def read_dossier(
+    database: Database,
+    payment_id: str,
+    account: Account | None,
+    checks: Checks,
+    endpoints: Sequence[Endpoint] = (),
+) -> Dossier | None:
+    """All that is known of it, of a long timeline what fits on a screen.
+
+    `account` and `endpoints` are those of the configuration.
+    """
     async with (
         database.connection() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
@@ -85,7 +98,8 @@ async def read_dossier(database: Database, payment_id: str, account: Account | N
             resolutions=tuple(msgspec.convert(word, Resolution) for word in words),
         )
         allowance = await connection.fetchrow(
-            "SELECT account, calls, at, troubles, shut_until FROM allowances WHERE account = $1", payment.account
+            "SELECT account, calls, at, troubles, shut_until, unknown_by FROM allowances WHERE account = $1",
+            payment.account,
         )
         return Dossier(
             case=case,
@@ -95,7 +109,9 @@ async def read_dossier(database: Database, payment_id: str, account: Account | N
             now=await connection.fetchval("SELECT clock_timestamp()"),
             checks=checks,
             account=account,
-            allowance=Allowance(**dict(allowance)) if allowance else None,
+            allowance=msgspec.convert(dict(allowance), Allowance) if allowance else None,
+            receivers=await read_receivers(connection, payment, endpoints),
+            failing=await read_failing(connection, payment_id),
         )
 
 
@@ -116,7 +132,9 @@ async def _others(connection: Connection[asyncpg.Record], case: Case) -> Others:
         payment.id,
     )
     order_paid_by = await connection.fetchval(
-        "SELECT paid_by FROM orders WHERE merchant = $1 AND order_ref = $2 AND paid_by <> $3",
+        """SELECT p.id FROM payments p LEFT JOIN orders o USING (merchant, order_ref)
+           WHERE p.merchant = $1 AND p.order_ref = $2 AND p.status = 'completed' AND p.id <> $3
+           ORDER BY o.paid_by IS DISTINCT FROM p.id, p.completed_at, p.id LIMIT 1""",
         payment.merchant,
         payment.order_ref,
         payment.id,

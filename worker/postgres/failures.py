@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 
+import asyncpg
 import msgspec
 
 from consumers.failing import LOST, Failing
 from schemas.letters import KeptReply
 from schemas.shown import PAYMENT_ID
-from worker.postgres.database import Database
+from worker.postgres.database import Connection, Database
 
 ANEW_SECONDS = 3600
 """So long without a failure, and the next one is the first; unless nothing more was asked since."""
@@ -66,6 +67,11 @@ class PostgresFailures:
         async with self._database.connection() as connection, connection.transaction():
             await connection.execute("DELETE FROM failures WHERE payment_id = $1", payment_id)
             await connection.execute("DELETE FROM dead WHERE claim_id = $1 AND kind = 'reply'", letter_id)
+
+
+async def read_failing(connection: Connection[asyncpg.Record], payment_id: str) -> Failing | None:
+    row = await connection.fetchrow("SELECT * FROM failures WHERE payment_id = $1", payment_id)
+    return Failing(**dict(row)) if row else None
 
 
 async def forget_healed(database: Database) -> None:

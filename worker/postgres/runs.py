@@ -130,8 +130,9 @@ async def read_unexplained(database: Database, run: str) -> list[Unexplained]:
            FROM statement_rows r LEFT JOIN payments p ON p.id = r.payment_id
            WHERE r.statement = $1 AND r.outcome IN (
                'missing_here', 'missing_there', 'amount_differs', 'status_differs', 'unreadable')
-               AND NOT coalesce(r.outcome = 'missing_here' AND p.hold IS NULL AND p.amount = r.amount
-                   AND p.status IN ('completed', 'refunded') AND r.kind = 'payment', false)
+               AND NOT coalesce(r.outcome = 'missing_here' AND p.hold IS NULL AND r.kind = 'payment'
+                   AND r.amount = coalesce(p.accepted_amount, p.amount)
+                   AND p.status IN ('completed', 'refunded'), false)
            GROUP BY r.outcome ORDER BY r.outcome""",
         run,
     )

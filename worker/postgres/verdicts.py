@@ -51,7 +51,7 @@ VERDICT = f"""
          WHEN NOT l.paid AND p.status IN ('completed', 'refunded') AND {_OTHERWISE_PAID} THEN 'other_attempt'
          WHEN NOT l.paid AND p.checked_at > $3 THEN 'older'
          WHEN NOT l.paid THEN 'ended_otherwise'
-         WHEN l.amount <> p.amount THEN 'amount'
+         WHEN l.amount <> coalesce(p.accepted_amount, p.amount) THEN 'amount'
          WHEN p.status NOT IN ('completed', 'refunded') THEN 'unpaid'
          WHEN {_OTHERWISE_PAID} THEN 'second_transaction'
          WHEN l.status = 'refunded' AND p.status = 'completed' THEN 'returned'
@@ -88,7 +88,8 @@ KEEP_LINES = f"""
         FROM located
         WHERE kind = 'refund' AND nth = 1 AND payment_id IS NOT NULL GROUP BY payment_id),
     judged AS (
-        SELECT l.*, {VERDICT} AS verdict, f.refunds, f.last_row, p.status AS status_here, p.amount AS amount_here,
+        SELECT l.*, {VERDICT} AS verdict, f.refunds, f.last_row, p.status AS status_here,
+            coalesce(p.accepted_amount, p.amount) AS amount_here,
             p.refunded_amount AS refunded_here, p.session_id IS NOT NULL AS with_session,
             p.unexpected_at IS NOT NULL AND p.adopted_at IS NULL AS alone,
             l.transaction_id IS NOT NULL OR jsonb_array_length(p.candidates) > 0 AS with_transaction,
@@ -116,7 +117,7 @@ KEEP_ABSENT = """
     INSERT INTO statement_rows (statement, outcome, why, next, kind, at, transaction_id, session_id, reference,
         payment_id, status_here, amount_here, refunded_here)
     SELECT $1, 'missing_there', 'absent', 'reported', 'payment', p.completed_at, p.transaction_id, p.session_id,
-        p.reference, p.id, p.status, p.amount, p.refunded_amount
+        p.reference, p.id, p.status, coalesce(p.accepted_amount, p.amount), p.refunded_amount
     FROM payments p
     WHERE p.account = $2 AND p.completed_at >= $3 AND p.completed_at <= $4
         AND p.status IN ('completed', 'refunded') AND p.transaction_id IS NOT NULL

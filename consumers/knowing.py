@@ -1,0 +1,75 @@
+"""How an answer becomes one of a payment's Facts, and why those stay few.
+
+The one thing to get wrong: forgetting. A gateway that makes up an id for each answer would bring a Fact with each, so
+from some number on an answer that differs in its ids alone, and by which nothing else is known, is counted as the one
+before it said again. Whatever the fold looks at stays: how it fits, what money it names, and when it was first and last
+said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from consumers.fitting import differences, first_said, measure_of, same_money, says_paid, transactions_of
+from schemas.answers import Fact
+from schemas.payments import Case, Owners, Payment
+
+MOST_FACTS = 50
+"""A payment has a handful. Nothing is counted away below this, so that people see each answer as it was."""
+
+
+def recorded_as(case: Case, fact: Fact, always: frozenset[str], most: int = MOST_FACTS) -> Fact:
+    """The Fact that says so from now on: merged with its equal, with one that weighs as much, or new."""
+    known = {one.key: one for one in case.facts}
+    if fact.key in known:
+        return known[fact.key].merged(fact)
+    if len(known) < most:
+        return fact
+    settled = case.resolutions[-1].settled if case.resolutions else frozenset()
+    weight = _weight(case, fact, always)
+    alike = [
+        one
+        for one in case.facts
+        if one.key not in settled
+        and one.row is None
+        and first_said(one) < first_said(fact)
+        and _weight(case, one, always) == weight
+    ]
+    if any(one.readable_later for one in weight["differences"]):
+        alike = [one for one in alike if same_money(one.answer, fact.answer, case.payment)]
+    if not alike or not _money_is_known(case.payment, fact, alike):
+        return fact
+    again = min(alike, key=first_said)
+    return replace(
+        again,
+        last_asked_at=max(again.last_asked_at, fact.last_asked_at),
+        last_answered_at=max(again.last_answered_at, fact.last_answered_at),
+    )
+
+
+def _weight(case: Case, fact: Fact, always: frozenset[str]) -> Mapping[str, Any]:
+    """All that the fold looks at, but for ids that only have to differ. Of what is not paid, no money is looked at."""
+    answer = fact.answer
+    found = differences(fact, case.payment, Owners(), always, measure_of(case, Owners(), always))
+    weight: dict[str, Any] = {
+        "status": answer.status,
+        "asked": fact.transaction_asked,
+        "differences": frozenset(one if one.readable_later else replace(one, said=None) for one in found),
+        "session": None if found else answer.session_id,
+    }
+    if says_paid(answer):
+        weight |= {"amount": answer.amount, "currency": answer.currency, "refunded": answer.refunded_amount}
+        weight |= {"named": bool(answer.transaction_id)}
+    return weight
+
+
+def _money_is_known(payment: Payment, fact: Fact, alike: list[Fact]) -> bool:
+    """Whether its transaction is that of one of these; or two others are, so that it is paid twice already."""
+    if not says_paid(fact.answer):
+        return True
+    transactions = transactions_of(payment, [*alike, fact])
+    others = {transactions[one.key] for one in alike}
+    return transactions[fact.key] in others or len(others) > 1

@@ -1,0 +1,88 @@
+"""Whom the shop's newest event reached: what was written to the log, and what was delivered, are two things.
+
+The one thing to get wrong: taking the one for the other. An event is written in the transaction that changes a payment;
+whether an endpoint of the shop's took it is known of each endpoint alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from schemas.payments import Entry
+from schemas.words import EntryKind
+
+
+class Receiver(Struct, frozen=True, kw_only=True):
+    """An endpoint that wants the payment's events, and how it stands with the newest of those it wants.
+
+    Exactly one of the four applies: `delivered_at`, `given_up_at`, `disabled_at` (it said that it is gone), or it waits
+    and is tried at `next_at`, None where the event has no place in the log yet. `answer` is what the last of `attempts`
+    brought.
+    """
+
+    endpoint: str
+    host: str
+    event_id: str
+    type: str
+    written_at: datetime
+    attempts: int = 0
+    answer: str | None = None
+    delivered_at: datetime | None = None
+    given_up_at: datetime | None = None
+    disabled_at: datetime | None = None
+    next_at: datetime | None = None
+
+    @property
+    def named(self) -> str:
+        return f"{self.host} ({self.endpoint})"
+
+
+def told(entries: Sequence[Entry], receivers: Sequence[Receiver]) -> str:
+    """What was written for the shop last, and which of its endpoints have it."""
+    events = [entry for entry in entries if entry.kind is EntryKind.EVENT]
+    if not events:
+        return "The shop was told nothing yet."
+    newest = events[-1]
+    written = f"The shop's log has {newest.data['type']} since {_time(newest.at)}"
+    if not receivers:
+        return f"{written}; no webhook endpoint wants it."
+    return f"{written}; {'; '.join(_stands(one, newest.data['id']) for one in receivers)}."
+
+
+def open_deliveries(receivers: Iterable[Receiver], now: datetime) -> Iterable[tuple[datetime | None, str]]:
+    """What is to be sent still, when, and what a person has to do where nothing sends it by itself."""
+    for one in receivers:
+        if one.delivered_at is not None:
+            continue
+        failed = f"; {one.attempts} attempts failed, the last: {one.answer}" if one.answer else ""
+        if one.given_up_at is not None:
+            words = f"{one.type} did not reach {one.named}, and is not sent again by itself (payproof webhooks replay)"
+            yield None, words
+        elif one.disabled_at is not None:
+            words = f"{one.type} waits until somebody enables {one.named}, which said that it is gone"
+            yield None, f"{words} (payproof webhooks enable)"
+        elif one.next_at is None or one.next_at <= now:
+            yield one.next_at, f"{one.type} is to be sent to {one.named}{failed}"
+        else:
+            yield one.next_at, f"{one.type} is sent to {one.named} again{failed}"
+
+
+def _stands(one: Receiver, newest: str) -> str:
+    which = "it" if one.event_id == newest else f"{one.type}, the newest that it wants,"
+    if one.delivered_at is not None:
+        return f"{one.named} has {which} since {_time(one.delivered_at)}"
+    since = f"{one.named} has not had {which} since {_time(one.written_at)}"
+    failed = f": {one.attempts} attempts failed, the last: {one.answer}" if one.answer else ""
+    if one.given_up_at is not None:
+        return f"{since}{failed}, and it was given up at {_time(one.given_up_at)}"
+    if one.disabled_at is not None:
+        return f"{since}: it said at {_time(one.disabled_at)} that it is gone, and nothing is sent there"
+    at = f", and it is tried next at {_time(one.next_at)}" if one.next_at is not None else ", and it is on its way"
+    return f"{since}{failed}{at}"
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%SZ}"
