@@ -77,7 +77,7 @@ async def hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) ->
 
 def _heard(payment: Payment, reply: Reply) -> Heard:
     asked = candidates.candidate(payment, reply.question.transaction_id) if reply.question.transaction_id else None
-    claimed = asked is not None and asked.state != "confirmed"
+    claimed = not payment.opened or (asked is not None and asked.state != "confirmed")
     issued = payment.checkout_url is not None and reply.question.transaction_id is None
     return Heard(reply=reply, issued=issued, claimed=claimed)
 

@@ -112,7 +112,11 @@ def refilled(allowance: Allowance, rate: float | None, now: datetime) -> Allowan
 
 
 class Heard(Struct, frozen=True, kw_only=True):
-    """A reply, and whether the id it is about was the gateway's own, or that of a claim alone."""
+    """A reply, and what is known of the id it is about.
+
+    `issued`: the gateway made it in a create reply. `claimed`: it may know nothing of it, since only a claim gave it to
+    us, or no create reply came.
+    """
 
     reply: Reply
     issued: bool = True

@@ -12,14 +12,13 @@ from consumers import candidates
 from consumers.executing import answered_again, executed, too_soon
 from consumers.gateway import Capabilities
 from consumers.knowing import recorded_as
-from consumers.schedules import came_back, closes_at
+from consumers.schedules import came_back, closes_at, looked
 from schemas.answers import Answer, Executed, Fact, Inconclusive, Outcome, Question, Stranger, Trouble
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment
 from schemas.words import EntryKind, Status
 
 LONGEST_WAIT = timedelta(hours=1)
-MOMENT = timedelta(microseconds=1)
 _NOT_YET = {"inconclusive": Trouble.NOT_FOUND, "detail": "the gateway does not know this transaction yet"}
 
 
@@ -69,7 +68,7 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks
         if outcome.retry_after is not None:
             wait = min(timedelta(seconds=outcome.retry_after), LONGEST_WAIT)
             payment = replace(payment, not_before=reply.answered_at + wait)
-        payment = _missed(payment, reply, outcome)
+        payment = looked(payment, reply.asked_at, answered=outcome.trouble is Trouble.NOT_FOUND)
         said = {"inconclusive": outcome.trouble, "detail": outcome.detail}
         return Taken(case=replace(case, payment=payment), entries=(_entry(reply, said),), heard=outcome)
     if early:
@@ -100,6 +99,8 @@ def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capa
         payment = came_back(payment, own=True)  # a buyer is paying by it just now
     payment = replace(
         payment,
+        missed_at=None,
+        missed_step=None,
         fact_asked_at=max(payment.fact_asked_at or reply.asked_at, reply.asked_at),
         checked_at=max(payment.checked_at or reply.answered_at, reply.answered_at),
         candidates=tuple(
@@ -110,17 +111,6 @@ def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capa
         ),
     )
     return answered_again(payment, capabilities, reply.asked_at, answer)
-
-
-def _missed(payment: Payment, reply: Reply, outcome: Inconclusive) -> Payment:
-    """The payment whose look brought nothing: the schedules that run through once must not lose one by it.
-
-    It is as a claim that nobody heard, which is asked about again until there is an answer.
-    """
-    if outcome.trouble is Trouble.NOT_FOUND or payment.schedule not in ("closed", "refunds"):
-        return payment
-    at = reply.asked_at - MOMENT
-    return payment if payment.urgent_at is not None and payment.urgent_at > at else replace(payment, urgent_at=at)
 
 
 def _unknown(payment: Payment, reply: Reply, stranger: Stranger, checks: Checks) -> Payment:

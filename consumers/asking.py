@@ -23,6 +23,7 @@ from consumers.schedules import (
     delay_of,
     ended,
     gives_up_at,
+    makes_up,
     schedule_of,
     success_unanswered,
     unheard_at,
@@ -108,8 +109,9 @@ def by_clock_alone(payment: Payment, capabilities: Capabilities) -> bool:
 def begun(payment: Payment, asked: Question, due: Due, checks: Checks, now: datetime) -> Payment:
     """The payment with a question in flight; stored and committed before the gateway is called.
 
-    One that is asked again, since the worker that asked it died, is no next step of the schedule.
+    One that is asked again, since its worker died or it brought nothing, is no next step of the schedule.
     """
+    again = payment.lease_until is not None or makes_up(payment, checks)
     hints, referred = _recent(payment.hint_asks, now), _recent(payment.referred_asks, now)
     one = candidates.candidate(payment, asked.transaction_id) if asked.transaction_id is not None else None
     if one is not None:
@@ -125,7 +127,7 @@ def begun(payment: Payment, asked: Question, due: Due, checks: Checks, now: date
         execute_waits_until=None if due.trigger == "wish" else payment.execute_waits_until,
         hint_asks=(*hints, now) if due.trigger == "hint" else hints,
         referred_asks=(*referred, now) if due.trigger == "reference" else referred,
-        step=payment.step + (due.trigger == "schedule" and not due.alone and payment.lease_until is None),
+        step=payment.step + (due.trigger == "schedule" and not due.alone and not again),
     )
     return executing(payment, now) if asked.kind is QuestionKind.EXECUTE else payment
 

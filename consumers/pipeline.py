@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.admitting import admit, hear_gateways
-from consumers.answering import MOMENT, Reply, question_entry, take_in
+from consumers.answering import Reply, question_entry, take_in
 from consumers.asking import Due, begun, next_due, scheduled
 from consumers.closing import marked
 from consumers.events import write_event
@@ -35,6 +35,7 @@ from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Entry, Payment, Resolution
 from schemas.words import EntryKind, QuestionKind, Source, Status
 
+MOMENT = timedelta(microseconds=1)
 NO_LIMIT: Mapping[str, int] = MappingProxyType({})
 
 
@@ -90,8 +91,7 @@ async def take(
             for claim in claims
             if (case := batch.cases.get(named.get(claim.id, ""))) is not None and case.payment.account == claim.account
         }
-        astray = {claim.id for claim in claims if may_wait(claim)} - homes.keys() - kept
-        aside = kept | astray
+        aside = {claim.id for claim in claims if may_wait(claim)} - homes.keys()
         admissions = await batch.admit(
             [(one, homes.get(one.id)) for one in claims if one.source is not Source.SWEEP and one.id not in aside]
         )
@@ -110,7 +110,7 @@ async def take(
                     draft.entries.append(entry)
         inquiries = await _begin(batch, rules, drafts.values(), room)
         await settle(batch, rules, drafts.values())
-    if astray:  # what their path named is none of the account's, or has just been discarded: the ids decide
+    if astray := aside - kept:  # what they named is none of the account's, or has just been discarded: ids decide
         by_ids = [replace(claim, payment_id=None) for claim in claims if claim.id in astray]
         inquiries += await take(ledger, rules, by_ids, room)
     return inquiries

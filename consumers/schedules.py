@@ -68,10 +68,40 @@ def delay_of(payment: Payment, checks: Checks) -> timedelta | None:
     """How long after the last question the schedule asks again; None when it has run through."""
     if payment.schedule is None:
         return None
+    again = _again_at(payment, checks)
+    if again is not None:
+        return again - (payment.asked_at or payment.opened_at)
     delays: tuple[float, ...] = getattr(checks, payment.schedule)
     if payment.step < len(delays):
         return timedelta(seconds=delays[payment.step])
     return timedelta(seconds=delays[-1]) if payment.schedule in ("claimed", "pending") else None
+
+
+def makes_up(payment: Payment, checks: Checks) -> bool:
+    """Whether the last look of a schedule that runs through once brought nothing, and is to be made up for."""
+    return _again_at(payment, checks) is not None
+
+
+def _again_at(payment: Payment, checks: Checks) -> datetime | None:
+    """When a look that brought nothing comes again: after ever longer, until it is answered or we give up on it.
+
+    The next look is not used up by it.
+    """
+    missed, asked = payment.missed_at, payment.asked_at
+    if missed is None or asked is None or payment.schedule not in _ONCE or payment.missed_step != payment.step:
+        return None
+    until = missed + timedelta(seconds=checks.give_up)
+    again = asked + max(timedelta(seconds=checks.claimed[-1]), asked - missed)
+    return min(again, until) if asked < until else None
+
+
+def looked(payment: Payment, asked_at: datetime, *, answered: bool) -> Payment:
+    """The payment after a reply that is no Fact: a look that brought nothing is to be made up for."""
+    if answered or payment.schedule not in _ONCE:
+        return replace(payment, missed_at=None, missed_step=None) if payment.missed_at is not None else payment
+    if payment.missed_step == payment.step:
+        return payment
+    return replace(payment, missed_at=asked_at, missed_step=payment.step)
 
 
 def ended(payment: Payment, at: datetime, checks: Checks) -> bool:
@@ -107,3 +137,6 @@ def _claimed(payment: Payment) -> bool:
     if payment.success_at is None:
         return False
     return not payment.status.closed or not answered(payment, payment.success_at)
+
+
+_ONCE = ("closed", "refunds")

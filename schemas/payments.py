@@ -111,6 +111,8 @@ class Payment(Struct, frozen=True, kw_only=True):
     returned_by: Literal["reference", "own"] | None = None
     returned_through: bool = False
     unpaid_at: datetime | None = None
+    missed_at: datetime | None = None
+    missed_step: int | None = None
     schedule: ScheduleName | None = None
     step: int = 0
     not_before: datetime | None = None

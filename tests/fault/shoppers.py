@@ -120,24 +120,29 @@ async def shop_until(over: asyncio.Event, stage: Stage, rng: random.Random, cust
         gateway = rng.choice(WHERE.get(deed, EVERY))
         script, seconds = drawn_script(gateway, deed, rng)
         scene = Scene(stage, gateway, rng.randrange(1, 9000), script=script, seconds=seconds)
+        # A script may keep the buyer away, and then the gateway's word is all that comes.
+        silent = script is None and rng.random() < 0.5
         with suppress(Otherwise):  # what the shop waited for in vain; whoever judges says what came instead
-            await _Buyer(scene, deed, rng, customers).acts()
+            await _Buyer(scene, deed, rng, customers, webhook=not silent).acts()
         await asyncio.sleep(rng.uniform(0, 0.5))
 
 
 class _Buyer:
     """One customer with one order, which may take several attempts."""
 
-    def __init__(self, scene: Scene, deed: str, rng: random.Random, customers: list[Customer]) -> None:
-        self._scene, self._deed, self._rng, self._customers = scene, deed, rng, customers
+    def __init__(
+        self, scene: Scene, deed: str, rng: random.Random, customers: list[Customer], *, webhook: bool
+    ) -> None:
+        """`webhook` False: the gateway says nothing to who pays and comes back."""
+        self._scene, self._deed, self._rng, self._customers, self._webhook = scene, deed, rng, customers, webhook
         self._order = f"order-{secrets.token_hex(6)}"
 
     async def acts(self) -> None:
-        scene, rng = self._scene, self._rng
+        scene = self._scene
         match self._deed:
             case "pays":
                 await self._opens()
-                await self._returns("pay", webhook=rng.random() < 0.5)
+                await self._returns("pay", webhook=self._webhook)
             case "pays and hits often":
                 await self._opens()
                 if returned := await scene.at_gateway("pay"):

@@ -73,7 +73,7 @@ RESOLVED = {"status": "completed", "actor": "Rahim", "reason": "seen\nin the ban
 MULTIPART = (
     b'--x\r\nContent-Disposition: form-data; name="transaction_id"\r\n\r\ntxn1\r\n'
     b'--x\r\nContent-Disposition: form-data; name="f"; filename="f.txt"\r\nContent-Type: text/plain\r\n\r\nno\r\n'
-    b"--x--\r\n"
+    b"--x\r\nContent-Disposition: form-data; name*0*=x''%ff; name*1=y\r\n\r\n2\r\n--x--\r\n"
 )
 QUERY = (
     "status=completed&provider=ipay&account=shop-ipay&reference=order-7831&hold=any&from=2026-11-01T00:00:00Z"
@@ -170,8 +170,8 @@ def lenient_json(body: bytes) -> None:
 
 def multipart(body: bytes) -> None:
     with suppress(Unreadable):
-        for name, value in read_multipart(body, 200):
-            assert (name + value).encode("utf-8", "surrogateescape")
+        for _, value in read_multipart(body, 200):
+            value.encode()
 
 
 def amounts(text: str) -> None:

@@ -200,6 +200,11 @@ def test_multipart_keeps_order_and_doubles_and_replaces_letters() -> None:
     assert told == [("a", "1"), ("b", "x\r\ny"), ("a", "2"), ("c", "\ufffd")]
 
 
+def test_a_part_whose_name_stands_in_pieces_is_no_field() -> None:
+    odd = "--b\r\nContent-Disposition: form-data; name*0*=x''%ff; name*a=1; name*=z'y'%ff\r\n\r\n1\r\n"
+    assert read_multipart((odd + part("a", "1") + "--b--").encode(), MOST) == [("a", "1")]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -209,6 +214,8 @@ def test_multipart_keeps_order_and_doubles_and_replaces_letters() -> None:
         part("a", "1").encode() * (MOST + 2),
         b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\n1\r\n--c--\r\n--b--\r\n",
         b"--b\r\nContent-Type:\r\n message/rfc822\r\n\r\n" * 900,
+        b"--b\r\nContent-Disposition: form-data" + b';"' * 30_000 + b"\r\n\r\n1\r\n--b--",
+        b"--b\r\nContent-Disposition: form-data;\r\n" + b" a=b;\r\n" * 8_000 + b"\r\n1\r\n--b--",
     ],
 )
 def test_what_is_no_multipart_form_of_plain_fields_is_unreadable(body: bytes) -> None:

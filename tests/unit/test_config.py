@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import pytest
 from msgspec import Meta, Struct, field
 
+from consumers.providers.payparse import PayParse
 from schemas.checks import Checks
 from schemas.secret import Secret
 from schemas.words import EventType, Status
@@ -113,6 +114,21 @@ def test_a_good_file_is_read_with_its_defaults(tmp_path: Path) -> None:
     assert found.provider == SamplePay(base_url="https://pay.example/api", api_key=Secret("pay-key"))
     assert config.account("shop") is None
     assert config.merchant("shop-pay") is None
+
+
+def test_what_a_gateways_own_table_refuses_is_told_at_its_place(tmp_path: Path) -> None:
+    table = '{ http = 404, at = "error/code", words = [] }'
+    check = f'{{ path = "/order/{{session_id}}", status = "/status", completed = ["paid"], not_found = {table} }}'
+    text = account(provider='"payparse"', base_url='"https://gateway.payparse.site"', status_check=check)
+    path = tmp_path / "payproof.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load({**ENVIRON, "PAYPROOF_CONFIG": str(path)}, providers={"payparse": PayParse})
+    place = "merchants[0].accounts[0].status_check.not_found"
+    assert {problem.path: problem.message for problem in error.value.problems} == {
+        f"{place}.at": "is no JSON pointer such as /error/code",
+        f"{place}.words": "needs at least one word",
+    }
 
 
 def test_every_kind_of_field_of_a_gateway_is_read(tmp_path: Path) -> None:
