@@ -43,8 +43,9 @@ FAULTS = (
     Fault(
         name="any 404 proves that nobody paid",
         file="consumers/providers/replies.py",
-        old="    if unknown(received):\n",
-        new="    if unknown(received) or received.status == 404:\n",
+        old="    if status < 200 or 300 <= status < 400:\n",
+        new='    if status == 404 and not reply.body.startswith(b"<"):\n        return not_found()\n'
+        "    if status < 200 or 300 <= status < 400:\n",
     ),
     Fault(
         name="one answer closes",

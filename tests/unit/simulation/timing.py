@@ -73,24 +73,28 @@ def _counts(seen: Seen, one: Heard, state: State) -> bool:
 
 def _scheduled(seen: Seen, state: State, at: datetime) -> timedelta:
     """The step of the schedule that runs at that moment, its spread, and a lease."""
-    checks = seen.checks
     closed_at = seen.first_told(*CLOSED)
     if closed_at is not None and closed_at <= at:
-        gap = HOUR if at - closed_at < HOUR else 25 * HOUR + 10 * MINUTE
-    else:
-        # A question that brought nothing is one too, and so is the one more at the end.
-        extra = sum(not one.spoke for one in seen.asked if one.at <= at) + (at >= seen.closes_at)
-        gap = _step(checks.pending, at - seen.payment.opened_at, extra)
-        said, once = _claimed_since(seen, state, at)
-        if said is not None:
-            gap = _step(checks.claimed, at - said, extra)
-        elif once is not None and _steps(checks.claimed, at - once, extra) < len(checks.claimed):
-            gap = _step(checks.claimed, at - once, extra)
-        held = any(one.hold for one in seen.events if one.at <= at)
-        if at < seen.closes_at and not held and not seen.account.provider.capabilities.executes:
-            gap = min(gap, seen.closes_at - at)
+        gap = HOUR if at - closed_at < HOUR else 25 * HOUR
+        return gap + 10 * MINUTE + LEASE + 2 * REPLY + SLACK
+    gap = _running(seen, state, at)
     spread = min(gap * 0.1, 10 * MINUTE) if gap >= MINUTE else timedelta(0)
+    held = any(one.hold for one in seen.events if one.at <= at)
+    if at < seen.closes_at and not held and not seen.account.provider.capabilities.executes:
+        gap = min(gap, seen.closes_at - at)
     return gap + spread + LEASE + 2 * REPLY + SLACK
+
+
+def _running(seen: Seen, state: State, at: datetime) -> timedelta:
+    """The step of `claimed` where that runs, else of `pending`. A question that brought nothing is a step too."""
+    checks = seen.checks
+    extra = sum(not one.spoke for one in seen.asked if one.at <= at) + (at >= seen.closes_at)
+    said, once = _claimed_since(seen, state, at)
+    if said is not None:
+        return _step(checks.claimed, at - said, extra)
+    if once is not None and _steps(checks.claimed, at - once, extra) < len(checks.claimed):
+        return _step(checks.claimed, at - once, extra)
+    return _step(checks.pending, at - seen.payment.opened_at, extra)
 
 
 def _claimed_since(seen: Seen, state: State, at: datetime) -> tuple[datetime | None, datetime | None]:
