@@ -25,7 +25,7 @@ from worker.demo.feed import Feed
 from worker.demo.playing import staged
 from worker.demo.scene import Scene, Stage
 from worker.demo.shop import Shop
-from worker.demo.system import READY_SECONDS, System
+from worker.demo.system import QUICK, READY_SECONDS, System
 from worker.postgres.database import connect
 
 RELEASES = released()
@@ -86,7 +86,7 @@ def test_the_released_code_is_what_runs(older_code: Path) -> None:
 @asynccontextmanager
 async def beside(dsn: str, code: Path) -> AsyncIterator[Beside]:
     with directory() as place:
-        system = System(place)
+        system = System(place, settings=QUICK.replace('confirm_end = "1s"\n', ""))  # which the release does not know
         system.configure()
 
         def node(name: str, **more: str) -> Node:
