@@ -158,7 +158,7 @@ FAULTS = (
     Fault(
         name="a look that a death or a 503 ate is not made up for",
         file="consumers/asking.py",
-        old="not due.alone and payment.lease_until is None)",
+        old="not due.alone and not again)",
         new="not due.alone)",
     ),
 )
