@@ -98,9 +98,10 @@ def _names_transactions(account: Account) -> bool:
 
 
 def _executed(seen: Seen, others: list[Seen]) -> Iterator[Finding]:
-    """A buyer approved and came back saying so: the money is taken, unless another attempt of the order is paid."""
-    if not seen.account.provider.capabilities.executes or seen.truth.captured or seen.truth.approved_at is None:
+    """A buyer approved and came back saying so: the money is taken soon, unless the order is paid otherwise."""
+    if not seen.account.provider.capabilities.executes or seen.truth.approved_at is None:
         return
+    captured_at = min(seen.truth.captured, default=None)
     if any(other.truth.paid() for other in others):
         return
     registered, approved_at = seen.payment.opened_at, seen.truth.approved_at
@@ -108,9 +109,10 @@ def _executed(seen: Seen, others: list[Seen]) -> Iterator[Finding]:
         if one.said is not Said.SUCCESS or one.at < approved_at or registered - one.at > HOUR:
             continue
         since = max([one.at, registered, *_free_at(others)])
-        clear = not any(began < seen.ends_at and ended > since for began, ended in seen.troubles)
-        if clear and since < seen.ends_at - 10 * MINUTE:
-            words = f"approved at {approved_at}, said so at {one.at}, and its money was never asked for since {since}"
+        due = since + 2 * MINUTE
+        clear = not any(began < due and ended > since for began, ended in seen.troubles)
+        if clear and due < seen.ends_at and (captured_at is None or captured_at > due):
+            words = f"approved at {approved_at}, said so at {one.at}, and its money was asked for at {captured_at}"
             yield found("lost", seen, words)
             return
 
