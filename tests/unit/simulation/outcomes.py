@@ -118,12 +118,13 @@ def _executed(seen: Seen, others: list[Seen]) -> Iterator[Finding]:
 
 
 def _free_at(others: list[Seen]) -> Iterator[datetime]:
-    """When the other attempts of the order left it, each at the latest: a step after the doubt about its Execute."""
+    """When each other attempt of the order left it: when its last Execute was answered, or no longer in doubt."""
     for other in others:
-        executes = [one for one in other.asked if one.question.kind is QuestionKind.EXECUTE and one.sent]
-        if executes:
-            doubts = [end for began, end in other.troubles if began <= other.ends_at]
-            yield max([executes[-1].at + MINUTE, *doubts]) + timedelta(seconds=sum(other.checks.claimed[3:5])) + MINUTE
+        for one in other.asked:
+            if one.question.kind is not QuestionKind.EXECUTE or not one.sent:
+                continue
+            later = (two for two in other.spoken() if two is one or two.at >= one.at + MINUTE)
+            yield next((two.recorded_at for two in later if two.recorded_at), other.ends_at + HOUR)
 
 
 # -- 4: what nobody paid is closed in time -----------------------------------------------------------------------------

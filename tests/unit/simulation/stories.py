@@ -266,6 +266,8 @@ class Stories:
             wait = timedelta(days=50)
         else:
             self._tell(account, first, told, ends_at)
+            if kind == "first hangs" and draw.random() < 0.7:
+                first.approved_at = None  # whoever said so was wrong, and until it answers nobody can know
             wait = timedelta(seconds=draw.uniform(5, 200))
 
         def again() -> None:
