@@ -158,7 +158,7 @@ def unpaid(one: Candidate, checks: Checks, end: datetime) -> bool:
 def stepped(payment: Payment, one: Candidate, checks: Checks, end: datetime, now: datetime) -> Candidate:
     """The id with a question in flight that its own schedule brought; the one that confirms the end is none of it."""
     base = one.asked_at or one.heard_at or payment.opened_at
-    if base < ends_at(payment, one, end) or unheard(one):
+    if base < ends_at(payment, one, end) or (unheard(one) and (one.signed or one.own)):
         return replace(one, asked_at=now, step=one.step + 1)
     if _closing_ask(one, checks, base):
         return replace(one, asked_at=now)

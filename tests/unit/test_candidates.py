@@ -384,3 +384,14 @@ async def test_what_the_last_release_struck_out_since_it_was_not_known_yet_is_as
     drive.gateway = later(drive, 0, "T1")
     await drive.hit(payment_id, signed=True, transaction_id="T1")
     assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_an_id_by_reference_of_which_nothing_is_ever_answered_is_not_asked_about_for_ever() -> None:
+    """Every look of `closed` counts, whatever it brought: the reference alone keeps nothing going."""
+    drive = Drive(lambda _: Inconclusive(trouble=Trouble.UNREADABLE, detail="an undocumented 404"))
+    payment_id = await drive.open(CANDIDATES)
+    await by_reference(drive, payment_id, Said.SUCCESS)
+    await drive.wait(60 * DAY)
+    assert drive.ledger.next_look() is None
+    asked = drive.asked_times(payment_id)
+    assert asked[-1] - drive.payment(payment_id).opened_at < 3 * DAY
