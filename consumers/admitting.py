@@ -23,7 +23,7 @@ from schemas.payments import Payment
 async def admit(
     batch: Batch, rules: Rules, payments: Sequence[Payment], room: Mapping[str, int]
 ) -> Mapping[str, datetime]:
-    """Count a question about each of these payments; tell by payment id when to come again with those over.
+    """Count a question about each of these payments. Returns, by id, when those that may not be asked now come again.
 
     `room` is how many more questions this worker takes on for an account, where it bounds them.
     """
@@ -41,8 +41,8 @@ async def admit(
     return {payment_id: at for payment_id, at in again_at.items() if at is not None}
 
 
-class Gateways(Struct, frozen=True, kw_only=True):
-    """Accounts whose gateways are not to be counted on.
+class Unreliable(Struct, frozen=True, kw_only=True):
+    """The accounts whose gateways are not to be relied on.
 
     `silent`: silent before these replies, and still. `forgetful`: they say "not found" of one payment after the other.
     """
@@ -51,8 +51,8 @@ class Gateways(Struct, frozen=True, kw_only=True):
     forgetful: frozenset[str]
 
 
-async def hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) -> Gateways:
-    """Count what the questions took, and who gives no answers."""
+async def hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) -> Unreliable:
+    """Count the calls that the questions took, and the questions that brought no answer."""
     by_account = defaultdict[str, list[Heard]](list)
     for reply in sorted(replies, key=lambda reply: reply.answered_at):
         if reply.payment_id in batch.cases:
@@ -69,7 +69,7 @@ async def hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) ->
         allowance = stored.get(account) or fresh(account, rates[account], batch.now)
         kept.append(hear(allowance, rates[account], by_account[account], batch.now))
     await batch.keep(kept)
-    return Gateways(
+    return Unreliable(
         silent=frozenset(one.account for one in kept if silent(stored.get(one.account)) and silent(one)),
         forgetful=frozenset(one.account for one in kept if forgetful(one)),
     )
