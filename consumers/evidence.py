@@ -99,7 +99,7 @@ def evidence(dossier: Dossier) -> Evidence | None:
 
 
 def _why(dossier: Dossier, hold: Hold) -> str:
-    """`unresolved` has three causes, which call for different looks."""
+    """Why it is held, in words. `unresolved` has three causes, and a person looks elsewhere for each."""
     payment = dossier.payment
     if hold is not Hold.UNRESOLVED:
         return WHY[hold]
@@ -154,7 +154,7 @@ def _answered(fact: Fact, dossier: Dossier) -> Answered:
 def _compared(fact: Fact, dossier: Dossier) -> Iterable[Compared]:
     answer, payment, always = fact.answer, dossier.payment, _always(dossier)
     paid = answer.status is not None and answer.status.paid
-    asked_by = dossier.account.provider.capabilities.asked_by if dossier.account else frozenset[str]()
+    asked_by = dossier.account.capabilities.asked_by if dossier.account else frozenset[str]()
     by_session = "session_id" in asked_by and payment.session_id is not None
 
     def missing(name: str) -> bool:
@@ -249,7 +249,7 @@ def _claimed(payment: Payment, entries: Sequence[Entry]) -> Iterable[str]:
 
 
 def _always(dossier: Dossier) -> frozenset[str]:
-    return dossier.account.provider.capabilities.always if dossier.account else frozenset()
+    return dossier.account.capabilities.always if dossier.account else frozenset()
 
 
 def _owners(others: Others) -> Owners:
