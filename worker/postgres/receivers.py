@@ -1,7 +1,8 @@
 """Which endpoints the newest event of a payment reached.
 
 The one thing to get wrong: an endpoint that was never meant to have it. One that began later, or was disabled while the
-log went on, has no delivery of it; only what the log has not led it past is still to come.
+log went on, has no delivery of it. Without a delivery, an event is still to come only if the endpoint's place in the
+log is before it.
 """
 
 from __future__ import annotations
