@@ -41,7 +41,7 @@ TO_DO = {
     Hold.CURRENCY_MISMATCH: "look in the panel what was paid; completed if you accept it, else pay it back: refunded",
     Hold.AMOUNT_MISMATCH: "look in the panel what was paid; completed if you accept it, else pay it back: refunded",
     Hold.TRANSACTION_REUSED: "one payment of money, two orders: ship the first; resolve this one as failed",
-    Hold.DUPLICATE_FOR_ORDER: "pay one of the two back at the gateway, and resolve that one as refunded",
+    Hold.DUPLICATE_FOR_ORDER: "pay one of the two back at the gateway; refunded if it was this one, else completed",
     Hold.CONTRADICTION: "look in the panel if the money is there: completed if so, else refunded; ship nothing before",
     Hold.UNEXPECTED: "find whose money it is; ship and resolve it as completed, or pay it back: refunded",
     Hold.UNMAPPED_STATUS: "ask the gateway what its word means; resolve it, or wait for a later answer",
