@@ -1,7 +1,7 @@
 """Accounts' allowances inside a transaction: whose questions may be asked now, and what their gateways brought.
 
-The one thing to get wrong: locks. Workers take turns only where there is a budget to share or a silent gateway to
-probe; the row of any other account is read and left alone.
+Workers take turns, by locking its row, only at an account with a budget to share or a silent gateway to probe. The row
+of any other account is read and left alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reading multipart/form-data, which is what PHP's cURL sends for an array: the fields, without the files.
 
-The one thing to get wrong: time. The standard library's parser reads each line once for every level of parts within
-parts, and a header's parameters again and again; so nests and long headers are refused before it begins.
+The standard library's parser reads each line once for every level of parts within parts, and a header's parameters
+again and again. So that no stranger can make it slow, nests and long headers are refused before it begins.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What every HTTP listener of ours says before a handler has its turn, and under which path it is reached.
 
-The one thing to get wrong: bytes that are no request. aiohttp answers them by itself, and tells its version and the
-bytes that it could not read. So its answers are replaced by ones that say no more than their status.
+aiohttp answers bytes that are no request by itself, and tells its version and what it could not read. So its answers
+are replaced by ones that say no more than their status.
 """
 
 from __future__ import annotations
