@@ -16,7 +16,7 @@ comment on column failures.failures is 'How often in a row; an hour without one 
 comment on column failures.reason is 'What the last one died of: an error and its place, no personal data';
 comment on column failures.stopped_at is 'Since when nothing more is asked in a loop: five failures over at least five minutes';
 
-alter table dead add column kind text not null default 'claim' check (kind in ('claim', 'reply'));
+alter table dead add column kind text not null default 'claim';
 comment on column dead.kind is 'claim: replayed by queueing it. reply: what a gateway answered and could not be recorded; replayed by recording it';
 
 insert into access (relation, ingress, worker, reader)

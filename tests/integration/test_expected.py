@@ -20,6 +20,7 @@ from tests.broker import RabbitMQ
 from tests.integration.rabbit import emptied
 from tests.integration.shops import CONFIG, RULES, TRACKED, Shops
 from tests.processes import until
+from worker.amqp import expected
 from worker.amqp.broker import Broker, broker_of
 from worker.amqp.dead import dead_at_broker
 from worker.amqp.expected import LARGEST_LETTER, PREFETCH
@@ -287,6 +288,41 @@ async def test_a_bug_of_ours_is_tried_again_and_then_told_with_its_place(at: Des
     assert re.fullmatch(r"ZeroDivisionError at integration/test_expected.py:\d+, 5 times", letter.headers[REASON])
     registering._registrar = whole
     await at.publish(WANTED)
+    await at.became("registered")
+
+
+async def test_while_postgres_is_away_for_long_nothing_is_kept_in_hand(
+    at: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker gives up on who keeps a message for half an hour, and counts that towards the dead letters."""
+    monkeypatch.setattr(expected, "REST_SECONDS", 0.0)
+    back = asyncio.Event()
+
+    class Away:
+        async def register(self, key: str, body: bytes) -> Result:
+            raise ConnectionRefusedError
+
+        async def reach(self) -> None:
+            if not back.is_set():
+                raise ConnectionRefusedError
+
+    registering = at.broker.registering
+    whole, registering._registrar = registering._registrar, Away()  # type: ignore[assignment]
+    await at.publish(WANTED)
+
+    async def resting() -> bool:
+        return at.broker.expected.missing() == ["expected"]
+
+    await until(resting, what="a consumer that rests")
+    queue = await at.channel.declare_queue(EXPECTED, passive=True)
+    assert queue.declaration_result.message_count == 1, "it is the broker's again"
+    registering._registrar = whole
+    back.set()
+
+    async def subscribed() -> bool:
+        return not at.broker.expected.missing()
+
+    await until(subscribed, what="a consumer at work again")
     await at.became("registered")
 
 

@@ -10,13 +10,18 @@ import asyncpg
 import pytest
 
 from consumers.gateway import Refused
-from tests.integration.shops import Shops, serving
+from consumers.keeping import PER_ID
+from consumers.pipeline import take
+from tests.integration.shops import RULES, TRACKED, Shops, serving
+from tests.integration.test_kept import early
 from tests.logins import LOGINS, as_user, make_logins
 from worker.postgres.archive import keep_archive
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database, connect
 from worker.postgres.dead import PostgresDead
 from worker.postgres.idempotency import forget_old
+from worker.postgres.kept import forget_kept
+from worker.postgres.ledger import PostgresLedger
 from worker.postgres.migrate import MigrationError, migrate
 from worker.postgres.rows import MOVING
 from worker.postgres.schema import SchemaOlder, bring_up_to_date, expect_present, granted
@@ -128,6 +133,21 @@ async def shop(ingress: Database) -> AsyncIterator[Shops]:
     """The merchant API as the user of ingress."""
     async with serving(ingress) as shops:
         yield shops
+
+
+@pytest.mark.parametrize("signed", [True, False])
+async def test_workers_keep_what_comes_before_its_payment_and_ingress_has_it_heard(
+    shop: Shops, worker: Database, signed: bool
+) -> None:
+    kept = PostgresLedger(worker)
+    for number in range(PER_ID + 1):
+        await take(kept, RULES, [early(shop, f"claim-{number}", signed=signed, event_id=f"E-{number}")])
+    wish = {**TRACKED, "account": "shop-bag", "session_id": "TR-1"}
+    assert (await shop.post("/v1/payments/track", wish)).status == 201
+    heard = await PostgresBus(worker).lease("moneybag", 100)
+    assert len(heard) == PER_ID + signed
+    assert len(await take(kept, RULES, [delivery.claim for delivery in heard])) == 1
+    assert await forget_kept(worker) == 0
 
 
 async def test_what_a_group_must_not_do_is_refused(logins: dict[str, str], database: Database) -> None:

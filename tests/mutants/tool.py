@@ -61,8 +61,8 @@ class Found(Struct, frozen=True):
         return self.count(*UNCHECKED)
 
 
-def run(place: Path, seconds: float, say: Callable[[str], None]) -> bool:
-    """Test what has no verdict yet; whether it came to its end in time. Raises ToolError."""
+def run(place: Path, seconds: float, say: Callable[[str], None]) -> None:
+    """Test what has no verdict yet, for so long. Raises ToolError."""
     said, words = 0.0, deque[str](maxlen=40)
     say("making mutants, and finding out which tests reach which of them ...")
     with subprocess.Popen(
@@ -76,7 +76,8 @@ def run(place: Path, seconds: float, say: Callable[[str], None]) -> bool:
         start_new_session=True,  # its workers are interrupted with it, and nobody else is
     ) as process:
         assert process.stdout is not None, "it is a pipe"
-        ending = threading.Timer(seconds, _interrupt, [process])
+        late = threading.Event()
+        ending = threading.Timer(seconds, _end_late, [process, late])
         ending.daemon = True
         ending.start()
         try:
@@ -89,12 +90,15 @@ def run(place: Path, seconds: float, say: Callable[[str], None]) -> bool:
         except BaseException:
             _interrupt(process)
             raise
-        in_time = ending.is_alive()
         ending.cancel()
         code = process.wait()
-    if in_time and code != 0:
+    if code != 0 and not late.is_set():
         raise ToolError("\n".join(words))
-    return in_time
+
+
+def _end_late(process: subprocess.Popen[str], late: threading.Event) -> None:
+    late.set()
+    _interrupt(process)
 
 
 def _interrupt(process: subprocess.Popen[str]) -> None:

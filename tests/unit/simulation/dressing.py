@@ -6,7 +6,6 @@ The one thing to get wrong: none of these makes a reply unreadable. Who reads a 
 from __future__ import annotations
 
 import json
-from random import Random
 from typing import Any
 
 from consumers.gateway import HttpReply
@@ -38,22 +37,23 @@ def dressed(body: dict[str, Any], dressing: str) -> bytes:
     return raw if extra is None else b"{" + extra + b"," + raw[1:]
 
 
-def proxied(draw: Random) -> HttpReply:
-    """What something between us and the gateway says: none of it is the gateway's own word on any payment."""
-    status, label, body = draw.choice(
-        [
-            (404, "text/plain", b"default backend - 404"),
-            (404, "text/plain", b"404 page not found\n"),
-            (404, JSON, b'{"message":"Not Found"}'),
-            (404, JSON, b'{"detail":"Not Found"}'),
-            (404, JSON, b"{}"),
-            (404, "text/plain", b""),
-            (404, "text/html", b"<html><head><title>404 Not Found</title></head></html>"),
-            (200, "text/html", b"<html><body>We will be back soon</body></html>"),
-            (200, JSON, b'{"status":"ok"}'),
-            (502, "text/html", b"<html><h1>502 Bad Gateway</h1></html>"),
-        ]
-    )
+PROXIES = (
+    (404, "text/plain", b"default backend - 404"),
+    (404, "text/plain", b"404 page not found\n"),
+    (404, JSON, b'{"message":"Not Found"}'),
+    (404, JSON, b'{"detail":"Not Found"}'),
+    (404, JSON, b"{}"),
+    (404, "text/plain", b""),
+    (404, "text/html", b"<html><head><title>404 Not Found</title></head></html>"),
+    (200, "text/html", b"<html><body>We will be back soon</body></html>"),
+    (200, JSON, b'{"status":"ok"}'),
+    (502, "text/html", b"<html><h1>502 Bad Gateway</h1></html>"),
+)
+"""What something between us and the gateway says: none of it is the gateway's own word on any payment."""
+
+
+def proxied(form: int) -> HttpReply:
+    status, label, body = PROXIES[form]
     return HttpReply(status=status, headers={"content-type": label}, body=body)
 
 

@@ -43,8 +43,9 @@ FAULTS = (
     Fault(
         name="any 404 proves that nobody paid",
         file="consumers/providers/replies.py",
-        old="    if unknown(received):\n",
-        new="    if unknown(received) or received.status == 404:\n",
+        old="    if status < 200 or 300 <= status < 400:\n",
+        new='    if status == 404 and not reply.body.startswith(b"<"):\n        return not_found()\n'
+        "    if status < 200 or 300 <= status < 400:\n",
     ),
     Fault(
         name="one answer closes",
@@ -157,7 +158,7 @@ FAULTS = (
     Fault(
         name="a look that a death or a 503 ate is not made up for",
         file="consumers/asking.py",
-        old="not due.alone and payment.lease_until is None)",
+        old="not due.alone and not again)",
         new="not due.alone)",
     ),
 )

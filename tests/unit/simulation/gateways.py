@@ -19,7 +19,7 @@ from schemas.answers import Executed, Inconclusive, Outcome, Trouble
 from schemas.payments import Payment
 from schemas.words import QuestionKind, Status
 from tests.unit.simulation.accounts import SKEWS
-from tests.unit.simulation.dressing import JSON, proxied, reply
+from tests.unit.simulation.dressing import JSON, PROXIES, proxied, reply
 from tests.unit.simulation.truth import State, Truth, lag
 from tests.unit.simulation.wires import WIRES, Asks, OnePayBDWire
 from worker.course import BEGIN_SECONDS, WHOLE_SECONDS
@@ -31,11 +31,15 @@ TroubleKind = Literal["silent", "failing", "limiting", "revoked", "slow", "proxy
 
 
 class Outage(Struct, frozen=True, kw_only=True):
-    """From when to when an account's questions are not answered as they should be, and how."""
+    """From when to when an account's questions are not answered as they should be, and how.
+
+    `form` is which of `dressing.PROXIES` stands in the way, where that is what it is.
+    """
 
     start: datetime
     end: datetime
     kind: TroubleKind
+    form: int = 0
 
 
 class Told(Struct, kw_only=True):
@@ -123,9 +127,10 @@ class SimulatedGateway:
             kind = self.scripted.pop(0)
         elif kind is None and not self._steady and self._random.random() < 0.02:
             kind = self._random.choice(["silent", "failing", "proxy", "slow"])
-        return self._told(inquiry, now, kind, left)
+        form = outage.form if outage is not None else self._random.randrange(len(PROXIES))
+        return self._told(inquiry, now, kind, left, form)
 
-    def _told(self, inquiry: Inquiry, now: datetime, kind: TroubleKind | None, left: float) -> Told:
+    def _told(self, inquiry: Inquiry, now: datetime, kind: TroubleKind | None, left: float, form: int) -> Told:
         seconds = self._seconds(kind)
         told = Told(
             seconds=min(seconds, left), outcome=_NOTHING, looked_at=now + seconds * SECOND * self._random.random()
@@ -143,7 +148,7 @@ class SimulatedGateway:
                 lost = kind == "silent" or (kind in ("failing", "proxy") and self._random.random() < 0.3)
                 if asks.executes and lost:
                     self._capture(asks, now + SECOND)  # the money is taken, the reply is lost
-                return self._refuse(kind)
+                return proxied(form) if kind == "proxy" else self._refuse(kind)
             stale = self._stale(request, now)
             if stale is not None:
                 told.stale_token = True
@@ -215,8 +220,6 @@ class SimulatedGateway:
                 return HttpReply(status=429, headers=headers, body=b"{}")
             case "revoked":
                 return HttpReply(status=401, headers={"content-type": JSON}, body=b'{"message":"Unauthorized"}')
-            case "proxy":
-                return proxied(self._random)
             case _:
                 return HttpReply(status=503, headers={}, body=b"")
 

@@ -18,7 +18,7 @@ from schemas.callbacks import Callback
 from schemas.words import Said, Source, Status
 from tests.fakes.clock import NOON
 from tests.unit.simulation.accounts import ACCOUNTS, MONEYBAG, ONEPAYBD, SHADHINPAY, SKEWS, STEADY
-from tests.unit.simulation.dressing import REPLIES
+from tests.unit.simulation.dressing import PROXIES, REPLIES
 from tests.unit.simulation.gateways import Outage, SimulatedGateway, TroubleKind
 from tests.unit.simulation.journal import Heard
 from tests.unit.simulation.senders import names_a_word, notified, returns, signs_fresh, webhook
@@ -77,14 +77,15 @@ class Stories:
         kinds: list[TroubleKind] = ["amnesia", "amnesia", "silent", "failing", "limiting", "slow", "proxy"]
         lengths = [LONGEST_LAG * self._random.random() for _ in kinds[:2]]
         lengths += [timedelta(minutes=self._random.uniform(2, 40)) for _ in kinds[2:]]
-        kinds += ["silent", "failing", "limiting"]
+        kinds += ["silent", "failing", "limiting", "proxy", "proxy"]
         lengths += [timedelta(hours=self._random.uniform(1, 6)) for _ in kinds[7:]]
         planned: list[tuple[TroubleKind, timedelta]] = [*zip(kinds, lengths, strict=True), ("revoked", DAY)]
         found = []
         for kind, length in planned:
             near_sale = self._random.random() < 0.4
             start = SALE_AT + timedelta(hours=self._random.uniform(-1, 1)) if near_sale else self._moment(80)
-            found.append(Outage(start=start, end=start + length, kind=kind))
+            form = self._random.randrange(len(PROXIES))
+            found.append(Outage(start=start, end=start + length, kind=kind, form=form))
         return found
 
     def _moment(self, days: float) -> datetime:

@@ -73,47 +73,57 @@ def _counts(seen: Seen, one: Heard, state: State) -> bool:
 
 def _scheduled(seen: Seen, state: State, at: datetime) -> timedelta:
     """The step of the schedule that runs at that moment, its spread, and a lease."""
-    checks = seen.checks
     closed_at = seen.first_told(*CLOSED)
     if closed_at is not None and closed_at <= at:
-        gap = HOUR if at - closed_at < HOUR else 25 * HOUR + 10 * MINUTE
-    else:
-        # A question that brought nothing is one too, and so is the one more at the end.
-        extra = sum(not one.spoke for one in seen.asked if one.at <= at) + (at >= seen.closes_at)
-        gap = _step(checks.pending, at - seen.payment.opened_at, extra)
-        claims = _claimed_since(seen, state, at)
-        if claims is not None:
-            gap = _step(checks.claimed, at - claims, extra)
-        held = any(one.hold for one in seen.events if one.at <= at)
-        if at < seen.closes_at and not held and not seen.account.provider.capabilities.executes:
-            gap = min(gap, seen.closes_at - at)
+        gap = HOUR if at - closed_at < HOUR else 25 * HOUR
+        return gap + 10 * MINUTE + LEASE + 2 * REPLY + SLACK
+    gap = _running(seen, state, at)
     spread = min(gap * 0.1, 10 * MINUTE) if gap >= MINUTE else timedelta(0)
+    held = any(one.hold for one in seen.events if one.at <= at)
+    if at < seen.closes_at and not held and not seen.account.provider.capabilities.executes:
+        gap = min(gap, seen.closes_at - at)
     return gap + spread + LEASE + 2 * REPLY + SLACK
 
 
-def _claimed_since(seen: Seen, state: State, at: datetime) -> datetime | None:
-    """Since when someone says "paid", or a buyer is back without a word, or the transaction was named."""
-    since = [
-        one.at for one in seen.heard if one.acknowledged and one.own and one.at <= at and _runs(seen, one, state, at)
-    ]
-    return min(since, default=None)
+def _running(seen: Seen, state: State, at: datetime) -> timedelta:
+    """The step of `claimed` where that runs, else of `pending`. A question that brought nothing is a step too."""
+    checks = seen.checks
+    extra = sum(not one.spoke for one in seen.asked if one.at <= at) + (at >= seen.closes_at)
+    said, once = _claimed_since(seen, state, at)
+    if said is not None:
+        return _step(checks.claimed, at - said, extra)
+    if once is not None and _steps(checks.claimed, at - once, extra) < len(checks.claimed):
+        return _step(checks.claimed, at - once, extra)
+    return _step(checks.pending, at - seen.payment.opened_at, extra)
 
 
-def _runs(seen: Seen, one: Heard, state: State, at: datetime) -> bool:
-    """Whether this callback set the `claimed` schedule going, and that still runs.
+def _claimed_since(seen: Seen, state: State, at: datetime) -> tuple[datetime | None, datetime | None]:
+    """Since when someone says that it was paid; and since when `claimed` runs through once where nobody says so.
 
-    Where nobody said that it was paid, it runs through once: for a buyer who is back without a word, and for a
-    transaction that is known and pending.
+    That is for a buyer who is back without a word, and for a transaction that is known and pending.
     """
-    once = at - one.at < timedelta(seconds=sum(seen.checks.claimed))
-    if seen.by_transaction:
-        return one.transaction == state.transaction and (once or one.said is Said.SUCCESS)
-    if seen.account.provider.name == "shadhinpay" and one.source is Source.RETURN and one.said is None:
-        wordless = seen.kind != "tracked"  # a path of the shop's own names no payment
-        return wordless and once
-    return one.said is Said.SUCCESS
+    said: list[datetime] = []
+    once: list[datetime] = []
+    for one in seen.heard:
+        if not one.acknowledged or not one.own or one.at > at:
+            continue
+        if seen.by_transaction and one.transaction != state.transaction:
+            continue
+        if one.said is Said.SUCCESS:
+            said.append(one.at)
+        elif seen.by_transaction or (one.source is Source.RETURN and one.said is None and _wordless(seen)):
+            once.append(one.at)
+    return min(said, default=None), min(once, default=None)
+
+
+def _wordless(seen: Seen) -> bool:
+    """Whether its redirects name nothing; on a path of the shop's own they name no payment of ours either."""
+    return seen.account.provider.name == "shadhinpay" and seen.kind != "tracked"
+
+
+def _steps(delays: tuple[float, ...], elapsed: timedelta, extra: int) -> int:
+    return extra + sum(total <= elapsed.total_seconds() for total in accumulate(delays))
 
 
 def _step(delays: tuple[float, ...], elapsed: timedelta, extra: int) -> timedelta:
-    done = extra + sum(total <= elapsed.total_seconds() for total in accumulate(delays))
-    return timedelta(seconds=delays[min(done, len(delays) - 1)])
+    return timedelta(seconds=delays[min(_steps(delays, elapsed, extra), len(delays) - 1)])

@@ -46,7 +46,7 @@ BUS_LEASE_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 1.0
 DEATHS = 0.004  # of the questions are asked by a worker that dies before it records them
 DEADLY = 0.0003  # of the awaits on the ledger are the last thing that a worker does
-HELD_UP = 0.02  # of the questions are asked long after their lease began
+HELD_UP = 0.02  # of the questions are asked long after their lease began, and eight times as many Executes
 
 
 class System:
@@ -235,7 +235,8 @@ class Worker:
         self._used[inquiry.account.id] += 1
         asked = system.journal.asks(inquiry, system.ledger.allowance(inquiry.account.id))
         held_up = 0.0
-        if system.random.random() < system.held_up:
+        executes = inquiry.question.kind is QuestionKind.EXECUTE
+        if system.random.random() < system.held_up * (8 if executes else 1):
             held_up = system.random.choice([1.0, 4.0, 8.0, 45.0]) * system.random.random()
         life = self._life
 
