@@ -37,7 +37,7 @@ async def admit(
         allowance = stored.get(account) or fresh(account, rates[account], batch.now)
         uses[account] = Asking(allowance, rates[account], batch.now, room.get(account))
     again_at = {payment.id: uses[payment.account].admit(payment.id) for payment in payments}
-    await batch.keep([uses[account].allowance for account in sorted(turns)])
+    await batch.write_allowances([uses[account].allowance for account in sorted(turns)])
     return {payment_id: at for payment_id, at in again_at.items() if at is not None}
 
 
@@ -68,7 +68,7 @@ async def hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) ->
     for account in touched:
         allowance = stored.get(account) or fresh(account, rates[account], batch.now)
         kept.append(hear(allowance, rates[account], by_account[account], batch.now))
-    await batch.keep(kept)
+    await batch.write_allowances(kept)
     return Unreliable(
         silent=frozenset(one.account for one in kept if silent(stored.get(one.account)) and silent(one)),
         forgetful=frozenset(one.account for one in kept if forgetful(one)),

@@ -93,7 +93,7 @@ class Batch(Protocol):
         """What stands of these accounts; those without a row are absent. Locked in the order of their ids."""
         ...
 
-    async def keep(self, allowances: Sequence[Allowance]) -> None:
+    async def write_allowances(self, allowances: Sequence[Allowance]) -> None:
         """Write them down; they are committed with the batch, even where `store` writes nothing."""
         ...
 
