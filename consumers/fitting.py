@@ -64,7 +64,7 @@ def measure_of(case: Case, owners: Owners, always: frozenset[str]) -> Measure:
     """What was accepted by the last resolution, if it says paid, from the answers that it settled.
 
     An id that another payment has is never accepted, and nothing that was said of refunds is. Of several amounts the
-    greatest counts, because nothing is left only when all of that went back.
+    one that the shop asked for counts, else the greatest, because nothing is left only when all of that went back.
     """
     payment, resolution = case.payment, case.resolutions[-1] if case.resolutions else None
     asked = Measure(whole=payment.accepted_amount or payment.amount)
@@ -77,7 +77,8 @@ def measure_of(case: Case, owners: Owners, always: frozenset[str]) -> Measure:
     mine = [fact for fact in settled if _about(fact.answer, payment, recorded, sessions)]
     said = frozenset[Misfit]().union(*(differences(fact, payment, owners, always, asked) for fact in mine))
     amounts = {fact.answer.amount for fact in mine if fact.answer.amount is not None}
-    whole = max((in_paisas(amount) for amount in amounts), default=ZERO)
+    fits = payment.amount in amounts
+    whole = payment.amount if fits else max((in_paisas(amount) for amount in amounts), default=ZERO)
     return Measure(
         whole=whole if whole > 0 else asked.whole,
         transaction=recorded,

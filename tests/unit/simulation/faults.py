@@ -151,9 +151,9 @@ FAULTS = (
     ),
     Fault(
         name="hits by a guessed reference use up the hour's hints",
-        file="consumers/receiving.py",
-        old="urgent, own = _believed(claim) or claim.kept, _own(payment, claim)",
-        new="urgent, own = _believed(claim) or claim.kept, True",
+        file="consumers/asking.py",
+        old='hint_asks=(*hints, now) if due.trigger == "hint" else hints',
+        new='hint_asks=(*hints, now) if due.trigger in ("hint", "reference") else hints',
     ),
     Fault(
         name="a look that a death or a 503 ate is not made up for",

@@ -86,7 +86,9 @@ def _causes(seen: Seen, others: list[Seen], bound: bool) -> Iterator[Hold]:
         yield Hold.UNVERIFIABLE
     closing = [one for one in truth.states if one.status in CLOSED and seen.reachable_from(one) is not None]
     if capabilities.asked_by and not capabilities.pending_expires and not closing:
-        keeps_open = seen.payment.opened or bool(paid)
+        # Of a checkout whose create reply was lost only the gateway knows the path, so a success there stands unanswered.
+        said = any(one.acknowledged and one.own and one.said is Said.SUCCESS for one in seen.heard)
+        keeps_open = seen.payment.opened or bool(paid) or said
         if seen.by_transaction:
             keeps_open = any(one.acknowledged and (one.signed or one.own) for one in seen.heard)
         if keeps_open:
@@ -98,9 +100,10 @@ def _names_transactions(account: Account) -> bool:
 
 
 def _executed(seen: Seen, others: list[Seen]) -> Iterator[Finding]:
-    """A buyer approved and came back saying so: the money is taken, unless another attempt of the order is paid."""
-    if not seen.account.provider.capabilities.executes or seen.truth.captured or seen.truth.approved_at is None:
+    """A buyer approved and came back saying so: the money is taken soon, unless the order is paid otherwise."""
+    if not seen.account.provider.capabilities.executes or seen.truth.approved_at is None:
         return
+    captured_at = min(seen.truth.captured, default=None)
     if any(other.truth.paid() for other in others):
         return
     registered, approved_at = seen.payment.opened_at, seen.truth.approved_at
@@ -108,20 +111,22 @@ def _executed(seen: Seen, others: list[Seen]) -> Iterator[Finding]:
         if one.said is not Said.SUCCESS or one.at < approved_at or registered - one.at > HOUR:
             continue
         since = max([one.at, registered, *_free_at(others)])
-        clear = not any(began < seen.ends_at and ended > since for began, ended in seen.troubles)
-        if clear and since < seen.ends_at - 10 * MINUTE:
-            words = f"approved at {approved_at}, said so at {one.at}, and its money was never asked for since {since}"
+        due = since + 2 * MINUTE
+        clear = not any(began < due and ended > since for began, ended in seen.troubles)
+        if clear and due < seen.ends_at and (captured_at is None or captured_at > due):
+            words = f"approved at {approved_at}, said so at {one.at}, and its money was asked for at {captured_at}"
             yield found("lost", seen, words)
             return
 
 
 def _free_at(others: list[Seen]) -> Iterator[datetime]:
-    """When the other attempts of the order left it, each at the latest: a step after the doubt about its Execute."""
+    """When each other attempt of the order left it: when its last Execute was answered, or no longer in doubt."""
     for other in others:
-        executes = [one for one in other.asked if one.question.kind is QuestionKind.EXECUTE and one.sent]
-        if executes:
-            doubts = [end for began, end in other.troubles if began <= other.ends_at]
-            yield max([executes[-1].at + MINUTE, *doubts]) + timedelta(seconds=sum(other.checks.claimed[3:5])) + MINUTE
+        for one in other.asked:
+            if one.question.kind is not QuestionKind.EXECUTE or not one.sent:
+                continue
+            later = (two for two in other.spoken() if two is one or two.at >= one.at + MINUTE)
+            yield next((two.recorded_at for two in later if two.recorded_at), other.ends_at + HOUR)
 
 
 # -- 4: what nobody paid is closed in time -----------------------------------------------------------------------------

@@ -30,11 +30,13 @@ def timely(everything: list[Seen]) -> Iterator[Finding]:
 
 
 def _in_time(seen: Seen) -> Iterator[Finding]:
-    bound = [(state, start) for state in seen.truth.paid() if (start := seen.binding_from(state)) is not None]
+    paid = seen.truth.paid()
+    states = paid or [state for state in seen.truth.states if state.status in CLOSED]
+    bound = [(state, start) for state in states if (start := seen.binding_from(state)) is not None]
     if not bound or seen.account.calls_per_second is not None:
         return
     state, start = min(bound, key=lambda one: one[1])
-    told_at = seen.first_told(Status.COMPLETED, Status.REFUNDED)
+    told_at = seen.first_told(*((Status.COMPLETED, Status.REFUNDED) if paid else CLOSED))
     if told_at is None:
         return  # outcomes says so
     begun = start
