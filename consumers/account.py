@@ -13,7 +13,8 @@ class Account(Struct, frozen=True, kw_only=True):
     """`id` is unique in the configuration; `merchant` is the merchant's id.
 
     `calls_per_second` is the budget of gateway calls that all workers share; None means no limit of ours.
-    `pending_expires_after`: so many seconds after the end `pending` says that nobody paid, where the gateway does not.
+    `pending_expires_after`: so many seconds after its end, `pending` proves that nobody paid, at a gateway whose
+    `pending` does not prove it by itself.
     `statement` is how the account's statements are read, where someone said so.
     """
 
@@ -26,7 +27,7 @@ class Account(Struct, frozen=True, kw_only=True):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the gateway declares, with what this account makes of it."""
+        """What the gateway declares, with what this account's configuration adds."""
         declared = self.provider.capabilities
         if self.pending_expires_after is None:
             return declared

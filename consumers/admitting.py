@@ -1,7 +1,7 @@
 """Accounts' allowances inside a transaction: whose questions may be asked now, and what their gateways brought.
 
-The one thing to get wrong: locks. Workers take turns only where there is a budget to share or a silent gateway to
-probe; the row of any other account is read and left alone.
+Workers take turns, by locking its row, only at an account with a budget to share or a silent gateway to probe. The row
+of any other account is read and left alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from schemas.payments import Payment
 async def admit(
     batch: Batch, rules: Rules, payments: Sequence[Payment], room: Mapping[str, int]
 ) -> Mapping[str, datetime]:
-    """Count a question about each of these payments; tell by payment id when to come again with those over.
+    """Count a question about each of these payments. Returns, by id, when those that may not be asked now come again.
 
     `room` is how many more questions this worker takes on for an account, where it bounds them.
     """
@@ -37,12 +37,12 @@ async def admit(
         allowance = stored.get(account) or fresh(account, rates[account], batch.now)
         uses[account] = Asking(allowance, rates[account], batch.now, room.get(account))
     again_at = {payment.id: uses[payment.account].admit(payment.id) for payment in payments}
-    await batch.keep([uses[account].allowance for account in sorted(turns)])
+    await batch.write_allowances([uses[account].allowance for account in sorted(turns)])
     return {payment_id: at for payment_id, at in again_at.items() if at is not None}
 
 
-class Gateways(Struct, frozen=True, kw_only=True):
-    """Accounts whose gateways are not to be counted on.
+class Unreliable(Struct, frozen=True, kw_only=True):
+    """The accounts whose gateways are not to be relied on.
 
     `silent`: silent before these replies, and still. `forgetful`: they say "not found" of one payment after the other.
     """
@@ -51,8 +51,8 @@ class Gateways(Struct, frozen=True, kw_only=True):
     forgetful: frozenset[str]
 
 
-async def hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) -> Gateways:
-    """Count what the questions took, and who gives no answers."""
+async def hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) -> Unreliable:
+    """Count the calls that the questions took, and the questions that brought no answer."""
     by_account = defaultdict[str, list[Heard]](list)
     for reply in sorted(replies, key=lambda reply: reply.answered_at):
         if reply.payment_id in batch.cases:
@@ -68,8 +68,8 @@ async def hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) ->
     for account in touched:
         allowance = stored.get(account) or fresh(account, rates[account], batch.now)
         kept.append(hear(allowance, rates[account], by_account[account], batch.now))
-    await batch.keep(kept)
-    return Gateways(
+    await batch.write_allowances(kept)
+    return Unreliable(
         silent=frozenset(one.account for one in kept if silent(stored.get(one.account)) and silent(one)),
         forgetful=frozenset(one.account for one in kept if forgetful(one)),
     )

@@ -32,14 +32,15 @@ UNKNOWN = 5
 """So many answers "not found" in a row over two payments at least, and none of the account closes on such an answer."""
 
 SOON = timedelta(seconds=3)
-"""Who is turned away comes again so soon: any answer opens the account. The sweep leaves it alone while it is shut."""
+"""A payment that is turned away because the account is shut comes again after this, or sooner where it opens sooner. It
+may open at any moment, because any answer opens it. The sweep leaves its payments alone meanwhile."""
 
 
 class Allowance(Struct, frozen=True, kw_only=True):
     """What stood of an account at `at`: calls left of the budget, which extra calls may take below nothing.
 
-    `troubles` counts questions without an answer since the last one with; nobody asks before `shut_until`. `unknown_by`
-    are the payments of the last answers "not found" in a row, of checkouts that the gateway itself had opened.
+    `troubles` counts the questions since the last answer; nobody asks before `shut_until`. `unknown_by` names the
+    payments of the last answers "not found" in a row, about checkouts that the gateway itself had opened.
     """
 
     account: str
@@ -94,7 +95,7 @@ def silent(allowance: Allowance | None) -> TypeGuard[Allowance]:
 
 
 def forgetful(allowance: Allowance | None) -> bool:
-    """Whether its gateway says "not found" of one payment after the other, so that it says nothing of any of them."""
+    """Whether its gateway says "not found" of one payment after the other, so that none is believed to be unknown."""
     return allowance is not None and len(allowance.unknown_by) >= UNKNOWN and len(set(allowance.unknown_by)) > 1
 
 
@@ -114,8 +115,8 @@ def refilled(allowance: Allowance, rate: float | None, now: datetime) -> Allowan
 class Heard(Struct, frozen=True, kw_only=True):
     """A reply, and what is known of the id it is about.
 
-    `issued`: the gateway made it in a create reply. `claimed`: it may know nothing of it, since only a claim gave it to
-    us, or no create reply came.
+    `issued`: the gateway made it, in a create reply. `claimed`: the gateway may not know it, because only a claim gave
+    it to us, or because no create reply came.
     """
 
     reply: Reply
@@ -124,19 +125,19 @@ class Heard(Struct, frozen=True, kw_only=True):
 
 
 def hear(allowance: Allowance, rate: float | None, replies: Iterable[Heard], now: datetime) -> Allowance:
-    """With what questions brought, in order, and the calls that they took beside the one each was counted for."""
+    """The allowance after these replies, in order, and after the calls that they took beside the one counted before."""
     allowance = refilled(allowance, rate, now)
     for heard in replies:
         if rate is not None:
             allowance = replace(allowance, calls=allowance.calls - _extra(heard.reply))
         allowance = replace(allowance, unknown_by=_unknown_by(allowance, heard))
-        trouble = _trouble(heard)
-        if trouble is None:
-            if _answers(heard):
+        counted = _counted(heard)
+        if counted is None:
+            if _trouble(heard) in (None, Trouble.NOT_FOUND):  # the gateway answers
                 allowance = replace(allowance, troubles=0, shut_until=None)
             continue
         troubles = allowance.troubles + 1
-        shut_until = now + _pause(troubles, trouble) if troubles >= TROUBLES else None
+        shut_until = now + _pause(troubles, counted) if troubles >= TROUBLES else None
         if allowance.shut_until is not None and allowance.shut_until != heard.reply.asked_at + PROBE:
             # One that was asked before the probe does not let another in while the probe is under way.
             shut_until = max(shut_until or allowance.shut_until, allowance.shut_until)
@@ -149,7 +150,7 @@ def matters(allowance: Allowance | None, rate: float | None, replies: Iterable[H
     if allowance is not None and (allowance.troubles > 0 or allowance.unknown_by):
         return True
     return any(
-        _trouble(heard) or _outcome(heard) is Trouble.NOT_FOUND or (rate is not None and _extra(heard.reply))
+        _counted(heard) or _trouble(heard) is Trouble.NOT_FOUND or (rate is not None and _extra(heard.reply))
         for heard in replies
     )
 
@@ -158,18 +159,18 @@ def _extra(reply: Reply) -> int:
     return max(0, reply.calls - 1)
 
 
-def _outcome(heard: Heard) -> Trouble | None:
-    """Why a reply is no answer; None where it is one, be it that the gateway does not know an id of a claim."""
+def _trouble(heard: Heard) -> Trouble | None:
+    """Why a reply is no answer; None where it is one. That a claim's id is unknown, or another's, is an answer."""
     outcome = heard.reply.outcome
     if isinstance(outcome, Executed):
         outcome = outcome.then
     return outcome.trouble if isinstance(outcome, Inconclusive) else None
 
 
-def _trouble(heard: Heard) -> Inconclusive | None:
-    """What was no answer of the gateway's; that it does not know an id is one.
+def _counted(heard: Heard) -> Inconclusive | None:
+    """The reply if it counts as trouble of the account. "Not found" does not: the gateway answers.
 
-    About an id that only a claim gave us, anybody could bring about most kinds, so only silence and 5xx count.
+    About an id that only a claim gave us anybody could bring most kinds about, so only silence and 5xx count.
     """
     outcome = heard.reply.outcome
     if isinstance(outcome, Executed):
@@ -183,13 +184,8 @@ def _trouble(heard: Heard) -> Inconclusive | None:
     return outcome
 
 
-def _answers(heard: Heard) -> bool:
-    """Whether it shows that the gateway answers."""
-    return _outcome(heard) in (None, Trouble.NOT_FOUND)
-
-
 def _unknown_by(allowance: Allowance, heard: Heard) -> tuple[str, ...]:
-    trouble = _outcome(heard)
+    trouble = _trouble(heard)
     if trouble is Trouble.NOT_FOUND and heard.issued:
         return (*allowance.unknown_by, heard.reply.payment_id)[-UNKNOWN:]
     answered = trouble is None and not isinstance(heard.reply.outcome, Stranger)
@@ -207,5 +203,5 @@ def _burst(rate: float | None) -> float:
 
 
 def _spread(payment_id: str) -> timedelta:
-    """Some moment within the spread, the same for a payment each time, so that not all come at once."""
+    """A part of the spread, the same for a payment each time, so that not all come at once."""
     return SPREAD * float(crc32(payment_id.encode()) / 2**32)

@@ -39,7 +39,7 @@ class Reply(Struct, frozen=True, kw_only=True):
 class Taken(Struct, frozen=True, kw_only=True):
     """A case with a reply taken in: its new Fact, if the reply was an Answer, and what the timeline says of it.
 
-    `heard` is what the reply says of the payment as a whole; of an id that only a claim gave us, nothing.
+    `heard` is what the reply says of the payment as a whole; None where it is only about an id that a claim gave us.
     """
 
     case: Case
@@ -56,7 +56,7 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks
         payment = replace(payment, lease_until=None)
     outcome = reply.outcome
     if isinstance(outcome, Executed):
-        if payment.execute_asked_at == reply.asked_at:  # a later one is in doubt until its own reply
+        if payment.execute_asked_at == reply.asked_at:  # else it is about an earlier one, and the later is in doubt
             payment = executed(payment, outcome)
         outcome = outcome.then
     if isinstance(outcome, Stranger):

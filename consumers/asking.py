@@ -1,8 +1,8 @@
 """When a payment is asked about, and what: claims start it, schedules repeat it, the clock ends it.
 
-Everything is derived from a few times on the payment: when it was last asked, when the last question that brought a
-Fact was asked, and when the newest claims of each kind came in. The one thing to get wrong: an Inconclusive reply
-answers nothing, so it moves `asked_at` and never `fact_asked_at`.
+Everything is derived from times on the payment: when it was last asked, when the last question that brought a Fact was
+asked, and when the newest claims of each kind came in. The one thing to get wrong: an Inconclusive reply answers
+nothing, so it moves `asked_at` and never `fact_asked_at`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers import candidates
-from consumers.executing import EXECUTE_AGAIN, executing, looks_at
+from consumers.executing import EXECUTE_AGAIN, executing, wish_looked_at
 from consumers.gateway import Capabilities
 from consumers.schedules import (
     closes_at,
@@ -39,7 +39,7 @@ HOUR = timedelta(hours=1)
 LEASE = {QuestionKind.STATUS: timedelta(seconds=30), QuestionKind.EXECUTE: timedelta(seconds=40)}
 JITTER_FROM, LONGEST_JITTER = timedelta(minutes=1), timedelta(minutes=10)
 END_INSISTS = HOUR
-"""So long a question about the end that brought no answer comes again on the longest `claimed` delay."""
+"""A question about the end that brought no answer is asked again for so long, on the last `claimed` delay."""
 
 Trigger = Literal["urgent", "hint", "reference", "wish", "schedule"]
 """What makes a question come. `hint` and `reference`: an unsigned claim, on the payment's own path or by our reference
@@ -102,7 +102,10 @@ def next_look(payment: Payment, capabilities: Capabilities, checks: Checks) -> d
 
 
 def by_clock_alone(payment: Payment, capabilities: Capabilities) -> bool:
-    """Whether it closes without a question: nothing can be asked by, but for ids that our reference alone brought."""
+    """Whether it closes without a question, because there is no id to ask by.
+
+    A transaction id that came with our reference alone does not count as one.
+    """
     if by_transaction(capabilities):
         return not candidates.confirmed(payment) and not candidates.lasting(payment)
     return not can_ask(payment, capabilities)
@@ -111,7 +114,7 @@ def by_clock_alone(payment: Payment, capabilities: Capabilities) -> bool:
 def begun(payment: Payment, asked: Question, due: Due, checks: Checks, now: datetime) -> Payment:
     """The payment with a question in flight; stored and committed before the gateway is called.
 
-    One that is asked again, since its worker died or it brought nothing, is no next step of the schedule.
+    A question that is asked again, because its worker died or it brought nothing, is no next step of the schedule.
     """
     again = payment.lease_until is not None or makes_up(payment, checks)
     hints, referred = _recent(payment.hint_asks, now), _recent(payment.referred_asks, now)
@@ -139,8 +142,8 @@ def scheduled(
 ) -> Payment:
     """The payment with the schedule that now applies, and the time at which the sweep looks at it next.
 
-    While a question is in flight the schedule stays: its answer decides. A look that is a minute away or more comes up
-    to `jitter` of the wait later, at most ten minutes; what is due is due all the same when a claim comes before.
+    While a question is in flight the schedule stays, because its answer decides. A look that is at least a minute away
+    comes later by up to `jitter` of the wait, at most ten minutes. A claim that comes before it asks what is due.
     """
     if payment.lease_until is None:
         if payment.returned_by and payment.schedule == "claimed" and payment.step >= len(checks.claimed):
@@ -207,13 +210,13 @@ def _planned(payment: Payment, capabilities: Capabilities, checks: Checks) -> It
 def _whole(payment: Payment) -> Candidate:
     """The id asked about for the payment as a whole.
 
-    One that the gateway knows, and of several the one whose claim was not heard, then the one the money came by, then
-    the one asked longest ago; where it knows none, any in turn.
+    One that the gateway knows comes first. Among several: the one whose claim was not heard, then the one that the
+    money came by, then the one asked longest ago. Where the gateway knows none, they take turns.
     """
 
     def order(one: Candidate) -> tuple[bool, bool, bool, datetime]:
         elsewhere = payment.status.paid and one.transaction_id != payment.transaction_id
-        return one.state != "confirmed", not unheard_at(one, payment), elsewhere, one.asked_at or _EVER
+        return one.state != "confirmed", not unheard_at(one, payment), elsewhere, one.asked_at or _LONG_AGO
 
     return min((one for one in payment.candidates if not candidates.is_struck(one)), key=order)
 
@@ -232,12 +235,12 @@ def _asked_for(payment: Payment, one: Payment | Candidate, checks: Checks, trans
 
 def _by_clock(payment: Payment, asked_at: datetime | None, checks: Checks, transaction_id: str | None) -> Iterable[Due]:
     """What the payment's own schedule and its end want to know; `asked_at` is when that was last asked."""
-    asked = asked_at or _EVER
+    asked = asked_at or _LONG_AGO
     if payment.lease_until is not None:  # it passed, and the worker that asked has died
         yield Due(at=payment.lease_until, trigger="schedule", transaction_id=transaction_id)
-    wish = looks_at(payment)
-    if wish is not None:
-        yield Due(at=wish, trigger="wish")
+    look_at = wish_looked_at(payment)
+    if look_at is not None:
+        yield Due(at=look_at, trigger="wish")
     delay = delay_of(payment, checks)
     base = max(asked, payment.opened_at)  # a row opened again was asked about before
     if delay is not None and not ended(payment, base + delay, checks):
@@ -251,7 +254,7 @@ def _by_clock(payment: Payment, asked_at: datetime | None, checks: Checks, trans
 def _asks_about_end(payment: Payment, asked: datetime, checks: Checks) -> datetime | None:
     """When the end is asked about: once it is there, and again to confirm an answer that nobody paid.
 
-    One that brought no answer comes again within the hour: a payment must not stay open for a gateway's bad minute.
+    One that brought no answer is asked again for an hour: a payment must not stay open for a gateway's bad minute.
     """
     end, first = closes_at(payment, checks), payment.unpaid_at
     known = first is not None and first >= end
@@ -272,4 +275,4 @@ def _hint_at(payment: Payment, at: datetime, asks: tuple[datetime, ...], checks:
     return at if len(recent) < HINTS_PER_HOUR else max(at, recent[-HINTS_PER_HOUR] + HOUR)
 
 
-_EVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+_LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

@@ -18,15 +18,15 @@ from schemas.callbacks import Claim
 class Delivery(Struct, frozen=True, kw_only=True):
     """A claim handed to a worker, until it is done with or given back. `tag` is the bus's own.
 
-    `attempts` counts towards the dead letters. `handed_out` is how often it was given to somebody, for whatever reason
-    it came back; `waits_since` is when it began to wait for a worker that can hear it, where that is known.
+    `attempts` counts towards the dead letters. `handed_out` is how often it was given to a worker, whatever the reasons
+    for which it came back. `queued_at` is when it was queued, where that is known.
     """
 
     tag: object
     claim: Claim
     attempts: int
     handed_out: int = 1
-    waits_since: datetime | None = None
+    queued_at: datetime | None = None
 
 
 class BusAway(Exception):
@@ -56,7 +56,7 @@ class Bus(Protocol):
         ...
 
     async def leave(self, deliveries: Sequence[Delivery]) -> None:
-        """They are for another worker: they come again after a while, to whoever takes them, and no attempt counts."""
+        """They are for another worker: they come again after a while, to any worker, and no attempt is counted."""
         ...
 
     async def retry(self, delivery: Delivery) -> None:

@@ -20,7 +20,7 @@ _MARK = b"\xef\xbb\xbf"
 
 
 def fields(callback: Callback, *names: str) -> Told:
-    """All fields of query and body, keys in lower case; what the body says wins over the query, JSON nesting is kept.
+    """All fields of query and body, keys in lower case, with JSON nesting kept. The body's wins over the query's.
 
     `names`, in lower case, are those that the gateway's reader knows: a form without any of them is somebody else's.
     Raises Unreadable for a body that is neither such a form nor a JSON object.
@@ -33,9 +33,9 @@ def fields(callback: Callback, *names: str) -> Told:
 
 
 def body_fields(callback: Callback, *names: str) -> Told:
-    """The fields of the body alone, keys as sent; `names` as above, and without them any form will do.
+    """The fields of the body alone, keys as sent. An empty body has none. Raises Unreadable.
 
-    An empty body has none. Raises Unreadable.
+    `names` are as for `fields`. Without them any form will do, and its empty values are left out.
     """
     body = callback.body.removeprefix(_MARK).strip()
     if not body:
@@ -52,7 +52,7 @@ def body_fields(callback: Callback, *names: str) -> Told:
 
 
 def folded(pairs: Iterable[tuple[str, Any]]) -> Told:
-    """The fields with their names in lower case; two that differ in nothing else are one that stands twice."""
+    """The fields with their names in lower case; two names that differ only in case are one that stands twice."""
     return told((name.lower(), value) for name, value in pairs)
 
 
@@ -67,7 +67,7 @@ def _plain(value: Any, longest: int) -> bool:
 
 
 def _form(body: bytes) -> list[tuple[str, str]]:
-    """Stray `&` say nothing, a name without `=` has an empty value, and bytes that are no UTF-8 are replaced."""
+    """Names and values. A stray `&` is none, a name without `=` has an empty value, bad UTF-8 is replaced."""
     if is_multipart(body):
         return read_multipart(body, MAX_FIELDS)
     try:

@@ -1,8 +1,8 @@
 """Transaction ids that only callbacks bring, for a gateway that knows a payment by none of ours (Moneybag).
 
-Anybody can send one, so each is a question of its own: asked soon after it was first heard, on the `claimed` delays,
-until the gateway knows it as this payment's or as another's. The one thing to get wrong: "not found" strikes no id out.
-A gateway often knows a transaction a little later than the buyer who paid it.
+Anybody can send one, so each is a question of its own. It is asked soon after the id was first heard, and again on the
+`claimed` delays, until the gateway knows the id as this payment's or as another's. The one thing to get wrong: "not
+found" strikes no id out. A gateway often knows a transaction a little later than the buyer who paid it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from schemas.checks import Checks
 from schemas.payments import Candidate, Payment
 
 KNOWN_WITHIN = timedelta(minutes=15)
-"""So long after it was first heard an id is asked about at least, though the payment's time is over."""
+"""An id is asked about for at least so long after it was first heard, even where the payment's time is over."""
 
 UNSIGNED_KEPT = 20
 REFERRED_KEPT = 5
@@ -50,9 +50,9 @@ def changed(payment: Payment, one: Candidate) -> Payment:
 def added(payment: Payment, new: Candidate) -> Payment:
     """The payment with one more id, if there is room for it.
 
-    Ids that nobody signed are kept up to twenty while the gateway knows none of them, five of them brought by our
-    reference alone. Where those are full, the one that was "not found" for the longest time gives way. Ids brought by
-    reference give way to one on the payment's own path, and never the other way round.
+    Of ids that nobody signed and the gateway does not know, it keeps twenty; at most five of them came with our
+    reference alone. Where there is no room, the one that was "not found" for the longest time gives way. One that came
+    with our reference alone gives way to one on the payment's own path, and never the other way round.
     """
     if new.signed:
         return replace(payment, candidates=(*payment.candidates, new))
@@ -102,7 +102,7 @@ def unproven(payment: Payment) -> list[Candidate]:
 
 
 def lasting(payment: Payment) -> list[Candidate]:
-    """Unproven ids that keep a payment open for a while: one that our reference alone brought does not."""
+    """Unproven ids that keep a payment open for a while, which one that came with our reference alone does not."""
     return [one for one in unproven(payment) if one.signed or one.own]
 
 
@@ -112,14 +112,14 @@ def ends_at(payment: Payment, one: Candidate, end: datetime) -> datetime:
 
 
 def unheard(one: Candidate) -> bool:
-    """Whether the gateway has not answered about it, be it "not found", since it was last asked, or ever."""
+    """Whether it was never asked about, or the last question brought no answer; "not found" is one."""
     return one.asked_at is None or one.unknown_at != one.asked_at
 
 
 def next_ask(payment: Payment, one: Candidate, checks: Checks, end: datetime, give_up: timedelta) -> datetime | None:
     """When an unproven id is asked about by its own schedule; None when that has run through.
 
-    One of which the gateway gave no answer at all is asked on until `give_up`, unless our reference alone brought it.
+    One that is `unheard` after its time is asked about until `give_up`, unless it came with our reference alone.
     """
     heard = one.heard_at or payment.opened_at
     base, until = one.asked_at or heard, ends_at(payment, one, end)
@@ -136,7 +136,7 @@ def next_ask(payment: Payment, one: Candidate, checks: Checks, end: datetime, gi
 
 
 def _closing_ask(one: Candidate, checks: Checks, base: datetime) -> list[datetime]:
-    """The second question after the end, which with the first one closes a payment that nobody paid."""
+    """When the second question after the end comes, which confirms the first: together they close the payment."""
     if one.unpaid_at is None:
         return []
     second = one.unpaid_at + timedelta(seconds=checks.confirm_end)
@@ -149,14 +149,14 @@ def unknown_at_its_end(payment: Payment, one: Candidate, end: datetime) -> bool:
 
 
 def unpaid(one: Candidate, checks: Checks, end: datetime) -> bool:
-    """Whether two answers after the end, far enough apart, say that the gateway does not know it."""
+    """Whether the gateway said twice after the end, far enough apart, that it does not know the id."""
     if one.unpaid_at is None or one.unpaid_at < end or one.unknown_at is None:
         return False
     return one.unknown_at - one.unpaid_at >= timedelta(seconds=checks.confirm_end)
 
 
 def stepped(payment: Payment, one: Candidate, checks: Checks, end: datetime, now: datetime) -> Candidate:
-    """The id with a question in flight that its own schedule brought; the one that confirms the end is none of it."""
+    """The id with a question of its own schedule in flight. The one that confirms the end is no step of it."""
     base = one.asked_at or one.heard_at or payment.opened_at
     if base < ends_at(payment, one, end) or (unheard(one) and (one.signed or one.own)):
         return replace(one, asked_at=now, step=one.step + 1)
@@ -166,15 +166,15 @@ def stepped(payment: Payment, one: Candidate, checks: Checks, end: datetime, now
 
 
 def turn(one: Candidate, *, urgent: bool) -> tuple[bool, bool, bool, bool, float]:
-    """Which id is asked about first, of several that are due.
+    """What ids that are due are sorted by; the smallest is asked about first.
 
-    Those that a signed claim or a person wants asked about; those that the gateway knows; on the payment's own path
-    before by reference alone, or a stranger's would always come first; never asked before asked; then the newest.
+    First those that a signed claim or a person wants asked about, then those that the gateway knows, then those on the
+    payment's own path (or a stranger's would always come first), then those never asked about, and then the newest.
     """
     heard = one.heard_at.timestamp() if one.heard_at is not None else 0.0
     return not urgent, one.state != "confirmed", not (one.own or one.signed), one.asked_at is not None, -heard
 
 
 def vouched(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Those that end a payment `unresolved` when the gateway never comes to know them: a buyer may have paid by one."""
+    """Those that a buyer may well have paid by: where the gateway never comes to know them, a person decides."""
     return [one for one in candidates if one.signed or (one.own and one.success_at is not None)]

@@ -1,8 +1,9 @@
 """When nobody paid: what the clock may close, and what it must hand to a person instead.
 
-The one thing to get wrong: `pending` proves that nobody paid only where the gateway says so (iPay) or where only our
-own Execute takes money (OnePayBD). Everywhere else an open payment is asked on and then held, never closed. And one
-answer proves nothing: a replica may be behind, so two of them close, `confirm_end` apart.
+The one thing to get wrong: `pending` proves that nobody paid only where the gateway says so (iPay), where only our own
+Execute takes money (OnePayBD), or from when on an account's `pending_expires_after` says so. Everywhere else a payment
+that the gateway calls pending is asked about until `give_up`, and then held. And one answer proves nothing, because a
+replica may be behind: two of them close, `confirm_end` apart.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def marked(
     """The payment with the clock's marks, if it is time: closed by the clock, or given up and handed to a person.
 
     `reply` is what the question asked at `asked_at` brought, if one was asked. `forgetful`: its gateway says "not
-    found" of one payment after the other, which then closes none. The marks take effect in the fold.
+    found" of one payment after the other, so none closes on that. The marks take effect in the fold.
     """
     if payment.status is not Status.PENDING:
         return payment
@@ -72,7 +73,11 @@ def _says_unpaid(
     *,
     forgetful: bool,
 ) -> bool:
-    """Whether the reply says that nobody paid. A checkout whose opening was lost has a URL that nobody knows."""
+    """Whether the reply says that nobody paid.
+
+    Where the opening's reply was lost nobody can pay, because nobody knows the checkout's URL: `pending`, "not found"
+    and what cannot be read all say so there.
+    """
     if isinstance(reply, Inconclusive):
         unknown = reply.trouble is Trouble.NOT_FOUND and not forgetful
         return unknown or (not payment.opened and reply.trouble in (Trouble.NOT_FOUND, Trouble.UNREADABLE))
@@ -86,9 +91,10 @@ def _says_unpaid(
 
 
 def _unknown_to_the_end(payment: Payment, checks: Checks, end: datetime, now: datetime) -> Payment:
-    """A payment by none of whose ids the gateway knows it, once each had its time.
+    """The end of a payment that the gateway knows by none of the ids it was told of, once each had its time.
 
-    Where a signed claim, or a buyer on the payment's own path, said that it was paid by one, a person decides.
+    It closes, unless a signed claim named an id, or a buyer on the payment's own path said that they paid by it: then a
+    person decides.
     """
     if not all(candidates.unknown_at_its_end(payment, one, end) for one in candidates.lasting(payment)):
         return _given_up(payment, checks, now)

@@ -1,4 +1,4 @@
-"""What takes money back: whether one answer denies what another said, and what is said of a checkout that was replaced.
+"""Whether one answer takes back the money, or the refund, that another one told of.
 
 The one thing to get wrong: what two answers are about. Another transaction, or another session, denies nothing.
 """
@@ -18,8 +18,8 @@ def contradicted(
 ) -> bool:
     """Whether an answer to a question asked after money was answered takes the money, or a refund, back.
 
-    Where a gateway is asked by transaction (Moneybag), one transaction does not contradict another; nor does one
-    session another, which an opening replaced.
+    Where a gateway is asked by transaction (Moneybag), one transaction does not contradict another. Nor does the
+    session that an opening replaced contradict the new one.
     """
     for later in challengers:
         for earlier in paid:
@@ -28,7 +28,7 @@ def contradicted(
                 return True
         if resolution and resolution.status.paid and later.last_asked_at > resolution.at:
             about_it = later.transaction_asked in (None, resolution.recorded_transaction or later.transaction_asked)
-            closes = about_it and _closes(later) and not of_before(later, payment)
+            closes = about_it and _closes(later) and not closes_replaced(later, payment)
             answered = later.row is None and says_paid(later.answer)
             if closes or (answered and resolution.status is Status.REFUNDED and returned(later.answer, whole) < whole):
                 return True
@@ -41,7 +41,7 @@ def _same_question(later: Fact, earlier: Fact) -> bool:
 
 
 def _takes_back(later: Fact, earlier: Fact, whole: Decimal) -> bool:
-    """A statement covers some days; that it has fewer refunds than were seen takes none of them back."""
+    """A statement covers some days only: if it shows fewer refunds than were seen, that takes none of them back."""
     status = later.answer.status
     if status is None or status is Status.PENDING:
         return False
@@ -54,8 +54,8 @@ def _takes_back(later: Fact, earlier: Fact, whole: Decimal) -> bool:
     return before >= whole if silent else after < before
 
 
-def of_before(fact: Fact, payment: Payment) -> bool:
-    """Whether it closes a checkout that another opening replaced: it ended, and the one that is open now did not."""
+def closes_replaced(fact: Fact, payment: Payment) -> bool:
+    """Whether it closes a checkout that another opening replaced, which says nothing of the one that is open now."""
     if not _closes(fact):
         return False
     if fact.answer.session_id and fact.answer.session_id in payment.aliases:

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import UNSET
 
 from schemas.events import Event
-from schemas.payments import Payment, view
+from schemas.payments import Entry, Payment, view
 from schemas.shown import PAYMENT_SCHEMA, PaymentEvent
-from schemas.words import EventType
+from schemas.words import EntryKind, EventType
 
 
 def write_event(
@@ -40,3 +40,8 @@ def write_event(
         body=msgspec.json.encode(shown),
         traceparent=traceparent,
     )
+
+
+def event_entry(event: Event) -> Entry:
+    """The event's entry in its payment's timeline."""
+    return Entry(kind=EntryKind.EVENT, at=event.time, data={"id": event.id, "type": event.type})

@@ -41,7 +41,7 @@ TO_DO = {
     Hold.CURRENCY_MISMATCH: "look in the panel what was paid; completed if you accept it, else pay it back: refunded",
     Hold.AMOUNT_MISMATCH: "look in the panel what was paid; completed if you accept it, else pay it back: refunded",
     Hold.TRANSACTION_REUSED: "one payment of money, two orders: ship the first; resolve this one as failed",
-    Hold.DUPLICATE_FOR_ORDER: "pay one of the two back at the gateway, and resolve that one as refunded",
+    Hold.DUPLICATE_FOR_ORDER: "pay one of the two back at the gateway; refunded if it was this one, else completed",
     Hold.CONTRADICTION: "look in the panel if the money is there: completed if so, else refunded; ship nothing before",
     Hold.UNEXPECTED: "find whose money it is; ship and resolve it as completed, or pay it back: refunded",
     Hold.UNMAPPED_STATUS: "ask the gateway what its word means; resolve it, or wait for a later answer",
@@ -99,7 +99,7 @@ def evidence(dossier: Dossier) -> Evidence | None:
 
 
 def _why(dossier: Dossier, hold: Hold) -> str:
-    """`unresolved` has three causes, which call for different looks."""
+    """Why it is held, in words. `unresolved` has three causes, and a person looks elsewhere for each."""
     payment = dossier.payment
     if hold is not Hold.UNRESOLVED:
         return WHY[hold]
@@ -154,7 +154,7 @@ def _answered(fact: Fact, dossier: Dossier) -> Answered:
 def _compared(fact: Fact, dossier: Dossier) -> Iterable[Compared]:
     answer, payment, always = fact.answer, dossier.payment, _always(dossier)
     paid = answer.status is not None and answer.status.paid
-    asked_by = dossier.account.provider.capabilities.asked_by if dossier.account else frozenset[str]()
+    asked_by = dossier.account.capabilities.asked_by if dossier.account else frozenset[str]()
     by_session = "session_id" in asked_by and payment.session_id is not None
 
     def missing(name: str) -> bool:
@@ -249,7 +249,7 @@ def _claimed(payment: Payment, entries: Sequence[Entry]) -> Iterable[str]:
 
 
 def _always(dossier: Dossier) -> frozenset[str]:
-    return dossier.account.provider.capabilities.always if dossier.account else frozenset()
+    return dossier.account.capabilities.always if dossier.account else frozenset()
 
 
 def _owners(others: Others) -> Owners:

@@ -1,8 +1,8 @@
 """Execute, which takes the buyer's money (OnePayBD): when it may be asked, and what stays in doubt after it.
 
-The one thing to get wrong: a second Execute, of the payment or of its order. While one is under way or its reply was
-lost, nothing but a completed answer or its own reply ends the doubt, until a question asked a minute after it says that
-nothing was taken.
+The one thing to get wrong: a second Execute, of the payment or of its order. While one is under way, or its reply was
+lost, the money may have been taken. Its own reply ends that doubt, and so does an answer that says paid; another answer
+can end it only if it was asked for at least a minute after the Execute.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ EXECUTE_AGAIN = timedelta(seconds=60)
 EXECUTE_TRIES = 20
 EXECUTE_DOUBT = timedelta(hours=24)
 WISH_HEARD_WITHIN = timedelta(hours=1)
-"""A claim that was kept for longer wishes for no Execute: the buyer who approved has gone."""
+"""A claim that was kept for longer than this wishes for no Execute: the buyer who approved has gone."""
 
 WAITS_SECONDS = 60
-"""A wish that waits for its order and was not looked at for so long waits no more ahead of younger ones."""
+"""An older wish goes before a younger one of its order, unless nobody has looked at it for so long."""
 
 _SOON, _LATER = timedelta(seconds=2), timedelta(seconds=15)
 
 
 def wished(payment: Payment, at: datetime) -> Payment:
-    """The payment with the wish of a success claim received at that time; one that stands already stays as it is."""
+    """The payment with the wish of a success claim received at that time; a wish that stands is not replaced."""
     if payment.execute_state is not None:
         return payment
     return replace(payment, execute_state="wanted", execute_wanted_at=at)
@@ -62,7 +62,7 @@ def waiting(payment: Payment, now: datetime) -> Payment:
     return replace(payment, execute_waits_until=now + wait)
 
 
-def looks_at(payment: Payment) -> datetime | None:
+def wish_looked_at(payment: Payment) -> datetime | None:
     """When a wish that waits for its order is looked at again; None where none waits, or its time is over."""
     at = payment.execute_waits_until
     return at if at is not None and payment.execute_state == "wanted" and at < payment.expires_at else None
@@ -97,10 +97,10 @@ def executing(payment: Payment, now: datetime) -> Payment:
 
 
 def executed(payment: Payment, outcome: Executed) -> Payment:
-    """What Execute's own reply says of the wish; until there is a reply it stays in doubt.
+    """The payment after Execute's own reply, which ends the doubt; no reply, or one that cannot be read, leaves it.
 
-    A refusal ends it, unless someone said "paid" while it was under way: a stranger's word may have brought this one
-    about, and the buyer approved a moment later. Whatever it says, an earlier one whose reply was lost stays in doubt.
+    A refusal drops the wish, unless someone said "paid" while Execute was under way: a stranger may have brought this
+    one about, and the buyer approved a moment later. An earlier Execute whose reply was lost stays in doubt.
     """
     doubted = payment.execute_doubted
     match outcome.reply:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.answering import Reply
-from consumers.events import write_event
+from consumers.events import event_entry, write_event
 from consumers.ledger import Ledger
 from consumers.lifecycle import Standing, advance
 from consumers.rules import Rules
@@ -35,7 +35,7 @@ STOPPED = "nothing more is asked by itself"
 
 
 class Failing(Struct, frozen=True, kw_only=True):
-    """How often in a row a payment failed by itself, and of what it did last; `stopped_at`: nothing more is asked."""
+    """How often in a row a payment failed by itself, and why it did last. After `stopped_at` nothing is asked."""
 
     payment_id: str
     failures: int
@@ -54,12 +54,12 @@ class Failing(Struct, frozen=True, kw_only=True):
 
 
 class Failures(Protocol):
-    """Where they are counted, each call in a transaction of its own, so that whoever dies afterwards leaves it."""
+    """Where they are counted, each call in a transaction of its own, so that a process that dies leaves the count."""
 
     async def count(self, payment_id: str, account: str, reason: str | None, by: int = 1) -> Failing | None:
-        """Count one more, none, or one less; None where the account has no such payment.
+        """Add `by` to the count: 1, 0 or -1. None where the account has no such payment.
 
-        Without a reason the last one stands, if there is one: nobody lived to tell.
+        Without a `reason`, because the process died before it could tell one, the last one stands.
         """
         ...
 
@@ -68,16 +68,16 @@ class Failures(Protocol):
         ...
 
     async def stop(self, payment_id: str) -> None:
-        """Note that nothing more is asked by itself, and see to it."""
+        """Write down that nothing more is asked by itself, and take the payment off the sweep's list."""
         ...
 
     async def forget(self, payment_id: str, letter_id: str | None = None) -> None:
-        """A reply was recorded: it fails no more. Its letter goes, if it has one."""
+        """A reply was recorded, so the payment fails no more; the reply's letter goes, if it has one."""
         ...
 
 
 async def stop_asking(ledger: Ledger, rules: Rules, failing: Failing) -> Change | None:
-    """Free it of its lease, and put it before a person while it is pending; None where that was done before."""
+    """End its lease, and where it is pending put it before a person; None where that was done before."""
     async with ledger.batch([failing.payment_id]) as batch:
         case = batch.cases.get(failing.payment_id)
         if case is None or (failing.stopped_at is not None and case.payment.lease_until is None):
@@ -98,14 +98,14 @@ async def stop_asking(ledger: Ledger, rules: Rules, failing: Failing) -> Change 
                 decision |= {"status": payment.status, "hold": payment.hold, "version": payment.version}
             entries.append(Entry(kind=EntryKind.DECISION, at=batch.now, data=decision))
         if event is not None:
-            entries.append(Entry(kind=EntryKind.EVENT, at=batch.now, data={"id": event.id, "type": event.type}))
+            entries.append(event_entry(event))
         change = Change(payment=payment, entries=tuple(entries), event=event)
         await batch.store([change])
     return change
 
 
 def why(failing: Failing) -> str:
-    """In words; the place in the code is for whoever mends it."""
+    """How it failed, in words. The reason names a place in the code, for the person who mends it."""
     return f"it failed by itself {failing.failures} times since {failing.first_at:%Y-%m-%d %H:%M:%SZ}: {failing.reason}"
 
 

@@ -22,9 +22,10 @@ IDS = frozenset({"session_id", "reference", "transaction_id"})
 
 
 class Misfit(Struct, frozen=True):
-    """One thing in which an answer disagrees: the hold that it is, what it is about, and what was said of that.
+    """One thing in which an answer disagrees, and the hold that this is.
 
-    `of_others`: an id that another payment has. `unreadable`: money that cannot be read; what was said is its name.
+    `what` names the field, and `said` is its value. Two words stand for what no field's name tells: `of_others`, where
+    `said` is an id that another payment has, and `unreadable`, where `said` names the field whose money cannot be read.
     """
 
     hold: Hold
@@ -46,7 +47,7 @@ class Measure(Struct, frozen=True, kw_only=True):
     """What a payment is measured by: what the shop asked, or what a person accepted of the transaction they recorded.
 
     `whole` is all of the money, in takas and paisas. `accepted` are the misfits of the answers that the person had
-    before them; answers are about the transaction that name it, or name none in one of its `sessions`.
+    before them. An answer is about the transaction if it names it, or if it names none in one of its `sessions`.
     """
 
     whole: Decimal
@@ -62,8 +63,8 @@ class Measure(Struct, frozen=True, kw_only=True):
 def measure_of(case: Case, owners: Owners, always: frozenset[str]) -> Measure:
     """What was accepted by the last resolution, if it says paid, from the answers that it settled.
 
-    An id that another payment has is never accepted, nor is what was said of refunds. Of several amounts the one that
-    the shop asked for counts, else the greatest: only when all of that went back is nothing left.
+    An id that another payment has is never accepted, and nothing that was said of refunds is. Of several amounts the
+    one that the shop asked for counts, else the greatest, because nothing is left only when all of that went back.
     """
     payment, resolution = case.payment, case.resolutions[-1] if case.resolutions else None
     asked = Measure(whole=payment.accepted_amount or payment.amount)
@@ -95,7 +96,7 @@ def misfits(fact: Fact, payment: Payment, owners: Owners, always: frozenset[str]
 def differences(
     fact: Fact, payment: Payment, owners: Owners, always: frozenset[str], measured: Measure
 ) -> frozenset[Misfit]:
-    """In what an answer disagrees with the payment it was asked about, and nobody accepted; empty when it fits.
+    """In what an answer disagrees with its payment, without what a person accepted; empty when it fits.
 
     Ids that are echoed must be ours whatever the status; an empty one is absent. Amount, currency and what the gateway
     declares to send always are demanded of an answer that says paid. Fees and times are never compared.
@@ -138,9 +139,9 @@ def _strange_money(answer: Answer, payment: Payment, always: frozenset[str], who
 def _strange(fact: Fact, payment: Payment) -> bool:
     """Whether the session it echoes is none of ours.
 
-    Where the opening's reply was lost, no session of ours is known, and the one answered first must not decide about
-    the next, or the order of recording would. There our reference has to stand beside it; and so where the question was
-    on its way while the checkout was opened again.
+    Where the opening's reply was lost, no session of ours is known. The session that is answered first must not decide
+    about the next one, or the order of recording would: so each has to be echoed beside our reference. The same holds
+    where the question was on its way while the checkout was opened again.
     """
     reopened = payment.adopted_at is None and fact.row is None and fact.last_asked_at < payment.opened_at
     if payment.opened and not reopened:
@@ -153,7 +154,7 @@ def says_paid(answer: Answer) -> bool:
 
 
 def first_said(fact: Fact) -> tuple[datetime, datetime, str]:
-    """By what Facts stand in the order in which they were first answered."""
+    """The sort key for the order in which Facts were first answered."""
     return fact.first_answered_at, fact.first_asked_at, fact.key
 
 
@@ -168,9 +169,9 @@ def session_of(answer: Answer, payment: Payment) -> str:
 
 
 def transactions_of(payment: Payment, paid: Iterable[Fact]) -> dict[str, str]:
-    """Which transaction each Fact is about; one that names none speaks of the one another Fact named in its session.
+    """Which transaction each Fact is about, by the Fact's key.
 
-    Where several did in one session, it is that of the first of these Facts.
+    One that names none is about the transaction that another Fact of its session named; of several, the first one's.
     """
     paid = list(paid)
     named = {
@@ -187,7 +188,7 @@ def transactions_of(payment: Payment, paid: Iterable[Fact]) -> dict[str, str]:
 
 
 def same_money(one: Answer, other: Answer, payment: Payment) -> bool:
-    """Whether two answers are about one transaction, as far as they name one; else whether about one session."""
+    """Whether two answers name one transaction or, where not both name one, are about one session."""
     if one.transaction_id and other.transaction_id:
         return one.transaction_id == other.transaction_id
     return session_of(one, payment) == session_of(other, payment)

@@ -25,7 +25,7 @@ from schemas.statements import Line, Unread
 class HttpRequest(Struct, frozen=True, kw_only=True):
     """Ask the runner to send this. `url` is absolute; `body` is sent as it is. `seconds` is the whole deadline.
 
-    `takes_money`: it is begun within 5 s of when its question was asked, or not at all. One is sent again only where
+    `takes_money`: it is begun within 5 s of when its question was asked, or not at all, and it is sent again only where
     the first is known not to have run.
     """
 
@@ -172,11 +172,11 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     `always`: which of `session_id`, `reference`, `transaction_id`, `amount`, `currency` every paid answer carries; one
     that is missing there is a misfit. `asked_by`: the ids it can be asked by (`session_id`, `reference`: ours;
     `transaction_id`: one that only a callback brings); empty when there is no status API. `executes`: a success claim
-    has to be followed by Execute, by us. `pending_expires`: `pending` after the end proves that nobody paid.
+    has to be followed by Execute, by us. `pending_expires`: `pending` after the end proves that nobody paid;
+    `pending_expires_after`: where an account says so, it proves that so many seconds after the end.
     `shows_refunds`: asked again after completion. `signs`: it sends signed webhooks to `/webhooks/{account}`. `lists`:
     it shows its payments of a time; see `ListsPayments`. `wordless`: its redirects name nothing, so a hit on the
-    payment's own path is all that a buyer who comes back can say. `pending_expires_after`: so many seconds after the
-    end `pending` proves it too, where an account says so.
+    payment's own path is all that a buyer who comes back can say.
     """
 
     always: frozenset[str]

@@ -1,7 +1,7 @@
 """Claims that come before their payment: which of them are kept for it, how long, and what of them.
 
-The one thing to get wrong: whose they are. Anyone may name an id that nobody has, so of what is not signed little is
-kept, and nothing that could name a person; what is signed is never given up before its time.
+The one thing to get wrong: giving up a signed claim before its time. Unsigned ones are bounded, because anyone may name
+an id that nobody has, and of those nothing is kept that could name a person.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST_ID = 255
 def may_wait(claim: Claim) -> bool:
     """Whether a claim about no payment that we know is kept for one that may come.
 
-    Of a return only a gateway's own id counts: who opens our pages with a reference alone is nobody's messenger.
+    A return has to name a gateway's own id: anyone can open our pages with a reference that they guessed.
     """
     session, transaction, reference = names(claim)
     issued = session is not None or transaction is not None
@@ -40,7 +40,7 @@ def names(claim: Claim) -> tuple[str | None, str | None, str | None]:
 
 
 def event(claim: Claim) -> str | None:
-    """The gateway's event, of which one claim is kept: a signed one's alone, as anyone may name another's."""
+    """The gateway's event, of which one claim is kept. Only a signed claim has one: anyone may name another's event."""
     return claim.event_id if signed(claim) and len(claim.event_id or "") <= LONGEST_ID else None
 
 

@@ -29,24 +29,24 @@ class Judged(Struct, frozen=True):
 async def judge(batch: Batch, rules: Rules, cases: Sequence[Case]) -> dict[str, Judged]:
     """Take the keys of each payment and judge it, step by step: what does not fit by one claims nothing in the next.
 
-    Most payments need one call, for their transactions; sessions are new and orders are named for few.
+    A step in which nobody names a key asks the ledger nothing.
     """
-    always = {case.payment.id: rules.capabilities(case.payment).always for case in cases}
-    owners = {case.payment.id: Owners() for case in cases}
+    by_id = {case.payment.id: case for case in cases}
+    always = {payment_id: rules.capabilities(case.payment).always for payment_id, case in by_id.items()}
+    owners = {payment_id: Owners() for payment_id in by_id}
+
+    def judged(payment_id: str) -> Standing:
+        return fold(by_id[payment_id], owners[payment_id], always[payment_id])
+
     for wanted in (_names, _transactions):
-        await _reserve(batch, owners, [wanted(case, owners[(one := case.payment.id)], always[one]) for case in cases])
-    standings = {(one := case.payment.id): fold(case, owners[one], always[one]) for case in cases}
-    await _reserve(batch, owners, [_order(case, standings[case.payment.id]) for case in cases])
-    return {
-        (one := case.payment.id): Judged(
-            owners[one], fold(case, owners[one], always[one]) if owners[one].order else standings[one]
-        )
-        for case in cases
-    }
+        await _reserve(batch, owners, [wanted(by_id[one], owners[one], always[one]) for one in by_id])
+    standings = {payment_id: judged(payment_id) for payment_id in by_id}
+    await _reserve(batch, owners, [_order(by_id[one], standings[one]) for one in by_id])
+    return {one: Judged(owners[one], judged(one) if owners[one].order else standings[one]) for one in by_id}
 
 
 async def _reserve(batch: Batch, owners: dict[str, Owners], wanted: Iterable[Keys | None]) -> None:
-    """Reserve keys, and note those that are others'."""
+    """Reserve keys, and add those that others have to `owners`."""
     keys = [key for key in wanted if key is not None]
     for payment_id, others in (await batch.reserve(keys) if keys else {}).items():
         known = owners[payment_id]
@@ -61,7 +61,7 @@ async def _reserve(batch: Batch, owners: dict[str, Owners], wanted: Iterable[Key
 def _names(case: Case, owners: Owners, always: frozenset[str]) -> Keys | None:
     """The sessions that fitting answers name for a payment whose opening told us none.
 
-    And the sessions and references that are not ours, where a person accepted that the money goes by them.
+    With them, the sessions and references that are not ours and that a person accepted with the money.
     """
     payment, facts = case.payment, _fitting(case, owners, always)
     ours = {payment.session_id, *payment.aliases} if payment.opened else set()
@@ -85,7 +85,7 @@ def _transactions(case: Case, owners: Owners, always: frozenset[str]) -> Keys | 
 
 
 def _order(case: Case, standing: Standing) -> Keys | None:
-    """The order, once the payment is paid by what is its own; what went back in full leaves it to the next."""
+    """The order, once the payment is paid by what is its own. Where all went back, the order is let go."""
     payment = case.payment
     status = max(payment.status, standing.status, key=lambda status: status.rank)
     if payment.order_ref is None or not status.paid:

@@ -1,9 +1,10 @@
 """How an answer becomes one of a payment's Facts, and why those stay few.
 
-The one thing to get wrong: forgetting. A gateway that makes up an id for each answer would bring a Fact with each, so
-from some number on an answer that differs in its ids alone, and by which nothing else is known, is counted as the one
-before it said again. Whatever the fold looks at stays: how it fits, what money it names, and when it was first and last
-said.
+A gateway that makes up an id for each answer would bring a Fact with each. So from some number on, an answer that
+differs from a Fact in its ids alone, and changes nothing in the fold, is counted as that Fact said again.
+
+The one thing to get wrong: forgetting. What the fold looks at is kept: how an answer fits, what money it names, and
+when it was first and last said.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from schemas.answers import Fact
 from schemas.payments import Case, Owners, Payment
 
 MOST_FACTS = 50
-"""A payment has a handful. Nothing is counted away below this, so that people see each answer as it was."""
+"""Most payments have a handful. Up to so many, each answer is kept as it was, so that people can see it."""
 
 
 def recorded_as(case: Case, fact: Fact, always: frozenset[str], most: int = MOST_FACTS) -> Fact:
-    """The Fact that says so from now on: merged with its equal, with one that weighs as much, or new."""
+    """The Fact to record: new, or merged with its equal or with one that comes to the same in the fold."""
     known = {one.key: one for one in case.facts}
     if fact.key in known:
         return known[fact.key].merged(fact)
@@ -51,7 +52,7 @@ def recorded_as(case: Case, fact: Fact, always: frozenset[str], most: int = MOST
 
 
 def _weight(case: Case, fact: Fact, always: frozenset[str]) -> Mapping[str, Any]:
-    """All that the fold looks at, but for ids that only have to differ. Of what is not paid, no money is looked at."""
+    """What a Fact comes to in the fold: equal for two that differ only in which wrong or unknown id they name."""
     answer = fact.answer
     found = differences(fact, case.payment, Owners(), always, measure_of(case, Owners(), always))
     weight: dict[str, Any] = {
@@ -67,7 +68,7 @@ def _weight(case: Case, fact: Fact, always: frozenset[str]) -> Mapping[str, Any]
 
 
 def _money_is_known(payment: Payment, fact: Fact, alike: list[Fact]) -> bool:
-    """Whether its transaction is that of one of these; or two others are, so that it is paid twice already."""
+    """Whether a paid Fact adds no money: its transaction is one of theirs, or theirs are two, so it is held already."""
     if not says_paid(fact.answer):
         return True
     transactions = transactions_of(payment, [*alike, fact])

@@ -16,10 +16,10 @@ from schemas.payments import Case, Change, Owners, Payment
 
 
 class Keys(Struct, frozen=True, kw_only=True):
-    """What a payment's fitting answers claim for it, each of which only one payment can have.
+    """What a payment's fitting answers claim for it; only one payment can have each of these.
 
-    `references` are looked up and never taken: each payment has its own from the start. `returned`: all of the money
-    went back, so the order is not taken but let go.
+    `references` are looked up and never taken, because each payment has its own from the start. `returned`: all of the
+    money went back, so the order is let go and not taken.
     """
 
     payment_id: str
@@ -55,7 +55,8 @@ class Keys(Struct, frozen=True, kw_only=True):
 
 
 OrderState = Literal["free", "busy", "paid"]
-"""Of an order's other attempts: `paid` and not refunded in full; else `busy` while one executes or waits for longer."""
+"""How an order's other attempts stand. `paid`: one is, and not all of it went back. `busy`: one executes, or has waited
+longer for its turn. `free`: neither."""
 
 
 class Batch(Protocol):
@@ -71,8 +72,8 @@ class Batch(Protocol):
     async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, Owners]:
         """Take what is free; tell by payment id what belongs to others. The first to be recorded keeps a key.
 
-        An order that is let go is free only if no other attempt of it stands as completed: one that lost it and is held
-        keeps it from the next. What is let go is free for the others of the same call.
+        An order that is let go becomes free only if no other attempt of it stands as completed: one that came second,
+        and is held for that, keeps the order from the next. What is let go is free for the others of the same call.
         """
         ...
 
@@ -92,22 +93,21 @@ class Batch(Protocol):
         """What stands of these accounts; those without a row are absent. Locked in the order of their ids."""
         ...
 
-    async def keep(self, allowances: Sequence[Allowance]) -> None:
-        """Write them down with what `store` writes, be that nothing."""
+    async def write_allowances(self, allowances: Sequence[Allowance]) -> None:
+        """Write them down; they are committed with the batch, even where `store` writes nothing."""
         ...
 
     async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
-        """Write what is else fixed at the opening, with the request it is of; `store` writes the rest.
+        """Write what otherwise only an opening writes, with the request that announces it; `store` writes the rest.
 
-        `proposed` is the id that the request would have given it: made again, it knows the payment as its own.
-
-        None, or the id of the payment that has this reference. Comes before any `reserve`: references are waited for
-        first.
+        `proposed` is the id that the request would have given to a new payment: when the request is made again, it
+        finds this payment by it. Returns the id of the payment that has the reference, None where it is free. Comes
+        before any `reserve`, because references are waited for first.
         """
         ...
 
     async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:
-        """Have the claims heard that came before this payment and name an id of it: with `store` they are queued."""
+        """Queue the kept claims that name an id of this payment. Comes before `store`, which tells the workers."""
         ...
 
     async def store(self, changes: Sequence[Change]) -> None: ...
@@ -125,7 +125,7 @@ class Ledger(Protocol):
     async def keep(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         """Keep claims for the payments that are to come, each once, and a signed event once; see consumers.keeping.
 
-        Those whose payment has come meanwhile are not kept: told is which, as by `find`. A payment is recorded either
-        before, and found here, or after, and then its `hear_kept` finds the claim.
+        A claim whose payment has come meanwhile is not kept; its payment is returned, as `find` does. No claim is
+        missed: a payment is recorded either before, and found here, or after, and then its `hear_kept` finds the claim.
         """
         ...

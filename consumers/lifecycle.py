@@ -13,7 +13,7 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.contradicting import contradicted, of_before
+from consumers.contradicting import closes_replaced, contradicted
 from consumers.fitting import (
     ZERO,
     differences,
@@ -86,7 +86,7 @@ def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
     refunded = max((returned(fact.answer, measured.whole) for fact in paid), default=ZERO)
     if resolution and resolution.status is Status.REFUNDED:
         refunded = max(refunded, measured.whole)
-    said = _statuses(payment, [fact for fact in challengers if not of_before(fact, payment)], resolution)
+    said = _statuses(payment, [fact for fact in challengers if not closes_replaced(fact, payment)], resolution)
     status = _by_refunds(max(said, key=lambda status: status.rank), refunded, measured.whole)
     order_lost = payment.order_lost or (owners.order and status is Status.COMPLETED)
     if order_lost and status.paid and Hold.DUPLICATE_FOR_ORDER not in settled:
@@ -119,8 +119,8 @@ class Advance(Struct, frozen=True, kw_only=True):
 def advance(payment: Payment, standing: Standing) -> Advance:
     """Apply a standing: one change of status, hold or refunded amount is one version and one event.
 
-    A row that was never opened, and of which nobody was told, closes in silence. What is refunded has all of it back,
-    and what has all of it back is refunded, whatever of the two was known first; the tables take nothing else.
+    A row that was never opened, and of which nobody was told, closes in silence. A payment is `refunded` exactly when
+    all of its money went back, whichever of the two was known first; the tables refuse anything else.
     """
     status = max(payment.status, standing.status, key=lambda status: status.rank)
     hold = standing.holds[0] if standing.holds else None
@@ -183,12 +183,12 @@ def _words(before: Payment, after: Payment) -> str:
 
 
 def _arrived(fact: Fact) -> bool:
-    """Whether it says that the money came, which a statement's row of a refund does not."""
+    """Whether it says that the money came; a statement's row of a refund does not."""
     return says_paid(fact.answer) and not fact.refund
 
 
 def _read_later(fact: Fact, arrived: list[Fact], payment: Payment) -> bool:
-    """Whether what could not be read was said again, asked later, and fitted."""
+    """Whether a later question about the same money brought an answer that fits and can be read."""
     return any(
         later.last_asked_at > fact.last_asked_at and same_money(later.answer, fact.answer, payment) for later in arrived
     )
@@ -215,8 +215,8 @@ def _waiting(
 ) -> Iterable[Hold]:
     """Holds that wait for an answer: each stands until a fitting one above `pending` was asked later.
 
-    The answer to the last question may come after we gave up, so `unresolved` stands on a pending payment only. A claim
-    of success is verified by a row of money that came, though the row is of the moment just before the claim.
+    The answer to the last question may come after we gave up, so `unresolved` stands on a pending payment only. A
+    statement's row of money that came verifies a claim of success, although its time is before the claim's.
     """
     lifted_until = max((fact.last_asked_at for fact in fitting if _above_pending(fact)), default=None)
 
@@ -235,7 +235,7 @@ def _waiting(
 
 
 def _statuses(payment: Payment, said: list[Fact], resolution: Resolution | None) -> Iterable[Status]:
-    """What speaks for each status; how much of the money went back decides between the last two."""
+    """The statuses that something speaks for; how much of the money went back decides between the last two."""
     yield Status.PENDING
     if payment.expired_by_clock_at is not None:
         yield Status.EXPIRED

@@ -1,7 +1,7 @@
 """Reading multipart/form-data, which is what PHP's cURL sends for an array: the fields, without the files.
 
-The one thing to get wrong: time. The standard library's parser reads each line once for every level of parts within
-parts, and a header's parameters again and again; so nests and long headers are refused before it begins.
+The standard library's parser reads each line once for every level of parts within parts, and a header's parameters
+again and again. So that no stranger can make it slow, nests and long headers are refused before it begins.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _COSTLY = re.compile(
 
 
 def is_multipart(body: bytes) -> bool:
-    """Whether it begins as one, whatever its label says."""
+    """Whether it begins like a multipart form, whatever its label says."""
     return _BOUNDARY.match(body) is not None
 
 
 def read_multipart(body: bytes, most: int) -> list[tuple[str, str]]:
     """Names and values in their order; bytes that are no UTF-8 are replaced.
 
-    Raises Unreadable for parts within parts, for more than `most` of them, and for what is none.
+    Raises Unreadable for parts within parts, for more than `most` parts, and for what is no multipart form.
     """
     begins = _BOUNDARY.match(body)
     if begins is None or body.count(b"--" + begins[1]) > most + 1 or _COSTLY.search(body):

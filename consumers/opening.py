@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from consumers.adopting import NotAdopted, adopt
 from consumers.asking import scheduled
-from consumers.events import write_event
+from consumers.events import event_entry, write_event
 from consumers.gateway import Opened, OpeningOutcome, ReferenceUsed, Refused
 from consumers.ledger import Keys, Ledger
 from consumers.rules import Rules
@@ -86,7 +86,7 @@ class Openings(Ledger, Protocol):
     async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
         """Insert the row, or take up again one without a checkout whose request is equal.
 
-        A row that is taken up keeps its id, and whoever proposed another one knows the row as its own from then on.
+        A row that is taken up keeps its id, and from then on a request that proposed another id finds the row by it.
         """
         ...
 
@@ -192,7 +192,7 @@ def _looked_after(payment: Payment, rules: Rules) -> Payment:
 async def _record(
     openings: Openings, rules: Rules, payment_id: str, outcome: OpeningOutcome, *, tracked: bool = False
 ) -> Payment:
-    """`tracked`: the shop opened it, so that what anyone said of it before we knew it may be true."""
+    """`tracked`: the shop opened the checkout, so what was said of it before we knew it is heard, signed or not."""
     async with openings.batch([payment_id]) as batch:
         row = batch.cases[payment_id].payment
         if isinstance(outcome, Opened):
@@ -240,8 +240,7 @@ def _change(row: Payment, outcome: OpeningOutcome, rules: Rules, now: datetime) 
         return Change(payment=scheduled(payment, capabilities, rules.checks, now))
     payment = scheduled(replace(payment, version=1), capabilities, rules.checks, now)
     event = write_event(payment, EventType.OPENED, now, rules.public_url)
-    entry = Entry(kind=EntryKind.EVENT, at=now, data={"id": event.id, "type": event.type})
-    return Change(payment=payment, entries=(entry,), event=event)
+    return Change(payment=payment, entries=(event_entry(event),), event=event)
 
 
 def _expires_at(row: Payment, opened: Opened, now: datetime) -> datetime:

@@ -1,7 +1,7 @@
 """Execute beside an order's other attempts: which of them goes, which waits, and which came too late.
 
-The one thing to get wrong: two that take money for one order. Nothing executes before its order was marked as
-executing by it, in the transaction that starts the question.
+The one thing to get wrong: two that take money for one order. Before a payment executes, its order is marked as being
+executed by it, in the transaction that starts the question.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from schemas.payments import Case, Payment
 async def stand_in_line(batch: Batch, rules: Rules, payments: Sequence[Payment]) -> dict[str, Payment]:
     """The payments whose wish to execute changes by how their order stands.
 
-    It waits while another attempt executes, or wished for it earlier. It is dropped when another attempt is paid.
+    A wish waits while another attempt executes or has wished for longer. It is dropped where another attempt is paid.
     """
     wishing = [payment for payment in payments if _wishes(payment, rules, batch)]
     changed = {}
@@ -39,9 +39,9 @@ async def stand_in_line(batch: Batch, rules: Rules, payments: Sequence[Payment])
 
 
 async def begin_executions(batch: Batch, rules: Rules, cases: Sequence[Case]) -> tuple[frozenset[str], list[Payment]]:
-    """Which of these payments execute now, and those whose order another attempt took in this moment: they wait.
+    """The ids of those that execute now, and the payments that have to wait, because another attempt was just quicker.
 
-    Keys are taken first: a transaction that waits for another's must not hold an order meanwhile.
+    Other keys are taken first, because a transaction that waits for another's must not hold an order meanwhile.
     """
     wishes = [case.payment for case in cases if _wishes(case.payment, rules, batch) and not _waits(case.payment, batch)]
     if not wishes:

@@ -58,7 +58,7 @@ def outlook(dossier: Dossier) -> list[Plan]:
 def _plans(dossier: Dossier) -> Iterator[Plan]:
     payment, account = dossier.payment, dossier.account
     if payment.hold is not None:
-        alone = payment.held_for_money or (account is not None and not account.provider.capabilities.asked_by)
+        alone = payment.held_for_money or (account is not None and not account.capabilities.asked_by)
         lifts = "a person resolves it" if alone else "a later answer lifts the hold, or a person"
         if Hold.UNEXPECTED in payment.holds:
             lifts = "the shop announces its reference or its session, or a person resolves it"
@@ -75,11 +75,11 @@ def _plans(dossier: Dossier) -> Iterator[Plan]:
         yield Plan(at=None, words=words)
         return
     yield from _question(dossier, account)
-    yield from _ends(dossier, account.provider.capabilities)
+    yield from _ends(dossier, account.capabilities)
 
 
 def _question(dossier: Dossier, account: Account) -> Iterator[Plan]:
-    payment, capabilities = dossier.payment, account.provider.capabilities
+    payment, capabilities = dossier.payment, account.capabilities
     if payment.lease_until is not None and payment.lease_until > dossier.now:
         yield Plan(at=payment.lease_until, words="a question is on its way; without a reply by then we ask again")
         return
@@ -89,18 +89,18 @@ def _question(dossier: Dossier, account: Account) -> Iterator[Plan]:
             known = "no id is known yet that it can be asked by" if capabilities.asked_by else "it cannot be asked"
             yield Plan(at=None, words=f"the gateway is not asked, because {known}")
         return
-    why = _TRIGGERS.get(due.trigger) or SCHEDULES.get(payment.schedule or "", "its time is over then")
+    because = _TRIGGERS.get(due.trigger) or SCHEDULES.get(payment.schedule or "", "its time is over then")
     if due.alone:
-        why = f"the gateway does not know transaction {due.transaction_id} yet, which a callback named"
+        because = f"the gateway does not know transaction {due.transaction_id} yet, which a callback named"
     elif _confirms(payment, due, dossier):
-        why = f"one answer that nobody paid is not enough: a second one, {_span(dossier)} later, closes it"
+        because = f"one answer that nobody paid is not enough: a second one, {_span(dossier)} later, closes it"
     opens_at = dossier.allowance.shut_until if dossier.allowance else None
     looks_at = max(at for at in (due.at, payment.next_check_at, opens_at) if at is not None)
     waits = "".join(f"; {reason}" for reason in _waits(dossier, account))
     if looks_at <= dossier.now:
-        yield Plan(at=looks_at, words=f"a question is due, because {why}{waits or _UNTAKEN}")
+        yield Plan(at=looks_at, words=f"a question is due, because {because}{waits or _UNTAKEN}")
     else:
-        yield Plan(at=looks_at, words=f"we ask the gateway again, because {why}{waits}")
+        yield Plan(at=looks_at, words=f"we ask the gateway again, because {because}{waits}")
 
 
 _UNTAKEN = "; a running `payproof serve` asks it"

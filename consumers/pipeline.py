@@ -19,7 +19,7 @@ from consumers.admitting import admit, hear_gateways
 from consumers.answering import Reply, question_entry, take_in
 from consumers.asking import Due, begun, next_due, scheduled
 from consumers.closing import marked
-from consumers.events import write_event
+from consumers.events import event_entry, write_event
 from consumers.executing import dropped, frees_order, in_doubt, to_the_back
 from consumers.keeping import may_wait
 from consumers.keys import judge
@@ -76,9 +76,9 @@ async def take(
 ) -> list[Inquiry]:
     """Record claims and start what is due: once this returns, the claims may be acknowledged.
 
-    A claim about no payment we know asks nothing: it is kept for one that may come (consumers.keeping), or recorded.
-    The sweep's own are not evidence, and leave a trace only where they ask. `room` is how many more questions the
-    worker takes on for an account, where it bounds them.
+    A claim about no payment that we know asks nothing: it is kept for one that may come (consumers.keeping), or only
+    recorded. The sweep's own claims are no evidence, and leave a trace only where they ask. `room` is how many more
+    questions the worker takes on for an account, where it bounds them.
     """
     claims = list({claim.id: claim for claim in claims}.values())
     named = await _named(ledger, claims)
@@ -120,14 +120,14 @@ async def record(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list
     """Record what gateways replied: fold, dedupe and write at most one event per payment, in one transaction."""
     async with ledger.batch({reply.payment_id for reply in replies}) as batch:
         replies = await others_left_alone(batch, replies)
-        gateways = await hear_gateways(batch, rules, replies)
+        unreliable = await hear_gateways(batch, rules, replies)
         by_payment = defaultdict[str, list[Reply]](list)
         for reply in replies:
             by_payment[reply.payment_id].append(reply)
         drafts = []
         for payment_id, case in batch.cases.items():
-            draft = Draft(case=case, entries=[], facts=[], repeats=case.payment.account in gateways.silent)
-            forgetful = case.payment.account in gateways.forgetful
+            draft = Draft(case=case, entries=[], facts=[], repeats=case.payment.account in unreliable.silent)
+            forgetful = case.payment.account in unreliable.forgetful
             for reply in sorted(by_payment[payment_id], key=lambda reply: reply.answered_at):
                 _hear(draft, reply, rules, batch.now, forgetful=forgetful)
             drafts.append(draft)
@@ -135,16 +135,16 @@ async def record(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list
 
 
 async def _named(ledger: Ledger, claims: Iterable[Claim]) -> dict[str, str]:
-    """The payment that each claim names, by claim id. A path that names one is believed until that one is looked at."""
+    """The payment that each claim names, by claim id. One that a path names may turn out not to be there."""
     by_path = {claim.id: claim.payment_id for claim in claims if claim.payment_id is not None}
     found = await ledger.find([claim for claim in claims if claim.payment_id is None])
     return by_path | dict(found)
 
 
 def _received_before(claim: Claim, now: datetime) -> Claim:
-    """The claim as received before it is taken, as it was: a process whose clock is a little ahead may say otherwise.
+    """The claim with a time before now, even where the clock of the process that received it was a little ahead.
 
-    Else the question that it makes us ask would not answer it, being asked earlier by the database's clock.
+    Otherwise the question that it makes us ask would not answer it: by the times, it would have been asked earlier.
     """
     return replace(claim, received_at=min(claim.received_at, now - MOMENT))
 
@@ -252,7 +252,7 @@ def _change(draft: Draft, standing: Standing, rules: Rules, now: datetime) -> Ch
         if draft.stated is not None:
             decision["by"] = named_row(draft.stated)
         entries.append(Entry(kind=EntryKind.DECISION, at=now, data=decision))
-        entries.append(Entry(kind=EntryKind.EVENT, at=now, data={"id": event.id, "type": event.type}))
+        entries.append(event_entry(event))
     return Change(
         payment=payment,
         facts=tuple(draft.facts),

@@ -1,7 +1,7 @@
-"""Whom the shop's newest event reached: what was written to the log, and what was delivered, are two things.
+"""Whom the shop's newest event reached.
 
-The one thing to get wrong: taking the one for the other. An event is written in the transaction that changes a payment;
-whether an endpoint of the shop's took it is known of each endpoint alone.
+An event is written to the log in the transaction that changes a payment. Whether it was delivered is another matter,
+and differs from one endpoint of the shop to the next.
 """
 
 from __future__ import annotations

@@ -11,16 +11,16 @@ from consumers import candidates
 from consumers.asking import by_transaction, hints_used_up
 from consumers.executing import WISH_HEARD_WITHIN, wished
 from consumers.gateway import Capabilities
-from consumers.schedules import came_back
+from consumers.schedules import answered, came_back
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Entry, Payment
 from schemas.words import Authenticity, EntryKind, Said, Source, Status
 
 KEPT_CANDIDATES = 5
-"""So many transaction ids at most come from claims that were kept until their payment was here."""
+"""At most so many transaction ids come from claims that were kept until their payment was here."""
 
 TOO_MANY = "too many that anyone could have sent came within the hour"
-"""The verdict of a claim that asks later, when its payment may be asked about again (consumers.asking.next_due)."""
+"""The verdict of a claim that has to wait until its payment may be asked about again (consumers.asking.next_due)."""
 
 _Asked = TypeVar("_Asked", Payment, Candidate)
 
@@ -68,10 +68,8 @@ def _verdict(case: Case, claim: Claim, admission: Admission, capabilities: Capab
         return "refused: the gateway said that this transaction is not this payment's"
     if not capabilities.asked_by:
         return "this gateway cannot be asked"
-    asked = known or payment
-    answered = asked.fact_asked_at is not None and asked.fact_asked_at > claim.received_at
     new = known is None and _names_its_question(claim, capabilities)
-    if answered and not new:
+    if not new and answered(known or payment, claim.received_at):
         return "answered already"
     free = _believed(claim) or claim.kept or not hints_used_up(payment, now, own=_own(payment, claim))
     return "asks" if free else TOO_MANY
@@ -87,9 +85,9 @@ def _believed(claim: Claim) -> bool:
 
 
 def _own(payment: Payment, claim: Claim) -> bool:
-    """Whether whoever sent it knows more of the payment than our reference, which can be guessed.
+    """Whether its sender knows more of the payment than our reference, which can be guessed.
 
-    That is the payment's own path, a session that the gateway issued, or a transaction that it told us of.
+    More is the payment's own path, a session that the gateway issued, or a transaction that the gateway told us of.
     """
     if claim.payment_id is not None:
         return True
@@ -100,9 +98,9 @@ def _own(payment: Payment, claim: Claim) -> bool:
 
 
 def _wanting(payment: Payment, claim: Claim, capabilities: Capabilities) -> Payment:
-    """Have a question asked: about the transaction the claim names, where that is asked about, else the payment.
+    """Have a question asked: about the transaction that the claim names, if that can be asked about, else the payment.
 
-    A person who names none wants to know of each transaction that may be the payment's.
+    A person's claim that names no transaction is about each that may be the payment's.
     """
     urgent, own = _believed(claim) or claim.kept, _own(payment, claim)
     known = candidates.candidate(payment, claim.transaction_id)
@@ -137,7 +135,7 @@ def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capa
         names = _names_its_question(claim, capabilities)
         return payment if names or not capabilities.asked_by else came_back(payment, own=False)
     if not capabilities.asked_by:
-        # A person's word stands: whoever opens the success page again does not put the payment before them again.
+        # A person's word stands: opening the success page again does not put the payment before them again.
         if payment.status.paid or case.resolutions:
             return payment
         return replace(payment, unverifiable_at=payment.unverifiable_at or now)
@@ -159,7 +157,7 @@ def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capa
 
 
 def _with_candidate(payment: Payment, claim: Claim, capabilities: Capabilities) -> Payment:
-    """Every transaction id seen is a candidate, whatever was claimed of it; see `consumers.candidates`."""
+    """The payment with the transaction id that the claim names among its candidates; see `consumers.candidates`."""
     if claim.transaction_id is None or not _names_its_question(claim, capabilities):
         return payment
     believed, own = _believed(claim), _believed(claim) or _own(payment, claim)

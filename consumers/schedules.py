@@ -1,7 +1,7 @@
 """Which schedule applies to a payment, how long it waits, and when it ends.
 
-The one thing to get wrong: silence. `claimed` and `pending` repeat their last delay until we give up; the others run
-through once. Whatever is still open then is put before a person.
+The one thing to get wrong: silence. `claimed` and `pending` repeat their last delay until we give up, and a payment
+that is still pending then is put before a person. The others run through once, about payments whose end is known.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from schemas.words import Hold, Status
 
 
 def closes_at(payment: Payment, checks: Checks) -> datetime:
-    """From when on the clock may close it: after grace, and a day after opening where an Execute went unanswered.
+    """From when on the clock may close it: after grace, which a row whose checkout never existed does not need.
 
-    A row whose checkout never existed needs no grace.
+    Where an Execute went unanswered, at the earliest a day after the opening.
     """
     at = payment.expires_at + timedelta(seconds=checks.grace if payment.opened else 0)
     return max(at, payment.opened_at + EXECUTE_DOUBT) if payment.execute_unanswered else at
@@ -57,7 +57,10 @@ def schedule_of(payment: Payment, capabilities: Capabilities, checks: Checks, no
 
 
 def came_back(payment: Payment, *, own: bool) -> Payment:
-    """The payment with the `claimed` schedule to run through once, and once more for its own path after another's."""
+    """The payment after a return that says nothing: the `claimed` schedule is to run through once.
+
+    It runs through once more where a return to the payment's own path follows one that named our reference alone.
+    """
     if payment.returned_by is None or (own and payment.returned_by == "reference"):
         step = 0 if payment.schedule == "claimed" else payment.step
         return replace(payment, returned_by="own" if own else "reference", returned_through=False, step=step)
@@ -83,9 +86,9 @@ def makes_up(payment: Payment, checks: Checks) -> bool:
 
 
 def _again_at(payment: Payment, checks: Checks) -> datetime | None:
-    """When a look that brought nothing comes again: after ever longer, until it is answered or we give up on it.
+    """When a look that brought nothing is made up for: after ever longer waits, until it is answered or we give up.
 
-    The next look is not used up by it.
+    It is no step of the schedule, so the next look still comes.
     """
     missed, asked = payment.missed_at, payment.asked_at
     if missed is None or asked is None or payment.schedule not in _ONCE or payment.missed_step != payment.step:
@@ -96,7 +99,7 @@ def _again_at(payment: Payment, checks: Checks) -> datetime | None:
 
 
 def looked(payment: Payment, asked_at: datetime, *, answered: bool) -> Payment:
-    """The payment after a reply that is no Fact: a look that brought nothing is to be made up for."""
+    """The payment after a reply that is no Fact: a look that brought no answer is to be made up for."""
     if answered or payment.schedule not in _ONCE:
         return replace(payment, missed_at=None, missed_step=None) if payment.missed_at is not None else payment
     if payment.missed_step == payment.step:
@@ -112,13 +115,14 @@ def ended(payment: Payment, at: datetime, checks: Checks) -> bool:
 
 
 def wants(claimed_at: datetime | None, asked_at: datetime | None) -> bool:
+    """Whether a claim came, and no question was asked since."""
     return claimed_at is not None and (asked_at is None or claimed_at > asked_at)
 
 
 def unheard_at(one: Payment | Candidate, payment: Payment) -> list[datetime]:
-    """What was claimed of it and brought no answer.
+    """When the claims came that made us ask about this, and got no answer yet.
 
-    A pending payment's own schedule hears unsigned claims, unless it was given up; those that are believed none hears.
+    Unsigned ones do not count while the payment is pending and not given up: its own schedule asks on anyway.
     """
     waits = payment.status is Status.PENDING and Hold.UNRESOLVED not in payment.holds
     hints = () if waits else (one.hinted_at, one.referred_at)
@@ -128,11 +132,12 @@ def unheard_at(one: Payment | Candidate, payment: Payment) -> list[datetime]:
 
 
 def answered(one: Payment | Candidate, received_at: datetime) -> bool:
+    """Whether a question that was asked after a claim was received brought a Fact."""
     return one.fact_asked_at is not None and one.fact_asked_at > received_at
 
 
 def _unheard(payment: Payment) -> list[datetime]:
-    """When the claims came that made us ask and got no answer, but for those about ids with a schedule of their own."""
+    """As `unheard_at`, of the payment and all ids it is asked by, except those that have a schedule of their own."""
     asked: list[Payment | Candidate] = [payment, *candidates.confirmed(payment)]
     return [at for one in asked for at in unheard_at(one, payment)]
 

@@ -12,10 +12,10 @@ from schemas.answers import Answer, Stranger
 
 
 async def others_left_alone(batch: Batch, replies: Sequence[Reply]) -> list[Reply]:
-    """The replies, where what was answered about an id of a claim is a stranger's if another payment is meant.
+    """The replies, with Stranger for each answer about a claim's id that echoes another payment's reference exactly.
 
-    It is, where it echoes exactly the reference of another payment of the account. A gateway's file strikes out other
-    references by itself; what comes here differs from ours in case or blanks alone.
+    A gateway's file takes an answer with another reference for a stranger's by itself. Those that come here differ from
+    ours in case or outer blanks alone, and only a look at the account's payments tells whose they are.
     """
     names = {id(reply): name for reply in replies if (name := _other_reference(batch, reply)) is not None}
     others = await batch.referenced(set(names.values())) if names else frozenset()

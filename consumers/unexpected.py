@@ -1,7 +1,7 @@
 """Money that a statement names and nobody announced: a payment of its own, held as `unexpected`.
 
-The one thing to get wrong: making it twice. Whoever comes first with a transaction, a session or a reference has the
-money; a line that finds one of them taken withdraws, be it taken before, at the same time or by a line above it.
+The one thing to get wrong: making it twice. The payment that has a transaction, a session or a reference first has the
+money. A line that finds one of them taken withdraws, whether it was taken before, just now or by a line above it.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     `status` None means that `word`, the gateway's own, is missing from its table ("unmapped"). `refunded_amount` None
     means that the reply says nothing of refunds; a status of `refunded` without it means all of the amount.
-    `unreadable` names those of `amount` and `refunded_amount` that the reply has and that are no money, in that order;
-    each of them is None here.
+    `unreadable` names `amount`, `refunded_amount` or both, in that order, where the reply has the field and it is no
+    money; the field itself is None then.
     """
 
     status: Status | None
@@ -102,8 +102,8 @@ class Executed(Struct, frozen=True, kw_only=True):
     before. `other`: another error, in the gateway's own words. `unread`: a reply that cannot be read. `none`: no reply.
     `not_sent`: it was not begun in time and never left. After `unread` and `none` the money may be taken or not.
 
-    For all but `completed`, `then` is what the Query said whose status alone is the Fact. With `none` and `not_sent` no
-    Query was sent and `then` is Inconclusive.
+    For all but `completed`, `then` is what the Query after it said, and that status alone is the Fact. With `none` and
+    `not_sent` no Query was sent, and `then` is Inconclusive.
     """
 
     reply: ExecuteReply

@@ -48,8 +48,9 @@ class Reading(Struct, frozen=True, kw_only=True):
 class Claim(Struct, frozen=True, kw_only=True):
     """Which payment to look at, who said so, and whether that was signed. `id` is what queue and spool dedupe by.
 
-    `payment_id` is only ever that of our own path. `kept`: it came before its payment, and was kept for it without its
-    callback. `traceparent` names our own trace of it, where there is one; never a stranger's.
+    `payment_id` is one of ours, from the path or from a claim that we made; a stranger's ids stand in the other fields.
+    `kept`: it came before its payment, and was kept for it without its callback. `traceparent` names our own trace of
+    it, where there is one; never a stranger's.
     """
 
     id: str

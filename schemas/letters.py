@@ -1,6 +1,6 @@
 """A gateway's reply that could not be recorded, as it is kept among the dead letters until somebody records it.
 
-The one thing to get wrong: telling the outcomes apart. Exactly one of `answer`, `inconclusive` and `stranger` is set.
+Exactly one of `answer`, `inconclusive` and `stranger` is set, which tells the outcomes apart.
 """
 
 from __future__ import annotations

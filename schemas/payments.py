@@ -23,14 +23,16 @@ ScheduleName = Literal["claimed", "pending", "closed", "refunds"]
 class Candidate(Struct, frozen=True, kw_only=True):
     """A transaction id that a callback brought, for gateways that can be asked by no id of ours (Moneybag).
 
-    - `unasked`: only a claim says that it is this payment's, or the gateway does not know it yet. Left by an answer.
+    - `unasked`: only a claim says that it is this payment's. It may have been asked about already, and not be known to
+      the gateway yet. An answer ends this state.
     - `confirmed`: the gateway's own answer echoed our reference.
     - `struck`: the gateway knows it as another payment's. Never asked again.
 
     Each is a question of its own, so its times are those of a payment, for the claims and answers about it alone.
-    `signed`: a signed claim or a person named it. `own`: it came on the payment's own path or beside a session that the
-    gateway issued, and not by our reference alone. `unknown_since` and `unknown_at` are when the first and the last
-    question was asked that the gateway answered with "not found"; `unpaid_at` is the first of them after the end.
+    `signed`: a signed claim or a person named it. `own`: it came on the payment's own path, beside a session that the
+    gateway issued, or signed, and so not with our reference alone. `unknown_since` and `unknown_at` are when the first
+    and the last question was asked that the gateway answered with "not found"; `unpaid_at` is the first of those after
+    the end.
     `step` counts its questions on the `claimed` delays, `late_step` those on the `closed` ones.
     """
 

@@ -20,7 +20,7 @@ from schemas.words import EventType, Hold, Status
 PAYMENT_SCHEMA = "/schemas/payment-1.json"
 EVENT_SCHEMA = "/schemas/event-1.json"
 PAYMENT_ID = "pay_[0-9a-z]{26}"
-"""Whoever looks for an id of ours goes by this; the check of the table says the same."""
+"""The one pattern of our ids; the table's check repeats it."""
 EVENT_ID = PAYMENT_ID + r"\.[1-9][0-9]*"
 CLOUD_EVENT = "application/cloudevents+json"
 
@@ -51,7 +51,7 @@ class PaymentView(Struct, frozen=True, kw_only=True):
     amount_verified: Annotated[bool, Meta(description="Whether the gateway named the amount, and it agreed.")]
     refunded_amount: Annotated[
         ShownMoney,
-        Meta(description="What went back so far. All of what came is `refunded`, be that not the amount asked for."),
+        Meta(description="What went back so far. Once all that came went back, the status is `refunded`."),
     ]
     fee: Annotated[ShownFee | None, Meta(description="What the gateway kept, where it tells.")]
     method: Annotated[

@@ -39,16 +39,16 @@ class Number(str):
 
 
 class Spoilt(msgspec.Struct, frozen=True):
-    """Stands where a value stood of which nobody can say what it was. `why` names no byte of it."""
+    """Stands in the place of a value that nobody can read for certain. `why` repeats no byte of it."""
 
     why: str
 
 
 class Told(dict[str, Any]):
-    """An object or a form as a stranger told it: what is spoilt in it harms nobody who does not read it.
+    """An object or a form as a stranger told it, in which a spoilt value matters only where it is read.
 
-    `[]` and `get` raise Unreadable at a spoilt value, so that nobody takes it for an absent one; `aside` passes it
-    over. Whoever walks over the items meets `Spoilt`, which is neither text nor number nor object.
+    `[]` and `get` raise Unreadable at a spoilt value, so that it is not taken for an absent one; `aside` passes it
+    over. Its items hold a `Spoilt` there, which is neither text nor number nor object.
     """
 
     def __getitem__(self, name: str) -> Any:
@@ -80,11 +80,11 @@ def read_json(body: bytes) -> Any:
 
 
 def read_leniently(body: bytes) -> Any:
-    """Read JSON of which only the parts that are read have to be sound: an object becomes `Told`, the rest as above.
+    """Read JSON of which only what is read has to be sound: objects become `Told`, the rest is as in `read_json`.
 
-    A byte order mark is passed over and bytes that are no UTF-8 are replaced. Spoilt are a key that stands twice, a
-    text with a replaced letter, NUL or half an emoji, and a number longer than 40 characters. NaN and Infinity become
-    floats, which nobody takes for anything. Raises Unreadable for what is no JSON, and for nesting over 32 levels deep.
+    A byte order mark is passed over, and bytes that are no UTF-8 are replaced. These are spoilt: a key that stands
+    twice, a text with a replaced letter, NUL or half an emoji, and a number longer than 40 characters. NaN and Infinity
+    become floats, which no reader takes for anything. Raises Unreadable for what is no JSON, or nested too deep.
     """
     text = body.decode("utf-8-sig", errors="replace")
     return _kept(_parsed(text, told, _lenient_number, float, strict=False))
@@ -156,7 +156,7 @@ def _parsed(
     *,
     strict: bool = True,
 ) -> Any:
-    """`strict` refuses control characters in strings, such as a line break as it is."""
+    """`strict` refuses control characters in strings, such as a raw line break."""
     _check_depth(text)
     try:
         return json.loads(

@@ -34,7 +34,7 @@ class Status(StrEnum):
 
     @property
     def paid(self) -> bool:
-        """Whether money arrived, be it returned since."""
+        """Whether money arrived, even if it was returned since."""
         return self in (Status.COMPLETED, Status.REFUNDED)
 
     @property
@@ -53,8 +53,8 @@ class Hold(StrEnum):
 
     - `identity_mismatch`: the gateway's answer is about another payment.
     - `currency_mismatch`: paid in another currency.
-    - `amount_mismatch`: another amount was paid, more was refunded than was paid, or a figure cannot be read; that
-      last one a later answer with a figure that fits lifts by itself.
+    - `amount_mismatch`: another amount was paid, more was refunded than was paid, or a figure cannot be read. A later
+      answer with a figure that fits lifts the last of these by itself.
     - `transaction_reused`: another payment has the same transaction.
     - `duplicate_for_order`: paid when another attempt of the order was, or this one a second time.
     - `contradiction`: the gateway said that it is paid or refunded, and later otherwise.

@@ -1,7 +1,7 @@
-"""Asking one question: the gateway is called, and what it says goes on to whoever records it.
+"""Asking one question: the gateway is called, and what it says goes on to the recorder.
 
-The one thing to get wrong: a question that ends in nothing. Its lease ends, and it is asked again; so what fails of it
-by itself is counted, or that would never end.
+The one thing to get wrong: a question that ends without a reply. Its lease ends, and it is asked again. So where it
+failed by itself that is counted, or it would be asked for ever.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class Asker:
-    """Asks; nothing is raised but for our own end."""
+    """Asks questions. Nothing that a gateway or an absent database does is raised by `ask`."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 ticking: Callable[[], float] = (
     (lambda: time.clock_gettime(time.CLOCK_BOOTTIME)) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
 )
-"""Seconds since some moment, those included that the machine slept; where it cannot be had, it counts none of those."""
+"""Seconds since some moment, with those that the machine slept; on a system without such a clock, without them."""
 
 
 class DatabaseClock:
@@ -31,7 +31,7 @@ class DatabaseClock:
         self._base, self._at = reading, (asked + answered) / 2
 
     def check(self, reading: datetime, *, asked: float, answered: float) -> None:
-        """Hear a time that the database told between these; what cannot be is put right by as little as it takes."""
+        """Move our time by as little as is needed for the database to have told this one between these two."""
         earliest, latest = self._told_at(asked), self._told_at(answered)
         self._base += max(timedelta(), reading - latest) - max(timedelta(), earliest - reading)
 

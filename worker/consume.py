@@ -1,7 +1,7 @@
 """The consume role: claims in, questions out, replies recorded, one loop per gateway.
 
-The one thing to get wrong: a slow gateway. Each has its own slots, so its outage leaves the others flowing, and replies
-wait for no one but the recorder, which takes whatever has come together into one transaction.
+The one thing to get wrong: a slow gateway. Each has its own slots, so its outage leaves the others flowing. Replies
+wait for the recorder alone (worker.recording).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from worker.tracing import OFF, Tracing, traced
 
 ATTEMPTS = 5
 SUSPECT = 3
-"""A claim handed out so often may be one that workers die of: it is taken alone, and counted before."""
+"""A claim that was handed out so often may be one that workers die of: it is counted first, and then taken alone."""
 
 UNKNOWN_ACCOUNT = timedelta(hours=1)
-"""So long a claim of an account that this worker's configuration does not have waits for a worker whose has it."""
+"""A claim of an account that this worker does not know waits so long, from when it was queued, for one that does."""
 
 log = structlog.get_logger()
 
@@ -77,7 +77,7 @@ class Consumer:
     def _shares(self, provider: str) -> dict[str, int]:
         """How many questions each account may have in flight here, where several share a gateway's slots.
 
-        None gets them all, so that one whose calls hang leaves some to the others.
+        No account gets all of them, so that one whose calls hang leaves some to the others.
         """
         accounts = [account.id for account in self._rules.accounts.values() if account.provider.name == provider]
         return dict.fromkeys(accounts, SLOTS * 3 // 4) if len(accounts) > 1 else {}
@@ -122,7 +122,7 @@ class Consumer:
             accounts = sorted({one.claim.account for one in unknown})
             log.warning("claims.unknown_account", provider=provider, accounts=accounts)
             old = self._clock.now() - UNKNOWN_ACCOUNT
-            late = [one for one in unknown if one.waits_since is not None and one.waits_since <= old]
+            late = [one for one in unknown if one.queued_at is not None and one.queued_at <= old]
             try:
                 await self._bus.leave([one for one in unknown if one not in late])
                 for one in late:
@@ -134,7 +134,7 @@ class Consumer:
     async def _take(self, provider: str, deliveries: Sequence[Delivery], room: Mapping[str, int], start: Start) -> None:
         """Take claims in one transaction; when that fails, one by one, so that only the one at fault is put aside.
 
-        Questions start before the claims are acknowledged: time runs for them, and an acknowledgement may take long.
+        Questions start before the claims are acknowledged: their time runs already, and acknowledging may take long.
         """
         suspect = deliveries[0] if deliveries[0].handed_out >= SUSPECT else None
         try:
@@ -166,7 +166,7 @@ class Consumer:
         self._metrics.claims.labels(provider).inc(len(deliveries))
 
     async def _taken(self, deliveries: Sequence[Delivery], room: Mapping[str, int]) -> list[Inquiry]:
-        """What is to be asked, in a transaction that is committed; each tells the database's time, which is checked."""
+        """Take the claims in a transaction, and check our clock by the database's time that it tells."""
         claims = [delivery.claim for delivery in deliveries]
         with self._tracing.follow_all("take", [claim.traceparent for claim in claims]) as traces:
             claims = [traced(claim, trace) for claim, trace in zip(claims, traces, strict=True)]
@@ -191,7 +191,7 @@ class Consumer:
             self._bus.give_back([delivery])
 
     async def _settle_hopeless(self, provider: str, delivery: Delivery) -> None:
-        """Workers die of it: it is taken no more."""
+        """Put aside a claim that workers die of: it is taken no more."""
         if delivery.claim.source is Source.SWEEP:
             await self._bus.done([delivery])
         else:
@@ -203,6 +203,6 @@ class Consumer:
 
 
 def _apart(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
-    """Those to be taken together, and each by itself that somebody may have died of."""
+    """The claims to take together, and then each by itself that workers may have died of."""
     together = [one for one in deliveries if one.handed_out < SUSPECT]
     return [part for part in (together, *([one] for one in deliveries if one.handed_out >= SUSPECT)) if part]

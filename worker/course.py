@@ -1,7 +1,7 @@
 """One question on its way to a gateway: how long it may take, and whether it may have taken money.
 
 The one thing to get wrong: where the time begins. It is counted from when the question was asked, by the database's
-clock, as its lease is; whoever comes late to send it has what is left, and after the lease another worker asks.
+clock, as its lease is. A worker that is late to send it has only what is left, and after the lease another worker asks.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from schemas.answers import Inconclusive, Trouble
 from schemas.words import QuestionKind
 
 WHOLE_SECONDS = {QuestionKind.STATUS: 25.0, QuestionKind.EXECUTE: 38.0}
-"""From when a question was asked to its end, whatever it takes on the way; shorter than its lease."""
+"""All the time of a question, from when it was asked; shorter than its lease."""
 
 BEGIN_SECONDS = 5.0
-"""What takes money and has not begun so long after it was asked for is not sent."""
+"""A request that takes money, and has not begun so long after its question was asked, is not sent."""
 
 NOT_SENT = "not_sent"
-"""What a question that was not sent is counted as."""
+"""The outcome under which a question that was not sent is counted."""
 
 
 class TooLate(Exception):
@@ -28,7 +28,7 @@ class TooLate(Exception):
 
 
 class NotSent(Exception):
-    """What takes money did not leave."""
+    """A request that takes money was not sent."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
@@ -36,7 +36,7 @@ class NotSent(Exception):
 
 
 class Calls(Struct):
-    """How many requests a question took: two for some, and one or two more for a token."""
+    """How many requests a question took: one or two, and one or two more for a token."""
 
     made: int = 0
 
@@ -44,7 +44,7 @@ class Calls(Struct):
 class Course(Struct):
     """Where a question stands; without `asked_at` nothing bounds it.
 
-    `may_have_run`: what takes money may have. `took_money`: the last request was one of that kind.
+    `may_have_run`: a request that takes money may have been carried out. `took_money`: the last request was such a one.
     """
 
     calls: Calls
@@ -54,7 +54,7 @@ class Course(Struct):
     took_money: bool = False
 
     def renews(self, stale: str | None) -> None:
-        """A token is asked for; where what takes money was refused its own, that is known not to have run."""
+        """A token is asked for. If the last request was to take money and its token was refused, it did not run."""
         if self.took_money and stale is not None:
             self.may_have_run = False
         self.took_money = False
@@ -63,7 +63,7 @@ class Course(Struct):
         return self._left(WHOLE_SECONDS[self.kind], now, most)
 
     def begin(self, now: datetime) -> float:
-        """How long what takes money may take to get its connection. Raises NotSent where its time is over."""
+        """How long a request that takes money may wait for its connection. Raises NotSent where its time is over."""
         seconds = self._left(BEGIN_SECONDS, now, BEGIN_SECONDS)
         if seconds <= 0:
             raise NotSent(f"it had not begun {BEGIN_SECONDS:g} s after it was asked for")

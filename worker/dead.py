@@ -24,7 +24,7 @@ from schemas.shown import PAYMENT_ID
 Place = Literal["postgres", "broker"]
 Kind = Literal["claim", "expected", "reply"]
 """`expected`: what a shop published to `payproof.expected`; it is the shop's own words, and holds no claim. `reply`:
-what a gateway said when it was asked, and could not be recorded; to replay it is to record it."""
+what a gateway said when it was asked, and could not be recorded; it is replayed by recording it."""
 
 NAMELESS = frozenset({"", "unknown"})
 """What stands for its id where a message had none."""

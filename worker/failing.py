@@ -1,7 +1,7 @@
-"""Who counts what fails by itself, and ends the loop of asking when it is hopeless.
+"""Counting the payments that fail by themselves, and ending the loop of asking when one is hopeless.
 
-The one thing to get wrong: blaming a payment for the database. What is counted here failed with all else in order; what
-others brought about is excused.
+The one thing to get wrong: blaming a payment for the database. A failure is counted only where all else was in order;
+one that others brought about is excused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ log = structlog.get_logger()
 
 
 class Blame:
-    """Counts for one process. What was marked before it was tried is not counted once more when it fails."""
+    """Counts for one process.
+
+    A payment whose process may die of it is marked, and so counted, before it is tried; then failing counts no more.
+    """
 
     def __init__(self, ledger: Ledger, rules: Rules, failures: Failures) -> None:
         self._ledger, self._rules, self._failures = ledger, rules, failures
@@ -33,19 +36,19 @@ class Blame:
         self._failed: set[str] = set()
 
     def turn(self, payment_id: str) -> int | None:
-        """When it is tried, alone, among those that are marked; None for the others, which are tried together.
+        """Where a marked payment stands among those that are tried alone; None for the others, which go together.
 
-        Another order each time, or those behind one that workers die of would never have a turn.
+        The order is another one each time, or those behind one that workers die of would never have a turn.
         """
         marked = self._marked.get(payment_id)
         return None if marked is None else crc32(f"{payment_id}/{marked.failures}".encode())
 
     async def mark(self, inquiry: Inquiry) -> bool:
-        """Count a question before it is asked whose last one was lost; whether it may be asked. Raises UNAVAILABLE."""
+        """Before a question is asked whose last one was lost: count it. Whether it may be asked. Raises UNAVAILABLE."""
         return await self._mark(inquiry.expected.payment_id, inquiry.account.id)
 
     async def mark_claim(self, claim: Claim) -> bool:
-        """Count a claim before it is taken once more that was handed out again and again; whether it may be taken."""
+        """Before a claim is taken that was handed out again and again: count it. Whether it may be taken."""
         payment_id = await self._home(claim)
         return payment_id is None or await self._mark(payment_id, claim.account)
 
@@ -56,7 +59,7 @@ class Blame:
             await self._failures.keep(*letter_of(reply, account), why(marked))
 
     async def reply_failed(self, reply: Reply, account: Account, error: Exception) -> None:
-        """Count it; after some times the reply is kept, and once it is hopeless the payment is left alone."""
+        """Count it. From some count on the reply is kept, and once it is hopeless the payment is left alone."""
         failing = await self._count(reply.payment_id, account.id, error)
         if failing is not None and failing.often:
             await self._failures.keep(*letter_of(reply, account), why(failing))
@@ -71,14 +74,14 @@ class Blame:
             await self._stop_if_hopeless(await self._count(payment_id, claim.account, error))
 
     async def excuse_claim(self, claim: Claim) -> None:
-        """It was taken, and there was nothing to ask; or others were in its way."""
+        """Take back what was marked: there was nothing to ask, or others were in its way."""
         with suppress(*UNAVAILABLE):
             payment_id = await self._home(claim)
             if payment_id is not None:
                 await self.excuse(payment_id, claim.account)
 
     async def excuse(self, payment_id: str, account: str) -> None:
-        """It was no fault of its own: what was marked is taken back."""
+        """Take back what was marked: it was no fault of the payment's."""
         if payment_id in self._marked:
             del self._marked[payment_id]
             with suppress(*UNAVAILABLE):

@@ -1,7 +1,7 @@
 """What every HTTP listener of ours says before a handler has its turn, and under which path it is reached.
 
-The one thing to get wrong: who answers what is no request. aiohttp does, with its version and the bytes that it could
-not read; so its answers are exchanged for ones that say no more than their status.
+aiohttp answers bytes that are no request by itself, and tells its version and what it could not read. So its answers
+are replaced by ones that say no more than their status.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Handler(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What could not be read, and what failed. Logged as aiohttp does, which `worker.logs` puts into our words."""
+        """Answer what could not be read, and what failed. aiohttp logs it; `worker.logs` puts that into our words."""
         super().handle_error(request, status, exc, message)
         return _plain(status)
 

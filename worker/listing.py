@@ -108,7 +108,7 @@ async def _admitted(ledger: Ledger, account: Account, sleep: Sleep) -> None:
             asking = Asking(stored.get(account.id) or fresh(account.id, rate, batch.now), rate, batch.now)
             again_at = asking.admit("list")
             if again_at is None:
-                await batch.keep([asking.allowance])
+                await batch.write_allowances([asking.allowance])
                 await batch.store([])
                 return
             wait = min(max((again_at - batch.now).total_seconds(), 0.01), LONGEST_PAUSE)

@@ -1,4 +1,4 @@
-"""Recording replies: whatever has come together goes into one transaction, and none is lost while the database is away.
+"""Recording replies: those that wait go into one transaction, and none is lost while the database is away.
 
 The one thing to get wrong: one reply that fails by itself. It is tried alone, so that the others do not fail with it,
 and it is counted where a crash leaves the count, so that it does not come back for ever.
@@ -28,22 +28,22 @@ PAUSE_SECONDS = 1.0
 log = structlog.get_logger()
 
 
-class Heard(Struct, frozen=True):
-    """A reply, and the account it came from."""
+class Unrecorded(Struct, frozen=True):
+    """A reply that waits to be recorded, and the account it came from."""
 
     reply: Reply
     account: Account
 
 
 class Recorder:
-    """Records what `hear` is told until `end`; then `run` returns when all of it is recorded."""
+    """Records the replies that `hear` is given. After `end`, `run` returns when all of them are recorded."""
 
     def __init__(self, ledger: Ledger, rules: Rules, blame: Blame, tracing: Tracing) -> None:
         self._ledger, self._rules, self._blame, self._tracing = ledger, rules, blame, tracing
-        self._heard: asyncio.Queue[Heard | None] = asyncio.Queue()
+        self._heard: asyncio.Queue[Unrecorded | None] = asyncio.Queue()
 
     def hear(self, reply: Reply, account: Account) -> None:
-        self._heard.put_nowait(Heard(reply, account))
+        self._heard.put_nowait(Unrecorded(reply, account))
 
     def end(self) -> None:
         self._heard.put_nowait(None)
@@ -59,15 +59,14 @@ class Recorder:
                 batch.append(more)
             with self._tracing.follow_all("record", [one.reply.traceparent for one in batch]) as traces:
                 if self._tracing.on:
-                    pairs = zip(batch, traces, strict=True)
-                    batch = [Heard(structs.replace(one.reply, traceparent=trace), one.account) for one, trace in pairs]
+                    batch = [_followed(one, trace) for one, trace in zip(batch, traces, strict=True)]
                 turns = [(self._blame.turn(one.reply.payment_id), one) for one in batch]
                 if together := [one for turn, one in turns if turn is None]:
                     await self._record(together)
                 for _, one in sorted(((turn, one) for turn, one in turns if turn is not None), key=itemgetter(0)):
                     await self._record_alone(one)
 
-    async def _record_alone(self, one: Heard) -> None:
+    async def _record_alone(self, one: Unrecorded) -> None:
         """Record one of which this process may die, with its reply kept before."""
         try:
             await self._blame.before_alone(one.reply, one.account)
@@ -75,7 +74,7 @@ class Recorder:
             log.warning("reply.not_kept", payment_id=one.reply.payment_id, error=type(error).__name__)
         await self._record([one])
 
-    async def _record(self, batch: list[Heard]) -> None:
+    async def _record(self, batch: list[Unrecorded]) -> None:
         replies = [one.reply for one in batch]
         while True:
             try:
@@ -96,7 +95,7 @@ class Recorder:
             self._tell(changes)
             return
 
-    async def _failed(self, one: Heard, error: Exception) -> None:
+    async def _failed(self, one: Unrecorded, error: Exception) -> None:
         """The lease ends, and the gateway is asked again, unless that is hopeless."""
         payment_id = one.reply.payment_id
         if isinstance(error, LOCKED):
@@ -125,6 +124,10 @@ class Recorder:
                 )
 
 
+def _followed(one: Unrecorded, traceparent: str | None) -> Unrecorded:
+    return structs.replace(one, reply=structs.replace(one.reply, traceparent=traceparent))
+
+
 def away(error: Exception) -> bool:
-    """Whether all fare alike. A payment that somebody keeps locked fails by itself; its batch goes on without it."""
+    """Whether the database is away for all. Where only a row is locked, the rest of the batch can go on without it."""
     return isinstance(error, UNAVAILABLE) and not isinstance(error, LOCKED)

@@ -44,7 +44,7 @@ class Registrar:
         self._openings, self._rules, self._config, self._clock = openings, rules, config, clock
 
     async def reach(self) -> None:
-        """Raises what the ledger does when it is away."""
+        """Ask the ledger for anything, to learn whether it is there. Raises what it raises when it is away."""
         await self._openings.holder("", "")
 
     async def register(self, key: str, body: bytes) -> Result | Refusal:

@@ -1,4 +1,4 @@
-"""Recording a gateway's reply once more that lay among the dead letters.
+"""Recording a gateway's reply from the dead letters.
 
 The one thing to get wrong: its times. It counts as of when it was asked and answered, however late it is recorded.
 """

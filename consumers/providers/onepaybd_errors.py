@@ -56,14 +56,14 @@ def troubled(code: str) -> Inconclusive:
 
 
 def token_refused(reply: HttpReply) -> bool:
-    """Whether a new token may help: by HTTP's word, which the gateway in front says of other things too, or a code."""
+    """Whether a new token may help: by the HTTP status, which may be about something else as well, or by a code."""
     return reply.status in (401, 403) or reply_code(reply) in _TOKEN_REFUSED
 
 
 def surely_refused(reply: HttpReply) -> bool:
-    """Whether the token was refused, and so nothing ran: in the gateway's own words, and none of them of a payment.
+    """Whether the token was refused, and so nothing ran: the gateway says it in its own format, and names no payment.
 
-    A page or an empty body with 401 or 403 is anybody's on the way, who may have let the call pass and not its reply.
+    A page or an empty body with 401 or 403 may come from something on the way, which let the call pass, not its reply.
     """
     code = reply_code(reply)
     if reply.status not in (401, 403):
@@ -76,7 +76,7 @@ def surely_refused(reply: HttpReply) -> bool:
 
 
 def reply_code(reply: HttpReply) -> str | None:
-    """The error's code of a reply that can be read; "" where it is spoilt, so that it stands for no known one."""
+    """The error's code, None where a reply has none or cannot be read; "", which is no code, where it is spoilt."""
     body = json_object(reply)
     found = trouble(reply)
     if isinstance(body, Inconclusive) or (found is not None and found.trouble is not Trouble.KEY_REFUSED):

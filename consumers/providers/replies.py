@@ -91,7 +91,7 @@ def fetch_answer(
 ) -> Generator[Effect, Reply, Told | Inconclusive]:
     """Send one question about an id of our own.
 
-    `unknown` tells the gateway's own documented form of "not found"; without one, whatever a 404 is, it is none.
+    `unknown` recognises the gateway's own documented form of "not found". Without it no reply means that, even a 404.
     """
     received = yield from fetch(request)
     if isinstance(received, Inconclusive):
@@ -175,8 +175,8 @@ def optional_text(body: Mapping[str, Any], name: str) -> str | None:
 def figures(**told: object) -> dict[str, Any]:
     """`amount`, and `refunded_amount` where there is one, as an Answer takes them: `Answer(**figures(amount=…), …)`.
 
-    None and empty are absent. What is there and is no money is named in `unreadable`: it makes no answer unreadable,
-    because an answer that says paid is told at once, whatever became of its figures.
+    None and empty are absent. A figure that is no money is named in `unreadable`. It does not make the whole answer
+    unreadable, because an answer that says paid has to be told at once.
     """
     read: dict[str, Any] = {}
     unread = []
@@ -189,7 +189,7 @@ def figures(**told: object) -> dict[str, Any]:
 
 
 def echoed_money(body: Mapping[str, Any], name: str) -> Decimal | None:
-    """An amount that a create reply echoes. One that is no money echoes nothing: what is paid is read elsewhere."""
+    """An amount that a create reply echoes; None where it is no money, because what is paid is read elsewhere."""
     found: Decimal | None = figures(amount=body.get(name)).get("amount")
     return found
 

@@ -270,7 +270,7 @@ def _unknown(received: Received) -> bool:
 def _opened_before(opening: Opening, listed: dict[str, Any] | Inconclusive) -> Opened | ReferenceUsed | Inconclusive:
     """Our own checkout, opened by a request whose reply was lost; anything less certain is a used reference."""
     if isinstance(listed, Inconclusive):
-        # The list spoke and does not show it, now and tomorrow; other trouble passes, and then it may be ours.
+        # What the list says does not show that it is ours. Other trouble passes, and then it may turn out to be.
         return ReferenceUsed() if listed.trouble in (Trouble.NOT_FOUND, Trouble.UNREADABLE) else listed
     try:
         figure, _ = _sum(listed)

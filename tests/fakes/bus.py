@@ -54,7 +54,7 @@ class FakeBus:
             claim=row.claim,
             attempts=row.attempts,
             handed_out=row.attempts,
-            waits_since=row.queued_at,
+            queued_at=row.queued_at,
         )
 
     async def done(self, deliveries: Sequence[Delivery]) -> None:

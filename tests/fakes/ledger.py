@@ -349,7 +349,7 @@ class FakeBatch:
         del locked  # a batch of the fake is recorded at once
         return {account: self.layer.allowances[account] for account in accounts if account in self.layer.allowances}
 
-    async def keep(self, allowances: Sequence[Allowance]) -> None:
+    async def write_allowances(self, allowances: Sequence[Allowance]) -> None:
         self.layer.allowances.update({allowance.account: allowance for allowance in allowances})
 
     async def insert(self, payments: Sequence[Payment]) -> None:

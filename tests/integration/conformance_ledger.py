@@ -114,7 +114,7 @@ def an_allowance(account: str, **fields: Any) -> Allowance:
 
 async def keep(kept: Kept, *allowances: Allowance) -> None:
     async with kept.ledger.batch([]) as batch:
-        await batch.keep(allowances)
+        await batch.write_allowances(allowances)
         await batch.store([])
 
 
@@ -870,13 +870,13 @@ class LedgerConformance:
 
     async def test_a_batch_sees_the_allowances_it_kept_itself(self, kept: Kept) -> None:
         async with kept.ledger.batch([]) as batch:
-            await batch.keep([an_allowance("shop-a", troubles=3)])
+            await batch.write_allowances([an_allowance("shop-a", troubles=3)])
             assert (await batch.allowances(["shop-a"], locked=False))["shop-a"].troubles == 3
 
     async def test_an_allowance_is_kept_beside_no_payment_and_not_without_store(self, kept: Kept) -> None:
         """Like all that a batch writes: a batch that was left without `store` changed nothing."""
         async with kept.ledger.batch([]) as batch:
-            await batch.keep([an_allowance("shop-a")])
+            await batch.write_allowances([an_allowance("shop-a")])
         assert await allowance(kept, "shop-a") is None
         await keep(kept, an_allowance("shop-a"))
         assert await allowance(kept, "shop-a") == an_allowance("shop-a")
@@ -884,7 +884,7 @@ class LedgerConformance:
     async def test_a_batch_that_fails_keeps_no_allowance(self, kept: Kept) -> None:
         async def fails() -> None:
             async with kept.ledger.batch([]) as batch:
-                await batch.keep([an_allowance("shop-a")])
+                await batch.write_allowances([an_allowance("shop-a")])
                 await batch.store([])
                 raise RuntimeError
 

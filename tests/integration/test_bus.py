@@ -247,4 +247,4 @@ async def test_what_is_left_for_another_worker_comes_later_and_no_attempt_counts
         await bench.workers_die()
     (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), 20)
     assert delivery.attempts == 1
-    assert delivery.waits_since is not None
+    assert delivery.queued_at is not None

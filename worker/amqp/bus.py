@@ -29,7 +29,7 @@ from worker.postgres.bus import POLL_SECONDS, UNREADABLE, PostgresBus
 from worker.postgres.database import UNAVAILABLE
 
 REST_SECONDS = 60.0
-"""So long may Postgres be away before what was delivered goes back to the broker, until it is there again."""
+"""When Postgres has been away for so long, what was delivered goes back to the broker until Postgres is there again."""
 
 log = structlog.get_logger()
 
@@ -90,7 +90,7 @@ class RabbitBus:
         self._inbox.give_back(heard)
 
     async def leave(self, deliveries: Sequence[Delivery]) -> None:
-        """The broker would give them out again at once; in the spool they wait, for whoever takes them from there."""
+        """They go to the spool, where they wait for any worker; the broker would give them out again at once."""
         heard, spooled = _apart(deliveries)
         for delivery in deliveries:
             if isinstance(delivery.tag, DeliveredMessage):

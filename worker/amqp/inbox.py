@@ -102,7 +102,7 @@ class Inbox:
     async def rest(self, provider: str) -> None:
         """Deliver nothing from this queue until `resume`; what is in hand goes back to the broker.
 
-        It gives up on whoever keeps a message for half an hour, and counts that, each time, towards the dead letters.
+        The broker gives up on a consumer that keeps a message for half an hour, and counts that towards dead letters.
         """
         if provider not in self._resting:
             self._resting.add(provider)

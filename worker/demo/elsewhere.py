@@ -1,6 +1,6 @@
 """Checkouts that a shop opens by its own code at the gateway, and registers with payproof afterwards.
 
-The one thing to get wrong: the return address. It names the account alone, since there is no payment yet to name.
+Their return address names the account alone, because there is no payment yet to name.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A checkout's end, moved by hand: what a gateway keeps open for half an hour is over within a story.
 
-The one thing to get wrong: what is moved. A gateway's word ends a payment whenever it comes; only what our clock closes
-waits for `expires_at`, and that is the later of the gateway's time and ours, which no request makes shorter.
+Only what our clock closes waits for `expires_at`; a gateway's word ends a payment whenever it comes. `expires_at` is
+the later of the gateway's time and ours, and no request makes it shorter, so it is moved in the database.
 """
 
 from __future__ import annotations

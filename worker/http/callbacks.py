@@ -64,9 +64,9 @@ async def read_callback(
 def make_claim(account: Account, callback: Callback, *, lenient: bool = False) -> Claim:
     """Authenticate a callback and read what it names.
 
-    Of a body that cannot be read, query and path are heard all the same; not at `/webhooks`, where the body alone is
-    signed. Raises ForgedError, and Unreadable where nothing was left to hear, unless `lenient`: a buyer's browser is
-    answered with a page.
+    Where the body cannot be read, the query and the word in the path are heard all the same, except at `/webhooks`,
+    where the body alone is signed. Raises ForgedError, and Unreadable where nothing was left to hear, unless `lenient`:
+    a buyer's browser is answered with a page.
     """
     provider = account.provider
     authenticated = provider.authenticate(callback)
@@ -99,10 +99,10 @@ def make_claim(account: Account, callback: Callback, *, lenient: bool = False) -
 
 
 def _readable(text: str) -> str:
-    """Bytes that were no UTF-8 come from aiohttp as lone surrogates; readers know the sign for a lost letter."""
+    """The text with U+FFFD, which readers know for a lost letter, where aiohttp has a lone surrogate for bad UTF-8."""
     return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def _storable(text: str) -> str:
-    """As `_readable`, with the bytes themselves, for the headers that a signature may stand in."""
+    """The text with bytes of bad UTF-8 written out: it is for headers, and one of those may be the signature."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -42,7 +42,7 @@ _PAYMENT_ID = re.compile(PAYMENT_ID)
 
 
 class Turn(Enum):
-    """When a claim is heard: in its turn, after all that repeat nothing, or never, and whoever sent it comes again."""
+    """When a claim is heard: in its turn, after all that repeat nothing, or never, and then its sender comes again."""
 
     NOW = "now"
     LATER = "later"
@@ -68,8 +68,8 @@ class Ingress(Struct, frozen=True):
         """Whether so many hits are in line that what only repeats others had better come again."""
         return sum(line.in_line for line in (self.now, self.later, self.payments, self.homes)) >= CROWD
 
-    def public_path(self, path: str) -> str:
-        """How browsers reach a path of ours, which a proxy may have under one of its own."""
+    def reached_at(self, path: str) -> str:
+        """A path of ours as browsers reach it, since a proxy may serve us under a path of its own."""
         return self.config.settings.public_path + path
 
     def account(self, request: web.Request) -> Account | None:
@@ -110,19 +110,19 @@ class Ingress(Struct, frozen=True):
         self.count(claim, "repeated")
         return Turn.NEVER
 
-    async def publish_unknown(self, claim: Claim) -> Turn:
-        """Make durable what names no payment that we know, where one may come; see `publish`.
+    async def publish_unknown(self, claim: Claim) -> bool:
+        """Make durable what names no payment that we know, if one may come; see `publish`.
 
-        It is heard after all others, and a crowd has no time for it: then it is NEVER, and whoever sent it comes again.
+        It is heard after all others. False in a crowd, which has no time for it: its sender is told to come again.
         """
         if not may_wait(claim):
             self.count(claim, "unknown")
-            return Turn.LATER
+            return True
         if self.crowded:
             self.count(claim, "repeated")
-            return Turn.NEVER
+            return False
         await self.publish(replace(claim, payment_id=None), Turn.LATER, "unknown")
-        return Turn.LATER
+        return True
 
     async def publish(self, claim: Claim, turn: Turn = Turn.NOW, result: str = "taken") -> None:
         """Make it durable. Raises BusAway and TimeoutError."""

@@ -143,10 +143,10 @@ class Returns:
     async def _unknown(self, request: web.Request, account: Account, claim: Claim) -> web.Response:
         """The payment may yet be registered, so what names it is kept; the page says nothing of that."""
         try:
-            turn = await self._ingress.publish_unknown(claim)
+            taken = await self._ingress.publish_unknown(claim)
         except (BusAway, TimeoutError) as error:
             return self._busy(request, account, claim, error)
-        if turn is Turn.NEVER:
+        if not taken:
             return self._come_again(request, account, 429, claim.payment_id, claim.said)
         return page(request, "not_found", status=404)
 
@@ -175,7 +175,7 @@ class Returns:
             target = shop_url(payment, merchant, said)
             if target is not None:
                 return web.Response(status=303, headers={"Location": target, "Cache-Control": "no-store"})
-            path = self._ingress.public_path(waiting_path(account.id, payment.id, began))
+            path = self._ingress.reached_at(waiting_path(account.id, payment.id, began))
             name = outcome_name(payment)
             return page(request, name, shop=merchant.name, reference=payment.reference, own_path=path)
         return self._confirming(request, account, payment.id, payment=payment)
@@ -193,7 +193,7 @@ class Returns:
         """`payment` None: it could not be looked up just now."""
         merchant = self._ingress.merchant(account)
         began = since(request, self._ingress.clock.now().timestamp())
-        path = self._ingress.public_path(waiting_path(account.id, payment_id, began))
+        path = self._ingress.reached_at(waiting_path(account.id, payment_id, began))
         return page(
             request,
             "confirming",
@@ -223,7 +223,7 @@ class Returns:
         """
         again: Again | None = Again(path=None, seconds=COME_AGAIN_SECONDS)
         if request.method == "POST":
-            path = self._ingress.public_path(f"/return/{account.id}/{payment_id}{f'/{said.value}' if said else ''}")
+            path = self._ingress.reached_at(f"/return/{account.id}/{payment_id}{f'/{said.value}' if said else ''}")
             again = Again(path=path, seconds=COME_AGAIN_SECONDS) if payment_id else None
         name = "busy" if again else "send_again"
         shop = self._ingress.merchant(account).name

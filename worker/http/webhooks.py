@@ -84,7 +84,7 @@ class Webhooks:
             return _json(503, {"error": "come again"}, RETRY_AFTER)
 
     async def _hear(self, claim: Claim) -> web.Response:
-        """Make it durable. Raises BusAway and TimeoutError."""
+        """Make the claim durable, and answer its sender. Raises BusAway and TimeoutError."""
         home, known = claim.payment_id, True
         if claim.source is Source.IPN:
             with suppress(*UNAVAILABLE):
@@ -99,8 +99,8 @@ class Webhooks:
         return _received()
 
     async def _hear_unknown(self, claim: Claim) -> web.Response:
-        """What it names may yet be registered, so that is kept; a path must name a payment that is here."""
-        if await self._ingress.publish_unknown(claim) is Turn.NEVER:
+        """The payment may yet be registered, so the claim is kept; but a path that names none that is here is 404."""
+        if not await self._ingress.publish_unknown(claim):
             return _json(429, {"error": "too many at once"}, RETRY_AFTER)
         if claim.payment_id is not None:
             return _json(404, {"error": "unknown"})

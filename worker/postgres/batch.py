@@ -234,7 +234,7 @@ class PostgresBatch:
         rows = await self._connection.fetch(sql, list(accounts)) if accounts else []
         return {row["account"]: msgspec.convert(dict(row), Allowance) for row in rows}
 
-    async def keep(self, allowances: Sequence[Allowance]) -> None:
+    async def write_allowances(self, allowances: Sequence[Allowance]) -> None:
         if not allowances:
             return
         self._allowances |= {one.account: one for one in allowances}

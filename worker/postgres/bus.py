@@ -102,7 +102,7 @@ class PostgresBus:
             claim=claim,
             attempts=row["attempts"],
             handed_out=row["attempts"],
-            waits_since=row["queued_at"],
+            queued_at=row["queued_at"],
         )
 
     async def done(self, deliveries: Sequence[Delivery]) -> None:

@@ -40,8 +40,8 @@ log = structlog.get_logger()
 Connection = PoolConnectionProxy
 
 LOCKED = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError)
-"""Others were in the way: one held a row for longer than LOCK_SECONDS, or two stood in each other's way, and one had
-to give up (a deadlock, a serialization failure), which succeeds when it is tried again. Everything else can go on."""
+"""Others were in the way: one held a row for longer than LOCK_SECONDS, or two waited for each other and this one had to
+give up (a deadlock, a serialization failure) and will succeed when it is tried again. Everything else can go on."""
 
 UNAVAILABLE = (
     OSError,
@@ -68,7 +68,7 @@ _SETTINGS = {
 
 
 async def despite_others(transaction: Callable[[], Awaitable[_T]]) -> _T:
-    """Run a whole transaction again at once where it had to give way to another, a few times; then that is raised."""
+    """Run a whole transaction; where it has to give way to another, again at once, a few times. Then that is raised."""
     for _ in range(GIVE_WAY):
         with suppress(asyncpg.TransactionRollbackError):
             return await transaction()

@@ -1,7 +1,8 @@
 """The dead letters in Postgres: of an installation without broker, and those that died while the broker was away.
 
 The one thing to get wrong: replaying in two steps. The letter's claim joins the queue, which is the spool where there
-is a broker, and leaves the dead in one transaction. A reply is recorded first: what is recorded twice does no harm.
+is a broker, and leaves the dead in one transaction. A reply is recorded first and dropped afterwards, because recording
+it twice does no harm.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ async def _nobody_records(_: KeptReply) -> None:
 
 
 class PostgresDead:
-    """See worker.dead.DeadLetters. `record` records a reply, and raises NotReplayed."""
+    """See worker.dead.DeadLetters. `record` records a reply, and raises NotReplayed where it cannot."""
 
     place: Place = "postgres"
 

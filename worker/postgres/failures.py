@@ -1,7 +1,7 @@
 """Counts of payments that fail by themselves, each in a statement of its own; see consumers.failing.Failures.
 
-The one thing to get wrong: a lock. Whoever counts may do so beside somebody who holds the payment, so its row is only
-looked at here, but by `stop`, which comes last.
+The one thing to get wrong: a lock. While a failure is counted, another transaction may hold the payment locked. So its
+row is only read here, except by `stop`, which comes last.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from schemas.shown import PAYMENT_ID
 from worker.postgres.database import Connection, Database
 
 ANEW_SECONDS = 3600
-"""So long without a failure, and the next one is the first; unless nothing more was asked since."""
+"""After so long without a failure the next one counts as the first, unless asking was stopped."""
 
 _ANEW = f"f.stopped_at IS NULL AND f.last_at < excluded.last_at - interval '{ANEW_SECONDS} s'"
 _COUNT = f"""
@@ -35,7 +35,7 @@ _KEEP = """
 """
 _STOP = "UPDATE failures SET stopped_at = coalesce(stopped_at, clock_timestamp()) WHERE payment_id = $1"
 _REST = "UPDATE payments SET lease_until = NULL, next_check_at = NULL WHERE id = $1"
-"""Whatever else of it can be written or not: the sweep leaves it alone."""
+"""The sweep then leaves it alone, even where nothing else of it can be written."""
 
 _HEALED = """
     DELETE FROM failures f USING payments p
@@ -75,5 +75,5 @@ async def read_failing(connection: Connection[asyncpg.Record], payment_id: str) 
 
 
 async def forget_healed(database: Database) -> None:
-    """Forget those of which a reply was recorded since, by whichever process."""
+    """Forget those of which any process recorded a reply since."""
     await database.execute(_HEALED)

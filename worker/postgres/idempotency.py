@@ -2,8 +2,8 @@
 
 A row is a claim on a key until `busy_until`, with the id its payment gets in `body`; then the answer, with its status.
 The one thing to get wrong: a holder that died. Whoever takes its claim over makes the payment under the same id, and so
-knows its own payment again where the dead one had opened it already. A request that took up a row of another, or
-adopted what was there, goes on under that payment's id, from the transaction on in which it did.
+knows its own payment again where the dead one had opened it already. A request that took up another's row, or adopted
+a payment that was there, goes on under that payment's id from that transaction on.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ async def claim(
 
 
 async def came_to(connection: Connection[asyncpg.Record], proposed: str, payment_id: str) -> None:
-    """The request that is being worked on under the proposed id is about this payment; one without a key is nowhere."""
+    """The request that is being worked on under the proposed id goes on under this one."""
     if proposed != payment_id:
         await connection.execute(
             "UPDATE idempotency SET body = $2 WHERE body = $1 AND status IS NULL",

@@ -1,7 +1,7 @@
 """Claims that came before their payment: kept by the workers, and queued in the transaction that records the payment.
 
-The one thing to get wrong: the moment in which both happen. Whoever keeps a claim and whoever records a payment take
-their turns at every id that they name, each look only then, and so one of the two sees what the other has done.
+The one thing to get wrong: the moment in which both happen. Keeping a claim and recording a payment take turns at every
+id that they name (an advisory lock each), and look only then. So one of the two sees what the other has done.
 """
 
 from __future__ import annotations
@@ -88,10 +88,10 @@ async def settle_turns(connection: Connection[asyncpg.Record], claims: Iterable[
 
 
 async def keep(connection: Connection[asyncpg.Record], seal: Seal, claims: Sequence[Claim]) -> Mapping[str, int]:
-    """Keep them, each once, and archive the signed ones; by gateway, how many unsigned ones gave way to newer ones.
+    """Keep them, each once, and archive the signed ones. Returns, by gateway, how many unsigned ones were dropped.
 
-    An unsigned claim is counted under the first of its ids: who knows no more than a reference pushes nobody out who
-    knows the session.
+    An unsigned claim is counted under the first of its ids, so that one with no more than a reference does not push out
+    one that names the session.
     """
     if not claims:
         return {}
@@ -124,7 +124,7 @@ async def keep(connection: Connection[asyncpg.Record], seal: Seal, claims: Seque
 
 
 async def hear_kept(connection: Connection[asyncpg.Record], payment: Payment, *, signed_only: bool) -> frozenset[str]:
-    """Queue what came before this payment and names an id of it; the gateways whose workers have something to hear."""
+    """Queue what came before this payment and names an id of it. Returns the gateways of what was queued."""
     account, named = payment.account, (payment.session_id, payment.transaction_id, payment.reference)
     await _wait_for(connection, {(ID_TURN, turn) for turn in _turns(account, *named)})
     rows = await connection.fetch(_HEAR, account, *named, signed_only, PER_ID, KEPT_FOR)
@@ -132,17 +132,17 @@ async def hear_kept(connection: Connection[asyncpg.Record], payment: Payment, *,
 
 
 async def forget_kept(database: Database, kept_for: timedelta = KEPT_FOR) -> int:
-    """Delete what waited for its whole time; how many."""
+    """Delete what waited for its whole time. Returns how many that were."""
     done = await database.execute("DELETE FROM kept WHERE received_at < clock_timestamp() - $1::interval", kept_for)
     return int(done.split()[-1])
 
 
 def _turns(account: str, *named: str | None) -> list[str]:
-    """What is waited for at each id, apart by kind: sessions, transactions, references."""
+    """The name of the turn at each id; a session, a transaction and a reference of the same text differ in it."""
     return [f"{account} {kind} {name}" for kind, name in enumerate(named) if name is not None]
 
 
 async def _wait_for(connection: Connection[asyncpg.Record], turns: Iterable[tuple[int, str]]) -> None:
-    """One after the other in one order, so that no two wait crosswise; names that meet in their sums share a turn."""
+    """Take these turns in one order, so that no two wait for each other. Names with equal checksums share a turn."""
     numbered = [(kind, crc32(name.encode()) - 2**31) for kind, name in turns]
     await connection.execute(_TURNS, [kind for kind, _ in numbered], [number for _, number in numbered])

@@ -1,7 +1,7 @@
 """Which endpoints the newest event of a payment reached.
 
-The one thing to get wrong: an endpoint that was never meant to have it. One that began later, or was disabled while the
-log went on, has no delivery of it; only what the log has not led it past is still to come.
+Some endpoints were never meant to have it: one that began later, or was disabled while the log went on. They have no
+delivery of it. Without a delivery the event is still to come only if the endpoint's place in the log is before it.
 """
 
 from __future__ import annotations

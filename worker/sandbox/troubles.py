@@ -92,7 +92,7 @@ PROXY_404: Mapping[str, tuple[str, str]] = MappingProxyType(
         "json_404": ("application/json", '{"message":"Not Found"}'),
     }
 )
-"""What stands between us and a gateway says so of itself, in the order in which a deploy shows them."""
+"""The 404s of what stands between us and a gateway, in the order in which they show while a gateway is deployed."""
 HTML = "<!doctype html><html><head><title>Maintenance</title></head><body><h1>We will be back soon</h1></body></html>"
 
 
