@@ -185,7 +185,7 @@ def _planned(payment: Payment, capabilities: Capabilities, checks: Checks) -> It
     """Every question that is planned, with what brings it."""
     if not by_transaction(capabilities):
         yield from _asked_for(payment, payment, checks, None)
-        yield from _by_clock(payment, payment.asked_at, checks, None)
+        yield from _by_clock(payment, capabilities, payment.asked_at, checks)
         return
     end, give_up = closes_at(payment, checks), timedelta(seconds=checks.give_up)
     for one in payment.candidates:
@@ -202,7 +202,7 @@ def _planned(payment: Payment, capabilities: Capabilities, checks: Checks) -> It
     yield from _asked_for(payment, payment, checks, chosen.transaction_id)
     if chosen.state == "confirmed":
         known = [one.asked_at for one in candidates.confirmed(payment) if one.asked_at is not None]
-        yield from _by_clock(payment, max(known, default=None), checks, chosen.transaction_id)
+        yield from _by_clock(payment, capabilities, max(known, default=None), checks, chosen.transaction_id)
     elif payment.lease_until is not None:
         yield Due(at=payment.lease_until, trigger="schedule", transaction_id=chosen.transaction_id)
 
@@ -233,7 +233,13 @@ def _asked_for(payment: Payment, one: Payment | Candidate, checks: Checks, trans
         yield Due(at=at, trigger="reference", transaction_id=transaction_id)
 
 
-def _by_clock(payment: Payment, asked_at: datetime | None, checks: Checks, transaction_id: str | None) -> Iterable[Due]:
+def _by_clock(
+    payment: Payment,
+    capabilities: Capabilities,
+    asked_at: datetime | None,
+    checks: Checks,
+    transaction_id: str | None = None,
+) -> Iterable[Due]:
     """What the payment's own schedule and its end want to know; `asked_at` is when that was last asked."""
     asked = asked_at or _LONG_AGO
     if payment.lease_until is not None:  # it passed, and the worker that asked has died
@@ -246,25 +252,30 @@ def _by_clock(payment: Payment, asked_at: datetime | None, checks: Checks, trans
     if delay is not None and not ended(payment, base + delay, checks):
         yield Due(at=base + delay, trigger="schedule", transaction_id=transaction_id)
     if payment.status is Status.PENDING and not payment.holds:
-        end = _asks_about_end(payment, asked, checks)
+        end = _asks_about_end(payment, capabilities, asked, checks)
         if end is not None:
             yield Due(at=end, trigger="schedule", transaction_id=transaction_id)
 
 
-def _asks_about_end(payment: Payment, asked: datetime, checks: Checks) -> datetime | None:
+def _asks_about_end(payment: Payment, capabilities: Capabilities, asked: datetime, checks: Checks) -> datetime | None:
     """When the end is asked about: once it is there, and again to confirm an answer that nobody paid.
 
-    One that brought no answer is asked again for an hour: a payment must not stay open for a gateway's bad minute.
+    Where `pending` says so some time later, it is asked then too. A question that brought no answer is asked again for
+    an hour: a payment must not stay open for a gateway's bad minute.
     """
     end, first = closes_at(payment, checks), payment.unpaid_at
-    known = first is not None and first >= end
-    at = first + timedelta(seconds=checks.confirm_end) if first is not None and known else end
-    if asked < at:
-        return at
-    answered = payment.fact_asked_at is not None and payment.fact_asked_at >= at
-    if answered or asked >= at + END_INSISTS:
-        return None
-    return asked + timedelta(seconds=checks.claimed[-1])
+    if first is not None and first >= end:
+        moments = [first + timedelta(seconds=checks.confirm_end)]
+    else:
+        after = capabilities.pending_expires_after
+        moments = [end] if after is None else [end, end + timedelta(seconds=after)]
+    for at in moments:
+        if asked < at:
+            return at
+        answered = payment.fact_asked_at is not None and payment.fact_asked_at >= at
+        if not answered and asked < at + END_INSISTS:
+            return asked + timedelta(seconds=checks.claimed[-1])
+    return None
 
 
 def _hint_at(payment: Payment, at: datetime, asks: tuple[datetime, ...], checks: Checks) -> datetime:

@@ -147,6 +147,9 @@ def _ends(dossier: Dossier, capabilities: Capabilities) -> Iterator[Plan]:
         elif capabilities.pending_expires or not payment.opened:
             words = f"it closes as expired, once two answers {_span(dossier)} apart say that nobody paid"
             yield Plan(at=closes, words=words)
+        elif (after := capabilities.pending_expires_after) is not None:
+            words = f"it closes as expired, once two answers {_span(dossier)} apart say that it is pending still"
+            yield Plan(at=closes + timedelta(seconds=after), words=words)
         elif dossier.now < closes:
             yield Plan(at=closes, words="its time is over; then it closes if the gateway says so")
     elif success_unanswered(payment) and not payment.holds:
