@@ -18,7 +18,6 @@ from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment
 from schemas.words import EntryKind, Status
 
-LONGEST_WAIT = timedelta(hours=1)
 _NOT_YET = {"inconclusive": Trouble.NOT_FOUND, "detail": "the gateway does not know this transaction yet"}
 
 
@@ -66,8 +65,8 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks
         return Taken(case=replace(case, payment=payment), entries=(_entry(reply, said),))
     if isinstance(outcome, Inconclusive):
         if outcome.retry_after is not None:
-            wait = min(timedelta(seconds=outcome.retry_after), LONGEST_WAIT)
-            payment = replace(payment, not_before=reply.answered_at + wait)
+            wait = min(outcome.retry_after, checks.claimed[-1])  # a day of silence would be one about the truth
+            payment = replace(payment, not_before=reply.answered_at + timedelta(seconds=wait))
         payment = looked(payment, reply.asked_at, answered=outcome.trouble is Trouble.NOT_FOUND)
         said = {"inconclusive": outcome.trouble, "detail": outcome.detail}
         return Taken(case=replace(case, payment=payment), entries=(_entry(reply, said),), heard=outcome)

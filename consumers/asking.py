@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers import candidates
-from consumers.executing import executing, looks_at
+from consumers.executing import EXECUTE_AGAIN, executing, looks_at
 from consumers.gateway import Capabilities
 from consumers.schedules import (
     closes_at,
@@ -66,7 +66,7 @@ def by_transaction(capabilities: Capabilities) -> bool:
 def can_ask(payment: Payment, capabilities: Capabilities) -> bool:
     """Whether there is an id that the gateway can be asked by."""
     if by_transaction(capabilities):
-        return any(one.state != "struck" for one in payment.candidates)
+        return any(not candidates.is_struck(one) for one in payment.candidates)
     known = {"reference"} | ({"session_id"} if payment.session_id else set())
     return bool(known & capabilities.asked_by)
 
@@ -91,6 +91,8 @@ def next_look(payment: Payment, capabilities: Capabilities, checks: Checks) -> d
         return payment.lease_until
     due = next_due(payment, capabilities, checks)
     times = [due.at] if due else []
+    if payment.status.closed and payment.execute_state == "kept" and payment.execute_asked_at is not None:
+        times.append(payment.execute_asked_at + EXECUTE_AGAIN)  # it lets go of its order then
     if payment.status is Status.PENDING:
         if Hold.UNRESOLVED not in payment.holds:
             times.append(gives_up_at(payment, checks))
@@ -184,12 +186,15 @@ def _planned(payment: Payment, capabilities: Capabilities, checks: Checks) -> It
         return
     end, give_up = closes_at(payment, checks), timedelta(seconds=checks.give_up)
     for one in payment.candidates:
-        if one.state != "struck":
+        if not candidates.is_struck(one):
             yield from _asked_for(payment, one, checks, one.transaction_id)
     for one in candidates.unproven(payment):
         at = candidates.next_ask(payment, one, checks, end, give_up)
-        if at is not None:
+        if at is not None and (one.own or one.signed):
             yield Due(at=at, trigger="schedule", transaction_id=one.transaction_id, alone=True)
+        elif at is not None:
+            at = _hint_at(payment, at, payment.referred_asks, checks)
+            yield Due(at=at, trigger="reference", transaction_id=one.transaction_id, alone=True)
     chosen = _whole(payment)
     yield from _asked_for(payment, payment, checks, chosen.transaction_id)
     if chosen.state == "confirmed":
@@ -210,7 +215,7 @@ def _whole(payment: Payment) -> Candidate:
         elsewhere = payment.status.paid and one.transaction_id != payment.transaction_id
         return one.state != "confirmed", not unheard_at(one, payment), elsewhere, one.asked_at or _EVER
 
-    return min((one for one in payment.candidates if one.state != "struck"), key=order)
+    return min((one for one in payment.candidates if not candidates.is_struck(one)), key=order)
 
 
 def _asked_for(payment: Payment, one: Payment | Candidate, checks: Checks, transaction_id: str | None) -> Iterable[Due]:

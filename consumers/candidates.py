@@ -27,6 +27,20 @@ def candidate(payment: Payment, transaction_id: str | None) -> Candidate | None:
     return next((one for one in payment.candidates if one.transaction_id == transaction_id), None)
 
 
+def is_struck(one: Candidate) -> bool:
+    """Whether it is never asked about again.
+
+    Release 0.1 struck out what the gateway did not know yet, and noted of no id when it was heard: those count no more.
+    """
+    return one.state == "struck" and one.heard_at is not None
+
+
+def heard_anew(one: Candidate, at: datetime) -> Candidate:
+    """The id with its delays before it again: somebody who is believed named it, or its buyer said that it is paid."""
+    state = "confirmed" if one.state == "confirmed" else "unasked"
+    return replace(one, state=state, heard_at=at, step=0, late_step=0, unpaid_at=None)
+
+
 def changed(payment: Payment, one: Candidate) -> Payment:
     """The payment with this in place of the candidate of the same id."""
     candidates = tuple(one if known.transaction_id == one.transaction_id else known for known in payment.candidates)
@@ -42,12 +56,12 @@ def added(payment: Payment, new: Candidate) -> Payment:
     """
     if new.signed:
         return replace(payment, candidates=(*payment.candidates, new))
-    unproven = [one for one in payment.candidates if one.state == "unasked" and not one.signed]
-    referred = [one for one in unproven if not one.own]
+    unsigned = [one for one in unproven(payment) if not one.signed]
+    referred = [one for one in unsigned if not one.own]
     if not new.own and len(referred) >= REFERRED_KEPT:
         pools = [referred]
-    elif len(unproven) >= UNSIGNED_KEPT:
-        pools = [referred, unproven] if new.own else [referred]
+    elif len(unsigned) >= UNSIGNED_KEPT:
+        pools = [referred, unsigned] if new.own else [referred]
     else:
         return replace(payment, candidates=(*payment.candidates, new))
     for pool in pools:
@@ -60,8 +74,8 @@ def added(payment: Payment, new: Candidate) -> Payment:
 
 def struck(payment: Payment, one: Candidate) -> Payment:
     """The payment with an id struck out, since the gateway knows it as another payment's. The oldest are forgotten."""
-    payment = changed(payment, replace(one, state="struck"))
-    all_struck = [known for known in payment.candidates if known.state == "struck"]
+    payment = changed(payment, replace(one, state="struck", heard_at=one.heard_at or payment.opened_at))
+    all_struck = [known for known in payment.candidates if is_struck(known)]
     forgotten = all_struck[:-STRUCK_KEPT]
     return replace(payment, candidates=tuple(known for known in payment.candidates if known not in forgotten))
 
@@ -84,7 +98,7 @@ def confirmed(payment: Payment) -> list[Candidate]:
 
 def unproven(payment: Payment) -> list[Candidate]:
     """Those of which only a claim says that they are this payment's."""
-    return [one for one in payment.candidates if one.state == "unasked"]
+    return [one for one in payment.candidates if one.state != "confirmed" and not is_struck(one)]
 
 
 def lasting(payment: Payment) -> list[Candidate]:
@@ -113,7 +127,8 @@ def next_ask(payment: Payment, one: Candidate, checks: Checks, end: datetime, gi
     if base < until:
         return min(again, until)
     if unheard(one) and (one.signed or one.own):
-        return again if again <= max(heard, payment.opened_at) + give_up else None
+        said = max(at for at in (heard, payment.opened_at, one.urgent_at, one.hinted_at) if at is not None)
+        return again if again <= said + give_up else None
     later = _closing_ask(one, checks, base)
     if one.late_step < len(checks.closed):
         later.append(base + timedelta(seconds=checks.closed[one.late_step]))
@@ -126,6 +141,11 @@ def _closing_ask(one: Candidate, checks: Checks, base: datetime) -> list[datetim
         return []
     second = one.unpaid_at + timedelta(seconds=checks.confirm_end)
     return [second] if base < second else []
+
+
+def unknown_at_its_end(payment: Payment, one: Candidate, end: datetime) -> bool:
+    """Whether the gateway said that it does not know the id when it was asked at the end of its time, or later."""
+    return one.unknown_at is not None and not unheard(one) and one.unknown_at >= ends_at(payment, one, end)
 
 
 def unpaid(one: Candidate, checks: Checks, end: datetime) -> bool:
@@ -148,11 +168,11 @@ def stepped(payment: Payment, one: Candidate, checks: Checks, end: datetime, now
 def turn(one: Candidate, *, urgent: bool) -> tuple[bool, bool, bool, bool, float]:
     """Which id is asked about first, of several that are due.
 
-    Those that a signed claim or a person wants asked about; those that the gateway knows; never asked before asked; on
-    the payment's own path before by reference alone; then the newest.
+    Those that a signed claim or a person wants asked about; those that the gateway knows; on the payment's own path
+    before by reference alone, or a stranger's would always come first; never asked before asked; then the newest.
     """
     heard = one.heard_at.timestamp() if one.heard_at is not None else 0.0
-    return not urgent, one.state != "confirmed", one.asked_at is not None, not (one.own or one.signed), -heard
+    return not urgent, one.state != "confirmed", not (one.own or one.signed), one.asked_at is not None, -heard
 
 
 def vouched(candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -90,9 +90,7 @@ def _unknown_to_the_end(payment: Payment, checks: Checks, end: datetime, now: da
 
     Where a signed claim, or a buyer on the payment's own path, said that it was paid by one, a person decides.
     """
-    known_within = [candidates.ends_at(payment, one, end) for one in candidates.lasting(payment)]
-    unanswered = any(candidates.unheard(one) for one in candidates.lasting(payment))
-    if unanswered or now < max([end, *known_within]):
+    if not all(candidates.unknown_at_its_end(payment, one, end) for one in candidates.lasting(payment)):
         return _given_up(payment, checks, now)
     if candidates.vouched(candidates.unproven(payment)):
         held_before = payment.unresolved_at is not None  # and a person released it, to be asked about as long again

@@ -68,10 +68,26 @@ def looks_at(payment: Payment) -> datetime | None:
     return at if at is not None and payment.execute_state == "wanted" and at < payment.expires_at else None
 
 
+def to_the_back(payment: Payment, now: datetime) -> Payment:
+    """The payment whose wish had its turn and could not be sent: the order's other attempts go first."""
+    return replace(payment, execute_wanted_at=now) if payment.execute_state == "wanted" else payment
+
+
+def in_doubt(payment: Payment, now: datetime) -> bool:
+    """Whether its Execute may be under way still: until a minute is over, or its reply is known."""
+    asked = payment.execute_asked_at
+    unheard = payment.execute_state == "kept" and payment.execute_unanswered
+    return unheard and asked is not None and now < asked + EXECUTE_AGAIN
+
+
 def executing(payment: Payment, now: datetime) -> Payment:
-    """The payment with an Execute in flight, in doubt until its reply is known."""
+    """The payment with an Execute in flight, in doubt until its reply is known.
+
+    An earlier one whose reply was lost stays in doubt whatever becomes of this one.
+    """
     return replace(
         payment,
+        execute_doubted=payment.execute_unanswered,
         execute_state="kept",
         execute_waits_until=None,
         execute_unanswered=True,
@@ -84,8 +100,9 @@ def executed(payment: Payment, outcome: Executed) -> Payment:
     """What Execute's own reply says of the wish; until there is a reply it stays in doubt.
 
     A refusal ends it, unless someone said "paid" while it was under way: a stranger's word may have brought this one
-    about, and the buyer approved a moment later.
+    about, and the buyer approved a moment later. Whatever it says, an earlier one whose reply was lost stays in doubt.
     """
+    doubted = payment.execute_doubted
     match outcome.reply:
         case "none" | "unread":
             return payment
@@ -93,16 +110,16 @@ def executed(payment: Payment, outcome: Executed) -> Payment:
             tries = max(0, payment.execute_tries - 1)
             asked = payment.execute_asked_at
             again_at = None if asked is None else asked + EXECUTE_SPACING
-            payment = replace(payment, execute_unanswered=False, execute_tries=tries, execute_waits_until=again_at)
-            return replace(payment, execute_state="wanted")
+            payment = replace(payment, execute_unanswered=doubted, execute_tries=tries, execute_waits_until=again_at)
+            return to_the_back(replace(payment, execute_state="wanted"), asked or payment.opened_at)
         case "refused":
             asked, said = payment.execute_asked_at, payment.success_at
-            payment = replace(payment, execute_unanswered=False)
+            payment = replace(payment, execute_unanswered=doubted)
             if asked is not None and said is not None and said > asked:
                 return replace(payment, execute_state="wanted", execute_wanted_at=said)
             return dropped(payment)
         case "completed" | "settled" | "other":
-            return replace(payment, execute_unanswered=False)
+            return replace(payment, execute_unanswered=doubted)
 
 
 def too_soon(payment: Payment, asked: Question, asked_at: datetime, outcome: Outcome) -> bool:

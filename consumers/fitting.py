@@ -62,8 +62,8 @@ class Measure(Struct, frozen=True, kw_only=True):
 def measure_of(case: Case, owners: Owners, always: frozenset[str]) -> Measure:
     """What was accepted by the last resolution, if it says paid, from the answers that it settled.
 
-    An id that another payment has is never accepted, nor is what was said of refunds. Of several amounts the greatest
-    counts: only when all of that went back is nothing left.
+    An id that another payment has is never accepted, nor is what was said of refunds. Of several amounts the one that
+    the shop asked for counts, else the greatest: only when all of that went back is nothing left.
     """
     payment, resolution = case.payment, case.resolutions[-1] if case.resolutions else None
     asked = Measure(whole=payment.accepted_amount or payment.amount)
@@ -76,7 +76,8 @@ def measure_of(case: Case, owners: Owners, always: frozenset[str]) -> Measure:
     mine = [fact for fact in settled if _about(fact.answer, payment, recorded, sessions)]
     said = frozenset[Misfit]().union(*(differences(fact, payment, owners, always, asked) for fact in mine))
     amounts = {fact.answer.amount for fact in mine if fact.answer.amount is not None}
-    whole = max((in_paisas(amount) for amount in amounts), default=ZERO)
+    fits = payment.amount in amounts
+    whole = payment.amount if fits else max((in_paisas(amount) for amount in amounts), default=ZERO)
     return Measure(
         whole=whole if whole > 0 else asked.whole,
         transaction=recorded,

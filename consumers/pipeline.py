@@ -20,7 +20,7 @@ from consumers.answering import Reply, question_entry, take_in
 from consumers.asking import Due, begun, next_due, scheduled
 from consumers.closing import marked
 from consumers.events import write_event
-from consumers.executing import dropped, frees_order
+from consumers.executing import dropped, frees_order, in_doubt, to_the_back
 from consumers.keeping import may_wait
 from consumers.keys import judge
 from consumers.ledger import Batch, Ledger
@@ -33,7 +33,7 @@ from consumers.strangers import others_left_alone
 from schemas.answers import Expected, Fact, Question, StatementRow
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Entry, Payment, Resolution
-from schemas.words import EntryKind, QuestionKind, Source, Status
+from schemas.words import EntryKind, QuestionKind, Source
 
 MOMENT = timedelta(microseconds=1)
 NO_LIMIT: Mapping[str, int] = MappingProxyType({})
@@ -178,6 +178,7 @@ async def _begin(batch: Batch, rules: Rules, drafts: Iterable[Draft], room: Mapp
     for draft, _ in asking:
         payment = draft.case.payment
         if payment.id in waiting:  # it comes again, or is given up if its time is over
+            payment = to_the_back(payment, batch.now)
             payment = replace(payment, lease_until=None, not_before=waiting[payment.id])
             capabilities = rules.capabilities(payment)
             _becomes(draft, marked(payment, capabilities, rules.checks, batch.now))
@@ -232,8 +233,9 @@ def _change(draft: Draft, standing: Standing, rules: Rules, now: datetime) -> Ch
     capabilities = rules.capabilities(draft.case.payment)
     step = advance(draft.case.payment, standing)
     payment, entries = step.payment, list(draft.entries)
-    if payment.execute_state is not None and payment.status is not Status.PENDING:
-        payment = replace(dropped(payment), execute_unanswered=False)
+    ended = payment.status.paid or (payment.status.closed and not in_doubt(payment, now))
+    if payment.execute_state is not None and ended:
+        payment = replace(dropped(payment), execute_unanswered=False, execute_doubted=False)
     payment = scheduled(payment, capabilities, rules.checks, now, rules.jitter)
     event = None
     if step.event is not None:

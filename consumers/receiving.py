@@ -64,7 +64,7 @@ def _verdict(case: Case, claim: Claim, admission: Admission, capabilities: Capab
     if claim.source is Source.SWEEP:
         return "due"
     known = candidates.candidate(payment, claim.transaction_id)
-    if known is not None and known.state == "struck":
+    if known is not None and candidates.is_struck(known):
         return "refused: the gateway said that this transaction is not this payment's"
     if not capabilities.asked_by:
         return "this gateway cannot be asked"
@@ -166,14 +166,15 @@ def _with_candidate(payment: Payment, claim: Claim, capabilities: Capabilities) 
     success_at = claim.received_at if claim.said is Said.SUCCESS and own else None
     known = candidates.candidate(payment, claim.transaction_id)
     if known is not None:
-        restarts = own and success_at is not None and known.success_at is None
+        first_success = success_at is not None and known.success_at is None
         better = replace(
             known,
             signed=known.signed or believed,
             own=known.own or own,
             success_at=known.success_at or success_at,
-            step=0 if restarts else known.step,
         )
+        if not candidates.is_struck(known) and (believed or first_success):
+            better = candidates.heard_anew(better, claim.received_at)
         return candidates.changed(payment, better)
     if claim.kept and not believed and len(candidates.unproven(payment)) >= KEPT_CANDIDATES:
         return payment

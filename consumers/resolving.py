@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consumers.candidates import changed, heard_anew, lasting
 from consumers.fitting import says_paid, transactions_of
 from consumers.ledger import Keys, Ledger
 from consumers.pipeline import Draft, settle
@@ -78,6 +79,8 @@ async def resolve(ledger: Ledger, rules: Rules, payment_id: str, wish: Wish) -> 
         resolution = replace(resolution, recorded_transaction=recorded, settled=settled)
         if wish.status is Status.PENDING and payment.unresolved_at is not None:
             payment = replace(payment, unresolved_at=batch.now)  # asked about as long again, counted from here
+            for one in lasting(payment):
+                payment = changed(payment, heard_anew(one, batch.now))
         case = replace(case, payment=payment, resolutions=(*case.resolutions, resolution))
         said = {"status": wish.status, "actor": wish.actor, "reason": wish.reason, "settles": list(payment.holds)}
         said |= {"evidence": wish.evidence} if wish.evidence else {}

@@ -38,11 +38,11 @@ def success_unanswered(payment: Payment) -> bool:
 
 
 def schedule_of(payment: Payment, capabilities: Capabilities, checks: Checks, now: datetime) -> ScheduleName | None:
+    if any(now < at + timedelta(seconds=checks.give_up) for at in _unheard(payment)):
+        return "claimed"
     if Hold.UNRESOLVED in payment.holds:
         return None
     if not payment.status.paid and _claimed(payment) and now < gives_up_at(payment, checks):
-        return "claimed"
-    if any(now < at + timedelta(seconds=checks.give_up) for at in _unheard(payment)):
         return "claimed"
     match payment.status:
         case Status.PENDING:
@@ -105,7 +105,10 @@ def looked(payment: Payment, asked_at: datetime, *, answered: bool) -> Payment:
 
 
 def ended(payment: Payment, at: datetime, checks: Checks) -> bool:
-    return payment.status is Status.PENDING and at > gives_up_at(payment, checks)
+    if payment.status is not Status.PENDING:
+        return False
+    heard_until = [claimed + timedelta(seconds=checks.give_up) for claimed in _unheard(payment)]
+    return at > max([gives_up_at(payment, checks), *heard_until])
 
 
 def wants(claimed_at: datetime | None, asked_at: datetime | None) -> bool:
@@ -113,8 +116,12 @@ def wants(claimed_at: datetime | None, asked_at: datetime | None) -> bool:
 
 
 def unheard_at(one: Payment | Candidate, payment: Payment) -> list[datetime]:
-    """A pending payment's own schedule hears unsigned claims; those that are believed are heard by none."""
-    hints = () if payment.status is Status.PENDING else (one.hinted_at, one.referred_at)
+    """What was claimed of it and brought no answer.
+
+    A pending payment's own schedule hears unsigned claims, unless it was given up; those that are believed none hears.
+    """
+    waits = payment.status is Status.PENDING and Hold.UNRESOLVED not in payment.holds
+    hints = () if waits else (one.hinted_at, one.referred_at)
     return [
         at for at in (one.urgent_at, *hints) if at is not None and not wants(at, one.asked_at) and not answered(one, at)
     ]

@@ -124,6 +124,7 @@ class Payment(Struct, frozen=True, kw_only=True):
     execute_asked_at: datetime | None = None
     execute_tries: int = 0
     execute_unanswered: bool = False
+    execute_doubted: bool = False
     candidates: tuple[Candidate, ...] = ()
     candidate_dropped: bool = False
 

@@ -295,3 +295,13 @@ def test_rows_of_refunds_are_measured_by_what_was_accepted(amount: Decimal) -> N
     at_once(resolve(desk.drive.ledger, desk.drive.rules, payment_id, wish))
     assert seen(desk.says(payment_id, a_refund(PART), refunded=PART)) == (COMPLETED, None, PART)
     assert seen(desk.says(payment_id, a_refund(amount, at=25), refunded=amount)) == (REFUNDED, None, amount)
+
+
+def test_where_the_amount_that_the_shop_asked_for_was_answered_too_refunds_are_measured_by_that(bench: Bench) -> None:
+    """A glitch of the gateway is no accepted amount: the shop would be told a refund of money that never came."""
+    payment_id = bench.open()
+    assert bench.says(payment_id, COMPLETED, 10, amount=AMOUNT * 100).hold is not None
+    bench.says(payment_id, COMPLETED, 20)
+    assert seen(bench.resolve(payment_id, COMPLETED)) == (COMPLETED, None, Decimal(0))
+    after = bench.says(payment_id, REFUNDED, 200)
+    assert seen(after) == (REFUNDED, None, AMOUNT)

@@ -357,13 +357,13 @@ async def test_retry_after_is_waited_for() -> None:
     assert drive.payment(payment_id).status is Status.COMPLETED
 
 
-async def test_a_retry_after_of_days_is_cut_to_an_hour() -> None:
+async def test_a_retry_after_of_days_is_cut_to_minutes() -> None:
     drive = Drive(troubled(Trouble.RATE_LIMITED, retry_after=10**9))
     payment_id = await drive.open()
     await drive.hit(payment_id, Said.SUCCESS)
     drive.gateway = says(Status.PENDING)
     await drive.wait(timedelta(minutes=61))
-    assert drive.seconds(payment_id)[:2] == [0, 3600.3]
+    assert drive.seconds(payment_id)[:2] == [0, 300.3]
 
 
 # -- asked by transaction (Moneybag) -----------------------------------------------------------------------------------
@@ -560,3 +560,24 @@ async def test_the_first_success_on_the_payments_path_begins_the_close_questions
         await drive.wait(30)
         assert (len(drive.asked) - before >= 4) == first
         await drive.wait(10 * MINUTE)
+
+
+async def test_a_claim_about_an_unresolved_payment_that_met_a_bad_gateway_is_asked_about_until_it_is_answered() -> None:
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    await drive.wait(timedelta(days=20))
+    drive.gateway = troubled(Trouble.SERVER_ERROR)
+    await drive.hit(payment_id, signed=True, source=Source.WEBHOOK)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(60)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_a_gateway_that_asks_for_a_day_of_silence_is_asked_again_within_minutes() -> None:
+    drive = Drive(troubled(Trouble.SERVER_ERROR, retry_after=86_400))
+    payment_id = await drive.open(PLAIN)
+    await drive.hit(payment_id)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.hit(payment_id, Said.SUCCESS, signed=True)
+    await drive.wait(310)
+    assert drive.payment(payment_id).status is Status.COMPLETED

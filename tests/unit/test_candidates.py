@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 from itertools import permutations
 
 import pytest
+from msgspec.structs import replace
 
-from consumers.pipeline import Inquiry
+from consumers.pipeline import Inquiry, take
 from consumers.resolving import Wish, resolve
 from schemas.answers import Answer, Inconclusive, Outcome, Stranger, Trouble
+from schemas.payments import Candidate, Change
 from schemas.words import Hold, Said, Source, Status
 from tests.fakes.drive import Drive, Gateway, answered
 from tests.fakes.providers import CANDIDATES
@@ -281,6 +283,106 @@ async def test_a_transaction_that_is_known_as_pending_is_asked_about_closely() -
     await drive.hit(payment_id, transaction_id="T1")
     drive.gateway = later(drive, 4, "T1")
     await drive.wait(30)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+# -- a word that counts for more comes later ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [None, Said.FAILURE, Said.CANCEL, Said.SUCCESS])
+@pytest.mark.parametrize("after", [1 * HOUR, 3 * DAY, 20 * DAY])
+async def test_a_signed_word_about_an_id_heard_long_before_has_its_delays_before_it(
+    first: Said | None, after: timedelta
+) -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, first, transaction_id="T1")
+    await drive.wait(after)
+    drive.gateway = later(drive, 2, "T1")
+    await drive.hit(payment_id, signed=True, source=Source.WEBHOOK, transaction_id="T1")
+    await drive.wait(10)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_the_buyers_own_success_about_an_id_that_a_stranger_named_has_its_delays_too() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await by_reference(drive, payment_id, Said.SUCCESS, "T1")
+    await drive.wait(3 * HOUR)
+    drive.gateway = later(drive, 30, "T1")
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    await drive.wait(90)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_a_word_on_the_own_path_that_met_a_bad_gateway_is_asked_about_until_it_is_answered() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1")
+    await drive.wait(8 * DAY)
+    drive.gateway = lambda _: Inconclusive(trouble=Trouble.SERVER_ERROR, detail="502")
+    await drive.hit(payment_id, transaction_id="T1")
+    drive.gateway = later(drive, 0, "T1")
+    await drive.wait(HOUR)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_strangers_who_know_the_reference_do_not_starve_the_buyers_own() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    drive.gateway = later(drive, 12, "T1")
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    for number in range(300):
+        await by_reference(drive, payment_id, Said.SUCCESS, f"X{number}")
+        await drive.wait(1)
+        if drive.payment(payment_id).status is Status.COMPLETED:
+            break
+    assert number < 40, "as soon as its own delays bring it"
+
+
+async def test_questions_about_ids_by_reference_alone_are_ten_an_hour_whatever_brings_them() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES, lifetime=10 * HOUR)
+    for number in range(5):
+        await by_reference(drive, payment_id, None, f"X{number}")
+    await drive.wait(HOUR - MINUTE)
+    assert len(drive.asked) <= 10
+
+
+async def test_released_as_pending_its_ids_are_asked_about_again() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, signed=True, transaction_id="T1")
+    await drive.wait(3 * DAY)
+    wish = Wish(status=Status.PENDING, actor="rahima", reason="the gateway is behind")
+    await resolve(drive.ledger, drive.rules, payment_id, wish)
+    drive.gateway = later(drive, 3600, "T1")
+    await drive.wait(3 * HOUR)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_an_id_whose_last_question_was_turned_away_is_not_held_yet() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, signed=True, transaction_id="T1")
+    await drive.wait(END - MINUTE)
+    claim = drive.claim(payment_id, source=Source.SWEEP)
+    drive.clock.advance(90)
+    await take(drive.ledger, drive.rules, [claim], {CANDIDATES.id: 0})
+    assert drive.payment(payment_id).hold is None
+    await drive.wait(MINUTE)
+    assert drive.payment(payment_id).hold is Hold.UNRESOLVED
+
+
+async def test_what_the_last_release_struck_out_since_it_was_not_known_yet_is_asked_about() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    payment = drive.payment(payment_id)
+    old = Candidate(transaction_id="T1", signed=False, state="struck")
+    async with drive.ledger.batch([payment_id]) as batch:
+        await batch.store([Change(payment=replace(payment, candidates=(old,)))])
+    drive.gateway = later(drive, 0, "T1")
+    await drive.hit(payment_id, signed=True, transaction_id="T1")
     assert drive.payment(payment_id).status is Status.COMPLETED
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from consumers.asking import LEASE
 from consumers.pipeline import Inquiry
+from consumers.resolving import Wish, resolve
 from schemas.answers import ExecuteReply, Outcome, Question, Trouble
 from schemas.words import Hold, QuestionKind, Said, Source, Status
 from tests.fakes.drive import Drive, Gateway, answered, dead, executed, says, troubled
@@ -542,3 +543,54 @@ async def test_a_claim_that_was_kept_for_long_wishes_for_no_execute() -> None:
     fresh = await drive.open(EXECUTING)
     await drive.hit(fresh, Said.SUCCESS, kept=True, received_at=drive.clock.now - timedelta(minutes=59))
     assert kinds(drive, fresh) == [EXECUTE]
+
+
+async def test_a_person_who_closes_it_within_the_minute_does_not_free_its_order() -> None:
+    drive = Drive(onepaybd("none", None, query=None))
+    first = await drive.open(EXECUTING, order_ref="basket-9")
+    second = await drive.open(EXECUTING, order_ref="basket-9")
+    await drive.hit(first, Said.SUCCESS)
+    drive.gateway = says(None)
+    await drive.wait(4)
+    assert drive.payment(first).hold is Hold.UNMAPPED_STATUS
+    wish = Wish(status=Status.CANCELLED, actor="rahima", reason="the buyer called")
+    await resolve(drive.ledger, drive.rules, first, wish)
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.hit(second, Said.SUCCESS)
+    await drive.wait(40)
+    assert EXECUTE not in kinds(drive, second)
+    await drive.wait(60)
+    assert EXECUTE in kinds(drive, second)
+
+
+@pytest.mark.parametrize("then", ["not_sent", "refused"])
+async def test_an_execute_whose_reply_was_lost_stays_in_doubt_whatever_becomes_of_the_next(then: ExecuteReply) -> None:
+    drive = Drive(onepaybd("none", None, query=PENDING))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    drive.gateway = onepaybd(then, None if then == "not_sent" else PENDING)
+    await drive.wait(timedelta(hours=2))
+    assert len(executions(drive, payment_id)) > 1
+    assert drive.payment(payment_id).status is PENDING
+    await drive.wait(DAY)
+    assert drive.payment(payment_id).status is Status.EXPIRED
+
+
+async def test_an_attempt_whose_execute_cannot_be_sent_lets_the_others_of_its_order_go_first() -> None:
+    sent = onepaybd("completed", COMPLETED)
+
+    def gateway(inquiry: Inquiry) -> Outcome:
+        if inquiry.question.kind is EXECUTE and inquiry.expected.payment_id == first:
+            return executed(inquiry, "not_sent", None)
+        found = sent(inquiry)
+        assert found is not None
+        return found if inquiry.question.kind is EXECUTE else answered(inquiry, PENDING)
+
+    drive = Drive(gateway)
+    first = await drive.open(EXECUTING, order_ref="basket-9")
+    second = await drive.open(EXECUTING, order_ref="basket-9")
+    await drive.hit(first, Said.SUCCESS)
+    await drive.wait(1)
+    await drive.hit(second, Said.SUCCESS)
+    await drive.wait(20)
+    assert drive.payment(second).status is COMPLETED

@@ -86,7 +86,9 @@ def _causes(seen: Seen, others: list[Seen], bound: bool) -> Iterator[Hold]:
         yield Hold.UNVERIFIABLE
     closing = [one for one in truth.states if one.status in CLOSED and seen.reachable_from(one) is not None]
     if capabilities.asked_by and not capabilities.pending_expires and not closing:
-        keeps_open = seen.payment.opened or bool(paid)
+        # Where the create reply was lost the gateway alone knows the path: a success there stands unanswered.
+        said = any(one.acknowledged and one.own and one.said is Said.SUCCESS for one in seen.heard)
+        keeps_open = seen.payment.opened or bool(paid) or said
         if seen.by_transaction:
             keeps_open = any(one.acknowledged and (one.signed or one.own) for one in seen.heard)
         if keeps_open:
