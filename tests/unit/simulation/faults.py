@@ -74,8 +74,8 @@ FAULTS = (
     Fault(
         name="an Execute that was not sent ends the wish",
         file="consumers/executing.py",
-        old='            return replace(payment, execute_state="wanted")\n        case "refused":',
-        new='            return dropped(payment)\n        case "refused":',
+        old='return to_the_back(replace(payment, execute_state="wanted"), asked or payment.opened_at)',
+        new="return dropped(payment)",
     ),
     Fault(
         name="a second Execute while the first is in doubt",
@@ -148,12 +148,6 @@ FAULTS = (
         file="consumers/providers/onepaybd_errors.py",
         old="return reply.status in (401, 403) or reply_code(reply) in _TOKEN_REFUSED",
         new="return reply.status == 401",
-    ),
-    Fault(
-        name="hits by a guessed reference use up the hour's hints",
-        file="consumers/asking.py",
-        old='hint_asks=(*hints, now) if due.trigger == "hint" else hints',
-        new='hint_asks=(*hints, now) if due.trigger in ("hint", "reference") else hints',
     ),
     Fault(
         name="a look that a death or a 503 ate is not made up for",

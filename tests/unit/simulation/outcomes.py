@@ -110,10 +110,12 @@ def _executed(seen: Seen, others: list[Seen]) -> Iterator[Finding]:
     for one in seen.genuine:
         if one.said is not Said.SUCCESS or one.at < approved_at or registered - one.at > HOUR:
             continue
-        since = max([one.at, registered, *_free_at(others)])
+        since = max([one.at, registered, *_free_at([seen, *others])])
+        for began, ended in sorted(seen.troubles):
+            if began < since + 2 * MINUTE:
+                since = max(since, ended)
         due = since + 2 * MINUTE
-        clear = not any(began < due and ended > since for began, ended in seen.troubles)
-        if clear and due < seen.ends_at and (captured_at is None or captured_at > due):
+        if due < seen.ends_at and (captured_at is None or captured_at > due):
             words = f"approved at {approved_at}, said so at {one.at}, and its money was asked for at {captured_at}"
             yield found("lost", seen, words)
             return

@@ -97,6 +97,7 @@ class Strangers:
         self, account: Account, truth: Truth, at: datetime, query: dict[str, str], *, own: bool, body: bytes = b""
     ) -> None:
         said = self._random.choice(WORDS)
+        own = own and truth.session_id is not None  # nobody has the path of what was never made
         path_word = said if own else None
         if said is not None and not own:
             query = query | {"status": said}

@@ -64,11 +64,14 @@ def _longest(seen: Seen, state: State, at: datetime) -> timedelta:
 
 
 def _counts(seen: Seen, one: Heard, state: State) -> bool:
-    """Whether a callback asks at once: a signed one always, an unsigned one within the hour's ten of its kind."""
+    """Whether a callback asks at once: a signed one the first time, an unsigned one of the hour's ten of its kind."""
     if seen.by_transaction and one.transaction != state.transaction:
         return False
     if one.signed:
-        return True
+        event = (one.source, one.said, one.transaction)
+        return not any(
+            two.signed and (two.source, two.said, two.transaction) == event and two.at < one.at for two in seen.heard
+        )
     kin = [two for two in seen.heard if two.acknowledged and two.own and one.at - HOUR < two.at < one.at]
     return len(kin) < HINTS_PER_HOUR - 1
 
