@@ -140,11 +140,10 @@ def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capa
             return payment
         return replace(payment, unverifiable_at=payment.unverifiable_at or now)
     if _names_its_question(claim, capabilities):
-        return payment  # its own delays are those of the transaction it names
-    payment = replace(payment, success_at=_later(payment.success_at, claim.received_at))
-    if not payment.restarted:
-        step = 0 if payment.schedule == "claimed" else payment.step
-        payment = replace(payment, restarted=True, step=step)
+        known = candidates.candidate(payment, claim.transaction_id)
+        confirmed = known is not None and known.state == "confirmed"
+        return _restarted(payment) if confirmed else payment  # an unproven one has delays of its own
+    payment = _restarted(replace(payment, success_at=_later(payment.success_at, claim.received_at)))
     wants_execute = (
         capabilities.executes
         and payment.status is Status.PENDING
@@ -154,6 +153,13 @@ def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capa
         and not (claim.kept and claim.received_at < now - WISH_HEARD_WITHIN)
     )
     return wished(payment, claim.received_at) if wants_execute else payment
+
+
+def _restarted(payment: Payment) -> Payment:
+    """The payment with the closer questions begun anew, which the first success on its own path does, and no other."""
+    if payment.restarted:
+        return payment
+    return replace(payment, restarted=True, step=0 if payment.schedule == "claimed" else payment.step)
 
 
 def _with_candidate(payment: Payment, claim: Claim, capabilities: Capabilities) -> Payment:

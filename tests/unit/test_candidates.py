@@ -395,3 +395,14 @@ async def test_an_id_by_reference_of_which_nothing_is_ever_answered_is_not_asked
     assert drive.ledger.next_look() is None
     asked = drive.asked_times(payment_id)
     assert asked[-1] - drive.payment(payment_id).opened_at < 3 * DAY
+
+
+async def test_the_first_success_about_a_transaction_known_as_pending_begins_its_close_questions_anew() -> None:
+    drive = Drive(lambda inquiry: answered(inquiry, Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1")
+    await drive.wait(60)
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    drive.gateway = later(drive, 1, "T1")
+    await drive.wait(4)
+    assert drive.payment(payment_id).status is Status.COMPLETED
