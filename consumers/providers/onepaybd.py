@@ -99,8 +99,8 @@ _UNHEARD = (Trouble.NO_REPLY, Trouble.SERVER_ERROR, Trouble.RATE_LIMITED)
 
 _EXECUTE_SECONDS = 30.0  # bKash: "API timeout of 30 seconds should be set"
 _DEFAULT_LIFETIME = 3600
-_USUAL_SECONDS = "3600"
-_LONGEST_TOKEN = 86_400  # bKash's live an hour; one said to live longer than a day is renewed daily
+_USUAL_TOKEN = 3600  # bKash's live an hour
+_SHORTEST_TOKEN, _LONGEST_TOKEN = 60, 86_400  # whatever is said; one that ended before is renewed when it is refused
 
 # The fields of POST /create that payproof fills (S1); `merchantAssociationInfo` is left to `provider_options`.
 _SENT = ("mode", "intent", "amount", "currency", "merchantInvoiceNumber", "payerReference", "callbackURL")
@@ -325,15 +325,23 @@ def _successful(received: Received) -> dict[str, Any]:
 
 
 def _token(received: Received) -> Token | Inconclusive:
-    """`id_token`, and `expires_in` as a number or a string; without it bKash's hour. A statusCode is UNKNOWN."""
+    """`id_token`, and its life by `expires_in`, which decides nothing. A statusCode is UNKNOWN."""
     code = error_code(received.body)
     if code is not None:
         return troubled(code)
     token = received.body.get("id_token")
-    seconds = whole(received.body.get("expires_in", _USUAL_SECONDS))
-    if not received.ok or not isinstance(token, str) or not re.fullmatch(r"[!-~]{1,8000}", token) or seconds <= 0:
+    if not received.ok or not isinstance(token, str) or not re.fullmatch(r"[!-~]{1,8000}", token):
         return unreadable(f"HTTP {received.status} without a token that could be used")
-    return Token(text=str(token), seconds=min(seconds, _LONGEST_TOKEN))
+    return Token(text=str(token), seconds=_life(aside(received.body, "expires_in")))
+
+
+def _life(expires_in: object) -> int:
+    """Seconds as a number or a string; bKash's hour where that is absent, cannot be read, or is over already."""
+    try:
+        seconds = whole(expires_in)
+    except Unreadable:
+        return _USUAL_TOKEN
+    return max(_SHORTEST_TOKEN, min(seconds, _LONGEST_TOKEN)) if seconds > 0 else _USUAL_TOKEN
 
 
 def _revealed(secrets: Mapping[str, Secret | None]) -> dict[str, str]:
