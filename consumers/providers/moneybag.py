@@ -34,6 +34,7 @@ from consumers.providers.replies import (
     exchange,
     fetch,
     figures,
+    nested,
     no_answer,
     not_found,
     optional_text,
@@ -49,7 +50,7 @@ from consumers.providers.timestamps import iso_or_dhaka, known
 from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question, Stranger
 from schemas.callbacks import Callback, Reading
 from schemas.secret import Secret
-from schemas.wire import Unreadable, aside, money
+from schemas.wire import Unreadable, aside, money, whole
 from schemas.words import Said, Source, Status
 
 # "Payment Status Values" (S3). OA types `status` as a free string.
@@ -275,8 +276,13 @@ def _answer(asked: str, expected: Expected, body: Mapping[str, Any]) -> Answer |
 
 
 def _data(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The object under `data`; OA's types allow a list as well, of which one of a single object is taken."""
-    if body.get("success", True) is not True:
+    """The object under `data`; OA's types allow a list as well, of which one of a single object is taken.
+
+    An envelope says in three places how the call went (S3): `success`, `error` and `meta.status_code`.
+    """
+    code = None if body.get("meta") is None else nested(body, "meta").get("status_code")
+    went_well = code is None or whole(code) in range(200, 300)
+    if body.get("success", True) is not True or body.get("error") or not went_well:
         raise Unreadable("an error is no answer, whatever its HTTP status")
     data = body.get("data")
     if isinstance(data, list) and len(data) == 1:

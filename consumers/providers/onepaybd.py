@@ -22,6 +22,7 @@ from consumers.gateway import (
     Forged,
     HttpReply,
     HttpRequest,
+    Misconfigured,
     NoReply,
     Opened,
     Opening,
@@ -38,6 +39,7 @@ from consumers.providers.onepaybd_errors import (
     SUCCESSFUL,
     TROUBLES,
     WORDS,
+    codes,
     error_code,
     reply_code,
     surely_refused,
@@ -83,8 +85,9 @@ STATUSES: Mapping[str, Status] = {
 
 _REFERENCE_USED = "2029"  # "Duplicate for all transactions"
 
-# What an Execute that did not complete came to. Every other code is "other".
+# What an Execute came to by its code. Every other code is "other".
 _EXECUTED: Mapping[str, ExecuteReply] = {
+    SUCCESSFUL: "completed",  # with `transactionStatus` "Completed" only
     "2056": "refused",  # invalid payment state: the buyer has not approved yet
     "2060": "refused",  # execution pre-requisite not met
     "2062": "settled",  # payment already completed
@@ -99,8 +102,8 @@ _UNHEARD = (Trouble.NO_REPLY, Trouble.SERVER_ERROR, Trouble.RATE_LIMITED)
 
 _EXECUTE_SECONDS = 30.0  # bKash: "API timeout of 30 seconds should be set"
 _DEFAULT_LIFETIME = 3600
-_USUAL_SECONDS = "3600"
-_LONGEST_TOKEN = 86_400  # bKash's live an hour; one said to live longer than a day is renewed daily
+_USUAL_TOKEN = 3600  # bKash's live an hour
+_SHORTEST_TOKEN, _LONGEST_TOKEN = 60, 86_400  # whatever is said; one that ended before is renewed when it is refused
 
 # The fields of POST /create that payproof fills (S1); `merchantAssociationInfo` is left to `provider_options`.
 _SENT = ("mode", "intent", "amount", "currency", "merchantInvoiceNumber", "payerReference", "callbackURL")
@@ -109,12 +112,19 @@ _Path = Annotated[str, Meta(pattern=r"^/[!-~]*\Z")]
 
 
 class Paths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the calls are under `base_url`. S1 documents `/create`; the other three are UNKNOWN, hence configurable."""
+    """Where the calls are under `base_url`. S1 documents `/create`; the other three are UNKNOWN, hence configurable.
+
+    Raises Misconfigured where Execute shares its path: what is sent there takes money, whatever it was meant to ask.
+    """
 
     grant: _Path = "/grant"
     create: _Path = "/create"
     execute: _Path = "/execute"
     status: _Path = "/status"
+
+    def __post_init__(self) -> None:
+        if self.execute in (self.grant, self.create, self.status):
+            raise Misconfigured([FieldError(field="execute", message="is the path of another call")])
 
 
 class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -268,19 +278,32 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def _executed(received: Received | Inconclusive, ours: str) -> tuple[ExecuteReply, Answer | None]:
-    """What Execute's reply came to, and its answer where it has one that a Query could not better."""
+    """What Execute's reply came to, and its answer where it has one that a Query could not better.
+
+    An error beside success, money, or an error that means something else leaves the doubt.
+    """
     if isinstance(received, Inconclusive):
         return "unread", None
     try:
-        code = error_code(received.body)
-        if code is not None:
-            return _EXECUTED.get(code, "other"), None
+        meanings = {_EXECUTED.get(code, "other") for code in codes(received.body)}
+        if meanings - {"completed"}:
+            clear = len(meanings) == 1 and not _names_money(received.body)
+            return (meanings.pop() if clear else "unread"), None
         answer = _answer(received, ours)
     except Unreadable:
         return "unread", None
     if isinstance(answer, Inconclusive) or answer.unreadable:
         return "unread", None
     return ("completed", answer) if answer.status is Status.COMPLETED else ("other", None)
+
+
+def _names_money(body: Mapping[str, Any]) -> bool:
+    """Whether it tells of taken money, whatever its code says; a status that nobody knows may tell of it."""
+    if body.get("trxID") not in (None, ""):
+        return True
+    word = optional_text(body, "transactionStatus")
+    status = None if word is None else STATUSES.get(word)
+    return word is not None and (status is None or status.paid)
 
 
 def _opened(opening: Opening, received: Received) -> Opened:
@@ -325,15 +348,23 @@ def _successful(received: Received) -> dict[str, Any]:
 
 
 def _token(received: Received) -> Token | Inconclusive:
-    """`id_token`, and `expires_in` as a number or a string; without it bKash's hour. A statusCode is UNKNOWN."""
+    """`id_token`, and its life by `expires_in`, which decides nothing. A statusCode is UNKNOWN."""
     code = error_code(received.body)
     if code is not None:
         return troubled(code)
     token = received.body.get("id_token")
-    seconds = whole(received.body.get("expires_in", _USUAL_SECONDS))
-    if not received.ok or not isinstance(token, str) or not re.fullmatch(r"[!-~]{1,8000}", token) or seconds <= 0:
+    if not received.ok or not isinstance(token, str) or not re.fullmatch(r"[!-~]{1,8000}", token):
         return unreadable(f"HTTP {received.status} without a token that could be used")
-    return Token(text=str(token), seconds=min(seconds, _LONGEST_TOKEN))
+    return Token(text=str(token), seconds=_life(aside(received.body, "expires_in")))
+
+
+def _life(expires_in: object) -> int:
+    """Seconds as a number or a string; bKash's hour where that is absent, cannot be read, or is over already."""
+    try:
+        seconds = whole(expires_in)
+    except Unreadable:
+        return _USUAL_TOKEN
+    return max(_SHORTEST_TOKEN, min(seconds, _LONGEST_TOKEN)) if seconds > 0 else _USUAL_TOKEN
 
 
 def _revealed(secrets: Mapping[str, Secret | None]) -> dict[str, str]:

@@ -43,11 +43,28 @@ _UNKNOWN_PAYMENT: Mapping[str, Trouble] = {
 _CODES = ("errorCode", "externalCode", "internalCode", "statusCode")
 WORDS = ("errorMessage", "errorMessageEn", "statusMessage", "message")
 
+# What a reply about a payment speaks of, in whatever spelling, case and place. Names are looked for in the bytes, since
+# what OnePayBD wraps around bKash's reply to Execute is UNKNOWN.
+_OF_A_PAYMENT = (b"payment", b"trx", b"transaction", b"amount", b"invoice", b"completed")
+
+
+def codes(body: Mapping[str, Any]) -> list[str]:
+    """Every code that the body tells, "0000" as well. `internalCode` is a name for what `externalCode` numbers.
+
+    Raises Unreadable for a code that is neither text nor number.
+    """
+    told = {name: body.get(name) for name in _CODES}
+    for name, code in told.items():
+        if code is not None and not isinstance(code, str):
+            raise Unreadable(f"{name} is no code")
+    if told["externalCode"] not in (None, "", SUCCESSFUL):
+        told["internalCode"] = None
+    return [str(code) for code in told.values() if code]
+
 
 def error_code(body: Mapping[str, Any]) -> str | None:
     """The error's code in whichever envelope; None where no code but "0000" is. An error beside "0000" counts."""
-    found = [body.get(name) for name in _CODES]
-    return next((str(code) for code in found if isinstance(code, str) and code not in ("", SUCCESSFUL)), None)
+    return next((code for code in codes(body) if code != SUCCESSFUL), None)
 
 
 def troubled(code: str) -> Inconclusive:
@@ -61,27 +78,36 @@ def token_refused(reply: HttpReply) -> bool:
 
 
 def surely_refused(reply: HttpReply) -> bool:
-    """Whether the token was refused, and so nothing ran: the gateway says it in its own format, and names no payment.
+    """Whether the token was refused, and so nothing ran: in the gateway's own words, and nothing else beside them.
 
-    A page or an empty body with 401 or 403 may come from something on the way, which let the call pass, not its reply.
+    A page or an empty body with 401 or 403 is anybody's on the way, who may have let the call pass and not its reply.
+    A reply that speaks of a payment, or has another code as well, may be that of a call that ran.
     """
-    code = reply_code(reply)
-    if reply.status not in (401, 403):
-        return code in _TOKEN_REFUSED
-    body = json_object(reply)
-    if not isinstance(body, Told) or any(name in body for name in ("transactionStatus", "trxID")):
+    body = _spoken(reply)
+    if body is None or any(name in reply.body.lower() for name in _OF_A_PAYMENT):
         return False
-    bare = code is None and "statusCode" not in body and callbacks.text(body, "message") is not None
-    return bare or code in _TOKEN_REFUSED
+    try:
+        told = codes(body)
+    except Unreadable:
+        return False
+    bare = reply.status in (401, 403) and not any(name in body for name in _CODES)
+    return (bare and callbacks.text(body, "message") is not None) or (
+        bool(told) and all(code in _TOKEN_REFUSED for code in told)
+    )
 
 
 def reply_code(reply: HttpReply) -> str | None:
-    """The error's code, None where a reply has none or cannot be read; "", which is no code, where it is spoilt."""
-    body = json_object(reply)
-    found = trouble(reply)
-    if isinstance(body, Inconclusive) or (found is not None and found.trouble is not Trouble.KEY_REFUSED):
-        return None
+    """The error's code of a reply that can be read; "" where it is spoilt, so that it stands for no known one."""
+    body = _spoken(reply)
     try:
-        return error_code(body)
+        return None if body is None else error_code(body)
     except Unreadable:
         return ""
+
+
+def _spoken(reply: HttpReply) -> Told | None:
+    """The body of a reply whose HTTP status lets it have a code; None where it has none, or cannot be read."""
+    body, found = json_object(reply), trouble(reply)
+    if isinstance(body, Inconclusive) or (found is not None and found.trouble is not Trouble.KEY_REFUSED):
+        return None
+    return body

@@ -135,6 +135,7 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if isinstance(received, Inconclusive):
             return received
         if received.ok:
+            _successful(received.body)
             return _opened(opening, nested(received.body, "data"))
         if received.status == 409 and received.body.get("errorType") == "DUPLICATE_RESOURCE":
             listed = yield from self._listed(opening.reference)
@@ -201,9 +202,9 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @exchange
     def _get(self, path: str) -> Generator[Effect, Reply, Told | Inconclusive]:
         body = yield from fetch_answer(get(endpoint(self.base_url, path), self._keys()), _unknown)
-        if isinstance(body, Inconclusive) or body.get("status") != "error":
-            return body
-        return unreadable("an error is no answer, whatever its HTTP status")
+        if not isinstance(body, Inconclusive):
+            _successful(body)
+        return body
 
     @exchange
     def _listed(self, reference: str) -> Generator[Effect, Reply, dict[str, Any] | Inconclusive]:
@@ -260,6 +261,12 @@ def _opened(opening: Opening, payment: Mapping[str, Any]) -> Opened:
     )
 
 
+def _successful(body: Told) -> None:
+    """Raise Unreadable for an envelope that says anything but success (/conventions), whatever its HTTP status."""
+    if body.get("status", "success") != "success" or body.get("errorType"):
+        raise Unreadable("an error is no answer, whatever its HTTP status")
+
+
 def _unknown(received: Received) -> bool:
     """RESOURCE_NOT_FOUND in the envelope of an error (/errors), as 404 or under a 200."""
     body = received.body
@@ -285,7 +292,9 @@ def _answer(payment: dict[str, Any]) -> Answer:
     word = text(payment, "status")
     status = STATUSES.get(word)
     amount, currency = _sum(payment)
-    refunded, _ = _figure(payment.get("refundTotal"))
+    refunded, refunded_in = _figure(payment.get("refundTotal"))
+    if refunded_in not in (None, currency):
+        refunded = refunded_in  # a figure in another currency is none, and is told as one that cannot be read
     money_told = figures(amount=amount, refunded_amount=refunded)
     if status is Status.REFUNDED and not money_told.get("refunded_amount"):
         money_told["refunded_amount"] = None  # fully refunded by its status; a total of nothing beside it is no figure
@@ -314,7 +323,8 @@ def _sum(payment: Mapping[str, Any]) -> tuple[object, str | None]:
 
 
 def _figure(value: object) -> tuple[object, str | None]:
-    return (value.get("amount"), optional_text(value, "currency")) if isinstance(value, dict) else (value, None)
+    """A figure and its currency. An object without an amount is no money, and no absent money either."""
+    return (value.get("amount", value), optional_text(value, "currency")) if isinstance(value, dict) else (value, None)
 
 
 def _complaint(body: Mapping[str, Any]) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,21 @@ import pytest
 
 from consumers.gateway import HttpReply, Opened, ReferenceUsed, Refused
 from consumers.providers.replies import trouble
+from consumers.providers.sending import json_body
 from schemas.answers import Answer, Executed, Inconclusive, Stranger, Trouble
 from schemas.wire import Number, Unreadable, read_json, read_leniently
-from tests.unit.test_providers import begun, different_calls, driven, fixture, http, name, of_case, plain, provider
+from tests.unit.test_providers import (
+    begun,
+    changed,
+    different_calls,
+    driven,
+    fixture,
+    http,
+    name,
+    of_case,
+    plain,
+    provider,
+)
 
 NOISE = {
     "letters of another encoding": b'"customer": "Jos\xe9 \x96 caf\xe9"',
@@ -156,7 +170,7 @@ def test_what_is_read_and_spoilt_is_never_half_taken(path: Path) -> None:
     before = outcome(path, told)
     if isinstance(before, Inconclusive):
         return
-    aside = ("method", "fee", "paid_at", "expires_at")
+    aside = ("method", "fee", "paid_at", "expires_at", "seconds")
     concluded = 0
     for at, one in enumerate(told):
         for body in spoilt(exact(one)):
@@ -187,6 +201,36 @@ def test_no_word_that_is_spoilt_makes_a_payment_paid(path: Path) -> None:
         for body in spoilt(exact(one)):
             found = outcome(path, [*told[:at], http(one.status, body, **one.headers), *told[at + 1 :]])
             assert not isinstance(found, Answer) or found.status is before.status
+
+
+@each
+def test_no_word_of_another_json_type_makes_a_payment_paid(path: Path) -> None:
+    """A status, a code or a flag in a list or an object is never the word that was missing.
+
+    Money of another type is told as unreadable, and holds the payment. A row whose reference is no text is not ours.
+    """
+    asked, told = fixture(path).ask, replies(path)
+    before = answer_of(outcome(path, told))
+    if asked is None or is_paid(before):
+        return
+    for at, one in enumerate(told):
+        body = exact(one)
+        for place in fields(body):
+            old = reduce(getitem, place, body)
+            if isinstance(old, dict | list) or old == asked.expected.reference:
+                continue
+            for new in ([old], {"code": old}):
+                other = http(one.status, json_body(changed(body, place, new)), **one.headers)
+                found = answer_of(outcome(path, [*told[:at], other, *told[at + 1 :]]))
+                assert not is_paid(found) or found.unreadable, place
+
+
+def answer_of(found: object) -> Any:
+    return found.then if isinstance(found, Executed) else found
+
+
+def is_paid(found: object) -> bool:
+    return isinstance(found, Answer) and found.status is not None and found.status.paid
 
 
 # -- not found ---------------------------------------------------------------------------------------------------------
