@@ -80,7 +80,8 @@ def _scheduled(seen: Seen, state: State, at: datetime) -> timedelta:
     """The step of the schedule that runs at that moment, its spread, and a lease."""
     closed_at = seen.first_told(*CLOSED)
     if closed_at is not None and closed_at <= at:
-        gap = HOUR if at - closed_at < HOUR else 25 * HOUR
+        # Two looks, each with a spread of its own, where the first comes a moment too soon.
+        gap = HOUR if at - closed_at < HOUR else 25 * HOUR + 10 * MINUTE
         return gap + 10 * MINUTE + LEASE + 2 * REPLY + SLACK
     gap = _running(seen, state, at)
     spread = min(gap * 0.1, 10 * MINUTE) if gap >= MINUTE else timedelta(0)
