@@ -142,8 +142,6 @@ class Consumer:
                 await self._settle_hopeless(provider, suspect)
                 return
             inquiries = await self._taken(deliveries, room)
-            if suspect is not None and not inquiries:
-                await self._blame.excuse_claim(suspect.claim)
         except Exception as error:  # noqa: BLE001 - a claim that fails by itself is logged and put aside, never lost
             if len(deliveries) > 1 and not away(error):
                 for one in deliveries:
@@ -159,6 +157,8 @@ class Consumer:
             return
         for inquiry in inquiries:
             start(inquiry)
+        if suspect is not None:
+            await self._blame.excuse_claim(suspect.claim)
         try:
             await self._bus.done(deliveries)
         except UNAVAILABLE as error:  # they come again and ask nothing; what they asked now is still to be asked

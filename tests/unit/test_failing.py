@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from consumers.account import Account
 from consumers.failing import FAILURES, OVER, letter_of, reply_of
-from schemas.answers import Executed, Inconclusive, Outcome, Question, Stranger, Trouble
+from schemas.answers import Executed, Expected, Inconclusive, Outcome, Question, Stranger, Trouble
 from schemas.letters import KeptReply
 from schemas.payments import Change
 from schemas.words import EntryKind, EventType, Hold, QuestionKind, Said, Source, Status
 from tests.fakes.consuming import Consuming
 from tests.fakes.drive import answered, executed, says
 from tests.fakes.providers import EXECUTING, PLAIN
+from worker.consume import SUSPECT
+from worker.course import Calls
 
 
 @pytest.fixture(autouse=True)
@@ -236,6 +240,122 @@ async def test_a_reply_that_workers_die_of_each_time_is_counted_and_kept() -> No
     assert len([one for one in consuming.asked if one.expected.payment_id == payment_id]) < MANY
     ((kept, _),) = consuming.failures.letters.values()
     assert kept.payment_id == payment_id
+
+
+async def test_a_death_while_gateways_think_is_nobodys_fault() -> None:
+    """One reply that processes die of, beside payments whose gateway answers only when a process lives for long."""
+    consuming = Consuming(says(Status.COMPLETED))
+    poison, *others = [await consuming.drive.open(PLAIN) for _ in range(11)]
+    ask, thought, counted, died = consuming.ask, asyncio.Event(), set[str](), False
+
+    async def store(changes: Sequence[Change]) -> None:
+        nonlocal died
+        if any(change.payment.id == poison and change.facts for change in changes):
+            died = True
+            await asyncio.Event().wait()
+
+    async def slow(
+        account: Account, question: Question, expected: Expected, calls: Calls, *, asked_at: datetime
+    ) -> Outcome:
+        if expected.payment_id != poison:
+            await thought.wait()
+        return await ask(account, question, expected, calls, asked_at=asked_at)
+
+    async def replaced() -> None:
+        nonlocal died
+        await consuming.settle()
+        counted.update(one for one, row in consuming.failures.rows.items() if row.failures)
+        if died:
+            died = False
+            await consuming.die()
+            consuming.start()
+        else:
+            thought.set()
+            await consuming.settle()
+            thought.clear()
+
+    consuming.ledger.store = store  # type: ignore[method-assign]
+    consuming.ask = slow  # type: ignore[method-assign]
+    consuming.start()
+    await consuming.bus.publish([consuming.drive.claim(one, Said.SUCCESS) for one in (poison, *others)])
+    await consuming.pass_time(timedelta(hours=1), replaced)
+    await consuming.die()
+    assert consuming.drive.payment(poison).hold is Hold.UNRESOLVED
+    assert {tuple(consuming.drive.told(one)) for one in others} == {(EventType.COMPLETED,)}
+    assert counted == {poison}
+
+
+async def test_a_process_that_is_killed_again_and_again_counts_against_no_payment() -> None:
+    consuming = Consuming(says(Status.COMPLETED))
+    payment_id = await consuming.drive.open(PLAIN)
+    ask, well, kills = consuming.ask, asyncio.Event(), 0
+
+    async def slow(*args: Any, **kwargs: Any) -> Outcome:
+        await well.wait()
+        return await ask(*args, **kwargs)
+
+    async def killed() -> None:
+        nonlocal kills
+        await consuming.settle()
+        if kills == MANY:
+            well.set()
+        else:
+            await consuming.die()
+            kills += 1
+            consuming.start()
+        await consuming.settle()
+
+    consuming.ask = slow  # type: ignore[method-assign]
+    consuming.start()
+    await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+    await consuming.pass_time(timedelta(hours=2), killed)
+    await consuming.die()
+    assert kills == MANY
+    assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
+    assert all(not row.failures for row in consuming.failures.rows.values())
+
+
+async def test_a_process_that_dies_of_a_batch_counts_against_none_of_it() -> None:
+    consuming = Consuming(says(Status.COMPLETED))
+    payments = [await consuming.drive.open(PLAIN) for _ in range(5)]
+
+    async def store(changes: Sequence[Change]) -> None:
+        if sum(bool(change.facts) for change in changes) > 1:
+            await asyncio.Event().wait()
+
+    consuming.ledger.store = store  # type: ignore[method-assign]
+    consuming.start()
+    await consuming.bus.publish([consuming.drive.claim(one, Said.SUCCESS) for one in payments])
+    await consuming.settle()
+    await consuming.die()
+    assert consuming.failures.rows == {}
+    async with consuming.working():
+        await consuming.pass_time(timedelta(minutes=2))
+    assert {tuple(consuming.drive.told(one)) for one in payments} == {(EventType.COMPLETED,)}
+    assert consuming.failures.rows == {}
+
+
+async def test_a_claim_handed_out_again_and_again_counts_only_while_it_is_taken() -> None:
+    consuming = Consuming(says(Status.COMPLETED))
+    payment_id = await consuming.drive.open(PLAIN)
+    thinking = asyncio.Event()
+    ask = consuming.ask
+
+    async def slow(*args: Any, **kwargs: Any) -> Outcome:
+        await thinking.wait()
+        return await ask(*args, **kwargs)
+
+    consuming.ask = slow  # type: ignore[method-assign]
+    await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+    for _ in range(SUSPECT):
+        await consuming.bus.receive("fake", 1)
+        await consuming.bus.end_leases()
+    async with consuming.working():
+        await consuming.settle()
+        assert [row.failures for row in consuming.failures.rows.values()] == [0]
+        thinking.set()
+        await consuming.settle()
+    assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
 
 
 async def test_claims_of_an_account_that_is_not_configured_wait_for_another_worker() -> None:
