@@ -115,7 +115,7 @@ class TestCounting:
         anew = await count("a")
         assert anew is not None
         assert anew.failures == 1
-        await counted.failures.stop(counted.payment_id)
+        await counted.failures.stop(counted.payment_id, RULES.checks)
         await counted.pass_an_hour()
         stopped = await count("a")
         assert stopped is not None
@@ -134,6 +134,24 @@ class TestCounting:
         again = await counted.failures.count(counted.payment_id, PLAIN.id, "a")
         assert again is not None
         assert again.failures == 1
+
+
+async def test_one_that_is_pending_is_looked_at_after_a_day_until_we_give_up_and_a_closed_one_never(
+    database: Database,
+) -> None:
+    payment, failures = await opened(database), PostgresFailures(database)
+
+    async def looked_at(change: str) -> tuple[timedelta | None, object]:
+        await database.execute(f"UPDATE payments SET lease_until = now(), {change}")
+        await failures.stop(payment.id, RULES.checks)
+        (row,) = await database.fetch("SELECT next_check_at - now() AS after, lease_until FROM payments")
+        return row["after"], row["lease_until"]
+
+    after, lease = await looked_at("opened_at = opened_at")
+    assert after is not None
+    assert (timedelta(hours=23) < after <= timedelta(days=1), lease) == (True, None)
+    assert await looked_at("opened_at = now() - interval '6 days 1 hour'") == (None, None)
+    assert await looked_at("opened_at = now(), status = 'expired'") == (None, None)
 
 
 class Till:
@@ -181,7 +199,8 @@ async def test_a_fault_from_end_to_end_and_its_mending(database: Database, logge
         consumer.stop()
         await asyncio.wait_for(working, 10)
     (row,) = await database.fetch("SELECT * FROM payments")
-    assert (row["status"], row["hold"], row["next_check_at"]) == (Status.PENDING, Hold.UNRESOLVED, None)
+    assert (row["status"], row["hold"]) == (Status.PENDING, Hold.UNRESOLVED)
+    assert row["next_check_at"] - clock.now() > timedelta(hours=23)
     types = [row["type"] for row in await database.fetch("SELECT type FROM events ORDER BY version")]
     assert types == ["payment.opened", "payment.held"]
     assert (await read_standing(database, [PLAIN], [])).stopped == {"fake": 1}
@@ -218,7 +237,7 @@ async def test_an_equal_reply_is_kept_once_and_another_beside_it(database: Datab
 async def test_what_was_recorded_since_by_whomever_is_stopped_no_more(database: Database) -> None:
     payment, failures = await opened(database), PostgresFailures(database)
     await failures.count(payment.id, PLAIN.id, "a")
-    await failures.stop(payment.id)
+    await failures.stop(payment.id, RULES.checks)
     await forget_healed(database)
     assert (await read_standing(database, [PLAIN], [])).stopped == {"fake": 1}
     await database.execute("UPDATE payments SET asked_at = clock_timestamp()")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import asyncpg
@@ -31,7 +32,7 @@ def quiet() -> Iterator[None]:
         yield
 
 
-WEEK = timedelta(days=7)
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
 MANY = 40
 """More questions than it takes to see that it is hopeless, and far fewer than a loop asks in a week."""
 
@@ -88,6 +89,25 @@ async def test_what_is_kept_can_be_recorded_when_the_fault_is_mended() -> None:
     assert consuming.drive.told(payment_id) == [EventType.HELD, EventType.COMPLETED]
 
 
+@pytest.mark.parametrize("days", [0, 3])
+async def test_a_stopped_payment_learns_the_truth_by_itself_once_the_fault_is_mended(days: int) -> None:
+    """Be it the truth already, or days later, which nobody says."""
+    consuming = Consuming(says(Status.COMPLETED) if days == 0 else says(Status.PENDING))
+    payment_id = await consuming.drive.open(PLAIN)
+    broken = Broken(consuming, payment_id)
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+        await consuming.pass_time(timedelta(hours=1))
+        assert consuming.drive.told(payment_id) == [EventType.HELD]
+        broken.payment_ids.clear()
+        await consuming.pass_time(timedelta(days=days))
+        assert consuming.drive.told(payment_id) == [EventType.HELD]
+        consuming.answer = says(Status.COMPLETED)
+        await consuming.pass_time(DAY)
+    assert consuming.drive.told(payment_id) == [EventType.HELD, EventType.COMPLETED]
+    assert (consuming.failures.rows, consuming.failures.letters) == ({}, {})
+
+
 async def test_of_a_paid_payment_no_more_is_asked_and_it_is_not_held() -> None:
     consuming = Consuming(says(Status.COMPLETED))
     payment_id = await consuming.drive.open(PLAIN)
@@ -103,7 +123,7 @@ async def test_of_a_paid_payment_no_more_is_asked_and_it_is_not_held() -> None:
     assert FAILURES <= len(consuming.asked) - asked < MANY
     assert consuming.failures.rows[payment_id].stopped_at is not None
     last = consuming.ledger.entries(payment_id)[-1]
-    assert (last.kind, last.data["change"]) == (EntryKind.DECISION, "nothing more is asked by itself")
+    assert (last.kind, last.data["change"]) == (EntryKind.DECISION, "nothing more is asked in a loop")
 
 
 async def test_a_claim_that_comes_afterwards_asks_once_and_begins_no_loop() -> None:
@@ -116,7 +136,10 @@ async def test_a_claim_that_comes_afterwards_asks_once_and_begins_no_loop() -> N
         asked = len(consuming.asked)
         await consuming.bus.publish([consuming.drive.claim(payment_id, source=Source.OPERATOR)])
         await consuming.pass_time(WEEK)
-    assert len(consuming.asked) == asked + 1
+    at = [one.asked_at for one in consuming.asked[asked:]]
+    assert 1 < len(at) <= WEEK / DAY
+    assert all(later - one >= DAY for one, later in pairwise(at))
+    assert consuming.drive.payment(payment_id).next_check_at is None
     assert len(consuming.failures.letters) == 1
     assert consuming.drive.told(payment_id) == [EventType.HELD]
 
