@@ -22,7 +22,7 @@ from schemas.words import EntryKind, EventType, Hold, QuestionKind, Said, Source
 from tests.fakes.consuming import Consuming
 from tests.fakes.drive import answered, executed, says
 from tests.fakes.providers import EXECUTING, PLAIN
-from worker.consume import SUSPECT
+from worker.consume import ATTEMPTS, SUSPECT
 from worker.course import Calls
 
 
@@ -199,6 +199,33 @@ async def test_others_in_the_way_are_no_fault_of_its_own(error: Exception) -> No
     assert len(consuming.asked) > MANY // 2
     assert consuming.drive.payment(payment_id).hold is None
     assert all(not row.failures for row in consuming.failures.rows.values())
+
+
+async def test_claims_about_a_locked_payment_are_left_and_hold_up_no_others() -> None:
+    consuming = Consuming()
+    locked, other = await consuming.drive.open(PLAIN), await consuming.drive.open(PLAIN)
+    tried = 0
+
+    async def store(changes: Sequence[Change]) -> None:
+        nonlocal tried
+        if any(change.payment.id == locked for change in changes):
+            tried += 1
+            raise asyncpg.LockNotAvailableError
+
+    consuming.ledger.store = store  # type: ignore[method-assign]
+    async with consuming.working():
+        sayings = [*[locked] * 4, other]
+        await consuming.bus.publish([consuming.drive.claim(one, source=Source.OPERATOR) for one in sayings])
+        await consuming.settle()
+        assert [one.expected.payment_id for one in consuming.asked] == [other]
+        assert tried == 2
+        for _ in range(2 * ATTEMPTS):
+            consuming.drive.clock.advance(30)
+            await consuming.bus.wake()
+            await consuming.settle()
+        assert tried > ATTEMPTS
+        assert await consuming.bus.waiting() == {"fake": 4}
+        assert (consuming.bus.dead, consuming.failures.rows) == ([], {})
 
 
 async def test_a_payment_whose_claims_cannot_be_taken_is_swept_no_more_and_makes_no_dead_letters() -> None:
