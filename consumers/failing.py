@@ -32,13 +32,13 @@ FAILURES = 5
 OVER = timedelta(minutes=5)
 """So often, over so long at least, and nothing more is asked in a loop."""
 
-LOST = "whoever asked about it died, or its reply was lost"
+LOST = "whoever recorded its reply, or took its claim, did not live to tell"
 RULE = "what fails by itself each time is not asked in a loop: a person is told"
 STOPPED = "nothing more is asked in a loop"
 
 
 class Failing(Struct, frozen=True, kw_only=True):
-    """How often in a row a payment failed by itself, and of what it did last; `stopped_at`: nothing more is asked."""
+    """How often in a row a payment failed by itself, and of what last; `stopped_at`: not asked in a loop since."""
 
     payment_id: str
     failures: int
