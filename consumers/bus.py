@@ -56,7 +56,7 @@ class Bus(Protocol):
         ...
 
     async def leave(self, deliveries: Sequence[Delivery]) -> None:
-        """They are for another worker: they come again after a while, to any worker, and no attempt is counted."""
+        """They are for another worker or another time: they come again after a while, and no attempt counts."""
         ...
 
     async def retry(self, delivery: Delivery) -> None:

@@ -1,5 +1,7 @@
 """A payment whose own claims or replies fail each time: asking it in a loop ends, and somebody is told.
 
+A pending one is looked at now and then all the same, so that it learns the truth once the fault is mended.
+
 The one thing to get wrong: the fold. It may be the very thing that fails, so nothing here folds: the payment stands as
 it was written last, and at most a hold is added.
 """
@@ -21,6 +23,7 @@ from consumers.ledger import Ledger
 from consumers.lifecycle import Standing, advance
 from consumers.rules import Rules
 from schemas.answers import Answer, Executed, ExecuteReply, Inconclusive, Outcome, Stranger
+from schemas.checks import Checks
 from schemas.letters import KeptReply
 from schemas.payments import Change, Entry, Payment
 from schemas.words import EntryKind, Hold, Status
@@ -29,13 +32,13 @@ FAILURES = 5
 OVER = timedelta(minutes=5)
 """So often, over so long at least, and nothing more is asked in a loop."""
 
-LOST = "whoever asked about it died, or its reply was lost"
+LOST = "whoever recorded its reply, or took its claim, did not live to tell"
 RULE = "what fails by itself each time is not asked in a loop: a person is told"
-STOPPED = "nothing more is asked by itself"
+STOPPED = "nothing more is asked in a loop"
 
 
 class Failing(Struct, frozen=True, kw_only=True):
-    """How often in a row a payment failed by itself, and why it did last. After `stopped_at` nothing is asked."""
+    """How often in a row a payment failed by itself, and of what last; `stopped_at`: not asked in a loop since."""
 
     payment_id: str
     failures: int
@@ -67,8 +70,11 @@ class Failures(Protocol):
         """Put a reply among the dead letters, once."""
         ...
 
-    async def stop(self, payment_id: str) -> None:
-        """Write down that nothing more is asked by itself, and take the payment off the sweep's list."""
+    async def stop(self, payment_id: str, checks: Checks) -> None:
+        """Note that nothing more is asked in a loop, and see to it, whatever else of the payment can be written.
+
+        A pending one is looked at after the last `pending` delay, until `give_up`; another by no clock.
+        """
         ...
 
     async def forget(self, payment_id: str, letter_id: str | None = None) -> None:
@@ -77,7 +83,10 @@ class Failures(Protocol):
 
 
 async def stop_asking(ledger: Ledger, rules: Rules, failing: Failing) -> Change | None:
-    """End its lease, and where it is pending put it before a person; None where that was done before."""
+    """Free it of its lease, and put it before a person while it is pending; None where that was done before.
+
+    A pending one stands at the last step of its schedule then; when it is looked at is for `Failures.stop` to write.
+    """
     async with ledger.batch([failing.payment_id]) as batch:
         case = batch.cases.get(failing.payment_id)
         if case is None or (failing.stopped_at is not None and case.payment.lease_until is None):
@@ -85,11 +94,13 @@ async def stop_asking(ledger: Ledger, rules: Rules, failing: Failing) -> Change 
         before = case.payment
         holds = set(before.holds)
         payment = replace(before, lease_until=None)
-        if payment.status is Status.PENDING and Hold.UNRESOLVED not in holds:
-            holds.add(Hold.UNRESOLVED)
-            payment = replace(payment, unresolved_at=batch.now)
+        if payment.status is Status.PENDING:
+            payment = replace(payment, schedule="pending", step=len(rules.checks.pending) - 1)
+            if Hold.UNRESOLVED not in holds:
+                holds.add(Hold.UNRESOLVED)
+                payment = replace(payment, unresolved_at=batch.now)
         step = advance(payment, _standing(payment, tuple(hold for hold in Hold if hold in holds)))
-        payment, entries, event = replace(step.payment, next_check_at=None), [], None
+        payment, entries, event = step.payment, [], None
         if step.event is not None:
             event = write_event(payment, step.event, batch.now, rules.public_url)
         if event is not None or failing.stopped_at is None:

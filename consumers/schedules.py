@@ -28,8 +28,12 @@ def closes_at(payment: Payment, checks: Checks) -> datetime:
 
 
 def gives_up_at(payment: Payment, checks: Checks) -> datetime:
-    """When asking ends: counted from the opening, and from a person's word that released it as pending."""
-    return (payment.unresolved_at or payment.opened_at) + timedelta(seconds=checks.give_up)
+    """When asking ends: counted from the opening, and from a person's word that released it as pending.
+
+    One held as unresolved before that time, as it could not be recorded, is asked on until then.
+    """
+    released = payment.unresolved_at if Hold.UNRESOLVED not in payment.holds else None
+    return (released or payment.opened_at) + timedelta(seconds=checks.give_up)
 
 
 def success_unanswered(payment: Payment) -> bool:
@@ -41,7 +45,7 @@ def schedule_of(payment: Payment, capabilities: Capabilities, checks: Checks, no
     if any(now < at + timedelta(seconds=checks.give_up) for at in _unheard(payment)):
         return "claimed"
     if Hold.UNRESOLVED in payment.holds:
-        return None
+        return "pending" if now < gives_up_at(payment, checks) else None
     if not payment.status.paid and _claimed(payment) and now < gives_up_at(payment, checks):
         return "claimed"
     match payment.status:

@@ -1,7 +1,7 @@
 """Asking one question: the gateway is called, and what it says goes on to the recorder.
 
-The one thing to get wrong: a question that ends without a reply. Its lease ends, and it is asked again. So where it
-failed by itself that is counted, or it would be asked for ever.
+The one thing to get wrong: blaming a payment for a death while its gateway was thinking. Whoever dies here dies of
+something else, so nothing is counted before the reply is there; what fails by itself is counted as it fails.
 """
 
 from __future__ import annotations
@@ -50,14 +50,11 @@ class Asker:
                 await self._ask(span, inquiry)
             except UNAVAILABLE as error:  # where tokens and failures are kept; the lease ends and it is asked again
                 log.warning("question.not_asked", payment_id=inquiry.expected.payment_id, error=type(error).__name__)
-                await self._blame.excuse(inquiry.expected.payment_id, account.id)
 
     async def _ask(self, span: Span, inquiry: Inquiry) -> None:
         """Raises UNAVAILABLE."""
         payment_id, account, question = inquiry.expected.payment_id, inquiry.account, inquiry.question
         labels = (account.provider.name, question.kind.value)
-        if inquiry.lost and not await self._blame.mark(inquiry):
-            return
         started, calls = time.perf_counter(), Calls()
         try:
             outcome = await self._gateways.ask(account, question, inquiry.expected, calls, asked_at=inquiry.asked_at)
@@ -66,7 +63,6 @@ class Asker:
         except TooLate:  # we were slow; the lease is over, and it is asked again
             log.warning("question.too_late", payment_id=payment_id)
             self._metrics.questions.labels(*labels, NOT_SENT).inc()
-            await self._blame.excuse(payment_id, account.id)
             return
         except Exception as error:  # our bug in one gateway's file; the lease ends and it is asked again
             log.exception("question.failed", payment_id=payment_id)
@@ -84,7 +80,7 @@ class Asker:
             traceparent=span.traceparent,
         )
         span.note(outcome=_word(outcome), calls=calls.made)
-        self._recorder.hear(reply, account)
+        self._recorder.hear(reply, account, lost=inquiry.lost)
 
 
 def _word(outcome: Outcome) -> str:

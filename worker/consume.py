@@ -7,7 +7,9 @@ wait for the recorder alone (worker.recording).
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -24,12 +26,15 @@ from worker.clock import DatabaseClock
 from worker.failing import Blame, place_of
 from worker.gateways import Gateways
 from worker.metrics import Metrics
-from worker.postgres.database import UNAVAILABLE, despite_others
+from worker.postgres.database import LOCKED, UNAVAILABLE, despite_others
 from worker.recording import PAUSE_SECONDS, Recorder, away
 from worker.slots import SLOTS, Slots
 from worker.tracing import OFF, Tracing, traced
 
 ATTEMPTS = 5
+APART = 4
+"""So many transactions at once where one over all claims failed; each may wait for a lock, with a connection."""
+
 SUSPECT = 3
 """A claim that was handed out so often may be one that workers die of: it is counted first, and then taken alone."""
 
@@ -132,7 +137,7 @@ class Consumer:
         return [one for one in deliveries if one.claim.account in self._rules.accounts]
 
     async def _take(self, provider: str, deliveries: Sequence[Delivery], room: Mapping[str, int], start: Start) -> None:
-        """Take claims in one transaction; when that fails, one by one, so that only the one at fault is put aside.
+        """Take claims in one transaction; when that fails, apart, so that only what is at fault is left or put aside.
 
         Questions start before the claims are acknowledged: their time runs already, and acknowledging may take long.
         """
@@ -142,23 +147,19 @@ class Consumer:
                 await self._settle_hopeless(provider, suspect)
                 return
             inquiries = await self._taken(deliveries, room)
-            if suspect is not None and not inquiries:
-                await self._blame.excuse_claim(suspect.claim)
         except Exception as error:  # noqa: BLE001 - a claim that fails by itself is logged and put aside, never lost
-            if len(deliveries) > 1 and not away(error):
-                for one in deliveries:
-                    await self._take(provider, [one], room, start)
+            parts = _by_payment(deliveries) if isinstance(error, LOCKED) else [[one] for one in deliveries]
+            if len(parts) > 1 and not away(error):
+                await self._take_apart(provider, parts, room, start)
             elif isinstance(error, UNAVAILABLE):
-                log.warning("claims.not_taken", provider=provider, error=type(error).__name__)
-                await asyncio.sleep(PAUSE_SECONDS)
-                if suspect is not None:
-                    await self._blame.excuse_claim(suspect.claim)
-                self._bus.give_back(deliveries)
+                await self._not_taken(provider, deliveries, error)
             else:
                 await self._put_aside(provider, deliveries[0], error)
             return
         for inquiry in inquiries:
             start(inquiry)
+        if suspect is not None:
+            await self._blame.excuse_claim(suspect.claim)
         try:
             await self._bus.done(deliveries)
         except UNAVAILABLE as error:  # they come again and ask nothing; what they asked now is still to be asked
@@ -175,6 +176,33 @@ class Consumer:
         for inquiry in inquiries[:1]:
             self._clock.check(inquiry.asked_at, asked=began, answered=self._clock.ticking())
         return inquiries
+
+    async def _take_apart(
+        self, provider: str, parts: Sequence[Sequence[Delivery]], room: Mapping[str, int], start: Start
+    ) -> None:
+        """Take each by itself, some at a time: one that waits for a lock keeps nobody else waiting."""
+        turns = asyncio.Semaphore(APART)
+
+        async def one(part: Sequence[Delivery]) -> None:
+            async with turns:
+                await self._take(provider, part, room, start)
+
+        async with asyncio.TaskGroup() as taking:
+            for part in parts:
+                taking.create_task(one(part))
+
+    async def _not_taken(self, provider: str, deliveries: Sequence[Delivery], error: Exception) -> None:
+        """No fault of theirs. While one payment is locked the others go on, so its claims are left for later."""
+        log.warning("claims.not_taken", provider=provider, claims=len(deliveries), error=type(error).__name__)
+        if away(error):
+            await asyncio.sleep(PAUSE_SECONDS)
+        for one in deliveries:
+            await self._blame.excuse_claim(one.claim)
+        with suppress(*UNAVAILABLE):
+            if not away(error):
+                await self._bus.leave(deliveries)
+                return
+        self._bus.give_back(deliveries)
 
     async def _put_aside(self, provider: str, delivery: Delivery, error: Exception) -> None:
         log.error("claim.failed", claim_id=delivery.claim.id, attempts=delivery.attempts, exc_info=error)
@@ -200,6 +228,16 @@ class Consumer:
     async def _park(self, provider: str, delivery: Delivery, reason: str) -> None:
         await self._bus.park(delivery, reason)
         self._metrics.parked.labels(provider).inc()
+
+
+def _by_payment(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
+    """Those that name the same payment together, as far as their own words tell."""
+    named = defaultdict[tuple[str | None, ...], list[Delivery]](list)
+    for one in deliveries:
+        claim = one.claim
+        ids = (claim.session_id, claim.transaction_id, claim.reference) if claim.payment_id is None else ()
+        named[claim.account, claim.payment_id, *ids].append(one)
+    return list(named.values())
 
 
 def _apart(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import traceback
 from contextlib import suppress
-from zlib import crc32
 
 import structlog
 
@@ -25,65 +24,61 @@ log = structlog.get_logger()
 
 
 class Blame:
-    """Counts for one process.
+    """Counts for one process. What was marked before it was tried is not counted once more when it fails.
 
-    A payment whose process may die of it is marked, and so counted, before it is tried; then failing counts no more.
+    A mark stands while something of one payment alone is written, and at no other time: whoever dies then may well have
+    died of it. `marked` are the payments of replies and the ids of claims for which one stands.
     """
 
     def __init__(self, ledger: Ledger, rules: Rules, failures: Failures) -> None:
         self._ledger, self._rules, self._failures = ledger, rules, failures
-        self._marked: dict[str, Failing] = {}
+        self._marked: set[str] = set()
         self._failed: set[str] = set()
 
-    def turn(self, payment_id: str) -> int | None:
-        """Where a marked payment stands among those that are tried alone; None for the others, which go together.
+    async def mark(self, reply: Reply, account: Account) -> bool:
+        """Count a reply before it is recorded alone, and keep it if it may well be fatal; whether it may be recorded.
 
-        The order is another one each time, or those behind one that workers die of would never have a turn.
+        Raises UNAVAILABLE; then it may be marked again, and is counted once.
         """
-        marked = self._marked.get(payment_id)
-        return None if marked is None else crc32(f"{payment_id}/{marked.failures}".encode())
-
-    async def mark(self, inquiry: Inquiry) -> bool:
-        """Before a question is asked whose last one was lost: count it. Whether it may be asked. Raises UNAVAILABLE."""
-        return await self._mark(inquiry.expected.payment_id, inquiry.account.id)
+        failing = await self._count(reply.payment_id, reply.payment_id, account.id)
+        if failing is not None:
+            await self._judge_reply(failing, reply, account)
+        return self._may_be_tried(reply.payment_id, failing)
 
     async def mark_claim(self, claim: Claim) -> bool:
         """Before a claim is taken that was handed out again and again: count it. Whether it may be taken."""
         payment_id = await self._home(claim)
-        return payment_id is None or await self._mark(payment_id, claim.account)
-
-    async def before_alone(self, reply: Reply, account: Account) -> None:
-        """Keep a reply before it is recorded alone, if this process may well die of it. Raises UNAVAILABLE."""
-        marked = self._marked.get(reply.payment_id)
-        if marked is not None and marked.often:
-            await self._failures.keep(*letter_of(reply, account), why(marked))
+        failing = None if payment_id is None else await self._count(claim.id, payment_id, claim.account)
+        await self._stop_if_hopeless(failing)
+        return self._may_be_tried(claim.id, failing)
 
     async def reply_failed(self, reply: Reply, account: Account, error: Exception) -> None:
-        """Count it. From some count on the reply is kept, and once it is hopeless the payment is left alone."""
-        failing = await self._count(reply.payment_id, account.id, error)
-        if failing is not None and failing.often:
-            await self._failures.keep(*letter_of(reply, account), why(failing))
-        await self._stop_if_hopeless(failing)
+        """Count it; after some times the reply is kept, and once it is hopeless the payment is left alone."""
+        failing = await self._count_failed(reply.payment_id, reply.payment_id, account.id, error)
+        if failing is not None:
+            await self._judge_reply(failing, reply, account)
 
     async def question_failed(self, inquiry: Inquiry, error: Exception) -> None:
-        await self._stop_if_hopeless(await self._count(inquiry.expected.payment_id, inquiry.account.id, error))
+        payment_id = inquiry.expected.payment_id
+        await self._stop_if_hopeless(await self._count_failed(payment_id, payment_id, inquiry.account.id, error))
 
     async def claim_failed(self, claim: Claim, error: Exception) -> None:
         payment_id = await self._home(claim)
         if payment_id is not None:
-            await self._stop_if_hopeless(await self._count(payment_id, claim.account, error))
+            await self._stop_if_hopeless(await self._count_failed(claim.id, payment_id, claim.account, error))
 
     async def excuse_claim(self, claim: Claim) -> None:
-        """Take back what was marked: there was nothing to ask, or others were in its way."""
-        with suppress(*UNAVAILABLE):
-            payment_id = await self._home(claim)
-            if payment_id is not None:
-                await self.excuse(payment_id, claim.account)
+        """It was taken; or others were in its way."""
+        if claim.id in self._marked:
+            with suppress(*UNAVAILABLE):
+                payment_id = await self._home(claim)
+                if payment_id is not None:
+                    await self.excuse(claim.id, payment_id, claim.account)
 
-    async def excuse(self, payment_id: str, account: str) -> None:
-        """Take back what was marked: it was no fault of the payment's."""
-        if payment_id in self._marked:
-            del self._marked[payment_id]
+    async def excuse(self, marked: str, payment_id: str, account: str) -> None:
+        """It was no fault of its own: what was marked is taken back."""
+        if marked in self._marked:
+            self._marked.discard(marked)
             with suppress(*UNAVAILABLE):
                 await self._failures.count(payment_id, account, None, -1)
 
@@ -92,23 +87,32 @@ class Blame:
         if reply.payment_id in self._marked or reply.payment_id in self._failed:
             with suppress(*UNAVAILABLE):  # forgotten an hour later all the same
                 await self._failures.forget(reply.payment_id, letter_of(reply, account)[0])
-                self._marked.pop(reply.payment_id, None)
                 self._failed.discard(reply.payment_id)
+            self._marked.discard(reply.payment_id)
 
-    async def _mark(self, payment_id: str, account: str) -> bool:
-        failing = await self._failures.count(payment_id, account, None, 0 if payment_id in self._marked else 1)
-        if failing is None:
-            return True
-        self._marked[payment_id] = failing
-        await self._stop_if_hopeless(failing)
-        return not failing.hopeless
+    async def _count(self, marked: str, payment_id: str, account: str) -> Failing | None:
+        failing = await self._failures.count(payment_id, account, None, 0 if marked in self._marked else 1)
+        if failing is not None:
+            self._marked.add(marked)
+        return failing
 
-    async def _count(self, payment_id: str, account: str, error: Exception) -> Failing | None:
+    async def _count_failed(self, marked: str, payment_id: str, account: str, error: Exception) -> Failing | None:
         reason = f"{type(error).__name__} at {place_of(error)}"
-        failing = await self._failures.count(payment_id, account, reason, 0 if payment_id in self._marked else 1)
-        self._marked.pop(payment_id, None)
+        failing = await self._failures.count(payment_id, account, reason, 0 if marked in self._marked else 1)
+        self._marked.discard(marked)
         self._failed.add(payment_id)
         return failing
+
+    def _may_be_tried(self, marked: str, failing: Failing | None) -> bool:
+        if failing is None or not failing.hopeless:
+            return True
+        self._marked.discard(marked)
+        return False
+
+    async def _judge_reply(self, failing: Failing, reply: Reply, account: Account) -> None:
+        if failing.often:
+            await self._failures.keep(*letter_of(reply, account), why(failing))
+        await self._stop_if_hopeless(failing)
 
     async def _stop_if_hopeless(self, failing: Failing | None) -> None:
         if failing is not None and failing.hopeless:
@@ -119,9 +123,9 @@ class Blame:
             await stop_asking(self._ledger, self._rules, failing)
         except UNAVAILABLE:
             raise
-        except Exception:  # not even that can be written of it; the sweep leaves it alone all the same
+        except Exception:  # not even that can be written of it; the sweep leaves it in peace all the same
             log.exception("payment.not_put_before_a_person", payment_id=failing.payment_id)
-        await self._failures.stop(failing.payment_id)
+        await self._failures.stop(failing.payment_id, self._rules.checks)
         if failing.stopped_at is None:
             log.error("payment.stopped", payment_id=failing.payment_id, why=why(failing))
 

@@ -1,13 +1,14 @@
 """Recording replies: those that wait go into one transaction, and none is lost while the database is away.
 
-The one thing to get wrong: one reply that fails by itself. It is tried alone, so that the others do not fail with it,
-and it is counted where a crash leaves the count, so that it does not come back for ever.
+The one thing to get wrong: one reply that fails by itself. It is tried alone, so that the others do not fail with it.
+One that a process may have died of is counted before, where a crash leaves the count, so that it does not come back for
+ever; a process that dies of a batch says nothing about any of it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from operator import itemgetter
+from zlib import crc32
 
 import structlog
 from msgspec import Struct, structs
@@ -29,10 +30,22 @@ log = structlog.get_logger()
 
 
 class Unrecorded(Struct, frozen=True):
-    """A reply that waits to be recorded, and the account it came from."""
+    """A reply, and the account it came from. `lost`: the reply before it was lost, perhaps as a process died of it."""
 
     reply: Reply
     account: Account
+    lost: bool
+
+    def traced(self, traceparent: str | None) -> Unrecorded:
+        return structs.replace(self, reply=structs.replace(self.reply, traceparent=traceparent))
+
+    @property
+    def turn(self) -> int:
+        """When it is tried among those tried alone.
+
+        Another order each time, or those behind one that processes die of would never have a turn.
+        """
+        return crc32(f"{self.reply.payment_id}/{self.reply.asked_at}".encode())
 
 
 class Recorder:
@@ -42,8 +55,8 @@ class Recorder:
         self._ledger, self._rules, self._blame, self._tracing = ledger, rules, blame, tracing
         self._heard: asyncio.Queue[Unrecorded | None] = asyncio.Queue()
 
-    def hear(self, reply: Reply, account: Account) -> None:
-        self._heard.put_nowait(Unrecorded(reply, account))
+    def hear(self, reply: Reply, account: Account, *, lost: bool) -> None:
+        self._heard.put_nowait(Unrecorded(reply, account, lost))
 
     def end(self) -> None:
         self._heard.put_nowait(None)
@@ -59,25 +72,20 @@ class Recorder:
                 batch.append(more)
             with self._tracing.follow_all("record", [one.reply.traceparent for one in batch]) as traces:
                 if self._tracing.on:
-                    batch = [_followed(one, trace) for one, trace in zip(batch, traces, strict=True)]
-                turns = [(self._blame.turn(one.reply.payment_id), one) for one in batch]
-                if together := [one for turn, one in turns if turn is None]:
+                    pairs = zip(batch, traces, strict=True)
+                    batch = [one.traced(trace) for one, trace in pairs]
+                if together := [one for one in batch if not one.lost]:
                     await self._record(together)
-                for _, one in sorted(((turn, one) for turn, one in turns if turn is not None), key=itemgetter(0)):
-                    await self._record_alone(one)
-
-    async def _record_alone(self, one: Unrecorded) -> None:
-        """Record one of which this process may die, with its reply kept before."""
-        try:
-            await self._blame.before_alone(one.reply, one.account)
-        except UNAVAILABLE as error:
-            log.warning("reply.not_kept", payment_id=one.reply.payment_id, error=type(error).__name__)
-        await self._record([one])
+                for one in sorted((one for one in batch if one.lost), key=lambda one: one.turn):
+                    await self._record([one])
 
     async def _record(self, batch: list[Unrecorded]) -> None:
+        """Those of a batch were never lost; one that was is alone in it, and marked."""
         replies = [one.reply for one in batch]
         while True:
             try:
+                if batch[0].lost and not await self._blame.mark(batch[0].reply, batch[0].account):
+                    return
                 changes = await despite_others(lambda: record(self._ledger, self._rules, replies))
             except Exception as error:  # noqa: BLE001 - whatever it is, it is counted or tried again, and never lost
                 if away(error):
@@ -100,7 +108,7 @@ class Recorder:
         payment_id = one.reply.payment_id
         if isinstance(error, LOCKED):
             log.warning("reply.dropped", payment_id=payment_id, error=type(error).__name__)
-            await self._blame.excuse(payment_id, one.account.id)
+            await self._blame.excuse(payment_id, payment_id, one.account.id)
             return
         log.error("reply.failed", payment_id=payment_id, exc_info=error)
         try:

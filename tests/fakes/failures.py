@@ -7,7 +7,9 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from consumers.failing import LOST, Failing
+from schemas.checks import Checks
 from schemas.letters import KeptReply
+from schemas.words import Status
 from tests.fakes.ledger import FakeLedger
 
 ANEW = timedelta(hours=1)
@@ -35,8 +37,13 @@ class FakeFailures:
     async def keep(self, letter_id: str, reply: KeptReply, reason: str) -> None:
         self.letters.setdefault(letter_id, (reply, reason))
 
-    async def stop(self, payment_id: str) -> None:
-        self._ledger.rest(payment_id)
+    async def stop(self, payment_id: str, checks: Checks) -> None:
+        payment, again = (
+            self._ledger.payment(payment_id),
+            self._ledger.clock.now + timedelta(seconds=checks.pending[-1]),
+        )
+        ends = payment.opened_at + timedelta(seconds=checks.give_up)
+        self._ledger.rest(payment_id, again if payment.status is Status.PENDING and again <= ends else None)
         known = self.rows[payment_id]
         self.rows[payment_id] = replace(known, stopped_at=known.stopped_at or self._ledger.clock.now)
 

@@ -224,9 +224,9 @@ class FakeLedger:
         for payment_id in payment_ids:
             self._tables.payments[payment_id] = replace(self.payment(payment_id), next_check_at=look_again_at)
 
-    def rest(self, payment_id: str) -> None:
-        """What is written on a payment that is left alone: nothing of it is in flight, and the sweep passes it by."""
-        self._tables.payments[payment_id] = replace(self.payment(payment_id), lease_until=None, next_check_at=None)
+    def rest(self, payment_id: str, until: datetime | None = None) -> None:
+        """What is written on a payment that is left in peace: nothing of it is in flight, nor swept until then."""
+        self._tables.payments[payment_id] = replace(self.payment(payment_id), lease_until=None, next_check_at=until)
 
     def allowance(self, account: str) -> Allowance | None:
         return self._tables.allowances.get(account)

@@ -34,7 +34,7 @@ from worker.course import Calls
 from worker.dead import NotReplayed, survey
 from worker.metrics import Metrics
 from worker.postgres.bus import PostgresBus
-from worker.postgres.database import Database
+from worker.postgres.database import LOCK_SECONDS, Database
 from worker.postgres.dead import PostgresDead
 from worker.postgres.failures import PostgresFailures, forget_healed
 from worker.postgres.ledger import PostgresLedger
@@ -55,12 +55,12 @@ def logged() -> Iterator[list[Any]]:
         yield logged
 
 
-async def opened(database: Database) -> Payment:
-    payment = replace(Drive().new(PLAIN), opened_at=database.clock.now(), expires_at=database.clock.now())
+async def opened(database: Database, drive: Drive | None = None) -> Payment:
+    payment = replace((drive or Drive()).new(PLAIN), opened_at=database.clock.now(), expires_at=database.clock.now())
     payment = replace(payment, expires_at=payment.opened_at + timedelta(minutes=30))
 
     async def call(_: Payment) -> Opened:
-        return Opened(session_id="S-1", checkout_url="https://gateway.example/pay")
+        return Opened(session_id=f"S-{payment.id}", checkout_url="https://gateway.example/pay")
 
     return await open_payment(PostgresLedger(database), RULES, payment, {}, call)
 
@@ -115,7 +115,7 @@ class TestCounting:
         anew = await count("a")
         assert anew is not None
         assert anew.failures == 1
-        await counted.failures.stop(counted.payment_id)
+        await counted.failures.stop(counted.payment_id, RULES.checks)
         await counted.pass_an_hour()
         stopped = await count("a")
         assert stopped is not None
@@ -136,16 +136,34 @@ class TestCounting:
         assert again.failures == 1
 
 
+async def test_one_that_is_pending_is_looked_at_after_a_day_until_we_give_up_and_a_closed_one_never(
+    database: Database,
+) -> None:
+    payment, failures = await opened(database), PostgresFailures(database)
+
+    async def looked_at(change: str) -> tuple[timedelta | None, object]:
+        await database.execute(f"UPDATE payments SET lease_until = now(), {change}")
+        await failures.stop(payment.id, RULES.checks)
+        (row,) = await database.fetch("SELECT next_check_at - now() AS after, lease_until FROM payments")
+        return row["after"], row["lease_until"]
+
+    after, lease = await looked_at("opened_at = opened_at")
+    assert after is not None
+    assert (timedelta(hours=23) < after <= timedelta(days=1), lease) == (True, None)
+    assert await looked_at("opened_at = now() - interval '6 days 1 hour'") == (None, None)
+    assert await looked_at("opened_at = now(), status = 'expired'") == (None, None)
+
+
 class Till:
     """A gateway that says paid."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.asked: list[str] = []
 
     async def ask(
         self, account: Account, question: Question, expected: Expected, calls: Calls, *, asked_at: Any
     ) -> Outcome:
-        self.asked += 1
+        self.asked.append(expected.payment_id)
         calls.made += 1
         inquiry = Inquiry(account=account, question=question, expected=expected, asked_at=asked_at)
         return answered(inquiry, Status.COMPLETED)
@@ -181,7 +199,8 @@ async def test_a_fault_from_end_to_end_and_its_mending(database: Database, logge
         consumer.stop()
         await asyncio.wait_for(working, 10)
     (row,) = await database.fetch("SELECT * FROM payments")
-    assert (row["status"], row["hold"], row["next_check_at"]) == (Status.PENDING, Hold.UNRESOLVED, None)
+    assert (row["status"], row["hold"]) == (Status.PENDING, Hold.UNRESOLVED)
+    assert row["next_check_at"] - clock.now() > timedelta(hours=23)
     types = [row["type"] for row in await database.fetch("SELECT type FROM events ORDER BY version")]
     assert types == ["payment.opened", "payment.held"]
     assert (await read_standing(database, [PLAIN], [])).stopped == {"fake": 1}
@@ -218,13 +237,47 @@ async def test_an_equal_reply_is_kept_once_and_another_beside_it(database: Datab
 async def test_what_was_recorded_since_by_whomever_is_stopped_no_more(database: Database) -> None:
     payment, failures = await opened(database), PostgresFailures(database)
     await failures.count(payment.id, PLAIN.id, "a")
-    await failures.stop(payment.id)
+    await failures.stop(payment.id, RULES.checks)
     await forget_healed(database)
     assert (await read_standing(database, [PLAIN], [])).stopped == {"fake": 1}
     await database.execute("UPDATE payments SET asked_at = clock_timestamp()")
     assert (await read_standing(database, [PLAIN], [])).stopped == {}
     await forget_healed(database)
     assert await database.fetch("SELECT FROM failures") == []
+
+
+async def test_a_locked_payment_holds_up_no_other_of_its_gateway(database: Database) -> None:
+    """The locks are waited for twice, all together and each payment by itself, but not once for every claim."""
+    drive = Drive()
+    locked, other = await opened(database, drive), await opened(database, drive)
+    bus, till, clock = PostgresBus(database), Till(), database.clock
+    gateways: Any = till
+    failures = PostgresFailures(database)
+    consumer = Consumer(bus, PostgresLedger(database), RULES, gateways, failures, clock, Metrics())
+    ids = [*[locked.id] * 4, other.id]
+    await bus.publish([own_claim(Source.OPERATOR, one, PLAIN.id, "fake", clock.now()) for one in ids])
+    async with database.connection() as connection, connection.transaction():
+        await connection.execute("SELECT FROM payments WHERE id = $1 FOR UPDATE", locked.id)
+        working = asyncio.create_task(consumer.run())
+
+        async def asked() -> bool:
+            return till.asked == [other.id]
+
+        async def left() -> bool:
+            rows = await database.fetch("SELECT attempts FROM queue")
+            return [row["attempts"] for row in rows] == [0] * 4
+
+        await until(asked, what="a question about the other", seconds=2 * LOCK_SECONDS)
+        await until(left, what="the claims left for later", seconds=2 * LOCK_SECONDS)
+    await database.execute("UPDATE queue SET available_at = clock_timestamp()")
+    bus.wake(["fake"])
+
+    async def both() -> bool:
+        return till.asked == [other.id, locked.id]
+
+    await until(both, what="a question about the one that was locked", seconds=2 * LOCK_SECONDS)
+    consumer.stop()
+    await asyncio.wait_for(working, 10)
 
 
 async def test_counting_waits_for_nobody_who_holds_the_payment(database: Database) -> None:

@@ -14,7 +14,7 @@ from consumers.allowance import Allowance
 from consumers.dossier import Counted, Dossier, LeftOut, Others
 from consumers.evidence import TO_DO, WHY, Compared, evidence
 from consumers.explaining import Explanation, explain
-from consumers.failing import Failing
+from consumers.failing import Failing, stop_asking
 from consumers.outlook import SCHEDULES
 from consumers.reaching import Receiver
 from consumers.reasons import OF_HOLDS
@@ -615,6 +615,17 @@ def test_a_payment_that_is_asked_no_more_because_it_fails_says_so() -> None:
     (plan,) = plans(told(drive, payment_id, failing=FAILING))
     assert plan.startswith("nothing more is asked by itself, because it failed by itself 11 times since 2026-11-20")
     assert "ValueError" in plan
+
+
+def test_a_pending_one_that_fails_says_when_it_is_looked_at_all_the_same() -> None:
+    drive = Drive()
+    payment_id = at_once(drive.open(PLAIN))
+    failing = replace(FAILING, payment_id=payment_id)
+    at_once(stop_asking(drive.ledger, drive.rules, replace(failing, stopped_at=None)))
+    drive.ledger.rest(payment_id, drive.clock.now + timedelta(days=1))
+    lifts, asks = plans(told(drive, payment_id, failing=failing))
+    assert lifts.startswith("a later answer lifts the hold")
+    assert asks.startswith("we ask the gateway again")
 
 
 def test_unresolved_says_which_of_its_causes_it_was() -> None:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from consumers.account import Account
 from consumers.failing import FAILURES, OVER, letter_of, reply_of
-from schemas.answers import Executed, Inconclusive, Outcome, Question, Stranger, Trouble
+from schemas.answers import Executed, Expected, Inconclusive, Outcome, Question, Stranger, Trouble
 from schemas.letters import KeptReply
 from schemas.payments import Change
 from schemas.words import EntryKind, EventType, Hold, QuestionKind, Said, Source, Status
 from tests.fakes.consuming import Consuming
 from tests.fakes.drive import answered, executed, says
 from tests.fakes.providers import EXECUTING, PLAIN
+from worker.consume import ATTEMPTS, SUSPECT
+from worker.course import Calls
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +32,7 @@ def quiet() -> Iterator[None]:
         yield
 
 
-WEEK = timedelta(days=7)
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
 MANY = 40
 """More questions than it takes to see that it is hopeless, and far fewer than a loop asks in a week."""
 
@@ -84,6 +89,25 @@ async def test_what_is_kept_can_be_recorded_when_the_fault_is_mended() -> None:
     assert consuming.drive.told(payment_id) == [EventType.HELD, EventType.COMPLETED]
 
 
+@pytest.mark.parametrize("days", [0, 3])
+async def test_a_stopped_payment_learns_the_truth_by_itself_once_the_fault_is_mended(days: int) -> None:
+    """Be it the truth already, or days later, which nobody says."""
+    consuming = Consuming(says(Status.COMPLETED) if days == 0 else says(Status.PENDING))
+    payment_id = await consuming.drive.open(PLAIN)
+    broken = Broken(consuming, payment_id)
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+        await consuming.pass_time(timedelta(hours=1))
+        assert consuming.drive.told(payment_id) == [EventType.HELD]
+        broken.payment_ids.clear()
+        await consuming.pass_time(timedelta(days=days))
+        assert consuming.drive.told(payment_id) == [EventType.HELD]
+        consuming.answer = says(Status.COMPLETED)
+        await consuming.pass_time(DAY)
+    assert consuming.drive.told(payment_id) == [EventType.HELD, EventType.COMPLETED]
+    assert (consuming.failures.rows, consuming.failures.letters) == ({}, {})
+
+
 async def test_of_a_paid_payment_no_more_is_asked_and_it_is_not_held() -> None:
     consuming = Consuming(says(Status.COMPLETED))
     payment_id = await consuming.drive.open(PLAIN)
@@ -99,7 +123,7 @@ async def test_of_a_paid_payment_no_more_is_asked_and_it_is_not_held() -> None:
     assert FAILURES <= len(consuming.asked) - asked < MANY
     assert consuming.failures.rows[payment_id].stopped_at is not None
     last = consuming.ledger.entries(payment_id)[-1]
-    assert (last.kind, last.data["change"]) == (EntryKind.DECISION, "nothing more is asked by itself")
+    assert (last.kind, last.data["change"]) == (EntryKind.DECISION, "nothing more is asked in a loop")
 
 
 async def test_a_claim_that_comes_afterwards_asks_once_and_begins_no_loop() -> None:
@@ -112,7 +136,10 @@ async def test_a_claim_that_comes_afterwards_asks_once_and_begins_no_loop() -> N
         asked = len(consuming.asked)
         await consuming.bus.publish([consuming.drive.claim(payment_id, source=Source.OPERATOR)])
         await consuming.pass_time(WEEK)
-    assert len(consuming.asked) == asked + 1
+    at = [one.asked_at for one in consuming.asked[asked:]]
+    assert 1 < len(at) <= WEEK / DAY
+    assert all(later - one >= DAY for one, later in pairwise(at))
+    assert consuming.drive.payment(payment_id).next_check_at is None
     assert len(consuming.failures.letters) == 1
     assert consuming.drive.told(payment_id) == [EventType.HELD]
 
@@ -172,6 +199,33 @@ async def test_others_in_the_way_are_no_fault_of_its_own(error: Exception) -> No
     assert len(consuming.asked) > MANY // 2
     assert consuming.drive.payment(payment_id).hold is None
     assert all(not row.failures for row in consuming.failures.rows.values())
+
+
+async def test_claims_about_a_locked_payment_are_left_and_hold_up_no_others() -> None:
+    consuming = Consuming()
+    locked, other = await consuming.drive.open(PLAIN), await consuming.drive.open(PLAIN)
+    tried = 0
+
+    async def store(changes: Sequence[Change]) -> None:
+        nonlocal tried
+        if any(change.payment.id == locked for change in changes):
+            tried += 1
+            raise asyncpg.LockNotAvailableError
+
+    consuming.ledger.store = store  # type: ignore[method-assign]
+    async with consuming.working():
+        sayings = [*[locked] * 4, other]
+        await consuming.bus.publish([consuming.drive.claim(one, source=Source.OPERATOR) for one in sayings])
+        await consuming.settle()
+        assert [one.expected.payment_id for one in consuming.asked] == [other]
+        assert tried == 2
+        for _ in range(2 * ATTEMPTS):
+            consuming.drive.clock.advance(30)
+            await consuming.bus.wake()
+            await consuming.settle()
+        assert tried > ATTEMPTS
+        assert await consuming.bus.waiting() == {"fake": 4}
+        assert (consuming.bus.dead, consuming.failures.rows) == ([], {})
 
 
 async def test_a_payment_whose_claims_cannot_be_taken_is_swept_no_more_and_makes_no_dead_letters() -> None:
@@ -236,6 +290,122 @@ async def test_a_reply_that_workers_die_of_each_time_is_counted_and_kept() -> No
     assert len([one for one in consuming.asked if one.expected.payment_id == payment_id]) < MANY
     ((kept, _),) = consuming.failures.letters.values()
     assert kept.payment_id == payment_id
+
+
+async def test_a_death_while_gateways_think_is_nobodys_fault() -> None:
+    """One reply that processes die of, beside payments whose gateway answers only when a process lives for long."""
+    consuming = Consuming(says(Status.COMPLETED))
+    poison, *others = [await consuming.drive.open(PLAIN) for _ in range(11)]
+    ask, thought, counted, died = consuming.ask, asyncio.Event(), set[str](), False
+
+    async def store(changes: Sequence[Change]) -> None:
+        nonlocal died
+        if any(change.payment.id == poison and change.facts for change in changes):
+            died = True
+            await asyncio.Event().wait()
+
+    async def slow(
+        account: Account, question: Question, expected: Expected, calls: Calls, *, asked_at: datetime
+    ) -> Outcome:
+        if expected.payment_id != poison:
+            await thought.wait()
+        return await ask(account, question, expected, calls, asked_at=asked_at)
+
+    async def replaced() -> None:
+        nonlocal died
+        await consuming.settle()
+        counted.update(one for one, row in consuming.failures.rows.items() if row.failures)
+        if died:
+            died = False
+            await consuming.die()
+            consuming.start()
+        else:
+            thought.set()
+            await consuming.settle()
+            thought.clear()
+
+    consuming.ledger.store = store  # type: ignore[method-assign]
+    consuming.ask = slow  # type: ignore[method-assign]
+    consuming.start()
+    await consuming.bus.publish([consuming.drive.claim(one, Said.SUCCESS) for one in (poison, *others)])
+    await consuming.pass_time(timedelta(hours=1), replaced)
+    await consuming.die()
+    assert consuming.drive.payment(poison).hold is Hold.UNRESOLVED
+    assert {tuple(consuming.drive.told(one)) for one in others} == {(EventType.COMPLETED,)}
+    assert counted == {poison}
+
+
+async def test_a_process_that_is_killed_again_and_again_counts_against_no_payment() -> None:
+    consuming = Consuming(says(Status.COMPLETED))
+    payment_id = await consuming.drive.open(PLAIN)
+    ask, well, kills = consuming.ask, asyncio.Event(), 0
+
+    async def slow(*args: Any, **kwargs: Any) -> Outcome:
+        await well.wait()
+        return await ask(*args, **kwargs)
+
+    async def killed() -> None:
+        nonlocal kills
+        await consuming.settle()
+        if kills == MANY:
+            well.set()
+        else:
+            await consuming.die()
+            kills += 1
+            consuming.start()
+        await consuming.settle()
+
+    consuming.ask = slow  # type: ignore[method-assign]
+    consuming.start()
+    await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+    await consuming.pass_time(timedelta(hours=2), killed)
+    await consuming.die()
+    assert kills == MANY
+    assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
+    assert all(not row.failures for row in consuming.failures.rows.values())
+
+
+async def test_a_process_that_dies_of_a_batch_counts_against_none_of_it() -> None:
+    consuming = Consuming(says(Status.COMPLETED))
+    payments = [await consuming.drive.open(PLAIN) for _ in range(5)]
+
+    async def store(changes: Sequence[Change]) -> None:
+        if sum(bool(change.facts) for change in changes) > 1:
+            await asyncio.Event().wait()
+
+    consuming.ledger.store = store  # type: ignore[method-assign]
+    consuming.start()
+    await consuming.bus.publish([consuming.drive.claim(one, Said.SUCCESS) for one in payments])
+    await consuming.settle()
+    await consuming.die()
+    assert consuming.failures.rows == {}
+    async with consuming.working():
+        await consuming.pass_time(timedelta(minutes=2))
+    assert {tuple(consuming.drive.told(one)) for one in payments} == {(EventType.COMPLETED,)}
+    assert consuming.failures.rows == {}
+
+
+async def test_a_claim_handed_out_again_and_again_counts_only_while_it_is_taken() -> None:
+    consuming = Consuming(says(Status.COMPLETED))
+    payment_id = await consuming.drive.open(PLAIN)
+    thinking = asyncio.Event()
+    ask = consuming.ask
+
+    async def slow(*args: Any, **kwargs: Any) -> Outcome:
+        await thinking.wait()
+        return await ask(*args, **kwargs)
+
+    consuming.ask = slow  # type: ignore[method-assign]
+    await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+    for _ in range(SUSPECT):
+        await consuming.bus.receive("fake", 1)
+        await consuming.bus.end_leases()
+    async with consuming.working():
+        await consuming.settle()
+        assert [row.failures for row in consuming.failures.rows.values()] == [0]
+        thinking.set()
+        await consuming.settle()
+    assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
 
 
 async def test_claims_of_an_account_that_is_not_configured_wait_for_another_worker() -> None:

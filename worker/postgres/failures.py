@@ -12,6 +12,7 @@ import asyncpg
 import msgspec
 
 from consumers.failing import LOST, Failing
+from schemas.checks import Checks
 from schemas.letters import KeptReply
 from schemas.shown import PAYMENT_ID
 from worker.postgres.database import Connection, Database
@@ -34,8 +35,13 @@ _KEEP = """
     WHERE NOT EXISTS (SELECT FROM dead WHERE claim_id = $1 AND kind = 'reply')
 """
 _STOP = "UPDATE failures SET stopped_at = coalesce(stopped_at, clock_timestamp()) WHERE payment_id = $1"
-_REST = "UPDATE payments SET lease_until = NULL, next_check_at = NULL WHERE id = $1"
-"""The sweep then leaves it alone, even where nothing else of it can be written."""
+_REST = """
+    UPDATE payments SET lease_until = NULL, next_check_at = CASE
+        WHEN status = 'pending' AND now() + make_interval(secs => $2) <= opened_at + make_interval(secs => $3)
+        THEN now() + make_interval(secs => $2) END
+    WHERE id = $1
+"""
+"""Whatever else of it can be written or not: the sweep leaves it in peace."""
 
 _HEALED = """
     DELETE FROM failures f USING payments p
@@ -58,9 +64,9 @@ class PostgresFailures:
     async def keep(self, letter_id: str, reply: KeptReply, reason: str) -> None:
         await self._database.execute(_KEEP, letter_id, reply.provider, msgspec.json.encode(reply), reason)
 
-    async def stop(self, payment_id: str) -> None:
+    async def stop(self, payment_id: str, checks: Checks) -> None:
         async with self._database.connection() as connection, connection.transaction():
-            await connection.execute(_REST, payment_id)
+            await connection.execute(_REST, payment_id, checks.pending[-1], checks.give_up)
             await connection.execute(_STOP, payment_id)
 
     async def forget(self, payment_id: str, letter_id: str | None = None) -> None:
