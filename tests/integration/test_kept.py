@@ -245,7 +245,7 @@ async def test_one_whose_payment_is_recorded_before_it_is_acknowledged_is_heard(
     await bus.publish([claim], later=later)
     # The first is refused when it has heard, so that what was heard is kept once more, and in hand once more.
     for session_id, status in (("TR-1", 409), ("TR-2", 201)):
-        (delivery,) = await bus.receive("moneybag", 10)
+        (delivery,) = await bus.lease("moneybag", 10)
         assert await taken(shops, delivery.claim) == []
         assert (await shops.post("/v1/payments/track", {**WISH, "session_id": session_id})).status == status
         match ends:
@@ -255,7 +255,7 @@ async def test_one_whose_payment_is_recorded_before_it_is_acknowledged_is_heard(
                 await bus.park(delivery, "it failed")
             case _:
                 await bus.retry(delivery)
-    (heard,) = await bus.receive("moneybag", 10)
+    (heard,) = await bus.lease("moneybag", 10)
     assert len(await taken(shops, heard.claim)) == 1
     dead = await shops.database.fetch("SELECT DISTINCT claim_id FROM dead")
     assert [row["claim_id"] for row in dead] == [claim.id] * (ends == "park")
