@@ -106,7 +106,7 @@ class Metrics:
         )
         self.dropped = self._counter(
             "payproof_kept_claims_dropped_total",
-            "Unsigned claims about payments that are not here yet that gave way to newer ones",
+            "Unsigned claims about payments that are not here yet that gave way to others",
             "provider",
         )
         self.spooled = self._counter(
@@ -139,7 +139,7 @@ class Metrics:
             self.refunded.labels(provider).inc(float(after.refunded_amount - before.refunded_amount))
 
     def drop(self, provider: str, count: int) -> None:
-        """So many kept claims gave way to newer ones."""
+        """So many kept claims gave way to others."""
         self.dropped.labels(provider).inc(count)
 
     def look(self, role: str) -> None:

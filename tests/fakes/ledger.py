@@ -19,10 +19,10 @@ from msgspec.structs import replace
 
 from consumers.allowance import Allowance
 from consumers.executing import WAITS_SECONDS
-from consumers.keeping import PER_ACCOUNT, PER_ID, as_kept, event, names, signed
+from consumers.keeping import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, names, signed
 from consumers.ledger import Keys, OrderState
 from consumers.opening import Created, Taken, taken_up_again
-from consumers.receiving import Admission
+from consumers.receiving import KEPT_CANDIDATES, Admission
 from schemas.answers import Fact
 from schemas.callbacks import Claim
 from schemas.events import Event
@@ -389,17 +389,22 @@ class FakeBatch:
 
     async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:
         await self._write()
-        named, near = (payment.session_id, payment.transaction_id, payment.reference), set()
-        waiting = [one for one in self.layer.kept.values() if one is not None and one.account == payment.account]
-        for place in range(len(named)):
-            alike = [one for one in waiting if named[place] is not None and names(one)[place] == named[place]]
-            newest = sorted(alike, key=lambda one: one.received_at, reverse=True)
-            near |= {one.id for one in newest if signed(one)}
-            near |= {one.id for one in [one for one in newest if not signed(one)][:PER_ID] if not signed_only}
-        for one in waiting:
-            if one.id in near:
-                self.layer.kept[one.id] = None
-                self.layer.heard.append(one)
+        named = (payment.session_id, payment.transaction_id, payment.reference)
+        waiting = [
+            one
+            for one in self.layer.kept.values()
+            if one is not None and one.account == payment.account and one.received_at > self.now - KEPT_FOR
+        ]
+        waiting.sort(key=lambda one: (one.received_at, one.id))
+        heard, gone = dict[str, Claim](), set[str]()
+        for place, name in enumerate(named):
+            alike = [one for one in waiting if name is not None and names(one)[place] == name]
+            guessed = [one for one in alike if not signed(one) and not signed_only]
+            heard |= {one.id: one for one in alike if signed(one) or one in guessed[:KEPT_CANDIDATES]}
+            gone |= {one.id for one in guessed}
+        self.layer.heard.extend(heard.values())
+        for claim_id in heard.keys() | gone:
+            self.layer.kept[claim_id] = None
 
     async def store(self, changes: Sequence[Change]) -> None:
         await self._write()

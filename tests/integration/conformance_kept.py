@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from consumers.keeping import PER_ID
 from consumers.opening import Openings
+from consumers.receiving import KEPT_CANDIDATES
 from schemas.callbacks import Callback, Claim
 from schemas.payments import Change, Payment
 from schemas.words import Authenticity, Said, Source
@@ -139,7 +140,27 @@ class KeptConformance:
         await waiting.registered(session_id="S1", reference="order-1")
         heard = await waiting.heard()
         assert buyers.id in heard
-        assert len(heard) <= 1 + PER_ID
+        assert len(heard) <= 1 + KEPT_CANDIDATES
+
+    async def test_who_guesses_a_reference_pushes_nobody_out_who_named_it_before(self, waiting: Waiting) -> None:
+        gateways = early(reference="order-1", transaction_id="T1")
+        made_up = [early(minute, reference="order-1", transaction_id=f"X{minute}") for minute in range(1, 20)]
+        await waiting.keep(gateways, *made_up)
+        row = await waiting.registered(reference="order-1")
+        assert await waiting.heard() == [gateways.id, *(one.id for one in made_up[: KEPT_CANDIDATES - 1])]
+        async with waiting.ledger.batch([row.id]) as batch:
+            await batch.hear_kept(row, signed_only=False)
+            await batch.store([])
+        assert len(await waiting.heard()) == KEPT_CANDIDATES, "the others gave way"
+
+    async def test_what_names_the_session_is_heard_before_what_names_the_reference_alone(
+        self, waiting: Waiting
+    ) -> None:
+        guessed = early(reference="order-1", transaction_id="X1")
+        buyers = early(1, session_id="S1", transaction_id="T1")
+        await waiting.keep(guessed, buyers)
+        await waiting.registered(reference="order-1", session_id="S1")
+        assert await waiting.heard() == [buyers.id, guessed.id]
 
     async def test_keeping_and_registering_at_once_lose_nothing_and_double_nothing(self, waiting: Waiting) -> None:
         numbers = range(40)

@@ -15,12 +15,14 @@ import pytest
 from consumers.keeping import KEPT_FOR, PER_ACCOUNT
 from consumers.ledger import Keys
 from consumers.pipeline import Inquiry, take
+from consumers.receiving import KEPT_CANDIDATES
 from schemas.callbacks import Callback, Claim
 from schemas.payments import Change
 from schemas.words import Authenticity, Said, Source
 from tests.integration.shops import RULES, TRACKED, Shops
 from tests.integration.test_adoption import found
 from tests.processes import until
+from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
 from worker.postgres.kept import forget_kept, keep, settle_turns
 from worker.sealing import Seal
@@ -231,6 +233,52 @@ async def _one_by_one(shops: Shops, claims: list[Claim]) -> list[Inquiry]:
     return [inquiry for inquiries in asked for inquiry in inquiries]
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["queued", "spooled for later"])
+@pytest.mark.parametrize("ends", ["done", "park", "retry"])
+async def test_one_whose_payment_is_recorded_before_it_is_acknowledged_is_heard(
+    shops: Shops, ends: str, later: bool
+) -> None:
+    """The worker has it in hand still, and what it then does with that is not done to what is to be heard."""
+    claim, bus = early(shops), shops.api.bus
+    assert isinstance(bus, PostgresBus)
+    await shops.post("/v1/payments/track", {**WISH, "reference": "order-other"})
+    await bus.publish([claim], later=later)
+    # The first is refused when it has heard, so that what was heard is kept once more, and in hand once more.
+    for session_id, status in (("TR-1", 409), ("TR-2", 201)):
+        (delivery,) = await bus.lease("moneybag", 10)
+        assert await taken(shops, delivery.claim) == []
+        assert (await shops.post("/v1/payments/track", {**WISH, "session_id": session_id})).status == status
+        match ends:
+            case "done":
+                await bus.done([delivery])
+            case "park":
+                await bus.park(delivery, "it failed")
+            case _:
+                await bus.retry(delivery)
+    (heard,) = await bus.lease("moneybag", 10)
+    assert len(await taken(shops, heard.claim)) == 1
+    dead = await shops.database.fetch("SELECT DISTINCT claim_id FROM dead")
+    assert [row["claim_id"] for row in dead] == [claim.id] * (ends == "park")
+
+
+async def test_recording_a_payment_waits_for_nobody_who_takes_from_the_queue(shops: Shops) -> None:
+    await taken(shops, early(shops))
+    await shops.api.bus.publish([early(shops, "claim-2", event_id="E-2")])
+    async with shops.database.connection() as connection, connection.transaction():
+        await connection.execute("UPDATE queue SET attempts = attempts + 1")
+        async with asyncio.timeout(5):
+            assert (await shops.post("/v1/payments/track", WISH)).status == 201
+    assert await count(shops.database, "queue") == 2
+
+
+async def test_a_payment_that_nothing_was_kept_for_does_not_touch_the_queue(shops: Shops) -> None:
+    async with shops.database.connection() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE queue IN ACCESS EXCLUSIVE MODE")
+        async with asyncio.timeout(5):
+            assert (await shops.post("/v1/payments/track", WISH)).status == 201
+            await shops.opened()
+
+
 # -- not for ever, and not without end ---------------------------------------------------------------------------------
 
 
@@ -261,6 +309,17 @@ async def test_of_an_account_the_oldest_unsigned_ones_give_way_and_are_counted(s
     assert sorted(row["claim_id"] for row in rows) == ["signed", "x3", "y1"]
     assert await count(shops.database, "kept") == PER_ACCOUNT + 1
     assert dropped == [("moneybag", 2)]
+
+
+async def test_what_gives_way_when_its_payment_comes_is_counted(shops: Shops) -> None:
+    dropped: list[tuple[str, int]] = []
+    shops.api.ledger._dropped = lambda provider, gone: dropped.append((provider, gone))
+    claims = [early(shops, f"c{number}", signed=False, transaction_id=f"X{number}") for number in range(8)]
+    await taken(shops, *claims)
+    await shops.post("/v1/payments/track", WISH)
+    assert len(await queued(shops)) == KEPT_CANDIDATES
+    assert await count(shops.database, "kept") == 0
+    assert dropped == [("moneybag", 8 - KEPT_CANDIDATES)]
 
 
 async def test_an_id_of_any_length_is_no_failure(shops: Shops) -> None:

@@ -15,6 +15,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
@@ -24,9 +25,9 @@ from consumers.multipart import read_multipart
 from consumers.providers import PROVIDERS
 from schemas.callbacks import Claim
 from schemas.wire import Unreadable
-from schemas.words import Said, Source
+from schemas.words import Authenticity, Said, Source
 from tests.unit.test_providers import FILES, provider
-from worker.http.callbacks import MAX_BODY, ForgedError, make_claim, read_callback
+from worker.http.callbacks import MAX_BODY, MAX_HEADERS, ForgedError, make_claim, read_callback
 
 NOON = datetime(2026, 5, 17, 10, 10, tzinfo=UTC)
 NAMES = {
@@ -342,6 +343,25 @@ async def test_only_what_the_signature_covers_is_heard(name: str) -> None:
         assert isinstance(again, Claim)
         for field in ("session_id", "reference", "transaction_id", "said", "event_id", "event_type", "authenticity"):
             assert getattr(again, field) == getattr(plain, field), field
+
+
+@signing
+async def test_of_headers_without_end_the_shortest_are_stored_and_the_signature_holds(name: str) -> None:
+    async with door(name) as at:
+        body, right = BODIES[name], signed(name, BODIES[name])
+        short = {f"X_Proxy_{number}": "1" for number in range(30)}
+        endless = {f"X_{number}": "a" * 8000 for number in range(80)}
+        claim = await at.webhook(body, **endless, **right, **short)
+        assert isinstance(claim, Claim)
+        assert claim.authenticity is Authenticity.SIGNED
+        assert claim.callback is not None
+        for header, value in {**right, **short}.items():
+            assert claim.callback.header(header.replace("_", "-").lower()) == value
+        assert len(msgspec.json.encode(claim)) < MAX_HEADERS + 4096
+        whole = await at.webhook(body, X_Long="a" * 8000, **right)
+        assert isinstance(whole, Claim)
+        assert whole.callback is not None
+        assert whole.callback.header("x-long") == "a" * 8000
 
 
 @signing

@@ -36,6 +36,8 @@ def broker_of(config: Config, rules: Rules, database: Database, metrics: Metrics
     publisher, inbox = Publisher(url, providers), Inbox(url, providers, metrics)
     bus = RabbitBus(publisher, inbox, PostgresBus(database), database.clock, metrics)
     expected = expected_inbox(url, metrics)
-    registrar = Registrar(PostgresLedger(database, changed=metrics.changed), rules, config, database.clock)
+    registrar = Registrar(
+        PostgresLedger(database, changed=metrics.changed, dropped=metrics.drop), rules, config, database.clock
+    )
     registering = ExpectedPayments(expected, publisher, registrar, database.clock, metrics)
     return Broker(publisher, inbox, expected, registering, bus)

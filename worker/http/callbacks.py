@@ -18,6 +18,9 @@ from schemas.wire import Unreadable
 from schemas.words import Authenticity, Said, Source
 
 MAX_BODY = 64 * 1024
+MAX_HEADERS = 16 * 1024
+"""Of longer ones together the shortest are stored; the names count too."""
+
 BODY_SECONDS = 10.0
 UNREAD = "the body could not be read"
 
@@ -94,8 +97,27 @@ def make_claim(account: Account, callback: Callback, *, lenient: bool = False) -
         event_id=reading.event_id or (sha256(callback.body).hexdigest() if webhook else None),
         event_type=reading.event_type,
         note=note,
-        callback=callback,
+        callback=_bounded(callback),
     )
+
+
+def _bounded(callback: Callback) -> Callback:
+    """What is stored of it, once it is authenticated and read: a stranger chooses how long its headers are.
+
+    A signature is short, so whatever else there is it is among those that are stored.
+    """
+    room, shortest = MAX_HEADERS, set[tuple[str, str]]()
+    for header in sorted(set(callback.headers), key=_length):
+        room -= _length(header) * callback.headers.count(header)
+        if room < 0:
+            return replace(callback, headers=tuple(one for one in callback.headers if one in shortest))
+        shortest.add(header)
+    return callback
+
+
+def _length(header: tuple[str, str]) -> int:
+    name, value = header
+    return len(name.encode()) + len(value.encode())
 
 
 def _readable(text: str) -> str:

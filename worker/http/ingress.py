@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.bus import Bus, BusAway
-from consumers.keeping import may_wait
+from consumers.keeping import may_wait, names
 from schemas.callbacks import Claim
 from schemas.payments import Payment
 from schemas.shown import PAYMENT_ID
@@ -111,18 +111,28 @@ class Ingress(Struct, frozen=True):
         return Turn.NEVER
 
     async def publish_unknown(self, claim: Claim) -> bool:
-        """Make durable what names no payment that we know, if one may come; see `publish`.
+        """Make durable what names no payment that we know, where one may come. Raises BusAway and TimeoutError.
 
-        It is heard after all others. False in a crowd, which has no time for it: its sender is told to come again.
+        It is heard after all others. False in a crowd, which has no time for it, and where the id that says most of it
+        was named too often: its sender is told to come again. One whose ids name a payment that its path does not is
+        about nothing: a made-up path must be no other way to that payment.
         """
-        if not may_wait(claim):
+        unnamed = replace(claim, payment_id=None)
+        if not may_wait(claim) or (claim.payment_id is not None and await self._about_another(unnamed)):
             self.count(claim, "unknown")
             return True
-        if self.crowded:
+        strongest = next(name for name in names(claim) if name is not None)
+        if self.crowded or not self.limits.payments.take(f"{claim.account} {strongest}"):
             self.count(claim, "repeated")
             return False
-        await self.publish(replace(claim, payment_id=None), Turn.LATER, "unknown")
+        await self.publish(unnamed, Turn.LATER, "unknown")
         return True
+
+    async def _about_another(self, unnamed: Claim) -> bool:
+        try:
+            return await self.find(unnamed) is not None
+        except UNAVAILABLE as error:
+            raise BusAway(type(error).__name__) from error
 
     async def publish(self, claim: Claim, turn: Turn = Turn.NOW, result: str = "taken") -> None:
         """Make it durable. Raises BusAway and TimeoutError."""

@@ -54,7 +54,8 @@ class Buckets:
 class Limits:
     """Counts what strangers send: by address, and unsigned claims by the payment that they are about.
 
-    `payments` bounds how many of those are kept, `prompt` how many are heard in their turn.
+    Those about no payment that is here count by what they name. `payments` bounds how many of all these are kept,
+    `prompt` how many are heard in their turn.
     """
 
     def __init__(self, trusted: Sequence[Network] = (), clock: Callable[[], float] = time.monotonic) -> None:

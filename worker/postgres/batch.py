@@ -7,6 +7,7 @@ transactions and orders; each in the order of its key. Nothing here decides; the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -88,6 +89,7 @@ class PostgresBatch:
         self._seal = seal
         self._allowances = dict(allowances)
         self._queued: frozenset[str] = frozenset()
+        self.dropped = Counter[str]()
 
     async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> Mapping[str, Admission]:
         return await admit(self._connection, self._seal, claims)
@@ -252,7 +254,9 @@ class PostgresBatch:
         return await announce(self._connection, payment, request, proposed)
 
     async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:
-        self._queued |= await hear_kept(self._connection, payment, signed_only=signed_only)
+        listened = await hear_kept(self._connection, payment, signed_only=signed_only)
+        self._queued |= listened.queued
+        self.dropped.update(listened.dropped)
 
     async def store(self, changes: Sequence[Change]) -> None:
         connection = self._connection

@@ -95,7 +95,7 @@ class PostgresBus:
             claim = msgspec.json.decode(row["body"], type=Claim)
         except UNREADABLE as error:
             log.error("claim.unreadable", claim_id=row["claim_id"], exc_info=error)  # noqa: TRY400 - with its trace
-            await self._park(row["id"], f"{type(error).__name__} in receive")
+            await self._park(row["id"], row["claim_id"], f"{type(error).__name__} in receive")
             return None
         return Delivery(
             tag=row["id"],
@@ -130,7 +130,7 @@ class PostgresBus:
         )
 
     async def park(self, delivery: Delivery, reason: str) -> None:
-        await self._park(delivery.tag, reason)
+        await self._park(delivery.tag, delivery.claim.id, reason)
 
     async def bury(self, claim_id: str, provider: str, body: bytes, reason: str) -> None:
         """Put aside a message that is in no queue of ours."""
@@ -142,11 +142,12 @@ class PostgresBus:
             reason,
         )
 
-    async def _park(self, tag: object, reason: str) -> None:
+    async def _park(self, tag: object, claim_id: str, reason: str) -> None:
         await self._database.execute(
-            """WITH taken AS (DELETE FROM queue WHERE id = $1 RETURNING claim_id, provider, body)
-               INSERT INTO dead (claim_id, provider, body, reason) SELECT claim_id, provider, body, $2 FROM taken""",
+            """WITH taken AS (DELETE FROM queue WHERE id = $1 RETURNING provider, body)
+               INSERT INTO dead (claim_id, provider, body, reason) SELECT $2, provider, body, $3 FROM taken""",
             tag,
+            claim_id,
             reason,
         )
 

@@ -6,14 +6,18 @@ id that they name (an advisory lock each), and look only then. So one of the two
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 from zlib import crc32
 
 import asyncpg
 import msgspec
+from msgspec import Struct
 
 from consumers.keeping import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, names, signed
+from consumers.receiving import KEPT_CANDIDATES
 from schemas.callbacks import Claim
 from schemas.payments import Payment
 from worker.postgres.claims import archived
@@ -55,28 +59,35 @@ _DROP = """
     gone AS (DELETE FROM kept k USING free WHERE k.claim_id = free.claim_id RETURNING k.provider)
     SELECT provider, count(*) AS gone FROM gone GROUP BY provider
 """
-_HEAR = """
+_NAMED = """
     WITH near AS (
-        SELECT claim_id, signed, row_number() OVER (PARTITION BY signed ORDER BY received_at DESC, claim_id) AS nth
-        FROM kept WHERE account = $1 AND session_id = $2
-        UNION ALL
-        SELECT claim_id, signed, row_number() OVER (PARTITION BY signed ORDER BY received_at DESC, claim_id)
-        FROM kept WHERE account = $1 AND transaction_id = $3
-        UNION ALL
-        SELECT claim_id, signed, row_number() OVER (PARTITION BY signed ORDER BY received_at DESC, claim_id)
-        FROM kept WHERE account = $1 AND reference = $4),
-    free AS (
-        SELECT claim_id FROM kept
-        WHERE claim_id IN (SELECT claim_id FROM near WHERE signed OR NOT $5 AND nth <= $6)
-            AND received_at > clock_timestamp() - $7::interval
-        FOR UPDATE SKIP LOCKED),
-    heard AS (
-        DELETE FROM kept k USING free WHERE k.claim_id = free.claim_id
-        RETURNING k.claim_id, k.provider, k.body, k.received_at)
-    INSERT INTO queue (claim_id, provider, body)
-    SELECT claim_id, provider, body FROM heard ORDER BY received_at, claim_id
-    ON CONFLICT (claim_id) DO NOTHING RETURNING provider
+        SELECT claim_id, strength, signed OR row_number() OVER (
+            PARTITION BY strength, signed ORDER BY received_at, claim_id) <= $6 AS early
+        FROM (SELECT 1 AS strength, * FROM kept WHERE account = $1 AND session_id = $2
+            UNION ALL SELECT 2, * FROM kept WHERE account = $1 AND transaction_id = $3
+            UNION ALL SELECT 3, * FROM kept WHERE account = $1 AND reference = $4) AS one
+        WHERE (signed OR NOT $5) AND received_at > clock_timestamp() - $7::interval),
+    named AS (SELECT claim_id, min(strength) AS strength, bool_or(early) AS heard FROM near GROUP BY claim_id)
+    SELECT claim_id, heard FROM kept JOIN named USING (claim_id)
+    ORDER BY strength, received_at, claim_id FOR UPDATE OF kept SKIP LOCKED
 """
+_DROP_UNHEARD = "DELETE FROM kept WHERE claim_id = ANY($1) RETURNING provider"
+
+# Whoever kept a claim may not yet have acknowledged it, and what it then deletes is the row that it has in hand: what
+# is heard lies beside that, under a key of its own. Both bring the same claim, which is admitted once.
+_HEAR = """
+    WITH heard AS (DELETE FROM kept WHERE claim_id = ANY($1) RETURNING claim_id, provider, body)
+    INSERT INTO queue (claim_id, provider, body)
+    SELECT claim_id || '.' || gen_random_uuid(), provider, body FROM heard ORDER BY array_position($1, claim_id)
+    RETURNING provider
+"""
+
+
+class Listened(Struct, frozen=True):
+    """The gateways whose workers have something to hear; and by gateway, of how many claims nobody ever hears."""
+
+    queued: frozenset[str] = frozenset()
+    dropped: Mapping[str, int] = MappingProxyType({})
 
 
 async def settle_turns(connection: Connection[asyncpg.Record], claims: Iterable[Claim]) -> None:
@@ -123,12 +134,20 @@ async def keep(connection: Connection[asyncpg.Record], seal: Seal, claims: Seque
     return {row["provider"]: row["gone"] for row in dropped}
 
 
-async def hear_kept(connection: Connection[asyncpg.Record], payment: Payment, *, signed_only: bool) -> frozenset[str]:
-    """Queue what came before this payment and names an id of it. Returns the gateways of what was queued."""
+async def hear_kept(connection: Connection[asyncpg.Record], payment: Payment, *, signed_only: bool) -> Listened:
+    """Queue what came before this payment and names an id of it, what names the strongest first.
+
+    Of each id the oldest unsigned ones are heard: whoever only guesses a reference pushes nobody out who was there
+    before. Where nothing was kept, the queue is not touched.
+    """
     account, named = payment.account, (payment.session_id, payment.transaction_id, payment.reference)
     await _wait_for(connection, {(ID_TURN, turn) for turn in _turns(account, *named)})
-    rows = await connection.fetch(_HEAR, account, *named, signed_only, PER_ID, KEPT_FOR)
-    return frozenset(row["provider"] for row in rows)
+    rows = await connection.fetch(_NAMED, account, *named, signed_only, KEPT_CANDIDATES, KEPT_FOR)
+    if not rows:
+        return Listened()
+    queued = await connection.fetch(_HEAR, [row["claim_id"] for row in rows if row["heard"]])
+    dropped = await connection.fetch(_DROP_UNHEARD, [row["claim_id"] for row in rows if not row["heard"]])
+    return Listened(frozenset(row["provider"] for row in queued), Counter(row["provider"] for row in dropped))
 
 
 async def forget_kept(database: Database, kept_for: timedelta = KEPT_FOR) -> int:

@@ -48,7 +48,7 @@ class PostgresLedger:
     """See consumers.ledger.Ledger, consumers.opening.Openings and consumers.unexpected.Findings.
 
     `seal` is what callbacks are archived under; `changed` is called with each payment as it was before a change, and
-    the change, once that is committed; `dropped` with a gateway and how many kept claims gave way to newer ones.
+    the change, once that is committed; `dropped` with a gateway and how many kept claims gave way to others.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class PostgresLedger:
             notice = batch.notice
             for change in batch.changes:
                 self._changed(batch.cases[change.payment.id].payment, change)
+            self._count_dropped(batch.dropped)
         if notice is not None:
             self._database.notify(notice)
 
@@ -101,9 +102,12 @@ class PostgresLedger:
             await settle_turns(connection, claims)
             found = await _find(connection, claims)
             dropped = await keep(connection, self._seal, [claim for claim in claims if claim.id not in found])
+        self._count_dropped(dropped)
+        return found
+
+    def _count_dropped(self, dropped: Mapping[str, int]) -> None:
         for provider, count in dropped.items():
             self._dropped(provider, count)
-        return found
 
     async def peek(self, wanted: Sequence[tuple[str, str]]) -> list[Payment | None]:
         """Each payment (account, id) as it is now, unlocked; None where the account has no such payment."""
