@@ -87,9 +87,10 @@ def _believed(claim: Claim) -> bool:
 def _own(payment: Payment, claim: Claim) -> bool:
     """Whether its sender knows more of the payment than our reference, which can be guessed.
 
-    More is the payment's own path, a session that the gateway issued, or a transaction that the gateway told us of.
+    More is the payment's own path, a session that the gateway issued, or a transaction that the gateway told us of. A
+    webhook is signed, though too long ago to be believed at once: the gateway's late retry, and nothing made up.
     """
-    if claim.payment_id is not None:
+    if claim.payment_id is not None or claim.source is Source.WEBHOOK:
         return True
     if claim.session_id is not None and claim.session_id in (payment.session_id, *payment.aliases):
         return True

@@ -76,35 +76,41 @@ def delay_of(payment: Payment, checks: Checks) -> timedelta | None:
     if payment.schedule is None:
         return None
     again = _again_at(payment, checks)
-    if again is not None:
-        return again - (payment.asked_at or payment.opened_at)
-    delays: tuple[float, ...] = getattr(checks, payment.schedule)
+    return _step_of(payment, payment.schedule, checks) if again is None else again - (payment.asked_at or again)
+
+
+def _step_of(payment: Payment, name: ScheduleName, checks: Checks) -> timedelta | None:
+    """The delay of the step that the payment stands at."""
+    delays: tuple[float, ...] = getattr(checks, name)
     if payment.step < len(delays):
         return timedelta(seconds=delays[payment.step])
-    return timedelta(seconds=delays[-1]) if payment.schedule in ("claimed", "pending") else None
+    return timedelta(seconds=delays[-1]) if name in ("claimed", "pending") else None
 
 
 def makes_up(payment: Payment, checks: Checks) -> bool:
-    """Whether the last look of a schedule that runs through once brought nothing, and is to be made up for."""
+    """Whether the last look brought nothing, and is to be made up for before the next step of its schedule."""
     return _again_at(payment, checks) is not None
 
 
 def _again_at(payment: Payment, checks: Checks) -> datetime | None:
     """When a look that brought nothing is made up for: after ever longer waits, until it is answered or we give up.
 
-    It is no step of the schedule, so the next look still comes.
+    It is no step of the schedule, so the next look still comes. Of `pending`, which repeats, that look ends the waits.
     """
-    missed, asked = payment.missed_at, payment.asked_at
-    if missed is None or asked is None or payment.schedule not in _ONCE or payment.missed_step != payment.step:
+    missed, asked, name = payment.missed_at, payment.asked_at, payment.schedule
+    if missed is None or asked is None or name is None or name == "claimed" or payment.missed_step != payment.step:
         return None
+    wait = max(timedelta(seconds=checks.claimed[-1]), asked - missed)
+    if name == "pending":
+        step = _step_of(payment, name, checks)
+        return asked + wait if step is not None and wait < step else None
     until = missed + timedelta(seconds=checks.give_up)
-    again = asked + max(timedelta(seconds=checks.claimed[-1]), asked - missed)
-    return min(again, until) if asked < until else None
+    return min(asked + wait, until) if asked < until else None
 
 
 def looked(payment: Payment, asked_at: datetime, *, answered: bool) -> Payment:
     """The payment after a reply that is no Fact: a look that brought no answer is to be made up for."""
-    if answered or payment.schedule not in _ONCE:
+    if answered or payment.schedule in (None, "claimed"):
         return replace(payment, missed_at=None, missed_step=None) if payment.missed_at is not None else payment
     if payment.missed_step == payment.step:
         return payment
@@ -153,6 +159,3 @@ def _claimed(payment: Payment) -> bool:
     if payment.success_at is None:
         return False
     return not payment.status.closed or not answered(payment, payment.success_at)
-
-
-_ONCE = ("closed", "refunds")

@@ -406,3 +406,19 @@ async def test_the_first_success_about_a_transaction_known_as_pending_begins_its
     drive.gateway = later(drive, 1, "T1")
     await drive.wait(4)
     assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_a_signed_webhook_that_comes_too_late_to_be_believed_is_still_no_strangers_word() -> None:
+    """The gateway's retry after an outage carries the time of its first try; only the gateway could have signed it."""
+    drive = Drive(lambda _: Inconclusive(trouble=Trouble.NO_REPLY, detail="silent"))
+    payment_id = await drive.open(CANDIDATES)
+    reference = drive.payment(payment_id).reference
+    claim = drive.claim(
+        payment_id, Said.SUCCESS, payment_id=None, reference=reference, transaction_id="T1", source=Source.WEBHOOK
+    )
+    await drive.publish(claim)
+    await drive.wait(2 * DAY)
+    assert drive.payment(payment_id).status is Status.PENDING
+    drive.gateway = later(drive, 0, "T1")
+    await drive.wait(HOUR)
+    assert drive.payment(payment_id).status is Status.COMPLETED

@@ -241,3 +241,15 @@ async def test_a_look_for_late_money_that_brought_nothing_is_asked_again(how: st
     await drive.wait(3 * DAY)
     payment = drive.payment(payment_id)
     assert (payment.status, payment.late) == (Status.COMPLETED, True)
+
+
+async def test_a_look_at_an_open_payment_that_brought_nothing_is_made_up_for_before_the_next() -> None:
+    """The last look before we give up may meet the gateway's bad minute."""
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    await drive.wait(5 * DAY)
+    drive.gateway = troubled(Trouble.RATE_LIMITED)
+    await drive.wait(DAY)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(DAY - timedelta(minutes=1))
+    assert drive.payment(payment_id).status is Status.COMPLETED

@@ -12,6 +12,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from consumers.account import Account
+from consumers.candidates import UNSIGNED_KEPT
 from schemas.words import EventType, Hold, QuestionKind, Said, Status
 from tests.unit.simulation.findings import Finding, Kind
 from tests.unit.simulation.seen import HOUR, MINUTE, Seen, Shown
@@ -50,6 +51,8 @@ def found(kind: Kind, seen: Seen, words: str) -> Finding:
 def _paid(seen: Seen, others: list[Seen]) -> Iterator[Finding]:
     payment, truth = seen.payment, seen.truth
     bound = [state for state in truth.paid() if seen.binding_from(state) is not None]
+    if _crowded(seen):
+        bound = []  # more ids than are kept: some were dropped, and a person decides
     if bound and not payment.status.paid:
         yield found("lost", seen, f"paid since {bound[0].at}, to be heard from {seen.binding_from(bound[0])}")
     if truth.captured and not payment.status.paid and payment.opened:
@@ -93,6 +96,12 @@ def _causes(seen: Seen, others: list[Seen], bound: bool) -> Iterator[Hold]:
             keeps_open = any(one.acknowledged and (one.signed or one.own) for one in seen.heard)
         if keeps_open:
             yield Hold.UNRESOLVED
+
+
+def _crowded(seen: Seen) -> bool:
+    """Whether its own path was flooded with more ids than are kept of it."""
+    ids = {one.transaction for one in seen.heard if one.acknowledged and one.own and not one.signed}
+    return seen.by_transaction and len(ids) > UNSIGNED_KEPT
 
 
 def _names_transactions(account: Account) -> bool:
