@@ -124,7 +124,7 @@ def _claimed_since(seen: Seen, state: State, at: datetime) -> tuple[datetime | N
 
 def _wordless(seen: Seen) -> bool:
     """Whether its redirects name nothing; on a path of the shop's own they name no payment of ours either."""
-    return seen.account.provider.name == "shadhinpay" and seen.kind != "tracked"
+    return seen.account.provider.name in ("shadhinpay", "payparse", "ipay") and seen.kind != "tracked"
 
 
 def _steps(delays: tuple[float, ...], elapsed: timedelta, extra: int) -> int:
