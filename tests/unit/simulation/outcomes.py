@@ -100,8 +100,7 @@ def _causes(seen: Seen, others: list[Seen], bound: bool) -> Iterator[Hold]:
 
 def _crowded(seen: Seen) -> bool:
     """Whether its own path was flooded with more ids than are kept of it."""
-    ids = {one.transaction for one in seen.heard if one.acknowledged and one.own and not one.signed}
-    return seen.by_transaction and (seen.flooded or len(ids) > UNSIGNED_KEPT)
+    return seen.by_transaction and sum(one.hostile and one.own for one in seen.heard) > UNSIGNED_KEPT
 
 
 def _names_transactions(account: Account) -> bool:
