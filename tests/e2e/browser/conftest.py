@@ -24,6 +24,7 @@ pending = ["2s", "4s"]
 closed = ["2s", "4s"]
 refunds = ["1s", "2s"]
 grace = "1s"
+confirm_end = "500ms"
 give_up = "2h"
 """
 """Asks soon by itself, as the demo shop's visitors wait for what no callback told."""
