@@ -7,7 +7,6 @@ PAYPROOF_SIMULATION_PAYMENTS makes worlds larger. `python -m tests.unit.simulati
 from __future__ import annotations
 
 import os
-import random
 
 import pytest
 
@@ -15,7 +14,7 @@ from tests.unit.simulation.world import judged
 
 CHOSEN = os.environ.get("PAYPROOF_SIMULATION_SEED")
 MORE = int(os.environ.get("PAYPROOF_SIMULATION_SEEDS", "2"))
-SEEDS = [int(CHOSEN)] if CHOSEN else [1, 2, 3, 4, *(random.randrange(10**6) for _ in range(MORE))]
+SEEDS = [int(CHOSEN)] if CHOSEN else [*range(1, 5 + MORE)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -25,7 +24,7 @@ def test_what_gateways_call_paid_is_told_once_in_time_and_nothing_else_is(seed: 
 
 
 WORLDS = int(os.environ.get("PAYPROOF_SIMULATION_WORLDS", "1000"))
-FIRST = int(CHOSEN) if CHOSEN else random.randrange(10**9)
+FIRST = int(CHOSEN) if CHOSEN else 10_000
 FEW = 3
 """Payments of a small world: what one seed draws is soon all there is to it, so many seeds draw more."""
 
