@@ -119,15 +119,18 @@ def unheard(one: Candidate) -> bool:
 def next_ask(payment: Payment, one: Candidate, checks: Checks, end: datetime, give_up: timedelta) -> datetime | None:
     """When an unproven id is asked about by its own schedule; None when that has run through.
 
-    One that is `unheard` after its time is asked about until `give_up`, unless it came with our reference alone.
+    One that is `unheard` after its time is asked about until `give_up`: on the longest `claimed` delay, and where it
+    came with our reference alone after ever longer waits.
     """
     heard = one.heard_at or payment.opened_at
     base, until = one.asked_at or heard, ends_at(payment, one, end)
     again = base + timedelta(seconds=checks.claimed[min(one.step, len(checks.claimed) - 1)])
     if base < until:
         return min(again, until)
-    if unheard(one) and (one.signed or one.own):
+    if unheard(one):
         said = max(at for at in (heard, payment.opened_at, one.urgent_at, one.hinted_at) if at is not None)
+        if not (one.signed or one.own):
+            again = base + max(timedelta(seconds=checks.claimed[-1]), base - heard)
         return again if again <= said + give_up else None
     later = _closing_ask(one, checks, base)
     if one.late_step < len(checks.closed):
@@ -158,7 +161,7 @@ def unpaid(one: Candidate, checks: Checks, end: datetime) -> bool:
 def stepped(payment: Payment, one: Candidate, checks: Checks, end: datetime, now: datetime) -> Candidate:
     """The id with a question of its own schedule in flight. The one that confirms the end is no step of it."""
     base = one.asked_at or one.heard_at or payment.opened_at
-    if base < ends_at(payment, one, end) or (unheard(one) and (one.signed or one.own)):
+    if base < ends_at(payment, one, end) or unheard(one):
         return replace(one, asked_at=now, step=one.step + 1)
     if _closing_ask(one, checks, base):
         return replace(one, asked_at=now)

@@ -387,14 +387,27 @@ async def test_what_the_last_release_struck_out_since_it_was_not_known_yet_is_as
 
 
 async def test_an_id_by_reference_of_which_nothing_is_ever_answered_is_not_asked_about_for_ever() -> None:
-    """Every look of `closed` counts, whatever it brought: the reference alone keeps nothing going."""
+    """The waits grow, and end with `give_up`."""
     drive = Drive(lambda _: Inconclusive(trouble=Trouble.UNREADABLE, detail="an undocumented 404"))
     payment_id = await drive.open(CANDIDATES)
     await by_reference(drive, payment_id, Said.SUCCESS)
     await drive.wait(60 * DAY)
     assert drive.ledger.next_look() is None
     asked = drive.asked_times(payment_id)
-    assert asked[-1] - drive.payment(payment_id).opened_at < 3 * DAY
+    assert asked[-1] - drive.payment(payment_id).opened_at < 8 * DAY
+    assert len(asked) < 30
+
+
+async def test_an_id_by_reference_that_met_an_outage_is_asked_about_when_that_is_over() -> None:
+    """A shop that opens its own checkouts has its buyers back by the reference alone."""
+    drive = Drive(lambda _: Inconclusive(trouble=Trouble.NO_REPLY, detail="silent"))
+    payment_id = await drive.open(CANDIDATES)
+    await by_reference(drive, payment_id, Said.SUCCESS, "T1")
+    await drive.wait(2 * DAY)
+    drive.gateway = later(drive, 0, "T1")
+    await drive.wait(2 * DAY)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.late) == (Status.COMPLETED, True)
 
 
 async def test_the_first_success_about_a_transaction_known_as_pending_begins_its_close_questions_anew() -> None:
