@@ -23,16 +23,16 @@ async def stand_in_line(batch: Batch, rules: Rules, payments: Sequence[Payment])
     A wish waits while another attempt executes or has wished for longer. It is dropped where another attempt is paid.
     """
     wishing = [payment for payment in payments if _wishes(payment, rules, batch)]
+    orders = await batch.orders(wishing) if wishing else {}
     changed = {}
-    for payment_id, state in (await batch.orders(wishing) if wishing else {}).items():
-        payment = next(one for one in wishing if one.id == payment_id)
-        match state:
+    for payment in wishing:
+        match orders[payment.id]:
             case "paid":
-                changed[payment_id] = dropped(payment)
+                changed[payment.id] = dropped(payment)
             case "busy":
-                changed[payment_id] = waiting(payment, batch.now)
+                changed[payment.id] = waiting(payment, batch.now)
             case "free" if payment.execute_waits_until is not None:
-                changed[payment_id] = replace(payment, execute_waits_until=batch.now)  # its turn has come
+                changed[payment.id] = replace(payment, execute_waits_until=batch.now)  # its turn has come
             case "free":
                 pass
     return changed

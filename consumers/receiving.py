@@ -11,7 +11,7 @@ from consumers import candidates
 from consumers.asking import by_transaction, hints_used_up
 from consumers.executing import WISH_HEARD_WITHIN, wished
 from consumers.gateway import Capabilities
-from consumers.schedules import answered, came_back
+from consumers.schedules import answered, came_back, claimed_anew
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Entry, Payment
 from schemas.words import Authenticity, EntryKind, Said, Source, Status
@@ -160,7 +160,7 @@ def _restarted(payment: Payment) -> Payment:
     """The payment with the closer questions begun anew, which the first success on its own path does, and no other."""
     if payment.restarted:
         return payment
-    return replace(payment, restarted=True, step=0 if payment.schedule == "claimed" else payment.step)
+    return claimed_anew(replace(payment, restarted=True))
 
 
 def _with_candidate(payment: Payment, claim: Claim, capabilities: Capabilities) -> Payment:

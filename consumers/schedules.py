@@ -66,9 +66,14 @@ def came_back(payment: Payment, *, own: bool) -> Payment:
     It runs through once more where a return to the payment's own path follows one that named our reference alone.
     """
     if payment.returned_by is None or (own and payment.returned_by == "reference"):
-        step = 0 if payment.schedule == "claimed" else payment.step
-        return replace(payment, returned_by="own" if own else "reference", returned_through=False, step=step)
+        payment = replace(payment, returned_by="own" if own else "reference", returned_through=False)
+        return claimed_anew(payment)
     return payment
+
+
+def claimed_anew(payment: Payment) -> Payment:
+    """The payment with `claimed` at its beginning, if that is the schedule that runs."""
+    return replace(payment, step=0) if payment.schedule == "claimed" else payment
 
 
 def delay_of(payment: Payment, checks: Checks) -> timedelta | None:

@@ -56,8 +56,8 @@ FAULTS = (
     Fault(
         name="the wish to execute is thrown away while another attempt is in doubt",
         file="consumers/orders.py",
-        old='            case "busy":\n                changed[payment_id] = waiting(payment, batch.now)',
-        new='            case "busy":\n                changed[payment_id] = dropped(payment)',
+        old='            case "busy":\n                changed[payment.id] = waiting(payment, batch.now)',
+        new='            case "busy":\n                changed[payment.id] = dropped(payment)',
     ),
     Fault(
         name="what comes before its payment is never heard",
