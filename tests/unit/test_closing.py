@@ -340,6 +340,35 @@ async def test_after_closing_it_is_asked_about_twice_more_and_late_money_counts(
     assert drive.told(payment_id) == ["payment.expired", "payment.completed"]
 
 
+async def test_a_closed_payment_that_is_held_for_an_unknown_word_is_asked_about_until_it_is_given_up() -> None:
+    """A waiting hold: questions go on, so that the next word lifts it without a person."""
+    drive = Drive()
+    payment_id = await drive.open(PROVING)
+    await drive.wait(50 * MINUTE)
+    drive.gateway = says(None)
+    await drive.hit(payment_id)
+    await drive.wait(4 * DAY)
+    held = drive.payment(payment_id)
+    assert (held.status, held.hold) == (Status.EXPIRED, Hold.UNMAPPED_STATUS)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(1 * DAY + HOUR)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold, payment.late) == (Status.COMPLETED, None, True)
+
+
+async def test_and_it_comes_to_rest_when_the_word_never_changes() -> None:
+    drive = Drive()
+    payment_id = await drive.open(PROVING)
+    await drive.wait(50 * MINUTE)
+    drive.gateway = says(None)
+    await drive.hit(payment_id)
+    await drive.wait(60 * DAY)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold) == (Status.EXPIRED, Hold.UNMAPPED_STATUS)
+    assert payment.next_check_at is None
+    assert max(drive.asked_times(payment_id)) < payment.opened_at + 10 * DAY
+
+
 # -- refunds (3.9) ----------------------------------------------------------------------------------------------------
 
 
