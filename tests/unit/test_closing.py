@@ -91,6 +91,20 @@ async def test_a_gateway_that_never_answers_ends_as_unresolved_and_never_as_fail
     assert (payment.status, payment.holds) == (Status.PENDING, (Hold.UNRESOLVED,))
 
 
+async def test_a_gateway_that_was_away_for_the_last_looks_is_asked_once_more_as_we_give_up() -> None:
+    """A look of the last day met an outage, and the next one would come after we gave up."""
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    await drive.wait(5 * DAY + 12 * HOUR)
+    drive.gateway = troubled(Trouble.KEY_REFUSED)
+    await drive.wait(33 * HOUR)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(1 * DAY)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold) == (Status.COMPLETED, None)
+    assert drive.told(payment_id) == ["payment.completed"]
+
+
 async def test_a_claimed_payment_is_asked_every_five_minutes_until_it_is_given_up() -> None:
     drive = Drive()
     payment_id = await drive.open(PLAIN)
