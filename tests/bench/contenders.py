@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from tests.bench.installation import open_payments, service
-from tests.bench.numbered import GATEWAYS, claim
+from tests.bench.numbered import GATEWAYS, claim, number_sql, payment_id_sql, reference_sql, session_id_sql
 from tests.bench.peers import bare
 from tests.bench.servers import Servers
 from worker.amqp.messages import claim_post
@@ -31,10 +31,10 @@ ROOT = Path(__file__).resolve().parents[2]
 CELERY_PROCESSES = 8
 """The best of 2, 4 and 8, tried on two cores: they wait for the gateway, the database and the broker in turn."""
 
-_OPEN = """
+_OPEN = f"""
     INSERT INTO peer_payments (id, account, reference, session_id, amount, currency, status, opened_at)
-    SELECT 'pay_' || lpad(n::text, 26, '0'), 'shop-' || ($3::text[])[n % 3 + 1], 'order-' || lpad(n::text, 10, '0'),
-        'ses-' || lpad(n::text, 10, '0'), 100 + n % 900, 'BDT', 'pending', now()
+    SELECT {payment_id_sql()}, 'shop-' || ($3::text[])[n % 3 + 1], {reference_sql()},
+        {session_id_sql()}, 100 + n % 900, 'BDT', 'pending', now()
     FROM generate_series($1::bigint, $2::bigint) AS n
 """
 
@@ -124,18 +124,15 @@ def _peer(name: str, *words: str) -> Callable[[Servers, str], Child]:
     return child
 
 
-_BETWEEN = "id BETWEEN 'pay_' || lpad($1::bigint::text, 26, '0') AND 'pay_' || lpad($2::bigint::text, 26, '0')"
-_BARE_VERIFIED = """
-    SELECT count(*) FROM bare_claims
-    WHERE id BETWEEN lpad(to_hex($1::bigint), 32, '0') AND lpad(to_hex($2::bigint), 32, '0')
-"""
-_PEERS_VERIFIED = f"SELECT count(*) FROM peer_payments WHERE status = 'completed' AND {_BETWEEN}"
+_AMONG = f"id IN (SELECT {payment_id_sql()} FROM generate_series($1::bigint, $2::bigint) AS n)"
+_BARE_VERIFIED = f"SELECT count(*) FROM bare_claims WHERE {number_sql('id')} BETWEEN $1 AND $2"
+_PEERS_VERIFIED = f"SELECT count(*) FROM peer_payments WHERE status = 'completed' AND {_AMONG}"
 
 PAYPROOF = Contender(
     name="payproof",
     prepare=_payproof,
     child=lambda both, url: service(both, url, "consume,relay"),
-    verified=f"SELECT count(*) FROM payments WHERE status = 'completed' AND {_BETWEEN}",
+    verified=f"SELECT count(*) FROM payments WHERE status = 'completed' AND {_AMONG}",
 )
 BARE = Contender(
     name="bare",
