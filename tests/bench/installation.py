@@ -12,8 +12,10 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 
+from tests.bench.delays import AT_ONCE, Delays
 from tests.bench.numbered import GATEWAYS, payment_id_sql, reference_sql, session_id, session_id_sql
 from tests.bench.servers import Servers
 from worker.demo.children import Child, free_ports
@@ -104,12 +106,11 @@ class Gateways(Struct, frozen=True):
 
 
 @contextmanager
-def simulated_gateways(servers: Servers, delay: float = 0.0) -> Iterator[Gateways]:
-    """They run and answer, after `delay` seconds each."""
+def simulated_gateways(servers: Servers, delays: Delays = AT_ONCE) -> Iterator[Gateways]:
+    """They run and answer, each payment after its delay."""
     (port,) = free_ports(1)
-    child = Child(
-        "gateways", "tests.bench.gateway", str(port), f"--delay={delay}", log=servers.place / "gateway.log", settings={}
-    )
+    words = (str(port), f"--delays={msgspec.json.encode(delays).decode()}")
+    child = Child("gateways", "tests.bench.gateway", *words, log=servers.place / "gateway.log", settings={})
     child.start()
     try:
         child.wait_for(f"http://127.0.0.1:{port}/ipay/{session_id(1)}", seconds=READY_SECONDS)

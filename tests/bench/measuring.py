@@ -17,6 +17,7 @@ from msgspec import Struct
 from tests.bench.backlog import backlog
 from tests.bench.contenders import BARE, CONTENDERS, PAYPROOF, Contender
 from tests.bench.cost import cost
+from tests.bench.delays import SPREAD, Delays
 from tests.bench.drain import drain
 from tests.bench.growth import growth
 from tests.bench.hits import Kind
@@ -112,6 +113,10 @@ def _latency(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measur
             await latency(both, first, per_second=plan.rate, seconds=plan.latency_seconds, layout=layout)
         )
 
+    async def measure_under(delays: Delays, first: int, both: Servers) -> None:
+        rate, seconds = plan.rate, plan.latency_seconds
+        found.latencies.append(await latency(both, first, per_second=rate, seconds=seconds, delays=delays))
+
     async def measure_full(first: int, both: Servers) -> None:
         found.saturated.append(await saturated(both, first, plan.saturated))
 
@@ -122,6 +127,7 @@ def _latency(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measur
             goals, processes = ("latency",) if layout is ALL_IN_ONE else (), len(layout)
             name = _round(f"latency, {processes} process{'es' if processes > 1 else ''}", nth, plan)
             yield Measurement(name, goals, partial(measure, layout, _first(next(runs))))
+    yield Measurement(f"latency, {SPREAD}", (), partial(measure_under, SPREAD, _first(next(runs))))
 
 
 def _isolation(found: Results, plan: Plan, run: int) -> Measurement:

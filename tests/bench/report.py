@@ -40,7 +40,7 @@ def show(found: Results, console: Console) -> None:
         ("End to end", ("who", "payments a second", "CPU s of a thousand", "MB"), _drains(found)),
         ("Ingress", ("who", "callbacks a second", *PERCENTILES), _ingress(found)),
         (
-            "Callback to event, beyond the gateway's delay",
+            "Callback to event, beyond the gateway's own time",
             ("processes", "a second", *PERCENTILES),
             _latencies(found),
         ),
@@ -93,9 +93,9 @@ def _ingress(found: Results) -> Iterator[Row]:
 
 
 def _latencies(found: Results) -> Iterator[Row]:
-    for layout in dict.fromkeys(tuple(one.layout) for one in found.latencies):
-        runs = [one for one in found.latencies if tuple(one.layout) == layout]
-        yield " | ".join(layout), f"{runs[0].per_second:.0f}", *_percentiles([run.milliseconds for run in runs])
+    for name in dict.fromkeys(one.name for one in found.latencies):
+        runs = [one for one in found.latencies if one.name == name]
+        yield name, f"{runs[0].per_second:.0f}", *_percentiles([run.milliseconds for run in runs])
     if full := found.saturated:
         rates = _spread([run.per_second for run in full], "{:,.0f}")
         yield (

@@ -6,7 +6,7 @@ kept with its reason, beside what did.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -71,7 +71,9 @@ def figures(found: Results) -> dict[str, Figure]:
         "ingress": _ingress(found),
         "isolation": _isolation(found),
         "growth": _growth(found),
-        "latency": _rounds(one.milliseconds.p99 for one in found.latencies if one.layout == ALL_IN_ONE),
+        "latency": _rounds(
+            one.milliseconds.p99 for one in found.latencies if one.layout == ALL_IN_ONE and not one.under
+        ),
         "idle": _worst(one.percent for one in found.idle),
     }
     return {name: _with_reason(name, figure, found.failed) for name, figure in told.items()}
@@ -107,6 +109,11 @@ def _isolation(found: Results) -> Figure:
         return _rounds([])
     pairs = zip(found.isolation.beside_slow, found.isolation.healthy, strict=True)
     return ratio((slow.p99, healthy.p99) for slow, healthy in pairs)
+
+
+def _usual(found: Results) -> Iterator[Latency]:
+    """Of one process with every role, which is what people begin with, and nothing otherwise than usual."""
+    return (one for one in found.latencies if one.layout == ALL_IN_ONE and not one.under)
 
 
 def _rounds(values: Iterable[float]) -> Figure:

@@ -61,7 +61,8 @@ def test_the_claim_the_hit_and_the_gateways_answer_are_of_one_payment(n: int) ->
     found = answer(f"/{gateway}/{asked}")
     assert found is not None
     assert found[0] == gateway
-    assert reference(n).encode() in found[1]
+    assert found[1] == n
+    assert reference(n).encode() in found[2]
     assert told.reference in {reference(n), None}
     assert told.payment_id in {payment_id(n), None}
     assert {name for name in (told.session_id, told.transaction_id, payment_id(n)) if name} & {

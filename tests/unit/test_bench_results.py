@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.bench.delays import SPREAD
 from tests.bench.goals import GOALS, Measured, Unmeasured
 from tests.bench.plan import QUICK, WHOLE
 from tests.bench.report import show, verdicts
@@ -27,8 +28,9 @@ def accepted(per_second: float) -> Any:
     return SimpleNamespace(per_second=per_second, milliseconds=spread([1.0, 2.0]))
 
 
-def waited(layout: Sequence[str], p99: float) -> Any:
-    return SimpleNamespace(layout=layout, per_second=200.0, milliseconds=spread([p99]))
+def waited(layout: Sequence[str], p99: float, under: str = "") -> Any:
+    name = " | ".join(layout) + (f", {under}" if under else "")
+    return SimpleNamespace(layout=layout, under=under, name=name, per_second=200.0, milliseconds=spread([p99]))
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def found() -> Results:
                 "bare webhooks": accepted(100),
             }
         ],
-        latencies=[waited(ALL_IN_ONE, 20.0), waited(APART, 90.0)],
+        latencies=[waited(ALL_IN_ONE, 20.0), waited(APART, 90.0), waited(ALL_IN_ONE, 70.0, str(SPREAD))],
         saturated=[
             SimpleNamespace(buyers=200, per_second=rate, milliseconds=spread([p99]))  # type: ignore[list-item]
             for rate, p99 in ((800.0, 250.0), (900.0, 150.0), (700.0, 350.0))
@@ -85,6 +87,12 @@ def test_what_it_takes_at_saturation_is_told_beside_the_fixed_rate(found: Result
     [line] = [line for line in printed(found).splitlines() if "at saturation, 200 buyers" in line]
     assert "800 (700 to 900)" in line
     assert "250.0 (150.0 to 350.0)" in line
+
+
+def test_what_was_otherwise_than_usual_is_told_and_not_judged(found: Results) -> None:
+    [line] = [line for line in printed(found).splitlines() if "gateways that take 0.2 to 5 s" in line]
+    assert "70.0" in line
+    assert figures(found)["latency"] == Measured(rounds=[20.0])
 
 
 def test_a_round_that_a_contender_did_not_come_through_is_left_out_of_its_ratio(found: Results) -> None:
