@@ -8,7 +8,7 @@ The peers' libraries are imported where they are needed: whoever drains payproof
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,13 +42,13 @@ _OPEN = f"""
 class Contender(Struct, frozen=True, kw_only=True):
     """One who drains. `prepare` leaves payments `first` to `last` open and their claims waiting.
 
-    `child` is its one process, or the parent of them all, not yet started; it is given the gateways' URL. `verified`
-    counts, of payments `$1` to `$2`, those that stand as verified in its own tables.
+    `children` are its processes, or the parents of them all, not yet started; they are given the gateways' URL.
+    `verified` counts, of payments `$1` to `$2`, those that stand as verified in its own tables.
     """
 
     name: str
     prepare: Callable[[Servers, int, int], Awaitable[None]]
-    child: Callable[[Servers, str], Child]
+    children: Callable[[Servers, str], Sequence[Child]]
     verified: str
 
 
@@ -111,45 +111,52 @@ async def _make(both: Servers, tables: str, filling: str = "", *numbers: object)
         await connection.close()
 
 
-def _peer(name: str, *words: str) -> Callable[[Servers, str], Child]:
-    def child(both: Servers, gateways_url: str) -> Child:
+def _peer(name: str, *words: str) -> Callable[[Servers, str], Sequence[Child]]:
+    def children(both: Servers, gateways_url: str) -> Sequence[Child]:
         settings = {
             "PEER_DATABASE": both.database.url,
             "PEER_BROKER": both.broker.url,
             "PEER_GATEWAY": gateways_url,
             "PYTHONPATH": str(ROOT),
         }
-        return Child(name, *words, log=both.place / f"{name}.log", settings=settings)
+        return [Child(name, *words, log=both.place / f"{name}.log", settings=settings)]
 
-    return child
+    return children
 
 
 _AMONG = f"id IN (SELECT {payment_id_sql()} FROM generate_series($1::bigint, $2::bigint) AS n)"
+_VERIFIED = f"SELECT count(*) FROM payments WHERE status = 'completed' AND {_AMONG}"
 _BARE_VERIFIED = f"SELECT count(*) FROM bare_claims WHERE {number_sql('id')} BETWEEN $1 AND $2"
 _PEERS_VERIFIED = f"SELECT count(*) FROM peer_payments WHERE status = 'completed' AND {_AMONG}"
 
 PAYPROOF = Contender(
     name="payproof",
     prepare=_payproof,
-    child=lambda both, url: service(both, url, "consume,relay"),
-    verified=f"SELECT count(*) FROM payments WHERE status = 'completed' AND {_AMONG}",
+    children=lambda both, url: [service(both, url, "consume,relay")],
+    verified=_VERIFIED,
+)
+PAYPROOF_TWICE = Contender(
+    name="payproof, two processes",
+    prepare=_payproof,
+    children=lambda both, url: [service(both, url, "consume,relay"), service(both, url, "consume")],
+    verified=_VERIFIED,
 )
 BARE = Contender(
     name="bare",
     prepare=_bare,
-    child=_peer("bare", "tests.bench.peers.bare"),
+    children=_peer("bare", "tests.bench.peers.bare"),
     verified=_BARE_VERIFIED,
 )
 FASTSTREAM = Contender(
     name="faststream",
     prepare=_faststream,
-    child=_peer("faststream", "tests.bench.peers.faststream_peer"),
+    children=_peer("faststream", "tests.bench.peers.faststream_peer"),
     verified=_PEERS_VERIFIED,
 )
 CELERY = Contender(
     name="celery",
     prepare=_celery,
-    child=_peer(
+    children=_peer(
         "celery",
         "celery",
         "--app=tests.bench.peers.celery_peer:app",
@@ -163,3 +170,4 @@ CELERY = Contender(
     verified=_PEERS_VERIFIED,
 )
 CONTENDERS = (PAYPROOF, BARE, FASTSTREAM, CELERY)
+"""Those that are compared with each other; payproof in two processes is told beside them."""

@@ -15,7 +15,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """`rounds` is how often each is measured, in turns; a payment here is one claim and its verified event.
 
     `peers_payments` are those of the slow contenders, whose rate is as steady over fewer. `alone`: each group of
-    measurements has servers of its own, which takes some seconds each time.
+    measurements has servers of its own, which takes some seconds each time, and what is told beside the goals is
+    measured in each round, and not in the first alone.
 
     `saturated` is how many payments buyers wait for, as many at a time as keep both cores busy.
 
