@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from statistics import median
 from typing import Self
 
@@ -20,6 +20,7 @@ import aio_pika
 import asyncpg
 from msgspec import Struct
 
+from tests.bench.conditions import old_snapshot
 from tests.bench.contenders import BARE, CONTENDERS, PAYPROOF, PAYPROOF_TWICE, Contender, load
 from tests.bench.installation import simulated_gateways
 from tests.bench.servers import Servers
@@ -203,12 +204,14 @@ async def main() -> None:
     parser.add_argument("--contender", action="append", choices=known, help="may be repeated; all but one without")
     parser.add_argument("--payments", type=int, default=6000)
     parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--snapshot", action="store_true", help="with an old snapshot held open, as by a dump")
     words = parser.parse_args()
     drained: list[Drained] = []
     with directory() as place, lived_in(place) as both:
         for run in range(1, words.runs + 1):
             for name in words.contender or [one.name for one in CONTENDERS]:
-                one = await drain(both, known[name], words.payments, len(drained) + 1)
+                async with old_snapshot(both.database.url) if words.snapshot else nullcontext():
+                    one = await drain(both, known[name], words.payments, len(drained) + 1)
                 drained.append(one)
                 print(
                     f"{run} {name:<24} {one.per_second:7,.0f} a second, {one.cpu_seconds_per_thousand:.2f} CPU s "

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from tests.bench.backlog import backlog
+from tests.bench.conditions import old_snapshot
 from tests.bench.contenders import BARE, CELERY, CONTENDERS, FASTSTREAM, PAYPROOF, PAYPROOF_TWICE, Contender
 from tests.bench.cost import cost
 from tests.bench.delays import SPREAD, Delays
@@ -37,6 +38,9 @@ Bus = Literal["rabbitmq", "postgres"]
 BUSES: Final[Sequence[Bus]] = ("rabbitmq", "postgres")
 BARE_BYTES: Final = 1000
 """Of the bare ingress's messages where it is not known how large payproof's are."""
+
+HELD: Final = f"{PAYPROOF.name}, an old snapshot held"
+"""A drain of payproof's during a dump."""
 
 
 class Measurement(Struct, frozen=True):
@@ -81,6 +85,10 @@ def _end_to_end(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Mea
         payments = plan.peers_payments if contender in (FASTSTREAM, CELERY) else plan.payments
         found.drains[nth][contender.name] = await drain(both, contender, payments, run)
 
+    async def measure_held(nth: int, run: int, both: Servers) -> None:
+        async with old_snapshot(both.database.url):
+            found.drains[nth][HELD] = await drain(both, PAYPROOF, plan.payments, run)
+
     for nth in range(plan.rounds):
         found.drains.append({})
         for contender in _turned(CONTENDERS, nth):
@@ -90,6 +98,7 @@ def _end_to_end(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Mea
             if contender is PAYPROOF and _tells_more(nth, plan):
                 name = _round(f"end to end, {PAYPROOF_TWICE.name}", nth, plan)
                 yield Measurement(name, (), partial(measure, PAYPROOF_TWICE, nth, next(runs)))
+                yield Measurement(_round(f"end to end, {HELD}", nth, plan), (), partial(measure_held, nth, next(runs)))
 
 
 def _ingress(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measurement]:

@@ -137,6 +137,8 @@ def _backlog(found: Results) -> Iterator[Row]:
 def _growth(found: Results) -> Iterator[Row]:
     for size in () if found.growth is None else found.growth.sizes:
         yield f"{size.settled:,}", _spread(size.rates, "{:,.0f}"), _spread(size.ratios, "{:.2f}")
+        if size.held:
+            yield f"{size.settled:,}, an old snapshot held", _spread(size.held, "{:,.0f}"), ""
 
 
 def _sweep(found: Results) -> Iterator[Row]:

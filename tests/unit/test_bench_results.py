@@ -132,9 +132,12 @@ def test_the_figures_behind_the_goals_have_their_tables(found: Results) -> None:
 def test_growth_is_the_most_payments_against_the_fewest(found: Results) -> None:
     found.plan = WHOLE
     sizes = [
-        SimpleNamespace(settled=settled, rates=[100.0], ratios=[ratio])
+        SimpleNamespace(settled=settled, rates=[100.0], ratios=[ratio], held=[81.0] if settled == 10_000_000 else [])
         for settled, ratio in zip(WHOLE.history, (1.0, 0.97, 0.93), strict=True)
     ]
     found.growth = SimpleNamespace(sizes=sizes, quiet=None, due=None)  # type: ignore[assignment]
     assert figures(found)["growth"] == Measured(rounds=[0.93])
-    assert "10,000,000" in printed(found)
+    [plain, held] = [line for line in printed(found).splitlines() if "10,000,000" in line]
+    assert "100" in plain
+    assert "an old snapshot held" in held
+    assert "81" in held
