@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from itertools import count as count_from
 
 import msgspec
 from msgspec import Struct
 
+from tests.bench.conditions import STANDBY_SECONDS, standby_away
 from tests.bench.delays import SPREAD, Delays, fixed
 from tests.bench.hearing import Hearing, hearing
 from tests.bench.history import lived_in
@@ -83,25 +85,41 @@ async def latency(
     seconds: float = 20.0,
     delays: Delays = DELAY,
     layout: Sequence[str] = ALL_IN_ONE,
+    standby: float = 0.0,
 ) -> Latency:
-    """For payments from number `first` on, of which the rate times the seconds and the warm-up are used up."""
-    await migrate(servers.database.url)
-    await open_payments(servers.database.url, first, first + count(per_second, seconds) - 1)
-    with simulated_gateways(servers, delays) as gateways, serving(servers, gateways, layout) as payproof:
-        async with hearing(servers.broker.url) as heard:
-            used = cpu_seconds(payproof.pids)
-            paced = await pace(payproof.port, first, per_second, seconds)
-            await heard.all_of(paced.due, OVER_SECONDS)
-            used = cpu_seconds(payproof.pids) - used
+    """For payments from number `first` on, of which the rate times the seconds and the warm-up are used up.
+
+    Payproof's commits wait for a standby that is so many seconds away.
+    """
+    url = servers.database.url
+    await migrate(url)
+    await open_payments(url, first, first + count(per_second, seconds) - 1)
+    async with standby_away(url, standby) if standby else nullcontext():
+        with simulated_gateways(servers, delays) as gateways, serving(servers, gateways, layout) as payproof:
+            async with hearing(servers.broker.url) as heard:
+                used = cpu_seconds(payproof.pids)
+                paced = await pace(payproof.port, first, per_second, seconds)
+                await heard.all_of(paced.due, OVER_SECONDS)
+                used = cpu_seconds(payproof.pids) - used
     return Latency(
         layout=layout,
         per_second=per_second,
         milliseconds=spread(list(beyond(paced.due, heard, delays).values())),
         late_milliseconds=paced.late_milliseconds,
         cpu_milliseconds=used / count(per_second, seconds) * 1000,
-        stages=await stages(servers.database.url, paced.due, heard.at),
-        under="" if delays == DELAY else str(delays),
+        stages=await stages(url, paced.due, heard.at),
+        under=conditions(delays, standby),
     )
+
+
+def conditions(delays: Delays, standby: float) -> str:
+    """In words, what is otherwise than usual."""
+    parts = []
+    if delays != DELAY:
+        parts.append(str(delays))
+    if standby:
+        parts.append(f"a standby {standby * 1000:g} ms away")
+    return ", ".join(parts)
 
 
 async def saturated(
@@ -167,17 +185,11 @@ async def main() -> None:
             print(
                 f"{full.buyers} buyers at a time: {full.per_second:,.0f} a second, {full.milliseconds} (milliseconds)"
             )
-            for layout, delays in ((ALL_IN_ONE, DELAY), (APART, DELAY), (ALL_IN_ONE, SPREAD)):
-                _show(
-                    await latency(
-                        both,
-                        next(firsts),
-                        per_second=words.rate,
-                        seconds=words.seconds,
-                        delays=delays,
-                        layout=layout,
-                    )
-                )
+            rate, seconds = words.rate, words.seconds
+            for layout in (ALL_IN_ONE, APART):
+                _show(await latency(both, next(firsts), per_second=rate, seconds=seconds, layout=layout))
+            _show(await latency(both, next(firsts), per_second=rate, seconds=seconds, delays=SPREAD))
+            _show(await latency(both, next(firsts), per_second=rate, seconds=seconds, standby=STANDBY_SECONDS))
 
 
 def _show(told: Latency) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from tests.bench.backlog import backlog
-from tests.bench.conditions import old_snapshot
+from tests.bench.conditions import STANDBY_SECONDS, old_snapshot
 from tests.bench.contenders import BARE, CELERY, CONTENDERS, FASTSTREAM, PAYPROOF, PAYPROOF_TWICE, Contender
 from tests.bench.cost import cost
 from tests.bench.delays import SPREAD, Delays
@@ -25,7 +25,7 @@ from tests.bench.hits import Kind
 from tests.bench.idle import idle
 from tests.bench.ingress import bare, ingress
 from tests.bench.isolation import isolation
-from tests.bench.latency import latency, saturated
+from tests.bench.latency import DELAY, conditions, latency, saturated
 from tests.bench.plan import Plan
 from tests.bench.results import KINDS, YARDSTICKS, Results
 from tests.bench.servers import Servers
@@ -125,9 +125,10 @@ def _latency(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measur
             await latency(both, first, per_second=plan.rate, seconds=plan.latency_seconds, layout=layout)
         )
 
-    async def measure_under(delays: Delays, first: int, both: Servers) -> None:
+    async def measure_under(delays: Delays, standby: float, first: int, both: Servers) -> None:
         rate, seconds = plan.rate, plan.latency_seconds
-        found.latencies.append(await latency(both, first, per_second=rate, seconds=seconds, delays=delays))
+        told = await latency(both, first, per_second=rate, seconds=seconds, delays=delays, standby=standby)
+        found.latencies.append(told)
 
     async def measure_full(first: int, both: Servers) -> None:
         found.saturated.append(await saturated(both, first, plan.saturated))
@@ -139,7 +140,9 @@ def _latency(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measur
             goals, processes = ("latency",) if layout is ALL_IN_ONE else (), len(layout)
             name = _round(f"latency, {processes} process{'es' if processes > 1 else ''}", nth, plan)
             yield Measurement(name, goals, partial(measure, layout, _first(next(runs))))
-    yield Measurement(f"latency, {SPREAD}", (), partial(measure_under, SPREAD, _first(next(runs))))
+    for delays, standby in ((SPREAD, 0.0), (DELAY, STANDBY_SECONDS)):
+        name = f"latency, {conditions(delays, standby)}"
+        yield Measurement(name, (), partial(measure_under, delays, standby, _first(next(runs))))
 
 
 def _isolation(found: Results, plan: Plan, run: int) -> Measurement:
