@@ -17,7 +17,7 @@ from msgspec import Struct
 from tests.bench.backlog import backlog
 from tests.bench.conditions import STANDBY_SECONDS, old_snapshot
 from tests.bench.contenders import BARE, CELERY, CONTENDERS, FASTSTREAM, PAYPROOF, PAYPROOF_TWICE, Contender
-from tests.bench.cost import cost
+from tests.bench.cost import cost, paced_cost
 from tests.bench.delays import SPREAD, Delays
 from tests.bench.drain import drain
 from tests.bench.growth import growth
@@ -67,7 +67,7 @@ def groups(plan: Plan, found: Results) -> list[Group]:
         list(_ingress(found, plan, runs)),
         list(_latency(found, plan, runs)),
         [_isolation(found, plan, next(runs))],
-        [_cost(found, plan, next(runs)), _backlog(found, plan, next(runs))],
+        [_cost(found, plan, next(runs)), _paced_cost(found, plan, next(runs)), _backlog(found, plan, next(runs))],
     )
     groups = [Group(kind) for kind in kinds] if plan.alone else [Group([one for kind in kinds for one in kind])]
     return [*groups, Group([_growth(found, plan)], served=False)] if plan.history else groups
@@ -157,7 +157,14 @@ def _cost(found: Results, plan: Plan, run: int) -> Measurement:
     async def measure(both: Servers) -> None:
         found.cost = await cost(both, plan.payments, run)
 
-    return Measurement("what payments cost", (), measure)
+    return Measurement("what payments cost that waited", (), measure)
+
+
+def _paced_cost(found: Results, plan: Plan, run: int) -> Measurement:
+    async def measure(both: Servers) -> None:
+        found.paced_cost = await paced_cost(both, _first(run), rate=plan.rate, seconds=plan.cost_seconds)
+
+    return Measurement(f"what payments cost, {plan.rate:g} a second", (), measure)
 
 
 def _backlog(found: Results, plan: Plan, run: int) -> Measurement:

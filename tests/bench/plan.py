@@ -31,6 +31,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     hits: int
     rate: float
     latency_seconds: float
+    cost_seconds: float
     saturated: int
     isolation_rate: float
     isolation_seconds: float
@@ -48,6 +49,7 @@ WHOLE: Final = Plan(
     hits=8_000,
     rate=200.0,
     latency_seconds=15.0,
+    cost_seconds=10.0,
     saturated=6_000,
     isolation_rate=150.0,
     isolation_seconds=10.0,
@@ -63,6 +65,7 @@ QUICK: Final = Plan(
     hits=1_500,
     rate=200.0,
     latency_seconds=3.0,
+    cost_seconds=5.0,
     saturated=1_500,
     isolation_rate=100.0,
     isolation_seconds=3.0,

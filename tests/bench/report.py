@@ -47,6 +47,7 @@ def show(found: Results, console: Console) -> None:
         ("The same of healthy gateways", ("beside", *PERCENTILES), _isolation(found)),
         ("Idle", ("bus", "% of a core", "wake-ups a second", "MB"), _idle(found)),
         ("What payments cost, from the waiting claim on", ("what", "how much"), _cost(found.cost)),
+        ("What payments cost that come at a rate, from the callback on", ("what", "how much"), _cost(found.paced_cost)),
         ("A backlog", ("claims", "seconds", "a second", "by tenths"), _backlog(found)),
         ("Growth", ("payments in the tables", "payments a second", "of the fewest"), _growth(found)),
         ("The sweep", ("payments due", "waiting claims a second", "due a second", *PERCENTILES), _sweep(found)),
@@ -119,11 +120,14 @@ def _idle(found: Results) -> Iterator[Row]:
 def _cost(cost: Cost | None) -> Iterator[Row]:
     if cost is None:
         return
+    if cost.rate is not None:
+        yield "payments a second", f"{cost.rate:g}"
     servers = f"PostgreSQL {cost.postgres_cpu_seconds:.2f}, RabbitMQ {cost.rabbitmq_cpu_seconds:.2f}"
     megabytes, taken = _megabytes(cost.rss_bytes), f"{cost.acknowledged:.2f} acknowledged"
     yield "CPU seconds of a thousand", f"payproof {cost.cpu_seconds:.2f}, {servers}"
     yield f"memory after {cost.payments:,}", f"{megabytes:.0f} MB"
     yield "transactions of one", f"{cost.transactions:.2f}, with {cost.statements:.2f} statements"
+    yield "waits for the disk of one", f"{cost.wal_syncs:.2f}"
     yield "WAL of one", f"{cost.wal_bytes:,.0f} bytes, with {cost.wal_pages:.2f} whole pages"
     yield "AMQP messages of one", f"{cost.published:.2f} published, {cost.delivered:.2f} delivered, {taken}"
 

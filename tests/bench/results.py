@@ -59,6 +59,7 @@ class Results(Struct, kw_only=True):
     isolation: Isolation | None = None
     idle: list[Idle] = field(default_factory=list)
     cost: Cost | None = None
+    paced_cost: Cost | None = None
     backlog: Backlog | None = None
     growth: Growth | None = None
     failed: list[Failed] = field(default_factory=list)

@@ -33,6 +33,12 @@ def waited(layout: Sequence[str], p99: float, under: str = "") -> Any:
     return SimpleNamespace(layout=layout, under=under, name=name, per_second=200.0, milliseconds=spread([p99]))
 
 
+def costing(**values: float) -> Any:
+    figures = ("cpu_seconds", "postgres_cpu_seconds", "rabbitmq_cpu_seconds", "rss_bytes", "transactions", "wal_pages")
+    others = ("statements", "wal_syncs", "wal_bytes", "published", "delivered", "acknowledged")
+    return SimpleNamespace(**{"payments": 1_000, "rate": None} | dict.fromkeys(figures + others, 1.0) | values)
+
+
 @pytest.fixture
 def found() -> Results:
     """A quick run in which all went well."""
@@ -59,6 +65,8 @@ def found() -> Results:
             SimpleNamespace(bus="rabbitmq", percent=0.2, wakeups_per_second=6.0, rss_bytes=2**26),  # type: ignore[list-item]
             SimpleNamespace(bus="postgres", percent=1.2, wakeups_per_second=6.0, rss_bytes=2**26),  # type: ignore[list-item]
         ],
+        cost=costing(),
+        paced_cost=costing(rate=200.0, statements=3.5, wal_syncs=1.25, wal_bytes=9_000.0),
     )
 
 
@@ -81,6 +89,14 @@ def test_each_goal_is_judged_by_what_is_worst_for_us(found: Results) -> None:
     }
     assert figures(found)["ingress"] == Measured(rounds=[0.7])
     assert figures(found)["idle"] == Measured(rounds=[1.2])
+
+
+def test_what_payments_cost_at_a_rate_is_told_beside_those_that_waited(found: Results) -> None:
+    text = printed(found)
+    waited_for, paced = text.split("that come at a rate")
+    assert "statements" in waited_for
+    for words in ("payments a second 200", "with 3.50 statements", "waits for the disk of one 1.25", "9,000 bytes"):
+        assert words in " ".join(paced.split())
 
 
 def test_what_it_takes_at_saturation_is_told_beside_the_fixed_rate(found: Results) -> None:
