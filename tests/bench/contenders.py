@@ -147,6 +147,9 @@ BARE = Contender(
     children=_peer("bare", "tests.bench.peers.bare"),
     verified=_BARE_VERIFIED,
 )
+bare_each = _peer("bare", "tests.bench.peers.bare_each")
+"""The bare one's process for claims that come one by one."""
+
 FASTSTREAM = Contender(
     name="faststream",
     prepare=_faststream,

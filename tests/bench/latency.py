@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from itertools import count as count_from
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -29,6 +30,9 @@ from tests.bench.spread import Spread, spread
 from tests.bench.stages import Stages, stages
 from tests.processes import directory
 from worker.postgres.migrate import migrate
+
+if TYPE_CHECKING:
+    from tests.bench.bare_latency import BareLatency
 
 DELAY_SECONDS = 0.05
 DELAY = fixed(DELAY_SECONDS)
@@ -172,6 +176,8 @@ def beyond(due: Mapping[int, float], heard: Hearing, delays: Delays) -> dict[int
 
 
 async def main() -> None:
+    from tests.bench.bare_latency import bare_latency  # which is paced by what is above
+
     parser = argparse.ArgumentParser()
     parser.add_argument("--rate", type=float, default=200.0, help="payments a second")
     parser.add_argument("--seconds", type=float, default=20.0)
@@ -186,17 +192,19 @@ async def main() -> None:
                 f"{full.buyers} buyers at a time: {full.per_second:,.0f} a second, {full.milliseconds} (milliseconds)"
             )
             rate, seconds = words.rate, words.seconds
+            _show(await bare_latency(both, next(firsts), per_second=rate, seconds=seconds))
             for layout in (ALL_IN_ONE, APART):
                 _show(await latency(both, next(firsts), per_second=rate, seconds=seconds, layout=layout))
             _show(await latency(both, next(firsts), per_second=rate, seconds=seconds, delays=SPREAD))
             _show(await latency(both, next(firsts), per_second=rate, seconds=seconds, standby=STANDBY_SECONDS))
 
 
-def _show(told: Latency) -> None:
+def _show(told: Latency | BareLatency) -> None:
     print(msgspec.json.encode(told).decode())
     print(f"{told.name}: {told.milliseconds} (milliseconds); late {told.late_milliseconds}")
-    for name in told.stages.__struct_fields__:
-        print(f"  {name}: {getattr(told.stages, name)}", flush=True)
+    if isinstance(told, Latency):
+        for name in told.stages.__struct_fields__:
+            print(f"  {name}: {getattr(told.stages, name)}", flush=True)
 
 
 if __name__ == "__main__":

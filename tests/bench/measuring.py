@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from tests.bench.backlog import backlog
+from tests.bench.bare_latency import bare_latency
 from tests.bench.conditions import STANDBY_SECONDS, old_snapshot
 from tests.bench.contenders import BARE, CELERY, CONTENDERS, FASTSTREAM, PAYPROOF, PAYPROOF_TWICE, Contender
 from tests.bench.cost import cost, paced_cost
@@ -29,7 +30,7 @@ from tests.bench.latency import DELAY, conditions, latency, saturated
 from tests.bench.plan import Plan
 from tests.bench.results import KINDS, YARDSTICKS, Results
 from tests.bench.servers import Servers
-from tests.bench.serving import ALL_IN_ONE, APART
+from tests.bench.serving import APART
 
 RUN: Final = 10_000_000
 """Payments are numbered by runs of so many, and each measurement has its own, as some share their servers."""
@@ -120,13 +121,16 @@ def _ingress(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measur
 
 
 def _latency(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measurement]:
-    async def measure(layout: Sequence[str], first: int, both: Servers) -> None:
-        found.latencies.append(
-            await latency(both, first, per_second=plan.rate, seconds=plan.latency_seconds, layout=layout)
-        )
+    rate, seconds = plan.rate, plan.latency_seconds
+
+    async def measure(contender: Contender, nth: int, first: int, both: Servers) -> None:
+        measured = latency if contender is PAYPROOF else bare_latency
+        found.paced[nth][contender.name] = await measured(both, first, per_second=rate, seconds=seconds)
+
+    async def measure_apart(first: int, both: Servers) -> None:
+        found.latencies.append(await latency(both, first, per_second=rate, seconds=seconds, layout=APART))
 
     async def measure_under(delays: Delays, standby: float, first: int, both: Servers) -> None:
-        rate, seconds = plan.rate, plan.latency_seconds
         told = await latency(both, first, per_second=rate, seconds=seconds, delays=delays, standby=standby)
         found.latencies.append(told)
 
@@ -136,10 +140,13 @@ def _latency(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measur
     for nth in range(plan.rounds):
         name = _round("latency at saturation", nth, plan)
         yield Measurement(name, (), partial(measure_full, _first(next(runs))))
-        for layout in (ALL_IN_ONE, APART) if plan.alone else (ALL_IN_ONE,):
-            goals, processes = ("latency",) if layout is ALL_IN_ONE else (), len(layout)
-            name = _round(f"latency, {processes} process{'es' if processes > 1 else ''}", nth, plan)
-            yield Measurement(name, goals, partial(measure, layout, _first(next(runs))))
+        found.paced.append({})
+        for contender in _turned((PAYPROOF, BARE), nth):
+            name = _round(f"latency, {contender.name}", nth, plan)
+            yield Measurement(name, ("latency",), partial(measure, contender, nth, _first(next(runs))))
+        if plan.alone:
+            name = _round(f"latency, {len(APART)} processes", nth, plan)
+            yield Measurement(name, (), partial(measure_apart, _first(next(runs))))
     for delays, standby in ((SPREAD, 0.0), (DELAY, STANDBY_SECONDS)):
         name = f"latency, {conditions(delays, standby)}"
         yield Measurement(name, (), partial(measure_under, delays, standby, _first(next(runs))))
@@ -164,7 +171,7 @@ def _paced_cost(found: Results, plan: Plan, run: int) -> Measurement:
     async def measure(both: Servers) -> None:
         found.paced_cost = await paced_cost(both, _first(run), rate=plan.rate, seconds=plan.cost_seconds)
 
-    return Measurement(f"what payments cost, {plan.rate:g} a second", (), measure)
+    return Measurement(f"what payments cost, {plan.rate:g} a second", ("statements", "syncs", "wal"), measure)
 
 
 def _backlog(found: Results, plan: Plan, run: int) -> Measurement:

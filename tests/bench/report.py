@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tests.bench.goals import Measured, Verdict, figures_shown, judged, shown
-from tests.bench.results import KINDS, Results, figures, ingress_ratio
+from tests.bench.results import KINDS, Results, figures, ingress_ratio, p99_ratio
 from tests.bench.spread import Spread
 
 if TYPE_CHECKING:
@@ -94,9 +94,12 @@ def _ingress(found: Results) -> Iterator[Row]:
 
 
 def _latencies(found: Results) -> Iterator[Row]:
-    for name in dict.fromkeys(one.name for one in found.latencies):
-        runs = [one for one in found.latencies if one.name == name]
+    told = [*(one for paced in found.paced for one in paced.values()), *found.latencies]
+    for name in dict.fromkeys(one.name for one in told):
+        runs = [one for one in told if one.name == name]
         yield name, f"{runs[0].per_second:.0f}", *_percentiles([run.milliseconds for run in runs])
+    if isinstance(figure := p99_ratio(found), Measured):
+        yield "payproof in one process to bare", "", "", _spread(figure.rounds, "{:.2f}"), ""
     if full := found.saturated:
         rates = _spread([run.per_second for run in full], "{:,.0f}")
         yield (
