@@ -1,13 +1,15 @@
 """`python -m tests.bench.cost`: what one payment costs: processor time, memory, statements, WAL, messages.
 
 Of claims that wait in RabbitMQ, and so are worked on in the largest batches; with `--rate 200`, of payments that come
-at that rate over HTTP to one process with every role. Then the counts hardly depend on how fast the machine is.
+at that rate over HTTP to one process with every role. A machine that keeps up shows what they cost; one that does not
+works in larger batches, and shows less.
 
 The one thing to get wrong: what else is counted. Processor time is counted between the first tenth of the events and
 the last of them, so starting up is not in it. All else is counted from before the start to after the stop, because
 PostgreSQL's processes tell their counts when they end; that adds a few dozen statements to those of thousands of
 payments. The load and the listener are ours, and are taken out. A checkpoint comes before, so that the first touch of
-each page writes it whole into the WAL, as it does after every checkpoint; `wal_bytes` has these pages in it.
+each page writes it whole into the WAL, as it does after every checkpoint; `wal_bytes` has these pages in it, and
+`wal_page_bytes` is how much of it they are: the shorter the run and the fuller the tables, the more.
 """
 
 from __future__ import annotations
@@ -86,6 +88,7 @@ class Cost(Struct, frozen=True, kw_only=True):
     transactions: float
     wal_bytes: float
     wal_pages: float
+    wal_page_bytes: float
     wal_syncs: float
     statements: float
     published: float
@@ -154,6 +157,7 @@ class _Counts(Struct, frozen=True):
     database: Mapping[str, int]
     messages: Mapping[str, int]
     statements: Sequence[asyncpg.Record]
+    page_bytes: int
 
 
 class _Counting:
@@ -165,8 +169,10 @@ class _Counting:
         database: asyncpg.Connection[asyncpg.Record],
         before: Mapping[str, int],
         messages: Mapping[str, int],
+        since: str,
     ) -> None:
         self._both, self._database, self._before, self._messages = both, database, before, messages
+        self._since = since
         postmaster = int((both.database.home / "postmaster.pid").read_text().split()[0])
         self._programs = postmaster, int(both.broker.ctl("eval", "os:getpid().").strip().strip('"'))
 
@@ -182,6 +188,7 @@ class _Counting:
             {name: value - self._before[name] for name, value in after.items()},
             {name: value - self._messages.get(name, 0) for name, value in messages.items()},
             await self._database.fetch(_STATEMENTS),
+            await asyncio.to_thread(self._both.database.page_bytes, self._since, await _place(self._database)),
         )
 
     async def _alone(self) -> bool:
@@ -193,7 +200,7 @@ async def _counting(both: Servers) -> AsyncIterator[_Counting]:
     database = await asyncpg.connect(both.database.url)
     try:
         await database.execute("SELECT pg_stat_statements_reset()")
-        yield _Counting(both, database, await _counts(database), _messages(both))
+        yield _Counting(both, database, await _counts(database), _messages(both), await _place(database))
     finally:
         await database.close()
 
@@ -211,6 +218,7 @@ def _cost(counts: _Counts, payments: int, rate: float, cpu: Sequence[float], rss
         transactions=spent["transactions"] / payments,
         wal_bytes=spent["wal"] / payments,
         wal_pages=spent["pages"] / payments,
+        wal_page_bytes=counts.page_bytes / payments,
         wal_syncs=spent["syncs"] / payments,
         statements=sum(row["calls"] for row in rows) / payments,
         published=sent["messages_received_total"] / payments,
@@ -218,6 +226,11 @@ def _cost(counts: _Counts, payments: int, rate: float, cpu: Sequence[float], rss
         acknowledged=sent["messages_acknowledged_total"] / payments,
         top=tuple(_statement(row, payments) for row in rows[:top]),
     )
+
+
+async def _place(database: asyncpg.Connection[asyncpg.Record]) -> str:
+    """To where the WAL is on the disk."""
+    return str(await database.fetchval("SELECT pg_current_wal_flush_lsn()::text"))
 
 
 async def _counts(database: asyncpg.Connection[asyncpg.Record]) -> Mapping[str, int]:
@@ -251,7 +264,9 @@ def _statement(row: asyncpg.Record, payments: int) -> Statement:
 
 def table(found: Cost, width: int = 100) -> str:
     cpu = f"payproof {found.cpu_seconds:.2f}, PostgreSQL {found.postgres_cpu_seconds:.2f}"
-    wal = f"{found.wal_bytes:,.0f} bytes of WAL with {found.wal_pages:.2f} whole pages"
+    wal = (
+        f"{found.wal_bytes:,.0f} bytes of WAL, {found.wal_page_bytes:,.0f} of them in {found.wal_pages:.2f} whole pages"
+    )
     sent = f"{found.published:.2f} published, {found.delivered:.2f} delivered, {found.acknowledged:.2f} acknowledged"
     lines = [
         f"{found.payments:,} payments, "

@@ -131,7 +131,10 @@ def _cost(cost: Cost | None) -> Iterator[Row]:
     yield f"memory after {cost.payments:,}", f"{megabytes:.0f} MB"
     yield "transactions of one", f"{cost.transactions:.2f}, with {cost.statements:.2f} statements"
     yield "waits for the disk of one", f"{cost.wal_syncs:.2f}"
-    yield "WAL of one", f"{cost.wal_bytes:,.0f} bytes, with {cost.wal_pages:.2f} whole pages"
+    yield (
+        "WAL of one",
+        f"{cost.wal_bytes:,.0f} bytes, {cost.wal_page_bytes:,.0f} of them in {cost.wal_pages:.2f} whole pages",
+    )
     yield "AMQP messages of one", f"{cost.published:.2f} published, {cost.delivered:.2f} delivered, {taken}"
 
 

@@ -37,7 +37,7 @@ def waited(layout: Sequence[str], p99: float, under: str = "") -> Any:
 
 def costing(**values: float) -> Any:
     figures = ("cpu_seconds", "postgres_cpu_seconds", "rabbitmq_cpu_seconds", "rss_bytes", "transactions", "wal_pages")
-    others = ("statements", "wal_syncs", "wal_bytes", "published", "delivered", "acknowledged")
+    others = ("statements", "wal_syncs", "wal_bytes", "wal_page_bytes", "published", "delivered", "acknowledged")
     return SimpleNamespace(**{"payments": 1_000, "rate": None} | dict.fromkeys(figures + others, 1.0) | values)
 
 
@@ -69,7 +69,7 @@ def found() -> Results:
             SimpleNamespace(bus="postgres", percent=1.2, wakeups_per_second=6.0, rss_bytes=2**26),  # type: ignore[list-item]
         ],
         cost=costing(),
-        paced_cost=costing(rate=200.0, statements=3.5, wal_syncs=1.25, wal_bytes=9_000.0),
+        paced_cost=costing(rate=200.0, statements=3.5, wal_syncs=1.25, wal_bytes=9_000.0, wal_page_bytes=4_000.0),
     )
 
 
@@ -117,7 +117,12 @@ def test_what_payments_cost_at_a_rate_is_told_beside_those_that_waited(found: Re
     text = printed(found)
     waited_for, paced = text.split("that come at a rate")
     assert "statements" in waited_for
-    for words in ("payments a second 200", "with 3.50 statements", "waits for the disk of one 1.25", "9,000 bytes"):
+    for words in (
+        "payments a second 200",
+        "with 3.50 statements",
+        "waits for the disk of one 1.25",
+        "9,000 bytes, 4,000 of them",
+    ):
         assert words in " ".join(paced.split())
 
 
