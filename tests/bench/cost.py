@@ -5,11 +5,12 @@ at that rate over HTTP to one process with every role. A machine that keeps up s
 works in larger batches, and shows less.
 
 The one thing to get wrong: what else is counted. Processor time is counted between the first tenth of the events and
-the last of them, so starting up is not in it. All else is counted from before the start to after the stop, because
-PostgreSQL's processes tell their counts when they end; that adds a few dozen statements to those of thousands of
-payments. The load and the listener are ours, and are taken out. A checkpoint comes before, so that the first touch of
-each page writes it whole into the WAL, as it does after every checkpoint; `wal_bytes` has these pages in it, and
-`wal_page_bytes` is how much of it they are: the shorter the run and the fuller the tables, the more.
+the last of them, or at a rate from the first callback on, so starting up is not in it. All else is counted from before
+the start to after the stop, because PostgreSQL's processes tell their counts when they end; that adds a few dozen
+statements to those of thousands of payments. The load and the listener are ours, and are taken out. A checkpoint comes
+before, so that the first touch of each page writes it whole into the WAL, as it does after every checkpoint;
+`wal_bytes` has these pages in it, and `wal_page_bytes` is how much of it they are: the shorter the run and the fuller
+the tables, the more.
 """
 
 from __future__ import annotations
