@@ -8,7 +8,7 @@ The peers' libraries are imported where they are needed: whoever drains payproof
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from tests.bench.installation import open_payments, service
-from tests.bench.numbered import GATEWAYS, claim
+from tests.bench.numbered import GATEWAYS, claim, number_sql, payment_id_sql, reference_sql, session_id_sql
 from tests.bench.peers import bare
 from tests.bench.servers import Servers
 from worker.amqp.messages import claim_post
@@ -31,10 +31,10 @@ ROOT = Path(__file__).resolve().parents[2]
 CELERY_PROCESSES = 8
 """The best of 2, 4 and 8, tried on two cores: they wait for the gateway, the database and the broker in turn."""
 
-_OPEN = """
+_OPEN = f"""
     INSERT INTO peer_payments (id, account, reference, session_id, amount, currency, status, opened_at)
-    SELECT 'pay_' || lpad(n::text, 26, '0'), 'shop-' || ($3::text[])[n % 3 + 1], 'order-' || lpad(n::text, 10, '0'),
-        'ses-' || lpad(n::text, 10, '0'), 100 + n % 900, 'BDT', 'pending', now()
+    SELECT {payment_id_sql()}, 'shop-' || ($3::text[])[n % 3 + 1], {reference_sql()},
+        {session_id_sql()}, 100 + n % 900, 'BDT', 'pending', now()
     FROM generate_series($1::bigint, $2::bigint) AS n
 """
 
@@ -42,13 +42,13 @@ _OPEN = """
 class Contender(Struct, frozen=True, kw_only=True):
     """One who drains. `prepare` leaves payments `first` to `last` open and their claims waiting.
 
-    `child` is its one process, or the parent of them all, not yet started; it is given the gateways' URL. `verified`
-    counts, of payments `$1` to `$2`, those that stand as verified in its own tables.
+    `children` are its processes, or the parents of them all, not yet started; they are given the gateways' URL.
+    `verified` counts, of payments `$1` to `$2`, those that stand as verified in its own tables.
     """
 
     name: str
     prepare: Callable[[Servers, int, int], Awaitable[None]]
-    child: Callable[[Servers, str], Child]
+    children: Callable[[Servers, str], Sequence[Child]]
     verified: str
 
 
@@ -111,48 +111,55 @@ async def _make(both: Servers, tables: str, filling: str = "", *numbers: object)
         await connection.close()
 
 
-def _peer(name: str, *words: str) -> Callable[[Servers, str], Child]:
-    def child(both: Servers, gateways_url: str) -> Child:
+def _peer(name: str, *words: str) -> Callable[[Servers, str], Sequence[Child]]:
+    def children(both: Servers, gateways_url: str) -> Sequence[Child]:
         settings = {
             "PEER_DATABASE": both.database.url,
             "PEER_BROKER": both.broker.url,
             "PEER_GATEWAY": gateways_url,
             "PYTHONPATH": str(ROOT),
         }
-        return Child(name, *words, log=both.place / f"{name}.log", settings=settings)
+        return [Child(name, *words, log=both.place / f"{name}.log", settings=settings)]
 
-    return child
+    return children
 
 
-_BETWEEN = "id BETWEEN 'pay_' || lpad($1::bigint::text, 26, '0') AND 'pay_' || lpad($2::bigint::text, 26, '0')"
-_BARE_VERIFIED = """
-    SELECT count(*) FROM bare_claims
-    WHERE id BETWEEN lpad(to_hex($1::bigint), 32, '0') AND lpad(to_hex($2::bigint), 32, '0')
-"""
-_PEERS_VERIFIED = f"SELECT count(*) FROM peer_payments WHERE status = 'completed' AND {_BETWEEN}"
+_AMONG = f"id IN (SELECT {payment_id_sql()} FROM generate_series($1::bigint, $2::bigint) AS n)"
+_VERIFIED = f"SELECT count(*) FROM payments WHERE status = 'completed' AND {_AMONG}"
+_BARE_VERIFIED = f"SELECT count(*) FROM bare_claims WHERE {number_sql('id')} BETWEEN $1 AND $2"
+_PEERS_VERIFIED = f"SELECT count(*) FROM peer_payments WHERE status = 'completed' AND {_AMONG}"
 
 PAYPROOF = Contender(
     name="payproof",
     prepare=_payproof,
-    child=lambda both, url: service(both, url, "consume,relay"),
-    verified=f"SELECT count(*) FROM payments WHERE status = 'completed' AND {_BETWEEN}",
+    children=lambda both, url: [service(both, url, "consume,relay")],
+    verified=_VERIFIED,
+)
+PAYPROOF_TWICE = Contender(
+    name="payproof, two processes",
+    prepare=_payproof,
+    children=lambda both, url: [service(both, url, "consume,relay"), service(both, url, "consume")],
+    verified=_VERIFIED,
 )
 BARE = Contender(
     name="bare",
     prepare=_bare,
-    child=_peer("bare", "tests.bench.peers.bare"),
+    children=_peer("bare", "tests.bench.peers.bare"),
     verified=_BARE_VERIFIED,
 )
+bare_each = _peer("bare", "tests.bench.peers.bare_each")
+"""The bare one's process for claims that come one by one."""
+
 FASTSTREAM = Contender(
     name="faststream",
     prepare=_faststream,
-    child=_peer("faststream", "tests.bench.peers.faststream_peer"),
+    children=_peer("faststream", "tests.bench.peers.faststream_peer"),
     verified=_PEERS_VERIFIED,
 )
 CELERY = Contender(
     name="celery",
     prepare=_celery,
-    child=_peer(
+    children=_peer(
         "celery",
         "celery",
         "--app=tests.bench.peers.celery_peer:app",
@@ -166,3 +173,4 @@ CELERY = Contender(
     verified=_PEERS_VERIFIED,
 )
 CONTENDERS = (PAYPROOF, BARE, FASTSTREAM, CELERY)
+"""Those that are compared with each other; payproof in two processes is told beside them."""

@@ -1,10 +1,16 @@
 """`python -m tests.bench.cost`: what one payment costs: processor time, memory, statements, WAL, messages.
 
+Of claims that wait in RabbitMQ, and so are worked on in the largest batches; with `--rate 200`, of payments that come
+at that rate over HTTP to one process with every role. A machine that keeps up shows what they cost; one that does not
+works in larger batches, and shows less.
+
 The one thing to get wrong: what else is counted. Processor time is counted between the first tenth of the events and
-the last of them, so starting up is not in it. All else is counted from before the start to after the stop, because
-PostgreSQL's processes tell their counts when they end; that adds a few dozen statements to those of thousands of
-payments. The load and the listener are ours, and are taken out. A checkpoint comes before, so that the first touch of
-each page writes it whole into the WAL, as it does after every checkpoint; `wal_bytes` has these pages in it.
+the last of them, or at a rate from the first callback on, so starting up is not in it. All else is counted from before
+the start to after the stop, because PostgreSQL's processes tell their counts when they end; that adds a few dozen
+statements to those of thousands of payments. The load and the listener are ours, and are taken out. A checkpoint comes
+before, so that the first touch of each page writes it whole into the WAL, as it does after every checkpoint;
+`wal_bytes` has these pages in it, and `wal_page_bytes` is how much of it they are: the shorter the run and the fuller
+the tables, the more.
 """
 
 from __future__ import annotations
@@ -13,26 +19,38 @@ import argparse
 import asyncio
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import asyncpg
 import msgspec
 from msgspec import Struct
 
 from tests.bench.drain import WARM, Listener, load, per_second
+from tests.bench.hearing import hearing
 from tests.bench.history import lived_in
 from tests.bench.installation import open_payments, service, simulated_gateways
+from tests.bench.latency import DELAY, OVER_SECONDS, count, pace
 from tests.bench.servers import Servers
+from tests.bench.serving import serving
 from tests.bench.spent import cpu_seconds, family, rss_bytes
-from tests.processes import directory
+from tests.processes import directory, until
+from worker.demo.children import Child
 from worker.postgres.migrate import migrate
 
 TOP = 10
+SECONDS = 10.0
+ENDED_SECONDS = 30.0
 ROLES = "consume,relay"
 _COUNTS = """
     SELECT xact_commit + xact_rollback AS transactions, pg_current_wal_lsn() - '0/0'::pg_lsn AS wal,
-        (SELECT wal_fpi FROM pg_stat_wal) AS pages
+        (SELECT wal_fpi FROM pg_stat_wal) AS pages, ({syncs}) AS syncs
     FROM pg_stat_database WHERE datname = current_database()
+"""
+_SYNCS, _SYNCS_18 = "SELECT wal_sync FROM pg_stat_wal", "SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal'"
+_ALONE = """
+    SELECT count(*) = 0 FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
 _STATEMENTS = """
     SELECT query, sum(calls)::bigint AS calls, sum(rows)::bigint AS rows, sum(total_exec_time)::float8 AS ms,
@@ -56,7 +74,11 @@ class Statement(Struct, frozen=True, kw_only=True):
 
 
 class Cost(Struct, frozen=True, kw_only=True):
-    """What a payment costs. `*_cpu_seconds` are of a thousand payments, `rss_bytes` is at the end, all else of one."""
+    """What a payment costs. `*_cpu_seconds` are of a thousand payments, `rss_bytes` is at the end, all else of one.
+
+    `wal_syncs` are the waits for the disk that the WAL took; those who commit together share one. `rate` is how many
+    payments came a second; None where all of them waited.
+    """
 
     payments: int
     per_second: float
@@ -67,11 +89,14 @@ class Cost(Struct, frozen=True, kw_only=True):
     transactions: float
     wal_bytes: float
     wal_pages: float
+    wal_page_bytes: float
+    wal_syncs: float
     statements: float
     published: float
     delivered: float
     acknowledged: float
     top: tuple[Statement, ...]
+    rate: float | None = None
 
 
 async def cost(both: Servers, payments: int, run: int = 1, roles: str = ROLES, top: int = TOP) -> Cost:
@@ -80,50 +105,138 @@ async def cost(both: Servers, payments: int, run: int = 1, roles: str = ROLES, t
     first = run * 10_000_000 + 1
     await open_payments(both.database.url, first, first + payments - 1)
     await load(both.broker.url, first, first + payments - 1)
-    postmaster = int((both.database.home / "postmaster.pid").read_text().split()[0])
-    programs = postmaster, int(both.broker.ctl("eval", "os:getpid().").strip().strip('"'))
-    database = await asyncpg.connect(both.database.url)
-    try:
+    async with _counting(both) as counting:
         with simulated_gateways(both) as gateways:
             async with Listener(both.broker.url) as listener:
-                await database.execute("SELECT pg_stat_statements_reset()")
-                before, messages = await _counts(database), _messages(both)
                 child = service(both, gateways.url, roles)
                 child.start()
                 try:
-                    parents = (child.pid, *programs)
                     await listener.heard(int(payments * WARM))
-                    warm, began = len(listener.at), [cpu_seconds(family(pid)) for pid in parents]
+                    warm, began = len(listener.at), counting.cpu(child)
                     await listener.heard(payments)
-                    ended, rss = [cpu_seconds(family(pid)) for pid in parents], rss_bytes(family(child.pid))
+                    ended, rss = counting.cpu(child), rss_bytes(family(child.pid))
                 finally:
                     child.stop()
-                spent = {name: value - before[name] for name, value in (await _counts(database)).items()}
-                sent = {name: value - messages.get(name, 0) for name, value in _messages(both).items()}
-                rows = await database.fetch(_STATEMENTS)
+                counts = await counting.counts()
+    cpu = [(end - begin) / (payments - warm) for begin, end in zip(began, ended, strict=True)]
+    return _cost(counts, payments, per_second(listener.at), cpu, rss, len(listener.at), top)
+
+
+async def paced_cost(
+    both: Servers, first: int, *, rate: float = 200.0, seconds: float = SECONDS, top: int = TOP
+) -> Cost:
+    """What payments cost that come at a rate, from number `first` on, to one process with every role.
+
+    The warm-up is counted with the rest, but for the processor time of coming up. Raises AssertionError where an event
+    does not come.
+    """
+    payments = count(rate, seconds)
+    numbers = range(first, first + payments)
+    await migrate(both.database.url)
+    await open_payments(both.database.url, numbers[0], numbers[-1])
+    async with _counting(both) as counting:
+        with simulated_gateways(both, DELAY) as gateways, serving(both, gateways) as payproof:
+            (child,) = payproof.processes
+            async with hearing(both.broker.url) as heard:
+                began = counting.cpu(child)
+                await pace(payproof.port, first, rate, seconds)
+                await heard.all_of(numbers, OVER_SECONDS)
+                ended, rss = counting.cpu(child), rss_bytes(family(child.pid))
+                child.stop()
+                counts = await counting.counts()
+    cpu = [(end - begin) / payments for begin, end in zip(began, ended, strict=True)]
+    told = msgspec.structs.replace(
+        _cost(counts, payments, per_second(sorted(heard.at.values())), cpu, rss, payments, top), rate=rate
+    )
+    assert isinstance(told, Cost)
+    return told
+
+
+class _Counts(Struct, frozen=True):
+    """What the servers counted, and the statements of payproof's."""
+
+    database: Mapping[str, int]
+    messages: Mapping[str, int]
+    statements: Sequence[asyncpg.Record]
+    page_bytes: int
+
+
+class _Counting:
+    """From when it was made, by `_counting`."""
+
+    def __init__(
+        self,
+        both: Servers,
+        database: asyncpg.Connection[asyncpg.Record],
+        before: Mapping[str, int],
+        messages: Mapping[str, int],
+        since: str,
+    ) -> None:
+        self._both, self._database, self._before, self._messages = both, database, before, messages
+        self._since = since
+        postmaster = int((both.database.home / "postmaster.pid").read_text().split()[0])
+        self._programs = postmaster, int(both.broker.ctl("eval", "os:getpid().").strip().strip('"'))
+
+    def cpu(self, child: Child) -> list[float]:
+        """Seconds until now: of payproof, PostgreSQL and RabbitMQ."""
+        return [cpu_seconds(family(pid)) for pid in (child.pid, *self._programs)]
+
+    async def counts(self) -> _Counts:
+        """After payproof has ended."""
+        await until(self._alone, what="PostgreSQL's processes have told their counts", seconds=ENDED_SECONDS)
+        after, messages = await _counts(self._database), _messages(self._both)
+        return _Counts(
+            {name: value - self._before[name] for name, value in after.items()},
+            {name: value - self._messages.get(name, 0) for name, value in messages.items()},
+            await self._database.fetch(_STATEMENTS),
+            await asyncio.to_thread(self._both.database.page_bytes, self._since, await _place(self._database)),
+        )
+
+    async def _alone(self) -> bool:
+        return bool(await self._database.fetchval(_ALONE))
+
+
+@asynccontextmanager
+async def _counting(both: Servers) -> AsyncIterator[_Counting]:
+    database = await asyncpg.connect(both.database.url)
+    try:
+        await database.execute("SELECT pg_stat_statements_reset()")
+        yield _Counting(both, database, await _counts(database), _messages(both), await _place(database))
     finally:
         await database.close()
-    cpu = [(end - begin) / (payments - warm) * 1000 for begin, end in zip(began, ended, strict=True)]
+
+
+def _cost(counts: _Counts, payments: int, rate: float, cpu: Sequence[float], rss: int, events: int, top: int) -> Cost:
+    """`cpu` is of one payment; the listener, which is ours, was delivered so many `events`."""
+    spent, sent, rows = counts.database, counts.messages, counts.statements
     return Cost(
         payments=payments,
-        per_second=per_second(listener.at),
-        cpu_seconds=cpu[0],
-        postgres_cpu_seconds=cpu[1],
-        rabbitmq_cpu_seconds=cpu[2],
+        per_second=rate,
+        cpu_seconds=cpu[0] * 1000,
+        postgres_cpu_seconds=cpu[1] * 1000,
+        rabbitmq_cpu_seconds=cpu[2] * 1000,
         rss_bytes=rss,
         transactions=spent["transactions"] / payments,
         wal_bytes=spent["wal"] / payments,
         wal_pages=spent["pages"] / payments,
+        wal_page_bytes=counts.page_bytes / payments,
+        wal_syncs=spent["syncs"] / payments,
         statements=sum(row["calls"] for row in rows) / payments,
         published=sent["messages_received_total"] / payments,
-        delivered=(sent["messages_delivered_total"] - len(listener.at)) / payments,
+        delivered=(sent["messages_delivered_total"] - events) / payments,
         acknowledged=sent["messages_acknowledged_total"] / payments,
         top=tuple(_statement(row, payments) for row in rows[:top]),
     )
 
 
+async def _place(database: asyncpg.Connection[asyncpg.Record]) -> str:
+    """To where the WAL is on the disk."""
+    return str(await database.fetchval("SELECT pg_current_wal_flush_lsn()::text"))
+
+
 async def _counts(database: asyncpg.Connection[asyncpg.Record]) -> Mapping[str, int]:
-    row = await database.fetchrow(_COUNTS)
+    syncs = _SYNCS if database.get_server_version().major < 18 else _SYNCS_18
+    row = await database.fetchrow(_COUNTS.format(syncs=syncs))
     assert row is not None, "the database is there"
     return {name: int(value) for name, value in row.items()}
 
@@ -152,13 +265,18 @@ def _statement(row: asyncpg.Record, payments: int) -> Statement:
 
 def table(found: Cost, width: int = 100) -> str:
     cpu = f"payproof {found.cpu_seconds:.2f}, PostgreSQL {found.postgres_cpu_seconds:.2f}"
-    wal = f"{found.wal_bytes:,.0f} bytes of WAL with {found.wal_pages:.2f} whole pages"
+    wal = (
+        f"{found.wal_bytes:,.0f} bytes of WAL, {found.wal_page_bytes:,.0f} of them in {found.wal_pages:.2f} whole pages"
+    )
     sent = f"{found.published:.2f} published, {found.delivered:.2f} delivered, {found.acknowledged:.2f} acknowledged"
     lines = [
-        f"{found.payments:,} payments at {found.per_second:,.0f} a second",
+        f"{found.payments:,} payments, "
+        + ("which waited" if found.rate is None else f"{found.rate:g} came a second")
+        + f"; {found.per_second:,.0f} told a second",
         f"processor seconds of a thousand   {cpu}, RabbitMQ {found.rabbitmq_cpu_seconds:.2f}",
         f"memory of payproof at the end     {found.rss_bytes / 2**20:.0f} MB",
         f"of one, in PostgreSQL             {found.transactions:.2f} transactions, {found.statements:.2f} statements",
+        f"                                  {found.wal_syncs:.2f} waits of the WAL for the disk",
         f"                                  {wal}",
         f"of one, in RabbitMQ               {sent}",
         "",
@@ -175,14 +293,19 @@ def table(found: Cost, width: int = 100) -> str:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.cost")
-    parser.add_argument("--payments", type=int, default=6000)
+    parser.add_argument("--payments", type=int, default=6000, help="that wait")
+    parser.add_argument("--rate", type=float, help="how many come a second instead of waiting")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long they come, after the warm-up")
     parser.add_argument("--roles", default=ROLES)
     parser.add_argument("--top", type=int, default=TOP)
     parser.add_argument("--width", type=int, default=100, help="how many characters of a statement are shown")
     parser.add_argument("--json", action="store_true")
     words = parser.parse_args()
     with directory() as place, lived_in(place) as both:
-        found = await cost(both, words.payments, roles=words.roles, top=words.top)
+        if words.rate is None:
+            found = await cost(both, words.payments, roles=words.roles, top=words.top)
+        else:
+            found = await paced_cost(both, 1, rate=words.rate, seconds=words.seconds, top=words.top)
     sys.stdout.write(msgspec.json.encode(found).decode() + "\n" if words.json else table(found, words.width) + "\n")
 
 

@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from statistics import median
 from typing import Self
 
@@ -20,7 +20,8 @@ import aio_pika
 import asyncpg
 from msgspec import Struct
 
-from tests.bench.contenders import BARE, CONTENDERS, PAYPROOF, Contender, load
+from tests.bench.conditions import old_snapshot
+from tests.bench.contenders import BARE, CONTENDERS, PAYPROOF, PAYPROOF_TWICE, Contender, load
 from tests.bench.installation import simulated_gateways
 from tests.bench.servers import Servers
 from tests.bench.spent import cpu_seconds, family, rss_bytes
@@ -110,20 +111,22 @@ async def drain(both: Servers, contender: Contender, payments: int, run: int = 1
     last = first + payments - 1
     await contender.prepare(both, first, last)
     with simulated_gateways(both) as gateways:
-        child = contender.child(both, gateways.url)
+        children = contender.children(both, gateways.url)
         async with Listener(both.broker.url) as listener:
-            child.start()
             try:
-                await _heard(child, listener, warm(payments))
-                before = cpu_seconds(family(child.pid))
-                await _heard(child, listener, payments)
-                pids = family(child.pid)
-                spent, rss = cpu_seconds(pids) - before, rss_bytes(pids)
+                for child in children:
+                    child.start()
+                await _heard(children, listener, warm(payments))
+                before = cpu_seconds(_pids(children))
+                await _heard(children, listener, payments)
+                spent, rss = cpu_seconds(_pids(children)) - before, rss_bytes(_pids(children))
             finally:
-                _end(child)
+                for child in children:
+                    _end(child)
     verified = await _count(both, contender.verified, first, last)
     if verified != payments or len(listener.at) != payments:
-        raise DrainError(f"{child.name} told of {len(listener.at)} and verified {verified} of {payments}{_log(child)}")
+        told = f"{contender.name} told of {len(listener.at)} and verified {verified} of {payments}"
+        raise DrainError(told + _log(children[0]))
     return Drained(
         contender=contender.name,
         payments=payments,
@@ -133,14 +136,20 @@ async def drain(both: Servers, contender: Contender, payments: int, run: int = 1
     )
 
 
-async def _heard(child: Child, listener: Listener, events: int) -> None:
+def _pids(children: Sequence[Child]) -> tuple[int, ...]:
+    return tuple(pid for child in children for pid in family(child.pid))
+
+
+async def _heard(children: Sequence[Child], listener: Listener, events: int) -> None:
     hearing = asyncio.ensure_future(listener.heard(events))
     try:
         while not (await asyncio.wait({hearing}, timeout=LOOK_SECONDS))[0]:
-            if not child.running:
-                raise DrainError(f"{child.name} ended after {len(listener.at)} events{_log(child)}")
+            for child in children:
+                if not child.running:
+                    raise DrainError(f"{child.name} ended after {len(listener.at)} events{_log(child)}")
         if isinstance(hearing.exception(), TimeoutError):
-            raise DrainError(f"{child.name}: {len(listener.at)} of {events} events in {SECONDS:g} s{_log(child)}")
+            slow = f"{children[0].name}: {len(listener.at)} of {events} events in {SECONDS:g} s"
+            raise DrainError(slow + _log(children[0]))
         hearing.result()
     finally:
         hearing.cancel()
@@ -148,9 +157,9 @@ async def _heard(child: Child, listener: Listener, events: int) -> None:
 
 def _end(child: Child) -> None:
     """Its processes are a group of their own, so that none that it started outlives it."""
-    child.stop(STOP_SECONDS)
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
+    if child.stop(STOP_SECONDS) is not None:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def _log(child: Child) -> str:
@@ -173,13 +182,13 @@ def summary(drained: Sequence[Drained]) -> str:
         by.setdefault(one.contender, []).append(one)
     rates = {name: median(one.per_second for one in runs) for name, runs in by.items()}
     lines = [
-        f"{'median of':<12} {'per s':>7} {'CPU s/1000':>11} {'MB':>6}  of the bare limit; payproof is as many times"
+        f"{'median of':<24} {'per s':>7} {'CPU s/1000':>11} {'MB':>6}  of the bare limit; payproof is as many times"
     ]
     for name, runs in by.items():
         cpu = median(one.cpu_seconds_per_thousand for one in runs)
         megabytes = median(one.rss_bytes for one in runs) / 2**20
         ratios = f"{_ratio(rates, name, BARE.name):>17}  {_ratio(rates, PAYPROOF.name, name):>25}"
-        lines.append(f"{name:<12} {rates[name]:>7,.0f} {cpu:>11.2f} {megabytes:>6.0f}  {ratios}")
+        lines.append(f"{name:<24} {rates[name]:>7,.0f} {cpu:>11.2f} {megabytes:>6.0f}  {ratios}")
     return "\n".join(lines)
 
 
@@ -190,20 +199,22 @@ def _ratio(rates: Mapping[str, float], one: str, other: str) -> str:
 async def main() -> None:
     from tests.bench.history import lived_in  # which is made by draining
 
-    known = {contender.name: contender for contender in CONTENDERS}
+    known = {contender.name: contender for contender in (*CONTENDERS, PAYPROOF_TWICE)}
     parser = argparse.ArgumentParser(prog="python -m tests.bench.drain")
-    parser.add_argument("--contender", action="append", choices=known, help="may be repeated; all of them without")
+    parser.add_argument("--contender", action="append", choices=known, help="may be repeated; all but one without")
     parser.add_argument("--payments", type=int, default=6000)
     parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--snapshot", action="store_true", help="with an old snapshot held open, as by a dump")
     words = parser.parse_args()
-    drained = []
+    drained: list[Drained] = []
     with directory() as place, lived_in(place) as both:
         for run in range(1, words.runs + 1):
-            for name in words.contender or known:
-                one = await drain(both, known[name], words.payments, run)
+            for name in words.contender or [one.name for one in CONTENDERS]:
+                async with old_snapshot(both.database.url) if words.snapshot else nullcontext():
+                    one = await drain(both, known[name], words.payments, len(drained) + 1)
                 drained.append(one)
                 print(
-                    f"{run} {name:<12} {one.per_second:7,.0f} a second, {one.cpu_seconds_per_thousand:.2f} CPU s "
+                    f"{run} {name:<24} {one.per_second:7,.0f} a second, {one.cpu_seconds_per_thousand:.2f} CPU s "
                     f"of a thousand, {one.rss_bytes / 2**20:.0f} MB",
                     flush=True,
                 )

@@ -1,4 +1,4 @@
-"""Three gateways in one process, as cheap as can be: `python -m tests.bench.gateway PORT [--delay SECONDS]`.
+"""Three gateways in one process, as cheap as can be: `python -m tests.bench.gateway PORT [--delays JSON]`.
 
 Every payment is paid. The one thing to get wrong: becoming the bottleneck. Requests are answered from their first line
 by a bare protocol that keeps connections open, and any delay is a timer and no thread.
@@ -13,13 +13,14 @@ from typing import cast
 import msgspec
 import uvloop
 
-from tests.bench.numbered import amount, number_in, reference, session_id, transaction_id
+from tests.bench.delays import AT_ONCE, Delays, fixed
+from tests.bench.numbered import GATEWAYS, amount, number_in, reference, session_id, transaction_id
 
 PAID_AT = "2026-11-20T10:00:00Z"
 
 
-def answer(path: str) -> tuple[str, bytes] | None:
-    """The gateway that this path is of, and its word on that payment; None where it is none of ours."""
+def answer(path: str) -> tuple[str, int, bytes] | None:
+    """The gateway that this path is of, the payment's number, and its word on it; None where it is none of ours."""
     gateway, _, rest = path.lstrip("/").partition("/")
     n = number_in(rest.removesuffix("/status"))
     match gateway:
@@ -56,13 +57,13 @@ def answer(path: str) -> tuple[str, bytes] | None:
             }
         case _:
             return None
-    return gateway, msgspec.json.encode(said)
+    return gateway, n, msgspec.json.encode(said)
 
 
 class Gateway(asyncio.Protocol):
-    """One connection; `delays` in seconds by gateway, shared and changed by `PUT /delay/GATEWAY/SECONDS`."""
+    """One connection; `delays` by gateway, shared and changed by `PUT /delay/GATEWAY/SECONDS`."""
 
-    def __init__(self, delays: dict[str, float]) -> None:
+    def __init__(self, delays: dict[str, Delays]) -> None:
         self._delays = delays
         self._buffer = b""
         self._transport: asyncio.WriteTransport | None = None
@@ -81,15 +82,15 @@ class Gateway(asyncio.Protocol):
     def _reply(self, method: str, path: str) -> None:
         if method == "PUT":
             _, _, gateway, seconds = path.split("/")
-            self._delays[gateway] = float(seconds)
+            self._delays[gateway] = fixed(float(seconds))
             self._send(b"{}")
             return
         answered = answer(path)
         if answered is None:
             self._send(b"{}", b"404 Not Found")
             return
-        gateway, body = answered
-        if delay := self._delays.get(gateway, 0.0):
+        gateway, n, body = answered
+        if delay := self._delays[gateway].of(n):
             asyncio.get_running_loop().call_later(delay, self._send, body)
         else:
             self._send(body)
@@ -100,7 +101,7 @@ class Gateway(asyncio.Protocol):
             self._transport.write(head + body)
 
 
-async def serve(port: int, delays: dict[str, float]) -> None:
+async def serve(port: int, delays: dict[str, Delays]) -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Gateway(delays), "127.0.0.1", port, backlog=1024)
     async with server:
@@ -110,10 +111,11 @@ async def serve(port: int, delays: dict[str, float]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("port", type=int)
-    parser.add_argument("--delay", type=float, default=0.0, help="seconds that every answer takes")
+    parser.add_argument("--delays", default=msgspec.json.encode(AT_ONCE).decode(), help="Delays, as JSON")
     words = parser.parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(words.port, dict.fromkeys(("shadhinpay", "moneybag", "ipay"), words.delay)))
+        delays = msgspec.json.decode(words.delays, type=Delays)
+        runner.run(serve(words.port, dict.fromkeys(GATEWAYS, delays)))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """`python -m tests.bench.growth`: does a payment cost more when millions lie in the tables, or when many are due?
 
 The same drain over clusters of several sizes, alternated, with one RabbitMQ, and the statements that do more in the
-largest; then the same with payments due in the sweep. The one thing to get wrong: a cold cache. Every cluster is warmed
-by a drain that is not counted.
+largest; in that one also with an old snapshot held, and then the drain with payments due in the sweep. The one thing to
+get wrong: a cold cache. Every cluster is warmed by a drain that is not counted.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from statistics import median
 import msgspec
 from msgspec import Struct
 
+from tests.bench.conditions import old_snapshot
 from tests.bench.contenders import PAYPROOF
 from tests.bench.cost import Cost, cost
 from tests.bench.drain import drain
@@ -39,11 +40,15 @@ WIDTH = 100
 
 
 class Grown(Struct, frozen=True, kw_only=True):
-    """Payments a second of each run with so many settled ones in the tables; `ratios` are to the smallest size's."""
+    """Payments a second of each run with so many settled ones in the tables; `ratios` are to the smallest size's.
+
+    `held` are those of the same rounds, while somebody holds an old snapshot of the database, in the largest alone.
+    """
 
     settled: int
     rates: Sequence[float]
     ratios: Sequence[float]
+    held: Sequence[float] = ()
 
     @property
     def per_second(self) -> float:
@@ -98,6 +103,7 @@ async def growth(
         # One run number for all clusters, so that none has payments of it already.
         run = max([await next_run(both.database.url) for both in clusters.values()])
         rates: dict[int, list[float]] = {size: [] for size in sizes}
+        held: list[float] = []
         for nth in range(runs + 1):
             for size in sizes if nth % 2 else reversed(sizes):
                 drained = await drain(clusters[size], PAYPROOF, payments, run)
@@ -106,6 +112,11 @@ async def growth(
                 words = f"run {nth}" if nth else "warm-up"
                 _say(f"{size:12,} settled, {words}: {drained.per_second:,.0f} payments a second")
             run += 1
+            if nth:
+                async with old_snapshot(clusters[ends[1]].database.url):
+                    held.append((await drain(clusters[ends[1]], PAYPROOF, payments, run)).per_second)
+                _say(f"{ends[1]:12,} settled, an old snapshot held: {held[-1]:,.0f} payments a second")
+                run += 1
         small, large = [await cost(clusters[size], payments, run + nth, top=MOST) for nth, size in enumerate(ends)]
         run += len(ends)
         quiet = busy = None
@@ -121,6 +132,7 @@ async def growth(
             settled=size,
             rates=tuple(rates[size]),
             ratios=tuple(one / other for one, other in zip(rates[size], smallest, strict=True)),
+            held=tuple(held) if size == ends[1] else (),
         )
         for size in sizes
     )
@@ -145,6 +157,12 @@ def table(found: Growth) -> str:
     lines += [
         f"{one.settled:12,} {one.per_second:9,.0f} {one.ratio:16.2f}  {' '.join(f'{rate:.0f}' for rate in one.rates)}"
         for one in found.sizes
+    ]
+    lines += [
+        f"{one.settled:12,} {median(one.held):9,.0f} {'':16}  an old snapshot held: "
+        + " ".join(f"{rate:.0f}" for rate in one.held)
+        for one in found.sizes
+        if one.held
     ]
     lines += [
         f"grows: {one.blocks[0]:.1f} to {one.blocks[1]:.1f} blocks, {one.milliseconds[0]:.3f} to "

@@ -3,9 +3,9 @@
 `python -m tests.bench.history 10000 1000000` makes some ahead. Three payments, one of each gateway, are first taken
 through payproof itself; every settled payment is a copy of one of the three in all tables, with its own number in each
 id and its own times, so the rows are what that code left behind. Kept below `.payproof/bench/`, by how many, by schema
-and by PostgreSQL's version.
+and by what ids look like, and by PostgreSQL's version.
 
-What it does not show: ids are numbers that rise, so every index grows at one leaf, where random ones miss the cache.
+Ids are random, so a payment that is added touches another leaf of each index, as in a shop's own tables.
 
 The one thing to get wrong: that it fits. From FULL payments on, each has three entries and short events and facts: what
 is left out is never read again by the path of a payment, and every index has its full number of rows. The callbacks as
@@ -25,13 +25,16 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
+import msgspec
 
 from tests.bench.drain import Listener, load
 from tests.bench.installation import open_payments, service, simulated_gateways
 from tests.bench.multiplied import FULL, OLDEST, multiply
+from tests.bench.numbered import claim, number_in
 from tests.bench.servers import Postgres, Servers, postgres_version, servers
 from tests.broker import rabbitmq
 from tests.processes import directory
@@ -57,6 +60,8 @@ _LOADING = {
     "max_wal_size": "2GB",
 }
 
+_NEWEST = "SELECT payment_id FROM events WHERE place IS NOT NULL ORDER BY place DESC LIMIT 1"
+
 
 class NoRoom(Exception):
     """The disk is too full for a cluster of that size. The message says what it takes."""
@@ -67,6 +72,7 @@ def template(payments: int) -> Path:
     schema = hashlib.sha256()
     for file in sorted((ROOT / "schemas" / "sql").glob("*.sql")):
         schema.update(file.read_bytes())
+    schema.update(msgspec.json.encode(claim(OLDEST, datetime.fromtimestamp(0, UTC))))
     major = postgres_version().partition(".")[0]
     home = CACHE / f"{payments}-{schema.hexdigest()[:12]}-{major}"
     if not home.exists():
@@ -130,8 +136,8 @@ async def next_run(url: str) -> int:
     """The first run whose numbers no payment of this cluster has."""
     connection = await asyncpg.connect(url)
     try:
-        newest = await connection.fetchval("SELECT max(id) FROM payments WHERE id < $1", f"pay_{OLDEST:026d}")
-        return 1 if newest is None else int(newest[-10:]) // 10_000_000 + 1
+        newest = await connection.fetchval(_NEWEST)
+        return 1 if (n := number_in(newest)) >= OLDEST else n // 10_000_000 + 1
     finally:
         await connection.close()
 

@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Iterator
 from typing import Literal, assert_never
 
-from tests.bench.numbered import account_of, body, gateway_of, payment_id, session_id, transaction_id
+from tests.bench.numbered import account_of, body, event_id, gateway_of, payment_id, session_id, transaction_id
 from worker.sandbox.config import CREDENTIALS
 from worker.sandbox.shadhinpay_webhooks import headers as shadhinpay_headers
 
@@ -48,7 +48,7 @@ def _numbers(kind: Kind, first: int, count: int) -> Iterator[int]:
 def _webhook(n: int, at: int) -> bytes:
     said, secret = body(n), CREDENTIALS[gateway_of(n)]["webhook_secret"]
     if gateway_of(n) == "shadhinpay":
-        signed = shadhinpay_headers(said, f"evt-{n:010d}", at=at, attempt=1, secret=secret)
+        signed = shadhinpay_headers(said, event_id(n), at=at, attempt=1, secret=secret)
     else:
         digest = hmac.new(secret.encode(), b"%d." % at + said, hashlib.sha256).hexdigest()
         signed = {"X-Webhook-Signature": f"sha256={digest}", "X-Webhook-Timestamp": str(at)}

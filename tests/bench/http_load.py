@@ -26,6 +26,9 @@ from worker.demo.children import environment
 WARM = 0.1
 READY_SECONDS = 60.0
 LEAD_SECONDS = 0.2
+ANSWER_BYTES = 2**28
+"""The longest answer of the process: it has twenty bytes for each hit, and asyncio by itself reads lines of 64 kB."""
+
 CUT = "cut"
 """The status of a hit whose connection ended under it."""
 
@@ -85,6 +88,7 @@ async def ready(load: Load) -> AsyncIterator[Running]:
         *("-P", "-m", "tests.bench.http_load", msgspec.json.encode(load).decode()),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        limit=ANSWER_BYTES,
         env=environment(),
     )
     try:

@@ -12,9 +12,11 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 
-from tests.bench.numbered import GATEWAYS
+from tests.bench.delays import AT_ONCE, Delays
+from tests.bench.numbered import GATEWAYS, payment_id_sql, reference_sql, session_id, session_id_sql
 from tests.bench.servers import Servers
 from worker.demo.children import Child, free_ports
 from worker.sandbox.accounts import accounts_toml
@@ -29,31 +31,36 @@ api_keys = ["bench-key-of-no-worth"]
 """
 
 # Each open payment as POST /v1/payments leaves it: its row, its session, its order, its opened event, told.
-_PAYMENTS = """
-    INSERT INTO payments (id, merchant, account, provider, reference, order_ref, amount, currency, description,
-        metadata, status, holds, version, late, amount_verified, refunded_amount, session_id, aliases, checkout_url,
-        opened_at, expires_at, opened, completed_told, closing_told, hint_asks, schedule, step, next_check_at,
-        execute_tries, execute_unanswered, candidates, candidate_dropped)
-    SELECT 'pay_' || lpad(n::text, 26, '0'), 'shop', 'shop-' || gateway, gateway, 'order-' || lpad(n::text, 10, '0'),
-        'order-' || lpad(n::text, 10, '0'), 100 + n % 900, 'BDT', 'Order ' || n, '{{"cart": "7f3a"}}',
-        'pending', '{{}}', 1, false, false, 0, 'ses-' || lpad(n::text, 10, '0'), '{{}}',
-        'https://gateway.example/pay/ses-' || lpad(n::text, 10, '0'), opened_at, opened_at + interval '1 day',
-        true, false, false, '{{}}', 'pending', 0, opened_at + interval '1 hour', 0, false, '[]', false
-    FROM (SELECT n, (ARRAY[{gateways}])[n % 3 + 1] AS gateway, now() - $3::interval AS opened_at
-          FROM generate_series($1::bigint, $2::bigint) AS n) AS numbered
+_OPEN = f"""
+    WITH numbered AS (
+        SELECT n, (ARRAY[{", ".join(f"'{gateway}'" for gateway in GATEWAYS)}])[n % {len(GATEWAYS)} + 1] AS gateway,
+            {payment_id_sql()} AS id, {reference_sql()} AS reference, {session_id_sql()} AS session_id,
+            now() - $3::interval AS opened_at
+        FROM generate_series($1::bigint, $2::bigint) AS n
+    ), opened AS (
+        INSERT INTO payments (id, merchant, account, provider, reference, order_ref, amount, currency, description,
+            metadata, status, holds, version, late, amount_verified, refunded_amount, session_id, aliases, checkout_url,
+            opened_at, expires_at, opened, completed_told, closing_told, hint_asks, schedule, step, next_check_at,
+            execute_tries, execute_unanswered, candidates, candidate_dropped)
+        SELECT id, 'shop', 'shop-' || gateway, gateway, reference, reference, 100 + n % 900, 'BDT', 'Order ' || n,
+            '{{"cart": "7f3a"}}', 'pending', '{{}}', 1, false, false, 0, session_id, '{{}}',
+            'https://gateway.example/pay/' || session_id, opened_at, opened_at + interval '1 day',
+            true, false, false, '{{}}', 'pending', 0, opened_at + interval '1 hour', 0, false, '[]', false
+        FROM numbered ORDER BY n
+    ), known AS (
+        INSERT INTO sessions (account, session_id, payment_id)
+        SELECT 'shop-' || gateway, session_id, id FROM numbered ORDER BY n
+    ), told AS (
+        INSERT INTO events (id, payment_id, version, type, merchant, account, time, body, place)
+        SELECT id || '.1', id, 1, 'payment.opened', 'shop', 'shop-' || gateway, opened_at,
+            convert_to('{{"id":"' || id || '.1","filling":"' || repeat(md5(id), 22) || '"}}', 'UTF8'),
+            (SELECT coalesce(max(place), 0) FROM events) + n - $1 + 1
+        FROM numbered ORDER BY n
+    )
+    INSERT INTO entries (payment_id, at, kind, data)
+    SELECT id, opened_at, 'event', jsonb_build_object('id', id || '.1', 'type', 'payment.opened')
+    FROM numbered ORDER BY n
 """
-_REST = (
-    """INSERT INTO sessions (account, session_id, payment_id)
-       SELECT account, session_id, id FROM payments WHERE id BETWEEN $1 AND $2""",
-    """INSERT INTO events (id, payment_id, version, type, merchant, account, time, body, place)
-       SELECT id || '.1', id, 1, 'payment.opened', merchant, account, opened_at,
-           convert_to('{"id":"' || id || '.1","filling":"' || repeat(md5(id), 22) || '"}', 'UTF8'),
-           (SELECT coalesce(max(place), 0) FROM events) + row_number() OVER (ORDER BY id)
-       FROM payments WHERE id BETWEEN $1 AND $2""",
-    """INSERT INTO entries (payment_id, at, kind, data)
-       SELECT id, opened_at, 'event', jsonb_build_object('id', id || '.1', 'type', 'payment.opened')
-       FROM payments WHERE id BETWEEN $1 AND $2""",
-)
 
 
 def config(gateways_url: str) -> str:
@@ -67,11 +74,8 @@ async def open_payments(url: str, first: int, last: int, ago: timedelta = timede
     """
     connection = await asyncpg.connect(url)
     try:
-        names = ", ".join(f"'{gateway}'" for gateway in GATEWAYS)
         async with connection.transaction():
-            await connection.execute(_PAYMENTS.format(gateways=names), first, last, ago)
-            for statement in _REST:
-                await connection.execute(statement, f"pay_{first:026d}", f"pay_{last:026d}")
+            await connection.execute(_OPEN, first, last, ago)
             await connection.execute(
                 """INSERT INTO relays SELECT 'rabbitmq', max(place) FROM events
                    ON CONFLICT (name) DO UPDATE SET place = excluded.place"""
@@ -102,15 +106,14 @@ class Gateways(Struct, frozen=True):
 
 
 @contextmanager
-def simulated_gateways(servers: Servers, delay: float = 0.0) -> Iterator[Gateways]:
-    """They run and answer, after `delay` seconds each."""
+def simulated_gateways(servers: Servers, delays: Delays = AT_ONCE) -> Iterator[Gateways]:
+    """They run and answer, each payment after its delay."""
     (port,) = free_ports(1)
-    child = Child(
-        "gateways", "tests.bench.gateway", str(port), f"--delay={delay}", log=servers.place / "gateway.log", settings={}
-    )
+    words = (str(port), f"--delays={msgspec.json.encode(delays).decode()}")
+    child = Child("gateways", "tests.bench.gateway", *words, log=servers.place / "gateway.log", settings={})
     child.start()
     try:
-        child.wait_for(f"http://127.0.0.1:{port}/ipay/ses-0000000001", seconds=READY_SECONDS)
+        child.wait_for(f"http://127.0.0.1:{port}/ipay/{session_id(1)}", seconds=READY_SECONDS)
         yield Gateways(port)
     finally:
         child.kill()

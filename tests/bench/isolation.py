@@ -18,7 +18,7 @@ from msgspec import Struct
 from tests.bench.hearing import Hearing, hearing
 from tests.bench.history import lived_in
 from tests.bench.installation import open_payments, simulated_gateways
-from tests.bench.latency import DELAY_SECONDS, beyond, count, pace
+from tests.bench.latency import DELAY, DELAY_SECONDS, beyond, count, pace
 from tests.bench.numbered import gateway_of
 from tests.bench.servers import Servers
 from tests.bench.serving import ALL_IN_ONE, serving
@@ -59,7 +59,7 @@ async def isolation(
     await open_payments(servers.database.url, first, first + 2 * rounds * each - 1)
     healthy, beside_slow = [], []
     with (
-        simulated_gateways(servers, DELAY_SECONDS) as gateways,
+        simulated_gateways(servers, DELAY) as gateways,
         serving(servers, gateways, layout) as payproof,
     ):
         async with hearing(servers.broker.url) as heard:
@@ -82,7 +82,7 @@ async def _round(port: int, heard: Hearing, first: int, per_second: float, secon
     paced = await pace(port, first, per_second, seconds)
     others = [n for n in paced.due if gateway_of(n) != SLOW]
     await heard.all_of(others, HEARD_SECONDS)
-    told = beyond(paced.due, heard, DELAY_SECONDS)
+    told = beyond(paced.due, heard, DELAY)
     return spread([told[n] for n in others])
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.latency`: from a callback to its verified event, beyond the gateway's delay.
+"""`python -m tests.bench.latency`: from a callback to its verified event, beyond the gateway's own time.
 
 At a fixed rate, callbacks come at set times and are counted from those; at saturation so many buyers come back at a
 time, and each is followed by the next when it was told the outcome. The event is heard over AMQP. The one thing to get
@@ -10,10 +10,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from itertools import count as count_from
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
+from tests.bench.conditions import STANDBY_SECONDS, standby_away
+from tests.bench.delays import SPREAD, Delays, fixed
 from tests.bench.hearing import Hearing, hearing
 from tests.bench.history import lived_in
 from tests.bench.http_load import WARM, Answered, Load, ready
@@ -26,7 +31,11 @@ from tests.bench.stages import Stages, stages
 from tests.processes import directory
 from worker.postgres.migrate import migrate
 
+if TYPE_CHECKING:
+    from tests.bench.bare_latency import BareLatency
+
 DELAY_SECONDS = 0.05
+DELAY = fixed(DELAY_SECONDS)
 BUYERS = 200
 """So many wait for their outcome at a time, which is more than both cores can do at once."""
 WARM_SECONDS = 3.0
@@ -36,8 +45,9 @@ SLOWEST = 20.0
 
 
 class Latency(Struct, frozen=True, kw_only=True):
-    """`milliseconds` is from a callback's set time to its event heard, less the gateway's delay.
+    """`milliseconds` is from a callback's set time to its event heard, less the delay of that payment's gateway.
 
+    `under` says what was otherwise than usual; it is empty where nothing was.
     `late_milliseconds` is how far behind those times the sender was, which is in them. `cpu_milliseconds` is what all
     processes of payproof together used for a payment.
     """
@@ -48,6 +58,11 @@ class Latency(Struct, frozen=True, kw_only=True):
     late_milliseconds: Spread
     cpu_milliseconds: float
     stages: Stages
+    under: str = ""
+
+    @property
+    def name(self) -> str:
+        return " | ".join(self.layout) + (f", {self.under}" if self.under else "")
 
 
 class Saturated(Struct, frozen=True, kw_only=True):
@@ -72,35 +87,52 @@ async def latency(
     *,
     per_second: float = 200.0,
     seconds: float = 20.0,
-    delay: float = DELAY_SECONDS,
+    delays: Delays = DELAY,
     layout: Sequence[str] = ALL_IN_ONE,
+    standby: float = 0.0,
 ) -> Latency:
-    """For payments from number `first` on, of which the rate times the seconds and the warm-up are used up."""
-    await migrate(servers.database.url)
-    await open_payments(servers.database.url, first, first + count(per_second, seconds) - 1)
-    with simulated_gateways(servers, delay) as gateways, serving(servers, gateways, layout) as payproof:
-        async with hearing(servers.broker.url) as heard:
-            used = cpu_seconds(payproof.pids)
-            paced = await pace(payproof.port, first, per_second, seconds)
-            await heard.all_of(paced.due, OVER_SECONDS)
-            used = cpu_seconds(payproof.pids) - used
+    """For payments from number `first` on, of which the rate times the seconds and the warm-up are used up.
+
+    Payproof's commits wait for a standby that is so many seconds away.
+    """
+    url = servers.database.url
+    await migrate(url)
+    await open_payments(url, first, first + count(per_second, seconds) - 1)
+    async with standby_away(url, standby) if standby else nullcontext():
+        with simulated_gateways(servers, delays) as gateways, serving(servers, gateways, layout) as payproof:
+            async with hearing(servers.broker.url) as heard:
+                used = cpu_seconds(payproof.pids)
+                paced = await pace(payproof.port, first, per_second, seconds)
+                await heard.all_of(paced.due, OVER_SECONDS)
+                used = cpu_seconds(payproof.pids) - used
     return Latency(
         layout=layout,
         per_second=per_second,
-        milliseconds=spread(list(beyond(paced.due, heard, delay).values())),
+        milliseconds=spread(list(beyond(paced.due, heard, delays).values())),
         late_milliseconds=paced.late_milliseconds,
         cpu_milliseconds=used / count(per_second, seconds) * 1000,
-        stages=await stages(servers.database.url, paced.due, heard.at),
+        stages=await stages(url, paced.due, heard.at),
+        under=conditions(delays, standby),
     )
 
 
+def conditions(delays: Delays, standby: float) -> str:
+    """In words, what is otherwise than usual."""
+    parts = []
+    if delays != DELAY:
+        parts.append(str(delays))
+    if standby:
+        parts.append(f"a standby {standby * 1000:g} ms away")
+    return ", ".join(parts)
+
+
 async def saturated(
-    servers: Servers, first: int, payments: int, *, buyers: int = BUYERS, delay: float = DELAY_SECONDS
+    servers: Servers, first: int, payments: int, *, buyers: int = BUYERS, delays: Delays = DELAY
 ) -> Saturated:
     """For so many payments from number `first` on; the first tenth warms up."""
     await migrate(servers.database.url)
     await open_payments(servers.database.url, first, first + payments - 1)
-    with simulated_gateways(servers, delay) as gateways, serving(servers, gateways) as payproof:
+    with simulated_gateways(servers, delays) as gateways, serving(servers, gateways) as payproof:
         load = Load(port=payproof.port, kind="returns", first=first, count=payments, connections=buyers)
         async with hearing(servers.broker.url) as heard, ready(load) as running:
             used = cpu_seconds(payproof.pids)
@@ -111,7 +143,7 @@ async def saturated(
     return Saturated(
         buyers=buyers,
         per_second=answered.per_second,
-        milliseconds=spread(list(beyond(_counted(answered, first, int(payments * WARM)), heard, delay).values())),
+        milliseconds=spread(list(beyond(_counted(answered, first, int(payments * WARM)), heard, delays).values())),
         cpu_milliseconds=used / payments * 1000,
     )
 
@@ -138,12 +170,14 @@ def count(per_second: float, seconds: float) -> int:
     return int((WARM_SECONDS + seconds) * per_second)
 
 
-def beyond(due: Mapping[int, float], heard: Hearing, delay: float) -> dict[int, float]:
+def beyond(due: Mapping[int, float], heard: Hearing, delays: Delays) -> dict[int, float]:
     """Milliseconds by payment, of those that were heard."""
-    return {n: (heard.at[n] - at - delay) * 1000 for n, at in due.items() if n in heard.at}
+    return {n: (heard.at[n] - at - delays.of(n)) * 1000 for n, at in due.items() if n in heard.at}
 
 
 async def main() -> None:
+    from tests.bench.bare_latency import bare_latency  # which is paced by what is above
+
     parser = argparse.ArgumentParser()
     parser.add_argument("--rate", type=float, default=200.0, help="payments a second")
     parser.add_argument("--seconds", type=float, default=20.0)
@@ -151,18 +185,26 @@ async def main() -> None:
     parser.add_argument("--payments", type=int, default=6000, help="at saturation")
     words = parser.parse_args()
     with directory() as place, lived_in(place) as both:
-        for run in range(words.runs):
-            full = await saturated(both, (2 * words.runs + run) * 1_000_000 + 1, words.payments)
+        firsts = (nth * 1_000_000 + 1 for nth in count_from(0))
+        for _ in range(words.runs):
+            full = await saturated(both, next(firsts), words.payments)
             print(
                 f"{full.buyers} buyers at a time: {full.per_second:,.0f} a second, {full.milliseconds} (milliseconds)"
             )
-            for nth, layout in enumerate((ALL_IN_ONE, APART)):
-                first = (2 * run + nth) * 1_000_000 + 1
-                told = await latency(both, first, per_second=words.rate, seconds=words.seconds, layout=layout)
-                print(msgspec.json.encode(told).decode())
-                print(f"{' | '.join(layout)}: {told.milliseconds} (milliseconds); late {told.late_milliseconds}")
-                for name in told.stages.__struct_fields__:
-                    print(f"  {name}: {getattr(told.stages, name)}", flush=True)
+            rate, seconds = words.rate, words.seconds
+            _show(await bare_latency(both, next(firsts), per_second=rate, seconds=seconds))
+            for layout in (ALL_IN_ONE, APART):
+                _show(await latency(both, next(firsts), per_second=rate, seconds=seconds, layout=layout))
+            _show(await latency(both, next(firsts), per_second=rate, seconds=seconds, delays=SPREAD))
+            _show(await latency(both, next(firsts), per_second=rate, seconds=seconds, standby=STANDBY_SECONDS))
+
+
+def _show(told: Latency | BareLatency) -> None:
+    print(msgspec.json.encode(told).decode())
+    print(f"{told.name}: {told.milliseconds} (milliseconds); late {told.late_milliseconds}")
+    if isinstance(told, Latency):
+        for name in told.stages.__struct_fields__:
+            print(f"  {name}: {getattr(told.stages, name)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,19 +15,22 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from tests.bench.backlog import backlog
-from tests.bench.contenders import BARE, CONTENDERS, PAYPROOF, Contender
-from tests.bench.cost import cost
+from tests.bench.bare_latency import bare_latency
+from tests.bench.conditions import STANDBY_SECONDS, old_snapshot
+from tests.bench.contenders import BARE, CELERY, CONTENDERS, FASTSTREAM, PAYPROOF, PAYPROOF_TWICE, Contender
+from tests.bench.cost import cost, paced_cost
+from tests.bench.delays import SPREAD, Delays
 from tests.bench.drain import drain
 from tests.bench.growth import growth
 from tests.bench.hits import Kind
 from tests.bench.idle import idle
 from tests.bench.ingress import bare, ingress
 from tests.bench.isolation import isolation
-from tests.bench.latency import latency, saturated
+from tests.bench.latency import DELAY, conditions, latency, saturated
 from tests.bench.plan import Plan
 from tests.bench.results import KINDS, YARDSTICKS, Results
 from tests.bench.servers import Servers
-from tests.bench.serving import ALL_IN_ONE, APART
+from tests.bench.serving import APART
 
 RUN: Final = 10_000_000
 """Payments are numbered by runs of so many, and each measurement has its own, as some share their servers."""
@@ -36,6 +39,9 @@ Bus = Literal["rabbitmq", "postgres"]
 BUSES: Final[Sequence[Bus]] = ("rabbitmq", "postgres")
 BARE_BYTES: Final = 1000
 """Of the bare ingress's messages where it is not known how large payproof's are."""
+
+HELD: Final = f"{PAYPROOF.name}, an old snapshot held"
+"""A drain of payproof's during a dump."""
 
 
 class Measurement(Struct, frozen=True):
@@ -62,7 +68,7 @@ def groups(plan: Plan, found: Results) -> list[Group]:
         list(_ingress(found, plan, runs)),
         list(_latency(found, plan, runs)),
         [_isolation(found, plan, next(runs))],
-        [_cost(found, plan, next(runs)), _backlog(found, plan, next(runs))],
+        [_cost(found, plan, next(runs)), _paced_cost(found, plan, next(runs)), _backlog(found, plan, next(runs))],
     )
     groups = [Group(kind) for kind in kinds] if plan.alone else [Group([one for kind in kinds for one in kind])]
     return [*groups, Group([_growth(found, plan)], served=False)] if plan.history else groups
@@ -77,8 +83,12 @@ def _idle(found: Results, plan: Plan, bus: Bus) -> Measurement:
 
 def _end_to_end(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measurement]:
     async def measure(contender: Contender, nth: int, run: int, both: Servers) -> None:
-        payments = plan.payments if contender in (PAYPROOF, BARE) else plan.peers_payments
+        payments = plan.peers_payments if contender in (FASTSTREAM, CELERY) else plan.payments
         found.drains[nth][contender.name] = await drain(both, contender, payments, run)
+
+    async def measure_held(nth: int, run: int, both: Servers) -> None:
+        async with old_snapshot(both.database.url):
+            found.drains[nth][HELD] = await drain(both, PAYPROOF, plan.payments, run)
 
     for nth in range(plan.rounds):
         found.drains.append({})
@@ -86,6 +96,10 @@ def _end_to_end(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Mea
             goals = YARDSTICKS if contender is PAYPROOF else (contender.name,)
             name = _round(f"end to end, {contender.name}", nth, plan)
             yield Measurement(name, goals, partial(measure, contender, nth, next(runs)))
+            if contender is PAYPROOF and _tells_more(nth, plan):
+                name = _round(f"end to end, {PAYPROOF_TWICE.name}", nth, plan)
+                yield Measurement(name, (), partial(measure, PAYPROOF_TWICE, nth, next(runs)))
+                yield Measurement(_round(f"end to end, {HELD}", nth, plan), (), partial(measure_held, nth, next(runs)))
 
 
 def _ingress(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measurement]:
@@ -107,10 +121,18 @@ def _ingress(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measur
 
 
 def _latency(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measurement]:
-    async def measure(layout: Sequence[str], first: int, both: Servers) -> None:
-        found.latencies.append(
-            await latency(both, first, per_second=plan.rate, seconds=plan.latency_seconds, layout=layout)
-        )
+    rate, seconds = plan.rate, plan.latency_seconds
+
+    async def measure(contender: Contender, nth: int, first: int, both: Servers) -> None:
+        measured = latency if contender is PAYPROOF else bare_latency
+        found.paced[nth][contender.name] = await measured(both, first, per_second=rate, seconds=seconds)
+
+    async def measure_apart(first: int, both: Servers) -> None:
+        found.latencies.append(await latency(both, first, per_second=rate, seconds=seconds, layout=APART))
+
+    async def measure_under(delays: Delays, standby: float, first: int, both: Servers) -> None:
+        told = await latency(both, first, per_second=rate, seconds=seconds, delays=delays, standby=standby)
+        found.latencies.append(told)
 
     async def measure_full(first: int, both: Servers) -> None:
         found.saturated.append(await saturated(both, first, plan.saturated))
@@ -118,10 +140,16 @@ def _latency(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measur
     for nth in range(plan.rounds):
         name = _round("latency at saturation", nth, plan)
         yield Measurement(name, (), partial(measure_full, _first(next(runs))))
-        for layout in (ALL_IN_ONE, APART) if plan.alone else (ALL_IN_ONE,):
-            goals, processes = ("latency",) if layout is ALL_IN_ONE else (), len(layout)
-            name = _round(f"latency, {processes} process{'es' if processes > 1 else ''}", nth, plan)
-            yield Measurement(name, goals, partial(measure, layout, _first(next(runs))))
+        found.paced.append({})
+        for contender in _turned((PAYPROOF, BARE), nth):
+            name = _round(f"latency, {contender.name}", nth, plan)
+            yield Measurement(name, ("latency",), partial(measure, contender, nth, _first(next(runs))))
+        if plan.alone:
+            name = _round(f"latency, {len(APART)} processes", nth, plan)
+            yield Measurement(name, (), partial(measure_apart, _first(next(runs))))
+    for delays, standby in ((SPREAD, 0.0), (DELAY, STANDBY_SECONDS)):
+        name = f"latency, {conditions(delays, standby)}"
+        yield Measurement(name, (), partial(measure_under, delays, standby, _first(next(runs))))
 
 
 def _isolation(found: Results, plan: Plan, run: int) -> Measurement:
@@ -136,7 +164,14 @@ def _cost(found: Results, plan: Plan, run: int) -> Measurement:
     async def measure(both: Servers) -> None:
         found.cost = await cost(both, plan.payments, run)
 
-    return Measurement("what payments cost", (), measure)
+    return Measurement("what payments cost that waited", (), measure)
+
+
+def _paced_cost(found: Results, plan: Plan, run: int) -> Measurement:
+    async def measure(both: Servers) -> None:
+        found.paced_cost = await paced_cost(both, _first(run), rate=plan.rate, seconds=plan.cost_seconds)
+
+    return Measurement(f"what payments cost, {plan.rate:g} a second", ("statements", "syncs", "wal"), measure)
 
 
 def _backlog(found: Results, plan: Plan, run: int) -> Measurement:
@@ -155,6 +190,11 @@ def _growth(found: Results, plan: Plan) -> Measurement:
 
 def _first(run: int) -> int:
     return run * RUN + 1
+
+
+def _tells_more(nth: int, plan: Plan) -> bool:
+    """Whether this round has what is told beside the goals."""
+    return plan.alone or nth == 0
 
 
 def _round(what: str, nth: int, plan: Plan) -> str:

@@ -1,8 +1,9 @@
 """Settled payments by the million, copied from three that payproof itself settled.
 
 The one thing to get wrong: columns. None is named here but those that must differ: what a migration adds is copied as
-it is found. Each text, JSON and body in which a payment's number occurs gets the new number, each time is moved into
-the past, and identities, places in the log and what is still planned are set anew.
+it is found. Each text, JSON and body in which a payment's number occurs gets the new number, and what stands for it at
+the beginning of an id, each time is moved into the past, and identities, places in the log and what is still planned
+are set anew.
 
 It is fast because nothing is done twice: the tables are filled in the transaction that empties them, which writes no
 WAL, and keys and indexes are dropped before, and built afterwards as the catalogue had them.
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 from msgspec import Struct
+
+from tests.bench.numbered import DIGITS, KINDS, hashed_sql, number_sql
 
 OLDEST = 5_000_000_000
 """Settled payments are numbered from here; those that a benchmark opens stay below."""
@@ -117,11 +120,12 @@ def _finish(table: str, keys: Sequence[asyncpg.Record], indexes: Sequence[asyncp
 async def _fill(connection: Connection, table: str, payments: int) -> str:
     """The statement that fills this table with the payments $1 + $2 to $1 + $3, from those put into schema `first`."""
     of = _OF.get(table, "payment_id")
+    hashes = ", ".join(f"{hashed_sql(kind, number_sql(of))} AS was_{kind}" for kind in KINDS)
     most = 3 if table == "entries" and payments >= FULL else 100
     await connection.execute("CREATE SCHEMA IF NOT EXISTS first")
     await connection.execute(
-        f"""CREATE TABLE first.{table} AS SELECT *, right({of}, 10) AS was, right({of}, 10)::bigint % 3 AS gateway,
-                lpad(to_hex(right({of}, 10)::bigint), 32, '0') AS was_hex,
+        f"""CREATE TABLE first.{table} AS
+            SELECT *, right({of}, {DIGITS}) AS was, {hashes}, {number_sql(of)} % 3 AS gateway,
                 row_number() OVER (PARTITION BY {of} ORDER BY {"seq" if table == "entries" else of}) AS nth
             FROM {table} ORDER BY gateway, nth"""
     )
@@ -130,8 +134,7 @@ async def _fill(connection: Connection, table: str, payments: int) -> str:
     return f"""
         INSERT INTO {table} ({", ".join(row["name"] for row in columns)})
         SELECT {", ".join(values)}
-        FROM (SELECT n, lpad(n::text, 10, '0') AS d, lpad(to_hex(n), 32, '0') AS h,
-                  ($1 + {payments} - n) * {APART} AS ago
+        FROM (SELECT n, lpad(n::text, {DIGITS}, '0') AS d, ($1 + {payments} - n) * {APART} AS ago
               FROM generate_series($1::bigint + $2, $1::bigint + $3) AS n) AS numbered
         JOIN first.{table} p ON p.gateway = n % 3 AND p.nth <= {most}
     """
@@ -145,16 +148,10 @@ async def _value(connection: Connection, table: str, column: str, type_: str, pa
     if type_ == "timestamp with time zone":
         return f"p.{column} - ago"
     as_text = f"convert_from(p.{column}, 'UTF8')" if type_ == "bytea" else f"p.{column}::text"
-    numbered = await connection.fetchrow(
-        f"""SELECT coalesce(bool_or(position(was IN {as_text}) > 0), false) AS decimal,
-                coalesce(bool_or(position(was_hex IN {as_text}) > 0), false) AS hex FROM first.{table} p"""
-    )
-    assert numbered is not None, "an aggregate has one row"
     value = as_text
-    if numbered["decimal"]:
-        value = f"replace({value}, p.was, d)"
-    if numbered["hex"]:
-        value = f"replace({value}, p.was_hex, h)"
+    for was, now in (*[(f"p.was_{kind}", hashed_sql(kind)) for kind in KINDS], ("p.was", "d")):
+        if await connection.fetchval(f"SELECT bool_or(position({was} IN {as_text}) > 0) FROM first.{table} p"):
+            value = f"replace({value}, {was}, {now})"
     if value == as_text:
         return f"p.{column}"
     return f"convert_to({value}, 'UTF8')" if type_ == "bytea" else f"({value})::{type_}"

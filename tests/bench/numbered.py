@@ -1,5 +1,8 @@
 """Payment number n: every id, amount and claim of it follows from its number, for whoever needs to know it.
 
+An id is random to every index, as real ones are: it begins with 64 bits of a hash of its kind and number, and no two
+kinds are in the same order. It ends with the number itself, so that whoever hears of an id knows whose it is.
+
 The one thing to get wrong: state. The simulated gateways keep none; they know what payment n is as everybody else here
 does, so they cost as little as can be and answer alike for every contender.
 """
@@ -7,7 +10,8 @@ does, so they cost as little as can be and answer alike for every contender.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from hashlib import md5
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -16,6 +20,42 @@ from schemas.words import Authenticity, Said, Source
 
 GATEWAYS: Final = ("shadhinpay", "moneybag", "ipay")
 """Payment n is paid through GATEWAYS[n % 3]: two that send signed webhooks, and one whose buyers only come back."""
+
+Kind = Literal["payment", "reference", "session", "transaction", "event", "claim"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+HASHED, DIGITS = 16, 10
+"""Of the signs of an id: those that a hash gives, and those of the number at its end."""
+
+
+def hashed(kind: Kind, n: int) -> str:
+    """What is random in an id: HASHED signs of 0 to 9 and a to f. `hashed_sql` says the same."""
+    return md5(f"{kind}:{n}".encode(), usedforsecurity=False).hexdigest()[:HASHED]
+
+
+def hashed_sql(kind: Kind, n: str = "n") -> str:
+    """The same in SQL, of a bigint that is called `n` there."""
+    return f"left(md5('{kind}:' || {n}::bigint), {HASHED})"
+
+
+def payment_id_sql(n: str = "n") -> str:
+    return f"('pay_' || {hashed_sql('payment', n)} || {_digits_sql(n)})"
+
+
+def reference_sql(n: str = "n") -> str:
+    return f"('order-' || {hashed_sql('reference', n)} || {_digits_sql(n)})"
+
+
+def session_id_sql(n: str = "n") -> str:
+    return f"('ses-' || {hashed_sql('session', n)} || {_digits_sql(n)})"
+
+
+def number_sql(name: str) -> str:
+    """The bigint n of any of the ids, in SQL."""
+    return f"right({name}, {DIGITS})::bigint"
+
+
+def _digits_sql(n: str) -> str:
+    return f"lpad({n}::text, {DIGITS}, '0')"
 
 
 def gateway_of(n: int) -> str:
@@ -27,19 +67,29 @@ def account_of(n: int) -> str:
 
 
 def payment_id(n: int) -> str:
-    return f"pay_{n:026d}"
+    return f"pay_{_signs('payment', n)}"
 
 
 def reference(n: int) -> str:
-    return f"order-{n:010d}"
+    return f"order-{_signs('reference', n)}"
 
 
 def session_id(n: int) -> str:
-    return f"ses-{n:010d}"
+    return f"ses-{_signs('session', n)}"
 
 
 def transaction_id(n: int) -> str:
-    return f"txn-{n:010d}"
+    return f"txn-{_signs('transaction', n)}"
+
+
+def event_id(n: int) -> str:
+    """Of the gateway's webhook."""
+    return f"evt-{_signs('event', n)}"
+
+
+def claim_id(n: int) -> str:
+    """32 signs, as payproof's own."""
+    return f"{hashed('claim', n)}{n:016d}"
 
 
 def amount(n: int) -> str:
@@ -49,7 +99,11 @@ def amount(n: int) -> str:
 
 def number_in(name: str) -> int:
     """The n of any of the ids above."""
-    return int(name[-10:])
+    return int(name[-DIGITS:])
+
+
+def _signs(kind: Kind, n: int) -> str:
+    return f"{hashed(kind, n)}{n:0{DIGITS}d}"
 
 
 def body(n: int) -> bytes:
@@ -57,12 +111,10 @@ def body(n: int) -> bytes:
     match gateway_of(n):
         case "shadhinpay":
             payload = {"paymentId": session_id(n), "merchantTxnId": reference(n), "status": "COMPLETED"}
-            return msgspec.json.encode(
-                {"eventId": f"evt-{n:010d}", "eventType": "payment.completed", "payload": payload}
-            )
+            return msgspec.json.encode({"eventId": event_id(n), "eventType": "payment.completed", "payload": payload})
         case "moneybag":
             data = {"transaction_id": transaction_id(n), "order_id": reference(n), "status": "SUCCESS"}
-            return msgspec.json.encode({"event_id": f"evt-{n:010d}", "event_type": "payment.success", "data": data})
+            return msgspec.json.encode({"event_id": event_id(n), "event_type": "payment.success", "data": data})
         case _:
             return b""
 
@@ -74,7 +126,7 @@ def claim(n: int, received_at: datetime) -> Claim:
     source = Source.WEBHOOK if webhook else Source.RETURN
     named = None if webhook else payment_id(n)
     return Claim(
-        id=f"{n:032x}",
+        id=claim_id(n),
         account=account_of(n),
         provider=gateway,
         source=source,
@@ -85,7 +137,7 @@ def claim(n: int, received_at: datetime) -> Claim:
         session_id=session_id(n) if gateway == "shadhinpay" else None,
         reference=reference(n) if webhook else None,
         transaction_id=transaction_id(n) if gateway == "moneybag" else None,
-        event_id=f"evt-{n:010d}" if webhook else None,
+        event_id=event_id(n) if webhook else None,
         event_type="payment.completed" if webhook else None,
         callback=Callback(
             source=source,

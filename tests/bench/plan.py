@@ -15,7 +15,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """`rounds` is how often each is measured, in turns; a payment here is one claim and its verified event.
 
     `peers_payments` are those of the slow contenders, whose rate is as steady over fewer. `alone`: each group of
-    measurements has servers of its own, which takes some seconds each time.
+    measurements has servers of its own, which takes some seconds each time, and what is told beside the goals is
+    measured in each round, and not in the first alone.
 
     `saturated` is how many payments buyers wait for, as many at a time as keep both cores busy.
 
@@ -30,6 +31,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     hits: int
     rate: float
     latency_seconds: float
+    cost_seconds: float
     saturated: int
     isolation_rate: float
     isolation_seconds: float
@@ -47,6 +49,7 @@ WHOLE: Final = Plan(
     hits=8_000,
     rate=200.0,
     latency_seconds=15.0,
+    cost_seconds=10.0,
     saturated=6_000,
     isolation_rate=150.0,
     isolation_seconds=10.0,
@@ -62,6 +65,7 @@ QUICK: Final = Plan(
     hits=1_500,
     rate=200.0,
     latency_seconds=3.0,
+    cost_seconds=5.0,
     saturated=1_500,
     isolation_rate=100.0,
     isolation_seconds=3.0,

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tests.bench.goals import Measured, Verdict, figures_shown, judged, shown
-from tests.bench.results import KINDS, Results, figures, ingress_ratio
+from tests.bench.results import KINDS, Results, figures, ingress_ratio, p99_ratio
 from tests.bench.spread import Spread
 
 if TYPE_CHECKING:
@@ -40,13 +40,14 @@ def show(found: Results, console: Console) -> None:
         ("End to end", ("who", "payments a second", "CPU s of a thousand", "MB"), _drains(found)),
         ("Ingress", ("who", "callbacks a second", *PERCENTILES), _ingress(found)),
         (
-            "Callback to event, beyond the gateway's delay",
+            "Callback to event, beyond the gateway's own time",
             ("processes", "a second", *PERCENTILES),
             _latencies(found),
         ),
         ("The same of healthy gateways", ("beside", *PERCENTILES), _isolation(found)),
         ("Idle", ("bus", "% of a core", "wake-ups a second", "MB"), _idle(found)),
         ("What payments cost, from the waiting claim on", ("what", "how much"), _cost(found.cost)),
+        ("What payments cost that come at a rate, from the callback on", ("what", "how much"), _cost(found.paced_cost)),
         ("A backlog", ("claims", "seconds", "a second", "by tenths"), _backlog(found)),
         ("Growth", ("payments in the tables", "payments a second", "of the fewest"), _growth(found)),
         ("The sweep", ("payments due", "waiting claims a second", "due a second", *PERCENTILES), _sweep(found)),
@@ -93,9 +94,12 @@ def _ingress(found: Results) -> Iterator[Row]:
 
 
 def _latencies(found: Results) -> Iterator[Row]:
-    for layout in dict.fromkeys(tuple(one.layout) for one in found.latencies):
-        runs = [one for one in found.latencies if tuple(one.layout) == layout]
-        yield " | ".join(layout), f"{runs[0].per_second:.0f}", *_percentiles([run.milliseconds for run in runs])
+    told = [*(one for paced in found.paced for one in paced.values()), *found.latencies]
+    for name in dict.fromkeys(one.name for one in told):
+        runs = [one for one in told if one.name == name]
+        yield name, f"{runs[0].per_second:.0f}", *_percentiles([run.milliseconds for run in runs])
+    if isinstance(figure := p99_ratio(found), Measured):
+        yield "payproof in one process to bare", "", "", _spread(figure.rounds, "{:.2f}"), ""
     if full := found.saturated:
         rates = _spread([run.per_second for run in full], "{:,.0f}")
         yield (
@@ -119,12 +123,18 @@ def _idle(found: Results) -> Iterator[Row]:
 def _cost(cost: Cost | None) -> Iterator[Row]:
     if cost is None:
         return
+    if cost.rate is not None:
+        yield "payments a second", f"{cost.rate:g}"
     servers = f"PostgreSQL {cost.postgres_cpu_seconds:.2f}, RabbitMQ {cost.rabbitmq_cpu_seconds:.2f}"
     megabytes, taken = _megabytes(cost.rss_bytes), f"{cost.acknowledged:.2f} acknowledged"
     yield "CPU seconds of a thousand", f"payproof {cost.cpu_seconds:.2f}, {servers}"
     yield f"memory after {cost.payments:,}", f"{megabytes:.0f} MB"
     yield "transactions of one", f"{cost.transactions:.2f}, with {cost.statements:.2f} statements"
-    yield "WAL of one", f"{cost.wal_bytes:,.0f} bytes, with {cost.wal_pages:.2f} whole pages"
+    yield "waits for the disk of one", f"{cost.wal_syncs:.2f}"
+    yield (
+        "WAL of one",
+        f"{cost.wal_bytes:,.0f} bytes, {cost.wal_page_bytes:,.0f} of them in {cost.wal_pages:.2f} whole pages",
+    )
     yield "AMQP messages of one", f"{cost.published:.2f} published, {cost.delivered:.2f} delivered, {taken}"
 
 
@@ -137,6 +147,8 @@ def _backlog(found: Results) -> Iterator[Row]:
 def _growth(found: Results) -> Iterator[Row]:
     for size in () if found.growth is None else found.growth.sizes:
         yield f"{size.settled:,}", _spread(size.rates, "{:,.0f}"), _spread(size.ratios, "{:.2f}")
+        if size.held:
+            yield f"{size.settled:,}, an old snapshot held", _spread(size.held, "{:,.0f}"), ""
 
 
 def _sweep(found: Results) -> Iterator[Row]:

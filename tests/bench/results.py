@@ -15,10 +15,10 @@ from msgspec import Struct, field
 from tests.bench.goals import Figure, Measured, Unmeasured, ratio
 from tests.bench.hits import Kind
 from tests.bench.plan import Plan
-from tests.bench.serving import ALL_IN_ONE
 
 if TYPE_CHECKING:  # what was measured is read here and not made, and some of it needs the yardsticks' libraries
     from tests.bench.backlog import Backlog
+    from tests.bench.bare_latency import BareLatency
     from tests.bench.cost import Cost
     from tests.bench.drain import Drained
     from tests.bench.growth import Growth
@@ -43,9 +43,11 @@ class Failed(Struct, frozen=True, kw_only=True):
 
 
 class Results(Struct, kw_only=True):
-    """Grows as it is measured. `drains` and `ingress` have an entry for each round, which may lack who failed.
+    """Grows as it is measured. `drains`, `ingress` and `paced` have an entry for each round, which may lack who failed.
 
-    `ingress` is by contender and kind of callback, such as `bare returns`.
+    `ingress` is by contender and kind of callback, such as `bare returns`; `paced` is the latency at the same rate of
+    payproof in one process with every role, which is what people begin with, and of the bare one. `latencies` are
+    payproof's otherwise.
     """
 
     began: datetime
@@ -54,11 +56,13 @@ class Results(Struct, kw_only=True):
     seconds: float = 0.0
     drains: list[dict[str, Drained]] = field(default_factory=list)
     ingress: list[dict[str, Accepted]] = field(default_factory=list)
+    paced: list[dict[str, Latency | BareLatency]] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
     saturated: list[Saturated] = field(default_factory=list)
     isolation: Isolation | None = None
     idle: list[Idle] = field(default_factory=list)
     cost: Cost | None = None
+    paced_cost: Cost | None = None
     backlog: Backlog | None = None
     growth: Growth | None = None
     failed: list[Failed] = field(default_factory=list)
@@ -71,7 +75,8 @@ def figures(found: Results) -> dict[str, Figure]:
         "ingress": _ingress(found),
         "isolation": _isolation(found),
         "growth": _growth(found),
-        "latency": _rounds(one.milliseconds.p99 for one in found.latencies if one.layout == ALL_IN_ONE),
+        "latency": p99_ratio(found),
+        **_counts(found.paced_cost),
         "idle": _worst(one.percent for one in found.idle),
     }
     return {name: _with_reason(name, figure, found.failed) for name, figure in told.items()}
@@ -107,6 +112,19 @@ def _isolation(found: Results) -> Figure:
         return _rounds([])
     pairs = zip(found.isolation.beside_slow, found.isolation.healthy, strict=True)
     return ratio((slow.p99, healthy.p99) for slow, healthy in pairs)
+
+
+def p99_ratio(found: Results) -> Figure:
+    both = [one for one in found.paced if {PAYPROOF, BARE} <= one.keys()]
+    return ratio((one[PAYPROOF].milliseconds.p99, one[BARE].milliseconds.p99) for one in both)
+
+
+def _counts(cost: Cost | None) -> dict[str, Figure]:
+    """Of one payment, of those that come at a rate; WAL in thousands of bytes."""
+    if cost is None:
+        return dict.fromkeys(("statements", "syncs", "wal"), _rounds([]))
+    told = {"statements": cost.statements, "syncs": cost.wal_syncs, "wal": cost.wal_bytes / 1000}
+    return {name: Measured(rounds=[count]) for name, count in told.items()}
 
 
 def _rounds(values: Iterable[float]) -> Figure:

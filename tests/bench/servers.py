@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -84,6 +85,15 @@ class Postgres:
         if not self._output("psql", *self._where(), "-Atc", exists, "postgres"):
             self._output("createdb", *self._where(), "payproof")
             self._output("psql", *self._where(), "-c", "CREATE EXTENSION pg_stat_statements", "payproof")
+
+    def page_bytes(self, since: str, until: str) -> int:
+        """Of the WAL between two places, such as `0/1A2B3C4D`, what is whole pages, as each is written once after a
+        checkpoint.
+        """
+        words = ("--stats", f"--path={self.home / 'pg_wal'}", f"--start={since}", f"--end={until}")
+        total = re.search(r"^Total\s+\d+\s+\d+ \[[\d.]+%\]\s+(\d+)", self._output("pg_waldump", *words), re.MULTILINE)
+        assert total is not None, "pg_waldump adds up"
+        return int(total[1])
 
     def stop(self) -> None:
         if self._server is not None and self._server.poll() is None:

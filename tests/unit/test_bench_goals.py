@@ -51,6 +51,23 @@ def test_a_figure_that_no_goal_is_about_is_a_mistake_of_ours() -> None:
         judged({"bear": Measured(rounds=[0.9])})
 
 
+def test_the_bounds_that_a_release_is_held_to() -> None:
+    """Whoever moves one does it here as well, and says why."""
+    assert {goal.name: shown(goal) for goal in GOALS} == {
+        "bare": "at least 0.5",
+        "faststream": "at least 8 times",
+        "celery": "at least 6.5 times",
+        "ingress": "at least 0.75",
+        "growth": "at least 0.9",
+        "isolation": "at most 1.3",
+        "latency": "at most 2.5 times",
+        "statements": "at most 4",
+        "syncs": "at most 1",
+        "wal": "at most 10 kB",
+        "idle": "under 1 %",
+    }
+
+
 def test_goals_are_named_once() -> None:
     assert len({goal.name for goal in GOALS}) == len(GOALS)
 

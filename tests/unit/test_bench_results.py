@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.bench.delays import SPREAD
 from tests.bench.goals import GOALS, Measured, Unmeasured
 from tests.bench.plan import QUICK, WHOLE
 from tests.bench.report import show, verdicts
 from tests.bench.results import Failed, Results, figures
 from tests.bench.serving import ALL_IN_ONE, APART
 from tests.bench.spread import spread
+
+BARE = ("bare ingress", "bare consumer")
 
 
 def drained(per_second: float) -> Any:
@@ -27,8 +30,15 @@ def accepted(per_second: float) -> Any:
     return SimpleNamespace(per_second=per_second, milliseconds=spread([1.0, 2.0]))
 
 
-def waited(layout: Sequence[str], p99: float) -> Any:
-    return SimpleNamespace(layout=layout, per_second=200.0, milliseconds=spread([p99]))
+def waited(layout: Sequence[str], p99: float, under: str = "") -> Any:
+    name = " | ".join(layout) + (f", {under}" if under else "")
+    return SimpleNamespace(layout=layout, under=under, name=name, per_second=200.0, milliseconds=spread([p99]))
+
+
+def costing(**values: float) -> Any:
+    figures = ("cpu_seconds", "postgres_cpu_seconds", "rabbitmq_cpu_seconds", "rss_bytes", "transactions", "wal_pages")
+    others = ("statements", "wal_syncs", "wal_bytes", "wal_page_bytes", "published", "delivered", "acknowledged")
+    return SimpleNamespace(**{"payments": 1_000, "rate": None} | dict.fromkeys(figures + others, 1.0) | values)
 
 
 @pytest.fixture
@@ -38,7 +48,7 @@ def found() -> Results:
         began=datetime(2026, 11, 21, tzinfo=UTC),
         plan=QUICK,
         versions={"python": "3.11"},
-        drains=[{"payproof": drained(80), "bare": drained(100), "faststream": drained(20), "celery": drained(10)}],
+        drains=[{"payproof": drained(80), "bare": drained(100), "faststream": drained(10), "celery": drained(10)}],
         ingress=[
             {
                 "payproof returns": accepted(90),
@@ -47,7 +57,8 @@ def found() -> Results:
                 "bare webhooks": accepted(100),
             }
         ],
-        latencies=[waited(ALL_IN_ONE, 20.0), waited(APART, 90.0)],
+        paced=[{"payproof": waited(ALL_IN_ONE, 20.0), "bare": waited(BARE, 10.0)}],
+        latencies=[waited(APART, 90.0), waited(ALL_IN_ONE, 70.0, str(SPREAD))],
         saturated=[
             SimpleNamespace(buyers=200, per_second=rate, milliseconds=spread([p99]))  # type: ignore[list-item]
             for rate, p99 in ((800.0, 250.0), (900.0, 150.0), (700.0, 350.0))
@@ -57,6 +68,8 @@ def found() -> Results:
             SimpleNamespace(bus="rabbitmq", percent=0.2, wakeups_per_second=6.0, rss_bytes=2**26),  # type: ignore[list-item]
             SimpleNamespace(bus="postgres", percent=1.2, wakeups_per_second=6.0, rss_bytes=2**26),  # type: ignore[list-item]
         ],
+        cost=costing(),
+        paced_cost=costing(rate=200.0, statements=3.5, wal_syncs=1.25, wal_bytes=9_000.0, wal_page_bytes=4_000.0),
     )
 
 
@@ -75,16 +88,54 @@ def test_each_goal_is_judged_by_what_is_worst_for_us(found: Results) -> None:
         "growth": False,  # is not part of a quick run
         "isolation": True,
         "latency": True,  # of one process, which is what people begin with
+        "statements": True,  # of payments that come at a rate, as the next two
+        "syncs": False,
+        "wal": True,
         "idle": False,  # with the bus that costs more
     }
     assert figures(found)["ingress"] == Measured(rounds=[0.7])
     assert figures(found)["idle"] == Measured(rounds=[1.2])
+    assert figures(found)["syncs"] == Measured(rounds=[1.25])
+    assert figures(found)["wal"] == Measured(rounds=[9.0])
+
+
+def test_the_slow_end_is_held_to_the_bare_limits_of_the_same_round(found: Results) -> None:
+    found.paced += [
+        {"payproof": waited(ALL_IN_ONE, 90.0), "bare": waited(BARE, 30.0)},
+        {"payproof": waited(ALL_IN_ONE, 500.0)},
+        {"payproof": waited(ALL_IN_ONE, 45.0), "bare": waited(BARE, 15.0)},
+    ]
+    assert figures(found)["latency"] == Measured(rounds=[2.0, 3.0, 3.0])
+    assert {one.goal.name: one.met for one in verdicts(found)}["latency"] is False
+    [ours] = [line for line in printed(found).splitlines() if line.startswith("ingress,consume,sweep,relay,deliver  ")]
+    [theirs] = [line for line in printed(found).splitlines() if line.startswith("bare ingress | bare consumer")]
+    assert "67.5 (20.0 to 500.0)" in ours
+    assert "15.0 (10.0 to 30.0)" in theirs
+
+
+def test_what_payments_cost_at_a_rate_is_told_beside_those_that_waited(found: Results) -> None:
+    text = printed(found)
+    waited_for, paced = text.split("that come at a rate")
+    assert "statements" in waited_for
+    for words in (
+        "payments a second 200",
+        "with 3.50 statements",
+        "waits for the disk of one 1.25",
+        "9,000 bytes, 4,000 of them",
+    ):
+        assert words in " ".join(paced.split())
 
 
 def test_what_it_takes_at_saturation_is_told_beside_the_fixed_rate(found: Results) -> None:
     [line] = [line for line in printed(found).splitlines() if "at saturation, 200 buyers" in line]
     assert "800 (700 to 900)" in line
     assert "250.0 (150.0 to 350.0)" in line
+
+
+def test_what_was_otherwise_than_usual_is_told_and_not_judged(found: Results) -> None:
+    [line] = [line for line in printed(found).splitlines() if "gateways that take 0.2 to 5 s" in line]
+    assert "70.0" in line
+    assert figures(found)["latency"] == Measured(rounds=[2.0])
 
 
 def test_a_round_that_a_contender_did_not_come_through_is_left_out_of_its_ratio(found: Results) -> None:
@@ -124,9 +175,12 @@ def test_the_figures_behind_the_goals_have_their_tables(found: Results) -> None:
 def test_growth_is_the_most_payments_against_the_fewest(found: Results) -> None:
     found.plan = WHOLE
     sizes = [
-        SimpleNamespace(settled=settled, rates=[100.0], ratios=[ratio])
+        SimpleNamespace(settled=settled, rates=[100.0], ratios=[ratio], held=[81.0] if settled == 10_000_000 else [])
         for settled, ratio in zip(WHOLE.history, (1.0, 0.97, 0.93), strict=True)
     ]
     found.growth = SimpleNamespace(sizes=sizes, quiet=None, due=None)  # type: ignore[assignment]
     assert figures(found)["growth"] == Measured(rounds=[0.93])
-    assert "10,000,000" in printed(found)
+    [plain, held] = [line for line in printed(found).splitlines() if "10,000,000" in line]
+    assert "100" in plain
+    assert "an old snapshot held" in held
+    assert "81" in held
