@@ -48,6 +48,8 @@ def schedule_of(payment: Payment, capabilities: Capabilities, checks: Checks, no
         return "pending" if now < gives_up_at(payment, checks) else None
     if not payment.status.paid and _claimed(payment) and now < gives_up_at(payment, checks):
         return "claimed"
+    if payment.status.closed and Hold.UNMAPPED_STATUS in payment.holds and now < gives_up_at(payment, checks):
+        return "pending"  # it may have been paid after all, and the next word that is known says so
     match payment.status:
         case Status.PENDING:
             return "claimed" if payment.returned_by and not payment.returned_through else "pending"
@@ -101,13 +103,16 @@ def _again_at(payment: Payment, checks: Checks) -> datetime | None:
     """When a look that brought nothing is made up for: after ever longer waits, until it is answered or we give up.
 
     It is no step of the schedule, so the next look still comes. Of `pending`, which repeats, that look ends the waits.
+    The last one comes at the moment when we give up, because the gateway may be back by then.
     """
     missed, asked, name = payment.missed_at, payment.asked_at, payment.schedule
     if missed is None or asked is None or name is None or name == "claimed" or payment.missed_step != payment.step:
         return None
     wait = max(timedelta(seconds=checks.claimed[-1]), asked - missed)
     if name == "pending":
-        step = _step_of(payment, name, checks)
+        step, until = _step_of(payment, name, checks), gives_up_at(payment, checks)
+        if asked < until:
+            wait = min(wait, until - asked)
         return asked + wait if step is not None and wait < step else None
     until = missed + timedelta(seconds=checks.give_up)
     return min(asked + wait, until) if asked < until else None

@@ -275,9 +275,13 @@ async def test_but_not_where_another_payment_has_exactly_that_reference() -> Non
 # -- known, and not paid yet -------------------------------------------------------------------------------------------
 
 
-async def test_a_transaction_that_is_known_as_pending_is_asked_about_closely() -> None:
-    """The buyer came back a moment before the gateway had the money: two minutes are too long."""
-    drive = Drive(lambda inquiry: answered(inquiry, Status.PENDING))
+@pytest.mark.parametrize("first", [Status.PENDING, None])
+async def test_a_transaction_that_is_known_and_not_paid_yet_is_asked_about_closely(first: Status | None) -> None:
+    """The buyer came back a moment before the gateway had the money: two minutes are too long.
+
+    None is a word that is not in the gateway's table, as of money that is looked into.
+    """
+    drive = Drive(lambda inquiry: answered(inquiry, first))
     payment_id = await drive.open(CANDIDATES)
     await drive.wait(60)
     await drive.hit(payment_id, transaction_id="T1")

@@ -91,6 +91,20 @@ async def test_a_gateway_that_never_answers_ends_as_unresolved_and_never_as_fail
     assert (payment.status, payment.holds) == (Status.PENDING, (Hold.UNRESOLVED,))
 
 
+async def test_a_gateway_that_was_away_for_the_last_looks_is_asked_once_more_as_we_give_up() -> None:
+    """A look of the last day met an outage, and the next one would come after we gave up."""
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    await drive.wait(5 * DAY + 12 * HOUR)
+    drive.gateway = troubled(Trouble.KEY_REFUSED)
+    await drive.wait(33 * HOUR)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(1 * DAY)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold) == (Status.COMPLETED, None)
+    assert drive.told(payment_id) == ["payment.completed"]
+
+
 async def test_a_claimed_payment_is_asked_every_five_minutes_until_it_is_given_up() -> None:
     drive = Drive()
     payment_id = await drive.open(PLAIN)
@@ -338,6 +352,35 @@ async def test_after_closing_it_is_asked_about_twice_more_and_late_money_counts(
     payment = drive.payment(payment_id)
     assert (payment.status, payment.late) == (Status.COMPLETED, True)
     assert drive.told(payment_id) == ["payment.expired", "payment.completed"]
+
+
+async def test_a_closed_payment_that_is_held_for_an_unknown_word_is_asked_about_until_it_is_given_up() -> None:
+    """A waiting hold: questions go on, so that the next word lifts it without a person."""
+    drive = Drive()
+    payment_id = await drive.open(PROVING)
+    await drive.wait(50 * MINUTE)
+    drive.gateway = says(None)
+    await drive.hit(payment_id)
+    await drive.wait(4 * DAY)
+    held = drive.payment(payment_id)
+    assert (held.status, held.hold) == (Status.EXPIRED, Hold.UNMAPPED_STATUS)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(1 * DAY + HOUR)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold, payment.late) == (Status.COMPLETED, None, True)
+
+
+async def test_and_it_comes_to_rest_when_the_word_never_changes() -> None:
+    drive = Drive()
+    payment_id = await drive.open(PROVING)
+    await drive.wait(50 * MINUTE)
+    drive.gateway = says(None)
+    await drive.hit(payment_id)
+    await drive.wait(60 * DAY)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold) == (Status.EXPIRED, Hold.UNMAPPED_STATUS)
+    assert payment.next_check_at is None
+    assert max(drive.asked_times(payment_id)) < payment.opened_at + 10 * DAY
 
 
 # -- refunds (3.9) ----------------------------------------------------------------------------------------------------

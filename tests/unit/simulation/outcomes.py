@@ -88,6 +88,8 @@ def _causes(seen: Seen, others: list[Seen], bound: bool) -> Iterator[Hold]:
     if not capabilities.asked_by and seen.success_said() and not truth.captured:
         yield Hold.UNVERIFIABLE
     closing = [one for one in truth.states if one.status in CLOSED and seen.reachable_from(one) is not None]
+    if _crowded(seen):
+        yield Hold.UNRESOLVED
     if capabilities.asked_by and not capabilities.pending_expires and not closing:
         # Where the create reply was lost the gateway alone knows the path: a success there stands unanswered.
         said = any(one.acknowledged and one.own and one.said is Said.SUCCESS for one in seen.heard)
@@ -152,6 +154,8 @@ def _unpaid(seen: Seen) -> Iterator[Finding]:
         by_clock = not any(one.acknowledged and (one.signed or one.own) for one in seen.heard)
     if not said and not by_clock:
         return
+    if _crowded(seen) and Hold.UNRESOLVED in payment.holds:
+        return  # the id that the gateway closed may be one that was dropped
     if payment.status not in CLOSED:
         yield found("silent", seen, f"nobody paid, and it ended at {seen.ends_at}")
         return

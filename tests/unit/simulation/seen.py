@@ -99,12 +99,18 @@ class Seen(Struct, kw_only=True):
         closed_at = self.first_told(Status.EXPIRED, Status.CANCELLED, Status.FAILED)
         held_at = self.first_held(Hold.UNRESOLVED)
         asked_until = self.payment.opened_at + timedelta(seconds=self.checks.give_up) - 27 * HOUR
-        ends = [asked_until]
+        ends = [asked_until, *self._silent_from(asked_until + 27 * HOUR)]
         if closed_at is not None and closed_at < reach:
             ends.append(closed_at + timedelta(seconds=sum(self.checks.closed)) - HOUR)
         if held_at is not None and held_at < reach:
             ends.append(held_at)
         return reach if reach < min(ends) else None
+
+    def _silent_from(self, gave_up_at: datetime) -> Iterator[datetime]:
+        """When the last look came that had a gateway to answer it, if that was silent as we gave up."""
+        for began, ended in self.troubles:
+            if began <= gave_up_at <= ended:
+                yield began - 27 * HOUR
 
     def _names(self, heard: Heard, state: State) -> bool:
         return not self.by_transaction or heard.transaction == state.transaction
