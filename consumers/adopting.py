@@ -58,7 +58,9 @@ async def adopt(
             entries=[Entry(kind=EntryKind.DECISION, at=batch.now, data=change)],
             facts=[],
         )
-        return (await settle(batch, rules, [draft]))[0].payment
+        (adopted,) = await settle(batch, rules, [draft])
+        await batch.commit()
+        return adopted.payment
 
 
 def _used(payment_id: str, message: str = "a payment with this reference exists") -> NotAdopted:

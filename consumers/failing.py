@@ -112,6 +112,7 @@ async def stop_asking(ledger: Ledger, rules: Rules, failing: Failing) -> Change 
             entries.append(event_entry(event))
         change = Change(payment=payment, entries=tuple(entries), event=event)
         await batch.store([change])
+        await batch.commit()
     return change
 
 

@@ -60,7 +60,7 @@ longer for its turn. `free`: neither."""
 
 
 class Batch(Protocol):
-    """One transaction over some payments, locked in the order of their ids; without `store` it changes nothing."""
+    """One transaction over some payments, locked in the order of their ids; without `commit` it changes nothing."""
 
     now: datetime
     cases: Mapping[str, Case]
@@ -94,7 +94,7 @@ class Batch(Protocol):
         ...
 
     async def write_allowances(self, allowances: Sequence[Allowance]) -> None:
-        """Write them down; they are committed with the batch, even where `store` writes nothing."""
+        """Write them down."""
         ...
 
     async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
@@ -110,7 +110,16 @@ class Batch(Protocol):
         """Queue the kept claims that name an id of this payment. Comes before `store`, which tells the workers."""
         ...
 
-    async def store(self, changes: Sequence[Change]) -> None: ...
+    async def store(self, changes: Sequence[Change]) -> None:
+        """Write what changed of these payments."""
+        ...
+
+    async def commit(self) -> None:
+        """Make all of it durable, and tell the other processes. Nothing may be read or written afterwards.
+
+        Where this raises, nobody knows whether it was made durable.
+        """
+        ...
 
 
 class Ledger(Protocol):

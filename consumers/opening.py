@@ -204,6 +204,7 @@ async def _record(
         change = _change(row, outcome, rules, batch.now)
         await batch.hear_kept(change.payment, signed_only=not tracked)
         await batch.store([change])
+        await batch.commit()
     match outcome:
         case Opened():
             return change.payment

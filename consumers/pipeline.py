@@ -110,6 +110,7 @@ async def take(
                     draft.entries.append(entry)
         inquiries = await _begin(batch, rules, drafts.values(), room)
         await settle(batch, rules, drafts.values())
+        await batch.commit()
     if astray := aside - kept:  # what they named is none of the account's, or has just been discarded: ids decide
         by_ids = [replace(claim, payment_id=None) for claim in claims if claim.id in astray]
         inquiries += await take(ledger, rules, by_ids, room)
@@ -131,7 +132,9 @@ async def record(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list
             for reply in sorted(by_payment[payment_id], key=lambda reply: reply.answered_at):
                 _hear(draft, reply, rules, batch.now, forgetful=forgetful)
             drafts.append(draft)
-        return await settle(batch, rules, drafts)
+        changes = await settle(batch, rules, drafts)
+        await batch.commit()
+        return changes
 
 
 async def _named(ledger: Ledger, claims: Iterable[Claim]) -> dict[str, str]:

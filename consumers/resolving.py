@@ -85,8 +85,10 @@ async def resolve(ledger: Ledger, rules: Rules, payment_id: str, wish: Wish) -> 
         said = {"status": wish.status, "actor": wish.actor, "reason": wish.reason, "settles": list(payment.holds)}
         said |= {"evidence": wish.evidence} if wish.evidence else {}
         entry = Entry(kind=EntryKind.RESOLUTION, at=batch.now, data=said)
-        changes = await settle(batch, rules, [Draft(case=case, entries=[entry], facts=[], resolution=resolution)])
-        return changes[0].payment
+        draft = Draft(case=case, entries=[entry], facts=[], resolution=resolution)
+        (resolved,) = await settle(batch, rules, [draft])
+        await batch.commit()
+        return resolved.payment
 
 
 def _answered_with(case: Case) -> str | None:

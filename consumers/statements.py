@@ -94,8 +94,10 @@ async def record_lines(ledger: Ledger, rules: Rules, about: Statement, said: Seq
             outcome: Literal["recorded", "known"] = "recorded" if draft.entries else "known"
             found[payment_id] = Recorded(payment_id=payment_id, outcome=outcome, payment=case.payment)
             drafts += [draft] if draft.facts else []
-        for change in await settle(batch, rules, drafts) if drafts else ():
-            found[change.payment.id] = replace(found[change.payment.id], payment=change.payment)
+        if drafts:
+            for change in await settle(batch, rules, drafts):
+                found[change.payment.id] = replace(found[change.payment.id], payment=change.payment)
+            await batch.commit()
     return list(found.values())
 
 

@@ -58,7 +58,7 @@ class Findings(Ledger, Protocol):
     """What the ledger keeps of money that nobody announced."""
 
     def found(self, payments: Sequence[Payment]) -> AbstractAsyncContextManager[FoundBatch]:
-        """Insert these; the batch's `cases` are those whose reference was free. Without `store` none of them stays."""
+        """Insert these; the batch's `cases` are those whose reference was free. Without `commit` none of them stays."""
         ...
 
 
@@ -94,6 +94,7 @@ async def record_unexpected(
                 drafts = {key: draft for key, draft in drafts.items() if key not in taken}
             if drafts:
                 await settle(batch, rules, list(drafts.values()))
+                await batch.commit()
             new = {by_id[key].line.row: key for key in drafts}
     rest = [one for one in strays if one.line.row not in known and one.line.row not in new]
     known |= await _homes(ledger, account, about, rest)

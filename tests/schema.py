@@ -54,6 +54,16 @@ _LINES = r"""
 """
 _PAID = "(status = ANY (ARRAY['completed'::text, 'refunded'::text]))"
 GAVE_WAY = {
+    "trigger payments payments_only_rise BEFORE UPDATE ON public.payments FOR EACH ROW EXECUTE FUNCTION "
+    "payments_only_rise()": (
+        "trigger payments payments_never_fall BEFORE UPDATE ON public.payments FOR EACH ROW WHEN (((new.status <> "
+        "old.status) OR (new.version <> old.version) OR (new.refunded_amount <> old.refunded_amount) OR "
+        "(new.completed_told <> old.completed_told))) EXECUTE FUNCTION payments_never_fall()"
+    ),
+    "constraint payments CHECK ((payment_rank(status) IS NOT NULL))": (
+        "constraint payments CHECK ((status = ANY (ARRAY['pending'::text, 'expired'::text, 'cancelled'::text, "
+        "'failed'::text, 'completed'::text, 'refunded'::text]))) NOT VALID"
+    ),
     "constraint payments CHECK ((refunded_amount <= amount))": (
         "constraint payments CHECK ((refunded_amount <= GREATEST(amount, accepted_amount))) NOT VALID"
     ),
@@ -62,7 +72,7 @@ GAVE_WAY = {
         f"amount))) OR (NOT {_PAID}))) NOT VALID"
     ),
 }
-"""Checks that gave way to others, which ask no more of a row as an older program writes it.
+"""Guards that gave way to others, which ask no more of a row as an older program writes it.
 
 `accepted_amount` is null in each row that such a program makes.
 """

@@ -109,7 +109,7 @@ async def _admitted(ledger: Ledger, account: Account, sleep: Sleep) -> None:
             again_at = asking.admit("list")
             if again_at is None:
                 await batch.write_allowances([asking.allowance])
-                await batch.store([])
+                await batch.commit()
                 return
             wait = min(max((again_at - batch.now).total_seconds(), 0.01), LONGEST_PAUSE)
         await sleep(wait)

@@ -7,6 +7,7 @@ libraries' messages: aiohttp's are whole requests, aio-pika's are URLs with pass
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -21,6 +22,7 @@ from types import TracebackType
 from typing import Any, Literal, TextIO
 from uuid import UUID
 
+import msgspec
 import structlog
 from aiohttp.http import HttpProcessingError
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -43,7 +45,7 @@ def configure(kind: Literal["json", "console"], *, stream: TextIO | None = None)
     """Set up structlog, standard logging and the last word of a crash, for this process. May be called again."""
     out = stream or sys.stderr
     shown: Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
+        structlog.processors.JSONRenderer(_json)
         if kind == "json"
         else structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
     )
@@ -132,6 +134,14 @@ def _private(key: object) -> bool:
     return not PRIVATE_WORDS.isdisjoint(words) or ("api" in words and "key" in words)
 
 
+def _json(event: EventDict, **_: Any) -> str:
+    """One line. What msgspec refuses, half an emoji or a number of more than 64 bits, is written more slowly."""
+    try:
+        return msgspec.json.encode(event).decode()
+    except (UnicodeEncodeError, OverflowError):
+        return json.dumps(event)
+
+
 def _plain(value: Any) -> Any:
     match value:
         case None | bool() | int() | float():
@@ -139,7 +149,8 @@ def _plain(value: Any) -> Any:
         case Enum():
             return _plain(value.value)
         case str():
-            return _CREDENTIALS.sub("***@", value[:LONGEST_TEXT])
+            text = value[:LONGEST_TEXT]
+            return _CREDENTIALS.sub("***@", text) if "://" in text else text
         case Decimal() | date() | timedelta() | UUID() | Path():
             return str(value)
         case Mapping():

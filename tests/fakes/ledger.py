@@ -1,7 +1,7 @@
 """The ledger in memory: the ports `Ledger`, `Openings` and `Findings`, with the unique keys and refusals of the SQL.
 
 The one thing to get wrong: a batch sees what was committed and its own writes, never another batch's. What it writes
-lies in a layer over the tables and reaches them when `store` was called and the block ended without an exception.
+lies in a layer over the tables and reaches them by `commit`.
 """
 
 from __future__ import annotations
@@ -97,8 +97,6 @@ class FakeLedger:
             cases = {key: case for key in sorted(set(payment_ids)) if (case := self.case(key)) is not None}
             batch = FakeBatch(self._tables, self._writing, locks, self.clock.now, cases)
             yield batch
-            if batch.stored:
-                self._tables.take_over(batch.layer)
 
     @asynccontextmanager
     async def found(self, payments: Sequence[Payment]) -> AsyncIterator[FakeBatch]:
@@ -106,8 +104,6 @@ class FakeLedger:
             batch = FakeBatch(self._tables, self._writing, locks, self.clock.now, {})
             await batch.insert(payments)
             yield batch
-            if batch.stored:
-                self._tables.take_over(batch.layer)
 
     async def holder(self, account: str, session_id: str) -> Payment | None:
         return self._tables.payments.get(self._tables.sessions.get((account, session_id), ""))
@@ -252,7 +248,7 @@ class FakeBatch:
         self.now = now
         self.cases = cases
         self.layer = Tables(under=tables)
-        self.stored = False
+        self._tables = tables
         self._writing = writing
         self._locks = locks
         self._writes = False
@@ -410,7 +406,9 @@ class FakeBatch:
         await self._write()
         for change in changes:
             self._store(change)
-        self.stored = True
+
+    async def commit(self) -> None:
+        self._tables.take_over(self.layer)
 
     def _store(self, change: Change) -> None:
         layer, payment = self.layer, change.payment

@@ -78,8 +78,6 @@ class FragileLedger(Fragile):
         await self._fate.point()
         async with self._port.batch(payment_ids) as batch:
             yield Fragile(batch, self._fate)
-            await self._fate.point()  # all is written and nothing is committed
-        await self._fate.point()  # committed, and nobody was told
 
 
 class Till:

@@ -47,6 +47,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
             await batch.hear_kept(row, signed_only=signed_only)
             if stores:
                 await batch.store([Change(payment=row)])
+                await batch.commit()
         return row
 
     async def heard(self) -> list[str]:
@@ -106,7 +107,7 @@ class KeptConformance:
         assert await waiting.heard() == []
         async with waiting.ledger.batch([row.id]) as batch:
             await batch.hear_kept(row, signed_only=False)
-            await batch.store([])
+            await batch.commit()
         assert await waiting.heard() == [claim.id]
 
     async def test_one_whose_payment_is_here_is_not_kept_and_told(self, waiting: Waiting) -> None:
@@ -150,7 +151,7 @@ class KeptConformance:
         assert await waiting.heard() == [gateways.id, *(one.id for one in made_up[: KEPT_CANDIDATES - 1])]
         async with waiting.ledger.batch([row.id]) as batch:
             await batch.hear_kept(row, signed_only=False)
-            await batch.store([])
+            await batch.commit()
         assert len(await waiting.heard()) == KEPT_CANDIDATES, "the others gave way"
 
     async def test_what_names_the_session_is_heard_before_what_names_the_reference_alone(

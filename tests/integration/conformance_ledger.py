@@ -115,7 +115,7 @@ def an_allowance(account: str, **fields: Any) -> Allowance:
 async def keep(kept: Kept, *allowances: Allowance) -> None:
     async with kept.ledger.batch([]) as batch:
         await batch.write_allowances(allowances)
-        await batch.store([])
+        await batch.commit()
 
 
 async def allowance(kept: Kept, account: str) -> Allowance | None:
@@ -157,19 +157,20 @@ async def case_of(kept: Kept, payment: Payment) -> Case:
 async def store(kept: Kept, *changes: Change) -> None:
     async with kept.ledger.batch([change.payment.id for change in changes]) as batch:
         await batch.store(changes)
+        await batch.commit()
 
 
 async def reserve(kept: Kept, *wanted: Keys) -> dict[str, Owners]:
     async with kept.ledger.batch([key.payment_id for key in wanted]) as batch:
         owners = dict(await batch.reserve(wanted))
-        await batch.store([])
+        await batch.commit()
         return owners
 
 
 async def admit(kept: Kept, *claims: Claim, home: Payment | None = None) -> list[str]:
     async with kept.ledger.batch([] if home is None else [home.id]) as batch:
         admissions = await batch.admit([(claim, None if home is None else home.id) for claim in claims])
-        await batch.store([])
+        await batch.commit()
         return [admissions[claim.id] for claim in claims]
 
 
@@ -350,7 +351,9 @@ class LedgerConformance:
 
     # -- all or nothing ------------------------------------------------------------------------------------------------
 
-    async def everything(self, kept: Kept, row: Payment, claim: Claim, *, stores: bool, leaves: bool) -> None:
+    async def everything(
+        self, kept: Kept, row: Payment, claim: Claim, *, stores: bool, leaves: bool, commits: bool
+    ) -> None:
         paid = replace(row, status=Status.COMPLETED, version=1, completed_told=True, execute_state="kept")
         async with kept.ledger.batch([row.id]) as batch:
             await batch.admit([(claim, row.id)])
@@ -363,17 +366,20 @@ class LedgerConformance:
                 await batch.store([replace(change, facts=(fact,), entries=(an_entry(),))])
             if leaves:
                 raise Left
+            if commits:
+                await batch.commit()
 
     @pytest.mark.parametrize("stores", [True, False])
     async def test_a_batch_left_by_an_exception_changes_nothing(self, kept: Kept, stores: bool) -> None:
         row, claim = await stored(kept, order_ref="b-1"), a_signed_claim("E1")
         with pytest.raises(Left):
-            await self.everything(kept, row, claim, stores=stores, leaves=True)
+            await self.everything(kept, row, claim, stores=stores, leaves=True, commits=False)
         await self.nothing_changed(kept, row, claim)
 
-    async def test_a_batch_left_without_store_changes_nothing(self, kept: Kept) -> None:
+    @pytest.mark.parametrize("stores", [True, False])
+    async def test_a_batch_left_without_commit_changes_nothing(self, kept: Kept, stores: bool) -> None:
         row, claim = await stored(kept, order_ref="b-1"), a_signed_claim("E1")
-        await self.everything(kept, row, claim, stores=False, leaves=False)
+        await self.everything(kept, row, claim, stores=stores, leaves=False, commits=False)
         await self.nothing_changed(kept, row, claim)
 
     async def nothing_changed(self, kept: Kept, row: Payment, claim: Claim) -> None:
@@ -386,9 +392,9 @@ class LedgerConformance:
         key = keys(other, transactions=frozenset({"T1"}), sessions=frozenset({"S1"}), order_ref="b-1")
         assert (await reserve(kept, key))[other.id] == Owners()
 
-    async def test_a_batch_that_stored_is_there_with_all_that_it_took(self, kept: Kept) -> None:
+    async def test_a_batch_that_was_committed_is_there_with_all_that_it_took(self, kept: Kept) -> None:
         row, claim = await stored(kept, order_ref="b-1"), a_signed_claim("E1")
-        await self.everything(kept, row, claim, stores=True, leaves=False)
+        await self.everything(kept, row, claim, stores=True, leaves=False, commits=True)
         case = await case_of(kept, row)
         assert (case.payment.status, case.facts) == (Status.COMPLETED, (a_fact(),))
         assert [kind for _, kind, _ in await kept.events(row.id)] == [EventType.COMPLETED]
@@ -418,6 +424,7 @@ class LedgerConformance:
             await batch.reserve([key])
             changed = replace(row, session_id="S-new", aliases=("S-old",), transaction_id="T1", opened=True)
             await batch.store([Change(payment=changed)])
+            await batch.commit()
         return row
 
     NAMES = (
@@ -565,6 +572,7 @@ class LedgerConformance:
         async with kept.ledger.batch([row.id]) as batch:
             owners = (await batch.reserve([keys(row, order_ref=row.order_ref)]))[row.id]
             await batch.store([Change(payment=replace(row, status=Status.COMPLETED))])
+            await batch.commit()
             return owners
 
     async def pay_back(self, kept: Kept, *rows: Payment) -> None:
@@ -572,6 +580,7 @@ class LedgerConformance:
             await batch.reserve([keys(row, order_ref=row.order_ref, returned=True) for row in rows])
             after = {"status": Status.REFUNDED, "refunded_amount": Decimal("1500.50")}
             await batch.store([Change(payment=replace(row, **after)) for row in rows])
+            await batch.commit()
 
     async def test_an_order_that_is_paid_back_is_the_next_ones_to_pay_or_execute(self, kept: Kept) -> None:
         first, second, third = [await stored(kept, order_ref="b-1") for _ in range(3)]
@@ -625,6 +634,7 @@ class LedgerConformance:
                 await batch.store(
                     [Change(payment=replace(row, **(back if row in rows[0] else paid))) for row in attempts]
                 )
+                await batch.commit()
                 won.extend(row for row in attempts if row not in rows[0] and not owners[row.id].order)
 
         won: list[Payment] = []
@@ -640,6 +650,7 @@ class LedgerConformance:
         async with kept.ledger.batch([row.id for row in rows]) as batch:
             begun = await batch.begin_executions([row.id for row in rows])
             await batch.store([Change(payment=batch.cases[row.id].payment) for row in rows])
+            await batch.commit()
             return frozenset(begun)
 
     async def test_one_attempt_of_an_order_executes_at_a_time(self, kept: Kept) -> None:
@@ -812,6 +823,7 @@ class LedgerConformance:
                 payment = batch.cases[row.id].payment
                 await asyncio.sleep(0)
                 await batch.store([Change(payment=replace(payment, version=payment.version + 1))])
+                await batch.commit()
 
         async with asyncio.timeout(SECONDS):
             await asyncio.gather(*(rise() for _ in range(8)))
@@ -830,6 +842,7 @@ class LedgerConformance:
                     replace(batch.cases[row.id].payment, step=batch.cases[row.id].payment.step + 1) for row in order
                 ]
                 await batch.store([Change(payment=one) for one in risen])
+                await batch.commit()
 
         orders = [rows, rows[::-1], rows[2:] + rows[:2], rows[3::-1], rows[1:5], rows[::2] + rows[1::2]]
         async with asyncio.timeout(SECONDS):
@@ -840,6 +853,7 @@ class LedgerConformance:
         one, two = await stored(kept), await stored(kept)
         async with asyncio.timeout(SECONDS), kept.ledger.batch([one.id]), kept.ledger.batch([two.id]) as batch:
             await batch.store([Change(payment=replace(two, step=1))])
+            await batch.commit()
 
     # -- allowances ----------------------------------------------------------------------------------------------------
 
@@ -873,8 +887,8 @@ class LedgerConformance:
             await batch.write_allowances([an_allowance("shop-a", troubles=3)])
             assert (await batch.allowances(["shop-a"], locked=False))["shop-a"].troubles == 3
 
-    async def test_an_allowance_is_kept_beside_no_payment_and_not_without_store(self, kept: Kept) -> None:
-        """Like all that a batch writes: a batch that was left without `store` changed nothing."""
+    async def test_an_allowance_is_kept_beside_no_payment_and_not_without_commit(self, kept: Kept) -> None:
+        """Like all that a batch writes: a batch that was left without `commit` changed nothing."""
         async with kept.ledger.batch([]) as batch:
             await batch.write_allowances([an_allowance("shop-a")])
         assert await allowance(kept, "shop-a") is None
@@ -885,7 +899,6 @@ class LedgerConformance:
         async def fails() -> None:
             async with kept.ledger.batch([]) as batch:
                 await batch.write_allowances([an_allowance("shop-a")])
-                await batch.store([])
                 raise RuntimeError
 
         with pytest.raises(RuntimeError):

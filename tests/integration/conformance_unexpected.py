@@ -88,6 +88,7 @@ class UnexpectedConformance:
         async with books.ledger.found(rows) as batch:
             assert set(batch.cases) == {rows[0].id}
             await batch.store([Change(payment=replace(rows[0], version=1))])
+            await batch.commit()
         assert (await payment(books, rows[0].id)).version == 1
 
     async def test_rows_stay_only_when_stored(self, books: Books) -> None:
@@ -106,6 +107,7 @@ class UnexpectedConformance:
             assert set(batch.cases) == {stays.id}
             await batch.reserve([keys(stays, transactions=frozenset({"T2"}))])
             await batch.store([Change(payment=stays)])
+            await batch.commit()
         claims = [a_claim(reference="gone"), a_claim(transaction_id="T1"), a_claim(session_id="S1")]
         stayed = a_claim(transaction_id="T2")
         assert dict(await books.ledger.find([*claims, stayed])) == {stayed.id: stays.id}

@@ -79,7 +79,7 @@ class Books:
         assert isinstance(made, Created)
         async with self.ledger.batch([row.id]) as batch:
             await batch.reserve([Keys.of(row, sessions=[row.session_id] if row.session_id else [])])
-            await batch.store([])
+            await batch.commit()
         return made.payment
 
     async def answered(self, payment: Payment, status: Status, at: datetime | None = None, **fields: Any) -> None:

@@ -189,6 +189,7 @@ async def registering(shops: Shops) -> AsyncIterator[str]:
         await batch.hear_kept(row, signed_only=False)
         yield row.id
         await batch.store([Change(payment=row)])
+        await batch.commit()
 
 
 async def test_one_that_comes_while_its_payment_is_being_recorded_is_about_that_payment(shops: Shops) -> None:

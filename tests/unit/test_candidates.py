@@ -385,6 +385,7 @@ async def test_what_the_last_release_struck_out_since_it_was_not_known_yet_is_as
     old = Candidate(transaction_id="T1", signed=False, state="struck")
     async with drive.ledger.batch([payment_id]) as batch:
         await batch.store([Change(payment=replace(payment, candidates=(old,)))])
+        await batch.commit()
     drive.gateway = later(drive, 0, "T1")
     await drive.hit(payment_id, signed=True, transaction_id="T1")
     assert drive.payment(payment_id).status is Status.COMPLETED

@@ -656,6 +656,7 @@ def test_a_session_that_an_opening_replaced_is_still_ours(bench: Bench) -> None:
     async def replaced() -> None:
         async with bench.drive.ledger.batch([payment_id]) as batch:
             await batch.store([Change(payment=replace(row, session_id="S-new", aliases=(row.session_id,)))])
+            await batch.commit()
 
     at_once(replaced())
     assert bench.says(payment_id, COMPLETED, 10, session_id=row.session_id).status is COMPLETED

@@ -59,6 +59,13 @@ def test_an_event_is_one_line_with_its_level_and_a_time_in_utc(lines: Lines) -> 
     }
 
 
+@pytest.mark.parametrize("odd", ["half an emoji \ud83d", 2**70, "আট", 1.5])
+def test_whatever_a_value_is_its_event_is_logged(lines: Lines, odd: object) -> None:
+    structlog.get_logger().warning("payment.odd", said=odd)
+    (line,) = lines()
+    assert line["said"] == odd
+
+
 def test_what_is_bound_to_the_context_stands_in_every_event(lines: Lines) -> None:
     with structlog.contextvars.bound_contextvars(claim_id="c1"):
         structlog.get_logger().warning("claim.parked")

@@ -8,7 +8,7 @@ transactions and orders; each in the order of its key. Nothing here decides; the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -83,8 +83,9 @@ class PostgresBatch:
         self.now = now
         self.cases = cases
         self.notice: Notice | None = None
-        self.stored = False
         self.changes: Sequence[Change] = ()
+        self.ended = self.committed = False
+        self.end: Callable[[], Awaitable[None]]
         self._connection = connection
         self._seal = seal
         self._allowances = dict(allowances)
@@ -260,7 +261,7 @@ class PostgresBatch:
 
     async def store(self, changes: Sequence[Change]) -> None:
         connection = self._connection
-        self.stored, self.changes = True, changes
+        self.changes = changes
         if not changes:
             return
         writes = storing(self.cases, changes, await entries_to_write(connection, changes))
@@ -283,6 +284,11 @@ class PostgresBatch:
         if soon or outcomes or self._queued:
             look_at, claims = min(soon, default=None), sorted(self._queued)
             self.notice = Notice(claims=claims, events=bool(outcomes), outcomes=outcomes, look_at=look_at)
+
+    async def commit(self) -> None:
+        self.ended = True
+        await self.end()
+        self.committed = True
 
 
 def _by_payment(rows: Sequence[asyncpg.Record]) -> dict[str, set[str]]:

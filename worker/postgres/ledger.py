@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -40,10 +40,6 @@ _FIND = f"""
 _PEEK = f"SELECT p.* FROM payments p WHERE id = ANY({planned_once(1)})"  # noqa: S608
 
 
-class _NothingStored(Exception):
-    """Rolls back a batch that was left without `store`."""
-
-
 class PostgresLedger:
     """See consumers.ledger.Ledger, consumers.opening.Openings and consumers.unexpected.Findings.
 
@@ -77,19 +73,23 @@ class PostgresLedger:
     async def _transaction(
         self, open_it: Callable[[Connection[asyncpg.Record]], Awaitable[_Batch]]
     ) -> AsyncIterator[_Batch]:
-        notice = None
-        with suppress(_NothingStored):
-            async with self._database.connection() as connection, connection.transaction():
+        async with self._database.connection() as connection:
+            batch = None
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
                 batch = await open_it(connection)
+                batch.end = transaction.commit
                 yield batch
-                if not batch.stored:
-                    raise _NothingStored
-            notice = batch.notice
+            finally:
+                if batch is None or not batch.ended:
+                    await transaction.rollback()
+        if batch.committed:
             for change in batch.changes:
                 self._changed(batch.cases[change.payment.id].payment, change)
             self._count_dropped(batch.dropped)
-        if notice is not None:
-            self._database.notify(notice)
+            if batch.notice is not None:
+                self._database.notify(batch.notice)
 
     async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         if not claims:

@@ -49,7 +49,7 @@ class MortalLedger:
 
 
 class _MortalBatch:
-    def __init__(self, batch: Any, live: Callable[[], None]) -> None:
+    def __init__(self, batch: Any, live: Callable[..., None]) -> None:
         self._batch, self._live = batch, live
 
     def __getattr__(self, name: str) -> Any:
@@ -60,7 +60,7 @@ class _MortalBatch:
         async def called(*given: Any, **named: Any) -> Any:
             self._live()
             done = await found(*given, **named)
-            self._live()
+            self._live(committed=name == "commit")
             return done
 
         return called
