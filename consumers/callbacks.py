@@ -71,7 +71,7 @@ def _form(body: bytes) -> list[tuple[str, str]]:
     if is_multipart(body):
         return read_multipart(body, MAX_FIELDS)
     try:
-        form = body.decode("utf-8", errors="replace")
-        return parse_qsl(form, keep_blank_values=True, errors="replace", max_num_fields=MAX_FIELDS)
+        form = body.decode(errors="replace")
+        return parse_qsl(form, keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
         raise Unreadable("the body is a form of too many fields") from None

@@ -137,7 +137,7 @@ def hear(health: Health, heard: Heard, became: Outcome, now: datetime, *, probe:
 def retry_after(value: str | None, now: datetime) -> timedelta | None:
     """What a Retry-After header says, in seconds or as an HTTP date; None where it says nothing that can be read."""
     text = (value or "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", text, re.ASCII):
+    if re.fullmatch(r"[0-9]{1,9}", text):
         return timedelta(seconds=int(text))
     try:
         at = parsedate_to_datetime(text)

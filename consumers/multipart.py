@@ -33,10 +33,7 @@ def read_multipart(body: bytes, most: int) -> list[tuple[str, str]]:
     if begins is None or body.count(b"--" + begins[1]) > most + 1 or _COSTLY.search(body):
         raise Unreadable("no multipart form of plain fields")
     message = message_from_bytes(b'Content-Type: multipart/form-data; boundary="' + begins[1] + b'"\r\n\r\n' + body)
-    parts = message.get_payload()
-    if not isinstance(parts, list):
-        raise Unreadable("no multipart form of plain fields")
-    fields = [_field(part) for part in parts if isinstance(part, Message)]
+    fields = [_field(part) for part in message.walk()]  # the whole itself is none of them
     return [field for field in fields if field is not None]
 
 
@@ -49,4 +46,4 @@ def _field(part: Message) -> tuple[str, str] | None:
     name, value = told.get("name"), part.get_payload(decode=True)
     if "form-data" not in told or "filename" in told or not isinstance(name, str) or not isinstance(value, bytes):
         return None
-    return name, value.decode("utf-8", errors="replace")
+    return name, value.decode(errors="replace")

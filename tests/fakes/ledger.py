@@ -60,6 +60,8 @@ class Tables:
         self.orders: MutableMapping[tuple[str, str], Order] = table("orders")
         self.openings: MutableMapping[str, dict[str, Any]] = table("openings")
         self.allowances: MutableMapping[str, Allowance] = table("allowances")
+        self.proposed: MutableMapping[str, str] = table("proposed")
+        """Which payment a request goes on as, by the id that it proposed: what its Idempotency-Key is told."""
         self.told: MutableMapping[str, tuple[Event, ...]] = table("told")
         self.entries: MutableMapping[str, tuple[Entry, ...]] = table("entries")
         self.kept: MutableMapping[str, Claim | None] = table("kept")
@@ -197,6 +199,10 @@ class FakeLedger:
 
     def entries(self, payment_id: str) -> tuple[Entry, ...]:
         return self._tables.entries.get(payment_id, ())
+
+    def came_to(self, proposed: str) -> str | None:
+        """The payment that a request was given, which proposed this id."""
+        return self._tables.proposed.get(proposed)
 
     def events_of(self, payment_id: str) -> tuple[Event, ...]:
         return self._tables.told.get(payment_id, ())
@@ -372,7 +378,6 @@ class FakeBatch:
         self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
 
     async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
-        del proposed  # there are no Idempotency-Keys here
         await self._write()
         layer, before = self.layer, self.layer.payments[payment.id]
         other = layer.references.get((payment.account, payment.reference))
@@ -381,6 +386,7 @@ class FakeBatch:
         layer.references[before.account, before.reference] = ""  # free
         layer.references[payment.account, payment.reference] = payment.id
         layer.openings[payment.id] = request
+        layer.proposed[proposed] = payment.id
         return None
 
     async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:

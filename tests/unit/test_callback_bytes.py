@@ -21,9 +21,10 @@ from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from consumers.account import Account
+from consumers.callbacks import body_fields, fields, text
 from consumers.multipart import read_multipart
 from consumers.providers import PROVIDERS
-from schemas.callbacks import Claim
+from schemas.callbacks import Callback, Claim
 from schemas.wire import Unreadable
 from schemas.words import Authenticity, Said, Source
 from tests.unit.test_providers import FILES, provider
@@ -201,6 +202,11 @@ def test_multipart_keeps_order_and_doubles_and_replaces_letters() -> None:
     assert told == [("a", "1"), ("b", "x\r\ny"), ("a", "2"), ("c", "\ufffd")]
 
 
+def test_a_part_without_a_name_is_no_field() -> None:
+    nameless = "--b\r\nContent-Disposition: form-data\r\n\r\n1\r\n--b\r\nContent-Type: text/plain\r\n\r\n2\r\n"
+    assert read_multipart((nameless + part("a", "1") + "--b--").encode(), MOST) == [("a", "1")]
+
+
 def test_a_part_whose_name_stands_in_pieces_is_no_field() -> None:
     odd = "--b\r\nContent-Disposition: form-data; name*0*=x''%ff; name*a=1; name*=z'y'%ff\r\n\r\n1\r\n"
     assert read_multipart((odd + part("a", "1") + "--b--").encode(), MOST) == [("a", "1")]
@@ -212,7 +218,7 @@ def test_a_part_whose_name_stands_in_pieces_is_no_field() -> None:
         b"",
         b"--\r\n",
         b"--" + b"b" * 71 + b"\r\n",
-        part("a", "1").encode() * (MOST + 2),
+        part("a", "1").encode() * (MOST + 1) + b"--b--",
         b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\n1\r\n--c--\r\n--b--\r\n",
         b"--b\r\nContent-Type:\r\n message/rfc822\r\n\r\n" * 900,
         b"--b\r\nContent-Disposition: form-data" + b';"' * 30_000 + b"\r\n\r\n1\r\n--b--",
@@ -222,6 +228,66 @@ def test_a_part_whose_name_stands_in_pieces_is_no_field() -> None:
 def test_what_is_no_multipart_form_of_plain_fields_is_unreadable(body: bytes) -> None:
     with pytest.raises(Unreadable):
         read_multipart(body, MOST)
+
+
+# -- what stands in which place ----------------------------------------------------------------------------------------
+
+
+def sent(body: bytes = b"", query: tuple[tuple[str, str], ...] = ()) -> Callback:
+    return Callback(source=Source.IPN, account="a", method="POST", query=query, headers=(), body=body, received_at=NOON)
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "told"),
+    [
+        ("q", {"id": "b"}, "b"),
+        ("q", {"id": {"b": "1"}}, {"b": "1"}),
+        ("q", {"id": ["b"]}, ["b"]),
+        ("q", {"id": "b" * 200}, "b" * 200),
+        ("q", {"id": "b" * 201}, "q"),
+        ("q", {"id": ""}, "q"),
+        ("q", {"id": "b\n"}, "q"),
+        ("q", {"id": True}, "q"),
+        ("q", {}, "q"),
+        (None, {"id": "b" * 201}, "b" * 201),
+        (None, {"id": True}, True),
+    ],
+)
+def test_the_bodys_field_wins_over_the_querys_where_it_could_be_an_id(query: Any, body: Any, told: Any) -> None:
+    callback = sent(json.dumps(body).encode(), (("ID", query),) if query else ())
+    assert fields(callback, "id")["id"] == told
+
+
+@pytest.mark.parametrize(
+    ("values", "read"),
+    [
+        (("1",), "1"),
+        (("b" * 200,), "b" * 200),
+        (("b" * 201, "2"), "2"),
+        (("", "2"), "2"),
+        (("b\n", "2"), "2"),
+        ((1, None, "2"), "2"),
+        (("",), None),
+    ],
+)
+def test_the_first_field_that_is_plain_text_of_a_sound_length_is_read(values: Any, read: str | None) -> None:
+    names = [f"name{number}" for number in range(len(values))]
+    assert text(dict(zip(names, values, strict=True)), *names) == read
+
+
+def test_an_empty_field_is_a_field_where_the_gateway_knows_it_and_else_says_nothing() -> None:
+    empty = sent(b"orderId=&note=")
+    assert body_fields(empty, "orderid") == {"orderId": "", "note": ""}
+    assert body_fields(sent(b"a=&b=1")) == {"b": "1"}
+    with pytest.raises(Unreadable):
+        body_fields(empty)
+
+
+def test_a_form_has_as_many_fields_as_a_gateway_could_send() -> None:
+    most = [b"id=1", *(b"f%d=" % number for number in range(MOST - 1))]
+    parts = [part("id", "1"), *(part(f"f{number}", "") for number in range(MOST - 1))]
+    for body in (b"&".join(most), ("".join(parts) + "--b--").encode()):
+        assert len(body_fields(sent(body), "id")) == MOST
 
 
 # -- what cannot be read -----------------------------------------------------------------------------------------------
@@ -238,6 +304,27 @@ UNREADABLE = {
     "half a multipart": b"--b\r\nContent-Disposition: form-da",
     "spoilt fields": b"paymentID=%FF&status=%FF&orderId=%FF&payment_id=%FF&transaction_id=%FF",
 }
+
+
+FORM = "the body is neither JSON nor a form that this gateway would send"
+PARTS = "no multipart form of plain fields"
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (UNREADABLE["a list"], "the body is no JSON object"),
+        (UNREADABLE["a page"], FORM),
+        (UNREADABLE["somebody else's form"], FORM),
+        (b"id=1&" + UNREADABLE["too many fields"], "the body is a form of too many fields"),
+        (UNREADABLE["half a multipart"], FORM),
+        (part("id", "1").encode() * (MOST + 1) + b"--b--", PARTS),
+    ],
+)
+def test_whoever_sent_what_cannot_be_read_is_told_why(body: bytes, why: str) -> None:
+    with pytest.raises(Unreadable) as caught:
+        fields(sent(body), "id")
+    assert str(caught.value) == why
 
 
 @gateways

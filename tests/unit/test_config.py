@@ -9,7 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import pytest
 from msgspec import Meta, Struct, field
 
-from consumers.providers.payparse import PayParse
+from consumers.gateway import Misconfigured
+from consumers.providers.payparse import NotFound, PayParse
 from schemas.checks import Checks
 from schemas.secret import Secret
 from schemas.words import EventType, Status
@@ -129,6 +130,15 @@ def test_what_a_gateways_own_table_refuses_is_told_at_its_place(tmp_path: Path) 
         f"{place}.at": "is no JSON pointer such as /error/code",
         f"{place}.words": "needs at least one word",
     }
+
+
+def test_a_table_that_a_gateway_refuses_says_all_that_is_wrong_with_it() -> None:
+    with pytest.raises(Misconfigured) as caught:
+        NotFound(http=403, at="code", words=())
+    assert str(caught.value) == (
+        "http is 2xx or 4xx, but none of 401, 403, 408 and 429; at is no JSON pointer such as /error/code; "
+        "words needs at least one word"
+    )
 
 
 def test_every_kind_of_field_of_a_gateway_is_read(tmp_path: Path) -> None:

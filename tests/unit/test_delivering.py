@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from consumers.delivering import (
@@ -53,6 +53,10 @@ def test_a_delivery_that_is_being_sent_is_not_hurried_and_not_sent_by_two() -> N
 
 
 @given(status=STATUSES, step=st.integers(0, 20), chance=CHANCES)
+@example(status=199, step=0, chance=0.0)
+@example(status=200, step=0, chance=0.0)
+@example(status=299, step=0, chance=0.0)
+@example(status=300, step=0, chance=0.0)
 def test_any_2xx_is_delivered_410_disables_and_everything_else_is_a_failure(
     status: int, step: int, chance: float
 ) -> None:
@@ -100,6 +104,7 @@ def test_retry_after_lengthens_a_wait_to_a_day_at_most_and_shortens_none(
         ("", None),
         (None, None),
         ("Sun, 17 May 99999 06:01:00 GMT", None),
+        ("Sun, 17 May 2026 06:01:00 -0000", None),
     ],
 )
 def test_retry_after_is_read_in_seconds_or_as_a_date(value: str | None, wait: int | None) -> None:
@@ -142,10 +147,12 @@ def test_any_success_opens_it(before: int, probe: bool) -> None:
 
 
 def test_whoever_asks_for_a_pause_gets_it_before_five_failures_and_ten_minutes_at_most() -> None:
-    asked = Heard(status=429, retry_after=timedelta(seconds=40))
-    health = failures(Health(), 1, heard=asked)
-    assert room(health, 8, NOON + 39 * SECOND) == 0
-    assert room(health, 8, NOON + 40 * SECOND) == 8
+    for status in (429, 503):
+        health = failures(Health(), 1, heard=Heard(status=status, retry_after=timedelta(seconds=40)))
+        assert room(health, 8, NOON + 39 * SECOND) == 0
+        assert room(health, 8, NOON + 40 * SECOND) == 8
+    other = failures(Health(), 1, heard=Heard(status=500, retry_after=timedelta(seconds=40)))
+    assert room(other, 8, NOON) == 8, "with another status it speaks of this delivery, not of the endpoint"
     health = failures(Health(), 1, heard=Heard(status=503, retry_after=timedelta(days=30)))
     assert health.shut_until == NOON + LONGEST_PAUSE
 

@@ -17,7 +17,7 @@ from consumers.explaining import Explanation, explain
 from consumers.failing import Failing, stop_asking
 from consumers.outlook import SCHEDULES
 from consumers.reaching import Receiver
-from consumers.reasons import OF_HOLDS
+from consumers.reasons import OF_HOLDS, rule_of
 from consumers.receiving import TOO_MANY
 from consumers.resolving import Wish, resolve
 from consumers.shortening import line, shortened
@@ -25,7 +25,7 @@ from consumers.telling import masked
 from schemas.answers import Stranger
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment, ScheduleName
-from schemas.words import EntryKind, Hold, Said, Source, Status
+from schemas.words import EntryKind, EventType, Hold, Said, Source, Status
 from tests.fakes.drive import Drive, at_once, executed, says, troubled
 from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
 
@@ -206,6 +206,39 @@ def test_every_hold_says_why_what_to_do_by_which_rule_and_who_lifts_it(hold: Hol
     assert ("told nothing more" in explanation.standing) is not hold.waiting
     assert ("a later answer lifts" in plans(explanation)[0]) is hold.waiting
     assert "payproof payments resolve" in plans(explanation)[0]
+
+
+BELIEVED = "an answer that fits is believed, and a payment is told completed once"
+OWN_WORD = "the gateway's own word, asked by us, closes a payment"
+REFUNDS = "the greatest refund that the gateway shows counts"
+BY_PERSON = "a person's word settles what is held"
+BY_STATEMENT = "where nobody is asked, the gateway's own statement counts, as of its own time"
+TAKEN_BACK = "paid money that the gateway takes back is held"
+HELD = {"holds": (Hold.CONTRADICTION, Hold.UNRESOLVED)}
+
+
+@pytest.mark.parametrize(
+    ("event", "fields", "by", "rule"),
+    [
+        (EventType.OPENED, {}, {}, "a payment is expected before anyone can pay it"),
+        (EventType.COMPLETED, {}, {}, BELIEVED),
+        (EventType.COMPLETED, {"late": True}, {}, "late money counts, and a payment is told completed once"),
+        (EventType.FAILED, {}, {}, OWN_WORD),
+        (EventType.CANCELLED, {}, {}, OWN_WORD),
+        (EventType.EXPIRED, {}, {}, OWN_WORD),
+        (EventType.EXPIRED, {"expired_by_clock_at": AT}, {}, "what nobody paid closes when its time is over"),
+        (EventType.REFUNDED, {}, {}, REFUNDS),
+        (EventType.PARTIALLY_REFUNDED, {}, {}, REFUNDS),
+        (EventType.RELEASED, {}, {}, "a later answer that fits lifts what only waited"),
+        (EventType.HELD, HELD, {}, TAKEN_BACK),
+        (EventType.COMPLETED, {}, {"resolved": True}, BY_PERSON),
+        (EventType.HELD, HELD, {"resolved": True}, TAKEN_BACK),
+        (EventType.COMPLETED, {}, {"stated": True}, BY_STATEMENT),
+        (EventType.HELD, HELD, {"stated": True}, TAKEN_BACK),
+    ],
+)
+def test_every_change_names_the_rule_that_it_came_from(event: EventType, fields: Any, by: Any, rule: str) -> None:
+    assert rule_of(Drive().new(**fields), event, **{"resolved": False, **by}) == rule
 
 
 # -- claims and answers ------------------------------------------------------------------------------------------------
@@ -544,6 +577,7 @@ SHOP = Receiver(
     type="payment.refunded",
     written_at=AT,
 )
+IT = "shop.example (wh_000000000001)"
 LATER = AT + timedelta(minutes=5)
 
 
@@ -568,6 +602,15 @@ def test_an_endpoint_that_fails_was_not_told_and_nothing_is_settled() -> None:
     assert explanation.deliveries == (failing,)
 
 
+def test_an_endpoint_that_was_sent_nothing_yet_says_so() -> None:
+    explanation = refunded(SHOP)
+    assert explanation.summary.endswith(f"; {IT} has not had it since 2026-11-20 10:45:00Z, and it is on its way.")
+
+
+def test_of_what_was_never_written_the_shop_was_told_nothing() -> None:
+    assert alone().summary.endswith(" The shop was told nothing yet.")
+
+
 def test_where_every_endpoint_has_it_the_shop_was_told_and_it_is_settled() -> None:
     explanation = refunded(replace(SHOP, attempts=1, answer="200", delivered_at=LATER))
     assert explanation.summary.endswith("shop.example (wh_000000000001) has it since 2026-11-20 10:50:00Z.")
@@ -584,15 +627,26 @@ def test_of_several_endpoints_each_is_told_of() -> None:
 @pytest.mark.parametrize(
     ("receiver", "words"),
     [
-        (replace(SHOP, attempts=9, answer="no reply", given_up_at=LATER), "payproof webhooks replay"),
-        (replace(SHOP, disabled_at=LATER), "payproof webhooks enable"),
-        (replace(SHOP), "is to be sent to shop.example"),
+        (
+            replace(SHOP, attempts=9, answer="no reply", given_up_at=LATER),
+            f"payment.refunded did not reach {IT}, and is not sent again by itself (payproof webhooks replay)",
+        ),
+        (
+            replace(SHOP, disabled_at=LATER),
+            (
+                f"payment.refunded waits until somebody enables {IT}, which said that it is gone "
+                "(payproof webhooks enable)"
+            ),
+        ),
+        (SHOP, f"payment.refunded is to be sent to {IT}"),
+        (replace(SHOP, next_at=AT), f"payment.refunded is to be sent to {IT}"),
+        (replace(SHOP, next_at=LATER), f"payment.refunded is sent to {IT} again"),
     ],
-    ids=["given up", "gone", "on its way"],
+    ids=["given up", "gone", "on its way", "due", "later"],
 )
-def test_what_no_endpoint_gets_by_itself_says_what_to_do(receiver: Receiver, words: str) -> None:
-    (plan,) = plans(refunded(receiver))
-    assert words in plan
+def test_what_an_endpoint_has_not_had_says_what_comes_or_what_to_do(receiver: Receiver, words: str) -> None:
+    has_it = replace(SHOP, endpoint="wh_000000000002", delivered_at=LATER)
+    assert plans(refunded(has_it, receiver)) == [words]
 
 
 # -- what fails by itself, and what ends without an answer -------------------------------------------------------------

@@ -67,7 +67,9 @@ def test_ids_and_word_are_kept_and_nothing_that_names_a_buyer_or_a_path() -> Non
 def test_an_event_is_a_signed_claims_alone() -> None:
     assert event(claim(event_id="E")) is None
     assert event(claim(event_id="E", authenticity=Authenticity.SIGNED)) == "E"
-    assert event(claim(event_id="E" * 300, authenticity=Authenticity.SIGNED)) is None
+    longest = "E" * LONGEST_ID
+    assert event(claim(event_id=longest, authenticity=Authenticity.SIGNED)) == longest
+    assert event(claim(event_id=longest + "E", authenticity=Authenticity.SIGNED)) is None
     assert event(claim(authenticity=Authenticity.SIGNED)) is None
 
 

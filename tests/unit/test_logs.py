@@ -16,6 +16,7 @@ import pytest
 import structlog
 from aiohttp import ClientSession, web
 
+from consumers.gateway import Customer
 from schemas.secret import Secret
 from schemas.words import Status
 from worker import logs
@@ -118,6 +119,10 @@ def test_objects_bytes_and_secrets_show_only_their_type(lines: Lines) -> None:
     structlog.get_logger().info("x.y", who=Buyer(), raw=LEAK.encode(), key=Secret(LEAK), error=ValueError(LEAK))
     line = lines()[0]
     assert [line[key] for key in ("who", "raw", "key", "error")] == ["<Buyer>", "<bytes>", "<Secret>", "<ValueError>"]
+
+
+def test_a_buyer_is_printed_without_anything_of_theirs() -> None:
+    assert repr(Customer(name=LEAK, email=LEAK, phone=LEAK, address=LEAK)) == "Customer(***)"
 
 
 def test_the_user_and_password_of_a_url_are_taken_out(lines: Lines) -> None:

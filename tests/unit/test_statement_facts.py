@@ -484,19 +484,26 @@ def test_equal_facts_merge_to_the_same_in_any_order(order: list[tuple[str, float
 # -- what people read --------------------------------------------------------------------------------------------------
 
 
-def test_the_story_and_the_evidence_name_the_row(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("listed", "row", "source"),
+    [
+        (False, "row 17 of march.csv", "exported by an accountant"),
+        (True, "entry 17 of march.csv", "the gateway's own list, which we fetched"),
+    ],
+)
+def test_the_story_and_the_evidence_name_the_row(desk: Desk, listed: bool, row: str, source: str) -> None:
     payment_id = desk.open()
-    desk.says(payment_id, a_row(), name="march.csv")
+    desk.says(payment_id, a_row(), name="march.csv", listed=listed)
     story = desk.story(payment_id)
     said = (
-        "Row 17 of march.csv, exported by an accountant, says that as of 2026-05-17 06:00:10Z it is completed "
+        f"{row.capitalize()}, {source}, says that as of 2026-05-17 06:00:10Z it is completed "
         "(its word: COMPLETED), 100.00 BDT, transaction T1."
     )
     assert said in story
-    decided = "Decided: pending rose to completed, by row 17 of march.csv. The rule: where nobody is asked"
+    decided = f"Decided: pending rose to completed, by {row}. The rule: where nobody is asked"
     assert any(line.startswith(decided) for line in story)
     summary = explain(desk.dossier(payment_id)).summary
-    assert summary.startswith("Paid: 100.00 BDT, as row 17 of march.csv says, recorded at 2026-05-17 06:01:00Z.")
+    assert summary.startswith(f"Paid: 100.00 BDT, as {row} says, recorded at 2026-05-17 06:01:00Z.")
     desk.says(payment_id, a_refund(), refunded=PART)
     assert any("says that 40.00 of it was paid back by" in line for line in desk.story(payment_id))
 

@@ -17,13 +17,15 @@ from consumers.explaining import explain
 from consumers.gateway import OpeningOutcome
 from consumers.opening import OpeningFailed, open_payment, track_payment
 from consumers.unexpected import UNKNOWN_HERE, Stray
+from schemas.callbacks import Claim
 from schemas.payments import Payment
-from schemas.words import EventType, Hold, Said, Source, Status
+from schemas.words import Authenticity, EventType, Hold, Said, Source, Status
 from tests.fakes.drive import AMOUNT, at_once, says
 from tests.fakes.providers import ACCOUNTS, CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
 from tests.unit.test_statement_facts import COMPLETED, FAILED, PART, PENDING, REFUNDED, Desk, a_refund, a_row, seconds
 
 OTHER = Decimal("75.00")
+USED = "a payment with this reference exists"
 
 
 async def never(_: Payment) -> OpeningOutcome:
@@ -177,7 +179,7 @@ def test_a_person_resolves_it_once_and_for_all(status: Status, told: str) -> Non
     desk.says(payment_id, a_row(reference="theirs"), newest=50)
     desk.found(a_row(row=4, reference="theirs"))
     assert desk.told(payment_id) == ["held", told]
-    assert isinstance(desk.adopt(payment_id), NotAdopted)
+    assert desk.adopt(payment_id) == NotAdopted(code="reference_used", message=USED, payment_id=payment_id)
 
 
 @pytest.mark.parametrize("account", [PLAIN, PROVING, EXECUTING, CANDIDATES], ids=lambda one: one.id)
@@ -223,7 +225,65 @@ def test_the_shop_announces_it_and_it_is_completed(account: Account) -> None:
     assert desk.told(payment_id) == ["held", "completed"]
     body = msgspec.json.decode(desk.drive.ledger.events_of(payment_id)[-1].body)
     assert (body["data"]["order"], body["data"]["version"]) == ("o", 2)
-    assert "Decided: the shop announced it: 100.00 BDT, reference theirs, order o." in desk.story(payment_id)
+
+
+def test_what_the_shop_asks_for_stands_in_place_of_what_was_found() -> None:
+    desk = Desk()
+    payment_id = desk.found(a_row(session_id="S-9"))
+    asked_for = {
+        "order_ref": "order-7831",
+        "description": "Two saris",
+        "metadata": {"a": "b"},
+        "return_url": "https://shop.example/thanks",
+        "failure_url": "https://shop.example/failed",
+        "cancel_url": "https://shop.example/cancelled",
+        "opened_at": seconds(70),
+        "expires_at": seconds(970),
+    }
+    payment = tracked(desk, "order-7831-a1", "S-9", **asked_for)
+    assert {name: getattr(payment, name) for name in asked_for} == asked_for
+    assert (payment.id, payment.reference, payment.adopted_at) == (payment_id, "order-7831-a1", seconds(60))
+
+
+@pytest.mark.parametrize(("order", "words"), [(None, ""), ("o", ", order o")])
+def test_its_timeline_says_when_the_shop_announced_what(order: str | None, words: str) -> None:
+    desk = Desk()
+    payment_id = desk.found(a_row(reference="theirs"))
+    desk.after(90)
+    announced(desk, payment_id, order_ref=order)
+    assert f"Decided: the shop announced it: 100.00 BDT, reference theirs{words}." in desk.story(payment_id)
+    (at,) = (one.at for one in desk.drive.ledger.entries(payment_id) if "announced it" in one.data.get("change", ""))
+    assert at == seconds(90)
+
+
+def test_what_its_gateway_told_of_it_before_is_heard_signed_or_not() -> None:
+    desk = Desk(PLAIN)
+    drive = desk.drive
+    for authenticity in Authenticity:
+        told = Claim(
+            id=authenticity,
+            account=PLAIN.id,
+            provider=PLAIN.provider.name,
+            source=Source.IPN,
+            authenticity=authenticity,
+            received_at=drive.clock.now,
+            reference="theirs",
+        )
+        assert at_once(drive.take(told)) == []
+    payment_id = desk.found(a_row(reference="theirs"))
+    assert drive.ledger.heard == ()
+    announced(desk, payment_id)
+    assert {one.id for one in drive.ledger.heard} == set(Authenticity)
+
+
+def test_a_request_that_adopts_goes_on_as_the_payment_it_found() -> None:
+    """It proposed an id for a payment of its own, and is found by that when it is sent again."""
+    desk = Desk()
+    payment_id = desk.found(a_row(reference="theirs"))
+    wanted = desk.wanted("theirs")
+    drive = desk.drive
+    at_once(open_payment(drive.ledger, drive.rules, wanted, {"reference": "theirs"}, never))
+    assert drive.ledger.came_to(wanted.id) == payment_id
 
 
 @pytest.mark.parametrize(
@@ -234,6 +294,7 @@ def test_the_shop_announces_it_and_it_is_completed(account: Account) -> None:
         (a_row(REFUNDED, reference="r"), None, {}, "released", ()),
         (a_row(reference="r"), AMOUNT, {}, "released", ()),
         (a_row(reference="r"), None, {"amount": OTHER}, "held", (Hold.AMOUNT_MISMATCH,)),
+        (a_row(reference="r"), None, {"currency": "USD"}, "held", (Hold.CURRENCY_MISMATCH,)),
         (a_row(reference="r"), None, {"order_ref": "paid"}, "held", (Hold.DUPLICATE_FOR_ORDER,)),
     ],
 )
@@ -261,8 +322,11 @@ def test_what_went_back_and_was_another_amount_is_not_adopted() -> None:
     desk = Desk()
     payment_id = desk.found(a_row(reference="theirs"), refund=a_refund(), refunded=PART)
     before = desk.drive.payment(payment_id)
-    with pytest.raises(OpeningFailed, match=r"100.00 came under this reference, and 40.00 of it went back"):
-        announced(desk, payment_id, amount=OTHER)
+    assert desk.adopt(payment_id, amount=OTHER) == NotAdopted(
+        code="reference_used",
+        message="100.00 came under this reference, and 40.00 of it went back; a person must resolve it",
+        payment_id=payment_id,
+    )
     assert desk.drive.payment(payment_id) == before
 
 
@@ -274,6 +338,7 @@ def test_what_was_adopted_is_a_payment_as_any_other() -> None:
         with pytest.raises(OpeningFailed) as caught:
             again()
         assert (caught.value.code, caught.value.payment_id) == ("reference_used", payment_id)
+        assert caught.value.equal, "what is in the way is what was asked for"
     with pytest.raises(OpeningFailed) as caught:
         tracked(desk, "another", "S-9")
     assert caught.value.code == "session_used"
@@ -311,7 +376,7 @@ def test_a_reference_of_another_payment_stays_that_payments() -> None:
     assert (caught.value.code, caught.value.payment_id) == ("reference_used", other)
     with pytest.raises(OpeningFailed) as caught:
         tracked(desk, "unexpected.T1", "S-001")
-    assert caught.value.code == "session_used"
+    assert (caught.value.code, str(caught.value)) == ("session_used", "another payment has this session_id")
     assert desk.drive.payment(found) == before
 
 
