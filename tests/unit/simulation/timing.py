@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import accumulate
 
-from schemas.words import Said, Source, Status
+from schemas.words import Hold, Said, Source, Status
 from tests.unit.simulation.findings import Finding
 from tests.unit.simulation.journal import Heard
 from tests.unit.simulation.outcomes import CLOSED, found
@@ -92,9 +92,15 @@ def _scheduled(seen: Seen, state: State, at: datetime) -> timedelta:
 
 
 def _running(seen: Seen, state: State, at: datetime) -> timedelta:
-    """The step of `claimed` where that runs, else of `pending`. A question that brought nothing is a step too."""
+    """The step of `claimed` where that runs, else of `pending`. A question that brought nothing is a step too.
+
+    What is held as unresolved is with a person, and asked about on `pending` from then on.
+    """
     checks = seen.checks
     extra = sum(not one.spoke for one in seen.asked if one.at <= at) + (at >= seen.closes_at)
+    held_at = seen.first_held(Hold.UNRESOLVED)
+    if held_at is not None and held_at <= at:
+        return _step(checks.pending, at - held_at, extra)
     said, once = _claimed_since(seen, state, at)
     if said is not None:
         return _step(checks.claimed, at - said, extra)
