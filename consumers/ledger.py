@@ -59,6 +59,70 @@ OrderState = Literal["free", "busy", "paid"]
 longer for its turn. `free`: neither."""
 
 
+class Wish(Struct, frozen=True, kw_only=True):
+    """Another attempt of the order that wishes to execute, since when, and when it looks again whether it may."""
+
+    payment_id: str
+    wanted_at: datetime
+    waits_until: datetime | None = None
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """Which attempt paid an order, which one executes, and which others wish to; None is nobody."""
+
+    paid_by: str | None = None
+    executing: str | None = None
+    wishes: tuple[Wish, ...] = ()
+
+
+class Sight(Struct, frozen=True, kw_only=True):
+    """A payment as it was read, without a lock.
+
+    `revision` is raised by every write that a decision about the payment may depend on, so a decision is written only
+    where it still stands. `sessions` and `transactions` are the keys that the payment has.
+    """
+
+    case: Case
+    revision: int
+    sessions: frozenset[str] = frozenset()
+    transactions: frozenset[str] = frozenset()
+    order: Order = Order()
+
+
+class Looked(Struct, frozen=True, kw_only=True):
+    """What one look read, at `now` by the database's clock.
+
+    `homes` are the payments that claims are about, by claim id; `admissions` tell of these claims which are new.
+    `sights` are by payment id, `allowances` by account.
+    """
+
+    now: datetime
+    homes: Mapping[str, str]
+    admissions: Mapping[str, Admission]
+    sights: Mapping[str, Sight]
+    allowances: Mapping[str, Allowance]
+
+
+class Write(Struct, frozen=True, kw_only=True):
+    """What is written of one payment, if nobody wrote since it was read as `sight`.
+
+    `keys` are all that its answers claim for it. `executes`: its order is marked as being executed by it.
+    """
+
+    sight: Sight
+    change: Change
+    claims: tuple[Claim, ...] = ()
+    keys: Keys
+    executes: bool = False
+
+
+class Written(Struct, frozen=True, kw_only=True):
+    """What became of writes, by payment id: `done`; `taken`, where keys are others'. All others lost their swap."""
+
+    done: frozenset[str]
+    taken: Mapping[str, Owners]
+
+
 class Batch(Protocol):
     """One transaction over some payments, locked in the order of their ids; without `commit` it changes nothing."""
 
@@ -122,10 +186,57 @@ class Batch(Protocol):
         ...
 
 
+class Arbiter(Protocol):
+    """A look and a write within one transaction, over payments that are locked in the order of their ids."""
+
+    async def look(self, claims: Sequence[Claim]) -> Looked: ...
+
+    async def write(self, writes: Sequence[Write]) -> Written: ...
+
+
+class Limits(Protocol):
+    """What accounts may be asked, in one transaction of its own; see consumers.allowance."""
+
+    now: datetime
+    allowances: Mapping[str, Allowance]
+
+    async def keep(self, allowances: Sequence[Allowance]) -> None: ...
+
+
 class Ledger(Protocol):
     """Where payments are kept."""
 
     def batch(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[Batch]: ...
+
+    async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> Looked:
+        """Read the payments that these claims are about, and those named, in one round trip and without a lock."""
+        ...
+
+    async def write(self, writes: Sequence[Write]) -> Written:
+        """Write those whose payment stands as it was read, all in one transaction, with their claims and keys.
+
+        A payment that was written since, or whose keys are others', is left out, and nothing of it is written.
+        """
+        ...
+
+    def locked(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[Arbiter]:
+        """The same for payments that lost their swap again and again: nobody else writes them meanwhile."""
+        ...
+
+    def limits(self, accounts: Collection[str]) -> AbstractAsyncContextManager[Limits]:
+        """What these accounts may be asked, locked in the order of their ids, and committed when the block ends well.
+
+        A crash of the database may forget it.
+        """
+        ...
+
+    async def set_aside(self, claims: Sequence[Claim]) -> None:
+        """Record claims that are about no payment, each once."""
+        ...
+
+    async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        """Which of these references, each as (account, reference), payments have."""
+        ...
 
     async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         """Which payment each claim is about, by claim id, within the account of its URL; unknown ones are absent."""

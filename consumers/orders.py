@@ -7,14 +7,42 @@ executed by it, in the transaction that starts the question.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from consumers.executing import dropped, may_execute, waiting
+from consumers.executing import WAITS_SECONDS, dropped, may_execute, waiting
 from consumers.keys import judge
-from consumers.ledger import Batch
+from consumers.ledger import Batch, Order
 from consumers.rules import Rules
 from schemas.payments import Case, Payment
+
+
+def in_line(payment: Payment, order: Order, rules: Rules, now: datetime) -> Payment:
+    """The payment with its wish to execute as its order lets it stand.
+
+    A wish waits while another attempt executes or has wished for longer. It is dropped where another attempt is paid.
+    """
+    if payment.order_ref is None or not may_execute(payment, rules.capabilities(payment), now):
+        return payment
+    if order.paid_by not in (None, payment.id):
+        return dropped(payment)
+    if order.executing not in (None, payment.id) or _older_wishes(payment, order, now):
+        return waiting(payment, now)
+    if payment.execute_waits_until is not None:
+        return replace(payment, execute_waits_until=now)  # its turn has come
+    return payment
+
+
+def _older_wishes(payment: Payment, order: Order, now: datetime) -> bool:
+    """Whether another attempt wishes for longer, and was looked at lately."""
+    mine, lately = payment.execute_wanted_at or payment.opened_at, now - timedelta(seconds=WAITS_SECONDS)
+    return any(
+        (one.wanted_at, one.payment_id) < (mine, payment.id)
+        and one.waits_until is not None
+        and one.waits_until > lately
+        for one in order.wishes
+    )
 
 
 async def stand_in_line(batch: Batch, rules: Rules, payments: Sequence[Payment]) -> dict[str, Payment]:
