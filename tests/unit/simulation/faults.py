@@ -98,8 +98,8 @@ FAULTS = (
     Fault(
         name="forms with stray signs are refused",
         file="consumers/callbacks.py",
-        old="keep_blank_values=True, errors",
-        new="strict_parsing=True, errors",
+        old="keep_blank_values=True, max",
+        new="strict_parsing=True, max",
     ),
     Fault(
         name="an unreadable body throws its query away",
