@@ -22,7 +22,7 @@ from consumers.opening import (
 )
 from schemas.answers import Inconclusive, Trouble
 from schemas.payments import Payment
-from schemas.words import EventType, Hold, Said, Status
+from schemas.words import EntryKind, EventType, Hold, Said, Status
 from tests.fakes.clock import NOON
 from tests.fakes.drive import Drive, says, troubled
 from tests.fakes.providers import ACCOUNTS, EXECUTING, PROVING
@@ -119,6 +119,48 @@ async def test_a_lost_answer_leaves_the_row_and_the_next_post_opens_it_again(tro
     assert types(drive, again) == [EventType.OPENED]
 
 
+@pytest.mark.parametrize(
+    ("outcome", "code", "words", "retry_after", "why"),
+    [
+        (LOST, "gateway_timeout", "silent", None, "no_reply"),
+        (
+            Inconclusive(trouble=Trouble.RATE_LIMITED, detail="429", retry_after=7.0),
+            "gateway_unavailable",
+            "429",
+            7.0,
+            "rate_limited",
+        ),
+        (
+            Opened(session_id="S-001", checkout_url="https://gateway.example/pay"),
+            "gateway_unavailable",
+            "the gateway named the session of another payment",
+            None,
+            "unreadable",
+        ),
+        (
+            ReferenceUsed(),
+            "reference_used_at_gateway",
+            "the gateway has this reference already; open a new attempt with a new `reference` and the same `order`",
+            None,
+            "reference used at the gateway",
+        ),
+    ],
+    ids=["silence", "a wait", "another's session", "a used reference"],
+)
+async def test_what_stood_in_the_way_of_a_checkout_is_told_to_the_shop_and_in_the_timeline(
+    outcome: OpeningOutcome, code: str, words: str, retry_after: float | None, why: str
+) -> None:
+    drive = Drive()
+    assert drive.payment(await drive.open()).session_id == "S-001"
+    error = await failed(drive, outcome)
+    assert (error.code, str(error), error.retry_after) == (code, words, retry_after)
+    assert error.payment_id is not None
+    (entry,) = drive.ledger.entries(error.payment_id)
+    assert (entry.kind, entry.at) == (EntryKind.DECISION, drive.clock.now)
+    assert entry.data == {"change": "no checkout", "why": why}
+    assert drive.payment(error.payment_id).opening_until is None
+
+
 async def test_what_is_opened_again_lives_as_long_as_what_is_opened_at_once() -> None:
     """Its buyer would be late from the start, and Execute is never asked after the end."""
     drive = Drive()
@@ -186,6 +228,7 @@ async def test_a_reference_whose_payment_has_a_checkout_is_used() -> None:
     first = await drive.open(reference="order-7831")
     error = await failed(drive, MINE, reference="order-7831")
     assert (error.code, error.payment_id, error.equal) == ("reference_used", first, True)
+    assert str(error) == "a payment with this reference exists"
     other = await failed(drive, MINE, reference="order-7831", request={"amount": "200.00"})
     assert (other.code, other.payment_id, other.equal) == ("reference_used", first, False)
     assert await drive.open(PROVING, reference="order-7831"), "another account's references are its own"
@@ -259,8 +302,8 @@ async def test_two_posts_of_one_reference_open_one_checkout() -> None:
     first, second = post(), post()
     with pytest.raises(OpeningFailed) as caught:
         await second
-    assert caught.value.code == "opening_in_progress"
-    assert caught.value.retry_after is not None
+    assert (caught.value.code, str(caught.value)) == ("opening_in_progress", "this reference is being opened")
+    assert caught.value.retry_after == 5
     waiting.set()
     assert (await first).id == caught.value.payment_id
     assert len(calls) == 1
