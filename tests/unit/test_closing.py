@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from itertools import pairwise
 
 import pytest
@@ -156,6 +157,19 @@ async def test_a_payment_released_as_pending_is_asked_about_as_long_again() -> N
     await drive.wait(2 * DAY)
     assert drive.payment(payment_id).hold is Hold.UNRESOLVED
     assert drive.told(payment_id) == ["payment.held", "payment.released", "payment.held"]
+
+
+async def test_a_payment_that_was_not_given_up_and_is_released_as_pending_is_given_up_at_its_own_time() -> None:
+    """3.4, 3.8: only after asking had ended does it begin anew."""
+    drive = Drive(says(Status.COMPLETED, amount=Decimal("1.00")))
+    payment_id = await drive.open(PLAIN)
+    await drive.hit(payment_id)
+    await drive.wait(3 * DAY)
+    drive.gateway = says(Status.PENDING)
+    wish = Wish(status=Status.PENDING, actor="rahima", reason="that was a test of ours")
+    assert (await resolve(drive.ledger, drive.rules, payment_id, wish)).hold is None
+    await drive.wait(4 * DAY + MINUTE)
+    assert drive.payment(payment_id).hold is Hold.UNRESOLVED
 
 
 # -- closing by the gateway's word and by the clock -------------------------------------------------------------------
