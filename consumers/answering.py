@@ -57,7 +57,7 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks
     outcome = reply.outcome
     if isinstance(outcome, Executed):
         if payment.execute_asked_at == reply.asked_at:  # else it is about an earlier one, and the later is in doubt
-            payment = executed(payment, outcome)
+            payment = executed(payment, outcome, reply.asked_at)
         outcome = outcome.then
     if isinstance(outcome, Stranger):
         payment = _unknown(payment, reply, outcome, checks)

@@ -74,7 +74,7 @@ FAULTS = (
     Fault(
         name="an Execute that was not sent ends the wish",
         file="consumers/executing.py",
-        old='return to_the_back(replace(payment, execute_state="wanted"), asked or payment.opened_at)',
+        old='return to_the_back(replace(payment, execute_state="wanted"), asked_at)',
         new="return dropped(payment)",
     ),
     Fault(
