@@ -7,20 +7,31 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from consumers.asking import LEASE
+from consumers.executing import (
+    EXECUTE_TRIES,
+    may_execute,
+    wished,
+)
 from consumers.pipeline import Inquiry
 from consumers.resolving import Wish, resolve
 from schemas.answers import ExecuteReply, Outcome, Question, Trouble
 from schemas.words import Hold, QuestionKind, Said, Source, Status
-from tests.fakes.drive import Drive, Gateway, answered, dead, executed, says, troubled
+from tests.fakes.clock import NOON
+from tests.fakes.drive import TRANSIT_SECONDS, Drive, Gateway, answered, dead, executed, says, troubled
 from tests.fakes.providers import EXECUTING
 
 EXECUTE, QUERY = QuestionKind.EXECUTE, QuestionKind.STATUS
 COMPLETED, PENDING = Status.COMPLETED, Status.PENDING
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+LAST = timedelta(milliseconds=1)
+"""The last moment before a bound."""
+
+TRANSIT = timedelta(seconds=TRANSIT_SECONDS)
 
 
 def onepaybd(
@@ -163,6 +174,35 @@ async def test_executes_own_answer_answers_a_status_claim() -> None:
     drive.clock.advance(1)
     await drive.hit(payment_id, Said.SUCCESS)
     assert await drive.publish(waiting) == []
+
+
+async def test_it_executes_before_the_end_and_not_at_it() -> None:
+    """The wish stands since long before; the order was busy with another attempt."""
+    for before, kind in ((LAST, EXECUTE), (timedelta(0), QUERY)):
+        drive = Drive(onepaybd("refused", PENDING))
+        first = await drive.open(EXECUTING, order_ref="basket-9")
+        second = await drive.open(EXECUTING, order_ref="basket-9")
+        in_flight = await drive.take(drive.claim(first, Said.SUCCESS))
+        await drive.hit(second, Said.SUCCESS)
+        await drive.answer(in_flight)
+        drive.clock.set(drive.payment(second).expires_at - before - TRANSIT)
+        (inquiry,) = await drive.hit(second, source=Source.OPERATOR)
+        assert (inquiry.question.kind, inquiry.asked_at) == (kind, drive.payment(second).expires_at - before)
+
+
+@pytest.mark.parametrize(
+    ("done", "may"),
+    [
+        ({"execute_tries": EXECUTE_TRIES - 1}, True),
+        ({"execute_tries": EXECUTE_TRIES}, False),
+        ({"execute_asked_at": NOON - timedelta(seconds=2)}, True),
+        ({"execute_asked_at": NOON - timedelta(seconds=2) + LAST}, False),
+        ({"execute_asked_at": NOON + timedelta(seconds=1)}, False),
+    ],
+)
+def test_it_is_tried_twenty_times_and_two_seconds_after_the_last(done: dict[str, Any], may: bool) -> None:
+    payment = wished(Drive().new(EXECUTING, session_id="S", **done), NOON)
+    assert may_execute(payment, EXECUTING.provider.capabilities, NOON) is may
 
 
 # -- committed first (3) -----------------------------------------------------------------------------------------------
