@@ -279,6 +279,56 @@ async def test_a_refusal_leaves_the_wish_of_a_buyer_who_came_back_while_it_was_u
     assert len(executions(drive, payment_id)) == 2
 
 
+@pytest.mark.parametrize(("after", "again"), [(timedelta(0), False), (LAST, True)])
+async def test_a_refusal_leaves_only_the_wish_of_a_claim_that_came_after_the_question(
+    after: timedelta, again: bool
+) -> None:
+    drive = Drive(onepaybd("refused", PENDING))
+    payment_id = await drive.open(EXECUTING)
+    inquiries = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    received_at = inquiries[0].asked_at + after
+    drive.clock.advance(1)
+    await drive.take(drive.claim(payment_id, Said.SUCCESS, received_at=received_at))
+    await drive.answer(inquiries)
+    await drive.wait(30)
+    assert len(executions(drive, payment_id)) == 1 + again
+
+
+async def test_the_wish_that_a_refusal_leaves_stands_in_line_since_its_own_claim() -> None:
+    """Another attempt of the order wished before the buyer came back to this one."""
+    drive = Drive(onepaybd("refused", PENDING))
+    first = await drive.open(EXECUTING, order_ref="basket-9")
+    second = await drive.open(EXECUTING, order_ref="basket-9")
+    in_flight = await drive.take(drive.claim(first, Said.SUCCESS))
+    for payment_id in (second, first):
+        drive.clock.advance(1)
+        await drive.hit(payment_id, Said.SUCCESS)
+    await drive.answer(in_flight)
+    await drive.hit(first, source=Source.OPERATOR)
+    await drive.hit(second, source=Source.OPERATOR)
+    assert kinds(drive, first) == [EXECUTE, QUERY]
+    assert kinds(drive, second) == [QUERY, EXECUTE]
+
+
+async def test_after_a_refusal_the_wish_that_is_left_waits_two_seconds_and_no_question_comes_before() -> None:
+    """Nothing is left of the time when it waited for its order."""
+    drive = Drive(onepaybd("refused", PENDING))
+    first = await drive.open(EXECUTING, order_ref="basket-9")
+    second = await drive.open(EXECUTING, order_ref="basket-9")
+    in_flight = await drive.take(drive.claim(first, Said.SUCCESS))
+    await drive.hit(second, Said.SUCCESS)
+    await drive.answer(in_flight)
+    drive.clock.advance(3)
+    inquiries = await drive.take(drive.claim(second, source=Source.OPERATOR))
+    asked_at = inquiries[0].asked_at
+    drive.clock.advance(0.2)
+    await drive.hit(second, Said.SUCCESS)
+    await drive.answer(inquiries)
+    await drive.wait(2)
+    assert drive.asked_times(second)[-2:] == [asked_at, asked_at + timedelta(seconds=2, milliseconds=1)]
+    assert kinds(drive, second)[-2:] == [EXECUTE, EXECUTE]
+
+
 async def test_execute_is_tried_every_two_seconds_at_most() -> None:
     drive = Drive(onepaybd("refused", PENDING))
     payment_id = await drive.open(EXECUTING)
