@@ -7,14 +7,19 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from msgspec.structs import replace
 
 from consumers.asking import LEASE
 from consumers.executing import (
     EXECUTE_TRIES,
+    dropped,
     may_execute,
+    to_the_back,
+    waiting,
+    wish_looked_at,
     wished,
 )
 from consumers.pipeline import Inquiry
@@ -550,6 +555,52 @@ async def test_the_wish_of_the_oldest_claim_goes_first() -> None:
     drive.gateway = onepaybd("completed", COMPLETED)
     await drive.wait(10)
     assert [drive.payment(one).status for one in others] == [PENDING, PENDING, COMPLETED]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_younger_wish_does_not_go_ahead_of_one_that_waits(at_once: bool) -> None:
+    """The order has just become free, and the younger one is looked at first. Two of the wishes came in one batch."""
+    drive = Drive(onepaybd("refused", PENDING))
+    busy, older, younger = [await drive.open(EXECUTING, order_ref="basket-9") for _ in range(3)]
+    wishes = [drive.claim(busy, Said.SUCCESS), drive.claim(older, Said.SUCCESS)]
+    in_flight = await drive.take(*wishes) if at_once else [*await drive.take(wishes[0]), *await drive.take(wishes[1])]
+    assert [one.question.kind for one in in_flight] == [EXECUTE, QUERY]
+    await drive.answer(in_flight)
+    await drive.hit(younger, Said.SUCCESS)
+    assert kinds(drive, younger) == [QUERY]
+    await drive.wait(10)
+    assert executions(drive, older)[0] < executions(drive, younger)[0]
+
+
+@pytest.mark.parametrize(
+    ("waited", "seconds"), [(timedelta(0), 2), (MINUTE - LAST, 2), (MINUTE, 15), (10 * MINUTE, 15)]
+)
+def test_a_waiting_wish_is_looked_at_every_two_seconds_for_a_minute_and_then_less_often(
+    waited: timedelta, seconds: int
+) -> None:
+    payment = wished(Drive().new(EXECUTING), NOON)
+    assert wish_looked_at(waiting(payment, NOON + waited)) == NOON + waited + timedelta(seconds=seconds)
+
+
+def test_a_wish_is_not_looked_at_any_more_from_the_end_on_nor_when_it_is_none() -> None:
+    payment = wished(Drive().new(EXECUTING), NOON)
+    end = payment.expires_at
+    assert wish_looked_at(replace(payment, execute_waits_until=end - LAST)) == end - LAST
+    assert wish_looked_at(replace(payment, execute_waits_until=end)) is None
+    assert wish_looked_at(replace(payment, execute_waits_until=NOON, execute_state="kept")) is None
+
+
+def test_nothing_of_a_wish_stays_when_it_is_dropped() -> None:
+    payment = Drive().new(EXECUTING)
+    assert dropped(waiting(wished(payment, NOON), NOON)) == payment
+
+
+@pytest.mark.parametrize("state", [None, "kept"])
+def test_only_a_wish_that_could_be_sent_now_goes_to_the_back_of_the_line(state: Literal["kept"] | None) -> None:
+    payment = wished(Drive().new(EXECUTING), NOON)
+    assert to_the_back(payment, NOON + MINUTE).execute_wanted_at == NOON + MINUTE
+    other = replace(payment, execute_state=state)
+    assert to_the_back(other, NOON + MINUTE) == other
 
 
 async def test_a_wish_is_dropped_when_another_attempt_is_paid_and_a_new_claim_brings_it_again() -> None:
