@@ -16,6 +16,8 @@ from consumers.asking import LEASE
 from consumers.executing import (
     EXECUTE_TRIES,
     dropped,
+    executing,
+    in_doubt,
     may_execute,
     to_the_back,
     waiting,
@@ -632,6 +634,50 @@ async def test_what_query_says_within_a_minute_of_an_unanswered_execute_closes_n
     assert drive.payment(first).status is COMPLETED
 
 
+@pytest.mark.parametrize("reply", ["none", "unread"])
+async def test_nor_does_the_query_that_follows_the_lost_reply_at_once(reply: ExecuteReply) -> None:
+    drive = Drive(onepaybd(reply, Status.FAILED))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    assert drive.payment(payment_id).status is PENDING
+
+
+async def test_once_the_reply_is_known_what_query_says_within_the_minute_closes() -> None:
+    drive = Drive(onepaybd("other", PENDING, query=Status.FAILED))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(3)
+    assert drive.payment(payment_id).status is Status.FAILED
+
+
+@pytest.mark.parametrize(
+    ("after", "word", "becomes"),
+    [
+        (MINUTE - LAST, Status.FAILED, (PENDING, "kept")),
+        (MINUTE, Status.FAILED, (Status.FAILED, None)),
+        (MINUTE - LAST, PENDING, (PENDING, "kept")),
+        (MINUTE, PENDING, (PENDING, "wanted")),
+    ],
+)
+async def test_what_query_says_counts_from_the_minute_on(
+    after: timedelta, word: Status, becomes: tuple[Status, str | None]
+) -> None:
+    """Execute may be under way until then; its reply was lost."""
+    drive = Drive(onepaybd("none", None, query=word))
+    payment_id = await drive.open(EXECUTING)
+    (asked,) = await drive.hit(payment_id, Said.SUCCESS)
+    drive.clock.set(asked.asked_at + after - TRANSIT)
+    await drive.hit(payment_id, source=Source.OPERATOR)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.execute_state) == becomes
+
+
+def test_an_execute_is_in_doubt_for_a_minute() -> None:
+    payment = executing(wished(Drive().new(EXECUTING), NOON), NOON)
+    assert in_doubt(payment, NOON + MINUTE - LAST)
+    assert not in_doubt(payment, NOON + MINUTE)
+
+
 async def test_what_query_says_a_minute_later_closes() -> None:
     drive = Drive(onepaybd("none", None, query=Status.FAILED))
     payment_id = await drive.open(EXECUTING)
@@ -715,6 +761,17 @@ async def test_an_execute_whose_reply_was_lost_stays_in_doubt_whatever_becomes_o
     assert drive.payment(payment_id).status is PENDING
     await drive.wait(DAY)
     assert drive.payment(payment_id).status is Status.EXPIRED
+
+
+@pytest.mark.parametrize("reply", ["not_sent", "refused", "settled", "other"])
+async def test_no_reply_to_a_later_execute_ends_the_doubt_about_an_earlier_one(reply: ExecuteReply) -> None:
+    drive = Drive(onepaybd("none", None))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    drive.gateway = onepaybd(reply, None if reply == "not_sent" else PENDING)
+    while len(executions(drive, payment_id)) < 2:
+        await drive.wait(10)
+    assert drive.payment(payment_id).execute_unanswered is True
 
 
 async def test_an_attempt_whose_execute_cannot_be_sent_lets_the_others_of_its_order_go_first() -> None:
