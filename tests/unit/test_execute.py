@@ -697,6 +697,41 @@ async def test_an_execute_that_was_not_sent_in_time_counts_as_none() -> None:
     assert drive.payment(payment_id).status is COMPLETED
 
 
+async def test_an_execute_that_was_not_sent_comes_two_seconds_later_wherever_the_schedule_stands() -> None:
+    drive = Drive(onepaybd("refused", PENDING))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(10 * MINUTE)
+    drive.gateway = onepaybd("not_sent", None)
+    await drive.hit(payment_id, Said.SUCCESS)
+    asked_at = drive.asked_times(payment_id)[-1]
+    assert drive.payment(payment_id).execute_tries == 1, "the one before"
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.wait(3)
+    assert drive.payment(payment_id).status is COMPLETED
+    assert drive.asked_times(payment_id)[-1] - asked_at == timedelta(seconds=2) + TRANSIT
+
+
+async def test_an_execute_that_was_not_sent_does_not_go_again_before_an_older_wish() -> None:
+    """The first attempt's reply was lost, so the other one waits, and is looked at less often than the first."""
+    replies: list[ExecuteReply] = ["none", "not_sent", "completed"]
+
+    def gateway(inquiry: Inquiry) -> Outcome:
+        if inquiry.question.kind is not EXECUTE:
+            return answered(inquiry, PENDING)
+        reply = replies.pop(0)
+        return executed(inquiry, reply, COMPLETED if reply == "completed" else None)
+
+    drive = Drive(gateway)
+    first = await drive.open(EXECUTING, order_ref="basket-9")
+    second = await drive.open(EXECUTING, order_ref="basket-9")
+    await drive.hit(first, Said.SUCCESS)
+    await drive.hit(second, Said.SUCCESS)
+    await drive.wait(2 * MINUTE)
+    assert replies == []
+    assert (drive.payment(first).status, drive.payment(second).status) == (PENDING, COMPLETED)
+
+
 async def test_the_late_word_that_one_execute_was_not_sent_ends_no_doubt_about_the_next_one() -> None:
     drive = Drive(onepaybd("completed", COMPLETED))
     payment_id = await drive.open(EXECUTING)
