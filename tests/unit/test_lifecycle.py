@@ -778,6 +778,58 @@ def test_a_contradiction_that_was_settled_comes_back_with_another_word(bench: Be
     assert bench.told(payment_id) == ["completed", "held", "released", "held"]
 
 
+def decided(bench: Bench, status: Status, **fields: Any) -> str:
+    """A payment of which a person alone says that it was paid, 12 seconds after its opening."""
+    payment_id = bench.open()
+    bench.says(payment_id, None, 10)
+    assert bench.resolve(payment_id, status, **fields).status is status
+    return payment_id
+
+
+@pytest.mark.parametrize("word", [COMPLETED, REFUNDED])
+@pytest.mark.parametrize("status", [EXPIRED, CANCELLED, FAILED])
+def test_an_answer_asked_after_a_person_said_paid_that_closes_it_is_a_contradiction(
+    bench: Bench, status: Status, word: Status
+) -> None:
+    """3.3: what a person said is paid is paid."""
+    payment_id = decided(bench, word)
+    assert bench.says(payment_id, status, 12).hold is None, "asked at that moment, not after"
+    after = bench.says(payment_id, status, 13)
+    assert (after.status, after.holds) == (word, (Hold.CONTRADICTION,))
+
+
+@pytest.mark.parametrize(
+    ("status", "refunded", "hold"),
+    [
+        (PENDING, None, None),
+        (COMPLETED, None, Hold.CONTRADICTION),
+        (COMPLETED, PART, Hold.CONTRADICTION),
+        (COMPLETED, AMOUNT, None),
+        (REFUNDED, None, None),
+    ],
+)
+def test_an_answer_asked_after_a_person_said_refunded_that_shows_less_back_is_a_contradiction(
+    bench: Bench, status: Status, refunded: Decimal | None, hold: Hold | None
+) -> None:
+    """3.3: refunded, and one asked later says completed or a smaller refund; `pending` contradicts nothing."""
+    payment_id = decided(bench, REFUNDED)
+    after = bench.says(payment_id, status, 20, refunded_amount=refunded)
+    assert (after.status, after.hold) == (REFUNDED, hold)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "about", "hold"),
+    [("T1", "T2", None), ("T1", "T1", Hold.CONTRADICTION), (None, "T1", Hold.CONTRADICTION)],
+)
+def test_only_an_answer_about_the_transaction_that_a_person_recorded_contradicts_them(
+    recorded: str | None, about: str, hold: Hold | None
+) -> None:
+    """3.3, providers.md: asked by transaction, each is its own question. Where none was recorded, each is about it."""
+    bench = Bench(CANDIDATES)
+    payment_id = decided(bench, COMPLETED, transaction_id=recorded)
+    assert bench.says(payment_id, FAILED, 20, by=about).hold is hold
+
+
 def test_money_announced_that_is_not_there_is_resolved_as_refunded(bench: Bench) -> None:
     """3.4."""
     payment_id = bench.open()

@@ -360,6 +360,15 @@ def test_a_newer_row_that_takes_the_money_back_is_a_contradiction(desk: Desk) ->
     assert desk.says(payment_id, a_row(FAILED, at=20)).hold is Hold.CONTRADICTION
 
 
+def test_a_row_that_shows_no_refund_takes_none_back_that_a_person_told_of(desk: Desk) -> None:
+    """A statement covers some days only."""
+    payment_id = desk.open()
+    at_once(desk.drive.hit(payment_id, Claimed.SUCCESS))
+    desk.resolve(payment_id, REFUNDED)
+    after = desk.says(payment_id, a_row(at=20))
+    assert (after.status, after.hold) == (REFUNDED, None)
+
+
 # -- refunds -----------------------------------------------------------------------------------------------------------
 
 
