@@ -578,12 +578,23 @@ def test_a_collision_holds_one_payment_and_the_batch_goes_on(bench: Bench) -> No
     assert holds == [None, Hold.TRANSACTION_REUSED, None, Hold.TRANSACTION_REUSED]
 
 
-def test_where_no_transaction_is_reported_the_session_stands_in() -> None:
-    """3.6."""
-    bench = Bench(PROVING)
+@pytest.mark.parametrize("status", [PENDING, FAILED, CANCELLED, EXPIRED, None])
+def test_only_money_takes_a_transaction(bench: Bench, status: Status | None) -> None:
+    """3.6: a gateway may name one before anything is paid."""
+    first, second = bench.open(), bench.open()
+    bench.says(first, status, 10, transaction_id="T1")
+    after = bench.says(second, COMPLETED, 20, transaction_id="T1")
+    assert (after.status, after.hold) == (COMPLETED, None)
+
+
+@pytest.mark.parametrize(("account", "echoed"), [(PROVING, {}), (SILENT, {"session_id": None})])
+def test_where_no_transaction_is_reported_the_session_stands_in(account: Account, echoed: dict[str, Any]) -> None:
+    """3.6: the one that the answer names, else ours."""
+    bench = Bench(account)
     payment_id = bench.open()
-    after = bench.says(payment_id, COMPLETED, 10, transaction_id=None)
+    after = bench.says(payment_id, COMPLETED, 10, transaction_id=None, **echoed)
     assert (after.status, after.transaction_id) == (COMPLETED, after.session_id)
+    assert after.session_id == "S-001"
 
 
 def test_a_transaction_named_later_is_no_second_payment() -> None:

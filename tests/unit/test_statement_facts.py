@@ -372,6 +372,13 @@ def test_a_row_that_shows_no_refund_takes_none_back_that_a_person_told_of(desk: 
 # -- refunds -----------------------------------------------------------------------------------------------------------
 
 
+def test_a_row_of_a_refund_alone_takes_no_transaction(desk: Desk) -> None:
+    first, second = desk.open(), desk.open()
+    desk.says(first, a_refund(transaction_id="T1"))
+    after = desk.says(second, a_row(transaction_id="T1"))
+    assert (after.status, after.hold) == (COMPLETED, None)
+
+
 def test_refunds_are_told_by_how_much_went_back(desk: Desk) -> None:
     payment_id = desk.open()
     desk.says(payment_id, a_row())
