@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.asking import LEASE
+from consumers.asking import LEASE, Due, Trigger, begun, hints_used_up, next_due, next_look, scheduled
 from consumers.pipeline import Inquiry
-from schemas.answers import Outcome, Trouble
+from schemas.answers import Outcome, Question, Trouble
 from schemas.callbacks import Claim
+from schemas.checks import Checks
+from schemas.payments import Candidate, Payment
 from schemas.words import EntryKind, EventType, Hold, QuestionKind, Said, Source, Status
 from tests.fakes.drive import Drive, Gateway, answered, dead, says, troubled
 from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT, WORDLESS
@@ -510,6 +514,28 @@ async def test_a_buyer_who_comes_back_without_a_word_is_asked_about_closely_once
     assert len(drive.asked) == before + 1, "a second return asks, and runs through nothing"
 
 
+async def test_a_return_to_the_own_path_is_asked_about_closely_once_more_after_one_by_reference() -> None:
+    """Or whoever guessed the reference an hour before would have used it up; no other begins it anew."""
+    drive = Drive()
+    payment_id = await drive.open(WORDLESS, lifetime=3 * HOUR)
+
+    async def closely(*claims: Claim) -> bool:
+        before = len(drive.asked)
+        await drive.publish(*claims)
+        await drive.wait(30)
+        return len(drive.asked) - before >= 4
+
+    assert await closely(by_reference(drive, payment_id, Said.SUCCESS))
+    await drive.wait(20 * MINUTE)
+    assert not await closely(by_reference(drive, payment_id, Said.SUCCESS))
+    assert await closely(drive.claim(payment_id))
+    payment = drive.payment(payment_id)
+    assert (payment.returned_by, payment.returned_through) == ("own", False)
+    await drive.wait(20 * MINUTE)
+    assert not await closely(drive.claim(payment_id))
+    assert not await closely(by_reference(drive, payment_id, Said.SUCCESS))
+
+
 async def test_a_return_without_a_word_holds_nothing_and_keeps_nothing_open() -> None:
     drive = Drive()
     payment_id = await drive.open(WORDLESS)
@@ -581,3 +607,174 @@ async def test_a_gateway_that_asks_for_a_day_of_silence_is_asked_again_within_mi
     await drive.hit(payment_id, Said.SUCCESS, signed=True)
     await drive.wait(310)
     assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+# -- to the moment -----------------------------------------------------------------------------------------------------
+
+INSTANT = timedelta(microseconds=1)
+CHECKS = Checks()
+
+
+def row(**fields: Any) -> tuple[Payment, datetime]:
+    """An opened payment, and the moment of its opening."""
+    payment = Drive().new(PLAIN, opened=True, session_id="S-1", **fields)
+    return payment, payment.opened_at
+
+
+@pytest.mark.parametrize(
+    ("asks", "comes"),
+    [
+        ([], timedelta(seconds=2)),
+        ([timedelta(seconds=-number) for number in range(9, 0, -1)], timedelta(seconds=2)),
+        ([timedelta(seconds=-number) for number in range(10, 0, -1)], HOUR - timedelta(seconds=10)),
+        ([timedelta(seconds=-number) for number in range(12, 0, -1)], HOUR - timedelta(seconds=10)),
+        ([-HOUR + timedelta(seconds=2)] * 10, timedelta(seconds=2)),
+        ([-HOUR + timedelta(seconds=2) + INSTANT] * 10, timedelta(seconds=2) + INSTANT),
+    ],
+)
+@pytest.mark.parametrize("trigger", ["hint", "reference"])
+def test_an_unsigned_claim_asks_two_seconds_after_the_last_question_and_ten_times_in_any_hour(
+    asks: list[timedelta], comes: timedelta, trigger: str
+) -> None:
+    """Counted from the last question; each kind has its own ten."""
+    payment, at = row(schedule="pending")
+    before = tuple(at + ask for ask in asks)
+    heard_at = at + timedelta(seconds=1)
+    payment = replace(payment, asked_at=at)
+    if trigger == "hint":
+        payment = replace(payment, hinted_at=heard_at, hint_asks=before)
+    else:
+        payment = replace(payment, referred_at=heard_at, referred_asks=before)
+    due = next_due(payment, PLAIN.capabilities, CHECKS)
+    assert due is not None
+    if comes < 2 * MINUTE:
+        assert (due.at, due.trigger) == (at + comes, trigger)
+    else:
+        assert (due.at, due.trigger) == (at + 2 * MINUTE, "schedule")
+        later = next_due(replace(payment, schedule=None, expires_at=at + 2 * HOUR), PLAIN.capabilities, CHECKS)
+        assert later is not None
+        assert (later.at, later.trigger) == (at + comes, trigger)
+
+
+@pytest.mark.parametrize(("number", "used_up"), [(9, False), (10, True)])
+def test_ten_questions_within_the_hour_use_up_what_a_kind_of_claim_may_ask(number: int, used_up: bool) -> None:
+    quiet, at = row()
+    asks = tuple(at + timedelta(seconds=one) for one in range(number))
+    over = at + HOUR
+    for own, payment in ((True, replace(quiet, hint_asks=asks)), (False, replace(quiet, referred_asks=asks))):
+        assert hints_used_up(payment, over - INSTANT, own=own) == used_up
+        assert not hints_used_up(payment, over, own=own), "the first of them was an hour ago"
+        assert not hints_used_up(payment, over - INSTANT, own=not own)
+
+
+@pytest.mark.parametrize(
+    ("wait", "longest"),
+    [(MINUTE - INSTANT, timedelta()), (MINUTE, timedelta(seconds=6)), (60 * HOUR, 10 * MINUTE)],
+)
+def test_a_look_a_minute_away_or_more_comes_later_by_chance(wait: timedelta, longest: timedelta) -> None:
+    """So that payments opened together are not asked about together: by a tenth here, and by ten minutes at most."""
+    payment, at = row()
+    payment = replace(payment, lease_until=at + wait)  # nothing but this brings the next look
+    named = [replace(payment, id=f"pay_{number * number}") for number in range(50)]
+    looks = [scheduled(one, PLAIN.capabilities, CHECKS, at, 0.1).next_check_at for one in named]
+    late = [look - (at + wait) for look in looks if look is not None]
+    assert len(late) == 50
+    assert timedelta() <= min(late) <= longest / 4
+    assert longest / 2 <= max(late) <= longest
+    assert scheduled(payment, PLAIN.capabilities, CHECKS, at).next_check_at == at + wait
+
+
+def test_what_the_gateway_wants_left_in_peace_is_asked_about_at_that_moment_and_not_before() -> None:
+    payment, at = row(schedule="pending")
+    urgent = replace(payment, urgent_at=at + MINUTE, not_before=at + MINUTE)
+    for not_before, comes in ((30 * INSTANT, MINUTE), (MINUTE, MINUTE), (MINUTE + INSTANT, MINUTE + INSTANT)):
+        due = next_due(replace(urgent, not_before=at + not_before), PLAIN.capabilities, CHECKS)
+        assert due is not None
+        assert (due.at, due.trigger) == (at + comes, "urgent")
+
+
+@pytest.mark.parametrize(
+    ("trigger", "counts"),
+    [
+        ("urgent", (0, 0, 0, False)),
+        ("hint", (0, 1, 0, False)),
+        ("reference", (0, 0, 1, False)),
+        ("wish", (0, 0, 0, True)),
+        ("schedule", (1, 0, 0, False)),
+    ],
+)
+def test_what_a_question_uses_up(trigger: Trigger, counts: tuple[int, int, int, bool]) -> None:
+    """A step of the schedule, one of the ten hints of its kind, or the wait of a wish."""
+    payment, at = row(schedule="pending")
+    payment = replace(payment, execute_waits_until=at + HOUR, not_before=at)
+    after = begun(payment, Question(), Due(at=at, trigger=trigger), CHECKS, at)
+    assert (after.asked_at, after.lease_until, after.not_before) == (at, at + LEASE[QuestionKind.STATUS], None)
+    used = (after.step, len(after.hint_asks), len(after.referred_asks), after.execute_waits_until is None)
+    assert used == counts
+
+
+def test_a_question_that_is_asked_again_uses_up_no_step() -> None:
+    """Its worker died, or the look before brought nothing."""
+    payment, at = row(schedule="closed", step=1)
+    due = Due(at=at, trigger="schedule")
+    assert begun(payment, Question(), due, CHECKS, at).step == 2
+    assert begun(replace(payment, lease_until=at), Question(), due, CHECKS, at).step == 1
+    missed = replace(payment, missed_at=at - HOUR, missed_step=1, asked_at=at - HOUR)
+    assert begun(missed, Question(), due, CHECKS, at).step == 1
+
+
+def test_a_question_whose_worker_died_is_due_when_its_lease_ends() -> None:
+    payment, at = row(lease_until=None)
+    for account, lost in (
+        (PLAIN, payment),
+        (CANDIDATES, replace(payment, candidates=(Candidate(transaction_id="T1", signed=True, asked_at=at),))),
+    ):
+        due = next_due(replace(lost, lease_until=at + INSTANT, asked_at=at), account.capabilities, CHECKS)
+        assert due is not None
+        assert (due.at, due.trigger, due.alone) == (at + INSTANT, "schedule", False)
+
+
+@pytest.mark.parametrize(
+    ("own", "signed", "trigger"),
+    [(True, True, "schedule"), (True, False, "schedule"), (False, True, "schedule"), (False, False, "reference")],
+)
+def test_an_id_by_reference_alone_is_asked_about_within_what_its_kind_may_ask(
+    own: bool, signed: bool, trigger: Trigger
+) -> None:
+    payment, at = row()
+    one = Candidate(transaction_id="T1", own=own, signed=signed, heard_at=at, asked_at=at, step=1)
+    due = next_due(replace(payment, candidates=(one,), asked_at=at), CANDIDATES.capabilities, CHECKS)
+    assert due == Due(at=at + timedelta(seconds=5), trigger=trigger, transaction_id="T1", alone=True)
+
+
+def test_of_ids_that_are_due_at_this_very_moment_the_urgent_one_goes_first() -> None:
+    payment, at = row()
+    ids = (
+        Candidate(transaction_id="T1", signed=False, heard_at=at, hinted_at=at),
+        Candidate(transaction_id="T2", signed=True, heard_at=at, urgent_at=at),
+    )
+    due = next_due(replace(payment, candidates=ids), CANDIDATES.capabilities, CHECKS, at)
+    assert due == Due(at=at, trigger="urgent", transaction_id="T2")
+
+
+@pytest.mark.parametrize(
+    ("fields", "looks"),
+    [
+        ({"status": Status.EXPIRED, "execute_state": "kept", "execute_asked_at": timedelta()}, MINUTE),
+        ({"status": Status.EXPIRED, "execute_state": "wanted", "execute_asked_at": timedelta()}, None),
+        ({"status": Status.EXPIRED, "execute_state": "kept"}, None),
+        ({"execute_state": "kept", "execute_asked_at": timedelta()}, 32 * MINUTE),
+        ({}, 32 * MINUTE),
+        ({"holds": (Hold.UNVERIFIABLE,)}, 7 * 24 * HOUR),
+        ({"success_at": timedelta()}, 7 * 24 * HOUR),
+        ({"candidate_dropped": True}, 7 * 24 * HOUR),
+        ({"holds": (Hold.UNRESOLVED,)}, None),
+        ({"lease_until": MINUTE}, MINUTE),
+    ],
+)
+def test_when_the_sweep_looks_where_there_is_nothing_to_ask(fields: dict[str, Any], looks: timedelta | None) -> None:
+    """To free an order, to close it where nothing speaks against that, and to give up. Counted from the opening."""
+    payment, at = row()
+    since = {key: at + value for key, value in fields.items() if isinstance(value, timedelta)}
+    look = next_look(replace(payment, **(fields | since)), SILENT.capabilities, CHECKS)
+    assert look == (None if looks is None else at + looks)

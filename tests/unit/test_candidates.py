@@ -391,6 +391,20 @@ async def test_what_the_last_release_struck_out_since_it_was_not_known_yet_is_as
     assert drive.payment(payment_id).status is Status.COMPLETED
 
 
+async def test_an_id_of_the_last_release_counts_as_heard_at_the_opening() -> None:
+    """It noted of no id when it was heard; one that nobody ever knows closes with its payment like any other."""
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    old = Candidate(transaction_id="T1", signed=False)
+    async with drive.ledger.batch([payment_id]) as batch:
+        await batch.store([Change(payment=replace(drive.payment(payment_id), candidates=(old,)))])
+        await batch.commit()
+    await drive.wait(END + CONFIRM - MINUTE)
+    assert drive.told(payment_id) == []
+    await drive.wait(2 * MINUTE)
+    assert drive.told(payment_id) == ["payment.expired"]
+
+
 async def test_an_id_by_reference_of_which_nothing_is_ever_answered_is_not_asked_about_for_ever() -> None:
     """The waits grow, and end with `give_up`."""
     drive = Drive(lambda _: Inconclusive(trouble=Trouble.UNREADABLE, detail="an undocumented 404"))
