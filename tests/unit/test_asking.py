@@ -310,6 +310,21 @@ async def test_no_claim_restarts_the_claimed_schedule() -> None:
     assert len(drive.asked) == before
 
 
+async def test_an_earlier_claim_of_success_that_is_taken_later_takes_nothing_from_the_later_one() -> None:
+    """The later one was never heard, so the clock does not close the payment."""
+    drive = Drive()
+    payment_id = await drive.open()
+    delayed = drive.claim(payment_id, Said.SUCCESS)
+    await drive.wait(5)
+    await drive.hit(payment_id)
+    drive.gateway = troubled(Trouble.NOT_FOUND)
+    await drive.wait(5)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.publish(delayed)
+    await drive.wait(2 * HOUR)
+    assert drive.told(payment_id) == []
+
+
 @pytest.mark.parametrize("said", [Said.FAILURE, Said.CANCEL, None])
 async def test_any_other_word_leaves_the_schedule_as_it_is(said: Said | None) -> None:
     drive = Drive()
