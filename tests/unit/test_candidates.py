@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import permutations
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from consumers.candidates import KNOWN_WITHIN, next_ask, not_found, unpaid
 from consumers.pipeline import Inquiry, take
 from consumers.resolving import Wish, resolve
 from schemas.answers import Answer, Inconclusive, Outcome, Stranger, Trouble
+from schemas.checks import Checks
 from schemas.payments import Candidate, Change
 from schemas.words import Hold, Said, Source, Status
-from tests.fakes.drive import Drive, Gateway, answered
+from tests.fakes.clock import NOON
+from tests.fakes.drive import TRANSIT_SECONDS, Drive, Gateway, answered, says, troubled
 from tests.fakes.providers import CANDIDATES
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -39,6 +43,11 @@ def later(drive: Drive, seconds: float, *ids: str) -> Gateway:
 
 def unknown(_: Inquiry) -> Outcome:
     return Stranger(why="not_found")
+
+
+def others(_: Inquiry) -> Outcome:
+    """A gateway that knows whatever it is asked about as another payment's."""
+    return Stranger(why="other_payment")
 
 
 # -- known a little later ----------------------------------------------------------------------------------------------
@@ -92,6 +101,77 @@ async def test_a_person_who_names_none_has_each_id_asked_about() -> None:
     await drive.hit(payment_id, source=Source.OPERATOR)
     await drive.wait(1)
     assert {one.question.transaction_id for one in drive.asked[before:]} == {"T0", "T1", "T2"}
+
+
+# -- when it is asked about --------------------------------------------------------------------------------------------
+
+
+async def test_an_id_that_the_gateway_does_not_know_is_asked_about_closely_then_twice_at_the_end_then_rarely() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.wait(60)
+    await drive.hit(payment_id, transaction_id="T1")
+    await drive.wait(30 * DAY)
+    closely = [60, 62, 67, 82, 142, 442, 742, 1042, 1342, 1642]
+    end, confirm = 1920, 2520
+    assert drive.seconds(payment_id) == [*closely, end, confirm, confirm + 3600, confirm + 3600 + 86_400]
+
+
+async def test_an_id_that_is_heard_anew_after_the_end_has_all_of_its_questions_before_it_again() -> None:
+    drive = Drive(unknown, checks=Checks(confirm_end=1800))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1")
+    await drive.wait(10 * DAY)
+    before, heard = len(drive.asked), 10 * 86_400
+    await drive.hit(payment_id, signed=True, transaction_id="T1")
+    await drive.wait(30 * DAY)
+    again = [round(at - heard) for at in drive.seconds(payment_id)[before:]]
+    assert again == [0, 2, 7, 22, 82, 382, 682, 900, 1800, 1800 + 3600, 1800 + 3600 + 86_400]
+
+
+async def test_a_question_at_the_very_moment_of_the_second_after_the_end_is_that_second() -> None:
+    drive = Drive(unknown, checks=Checks(claimed=(3600,)))
+    payment_id = await drive.open(CANDIDATES)
+    opened = drive.clock.now
+    await drive.hit(payment_id, transaction_id="T1")
+    await asked_exactly(drive, payment_id, opened + END, source=Source.OPERATOR)
+    await asked_exactly(drive, payment_id, opened + END + CONFIRM, source=Source.OPERATOR)
+    assert drive.told(payment_id) == ["payment.expired"]
+    await only_rare_questions_follow(drive, payment_id)
+
+
+async def test_a_question_at_the_very_moment_when_its_quarter_of_an_hour_is_over_is_the_last_of_that() -> None:
+    drive = Drive(unknown, checks=Checks(claimed=(3600,)))
+    payment_id = await drive.open(CANDIDATES)
+    await asked_exactly(drive, payment_id, drive.clock.now + END, transaction_id="T1")
+    [one] = drive.payment(payment_id).candidates
+    assert one.heard_at is not None
+    await asked_exactly(drive, payment_id, one.heard_at + KNOWN_WITHIN, source=Source.OPERATOR)
+    assert drive.told(payment_id) == ["payment.expired"]
+    await only_rare_questions_follow(drive, payment_id)
+
+
+async def only_rare_questions_follow(drive: Drive, payment_id: str) -> None:
+    asked = len(drive.asked)
+    await drive.wait(30 * DAY)
+    last, *rare = drive.seconds(payment_id)[asked - 1 :]
+    assert [round(at - last) for at in rare] == [3600, 3600 + 86_400]
+
+
+async def test_one_that_a_buyer_said_was_paid_is_put_before_a_person_at_the_very_end() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    opened = drive.clock.now
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    await asked_exactly(drive, payment_id, opened + END, source=Source.OPERATOR)
+    assert drive.payment(payment_id).hold is Hold.UNRESOLVED
+
+
+async def asked_exactly(drive: Drive, payment_id: str, at: datetime, **fields: Any) -> None:
+    """A claim that has a question asked at this very moment."""
+    drive.clock.set(at - timedelta(seconds=TRANSIT_SECONDS))
+    [inquiry] = await drive.hit(payment_id, **fields)
+    assert inquiry.asked_at == at
 
 
 # -- how it ends -------------------------------------------------------------------------------------------------------
@@ -381,11 +461,7 @@ async def test_an_id_whose_last_question_was_turned_away_is_not_held_yet() -> No
 async def test_what_the_last_release_struck_out_since_it_was_not_known_yet_is_asked_about() -> None:
     drive = Drive(unknown)
     payment_id = await drive.open(CANDIDATES)
-    payment = drive.payment(payment_id)
-    old = Candidate(transaction_id="T1", signed=False, state="struck")
-    async with drive.ledger.batch([payment_id]) as batch:
-        await batch.store([Change(payment=replace(payment, candidates=(old,)))])
-        await batch.commit()
+    await noted(drive, payment_id, Candidate(transaction_id="T1", signed=False, state="struck"))
     drive.gateway = later(drive, 0, "T1")
     await drive.hit(payment_id, signed=True, transaction_id="T1")
     assert drive.payment(payment_id).status is Status.COMPLETED
@@ -440,3 +516,53 @@ async def test_a_signed_webhook_that_comes_too_late_to_be_believed_is_still_no_s
     drive.gateway = later(drive, 0, "T1")
     await drive.wait(HOUR)
     assert drive.payment(payment_id).status is Status.COMPLETED
+async def noted(drive: Drive, payment_id: str, *ids: Candidate) -> None:
+    """The payment as another release left it, with these ids."""
+    async with drive.ledger.batch([payment_id]) as batch:
+        await batch.store([Change(payment=replace(drive.payment(payment_id), candidates=ids))])
+        await batch.commit()
+
+
+async def test_an_id_of_which_the_last_release_did_not_note_when_it_was_heard_is_asked_about_as_from_the_opening() -> (
+    None
+):
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await noted(drive, payment_id, Candidate(transaction_id="T1", signed=True))
+    await drive.wait(10)
+    await drive.hit(payment_id)
+    await drive.wait(HOUR)
+    assert drive.seconds(payment_id)[:4] == [10, 15, 30, 90]
+    assert drive.payment(payment_id).hold is Hold.UNRESOLVED
+
+
+async def test_an_id_that_the_last_release_noted_is_struck_out_for_good_where_it_is_anothers() -> None:
+    drive = Drive(others)
+    payment_id = await drive.open(CANDIDATES)
+    await noted(drive, payment_id, Candidate(transaction_id="T1", signed=False))
+    assert await drive.hit(payment_id, source=Source.OPERATOR)
+    await drive.wait(HOUR)
+    assert await drive.hit(payment_id, source=Source.OPERATOR) == []
+    assert len(drive.asked) == 1
+
+
+async def test_the_waits_about_an_id_by_reference_double_and_are_no_shorter_than_the_last_close_delay() -> None:
+    drive = Drive(troubled(), checks=Checks(claimed=(2, 60, 1800)))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.wait(25 * MINUTE)
+    heard = 25 * 60
+    await by_reference(drive, payment_id)
+    await drive.wait(5 * HOUR)
+    asked = [round(at - heard) for at in drive.seconds(payment_id)]
+    assert asked == [0, 2, 62, 900, 900 + 1800, 2 * 2700, 4 * 2700]
+
+
+def test_the_last_question_about_an_id_that_nobody_answers_comes_at_the_very_moment_when_we_give_up() -> None:
+    drive = Drive()
+    payment, checks = drive.new(CANDIDATES), Checks()
+    give_up = timedelta(seconds=checks.give_up)
+    asked_at = payment.opened_at + give_up - timedelta(seconds=checks.claimed[-1])
+    one = Candidate(transaction_id="T1", signed=True, heard_at=payment.opened_at, asked_at=asked_at, step=9)
+    assert next_ask(payment, one, checks, payment.expires_at, give_up) == payment.opened_at + give_up
+
+
