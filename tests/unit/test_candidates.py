@@ -215,6 +215,42 @@ async def test_an_id_that_is_heard_at_the_end_has_its_quarter_of_an_hour() -> No
     assert drive.told(payment_id) == ["payment.completed"]
 
 
+@pytest.mark.parametrize(
+    ("said_at", "first", "closes"),
+    [
+        ([], None, False),
+        ([-1], None, False),
+        ([0], 0, False),
+        ([-1, 9], 9, False),
+        ([0, 9.9], 0, False),
+        ([0, 10], 0, True),
+        ([3, 5, 13], 3, True),
+    ],
+)
+def test_two_answers_both_after_the_end_and_ten_minutes_apart_say_that_nobody_paid_by_it(
+    said_at: list[float], first: float | None, *, closes: bool
+) -> None:
+    one = unknown_at(Candidate(transaction_id="T1", signed=False), NOON, *said_at)
+    assert one.unpaid_at == (None if first is None else NOON + first * MINUTE)
+    assert unpaid(one, Checks(), NOON) == closes
+
+
+def test_an_answer_from_before_the_end_that_now_is_does_not_say_so() -> None:
+    """A checkout that is opened again has its end moved."""
+    one = unknown_at(Candidate(transaction_id="T1", signed=False), NOON, 0, 10)
+    moved = NOON + 20 * MINUTE
+    assert not unpaid(one, Checks(), moved)
+    assert not unpaid(unknown_at(one, moved, 25), Checks(), moved)
+    assert unpaid(unknown_at(one, moved, 25, 35), Checks(), moved)
+
+
+def unknown_at(one: Candidate, end: datetime, *minutes: float) -> Candidate:
+    """The id after "not found" to questions asked so many minutes after noon."""
+    for after in minutes:
+        one = not_found(one, NOON + after * MINUTE, end)
+    return one
+
+
 async def test_what_a_person_released_as_pending_is_not_put_before_them_again_at_once() -> None:
     drive = Drive(unknown)
     payment_id = await drive.open(CANDIDATES)
