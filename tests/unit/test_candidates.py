@@ -335,6 +335,42 @@ async def test_the_id_that_was_unknown_for_the_longest_time_gives_way() -> None:
     assert payment.candidates[-1].transaction_id == "T24"
 
 
+async def test_the_one_unknown_the_longest_gives_way_even_if_it_was_heard_later() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    opened = drive.clock.now
+    await noted(drive, payment_id, *(unknown_since(number, opened, own=True) for number in range(20)))
+    await drive.hit(payment_id, transaction_id="new")
+    assert names(drive, payment_id) == {*(f"T{number}" for number in range(19)), "new"}
+
+
+async def test_where_there_is_no_room_one_by_reference_alone_takes_no_place_from_the_own_path() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    opened = drive.clock.now
+    await noted(drive, payment_id, *(unknown_since(number, opened, own=True) for number in range(20)))
+    await by_reference(drive, payment_id, Said.SUCCESS)
+    assert names(drive, payment_id) == {f"T{number}" for number in range(20)}
+
+
+def unknown_since(number: int, opened: datetime, *, own: bool) -> Candidate:
+    """The higher the number, the later it was heard and the earlier it was "not found"."""
+    asked_at = opened - number * MINUTE
+    return Candidate(
+        transaction_id=f"T{number}",
+        signed=False,
+        own=own,
+        heard_at=opened - HOUR + number * MINUTE,
+        asked_at=asked_at,
+        unknown_since=asked_at,
+        unknown_at=asked_at,
+    )
+
+
+def names(drive: Drive, payment_id: str) -> set[str]:
+    return {one.transaction_id for one in drive.payment(payment_id).candidates}
+
+
 async def test_an_id_never_asked_comes_before_one_that_was_and_the_newest_first() -> None:
     drive = Drive(unknown)
     payment_id = await drive.open(CANDIDATES)
@@ -345,6 +381,30 @@ async def test_an_id_never_asked_comes_before_one_that_was_and_the_newest_first(
     await drive.wait(7)
     asked = [one.question.transaction_id for one in drive.asked]
     assert asked[:4] == ["T0", "T3", "T2", "T1"]
+
+
+@pytest.mark.parametrize(("first", "second"), [("known", "own"), ("own", "referred")])
+async def test_of_what_is_due_a_known_id_comes_first_then_the_own_path_then_one_by_reference_alone(
+    first: str, second: str
+) -> None:
+    """The second is newer each time, and was not asked about before."""
+    drive = Drive(says(Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    if first == "known":
+        await drive.hit(payment_id, transaction_id="known")
+        drive.clock.advance(1)
+    drive.gateway = others
+    in_flight = await drive.take(drive.claim(payment_id, transaction_id="another's", signed=True))
+    for name in (first, second):
+        drive.clock.advance(1)
+        if name == "referred":
+            await by_reference(drive, payment_id, transaction_id=name)
+        else:
+            await drive.take(drive.claim(payment_id, transaction_id=name))
+    await drive.answer(in_flight)
+    drive.clock.advance(10)
+    [inquiry] = await drive.hit(payment_id, source=Source.SWEEP)
+    assert inquiry.question.transaction_id == first
 
 
 async def test_trouble_about_made_up_ids_shuts_no_account() -> None:
