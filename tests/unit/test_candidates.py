@@ -446,6 +446,17 @@ async def test_but_not_where_another_payment_has_exactly_that_reference() -> Non
     payment = drive.payment(payment_id)
     assert (payment.status, payment.hold) == (Status.PENDING, None)
     assert [one.state for one in payment.candidates] == ["struck"]
+    assert drive.ledger.entries(payment_id)[-1].data["refused"] == "other_payment"
+
+
+async def test_an_id_of_another_payment_is_struck_out_though_a_signed_word_named_it_anew() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1")
+    drive.gateway = others
+    await drive.hit(payment_id, signed=True, source=Source.WEBHOOK, transaction_id="T1")
+    await drive.wait(DAY)
+    assert [one.question.transaction_id for one in drive.asked] == ["T1", "T1"]
 
 
 # -- known, and not paid yet -------------------------------------------------------------------------------------------
