@@ -574,6 +574,36 @@ async def test_what_the_last_release_struck_out_since_it_was_not_known_yet_is_as
     assert drive.payment(payment_id).status is Status.COMPLETED
 
 
+async def noted(drive: Drive, payment_id: str, *ids: Candidate) -> None:
+    """The payment as another release left it, with these ids."""
+    async with drive.ledger.batch([payment_id]) as batch:
+        await batch.store([Change(payment=replace(drive.payment(payment_id), candidates=ids))])
+        await batch.commit()
+
+
+async def test_an_id_of_which_the_last_release_did_not_note_when_it_was_heard_is_asked_about_as_from_the_opening() -> (
+    None
+):
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await noted(drive, payment_id, Candidate(transaction_id="T1", signed=True))
+    await drive.wait(10)
+    await drive.hit(payment_id)
+    await drive.wait(HOUR)
+    assert drive.seconds(payment_id)[:4] == [10, 15, 30, 90]
+    assert drive.payment(payment_id).hold is Hold.UNRESOLVED
+
+
+async def test_an_id_that_the_last_release_noted_is_struck_out_for_good_where_it_is_anothers() -> None:
+    drive = Drive(others)
+    payment_id = await drive.open(CANDIDATES)
+    await noted(drive, payment_id, Candidate(transaction_id="T1", signed=False))
+    assert await drive.hit(payment_id, source=Source.OPERATOR)
+    await drive.wait(HOUR)
+    assert await drive.hit(payment_id, source=Source.OPERATOR) == []
+    assert len(drive.asked) == 1
+
+
 async def test_an_id_by_reference_of_which_nothing_is_ever_answered_is_not_asked_about_for_ever() -> None:
     """The waits grow, and end with `give_up`."""
     drive = Drive(lambda _: Inconclusive(trouble=Trouble.UNREADABLE, detail="an undocumented 404"))
@@ -584,6 +614,26 @@ async def test_an_id_by_reference_of_which_nothing_is_ever_answered_is_not_asked
     asked = drive.asked_times(payment_id)
     assert asked[-1] - drive.payment(payment_id).opened_at < 8 * DAY
     assert len(asked) < 30
+
+
+async def test_the_waits_about_an_id_by_reference_double_and_are_no_shorter_than_the_last_close_delay() -> None:
+    drive = Drive(troubled(), checks=Checks(claimed=(2, 60, 1800)))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.wait(25 * MINUTE)
+    heard = 25 * 60
+    await by_reference(drive, payment_id)
+    await drive.wait(5 * HOUR)
+    asked = [round(at - heard) for at in drive.seconds(payment_id)]
+    assert asked == [0, 2, 62, 900, 900 + 1800, 2 * 2700, 4 * 2700]
+
+
+def test_the_last_question_about_an_id_that_nobody_answers_comes_at_the_very_moment_when_we_give_up() -> None:
+    drive = Drive()
+    payment, checks = drive.new(CANDIDATES), Checks()
+    give_up = timedelta(seconds=checks.give_up)
+    asked_at = payment.opened_at + give_up - timedelta(seconds=checks.claimed[-1])
+    one = Candidate(transaction_id="T1", signed=True, heard_at=payment.opened_at, asked_at=asked_at, step=9)
+    assert next_ask(payment, one, checks, payment.expires_at, give_up) == payment.opened_at + give_up
 
 
 async def test_an_id_by_reference_that_met_an_outage_is_asked_about_when_that_is_over() -> None:
@@ -623,53 +673,69 @@ async def test_a_signed_webhook_that_comes_too_late_to_be_believed_is_still_no_s
     drive.gateway = later(drive, 0, "T1")
     await drive.wait(HOUR)
     assert drive.payment(payment_id).status is Status.COMPLETED
-async def noted(drive: Drive, payment_id: str, *ids: Candidate) -> None:
-    """The payment as another release left it, with these ids."""
-    async with drive.ledger.batch([payment_id]) as batch:
-        await batch.store([Change(payment=replace(drive.payment(payment_id), candidates=ids))])
-        await batch.commit()
 
 
-async def test_an_id_of_which_the_last_release_did_not_note_when_it_was_heard_is_asked_about_as_from_the_opening() -> (
-    None
-):
+# -- what a word of success about one id does to the others ------------------------------------------------------------
+
+
+async def test_a_success_by_reference_alone_about_one_id_brings_no_close_questions_about_another() -> None:
+    drive = Drive(says(Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    await by_reference(drive, payment_id, transaction_id="T1")
+    await drive.wait(10)
+    drive.gateway = unknown
+    await by_reference(drive, payment_id, Said.SUCCESS, "X")
+    drive.gateway = says(Status.PENDING)
+    await drive.wait(60)
+    assert [one.question.transaction_id for one in drive.asked].count("T1") == 1
+
+
+async def test_a_success_about_an_id_that_is_not_known_uses_up_no_new_beginning_of_one_that_is() -> None:
+    drive = Drive(says(Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1")
+    drive.gateway = lambda one: unknown(one) if one.question.transaction_id == "X" else answered(one, Status.PENDING)
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="X")
+    await drive.wait(100)
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    drive.gateway = later(drive, 1, "T1")
+    await drive.wait(4)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_a_success_about_an_id_for_which_there_is_no_room_keeps_the_payment_from_closing_by_the_clock() -> None:
+    drive = Drive(troubled())
+    payment_id = await drive.open(CANDIDATES)
+    await noted(drive, payment_id, *(Candidate(transaction_id=f"T{number}", signed=False) for number in range(20)))
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="new")
+    assert names(drive, payment_id) == {f"T{number}" for number in range(20)}
+    drive.gateway = unknown
+    await drive.wait(HOUR)
+    assert drive.told(payment_id) == []
+
+
+# -- replies that come when things have changed ------------------------------------------------------------------------
+
+
+async def test_a_late_reply_about_an_id_that_gave_way_changes_nothing() -> None:
     drive = Drive(unknown)
     payment_id = await drive.open(CANDIDATES)
-    await noted(drive, payment_id, Candidate(transaction_id="T1", signed=True))
+    opened = drive.clock.now
+    await noted(drive, payment_id, *(unknown_since(number, opened, own=True) for number in range(20)))
+    in_flight = await drive.take(drive.claim(payment_id, transaction_id="T19"))
+    await drive.take(drive.claim(payment_id, transaction_id="new"))
+    await drive.answer(in_flight)
+    assert names(drive, payment_id) == {*(f"T{number}" for number in range(19)), "new"}
+
+
+async def test_a_late_reply_strikes_out_no_id_that_the_gateway_knew_meanwhile() -> None:
+    drive = Drive(says(Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    slow = await drive.take(drive.claim(payment_id, transaction_id="T1"))
+    drive.clock.advance(31)
+    assert await drive.hit(payment_id, source=Source.SWEEP)
+    drive.gateway = others
+    await drive.answer(slow)
+    drive.gateway = later(drive, 0, "T1")
     await drive.wait(10)
-    await drive.hit(payment_id)
-    await drive.wait(HOUR)
-    assert drive.seconds(payment_id)[:4] == [10, 15, 30, 90]
-    assert drive.payment(payment_id).hold is Hold.UNRESOLVED
-
-
-async def test_an_id_that_the_last_release_noted_is_struck_out_for_good_where_it_is_anothers() -> None:
-    drive = Drive(others)
-    payment_id = await drive.open(CANDIDATES)
-    await noted(drive, payment_id, Candidate(transaction_id="T1", signed=False))
-    assert await drive.hit(payment_id, source=Source.OPERATOR)
-    await drive.wait(HOUR)
-    assert await drive.hit(payment_id, source=Source.OPERATOR) == []
-    assert len(drive.asked) == 1
-
-
-async def test_the_waits_about_an_id_by_reference_double_and_are_no_shorter_than_the_last_close_delay() -> None:
-    drive = Drive(troubled(), checks=Checks(claimed=(2, 60, 1800)))
-    payment_id = await drive.open(CANDIDATES)
-    await drive.wait(25 * MINUTE)
-    heard = 25 * 60
-    await by_reference(drive, payment_id)
-    await drive.wait(5 * HOUR)
-    asked = [round(at - heard) for at in drive.seconds(payment_id)]
-    assert asked == [0, 2, 62, 900, 900 + 1800, 2 * 2700, 4 * 2700]
-
-
-def test_the_last_question_about_an_id_that_nobody_answers_comes_at_the_very_moment_when_we_give_up() -> None:
-    drive = Drive()
-    payment, checks = drive.new(CANDIDATES), Checks()
-    give_up = timedelta(seconds=checks.give_up)
-    asked_at = payment.opened_at + give_up - timedelta(seconds=checks.claimed[-1])
-    one = Candidate(transaction_id="T1", signed=True, heard_at=payment.opened_at, asked_at=asked_at, step=9)
-    assert next_ask(payment, one, checks, payment.expires_at, give_up) == payment.opened_at + give_up
-
-
+    assert drive.payment(payment_id).status is Status.COMPLETED
