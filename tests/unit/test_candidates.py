@@ -506,6 +506,39 @@ async def test_the_buyers_own_success_about_an_id_that_a_stranger_named_has_its_
     assert drive.payment(payment_id).status is Status.COMPLETED
 
 
+@pytest.mark.parametrize(("first", "again"), [(None, None), (None, Said.CANCEL), (Said.SUCCESS, Said.SUCCESS)])
+async def test_any_other_hit_about_a_known_id_asks_once_and_leaves_its_delays_as_they_are(
+    first: Said | None, again: Said | None
+) -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, first, transaction_id="T1")
+    await drive.wait(100)
+    await drive.hit(payment_id, again, transaction_id="T1")
+    await drive.wait(310)
+    assert [round(at) for at in drive.seconds(payment_id)] == [0, 2, 7, 22, 82, 100, 400]
+
+
+async def test_a_signed_word_about_an_id_that_is_struck_out_asks_nothing() -> None:
+    drive = Drive(others)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1")
+    assert await drive.hit(payment_id, Said.SUCCESS, signed=True, transaction_id="T1") == []
+    await drive.wait(DAY)
+    assert len(drive.asked) == 1
+
+
+async def test_of_the_claims_that_waited_for_their_payment_five_ids_are_kept_and_every_signed_one() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    for number in range(7):
+        await drive.hit(payment_id, kept=True, transaction_id=f"T{number}")
+    await drive.hit(payment_id, kept=True, signed=True, transaction_id="signed")
+    assert names(drive, payment_id) == {"T0", "T1", "T2", "T3", "T4", "signed"}
+    await drive.hit(payment_id, transaction_id="later")
+    assert "later" in names(drive, payment_id)
+
+
 async def test_a_word_on_the_own_path_that_met_a_bad_gateway_is_asked_about_until_it_is_answered() -> None:
     drive = Drive(unknown)
     payment_id = await drive.open(CANDIDATES)
