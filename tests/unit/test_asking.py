@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.asking import LEASE
 from consumers.pipeline import Inquiry
-from schemas.answers import Outcome, Trouble
+from consumers.receiving import TOO_MANY
+from schemas.answers import Outcome, Stranger, Trouble
 from schemas.callbacks import Claim
+from schemas.payments import Change
 from schemas.words import EntryKind, EventType, Hold, QuestionKind, Said, Source, Status
-from tests.fakes.drive import Drive, Gateway, answered, dead, says, troubled
+from tests.fakes.drive import REPLY_SECONDS, Drive, Gateway, answered, dead, executed, says, troubled
 from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT, WORDLESS
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -507,6 +512,68 @@ async def test_a_session_that_the_gateway_issued_is_as_good_as_the_payments_path
     await drive.wait(3)
     payment = drive.payment(payment_id)
     assert (len(payment.hint_asks), len(payment.referred_asks)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("knows", "own"),
+    [
+        ({}, False),
+        ({"payment_id": "pay_00000000000000000000000001"}, True),
+        ({"source": Source.WEBHOOK}, True),
+        ({"session_id": "S-001"}, True),
+        ({"session_id": "S-replaced"}, True),
+        ({"session_id": "S-made-up"}, False),
+        ({"transaction_id": "T1"}, True),
+        ({"transaction_id": "T-made-up"}, False),
+    ],
+    ids=str,
+)
+async def test_whoever_knows_more_than_our_reference_has_the_allowance_of_the_buyer(
+    knows: dict[str, Any], *, own: bool
+) -> None:
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    async with drive.ledger.batch([payment_id]) as batch:
+        payment = replace(drive.payment(payment_id), aliases=("S-replaced",), transaction_id="T1")
+        await batch.store([Change(payment=payment)])
+        await batch.commit()
+    await drive.publish(drive.claim(payment_id, **({"payment_id": None, "reference": "order-1"} | knows)))
+    payment = drive.payment(payment_id)
+    assert (len(payment.hint_asks), len(payment.referred_asks)) == ((1, 0) if own else (0, 1))
+
+
+async def test_a_transaction_that_the_gateway_knows_is_as_good_as_the_payments_path() -> None:
+    drive = Drive(by_transaction(T1=Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    for _ in range(2):
+        await drive.publish(drive.claim(payment_id, payment_id=None, reference="order-1", transaction_id="T1"))
+        await drive.wait(60)
+    payment = drive.payment(payment_id)
+    assert (len(payment.hint_asks), len(payment.referred_asks)) == (1, 1)
+
+
+async def test_a_claim_that_waited_for_its_payment_uses_no_hourly_allowance() -> None:
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    for _ in range(10):
+        await drive.hit(payment_id)
+        await drive.wait(3)
+    assert await drive.hit(payment_id) == []
+    assert await drive.hit(payment_id, kept=True)
+    assert verdicts(drive, payment_id)[-2:] == [TOO_MANY, "asks"]
+
+
+@pytest.mark.parametrize(
+    "other", [{"source": Source.IPN}, {"said": Said.CANCEL}, {"payment_id": None, "reference": "order-1"}], ids=str
+)
+async def test_nothing_but_a_wordless_return_on_the_payments_path_counts_as_the_buyer_who_came_back(
+    other: dict[str, Any],
+) -> None:
+    drive = Drive()
+    payment_id = await drive.open(WORDLESS)
+    await drive.publish(drive.claim(payment_id, **other))
+    await drive.wait(60)
+    assert len(drive.asked) == 1
 
 
 async def test_a_buyer_who_comes_back_without_a_word_is_asked_about_closely_once() -> None:
