@@ -663,3 +663,92 @@ async def test_a_gateway_that_asks_for_a_day_of_silence_is_asked_again_within_mi
     await drive.hit(payment_id, Said.SUCCESS, signed=True)
     await drive.wait(310)
     assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+# -- what the timeline says of it --------------------------------------------------------------------------------------
+
+
+async def test_the_timeline_shows_all_that_a_claim_said_what_was_asked_and_what_was_answered() -> None:
+    drive = Drive(says(None, word="FROZEN", refunded_amount=Decimal(5), unreadable=("amount",)))
+    payment_id = await drive.open(CANDIDATES)
+    ids = {"session_id": "S-001", "reference": "order-1", "transaction_id": "T1"}
+    claim = drive.claim(payment_id, Said.SUCCESS, source=Source.WEBHOOK, event_type="paid", note="late", **ids)
+    [inquiry] = await drive.publish(claim)
+    heard, asked, answer = drive.ledger.entries(payment_id)[1:4]
+    assert (heard.kind, heard.at, asked.at) == (EntryKind.CLAIM, claim.received_at, inquiry.asked_at)
+    assert heard.data == ids | {
+        "claim_id": claim.id,
+        "source": "webhook",
+        "authenticity": "unsigned",
+        "said": "success",
+        "event_type": "paid",
+        "note": "late",
+        "verdict": "asks",
+    }
+    assert asked.data == {"question": "status", "transaction_asked": "T1", "trigger": "hint"}
+    assert answer.data == ids | {
+        "question": "status",
+        "transaction_asked": "T1",
+        "status": "unmapped",
+        "word": "FROZEN",
+        "amount": "100.00",
+        "currency": "BDT",
+        "refunded_amount": "5.00",
+        "unreadable": ["amount"],
+        "seconds": REPLY_SECONDS,
+    }
+
+
+async def test_the_timeline_shows_what_became_of_an_execute() -> None:
+    drive = Drive(lambda inquiry: executed(inquiry, "other", None))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    answer = drive.ledger.entries(payment_id)[-1]
+    assert answer.data == {
+        "question": "execute",
+        "execute": "other",
+        "inconclusive": "no_reply",
+        "detail": "silent",
+        "seconds": REPLY_SECONDS,
+    }
+
+
+async def test_the_timeline_says_which_answer_came_too_soon_to_count() -> None:
+    drive = Drive(lambda inquiry: executed(inquiry, "none", None))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    drive.gateway = says(Status.FAILED)
+    await drive.hit(payment_id, source=Source.OPERATOR)
+    answer = drive.ledger.entries(payment_id)[-1]
+    assert (answer.data["status"], answer.data["too_soon"]) == ("failed", "Execute may still be under way")
+
+
+async def test_the_timeline_says_why_a_claim_asks_nothing() -> None:
+    drive = Drive(lambda _: Stranger(why="other_payment"))
+    struck = await drive.open(CANDIDATES)
+    await drive.hit(struck, transaction_id="T1")
+    await drive.wait(60)
+    await drive.hit(struck, transaction_id="T1")
+    assert verdicts(drive, struck)[-1] == "refused: the gateway said that this transaction is not this payment's"
+
+    silent = await drive.open(SILENT)
+    await drive.hit(silent)
+    assert verdicts(drive, silent) == ["this gateway cannot be asked"]
+
+    drive.gateway = says(Status.PENDING)
+    flooded = await drive.open(PLAIN)
+    for _ in range(11):
+        await drive.hit(flooded)
+        await drive.wait(3)
+    assert verdicts(drive, flooded) == ["asks"] * 10 + [TOO_MANY]
+    await drive.wait(3 * MINUTE)
+    assert verdicts(drive, flooded)[-1] == "due", "by its schedule"
+
+
+async def test_the_timeline_says_that_a_transaction_is_not_known_yet() -> None:
+    drive = Drive(lambda _: Stranger(why="not_found"))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1")
+    answer = drive.ledger.entries(payment_id)[-1]
+    said = "the gateway does not know this transaction yet"
+    assert (answer.data["inconclusive"], answer.data["detail"]) == ("not_found", said)
