@@ -463,6 +463,16 @@ async def test_a_claim_about_one_transaction_is_not_answered_by_a_question_about
     assert drive.payment(payment_id).status is Status.COMPLETED
 
 
+async def test_a_claim_is_answered_by_the_question_about_its_own_transaction_and_no_other() -> None:
+    drive = Drive(by_transaction(T1=Status.PENDING, T2=Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    claims = [drive.claim(payment_id, transaction_id=one) for one in ("T1", "T2", "T1")]
+    drive.clock.advance(1)
+    for claim in claims:
+        await drive.publish(claim)
+    assert verdicts(drive, payment_id) == ["asks", "asks", "answered already"]
+
+
 async def test_a_second_transaction_is_asked_about_again_when_the_gateway_failed_after_the_first_had_paid() -> None:
     """The buyer paid twice: the money of T2 is not overlooked because the question about it met an outage (3.7)."""
     drive = Drive(paid_by_the_transaction_asked)
@@ -590,6 +600,17 @@ async def test_a_buyer_who_comes_back_without_a_word_is_asked_about_closely_once
     await drive.hit(payment_id)
     await drive.wait(60)
     assert len(drive.asked) == before + 1, "a second return asks, and runs through nothing"
+
+
+async def test_a_buyer_who_comes_back_after_a_stranger_said_success_is_asked_about_closely_too() -> None:
+    drive = Drive()
+    payment_id = await drive.open(WORDLESS, lifetime=3 * HOUR)
+    await drive.publish(by_reference(drive, payment_id, Said.SUCCESS))
+    await drive.wait(30 * MINUTE)
+    before = len(drive.asked)
+    await drive.hit(payment_id)
+    await drive.wait(30)
+    assert len(drive.asked) - before == 4
 
 
 async def test_a_return_without_a_word_holds_nothing_and_keeps_nothing_open() -> None:

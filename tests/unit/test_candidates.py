@@ -519,6 +519,26 @@ async def test_any_other_hit_about_a_known_id_asks_once_and_leaves_its_delays_as
     assert [round(at) for at in drive.seconds(payment_id)] == [0, 2, 7, 22, 82, 100, 400]
 
 
+async def test_a_signed_event_that_is_repeated_renews_no_delays() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, Said.SUCCESS, signed=True, event_id="E1", transaction_id="T1")
+    await drive.wait(100)
+    await drive.hit(payment_id, Said.SUCCESS, signed=True, event_id="E1", transaction_id="T1")
+    await drive.wait(200)
+    assert [round(at) for at in drive.seconds(payment_id)] == [0, 2, 7, 22, 82]
+
+
+@pytest.mark.parametrize("first", [{"said": Said.SUCCESS}, {"signed": True, "source": Source.WEBHOOK}], ids=str)
+async def test_a_strangers_word_about_an_id_that_counts_for_more_takes_nothing_from_it(first: dict[str, Any]) -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1", **first)
+    await by_reference(drive, payment_id, transaction_id="T1")
+    await drive.wait(END + MINUTE)
+    assert drive.payment(payment_id).hold is Hold.UNRESOLVED
+
+
 async def test_a_signed_word_about_an_id_that_is_struck_out_asks_nothing() -> None:
     drive = Drive(others)
     payment_id = await drive.open(CANDIDATES)
