@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -12,12 +13,13 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.asking import LEASE, Due, Trigger, begun, hints_used_up, next_due, next_look, scheduled
 from consumers.pipeline import Inquiry
-from schemas.answers import Outcome, Question, Trouble
+from consumers.receiving import TOO_MANY
+from schemas.answers import Outcome, Question, Stranger, Trouble
 from schemas.callbacks import Claim
 from schemas.checks import Checks
-from schemas.payments import Candidate, Payment
+from schemas.payments import Candidate, Change, Payment
 from schemas.words import EntryKind, EventType, Hold, QuestionKind, Said, Source, Status
-from tests.fakes.drive import Drive, Gateway, answered, dead, says, troubled
+from tests.fakes.drive import REPLY_SECONDS, Drive, Gateway, answered, dead, executed, says, troubled
 from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT, WORDLESS
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -314,6 +316,21 @@ async def test_no_claim_restarts_the_claimed_schedule() -> None:
     assert len(drive.asked) == before
 
 
+async def test_an_earlier_claim_of_success_that_is_taken_later_takes_nothing_from_the_later_one() -> None:
+    """The later one was never heard, so the clock does not close the payment."""
+    drive = Drive()
+    payment_id = await drive.open()
+    delayed = drive.claim(payment_id, Said.SUCCESS)
+    await drive.wait(5)
+    await drive.hit(payment_id)
+    drive.gateway = troubled(Trouble.NOT_FOUND)
+    await drive.wait(5)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.publish(delayed)
+    await drive.wait(2 * HOUR)
+    assert drive.told(payment_id) == []
+
+
 @pytest.mark.parametrize("said", [Said.FAILURE, Said.CANCEL, None])
 async def test_any_other_word_leaves_the_schedule_as_it_is(said: Said | None) -> None:
     drive = Drive()
@@ -447,6 +464,16 @@ async def test_a_claim_about_one_transaction_is_not_answered_by_a_question_about
     assert drive.payment(payment_id).status is Status.COMPLETED
 
 
+async def test_a_claim_is_answered_by_the_question_about_its_own_transaction_and_no_other() -> None:
+    drive = Drive(by_transaction(T1=Status.PENDING, T2=Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    claims = [drive.claim(payment_id, transaction_id=one) for one in ("T1", "T2", "T1")]
+    drive.clock.advance(1)
+    for claim in claims:
+        await drive.publish(claim)
+    assert verdicts(drive, payment_id) == ["asks", "asks", "answered already"]
+
+
 async def test_a_second_transaction_is_asked_about_again_when_the_gateway_failed_after_the_first_had_paid() -> None:
     """The buyer paid twice: the money of T2 is not overlooked because the question about it met an outage (3.7)."""
     drive = Drive(paid_by_the_transaction_asked)
@@ -498,6 +525,68 @@ async def test_a_session_that_the_gateway_issued_is_as_good_as_the_payments_path
     assert (len(payment.hint_asks), len(payment.referred_asks)) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("knows", "own"),
+    [
+        ({}, False),
+        ({"payment_id": "pay_00000000000000000000000001"}, True),
+        ({"source": Source.WEBHOOK}, True),
+        ({"session_id": "S-001"}, True),
+        ({"session_id": "S-replaced"}, True),
+        ({"session_id": "S-made-up"}, False),
+        ({"transaction_id": "T1"}, True),
+        ({"transaction_id": "T-made-up"}, False),
+    ],
+    ids=str,
+)
+async def test_whoever_knows_more_than_our_reference_has_the_allowance_of_the_buyer(
+    knows: dict[str, Any], *, own: bool
+) -> None:
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    async with drive.ledger.batch([payment_id]) as batch:
+        payment = replace(drive.payment(payment_id), aliases=("S-replaced",), transaction_id="T1")
+        await batch.store([Change(payment=payment)])
+        await batch.commit()
+    await drive.publish(drive.claim(payment_id, **({"payment_id": None, "reference": "order-1"} | knows)))
+    payment = drive.payment(payment_id)
+    assert (len(payment.hint_asks), len(payment.referred_asks)) == ((1, 0) if own else (0, 1))
+
+
+async def test_a_transaction_that_the_gateway_knows_is_as_good_as_the_payments_path() -> None:
+    drive = Drive(by_transaction(T1=Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    for _ in range(2):
+        await drive.publish(drive.claim(payment_id, payment_id=None, reference="order-1", transaction_id="T1"))
+        await drive.wait(60)
+    payment = drive.payment(payment_id)
+    assert (len(payment.hint_asks), len(payment.referred_asks)) == (1, 1)
+
+
+async def test_a_claim_that_waited_for_its_payment_uses_no_hourly_allowance() -> None:
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    for _ in range(10):
+        await drive.hit(payment_id)
+        await drive.wait(3)
+    assert await drive.hit(payment_id) == []
+    assert await drive.hit(payment_id, kept=True)
+    assert verdicts(drive, payment_id)[-2:] == [TOO_MANY, "asks"]
+
+
+@pytest.mark.parametrize(
+    "other", [{"source": Source.IPN}, {"said": Said.CANCEL}, {"payment_id": None, "reference": "order-1"}], ids=str
+)
+async def test_nothing_but_a_wordless_return_on_the_payments_path_counts_as_the_buyer_who_came_back(
+    other: dict[str, Any],
+) -> None:
+    drive = Drive()
+    payment_id = await drive.open(WORDLESS)
+    await drive.publish(drive.claim(payment_id, **other))
+    await drive.wait(60)
+    assert len(drive.asked) == 1
+
+
 async def test_a_buyer_who_comes_back_without_a_word_is_asked_about_closely_once() -> None:
     """`claimed` runs through once, then `pending` goes on."""
     drive = Drive()
@@ -534,6 +623,17 @@ async def test_a_return_to_the_own_path_is_asked_about_closely_once_more_after_o
     await drive.wait(20 * MINUTE)
     assert not await closely(drive.claim(payment_id))
     assert not await closely(by_reference(drive, payment_id, Said.SUCCESS))
+
+
+async def test_a_buyer_who_comes_back_after_a_stranger_said_success_is_asked_about_closely_too() -> None:
+    drive = Drive()
+    payment_id = await drive.open(WORDLESS, lifetime=3 * HOUR)
+    await drive.publish(by_reference(drive, payment_id, Said.SUCCESS))
+    await drive.wait(30 * MINUTE)
+    before = len(drive.asked)
+    await drive.hit(payment_id)
+    await drive.wait(30)
+    assert len(drive.asked) - before == 4
 
 
 async def test_a_return_without_a_word_holds_nothing_and_keeps_nothing_open() -> None:
@@ -778,3 +878,92 @@ def test_when_the_sweep_looks_where_there_is_nothing_to_ask(fields: dict[str, An
     since = {key: at + value for key, value in fields.items() if isinstance(value, timedelta)}
     look = next_look(replace(payment, **(fields | since)), SILENT.capabilities, CHECKS)
     assert look == (None if looks is None else at + looks)
+
+
+# -- what the timeline says of it --------------------------------------------------------------------------------------
+
+
+async def test_the_timeline_shows_all_that_a_claim_said_what_was_asked_and_what_was_answered() -> None:
+    drive = Drive(says(None, word="FROZEN", refunded_amount=Decimal(5), unreadable=("amount",)))
+    payment_id = await drive.open(CANDIDATES)
+    ids = {"session_id": "S-001", "reference": "order-1", "transaction_id": "T1"}
+    claim = drive.claim(payment_id, Said.SUCCESS, source=Source.WEBHOOK, event_type="paid", note="late", **ids)
+    [inquiry] = await drive.publish(claim)
+    heard, asked, answer = drive.ledger.entries(payment_id)[1:4]
+    assert (heard.kind, heard.at, asked.at) == (EntryKind.CLAIM, claim.received_at, inquiry.asked_at)
+    assert heard.data == ids | {
+        "claim_id": claim.id,
+        "source": "webhook",
+        "authenticity": "unsigned",
+        "said": "success",
+        "event_type": "paid",
+        "note": "late",
+        "verdict": "asks",
+    }
+    assert asked.data == {"question": "status", "transaction_asked": "T1", "trigger": "hint"}
+    assert answer.data == ids | {
+        "question": "status",
+        "transaction_asked": "T1",
+        "status": "unmapped",
+        "word": "FROZEN",
+        "amount": "100.00",
+        "currency": "BDT",
+        "refunded_amount": "5.00",
+        "unreadable": ["amount"],
+        "seconds": REPLY_SECONDS,
+    }
+
+
+async def test_the_timeline_shows_what_became_of_an_execute() -> None:
+    drive = Drive(lambda inquiry: executed(inquiry, "other", None))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    answer = drive.ledger.entries(payment_id)[-1]
+    assert answer.data == {
+        "question": "execute",
+        "execute": "other",
+        "inconclusive": "no_reply",
+        "detail": "silent",
+        "seconds": REPLY_SECONDS,
+    }
+
+
+async def test_the_timeline_says_which_answer_came_too_soon_to_count() -> None:
+    drive = Drive(lambda inquiry: executed(inquiry, "none", None))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    drive.gateway = says(Status.FAILED)
+    await drive.hit(payment_id, source=Source.OPERATOR)
+    answer = drive.ledger.entries(payment_id)[-1]
+    assert (answer.data["status"], answer.data["too_soon"]) == ("failed", "Execute may still be under way")
+
+
+async def test_the_timeline_says_why_a_claim_asks_nothing() -> None:
+    drive = Drive(lambda _: Stranger(why="other_payment"))
+    struck = await drive.open(CANDIDATES)
+    await drive.hit(struck, transaction_id="T1")
+    await drive.wait(60)
+    await drive.hit(struck, transaction_id="T1")
+    assert verdicts(drive, struck)[-1] == "refused: the gateway said that this transaction is not this payment's"
+
+    silent = await drive.open(SILENT)
+    await drive.hit(silent)
+    assert verdicts(drive, silent) == ["this gateway cannot be asked"]
+
+    drive.gateway = says(Status.PENDING)
+    flooded = await drive.open(PLAIN)
+    for _ in range(11):
+        await drive.hit(flooded)
+        await drive.wait(3)
+    assert verdicts(drive, flooded) == ["asks"] * 10 + [TOO_MANY]
+    await drive.wait(3 * MINUTE)
+    assert verdicts(drive, flooded)[-1] == "due", "by its schedule"
+
+
+async def test_the_timeline_says_that_a_transaction_is_not_known_yet() -> None:
+    drive = Drive(lambda _: Stranger(why="not_found"))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1")
+    answer = drive.ledger.entries(payment_id)[-1]
+    said = "the gateway does not know this transaction yet"
+    assert (answer.data["inconclusive"], answer.data["detail"]) == ("not_found", said)

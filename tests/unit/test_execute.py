@@ -113,6 +113,16 @@ async def test_after_the_end_a_success_claim_asks_query() -> None:
     assert EXECUTE not in kinds(drive, payment_id)
 
 
+async def test_at_the_very_end_a_success_claim_wishes_for_no_execute() -> None:
+    drive = Drive(onepaybd("completed", COMPLETED))
+    payment_id = await drive.open(EXECUTING)
+    expires_at = drive.payment(payment_id).expires_at
+    drive.clock.set(expires_at - timedelta(seconds=TRANSIT_SECONDS))
+    [inquiry] = await drive.hit(payment_id, Said.SUCCESS)
+    assert (inquiry.asked_at, inquiry.question.kind) == (expires_at, QUERY)
+    assert drive.payment(payment_id).execute_state is None
+
+
 async def test_under_a_hold_of_money_a_success_claim_asks_query() -> None:
     drive = Drive(says(COMPLETED, amount=Decimal("1.00")))
     payment_id = await drive.open(EXECUTING)
@@ -603,6 +613,20 @@ def test_only_a_wish_that_could_be_sent_now_goes_to_the_back_of_the_line(state: 
     assert to_the_back(payment, NOON + MINUTE).execute_wanted_at == NOON + MINUTE
     other = replace(payment, execute_state=state)
     assert to_the_back(other, NOON + MINUTE) == other
+
+
+async def test_a_younger_wish_that_is_looked_at_first_leaves_the_order_to_the_oldest() -> None:
+    drive = Drive(onepaybd("refused", PENDING))
+    busy, younger, oldest = [await drive.open(EXECUTING, order_ref="basket-9") for _ in range(3)]
+    in_flight = await drive.take(drive.claim(busy, Said.SUCCESS))
+    for one in (oldest, younger):
+        await drive.hit(one, Said.SUCCESS)
+        await drive.wait(0.5)
+    await drive.answer(in_flight)
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.hit(younger, source=Source.OPERATOR)
+    await drive.wait(10)
+    assert (drive.payment(younger).status, drive.payment(oldest).status) == (PENDING, COMPLETED)
 
 
 async def test_a_wish_is_dropped_when_another_attempt_is_paid_and_a_new_claim_brings_it_again() -> None:

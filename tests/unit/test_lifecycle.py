@@ -957,6 +957,15 @@ def test_an_unverifiable_payment_is_resolved_once_and_the_success_page_brings_it
     assert bench.told(payment_id) == ["held", "completed"]
 
 
+def test_a_success_page_opened_after_a_person_decided_of_something_else_puts_nothing_before_them() -> None:
+    bench = Bench(SILENT)
+    payment_id = bench.open()
+    assert bench.says(payment_id, COMPLETED, 10, amount=Decimal("1.00")).hold is Hold.AMOUNT_MISMATCH
+    assert bench.resolve(payment_id, FAILED).hold is None
+    at_once(bench.drive.hit(payment_id, Said.SUCCESS))
+    assert bench.drive.payment(payment_id).hold is None
+
+
 # -- rows that were never opened (section 5) ---------------------------------------------------------------------------
 
 
