@@ -936,6 +936,14 @@ async def test_the_timeline_says_which_answer_came_too_soon_to_count() -> None:
     await drive.hit(payment_id, source=Source.OPERATOR)
     answer = drive.ledger.entries(payment_id)[-1]
     assert (answer.data["status"], answer.data["too_soon"]) == ("failed", "Execute may still be under way")
+    assert drive.payment(payment_id).lease_until is None, "it was answered all the same"
+
+
+async def test_the_timeline_shows_no_amount_where_the_gateway_names_none() -> None:
+    drive = Drive(says(Status.PENDING, amount=None))
+    payment_id = await drive.open(PROVING)
+    await drive.hit(payment_id)
+    assert "amount" not in drive.ledger.entries(payment_id)[-1].data
 
 
 async def test_the_timeline_says_why_a_claim_asks_nothing() -> None:
