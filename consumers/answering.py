@@ -57,7 +57,7 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks
     outcome = reply.outcome
     if isinstance(outcome, Executed):
         if payment.execute_asked_at == reply.asked_at:  # else it is about an earlier one, and the later is in doubt
-            payment = executed(payment, outcome)
+            payment = executed(payment, outcome, reply.asked_at)
         outcome = outcome.then
     if isinstance(outcome, Stranger):
         payment = _unknown(payment, reply, outcome, checks)
@@ -126,7 +126,7 @@ def _entry(reply: Reply, said: dict[str, Any]) -> Entry:
     asked = {"question": reply.question.kind, "transaction_asked": reply.question.transaction_id}
     if isinstance(reply.outcome, Executed):
         asked["execute"] = reply.outcome.reply
-    seconds = round((reply.answered_at - reply.asked_at).total_seconds(), 6)
+    seconds = (reply.answered_at - reply.asked_at).total_seconds()
     data = {key: value for key, value in (asked | said).items() if value is not None}
     return Entry(kind=EntryKind.ANSWER, at=reply.answered_at, data=data | {"seconds": seconds})
 

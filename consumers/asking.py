@@ -118,7 +118,7 @@ def begun(payment: Payment, asked: Question, due: Due, checks: Checks, now: date
     """
     again = payment.lease_until is not None or makes_up(payment, checks)
     hints, referred = _recent(payment.hint_asks, now), _recent(payment.referred_asks, now)
-    one = candidates.candidate(payment, asked.transaction_id) if asked.transaction_id is not None else None
+    one = candidates.candidate(payment, asked.transaction_id)
     if one is not None:
         end = closes_at(payment, checks)
         asked_now = replace(one, asked_at=now)

@@ -67,7 +67,7 @@ def added(payment: Payment, new: Candidate) -> Payment:
     for pool in pools:
         unknown = [one for one in pool if one.unknown_since is not None]
         if unknown:
-            gone = min(unknown, key=lambda one: one.unknown_since or one.heard_at or payment.opened_at)
+            gone = min(unknown, key=lambda one: one.unknown_since or payment.opened_at)
             return replace(payment, candidates=(*(one for one in payment.candidates if one is not gone), new))
     return replace(payment, candidate_dropped=True) if new.own else payment
 

@@ -96,26 +96,25 @@ def executing(payment: Payment, now: datetime) -> Payment:
     )
 
 
-def executed(payment: Payment, outcome: Executed) -> Payment:
-    """The payment after Execute's own reply, which ends the doubt; no reply, or one that cannot be read, leaves it.
+def executed(payment: Payment, outcome: Executed, asked_at: datetime) -> Payment:
+    """The payment after the reply to the Execute asked at that time, which ends the doubt about it.
 
-    A refusal drops the wish, unless someone said "paid" while Execute was under way: a stranger may have brought this
-    one about, and the buyer approved a moment later. An earlier Execute whose reply was lost stays in doubt.
+    No reply, or one that cannot be read, leaves the doubt. A refusal drops the wish, unless someone said "paid" while
+    Execute was under way: a stranger may have brought this one about, and the buyer approved a moment later. An earlier
+    Execute whose reply was lost stays in doubt.
     """
     doubted = payment.execute_doubted
     match outcome.reply:
         case "none" | "unread":
             return payment
         case "not_sent":
-            tries = max(0, payment.execute_tries - 1)
-            asked = payment.execute_asked_at
-            again_at = None if asked is None else asked + EXECUTE_SPACING
+            tries, again_at = max(0, payment.execute_tries - 1), asked_at + EXECUTE_SPACING
             payment = replace(payment, execute_unanswered=doubted, execute_tries=tries, execute_waits_until=again_at)
-            return to_the_back(replace(payment, execute_state="wanted"), asked or payment.opened_at)
+            return to_the_back(replace(payment, execute_state="wanted"), asked_at)
         case "refused":
-            asked, said = payment.execute_asked_at, payment.success_at
+            said = payment.success_at
             payment = replace(payment, execute_unanswered=doubted)
-            if asked is not None and said is not None and said > asked:
+            if said is not None and said > asked_at:
                 return replace(payment, execute_state="wanted", execute_wanted_at=said)
             return dropped(payment)
         case "completed" | "settled" | "other":

@@ -59,7 +59,7 @@ class Failing(Struct, frozen=True, kw_only=True):
 class Failures(Protocol):
     """Where they are counted, each call in a transaction of its own, so that a process that dies leaves the count."""
 
-    async def count(self, payment_id: str, account: str, reason: str | None, by: int = 1) -> Failing | None:
+    async def count(self, payment_id: str, account: str, reason: str | None, by: int) -> Failing | None:
         """Add `by` to the count: 1, 0 or -1. None where the account has no such payment.
 
         Without a `reason`, because the process died before it could tell one, the last one stands.

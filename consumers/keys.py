@@ -46,10 +46,7 @@ def claimed_by(case: Case, owners: Owners, always: frozenset[str]) -> tuple[Stan
 
 
 async def judge(batch: Batch, rules: Rules, cases: Sequence[Case]) -> dict[str, Judged]:
-    """Take the keys of each payment and judge it, step by step: what does not fit by one claims nothing in the next.
-
-    A step in which nobody names a key asks the ledger nothing.
-    """
+    """Take the keys of each payment and judge it, step by step: what does not fit by one claims nothing in the next."""
     by_id = {case.payment.id: case for case in cases}
     always = {payment_id: rules.capabilities(case.payment).always for payment_id, case in by_id.items()}
     owners = {payment_id: Owners() for payment_id in by_id}
@@ -67,7 +64,7 @@ async def judge(batch: Batch, rules: Rules, cases: Sequence[Case]) -> dict[str, 
 async def _reserve(batch: Batch, owners: dict[str, Owners], wanted: Iterable[Keys | None]) -> None:
     """Reserve keys, and add those that others have to `owners`."""
     keys = [key for key in wanted if key is not None]
-    for payment_id, others in (await batch.reserve(keys) if keys else {}).items():
+    for payment_id, others in (await batch.reserve(keys)).items():
         known = owners[payment_id]
         owners[payment_id] = Owners(
             transactions=known.transactions | others.transactions,
@@ -77,7 +74,7 @@ async def _reserve(batch: Batch, owners: dict[str, Owners], wanted: Iterable[Key
         )
 
 
-def _names(case: Case, owners: Owners, always: frozenset[str]) -> Keys | None:
+def _names(case: Case, owners: Owners, always: frozenset[str]) -> Keys:
     """The sessions that fitting answers name for a payment whose opening told us none.
 
     With them, the sessions and references that are not ours and that a person accepted with the money.
@@ -86,12 +83,10 @@ def _names(case: Case, owners: Owners, always: frozenset[str]) -> Keys | None:
     ours = {payment.session_id, *payment.aliases} if payment.opened else set()
     sessions = {fact.answer.session_id for fact in facts if fact.answer.session_id} - ours
     references = {fact.answer.reference for fact in facts if fact.answer.reference} - {payment.reference}
-    if not sessions and not references:
-        return None
     return Keys.of(payment, sessions=filter(None, sessions), references=filter(None, references))
 
 
-def _transactions(case: Case, owners: Owners, always: frozenset[str]) -> Keys | None:
+def _transactions(case: Case, owners: Owners, always: frozenset[str]) -> Keys:
     """The transactions that money came by, as fitting answers say, and the one a person recorded."""
     transactions = {
         transaction_of(fact.answer, case.payment)
@@ -100,7 +95,7 @@ def _transactions(case: Case, owners: Owners, always: frozenset[str]) -> Keys | 
     }
     if case.resolutions and case.resolutions[-1].recorded_transaction is not None:
         transactions.add(case.resolutions[-1].recorded_transaction)
-    return Keys.of(case.payment, transactions=transactions) if transactions else None
+    return Keys.of(case.payment, transactions=transactions)
 
 
 def _order(case: Case, standing: Standing) -> Keys | None:

@@ -9,12 +9,11 @@ when it was first and last said.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
-from consumers.fitting import differences, first_said, measure_of, same_money, says_paid, transactions_of
+from consumers.fitting import Misfit, differences, first_said, measure_of, same_money, says_paid, transactions_of
 from schemas.answers import Fact
 from schemas.payments import Case, Owners, Payment
 
@@ -39,7 +38,7 @@ def recorded_as(case: Case, fact: Fact, always: frozenset[str], most: int = MOST
         and first_said(one) < first_said(fact)
         and _weight(case, one, always) == weight
     ]
-    if any(one.readable_later for one in weight["differences"]):
+    if any(one.readable_later for one in weight[0]):
         alike = [one for one in alike if same_money(one.answer, fact.answer, case.payment)]
     if not alike or not _money_is_known(case.payment, fact, alike):
         return fact
@@ -51,20 +50,19 @@ def recorded_as(case: Case, fact: Fact, always: frozenset[str], most: int = MOST
     )
 
 
-def _weight(case: Case, fact: Fact, always: frozenset[str]) -> Mapping[str, Any]:
-    """What a Fact comes to in the fold: equal for two that differ only in which wrong or unknown id they name."""
+def _weight(case: Case, fact: Fact, always: frozenset[str]) -> tuple[frozenset[Misfit], tuple[Any, ...]]:
+    """What a Fact comes to in the fold: equal for two that differ only in which wrong or unknown id they name.
+
+    First how it differs from what must fit, then all else.
+    """
     answer = fact.answer
     found = differences(fact, case.payment, Owners(), always, measure_of(case, Owners(), always))
-    weight: dict[str, Any] = {
-        "status": answer.status,
-        "asked": fact.transaction_asked,
-        "differences": frozenset(one if one.readable_later else replace(one, said=None) for one in found),
-        "session": None if found else answer.session_id,
-    }
-    if says_paid(answer):
-        weight |= {"amount": answer.amount, "currency": answer.currency, "refunded": answer.refunded_amount}
-        weight |= {"named": bool(answer.transaction_id)}
-    return weight
+    misfits = frozenset(one if one.readable_later else replace(one, said=None) for one in found)
+    rest = (answer.status, fact.transaction_asked, None if found else answer.session_id)
+    if not says_paid(answer):
+        return misfits, rest
+    money = (answer.amount, answer.currency, answer.refunded_amount)
+    return misfits, (*rest, *money, bool(answer.transaction_id))
 
 
 def _money_is_known(payment: Payment, fact: Fact, alike: list[Fact]) -> bool:

@@ -136,6 +136,7 @@ class Batch(Protocol):
     async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, Owners]:
         """Take what is free; tell by payment id what belongs to others. The first to be recorded keeps a key.
 
+        Where nobody names a key, no table is asked.
         An order that is let go becomes free only if no other attempt of it stands as completed: one that came second,
         and is held for that, keeps the order from the next. What is let go is free for the others of the same call.
         """

@@ -51,7 +51,7 @@ async def stand_in_line(batch: Batch, rules: Rules, payments: Sequence[Payment])
     A wish waits while another attempt executes or has wished for longer. It is dropped where another attempt is paid.
     """
     wishing = [payment for payment in payments if _wishes(payment, rules, batch)]
-    orders = await batch.orders(wishing) if wishing else {}
+    orders = await batch.orders(wishing)
     changed = {}
     for payment in wishing:
         match orders[payment.id]:
@@ -61,8 +61,6 @@ async def stand_in_line(batch: Batch, rules: Rules, payments: Sequence[Payment])
                 changed[payment.id] = waiting(payment, batch.now)
             case "free" if payment.execute_waits_until is not None:
                 changed[payment.id] = replace(payment, execute_waits_until=batch.now)  # its turn has come
-            case "free":
-                pass
     return changed
 
 

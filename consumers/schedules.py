@@ -121,7 +121,7 @@ def _again_at(payment: Payment, checks: Checks) -> datetime | None:
 def looked(payment: Payment, asked_at: datetime, *, answered: bool) -> Payment:
     """The payment after a reply that is no Fact: a look that brought no answer is to be made up for."""
     if answered or payment.schedule in (None, "claimed"):
-        return replace(payment, missed_at=None, missed_step=None) if payment.missed_at is not None else payment
+        return replace(payment, missed_at=None, missed_step=None)
     if payment.missed_step == payment.step:
         return payment
     return replace(payment, missed_at=asked_at, missed_step=payment.step)

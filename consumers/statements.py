@@ -145,7 +145,7 @@ def _fact(about: Statement, line: Line, refunded: Decimal | None, capabilities: 
         currency=CURRENCY,
         refunded_amount=(refunded if refunded is not None else line.amount) if refund else None,
         fee=None if refund else line.fee,
-        paid_at=None if refund or not line.status.paid else line.at,
+        paid_at=None if refund or not line.status.paid or line.at is None else at,
     )
     by_transaction = "transaction_id" in capabilities.asked_by
     return Fact(

@@ -541,6 +541,13 @@ class LedgerConformance:
         assert (await reserve(kept, keys(second, **claimed)))[second.id] == Owners(order=True), "one shop, one order"
         assert (await reserve(kept, keys(third, **claimed)))[third.id] == Owners()
 
+    async def test_where_nobody_names_a_key_nothing_is_anothers(self, kept: Kept) -> None:
+        row = await stored(kept)
+        async with kept.ledger.batch([row.id]) as batch:
+            assert dict(await batch.reserve([])) == {}
+            assert (await batch.reserve([keys(row)]))[row.id] == Owners()
+            assert dict(await batch.orders([])) == {}
+
     async def test_a_batch_sees_what_it_reserved_itself(self, kept: Kept) -> None:
         row, other = await stored(kept), await stored(kept)
         async with kept.ledger.batch([row.id, other.id]) as batch:

@@ -30,7 +30,7 @@ source_paths = ["consumers"]
 only_mutate = {modules}
 also_copy = ["schemas", "worker"]
 do_not_mutate_patterns = ['^\\s*assert ']
-pytest_add_cli_args = ["-p", "no:cacheprovider", "-o", "timeout=60"]
+pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "tests.quickest", "-o", "timeout=60"]
 pytest_add_cli_args_test_selection = {tests}
 timeout_multiplier = 5.0
 timeout_constant = 2.0

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.asking import LEASE
+from consumers.asking import LEASE, Due, Trigger, begun, hints_used_up, next_due, next_look, scheduled
 from consumers.pipeline import Inquiry
-from schemas.answers import Outcome, Trouble
+from consumers.receiving import TOO_MANY
+from schemas.answers import Outcome, Question, Stranger, Trouble
 from schemas.callbacks import Claim
+from schemas.checks import Checks
+from schemas.payments import Candidate, Change, Payment
 from schemas.words import EntryKind, EventType, Hold, QuestionKind, Said, Source, Status
-from tests.fakes.drive import Drive, Gateway, answered, dead, says, troubled
+from tests.fakes.drive import REPLY_SECONDS, Drive, Gateway, answered, dead, executed, says, troubled
 from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT, WORDLESS
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -310,6 +316,21 @@ async def test_no_claim_restarts_the_claimed_schedule() -> None:
     assert len(drive.asked) == before
 
 
+async def test_an_earlier_claim_of_success_that_is_taken_later_takes_nothing_from_the_later_one() -> None:
+    """The later one was never heard, so the clock does not close the payment."""
+    drive = Drive()
+    payment_id = await drive.open()
+    delayed = drive.claim(payment_id, Said.SUCCESS)
+    await drive.wait(5)
+    await drive.hit(payment_id)
+    drive.gateway = troubled(Trouble.NOT_FOUND)
+    await drive.wait(5)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.publish(delayed)
+    await drive.wait(2 * HOUR)
+    assert drive.told(payment_id) == []
+
+
 @pytest.mark.parametrize("said", [Said.FAILURE, Said.CANCEL, None])
 async def test_any_other_word_leaves_the_schedule_as_it_is(said: Said | None) -> None:
     drive = Drive()
@@ -443,6 +464,16 @@ async def test_a_claim_about_one_transaction_is_not_answered_by_a_question_about
     assert drive.payment(payment_id).status is Status.COMPLETED
 
 
+async def test_a_claim_is_answered_by_the_question_about_its_own_transaction_and_no_other() -> None:
+    drive = Drive(by_transaction(T1=Status.PENDING, T2=Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    claims = [drive.claim(payment_id, transaction_id=one) for one in ("T1", "T2", "T1")]
+    drive.clock.advance(1)
+    for claim in claims:
+        await drive.publish(claim)
+    assert verdicts(drive, payment_id) == ["asks", "asks", "answered already"]
+
+
 async def test_a_second_transaction_is_asked_about_again_when_the_gateway_failed_after_the_first_had_paid() -> None:
     """The buyer paid twice: the money of T2 is not overlooked because the question about it met an outage (3.7)."""
     drive = Drive(paid_by_the_transaction_asked)
@@ -494,6 +525,68 @@ async def test_a_session_that_the_gateway_issued_is_as_good_as_the_payments_path
     assert (len(payment.hint_asks), len(payment.referred_asks)) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("knows", "own"),
+    [
+        ({}, False),
+        ({"payment_id": "pay_00000000000000000000000001"}, True),
+        ({"source": Source.WEBHOOK}, True),
+        ({"session_id": "S-001"}, True),
+        ({"session_id": "S-replaced"}, True),
+        ({"session_id": "S-made-up"}, False),
+        ({"transaction_id": "T1"}, True),
+        ({"transaction_id": "T-made-up"}, False),
+    ],
+    ids=str,
+)
+async def test_whoever_knows_more_than_our_reference_has_the_allowance_of_the_buyer(
+    knows: dict[str, Any], *, own: bool
+) -> None:
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    async with drive.ledger.batch([payment_id]) as batch:
+        payment = replace(drive.payment(payment_id), aliases=("S-replaced",), transaction_id="T1")
+        await batch.store([Change(payment=payment)])
+        await batch.commit()
+    await drive.publish(drive.claim(payment_id, **({"payment_id": None, "reference": "order-1"} | knows)))
+    payment = drive.payment(payment_id)
+    assert (len(payment.hint_asks), len(payment.referred_asks)) == ((1, 0) if own else (0, 1))
+
+
+async def test_a_transaction_that_the_gateway_knows_is_as_good_as_the_payments_path() -> None:
+    drive = Drive(by_transaction(T1=Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    for _ in range(2):
+        await drive.publish(drive.claim(payment_id, payment_id=None, reference="order-1", transaction_id="T1"))
+        await drive.wait(60)
+    payment = drive.payment(payment_id)
+    assert (len(payment.hint_asks), len(payment.referred_asks)) == (1, 1)
+
+
+async def test_a_claim_that_waited_for_its_payment_uses_no_hourly_allowance() -> None:
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    for _ in range(10):
+        await drive.hit(payment_id)
+        await drive.wait(3)
+    assert await drive.hit(payment_id) == []
+    assert await drive.hit(payment_id, kept=True)
+    assert verdicts(drive, payment_id)[-2:] == [TOO_MANY, "asks"]
+
+
+@pytest.mark.parametrize(
+    "other", [{"source": Source.IPN}, {"said": Said.CANCEL}, {"payment_id": None, "reference": "order-1"}], ids=str
+)
+async def test_nothing_but_a_wordless_return_on_the_payments_path_counts_as_the_buyer_who_came_back(
+    other: dict[str, Any],
+) -> None:
+    drive = Drive()
+    payment_id = await drive.open(WORDLESS)
+    await drive.publish(drive.claim(payment_id, **other))
+    await drive.wait(60)
+    assert len(drive.asked) == 1
+
+
 async def test_a_buyer_who_comes_back_without_a_word_is_asked_about_closely_once() -> None:
     """`claimed` runs through once, then `pending` goes on."""
     drive = Drive()
@@ -508,6 +601,39 @@ async def test_a_buyer_who_comes_back_without_a_word_is_asked_about_closely_once
     await drive.hit(payment_id)
     await drive.wait(60)
     assert len(drive.asked) == before + 1, "a second return asks, and runs through nothing"
+
+
+async def test_a_return_to_the_own_path_is_asked_about_closely_once_more_after_one_by_reference() -> None:
+    """Or whoever guessed the reference an hour before would have used it up; no other begins it anew."""
+    drive = Drive()
+    payment_id = await drive.open(WORDLESS, lifetime=3 * HOUR)
+
+    async def closely(*claims: Claim) -> bool:
+        before = len(drive.asked)
+        await drive.publish(*claims)
+        await drive.wait(30)
+        return len(drive.asked) - before >= 4
+
+    assert await closely(by_reference(drive, payment_id, Said.SUCCESS))
+    await drive.wait(20 * MINUTE)
+    assert not await closely(by_reference(drive, payment_id, Said.SUCCESS))
+    assert await closely(drive.claim(payment_id))
+    payment = drive.payment(payment_id)
+    assert (payment.returned_by, payment.returned_through) == ("own", False)
+    await drive.wait(20 * MINUTE)
+    assert not await closely(drive.claim(payment_id))
+    assert not await closely(by_reference(drive, payment_id, Said.SUCCESS))
+
+
+async def test_a_buyer_who_comes_back_after_a_stranger_said_success_is_asked_about_closely_too() -> None:
+    drive = Drive()
+    payment_id = await drive.open(WORDLESS, lifetime=3 * HOUR)
+    await drive.publish(by_reference(drive, payment_id, Said.SUCCESS))
+    await drive.wait(30 * MINUTE)
+    before = len(drive.asked)
+    await drive.hit(payment_id)
+    await drive.wait(30)
+    assert len(drive.asked) - before == 4
 
 
 async def test_a_return_without_a_word_holds_nothing_and_keeps_nothing_open() -> None:
@@ -581,3 +707,271 @@ async def test_a_gateway_that_asks_for_a_day_of_silence_is_asked_again_within_mi
     await drive.hit(payment_id, Said.SUCCESS, signed=True)
     await drive.wait(310)
     assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+# -- to the moment -----------------------------------------------------------------------------------------------------
+
+INSTANT = timedelta(microseconds=1)
+CHECKS = Checks()
+
+
+def row(**fields: Any) -> tuple[Payment, datetime]:
+    """An opened payment, and the moment of its opening."""
+    payment = Drive().new(PLAIN, opened=True, session_id="S-1", **fields)
+    return payment, payment.opened_at
+
+
+@pytest.mark.parametrize(
+    ("asks", "comes"),
+    [
+        ([], timedelta(seconds=2)),
+        ([timedelta(seconds=-number) for number in range(9, 0, -1)], timedelta(seconds=2)),
+        ([timedelta(seconds=-number) for number in range(10, 0, -1)], HOUR - timedelta(seconds=10)),
+        ([timedelta(seconds=-number) for number in range(12, 0, -1)], HOUR - timedelta(seconds=10)),
+        ([-HOUR + timedelta(seconds=2)] * 10, timedelta(seconds=2)),
+        ([-HOUR + timedelta(seconds=2) + INSTANT] * 10, timedelta(seconds=2) + INSTANT),
+    ],
+)
+@pytest.mark.parametrize("trigger", ["hint", "reference"])
+def test_an_unsigned_claim_asks_two_seconds_after_the_last_question_and_ten_times_in_any_hour(
+    asks: list[timedelta], comes: timedelta, trigger: str
+) -> None:
+    """Counted from the last question; each kind has its own ten."""
+    payment, at = row(schedule="pending")
+    before = tuple(at + ask for ask in asks)
+    heard_at = at + timedelta(seconds=1)
+    payment = replace(payment, asked_at=at)
+    if trigger == "hint":
+        payment = replace(payment, hinted_at=heard_at, hint_asks=before)
+    else:
+        payment = replace(payment, referred_at=heard_at, referred_asks=before)
+    due = next_due(payment, PLAIN.capabilities, CHECKS)
+    assert due is not None
+    if comes < 2 * MINUTE:
+        assert (due.at, due.trigger) == (at + comes, trigger)
+    else:
+        assert (due.at, due.trigger) == (at + 2 * MINUTE, "schedule")
+        later = next_due(replace(payment, schedule=None, expires_at=at + 2 * HOUR), PLAIN.capabilities, CHECKS)
+        assert later is not None
+        assert (later.at, later.trigger) == (at + comes, trigger)
+
+
+@pytest.mark.parametrize(("number", "used_up"), [(9, False), (10, True)])
+def test_ten_questions_within_the_hour_use_up_what_a_kind_of_claim_may_ask(number: int, used_up: bool) -> None:
+    quiet, at = row()
+    asks = tuple(at + timedelta(seconds=one) for one in range(number))
+    over = at + HOUR
+    for own, payment in ((True, replace(quiet, hint_asks=asks)), (False, replace(quiet, referred_asks=asks))):
+        assert hints_used_up(payment, over - INSTANT, own=own) == used_up
+        assert not hints_used_up(payment, over, own=own), "the first of them was an hour ago"
+        assert not hints_used_up(payment, over - INSTANT, own=not own)
+
+
+@pytest.mark.parametrize(
+    ("wait", "longest"),
+    [(MINUTE - INSTANT, timedelta()), (MINUTE, timedelta(seconds=6)), (60 * HOUR, 10 * MINUTE)],
+)
+def test_a_look_a_minute_away_or_more_comes_later_by_chance(wait: timedelta, longest: timedelta) -> None:
+    """So that payments opened together are not asked about together: by a tenth here, and by ten minutes at most."""
+    payment, at = row()
+    payment = replace(payment, lease_until=at + wait)  # nothing but this brings the next look
+    named = [replace(payment, id=f"pay_{number * number}") for number in range(50)]
+    looks = [scheduled(one, PLAIN.capabilities, CHECKS, at, 0.1).next_check_at for one in named]
+    late = [look - (at + wait) for look in looks if look is not None]
+    assert len(late) == 50
+    assert timedelta() <= min(late) <= longest / 4
+    assert longest / 2 <= max(late) <= longest
+    assert scheduled(payment, PLAIN.capabilities, CHECKS, at).next_check_at == at + wait
+
+
+def test_what_the_gateway_wants_left_in_peace_is_asked_about_at_that_moment_and_not_before() -> None:
+    payment, at = row(schedule="pending")
+    urgent = replace(payment, urgent_at=at + MINUTE, not_before=at + MINUTE)
+    for not_before, comes in ((30 * INSTANT, MINUTE), (MINUTE, MINUTE), (MINUTE + INSTANT, MINUTE + INSTANT)):
+        due = next_due(replace(urgent, not_before=at + not_before), PLAIN.capabilities, CHECKS)
+        assert due is not None
+        assert (due.at, due.trigger) == (at + comes, "urgent")
+
+
+@pytest.mark.parametrize(
+    ("trigger", "counts"),
+    [
+        ("urgent", (0, 0, 0, False)),
+        ("hint", (0, 1, 0, False)),
+        ("reference", (0, 0, 1, False)),
+        ("wish", (0, 0, 0, True)),
+        ("schedule", (1, 0, 0, False)),
+    ],
+)
+def test_what_a_question_uses_up(trigger: Trigger, counts: tuple[int, int, int, bool]) -> None:
+    """A step of the schedule, one of the ten hints of its kind, or the wait of a wish."""
+    payment, at = row(schedule="pending")
+    payment = replace(payment, execute_waits_until=at + HOUR, not_before=at)
+    after = begun(payment, Question(), Due(at=at, trigger=trigger), CHECKS, at)
+    assert (after.asked_at, after.lease_until, after.not_before) == (at, at + LEASE[QuestionKind.STATUS], None)
+    used = (after.step, len(after.hint_asks), len(after.referred_asks), after.execute_waits_until is None)
+    assert used == counts
+
+
+def test_a_question_that_is_asked_again_uses_up_no_step() -> None:
+    """Its worker died, or the look before brought nothing."""
+    payment, at = row(schedule="closed", step=1)
+    due = Due(at=at, trigger="schedule")
+    assert begun(payment, Question(), due, CHECKS, at).step == 2
+    assert begun(replace(payment, lease_until=at), Question(), due, CHECKS, at).step == 1
+    missed = replace(payment, missed_at=at - HOUR, missed_step=1, asked_at=at - HOUR)
+    assert begun(missed, Question(), due, CHECKS, at).step == 1
+
+
+def test_a_question_whose_worker_died_is_due_when_its_lease_ends() -> None:
+    payment, at = row(lease_until=None)
+    for account, lost in (
+        (PLAIN, payment),
+        (CANDIDATES, replace(payment, candidates=(Candidate(transaction_id="T1", signed=True, asked_at=at),))),
+    ):
+        due = next_due(replace(lost, lease_until=at + INSTANT, asked_at=at), account.capabilities, CHECKS)
+        assert due is not None
+        assert (due.at, due.trigger, due.alone) == (at + INSTANT, "schedule", False)
+
+
+@pytest.mark.parametrize(
+    ("own", "signed", "trigger"),
+    [(True, True, "schedule"), (True, False, "schedule"), (False, True, "schedule"), (False, False, "reference")],
+)
+def test_an_id_by_reference_alone_is_asked_about_within_what_its_kind_may_ask(
+    own: bool, signed: bool, trigger: Trigger
+) -> None:
+    payment, at = row()
+    one = Candidate(transaction_id="T1", own=own, signed=signed, heard_at=at, asked_at=at, step=1)
+    due = next_due(replace(payment, candidates=(one,), asked_at=at), CANDIDATES.capabilities, CHECKS)
+    assert due == Due(at=at + timedelta(seconds=5), trigger=trigger, transaction_id="T1", alone=True)
+
+
+def test_of_ids_that_are_due_at_this_very_moment_the_urgent_one_goes_first() -> None:
+    payment, at = row()
+    ids = (
+        Candidate(transaction_id="T1", signed=False, heard_at=at, hinted_at=at),
+        Candidate(transaction_id="T2", signed=True, heard_at=at, urgent_at=at),
+    )
+    due = next_due(replace(payment, candidates=ids), CANDIDATES.capabilities, CHECKS, at)
+    assert due == Due(at=at, trigger="urgent", transaction_id="T2")
+
+
+@pytest.mark.parametrize(
+    ("fields", "looks"),
+    [
+        ({"status": Status.EXPIRED, "execute_state": "kept", "execute_asked_at": timedelta()}, MINUTE),
+        ({"status": Status.EXPIRED, "execute_state": "wanted", "execute_asked_at": timedelta()}, None),
+        ({"status": Status.EXPIRED, "execute_state": "kept"}, None),
+        ({"execute_state": "kept", "execute_asked_at": timedelta()}, 32 * MINUTE),
+        ({}, 32 * MINUTE),
+        ({"holds": (Hold.UNVERIFIABLE,)}, 7 * 24 * HOUR),
+        ({"success_at": timedelta()}, 7 * 24 * HOUR),
+        ({"candidate_dropped": True}, 7 * 24 * HOUR),
+        ({"holds": (Hold.UNRESOLVED,)}, None),
+        ({"lease_until": MINUTE}, MINUTE),
+    ],
+)
+def test_when_the_sweep_looks_where_there_is_nothing_to_ask(fields: dict[str, Any], looks: timedelta | None) -> None:
+    """To free an order, to close it where nothing speaks against that, and to give up. Counted from the opening."""
+    payment, at = row()
+    since = {key: at + value for key, value in fields.items() if isinstance(value, timedelta)}
+    look = next_look(replace(payment, **(fields | since)), SILENT.capabilities, CHECKS)
+    assert look == (None if looks is None else at + looks)
+
+
+# -- what the timeline says of it --------------------------------------------------------------------------------------
+
+
+async def test_the_timeline_shows_all_that_a_claim_said_what_was_asked_and_what_was_answered() -> None:
+    drive = Drive(says(None, word="FROZEN", refunded_amount=Decimal(5), unreadable=("amount",)))
+    payment_id = await drive.open(CANDIDATES)
+    ids = {"session_id": "S-001", "reference": "order-1", "transaction_id": "T1"}
+    claim = drive.claim(payment_id, Said.SUCCESS, source=Source.WEBHOOK, event_type="paid", note="late", **ids)
+    [inquiry] = await drive.publish(claim)
+    heard, asked, answer = drive.ledger.entries(payment_id)[1:4]
+    assert (heard.kind, heard.at, asked.at) == (EntryKind.CLAIM, claim.received_at, inquiry.asked_at)
+    assert heard.data == ids | {
+        "claim_id": claim.id,
+        "source": "webhook",
+        "authenticity": "unsigned",
+        "said": "success",
+        "event_type": "paid",
+        "note": "late",
+        "verdict": "asks",
+    }
+    assert asked.data == {"question": "status", "transaction_asked": "T1", "trigger": "hint"}
+    assert answer.data == ids | {
+        "question": "status",
+        "transaction_asked": "T1",
+        "status": "unmapped",
+        "word": "FROZEN",
+        "amount": "100.00",
+        "currency": "BDT",
+        "refunded_amount": "5.00",
+        "unreadable": ["amount"],
+        "seconds": REPLY_SECONDS,
+    }
+
+
+async def test_the_timeline_shows_what_became_of_an_execute() -> None:
+    drive = Drive(lambda inquiry: executed(inquiry, "other", None))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    answer = drive.ledger.entries(payment_id)[-1]
+    assert answer.data == {
+        "question": "execute",
+        "execute": "other",
+        "inconclusive": "no_reply",
+        "detail": "silent",
+        "seconds": REPLY_SECONDS,
+    }
+
+
+async def test_the_timeline_says_which_answer_came_too_soon_to_count() -> None:
+    drive = Drive(lambda inquiry: executed(inquiry, "none", None))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    drive.gateway = says(Status.FAILED)
+    await drive.hit(payment_id, source=Source.OPERATOR)
+    answer = drive.ledger.entries(payment_id)[-1]
+    assert (answer.data["status"], answer.data["too_soon"]) == ("failed", "Execute may still be under way")
+    assert drive.payment(payment_id).lease_until is None, "it was answered all the same"
+
+
+async def test_the_timeline_shows_no_amount_where_the_gateway_names_none() -> None:
+    drive = Drive(says(Status.PENDING, amount=None))
+    payment_id = await drive.open(PROVING)
+    await drive.hit(payment_id)
+    assert "amount" not in drive.ledger.entries(payment_id)[-1].data
+
+
+async def test_the_timeline_says_why_a_claim_asks_nothing() -> None:
+    drive = Drive(lambda _: Stranger(why="other_payment"))
+    struck = await drive.open(CANDIDATES)
+    await drive.hit(struck, transaction_id="T1")
+    await drive.wait(60)
+    await drive.hit(struck, transaction_id="T1")
+    assert verdicts(drive, struck)[-1] == "refused: the gateway said that this transaction is not this payment's"
+
+    silent = await drive.open(SILENT)
+    await drive.hit(silent)
+    assert verdicts(drive, silent) == ["this gateway cannot be asked"]
+
+    drive.gateway = says(Status.PENDING)
+    flooded = await drive.open(PLAIN)
+    for _ in range(11):
+        await drive.hit(flooded)
+        await drive.wait(3)
+    assert verdicts(drive, flooded) == ["asks"] * 10 + [TOO_MANY]
+    await drive.wait(3 * MINUTE)
+    assert verdicts(drive, flooded)[-1] == "due", "by its schedule"
+
+
+async def test_the_timeline_says_that_a_transaction_is_not_known_yet() -> None:
+    drive = Drive(lambda _: Stranger(why="not_found"))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1")
+    answer = drive.ledger.entries(payment_id)[-1]
+    said = "the gateway does not know this transaction yet"
+    assert (answer.data["inconclusive"], answer.data["detail"]) == ("not_found", said)

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import permutations
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from consumers.candidates import KNOWN_WITHIN, next_ask, not_found, unpaid
 from consumers.pipeline import Inquiry, take
 from consumers.resolving import Wish, resolve
 from schemas.answers import Answer, Inconclusive, Outcome, Stranger, Trouble
+from schemas.checks import Checks
 from schemas.payments import Candidate, Change
 from schemas.words import Hold, Said, Source, Status
-from tests.fakes.drive import Drive, Gateway, answered
+from tests.fakes.clock import NOON
+from tests.fakes.drive import TRANSIT_SECONDS, Drive, Gateway, answered, says, troubled
 from tests.fakes.providers import CANDIDATES
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -39,6 +43,11 @@ def later(drive: Drive, seconds: float, *ids: str) -> Gateway:
 
 def unknown(_: Inquiry) -> Outcome:
     return Stranger(why="not_found")
+
+
+def others(_: Inquiry) -> Outcome:
+    """A gateway that knows whatever it is asked about as another payment's."""
+    return Stranger(why="other_payment")
 
 
 # -- known a little later ----------------------------------------------------------------------------------------------
@@ -94,6 +103,77 @@ async def test_a_person_who_names_none_has_each_id_asked_about() -> None:
     assert {one.question.transaction_id for one in drive.asked[before:]} == {"T0", "T1", "T2"}
 
 
+# -- when it is asked about --------------------------------------------------------------------------------------------
+
+
+async def test_an_id_that_the_gateway_does_not_know_is_asked_about_closely_then_twice_at_the_end_then_rarely() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.wait(60)
+    await drive.hit(payment_id, transaction_id="T1")
+    await drive.wait(30 * DAY)
+    closely = [60, 62, 67, 82, 142, 442, 742, 1042, 1342, 1642]
+    end, confirm = 1920, 2520
+    assert drive.seconds(payment_id) == [*closely, end, confirm, confirm + 3600, confirm + 3600 + 86_400]
+
+
+async def test_an_id_that_is_heard_anew_after_the_end_has_all_of_its_questions_before_it_again() -> None:
+    drive = Drive(unknown, checks=Checks(confirm_end=1800))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1")
+    await drive.wait(10 * DAY)
+    before, heard = len(drive.asked), 10 * 86_400
+    await drive.hit(payment_id, signed=True, transaction_id="T1")
+    await drive.wait(30 * DAY)
+    again = [round(at - heard) for at in drive.seconds(payment_id)[before:]]
+    assert again == [0, 2, 7, 22, 82, 382, 682, 900, 1800, 1800 + 3600, 1800 + 3600 + 86_400]
+
+
+async def test_a_question_at_the_very_moment_of_the_second_after_the_end_is_that_second() -> None:
+    drive = Drive(unknown, checks=Checks(claimed=(3600,)))
+    payment_id = await drive.open(CANDIDATES)
+    opened = drive.clock.now
+    await drive.hit(payment_id, transaction_id="T1")
+    await asked_exactly(drive, payment_id, opened + END, source=Source.OPERATOR)
+    await asked_exactly(drive, payment_id, opened + END + CONFIRM, source=Source.OPERATOR)
+    assert drive.told(payment_id) == ["payment.expired"]
+    await only_rare_questions_follow(drive, payment_id)
+
+
+async def test_a_question_at_the_very_moment_when_its_quarter_of_an_hour_is_over_is_the_last_of_that() -> None:
+    drive = Drive(unknown, checks=Checks(claimed=(3600,)))
+    payment_id = await drive.open(CANDIDATES)
+    await asked_exactly(drive, payment_id, drive.clock.now + END, transaction_id="T1")
+    [one] = drive.payment(payment_id).candidates
+    assert one.heard_at is not None
+    await asked_exactly(drive, payment_id, one.heard_at + KNOWN_WITHIN, source=Source.OPERATOR)
+    assert drive.told(payment_id) == ["payment.expired"]
+    await only_rare_questions_follow(drive, payment_id)
+
+
+async def only_rare_questions_follow(drive: Drive, payment_id: str) -> None:
+    asked = len(drive.asked)
+    await drive.wait(30 * DAY)
+    last, *rare = drive.seconds(payment_id)[asked - 1 :]
+    assert [round(at - last) for at in rare] == [3600, 3600 + 86_400]
+
+
+async def test_one_that_a_buyer_said_was_paid_is_put_before_a_person_at_the_very_end() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    opened = drive.clock.now
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    await asked_exactly(drive, payment_id, opened + END, source=Source.OPERATOR)
+    assert drive.payment(payment_id).hold is Hold.UNRESOLVED
+
+
+async def asked_exactly(drive: Drive, payment_id: str, at: datetime, **fields: Any) -> None:
+    """A claim that has a question asked at this very moment."""
+    drive.clock.set(at - timedelta(seconds=TRANSIT_SECONDS))
+    [inquiry] = await drive.hit(payment_id, **fields)
+    assert inquiry.asked_at == at
+
+
 # -- how it ends -------------------------------------------------------------------------------------------------------
 
 
@@ -133,6 +213,42 @@ async def test_an_id_that_is_heard_at_the_end_has_its_quarter_of_an_hour() -> No
     drive.gateway = later(drive, 0, "T1")
     await drive.wait(3 * MINUTE)
     assert drive.told(payment_id) == ["payment.completed"]
+
+
+@pytest.mark.parametrize(
+    ("said_at", "first", "closes"),
+    [
+        ([], None, False),
+        ([-1], None, False),
+        ([0], 0, False),
+        ([-1, 9], 9, False),
+        ([0, 9.9], 0, False),
+        ([0, 10], 0, True),
+        ([3, 5, 13], 3, True),
+    ],
+)
+def test_two_answers_both_after_the_end_and_ten_minutes_apart_say_that_nobody_paid_by_it(
+    said_at: list[float], first: float | None, *, closes: bool
+) -> None:
+    one = unknown_at(Candidate(transaction_id="T1", signed=False), NOON, *said_at)
+    assert one.unpaid_at == (None if first is None else NOON + first * MINUTE)
+    assert unpaid(one, Checks(), NOON) == closes
+
+
+def test_an_answer_from_before_the_end_that_now_is_does_not_say_so() -> None:
+    """A checkout that is opened again has its end moved."""
+    one = unknown_at(Candidate(transaction_id="T1", signed=False), NOON, 0, 10)
+    moved = NOON + 20 * MINUTE
+    assert not unpaid(one, Checks(), moved)
+    assert not unpaid(unknown_at(one, moved, 25), Checks(), moved)
+    assert unpaid(unknown_at(one, moved, 25, 35), Checks(), moved)
+
+
+def unknown_at(one: Candidate, end: datetime, *minutes: float) -> Candidate:
+    """The id after "not found" to questions asked so many minutes after noon."""
+    for after in minutes:
+        one = not_found(one, NOON + after * MINUTE, end)
+    return one
 
 
 async def test_what_a_person_released_as_pending_is_not_put_before_them_again_at_once() -> None:
@@ -219,6 +335,42 @@ async def test_the_id_that_was_unknown_for_the_longest_time_gives_way() -> None:
     assert payment.candidates[-1].transaction_id == "T24"
 
 
+async def test_the_one_unknown_the_longest_gives_way_even_if_it_was_heard_later() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    opened = drive.clock.now
+    await noted(drive, payment_id, *(unknown_since(number, opened, own=True) for number in range(20)))
+    await drive.hit(payment_id, transaction_id="new")
+    assert names(drive, payment_id) == {*(f"T{number}" for number in range(19)), "new"}
+
+
+async def test_where_there_is_no_room_one_by_reference_alone_takes_no_place_from_the_own_path() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    opened = drive.clock.now
+    await noted(drive, payment_id, *(unknown_since(number, opened, own=True) for number in range(20)))
+    await by_reference(drive, payment_id, Said.SUCCESS)
+    assert names(drive, payment_id) == {f"T{number}" for number in range(20)}
+
+
+def unknown_since(number: int, opened: datetime, *, own: bool) -> Candidate:
+    """The higher the number, the later it was heard and the earlier it was "not found"."""
+    asked_at = opened - number * MINUTE
+    return Candidate(
+        transaction_id=f"T{number}",
+        signed=False,
+        own=own,
+        heard_at=opened - HOUR + number * MINUTE,
+        asked_at=asked_at,
+        unknown_since=asked_at,
+        unknown_at=asked_at,
+    )
+
+
+def names(drive: Drive, payment_id: str) -> set[str]:
+    return {one.transaction_id for one in drive.payment(payment_id).candidates}
+
+
 async def test_an_id_never_asked_comes_before_one_that_was_and_the_newest_first() -> None:
     drive = Drive(unknown)
     payment_id = await drive.open(CANDIDATES)
@@ -229,6 +381,30 @@ async def test_an_id_never_asked_comes_before_one_that_was_and_the_newest_first(
     await drive.wait(7)
     asked = [one.question.transaction_id for one in drive.asked]
     assert asked[:4] == ["T0", "T3", "T2", "T1"]
+
+
+@pytest.mark.parametrize(("first", "second"), [("known", "own"), ("own", "referred")])
+async def test_of_what_is_due_a_known_id_comes_first_then_the_own_path_then_one_by_reference_alone(
+    first: str, second: str
+) -> None:
+    """The second is newer each time, and was not asked about before."""
+    drive = Drive(says(Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    if first == "known":
+        await drive.hit(payment_id, transaction_id="known")
+        drive.clock.advance(1)
+    drive.gateway = others
+    in_flight = await drive.take(drive.claim(payment_id, transaction_id="another's", signed=True))
+    for name in (first, second):
+        drive.clock.advance(1)
+        if name == "referred":
+            await by_reference(drive, payment_id, transaction_id=name)
+        else:
+            await drive.take(drive.claim(payment_id, transaction_id=name))
+    await drive.answer(in_flight)
+    drive.clock.advance(10)
+    [inquiry] = await drive.hit(payment_id, source=Source.SWEEP)
+    assert inquiry.question.transaction_id == first
 
 
 async def test_trouble_about_made_up_ids_shuts_no_account() -> None:
@@ -270,6 +446,17 @@ async def test_but_not_where_another_payment_has_exactly_that_reference() -> Non
     payment = drive.payment(payment_id)
     assert (payment.status, payment.hold) == (Status.PENDING, None)
     assert [one.state for one in payment.candidates] == ["struck"]
+    assert drive.ledger.entries(payment_id)[-1].data["refused"] == "other_payment"
+
+
+async def test_an_id_of_another_payment_is_struck_out_though_a_signed_word_named_it_anew() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1")
+    drive.gateway = others
+    await drive.hit(payment_id, signed=True, source=Source.WEBHOOK, transaction_id="T1")
+    await drive.wait(DAY)
+    assert [one.question.transaction_id for one in drive.asked] == ["T1", "T1"]
 
 
 # -- known, and not paid yet -------------------------------------------------------------------------------------------
@@ -317,6 +504,59 @@ async def test_the_buyers_own_success_about_an_id_that_a_stranger_named_has_its_
     await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
     await drive.wait(90)
     assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize(("first", "again"), [(None, None), (None, Said.CANCEL), (Said.SUCCESS, Said.SUCCESS)])
+async def test_any_other_hit_about_a_known_id_asks_once_and_leaves_its_delays_as_they_are(
+    first: Said | None, again: Said | None
+) -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, first, transaction_id="T1")
+    await drive.wait(100)
+    await drive.hit(payment_id, again, transaction_id="T1")
+    await drive.wait(310)
+    assert [round(at) for at in drive.seconds(payment_id)] == [0, 2, 7, 22, 82, 100, 400]
+
+
+async def test_a_signed_event_that_is_repeated_renews_no_delays() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, Said.SUCCESS, signed=True, event_id="E1", transaction_id="T1")
+    await drive.wait(100)
+    await drive.hit(payment_id, Said.SUCCESS, signed=True, event_id="E1", transaction_id="T1")
+    await drive.wait(200)
+    assert [round(at) for at in drive.seconds(payment_id)] == [0, 2, 7, 22, 82]
+
+
+@pytest.mark.parametrize("first", [{"said": Said.SUCCESS}, {"signed": True, "source": Source.WEBHOOK}], ids=str)
+async def test_a_strangers_word_about_an_id_that_counts_for_more_takes_nothing_from_it(first: dict[str, Any]) -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1", **first)
+    await by_reference(drive, payment_id, transaction_id="T1")
+    await drive.wait(END + MINUTE)
+    assert drive.payment(payment_id).hold is Hold.UNRESOLVED
+
+
+async def test_a_signed_word_about_an_id_that_is_struck_out_asks_nothing() -> None:
+    drive = Drive(others)
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1")
+    assert await drive.hit(payment_id, Said.SUCCESS, signed=True, transaction_id="T1") == []
+    await drive.wait(DAY)
+    assert len(drive.asked) == 1
+
+
+async def test_of_the_claims_that_waited_for_their_payment_five_ids_are_kept_and_every_signed_one() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    for number in range(7):
+        await drive.hit(payment_id, kept=True, transaction_id=f"T{number}")
+    await drive.hit(payment_id, kept=True, signed=True, transaction_id="signed")
+    assert names(drive, payment_id) == {"T0", "T1", "T2", "T3", "T4", "signed"}
+    await drive.hit(payment_id, transaction_id="later")
+    assert "later" in names(drive, payment_id)
 
 
 async def test_a_word_on_the_own_path_that_met_a_bad_gateway_is_asked_about_until_it_is_answered() -> None:
@@ -381,14 +621,54 @@ async def test_an_id_whose_last_question_was_turned_away_is_not_held_yet() -> No
 async def test_what_the_last_release_struck_out_since_it_was_not_known_yet_is_asked_about() -> None:
     drive = Drive(unknown)
     payment_id = await drive.open(CANDIDATES)
-    payment = drive.payment(payment_id)
-    old = Candidate(transaction_id="T1", signed=False, state="struck")
-    async with drive.ledger.batch([payment_id]) as batch:
-        await batch.store([Change(payment=replace(payment, candidates=(old,)))])
-        await batch.commit()
+    await noted(drive, payment_id, Candidate(transaction_id="T1", signed=False, state="struck"))
     drive.gateway = later(drive, 0, "T1")
     await drive.hit(payment_id, signed=True, transaction_id="T1")
     assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_an_id_of_the_last_release_counts_as_heard_at_the_opening() -> None:
+    """It noted of no id when it was heard; one that nobody ever knows closes with its payment like any other."""
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    old = Candidate(transaction_id="T1", signed=False)
+    async with drive.ledger.batch([payment_id]) as batch:
+        await batch.store([Change(payment=replace(drive.payment(payment_id), candidates=(old,)))])
+        await batch.commit()
+    await drive.wait(END + CONFIRM - MINUTE)
+    assert drive.told(payment_id) == []
+    await drive.wait(2 * MINUTE)
+    assert drive.told(payment_id) == ["payment.expired"]
+
+
+async def noted(drive: Drive, payment_id: str, *ids: Candidate) -> None:
+    """The payment as another release left it, with these ids."""
+    async with drive.ledger.batch([payment_id]) as batch:
+        await batch.store([Change(payment=replace(drive.payment(payment_id), candidates=ids))])
+        await batch.commit()
+
+
+async def test_an_id_of_which_the_last_release_did_not_note_when_it_was_heard_is_asked_about_as_from_the_opening() -> (
+    None
+):
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    await noted(drive, payment_id, Candidate(transaction_id="T1", signed=True))
+    await drive.wait(10)
+    await drive.hit(payment_id)
+    await drive.wait(HOUR)
+    assert drive.seconds(payment_id)[:4] == [10, 15, 30, 90]
+    assert drive.payment(payment_id).hold is Hold.UNRESOLVED
+
+
+async def test_an_id_that_the_last_release_noted_is_struck_out_for_good_where_it_is_anothers() -> None:
+    drive = Drive(others)
+    payment_id = await drive.open(CANDIDATES)
+    await noted(drive, payment_id, Candidate(transaction_id="T1", signed=False))
+    assert await drive.hit(payment_id, source=Source.OPERATOR)
+    await drive.wait(HOUR)
+    assert await drive.hit(payment_id, source=Source.OPERATOR) == []
+    assert len(drive.asked) == 1
 
 
 async def test_an_id_by_reference_of_which_nothing_is_ever_answered_is_not_asked_about_for_ever() -> None:
@@ -401,6 +681,26 @@ async def test_an_id_by_reference_of_which_nothing_is_ever_answered_is_not_asked
     asked = drive.asked_times(payment_id)
     assert asked[-1] - drive.payment(payment_id).opened_at < 8 * DAY
     assert len(asked) < 30
+
+
+async def test_the_waits_about_an_id_by_reference_double_and_are_no_shorter_than_the_last_close_delay() -> None:
+    drive = Drive(troubled(), checks=Checks(claimed=(2, 60, 1800)))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.wait(25 * MINUTE)
+    heard = 25 * 60
+    await by_reference(drive, payment_id)
+    await drive.wait(5 * HOUR)
+    asked = [round(at - heard) for at in drive.seconds(payment_id)]
+    assert asked == [0, 2, 62, 900, 900 + 1800, 2 * 2700, 4 * 2700]
+
+
+def test_the_last_question_about_an_id_that_nobody_answers_comes_at_the_very_moment_when_we_give_up() -> None:
+    drive = Drive()
+    payment, checks = drive.new(CANDIDATES), Checks()
+    give_up = timedelta(seconds=checks.give_up)
+    asked_at = payment.opened_at + give_up - timedelta(seconds=checks.claimed[-1])
+    one = Candidate(transaction_id="T1", signed=True, heard_at=payment.opened_at, asked_at=asked_at, step=9)
+    assert next_ask(payment, one, checks, payment.expires_at, give_up) == payment.opened_at + give_up
 
 
 async def test_an_id_by_reference_that_met_an_outage_is_asked_about_when_that_is_over() -> None:
@@ -439,4 +739,70 @@ async def test_a_signed_webhook_that_comes_too_late_to_be_believed_is_still_no_s
     assert drive.payment(payment_id).status is Status.PENDING
     drive.gateway = later(drive, 0, "T1")
     await drive.wait(HOUR)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+# -- what a word of success about one id does to the others ------------------------------------------------------------
+
+
+async def test_a_success_by_reference_alone_about_one_id_brings_no_close_questions_about_another() -> None:
+    drive = Drive(says(Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    await by_reference(drive, payment_id, transaction_id="T1")
+    await drive.wait(10)
+    drive.gateway = unknown
+    await by_reference(drive, payment_id, Said.SUCCESS, "X")
+    drive.gateway = says(Status.PENDING)
+    await drive.wait(60)
+    assert [one.question.transaction_id for one in drive.asked].count("T1") == 1
+
+
+async def test_a_success_about_an_id_that_is_not_known_uses_up_no_new_beginning_of_one_that_is() -> None:
+    drive = Drive(says(Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, transaction_id="T1")
+    drive.gateway = lambda one: unknown(one) if one.question.transaction_id == "X" else answered(one, Status.PENDING)
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="X")
+    await drive.wait(100)
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    drive.gateway = later(drive, 1, "T1")
+    await drive.wait(4)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_a_success_about_an_id_for_which_there_is_no_room_keeps_the_payment_from_closing_by_the_clock() -> None:
+    drive = Drive(troubled())
+    payment_id = await drive.open(CANDIDATES)
+    await noted(drive, payment_id, *(Candidate(transaction_id=f"T{number}", signed=False) for number in range(20)))
+    await drive.hit(payment_id, Said.SUCCESS, transaction_id="new")
+    assert names(drive, payment_id) == {f"T{number}" for number in range(20)}
+    drive.gateway = unknown
+    await drive.wait(HOUR)
+    assert drive.told(payment_id) == []
+
+
+# -- replies that come when things have changed ------------------------------------------------------------------------
+
+
+async def test_a_late_reply_about_an_id_that_gave_way_changes_nothing() -> None:
+    drive = Drive(unknown)
+    payment_id = await drive.open(CANDIDATES)
+    opened = drive.clock.now
+    await noted(drive, payment_id, *(unknown_since(number, opened, own=True) for number in range(20)))
+    in_flight = await drive.take(drive.claim(payment_id, transaction_id="T19"))
+    await drive.take(drive.claim(payment_id, transaction_id="new"))
+    await drive.answer(in_flight)
+    assert names(drive, payment_id) == {*(f"T{number}" for number in range(19)), "new"}
+
+
+async def test_a_late_reply_strikes_out_no_id_that_the_gateway_knew_meanwhile() -> None:
+    drive = Drive(says(Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    slow = await drive.take(drive.claim(payment_id, transaction_id="T1"))
+    drive.clock.advance(31)
+    assert await drive.hit(payment_id, source=Source.SWEEP)
+    drive.gateway = others
+    await drive.answer(slow)
+    drive.gateway = later(drive, 0, "T1")
+    await drive.wait(10)
     assert drive.payment(payment_id).status is Status.COMPLETED

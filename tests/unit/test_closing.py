@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
+from consumers.asking import next_due
+from consumers.closing import marked
 from consumers.gateway import OpeningOutcome
 from consumers.opening import OpeningFailed, open_payment
 from consumers.pipeline import Inquiry
 from consumers.resolving import Wish, resolve
-from schemas.answers import Inconclusive, Outcome, Stranger, Trouble
+from consumers.schedules import closes_at, schedule_of
+from schemas.answers import Answer, Inconclusive, Outcome, Stranger, Trouble
 from schemas.checks import Checks
+from schemas.payments import Payment
 from schemas.words import Hold, QuestionKind, Said, Source, Status
 from tests.fakes.drive import Drive, Gateway, answered, says, troubled
 from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
@@ -158,6 +164,19 @@ async def test_a_payment_released_as_pending_is_asked_about_as_long_again() -> N
     assert drive.told(payment_id) == ["payment.held", "payment.released", "payment.held"]
 
 
+async def test_a_payment_that_was_not_given_up_and_is_released_as_pending_is_given_up_at_its_own_time() -> None:
+    """3.4, 3.8: only after asking had ended does it begin anew."""
+    drive = Drive(says(Status.COMPLETED, amount=Decimal("1.00")))
+    payment_id = await drive.open(PLAIN)
+    await drive.hit(payment_id)
+    await drive.wait(3 * DAY)
+    drive.gateway = says(Status.PENDING)
+    wish = Wish(status=Status.PENDING, actor="rahima", reason="that was a test of ours")
+    assert (await resolve(drive.ledger, drive.rules, payment_id, wish)).hold is None
+    await drive.wait(4 * DAY + MINUTE)
+    assert drive.payment(payment_id).hold is Hold.UNRESOLVED
+
+
 # -- closing by the gateway's word and by the clock -------------------------------------------------------------------
 
 
@@ -251,6 +270,23 @@ async def test_an_account_may_say_how_long_after_the_end_pending_closes() -> Non
     await drive.hit(claimed, Said.SUCCESS)
     await drive.wait(6 * DAY)
     assert drive.payment(claimed).status is Status.PENDING, "someone said paid after the end"
+
+
+@pytest.mark.parametrize(
+    ("odd", "hold"),
+    [(says(None), Hold.UNMAPPED_STATUS), (says(Status.COMPLETED, amount=Decimal(99)), Hold.AMOUNT_MISMATCH)],
+    ids=["unmapped", "misfit"],
+)
+async def test_an_answer_after_the_end_that_does_not_say_pending_closes_nothing(odd: Gateway, hold: Hold) -> None:
+    """3.3, 3.8: the first answer said that nobody paid, the second does not, and the clock closes no held payment."""
+    drive = Drive()
+    payment_id = await drive.open(PROVING)
+    await drive.wait(END + MINUTE)
+    drive.gateway = odd
+    await drive.wait(HOUR)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold) == (Status.PENDING, hold)
+    assert drive.told(payment_id) == ["payment.held"]
 
 
 async def test_pending_after_the_end_closes_nothing_elsewhere() -> None:
@@ -588,6 +624,16 @@ async def test_a_row_never_opened_closes_at_its_end_without_an_event(account: Ac
     assert drive.ledger.events == ()
 
 
+@pytest.mark.parametrize("trouble", Trouble)
+async def test_a_row_never_opened_closes_at_its_end_only_on_what_an_unknown_id_may_bring(trouble: Trouble) -> None:
+    """Not found, and what cannot be read, which is how some gateways say it. An outage says nothing."""
+    drive = Drive(troubled(trouble))
+    payment_id = await never_opened(drive, PLAIN)
+    await drive.wait(HOUR)
+    closes = trouble in (Trouble.NOT_FOUND, Trouble.UNREADABLE)
+    assert drive.payment(payment_id).status is (Status.EXPIRED if closes else Status.PENDING)
+
+
 async def test_a_row_never_opened_closes_without_an_event_when_the_gateway_stays_away() -> None:
     drive = Drive(troubled(Trouble.NO_REPLY))
     payment_id = await never_opened(drive, PLAIN)
@@ -604,6 +650,16 @@ async def test_a_row_never_opened_is_told_of_when_the_gateway_says_paid(account:
     payment = drive.payment(payment_id)
     assert (payment.status, payment.session_id) == (Status.COMPLETED, "S-of-the-gateway")
     assert drive.told(payment_id) == ["payment.completed"]
+
+
+async def test_a_row_never_opened_is_closed_and_not_held_as_we_give_up() -> None:
+    drive = Drive(troubled(Trouble.NO_REPLY), checks=Checks(give_up=3 * 3600.0))
+    payment_id = await never_opened(drive, PLAIN)
+    await drive.wait(3 * HOUR - MINUTE)
+    assert drive.payment(payment_id).status is Status.PENDING
+    await drive.wait(2 * MINUTE)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold) == (Status.EXPIRED, None)
 
 
 async def test_a_row_whose_process_died_while_opening_is_looked_after() -> None:
@@ -636,3 +692,181 @@ async def test_every_payment_comes_to_rest() -> None:
                 assert payment.next_check_at is None
                 assert payment.status.closed or payment.hold is not None
                 assert all(one.question.kind is QuestionKind.STATUS for one in drive.asked) or account is EXECUTING
+
+
+# -- to the moment ----------------------------------------------------------------------------------------------------
+
+INSTANT = timedelta(microseconds=1)
+UNPAID = Answer(status=Status.PENDING, word="PENDING")
+UNKNOWN = Inconclusive(trouble=Trouble.NOT_FOUND, detail="not found")
+CHECKS = Checks()
+ASKED: dict[str, Any] = {"urgent_at": timedelta(), "asked_at": MINUTE}
+"""A signed claim was asked about a minute later, and got no answer yet."""
+
+
+def standing(account: Account, **fields: Any) -> tuple[Payment, datetime]:
+    """An opened payment with a lifetime of half an hour, and the moment from which on the clock may close it."""
+    payment = Drive().new(account, opened=True, session_id="S-1", **fields)
+    return payment, payment.opened_at + END
+
+
+def heard(
+    payment: Payment, account: Account, asked_at: datetime, reply: Answer | Inconclusive = UNPAID, **forgetful: bool
+) -> Payment:
+    return marked(payment, account.capabilities, CHECKS, asked_at + INSTANT, reply, asked_at, **forgetful)
+
+
+def test_an_answer_counts_from_the_moment_of_the_end_on() -> None:
+    payment, end = standing(PROVING)
+    assert heard(payment, PROVING, end - INSTANT).unpaid_at is None
+    assert heard(payment, PROVING, end).unpaid_at == end
+    assert heard(payment, PROVING, end, UNKNOWN).unpaid_at == end
+    assert heard(payment, PROVING, end, UNKNOWN, forgetful=True).unpaid_at is None
+
+
+def test_the_second_answer_closes_from_the_tenth_minute_after_the_first_on() -> None:
+    payment, end = standing(PROVING)
+    payment, second = replace(payment, unpaid_at=end), end + 10 * MINUTE
+    assert heard(payment, PROVING, second - INSTANT).expired_by_clock_at is None
+    assert heard(payment, PROVING, second).expired_by_clock_at == second + INSTANT
+
+
+def test_an_answer_from_before_the_end_is_not_the_first_of_the_two() -> None:
+    """The end may move: an Execute whose reply was lost puts it off."""
+    payment, end = standing(PROVING)
+    payment = heard(replace(payment, unpaid_at=end - INSTANT), PROVING, end + 10 * MINUTE)
+    assert (payment.unpaid_at, payment.expired_by_clock_at) == (end + 10 * MINUTE, None)
+
+
+def test_where_nobody_can_be_asked_the_clock_closes_at_the_moment_of_the_end() -> None:
+    payment, end = standing(SILENT)
+    capabilities = SILENT.capabilities
+    assert marked(payment, capabilities, CHECKS, end - INSTANT).expired_by_clock_at is None
+    assert marked(payment, capabilities, CHECKS, end).expired_by_clock_at == end
+
+
+def test_it_is_given_up_at_the_moment_of_give_up() -> None:
+    payment, _ = standing(PLAIN)
+    capabilities, at = PLAIN.capabilities, payment.opened_at + 7 * DAY
+    assert marked(payment, capabilities, CHECKS, at - INSTANT).unresolved_at is None
+    assert marked(payment, capabilities, CHECKS, at).unresolved_at == at
+
+
+@pytest.mark.parametrize(
+    ("asked", "success", "says_unpaid"),
+    [
+        (HOUR - INSTANT, None, False),
+        (HOUR, None, True),
+        (HOUR, -INSTANT, True),
+        (HOUR, timedelta(), False),
+        (HOUR, MINUTE, False),
+    ],
+)
+def test_pending_says_that_nobody_paid_from_the_accounts_own_time_on_unless_someone_said_paid_after_the_end(
+    asked: timedelta, success: timedelta | None, says_unpaid: bool
+) -> None:
+    """All counted from the end; the account waits for an hour."""
+    patient = replace(PLAIN, pending_expires_after=3600.0)
+    payment, end = standing(patient, success_at=None)
+    payment = replace(payment, success_at=None if success is None else end + success)
+    after = heard(payment, patient, end + asked)
+    assert (after.unpaid_at is not None) == says_unpaid
+
+
+@pytest.mark.parametrize(("lifetime", "end"), [(30 * MINUTE, DAY), (DAY, DAY + 2 * MINUTE)])
+def test_an_execute_that_went_unanswered_puts_the_end_off_to_a_day_after_the_opening(
+    lifetime: timedelta, end: timedelta
+) -> None:
+    payment = Drive().new(EXECUTING, lifetime=lifetime, opened=True, execute_unanswered=True)
+    assert closes_at(payment, CHECKS) == payment.opened_at + end
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "unpaid", "comes"),
+    [
+        (-INSTANT, None, None, timedelta()),
+        (timedelta(), timedelta(), None, None),
+        (timedelta(), None, None, 5 * MINUTE),
+        (HOUR - INSTANT, None, None, HOUR + 5 * MINUTE - INSTANT),
+        (HOUR, None, None, None),
+        (timedelta(), timedelta(), timedelta(), 10 * MINUTE),
+        (10 * MINUTE - INSTANT, timedelta(), timedelta(), 10 * MINUTE),
+        (10 * MINUTE, 10 * MINUTE, timedelta(), None),
+        (11 * MINUTE, timedelta(), timedelta(), 16 * MINUTE),
+    ],
+)
+def test_when_the_end_is_asked_about(
+    asked: timedelta, answered: timedelta | None, unpaid: timedelta | None, comes: timedelta | None
+) -> None:
+    """Once, and again to confirm; five minutes later where no answer came, for an hour. All counted from the end."""
+    payment, end = standing(PROVING, schedule="pending", step=6)
+    asked_at, of_the_schedule = end + asked, end + asked + DAY
+    payment = replace(
+        payment,
+        asked_at=asked_at,
+        fact_asked_at=None if answered is None else end + answered,
+        unpaid_at=None if unpaid is None else end + unpaid,
+    )
+    due = next_due(payment, PROVING.capabilities, CHECKS)
+    assert due is not None
+    assert (due.at, due.trigger) == (of_the_schedule if comes is None else end + comes, "schedule")
+
+
+@pytest.mark.parametrize(("asked", "comes"), [(MINUTE, HOUR), (HOUR, None)])
+def test_where_pending_says_so_some_time_later_it_is_asked_then_too(asked: timedelta, comes: timedelta | None) -> None:
+    patient = replace(PLAIN, pending_expires_after=3600.0)
+    payment, end = standing(patient, schedule="pending", step=6)
+    payment = replace(payment, asked_at=end + asked, fact_asked_at=end + asked)
+    due = next_due(payment, patient.capabilities, CHECKS)
+    assert due is not None
+    assert due.at == end + (asked + DAY if comes is None else comes)
+
+
+@pytest.mark.parametrize(
+    ("fields", "until", "then"),
+    [
+        ({}, "pending", "pending"),
+        ({"success_at": MINUTE}, "claimed", "pending"),
+        ({"holds": (Hold.UNRESOLVED,)}, "pending", None),
+        ({"holds": (Hold.UNRESOLVED,), "success_at": MINUTE}, "pending", None),
+        ({"status": Status.EXPIRED}, "closed", "closed"),
+        ({"status": Status.EXPIRED, "holds": (Hold.UNMAPPED_STATUS,)}, "pending", "closed"),
+        ({"status": Status.EXPIRED, "success_at": MINUTE}, "claimed", "closed"),
+        ({"status": Status.COMPLETED, "success_at": MINUTE}, "refunds", "refunds"),
+        ({"status": Status.COMPLETED, "holds": (Hold.UNEXPECTED,)}, None, None),
+        ({"status": Status.REFUNDED}, None, None),
+        ({"returned_by": "own"}, "claimed", "claimed"),
+        ({"returned_by": "own", "returned_through": True}, "pending", "pending"),
+        ({"status": Status.EXPIRED, "urgent_at": timedelta(), "asked_at": MINUTE}, "claimed", "closed"),
+        ({"status": Status.EXPIRED, "hinted_at": timedelta(), "asked_at": MINUTE}, "claimed", "closed"),
+        ({"status": Status.EXPIRED, "referred_at": timedelta(), "asked_at": MINUTE}, "claimed", "closed"),
+        ({"status": Status.EXPIRED, "urgent_at": timedelta(), "asked_at": timedelta()}, "claimed", "closed"),
+        ({"status": Status.EXPIRED, "urgent_at": timedelta()}, "closed", "closed"),
+        (ASKED | {"status": Status.EXPIRED, "fact_asked_at": timedelta()}, "claimed", "closed"),
+        (ASKED | {"status": Status.EXPIRED, "fact_asked_at": INSTANT}, "closed", "closed"),
+        (ASKED, "claimed", "pending"),
+        ({"hinted_at": timedelta(), "asked_at": MINUTE}, "pending", "pending"),
+        ({"hinted_at": timedelta(), "asked_at": MINUTE, "holds": (Hold.UNRESOLVED,)}, "claimed", None),
+        ({"status": Status.EXPIRED, "success_at": MINUTE, "fact_asked_at": MINUTE}, "claimed", "closed"),
+        ({"status": Status.EXPIRED, "success_at": MINUTE, "fact_asked_at": MINUTE + INSTANT}, "closed", "closed"),
+        ({"success_at": MINUTE, "fact_asked_at": HOUR}, "claimed", "pending"),
+    ],
+)
+def test_which_schedule_applies_until_give_up_and_from_that_moment_on(
+    fields: dict[str, Any], until: str | None, then: str | None
+) -> None:
+    """Times are counted from the opening."""
+    payment, _ = standing(PLAIN)
+    since = {key: payment.opened_at + value for key, value in fields.items() if isinstance(value, timedelta)}
+    payment, over = replace(payment, **(fields | since)), payment.opened_at + 7 * DAY
+    assert schedule_of(payment, PLAIN.capabilities, CHECKS, over - INSTANT) == until
+    assert schedule_of(payment, PLAIN.capabilities, CHECKS, over) == then
+
+
+def test_the_last_look_of_pending_comes_at_the_moment_of_give_up_at_the_latest() -> None:
+    payment, _ = standing(PLAIN, schedule="pending", step=6)
+    over = payment.opened_at + 7 * DAY
+    due = next_due(replace(payment, asked_at=over - DAY), PLAIN.capabilities, CHECKS)
+    assert due is not None
+    assert due.at == over
+    assert next_due(replace(payment, asked_at=over - DAY + INSTANT), PLAIN.capabilities, CHECKS) is None

@@ -7,20 +7,38 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any, Literal
 
 import pytest
+from msgspec.structs import replace
 
 from consumers.asking import LEASE
+from consumers.executing import (
+    EXECUTE_TRIES,
+    dropped,
+    executing,
+    in_doubt,
+    may_execute,
+    to_the_back,
+    waiting,
+    wish_looked_at,
+    wished,
+)
 from consumers.pipeline import Inquiry
 from consumers.resolving import Wish, resolve
 from schemas.answers import ExecuteReply, Outcome, Question, Trouble
 from schemas.words import Hold, QuestionKind, Said, Source, Status
-from tests.fakes.drive import Drive, Gateway, answered, dead, executed, says, troubled
+from tests.fakes.clock import NOON
+from tests.fakes.drive import TRANSIT_SECONDS, Drive, Gateway, answered, dead, executed, says, troubled
 from tests.fakes.providers import EXECUTING
 
 EXECUTE, QUERY = QuestionKind.EXECUTE, QuestionKind.STATUS
 COMPLETED, PENDING = Status.COMPLETED, Status.PENDING
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+LAST = timedelta(milliseconds=1)
+"""The last moment before a bound."""
+
+TRANSIT = timedelta(seconds=TRANSIT_SECONDS)
 
 
 def onepaybd(
@@ -95,6 +113,16 @@ async def test_after_the_end_a_success_claim_asks_query() -> None:
     assert EXECUTE not in kinds(drive, payment_id)
 
 
+async def test_at_the_very_end_a_success_claim_wishes_for_no_execute() -> None:
+    drive = Drive(onepaybd("completed", COMPLETED))
+    payment_id = await drive.open(EXECUTING)
+    expires_at = drive.payment(payment_id).expires_at
+    drive.clock.set(expires_at - timedelta(seconds=TRANSIT_SECONDS))
+    [inquiry] = await drive.hit(payment_id, Said.SUCCESS)
+    assert (inquiry.asked_at, inquiry.question.kind) == (expires_at, QUERY)
+    assert drive.payment(payment_id).execute_state is None
+
+
 async def test_under_a_hold_of_money_a_success_claim_asks_query() -> None:
     drive = Drive(says(COMPLETED, amount=Decimal("1.00")))
     payment_id = await drive.open(EXECUTING)
@@ -163,6 +191,35 @@ async def test_executes_own_answer_answers_a_status_claim() -> None:
     drive.clock.advance(1)
     await drive.hit(payment_id, Said.SUCCESS)
     assert await drive.publish(waiting) == []
+
+
+async def test_it_executes_before_the_end_and_not_at_it() -> None:
+    """The wish stands since long before; the order was busy with another attempt."""
+    for before, kind in ((LAST, EXECUTE), (timedelta(0), QUERY)):
+        drive = Drive(onepaybd("refused", PENDING))
+        first = await drive.open(EXECUTING, order_ref="basket-9")
+        second = await drive.open(EXECUTING, order_ref="basket-9")
+        in_flight = await drive.take(drive.claim(first, Said.SUCCESS))
+        await drive.hit(second, Said.SUCCESS)
+        await drive.answer(in_flight)
+        drive.clock.set(drive.payment(second).expires_at - before - TRANSIT)
+        (inquiry,) = await drive.hit(second, source=Source.OPERATOR)
+        assert (inquiry.question.kind, inquiry.asked_at) == (kind, drive.payment(second).expires_at - before)
+
+
+@pytest.mark.parametrize(
+    ("done", "may"),
+    [
+        ({"execute_tries": EXECUTE_TRIES - 1}, True),
+        ({"execute_tries": EXECUTE_TRIES}, False),
+        ({"execute_asked_at": NOON - timedelta(seconds=2)}, True),
+        ({"execute_asked_at": NOON - timedelta(seconds=2) + LAST}, False),
+        ({"execute_asked_at": NOON + timedelta(seconds=1)}, False),
+    ],
+)
+def test_it_is_tried_twenty_times_and_two_seconds_after_the_last(done: dict[str, Any], may: bool) -> None:
+    payment = wished(Drive().new(EXECUTING, session_id="S", **done), NOON)
+    assert may_execute(payment, EXECUTING.provider.capabilities, NOON) is may
 
 
 # -- committed first (3) -----------------------------------------------------------------------------------------------
@@ -237,6 +294,56 @@ async def test_a_refusal_leaves_the_wish_of_a_buyer_who_came_back_while_it_was_u
     await drive.wait(30)
     assert drive.payment(payment_id).status is COMPLETED
     assert len(executions(drive, payment_id)) == 2
+
+
+@pytest.mark.parametrize(("after", "again"), [(timedelta(0), False), (LAST, True)])
+async def test_a_refusal_leaves_only_the_wish_of_a_claim_that_came_after_the_question(
+    after: timedelta, again: bool
+) -> None:
+    drive = Drive(onepaybd("refused", PENDING))
+    payment_id = await drive.open(EXECUTING)
+    inquiries = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    received_at = inquiries[0].asked_at + after
+    drive.clock.advance(1)
+    await drive.take(drive.claim(payment_id, Said.SUCCESS, received_at=received_at))
+    await drive.answer(inquiries)
+    await drive.wait(30)
+    assert len(executions(drive, payment_id)) == 1 + again
+
+
+async def test_the_wish_that_a_refusal_leaves_stands_in_line_since_its_own_claim() -> None:
+    """Another attempt of the order wished before the buyer came back to this one."""
+    drive = Drive(onepaybd("refused", PENDING))
+    first = await drive.open(EXECUTING, order_ref="basket-9")
+    second = await drive.open(EXECUTING, order_ref="basket-9")
+    in_flight = await drive.take(drive.claim(first, Said.SUCCESS))
+    for payment_id in (second, first):
+        drive.clock.advance(1)
+        await drive.hit(payment_id, Said.SUCCESS)
+    await drive.answer(in_flight)
+    await drive.hit(first, source=Source.OPERATOR)
+    await drive.hit(second, source=Source.OPERATOR)
+    assert kinds(drive, first) == [EXECUTE, QUERY]
+    assert kinds(drive, second) == [QUERY, EXECUTE]
+
+
+async def test_after_a_refusal_the_wish_that_is_left_waits_two_seconds_and_no_question_comes_before() -> None:
+    """Nothing is left of the time when it waited for its order."""
+    drive = Drive(onepaybd("refused", PENDING))
+    first = await drive.open(EXECUTING, order_ref="basket-9")
+    second = await drive.open(EXECUTING, order_ref="basket-9")
+    in_flight = await drive.take(drive.claim(first, Said.SUCCESS))
+    await drive.hit(second, Said.SUCCESS)
+    await drive.answer(in_flight)
+    drive.clock.advance(3)
+    inquiries = await drive.take(drive.claim(second, source=Source.OPERATOR))
+    asked_at = inquiries[0].asked_at
+    drive.clock.advance(0.2)
+    await drive.hit(second, Said.SUCCESS)
+    await drive.answer(inquiries)
+    await drive.wait(2)
+    assert drive.asked_times(second)[-2:] == [asked_at, asked_at + timedelta(seconds=2, milliseconds=1)]
+    assert kinds(drive, second)[-2:] == [EXECUTE, EXECUTE]
 
 
 async def test_execute_is_tried_every_two_seconds_at_most() -> None:
@@ -462,6 +569,66 @@ async def test_the_wish_of_the_oldest_claim_goes_first() -> None:
     assert [drive.payment(one).status for one in others] == [PENDING, PENDING, COMPLETED]
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_younger_wish_does_not_go_ahead_of_one_that_waits(at_once: bool) -> None:
+    """The order has just become free, and the younger one is looked at first. Two of the wishes came in one batch."""
+    drive = Drive(onepaybd("refused", PENDING))
+    busy, older, younger = [await drive.open(EXECUTING, order_ref="basket-9") for _ in range(3)]
+    wishes = [drive.claim(busy, Said.SUCCESS), drive.claim(older, Said.SUCCESS)]
+    in_flight = await drive.take(*wishes) if at_once else [*await drive.take(wishes[0]), *await drive.take(wishes[1])]
+    assert [one.question.kind for one in in_flight] == [EXECUTE, QUERY]
+    await drive.answer(in_flight)
+    await drive.hit(younger, Said.SUCCESS)
+    assert kinds(drive, younger) == [QUERY]
+    await drive.wait(10)
+    assert executions(drive, older)[0] < executions(drive, younger)[0]
+
+
+@pytest.mark.parametrize(
+    ("waited", "seconds"), [(timedelta(0), 2), (MINUTE - LAST, 2), (MINUTE, 15), (10 * MINUTE, 15)]
+)
+def test_a_waiting_wish_is_looked_at_every_two_seconds_for_a_minute_and_then_less_often(
+    waited: timedelta, seconds: int
+) -> None:
+    payment = wished(Drive().new(EXECUTING), NOON)
+    assert wish_looked_at(waiting(payment, NOON + waited)) == NOON + waited + timedelta(seconds=seconds)
+
+
+def test_a_wish_is_not_looked_at_any_more_from_the_end_on_nor_when_it_is_none() -> None:
+    payment = wished(Drive().new(EXECUTING), NOON)
+    end = payment.expires_at
+    assert wish_looked_at(replace(payment, execute_waits_until=end - LAST)) == end - LAST
+    assert wish_looked_at(replace(payment, execute_waits_until=end)) is None
+    assert wish_looked_at(replace(payment, execute_waits_until=NOON, execute_state="kept")) is None
+
+
+def test_nothing_of_a_wish_stays_when_it_is_dropped() -> None:
+    payment = Drive().new(EXECUTING)
+    assert dropped(waiting(wished(payment, NOON), NOON)) == payment
+
+
+@pytest.mark.parametrize("state", [None, "kept"])
+def test_only_a_wish_that_could_be_sent_now_goes_to_the_back_of_the_line(state: Literal["kept"] | None) -> None:
+    payment = wished(Drive().new(EXECUTING), NOON)
+    assert to_the_back(payment, NOON + MINUTE).execute_wanted_at == NOON + MINUTE
+    other = replace(payment, execute_state=state)
+    assert to_the_back(other, NOON + MINUTE) == other
+
+
+async def test_a_younger_wish_that_is_looked_at_first_leaves_the_order_to_the_oldest() -> None:
+    drive = Drive(onepaybd("refused", PENDING))
+    busy, younger, oldest = [await drive.open(EXECUTING, order_ref="basket-9") for _ in range(3)]
+    in_flight = await drive.take(drive.claim(busy, Said.SUCCESS))
+    for one in (oldest, younger):
+        await drive.hit(one, Said.SUCCESS)
+        await drive.wait(0.5)
+    await drive.answer(in_flight)
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.hit(younger, source=Source.OPERATOR)
+    await drive.wait(10)
+    assert (drive.payment(younger).status, drive.payment(oldest).status) == (PENDING, COMPLETED)
+
+
 async def test_a_wish_is_dropped_when_another_attempt_is_paid_and_a_new_claim_brings_it_again() -> None:
     drive = Drive(onepaybd("completed", COMPLETED))
     first = await drive.open(EXECUTING, order_ref="basket-9")
@@ -491,6 +658,50 @@ async def test_what_query_says_within_a_minute_of_an_unanswered_execute_closes_n
     assert drive.payment(first).status is COMPLETED
 
 
+@pytest.mark.parametrize("reply", ["none", "unread"])
+async def test_nor_does_the_query_that_follows_the_lost_reply_at_once(reply: ExecuteReply) -> None:
+    drive = Drive(onepaybd(reply, Status.FAILED))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    assert drive.payment(payment_id).status is PENDING
+
+
+async def test_once_the_reply_is_known_what_query_says_within_the_minute_closes() -> None:
+    drive = Drive(onepaybd("other", PENDING, query=Status.FAILED))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(3)
+    assert drive.payment(payment_id).status is Status.FAILED
+
+
+@pytest.mark.parametrize(
+    ("after", "word", "becomes"),
+    [
+        (MINUTE - LAST, Status.FAILED, (PENDING, "kept")),
+        (MINUTE, Status.FAILED, (Status.FAILED, None)),
+        (MINUTE - LAST, PENDING, (PENDING, "kept")),
+        (MINUTE, PENDING, (PENDING, "wanted")),
+    ],
+)
+async def test_what_query_says_counts_from_the_minute_on(
+    after: timedelta, word: Status, becomes: tuple[Status, str | None]
+) -> None:
+    """Execute may be under way until then; its reply was lost."""
+    drive = Drive(onepaybd("none", None, query=word))
+    payment_id = await drive.open(EXECUTING)
+    (asked,) = await drive.hit(payment_id, Said.SUCCESS)
+    drive.clock.set(asked.asked_at + after - TRANSIT)
+    await drive.hit(payment_id, source=Source.OPERATOR)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.execute_state) == becomes
+
+
+def test_an_execute_is_in_doubt_for_a_minute() -> None:
+    payment = executing(wished(Drive().new(EXECUTING), NOON), NOON)
+    assert in_doubt(payment, NOON + MINUTE - LAST)
+    assert not in_doubt(payment, NOON + MINUTE)
+
+
 async def test_what_query_says_a_minute_later_closes() -> None:
     drive = Drive(onepaybd("none", None, query=Status.FAILED))
     payment_id = await drive.open(EXECUTING)
@@ -508,6 +719,41 @@ async def test_an_execute_that_was_not_sent_in_time_counts_as_none() -> None:
     drive.gateway = onepaybd("completed", COMPLETED)
     await drive.wait(5)
     assert drive.payment(payment_id).status is COMPLETED
+
+
+async def test_an_execute_that_was_not_sent_comes_two_seconds_later_wherever_the_schedule_stands() -> None:
+    drive = Drive(onepaybd("refused", PENDING))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(10 * MINUTE)
+    drive.gateway = onepaybd("not_sent", None)
+    await drive.hit(payment_id, Said.SUCCESS)
+    asked_at = drive.asked_times(payment_id)[-1]
+    assert drive.payment(payment_id).execute_tries == 1, "the one before"
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.wait(3)
+    assert drive.payment(payment_id).status is COMPLETED
+    assert drive.asked_times(payment_id)[-1] - asked_at == timedelta(seconds=2) + TRANSIT
+
+
+async def test_an_execute_that_was_not_sent_does_not_go_again_before_an_older_wish() -> None:
+    """The first attempt's reply was lost, so the other one waits, and is looked at less often than the first."""
+    replies: list[ExecuteReply] = ["none", "not_sent", "completed"]
+
+    def gateway(inquiry: Inquiry) -> Outcome:
+        if inquiry.question.kind is not EXECUTE:
+            return answered(inquiry, PENDING)
+        reply = replies.pop(0)
+        return executed(inquiry, reply, COMPLETED if reply == "completed" else None)
+
+    drive = Drive(gateway)
+    first = await drive.open(EXECUTING, order_ref="basket-9")
+    second = await drive.open(EXECUTING, order_ref="basket-9")
+    await drive.hit(first, Said.SUCCESS)
+    await drive.hit(second, Said.SUCCESS)
+    await drive.wait(2 * MINUTE)
+    assert replies == []
+    assert (drive.payment(first).status, drive.payment(second).status) == (PENDING, COMPLETED)
 
 
 async def test_the_late_word_that_one_execute_was_not_sent_ends_no_doubt_about_the_next_one() -> None:
@@ -574,6 +820,17 @@ async def test_an_execute_whose_reply_was_lost_stays_in_doubt_whatever_becomes_o
     assert drive.payment(payment_id).status is PENDING
     await drive.wait(DAY)
     assert drive.payment(payment_id).status is Status.EXPIRED
+
+
+@pytest.mark.parametrize("reply", ["not_sent", "refused", "settled", "other"])
+async def test_no_reply_to_a_later_execute_ends_the_doubt_about_an_earlier_one(reply: ExecuteReply) -> None:
+    drive = Drive(onepaybd("none", None))
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id, Said.SUCCESS)
+    drive.gateway = onepaybd(reply, None if reply == "not_sent" else PENDING)
+    while len(executions(drive, payment_id)) < 2:
+        await drive.wait(10)
+    assert drive.payment(payment_id).execute_unanswered is True
 
 
 async def test_an_attempt_whose_execute_cannot_be_sent_lets_the_others_of_its_order_go_first() -> None:

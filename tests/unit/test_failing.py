@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -14,13 +15,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumers.account import Account
-from consumers.failing import FAILURES, OVER, letter_of, reply_of
+from consumers.failing import FAILURES, OVER, RULE, Failing, letter_of, reply_of, stop_asking
+from consumers.pipeline import Inquiry
 from schemas.answers import Executed, Expected, Inconclusive, Outcome, Question, Stranger, Trouble
 from schemas.letters import KeptReply
 from schemas.payments import Change
 from schemas.words import EntryKind, EventType, Hold, QuestionKind, Said, Source, Status
+from tests.fakes.clock import FakeClock
 from tests.fakes.consuming import Consuming
-from tests.fakes.drive import answered, executed, says
+from tests.fakes.drive import Drive, answered, executed, says
 from tests.fakes.providers import EXECUTING, PLAIN
 from worker.consume import ATTEMPTS, SUSPECT
 from worker.course import Calls
@@ -68,12 +71,17 @@ async def test_a_reply_that_cannot_be_recorded_is_not_asked_for_ever_and_a_perso
     assert kept.answer is not None
     assert kept.answer.status is Status.PENDING
     assert "ValueError" in reason
-    (decision,) = [
-        one.data
-        for one in consuming.ledger.entries(payment_id)
-        if one.kind is EntryKind.DECISION and one.data.get("hold")
-    ]
-    assert "ValueError" in decision["why"]
+    (decision,) = [one for one in consuming.ledger.entries(payment_id) if one.kind is EntryKind.DECISION]
+    assert decision.at == failing.stopped_at
+    assert "ValueError" in decision.data["why"]
+    assert decision.data == {
+        "change": "held: unresolved",
+        "rule": RULE,
+        "why": decision.data["why"],
+        "status": "pending",
+        "hold": "unresolved",
+        "version": 2,
+    }
 
 
 async def test_what_is_kept_can_be_recorded_when_the_fault_is_mended() -> None:
@@ -108,6 +116,42 @@ async def test_a_stopped_payment_learns_the_truth_by_itself_once_the_fault_is_me
     assert (consuming.failures.rows, consuming.failures.letters) == ({}, {})
 
 
+async def test_whoever_stops_it_ends_its_lease_and_tells_it_once() -> None:
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    last = len(drive.rules.checks.pending) - 1
+    failing = Failing(
+        payment_id=payment_id, failures=FAILURES, first_at=drive.clock.now, last_at=drive.clock.now, reason="a fault"
+    )
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    assert (drive.payment(payment_id).lease_until is not None, drive.payment(payment_id).schedule) == (True, "claimed")
+    change = await stop_asking(drive.ledger, drive.rules, failing)
+    assert change is not None
+    payment = drive.payment(payment_id)
+    assert (payment.lease_until, payment.schedule, payment.step) == (None, "pending", last)
+    assert drive.told(payment_id) == [EventType.HELD]
+    before = drive.ledger.entries(payment_id)
+    stopped = msgspec.structs.replace(failing, stopped_at=drive.clock.now)
+    assert await stop_asking(drive.ledger, drive.rules, stopped) is None
+    drive.clock.advance(DAY)
+    await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    again = await stop_asking(drive.ledger, drive.rules, stopped)
+    assert again is not None
+    assert (again.entries, again.event, drive.payment(payment_id).lease_until) == ((), None, None)
+    assert len(drive.ledger.entries(payment_id)) == len(before) + 2, "the claim and its question"
+
+
+async def test_of_a_payment_that_is_not_here_nothing_is_stopped() -> None:
+    drive = Drive()
+    now = drive.clock.now
+    for stopped_at in (None, now):
+        failing = Failing(
+            payment_id="pay_none", failures=5, first_at=now, last_at=now, reason="a fault", stopped_at=stopped_at
+        )
+        assert await stop_asking(drive.ledger, drive.rules, failing) is None
+
+
 async def test_of_a_paid_payment_no_more_is_asked_and_it_is_not_held() -> None:
     consuming = Consuming(says(Status.COMPLETED))
     payment_id = await consuming.drive.open(PLAIN)
@@ -123,7 +167,11 @@ async def test_of_a_paid_payment_no_more_is_asked_and_it_is_not_held() -> None:
     assert FAILURES <= len(consuming.asked) - asked < MANY
     assert consuming.failures.rows[payment_id].stopped_at is not None
     last = consuming.ledger.entries(payment_id)[-1]
-    assert (last.kind, last.data["change"]) == (EntryKind.DECISION, "nothing more is asked in a loop")
+    assert (last.kind, last.data["change"], last.data["rule"]) == (
+        EntryKind.DECISION,
+        "nothing more is asked in a loop",
+        RULE,
+    )
 
 
 async def test_a_claim_that_comes_afterwards_asks_once_and_begins_no_loop() -> None:
@@ -444,25 +492,50 @@ async def test_questions_begin_before_their_claims_are_acknowledged() -> None:
         assert len(consuming.asked) == 1
 
 
-@pytest.mark.parametrize(
-    "outcome",
-    [
-        lambda asked: answered(asked, Status.COMPLETED),
-        lambda _: Inconclusive(trouble=Trouble.RATE_LIMITED, detail="429", retry_after=7.0),
-        lambda _: Stranger(why="other_payment"),
-        lambda asked: executed(asked, "settled", Status.COMPLETED),
-        lambda asked: executed(asked, "none", None),
-    ],
-    ids=["answer", "inconclusive", "stranger", "executed", "unheard"],
-)
-async def test_whatever_a_reply_says_it_is_kept_as_it_was(outcome: object) -> None:
+OUTCOMES: dict[str, Callable[[Inquiry], Outcome]] = {
+    "answer": lambda asked: answered(asked, Status.COMPLETED),
+    "inconclusive": lambda _: Inconclusive(trouble=Trouble.RATE_LIMITED, detail="429", retry_after=7.0),
+    "stranger": lambda _: Stranger(why="other_payment"),
+    "executed": lambda asked: executed(asked, "settled", Status.COMPLETED),
+    "unheard": lambda asked: executed(asked, "none", None),
+}
+
+
+async def test_whatever_a_reply_says_it_is_kept_as_it_was_and_each_has_a_letter_of_its_own() -> None:
     consuming = Consuming()
     payment_id = await consuming.drive.open(EXECUTING)
     (inquiry,) = await consuming.drive.take(consuming.drive.claim(payment_id, source=Source.OPERATOR))
-    said: Outcome = outcome(inquiry)  # type: ignore[operator]
-    kind = QuestionKind.EXECUTE if isinstance(said, Executed) else QuestionKind.STATUS
-    reply = msgspec.structs.replace(consuming.drive.reply(inquiry, said), question=Question(kind=kind))
-    letter_id, kept = letter_of(reply, inquiry.account)
-    again = msgspec.json.decode(msgspec.json.encode(kept), type=KeptReply)
-    assert reply_of(again) == reply
-    assert letter_of(reply_of(again), inquiry.account)[0] == letter_id
+    letters = set[str]()
+    for outcome in OUTCOMES.values():
+        said = outcome(inquiry)
+        kind = QuestionKind.EXECUTE if isinstance(said, Executed) else QuestionKind.STATUS
+        reply = msgspec.structs.replace(consuming.drive.reply(inquiry, said), question=Question(kind=kind), calls=3)
+        letter_id, kept = letter_of(reply, inquiry.account)
+        assert re.fullmatch(f"{payment_id}-[0-9a-f]{{8}}", letter_id)
+        again = msgspec.json.decode(msgspec.json.encode(kept), type=KeptReply)
+        assert reply_of(again) == reply
+        assert letter_of(reply_of(again), inquiry.account)[0] == letter_id
+        letters.add(letter_id)
+    assert len(letters) == len(OUTCOMES)
+
+
+@pytest.mark.parametrize(
+    "outcome", [{}, {"execute": "settled"}, {"execute": "none", "stranger": "other_payment"}], ids=str
+)
+async def test_a_letter_without_an_outcome_is_no_reply(outcome: dict[str, Any]) -> None:
+    """Nor does an Execute, which is asked by our own id, end in a stranger's."""
+    now = FakeClock().now
+    stranger = Stranger(why=outcome["stranger"]) if "stranger" in outcome else None
+    kept = KeptReply(
+        payment_id="pay_1",
+        account="plain",
+        provider="fake",
+        question=Question(),
+        asked_at=now,
+        answered_at=now,
+        calls=1,
+        execute=outcome.get("execute"),
+        stranger=stranger,
+    )
+    with pytest.raises(ValueError, match=r"^the reply says nothing$"):
+        reply_of(kept)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from consumers.gateway import Refused
+from consumers.gateway import Opened, Refused
 from consumers.keeping import LONGEST_ID, as_kept, event, may_wait, names
 from consumers.opening import OpeningFailed, track_payment
 from schemas.callbacks import Callback, Claim
@@ -97,6 +97,18 @@ async def test_what_a_gateway_told_before_the_payment_was_tracked_has_it_asked_a
     await drive.publish(heard)
     assert drive.payment(payment.id).status is Status.COMPLETED
     assert await drive.take(told(drive, id="claim-2")) == [], "the gateway's own retry of the event says nothing new"
+
+
+async def test_what_anyone_told_is_heard_by_a_payment_that_the_shop_opened_and_by_none_that_we_open() -> None:
+    """3.7: for payments we open, signed ones only."""
+    unsigned: dict[str, Any] = {"authenticity": Authenticity.UNSIGNED, "event_id": None, "said": Said.SUCCESS}
+    ours, shops = Drive(), Drive()
+    for drive in (ours, shops):
+        await drive.take(told(drive, **unsigned))
+    await ours.open(outcome=Opened(session_id="S-1", checkout_url="https://gateway.example/pay"))
+    assert ours.ledger.heard == ()
+    await track_payment(shops.ledger, shops.rules, shops.new(session_id="S-1"), {})
+    assert [one.id for one in shops.ledger.heard] == ["claim-1"]
 
 
 async def test_one_about_a_payment_of_which_nothing_came_waits_on() -> None:

@@ -6,11 +6,12 @@ from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.knowing import MOST_FACTS, recorded_as
 from consumers.lifecycle import fold
-from schemas.answers import Answer, Fact
+from schemas.answers import Answer, Fact, StatementRow
 from schemas.payments import Case, Owners, Resolution
 from schemas.words import Hold, Source, Status
 from tests.fakes.clock import NOON
@@ -53,6 +54,70 @@ async def test_money_after_many_answers_counts() -> None:
     payment = drive.payment(payment_id)
     assert (payment.status, payment.hold) == (COMPLETED, None)
     assert len(drive.ledger.facts(payment_id)) <= MOST_FACTS + 1
+
+
+# -- which Fact an answer is counted at --------------------------------------------------------------------------------
+
+
+def pending(session_id: str, asked: int, until: int | None = None) -> Fact:
+    """An answer that does not fit, as it names a session that is not ours."""
+    fact = _fact(_spoken(PENDING, asked), {"session_id": session_id})
+    last = NOON + timedelta(seconds=until or asked)
+    return replace(fact, last_asked_at=last, last_answered_at=last)
+
+
+def paid(transaction_id: str, asked: int) -> Fact:
+    return _fact(_spoken(COMPLETED, asked), {"session_id": "S-001", "transaction_id": transaction_id})
+
+
+def _spoken(status: Status, asked: int) -> Spoken:
+    return Spoken(status=status, asked=asked, answered=asked, by=None, fields=(("reference", "order-1"),))
+
+
+def counted(*facts: Fact, new: Fact, most: int, settled: frozenset[str] = frozenset()) -> Fact:
+    payment = Bench().drive.new(opened=True, session_id="S-001")
+    decided = Resolution(at=NOON, status=PENDING, actor="rahima", reason="looked", settled=settled)
+    case = Case(payment=payment, facts=facts, resolutions=(decided,) if settled else ())
+    return recorded_as(case, new, PLAIN.provider.capabilities.always, most)
+
+
+def test_an_answer_over_the_number_is_the_first_of_its_kind_said_again() -> None:
+    first, second, new = pending("S-a", 1), pending("S-b", 2), pending("S-c", 3)
+    assert counted(first, second, new=new, most=3) == new
+    for facts in ((first, second), (second, first)):
+        assert counted(*facts, new=new, most=2) == pending("S-a", 1, until=3)
+
+
+def test_what_is_said_again_keeps_its_own_last_time_where_that_is_later() -> None:
+    first = pending("S-a", 1, until=9)
+    assert counted(first, new=pending("S-c", 3), most=1) == first
+
+
+def test_an_answer_from_before_all_of_its_kind_is_kept_as_it_was() -> None:
+    new = pending("S-c", 1)
+    assert counted(pending("S-a", 2), new=new, most=1) == new
+
+
+def test_an_answer_is_counted_at_none_that_a_person_settled_or_a_statement_told() -> None:
+    first, new = pending("S-a", 1), pending("S-c", 3)
+    assert counted(first, new=new, most=1, settled=frozenset({first.key})) == new
+    told = replace(first, row=StatementRow(name="march.csv", row=2))
+    assert counted(told, new=new, most=1) == new
+
+
+def test_an_answer_of_another_kind_is_kept_as_it_was() -> None:
+    failed = _fact(_spoken(Status.FAILED, 3), {"session_id": "S-c"})
+    assert counted(pending("S-a", 1), new=failed, most=1) == failed
+
+
+def test_new_money_is_kept_until_two_transactions_are_known() -> None:
+    first, second, third = paid("T1", 1), paid("T2", 2), paid("T3", 3)
+    assert counted(first, new=second, most=1) == second
+    again = counted(first, second, new=third, most=1)
+    assert (again.key, again.last_asked_at) == (first.key, third.last_asked_at)
+
+
+# -- the fold ----------------------------------------------------------------------------------------------------------
 
 
 MADE_UP = st.fixed_dictionaries(

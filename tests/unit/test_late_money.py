@@ -10,15 +10,19 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.pipeline import Inquiry
+from consumers.schedules import delay_of
 from schemas.answers import Outcome, Stranger, Trouble
+from schemas.checks import Checks
+from schemas.payments import ScheduleName
 from schemas.words import EventType, Hold, Said, Source, Status
 from tests.fakes.drive import AMOUNT, Drive, Gateway, answered, dead, says, troubled
 from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
 
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 PART = Decimal("40.00")
 COMPLETED, PARTIALLY, REFUNDED = EventType.COMPLETED, EventType.PARTIALLY_REFUNDED, EventType.REFUNDED
 SHOWING = [PLAIN, CANDIDATES]
@@ -121,6 +125,29 @@ async def test_a_claim_during_an_outage_is_asked_about_until_it_is_answered_and_
     drive.gateway = says(Status.REFUNDED)
     await drive.wait(60 * DAY)
     assert drive.payment(payment_id).status is Status.REFUNDED
+
+
+async def test_a_buyer_who_opens_the_page_of_success_again_does_not_begin_the_looks_anew() -> None:
+    """The looks that are left come as far from that question as from any other."""
+    drive = Drive(says(Status.COMPLETED))
+    payment_id = await drive.open(PLAIN)
+    await drive.hit(payment_id)
+    await drive.wait(10 * DAY)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(200 * DAY)
+    assert days(drive, payment_id) == [0, 1, 8, 10, 40]
+
+
+async def test_the_looks_for_refunds_are_about_the_transaction_that_the_money_came_by() -> None:
+    """The gateway knows two as the payment's, and the other was asked about longer ago."""
+    drive = Drive(says(Status.PENDING))
+    payment_id = await drive.open(CANDIDATES)
+    await drive.hit(payment_id, signed=True, event_id="E1", transaction_id="T2")
+    drive.clock.advance(10)
+    drive.gateway = about_t1(Status.COMPLETED)
+    await drive.hit(payment_id, signed=True, event_id="E2", transaction_id="T1")
+    await drive.wait(DAY + HOUR)
+    assert [one.question.transaction_id for one in drive.asked] == ["T2", "T1", "T1"]
 
 
 async def test_a_refund_that_shrinks_or_grows_beyond_the_amount_is_a_persons() -> None:
@@ -243,6 +270,55 @@ async def test_a_look_for_late_money_that_brought_nothing_is_asked_again(how: st
     assert (payment.status, payment.late) == (Status.COMPLETED, True)
 
 
+async def test_a_look_for_late_money_is_made_up_for_until_the_gateway_says_anything_not_found_included() -> None:
+    """An hour after the close and a day after that; between them, the one look that makes up for the first."""
+    drive, payment_id = await closed(PROVING)
+    before = len(drive.asked)
+    drive.gateway = troubled(Trouble.SERVER_ERROR)
+    await drive.wait(timedelta(minutes=3))
+    drive.gateway = troubled(Trouble.NOT_FOUND)
+    await drive.wait(10 * DAY)
+    first, again, last = drive.asked_times(payment_id)[before:]
+    assert [round((again - first).total_seconds()), round((last - again).total_seconds())] == [300, 86_400]
+
+
+async def test_a_look_whose_schedule_comes_as_soon_is_made_up_for_by_the_next_step() -> None:
+    """The look at two minutes met an outage; the one five minutes later is the second of the schedule."""
+    drive = Drive(troubled(Trouble.SERVER_ERROR))
+    payment_id = await drive.open(PLAIN)
+    await drive.wait(3 * MINUTE)
+    drive.gateway = says(Status.PENDING)
+    await drive.wait(20 * MINUTE)
+    assert [round(seconds / 60) for seconds in drive.seconds(payment_id)] == [2, 7, 17]
+
+
+async def test_a_look_that_was_answered_at_last_may_be_missed_again_and_is_made_up_for_again() -> None:
+    """Seventeen minutes after the opening the gateway is away, then it knows of nothing, then it is away again."""
+    drive = Drive()
+    payment_id = await drive.open(PLAIN, lifetime=3 * HOUR)
+    await drive.wait(16 * MINUTE)
+    drive.gateway = troubled(Trouble.SERVER_ERROR)
+    await drive.wait(2 * MINUTE)
+    drive.gateway = troubled(Trouble.NOT_FOUND)
+    await drive.wait(6 * MINUTE)
+    drive.gateway = troubled(Trouble.SERVER_ERROR)
+    await drive.hit(payment_id)
+    drive.gateway = says(Status.PENDING)
+    await drive.wait(31 * MINUTE)
+    assert [round(seconds / 60) for seconds in drive.seconds(payment_id)] == [2, 7, 17, 22, 24, 29]
+
+
+async def test_a_close_question_that_brought_nothing_is_no_look_to_make_up_for() -> None:
+    """The next one of `claimed` comes soon enough, and the schedule after it begins with a clean slate."""
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    await drive.hit(payment_id, Said.SUCCESS)
+    drive.gateway = troubled(Trouble.SERVER_ERROR)
+    await drive.wait(30)
+    payment = drive.payment(payment_id)
+    assert (payment.schedule, payment.missed_at, payment.missed_step) == ("claimed", None, None)
+
+
 async def test_a_look_at_an_open_payment_that_brought_nothing_is_made_up_for_before_the_next() -> None:
     """The last look before we give up may meet the gateway's bad minute."""
     drive = Drive()
@@ -253,3 +329,40 @@ async def test_a_look_at_an_open_payment_that_brought_nothing_is_made_up_for_bef
     drive.gateway = says(Status.COMPLETED)
     await drive.wait(DAY - timedelta(minutes=1))
     assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("schedule", "step", "missed", "asked", "again"),
+    [
+        ("closed", 1, timedelta(), timedelta(), 5 * MINUTE),
+        ("closed", 1, timedelta(), 5 * MINUTE, 10 * MINUTE),
+        ("closed", 1, timedelta(), 20 * MINUTE, 40 * MINUTE),
+        ("closed", 1, timedelta(), 5 * DAY, 7 * DAY),
+        ("refunds", 1, timedelta(), 3 * DAY, 6 * DAY),
+        ("pending", 5, timedelta(), 2 * HOUR, 4 * HOUR),
+        ("pending", 6, timedelta(), 6 * DAY, 7 * DAY - HOUR),
+    ],
+)
+def test_a_look_that_brought_nothing_is_made_up_for_after_ever_longer_waits(
+    schedule: ScheduleName, step: int, missed: timedelta, asked: timedelta, again: timedelta
+) -> None:
+    """As long as it has been missed, and five minutes at least; the last one as we give up. Counted from the miss.
+
+    Of `pending` that is counted from the opening, which was an hour before the miss.
+    """
+    payment = Drive().new(PLAIN, opened=True, session_id="S-1", schedule=schedule, step=step)
+    first = payment.opened_at + HOUR + missed
+    payment = replace(payment, missed_at=first, missed_step=step, asked_at=first + asked)
+    payment = replace(payment, status=Status.PENDING if schedule == "pending" else Status.EXPIRED)
+    delay = delay_of(payment, Checks())
+    assert delay is not None
+    assert asked + delay == again
+
+
+@pytest.mark.parametrize(("schedule", "step"), [("closed", 2), ("refunds", 3)])
+def test_what_is_still_missed_when_we_give_up_is_not_looked_at_again(schedule: ScheduleName, step: int) -> None:
+    payment = Drive().new(PLAIN, schedule=schedule, step=step, missed_step=step)
+    payment = replace(payment, missed_at=payment.opened_at, asked_at=payment.opened_at + 7 * DAY - MINUTE)
+    assert delay_of(payment, Checks()) == MINUTE
+    payment = replace(payment, asked_at=payment.opened_at + 7 * DAY)
+    assert delay_of(payment, Checks()) is None

@@ -24,7 +24,7 @@ from consumers.gateway import Opened
 from consumers.resolving import ResolutionRefused, Wish, resolve
 from schemas.answers import Answer, Question
 from schemas.payments import Case, Change, Payment
-from schemas.words import EventType, Hold, Said, Source, Status
+from schemas.words import EntryKind, EventType, Hold, Said, Source, Status
 from tests.fakes.clock import NOON
 from tests.fakes.drive import AMOUNT, Drive, at_once
 from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
@@ -578,12 +578,23 @@ def test_a_collision_holds_one_payment_and_the_batch_goes_on(bench: Bench) -> No
     assert holds == [None, Hold.TRANSACTION_REUSED, None, Hold.TRANSACTION_REUSED]
 
 
-def test_where_no_transaction_is_reported_the_session_stands_in() -> None:
-    """3.6."""
-    bench = Bench(PROVING)
+@pytest.mark.parametrize("status", [PENDING, FAILED, CANCELLED, EXPIRED, None])
+def test_only_money_takes_a_transaction(bench: Bench, status: Status | None) -> None:
+    """3.6: a gateway may name one before anything is paid."""
+    first, second = bench.open(), bench.open()
+    bench.says(first, status, 10, transaction_id="T1")
+    after = bench.says(second, COMPLETED, 20, transaction_id="T1")
+    assert (after.status, after.hold) == (COMPLETED, None)
+
+
+@pytest.mark.parametrize(("account", "echoed"), [(PROVING, {}), (SILENT, {"session_id": None})])
+def test_where_no_transaction_is_reported_the_session_stands_in(account: Account, echoed: dict[str, Any]) -> None:
+    """3.6: the one that the answer names, else ours."""
+    bench = Bench(account)
     payment_id = bench.open()
-    after = bench.says(payment_id, COMPLETED, 10, transaction_id=None)
+    after = bench.says(payment_id, COMPLETED, 10, transaction_id=None, **echoed)
     assert (after.status, after.transaction_id) == (COMPLETED, after.session_id)
+    assert after.session_id == "S-001"
 
 
 def test_a_transaction_named_later_is_no_second_payment() -> None:
@@ -672,12 +683,16 @@ def held(bench: Bench) -> str:
     return payment_id
 
 
-def refused(bench: Bench, payment_id: str, status: Status, **fields: Any) -> str:
+def refusal(bench: Bench, payment_id: str, status: Status, **fields: Any) -> ResolutionRefused:
     before = bench.case(payment_id)
     with pytest.raises(ResolutionRefused) as caught:
         bench.resolve(payment_id, status, **fields)
     assert bench.case(payment_id) == before, "a refusal changes nothing"
-    return caught.value.code
+    return caught.value
+
+
+def refused(bench: Bench, payment_id: str, status: Status, **fields: Any) -> str:
+    return refusal(bench, payment_id, status, **fields).code
 
 
 def test_a_person_completes_a_held_payment(bench: Bench) -> None:
@@ -687,6 +702,37 @@ def test_a_person_completes_a_held_payment(bench: Bench) -> None:
     assert (after.status, after.hold, after.transaction_id) == (COMPLETED, None, "T1")
     assert bench.told(payment_id) == ["held", "completed"]
     assert bench.case(payment_id).resolutions[0].evidence == "statement of 17 May"
+
+
+@pytest.mark.parametrize("evidence", [{}, {"evidence": "statement of 17 May"}], ids=str)
+def test_the_timeline_shows_who_decided_what_and_why(bench: Bench, evidence: dict[str, Any]) -> None:
+    payment_id = held(bench)
+    bench.resolve(payment_id, COMPLETED, **evidence)
+    (entry,) = [one for one in bench.drive.ledger.entries(payment_id) if one.kind is EntryKind.RESOLUTION]
+    said = {"status": "completed", "actor": "rahima", "reason": "asked the gateway", "settles": ["amount_mismatch"]}
+    assert (entry.at, entry.data) == (bench.drive.clock.now, said | evidence)
+
+
+def test_a_refusal_says_why_and_what_is_to_blame_and_who_decided_before(bench: Bench) -> None:
+    """3.4, section 5: as the API's problem and the console show it."""
+
+    def told(payment_id: str, status: Status, **fields: Any) -> tuple[str, str | None]:
+        error = refusal(bench, payment_id, status, **fields)
+        return str(error), error.field
+
+    free, mine = bench.open(), held(bench)
+    assert told(free, COMPLETED) == ("only a held payment can be resolved", None)
+    assert told(mine, COMPLETED, version=1) == ("the payment is at version 2", "version")
+    bench.says(free, COMPLETED, 20, transaction_id="T9")
+    used = ("another payment has this transaction", "transaction_id")
+    assert told(mine, COMPLETED, transaction_id="T9") == used
+    bench.resolve(mine, COMPLETED)
+    decided = f"rahima resolved it as completed at {bench.drive.clock.now:%Y-%m-%d %H:%M:%S} UTC"
+    assert told(mine, REFUNDED) == (f"only a held payment can be resolved; {decided}", None)
+    bench.says(mine, FAILED, 60)
+    lower = f"the payment is completed already; it never falls; {decided}"
+    assert told(mine, FAILED) == (lower, "status")
+    assert told(mine, COMPLETED, version=3) == (f"the payment is at version 4; {decided}", "version")
 
 
 def test_what_a_person_settled_neither_moves_nor_holds_again(bench: Bench) -> None:
@@ -743,6 +789,58 @@ def test_a_contradiction_that_was_settled_comes_back_with_another_word(bench: Be
     assert bench.told(payment_id) == ["completed", "held", "released", "held"]
 
 
+def decided(bench: Bench, status: Status, **fields: Any) -> str:
+    """A payment of which a person alone says that it was paid, 12 seconds after its opening."""
+    payment_id = bench.open()
+    bench.says(payment_id, None, 10)
+    assert bench.resolve(payment_id, status, **fields).status is status
+    return payment_id
+
+
+@pytest.mark.parametrize("word", [COMPLETED, REFUNDED])
+@pytest.mark.parametrize("status", [EXPIRED, CANCELLED, FAILED])
+def test_an_answer_asked_after_a_person_said_paid_that_closes_it_is_a_contradiction(
+    bench: Bench, status: Status, word: Status
+) -> None:
+    """3.3: what a person said is paid is paid."""
+    payment_id = decided(bench, word)
+    assert bench.says(payment_id, status, 12).hold is None, "asked at that moment, not after"
+    after = bench.says(payment_id, status, 13)
+    assert (after.status, after.holds) == (word, (Hold.CONTRADICTION,))
+
+
+@pytest.mark.parametrize(
+    ("status", "refunded", "hold"),
+    [
+        (PENDING, None, None),
+        (COMPLETED, None, Hold.CONTRADICTION),
+        (COMPLETED, PART, Hold.CONTRADICTION),
+        (COMPLETED, AMOUNT, None),
+        (REFUNDED, None, None),
+    ],
+)
+def test_an_answer_asked_after_a_person_said_refunded_that_shows_less_back_is_a_contradiction(
+    bench: Bench, status: Status, refunded: Decimal | None, hold: Hold | None
+) -> None:
+    """3.3: refunded, and one asked later says completed or a smaller refund; `pending` contradicts nothing."""
+    payment_id = decided(bench, REFUNDED)
+    after = bench.says(payment_id, status, 20, refunded_amount=refunded)
+    assert (after.status, after.hold) == (REFUNDED, hold)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "about", "hold"),
+    [("T1", "T2", None), ("T1", "T1", Hold.CONTRADICTION), (None, "T1", Hold.CONTRADICTION)],
+)
+def test_only_an_answer_about_the_transaction_that_a_person_recorded_contradicts_them(
+    recorded: str | None, about: str, hold: Hold | None
+) -> None:
+    """3.3, providers.md: asked by transaction, each is its own question. Where none was recorded, each is about it."""
+    bench = Bench(CANDIDATES)
+    payment_id = decided(bench, COMPLETED, transaction_id=recorded)
+    assert bench.says(payment_id, FAILED, 20, by=about).hold is hold
+
+
 def test_money_announced_that_is_not_there_is_resolved_as_refunded(bench: Bench) -> None:
     """3.4."""
     payment_id = bench.open()
@@ -761,8 +859,17 @@ def test_the_same_resolution_again_is_taken_and_another_is_not(bench: Bench) -> 
     again = bench.resolve(payment_id, COMPLETED)
     assert again.version == first.version
     assert len(bench.case(payment_id).resolutions) == 1
-    assert refused(bench, payment_id, COMPLETED, reason="another") == "not_held"
     assert refused(bench, payment_id, REFUNDED) == "not_held"
+
+
+@pytest.mark.parametrize("other", ["actor", "reason", "evidence", "transaction_id"])
+def test_a_resolution_that_differs_in_anything_is_another(bench: Bench, other: str) -> None:
+    """3.4."""
+    said = {"actor": "rahima", "reason": "seen", "evidence": "statement of 17 May", "transaction_id": "T7"}
+    payment_id = held(bench)
+    first = bench.resolve(payment_id, COMPLETED, **said)
+    assert bench.resolve(payment_id, COMPLETED, **said) == first
+    assert refused(bench, payment_id, COMPLETED, **said | {other: "another"}) == "not_held"
 
 
 def test_only_a_held_payment_can_be_resolved(bench: Bench) -> None:
@@ -795,6 +902,16 @@ def test_a_transaction_another_payment_has_is_refused(bench: Bench) -> None:
     assert bench.resolve(payment_id, COMPLETED, transaction_id="T8").transaction_id == "T8"
     third = bench.open()
     assert bench.says(third, COMPLETED, 30, transaction_id="T8").hold is Hold.TRANSACTION_REUSED
+
+
+def test_a_payment_completed_over_a_reused_transaction_is_recorded_with_none(bench: Bench) -> None:
+    """3.4, 3.6: the one recorded first keeps it."""
+    owner, payment_id = bench.open(), bench.open()
+    bench.says(owner, COMPLETED, 5)
+    bench.says(payment_id, COMPLETED, 10)
+    after = bench.resolve(payment_id, COMPLETED)
+    assert (after.status, after.transaction_id, bench.drive.payment(owner).transaction_id) == (COMPLETED, None, "T1")
+    assert bench.case(payment_id).resolutions[0].recorded_transaction is None
 
 
 def test_after_a_reused_transaction_was_called_failed_new_money_counts(bench: Bench) -> None:
@@ -838,6 +955,15 @@ def test_an_unverifiable_payment_is_resolved_once_and_the_success_page_brings_it
     assert (after.status, after.hold, after.transaction_id) == (COMPLETED, None, "STATEMENT-1")
     at_once(bench.drive.hit(payment_id, Said.SUCCESS, source=Source.IPN))
     assert bench.told(payment_id) == ["held", "completed"]
+
+
+def test_a_success_page_opened_after_a_person_decided_of_something_else_puts_nothing_before_them() -> None:
+    bench = Bench(SILENT)
+    payment_id = bench.open()
+    assert bench.says(payment_id, COMPLETED, 10, amount=Decimal("1.00")).hold is Hold.AMOUNT_MISMATCH
+    assert bench.resolve(payment_id, FAILED).hold is None
+    at_once(bench.drive.hit(payment_id, Said.SUCCESS))
+    assert bench.drive.payment(payment_id).hold is None
 
 
 # -- rows that were never opened (section 5) ---------------------------------------------------------------------------

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import Struct
 
 from tests.mutants.accepted import Change, accepted, changed, outlived, unnamed
 from tests.mutants.tool import Found, place_of
 from tests.mutants.workspace import ROOT, fast_tests, rules
+from tests.quickest import TOLD, pytest_collection_modifyitems
 
 DIFF = """\
 # consumers.allowance.x_silent__mutmut_3: survived
@@ -80,6 +83,25 @@ def test_what_no_test_reaches_and_what_is_no_clear_verdict_has_survived() -> Non
     verdicts = {"a": "killed", "b": "timeout", "c": "survived", "d": "no tests", "e": "suspicious", "f": "not checked"}
     found = Found(verdicts)
     assert (found.survivors, found.unchecked) == (["c", "d", "e"], 1)
+
+
+class Item(Struct):
+    nodeid: str
+
+
+def test_mutants_are_shown_to_the_quickest_tests_first_and_to_no_long_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    items: list[Any] = [Item("slow"), Item("long"), Item("quick"), Item("new")]
+    pytest_collection_modifyitems(items)
+    assert [item.nodeid for item in items] == ["slow", "long", "quick", "new"], "nothing is known of them yet"
+    TOLD.write_text('{"duration_by_test": {"slow": 0.2, "long": 9.0, "quick": 0.001}}')
+    pytest_collection_modifyitems(items)
+    assert [item.nodeid for item in items] == ["new", "quick", "slow"]
+    alone: list[Any] = [Item("long")]
+    pytest_collection_modifyitems(alone)
+    assert [item.nodeid for item in alone] == ["long"], "where there is no other, it runs"
 
 
 def test_the_modules_that_stand_in_the_file_of_survivors_are_rules_and_every_rule_has_tests() -> None:

@@ -11,10 +11,19 @@ import pytest
 
 from consumers.account import Account
 from consumers.gateway import Opened, OpeningOutcome, ReferenceUsed, Refused
-from consumers.opening import OPENING_LEASE, OpeningFailed, open_payment, track_payment
+from consumers.opening import (
+    OPENING_LEASE,
+    Created,
+    OpeningFailed,
+    Taken,
+    open_payment,
+    taken_up_again,
+    track_payment,
+)
 from schemas.answers import Inconclusive, Trouble
 from schemas.payments import Payment
-from schemas.words import EventType, Said, Status
+from schemas.words import EntryKind, EventType, Hold, Said, Status
+from tests.fakes.clock import NOON
 from tests.fakes.drive import Drive, says, troubled
 from tests.fakes.providers import ACCOUNTS, EXECUTING, PROVING
 
@@ -110,6 +119,48 @@ async def test_a_lost_answer_leaves_the_row_and_the_next_post_opens_it_again(tro
     assert types(drive, again) == [EventType.OPENED]
 
 
+@pytest.mark.parametrize(
+    ("outcome", "code", "words", "retry_after", "why"),
+    [
+        (LOST, "gateway_timeout", "silent", None, "no_reply"),
+        (
+            Inconclusive(trouble=Trouble.RATE_LIMITED, detail="429", retry_after=7.0),
+            "gateway_unavailable",
+            "429",
+            7.0,
+            "rate_limited",
+        ),
+        (
+            Opened(session_id="S-001", checkout_url="https://gateway.example/pay"),
+            "gateway_unavailable",
+            "the gateway named the session of another payment",
+            None,
+            "unreadable",
+        ),
+        (
+            ReferenceUsed(),
+            "reference_used_at_gateway",
+            "the gateway has this reference already; open a new attempt with a new `reference` and the same `order`",
+            None,
+            "reference used at the gateway",
+        ),
+    ],
+    ids=["silence", "a wait", "another's session", "a used reference"],
+)
+async def test_what_stood_in_the_way_of_a_checkout_is_told_to_the_shop_and_in_the_timeline(
+    outcome: OpeningOutcome, code: str, words: str, retry_after: float | None, why: str
+) -> None:
+    drive = Drive()
+    assert drive.payment(await drive.open()).session_id == "S-001"
+    error = await failed(drive, outcome)
+    assert (error.code, str(error), error.retry_after) == (code, words, retry_after)
+    assert error.payment_id is not None
+    (entry,) = drive.ledger.entries(error.payment_id)
+    assert (entry.kind, entry.at) == (EntryKind.DECISION, drive.clock.now)
+    assert entry.data == {"change": "no checkout", "why": why}
+    assert drive.payment(error.payment_id).opening_until is None
+
+
 async def test_what_is_opened_again_lives_as_long_as_what_is_opened_at_once() -> None:
     """Its buyer would be late from the start, and Execute is never asked after the end."""
     drive = Drive()
@@ -169,14 +220,17 @@ async def test_another_body_for_a_reference_without_checkout_is_refused() -> Non
     drive = Drive()
     error = await failed(drive, LOST, reference="order-7831", request={"amount": "100.00"})
     again = await failed(drive, MINE, reference="order-7831", request={"amount": "200.00"})
-    assert (again.code, again.payment_id) == ("reference_used", error.payment_id)
+    assert (again.code, again.payment_id, again.equal) == ("reference_used", error.payment_id, False)
 
 
 async def test_a_reference_whose_payment_has_a_checkout_is_used() -> None:
     drive = Drive()
     first = await drive.open(reference="order-7831")
     error = await failed(drive, MINE, reference="order-7831")
-    assert (error.code, error.payment_id) == ("reference_used", first)
+    assert (error.code, error.payment_id, error.equal) == ("reference_used", first, True)
+    assert str(error) == "a payment with this reference exists"
+    other = await failed(drive, MINE, reference="order-7831", request={"amount": "200.00"})
+    assert (other.code, other.payment_id, other.equal) == ("reference_used", first, False)
     assert await drive.open(PROVING, reference="order-7831"), "another account's references are its own"
 
 
@@ -187,6 +241,49 @@ async def test_a_reference_that_the_gateway_says_is_paid_is_not_opened_again() -
     await drive.wait(180)
     error = await failed(drive, MINE, reference="order-7831")
     assert (error.code, error.payment_id) == ("reference_used", lost.payment_id)
+
+
+SILENTLY = {"status": Status.EXPIRED, "expired_by_clock_at": NOON}
+
+
+@pytest.mark.parametrize(
+    ("present", "equal", "why"),
+    [
+        ({}, True, None),
+        ({"opening_until": NOON}, True, None),
+        (SILENTLY, True, None),
+        ({}, False, "other_body"),
+        ({"opening_until": NOON + OPENING_LEASE}, True, "opening"),
+        ({"opening_until": NOON + OPENING_LEASE}, False, "other_body"),
+        ({"opened": True}, True, "opened"),
+        ({"opened": True}, False, "opened"),
+        ({"version": 1}, True, "opened"),
+        ({"holds": (Hold.UNVERIFIABLE,)}, True, "opened"),
+        ({"status": Status.EXPIRED}, True, "opened"),
+        ({"status": Status.COMPLETED, "expired_by_clock_at": NOON}, True, "opened"),
+        (SILENTLY | {"version": 1}, True, "opened"),
+        ({"holds": (Hold.AMOUNT_MISMATCH, Hold.UNEXPECTED)}, True, "unexpected"),
+    ],
+    ids=str,
+)
+def test_a_row_is_opened_again_while_nobody_heard_of_it_and_the_same_is_asked_for(
+    present: dict[str, Any], equal: bool, why: Any
+) -> None:
+    """By its own id, with the times and the schedule of a new one."""
+    row, wanted = Drive().new(**present), Drive().new(step=1, schedule="pending")
+    wanted = msgspec.structs.replace(
+        wanted,
+        id="pay_proposed",
+        opened_at=NOON + timedelta(hours=1),
+        expires_at=NOON + timedelta(hours=2),
+        next_check_at=NOON + timedelta(hours=3),
+    )
+    until = NOON + timedelta(minutes=5)
+    made = taken_up_again(row, wanted, equal=equal, until=until, now=NOON)
+    if why is not None:
+        assert made == Taken(payment=row, why=why, equal=equal and why != "unexpected")
+    else:
+        assert made == Created(msgspec.structs.replace(wanted, id=row.id, opening_until=until))
 
 
 async def test_two_posts_of_one_reference_open_one_checkout() -> None:
@@ -205,8 +302,8 @@ async def test_two_posts_of_one_reference_open_one_checkout() -> None:
     first, second = post(), post()
     with pytest.raises(OpeningFailed) as caught:
         await second
-    assert caught.value.code == "opening_in_progress"
-    assert caught.value.retry_after is not None
+    assert (caught.value.code, str(caught.value)) == ("opening_in_progress", "this reference is being opened")
+    assert caught.value.retry_after == 5
     waiting.set()
     assert (await first).id == caught.value.payment_id
     assert len(calls) == 1
@@ -272,7 +369,7 @@ async def test_a_session_is_tracked_once() -> None:
     again = drive.new(session_id="S-shop", reference="order-again")
     with pytest.raises(OpeningFailed) as caught:
         await track_payment(drive.ledger, drive.rules, again, {})
-    assert caught.value.code == "session_used"
+    assert (caught.value.code, str(caught.value)) == ("session_used", "another payment has this session_id")
     retried = drive.new(session_id="S-other", reference="order-again")
     assert (await track_payment(drive.ledger, drive.rules, retried, {})).opened, "the reference is free again"
 
@@ -282,4 +379,8 @@ async def test_a_reference_is_tracked_once() -> None:
     first = await track_payment(drive.ledger, drive.rules, drive.new(session_id="S-1", reference="order-7831"), {})
     with pytest.raises(OpeningFailed) as caught:
         await track_payment(drive.ledger, drive.rules, drive.new(session_id="S-2", reference="order-7831"), {})
-    assert (caught.value.code, caught.value.payment_id) == ("reference_used", first.id)
+    assert (caught.value.code, caught.value.payment_id, caught.value.equal) == ("reference_used", first.id, True)
+    other = {"amount": "200.00"}
+    with pytest.raises(OpeningFailed) as caught:
+        await track_payment(drive.ledger, drive.rules, drive.new(session_id="S-2", reference="order-7831"), other)
+    assert (caught.value.code, caught.value.payment_id, caught.value.equal) == ("reference_used", first.id, False)

@@ -193,6 +193,19 @@ async def test_while_a_duplicate_is_paid_nothing_is_executed() -> None:
     assert EXECUTE not in kinds(drive, third)
 
 
+async def test_a_wish_and_a_paid_payment_that_is_looked_at_again_are_asked_in_one_batch() -> None:
+    """The paid one's transaction and order are its own already, and stay so."""
+    drive = Drive(says(COMPLETED))
+    paid = await drive.open(PLAIN, order_ref="basket-8")
+    wishing = await drive.open(EXECUTING, order_ref=ORDER)
+    await drive.hit(paid, source=Source.OPERATOR)
+    inquiries = await drive.take(drive.claim(paid, source=Source.OPERATOR), drive.claim(wishing, Said.SUCCESS))
+    assert {one.expected.payment_id: one.question.kind for one in inquiries} == {
+        paid: QuestionKind.STATUS,
+        wishing: EXECUTE,
+    }
+
+
 async def test_an_answer_that_another_gateways_attempt_is_paid_stops_the_next_execute() -> None:
     """Both are on their way at once: whichever is written first decides, and money that came counts all the same."""
     drive = Drive(says(COMPLETED))

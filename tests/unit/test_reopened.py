@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from consumers.gateway import Opened
 from consumers.opening import OpeningFailed
+from consumers.resolving import Wish, resolve
 from schemas.answers import Inconclusive, Trouble
 from schemas.words import Hold, Source, Status
 from tests.fakes.drive import Drive, answered, says, troubled
@@ -81,6 +83,21 @@ async def test_a_replaced_checkout_that_ends_contradicts_no_money_of_the_new_one
         assert (drive.payment(payment_id).status, drive.payment(payment_id).hold) == (COMPLETED, hold)
 
 
+async def test_a_replaced_checkout_that_ends_contradicts_no_person_who_said_paid() -> None:
+    drive = Drive(says(PENDING, session_id="S-lost"))
+    payment_id = await lost(drive)
+    await drive.hit(payment_id, source=Source.OPERATOR)
+    await opened_again(drive, payment_id)
+    drive.gateway = says(None, session_id="S-new")
+    await drive.hit(payment_id, source=Source.OPERATOR)
+    wish = Wish(status=COMPLETED, actor="rahima", reason="the gateway said so on the telephone")
+    await resolve(drive.ledger, drive.rules, payment_id, wish)
+    for session, hold in (("S-lost", None), ("S-new", Hold.CONTRADICTION)):
+        drive.gateway = says(EXPIRED, session_id=session)
+        await drive.hit(payment_id, source=Source.OPERATOR)
+        assert (drive.payment(payment_id).status, drive.payment(payment_id).hold) == (COMPLETED, hold)
+
+
 async def test_money_that_came_by_a_replaced_checkout_counts() -> None:
     drive = Drive(says(PENDING, session_id="S-lost"))
     payment_id = await lost(drive)
@@ -95,6 +112,21 @@ async def test_money_that_came_by_a_replaced_checkout_counts() -> None:
     drive.gateway = says(EXPIRED, session_id="S-lost")
     await drive.hit(payment_id, source=Source.OPERATOR)
     assert drive.payment(payment_id).hold is Hold.CONTRADICTION, "that is where the money was"
+
+
+@pytest.mark.parametrize("session", ["S-new", None])
+@pytest.mark.parametrize(("before", "becomes"), [(timedelta(milliseconds=1), PENDING), (timedelta(0), EXPIRED)])
+async def test_what_was_asked_before_the_checkout_was_opened_again_closes_nothing_whatever_it_names(
+    before: timedelta, becomes: Status, session: str | None
+) -> None:
+    drive = Drive()
+    payment_id = await lost(drive)
+    drive.clock.advance(60)
+    await opened_again(drive, payment_id)
+    (inquiry,) = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    inquiry = replace(inquiry, asked_at=drive.payment(payment_id).opened_at - before)
+    await drive.record([drive.reply(inquiry, answered(inquiry, EXPIRED, session_id=session))])
+    assert drive.payment(payment_id).status is becomes
 
 
 @pytest.mark.parametrize(("status", "comes_to"), [(EXPIRED, PENDING), (COMPLETED, COMPLETED)])

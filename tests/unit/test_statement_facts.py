@@ -29,7 +29,7 @@ from consumers.unexpected import Found, Stray, record_unexpected
 from schemas.answers import Answer, Fact, Question
 from schemas.payments import Case, Payment
 from schemas.statements import Line
-from schemas.words import Hold, Status
+from schemas.words import EntryKind, Hold, Status
 from schemas.words import Said as Claimed
 from tests.fakes.clock import NOON
 from tests.fakes.drive import AMOUNT, Drive, at_once
@@ -189,6 +189,7 @@ def test_a_row_without_a_time_is_of_the_newest_of_its_statement_and_none_is_of_t
     desk.says(second, a_row(at=9_999, transaction_id="T2"))
     assert [fact.first_asked_at for fact in desk.case(first).facts] == [seconds(25)]
     assert [fact.last_answered_at for fact in desk.case(second).facts] == [seconds(60)]
+    assert desk.case(second).payment.completed_at == seconds(60)
 
 
 @pytest.mark.parametrize(
@@ -242,12 +243,78 @@ def test_money_in_a_statement_after_the_clock_closed_is_late(desk: Desk) -> None
     assert (payment.status, payment.late, desk.told(payment_id)) == (COMPLETED, True, ["expired", "completed"])
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (a_row(fee=Decimal("1.50")), {"amount": AMOUNT, "fee": Decimal("1.50"), "paid_at": seconds(10)}),
+        (a_row(FAILED, fee=PART), {"status": FAILED, "word": "FAILED", "amount": AMOUNT, "fee": PART}),
+        (a_refund(fee=Decimal("0.50")), {"word": "REFUNDED", "refunded_amount": PART}),
+        (a_row(reference="order 7/8"), {"amount": AMOUNT, "paid_at": seconds(10)}),
+    ],
+    ids=["money", "failure", "refund", "reference that no payment can have"],
+)
+def test_a_row_is_an_answer_and_that_of_a_refund_says_nothing_of_the_money_before(
+    desk: Desk, line: Line, said: dict[str, Any]
+) -> None:
+    payment_id = desk.open()
+    desk.says(payment_id, line)
+    given = {"status": COMPLETED, "word": "COMPLETED", "currency": "BDT", "transaction_id": "T1"}
+    assert [fact.answer for fact in desk.case(payment_id).facts] == [Answer(**(given | said))]
+
+
 @pytest.mark.parametrize("account", [one for one in ACCOUNTS if one is not SILENT], ids=lambda one: one.id)
 def test_where_the_gateway_can_be_asked_its_statement_is_no_fact(account: Account) -> None:
     desk = Desk(account)
     payment_id = desk.open()
     (recorded,) = desk.record(Said(payment_id=payment_id, line=a_row()))
     assert (recorded.outcome, desk.case(payment_id).facts) == ("ask", ())
+
+
+def test_of_money_that_a_statement_brought_its_rows_count_until_the_shop_announces_it() -> None:
+    desk = Desk(PLAIN)
+    payment_id = desk.found(a_row(reference="theirs"))
+    assert desk.says(payment_id, a_refund(), refunded=PART).refunded_amount == PART
+    assert isinstance(desk.adopt(payment_id), Payment)
+    (recorded,) = desk.record(Said(payment_id=payment_id, line=a_refund(at=25), refunded=AMOUNT))
+    assert (recorded.outcome, desk.drive.payment(payment_id).refunded_amount) == ("ask", PART)
+
+
+@pytest.mark.parametrize("account", [PLAIN, CANDIDATES], ids=lambda one: one.id)
+def test_what_the_gateway_answers_the_same_stands_above_the_row(account: Account) -> None:
+    """Be it asked by our own ids, or by the transaction that the row names."""
+    desk = Desk(account)
+    payment_id = desk.found(a_row(reference="theirs", session_id="S-1"))
+    desk.answered(payment_id, COMPLETED, 90)
+    (fact,) = desk.case(payment_id).facts
+    assert (fact.row, fact.first_answered_at, fact.last_answered_at) == (None, seconds(10), seconds(90))
+
+
+def test_each_payment_comes_back_with_its_outcome_and_as_it_stands_now() -> None:
+    """In the order first named; that another's is none of ours keeps no row from being recorded."""
+    desk = Desk(PLAIN)
+    theirs, asked = at_once(desk.drive.open(SILENT)), desk.open()
+    lines = [a_row(row=row, transaction_id=f"T{row}", reference=f"order-{row}") for row in (7, 8, 9)]
+    first, second, known = [one.payment_id for one in desk.finds(*(Stray(line=line) for line in lines))]
+    said = [
+        Said(payment_id=second, line=a_refund(transaction_id="T8"), refunded=PART),
+        Said(payment_id=first, line=a_refund(transaction_id="T7"), refunded=AMOUNT),
+        Said(payment_id="pay_nobody", line=a_row()),
+        Said(payment_id=asked, line=a_row()),
+        Said(payment_id=theirs, line=a_row()),
+        Said(payment_id=known, line=lines[2]),
+    ]
+    recorded = desk.record(*said)
+    assert [(one.payment_id, one.outcome) for one in recorded] == [
+        (second, "recorded"),
+        (first, "recorded"),
+        ("pay_nobody", "unknown"),
+        (asked, "ask"),
+        (theirs, "unknown"),
+        (known, "known"),
+    ]
+    now = {one: desk.drive.payment(one) for one in (second, first, asked, known)}
+    assert [one.payment for one in recorded] == [now[second], now[first], None, now[asked], None, now[known]]
+    assert (now[first].status, now[second].refunded_amount) == (REFUNDED, PART)
 
 
 def test_a_statement_of_another_account_says_nothing(desk: Desk) -> None:
@@ -293,7 +360,23 @@ def test_a_newer_row_that_takes_the_money_back_is_a_contradiction(desk: Desk) ->
     assert desk.says(payment_id, a_row(FAILED, at=20)).hold is Hold.CONTRADICTION
 
 
+def test_a_row_that_shows_no_refund_takes_none_back_that_a_person_told_of(desk: Desk) -> None:
+    """A statement covers some days only."""
+    payment_id = desk.open()
+    at_once(desk.drive.hit(payment_id, Claimed.SUCCESS))
+    desk.resolve(payment_id, REFUNDED)
+    after = desk.says(payment_id, a_row(at=20))
+    assert (after.status, after.hold) == (REFUNDED, None)
+
+
 # -- refunds -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_of_a_refund_alone_takes_no_transaction(desk: Desk) -> None:
+    first, second = desk.open(), desk.open()
+    desk.says(first, a_refund(transaction_id="T1"))
+    after = desk.says(second, a_row(transaction_id="T1"))
+    assert (after.status, after.hold) == (COMPLETED, None)
 
 
 def test_refunds_are_told_by_how_much_went_back(desk: Desk) -> None:
@@ -506,6 +589,35 @@ def test_the_story_and_the_evidence_name_the_row(desk: Desk, listed: bool, row: 
     assert summary.startswith(f"Paid: 100.00 BDT, as {row} says, recorded at 2026-05-17 06:01:00Z.")
     desk.says(payment_id, a_refund(), refunded=PART)
     assert any("says that 40.00 of it was paid back by" in line for line in desk.story(payment_id))
+
+
+@pytest.mark.parametrize(
+    ("line", "listed", "said"),
+    [
+        (a_row(), False, {"row": 17, "of": "2026-05-17T06:00:10Z", "word": "COMPLETED", "amount": "100.00"}),
+        (
+            a_refund(),
+            True,
+            {
+                "row": 18,
+                "of": "2026-05-17T06:00:20Z",
+                "word": "REFUNDED",
+                "refunded_amount": "40.00",
+                "listed": True,
+                "refund": True,
+            },
+        ),
+    ],
+    ids=["money in a file", "refund in a list"],
+)
+def test_the_timeline_shows_what_a_row_says_and_when_it_was_recorded(
+    desk: Desk, line: Line, listed: bool, said: dict[str, Any]
+) -> None:
+    payment_id = desk.open()
+    desk.says(payment_id, line, listed=listed)
+    (entry,) = [one for one in desk.drive.ledger.entries(payment_id) if one.kind is EntryKind.ANSWER]
+    given = {"statement": "march.csv", "status": "completed", "currency": "BDT", "transaction_id": "T1"}
+    assert (entry.at, entry.data) == (seconds(60), given | said)
 
 
 def test_the_evidence_of_a_misfit_names_the_row(desk: Desk) -> None:

@@ -18,7 +18,7 @@ from consumers.gateway import OpeningOutcome
 from consumers.opening import OpeningFailed, open_payment, track_payment
 from consumers.unexpected import UNKNOWN_HERE, Stray
 from schemas.callbacks import Claim
-from schemas.payments import Payment
+from schemas.payments import Candidate, Payment
 from schemas.words import Authenticity, EventType, Hold, Said, Source, Status
 from tests.fakes.drive import AMOUNT, at_once, says
 from tests.fakes.providers import ACCOUNTS, CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
@@ -83,16 +83,45 @@ def test_money_that_went_back_since_is_found_as_that(line: Any, refunded: Any, s
         ({"reference": None}, "unexpected.T1"),
         ({"reference": "order 7/8"}, "unexpected.T1"),
         ({"reference": "x" * 51}, "unexpected.T1"),
-        ({"transaction_id": "T 1"}, "unexpected~75e8b39a"),
+        ({"transaction_id": "T 1"}, "unexpected~75e8b39ac17b4c56a28650d903e421a0"),
         ({"transaction_id": None, "session_id": "S-9"}, "unexpected.S-9"),
+        ({"transaction_id": None, "reference": "order 7/8"}, "unexpected~1ab81e1c2709a2e99c7781b526bc8a6a"),
     ],
 )
 def test_its_reference_is_the_gateways_or_one_of_its_other_ids(ids: dict[str, Any], reference: str) -> None:
     desk = Desk()
     payment = desk.drive.payment(desk.found(a_row(**ids)))
-    assert payment.reference.startswith(reference)
+    assert payment.reference == reference
     assert len(payment.reference) <= 50
     assert payment.holds == (Hold.UNEXPECTED,)
+
+
+@pytest.mark.parametrize(
+    ("at", "since"),
+    [(10, 10), (None, 25), (9_999, 60)],
+    ids=["its own time", "the newest of its statement", "no time to come"],
+)
+def test_it_is_there_since_the_money_came(at: float | None, since: float) -> None:
+    desk = Desk()
+    (found,) = desk.finds(Stray(line=a_row(at=at)), newest=25)
+    payment = desk.drive.payment(found.payment_id)
+    assert (payment.opened_at, payment.expires_at) == (seconds(since), seconds(since))
+
+
+@pytest.mark.parametrize(
+    ("account", "ids", "asked_by"),
+    [
+        (CANDIDATES, {}, (Candidate(transaction_id="T1", signed=False, state="confirmed"),)),
+        (CANDIDATES, {"transaction_id": None, "session_id": "S-9"}, ()),
+        (PLAIN, {}, ()),
+    ],
+    ids=["by transaction", "by transaction, and none is named", "by our own ids"],
+)
+def test_it_can_be_asked_about_by_the_transaction_where_that_is_what_the_gateway_is_asked_by(
+    account: Account, ids: dict[str, Any], asked_by: tuple[Candidate, ...]
+) -> None:
+    desk = Desk(account)
+    assert desk.drive.payment(desk.found(a_row(**ids))).candidates == asked_by
 
 
 @pytest.mark.parametrize(
@@ -327,7 +356,24 @@ def test_what_went_back_and_was_another_amount_is_not_adopted() -> None:
         message="100.00 came under this reference, and 40.00 of it went back; a person must resolve it",
         payment_id=payment_id,
     )
+    with pytest.raises(OpeningFailed, match=r"100.00 came under this reference, and 40.00 of it went back") as caught:
+        announced(desk, payment_id, amount=OTHER)
+    assert caught.value.equal is False, "it is not what was asked for"
     assert desk.drive.payment(payment_id) == before
+
+
+@pytest.mark.parametrize("way", ["announced", "tracked by its reference", "tracked by its session"])
+def test_who_announces_it_again_in_the_same_words_is_told_that_it_is_theirs(way: str) -> None:
+    desk = Desk()
+    reference, session_id = (None, "S-9") if way == "tracked by its session" else ("theirs", None)
+    payment_id = desk.found(a_row(reference=reference, session_id=session_id))
+    if way == "announced":
+        announced(desk, payment_id)
+    else:
+        tracked(desk, "theirs", "S-9")
+    with pytest.raises(OpeningFailed) as caught:
+        announced(desk, payment_id)
+    assert (caught.value.code, caught.value.payment_id, caught.value.equal) == ("reference_used", payment_id, True)
 
 
 def test_what_was_adopted_is_a_payment_as_any_other() -> None:

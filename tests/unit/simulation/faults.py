@@ -74,7 +74,7 @@ FAULTS = (
     Fault(
         name="an Execute that was not sent ends the wish",
         file="consumers/executing.py",
-        old='return to_the_back(replace(payment, execute_state="wanted"), asked or payment.opened_at)',
+        old='return to_the_back(replace(payment, execute_state="wanted"), asked_at)',
         new="return dropped(payment)",
     ),
     Fault(
@@ -98,8 +98,8 @@ FAULTS = (
     Fault(
         name="forms with stray signs are refused",
         file="consumers/callbacks.py",
-        old="keep_blank_values=True, errors",
-        new="strict_parsing=True, errors",
+        old="keep_blank_values=True, max",
+        new="strict_parsing=True, max",
     ),
     Fault(
         name="an unreadable body throws its query away",

@@ -1,0 +1,26 @@
+"""A plugin of pytest's for mutation runs: tests in the order of how long they took, and none that takes long.
+
+`tests/mutants` runs them with it. mutmut gives the tests of a mutant in any order, and most mutants are noticed by the
+first that looks at their rule. A rule that only a long test states is not stated: months that go by in one test say too
+late what went wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+TOLD = Path("mutmut-stats.json")
+"""How long each test took without any mutant, as mutmut wrote it beside the mutants; not there in its first run."""
+
+LONG_SECONDS = 0.3
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not TOLD.exists():
+        return
+    seconds: dict[str, float] = json.loads(TOLD.read_text("utf-8")).get("duration_by_test", {})
+    quick = [item for item in items if seconds.get(item.nodeid, 0.0) < LONG_SECONDS]
+    items[:] = sorted(quick or items, key=lambda item: seconds.get(item.nodeid, 0.0))
