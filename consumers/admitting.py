@@ -13,32 +13,11 @@ from datetime import datetime
 from msgspec import Struct
 
 from consumers import candidates
-from consumers.allowance import Asking, Heard, contended, forgetful, fresh, hear, matters, silent
+from consumers.allowance import Allowance, Asking, Heard, contended, forgetful, fresh, hear, matters, silent
 from consumers.answering import Reply
-from consumers.ledger import Batch
+from consumers.ledger import Ledger, Looked, Sight
 from consumers.rules import Rules
 from schemas.payments import Payment
-
-
-async def admit(
-    batch: Batch, rules: Rules, payments: Sequence[Payment], room: Mapping[str, int]
-) -> Mapping[str, datetime]:
-    """Count a question about each of these payments. Returns, by id, when those that may not be asked now come again.
-
-    `room` is how many more questions this worker takes on for an account, where it bounds them.
-    """
-    accounts = {payment.account for payment in payments}
-    rates = _rates(rules, accounts)
-    stored = dict(await batch.allowances(accounts, locked=False))
-    turns = {account for account in accounts if contended(stored.get(account), rates[account])}
-    stored |= await batch.allowances(turns, locked=True)
-    uses = {}
-    for account in sorted(accounts):
-        allowance = stored.get(account) or fresh(account, rates[account], batch.now)
-        uses[account] = Asking(allowance, rates[account], batch.now, room.get(account))
-    again_at = {payment.id: uses[payment.account].admit(payment.id) for payment in payments}
-    await batch.write_allowances([uses[account].allowance for account in sorted(turns)])
-    return {payment_id: at for payment_id, at in again_at.items() if at is not None}
 
 
 class Unreliable(Struct, frozen=True, kw_only=True):
@@ -51,28 +30,77 @@ class Unreliable(Struct, frozen=True, kw_only=True):
     forgetful: frozenset[str]
 
 
-async def hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) -> Unreliable:
+async def turned_away(
+    ledger: Ledger, rules: Rules, looked: Looked, payments: Sequence[Payment], room: Mapping[str, int]
+) -> Mapping[str, datetime]:
+    """Count a question about each of these payments. Returns, by id, when those that may not be asked now come again.
+
+    `room` is how many more questions this worker takes on for an account, where it bounds them.
+    """
+    accounts = {payment.account for payment in payments}
+    rates = _rates(rules, accounts)
+    shared = sorted(one for one in accounts if contended(looked.allowances.get(one), rates[one]))
+    if not shared:
+        return _turned_away(looked.allowances, rates, payments, room, looked.now)[0]
+    async with ledger.limits(shared) as limits:
+        stored = {**looked.allowances, **limits.allowances}
+        away, used = _turned_away(stored, rates, payments, room, limits.now)
+        await limits.keep([used[account].allowance for account in shared])
+    return away
+
+
+def _turned_away(
+    stored: Mapping[str, Allowance],
+    rates: Mapping[str, float | None],
+    payments: Sequence[Payment],
+    room: Mapping[str, int],
+    now: datetime,
+) -> tuple[dict[str, datetime], dict[str, Asking]]:
+    used = {
+        account: Asking(stored.get(account) or fresh(account, rate, now), rate, now, room.get(account))
+        for account, rate in sorted(rates.items())
+    }
+    again_at = {payment.id: used[payment.account].admit(payment.id) for payment in payments}
+    return {payment_id: at for payment_id, at in again_at.items() if at is not None}, used
+
+
+async def hear_gateways(
+    ledger: Ledger,
+    rules: Rules,
+    sights: Mapping[str, Sight],
+    allowances: Mapping[str, Allowance],
+    replies: Sequence[Reply],
+) -> Unreliable:
     """Count the calls that the questions took, and the questions that brought no answer."""
     by_account = defaultdict[str, list[Heard]](list)
     for reply in sorted(replies, key=lambda reply: reply.answered_at):
-        if reply.payment_id in batch.cases:
-            payment = batch.cases[reply.payment_id].payment
+        if reply.payment_id in sights:
+            payment = sights[reply.payment_id].case.payment
             by_account[payment.account].append(_heard(payment, reply))
     rates = _rates(rules, by_account)
-    seen = dict(await batch.allowances(by_account.keys(), locked=False))
     touched = sorted(
-        account for account, brought in by_account.items() if matters(seen.get(account), rates[account], brought)
+        account for account, brought in by_account.items() if matters(allowances.get(account), rates[account], brought)
     )
-    stored = await batch.allowances(touched, locked=True)
-    kept = []
-    for account in touched:
-        allowance = stored.get(account) or fresh(account, rates[account], batch.now)
-        kept.append(hear(allowance, rates[account], by_account[account], batch.now))
-    await batch.write_allowances(kept)
+    if not touched:
+        return RELIABLE
+    async with ledger.limits(touched) as limits:
+        kept = [
+            hear(
+                limits.allowances.get(account) or fresh(account, rates[account], limits.now),
+                rates[account],
+                by_account[account],
+                limits.now,
+            )
+            for account in touched
+        ]
+        await limits.keep(kept)
     return Unreliable(
-        silent=frozenset(one.account for one in kept if silent(stored.get(one.account)) and silent(one)),
+        silent=frozenset(one.account for one in kept if silent(limits.allowances.get(one.account)) and silent(one)),
         forgetful=frozenset(one.account for one in kept if forgetful(one)),
     )
+
+
+RELIABLE = Unreliable(silent=frozenset(), forgetful=frozenset())
 
 
 def _heard(payment: Payment, reply: Reply) -> Heard:

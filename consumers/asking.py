@@ -112,11 +112,13 @@ def by_clock_alone(payment: Payment, capabilities: Capabilities) -> bool:
 
 
 def begun(payment: Payment, asked: Question, due: Due, checks: Checks, now: datetime) -> Payment:
-    """The payment with a question in flight; stored and committed before the gateway is called.
+    """The payment with a question asked at that time. An Execute is in flight until its reply, or its lease ends.
 
-    A question that is asked again, because its worker died or it brought nothing, is no next step of the schedule.
+    A question that is asked again, because its worker died or it brought nothing, is no next step of the schedule. Nor
+    is one that another, asked later, has overtaken.
     """
-    again = payment.lease_until is not None or makes_up(payment, checks)
+    later = payment.asked_at is not None and payment.asked_at > now
+    again = payment.lease_until is not None or makes_up(payment, checks) or later
     hints, referred = _recent(payment.hint_asks, now), _recent(payment.referred_asks, now)
     one = candidates.candidate(payment, asked.transaction_id)
     if one is not None:
@@ -126,8 +128,8 @@ def begun(payment: Payment, asked: Question, due: Due, checks: Checks, now: date
         payment = candidates.changed(payment, asked_now)
     payment = replace(
         payment,
-        lease_until=now + LEASE[asked.kind],
-        asked_at=now,
+        lease_until=now + LEASE[asked.kind] if asked.kind is QuestionKind.EXECUTE else None,
+        asked_at=max(payment.asked_at or now, now),
         not_before=None,
         execute_waits_until=None if due.trigger == "wish" else payment.execute_waits_until,
         hint_asks=(*hints, now) if due.trigger == "hint" else hints,

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.admitting import Unreliable
+from consumers.admitting import RELIABLE, Unreliable
 from consumers.answering import Reply, question_entry, take_in
 from consumers.asking import Due, begun, next_due
 from consumers.closing import marked
@@ -29,7 +29,7 @@ from schemas.payments import Owners
 from schemas.words import QuestionKind, Source
 
 MOMENT = timedelta(microseconds=1)
-NOBODY, RELIABLE = Owners(), Unreliable(silent=frozenset(), forgetful=frozenset())
+NOBODY = Owners()
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -47,9 +47,9 @@ class Asked(Struct, frozen=True, kw_only=True):
 class Work(Struct, frozen=True, kw_only=True):
     """What a worker does about one payment, until it is written.
 
-    `claims` are recorded with it; `admissions` tell which of them are new. `asked` is recorded with its reply; an Execute
-    is recorded before it is sent, and then no longer stands here. `turned_away`: its account may not be asked before
-    then. `beside`: another question about the payment is in flight, so its reply decides, and the clock does not.
+    `claims` are recorded with it; `admissions` tell which of them are new. `asked` is recorded with its reply. An
+    Execute is recorded before it is sent, and then no longer stands here. `turned_away`: its account may not be asked
+    before then. `beside`: another question about the payment is in flight; its reply decides, and the clock does not.
     """
 
     payment_id: str

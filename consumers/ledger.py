@@ -204,6 +204,19 @@ class Limits(Protocol):
     async def keep(self, allowances: Sequence[Allowance]) -> None: ...
 
 
+class Turns(Protocol):
+    """Whose question about a payment is in flight: one process's at a time, and one of that process.
+
+    A turn ends with the process that has it. It spares the gateway questions, and protects nothing.
+    """
+
+    async def take(self, payment_ids: Collection[str]) -> frozenset[str]:
+        """Those whose turn is ours from now on, until it is given back."""
+        ...
+
+    def give_back(self, payment_ids: Iterable[str]) -> None: ...
+
+
 class Ledger(Protocol):
     """Where payments are kept."""
 

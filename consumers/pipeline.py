@@ -1,8 +1,8 @@
 """The way of a payment, in order: claims are looked at, a question is decided on and asked, its reply is written.
 
-Nothing is locked while a gateway thinks. What was decided is written only where the payment still stands as it was read.
-Where it does not, the same claims and the same reply are decided on again. The one thing to get wrong: an Execute. It is
-written, and known to be committed, before it is sent.
+Nothing is locked while a gateway thinks. What was decided is written only where the payment still stands as it was
+read. Where it does not, the same claims and the same reply are decided on again. The one thing to get wrong: an
+Execute. It is written, and known to be committed, before it is sent.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.admitting import hear_gateways, turned_away
+from consumers.admitting import RELIABLE, Unreliable, hear_gateways, turned_away
+from consumers.allowance import Allowance
 from consumers.answering import Reply
-from consumers.deciding import RELIABLE, Unreliable, Work, conclude, next_question
+from consumers.deciding import NOBODY, Work, conclude, next_question
 from consumers.keeping import may_wait
-from consumers.ledger import Arbiter, Ledger, Looked, Order, Sight, Turns, Write
+from consumers.ledger import Arbiter, Ledger, Looked, Sight, Turns, Write
+from consumers.receiving import Admission
 from consumers.rules import Rules
 from consumers.strangers import others_left_alone
 from schemas.answers import Expected, Question
 from schemas.callbacks import Claim
-from schemas.payments import Case, Change, Owners, Payment
-from schemas.words import Source
+from schemas.payments import Change, Owners, Payment
+from schemas.words import Authenticity, Source
 
 SWAPS = 3
 """So often a write may lose its swap. Then the payment is locked, read and written, with nobody in between."""
@@ -46,6 +48,7 @@ class Inquiry(Struct, frozen=True, kw_only=True):
     asked_at: datetime
     work: Work
     sight: Sight
+    allowance: Allowance | None = None
     lost: bool = False
     traceparent: str | None = None
 
@@ -80,15 +83,18 @@ async def take(
     strays = [claim for claim in claims if claim.id not in looked.homes]
     arrived = await _without_home(ledger, strays) if strays else []
     works = _works(looked, claims)
-    asking, rest = [], []
+    asking, rest = list[Work](), list[Work]()
     for work in works:
         sight = looked.sights[work.payment_id]
-        asked = None if _asked_elsewhere(sight.case.payment, looked.now) else next_question(sight, work, rules, looked.now)
+        asked = (
+            None if _asked_elsewhere(sight.case.payment, looked.now) else next_question(sight, work, rules, looked.now)
+        )
         (rest if asked is None else asking).append(replace(work, asked=asked))
     mine = await turns.take([work.payment_id for work in asking]) if asking else frozenset()
     others = [work for work in asking if work.payment_id not in mine]
     asking = [work for work in asking if work.payment_id in mine]
-    away = await turned_away(ledger, rules, [looked.sights[work.payment_id].case.payment for work in asking], room)
+    payments = [looked.sights[work.payment_id].case.payment for work in asking]
+    away = await turned_away(ledger, rules, looked, payments, room)
     turns.give_back(away)
     rest += [replace(work, asked=None, turned_away=away[work.payment_id]) for work in asking if work.payment_id in away]
     asking = [work for work in asking if work.payment_id not in away]
@@ -104,20 +110,21 @@ async def take(
         rest += [replace(work, asked=None, beside=True) for work in others]
         waiting = []
     changes = await _write(ledger, rules, rest, sights, looked.now)
-    inquiries = [_inquiry(rules, work, sights[work.payment_id]) for work in asking if work not in lost]
+    inquiries = [_inquiry(rules, work, sights[work.payment_id], looked) for work in asking if work not in lost]
     if not arrived:
         return Taken(inquiries=inquiries, waiting=waiting, changes=changes)
     more = await take(ledger, rules, arrived, turns, room, patient=patient)
-    return Taken(
-        inquiries=inquiries + more.inquiries, waiting=waiting + more.waiting, changes=changes + more.changes
-    )
+    return Taken(inquiries=inquiries + more.inquiries, waiting=waiting + more.waiting, changes=changes + more.changes)
 
 
-async def record(ledger: Ledger, rules: Rules, answered: Sequence[tuple[Inquiry, Reply]], now: datetime) -> list[Change]:
+async def record(
+    ledger: Ledger, rules: Rules, answered: Sequence[tuple[Inquiry, Reply]], now: datetime
+) -> list[Change]:
     """Write what gateways replied, with the claims that made us ask: one version and one event per payment at most."""
     sights = {inquiry.sight.case.payment.id: inquiry.sight for inquiry, _ in answered}
+    allowances = {inquiry.account.id: inquiry.allowance for inquiry, _ in answered if inquiry.allowance is not None}
     replies = await others_left_alone(ledger, sights, [reply for _, reply in answered])
-    unreliable = await hear_gateways(ledger, rules, sights, replies)
+    unreliable = await hear_gateways(ledger, rules, sights, allowances, replies)
     works = [replace(inquiry.work, reply=reply) for (inquiry, _), reply in zip(answered, replies, strict=True)]
     return await _write(ledger, rules, works, sights, now, unreliable)
 
@@ -128,7 +135,7 @@ async def record_alone(ledger: Ledger, rules: Rules, reply: Reply) -> list[Chang
     if reply.payment_id not in looked.sights:
         return []
     (reply,) = await others_left_alone(ledger, looked.sights, [reply])
-    unreliable = await hear_gateways(ledger, rules, looked.sights, [reply])
+    unreliable = await hear_gateways(ledger, rules, looked.sights, looked.allowances, [reply])
     work = Work(payment_id=reply.payment_id, reply=reply)
     return await _write(ledger, rules, [work], looked.sights, looked.now, unreliable)
 
@@ -168,12 +175,116 @@ def _works(looked: Looked, claims: Iterable[Claim]) -> list[Work]:
 
 
 def _admissions(looked: Looked, claims: Sequence[Claim]) -> dict[str, Admission]:
-    told, events = {}, set[str]()
+    told, events = dict[str, Admission](), set[str]()
     for claim in claims:
-        admission = looked.admissions.get(claim.id, "new")
-        if admission == "new" and claim.signed_event in events:
-            admission = "repeated"
-        if claim.signed_event is not None:
-            events.add(claim.signed_event)
-        told[claim.id] = admission
+        told[claim.id] = looked.admissions.get(claim.id, "new")
+        if claim.authenticity is Authenticity.SIGNED and claim.event_id is not None:
+            if told[claim.id] == "new" and claim.event_id in events:
+                told[claim.id] = "repeated"
+            events.add(claim.event_id)
     return told
+
+
+def _asked_elsewhere(payment: Payment, now: datetime) -> bool:
+    """Whether a worker of the last release asks about it: those hold a lease. After our Execute Query may come."""
+    leased = payment.lease_until is not None and payment.lease_until > now
+    return leased and payment.asked_at != payment.execute_asked_at
+
+
+async def _begun(
+    ledger: Ledger, rules: Rules, works: Sequence[Work], sights: Mapping[str, Sight], now: datetime
+) -> dict[str, Sight]:
+    """Write that these execute, each for its order alone. Returns the readings of those that were written, by id.
+
+    Where this raises, nobody knows whether it was written, and nothing is sent.
+    """
+    if not works:
+        return {}
+    writes = {work.payment_id: conclude(sights[work.payment_id], work, rules, now) for work in works}
+    written = await ledger.write(list(writes.values()))
+    return {payment_id: _after(writes[payment_id]) for payment_id in written.done}
+
+
+def _after(write: Write) -> Sight:
+    """The reading of a payment just after this write of it."""
+    sight, change = write.sight, write.change
+    facts = {fact.key: fact for fact in (*sight.case.facts, *change.facts)}
+    return replace(
+        sight,
+        case=replace(sight.case, payment=change.payment, facts=tuple(facts.values())),
+        revision=sight.revision + 1,
+        sessions=sight.sessions | write.keys.sessions,
+        transactions=sight.transactions | write.keys.transactions,
+        order=replace(sight.order, executing=change.payment.id) if write.executes else sight.order,
+    )
+
+
+def _inquiry(rules: Rules, work: Work, sight: Sight, looked: Looked) -> Inquiry:
+    """The question of this work. An Execute is recorded by now, with its claims; what is left of it is its reply."""
+    asked, payment = work.asked, sight.case.payment
+    assert asked is not None, "there is a question"
+    return Inquiry(
+        account=rules.accounts[payment.account],
+        question=asked.question,
+        expected=expected(payment),
+        asked_at=asked.at,
+        work=Work(payment_id=payment.id) if asked.executes else work,
+        sight=sight,
+        allowance=looked.allowances.get(payment.account),
+        traceparent=next((claim.traceparent for claim in work.claims if claim.traceparent), None),
+    )
+
+
+async def _write(
+    ledger: Ledger,
+    rules: Rules,
+    works: Sequence[Work],
+    sights: Mapping[str, Sight],
+    now: datetime,
+    unreliable: Unreliable = RELIABLE,
+) -> list[Change]:
+    """Write what this work comes to. What lost its swap, or a key to another payment, is read and decided on again."""
+    left, owners, changes = list(works), dict[str, Owners](), list[Change]()
+    for _ in range(SWAPS):
+        left = await _swapped(ledger, rules, left, sights, now, owners, unreliable, changes)
+        if not left:
+            return changes
+        looked = await ledger.look(
+            [claim for work in left for claim in work.claims], [work.payment_id for work in left]
+        )
+        sights, now = looked.sights, max(now, looked.now)
+        left = [_readmitted(work, looked) for work in left if work.payment_id in sights]
+    for work in left:
+        async with ledger.locked([work.payment_id]) as arbiter:
+            looked = await arbiter.look(work.claims)
+            alone = [_readmitted(work, looked)]
+            while alone and work.payment_id in looked.sights:  # each turn learns of a key that is another's
+                alone = await _swapped(arbiter, rules, alone, looked.sights, now, owners, unreliable, changes)
+    return changes
+
+
+async def _swapped(
+    ledger: Ledger | Arbiter,
+    rules: Rules,
+    works: Sequence[Work],
+    sights: Mapping[str, Sight],
+    now: datetime,
+    owners: dict[str, Owners],
+    unreliable: Unreliable,
+    changes: list[Change],
+) -> list[Work]:
+    """Try to write each of these once. Adds to `changes` and to `owners`; returns the work that is left."""
+    writes = [
+        conclude(sights[work.payment_id], work, rules, now, owners.get(work.payment_id, NOBODY), unreliable)
+        for work in works
+        if work.payment_id in sights
+    ]
+    written = await ledger.write(writes)
+    changes.extend(write.change for write in writes if write.change.payment.id in written.done)
+    for payment_id, taken in written.taken.items():
+        owners[payment_id] = owners.get(payment_id, NOBODY).and_(taken)
+    return [work for work in works if work.payment_id not in written.done]
+
+
+def _readmitted(work: Work, looked: Looked) -> Work:
+    return replace(work, admissions=_admissions(looked, work.claims))

@@ -183,6 +183,14 @@ class Owners(Struct, frozen=True, kw_only=True):
     references: frozenset[str] = frozenset()
     order: bool = False
 
+    def and_(self, others: Owners) -> Owners:
+        return Owners(
+            transactions=self.transactions | others.transactions,
+            sessions=self.sessions | others.sessions,
+            references=self.references | others.references,
+            order=self.order or others.order,
+        )
+
 
 class Entry(Struct, frozen=True, kw_only=True):
     """One entry of a payment's timeline. `data` is safe to show to the merchant: no personal data, no secrets."""

@@ -16,7 +16,7 @@ from consumers.account import Account
 from consumers.answering import Reply
 from consumers.gateway import Opened, OpeningOutcome
 from consumers.opening import open_payment
-from consumers.pipeline import Inquiry, record, take
+from consumers.pipeline import Inquiry, record, record_alone, take
 from consumers.rules import Rules
 from schemas.answers import Answer, Executed, ExecuteReply, Inconclusive, Outcome, Trouble
 from schemas.callbacks import Claim
@@ -24,7 +24,7 @@ from schemas.checks import Checks
 from schemas.payments import Change, Payment
 from schemas.words import Authenticity, EventType, Said, Source, Status
 from tests.fakes.clock import FakeClock
-from tests.fakes.ledger import FakeLedger
+from tests.fakes.ledger import FakeLedger, FakeTurns
 from tests.fakes.providers import ACCOUNTS, LIFETIME, PLAIN
 
 Gateway = Callable[[Inquiry], Outcome | None]
@@ -95,6 +95,9 @@ class Drive:
         )
         self.gateway: Gateway = gateway or says(Status.PENDING)
         self.asked: list[Inquiry] = []
+        self.turns = FakeTurns()
+        self._in_flight: dict[tuple[str, datetime], Inquiry] = {}
+        self._unheard: list[Claim] = []
         self._numbers = count(1)
 
     # -- what happens --------------------------------------------------------------------------------------------------
@@ -169,8 +172,9 @@ class Drive:
     async def take(self, *claims: Claim) -> list[Inquiry]:
         """Take claims and leave the questions in flight. A claim is taken a moment after it was received."""
         self.clock.advance(TRANSIT_SECONDS)
-        inquiries = await take(self.ledger, self.rules, claims)
+        inquiries = (await take(self.ledger, self.rules, claims, self.turns, patient=False)).inquiries
         self.asked.extend(inquiries)
+        self._in_flight |= {(one.expected.payment_id, one.asked_at): one for one in inquiries}
         return inquiries
 
     async def answer(self, inquiries: Sequence[Inquiry]) -> None:
@@ -180,6 +184,14 @@ class Drive:
             self.clock.advance(REPLY_SECONDS)
         replies = [self.reply(inquiry, outcome) for inquiry, outcome in outcomes if outcome is not None]
         await self.record(replies)
+        for inquiry in (inquiry for inquiry, outcome in outcomes if outcome is None):
+            self.dies(inquiry)
+
+    def dies(self, inquiry: Inquiry) -> None:
+        """Whoever asks this dies: its turn is free, and its claims, which nobody acknowledged, come again."""
+        del self._in_flight[inquiry.expected.payment_id, inquiry.asked_at]
+        self.turns.give_back([inquiry.expected.payment_id])
+        self._unheard.extend(inquiry.work.claims)
 
     def reply(self, inquiry: Inquiry, outcome: Outcome) -> Reply:
         return Reply(
@@ -191,7 +203,14 @@ class Drive:
         )
 
     async def record(self, replies: Sequence[Reply]) -> list[Change]:
-        return await record(self.ledger, self.rules, replies)
+        """Write what gateways replied. A reply whose question nobody remembers is written alone."""
+        known = [(self._in_flight.pop((one.payment_id, one.asked_at), None), one) for one in replies]
+        answered = [(inquiry, reply) for inquiry, reply in known if inquiry is not None]
+        changes = await record(self.ledger, self.rules, answered, self.clock.now) if answered else []
+        self.turns.give_back([reply.payment_id for _, reply in answered])
+        for reply in (reply for inquiry, reply in known if inquiry is None):
+            changes += await record_alone(self.ledger, self.rules, reply)
+        return changes
 
     async def wait(self, span: timedelta | float) -> None:
         """Let time pass; the sweep publishes a claim whenever a payment's `next_check_at` comes."""
@@ -199,6 +218,9 @@ class Drive:
 
     async def until(self, end: datetime) -> None:
         for _ in range(ROUNDS):
+            unheard, self._unheard = self._unheard, []
+            if unheard:
+                await self.publish(*unheard)
             look = self.ledger.next_look()
             if look is None or look > end:
                 self.clock.set(max(end, self.clock.now))
