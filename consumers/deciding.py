@@ -56,7 +56,7 @@ class Work(Struct, frozen=True, kw_only=True):
     claims: tuple[Claim, ...] = ()
     admissions: Mapping[str, Admission] = {}
     asked: Asked | None = None
-    reply: Reply | None = None
+    replies: tuple[Reply, ...] = ()
     turned_away: datetime | None = None
     beside: bool = False
 
@@ -94,9 +94,9 @@ def conclude(
         draft.entries.append(question_entry(work.asked.question, at, work.asked.due.trigger))
     if work.turned_away is not None:
         draft.becomes(replace(to_the_back(draft.payment, now), not_before=work.turned_away))
-    if work.reply is not None:
-        _hear(draft, work.reply, rules, now, unreliable)
-    elif work.asked is None and not work.beside:
+    for reply in sorted(work.replies, key=lambda reply: reply.answered_at):
+        _hear(draft, reply, rules, now, unreliable)
+    if not work.replies and work.asked is None and not work.beside:
         draft.becomes(marked(draft.payment, capabilities, rules.checks, now))
     standing, keys = claimed_by(draft.case, owners, capabilities.always)
     return Write(

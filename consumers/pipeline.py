@@ -125,19 +125,21 @@ async def record(
     allowances = {inquiry.account.id: inquiry.allowance for inquiry, _ in answered if inquiry.allowance is not None}
     replies = await others_left_alone(ledger, sights, [reply for _, reply in answered])
     unreliable = await hear_gateways(ledger, rules, sights, allowances, replies)
-    works = [replace(inquiry.work, reply=reply) for (inquiry, _), reply in zip(answered, replies, strict=True)]
+    works = [replace(inquiry.work, replies=(reply,)) for (inquiry, _), reply in zip(answered, replies, strict=True)]
     return await _write(ledger, rules, works, sights, now, unreliable)
 
 
-async def record_alone(ledger: Ledger, rules: Rules, reply: Reply) -> list[Change]:
-    """Write a reply whose question nobody remembers, as one that was kept among the dead letters."""
-    looked = await ledger.look([], [reply.payment_id])
-    if reply.payment_id not in looked.sights:
-        return []
-    (reply,) = await others_left_alone(ledger, looked.sights, [reply])
-    unreliable = await hear_gateways(ledger, rules, looked.sights, looked.allowances, [reply])
-    work = Work(payment_id=reply.payment_id, reply=reply)
-    return await _write(ledger, rules, [work], looked.sights, looked.now, unreliable)
+async def record_kept(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list[Change]:
+    """Write replies whose questions nobody remembers, as those that were kept among the dead letters."""
+    looked = await ledger.look([], {reply.payment_id for reply in replies})
+    replies = [reply for reply in replies if reply.payment_id in looked.sights]
+    replies = await others_left_alone(ledger, looked.sights, replies)
+    unreliable = await hear_gateways(ledger, rules, looked.sights, looked.allowances, replies)
+    by_payment = defaultdict[str, list[Reply]](list)
+    for reply in replies:
+        by_payment[reply.payment_id].append(reply)
+    works = [Work(payment_id=payment_id, replies=tuple(group)) for payment_id, group in by_payment.items()]
+    return await _write(ledger, rules, works, looked.sights, looked.now, unreliable)
 
 
 def expected(payment: Payment) -> Expected:

@@ -16,7 +16,7 @@ from consumers.account import Account
 from consumers.answering import Reply
 from consumers.gateway import Opened, OpeningOutcome
 from consumers.opening import open_payment
-from consumers.pipeline import Inquiry, record, record_alone, take
+from consumers.pipeline import Inquiry, record, record_kept, take
 from consumers.rules import Rules
 from schemas.answers import Answer, Executed, ExecuteReply, Inconclusive, Outcome, Trouble
 from schemas.callbacks import Claim
@@ -208,9 +208,8 @@ class Drive:
         answered = [(inquiry, reply) for inquiry, reply in known if inquiry is not None]
         changes = await record(self.ledger, self.rules, answered, self.clock.now) if answered else []
         self.turns.give_back([reply.payment_id for _, reply in answered])
-        for reply in (reply for inquiry, reply in known if inquiry is None):
-            changes += await record_alone(self.ledger, self.rules, reply)
-        return changes
+        kept = [reply for inquiry, reply in known if inquiry is None]
+        return changes + await record_kept(self.ledger, self.rules, kept) if kept else changes
 
     async def wait(self, span: timedelta | float) -> None:
         """Let time pass; the sweep publishes a claim whenever a payment's `next_check_at` comes."""
