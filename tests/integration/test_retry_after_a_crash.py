@@ -29,6 +29,7 @@ from tests.integration.shops import NEAR, ORDER, RULES, TRACKED, Got, Shops, ser
 from worker.http.context import new_payment_id
 from worker.postgres.database import Database
 from worker.postgres.ledger import PostgresLedger
+from worker.postgres.notices import Notice
 
 CALLS = ("fetch", "fetchrow", "fetchval", "execute")
 NO_REPLY = Inconclusive(trouble=Trouble.NO_REPLY, detail="no reply")
@@ -110,6 +111,9 @@ class FragileDatabase(Database):
     async def connection(self) -> AsyncIterator[Any]:
         async with super().connection() as connection:
             yield Fragile(connection, self.fate)
+
+    def notify(self, notice: Notice) -> None:
+        """Sent beside the requests, at no set moment: it would be a point of one request or of the next."""
 
 
 class Gateway:
