@@ -1,13 +1,15 @@
 """Ending tasks that were begun: cancelled, and waited for.
 
-The one thing to get wrong: once. In Python 3.11 a cancellation that meets the end of a call under `asyncio.wait_for` is
-swallowed there, and a loop that made the call goes on as if nothing had been said.
+Cancelling once is not enough. In Python 3.11 a cancellation that meets the end of a call under `asyncio.wait_for` is
+swallowed there, and aiormq raises another error in its place while it closes a channel; a loop that made the call goes
+on as if nothing had been said. `asyncio.TaskGroup` cancels once, so loops do not run in one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from contextlib import asynccontextmanager
 
 CANCEL_AGAIN_SECONDS = 1.0
 
@@ -19,3 +21,30 @@ async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
         for task in left:
             task.cancel()
         _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+
+
+async def end_one(task: asyncio.Task[None]) -> None:
+    """The same for one, whose failure, if it had one, is raised."""
+    await end([task])
+    if not task.cancelled():
+        task.result()
+
+
+@asynccontextmanager
+async def ended(tasks: Mapping[str, asyncio.Task[None]]) -> AsyncIterator[None]:
+    """Ends the tasks that are in `tasks` when the block is left, however it is left."""
+    try:
+        yield
+    finally:
+        await end(tasks.values())
+
+
+async def run_all(*loops: Coroutine[None, None, None]) -> None:
+    """Run them until all have returned, or one fails, whose error is raised when the others have ended."""
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        await end(tasks)
+    for task in done:
+        task.result()

@@ -17,6 +17,7 @@ from consumers.bus import BusAway
 from worker.amqp.messages import event_post
 from worker.amqp.publisher import Publisher
 from worker.clock import set_within
+from worker.ending import run_all
 from worker.metrics import Metrics
 from worker.postgres.carrying import begin_carrying, carried
 from worker.postgres.database import UNAVAILABLE, Database
@@ -51,9 +52,7 @@ class Relay:
             await self._place()
             return
         await self._begin()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._place())
-            group.create_task(self._carry(self._publisher))
+        await run_all(self._place(), self._carry(self._publisher))
 
     async def _place(self) -> None:
         while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,7 @@ from tests.fakes.failures import FakeFailures
 from tests.fakes.ledger import FakeBatch, FakeLedger
 from worker.consume import Consumer
 from worker.course import Calls
+from worker.ending import end_one
 from worker.metrics import Metrics
 
 TURNS = 400
@@ -100,9 +101,7 @@ class Consuming:
     async def die(self) -> None:
         """End as a process that is killed."""
         assert self._worker is not None
-        self._worker.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._worker
+        await end_one(self._worker)
 
     async def settle(self) -> None:
         """Let everything happen that can without time passing."""

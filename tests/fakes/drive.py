@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 AMOUNT = Decimal("100.00")
 TRANSIT_SECONDS = 0.001
 REPLY_SECONDS = 0.25
-ROUNDS = 50_000
+ROUNDS = 5_000
 
 
 def at_once(work: Coroutine[Any, Any, Result]) -> Result:

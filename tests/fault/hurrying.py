@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import asyncpg
+
+from worker.ending import end_one
 
 LOOK_SECONDS = 1.2
 
@@ -42,9 +44,7 @@ async def hurried(database_url: str) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
+        await end_one(running)
 
 
 async def _hurry(database_url: str) -> None:

@@ -16,6 +16,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from worker.amqp.link import UNREACHABLE, ended
 from worker.amqp.messages import REASON
 from worker.amqp.topology import DEAD, EVENTS
+from worker.ending import end_one
 
 QUEUE = "tests.events"
 AGAIN_SECONDS = 0.2
@@ -64,9 +65,7 @@ class Subscriber:
         try:
             yield
         finally:
-            running.cancel()
-            with suppress(asyncio.CancelledError):
-                await running
+            await end_one(running)
 
     async def _run(self) -> None:
         while True:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from tests.fakes.failures import FakeFailures
 from tests.fakes.providers import EXECUTING, PLAIN
 from worker.consume import Consumer
 from worker.course import Calls
+from worker.ending import end_one
 from worker.metrics import Metrics
 
 How = Literal["dies", "breaks"]
@@ -167,9 +168,7 @@ class _Clock:
 
 
 async def _end(worker: asyncio.Task[None]) -> None:
-    worker.cancel()
-    with suppress(asyncio.CancelledError):
-        await worker
+    await end_one(worker)
 
 
 @pytest.mark.parametrize("how", ["dies", "breaks"])

@@ -12,14 +12,14 @@ from tests.integration.rabbit import attached, silent
 from tests.integration.test_bus import a_claim
 from tests.processes import until
 from worker.amqp.topology import claims_queue
+from worker.ending import end_one
 from worker.postgres.database import Database
 
 
 async def test_the_others_are_heard_and_it_is_too_once_it_answers(aside: RabbitMQ, database: Database) -> None:
     async with attached(aside, database) as rabbit:
         with silent(aside, claims_queue("ipay"), host="aside"):
-            rabbit.running.cancel()
-            await asyncio.wait({rabbit.running})
+            await end_one(rabbit.running)
             rabbit.running = asyncio.create_task(rabbit.inbox.run())
 
             async def all_but_one() -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 
 import aio_pika
 from msgspec import Struct
@@ -17,6 +17,7 @@ from worker.amqp.inbox import Inbox
 from worker.amqp.messages import REASON
 from worker.amqp.publisher import Publisher
 from worker.amqp.topology import DEAD, EXPECTED, claims_queue
+from worker.ending import end_one
 from worker.metrics import Metrics
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
@@ -35,8 +36,7 @@ class Rabbit(Struct):
     running: asyncio.Task[None]
 
     async def reconnect(self) -> None:
-        self.running.cancel()
-        await asyncio.wait({self.running})
+        await end_one(self.running)
         self.running = asyncio.create_task(self.inbox.run())
         await self.subscribed()
 
@@ -73,9 +73,7 @@ async def attached(broker: RabbitMQ, database: Database) -> AsyncIterator[Rabbit
         yield rabbit
     finally:
         for task in (rabbit.running, publishing):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await end_one(task)
 
 
 async def emptied(broker: RabbitMQ) -> None:

@@ -17,6 +17,7 @@ from tests.fakes.bus import FakeBus
 from tests.fakes.clock import NOON, FakeClock
 from tests.integration.rabbit import attached
 from tests.processes import until
+from worker.ending import end_one
 from worker.postgres.bus import _TAKE, PostgresBus
 from worker.postgres.database import UNAVAILABLE, Database, connect
 
@@ -95,8 +96,7 @@ async def nothing_for(bus: Bus, provider: str = "ipay") -> bool:
     await bus.publish([a_claim("other")])
     await receive(bus, "other")
     idle = not waiting.done()
-    waiting.cancel()
-    await asyncio.wait({waiting})
+    await end_one(waiting)
     return idle
 
 

@@ -27,6 +27,7 @@ from tests.integration.endpoints import (
 from tests.processes import until
 from worker.deliver.courier import Courier
 from worker.deliver.sender import Sender, sender
+from worker.ending import end_one
 from worker.postgres.database import Database
 from worker.postgres.deliveries import _DUE, _SETTLE, _TAKE
 from worker.postgres.endpoints import _LEAD, enable_endpoint, list_endpoints
@@ -253,8 +254,7 @@ async def test_what_a_dead_process_was_sending_is_sent_by_another_after_its_leas
 
         task = asyncio.create_task(die())
         await until(lambda: asyncio.sleep(0, bool(hook.requests)), what="it is being sent")
-        task.cancel()
-        await asyncio.wait({task})
+        await end_one(task)
         hook.answers = 204
         heir = await courier_of(endpoint, database, sending)
         await turned(heir)

@@ -30,6 +30,7 @@ from worker.cli.dead import _told
 from worker.cli.desk import desk
 from worker.config import Config
 from worker.dead import Letter, Opened, survey, taken
+from worker.ending import end_one
 from worker.metrics import Metrics
 from worker.postgres.database import Database, connect
 from worker.registering import Result
@@ -103,10 +104,7 @@ async def listening(broker: Broker) -> AsyncIterator[None]:
         yield
     finally:
         for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+            await end_one(task)
 
 
 def configured(url: Secret, dsn: str | None = None) -> Config:
@@ -148,9 +146,7 @@ async def test_an_expected_payment_is_registered_and_announced(at: Desk, key: st
         heard = await queue.get(timeout=10, fail=False) or await _next(queue)
         told = json.loads(heard.body)["data"]
     finally:
-        relay.cancel()
-        with suppress(asyncio.CancelledError):
-            await relay
+        await end_one(relay)
     assert heard.type == "payment.opened"
     assert (told["merchant"], told["account"], told["reference"], told["session_id"]) == (
         "shop",
@@ -314,8 +310,12 @@ async def test_while_postgres_is_away_for_long_nothing_is_kept_in_hand(
         return at.broker.expected.missing() == ["expected"]
 
     await until(resting, what="a consumer that rests")
-    queue = await at.channel.declare_queue(EXPECTED, passive=True)
-    assert queue.declaration_result.message_count == 1, "it is the broker's again"
+
+    async def given_back() -> bool:
+        queue = await at.channel.declare_queue(EXPECTED, passive=True)
+        return queue.declaration_result.message_count == 1
+
+    await until(given_back, what="the message at the broker again")
     registering._registrar = whole
     back.set()
 

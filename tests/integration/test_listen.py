@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
 from tests.processes import until
+from worker.ending import end_one
 from worker.postgres.database import Database
 from worker.postgres.notices import Notice
 
@@ -77,5 +78,4 @@ async def test_a_connection_that_the_network_forgot_is_made_again(database: Data
             return bool(heard)
 
         await until(arrives, what="a notice", seconds=5)
-        listening.cancel()
-        await asyncio.wait({listening})
+        await end_one(listening)

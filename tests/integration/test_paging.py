@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from msgspec import Struct, field
 
 from tests.integration.shops import Shops, serving
 from tests.processes import until
+from worker.ending import end_one
 from worker.metrics import Metrics
 from worker.postgres.database import Database, connect
 from worker.postgres.log import FIRST_AFTER, FIRST_SINCE, NEWEST, READ, newest_place, place, place_before, read
@@ -115,9 +116,7 @@ async def placing(database: Database) -> AsyncIterator[None]:
         yield
     finally:
         for task in tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await end_one(task)
 
 
 async def page(shops: Shops, after: str | None, limit: int, shop: str = "shop") -> tuple[list[str], str]:

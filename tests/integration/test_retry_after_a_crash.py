@@ -29,6 +29,7 @@ from tests.integration.shops import NEAR, ORDER, RULES, TRACKED, Got, Shops, ser
 from worker.http.context import new_payment_id
 from worker.postgres.database import Database
 from worker.postgres.ledger import PostgresLedger
+from worker.postgres.notices import Notice
 
 CALLS = ("fetch", "fetchrow", "fetchval", "execute")
 NO_REPLY = Inconclusive(trouble=Trouble.NO_REPLY, detail="no reply")
@@ -69,13 +70,38 @@ class Fragile:
 
         return call
 
-    @asynccontextmanager
-    async def transaction(self, **how: Any) -> AsyncIterator[None]:
+    def transaction(self, **how: Any) -> FragileTransaction:
+        return FragileTransaction(self._connection.transaction(**how), self._fate)
+
+
+class FragileTransaction:
+    def __init__(self, transaction: Any, fate: Fate) -> None:
+        self._transaction, self._fate = transaction, fate
+        self._committed = False
+
+    async def start(self) -> None:
         self._fate.point()
-        async with self._connection.transaction(**how):
-            yield
-            self._fate.point()  # all is written and nothing is committed
+        await self._transaction.start()
+
+    async def commit(self) -> None:
+        self._fate.point()  # all is written and nothing is committed
+        await self._transaction.commit()
+        self._committed = True
         self._fate.point()  # committed, and nobody was told
+
+    async def rollback(self) -> None:
+        if not self._committed:
+            await self._transaction.rollback()
+
+    async def __aenter__(self) -> None:
+        await self.start()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                await self.commit()
+        finally:
+            await self.rollback()
 
 
 class FragileDatabase(Database):
@@ -85,6 +111,9 @@ class FragileDatabase(Database):
     async def connection(self) -> AsyncIterator[Any]:
         async with super().connection() as connection:
             yield Fragile(connection, self.fate)
+
+    def notify(self, notice: Notice) -> None:
+        """Sent beside the requests, at no set moment: it would be a point of one request or of the next."""
 
 
 class Gateway:

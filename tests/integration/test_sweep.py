@@ -10,6 +10,7 @@ from consumers.opening import Created
 from tests.fakes.providers import PLAIN, account
 from tests.integration.backlog import RATES, fill, look, unindexed, wrong
 from tests.integration.conformance_ledger import a_payment
+from worker.ending import end_one
 from worker.metrics import Metrics
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
@@ -121,8 +122,7 @@ async def test_a_payment_that_is_due_and_locked_is_not_looked_at_without_pause(d
             assert counting.queries <= 20
         claims = await asyncio.wait_for(bus.receive("fake", 10), 5)
     assert [delivery.claim.payment_id for delivery in claims] == [payment_id]
-    sweeping.cancel()
-    await asyncio.wait({sweeping})
+    await end_one(sweeping)
 
 
 async def test_a_backlog_is_taken_by_its_index_within_the_budgets_the_longest_waiting_first(database: Database) -> None:

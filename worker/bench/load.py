@@ -19,7 +19,7 @@ from worker.bench.figures import Ended
 from worker.bench.sandboxed import opened_there
 from worker.bench.told import Told
 from worker.demo.control import Control, ControlError
-from worker.ending import end
+from worker.ending import end_one
 from worker.shop.client import AWAY, Document, Payproof
 from worker.shop.ordering import CUSTOMER
 
@@ -83,7 +83,7 @@ class Load:
                     await asyncio.sleep(began + number / rate - time.perf_counter())
                     group.create_task(one(payment))
         finally:
-            await end([looking])
+            await end_one(looking)
         return over
 
     async def _open(self, number: int) -> Document:

@@ -45,8 +45,10 @@ def tail(
     from worker.process import opened_as_it_is
 
     begin = None if since is None else read_since(since)
+    interrupt = _Interrupt()
 
     async def run() -> None:
+        interrupt.ends(asyncio.current_task())
         config = configuration()
         whose = merchant_meant(config, merchant)
         async with opened_as_it_is(config) as database:
@@ -55,16 +57,45 @@ def tail(
             else:
                 moment = begin if isinstance(begin, datetime) else database.clock.now() - begin
                 after = await place_before(database, whose, moment)
-            await _print(database, whose, after, follow=follow)
+            await _print(database, whose, after, interrupt, follow=follow)
 
-    signal.signal(signal.SIGINT, _interrupt)
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     return 0
 
 
-def _interrupt(*_: object) -> None:
-    """Ctrl-C ends a write that nobody reads; asyncio's own handler would only mark the task, and wait for the write."""
-    raise KeyboardInterrupt
+class _Interrupt:
+    """Ctrl-C: it ends a write that nobody reads at once, and all else by cancelling the command.
+
+    Raised in the middle of anything else, it may meet a callback that swallows it, and the command would go on.
+    """
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._writing = self.pressed = False
+
+    def ends(self, task: asyncio.Task[None] | None) -> None:
+        self._task = task
+        signal.signal(signal.SIGINT, self._press)
+
+    def _press(self, *_: object) -> None:
+        self.pressed = True
+        if self._writing:
+            raise KeyboardInterrupt
+        if self._task is not None and not self._task.done():
+            self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+    def write(self, line: bytes) -> None:
+        """Past Python's buffer, which would be written at the end, whether somebody reads or not."""
+        left = memoryview(line)
+        self._writing = True
+        try:
+            while left and not self.pressed:
+                left = left[os.write(sys.stdout.fileno(), left) :]
+        finally:
+            self._writing = False
 
 
 def read_since(text: str) -> datetime | timedelta:
@@ -79,28 +110,22 @@ def read_since(text: str) -> datetime | timedelta:
         raise WrongUsage(f"--since: {text} is not {wanted}") from None
 
 
-async def _print(database: Database, merchant: str, after: int, *, follow: bool) -> None:
+async def _print(database: Database, merchant: str, after: int, interrupt: _Interrupt, *, follow: bool) -> None:
     """Raises BrokenPipeError when nobody reads any more, also while there is nothing to print."""
     from worker.postgres.log import read
 
-    while True:
+    while not interrupt.pressed:
         rows = await read(database, merchant, after, PAGE)
         for row in rows:
             after = row["place"]
-            _write(row["body"] + b"\n")
+            interrupt.write(row["body"] + b"\n")
         if rows:
             continue
         if not follow:
             return
         await asyncio.sleep(POLL_SECONDS)
         _look_for_reader()
-
-
-def _write(line: bytes) -> None:
-    """Past Python's buffer, which would be written at the end, whether somebody reads or not."""
-    left = memoryview(line)
-    while left:
-        left = left[os.write(sys.stdout.fileno(), left) :]
+    raise KeyboardInterrupt
 
 
 def _look_for_reader() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import tomllib
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
@@ -25,6 +25,7 @@ from worker.demo.shop import Document, Refused, Shop, shop_pages
 from worker.demo.story import Story
 from worker.demo.system import QUICK, System
 from worker.demo.waiting import Otherwise
+from worker.ending import end_one
 
 AT_ONCE = 16
 STORY_SECONDS = 90.0
@@ -73,9 +74,7 @@ async def staged(system: System) -> AsyncIterator[Stage]:
                 shorten=partial(shorten, system),
             )
         finally:
-            reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await reading
+            await end_one(reading)
 
 
 async def play(stories: Sequence[Story], stage: Stage, over: Callable[[Row], None]) -> list[Row]:

@@ -84,7 +84,7 @@ class PostgresBatch:
         self.cases = cases
         self.notice: Notice | None = None
         self.changes: Sequence[Change] = ()
-        self.ended = self.committed = False
+        self.committed = False
         self.end: Callable[[], Awaitable[None]]
         self._connection = connection
         self._seal = seal
@@ -286,7 +286,6 @@ class PostgresBatch:
             self.notice = Notice(claims=claims, events=bool(outcomes), outcomes=outcomes, look_at=look_at)
 
     async def commit(self) -> None:
-        self.ended = True
         await self.end()
         self.committed = True
 

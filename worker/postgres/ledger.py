@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -82,8 +82,9 @@ class PostgresLedger:
                 batch.end = transaction.commit
                 yield batch
             finally:
-                if batch is None or not batch.ended:
-                    await transaction.rollback()
+                if batch is None or not batch.committed:
+                    with suppress(asyncpg.InterfaceError):  # the commit failed, or the connection did: it is over
+                        await transaction.rollback()
         if batch.committed:
             for change in batch.changes:
                 self._changed(batch.cases[change.payment.id].payment, change)

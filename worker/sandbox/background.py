@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from aiohttp import ClientSession, DummyCookieJar, web
 
+from worker.ending import end_one
 from worker.sandbox import scheduled, webhooks
 from worker.sandbox.sandbox import SANDBOX, Sandbox
 
@@ -31,9 +32,7 @@ async def working(app: web.Application) -> AsyncIterator[None]:
         app[HTTP] = http
         task = asyncio.create_task(_work(app[SANDBOX], http), name="sandbox-background")
         yield
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await end_one(task)
 
 
 async def _work(sandbox: Sandbox, http: ClientSession) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from worker.ending import end_one
 from worker.shop.config import ShopConfig
 from worker.shop.hooks import Forged, Unreadable
 from worker.shop.ordering import Ordering
@@ -28,9 +28,7 @@ def mount(app: web.Application, config: ShopConfig) -> None:
     async def running(_: web.Application) -> AsyncIterator[None]:
         reading = asyncio.create_task(shop.feed.run())
         yield
-        reading.cancel()
-        with suppress(asyncio.CancelledError):
-            await reading
+        await end_one(reading)
         await shop.http.close()
 
     async def hook(request: web.Request) -> web.Response:

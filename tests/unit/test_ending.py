@@ -1,0 +1,86 @@
+"""Tasks that do not hear a cancellation the first time end all the same."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from worker import ending
+from worker.ending import end, end_one, ended, run_all
+
+
+class Deaf:
+    """A loop whose library swallows the first cancellations, as aiormq does while it closes a channel."""
+
+    def __init__(self, times: int = 1) -> None:
+        self.times, self.swallowed = times, 0
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if self.swallowed == self.times:
+                    raise
+                self.swallowed += 1
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ending, "CANCEL_AGAIN_SECONDS", 0.001)
+
+
+async def begun(deaf: Deaf) -> asyncio.Task[None]:
+    task = asyncio.create_task(deaf.run())
+    await asyncio.sleep(0)
+    return task
+
+
+async def breaking() -> None:
+    await asyncio.sleep(0)
+    raise ZeroDivisionError
+
+
+async def test_a_task_that_swallows_a_cancellation_is_cancelled_again() -> None:
+    tasks = [await begun(Deaf(times)) for times in (0, 1, 3)]
+    await end(tasks)
+    assert all(task.cancelled() for task in tasks)
+
+
+async def test_the_failure_of_one_that_had_ended_is_raised() -> None:
+    task = asyncio.create_task(breaking())
+    await asyncio.wait({task})
+    with pytest.raises(ZeroDivisionError):
+        await end_one(task)
+    await end_one(await begun(Deaf()))
+
+
+async def test_a_part_that_fails_ends_a_group_whose_other_parts_are_deaf() -> None:
+    """A TaskGroup cancels each of its tasks once, and would wait for the deaf one for ever."""
+    deaf, tasks = Deaf(), dict[str, asyncio.Task[None]]()
+    with pytest.raises(ExceptionGroup):
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group, ended(tasks):
+            tasks |= {"deaf": group.create_task(deaf.run()), "broken": group.create_task(breaking())}
+            await asyncio.Event().wait()
+    assert deaf.swallowed == 1
+
+
+async def test_loops_that_run_together_end_together() -> None:
+    deaf = Deaf()
+    with pytest.raises(ZeroDivisionError):
+        async with asyncio.timeout(20):
+            await run_all(deaf.run(), breaking())
+    assert deaf.swallowed == 1
+
+
+async def test_loops_that_are_cancelled_end_although_one_of_them_is_deaf() -> None:
+    deaf = Deaf(2)
+    both = asyncio.create_task(run_all(deaf.run(), Deaf(0).run()))
+    await asyncio.sleep(0.01)
+    both.cancel()
+    with suppress(asyncio.CancelledError):
+        async with asyncio.timeout(20):
+            await both
+    assert deaf.swallowed == 2
