@@ -14,6 +14,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import asyncpg
@@ -121,6 +122,11 @@ async def test_help_lists_every_command_and_needs_no_configuration(place: Path) 
     assert ended.code == 0
     for name in COMMANDS:
         assert f" {name} " in ended.out
+
+
+async def test_the_version_is_that_of_what_is_installed(place: Path) -> None:
+    ended = await command("--version", cwd=place)
+    assert (ended.code, ended.out) == (0, f"{version('payproof')}\n")
 
 
 @pytest.mark.parametrize(
