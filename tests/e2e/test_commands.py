@@ -178,11 +178,15 @@ async def test_serve_refuses_a_role_that_it_does_not_know(payproof: Payproof) ->
     assert (ended.code, ended.err) == (2, "--roles: magic is none of ingress, consume, sweep, relay, deliver\n")
 
 
-async def test_serve_says_that_its_port_is_taken(payproof: Payproof) -> None:
-    ended = await payproof_says(payproof, "serve")
+@pytest.mark.parametrize("setting", ["PAYPROOF_LISTEN", "PAYPROOF_OPS_LISTEN"])
+async def test_serve_says_which_of_its_ports_is_taken(payproof: Payproof, setting: str) -> None:
+    taken = payproof.system.settings[setting]
+    free = dict(zip(("PAYPROOF_LISTEN", "PAYPROOF_OPS_LISTEN"), map("127.0.0.1:{}".format, free_ports(2)), strict=True))
+    ended = await payproof_says(payproof, "serve", **free | {setting: taken})
     assert ended.code == 1
-    assert ended.err.splitlines()[-1].startswith("cannot listen: ")
-    assert "address already in use" in ended.err
+    said = ended.err.splitlines()[-1]
+    assert said.startswith("cannot listen: ")
+    assert said.endswith(f"address already in use; {setting} says where to listen")
 
 
 async def test_a_database_that_is_away_is_told_without_its_password(payproof: Payproof) -> None:
