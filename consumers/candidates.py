@@ -119,8 +119,8 @@ def unheard(one: Candidate) -> bool:
 def next_ask(payment: Payment, one: Candidate, checks: Checks, end: datetime, give_up: timedelta) -> datetime | None:
     """When an unproven id is asked about by its own schedule; None when that has run through.
 
-    One that is `unheard` after its time is asked about until `give_up`: on the longest `claimed` delay, and where it
-    came with our reference alone after ever longer waits.
+    One that is `unheard` after its time is asked about until `give_up`: on the `claimed` delays, or after ever longer
+    waits where it came with our reference alone.
     """
     heard = one.heard_at or payment.opened_at
     base, until = one.asked_at or heard, ends_at(payment, one, end)

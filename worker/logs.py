@@ -149,8 +149,8 @@ def _plain(value: Any) -> Any:
         case Enum():
             return _plain(value.value)
         case str():
-            text = value[:LONGEST_TEXT]
-            return _CREDENTIALS.sub("***@", text) if "://" in text else text
+            whole = _CREDENTIALS.sub("***@", value) if "://" in value else value  # cut first, a password may lose its @
+            return whole[:LONGEST_TEXT]
         case Decimal() | date() | timedelta() | UUID() | Path():
             return str(value)
         case Mapping():

@@ -130,6 +130,15 @@ def test_the_user_and_password_of_a_url_are_taken_out(lines: Lines) -> None:
     assert lines()[0]["why"] == "cannot reach amqp://***@mq:5672/ now"
 
 
+def test_a_password_at_the_end_of_what_is_kept_of_a_text_is_taken_out_too(lines: Lines) -> None:
+    before = "x" * (logs.LONGEST_TEXT - len("amqp://me:") - len(LEAK))
+    structlog.get_logger().info("broker.lost", why=f"{before}amqp://me:{LEAK}@mq:5672/ now")
+    (line,) = lines()
+    assert LEAK not in line["why"]
+    assert line["why"].startswith(f"{before}amqp://***")
+    assert len(line["why"]) == logs.LONGEST_TEXT
+
+
 def test_an_exception_shows_its_types_and_places_without_messages_or_values(lines: Lines) -> None:
     def inner(phone: str) -> None:
         raise KeyError(phone)
