@@ -69,7 +69,8 @@ def tail(
 class _Interrupt:
     """Ctrl-C: it ends a write that nobody reads at once, and all else by cancelling the command.
 
-    Raised in the middle of anything else, it may meet a callback that swallows it, and the command would go on.
+    Raised in the middle of anything else, it may meet a callback that swallows it, and the command would go on. Pressed
+    again, it is raised all the same: then something waits that cancelling does not reach, such as a name's resolution.
     """
 
     def __init__(self) -> None:
@@ -81,8 +82,8 @@ class _Interrupt:
         signal.signal(signal.SIGINT, self._press)
 
     def _press(self, *_: object) -> None:
-        self.pressed = True
-        if self._writing:
+        again, self.pressed = self.pressed, True
+        if self._writing or again:
             raise KeyboardInterrupt
         if self._task is not None and not self._task.done():
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
