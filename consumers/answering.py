@@ -51,7 +51,7 @@ class Taken(Struct, frozen=True, kw_only=True):
 def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks) -> Taken:
     """Apply one reply to its payment. The lease ends if it is this question's; another worker's is left alone."""
     payment = case.payment
-    early = too_soon(payment, reply.question, reply.asked_at, reply.outcome)
+    early = too_soon(payment, reply.asked_at, reply.outcome)
     if payment.asked_at == reply.asked_at:
         payment = replace(payment, lease_until=None)
     outcome = reply.outcome

@@ -144,8 +144,12 @@ def _json(event: EventDict, **_: Any) -> str:
 
 def _plain(value: Any) -> Any:
     match value:
-        case None | bool() | int() | float():
+        case None | bool():
             return value
+        case int() if value.bit_length() <= LONGEST_TEXT:
+            return int(value)  # of a class of its own it would be refused
+        case float():
+            return float(value)
         case Enum():
             return _plain(value.value)
         case str():

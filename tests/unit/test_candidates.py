@@ -715,6 +715,41 @@ async def test_an_id_by_reference_that_met_an_outage_is_asked_about_when_that_is
     assert (payment.status, payment.late) == (Status.COMPLETED, True)
 
 
+@pytest.mark.parametrize(
+    ("signed", "before", "comes"),
+    [
+        (True, MINUTE, timedelta()),
+        (True, 2 * HOUR, 5 * MINUTE - 2 * HOUR),
+        (True, timedelta(), None),
+        (False, MINUTE, timedelta()),
+        (False, 3 * DAY, timedelta()),
+        (False, timedelta(), None),
+    ],
+)
+def test_an_id_that_nobody_answers_is_asked_about_once_more_at_the_moment_when_we_give_up(
+    *, signed: bool, before: timedelta, comes: timedelta | None
+) -> None:
+    """However long it would wait otherwise; the last question may have come long before."""
+    drive = Drive()
+    payment, checks = drive.new(CANDIDATES), Checks()
+    give_up = timedelta(seconds=checks.give_up)
+    heard_at, over = payment.opened_at, payment.opened_at + give_up
+    one = Candidate(transaction_id="T1", signed=signed, own=signed, heard_at=heard_at, asked_at=over - before, step=9)
+    asked_at = next_ask(payment, one, checks, payment.expires_at, give_up)
+    assert asked_at == (None if comes is None else over + comes)
+
+
+async def test_an_id_by_reference_is_not_forgotten_in_an_outage_that_lasts_almost_until_we_give_up() -> None:
+    drive = Drive(troubled(Trouble.NO_REPLY))
+    payment_id = await drive.open(CANDIDATES)
+    await by_reference(drive, payment_id, Said.SUCCESS, "T1")
+    await drive.wait(6 * DAY)
+    drive.gateway = later(drive, 0, "T1")
+    await drive.wait(2 * DAY)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.late) == (Status.COMPLETED, True)
+
+
 async def test_the_first_success_about_a_transaction_known_as_pending_begins_its_close_questions_anew() -> None:
     drive = Drive(lambda inquiry: answered(inquiry, Status.PENDING))
     payment_id = await drive.open(CANDIDATES)

@@ -771,6 +771,27 @@ async def test_the_late_word_that_one_execute_was_not_sent_ends_no_doubt_about_t
     assert (payment.execute_state, payment.execute_unanswered) == ("kept", True)
 
 
+@pytest.mark.parametrize("reply", ["refused", "other", "settled"])
+async def test_the_late_reply_to_one_execute_closes_nothing_while_the_next_one_may_be_under_way(
+    reply: ExecuteReply,
+) -> None:
+    """It was kept, because it could not be recorded, and is recorded later. The second Execute may take the money."""
+    drive = Drive(onepaybd("none", PENDING))
+    payment_id = await drive.open(EXECUTING)
+    (held_up,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    late = drive.reply(held_up, executed(held_up, reply, Status.FAILED))
+    drive.clock.advance(61)
+    await drive.hit(payment_id, source=Source.OPERATOR)  # a Query says pending, so Execute may be asked again
+    drive.clock.advance(3)
+    (second,) = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    assert (held_up.question.kind, second.question.kind) == (EXECUTE, EXECUTE)
+    await drive.record([late])
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.execute_state, drive.told(payment_id)) == (PENDING, "kept", [])
+    await drive.record([drive.reply(second, executed(second, "completed", COMPLETED))])
+    assert drive.told(payment_id) == ["payment.completed"]
+
+
 async def test_a_reply_that_cannot_be_read_keeps_the_doubt() -> None:
     drive = Drive(onepaybd("unread", PENDING))
     payment_id = await drive.open(EXECUTING)

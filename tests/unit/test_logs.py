@@ -67,6 +67,25 @@ def test_whatever_a_value_is_its_event_is_logged(lines: Lines, odd: object) -> N
     assert line["said"] == odd
 
 
+class Percent(float):
+    """A number of a class of its own, as some library may bring."""
+
+
+class Port(int):
+    """Likewise."""
+
+
+LONG = 10**5000
+
+
+@pytest.mark.parametrize(
+    ("odd", "shown"), [(Percent(1.5), 1.5), (Port(7), 7), ([Port(7)], [7]), pytest.param(LONG, "<int>", id="long")]
+)
+def test_numbers_that_no_line_could_hold_are_logged_all_the_same(lines: Lines, odd: object, shown: object) -> None:
+    structlog.get_logger().info("odd.seen", odd=odd)
+    assert lines()[0]["odd"] == shown
+
+
 def test_what_is_bound_to_the_context_stands_in_every_event(lines: Lines) -> None:
     with structlog.contextvars.bound_contextvars(claim_id="c1"):
         structlog.get_logger().warning("claim.parked")

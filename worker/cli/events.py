@@ -70,7 +70,8 @@ class _Interrupt:
     """Ctrl-C while a command runs: a write that nobody reads ends at once, and all else by cancelling the command.
 
     KeyboardInterrupt is raised in a write alone. Raised anywhere else it may meet a callback that swallows it, and the
-    command would go on.
+    command would go on. Pressed again, it is raised wherever it comes: then something waits that cancelling does not
+    reach, such as a name's resolution.
     """
 
     def __init__(self) -> None:
@@ -83,8 +84,8 @@ class _Interrupt:
         signal.signal(signal.SIGINT, self._press)
 
     def _press(self, *_: object) -> None:
-        self.pressed = True
-        if self._writing:
+        again, self.pressed = self.pressed, True
+        if self._writing or again:
             raise KeyboardInterrupt
         if self._task is not None and not self._task.done():
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
