@@ -353,6 +353,13 @@ async def test_where_there_is_no_room_one_by_reference_alone_takes_no_place_from
     assert names(drive, payment_id) == {f"T{number}" for number in range(20)}
 
 
+def test_an_id_is_unknown_since_the_first_question_that_did_not_find_it() -> None:
+    one, end = Candidate(transaction_id="T1", signed=False), NOON + HOUR
+    for asked_at in (NOON, NOON + MINUTE):
+        one = not_found(one, asked_at, end)
+        assert (one.unknown_since, one.unknown_at) == (NOON, asked_at)
+
+
 def unknown_since(number: int, opened: datetime, *, own: bool) -> Candidate:
     """The higher the number, the later it was heard and the earlier it was "not found"."""
     asked_at = opened - number * MINUTE
@@ -459,6 +466,21 @@ async def test_an_id_of_another_payment_is_struck_out_though_a_signed_word_named
     assert [one.question.transaction_id for one in drive.asked] == ["T1", "T1"]
 
 
+@pytest.mark.parametrize("order", [*permutations(("stranger", "buyer", "webhook"))], ids=" ".join)
+async def test_an_id_counts_for_the_most_that_anyone_who_named_it_brought(order: tuple[str, ...]) -> None:
+    drive = Drive()
+    payment_id = await drive.open(CANDIDATES)
+    claims = {
+        "stranger": drive.claim(payment_id, payment_id=None, reference="order-1", transaction_id="T1"),
+        "buyer": drive.claim(payment_id, Said.SUCCESS, transaction_id="T1"),
+        "webhook": drive.claim(payment_id, signed=True, source=Source.WEBHOOK, transaction_id="T1"),
+    }
+    for name in order:
+        await drive.take(claims[name])
+    (one,) = drive.payment(payment_id).candidates
+    assert (one.own, one.signed, one.success_at is not None) == (True, True, True)
+
+
 # -- known, and not paid yet -------------------------------------------------------------------------------------------
 
 
@@ -475,6 +497,20 @@ async def test_a_transaction_that_is_known_and_not_paid_yet_is_asked_about_close
     drive.gateway = later(drive, 4, "T1")
     await drive.wait(30)
     assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_of_two_known_ids_the_one_whose_signed_word_got_no_answer_is_asked_about_next() -> None:
+    drive = Drive()
+    payment_id = await drive.open(CANDIDATES)
+    for name in ("T1", "T2"):
+        await drive.hit(payment_id, transaction_id=name)
+        await drive.wait(10)
+    drive.gateway = troubled()
+    await drive.hit(payment_id, signed=True, source=Source.WEBHOOK, transaction_id="T1")
+    drive.gateway = says(Status.PENDING)
+    before = len(drive.asked)
+    await drive.wait(MINUTE)
+    assert drive.asked[before].question.transaction_id == "T1"
 
 
 # -- a word that counts for more comes later ---------------------------------------------------------------------------
