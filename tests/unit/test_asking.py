@@ -83,6 +83,15 @@ async def test_when_whoever_asked_dies_the_question_is_asked_again() -> None:
     assert drive.seconds(payment_id) == [0, 30]
 
 
+async def test_it_is_asked_again_at_the_very_moment_when_the_lease_ends_and_not_before() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    await drive.take(drive.claim(payment_id))
+    drive.clock.advance(LEASE[QuestionKind.STATUS].total_seconds() - 2 * TRANSIT_SECONDS)
+    asked = [await drive.take(drive.claim(payment_id, source=Source.SWEEP)) for _ in range(2)]
+    assert [len(one) for one in asked] == [0, 1]
+
+
 async def test_a_reply_that_comes_after_its_lease_counts_and_leaves_the_next_lease_alone() -> None:
     """3.1: it is a Fact like any other; 3.7: the question in flight now is another."""
     drive = Drive()
