@@ -120,6 +120,15 @@ async def test_one_about_a_payment_of_which_nothing_came_waits_on() -> None:
     assert len(drive.ledger.kept) == 1
 
 
+async def test_of_what_comes_in_one_batch_only_what_may_wait_is_kept() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    about_it = told(drive, id="known", event_id="E-2", session_id=drive.payment(payment_id).session_id)
+    guessed = told(drive, id="guessed", source=Source.RETURN, event_id=None, session_id=None, reference="order-7831")
+    await drive.publish(told(drive), guessed, about_it)
+    assert [one.id for one in drive.ledger.kept] == ["claim-1"]
+
+
 async def test_a_claim_whose_path_names_no_payment_is_about_the_one_that_its_ids_name() -> None:
     drive = Drive(says(Status.COMPLETED))
     payment_id = await drive.open()
