@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.allowance import TROUBLES, Allowance
 from consumers.pipeline import take
-from schemas.words import Status
+from schemas.words import EntryKind, Status
 from tests.fakes.clock import NOON
 from tests.fakes.drive import Drive, says, troubled
 from tests.fakes.ledger import FakeBatch, FakeLedger
@@ -112,3 +112,15 @@ async def test_what_a_gateway_brought_waits_for_the_row_only_where_it_changes_it
     assert (drive.payment(payment_id).status is Status.COMPLETED) == answers
     known = ledger.allowance(account.id)
     assert (known.troubles if known is not None else 0) == (0 if answers else 1)
+
+
+@pytest.mark.parametrize(("account", "entries"), [(HEALTHY, 2), (SILENT, 1)], ids=["healthy", "silent"])
+async def test_what_a_silent_gateway_does_not_answer_again_is_one_entry_of_the_timeline(
+    shared: tuple[Drive, SharedLedger], account: Account, entries: int
+) -> None:
+    drive, ledger = shared
+    drive.gateway = troubled()
+    payment_id = await drive.open(account)
+    await drive.wait(timedelta(minutes=10))
+    assert len(drive.asked_times(payment_id)) == 2
+    assert [one.kind for one in ledger.entries(payment_id)].count(EntryKind.ANSWER) == entries

@@ -826,6 +826,19 @@ def test_a_look_a_minute_away_or_more_comes_later_by_chance(wait: timedelta, lon
     assert scheduled(payment, PLAIN.capabilities, CHECKS, at).next_check_at == at + wait
 
 
+async def test_looks_come_later_by_the_chance_that_the_rules_give_them() -> None:
+    prompt, later = Drive(), Drive()
+    later.rules = replace(later.rules, jitter=0.5)
+    looks = []
+    for drive in (prompt, later):
+        payment_id = await drive.open()
+        await drive.hit(payment_id)
+        looks.append(drive.payment(payment_id).next_check_at)
+    assert looks[0] is not None
+    assert looks[1] is not None
+    assert looks[0] < looks[1]
+
+
 def test_what_the_gateway_wants_left_in_peace_is_asked_about_at_that_moment_and_not_before() -> None:
     payment, at = row(schedule="pending")
     urgent = replace(payment, urgent_at=at + MINUTE, not_before=at + MINUTE)

@@ -131,7 +131,9 @@ async def test_of_what_comes_in_one_batch_only_what_may_wait_is_kept() -> None:
 
 async def test_a_claim_whose_path_names_no_payment_is_about_the_one_that_its_ids_name() -> None:
     drive = Drive(says(Status.COMPLETED))
-    payment_id = await drive.open()
+    payment_id, another = await drive.open(), await drive.open()
     session = drive.payment(payment_id).session_id
-    await drive.publish(told(drive, source=Source.RETURN, payment_id="pay_" + "9" * 26, session_id=session))
-    assert drive.payment(payment_id).status is Status.COMPLETED
+    astray = told(drive, source=Source.RETURN, payment_id="pay_" + "9" * 26, session_id=session)
+    await drive.publish(astray, drive.claim(another))
+    for one in (payment_id, another):
+        assert drive.payment(one).status is Status.COMPLETED
