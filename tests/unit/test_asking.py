@@ -92,6 +92,20 @@ async def test_it_is_asked_again_at_the_very_moment_when_the_lease_ends_and_not_
     assert [len(one) for one in asked] == [0, 1]
 
 
+async def test_a_lease_that_ran_out_while_the_gateway_wants_peace_ends_and_the_question_comes_after_that() -> None:
+    drive = Drive(dead)
+    payment_id = await drive.open()
+    first = await drive.take(drive.claim(payment_id))
+    await drive.wait(LEASE[QuestionKind.STATUS])
+    assert len(drive.asked) == 2
+    drive.gateway = troubled(Trouble.RATE_LIMITED, retry_after=120)
+    await drive.answer(first)
+    until = drive.clock.now + timedelta(seconds=120)
+    await drive.wait(MINUTE)
+    payment = drive.payment(payment_id)
+    assert (payment.lease_until, payment.next_check_at, len(drive.asked)) == (None, until, 2)
+
+
 async def test_a_reply_that_comes_after_its_lease_counts_and_leaves_the_next_lease_alone() -> None:
     """3.1: it is a Fact like any other; 3.7: the question in flight now is another."""
     drive = Drive()

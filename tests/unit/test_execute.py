@@ -24,7 +24,7 @@ from consumers.executing import (
     wish_looked_at,
     wished,
 )
-from consumers.pipeline import Inquiry
+from consumers.pipeline import Inquiry, take
 from consumers.resolving import Wish, resolve
 from schemas.answers import ExecuteReply, Outcome, Question, Trouble
 from schemas.words import Hold, QuestionKind, Said, Source, Status
@@ -613,6 +613,15 @@ def test_only_a_wish_that_could_be_sent_now_goes_to_the_back_of_the_line(state: 
     assert to_the_back(payment, NOON + MINUTE).execute_wanted_at == NOON + MINUTE
     other = replace(payment, execute_state=state)
     assert to_the_back(other, NOON + MINUTE) == other
+
+
+async def test_a_wish_that_its_account_turns_away_goes_to_the_back_of_the_line() -> None:
+    drive = Drive(onepaybd("completed", COMPLETED))
+    payment_id = await drive.open(EXECUTING, order_ref="basket-9")
+    claim = drive.claim(payment_id, Said.SUCCESS)
+    drive.clock.advance(5)
+    assert await take(drive.ledger, drive.rules, [claim], {EXECUTING.id: 0}) == []
+    assert drive.payment(payment_id).execute_wanted_at == drive.clock.now
 
 
 async def test_a_younger_wish_that_is_looked_at_first_leaves_the_order_to_the_oldest() -> None:

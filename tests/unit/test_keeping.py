@@ -9,6 +9,7 @@ import pytest
 from consumers.gateway import Opened, Refused
 from consumers.keeping import LONGEST_ID, as_kept, event, may_wait, names
 from consumers.opening import OpeningFailed, track_payment
+from consumers.pipeline import take
 from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Said, Source, Status
 from tests.fakes.clock import NOON
@@ -137,3 +138,10 @@ async def test_a_claim_whose_path_names_no_payment_is_about_the_one_that_its_ids
     await drive.publish(astray, drive.claim(another))
     for one in (payment_id, another):
         assert drive.payment(one).status is Status.COMPLETED
+
+
+async def test_such_a_claim_too_is_asked_about_only_where_there_is_room() -> None:
+    drive = Drive()
+    session = drive.payment(await drive.open()).session_id
+    astray = told(drive, source=Source.RETURN, payment_id="pay_" + "9" * 26, session_id=session)
+    assert await take(drive.ledger, drive.rules, [astray], {PLAIN.id: 0}) == []
