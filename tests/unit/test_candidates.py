@@ -866,6 +866,17 @@ async def test_a_late_reply_about_an_id_that_gave_way_changes_nothing() -> None:
     assert names(drive, payment_id) == {*(f"T{number}" for number in range(19)), "new"}
 
 
+async def test_an_earlier_reply_about_an_id_that_is_recorded_later_takes_nothing_from_the_later_one() -> None:
+    drive = Drive()
+    payment_id = await drive.open(CANDIDATES)
+    [inquiry] = await drive.take(drive.claim(payment_id, transaction_id="T1"))
+    later = replace(drive.reply(inquiry, answered(inquiry, Status.PENDING)), asked_at=inquiry.asked_at + MINUTE)
+    for reply in (later, replace(later, asked_at=inquiry.asked_at)):
+        await drive.record([reply])
+    (one,) = drive.payment(payment_id).candidates
+    assert (one.state, one.fact_asked_at) == ("confirmed", inquiry.asked_at + MINUTE)
+
+
 async def test_a_late_reply_strikes_out_no_id_that_the_gateway_knew_meanwhile() -> None:
     drive = Drive(says(Status.PENDING))
     payment_id = await drive.open(CANDIDATES)

@@ -50,6 +50,17 @@ async def test_a_transaction_made_up_for_each_answer_brings_few_facts() -> None:
     assert (payment.status, payment.hold, payment.transaction_id) == (COMPLETED, Hold.DUPLICATE_FOR_ORDER, "made-up-1")
 
 
+def test_an_answer_that_says_paid_over_the_number_brings_no_fact() -> None:
+    bench = Bench()
+    payment_id = bench.open()
+    made_up = [
+        bench.reply(payment_id, COMPLETED, number, transaction_id=f"T{number}") for number in range(1, MOST_FACTS + 4)
+    ]
+    after = bench.record(*made_up)
+    assert (after.hold, after.transaction_id) == (Hold.DUPLICATE_FOR_ORDER, "T1")
+    assert len(bench.case(payment_id).facts) == MOST_FACTS
+
+
 async def test_money_after_many_answers_counts() -> None:
     drive, payment_id = await asked_again_and_again(PENDING, "transaction_id")
     drive.gateway = lambda inquiry: answered(inquiry, COMPLETED)

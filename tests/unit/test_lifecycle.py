@@ -302,12 +302,22 @@ def test_it_is_completed_when_the_gateway_says_it_was_paid_else_when_that_was_fi
     assert after.completed_at == (paid_at or NOON + timedelta(seconds=11))
 
 
+def test_fee_and_method_are_those_of_the_money_and_stay_where_a_later_word_names_none(bench: Bench) -> None:
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10, fee=Decimal("1.50"), method="bkash")
+    bench.says(payment_id, COMPLETED, 20, transaction_id="T2", fee=Decimal("9.00"), method="card")
+    assert bench.drive.payment(payment_id).hold is Hold.DUPLICATE_FOR_ORDER
+    after = bench.resolve(payment_id, COMPLETED, transaction_id="T-panel")
+    assert (after.transaction_id, after.fee, after.method) == ("T-panel", Decimal("1.50"), "bkash")
+
+
 def test_an_equal_answer_is_one_fact_with_first_and_last_times(bench: Bench) -> None:
     """3.1."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 20)
     bench.says(payment_id, COMPLETED, 40)
-    bench.says(payment_id, COMPLETED, 10)
+    after = bench.says(payment_id, COMPLETED, 10)
+    assert (after.fact_asked_at, after.checked_at) == (NOON + timedelta(seconds=40), NOON + timedelta(seconds=41))
     (fact,) = bench.case(payment_id).facts
     assert [fact.first_asked_at, fact.last_asked_at] == [NOON + timedelta(seconds=10), NOON + timedelta(seconds=40)]
 
