@@ -210,3 +210,14 @@ async def test_a_gateway_forgets_only_checkouts_that_it_opened_itself(
     await drive.record([drive.reply(inquiry, Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown"))])
     known = ledger.allowance(inquiry.account.id)
     assert (known is not None and known.unknown_by == (inquiry.expected.payment_id,)) is counts
+
+
+@pytest.mark.parametrize(("payments", "closes"), [(1, True), (2, False)])
+async def test_nothing_closes_on_not_found_while_the_gateway_says_it_of_one_payment_after_the_other(
+    shared: tuple[Drive, SharedLedger], payments: int, *, closes: bool
+) -> None:
+    drive, _ = shared
+    drive.gateway = troubled(Trouble.NOT_FOUND)
+    opened = [await drive.open(HEALTHY) for _ in range(payments)]
+    await drive.wait(timedelta(minutes=45))
+    assert [drive.payment(one).status.closed for one in opened] == [closes] * payments
