@@ -870,11 +870,13 @@ async def test_an_earlier_reply_about_an_id_that_is_recorded_later_takes_nothing
     drive = Drive()
     payment_id = await drive.open(CANDIDATES)
     [inquiry] = await drive.take(drive.claim(payment_id, transaction_id="T1"))
+    await drive.take(drive.claim(payment_id, transaction_id="T2"))
     later = replace(drive.reply(inquiry, answered(inquiry, Status.PENDING)), asked_at=inquiry.asked_at + MINUTE)
     for reply in (later, replace(later, asked_at=inquiry.asked_at)):
         await drive.record([reply])
-    (one,) = drive.payment(payment_id).candidates
+    one, other = drive.payment(payment_id).candidates
     assert (one.state, one.fact_asked_at) == ("confirmed", inquiry.asked_at + MINUTE)
+    assert (other.state, other.fact_asked_at) == ("unasked", None), "nothing was said of that one"
 
 
 async def test_a_late_reply_strikes_out_no_id_that_the_gateway_knew_meanwhile() -> None:
