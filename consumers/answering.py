@@ -51,7 +51,7 @@ class Taken(Struct, frozen=True, kw_only=True):
 def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks) -> Taken:
     """Apply one reply to its payment. The lease ends if it is this question's; another worker's is left alone."""
     payment = case.payment
-    early = too_soon(payment, reply.question, reply.asked_at, reply.outcome)
+    early = too_soon(payment, reply.asked_at, reply.outcome)
     if payment.asked_at == reply.asked_at:
         payment = replace(payment, lease_until=None)
     outcome = reply.outcome
@@ -95,7 +95,7 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks
 def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capabilities) -> Payment:
     one = candidates.candidate(payment, reply.question.transaction_id) if reply.question.transaction_id else None
     if one is not None and one.state == "unasked" and one.own and answer.status in (Status.PENDING, None):
-        payment = came_back(payment, own=True)  # a buyer is paying by it just now, or has paid and is looked into
+        payment = came_back(payment, own=True)  # a buyer may be paying by it just now
     payment = replace(
         payment,
         missed_at=None,

@@ -119,8 +119,8 @@ def unheard(one: Candidate) -> bool:
 def next_ask(payment: Payment, one: Candidate, checks: Checks, end: datetime, give_up: timedelta) -> datetime | None:
     """When an unproven id is asked about by its own schedule; None when that has run through.
 
-    One that is `unheard` after its time is asked about until `give_up`: on the longest `claimed` delay, and where it
-    came with our reference alone after ever longer waits.
+    One that is `unheard` after its time is asked about until `give_up`, and once more at that moment: on the `claimed`
+    delays, or after ever longer waits where it came with our reference alone.
     """
     heard = one.heard_at or payment.opened_at
     base, until = one.asked_at or heard, ends_at(payment, one, end)
@@ -129,9 +129,10 @@ def next_ask(payment: Payment, one: Candidate, checks: Checks, end: datetime, gi
         return min(again, until)
     if unheard(one):
         said = max(at for at in (heard, payment.opened_at, one.urgent_at, one.hinted_at) if at is not None)
+        last = said + give_up
         if not (one.signed or one.own):
             again = base + max(timedelta(seconds=checks.claimed[-1]), base - heard)
-        return again if again <= said + give_up else None
+        return min(again, last) if base < last else None
     later = _closing_ask(one, checks, base)
     if one.late_step < len(checks.closed):
         later.append(base + timedelta(seconds=checks.closed[one.late_step]))

@@ -15,7 +15,7 @@ from msgspec import Struct
 from consumers import candidates
 from consumers.dossier import Dossier, Others
 from consumers.failing import why
-from consumers.fitting import IN_EVERY_ROW, misfits
+from consumers.fitting import IN_EVERY_ROW, strange_ids
 from consumers.reasons import named_row
 from schemas.answers import Answer, Fact
 from schemas.payments import Entry, Owners, Payment
@@ -125,13 +125,13 @@ def _relevant(dossier: Dossier) -> list[Fact]:
     """The answers to decide by: those that hold it, and those they disagree with; else the newest."""
     payment, resolutions = dossier.payment, dossier.case.resolutions
     settled = resolutions[-1].settled if resolutions else frozenset[str]()
-    always, owners = _always(dossier), _owners(dossier.others)
+    owners = _owners(dossier.others)
 
     def matters(fact: Fact) -> bool:
         if fact.answer.status is None or fact.answer.status.paid:
             return True
         against = fact.answer.status is not Status.PENDING and Hold.CONTRADICTION in payment.holds
-        return against or bool(misfits(fact, payment, owners, always))
+        return against or any(strange_ids(fact, payment, owners))
 
     ordered = sorted(dossier.case.facts, key=lambda fact: (fact.first_answered_at, fact.key))
     live = [fact for fact in ordered if fact.key not in settled and matters(fact)]

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from consumers.gateway import Capabilities
-from schemas.answers import Answer, Executed, Outcome, Question
+from schemas.answers import Answer, Executed, Outcome
 from schemas.payments import Payment
-from schemas.words import QuestionKind, Status
+from schemas.words import Status
 
 EXECUTE_SPACING = timedelta(seconds=2)
 EXECUTE_AGAIN = timedelta(seconds=60)
@@ -121,14 +121,16 @@ def executed(payment: Payment, outcome: Executed, asked_at: datetime) -> Payment
             return replace(payment, execute_unanswered=doubted)
 
 
-def too_soon(payment: Payment, asked: Question, asked_at: datetime, outcome: Outcome) -> bool:
-    """Whether an answer closes a payment whose Execute may still be under way: it was asked too soon to count."""
+def too_soon(payment: Payment, asked_at: datetime, outcome: Outcome) -> bool:
+    """Whether an answer closes a payment whose Execute may still be under way: it was asked too soon to count.
+
+    The reply to that Execute tells by itself whether it is over. The late reply to an earlier one tells nothing of it.
+    """
+    unheard, executed_at = payment.execute_unanswered, payment.execute_asked_at
     if isinstance(outcome, Executed):
-        unheard, outcome = outcome.reply in ("none", "unread"), outcome.then
-    else:
-        unheard = asked.kind is QuestionKind.STATUS and payment.execute_unanswered
+        unheard = outcome.reply in ("none", "unread") if asked_at == executed_at else unheard
+        outcome = outcome.then
     closes = isinstance(outcome, Answer) and outcome.status is not None and outcome.status.closed
-    executed_at = payment.execute_asked_at
     return unheard and closes and executed_at is not None and asked_at < executed_at + EXECUTE_AGAIN
 
 

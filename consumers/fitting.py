@@ -87,12 +87,6 @@ def measure_of(case: Case, owners: Owners, always: frozenset[str]) -> Measure:
     )
 
 
-def misfits(fact: Fact, payment: Payment, owners: Owners, always: frozenset[str]) -> frozenset[Hold]:
-    """How an answer disagrees with what the shop asked, whatever a person accepted; empty when it fits."""
-    asked = Measure(whole=payment.amount)
-    return frozenset(one.hold for one in differences(fact, payment, owners, always, asked))
-
-
 def differences(
     fact: Fact, payment: Payment, owners: Owners, always: frozenset[str], measured: Measure
 ) -> frozenset[Misfit]:
@@ -102,13 +96,14 @@ def differences(
     declares to send always are demanded of an answer that says paid. Fees and times are never compared.
     """
     always = always if fact.row is None else IN_EVERY_ROW
-    found = set(_strange_ids(fact, payment, owners))
+    found = set(strange_ids(fact, payment, owners))
     if says_paid(fact.answer):
         found.update(_missing_ids(fact.answer, always), _strange_money(fact.answer, payment, always, measured.whole))
     return frozenset(found) - measured.of(fact.answer, payment)
 
 
-def _strange_ids(fact: Fact, payment: Payment, owners: Owners) -> Iterable[Misfit]:
+def strange_ids(fact: Fact, payment: Payment, owners: Owners) -> Iterable[Misfit]:
+    """The ids it echoes that are not ours, whatever its status and whatever a person accepted."""
     answer = fact.answer
     if answer.reference and answer.reference in owners.references:
         yield Misfit(Hold.IDENTITY_MISMATCH, "of_others", answer.reference)

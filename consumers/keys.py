@@ -83,7 +83,7 @@ def _names(case: Case, owners: Owners, always: frozenset[str]) -> Keys:
     ours = {payment.session_id, *payment.aliases} if payment.opened else set()
     sessions = {fact.answer.session_id for fact in facts if fact.answer.session_id} - ours
     references = {fact.answer.reference for fact in facts if fact.answer.reference} - {payment.reference}
-    return Keys.of(payment, sessions=filter(None, sessions), references=filter(None, references))
+    return Keys.of(payment, sessions=sessions, references=references)
 
 
 def _transactions(case: Case, owners: Owners, always: frozenset[str]) -> Keys:

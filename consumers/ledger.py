@@ -172,7 +172,7 @@ class Batch(Protocol):
         ...
 
     async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:
-        """Queue the kept claims that name an id of this payment. Comes before `store`, which tells the workers."""
+        """Queue the kept claims that name an id of this payment. Comes before `store`, so that the workers are told."""
         ...
 
     async def store(self, changes: Sequence[Change]) -> None:

@@ -33,7 +33,7 @@ def read_multipart(body: bytes, most: int) -> list[tuple[str, str]]:
     if begins is None or body.count(b"--" + begins[1]) > most + 1 or _COSTLY.search(body):
         raise Unreadable("no multipart form of plain fields")
     message = message_from_bytes(b'Content-Type: multipart/form-data; boundary="' + begins[1] + b'"\r\n\r\n' + body)
-    fields = [_field(part) for part in message.walk()]  # the whole itself is none of them
+    fields = [_field(part) for part in message.walk()]  # the first is the form itself, no field
     return [field for field in fields if field is not None]
 
 

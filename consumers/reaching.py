@@ -57,7 +57,7 @@ def open_deliveries(receivers: Iterable[Receiver], now: datetime) -> Iterable[tu
     for one in receivers:
         if one.delivered_at is not None:
             continue
-        failed = f"; {one.attempts} attempts failed, the last: {one.answer}" if one.answer else ""
+        failed = f"; {_failures(one)}" if one.answer else ""
         if one.given_up_at is not None:
             words = f"{one.type} did not reach {one.named}, and is not sent again by itself (payproof webhooks replay)"
             yield None, words
@@ -75,13 +75,19 @@ def _stands(one: Receiver, newest: str) -> str:
     if one.delivered_at is not None:
         return f"{one.named} has {which} since {_time(one.delivered_at)}"
     since = f"{one.named} has not had {which} since {_time(one.written_at)}"
-    failed = f": {one.attempts} attempts failed, the last: {one.answer}" if one.answer else ""
+    failed = f": {_failures(one)}" if one.answer else ""
     if one.given_up_at is not None:
         return f"{since}{failed}, and it was given up at {_time(one.given_up_at)}"
     if one.disabled_at is not None:
         return f"{since}: it said at {_time(one.disabled_at)} that it is gone, and nothing is sent there"
     at = f", and it is tried next at {_time(one.next_at)}" if one.next_at is not None else ", and it is on its way"
     return f"{since}{failed}{at}"
+
+
+def _failures(one: Receiver) -> str:
+    if one.attempts == 1:
+        return f"1 attempt failed: {one.answer}"
+    return f"{one.attempts} attempts failed, the last: {one.answer}"
 
 
 def _time(at: datetime) -> str:

@@ -48,8 +48,9 @@ def schedule_of(payment: Payment, capabilities: Capabilities, checks: Checks, no
         return "pending" if now < gives_up_at(payment, checks) else None
     if not payment.status.paid and _claimed(payment) and now < gives_up_at(payment, checks):
         return "claimed"
-    if payment.status.closed and Hold.UNMAPPED_STATUS in payment.holds and now < gives_up_at(payment, checks):
-        return "pending"  # it may have been paid after all, and the next word that is known says so
+    decided = payment.status is not Status.PENDING
+    if decided and Hold.UNMAPPED_STATUS in payment.holds and now < gives_up_at(payment, checks):
+        return "pending"  # the next word that is known lifts it; under it nobody is told of money, come or gone
     match payment.status:
         case Status.PENDING:
             return "claimed" if payment.returned_by and not payment.returned_through else "pending"

@@ -16,6 +16,8 @@ TOLD = Path("mutmut-stats.json")
 """How long each test took without any mutant, as mutmut wrote it beside the mutants; not there in its first run."""
 
 LONG_SECONDS = 0.3
+ENDLESS_SECONDS = 10
+"""A test that takes so long has met a mutant that does not end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,4 +25,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     seconds: dict[str, float] = json.loads(TOLD.read_text("utf-8")).get("duration_by_test", {})
     quick = [item for item in items if seconds.get(item.nodeid, 0.0) < LONG_SECONDS]
+    for item in quick:
+        item.add_marker(pytest.mark.timeout(ENDLESS_SECONDS))
     items[:] = sorted(quick or items, key=lambda item: seconds.get(item.nodeid, 0.0))

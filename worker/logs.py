@@ -144,13 +144,17 @@ def _json(event: EventDict, **_: Any) -> str:
 
 def _plain(value: Any) -> Any:
     match value:
-        case None | bool() | int() | float():
+        case None | bool():
             return value
+        case int() if value.bit_length() <= LONGEST_TEXT:
+            return int(value)  # of a class of its own it would be refused
+        case float():
+            return float(value)
         case Enum():
             return _plain(value.value)
         case str():
-            text = value[:LONGEST_TEXT]
-            return _CREDENTIALS.sub("***@", text) if "://" in text else text
+            whole = _CREDENTIALS.sub("***@", value) if "://" in value else value  # cut first, a password may lose its @
+            return whole[:LONGEST_TEXT]
         case Decimal() | date() | timedelta() | UUID() | Path():
             return str(value)
         case Mapping():

@@ -172,10 +172,12 @@ async def run_roles(
             servers = []
             if "ingress" in roles:
                 app = public_app(config, rules, database, ledger, bus, asking, outcomes, metrics, tracing)
-                servers.append(await _listen(app, *config.settings.listen, config.settings.public_path))
+                servers.append(
+                    await _listen(app, "PAYPROOF_LISTEN", config.settings.listen, config.settings.public_path)
+                )
             standings = standings_of(config, database, broker, metrics)
             ops = Ops(database, broker, metrics, standings, missing, roles)
-            servers.append(await _listen(ops_app(ops), *config.settings.ops_listen))
+            servers.append(await _listen(ops_app(ops), "PAYPROOF_OPS_LISTEN", config.settings.ops_listen))
             log.info("process.ready", roles=sorted(roles), listen=_address(config), public_url=rules.public_url)
             await stop.wait()
             log.info("process.stopping")
@@ -231,11 +233,15 @@ async def _keep_postgres(database: Database, data_dir: Path) -> None:
                 log.error("postgres.not_started", why=str(failed))  # noqa: TRY400 - its words say it all
 
 
-async def _listen(app: web.Application, host: str, port: int, path: str = "") -> Runner:
+async def _listen(app: web.Application, setting: str, address: tuple[str, int], path: str = "") -> Runner:
     # A body is read as it was sent: a signature is over those bytes, and a bad gzip stream must not become a 500.
     runner = Runner(app, path=path, auto_decompress=False, shutdown_timeout=HTTP_DRAIN_SECONDS)
     await runner.setup()
-    await web.TCPSite(runner, host, port, reuse_address=True).start()
+    try:
+        await web.TCPSite(runner, *address, reuse_address=True).start()
+    except OSError as error:
+        error.add_note(f"{setting} says where to listen")
+        raise
     return runner
 
 

@@ -22,7 +22,8 @@ begin
     return new;
 end
 $$;
--- The guard of 0001, which 0013 switched off, goes with the one that took its place.
+-- payments_rise is the trigger of 0013, and payments_only_rise that of 0001, which 0013 had switched off. The functions
+-- payments_only_rise() and payment_rank() stay, because 0.1 has them; no trigger and no check calls them any more.
 drop trigger payments_rise on payments;
 drop trigger payments_only_rise on payments;
 create trigger payments_never_fall before update on payments for each row

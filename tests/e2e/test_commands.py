@@ -14,6 +14,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import asyncpg
@@ -123,6 +124,11 @@ async def test_help_lists_every_command_and_needs_no_configuration(place: Path) 
         assert f" {name} " in ended.out
 
 
+async def test_the_version_is_that_of_what_is_installed(place: Path) -> None:
+    ended = await command("--version", cwd=place)
+    assert (ended.code, ended.out) == (0, f"{version('payproof')}\n")
+
+
 @pytest.mark.parametrize(
     "words", [("pay",), ("explain",), ("payments", "list", "--limit", "0"), ("sandbox", "--port=-1")]
 )
@@ -172,11 +178,15 @@ async def test_serve_refuses_a_role_that_it_does_not_know(payproof: Payproof) ->
     assert (ended.code, ended.err) == (2, "--roles: magic is none of ingress, consume, sweep, relay, deliver\n")
 
 
-async def test_serve_says_that_its_port_is_taken(payproof: Payproof) -> None:
-    ended = await payproof_says(payproof, "serve")
+@pytest.mark.parametrize("setting", ["PAYPROOF_LISTEN", "PAYPROOF_OPS_LISTEN"])
+async def test_serve_says_which_of_its_ports_is_taken(payproof: Payproof, setting: str) -> None:
+    taken = payproof.system.settings[setting]
+    free = dict(zip(("PAYPROOF_LISTEN", "PAYPROOF_OPS_LISTEN"), map("127.0.0.1:{}".format, free_ports(2)), strict=True))
+    ended = await payproof_says(payproof, "serve", **free | {setting: taken})
     assert ended.code == 1
-    assert ended.err.splitlines()[-1].startswith("cannot listen: ")
-    assert "address already in use" in ended.err
+    said = ended.err.splitlines()[-1]
+    assert said.startswith("cannot listen: ")
+    assert said.endswith(f"address already in use; {setting} says where to listen")
 
 
 async def test_a_database_that_is_away_is_told_without_its_password(payproof: Payproof) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import select
 import signal
+import sys
 
 import pytest
 
@@ -82,6 +83,47 @@ async def test_ctrl_c_ends_it_quietly_in_the_middle_of_a_write_that_nobody_reads
         if tail.returncode is None:
             tail.kill()
             await tail.wait()
+
+
+_RESOLVING = """
+import asyncio, sys
+from worker.cli.events import _Interrupt
+
+async def command():
+    interrupt.ends(asyncio.current_task())
+    print("resolving", flush=True)
+    try:
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    finally:
+        print("cancelled", flush=True)
+
+interrupt = _Interrupt()
+asyncio.run(command())
+"""
+"""What waits for a name server that says nothing waits in a thread, as reading this standard input does."""
+
+
+async def test_ctrl_c_again_ends_what_cancelling_does_not_reach() -> None:
+    pipe = asyncio.subprocess.PIPE
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _RESOLVING, stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    assert program.stdout is not None
+
+    async def ends_when_pressed() -> bool:
+        if program.returncode is None:
+            program.send_signal(signal.SIGINT)
+        return program.returncode is not None
+
+    try:
+        assert await asyncio.wait_for(program.stdout.readline(), SECONDS) == b"resolving\n"
+        program.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(program.stdout.readline(), SECONDS) == b"cancelled\n"
+        await until(ends_when_pressed, what="the end of the command")
+    finally:
+        if program.returncode is None:
+            program.kill()
+            await program.wait()
 
 
 async def _readable(pipe: int) -> bool:

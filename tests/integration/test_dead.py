@@ -295,6 +295,7 @@ async def test_the_doctors_words_on_a_broker(broker: RabbitMQ) -> None:
     away = await trouble(Secret(f"amqp://guest:guest@127.0.0.1:{free_ports(1)[0]}/"), PROVIDERS)
     assert away is not None
     assert away.startswith("it cannot be reached")
+    assert "check PAYPROOF_AMQP_URL" in away
     async with await aio_pika.connect(broker.url) as connection:
         channel = await connection.channel()
         await channel.queue_delete(DEAD)

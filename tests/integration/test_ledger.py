@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Any
 
@@ -71,3 +72,24 @@ class TestPostgresLedger(LedgerConformance, UnexpectedConformance, KeptConforman
 
         refusals = (asyncpg.IntegrityConstraintViolationError,)
         return Kept(ledger=PostgresLedger(database), refusals=refusals, events=events, entries=entries)
+
+
+_ITS_SESSION = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
+
+
+async def test_a_batch_that_is_cancelled_while_its_session_ends_is_cancelled(database: Database) -> None:
+    """A worker that shuts down beside its database must not take the one for a bad minute of the other and go on."""
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        async with PostgresLedger(database).batch([]):
+            await database.execute(f"SELECT pg_terminate_backend(pid) FROM ({_ITS_SESSION}) AS it")
+            begun.set()
+            await asyncio.Event().wait()
+
+    working = asyncio.create_task(work())
+    await begun.wait()
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert await database.fetch("SELECT 1"), "another session is there for the next"

@@ -127,7 +127,7 @@ async def test_a_file_that_breaks_off_leaves_nothing_behind(office: Office, data
         ((), "--account: is needed"),
         (("--account", "nobody", "--statement", "x.csv"), "--account: nobody is none of shop-ipay"),
         (("--account", "shop-ipay"), "give --statement, or --from and --to"),
-        (("--account", "shop-ipay", "--statement", "no-such.csv"), "there is no file no-such.csv"),
+        (("--account", "shop-ipay", "--statement", "/no/such.csv"), "/no/such.csv: there is no such file"),
         (("--account", "shop-ipay", "--from", "2026-10-01", "--to", "2026-10-31"), "ipay has no list of payments"),
         (("--account", "shop-ipay", "--from", "yesterday", "--to", "2026-10-31"), "--from: yesterday is no day"),
         (("--account", "shop-ipay", "--from", "2026-10-02", "--to", "2026-10-01"), "--to: is before --from"),

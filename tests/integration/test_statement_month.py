@@ -46,6 +46,7 @@ class Office:
         )
         self.environment = {
             "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(Path(__file__).parents[2]),
             "PAYPROOF_CONFIG": str(place / "payproof.toml"),
             "PAYPROOF_DATABASE_URL": dsn,
             "PAYPROOF_PUBLIC_URL": "https://pay.example",

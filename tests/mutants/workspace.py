@@ -30,7 +30,7 @@ source_paths = ["consumers"]
 only_mutate = {modules}
 also_copy = ["schemas", "worker"]
 do_not_mutate_patterns = ['^\\s*assert ', '^\\s*assert_never\\(']
-pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "tests.quickest", "-o", "timeout=10"]
+pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "tests.quickest"]
 pytest_add_cli_args_test_selection = {tests}
 timeout_multiplier = 5.0
 timeout_constant = 2.0

@@ -146,6 +146,14 @@ def test_another_misfit_holds_again(bench: Bench, fields: dict[str, Any], hold: 
     assert bench.says(payment_id, COMPLETED, 200, **fields).holds == (hold,)
 
 
+@pytest.mark.parametrize(("accepts", "then"), [("USD", "EUR"), ("USD", None), (None, "USD")])
+def test_another_currency_than_the_accepted_one_holds_again(
+    bench: Bench, accepts: str | None, then: str | None
+) -> None:
+    payment_id = accepted(bench, currency=accepts)
+    assert bench.says(payment_id, COMPLETED, 200, currency=then).holds == (Hold.CURRENCY_MISMATCH,)
+
+
 def test_the_same_misfit_of_another_transaction_holds_again(bench: Bench) -> None:
     payment_id = accepted(bench, amount=LESS)
     after = bench.says(payment_id, COMPLETED, 200, amount=LESS, transaction_id="T2")

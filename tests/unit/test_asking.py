@@ -19,7 +19,7 @@ from schemas.callbacks import Claim
 from schemas.checks import Checks
 from schemas.payments import Candidate, Change, Payment
 from schemas.words import EntryKind, EventType, Hold, QuestionKind, Said, Source, Status
-from tests.fakes.drive import REPLY_SECONDS, Drive, Gateway, answered, dead, executed, says, troubled
+from tests.fakes.drive import REPLY_SECONDS, TRANSIT_SECONDS, Drive, Gateway, answered, dead, executed, says, troubled
 from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT, WORDLESS
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -83,6 +83,29 @@ async def test_when_whoever_asked_dies_the_question_is_asked_again() -> None:
     assert drive.seconds(payment_id) == [0, 30]
 
 
+async def test_it_is_asked_again_at_the_very_moment_when_the_lease_ends_and_not_before() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    await drive.take(drive.claim(payment_id))
+    drive.clock.advance(LEASE[QuestionKind.STATUS].total_seconds() - 2 * TRANSIT_SECONDS)
+    asked = [await drive.take(drive.claim(payment_id, source=Source.SWEEP)) for _ in range(2)]
+    assert [len(one) for one in asked] == [0, 1]
+
+
+async def test_a_lease_that_ran_out_while_the_gateway_wants_peace_ends_and_the_question_comes_after_that() -> None:
+    drive = Drive(dead)
+    payment_id = await drive.open()
+    first = await drive.take(drive.claim(payment_id))
+    await drive.wait(LEASE[QuestionKind.STATUS])
+    assert len(drive.asked) == 2
+    drive.gateway = troubled(Trouble.RATE_LIMITED, retry_after=120)
+    await drive.answer(first)
+    until = drive.clock.now + timedelta(seconds=120)
+    await drive.wait(MINUTE)
+    payment = drive.payment(payment_id)
+    assert (payment.lease_until, payment.next_check_at, len(drive.asked)) == (None, until, 2)
+
+
 async def test_a_reply_that_comes_after_its_lease_counts_and_leaves_the_next_lease_alone() -> None:
     """3.1: it is a Fact like any other; 3.7: the question in flight now is another."""
     drive = Drive()
@@ -118,6 +141,17 @@ async def test_a_claim_received_at_the_moment_of_the_question_is_not_answered_by
     await drive.hit(payment_id)
     await drive.hit(payment_id, received_at=drive.payment(payment_id).asked_at)
     assert verdicts(drive, payment_id) == ["asks", "asks"]
+
+
+@pytest.mark.parametrize("ahead", [TRANSIT_SECONDS, 2.0])
+async def test_a_claim_of_a_process_whose_clock_is_ahead_is_answered_by_the_question_that_it_brings(
+    ahead: float,
+) -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    await drive.hit(payment_id, signed=True, received_at=drive.clock.now + timedelta(seconds=ahead))
+    await drive.wait(10)
+    assert len(drive.asked) == 1
 
 
 @pytest.mark.parametrize("trouble", Trouble)
@@ -329,6 +363,28 @@ async def test_an_earlier_claim_of_success_that_is_taken_later_takes_nothing_fro
     await drive.publish(delayed)
     await drive.wait(2 * HOUR)
     assert drive.told(payment_id) == []
+
+
+@pytest.mark.parametrize("sender", ["gateway", "buyer", "stranger"])
+async def test_an_earlier_claim_that_is_taken_later_takes_no_question_from_the_later_one(sender: str) -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+
+    def claim() -> Claim:
+        drive.clock.advance(1)
+        return (
+            by_reference(drive, payment_id)
+            if sender == "stranger"
+            else drive.claim(payment_id, signed=sender == "gateway")
+        )
+
+    delayed = claim()
+    in_flight = await drive.take(claim())
+    await drive.take(claim())
+    await drive.take(delayed)
+    await drive.answer(in_flight)
+    await drive.wait(5)
+    assert len(drive.asked) == 2, "the one in flight came before the last claim"
 
 
 @pytest.mark.parametrize("said", [Said.FAILURE, Said.CANCEL, None])
@@ -784,6 +840,19 @@ def test_a_look_a_minute_away_or_more_comes_later_by_chance(wait: timedelta, lon
     assert scheduled(payment, PLAIN.capabilities, CHECKS, at).next_check_at == at + wait
 
 
+async def test_looks_come_later_by_the_chance_that_the_rules_give_them() -> None:
+    prompt, later = Drive(), Drive()
+    later.rules = replace(later.rules, jitter=0.5)
+    looks = []
+    for drive in (prompt, later):
+        payment_id = await drive.open()
+        await drive.hit(payment_id)
+        looks.append(drive.payment(payment_id).next_check_at)
+    assert looks[0] is not None
+    assert looks[1] is not None
+    assert looks[0] < looks[1]
+
+
 def test_what_the_gateway_wants_left_in_peace_is_asked_about_at_that_moment_and_not_before() -> None:
     payment, at = row(schedule="pending")
     urgent = replace(payment, urgent_at=at + MINUTE, not_before=at + MINUTE)
@@ -878,6 +947,17 @@ def test_when_the_sweep_looks_where_there_is_nothing_to_ask(fields: dict[str, An
     since = {key: at + value for key, value in fields.items() if isinstance(value, timedelta)}
     look = next_look(replace(payment, **(fields | since)), SILENT.capabilities, CHECKS)
     assert look == (None if looks is None else at + looks)
+
+
+async def test_a_question_follows_the_trace_of_the_first_claim_and_an_event_that_of_the_reply() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    claims = [drive.claim(payment_id, traceparent=name) for name in ("first", "second")]
+    [inquiry] = await drive.take(*claims)
+    assert inquiry.traceparent == "first"
+    reply = drive.reply(inquiry, answered(inquiry, Status.COMPLETED))
+    await drive.record([replace(reply, traceparent="reply")])
+    assert drive.ledger.events_of(payment_id)[-1].traceparent == "reply"
 
 
 # -- what the timeline says of it --------------------------------------------------------------------------------------

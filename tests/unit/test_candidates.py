@@ -353,6 +353,13 @@ async def test_where_there_is_no_room_one_by_reference_alone_takes_no_place_from
     assert names(drive, payment_id) == {f"T{number}" for number in range(20)}
 
 
+def test_an_id_is_unknown_since_the_first_question_that_did_not_find_it() -> None:
+    one, end = Candidate(transaction_id="T1", signed=False), NOON + HOUR
+    for asked_at in (NOON, NOON + MINUTE):
+        one = not_found(one, asked_at, end)
+        assert (one.unknown_since, one.unknown_at) == (NOON, asked_at)
+
+
 def unknown_since(number: int, opened: datetime, *, own: bool) -> Candidate:
     """The higher the number, the later it was heard and the earlier it was "not found"."""
     asked_at = opened - number * MINUTE
@@ -459,6 +466,21 @@ async def test_an_id_of_another_payment_is_struck_out_though_a_signed_word_named
     assert [one.question.transaction_id for one in drive.asked] == ["T1", "T1"]
 
 
+@pytest.mark.parametrize("order", [*permutations(("stranger", "buyer", "webhook"))], ids=" ".join)
+async def test_an_id_counts_for_the_most_that_anyone_who_named_it_brought(order: tuple[str, ...]) -> None:
+    drive = Drive()
+    payment_id = await drive.open(CANDIDATES)
+    claims = {
+        "stranger": drive.claim(payment_id, payment_id=None, reference="order-1", transaction_id="T1"),
+        "buyer": drive.claim(payment_id, Said.SUCCESS, transaction_id="T1"),
+        "webhook": drive.claim(payment_id, signed=True, source=Source.WEBHOOK, transaction_id="T1"),
+    }
+    for name in order:
+        await drive.take(claims[name])
+    (one,) = drive.payment(payment_id).candidates
+    assert (one.own, one.signed, one.success_at is not None) == (True, True, True)
+
+
 # -- known, and not paid yet -------------------------------------------------------------------------------------------
 
 
@@ -475,6 +497,20 @@ async def test_a_transaction_that_is_known_and_not_paid_yet_is_asked_about_close
     drive.gateway = later(drive, 4, "T1")
     await drive.wait(30)
     assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+async def test_of_two_known_ids_the_one_whose_signed_word_got_no_answer_is_asked_about_next() -> None:
+    drive = Drive()
+    payment_id = await drive.open(CANDIDATES)
+    for name in ("T1", "T2"):
+        await drive.hit(payment_id, transaction_id=name)
+        await drive.wait(10)
+    drive.gateway = troubled()
+    await drive.hit(payment_id, signed=True, source=Source.WEBHOOK, transaction_id="T1")
+    drive.gateway = says(Status.PENDING)
+    before = len(drive.asked)
+    await drive.wait(MINUTE)
+    assert drive.asked[before].question.transaction_id == "T1"
 
 
 # -- a word that counts for more comes later ---------------------------------------------------------------------------
@@ -715,6 +751,41 @@ async def test_an_id_by_reference_that_met_an_outage_is_asked_about_when_that_is
     assert (payment.status, payment.late) == (Status.COMPLETED, True)
 
 
+@pytest.mark.parametrize(
+    ("signed", "before", "comes"),
+    [
+        (True, MINUTE, timedelta()),
+        (True, 2 * HOUR, 5 * MINUTE - 2 * HOUR),
+        (True, timedelta(), None),
+        (False, MINUTE, timedelta()),
+        (False, 3 * DAY, timedelta()),
+        (False, timedelta(), None),
+    ],
+)
+def test_an_id_that_nobody_answers_is_asked_about_once_more_at_the_moment_when_we_give_up(
+    *, signed: bool, before: timedelta, comes: timedelta | None
+) -> None:
+    """However long it would wait otherwise; the last question may have come long before."""
+    drive = Drive()
+    payment, checks = drive.new(CANDIDATES), Checks()
+    give_up = timedelta(seconds=checks.give_up)
+    heard_at, over = payment.opened_at, payment.opened_at + give_up
+    one = Candidate(transaction_id="T1", signed=signed, own=signed, heard_at=heard_at, asked_at=over - before, step=9)
+    asked_at = next_ask(payment, one, checks, payment.expires_at, give_up)
+    assert asked_at == (None if comes is None else over + comes)
+
+
+async def test_an_id_by_reference_is_not_forgotten_in_an_outage_that_lasts_almost_until_we_give_up() -> None:
+    drive = Drive(troubled(Trouble.NO_REPLY))
+    payment_id = await drive.open(CANDIDATES)
+    await by_reference(drive, payment_id, Said.SUCCESS, "T1")
+    await drive.wait(6 * DAY)
+    drive.gateway = later(drive, 0, "T1")
+    await drive.wait(2 * DAY)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.late) == (Status.COMPLETED, True)
+
+
 async def test_the_first_success_about_a_transaction_known_as_pending_begins_its_close_questions_anew() -> None:
     drive = Drive(lambda inquiry: answered(inquiry, Status.PENDING))
     payment_id = await drive.open(CANDIDATES)
@@ -793,6 +864,19 @@ async def test_a_late_reply_about_an_id_that_gave_way_changes_nothing() -> None:
     await drive.take(drive.claim(payment_id, transaction_id="new"))
     await drive.answer(in_flight)
     assert names(drive, payment_id) == {*(f"T{number}" for number in range(19)), "new"}
+
+
+async def test_an_earlier_reply_about_an_id_that_is_recorded_later_takes_nothing_from_the_later_one() -> None:
+    drive = Drive()
+    payment_id = await drive.open(CANDIDATES)
+    [inquiry] = await drive.take(drive.claim(payment_id, transaction_id="T1"))
+    await drive.take(drive.claim(payment_id, transaction_id="T2"))
+    later = replace(drive.reply(inquiry, answered(inquiry, Status.PENDING)), asked_at=inquiry.asked_at + MINUTE)
+    for reply in (later, replace(later, asked_at=inquiry.asked_at)):
+        await drive.record([reply])
+    one, other = drive.payment(payment_id).candidates
+    assert (one.state, one.fact_asked_at) == ("confirmed", inquiry.asked_at + MINUTE)
+    assert (other.state, other.fact_asked_at) == ("unasked", None), "nothing was said of that one"
 
 
 async def test_a_late_reply_strikes_out_no_id_that_the_gateway_knew_meanwhile() -> None:

@@ -419,6 +419,27 @@ async def test_and_it_comes_to_rest_when_the_word_never_changes() -> None:
     assert max(drive.asked_times(payment_id)) < payment.opened_at + 10 * DAY
 
 
+@pytest.mark.parametrize("account", [PLAIN, PROVING])
+async def test_a_paid_payment_that_is_held_for_an_unknown_word_is_told_as_paid_without_a_person(
+    account: Account,
+) -> None:
+    """The reply that said "completed" was recorded late, after an unknown word that was asked for later."""
+    drive = Drive()
+    payment_id = await drive.open(account)
+    (held_up,) = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    late = drive.reply(held_up, answered(held_up, Status.COMPLETED))
+    drive.clock.advance(40)
+    drive.gateway = says(None)
+    await drive.hit(payment_id, source=Source.OPERATOR)
+    await drive.record([late])
+    held = drive.payment(payment_id)
+    assert (held.status, held.hold) == (Status.COMPLETED, Hold.UNMAPPED_STATUS)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(HOUR)
+    assert drive.payment(payment_id).hold is None
+    assert drive.told(payment_id)[-1] == "payment.completed"
+
+
 # -- refunds (3.9) ----------------------------------------------------------------------------------------------------
 
 
@@ -831,6 +852,8 @@ def test_where_pending_says_so_some_time_later_it_is_asked_then_too(asked: timed
         ({"holds": (Hold.UNRESOLVED,), "success_at": MINUTE}, "pending", None),
         ({"status": Status.EXPIRED}, "closed", "closed"),
         ({"status": Status.EXPIRED, "holds": (Hold.UNMAPPED_STATUS,)}, "pending", "closed"),
+        ({"status": Status.COMPLETED, "holds": (Hold.UNMAPPED_STATUS,)}, "pending", "refunds"),
+        ({"status": Status.REFUNDED, "holds": (Hold.UNMAPPED_STATUS,)}, "pending", None),
         ({"status": Status.EXPIRED, "success_at": MINUTE}, "claimed", "closed"),
         ({"status": Status.COMPLETED, "success_at": MINUTE}, "refunds", "refunds"),
         ({"status": Status.COMPLETED, "holds": (Hold.UNEXPECTED,)}, None, None),

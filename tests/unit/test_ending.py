@@ -60,10 +60,14 @@ async def test_the_failure_of_one_that_had_ended_is_raised() -> None:
 async def test_a_part_that_fails_ends_a_group_whose_other_parts_are_deaf() -> None:
     """A TaskGroup cancels each of its tasks once, and would wait for the deaf one for ever."""
     deaf, tasks = Deaf(), dict[str, asyncio.Task[None]]()
-    with pytest.raises(ExceptionGroup):
+
+    async def process() -> None:
         async with asyncio.timeout(20), asyncio.TaskGroup() as group, ended(tasks):
-            tasks |= {"deaf": group.create_task(deaf.run()), "broken": group.create_task(breaking())}
+            tasks.update(deaf=group.create_task(deaf.run()), broken=group.create_task(breaking()))
             await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup):
+        await process()
     assert deaf.swallowed == 1
 
 

@@ -24,7 +24,7 @@ from consumers.executing import (
     wish_looked_at,
     wished,
 )
-from consumers.pipeline import Inquiry
+from consumers.pipeline import Inquiry, take
 from consumers.resolving import Wish, resolve
 from schemas.answers import ExecuteReply, Outcome, Question, Trouble
 from schemas.words import Hold, QuestionKind, Said, Source, Status
@@ -615,6 +615,15 @@ def test_only_a_wish_that_could_be_sent_now_goes_to_the_back_of_the_line(state: 
     assert to_the_back(other, NOON + MINUTE) == other
 
 
+async def test_a_wish_that_its_account_turns_away_goes_to_the_back_of_the_line() -> None:
+    drive = Drive(onepaybd("completed", COMPLETED))
+    payment_id = await drive.open(EXECUTING, order_ref="basket-9")
+    claim = drive.claim(payment_id, Said.SUCCESS)
+    drive.clock.advance(5)
+    assert await take(drive.ledger, drive.rules, [claim], {EXECUTING.id: 0}) == []
+    assert drive.payment(payment_id).execute_wanted_at == drive.clock.now
+
+
 async def test_a_younger_wish_that_is_looked_at_first_leaves_the_order_to_the_oldest() -> None:
     drive = Drive(onepaybd("refused", PENDING))
     busy, younger, oldest = [await drive.open(EXECUTING, order_ref="basket-9") for _ in range(3)]
@@ -771,6 +780,27 @@ async def test_the_late_word_that_one_execute_was_not_sent_ends_no_doubt_about_t
     assert (payment.execute_state, payment.execute_unanswered) == ("kept", True)
 
 
+@pytest.mark.parametrize("reply", ["refused", "other", "settled"])
+async def test_the_late_reply_to_one_execute_closes_nothing_while_the_next_one_may_be_under_way(
+    reply: ExecuteReply,
+) -> None:
+    """It was kept, because it could not be recorded, and is recorded later. The second Execute may take the money."""
+    drive = Drive(onepaybd("none", PENDING))
+    payment_id = await drive.open(EXECUTING)
+    (held_up,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    late = drive.reply(held_up, executed(held_up, reply, Status.FAILED))
+    drive.clock.advance(61)
+    await drive.hit(payment_id, source=Source.OPERATOR)  # a Query says pending, so Execute may be asked again
+    drive.clock.advance(3)
+    (second,) = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    assert (held_up.question.kind, second.question.kind) == (EXECUTE, EXECUTE)
+    await drive.record([late])
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.execute_state, drive.told(payment_id)) == (PENDING, "kept", [])
+    await drive.record([drive.reply(second, executed(second, "completed", COMPLETED))])
+    assert drive.told(payment_id) == ["payment.completed"]
+
+
 async def test_a_reply_that_cannot_be_read_keeps_the_doubt() -> None:
     drive = Drive(onepaybd("unread", PENDING))
     payment_id = await drive.open(EXECUTING)
@@ -779,16 +809,16 @@ async def test_a_reply_that_cannot_be_read_keeps_the_doubt() -> None:
     assert (payment.execute_state, payment.execute_unanswered) == ("kept", True)
 
 
-async def test_a_claim_that_was_kept_for_long_wishes_for_no_execute() -> None:
+@pytest.mark.parametrize(("ago", "executes"), [(HOUR, True), (HOUR + LAST, False)])
+async def test_a_claim_that_was_kept_for_more_than_an_hour_wishes_for_no_execute(
+    ago: timedelta, *, executes: bool
+) -> None:
     drive = Drive(onepaybd("completed", COMPLETED))
     payment_id = await drive.open(EXECUTING)
-    old = drive.clock.now - timedelta(minutes=61)
-    await drive.hit(payment_id, Said.SUCCESS, kept=True, received_at=old)
+    taken_at = drive.clock.now + TRANSIT
+    await drive.hit(payment_id, Said.SUCCESS, kept=True, received_at=taken_at - ago)
     await drive.wait(60)
-    assert EXECUTE not in kinds(drive, payment_id)
-    fresh = await drive.open(EXECUTING)
-    await drive.hit(fresh, Said.SUCCESS, kept=True, received_at=drive.clock.now - timedelta(minutes=59))
-    assert kinds(drive, fresh) == [EXECUTE]
+    assert (EXECUTE in kinds(drive, payment_id)) is executes
 
 
 async def test_a_person_who_closes_it_within_the_minute_does_not_free_its_order() -> None:

@@ -602,6 +602,12 @@ def test_an_endpoint_that_fails_was_not_told_and_nothing_is_settled() -> None:
     assert explanation.deliveries == (failing,)
 
 
+def test_of_one_attempt_that_failed_it_speaks_as_of_one() -> None:
+    explanation = refunded(replace(SHOP, attempts=1, answer="it answered 500", next_at=LATER))
+    assert "has not had it since 2026-11-20 10:45:00Z: 1 attempt failed: it answered 500, and" in explanation.summary
+    assert plans(explanation) == [f"payment.refunded is sent to {IT} again; 1 attempt failed: it answered 500"]
+
+
 def test_an_endpoint_that_was_sent_nothing_yet_says_so() -> None:
     explanation = refunded(SHOP)
     assert explanation.summary.endswith(f"; {IT} has not had it since 2026-11-20 10:45:00Z, and it is on its way.")

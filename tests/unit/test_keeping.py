@@ -9,6 +9,7 @@ import pytest
 from consumers.gateway import Opened, Refused
 from consumers.keeping import LONGEST_ID, as_kept, event, may_wait, names
 from consumers.opening import OpeningFailed, track_payment
+from consumers.pipeline import take
 from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Said, Source, Status
 from tests.fakes.clock import NOON
@@ -120,9 +121,27 @@ async def test_one_about_a_payment_of_which_nothing_came_waits_on() -> None:
     assert len(drive.ledger.kept) == 1
 
 
+async def test_of_what_comes_in_one_batch_only_what_may_wait_is_kept() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    about_it = told(drive, id="known", event_id="E-2", session_id=drive.payment(payment_id).session_id)
+    guessed = told(drive, id="guessed", source=Source.RETURN, event_id=None, session_id=None, reference="order-7831")
+    await drive.publish(told(drive), guessed, about_it)
+    assert [one.id for one in drive.ledger.kept] == ["claim-1"]
+
+
 async def test_a_claim_whose_path_names_no_payment_is_about_the_one_that_its_ids_name() -> None:
     drive = Drive(says(Status.COMPLETED))
-    payment_id = await drive.open()
+    payment_id, another = await drive.open(), await drive.open()
     session = drive.payment(payment_id).session_id
-    await drive.publish(told(drive, source=Source.RETURN, payment_id="pay_" + "9" * 26, session_id=session))
-    assert drive.payment(payment_id).status is Status.COMPLETED
+    astray = told(drive, source=Source.RETURN, payment_id="pay_" + "9" * 26, session_id=session)
+    await drive.publish(astray, drive.claim(another))
+    for one in (payment_id, another):
+        assert drive.payment(one).status is Status.COMPLETED
+
+
+async def test_such_a_claim_too_is_asked_about_only_where_there_is_room() -> None:
+    drive = Drive()
+    session = drive.payment(await drive.open()).session_id
+    astray = told(drive, source=Source.RETURN, payment_id="pay_" + "9" * 26, session_id=session)
+    assert await take(drive.ledger, drive.rules, [astray], {PLAIN.id: 0}) == []

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -47,6 +50,17 @@ async def test_a_transaction_made_up_for_each_answer_brings_few_facts() -> None:
     assert (payment.status, payment.hold, payment.transaction_id) == (COMPLETED, Hold.DUPLICATE_FOR_ORDER, "made-up-1")
 
 
+def test_an_answer_that_says_paid_over_the_number_brings_no_fact() -> None:
+    bench = Bench()
+    payment_id = bench.open()
+    made_up = [
+        bench.reply(payment_id, COMPLETED, number, transaction_id=f"T{number}") for number in range(1, MOST_FACTS + 4)
+    ]
+    after = bench.record(*made_up)
+    assert (after.hold, after.transaction_id) == (Hold.DUPLICATE_FOR_ORDER, "T1")
+    assert len(bench.case(payment_id).facts) == MOST_FACTS
+
+
 async def test_money_after_many_answers_counts() -> None:
     drive, payment_id = await asked_again_and_again(PENDING, "transaction_id")
     drive.gateway = lambda inquiry: answered(inquiry, COMPLETED)
@@ -59,24 +73,30 @@ async def test_money_after_many_answers_counts() -> None:
 # -- which Fact an answer is counted at --------------------------------------------------------------------------------
 
 
-def pending(session_id: str, asked: int, until: int | None = None) -> Fact:
-    """An answer that does not fit, as it names a session that is not ours."""
-    fact = _fact(_spoken(PENDING, asked), {"session_id": session_id})
+def pending(session_id: str | None, asked: int, until: int | None = None, **fields: Any) -> Fact:
+    """An answer that does not fit where it names a session that is not ours."""
+    fact = _fact(_spoken(PENDING, asked), {"session_id": session_id, **fields})
     last = NOON + timedelta(seconds=until or asked)
     return replace(fact, last_asked_at=last, last_answered_at=last)
 
 
-def paid(transaction_id: str, asked: int) -> Fact:
-    return _fact(_spoken(COMPLETED, asked), {"session_id": "S-001", "transaction_id": transaction_id})
+def paid(asked: int, **fields: Any) -> Fact:
+    return _fact(_spoken(COMPLETED, asked), {"session_id": "S-001", "transaction_id": "T1", **fields})
 
 
 def _spoken(status: Status, asked: int) -> Spoken:
     return Spoken(status=status, asked=asked, answered=asked, by=None, fields=(("reference", "order-1"),))
 
 
-def counted(*facts: Fact, new: Fact, most: int, settled: frozenset[str] = frozenset()) -> Fact:
-    payment = Bench().drive.new(opened=True, session_id="S-001")
-    decided = Resolution(at=NOON, status=PENDING, actor="rahima", reason="looked", settled=settled)
+def counted(
+    *facts: Fact, new: Fact, most: int, settled: frozenset[str] = frozenset(), taken: str | None = None, **fields: Any
+) -> Fact:
+    """What is recorded of `new`. `taken` is the transaction that a person took as this payment's money."""
+    payment = Bench().drive.new(**{"opened": True, "session_id": "S-001"} | fields)
+    word = COMPLETED if taken else PENDING
+    decided = Resolution(
+        at=NOON, status=word, actor="rahima", reason="looked", settled=settled, recorded_transaction=taken
+    )
     case = Case(payment=payment, facts=facts, resolutions=(decided,) if settled else ())
     return recorded_as(case, new, PLAIN.provider.capabilities.always, most)
 
@@ -110,8 +130,44 @@ def test_an_answer_of_another_kind_is_kept_as_it_was() -> None:
     assert counted(pending("S-a", 1), new=failed, most=1) == failed
 
 
-def test_new_money_is_kept_until_two_transactions_are_known() -> None:
-    first, second, third = paid("T1", 1), paid("T2", 2), paid("T3", 3)
+@pytest.mark.parametrize(
+    ("first", "new"),
+    [
+        ({"amount": Decimal("99.00")}, {"amount": Decimal("98.00")}),
+        ({"transaction_id": None}, {}),
+        (
+            {"amount": None, "unreadable": ("amount",)},
+            {"amount": None, "unreadable": ("amount", "refunded_amount")},
+        ),
+    ],
+    ids=["another amount", "its transaction", "that the refunded amount cannot be read either"],
+)
+def test_an_answer_that_says_something_new_of_the_same_money_is_kept_as_it_was(
+    first: dict[str, Any], new: dict[str, Any]
+) -> None:
+    known, more = paid(1, **first), paid(2, **new)
+    assert counted(known, new=more, most=1) == more
+
+
+def test_what_a_pending_answer_says_of_the_amount_makes_it_no_other() -> None:
+    first = pending("S-a", 1, amount=Decimal("99.00"))
+    assert counted(first, new=pending("S-b", 2), most=1).key == first.key
+
+
+def test_the_first_answer_that_names_the_session_of_a_lost_opening_is_kept_as_it_was() -> None:
+    new = pending("S-b", 2)
+    assert counted(pending(None, 1), new=new, most=1, opened=False, session_id=None) == new
+
+
+def test_answers_are_counted_too_after_a_person_took_the_money() -> None:
+    money, first = paid(1, amount=Decimal("99.00")), pending("S-a", 2)
+    again = counted(money, first, new=pending("S-b", 3), most=2, settled=frozenset({money.key}), taken="T1")
+    assert again.key == first.key
+
+
+@pytest.mark.parametrize("session_id", ["S-001", None])
+def test_new_money_is_kept_until_two_transactions_are_known(session_id: str | None) -> None:
+    first, second, third = (paid(number, transaction_id=f"T{number}", session_id=session_id) for number in (1, 2, 3))
     assert counted(first, new=second, most=1) == second
     again = counted(first, second, new=third, most=1)
     assert (again.key, again.last_asked_at) == (first.key, third.last_asked_at)
@@ -162,7 +218,7 @@ def test_whatever_is_counted_away_the_fold_is_the_same(
             few, all_of_them = (_settled(case, settles[1]) for case in (few, all_of_them))
 
 
-def _fact(one: Spoken, made_up: dict[str, str | None]) -> Fact:
+def _fact(one: Spoken, made_up: dict[str, Any]) -> Fact:
     asked, answered_at = NOON + timedelta(seconds=one.asked), NOON + timedelta(seconds=one.answered)
     fields = {"word": "ODD", "amount": Bench().drive.new().amount, "currency": "BDT"} | dict(one.fields) | made_up
     return Fact(

@@ -7,7 +7,7 @@ records the same replies in several orders and batches, through the stage that r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -292,12 +292,32 @@ def test_statuses_rise_one_event_each(bench: Bench) -> None:
     assert [event.version for event in bench.drive.ledger.events_of(payment_id)] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("paid_at", [None, NOON + timedelta(seconds=4)])
+def test_it_is_completed_when_the_gateway_says_it_was_paid_else_when_that_was_first_answered(
+    bench: Bench, paid_at: datetime | None
+) -> None:
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10, paid_at=paid_at)
+    after = bench.says(payment_id, COMPLETED, 30)
+    assert after.completed_at == (paid_at or NOON + timedelta(seconds=11))
+
+
+def test_fee_and_method_are_those_of_the_money_and_stay_where_a_later_word_names_none(bench: Bench) -> None:
+    payment_id = bench.open()
+    bench.says(payment_id, COMPLETED, 10, fee=Decimal("1.50"), method="bkash")
+    bench.says(payment_id, COMPLETED, 20, transaction_id="T2", fee=Decimal("9.00"), method="card")
+    assert bench.drive.payment(payment_id).hold is Hold.DUPLICATE_FOR_ORDER
+    after = bench.resolve(payment_id, COMPLETED, transaction_id="T-panel")
+    assert (after.transaction_id, after.fee, after.method) == ("T-panel", Decimal("1.50"), "bkash")
+
+
 def test_an_equal_answer_is_one_fact_with_first_and_last_times(bench: Bench) -> None:
     """3.1."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 20)
     bench.says(payment_id, COMPLETED, 40)
-    bench.says(payment_id, COMPLETED, 10)
+    after = bench.says(payment_id, COMPLETED, 10)
+    assert (after.fact_asked_at, after.checked_at) == (NOON + timedelta(seconds=40), NOON + timedelta(seconds=41))
     (fact,) = bench.case(payment_id).facts
     assert [fact.first_asked_at, fact.last_asked_at] == [NOON + timedelta(seconds=10), NOON + timedelta(seconds=40)]
 
@@ -536,6 +556,13 @@ def test_a_refund_above_the_amount_is_held(bench: Bench) -> None:
     bench.says(payment_id, COMPLETED, 10)
     after = bench.says(payment_id, COMPLETED, 20, refunded_amount=Decimal("100.01"))
     assert (after.status, after.hold, after.refunded_amount) == (COMPLETED, Hold.AMOUNT_MISMATCH, Decimal("0.00"))
+
+
+def test_a_refund_is_told_in_paisas_and_never_as_more_than_it_is(bench: Bench) -> None:
+    """3.9: a fraction of a paisa short of all of it is not all of it."""
+    payment_id = bench.open()
+    after = bench.says(payment_id, COMPLETED, 10, refunded_amount=Decimal("99.996"))
+    assert (after.status, after.hold, after.refunded_amount) == (COMPLETED, None, Decimal("99.99"))
 
 
 def test_a_smaller_refund_asked_later_is_a_contradiction(bench: Bench) -> None:
@@ -804,6 +831,7 @@ def test_an_answer_asked_after_a_person_said_paid_that_closes_it_is_a_contradict
 ) -> None:
     """3.3: what a person said is paid is paid."""
     payment_id = decided(bench, word)
+    assert bench.drive.payment(payment_id).completed_at == NOON + timedelta(seconds=12)
     assert bench.says(payment_id, status, 12).hold is None, "asked at that moment, not after"
     after = bench.says(payment_id, status, 13)
     assert (after.status, after.holds) == (word, (Hold.CONTRADICTION,))
@@ -988,6 +1016,18 @@ def test_a_row_never_opened_that_is_paid_is_told_and_not_late(bench: Bench) -> N
     after = bench.says(payment_id, COMPLETED, 20, session_id="S-9")
     assert (after.status, after.version, after.late, after.session_id) == (COMPLETED, 1, False, "S-9")
     assert bench.told(payment_id) == ["completed"]
+
+
+@pytest.mark.parametrize("first", ["S-9", None])
+def test_a_session_and_none_about_a_row_never_opened_are_two_payments_of_money_in_either_order(
+    first: str | None,
+) -> None:
+    """3.1: a session that an answer brought says nothing of an answer that names none."""
+    bench = Bench(SILENT)
+    payment_id = unopened(bench)
+    for session_id in (first, "S-9" if first is None else None):
+        after = bench.says(payment_id, COMPLETED, 10, session_id=session_id, transaction_id=None)
+    assert (after.status, after.hold) == (COMPLETED, Hold.DUPLICATE_FOR_ORDER)
 
 
 def test_a_row_never_opened_whose_hold_was_told_closes_with_an_event(bench: Bench) -> None:

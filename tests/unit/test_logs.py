@@ -67,6 +67,25 @@ def test_whatever_a_value_is_its_event_is_logged(lines: Lines, odd: object) -> N
     assert line["said"] == odd
 
 
+class Percent(float):
+    """A number of a class of its own, as some library may bring."""
+
+
+class Port(int):
+    """Likewise."""
+
+
+LONG = 10**5000
+
+
+@pytest.mark.parametrize(
+    ("odd", "shown"), [(Percent(1.5), 1.5), (Port(7), 7), ([Port(7)], [7]), pytest.param(LONG, "<int>", id="long")]
+)
+def test_numbers_that_no_line_could_hold_are_logged_all_the_same(lines: Lines, odd: object, shown: object) -> None:
+    structlog.get_logger().info("odd.seen", odd=odd)
+    assert lines()[0]["odd"] == shown
+
+
 def test_what_is_bound_to_the_context_stands_in_every_event(lines: Lines) -> None:
     with structlog.contextvars.bound_contextvars(claim_id="c1"):
         structlog.get_logger().warning("claim.parked")
@@ -128,6 +147,15 @@ def test_a_buyer_is_printed_without_anything_of_theirs() -> None:
 def test_the_user_and_password_of_a_url_are_taken_out(lines: Lines) -> None:
     structlog.get_logger().info("broker.lost", why=f"cannot reach amqp://me:{LEAK}@mq:5672/ now")
     assert lines()[0]["why"] == "cannot reach amqp://***@mq:5672/ now"
+
+
+def test_a_password_at_the_end_of_what_is_kept_of_a_text_is_taken_out_too(lines: Lines) -> None:
+    before = "x" * (logs.LONGEST_TEXT - len("amqp://me:") - len(LEAK))
+    structlog.get_logger().info("broker.lost", why=f"{before}amqp://me:{LEAK}@mq:5672/ now")
+    (line,) = lines()
+    assert LEAK not in line["why"]
+    assert line["why"].startswith(f"{before}amqp://***")
+    assert len(line["why"]) == logs.LONGEST_TEXT
 
 
 def test_an_exception_shows_its_types_and_places_without_messages_or_values(lines: Lines) -> None:

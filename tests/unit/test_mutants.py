@@ -11,7 +11,7 @@ from msgspec import Struct
 from tests.mutants.accepted import Change, accepted, changed, outlived, unnamed
 from tests.mutants.tool import Found, place_of
 from tests.mutants.workspace import ROOT, fast_tests, rules
-from tests.quickest import TOLD, pytest_collection_modifyitems
+from tests.quickest import ENDLESS_SECONDS, TOLD, pytest_collection_modifyitems
 
 DIFF = """\
 # consumers.allowance.x_silent__mutmut_3: survived
@@ -87,6 +87,11 @@ def test_what_no_test_reaches_and_what_is_no_clear_verdict_has_survived() -> Non
 
 class Item(Struct):
     nodeid: str
+    bounds: list[float] = []
+
+    def add_marker(self, marker: pytest.MarkDecorator) -> None:
+        assert marker.name == "timeout"
+        self.bounds.extend(marker.args)
 
 
 def test_mutants_are_shown_to_the_quickest_tests_first_and_to_no_long_one(
@@ -99,6 +104,7 @@ def test_mutants_are_shown_to_the_quickest_tests_first_and_to_no_long_one(
     TOLD.write_text('{"duration_by_test": {"slow": 0.2, "long": 9.0, "quick": 0.001}}')
     pytest_collection_modifyitems(items)
     assert [item.nodeid for item in items] == ["new", "quick", "slow"]
+    assert [item.bounds for item in items] == [[ENDLESS_SECONDS]] * 3, "a mutant may not end"
     alone: list[Any] = [Item("long")]
     pytest_collection_modifyitems(alone)
     assert [item.nodeid for item in alone] == ["long"], "where there is no other, it runs"

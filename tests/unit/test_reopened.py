@@ -62,6 +62,7 @@ async def test_what_is_said_of_a_replaced_checkout_later_closes_nothing() -> Non
     for status in (EXPIRED, Status.CANCELLED, Status.FAILED):
         drive.gateway = says(status, session_id="S-lost")
         await drive.hit(payment_id, source=Source.OPERATOR)
+        assert drive.asked[-1].expected.aliases == ("S-lost",)
     assert drive.payment(payment_id).status is PENDING
     drive.gateway = says(EXPIRED, session_id="S-new")
     await drive.hit(payment_id, source=Source.OPERATOR)

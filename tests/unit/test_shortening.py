@@ -34,3 +34,4 @@ def test_one_line_for_many_tells_first_and_last_and_how_long_the_slowest_took() 
     took = [replace(one, seconds=seconds) for one, seconds in zip(said("aaa"), (0.1, 0.3, None), strict=True)]
     (one,) = shortened(took)
     assert (one.at, one.last_at, one.count, one.seconds) == (NOON, NOON + timedelta(seconds=2), 3, 0.3)
+    assert (one.kind, one.words) == ("answer", "aafter at most 0.300 s")

@@ -53,7 +53,10 @@ async def examine(url: Secret, providers: Collection[str]) -> Examined:
     except (BrokerRefusedError, TopologyError) as error:
         return Examined(trouble=str(error))
     except UNREACHABLE as error:
-        words = f"it cannot be reached ({type(error).__name__}); until it can, claims go through Postgres"
+        words = (
+            f"it cannot be reached ({type(error).__name__}); check PAYPROOF_AMQP_URL, and whether RabbitMQ runs there; "
+            "until it can, claims go through Postgres"
+        )
         return Examined(trouble=words)
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,11 @@ from worker.cli.reconcile import reconcile
 from worker.cli.sandbox import sandbox
 from worker.cli.webhooks import webhooks
 
-app = App(name="payproof", help="A browser redirect is a hint. Payproof turns it into proof.")
+app = App(
+    name="payproof",
+    help="A browser redirect is a hint. Payproof turns it into proof.",
+    version=lambda: version("payproof"),
+)
 app.command(payments)
 app.command(events)
 app.command(explain)

@@ -67,9 +67,11 @@ def tail(
 
 
 class _Interrupt:
-    """Ctrl-C: it ends a write that nobody reads at once, and all else by cancelling the command.
+    """Ctrl-C while a command runs: a write that nobody reads ends at once, and all else by cancelling the command.
 
-    Raised in the middle of anything else, it may meet a callback that swallows it, and the command would go on.
+    KeyboardInterrupt is raised in a write alone. Raised anywhere else it may meet a callback that swallows it, and the
+    command would go on. Pressed again, it is raised wherever it comes: then something waits that cancelling does not
+    reach, such as a name's resolution.
     """
 
     def __init__(self) -> None:
@@ -77,18 +79,22 @@ class _Interrupt:
         self._writing = self.pressed = False
 
     def ends(self, task: asyncio.Task[None] | None) -> None:
+        """From now on Ctrl-C ends this task, in place of what it did before."""
         self._task = task
         signal.signal(signal.SIGINT, self._press)
 
     def _press(self, *_: object) -> None:
-        self.pressed = True
-        if self._writing:
+        again, self.pressed = self.pressed, True
+        if self._writing or again:
             raise KeyboardInterrupt
         if self._task is not None and not self._task.done():
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
 
     def write(self, line: bytes) -> None:
-        """Past Python's buffer, which would be written at the end, whether somebody reads or not."""
+        """Write past Python's buffer, which would be written at the end, whether somebody reads or not.
+
+        After Ctrl-C it writes no more; Ctrl-C in the middle raises KeyboardInterrupt.
+        """
         left = memoryview(line)
         self._writing = True
         try:
@@ -111,7 +117,10 @@ def read_since(text: str) -> datetime | timedelta:
 
 
 async def _print(database: Database, merchant: str, after: int, interrupt: _Interrupt, *, follow: bool) -> None:
-    """Raises BrokenPipeError when nobody reads any more, also while there is nothing to print."""
+    """Print what follows `after`. Raises KeyboardInterrupt after Ctrl-C.
+
+    Raises BrokenPipeError when nobody reads any more, also while there is nothing to print.
+    """
     from worker.postgres.log import read
 
     while not interrupt.pressed:

@@ -73,4 +73,6 @@ def cannot_listen(error: BaseException) -> bool:
 
 
 def listening_refused(error: BaseException) -> str:
-    return f"cannot listen: {error.strerror if isinstance(error, OSError) else error}"
+    """Why, and what a note on it says of the place to change."""
+    why = error.strerror if isinstance(error, OSError) else error
+    return "; ".join([f"cannot listen: {why}", *getattr(error, "__notes__", ())])

@@ -42,7 +42,7 @@ def print_guess(path: Path) -> int:
             return 1
         _print_rows(console, statement, seen, proposal.map)
     except StatementError as error:
-        raise WrongUsage(f"{path.name}: {error}") from None
+        raise WrongUsage(f"{path}: {error}") from None
     return 0
 
 

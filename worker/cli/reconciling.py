@@ -75,7 +75,7 @@ async def reconcile_statement(wanted: Wanted, path: Path, outputs: Outputs) -> i
             shown.reading(path.name, sized.lines if opened.form == "CSV" else None)
             return await _run(config, account, wanted, _told(lines, shown), about, outputs, shown)
     except StatementError as error:
-        raise WrongUsage(f"{path.name}: {error}; nothing was changed") from None
+        raise WrongUsage(f"{path}: {error}; nothing was changed") from None
     except OSError as error:
         if error.filename != str(path):
             raise

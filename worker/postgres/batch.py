@@ -70,7 +70,10 @@ _KEEP_ALLOWANCES = """
 
 
 class PostgresBatch:
-    """One transaction; see consumers.ledger.Batch."""
+    """One transaction; see consumers.ledger.Batch.
+
+    Whoever began the transaction sets `end`, which commits it, and sends `notice` after that.
+    """
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from consumers.opening import Created, Taken, taken_up_again
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Payment
 from worker.postgres.batch import PostgresBatch, open_batch
-from worker.postgres.database import Connection, Database
+from worker.postgres.database import UNAVAILABLE, Connection, Database
 from worker.postgres.idempotency import came_to
 from worker.postgres.kept import keep, settle_turns
 from worker.postgres.planning import planned_once
@@ -83,7 +83,8 @@ class PostgresLedger:
                 yield batch
             finally:
                 if batch is None or not batch.committed:
-                    with suppress(asyncpg.InterfaceError):  # the commit failed, or the connection did: it is over
+                    # The commit failed, or the session did: then it is over, and what ended the batch is what is told.
+                    with suppress(*UNAVAILABLE):
                         await transaction.rollback()
         if batch.committed:
             for change in batch.changes:

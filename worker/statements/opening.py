@@ -32,7 +32,7 @@ def open_statement(path: Path) -> Statement:
     """What the file is, and the tables that it may be read as. Raises StatementError."""
     try:
         if not path.is_file():
-            raise StatementError(f"{path.name} is no file" if path.exists() else f"there is no file {path.name}")
+            raise StatementError("it is no file" if path.exists() else "there is no such file")
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
         if head.startswith(_ZIP):
@@ -42,7 +42,7 @@ def open_statement(path: Path) -> Statement:
         _refuse_others(head)
         return Statement(path=path, form="CSV", tables=separated_tables(path))
     except OSError as error:
-        raise StatementError(f"{path.name} cannot be read: {error.strerror}") from None
+        raise StatementError(f"it cannot be read: {error.strerror}") from None
 
 
 def _refuse_others(head: bytes) -> None:

@@ -1,0 +1,223 @@
+"""A budget counts for all workers, and a worker waits for another at an account's row only where it must."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from consumers.account import Account
+from consumers.allowance import TROUBLES, Allowance
+from consumers.opening import track_payment
+from consumers.pipeline import Inquiry, take
+from schemas.answers import Inconclusive, Trouble
+from schemas.words import EntryKind, Source, Status
+from tests.fakes.clock import NOON
+from tests.fakes.drive import Drive, answered, says, troubled
+from tests.fakes.ledger import FakeBatch, FakeLedger
+from tests.fakes.providers import CANDIDATES, PLAIN
+
+HEALTHY, POOR, SILENT = replace(PLAIN, id="healthy"), replace(PLAIN, id="poor", calls_per_second=0.5), PLAIN
+"""One question every two seconds is what may be asked of the poor one, and one in a row."""
+
+
+class Waits(Exception):
+    """The row of the account is locked by another worker, until its transaction ends."""
+
+
+class SharedLedger(FakeLedger):
+    """`taken` are the accounts whose rows another worker has locked; they can be read and not locked."""
+
+    taken: frozenset[str] = frozenset()
+
+    @asynccontextmanager
+    async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[FakeBatch]:
+        async with super().batch(payment_ids) as batch:
+            read = batch.allowances
+
+            async def allowances(accounts: Collection[str], *, locked: bool) -> Mapping[str, Allowance]:
+                if locked and self.taken.intersection(accounts):
+                    raise Waits
+                return await read(accounts, locked=locked)
+
+            batch.allowances = allowances  # type: ignore[method-assign]
+            yield batch
+
+
+@pytest.fixture
+async def shared() -> tuple[Drive, SharedLedger]:
+    drive = Drive(says(Status.COMPLETED))
+    drive.rules = replace(drive.rules, accounts={one.id: one for one in (HEALTHY, POOR, SILENT, CANDIDATES)})
+    drive.ledger = ledger = SharedLedger(drive.clock)
+    await stood(ledger, SILENT, troubles=TROUBLES)
+    return drive, ledger
+
+
+async def stood(ledger: FakeLedger, account: Account, **fields: Any) -> None:
+    async with ledger.batch([]) as batch:
+        await batch.write_allowances([Allowance(account=account.id, calls=0.0, at=NOON, **fields)])
+        await batch.commit()
+
+
+async def test_what_one_batch_asks_is_missing_in_the_budget_of_the_next(shared: tuple[Drive, SharedLedger]) -> None:
+    drive, _ = shared
+    first, second, third = [await drive.open(POOR) for _ in range(3)]
+    assert len(await drive.hit(first)) == 1
+    assert await drive.hit(second) == []
+    await drive.wait(timedelta(seconds=2))
+    assert len(drive.asked_times(second)) == 1
+    assert await drive.hit(third) == []
+
+
+async def test_a_worker_takes_on_as_many_questions_of_an_account_as_it_has_room_for(
+    shared: tuple[Drive, SharedLedger],
+) -> None:
+    drive, ledger = shared
+    claims = [drive.claim(await drive.open(account)) for account in (HEALTHY, HEALTHY, HEALTHY, POOR)]
+    drive.clock.advance(1)
+    inquiries = await take(ledger, drive.rules, claims, {HEALTHY.id: 2})
+    assert [one.account.id for one in inquiries] == ["healthy", "healthy", "poor"]
+
+
+@pytest.mark.parametrize(
+    ("account", "waits"), [(HEALTHY, False), (POOR, True), (SILENT, True)], ids=["healthy", "poor", "silent"]
+)
+async def test_whoever_asks_waits_for_the_row_of_an_account_with_a_budget_or_a_gateway_to_probe(
+    shared: tuple[Drive, SharedLedger], account: Account, *, waits: bool
+) -> None:
+    drive, ledger = shared
+    payment_id = await drive.open(account)
+    ledger.taken = frozenset({account.id})
+    if waits:
+        with pytest.raises(Waits):
+            await drive.take(drive.claim(payment_id))
+    else:
+        assert len(await drive.take(drive.claim(payment_id))) == 1
+
+
+@pytest.mark.parametrize(
+    ("account", "answers", "waits"),
+    [(HEALTHY, True, False), (HEALTHY, False, True), (POOR, True, False), (POOR, False, True), (SILENT, True, True)],
+)
+async def test_what_a_gateway_brought_waits_for_the_row_only_where_it_changes_it(
+    shared: tuple[Drive, SharedLedger], account: Account, *, answers: bool, waits: bool
+) -> None:
+    drive, ledger = shared
+    payment_id = await drive.open(account)
+    in_flight = await drive.take(drive.claim(payment_id))
+    ledger.taken = frozenset({account.id})
+    drive.gateway = says(Status.COMPLETED) if answers else troubled()
+    if waits:
+        with pytest.raises(Waits):
+            await drive.answer(in_flight)
+        ledger.taken = frozenset()
+    await drive.answer(in_flight)
+    assert (drive.payment(payment_id).status is Status.COMPLETED) == answers
+    known = ledger.allowance(account.id)
+    assert (known.troubles if known is not None else 0) == (0 if answers else 1)
+
+
+@pytest.mark.parametrize(("troubles", "entries"), [(0, 2), (TROUBLES - 2, 2), (TROUBLES - 1, 1), (TROUBLES, 1)])
+async def test_what_a_silent_gateway_does_not_answer_again_is_one_entry_of_the_timeline(
+    shared: tuple[Drive, SharedLedger], troubles: int, entries: int
+) -> None:
+    """The one that made it silent is told by itself."""
+    drive, ledger = shared
+    drive.gateway = troubled()
+    await stood(ledger, HEALTHY, troubles=troubles)
+    payment_id = await drive.open(HEALTHY)
+    await drive.wait(timedelta(minutes=10))
+    assert len(drive.asked_times(payment_id)) == 2
+    assert [one.kind for one in ledger.entries(payment_id)].count(EntryKind.ANSWER) == entries
+
+
+async def test_the_calls_that_an_answer_took_are_missing_in_the_budget(shared: tuple[Drive, SharedLedger]) -> None:
+    """Also where the budget was set while the question was on its way, and the account has no row yet."""
+    drive, ledger = shared
+    payment_id = await drive.open(POOR)
+    rules = drive.rules
+    for budget, left in ((None, -1.0), (POOR.calls_per_second, -2.0)):
+        drive.rules = replace(rules, accounts={**rules.accounts, POOR.id: replace(POOR, calls_per_second=budget)})
+        [inquiry] = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+        drive.rules = rules
+        await drive.record([replace(drive.reply(inquiry, answered(inquiry, Status.PENDING)), calls=3)])
+        known = ledger.allowance(POOR.id)
+        assert known is not None
+        assert round(known.calls, 2) == left
+        drive.clock.advance(60)
+
+
+async def test_what_a_gateway_brought_counts_in_the_order_of_its_replies(shared: tuple[Drive, SharedLedger]) -> None:
+    drive, ledger = shared
+    claims = [drive.claim(await drive.open(HEALTHY)) for _ in range(2)]
+    first, second = await drive.take(*claims)
+    away = drive.reply(first, Inconclusive(trouble=Trouble.NO_REPLY, detail="silent"))
+    drive.clock.advance(1)
+    await drive.record([drive.reply(second, answered(second, Status.PENDING)), away])
+    known = ledger.allowance(HEALTHY.id)
+    assert known is not None
+    assert known.troubles == 0
+
+
+async def asked_about(drive: Drive, how: str) -> Inquiry:
+    """The question about a payment that we opened, or that was tracked, or never opened; or about one of its ids."""
+    if how in ("new id", "known id"):
+        payment_id = await drive.open(CANDIDATES)
+        if how == "known id":
+            drive.gateway = says(Status.PENDING)
+            await drive.hit(payment_id, transaction_id="T1")
+        [inquiry] = await drive.take(drive.claim(payment_id, signed=True, source=Source.WEBHOOK, transaction_id="T1"))
+        return inquiry
+    row = drive.new(HEALTHY, session_id="S-1")
+    if how == "opened":
+        row = drive.payment(await drive.open(HEALTHY))
+    elif how == "tracked":
+        await track_payment(drive.ledger, drive.rules, row, {})
+    else:
+        await drive.ledger.create(replace(row, session_id=None), {}, timedelta(seconds=45))
+    [inquiry] = await drive.take(drive.claim(row.id, source=Source.OPERATOR))
+    return inquiry
+
+
+@pytest.mark.parametrize(
+    ("how", "counts"),
+    [("opened", True), ("tracked", True), ("never opened", False), ("known id", True), ("new id", False)],
+)
+async def test_a_refusal_is_trouble_of_the_account_where_the_gateway_knows_what_it_is_about(
+    shared: tuple[Drive, SharedLedger], how: str, *, counts: bool
+) -> None:
+    drive, ledger = shared
+    inquiry = await asked_about(drive, how)
+    refused = Inconclusive(trouble=Trouble.KEY_REFUSED, detail="HTTP 401")
+    await drive.record([drive.reply(inquiry, refused)])
+    known = ledger.allowance(inquiry.account.id)
+    assert (known is not None and known.troubles > 0) is counts
+
+
+@pytest.mark.parametrize(
+    ("how", "counts"),
+    [("opened", True), ("tracked", False), ("never opened", False), ("known id", False), ("new id", False)],
+)
+async def test_a_gateway_forgets_only_checkouts_that_it_opened_itself(
+    shared: tuple[Drive, SharedLedger], how: str, *, counts: bool
+) -> None:
+    drive, ledger = shared
+    inquiry = await asked_about(drive, how)
+    await drive.record([drive.reply(inquiry, Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown"))])
+    known = ledger.allowance(inquiry.account.id)
+    assert (known is not None and known.unknown_by == (inquiry.expected.payment_id,)) is counts
+
+
+@pytest.mark.parametrize(("payments", "closes"), [(1, True), (2, False)])
+async def test_nothing_closes_on_not_found_while_the_gateway_says_it_of_one_payment_after_the_other(
+    shared: tuple[Drive, SharedLedger], payments: int, *, closes: bool
+) -> None:
+    drive, _ = shared
+    drive.gateway = troubled(Trouble.NOT_FOUND)
+    opened = [await drive.open(HEALTHY) for _ in range(payments)]
+    await drive.wait(timedelta(minutes=45))
+    assert [drive.payment(one).status.closed for one in opened] == [closes] * payments
