@@ -201,8 +201,7 @@ async def _create(
     equal = before == msgspec.json.decode(msgspec.json.encode(request))
     made = taken_up_again(present, payment, equal=equal, until=now + lease, now=now)
     if isinstance(made, Created):
-        writes = storing({present.id: Case(payment=present)}, [Change(payment=made.payment)], [])
-        if writes is not None:
-            await connection.execute(writes[0], *writes[1])
+        statement, values = storing({present.id: Case(payment=present)}, [Change(payment=made.payment)], [])
+        await connection.execute(statement, *values)
         await came_to(connection, payment.id, present.id)
     return made
