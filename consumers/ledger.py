@@ -81,7 +81,7 @@ class Sight(Struct, frozen=True, kw_only=True):
     """A payment as it was read, without a lock.
 
     `revision` is raised by every write that a decision about the payment may depend on, so a decision is written only
-    where it still stands. `sessions` and `transactions` are the keys that the payment has.
+    where it still stands. `sessions` and `transactions` are keys that the payment has, and perhaps not all of them.
     """
 
     case: Case
@@ -95,7 +95,7 @@ class Looked(Struct, frozen=True, kw_only=True):
     """What one look read, at `now` by the database's clock.
 
     `homes` are the payments that claims are about, by claim id; `admissions` tell of these claims which are new.
-    `sights` are by payment id, `allowances` by account.
+    `sights` are by payment id, `allowances` by account, of the accounts of these payments at least.
     """
 
     now: datetime
