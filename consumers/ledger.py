@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from consumers.allowance import Allowance
 from consumers.receiving import Admission
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Owners, Payment
+from schemas.words import Status
 
 
 class Keys(Struct, frozen=True, kw_only=True):
@@ -79,7 +81,7 @@ class Sight(Struct, frozen=True, kw_only=True):
     """A payment as it was read, without a lock.
 
     `revision` is raised by every write that a decision about the payment may depend on, so a decision is written only
-    where it still stands. `sessions` and `transactions` are the keys that the payment has.
+    where it still stands. `sessions` and `transactions` are keys that the payment has, and perhaps not all of them.
     """
 
     case: Case
@@ -93,7 +95,7 @@ class Looked(Struct, frozen=True, kw_only=True):
     """What one look read, at `now` by the database's clock.
 
     `homes` are the payments that claims are about, by claim id; `admissions` tell of these claims which are new.
-    `sights` are by payment id, `allowances` by account.
+    `sights` are by payment id, `allowances` by account, of the accounts of these payments at least.
     """
 
     now: datetime
@@ -114,6 +116,18 @@ class Write(Struct, frozen=True, kw_only=True):
     claims: tuple[Claim, ...] = ()
     keys: Keys
     executes: bool = False
+
+    @property
+    def wanted(self) -> Keys:
+        """The keys, and the order of a paid attempt that came second: should it be let go by now, no third gets it."""
+        payment, keys = self.change.payment, self.keys
+        if payment.status is Status.COMPLETED and keys.order_ref is None:
+            return replace(keys, order_ref=payment.order_ref)
+        return keys
+
+    def lost(self, owners: Owners) -> Owners:
+        """Which of the keys that were wanted for it and are others' stand against this write."""
+        return owners if self.keys.order_ref is not None else replace(owners, order=False)
 
 
 class Written(Struct, frozen=True, kw_only=True):
@@ -188,7 +202,10 @@ class Batch(Protocol):
 
 
 class Arbiter(Protocol):
-    """A look and a write within one transaction, over payments that are locked in the order of their ids."""
+    """A look and a write within one transaction, over payments that are locked in the order of their ids.
+
+    It is committed when the block ends well.
+    """
 
     async def look(self, claims: Sequence[Claim]) -> Looked: ...
 
@@ -229,7 +246,9 @@ class Ledger(Protocol):
     async def write(self, writes: Sequence[Write]) -> Written:
         """Write those whose payment stands as it was read, all in one transaction, with their claims and keys.
 
-        A payment that was written since, or whose keys are others', is left out, and nothing of it is written.
+        A payment that was written since, or whose keys are others', is left out, and nothing of it is written. So is
+        one with a claim that is recorded by now, and one that executes while its order is another's. Each payment
+        stands here once.
         """
         ...
 

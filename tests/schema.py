@@ -76,6 +76,9 @@ GAVE_WAY = {
 
 `accepted_amount` is null in each row that such a program makes.
 """
+COUNTS = "FOR EACH ROW WHEN ((new.revision = old.revision)) EXECUTE FUNCTION payments_raise_revision()"
+"""The end of a trigger that asks nothing: it counts in a column of its own how often a row was written."""
+
 _FREE = (" default ", " identity", " generated as ")
 
 
@@ -96,7 +99,7 @@ def breaks(released: Iterable[str], today: Iterable[str]) -> list[str]:
     gone = [f"gone: {line}" for line in sorted(before - now - eased.keys()) if not line.startswith("index ")]
     guards = {_guard(line) for line in before if line.startswith("trigger ")}
     new = [line for line in sorted(now - before - set(eased.values())) if _table(line) in tables and _binds(line)]
-    return gone + [f"asked for: {line}" for line in new if _guard(line) not in guards]
+    return gone + [f"asked for: {line}" for line in new if _guard(line) not in guards and not line.endswith(COUNTS)]
 
 
 def _guard(line: str) -> str | None:

@@ -91,6 +91,7 @@ class FakeLedger:
         """Raised by every write of a payment but the sweep's."""
         self._locks = defaultdict[str, asyncio.Lock](asyncio.Lock)
         self._writing = asyncio.Lock()
+        self._limiting = asyncio.Lock()
 
     # -- the ports -----------------------------------------------------------------------------------------------------
 
@@ -160,10 +161,10 @@ class FakeLedger:
         done, taken = set[str](), dict[str, Owners]()
         for write in sorted(writes, key=lambda write: write.change.payment.id):
             payment_id = write.change.payment.id
-            if self.revisions[payment_id] != write.sight.revision or payment_id not in self._tables.payments:
-                continue
             async with self.batch([payment_id]) as batch:
-                owners = (await batch.reserve([write.keys]))[payment_id]
+                if self.revisions[payment_id] != write.sight.revision or payment_id not in batch.cases:
+                    continue
+                owners = write.lost((await batch.reserve([write.wanted]))[payment_id])
                 if owners != Owners():
                     taken[payment_id] = owners
                     continue
@@ -183,9 +184,10 @@ class FakeLedger:
     @asynccontextmanager
     async def limits(self, accounts: Collection[str]) -> AsyncIterator[FakeLimits]:
         rows = self._tables.allowances
-        limits = FakeLimits(self.clock.now, {one: rows[one] for one in accounts if one in rows})
-        yield limits
-        rows.update(limits.kept)
+        async with self._limiting:
+            limits = FakeLimits(self.clock.now, {one: rows[one] for one in accounts if one in rows})
+            yield limits
+            rows.update(limits.kept)
 
     async def set_aside(self, claims: Sequence[Claim]) -> None:
         for claim in claims:
@@ -233,12 +235,14 @@ class FakeLedger:
             if isinstance(made, Created):
                 _check_rise(present, made.payment)
                 self._tables.payments[present.id] = made.payment
+                self.revisions[present.id] += 1
             return made
 
     async def discard(self, payment_id: str) -> None:
         async with self._locks[payment_id]:
             row = self._tables.payments[payment_id]
             if row.version > 0 or self.facts(payment_id):
+                self.revisions[payment_id] += 1
                 self._tables.payments[payment_id] = replace(row, opening_until=None)
                 return
             for key, (claim, home) in list(self._tables.claims.items()):
@@ -309,6 +313,7 @@ class FakeLedger:
     def rest(self, payment_id: str, until: datetime | None = None) -> None:
         """What is written on a payment that is left in peace: nothing of it is in flight, nor swept until then."""
         self._tables.payments[payment_id] = replace(self.payment(payment_id), lease_until=None, next_check_at=until)
+        self.revisions[payment_id] += 1
 
     def allowance(self, account: str) -> Allowance | None:
         return self._tables.allowances.get(account)

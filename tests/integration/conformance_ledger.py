@@ -43,6 +43,8 @@ class Kept(Struct, frozen=True, kw_only=True):
     """A payment's events as (id, type, body), in order of version."""
     entries: Callable[[str], Awaitable[list[tuple[str, datetime, dict[str, Any]]]]]
     """A payment's timeline as (kind, at, data), in order of recording."""
+    sweeps: Callable[[], Awaitable[None]]
+    """Have the sweep take what is due, whose claims are lost."""
 
 
 # -- what the tests are made of ----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract import ROOT, released
-from tests.schema import GAVE_WAY, archived, breaks, commit_of, git, has_history
+from tests.schema import COUNTS, GAVE_WAY, archived, breaks, commit_of, git, has_history
 
 SQL = ROOT / "schemas/sql"
 TAKES_AWAY = re.compile(
@@ -127,6 +127,7 @@ RELEASED = [
         ("constraint payments CHECK ((fee > 0))", ["asked for: constraint payments CHECK ((fee > 0))"]),
         ("unique index payments btree (fee)", ["asked for: unique index payments btree (fee)"]),
         ("trigger payments t BEFORE UPDATE", ["asked for: trigger payments t BEFORE UPDATE"]),
+        (f"trigger payments counts BEFORE UPDATE OF fee ON payments {COUNTS}", []),
         ("trigger payments again BEFORE UPDATE ON payments WHEN ((new.a <> old.a)) EXECUTE FUNCTION known()", []),
     ],
 )

@@ -28,6 +28,7 @@ from worker.postgres.database import Connection
 from worker.postgres.due import POLL_SECONDS
 from worker.postgres.entries import entries_to_write
 from worker.postgres.kept import hear_kept
+from worker.postgres.limits import keep_allowances, read_allowances
 from worker.postgres.notices import Notice
 from worker.postgres.rows import payment_of
 from worker.postgres.storing import storing
@@ -55,17 +56,6 @@ _ORDERS = """
 _REFERENCED = """
     SELECT account, reference FROM unnest($1::text[], $2::text[]) AS n (account, reference)
     WHERE EXISTS (SELECT FROM payments p WHERE (p.account, p.reference) = (n.account, n.reference))
-"""
-_ALLOWANCES = """
-    SELECT account, calls, at, troubles, shut_until, unknown_by FROM allowances WHERE account = ANY($1) ORDER BY account
-"""
-_LOCK_ALLOWANCES = f"{_ALLOWANCES} FOR UPDATE"
-_KEEP_ALLOWANCES = """
-    INSERT INTO allowances (account, calls, at, troubles, shut_until, unknown_by)
-    SELECT * FROM unnest($1::text[], $2::float8[], $3::timestamptz[], $4::int[], $5::timestamptz[], $6::jsonb[])
-    ORDER BY 1
-    ON CONFLICT (account) DO UPDATE SET calls = excluded.calls, at = excluded.at, troubles = excluded.troubles,
-        shut_until = excluded.shut_until, unknown_by = excluded.unknown_by
 """
 
 
@@ -230,29 +220,16 @@ class PostgresBatch:
         return frozenset(alone | {row["executing"] for row in rows})
 
     async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-        rows = await self._connection.fetch(_REFERENCED, *(list(column) for column in zip(*names, strict=True)))
-        return frozenset((row["account"], row["reference"]) for row in rows)
+        return await referenced(self._connection, names)
 
     async def allowances(self, accounts: Collection[str], *, locked: bool) -> Mapping[str, Allowance]:
         if not locked and self._allowances.keys() >= set(accounts):
             return {account: known for account in accounts if (known := self._allowances[account]) is not None}
-        sql = _LOCK_ALLOWANCES if locked else _ALLOWANCES
-        rows = await self._connection.fetch(sql, list(accounts)) if accounts else []
-        return {row["account"]: msgspec.convert(dict(row), Allowance) for row in rows}
+        return await read_allowances(self._connection, accounts, locked=locked)
 
     async def write_allowances(self, allowances: Sequence[Allowance]) -> None:
-        if not allowances:
-            return
         self._allowances |= {one.account: one for one in allowances}
-        await self._connection.execute(
-            _KEEP_ALLOWANCES,
-            [allowance.account for allowance in allowances],
-            [allowance.calls for allowance in allowances],
-            [allowance.at for allowance in allowances],
-            [allowance.troubles for allowance in allowances],
-            [allowance.shut_until for allowance in allowances],
-            [allowance.unknown_by for allowance in allowances],
-        )
+        await keep_allowances(self._connection, allowances)
 
     async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
         return await announce(self._connection, payment, request, proposed)
@@ -267,9 +244,8 @@ class PostgresBatch:
         self.changes = changes
         if not changes:
             return
-        writes = storing(self.cases, changes, await entries_to_write(connection, changes))
-        if writes is not None:
-            await connection.execute(writes[0], *writes[1])
+        statement, values = storing(self.cases, changes, await entries_to_write(connection, changes))
+        await connection.execute(statement, *values)
         resolutions = [(change.payment.id, change.resolution) for change in changes if change.resolution is not None]
         for payment_id, resolution in resolutions:
             await connection.execute(
@@ -291,6 +267,13 @@ class PostgresBatch:
     async def commit(self) -> None:
         await self.end()
         self.committed = True
+
+
+async def referenced(
+    connection: Connection[asyncpg.Record], names: Collection[tuple[str, str]]
+) -> frozenset[tuple[str, str]]:
+    rows = await connection.fetch(_REFERENCED, [account for account, _ in names], [name for _, name in names])
+    return frozenset((row["account"], row["reference"]) for row in rows)
 
 
 def _by_payment(rows: Sequence[asyncpg.Record]) -> dict[str, set[str]]:

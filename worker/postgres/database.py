@@ -7,7 +7,7 @@ and every wait for a connection has its deadline, and what counts as away is sai
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -94,6 +94,12 @@ class Database:
             # What was to be done is done by now, or has failed by itself; a connection that broke since is thrown away.
             with suppress(*UNAVAILABLE):
                 await self._pool.release(connection, timeout=RELEASE_SECONDS)
+
+    async def session(self, settings: Mapping[str, str]) -> asyncpg.Connection[asyncpg.Record]:
+        """A connection that belongs to the caller, who closes it."""
+        return await asyncpg.connect(
+            self._dsn, timeout=ACQUIRE_SECONDS, command_timeout=COMMAND_SECONDS, server_settings=dict(settings)
+        )
 
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
         async with self.connection() as connection:

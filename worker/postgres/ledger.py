@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
 
+from consumers.ledger import Looked, Write, Written
 from consumers.opening import Created, Taken, taken_up_again
 from schemas.callbacks import Claim
-from schemas.payments import Case, Change, Payment
-from worker.postgres.batch import PostgresBatch, open_batch
-from worker.postgres.database import UNAVAILABLE, Connection, Database
+from schemas.payments import Case, Change, Owners, Payment
+from worker.postgres.batch import PostgresBatch, open_batch, referenced
+from worker.postgres.claims import admit
+from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_others
 from worker.postgres.idempotency import came_to
 from worker.postgres.kept import keep, settle_turns
+from worker.postgres.limits import PostgresLimits, open_limits
+from worker.postgres.looking import look
 from worker.postgres.planning import planned_once
 from worker.postgres.rows import INSERT, payment_of
 from worker.postgres.storing import storing
 from worker.postgres.unexpected import insert, withdraw
+from worker.postgres.writing import PostgresArbiter, Tried, open_arbiter, open_standing, put
 from worker.sealing import Seal
 
 _Batch = TypeVar("_Batch", bound=PostgresBatch)
@@ -87,11 +93,55 @@ class PostgresLedger:
                     with suppress(*UNAVAILABLE):
                         await transaction.rollback()
         if batch.committed:
-            for change in batch.changes:
-                self._changed(batch.cases[change.payment.id].payment, change)
-            self._count_dropped(batch.dropped)
-            if batch.notice is not None:
-                self._database.notify(batch.notice)
+            self._tell(batch)
+
+    def _tell(self, batch: PostgresBatch) -> None:
+        for change in batch.changes:
+            self._changed(batch.cases[change.payment.id].payment, change)
+        self._count_dropped(batch.dropped)
+        if batch.notice is not None:
+            self._database.notify(batch.notice)
+
+    async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> Looked:
+        async with self._database.connection() as connection:
+            return await look(connection, claims, payment_ids)
+
+    async def write(self, writes: Sequence[Write]) -> Written:
+        done, left, taken = frozenset[str](), writes, dict[str, Owners]()
+        while left:
+            tried = await despite_others(partial(self._put, left))
+            done, left, taken = tried.done, tried.left, taken | tried.taken
+        return Written(done=done, taken=taken)
+
+    async def _put(self, writes: Sequence[Write]) -> Tried:
+        async with self._transaction(partial(open_standing, writes=writes, seal=self._seal)) as batch:
+            tried = await put(batch)
+            if tried.done:
+                await batch.commit()
+        return tried
+
+    @asynccontextmanager
+    async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresArbiter]:
+        wanted = sorted(payment_ids)
+        async with self._transaction(partial(open_arbiter, payment_ids=wanted, seal=self._seal)) as arbiter:
+            yield arbiter
+            if arbiter.written:
+                await arbiter.commit()
+        for batch in arbiter.written:
+            self._tell(batch)
+
+    @asynccontextmanager
+    async def limits(self, accounts: Collection[str]) -> AsyncIterator[PostgresLimits]:
+        async with self._database.connection() as connection, connection.transaction():
+            yield await open_limits(connection, accounts)
+
+    async def set_aside(self, claims: Sequence[Claim]) -> None:
+        async with self._database.connection() as connection:
+            await admit(connection, self._seal, [(claim, None) for claim in sorted(claims, key=lambda one: one.id)])
+
+    async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        async with self._database.connection() as connection:
+            return await referenced(connection, names)
 
     async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         if not claims:
@@ -202,8 +252,7 @@ async def _create(
     equal = before == msgspec.json.decode(msgspec.json.encode(request))
     made = taken_up_again(present, payment, equal=equal, until=now + lease, now=now)
     if isinstance(made, Created):
-        writes = storing({present.id: Case(payment=present)}, [Change(payment=made.payment)], [])
-        if writes is not None:
-            await connection.execute(writes[0], *writes[1])
+        statement, values = storing({present.id: Case(payment=present)}, [Change(payment=made.payment)], [])
+        await connection.execute(statement, *values)
         await came_to(connection, payment.id, present.id)
     return made

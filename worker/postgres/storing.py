@@ -35,29 +35,28 @@ _PARTS: Mapping[str, str] = {
 
 def storing(
     cases: Mapping[str, Case], changes: Sequence[Change], entries: Sequence[dict[str, Any]]
-) -> tuple[str, list[Any]] | None:
-    """The statement and its values; None where there is nothing to write.
+) -> tuple[str, list[Any]]:
+    """The statement and its values; there is at least one change.
 
     Of payments only columns that differ for one of them are written, and named: most changes are of how we ask, and
     Postgres spares itself what belongs to the rest. Such sets of columns are few, so their statements stay prepared.
+    The revision of each is raised, also where nothing but facts or entries came.
     """
-    changed = [change.payment for change in changes if change.payment != cases[change.payment.id].payment]
+    changed = [change.payment for change in changes]
     columns = tuple(
         name for name in MOVING if any(getattr(one, name) != getattr(cases[one.id].payment, name) for one in changed)
     )
     facts = {(change.payment.id, fact.key): fact for change in changes for fact in change.facts}
     events = [change.event for change in changes if change.event is not None]
-    values: dict[str, list[Any]] = {}
-    if columns:
-        values["payments"] = [[{"id": one.id} | {name: getattr(one, name) for name in columns} for one in changed]]
+    values: dict[str, list[Any]] = {
+        "payments": [[{"id": one.id} | {name: getattr(one, name) for name in columns} for one in changed]]
+    }
     if facts:
         values["facts"] = [[_fact_row(payment_id, key, fact) for (payment_id, key), fact in facts.items()]]
     if events:
         values["events"] = [list(column) for column in zip(*map(_event_row, events), strict=True)]
     if entries:
         values["entries"] = [entries]
-    if not values:
-        return None
     return _statement(tuple(values), columns), [value for part in values.values() for value in part]
 
 
@@ -73,8 +72,9 @@ def _statement(parts: tuple[str, ...], columns: tuple[str, ...]) -> str:
 
 
 def _updating(columns: tuple[str, ...]) -> str:
+    sets = ", ".join([*(f"{name} = r.{name}" for name in columns), "revision = p.revision + 1"])
     return f"""
-        UPDATE payments p SET {", ".join(f"{name} = r.{name}" for name in columns)}
+        UPDATE payments p SET {sets}
         FROM jsonb_populate_recordset(null::payments, {{0}}) r WHERE p.id = r.id"""  # noqa: S608 - our struct's fields
 
 
