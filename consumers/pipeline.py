@@ -76,7 +76,30 @@ async def take(
     """Look at claims and decide what to ask. A claim that leads to no question is written at once.
 
     `room` is how many more questions the worker takes on for an account, where it bounds them. `patient`: a claim about
-    a payment that is being asked about waits. Otherwise it is written, and the sweep asks for it.
+    a payment that is being asked about waits. Otherwise it is written, and the sweep asks for it. Where this raises, no
+    turn is left taken.
+    """
+    mine = set[str]()
+    try:
+        return await _take(ledger, rules, claims, turns, room, mine, patient=patient)
+    except BaseException:
+        turns.give_back(mine)
+        raise
+
+
+async def _take(
+    ledger: Ledger,
+    rules: Rules,
+    claims: Sequence[Claim],
+    turns: Turns,
+    room: Mapping[str, int],
+    mine: set[str],
+    *,
+    patient: bool,
+) -> Taken:
+    """See `take`. `mine` is told which turns are taken.
+
+    An Execute is begun last: should another claim's write fail, it would never be sent.
     """
     claims = list({claim.id: claim for claim in claims}.values())
     looked = await ledger.look(claims)
@@ -90,26 +113,28 @@ async def take(
             None if _asked_elsewhere(sight.case.payment, looked.now) else next_question(sight, work, rules, looked.now)
         )
         (rest if asked is None else asking).append(replace(work, asked=asked))
-    mine = await turns.take([work.payment_id for work in asking]) if asking else frozenset()
+    mine |= await turns.take([work.payment_id for work in asking]) if asking else frozenset()
     others = [work for work in asking if work.payment_id not in mine]
     asking = [work for work in asking if work.payment_id in mine]
     payments = [looked.sights[work.payment_id].case.payment for work in asking]
     away = await turned_away(ledger, rules, looked, payments, room)
     turns.give_back(away)
+    mine -= away.keys()
     rest += [replace(work, asked=None, turned_away=away[work.payment_id]) for work in asking if work.payment_id in away]
     asking = [work for work in asking if work.payment_id not in away]
-    sights = dict(looked.sights)
+    changes = await _write(ledger, rules, rest, looked.sights, looked.now)
     executing = [work for work in asking if work.asked is not None and work.asked.executes]
-    begun = await _begun(ledger, rules, executing, sights, looked.now)
+    begun = await _begun(ledger, rules, executing, looked.sights, looked.now)
+    sights = {**looked.sights, **begun}
     lost = [work for work in executing if work.payment_id not in begun]
     turns.give_back(work.payment_id for work in lost)
+    mine -= {work.payment_id for work in lost}
     others += lost
-    sights |= begun
     waiting = [claim for work in others for claim in work.claims if claim.source is not Source.SWEEP]
     if not patient:
-        rest += [replace(work, asked=None, beside=True) for work in others]
+        beside = [replace(work, asked=None, beside=True) for work in others]
+        changes += await _write(ledger, rules, beside, looked.sights, looked.now)
         waiting = []
-    changes = await _write(ledger, rules, rest, sights, looked.now)
     inquiries = [_inquiry(rules, work, sights[work.payment_id], looked) for work in asking if work not in lost]
     if not arrived:
         return Taken(inquiries=inquiries, waiting=waiting, changes=changes)
@@ -118,14 +143,21 @@ async def take(
 
 
 async def record(
-    ledger: Ledger, rules: Rules, answered: Sequence[tuple[Inquiry, Reply]], now: datetime
+    ledger: Ledger, rules: Rules, asked: Sequence[tuple[Inquiry, Reply | None]], now: datetime
 ) -> list[Change]:
-    """Write what gateways replied, with the claims that made us ask: one version and one event per payment at most."""
-    sights = {inquiry.sight.case.payment.id: inquiry.sight for inquiry, _ in answered}
-    allowances = {inquiry.account.id: inquiry.allowance for inquiry, _ in answered if inquiry.allowance is not None}
-    replies = await others_left_alone(ledger, sights, [reply for _, reply in answered])
-    unreliable = await hear_gateways(ledger, rules, sights, allowances, replies)
-    works = [replace(inquiry.work, replies=(reply,)) for (inquiry, _), reply in zip(answered, replies, strict=True)]
+    """Write what gateways replied, with the claims that made us ask: one version and one event per payment at most.
+
+    A question without a reply, which a fault of ours took, is written all the same, so that its schedule goes on.
+    """
+    sights = {inquiry.sight.case.payment.id: inquiry.sight for inquiry, _ in asked}
+    allowances = {inquiry.account.id: inquiry.allowance for inquiry, _ in asked if inquiry.allowance is not None}
+    heard = await others_left_alone(ledger, sights, [reply for _, reply in asked if reply is not None])
+    unreliable = await hear_gateways(ledger, rules, sights, allowances, heard)
+    replies = iter(heard)
+    works = [
+        inquiry.work if reply is None else replace(inquiry.work, replies=(next(replies),)) for inquiry, reply in asked
+    ]
+    works = [work for work in works if work.asked is not None or work.replies]
     return await _write(ledger, rules, works, sights, now, unreliable)
 
 
