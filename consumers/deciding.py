@@ -22,6 +22,7 @@ from consumers.ledger import Sight, Write
 from consumers.orders import in_line
 from consumers.receiving import Admission, receive
 from consumers.rules import Rules
+from consumers.schedules import looked
 from consumers.settling import Draft, change_of
 from schemas.answers import Question
 from schemas.callbacks import Claim
@@ -92,6 +93,8 @@ def conclude(
         draft.becomes(begun(draft.payment, work.asked.question, work.asked.due, rules.checks, at))
         draft.entries.extend([draft.look] if draft.look else [])
         draft.entries.append(question_entry(work.asked.question, at, work.asked.due.trigger))
+        if not work.replies and not work.asked.executes:  # a fault of ours took its reply
+            draft.becomes(looked(draft.payment, at, answered=False))
     if work.turned_away is not None:
         draft.becomes(replace(to_the_back(draft.payment, now), not_before=work.turned_away))
     for reply in sorted(work.replies, key=lambda reply: reply.answered_at):

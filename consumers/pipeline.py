@@ -122,6 +122,8 @@ async def _take(
     mine -= away.keys()
     rest += [replace(work, asked=None, turned_away=away[work.payment_id]) for work in asking if work.payment_id in away]
     asking = [work for work in asking if work.payment_id not in away]
+    if not patient:
+        rest += [_beside(work) for work in others]
     changes = await _write(ledger, rules, rest, looked.sights, looked.now)
     executing = [work for work in asking if work.asked is not None and work.asked.executes]
     begun = await _begun(ledger, rules, executing, looked.sights, looked.now)
@@ -129,12 +131,9 @@ async def _take(
     lost = [work for work in executing if work.payment_id not in begun]
     turns.give_back(work.payment_id for work in lost)
     mine -= {work.payment_id for work in lost}
-    others += lost
-    waiting = [claim for work in others for claim in work.claims if claim.source is not Source.SWEEP]
     if not patient:
-        beside = [replace(work, asked=None, beside=True) for work in others]
-        changes += await _write(ledger, rules, beside, looked.sights, looked.now)
-        waiting = []
+        changes += await _write(ledger, rules, [_beside(work) for work in lost], looked.sights, looked.now)
+    waiting = [claim for work in others + lost for claim in work.claims if patient and claim.source is not Source.SWEEP]
     inquiries = [_inquiry(rules, work, sights[work.payment_id], looked) for work in asking if work not in lost]
     if not arrived:
         return Taken(inquiries=inquiries, waiting=waiting, changes=changes)
@@ -217,6 +216,10 @@ def _admissions(looked: Looked, claims: Sequence[Claim]) -> dict[str, Admission]
                 told[claim.id] = "repeated"
             events.add(claim.event_id)
     return told
+
+
+def _beside(work: Work) -> Work:
+    return replace(work, asked=None, beside=True)
 
 
 def _asked_elsewhere(payment: Payment, now: datetime) -> bool:

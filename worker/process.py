@@ -41,6 +41,7 @@ from worker.postgres.ledger import PostgresLedger
 from worker.postgres.notices import Notice
 from worker.postgres.schema import bring_up_to_date, expect_present
 from worker.postgres.tokens import PostgresTokens
+from worker.postgres.turns import PostgresTurns
 from worker.relay import Relay
 from worker.sealing import Seal
 from worker.standing import standings_of
@@ -150,10 +151,13 @@ async def run_roles(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
         asking = await stack.enter_async_context(gateways(PostgresTokens(database), database.clock.now))
-        consumer = Consumer(bus, ledger, rules, asking, PostgresFailures(database), database.clock, metrics, tracing)
+        turns, failures = PostgresTurns(database), PostgresFailures(database)
+        stack.push_async_callback(turns.close)
+        consumer = Consumer(bus, ledger, turns, rules, asking, failures, database.clock, metrics, tracing)
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "clock": database.keep_clock,
             "housekeeping": partial(keep_house, database, config, roles),
+            "leases": bus.keep_leases,
             "notices": partial(database.listen, hear, connected=look_again),
         }
         if config.settings.database_url is None:

@@ -10,6 +10,12 @@ from collections import Counter
 
 SLOTS = 64
 
+BATCH = 100
+"""Replies recorded in one transaction."""
+
+WINDOW = SLOTS + BATCH
+"""So many of a gateway's claims one worker may have in hand: those that are asked about, and those being written."""
+
 
 class Slots:
     """How many questions one gateway is being asked; `used` counts them by account."""

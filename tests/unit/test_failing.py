@@ -25,7 +25,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.consuming import Consuming
 from tests.fakes.drive import Drive, answered, executed, says
 from tests.fakes.providers import EXECUTING, PLAIN
-from worker.consume import ATTEMPTS, SUSPECT
+from worker.holding import ATTEMPTS, SUSPECT
 from worker.course import Calls
 
 
