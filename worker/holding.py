@@ -21,7 +21,7 @@ from worker.postgres.database import UNAVAILABLE
 
 ATTEMPTS = 5
 SUSPECT = 3
-"""A claim that was handed out so often may be one that workers die of: it is counted first, and taken without others."""
+"""One handed out so often may be one that workers die of: it is counted first, and taken without others."""
 
 log = structlog.get_logger()
 

@@ -166,7 +166,8 @@ class Metrics:
             for counter, words in ((self.events, EventType), (self.reached, reachable), (self.holds, Hold)):
                 for word in words:
                     counter.labels(name, word.value)
-            claims = (self.claims, self.in_hand, self.parked, self.dropped, self.spooled, self.rebuilt)
+            self.in_hand.labels(name)
+            claims = (self.claims, self.parked, self.dropped, self.spooled, self.rebuilt)
             for counter in (self.completed, self.refunded, *claims):
                 counter.labels(name)
         for result in DELIVERED:

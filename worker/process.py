@@ -122,7 +122,7 @@ async def run_roles(
     config: Config, roles: Collection[str], database: Database, stop: asyncio.Event, tracing: Tracing = OFF
 ) -> None:
     """Run until `stop` is set, or a part fails, which ends the process loudly."""
-    metrics, outcomes, rules = Metrics(config.accounts), Outcomes(), rules_of(config)
+    metrics, outcomes, rules, turns = Metrics(config.accounts), Outcomes(), rules_of(config), PostgresTurns(database)
     ledger = PostgresLedger(database, Seal(config.archive.sealing), metrics.changed, metrics.drop)
     broker = broker_of(config, rules, database, metrics)
     bus = broker.bus if broker else PostgresBus(database)
@@ -151,9 +151,10 @@ async def run_roles(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
         asking = await stack.enter_async_context(gateways(PostgresTokens(database), database.clock.now))
-        turns, failures = PostgresTurns(database), PostgresFailures(database)
         stack.push_async_callback(turns.close)
-        consumer = Consumer(bus, ledger, turns, rules, asking, failures, database.clock, metrics, tracing)
+        consumer = Consumer(
+            bus, ledger, turns, rules, asking, PostgresFailures(database), database.clock, metrics, tracing
+        )
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "clock": database.keep_clock,
             "housekeeping": partial(keep_house, database, config, roles),
