@@ -151,7 +151,7 @@ async def test_what_is_given_back_comes_again_in_its_order(rabbit: Rabbit) -> No
     heard = []
     while len(heard) < 3:
         heard += await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 5)
-    rabbit.bus.give_back(heard)
+    await rabbit.bus.give_back(heard)
     again = await rabbit.bus.receive("ipay", 10)
     assert [one.claim.id for one in again] == [one.claim.id for one in heard]
     await rabbit.bus.done(again)
@@ -262,7 +262,7 @@ async def test_while_postgres_is_away_the_broker_counts_one_delivery_however_lon
         await rabbit.bus.publish(claims := [a_claim() for _ in range(3)])
         (first, *others) = await receive_all(rabbit, 3)
         spool.away = True
-        rabbit.bus.give_back([first, *others])
+        await rabbit.bus.give_back([first, *others])
         until_when = asyncio.get_running_loop().time() + 9  # four times as long as the broker waits
         while asyncio.get_running_loop().time() < until_when:
             with suppress(ConnectionRefusedError):
