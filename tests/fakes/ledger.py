@@ -128,11 +128,6 @@ class FakeLedger:
             allowances=dict(self._tables.allowances),
         )
 
-    def sight(self, payment_id: str) -> Sight:
-        case = self.case(payment_id)
-        assert case is not None, f"{payment_id} is not here"
-        return self._sight(case)
-
     def _sight(self, case: Case) -> Sight:
         tables, payment = self._tables, case.payment
         order = tables.orders.get((payment.merchant, payment.order_ref or ""), Order())

@@ -22,7 +22,7 @@ from tests.fakes.bus import FakeBus
 from tests.fakes.consuming import ClockOf, about
 from tests.fakes.drive import Drive, answered
 from tests.fakes.failures import FakeFailures
-from tests.fakes.ledger import FakeLedger, FakeTurns
+from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import EXECUTING, PLAIN
 from worker.consume import Consumer
 from worker.course import Calls
@@ -107,8 +107,7 @@ class FragileTurns(Fragile):
 class Till:
     """A gateway with books: a payment that was approved is paid by one Execute, others are paid already."""
 
-    def __init__(self, account: Account, ledger: FakeLedger) -> None:
-        self._ledger = ledger
+    def __init__(self, account: Account) -> None:
         self.taken = 0 if account.provider.capabilities.executes else 1
         self.executed = 0
 
@@ -116,7 +115,7 @@ class Till:
         self, account: Account, question: Question, expected: Expected, calls: Calls, *, asked_at: datetime
     ) -> Outcome:
         calls.made += 1
-        asked = about(self._ledger, account, question, expected, asked_at)
+        asked = about(account, question, expected, asked_at)
         if question.kind is not QuestionKind.EXECUTE:
             return answered(asked, Status.COMPLETED if self.taken else Status.PENDING)
         self.executed += 1
@@ -130,7 +129,7 @@ class Life:
 
     def __init__(self, account: Account, fate: Fate) -> None:
         self.drive = Drive()
-        self.bus, self.till, self.fate = FakeBus(self.drive.clock), Till(account, self.drive.ledger), fate
+        self.bus, self.till, self.fate = FakeBus(self.drive.clock), Till(account), fate
         self.failures = FakeFailures(self.drive.ledger)
         self._account = account
 

@@ -19,6 +19,7 @@ from consumers.receiving import KEPT_CANDIDATES
 from schemas.callbacks import Callback, Claim
 from schemas.payments import Change
 from schemas.words import Authenticity, Said, Source
+from tests.fakes.ledger import FakeTurns
 from tests.integration.shops import RULES, TRACKED, Shops
 from tests.integration.test_adoption import found
 from tests.processes import until
@@ -53,8 +54,12 @@ def early(shops: Shops, claim_id: str = "claim-1", *, signed: bool = True, **fie
     return Claim(**(given | fields))
 
 
+TURNS = FakeTurns()
+"""Payments' ids are random, so all tests may share them: what was asked about here once stays in flight."""
+
+
 async def taken(shops: Shops, *claims: Claim) -> list[Inquiry]:
-    return await take(shops.api.ledger, RULES, claims)
+    return (await take(shops.api.ledger, RULES, claims, TURNS, patient=False)).inquiries
 
 
 async def queued(shops: Shops) -> list[Claim]:
