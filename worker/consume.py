@@ -15,6 +15,7 @@ from functools import partial
 import structlog
 from msgspec.structs import replace
 
+from consumers.allowance import Allowance
 from consumers.bus import Bus
 from consumers.failing import Failures
 from consumers.ledger import Ledger, Turns
@@ -62,7 +63,8 @@ class Consumer:
         self._bus, self._ledger, self._turns, self._rules = bus, ledger, turns, rules
         self._clock, self._tracing = clock, tracing
         self._in_hand, self._blame = InHand(bus, turns, metrics), Blame(ledger, rules, failures)
-        self._recorder = Recorder(ledger, rules, self._in_hand, self._blame, clock, tracing)
+        self._allowances = dict[str, Allowance]()
+        self._recorder = Recorder(ledger, rules, self._in_hand, self._blame, self._allowances, clock, tracing)
         self._asker = Asker(gateways, self._recorder, self._in_hand, self._blame, clock, metrics, tracing)
         self._stopping = asyncio.Event()
 
@@ -156,12 +158,15 @@ class Consumer:
             claims = [traced(claim, trace) for claim, trace in zip(part.claims, traces, strict=True)]
             began = self._clock.ticking()
             taken = await despite_others(
-                lambda: take(self._ledger, self._rules, claims, self._turns, room, patient=part.patient)
+                lambda: take(
+                    self._ledger, self._rules, claims, self._turns, room, patient=part.patient, known=self._allowances
+                )
             )
         for inquiry in taken.inquiries[:1]:
             self._clock.check(inquiry.asked_at, asked=began, answered=self._clock.ticking())
-        lost = self._in_hand.suspect(part.claims) is not None
-        return replace(taken, inquiries=[replace(inquiry, lost=lost) for inquiry in taken.inquiries])
+        if self._in_hand.suspect(part.claims) is not None:
+            return replace(taken, inquiries=[replace(inquiry, lost=True) for inquiry in taken.inquiries])
+        return taken
 
     async def _take_apart(self, parts: Iterable[Part], room: Mapping[str, int], start: Start) -> list[Claim]:
         """Take each by itself, some at a time: one that waits for a lock keeps nobody else waiting."""

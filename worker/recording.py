@@ -15,6 +15,7 @@ from zlib import crc32
 import structlog
 from msgspec import Struct, structs
 
+from consumers.allowance import Allowance
 from consumers.answering import Reply
 from consumers.ledger import Ledger
 from consumers.pipeline import Inquiry, record
@@ -54,10 +55,17 @@ class Recorder:
     """Records the replies that `hear` is given. After `end`, `run` returns when all of them are recorded."""
 
     def __init__(
-        self, ledger: Ledger, rules: Rules, in_hand: InHand, blame: Blame, clock: DatabaseClock, tracing: Tracing
+        self,
+        ledger: Ledger,
+        rules: Rules,
+        in_hand: InHand,
+        blame: Blame,
+        allowances: dict[str, Allowance],
+        clock: DatabaseClock,
+        tracing: Tracing,
     ) -> None:
         self._ledger, self._rules, self._clock = ledger, rules, clock
-        self._in_hand, self._blame, self._tracing = in_hand, blame, tracing
+        self._in_hand, self._blame, self._allowances, self._tracing = in_hand, blame, allowances, tracing
         self._heard: asyncio.Queue[Heard | None] = asyncio.Queue()
 
     def hear(self, inquiry: Inquiry, reply: Reply) -> None:
@@ -139,7 +147,9 @@ class Recorder:
         await self.unanswered(inquiry, error, partial(self._blame.reply_failed, reply, account, error))
 
     async def _write(self, asked: list[tuple[Inquiry, Reply | None]]) -> None:
-        changes = await despite_others(lambda: record(self._ledger, self._rules, asked, self._clock.now()))
+        changes = await despite_others(
+            lambda: record(self._ledger, self._rules, asked, self._clock.now(), self._allowances)
+        )
         self._tell(changes)
 
     def _tell(self, changes: list[Change]) -> None:
