@@ -183,7 +183,8 @@ async def test_a_fault_from_end_to_end_and_its_mending(database: Database, logge
             await bus.publish([own_claim(Source.OPERATOR, payment.id, PLAIN.id, "fake", clock.now())])
 
             async def failed(so_often: int = asked) -> bool:
-                return [one["event"] for one in logged].count("reply.failed") == so_often
+                rows = await database.fetch("SELECT FROM failures WHERE failures = $1", so_often)
+                return bool(rows) and [one["event"] for one in logged].count("reply.failed") == so_often
 
             await until(failed, what="a reply that cannot be recorded")
             await database.execute("UPDATE failures SET first_at = first_at - interval '61 s'")
