@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -31,11 +31,8 @@ from worker.intake import Intake, Part
 from worker.metrics import Metrics
 from worker.postgres.database import LOCKED, UNAVAILABLE, despite_others
 from worker.recording import PAUSE_SECONDS, Recorder, away
-from worker.slots import SLOTS, Slots
+from worker.slots import SLOTS, Slots, apart
 from worker.tracing import OFF, Tracing, traced
-
-APART = 4
-"""So many transactions at once where one over all claims failed; each may wait for a lock, with a connection."""
 
 UNKNOWN_ACCOUNT = timedelta(hours=1)
 """A claim of an account that this worker does not know waits so long, from when it was queued, for one that does."""
@@ -137,7 +134,8 @@ class Consumer:
         except Exception as error:  # noqa: BLE001 - a claim that fails by itself is logged and put aside, never lost
             parts = _by_payment(claims) if isinstance(error, LOCKED) else [[one] for one in claims]
             if len(parts) > 1 and not away(error):
-                return await self._take_apart([replace(part, claims=one) for one in parts], room, start)
+                waiting = await apart(parts, lambda one: self._take(replace(part, claims=one), room, start))
+                return [claim for claims in waiting for claim in claims]
             if isinstance(error, UNAVAILABLE):
                 await self._not_taken(claims, error)
             else:
@@ -148,9 +146,9 @@ class Consumer:
         if suspect is not None:
             await self._blame.excuse_claim(suspect)
         asked = {claim.id for inquiry in taken.inquiries for claim in inquiry.work.claims}
-        waiting = {claim.id for claim in taken.waiting}
-        await self._in_hand.written([one for one in claims if one.id not in asked | waiting])
-        return [one for one in claims if one.id in waiting]
+        wait = {claim.id for claim in taken.waiting}
+        await self._in_hand.written([one for one in claims if one.id not in asked | wait])
+        return [one for one in claims if one.id in wait]
 
     async def _taken(self, part: Part, room: Mapping[str, int]) -> Taken:
         """Look at the claims and decide, and check our clock by the database's time that it tells."""
@@ -167,18 +165,6 @@ class Consumer:
         if self._in_hand.suspect(part.claims) is not None:
             return replace(taken, inquiries=[replace(inquiry, lost=True) for inquiry in taken.inquiries])
         return taken
-
-    async def _take_apart(self, parts: Iterable[Part], room: Mapping[str, int], start: Start) -> list[Claim]:
-        """Take each by itself, some at a time: one that waits for a lock keeps nobody else waiting."""
-        places = asyncio.Semaphore(APART)
-
-        async def one(part: Part) -> list[Claim]:
-            async with places:
-                return await self._take(part, room, start)
-
-        async with asyncio.TaskGroup() as taking:
-            each = [taking.create_task(one(part)) for part in parts]
-        return [claim for task in each for claim in task.result()]
 
     async def _not_taken(self, claims: Sequence[Claim], error: Exception) -> None:
         """No fault of theirs. While one payment is locked the others go on, so its claims are left for later."""

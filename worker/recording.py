@@ -25,7 +25,7 @@ from worker.clock import DatabaseClock
 from worker.failing import Blame, reason_of
 from worker.holding import InHand
 from worker.postgres.database import LOCKED, UNAVAILABLE, despite_others
-from worker.slots import BATCH
+from worker.slots import BATCH, apart
 from worker.tracing import Tracing
 
 PAUSE_SECONDS = 1.0
@@ -125,8 +125,7 @@ class Recorder:
                     await asyncio.sleep(PAUSE_SECONDS)
                     continue
                 if len(batch) > 1:
-                    for one in batch:
-                        await self._record([one])
+                    await apart(batch, lambda one: self._record([one]))
                 else:
                     await self._failed(first.inquiry, first.reply, error)
                 return

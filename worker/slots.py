@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 SLOTS = 64
 
@@ -15,6 +17,26 @@ BATCH = 100
 
 WINDOW = SLOTS + BATCH
 """So many of a gateway's claims one worker may have in hand: those that are asked about, and those being written."""
+
+
+APART = 4
+"""So many transactions at once where one over all failed; each may wait for a lock, with a connection."""
+
+_Part = TypeVar("_Part")
+_Result = TypeVar("_Result")
+
+
+async def apart(parts: Iterable[_Part], do: Callable[[_Part], Coroutine[Any, Any, _Result]]) -> list[_Result]:
+    """Do each by itself, some at a time: one that waits for a lock keeps nobody else waiting."""
+    places = asyncio.Semaphore(APART)
+
+    async def one(part: _Part) -> _Result:
+        async with places:
+            return await do(part)
+
+    async with asyncio.TaskGroup() as group:
+        each = [group.create_task(one(part)) for part in parts]
+    return [task.result() for task in each]
 
 
 class Slots:
