@@ -121,7 +121,7 @@ def begun(payment: Payment, asked: Question, due: Due, checks: Checks, now: date
     again = payment.lease_until is not None or makes_up(payment, checks) or later
     hints, referred = _recent(payment.hint_asks, now), _recent(payment.referred_asks, now)
     one = candidates.candidate(payment, asked.transaction_id)
-    if one is not None:
+    if one is not None and (one.asked_at is None or one.asked_at <= now):
         end = closes_at(payment, checks)
         asked_now = replace(one, asked_at=now)
         asked_now = candidates.stepped(payment, one, checks, end, now) if due.alone else asked_now

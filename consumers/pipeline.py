@@ -111,6 +111,10 @@ async def take(
         begun = await _begun(ledger, rules, executing, sights, looked.now)
         outrun = [work for work in executing if work.payment_id not in begun]
         asking = [work for work in asking if not work.executes or work.payment_id in begun]
+        if not patient:
+            beside = [replace(work, asked=None, beside=True) for work in outrun if _tells(work)]
+            changes += await _write(ledger, rules, beside, sights, looked.now)
+            outrun = []
         inquiries = [_inquiry(rules, work, sights | begun, looked) for work in asking]
         asked_about = frozenset(work.payment_id for work in asking)
     finally:
@@ -323,6 +327,7 @@ async def _write(
         sights, now = looked.sights, max(now, looked.now)
         changes += await _homeless(ledger, rules, [work for work in left if work.payment_id not in sights])
         left = [_readmitted(work, looked) for work in left if work.payment_id in sights]
+        left = [work for work in left if not _written(work, sights[work.payment_id])]
     for work in left:
         alone = [work]
         async with ledger.locked([work.payment_id]) as arbiter:
@@ -336,6 +341,11 @@ async def _write(
             raise RuntimeError(f"{work.payment_id} is locked, and still not to be written as it was read")
         changes += await _homeless(ledger, rules, alone)
     return changes
+
+
+def _written(work: Work, sight: Sight) -> bool:
+    """Whether it is there already, since its commit was in doubt and has come about. A question keeps its own time."""
+    return work.asked is not None and work.asked.at == sight.case.payment.asked_at
 
 
 async def _homeless(ledger: Ledger, rules: Rules, works: Iterable[Work]) -> list[Change]:

@@ -115,8 +115,8 @@ class Journal:
         self.longest_sweep = defaultdict[str, timedelta](timedelta)
         self.longest_carried = ZERO
         self.deaths: list[datetime] = []
-        self.lost = defaultdict[str, list[datetime]](list)
-        """By payment: until when nobody asks, because a process died as it took claims about it."""
+        self.lost = defaultdict[str, list[tuple[datetime, datetime]]](list)
+        """By payment: when a process died as it took claims about it, and until when nobody asks for that."""
         self.claims = 0
         self.heard = defaultdict[str, list[Heard]](list)
         self.most_candidates = defaultdict[str, int](int)

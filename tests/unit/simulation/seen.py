@@ -159,8 +159,8 @@ def _troubles(system: System, payment_id: str, asked: list[Asked]) -> Iterator[t
             yield one.at, freed_at + _asked_to_wait(one) + 2 * SECOND
     for outage in system.gateways[account].outages:
         yield outage.start, outage.end + PROBING
-    for until in system.journal.lost[payment_id]:
-        yield until - 60 * SECOND, until + 2 * SECOND
+    for died_at, until in system.journal.lost[payment_id]:
+        yield died_at - 20 * SECOND, until + 2 * SECOND
     for refusal in system.journal.turned[payment_id]:
         yield refusal.at, refusal.again_at + 2 * SECOND
 

@@ -255,11 +255,11 @@ class Worker:
     def _died_taking(self, before: Mapping[str, Payment]) -> None:
         """What was not written is as if it had never been taken. An Execute that was runs to the end of its lease."""
         system = self._system
-        over = system.clock.now + timedelta(seconds=STARTED_AGAIN_SECONDS)
+        now = system.clock.now
         for payment_id, row in before.items():
             executes = system.ledger.payment(payment_id).execute_asked_at != row.execute_asked_at
-            until = system.clock.now + LEASE[QuestionKind.EXECUTE] if executes else over
-            system.journal.lost[payment_id].append(until)
+            again = LEASE[QuestionKind.EXECUTE] if executes else timedelta(seconds=STARTED_AGAIN_SECONDS)
+            system.journal.lost[payment_id].append((now, now + again))
         system.looked_at(before)
         self._die(self._life)
 
