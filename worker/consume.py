@@ -95,7 +95,7 @@ class Consumer:
 
         async with asyncio.TaskGroup() as asking:
             intake = Intake(self._bus, provider, self._in_hand, self._stopping, asking)
-            while (part := await intake.next(await slots.free())) is not None:
+            while (part := await intake.next(await slots.free(intake.stopped))) is not None:
                 for claims in self._apart(await self._known(part.claims)):
                     room = {account: share - slots.used[account] for account, share in shares.items()}
                     intake.wait(await self._take(replace(part, claims=claims), room, start), part)

@@ -50,7 +50,7 @@ class Intake:
     ) -> None:
         self._bus, self._provider, self._in_hand = bus, provider, in_hand
         self._stopping, self._group = stopping, group
-        self._stopped = group.create_task(self._stop())
+        self.stopped = group.create_task(self._stop())
         self._receiving: asyncio.Task[Sequence[Delivery]] | None = None
         self._ready = deque[Claim]()
         self._waiting = deque[Part]()
@@ -85,7 +85,7 @@ class Intake:
         if self._receiving is None:
             self._receiving = self._group.create_task(self._receive(most))
         seconds = self._waiting[0].at - _now() if self._waiting else None
-        await asyncio.wait({self._receiving, self._stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({self._receiving, self.stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if self._receiving.done():
             self._ready += self._in_hand.hold(self._receiving.result())
             self._receiving = None

@@ -46,11 +46,16 @@ class Slots:
         self.used = Counter[str]()
         self._freed = asyncio.Event()
 
-    async def free(self) -> int:
-        """Wait until there is a free slot; tell how many there are."""
-        while self.used.total() >= SLOTS:
+    async def free(self, stopped: asyncio.Future[None]) -> int:
+        """Wait until there is a free slot, or until `stopped`; tell how many there are."""
+        while self.used.total() >= SLOTS and not stopped.done():
             self._freed.clear()
-            await self._freed.wait()
+            freed = asyncio.ensure_future(self._freed.wait())
+            either: set[asyncio.Future[Any]] = {freed, stopped}
+            try:
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                freed.cancel()
         return SLOTS - self.used.total()
 
     def take(self, account: str) -> None:

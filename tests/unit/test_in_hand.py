@@ -227,6 +227,24 @@ async def test_claims_that_find_no_slot_are_given_back_when_stopping() -> None:
     assert len(consuming.asked) == SLOTS
 
 
+async def test_what_waits_is_given_back_when_stopping_though_every_slot_is_taken() -> None:
+    consuming = Consuming()
+    gateway = Thinking(consuming)
+    payments = [await consuming.drive.open(PLAIN if one % 2 else EXECUTING) for one in range(SLOTS)]
+    claims = [consuming.drive.claim(one, source=Source.OPERATOR) for one in payments]
+    waiting = consuming.drive.claim(payments[0], source=Source.OPERATOR)
+    async with consuming.working():
+        for published in (claims[:-1], [waiting], claims[-1:]):
+            await consuming.bus.publish(published)
+            await consuming.settle()
+        assert gateway.begun == SLOTS
+        stopping = asyncio.create_task(consuming.stop())
+        await consuming.settle()
+        assert [one.claim for one in await consuming.bus.receive("fake", 100)] == [waiting]
+        gateway.done.set()
+        await stopping
+
+
 async def test_one_that_is_delivered_again_while_it_is_in_hand_is_settled_with_the_first() -> None:
     async with thinking() as (consuming, gateway, payment_id, claim):
         await consuming.bus.workers_die()  # as when the connection to the broker breaks
