@@ -44,7 +44,7 @@ async def turned_away(
         return _turned_away(looked.allowances, rates, payments, room, looked.now)[0]
     async with ledger.limits(shared) as limits:
         stored = {**looked.allowances, **limits.allowances}
-        away, used = _turned_away(stored, rates, payments, room, limits.now)
+        away, used = _turned_away(stored, rates, payments, room, looked.now)  # a probe is known by when it was asked
         await limits.keep([used[account].allowance for account in shared])
     return away
 
@@ -68,10 +68,13 @@ async def hear_gateways(
     ledger: Ledger,
     rules: Rules,
     sights: Mapping[str, Sight],
-    allowances: Mapping[str, Allowance],
+    allowances: dict[str, Allowance],
     replies: Sequence[Reply],
 ) -> Unreliable:
-    """Count the calls that the questions took, and the questions that brought no answer."""
+    """Count the calls that the questions took, and the questions that brought no answer.
+
+    `allowances` are those that were seen last, and become those that are written.
+    """
     by_account = defaultdict[str, list[Heard]](list)
     for reply in sorted(replies, key=lambda reply: reply.answered_at):
         if reply.payment_id in sights:
@@ -94,6 +97,7 @@ async def hear_gateways(
             for account in touched
         ]
         await limits.keep(kept)
+    allowances.update({one.account: one for one in kept})
     return Unreliable(
         silent=frozenset(one.account for one in kept if silent(limits.allowances.get(one.account)) and silent(one)),
         forgetful=frozenset(one.account for one in kept if forgetful(one)),
@@ -104,9 +108,10 @@ RELIABLE = Unreliable(silent=frozenset(), forgetful=frozenset())
 
 
 def _heard(payment: Payment, reply: Reply) -> Heard:
-    asked = candidates.candidate(payment, reply.question.transaction_id) if reply.question.transaction_id else None
-    claimed = not payment.opened or (asked is not None and asked.state != "confirmed")
-    issued = payment.checkout_url is not None and reply.question.transaction_id is None
+    named = reply.question.transaction_id
+    known = candidates.candidate(payment, named)  # none where the claim that named it is recorded with this reply
+    claimed = not payment.opened or (named is not None and (known is None or known.state != "confirmed"))
+    issued = payment.checkout_url is not None and named is None
     return Heard(reply=reply, issued=issued, claimed=claimed)
 
 

@@ -121,14 +121,14 @@ def begun(payment: Payment, asked: Question, due: Due, checks: Checks, now: date
     again = payment.lease_until is not None or makes_up(payment, checks) or later
     hints, referred = _recent(payment.hint_asks, now), _recent(payment.referred_asks, now)
     one = candidates.candidate(payment, asked.transaction_id)
-    if one is not None:
+    if one is not None and (one.asked_at is None or one.asked_at <= now):
         end = closes_at(payment, checks)
         asked_now = replace(one, asked_at=now)
         asked_now = candidates.stepped(payment, one, checks, end, now) if due.alone else asked_now
         payment = candidates.changed(payment, asked_now)
     payment = replace(
         payment,
-        lease_until=now + LEASE[asked.kind] if asked.kind is QuestionKind.EXECUTE else None,
+        lease_until=_lease(payment, asked, now, later=later),
         asked_at=max(payment.asked_at or now, now),
         not_before=None,
         execute_waits_until=None if due.trigger == "wish" else payment.execute_waits_until,
@@ -137,6 +137,13 @@ def begun(payment: Payment, asked: Question, due: Due, checks: Checks, now: date
         step=payment.step + (due.trigger == "schedule" and not due.alone and not again),
     )
     return executing(payment, now) if asked.kind is QuestionKind.EXECUTE else payment
+
+
+def _lease(payment: Payment, asked: Question, now: datetime, *, later: bool) -> datetime | None:
+    """Until when an Execute counts as in flight. A status question leaves that of an Execute asked later alone."""
+    if asked.kind is QuestionKind.EXECUTE:
+        return now + LEASE[asked.kind]
+    return payment.lease_until if later else None
 
 
 def scheduled(

@@ -22,10 +22,11 @@ from consumers.ledger import Sight, Write
 from consumers.orders import in_line
 from consumers.receiving import Admission, receive
 from consumers.rules import Rules
+from consumers.schedules import looked
 from consumers.settling import Draft, change_of
 from schemas.answers import Question
 from schemas.callbacks import Claim
-from schemas.payments import Owners
+from schemas.payments import Owners, Payment
 from schemas.words import QuestionKind, Source
 
 MOMENT = timedelta(microseconds=1)
@@ -60,6 +61,10 @@ class Work(Struct, frozen=True, kw_only=True):
     turned_away: datetime | None = None
     beside: bool = False
 
+    @property
+    def executes(self) -> bool:
+        return self.asked is not None and self.asked.executes
+
 
 def next_question(sight: Sight, work: Work, rules: Rules, now: datetime) -> Asked | None:
     """The question that comes now, if the work's claims are taken in; None where none does."""
@@ -92,6 +97,10 @@ def conclude(
         draft.becomes(begun(draft.payment, work.asked.question, work.asked.due, rules.checks, at))
         draft.entries.extend([draft.look] if draft.look else [])
         draft.entries.append(question_entry(work.asked.question, at, work.asked.due.trigger))
+        if not work.replies and not work.executes:  # a fault of ours took its reply
+            draft.becomes(looked(draft.payment, at, answered=False))
+    elif not work.replies and not work.beside:
+        draft.becomes(_let_go(draft.payment, now))
     if work.turned_away is not None:
         draft.becomes(replace(to_the_back(draft.payment, now), not_before=work.turned_away))
     for reply in sorted(work.replies, key=lambda reply: reply.answered_at):
@@ -104,8 +113,20 @@ def conclude(
         change=change_of(draft, standing, rules, now),
         claims=tuple(one for one in work.claims if _recorded(one) and work.admissions.get(one.id, "new") == "new"),
         keys=keys,
-        executes=work.asked is not None and work.asked.executes,
+        executes=work.executes,
     )
+
+
+def clock_marks(sight: Sight, work: Work, rules: Rules, now: datetime) -> bool:
+    """Whether the clock closes the payment or gives it up now, if nothing is asked and its claims are taken in."""
+    payment = _with_claims(sight, work, rules, now).payment
+    return marked(payment, rules.capabilities(payment), rules.checks, now) != payment
+
+
+def _let_go(payment: Payment, now: datetime) -> Payment:
+    """The payment without the lease of a question that nobody came back from, where no question follows it now."""
+    over = payment.lease_until is not None and payment.lease_until <= now
+    return replace(payment, lease_until=None) if over else payment
 
 
 def _with_claims(sight: Sight, work: Work, rules: Rules, at: datetime) -> Draft:

@@ -19,7 +19,7 @@ from consumers.account import Account
 from consumers.admitting import RELIABLE, Unreliable, hear_gateways, turned_away
 from consumers.allowance import Allowance
 from consumers.answering import Reply
-from consumers.deciding import NOBODY, Work, conclude, next_question
+from consumers.deciding import NOBODY, Work, clock_marks, conclude, next_question
 from consumers.keeping import may_wait
 from consumers.ledger import Arbiter, Ledger, Looked, Sight, Turns, Write
 from consumers.receiving import Admission
@@ -32,6 +32,9 @@ from schemas.words import Authenticity, Source
 
 SWAPS = 3
 """So often a write may lose its swap. Then the payment is locked, read and written, with nobody in between."""
+
+LESSONS = 10
+"""So often a payment that is locked may turn out to want a key, or to bring a claim, that others have by now."""
 
 NO_LIMIT: Mapping[str, int] = MappingProxyType({})
 
@@ -72,60 +75,79 @@ async def take(
     room: Mapping[str, int] = NO_LIMIT,
     *,
     patient: bool = True,
+    known: dict[str, Allowance] | None = None,
 ) -> Taken:
     """Look at claims and decide what to ask. A claim that leads to no question is written at once.
 
     `room` is how many more questions the worker takes on for an account, where it bounds them. `patient`: a claim about
-    a payment that is being asked about waits. Otherwise it is written, and the sweep asks for it.
+    a payment that is being asked about waits. Otherwise it is written, and the sweep asks for it. `known` is what this
+    process saw last of each account; every look renews it. Where this raises, no turn is kept, and nothing may be sent.
     """
-    claims = list({claim.id: claim for claim in claims}.values())
-    looked = await ledger.look(claims)
-    strays = [claim for claim in claims if claim.id not in looked.homes]
-    arrived = await _without_home(ledger, strays) if strays else []
-    works = _works(looked, claims)
-    asking, rest = list[Work](), list[Work]()
-    for work in works:
-        sight = looked.sights[work.payment_id]
-        asked = (
-            None if _asked_elsewhere(sight.case.payment, looked.now) else next_question(sight, work, rules, looked.now)
-        )
-        (rest if asked is None else asking).append(replace(work, asked=asked))
-    mine = await turns.take([work.payment_id for work in asking]) if asking else frozenset()
-    others = [work for work in asking if work.payment_id not in mine]
-    asking = [work for work in asking if work.payment_id in mine]
-    payments = [looked.sights[work.payment_id].case.payment for work in asking]
-    away = await turned_away(ledger, rules, looked, payments, room)
-    turns.give_back(away)
-    rest += [replace(work, asked=None, turned_away=away[work.payment_id]) for work in asking if work.payment_id in away]
-    asking = [work for work in asking if work.payment_id not in away]
+    looked, claims, strays = await _looked(ledger, {claim.id: claim for claim in claims})
+    if known is not None:
+        known.update(looked.allowances)
     sights = dict(looked.sights)
-    executing = [work for work in asking if work.asked is not None and work.asked.executes]
-    begun = await _begun(ledger, rules, executing, sights, looked.now)
-    lost = [work for work in executing if work.payment_id not in begun]
-    turns.give_back(work.payment_id for work in lost)
-    others += lost
-    sights |= begun
+    works = _decided(rules, _works(looked, claims), sights, looked.now)
+    wanted = [work for work in works if work.asked is not None or _ends(sights, work, rules, looked.now)]
+    mine = await turns.take([work.payment_id for work in wanted]) if wanted else frozenset()
+    asked_about = frozenset[str]()
+    try:
+        others = [work for work in wanted if work.payment_id not in mine]
+        asking = [work for work in wanted if work.payment_id in mine and work.asked is not None]
+        payments = [sights[work.payment_id].case.payment for work in asking]
+        away = await turned_away(ledger, rules, looked, payments, room)
+        asking = [work for work in asking if work.payment_id not in away]
+        left = {work.payment_id for work in (*others, *asking)}
+        rest = [
+            replace(work, asked=None, turned_away=away.get(work.payment_id))
+            for work in works
+            if work.payment_id not in left
+        ]
+        if not patient:
+            rest += [replace(work, asked=None, beside=True) for work in others if _tells(work)]
+            others = []
+        changes = await _write(ledger, rules, rest, sights, looked.now)
+        executing = [work for work in asking if work.executes]
+        begun = await _begun(ledger, rules, executing, sights, looked.now)
+        outrun = [work for work in executing if work.payment_id not in begun]
+        asking = [work for work in asking if not work.executes or work.payment_id in begun]
+        if not patient:
+            beside = [replace(work, asked=None, beside=True) for work in outrun if _tells(work)]
+            changes += await _write(ledger, rules, beside, sights, looked.now)
+            outrun = []
+        inquiries = [_inquiry(rules, work, sights | begun, looked) for work in asking]
+        asked_about = frozenset(work.payment_id for work in asking)
+    finally:
+        turns.give_back(mine - asked_about)
     waiting = [claim for work in others for claim in work.claims if claim.source is not Source.SWEEP]
-    if not patient:
-        rest += [replace(work, asked=None, beside=True) for work in others]
-        waiting = []
-    changes = await _write(ledger, rules, rest, sights, looked.now)
-    inquiries = [_inquiry(rules, work, sights[work.payment_id], looked) for work in asking if work not in lost]
-    if not arrived:
-        return Taken(inquiries=inquiries, waiting=waiting, changes=changes)
-    more = await take(ledger, rules, arrived, turns, room, patient=patient)
-    return Taken(inquiries=inquiries + more.inquiries, waiting=waiting + more.waiting, changes=changes + more.changes)
+    waiting += [claim for work in outrun for claim in work.claims]
+    return Taken(inquiries=inquiries, waiting=waiting + strays, changes=changes)
 
 
 async def record(
-    ledger: Ledger, rules: Rules, answered: Sequence[tuple[Inquiry, Reply]], now: datetime
+    ledger: Ledger,
+    rules: Rules,
+    asked: Sequence[tuple[Inquiry, Reply | None]],
+    now: datetime,
+    known: dict[str, Allowance] | None = None,
 ) -> list[Change]:
-    """Write what gateways replied, with the claims that made us ask: one version and one event per payment at most."""
-    sights = {inquiry.sight.case.payment.id: inquiry.sight for inquiry, _ in answered}
-    allowances = {inquiry.account.id: inquiry.allowance for inquiry, _ in answered if inquiry.allowance is not None}
-    replies = await others_left_alone(ledger, sights, [reply for _, reply in answered])
-    unreliable = await hear_gateways(ledger, rules, sights, allowances, replies)
-    works = [replace(inquiry.work, replies=(reply,)) for (inquiry, _), reply in zip(answered, replies, strict=True)]
+    """Write what gateways replied, with the claims that made us ask: one version and one event per payment at most.
+
+    `known` is what this process saw last of each account: an answer ends the troubles that came while it was asked for.
+    A question without a reply, which a fault of ours took, is written all the same, so that its schedule goes on.
+    """
+    sights = {inquiry.sight.case.payment.id: inquiry.sight for inquiry, _ in asked}
+    allowances = {} if known is None else known
+    for inquiry, _ in asked:
+        if inquiry.allowance is not None:
+            allowances.setdefault(inquiry.account.id, inquiry.allowance)
+    heard = await others_left_alone(ledger, sights, [reply for _, reply in asked if reply is not None])
+    unreliable = await hear_gateways(ledger, rules, sights, allowances, heard)
+    replies = iter(heard)
+    works = [
+        inquiry.work if reply is None else replace(inquiry.work, replies=(next(replies),)) for inquiry, reply in asked
+    ]
+    works = [work for work in works if work.asked is not None or work.replies]
     return await _write(ledger, rules, works, sights, now, unreliable)
 
 
@@ -134,7 +156,7 @@ async def record_kept(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) ->
     looked = await ledger.look([], {reply.payment_id for reply in replies})
     replies = [reply for reply in replies if reply.payment_id in looked.sights]
     replies = await others_left_alone(ledger, looked.sights, replies)
-    unreliable = await hear_gateways(ledger, rules, looked.sights, looked.allowances, replies)
+    unreliable = await hear_gateways(ledger, rules, looked.sights, dict(looked.allowances), replies)
     by_payment = defaultdict[str, list[Reply]](list)
     for reply in replies:
         by_payment[reply.payment_id].append(reply)
@@ -153,13 +175,29 @@ def expected(payment: Payment) -> Expected:
     )
 
 
+async def _looked(ledger: Ledger, claims: Mapping[str, Claim]) -> tuple[Looked, list[Claim], list[Claim]]:
+    """What claims are about: a look, those that have a payment, and those whose payment came and went meanwhile."""
+    homed = list(claims.values())
+    looked = await ledger.look(homed)
+    strays = [claim for claim in homed if claim.id not in looked.homes]
+    arrived = await _without_home(ledger, strays) if strays else []
+    if not arrived:
+        return looked, [claim for claim in homed if claim.id in looked.homes], []
+    homed = [claim for claim in homed if claim.id in looked.homes] + arrived
+    looked = await ledger.look(homed)
+    gone = [claim for claim in homed if claim.id not in looked.homes]
+    return looked, [claim for claim in homed if claim.id in looked.homes], gone
+
+
 async def _without_home(ledger: Ledger, strays: Sequence[Claim]) -> list[Claim]:
     """Keep what may be about a payment that is to come, and set the rest aside. Returns those whose payment has come.
 
     What a path named is none of the account's, or has just been discarded: from then on a claim's ids decide.
     """
     early = [replace(claim, payment_id=None) for claim in strays if may_wait(claim)]
-    await ledger.set_aside([claim for claim in strays if not may_wait(claim)])
+    aside = [claim for claim in strays if not may_wait(claim) and claim.source is not Source.SWEEP]
+    if aside:
+        await ledger.set_aside(aside)
     found = await ledger.keep(early) if early else {}
     return [claim for claim in early if claim.id in found]
 
@@ -185,6 +223,36 @@ def _admissions(looked: Looked, claims: Sequence[Claim]) -> dict[str, Admission]
                 told[claim.id] = "repeated"
             events.add(claim.event_id)
     return told
+
+
+def _decided(rules: Rules, works: Iterable[Work], sights: dict[str, Sight], now: datetime) -> list[Work]:
+    """The works with their questions. Of an order's attempts the first executes, and `sights` then shows it to others.
+
+    Otherwise each would lose its first write to that one, and be looked at again.
+    """
+    decided, executing = list[Work](), dict[tuple[str, str | None], str]()
+    for work in works:
+        sight = sights[work.payment_id]
+        payment = sight.case.payment
+        place = (payment.merchant, payment.order_ref)
+        if payment.order_ref is not None and sight.order.executing is None and place in executing:
+            sight = sights[work.payment_id] = replace(sight, order=replace(sight.order, executing=executing[place]))
+        if _asked_elsewhere(payment, now):
+            decided.append(replace(work, beside=True))
+            continue
+        decided.append(replace(work, asked=next_question(sight, work, rules, now)))
+        if decided[-1].executes:
+            executing[place] = payment.id
+    return decided
+
+
+def _ends(sights: Mapping[str, Sight], work: Work, rules: Rules, now: datetime) -> bool:
+    """Whether the clock speaks on this payment, which it may not do while a gateway is asked about it."""
+    return not work.beside and clock_marks(sights[work.payment_id], work, rules, now)
+
+
+def _tells(work: Work) -> bool:
+    return any(claim.source is not Source.SWEEP for claim in work.claims)
 
 
 def _asked_elsewhere(payment: Payment, now: datetime) -> bool:
@@ -221,10 +289,11 @@ def _after(write: Write) -> Sight:
     )
 
 
-def _inquiry(rules: Rules, work: Work, sight: Sight, looked: Looked) -> Inquiry:
+def _inquiry(rules: Rules, work: Work, sights: Mapping[str, Sight], looked: Looked) -> Inquiry:
     """The question of this work. An Execute is recorded by now, with its claims; what is left of it is its reply."""
-    asked, payment = work.asked, sight.case.payment
+    asked, sight = work.asked, sights[work.payment_id]
     assert asked is not None, "there is a question"
+    payment, before = sight.case.payment, looked.sights[work.payment_id].case.payment
     return Inquiry(
         account=rules.accounts[payment.account],
         question=asked.question,
@@ -233,6 +302,7 @@ def _inquiry(rules: Rules, work: Work, sight: Sight, looked: Looked) -> Inquiry:
         work=Work(payment_id=payment.id) if asked.executes else work,
         sight=sight,
         allowance=looked.allowances.get(payment.account),
+        lost=before.lease_until is not None and before.lease_until <= asked.at,
         traceparent=next((claim.traceparent for claim in work.claims if claim.traceparent), None),
     )
 
@@ -255,14 +325,38 @@ async def _write(
             [claim for work in left for claim in work.claims], [work.payment_id for work in left]
         )
         sights, now = looked.sights, max(now, looked.now)
+        changes += await _homeless(ledger, rules, [work for work in left if work.payment_id not in sights])
         left = [_readmitted(work, looked) for work in left if work.payment_id in sights]
+        left = [work for work in left if not _written(work, sights[work.payment_id])]
     for work in left:
+        alone = [work]
         async with ledger.locked([work.payment_id]) as arbiter:
-            looked = await arbiter.look(work.claims)
-            alone = [_readmitted(work, looked)]
-            while alone and work.payment_id in looked.sights:  # each turn learns of a key that is another's
-                alone = await _swapped(arbiter, rules, alone, looked.sights, now, owners, unreliable, changes)
+            for _ in range(LESSONS):
+                looked = await arbiter.look(work.claims)
+                if not alone or work.payment_id not in looked.sights:
+                    break
+                sights, now, alone = looked.sights, max(now, looked.now), [_readmitted(work, looked)]
+                alone = await _swapped(arbiter, rules, alone, sights, now, owners, unreliable, changes)
+        if alone and work.payment_id in looked.sights:
+            raise RuntimeError(f"{work.payment_id} is locked, and still not to be written as it was read")
+        changes += await _homeless(ledger, rules, alone)
     return changes
+
+
+def _written(work: Work, sight: Sight) -> bool:
+    """Whether it is there already, since its commit was in doubt and has come about. A question keeps its own time."""
+    return work.asked is not None and work.asked.at == sight.case.payment.asked_at
+
+
+async def _homeless(ledger: Ledger, rules: Rules, works: Iterable[Work]) -> list[Change]:
+    """Keep the claims of payments that were discarded meanwhile, or write them where their ids lead by now."""
+    claims = [claim for work in works for claim in work.claims]
+    arrived = await _without_home(ledger, claims) if claims else []
+    if not arrived:
+        return []
+    looked = await ledger.look(arrived)
+    works = [replace(work, beside=True) for work in _works(looked, arrived)]
+    return await _write(ledger, rules, works, looked.sights, looked.now)
 
 
 async def _swapped(
@@ -275,17 +369,22 @@ async def _swapped(
     unreliable: Unreliable,
     changes: list[Change],
 ) -> list[Work]:
-    """Try to write each of these once. Adds to `changes` and to `owners`; returns the work that is left."""
+    """Try to write each of these once, and of several about one payment the first.
+
+    Adds to `changes` and to `owners`; returns the work that is left.
+    """
+    first = {work.payment_id: work for work in reversed(works)}
     writes = [
-        conclude(sights[work.payment_id], work, rules, now, owners.get(work.payment_id, NOBODY), unreliable)
-        for work in works
-        if work.payment_id in sights
+        conclude(sights[payment_id], work, rules, now, owners.get(payment_id, NOBODY), unreliable)
+        for payment_id, work in first.items()
     ]
+    if not writes:
+        return []
     written = await ledger.write(writes)
     changes.extend(write.change for write in writes if write.change.payment.id in written.done)
     for payment_id, taken in written.taken.items():
         owners[payment_id] = owners.get(payment_id, NOBODY).and_(taken)
-    return [work for work in works if work.payment_id not in written.done]
+    return [work for work in works if work.payment_id not in written.done or work is not first[work.payment_id]]
 
 
 def _readmitted(work: Work, looked: Looked) -> Work:

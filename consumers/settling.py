@@ -5,7 +5,7 @@ Every change of a payment, whatever brought it, is made by `change_of`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -21,7 +21,7 @@ from consumers.reasons import named_row, rule_of
 from consumers.rules import Rules
 from schemas.answers import Fact, StatementRow
 from schemas.payments import Case, Change, Entry, Payment, Resolution
-from schemas.words import EntryKind
+from schemas.words import EntryKind, Source
 
 
 class Draft(Struct, kw_only=True):
@@ -89,5 +89,16 @@ def change_of(draft: Draft, standing: Standing, rules: Rules, now: datetime) -> 
         event=event,
         resolution=draft.resolution,
         order_freed=frees_order(payment, capabilities),
-        repeats=draft.repeats and not draft.facts and [entry.kind for entry in entries] == [EntryKind.ANSWER],
+        repeats=draft.repeats and not draft.facts and _only_asked_again(entries),
     )
+
+
+def _only_asked_again(entries: Sequence[Entry]) -> bool:
+    """Whether these are an answer, and before it nothing but what our own schedule did."""
+    return [one.kind for one in entries[-1:]] == [EntryKind.ANSWER] and all(map(_ours, entries[:-1]))
+
+
+def _ours(entry: Entry) -> bool:
+    if entry.kind is EntryKind.CLAIM:
+        return entry.data.get("source") == Source.SWEEP
+    return entry.kind is EntryKind.QUESTION and entry.data.get("trigger") == "schedule"

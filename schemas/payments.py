@@ -203,8 +203,8 @@ class Entry(Struct, frozen=True, kw_only=True):
 class Change(Struct, frozen=True, kw_only=True):
     """What one transaction writes about one payment. `facts` are new or merged; `order_freed` ends its Execute.
 
-    `repeats`: its one entry is an answer that is counted at the one before, if that said the same and nobody but our
-    own schedule asked since; what is between them goes.
+    `repeats`: its last entry is an answer, and before it stands at most what our own schedule asked. It is counted at
+    the answer before, if that said the same and nobody but our own schedule asked since; what is between them goes.
     """
 
     payment: Payment

@@ -97,8 +97,7 @@ class Blame:
         return failing
 
     async def _count_failed(self, marked: str, payment_id: str, account: str, error: Exception) -> Failing | None:
-        reason = f"{type(error).__name__} at {place_of(error)}"
-        failing = await self._failures.count(payment_id, account, reason, 0 if marked in self._marked else 1)
+        failing = await self._failures.count(payment_id, account, reason_of(error), 0 if marked in self._marked else 1)
         self._marked.discard(marked)
         self._failed.add(payment_id)
         return failing
@@ -139,6 +138,10 @@ class Blame:
             raise
         except Exception:  # noqa: BLE001 - it is what its taking failed of, and that was logged
             return None
+
+
+def reason_of(error: Exception) -> str:
+    return f"{type(error).__name__} at {place_of(error)}"
 
 
 def place_of(error: Exception) -> str:

@@ -41,6 +41,7 @@ from worker.postgres.ledger import PostgresLedger
 from worker.postgres.notices import Notice
 from worker.postgres.schema import bring_up_to_date, expect_present
 from worker.postgres.tokens import PostgresTokens
+from worker.postgres.turns import PostgresTurns
 from worker.relay import Relay
 from worker.sealing import Seal
 from worker.standing import standings_of
@@ -121,7 +122,7 @@ async def run_roles(
     config: Config, roles: Collection[str], database: Database, stop: asyncio.Event, tracing: Tracing = OFF
 ) -> None:
     """Run until `stop` is set, or a part fails, which ends the process loudly."""
-    metrics, outcomes, rules = Metrics(config.accounts), Outcomes(), rules_of(config)
+    metrics, outcomes, rules, turns = Metrics(config.accounts), Outcomes(), rules_of(config), PostgresTurns(database)
     ledger = PostgresLedger(database, Seal(config.archive.sealing), metrics.changed, metrics.drop)
     broker = broker_of(config, rules, database, metrics)
     bus = broker.bus if broker else PostgresBus(database)
@@ -150,10 +151,14 @@ async def run_roles(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
         asking = await stack.enter_async_context(gateways(PostgresTokens(database), database.clock.now))
-        consumer = Consumer(bus, ledger, rules, asking, PostgresFailures(database), database.clock, metrics, tracing)
+        stack.push_async_callback(turns.close)
+        consumer = Consumer(
+            bus, ledger, turns, rules, asking, PostgresFailures(database), database.clock, metrics, tracing
+        )
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "clock": database.keep_clock,
             "housekeeping": partial(keep_house, database, config, roles),
+            "leases": bus.keep_leases,
             "notices": partial(database.listen, hear, connected=look_again),
         }
         if config.settings.database_url is None:

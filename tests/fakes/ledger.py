@@ -557,9 +557,9 @@ class FakeBatch:
             known = layer.facts.get(payment.id, {})
             layer.facts[payment.id] = known | {fact.key: fact for fact in change.facts}
         if change.entries:
-            before = layer.entries.get(payment.id, ())
-            counted = _counted(before, change.entries[0]) if change.repeats else None
-            layer.entries[payment.id] = counted or (*before, *change.entries)
+            entries = (*layer.entries.get(payment.id, ()), *change.entries)
+            counted = _counted(entries[:-1], entries[-1]) if change.repeats else None
+            layer.entries[payment.id] = counted or entries
         if change.resolution is not None:
             layer.resolutions.append((payment.id, change.resolution))
         if change.event is not None:

@@ -300,6 +300,14 @@ class LedgerConformance:
         assert [data.get("times") for *_, data in await told(other)] == [2, None], "another answer stands for itself"
         assert [kind for kind, *_ in await kept.entries(other.id)] == ["claim", "question", "answer"] * 2
 
+    async def test_what_is_written_with_its_question_is_counted_too(self, kept: Kept) -> None:
+        row = await stored(kept)
+        for n, detail in enumerate(["401", "401", "401", "503"]):
+            await store(kept, Change(payment=row, entries=round_of(n, detail), repeats=True))
+        entries = await kept.entries(row.id)
+        assert [kind for kind, *_ in entries] == ["claim", "question", "answer"] * 2
+        assert [data.get("times") for kind, _, data in entries if kind == EntryKind.ANSWER] == [3, None]
+
     async def test_a_question_that_nobody_answered_is_not_counted_away(self, kept: Kept) -> None:
         row = await stored(kept)
         for n, dies in ((0, False), (1, True), (2, False)):

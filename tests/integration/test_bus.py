@@ -18,6 +18,7 @@ from tests.fakes.clock import NOON, FakeClock
 from tests.integration.rabbit import attached
 from tests.processes import until
 from worker.ending import end_one
+from worker.postgres import bus as postgres_bus
 from worker.postgres.bus import _TAKE, PostgresBus
 from worker.postgres.database import UNAVAILABLE, Database, connect
 
@@ -248,3 +249,44 @@ async def test_what_is_left_for_another_worker_comes_later_and_no_attempt_counts
     (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), 20)
     assert delivery.attempts == 1
     assert delivery.queued_at is not None
+
+
+async def test_what_is_given_back_comes_again_at_once_and_no_attempt_counts(bench: Bench) -> None:
+    await bench.bus.publish([claim := a_claim()])
+    for _ in range(8):
+        (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
+        assert (delivery.claim, delivery.attempts, delivery.handed_out) == (claim, 1, 1)
+        await bench.bus.give_back([delivery])
+
+
+async def test_who_ends_can_still_settle_what_is_in_hand(bench: Bench) -> None:
+    await bench.bus.publish([a_claim()])
+    deliveries = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
+    await bench.bus.end("ipay")
+    await bench.bus.done(deliveries)
+    assert (await bench.bus.waiting()).get("ipay", 0) == 0
+
+
+async def test_a_claim_in_hand_is_given_to_no_other_worker_until_its_own_dies(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lease is over in half a second here, and is renewed before that."""
+    monkeypatch.setattr(postgres_bus, "RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(postgres_bus, "_TAKE", postgres_bus._TAKE.replace("10 s", "0.5 s"))
+    monkeypatch.setattr(postgres_bus, "_RENEW", postgres_bus._RENEW.replace("10 s", "0.5 s"))
+    first, second, looked = PostgresBus(database), PostgresBus(database), list[float]()
+    keeping = asyncio.create_task(first.keep_leases())
+    await first.publish([claim := a_claim()])
+    assert await receive(first) == [claim]
+    loop = asyncio.get_running_loop()
+    renewed_until = loop.time() + 1.5
+
+    async def came() -> bool:
+        looked.append(loop.time())
+        if loop.time() >= renewed_until and not keeping.done():
+            await end_one(keeping)
+        return bool(await second.lease("ipay", 10))
+
+    await until(came, what="the claim of the one that died", seconds=SECONDS)
+    assert keeping.done()
+    assert looked[-1] - renewed_until < 1.5

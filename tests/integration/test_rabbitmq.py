@@ -17,10 +17,14 @@ from tests.integration.rabbit import PROVIDERS, Rabbit, attached, emptied
 from tests.integration.test_bus import a_claim, receive
 from tests.processes import until
 from worker.amqp import bus, link
+from worker.amqp.bus import MOST_OFTEN
+from worker.amqp.inbox import Inbox
 from worker.amqp.messages import claim_post, event_post
 from worker.amqp.publisher import Publisher
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.amqp.topology import CLAIMS, DEAD, EVENTS, EXPECTED, claims_queue
+from worker.ending import end_one
+from worker.holding import SUSPECT
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
 
@@ -151,7 +155,7 @@ async def test_what_is_given_back_comes_again_in_its_order(rabbit: Rabbit) -> No
     heard = []
     while len(heard) < 3:
         heard += await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 5)
-    rabbit.bus.give_back(heard)
+    await rabbit.bus.give_back(heard)
     again = await rabbit.bus.receive("ipay", 10)
     assert [one.claim.id for one in again] == [one.claim.id for one in heard]
     await rabbit.bus.done(again)
@@ -262,7 +266,7 @@ async def test_while_postgres_is_away_the_broker_counts_one_delivery_however_lon
         await rabbit.bus.publish(claims := [a_claim() for _ in range(3)])
         (first, *others) = await receive_all(rabbit, 3)
         spool.away = True
-        rabbit.bus.give_back([first, *others])
+        await rabbit.bus.give_back([first, *others])
         until_when = asyncio.get_running_loop().time() + 9  # four times as long as the broker waits
         while asyncio.get_running_loop().time() < until_when:
             with suppress(ConnectionRefusedError):
@@ -275,6 +279,57 @@ async def test_while_postgres_is_away_the_broker_counts_one_delivery_however_lon
         assert {one.handed_out for one in again} == {2}
         await rabbit.bus.done(again)
         assert await rabbit.dead_letters() == []
+
+
+async def test_a_claim_that_was_given_out_often_moves_to_the_spool_before_the_broker_buries_it(
+    rabbit: Rabbit, database: Database
+) -> None:
+    await rabbit.bus.publish([claim := a_claim()])
+    for handed_out in range(1, MOST_OFTEN + 1):
+        (delivery,) = await receive_all(rabbit, 1)
+        assert delivery.handed_out == handed_out
+        await rabbit.reconnect()
+
+    async def moved() -> bool:
+        with suppress(TimeoutError):
+            assert not await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 0.5)
+        return await spooled(database) == [claim.id]
+
+    await until(moved, what="the claim in the spool")
+    await database.execute("UPDATE queue SET available_at = clock_timestamp()")
+    (delivery,) = await receive_all(rabbit, 1)
+    assert (delivery.claim, delivery.handed_out) == (claim, SUSPECT)
+    await rabbit.bus.done([delivery])
+    assert await rabbit.dead_letters() == []
+
+
+async def test_who_stops_leaves_to_others_what_was_delivered_meanwhile(broker: RabbitMQ, database: Database) -> None:
+    async with attached(broker, database) as stopping:
+        await stopping.bus.publish([in_hand := a_claim()])
+        (held,) = await receive_all(stopping, 1)
+        await stopping.bus.publish([waiting := a_claim()])
+
+        async def delivered() -> bool:
+            return stopping.inbox.holds("ipay")
+
+        await until(delivered, what="the claim that is delivered and not taken")
+        await stopping.bus.end("ipay")
+        other = Inbox(Secret(broker.url), ["ipay"], stopping.metrics)
+        running = asyncio.create_task(other.run())
+        try:
+
+            async def heard() -> bool:
+                return other.holds("ipay")
+
+            await until(heard, what="the claim at another worker")
+            (message,) = other.take("ipay", 10)
+            assert message.header.properties.message_id == waiting.id
+            assert held.claim == in_hand
+            await other.acknowledge([message])
+            await stopping.bus.done([held])
+        finally:
+            await end_one(running)
+        assert (await stopping.bus.waiting())["ipay"] == 0
 
 
 async def receive_all(rabbit: Rabbit, count: int) -> list[Delivery]:

@@ -23,9 +23,10 @@ from schemas.secret import Secret
 from worker.amqp.link import UNREACHABLE, ended, keep
 from worker.amqp.topology import claims_queue, declare
 from worker.metrics import Metrics
+from worker.slots import WINDOW
 
-PREFETCH = 100
-"""More than are asked about at once (worker.slots), and no more: what is here is ahead of all that comes."""
+PREFETCH = WINDOW
+"""What one worker may have in hand, and no more: what is here is ahead of all that comes."""
 WATCH_SECONDS = 3.0
 IDLE_SECONDS = 5.0
 """So long may a queue with messages deliver nothing to a consumer with room before it is held to be forgotten."""
@@ -45,6 +46,7 @@ class Subscription(Struct):
     buffer: deque[DeliveredMessage] = field(default_factory=deque)
     in_hand: dict[int, None] = field(default_factory=dict)
     cancelled: bool = False
+    consumer_tag: str | None = None
 
     async def acknowledge(self, tags: Sequence[int]) -> None:
         """One word for all that are older than whatever is still in hand, and one for each of the others."""
@@ -112,6 +114,23 @@ class Inbox:
     def resume(self, provider: str) -> None:
         """Deliver again, within a few seconds."""
         self._resting.discard(provider)
+
+    async def end(self, provider: str) -> None:
+        """Deliver nothing more from this queue; what was delivered and not taken goes back to the broker.
+
+        What was taken can still be acknowledged.
+        """
+        self._resting.add(provider)
+        subscription = self._subscriptions.get(provider)
+        if subscription is None or subscription.consumer_tag is None:
+            return
+        with suppress(*UNREACHABLE):
+            async with asyncio.timeout(REPLY_SECONDS):
+                await subscription.channel.basic_cancel(subscription.consumer_tag)
+                while subscription.buffer:
+                    tag = _tag(subscription.buffer.popleft())
+                    subscription.in_hand.pop(tag, None)
+                    await subscription.channel.basic_nack(tag, requeue=True)
 
     async def run(self) -> None:
         await keep(self._url, "payproof consumer", prepare=self._prepare, use=self._subscribe, failed=lambda: None)
@@ -199,7 +218,8 @@ class Inbox:
                 subscription.cancelled = True
 
             channel.on_consumer_cancel_callbacks.add(forgotten)
-            await channel.basic_consume(self._queues[provider], delivered)
+            consumed = await channel.basic_consume(self._queues[provider], delivered)
+            subscription.consumer_tag = consumed.consumer_tag
         self._subscriptions[provider] = subscription
         self._arrived(provider)  # what came before it had its place here
 

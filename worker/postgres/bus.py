@@ -1,7 +1,7 @@
 """The bus in Postgres: a durable queue that workers share with SKIP LOCKED, and the whole bus where there is no broker.
 
-The one thing to get wrong: a leased row is not gone. It is deleted when its claim's transaction committed, and comes
-back when its lease ends, which is how the claims of a killed worker are heard all the same.
+The one thing to get wrong: a leased row is not gone. It is deleted when its claim is written. Until then its lease is
+renewed as long as the worker lives, and ends soon after it dies, which is how the claims of a killed one are heard.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import msgspec
 import structlog
@@ -20,7 +21,10 @@ from worker.clock import set_within
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.notices import Notice
 
-LEASE_SECONDS = 30
+LEASE_SECONDS, RENEW_SECONDS = 10, 3.0
+"""A lease that ends while its claim is in hand does little harm: whoever takes it then sees that it is asked about."""
+
+LATER_SECONDS = 30
 POLL_SECONDS = 5.0
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises of bytes that are no claim; the last for nesting that is too deep."""
@@ -34,10 +38,13 @@ _TAKE = f"""
         ORDER BY later, available_at, id LIMIT $2 FOR UPDATE SKIP LOCKED))
     RETURNING id, claim_id, attempts, queued_at, body
 """  # noqa: S608 - the lease is our own number
-_LEAVE = f"""
-    UPDATE queue SET attempts = greatest(attempts - 1, 0),
-        available_at = clock_timestamp() + interval '{LEASE_SECONDS} s'
+_LATER = """
+    UPDATE queue SET attempts = greatest(attempts - $3, 0), available_at = clock_timestamp() + make_interval(secs => $2)
     WHERE id = ANY($1)
+"""
+_RENEW = f"""
+    UPDATE queue SET available_at = clock_timestamp() + interval '{LEASE_SECONDS} s'
+    WHERE id = ANY(ARRAY(SELECT id FROM queue WHERE id = ANY($1) ORDER BY id FOR UPDATE SKIP LOCKED))
 """  # noqa: S608 - the lease is our own number
 
 
@@ -47,6 +54,17 @@ class PostgresBus:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queued = defaultdict[str, asyncio.Event](asyncio.Event)
+        self._in_hand = set[int]()
+
+    async def keep_leases(self) -> None:
+        """Renew the leases of what is in hand, until cancelled."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            if self._in_hand:
+                try:
+                    await self._database.execute(_RENEW, list(self._in_hand))
+                except UNAVAILABLE as error:
+                    log.warning("leases.not_renewed", claims=len(self._in_hand), error=type(error).__name__)
 
     def wake(self, providers: Iterable[str]) -> None:
         for provider in providers:
@@ -86,6 +104,7 @@ class PostgresBus:
             rows = await self._database.fetch(_TAKE, provider, most, later)
             deliveries = [await self._delivery(row) for row in sorted(rows, key=lambda row: row["id"])]
             readable = [delivery for delivery in deliveries if delivery is not None]
+            self._in_hand.update(row["id"] for row in rows)
             if readable or not rows:
                 return readable
 
@@ -106,23 +125,37 @@ class PostgresBus:
         )
 
     async def done(self, deliveries: Sequence[Delivery]) -> None:
-        await self._database.execute("DELETE FROM queue WHERE id = ANY($1)", [delivery.tag for delivery in deliveries])
+        await self._database.execute("DELETE FROM queue WHERE id = ANY($1)", self._out_of_hand(deliveries))
 
-    def give_back(self, deliveries: Sequence[Delivery]) -> None:
-        """Nothing to do: their leases end."""
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        with suppress(*UNAVAILABLE):  # then their leases end
+            await self._later(deliveries, 0, 1)
+            self._database.notify(Notice(claims=sorted({delivery.claim.provider for delivery in deliveries})))
 
     async def leave(self, deliveries: Sequence[Delivery]) -> None:
-        await self._database.execute(_LEAVE, [delivery.tag for delivery in deliveries])
+        await self._later(deliveries, LATER_SECONDS, 1)
 
     async def retry(self, delivery: Delivery) -> None:
-        """Nothing to do: its lease ends, and taking it counted the attempt."""
+        await self._later([delivery], LATER_SECONDS, 0)
+
+    async def end(self, provider: str) -> None:
+        """Nothing to do: nothing is leased but what `receive` returned."""
+
+    async def _later(self, deliveries: Sequence[Delivery], seconds: float, uncounted: int) -> None:
+        """Have them wait so long; so many of their attempts do not count."""
+        await self._database.execute(_LATER, self._out_of_hand(deliveries), seconds, uncounted)
+
+    def _out_of_hand(self, deliveries: Iterable[Delivery]) -> list[object]:
+        tags = [delivery.tag for delivery in deliveries]
+        self._in_hand.difference_update(tags)
+        return tags
 
     async def publish_again(self, claim: Claim, attempts: int) -> None:
-        """Queue a claim that failed elsewhere, to be tried again after the time of a lease."""
+        """Queue a claim that failed elsewhere, to be tried again after a while."""
         await self._database.execute(
             f"""INSERT INTO queue (claim_id, provider, body, attempts, available_at)
-                VALUES ($1, $2, $3, $4, clock_timestamp() + interval '{LEASE_SECONDS} s')
-                ON CONFLICT (claim_id) DO NOTHING""",  # noqa: S608 - the lease is our own number
+                VALUES ($1, $2, $3, $4, clock_timestamp() + interval '{LATER_SECONDS} s')
+                ON CONFLICT (claim_id) DO NOTHING""",  # noqa: S608 - the time is our own number
             claim.id,
             claim.provider,
             msgspec.json.encode(claim),
@@ -130,6 +163,7 @@ class PostgresBus:
         )
 
     async def park(self, delivery: Delivery, reason: str) -> None:
+        self._out_of_hand([delivery])
         await self._park(delivery.tag, delivery.claim.id, reason)
 
     async def bury(self, claim_id: str, provider: str, body: bytes, reason: str) -> None:

@@ -1,74 +1,126 @@
-"""A ledger whose processes can die at any await: before a call, inside a transaction, or just after its commit.
+"""A ledger and turns whose processes can die at any await: before a call, inside a transaction, just after its commit.
 
 The one thing to get wrong: what a death leaves. A transaction that did not end leaves nothing; one that did leaves all
-of it, although whoever made it never came to know.
+of it, although whoever made it never came to know. A turn is free at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from schemas.callbacks import Claim
+from consumers.ledger import Write, Written
+from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeLedger
+
+HELD_FOR = timedelta(seconds=30)
+"""Whoever has a turn for longer has stopped, and others ask all the same."""
 
 
 class Killed(BaseException):
-    """The process is gone; nothing that it had in memory is left. `committed`: its last transaction had ended well."""
+    """The process is gone; nothing that it had in memory is left."""
 
-    def __init__(self, *, committed: bool = False) -> None:
-        super().__init__()
-        self.committed = committed
+
+class Mortality:
+    """Each await is a place to die at, with the probability `deadly`."""
+
+    def __init__(self, draw: Random, deadly: float) -> None:
+        self._draw, self.deadly = draw, deadly
+
+    def live(self) -> None:
+        if self._draw.random() < self.deadly:
+            raise Killed
 
 
 class MortalLedger:
-    """The port `Ledger` over the fake one. Each await is a place to die at, with the probability `deadly`."""
+    """The port `Ledger` over the fake one. `written` are the payments that were written since it was emptied."""
 
-    def __init__(self, ledger: FakeLedger, draw: Random, deadly: float) -> None:
-        self._ledger, self._draw, self.deadly = ledger, draw, deadly
+    def __init__(self, ledger: FakeLedger, mortality: Mortality) -> None:
+        self._ledger, self._live = ledger, mortality.live
+        self.written: list[str] = []
 
-    def _live(self, *, committed: bool = False) -> None:
-        if self._draw.random() < self.deadly:
-            raise Killed(committed=committed)
+    async def look(self, *given: Any) -> Any:
+        return await self._called(self._ledger.look, *given)
+
+    async def set_aside(self, *given: Any) -> Any:
+        return await self._called(self._ledger.set_aside, *given)
+
+    async def referenced(self, *given: Any) -> Any:
+        return await self._called(self._ledger.referenced, *given)
+
+    async def keep(self, *given: Any) -> Any:
+        return await self._called(self._ledger.keep, *given)
+
+    async def write(self, writes: Sequence[Write]) -> Written:
+        self._live()
+        written = await self._ledger.write(writes)
+        self.written.extend(written.done)
+        self._live()
+        return written
 
     @asynccontextmanager
-    async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[Any]:
+    async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[MortalLedger]:
         self._live()
-        async with self._ledger.batch(payment_ids) as batch:
-            yield _MortalBatch(batch, self._live)
-        self._live(committed=True)
+        async with self._ledger.locked(payment_ids):
+            yield self  # the fake's arbiter is its ledger
+        self._live()
 
-    async def find(self, claims: Sequence[Claim]) -> dict[str, str]:
+    @asynccontextmanager
+    async def limits(self, accounts: Collection[str]) -> AsyncIterator[Any]:
         self._live()
-        return await self._ledger.find(claims)
+        async with self._ledger.limits(accounts) as limits:
+            yield _MortalLimits(limits, self._live)
+        self._live()
+
+    async def _called(self, call: Callable[..., Any], *given: Any) -> Any:
+        self._live()
+        done = await call(*given)
+        self._live()
+        return done
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)
 
 
-class _MortalBatch:
-    def __init__(self, batch: Any, live: Callable[..., None]) -> None:
-        self._batch, self._live = batch, live
+class _MortalLimits:
+    def __init__(self, limits: Any, live: Callable[[], None]) -> None:
+        self._limits, self._live = limits, live
+        self.now, self.allowances = limits.now, limits.allowances
 
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._batch, name)
-        if not callable(found):
-            return found
+    async def keep(self, *given: Any) -> None:
+        self._live()
+        await self._limits.keep(*given)
+        self._live()
 
-        async def called(*given: Any, **named: Any) -> Any:
-            self._live()
-            done = await found(*given, **named)
-            self._live(committed=name == "commit")
-            return done
 
-        return called
+class MortalTurns:
+    """The turns of one process; `held`, by payment since when, is what all of them see."""
 
-    @property
-    def cases(self) -> Any:
-        return self._batch.cases
+    def __init__(self, clock: FakeClock, held: dict[str, datetime], mortality: Mortality) -> None:
+        self._clock, self._held, self._live = clock, held, mortality.live
+        self._mine: dict[str, datetime] = {}
 
-    @property
-    def now(self) -> Any:
-        return self._batch.now
+    async def take(self, payment_ids: Collection[str]) -> frozenset[str]:
+        self._live()
+        now = self._clock.now
+        free = [one for one in payment_ids if one not in self._mine and self._free(one, now)]
+        self._held.update(dict.fromkeys(free, now))
+        self._mine.update(dict.fromkeys(free, now))
+        self._live()
+        return frozenset(free)
+
+    def _free(self, payment_id: str, now: datetime) -> bool:
+        return payment_id not in self._held or self._held[payment_id] + HELD_FOR <= now
+
+    def give_back(self, payment_ids: Iterable[str]) -> None:
+        """One that others have by now stays theirs."""
+        for payment_id in payment_ids:
+            since = self._mine.pop(payment_id, None)
+            if since is not None and self._held.get(payment_id) == since:
+                del self._held[payment_id]
+
+    def die(self) -> None:
+        self.give_back(list(self._mine))

@@ -1,0 +1,106 @@
+"""What one gateway's loop works at next: claims that were delivered, and those that wait while another question is out.
+
+The one thing to get wrong: claims that wait. They are unacknowledged and take room, so they wait a second at most, and
+few of them do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from itertools import chain
+
+import structlog
+from msgspec import Struct
+
+from consumers.bus import Bus, Delivery
+from schemas.callbacks import Claim
+from worker.clock import set_within
+from worker.holding import InHand
+from worker.postgres.database import UNAVAILABLE
+from worker.recording import PAUSE_SECONDS
+from worker.slots import WINDOW
+
+AGAIN_SECONDS, LOOKS = 0.25, 5
+"""A claim is looked at so often, so far apart, and at the last is written beside the question that is in flight."""
+
+MOST_WAITING = WINDOW // 4
+
+log = structlog.get_logger()
+
+
+class Part(Struct, frozen=True):
+    """Claims to take together, how often they were looked at, and at what time of the loop they are looked at next."""
+
+    claims: list[Claim]
+    looks: int = 0
+    at: float = 0.0
+
+    @property
+    def patient(self) -> bool:
+        return self.looks < LOOKS - 1
+
+
+class Intake:
+    """One gateway's claims, until `stopping` is set. Receives in `group`, whose end ends it."""
+
+    def __init__(
+        self, bus: Bus, provider: str, in_hand: InHand, stopping: asyncio.Event, group: asyncio.TaskGroup
+    ) -> None:
+        self._bus, self._provider, self._in_hand = bus, provider, in_hand
+        self._stopping, self._group = stopping, group
+        self.stopped = group.create_task(self._stop())
+        self._receiving: asyncio.Task[Sequence[Delivery]] | None = None
+        self._ready = deque[Claim]()
+        self._waiting = deque[Part]()
+
+    async def next(self, most: int) -> Part | None:
+        """The next claims, at most so many; None when stopping: then what is here has been given back."""
+        while not self._stopping.is_set():
+            if self._waiting and self._waiting[0].at <= _now():
+                part = self._waiting.popleft()
+                if len(part.claims) > most:
+                    self._waiting.appendleft(Part(part.claims[most:], part.looks, part.at))
+                return Part(part.claims[:most], part.looks)
+            if self._ready:
+                return Part([self._ready.popleft() for _ in range(min(most, len(self._ready)))])
+            await self._arrival(most)
+        if self._receiving is not None:
+            self._receiving.cancel()
+        await self._in_hand.give_back([*self._ready, *chain.from_iterable(part.claims for part in self._waiting)])
+        await self._bus.end(self._provider)
+        return None
+
+    def wait(self, claims: Sequence[Claim], part: Part) -> None:
+        """These of the part are about payments that another question is about: they are looked at again."""
+        room = MOST_WAITING - sum(len(one.claims) for one in self._waiting)
+        if claims[room:]:
+            self._waiting.appendleft(Part(list(claims[room:]), LOOKS))
+        if claims[:room]:
+            self._waiting.append(Part(list(claims[:room]), part.looks + 1, _now() + AGAIN_SECONDS))
+
+    async def _arrival(self, most: int) -> None:
+        """Wait for claims, or until those that wait are looked at again, or until stopping."""
+        if self._receiving is None:
+            self._receiving = self._group.create_task(self._receive(most))
+        seconds = self._waiting[0].at - _now() if self._waiting else None
+        await asyncio.wait({self._receiving, self.stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if self._receiving.done():
+            self._ready += self._in_hand.hold(self._receiving.result())
+            self._receiving = None
+
+    async def _receive(self, most: int) -> Sequence[Delivery]:
+        try:
+            return await self._bus.receive(self._provider, most)
+        except UNAVAILABLE as error:
+            log.warning("claims.unavailable", provider=self._provider, error=type(error).__name__)
+            await set_within(self._stopping, PAUSE_SECONDS)
+            return ()
+
+    async def _stop(self) -> None:
+        await self._stopping.wait()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
