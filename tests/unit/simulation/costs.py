@@ -20,6 +20,7 @@ from tests.unit.simulation.workers import System
 HINTS_PER_HOUR = 20
 UNSIGNED_CANDIDATES = 20
 STEADY_AT_MOST = 2 * SECOND
+LOOKED_BEFORE = SECOND / 2
 DOUBT, PROMPT = 60 * SECOND, 5 * SECOND
 
 
@@ -45,8 +46,10 @@ def _hints(system: System, seen: Seen) -> Iterator[Finding]:
     hints = [one.at for one in questions if one.data["trigger"] == "hint"]
     if any(later - first < HOUR for first, later in zip(hints, hints[HINTS_PER_HOUR:], strict=False)):
         yield found("cost", seen, f"more than {HINTS_PER_HOUR} questions in an hour for what anyone can send")
+    recorded = {one.at: one.recorded_at for one in seen.asked if one.recorded_at is not None}
     for before, one in pairwise(questions):
-        if one.data["trigger"] == "hint" and one.at - before.at < spacing:
+        unknown = recorded.get(before.at, before.at) >= one.at  # recorded between the look and the turn
+        if one.data["trigger"] == "hint" and one.at - before.at < spacing and not unknown:
             yield found("cost", seen, f"asked for an unsigned claim {one.at - before.at} after another question")
 
 
@@ -57,10 +60,13 @@ def _candidates(seen: Seen) -> Iterator[Finding]:
 
 
 def _one_in_flight(seen: Seen) -> Iterator[Finding]:
-    """A question is over when it is recorded or its worker died, and its turn is lent once it is had for so long."""
+    """A question is over when it is recorded or its worker died, and its turn is lent once it is had for so long.
+
+    A question's time is that of the look that it was decided on, which may come a moment before its turn.
+    """
     for before, one in pairwise(sorted(seen.asked, key=lambda asked: asked.at)):
         ends = [before.at + HELD_FOR, before.recorded_at, before.died_at]
-        if one.at < min(end for end in ends if end is not None):
+        if one.at + LOOKED_BEFORE < min(end for end in ends if end is not None):
             yield found("cost", seen, f"asked at {one.at} while the question of {before.at} was in flight")
 
 

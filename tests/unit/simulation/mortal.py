@@ -1,7 +1,8 @@
 """A ledger and turns whose processes can die at any await: before a call, inside a transaction, just after its commit.
 
 The one thing to get wrong: what a death leaves. A transaction that did not end leaves nothing; one that did leaves all
-of it, although whoever made it never came to know. A turn is free at once.
+of it, although whoever made it never came to know. A turn is free at once. And at any await others may come first, so
+that a payment is no longer as it was read.
 """
 
 from __future__ import annotations
@@ -19,27 +20,37 @@ from tests.fakes.ledger import FakeLedger
 HELD_FOR = timedelta(seconds=30)
 """Whoever has a turn for longer has stopped, and others ask all the same."""
 
+DEPTH = 3
+"""So many things at once, each of which came between two steps of another."""
+
 
 class Killed(BaseException):
     """The process is gone; nothing that it had in memory is left."""
 
 
 class Mortality:
-    """Each await is a place to die at, with the probability `deadly`."""
+    """An await is a place to die at, with the probability `deadly`, or one at which others come first, with `raced`."""
 
-    def __init__(self, draw: Random, deadly: float) -> None:
+    def __init__(
+        self, draw: Random, deadly: float, raced: float = 0.0, others: Callable[[], None] | None = None
+    ) -> None:
         self._draw, self.deadly = draw, deadly
+        self._raced, self._others, self._depth = raced, others, 0
 
     def live(self) -> None:
         if self._draw.random() < self.deadly:
             raise Killed
+        if self._others is not None and self._depth < DEPTH and self._draw.random() < self._raced:
+            self._depth += 1
+            self._others()
+            self._depth -= 1
 
 
 class MortalLedger:
-    """The port `Ledger` over the fake one. `written` are the payments that were written since it was emptied."""
+    """The port `Ledger` over the fake one. `written` are the payments that were written."""
 
-    def __init__(self, ledger: FakeLedger, mortality: Mortality) -> None:
-        self._ledger, self._live = ledger, mortality.live
+    def __init__(self, ledger: FakeLedger, live: Callable[[], None]) -> None:
+        self._ledger, self._live = ledger, live
         self.written: list[str] = []
 
     async def look(self, *given: Any) -> Any:
@@ -99,8 +110,8 @@ class _MortalLimits:
 class MortalTurns:
     """The turns of one process; `held`, by payment since when, is what all of them see."""
 
-    def __init__(self, clock: FakeClock, held: dict[str, datetime], mortality: Mortality) -> None:
-        self._clock, self._held, self._live = clock, held, mortality.live
+    def __init__(self, clock: FakeClock, held: dict[str, datetime], live: Callable[[], None]) -> None:
+        self._clock, self._held, self._live = clock, held, live
         self._mine: dict[str, datetime] = {}
 
     async def take(self, payment_ids: Collection[str]) -> frozenset[str]:

@@ -46,7 +46,7 @@ class Once(Mortality):
 def played(number: int) -> tuple[System, Once]:
     """All callbacks at one moment; the worker dies at the await of this number."""
     rules = Rules(accounts={one.id: one for one in ACCOUNTS}, checks=CHECKS, public_url="https://pay.example")
-    system = System(ACCOUNTS, rules, 1, workers=1, deaths=0, deadly=0, held_up=0)
+    system = System(ACCOUNTS, rules, 1, workers=1, deaths=0, deadly=0, held_up=0, raced=0)
     system.mortality = once = Once(number)
     system.workers = [Worker(system)]
     for one in ACCOUNTS:

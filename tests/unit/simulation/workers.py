@@ -51,6 +51,7 @@ STARTED_AGAIN_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 1.0
 DEATHS = 0.004  # of the questions are asked by a worker that dies before it records them
 DEADLY = 0.0006  # of the awaits on the ledger are the last thing that a worker does
+RACED, RACE_SECONDS = 0.1, 0.02  # at so many of the awaits on the ledger others come first that were to come so soon
 HELD_UP = 0.02  # of the questions are asked long after they were decided on, and eight times as many Executes
 
 
@@ -67,6 +68,7 @@ class System:
         deaths: float = DEATHS,
         deadly: float = DEADLY,
         held_up: float = HELD_UP,
+        raced: float = RACED,
     ) -> None:
         self.clock = FakeClock()
         self.agenda = Agenda(self.clock)
@@ -74,7 +76,8 @@ class System:
         self.rules = rules
         self.journal = Journal()
         self.random = random.Random(seed)
-        self.mortality = Mortality(random.Random(f"{seed}/mortal"), deadly)
+        draw = random.Random(f"{seed}/mortal")
+        self.mortality = Mortality(draw, deadly, raced, lambda: self.agenda.step(RACE_SECONDS))
         self.turns = dict[str, datetime]()
         self.deaths, self.held_up = deaths, held_up
         self.gateways: dict[str, SimulatedGateway] = {}
@@ -186,7 +189,6 @@ class Worker:
 
     def __init__(self, system: System) -> None:
         self._system = system
-        self._ledger = MortalLedger(system.ledger, system.mortality)
         self._used = Counter[str]()
         self._life = 0
         self._awake = set[str]()
@@ -195,13 +197,20 @@ class Worker:
 
     def _begins(self) -> None:
         """With nothing in memory."""
-        self._turns = MortalTurns(self._system.clock, self._system.turns, self._system.mortality)
+        self._turns = MortalTurns(self._system.clock, self._system.turns, self._live)
         self._known = dict[str, Allowance]()
         self._hand = dict[str, Claim]()
         self._asking: list[Asked] = []
         self._replies: list[tuple[Inquiry, Reply]] = []
         self._recording = False
         self._used.clear()
+
+    def _live(self) -> None:
+        """An await: the process may die at it, also of what comes between."""
+        life = self._life
+        self._system.mortality.live()
+        if life != self._life:
+            raise Killed
 
     def wake(self, provider: str) -> None:
         if provider not in self._awake and self._system.queues[provider] and self._free(provider) > 0:
@@ -230,11 +239,13 @@ class Worker:
         patient = now - since < timedelta(seconds=WAITING_SECONDS)
         homes = set(at_once(system.ledger.find(claims)).values())
         before = {payment_id: system.ledger.payment(payment_id) for payment_id in homes}
-        taking = take(self._ledger, system.rules, claims, self._turns, room, patient=patient, known=self._known)
+        ledger, life = MortalLedger(system.ledger, self._live), self._life
+        taking = take(ledger, system.rules, claims, self._turns, room, patient=patient, known=self._known)
         try:
             taken = at_once(taking)
         except Killed:
             self._died_taking(before)
+            self._die(life)
             return
         asked = {one.expected.payment_id for one in taken.inquiries}
         for payment_id in homes - asked:
@@ -261,7 +272,6 @@ class Worker:
             again = LEASE[QuestionKind.EXECUTE] if executes else timedelta(seconds=STARTED_AGAIN_SECONDS)
             system.journal.lost[payment_id].append((now, now + again))
         system.looked_at(before)
-        self._die(self._life)
 
     def _later(self, seconds: float, what: Callable[[], None]) -> None:
         """Do this then, if the process lives."""
@@ -312,12 +322,12 @@ class Worker:
         self._recording = False
         system, pairs = self._system, self._replies[:BATCH]
         self._replies = self._replies[BATCH:]
-        self._ledger.written.clear()
+        ledger, life = MortalLedger(system.ledger, self._live), self._life
         homes = {reply.payment_id for _, reply in pairs}
         try:
-            at_once(record(self._ledger, system.rules, pairs, system.clock.now, self._known))
+            at_once(record(ledger, system.rules, pairs, system.clock.now, self._known))
         except Killed:
-            left = Counter(self._ledger.written)  # of several about one payment the first are written first
+            left = Counter(ledger.written)  # of several about one payment the first are written first
             done = list[Reply]()
             for _, reply in pairs:
                 left[reply.payment_id] -= 1
@@ -325,7 +335,7 @@ class Worker:
                     done.append(reply)
             system.journal.recorded(done, system.clock.now)
             system.looked_at(homes)
-            self._die(self._life)
+            self._die(life)
             return
         system.journal.recorded([reply for _, reply in pairs], system.clock.now)
         system.looked_at(homes)
