@@ -292,14 +292,15 @@ async def test_a_look_whose_schedule_comes_as_soon_is_made_up_for_by_the_next_st
     assert [round(seconds / 60) for seconds in drive.seconds(payment_id)] == [2, 7, 17]
 
 
-async def test_a_look_that_was_answered_at_last_may_be_missed_again_and_is_made_up_for_again() -> None:
-    """Seventeen minutes after the opening the gateway is away, then it knows of nothing, then it is away again."""
+@pytest.mark.parametrize("back", [troubled(Trouble.NOT_FOUND), says(Status.PENDING)], ids=["not found", "pending"])
+async def test_a_look_that_was_answered_at_last_may_be_missed_again_and_is_made_up_for_again(back: Gateway) -> None:
+    """Seventeen minutes after the opening the gateway is away, then it knows of no money, then it is away again."""
     drive = Drive()
     payment_id = await drive.open(PLAIN, lifetime=3 * HOUR)
     await drive.wait(16 * MINUTE)
     drive.gateway = troubled(Trouble.SERVER_ERROR)
     await drive.wait(2 * MINUTE)
-    drive.gateway = troubled(Trouble.NOT_FOUND)
+    drive.gateway = back
     await drive.wait(6 * MINUTE)
     drive.gateway = troubled(Trouble.SERVER_ERROR)
     await drive.hit(payment_id)
