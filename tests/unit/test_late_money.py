@@ -282,6 +282,16 @@ async def test_a_look_for_late_money_is_made_up_for_until_the_gateway_says_anyth
     assert [round((again - first).total_seconds()), round((last - again).total_seconds())] == [300, 86_400]
 
 
+async def test_after_a_long_outage_late_money_is_looked_for_within_a_day() -> None:
+    """The looks that brought nothing are made up for after ever longer waits, but none longer than a day."""
+    drive, payment_id = await closed(PROVING)
+    drive.gateway = troubled(Trouble.SERVER_ERROR)
+    await drive.wait(44 * HOUR)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(DAY)
+    assert (drive.payment(payment_id).status, drive.payment(payment_id).late) == (Status.COMPLETED, True)
+
+
 async def test_a_look_whose_schedule_comes_as_soon_is_made_up_for_by_the_next_step() -> None:
     """The look at two minutes met an outage; the one five minutes later is the second of the schedule."""
     drive = Drive(troubled(Trouble.SERVER_ERROR))
@@ -338,7 +348,8 @@ async def test_a_look_at_an_open_payment_that_brought_nothing_is_made_up_for_bef
         ("closed", 1, timedelta(), timedelta(), 5 * MINUTE),
         ("closed", 1, timedelta(), 5 * MINUTE, 10 * MINUTE),
         ("closed", 1, timedelta(), 20 * MINUTE, 40 * MINUTE),
-        ("closed", 1, timedelta(), 5 * DAY, 7 * DAY),
+        ("closed", 1, timedelta(), 5 * DAY, 6 * DAY),
+        ("closed", 1, timedelta(), 6 * DAY + HOUR, 7 * DAY),
         ("refunds", 1, timedelta(), 3 * DAY, 6 * DAY),
         ("pending", 5, timedelta(), 2 * HOUR, 4 * HOUR),
         ("pending", 6, timedelta(), 6 * DAY, 7 * DAY - HOUR),
@@ -347,7 +358,7 @@ async def test_a_look_at_an_open_payment_that_brought_nothing_is_made_up_for_bef
 def test_a_look_that_brought_nothing_is_made_up_for_after_ever_longer_waits(
     schedule: ScheduleName, step: int, missed: timedelta, asked: timedelta, again: timedelta
 ) -> None:
-    """As long as it has been missed, and five minutes at least; the last one as we give up. Counted from the miss.
+    """As long as it has been missed, five minutes at least and a delay of the schedule at most; the last as we give up.
 
     Of `pending` that is counted from the opening, which was an hour before the miss.
     """
