@@ -190,7 +190,12 @@ def _looked_after(payment: Payment, rules: Rules) -> Payment:
 
 
 async def _record(
-    openings: Openings, rules: Rules, payment_id: str, outcome: OpeningOutcome, *, tracked: bool = False
+    openings: Openings,
+    rules: Rules,
+    payment_id: str,
+    outcome: Opened | ReferenceUsed | Inconclusive,
+    *,
+    tracked: bool = False,
 ) -> Payment:
     """`tracked`: the shop opened the checkout, so what was said of it before we knew it is heard, signed or not."""
     async with openings.batch([payment_id]) as batch:
@@ -213,15 +218,13 @@ async def _record(
                 "the gateway has this reference already; open a new attempt with a new `reference` and the same `order`"
             )
             raise OpeningFailed("reference_used_at_gateway", message, payment_id=payment_id)
-        case Inconclusive(trouble=Trouble.NO_REPLY):
-            raise OpeningFailed("gateway_timeout", outcome.detail, payment_id=payment_id)
-        case _:
-            retry_after = outcome.retry_after if isinstance(outcome, Inconclusive) else None
-            detail = outcome.detail if isinstance(outcome, Inconclusive) else ""
+        case Inconclusive(trouble=Trouble.NO_REPLY, detail=detail):
+            raise OpeningFailed("gateway_timeout", detail, payment_id=payment_id)
+        case Inconclusive(detail=detail, retry_after=retry_after):
             raise OpeningFailed("gateway_unavailable", detail, payment_id=payment_id, retry_after=retry_after)
 
 
-def _change(row: Payment, outcome: OpeningOutcome, rules: Rules, now: datetime) -> Change:
+def _change(row: Payment, outcome: Opened | ReferenceUsed | Inconclusive, rules: Rules, now: datetime) -> Change:
     capabilities = rules.capabilities(row)
     row = replace(row, opening_until=None)
     if not isinstance(outcome, Opened):

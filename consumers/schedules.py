@@ -103,8 +103,9 @@ def makes_up(payment: Payment, checks: Checks) -> bool:
 def _again_at(payment: Payment, checks: Checks) -> datetime | None:
     """When a look that brought nothing is made up for: after ever longer waits, until it is answered or we give up.
 
-    It is no step of the schedule, so the next look still comes. Of `pending`, which repeats, that look ends the waits.
-    The last one comes at the moment when we give up, because the gateway may be back by then.
+    No wait is longer than the longest delay of the schedule. It is no step of it, so the next look still comes. Of
+    `pending`, which repeats, that look ends the waits. The last one comes at the moment when we give up, because the
+    gateway may be back by then.
     """
     missed, asked, name = payment.missed_at, payment.asked_at, payment.schedule
     if missed is None or asked is None or name is None or name == "claimed" or payment.missed_step != payment.step:
@@ -115,7 +116,8 @@ def _again_at(payment: Payment, checks: Checks) -> datetime | None:
         if asked < until:
             wait = min(wait, until - asked)
         return asked + wait if step is not None and wait < step else None
-    until = missed + timedelta(seconds=checks.give_up)
+    delays: tuple[float, ...] = getattr(checks, name)
+    wait, until = min(wait, timedelta(seconds=max(delays))), missed + timedelta(seconds=checks.give_up)
     return min(asked + wait, until) if asked < until else None
 
 

@@ -12,16 +12,17 @@ from typing import Any
 
 import pytest
 
+from consumers.fitting import Measure, measure_of
 from consumers.resolving import Wish, resolve
-from schemas.payments import Payment
+from schemas.payments import Owners, Payment
 from schemas.words import Hold, Said, Status
 from tests.fakes.drive import AMOUNT, at_once
-from tests.fakes.providers import CANDIDATES, PROVING, SILENT
+from tests.fakes.providers import CANDIDATES, PLAIN, PROVING, SILENT
 from tests.unit.test_lifecycle import Bench, refused
 from tests.unit.test_statement_facts import Desk, a_refund, a_row
 
 COMPLETED, FAILED, PENDING, REFUNDED = Status.COMPLETED, Status.FAILED, Status.PENDING, Status.REFUNDED
-LESS, MORE = Decimal("99.50"), Decimal("120.00")
+LITTLE, LESS, MORE = Decimal("1.00"), Decimal("99.50"), Decimal("120.00")
 PART = Decimal("40.00")
 
 
@@ -53,7 +54,7 @@ def test_a_refund_of_an_accepted_amount_is_told(bench: Bench, amount: Decimal) -
     assert bench.told(payment_id) == ["held", "completed", "partially_refunded"]
 
 
-@pytest.mark.parametrize("amount", [LESS, MORE])
+@pytest.mark.parametrize("amount", [LITTLE, LESS, MORE])
 @pytest.mark.parametrize("says", [{"refunded_amount": None}, {}], ids=["a word alone", "the whole figure"])
 def test_all_of_an_accepted_amount_back_is_refunded(bench: Bench, amount: Decimal, says: dict[str, Any]) -> None:
     """The amount shown stays what the shop asked; what went back is what came."""
@@ -154,6 +155,21 @@ def test_another_currency_than_the_accepted_one_holds_again(
     assert bench.says(payment_id, COMPLETED, 200, currency=then).holds == (Hold.CURRENCY_MISMATCH,)
 
 
+@pytest.mark.parametrize("name", ["session_id", "reference"])
+def test_another_id_than_the_accepted_one_holds_again(bench: Bench, name: str) -> None:
+    payment_id = accepted(bench, **{name: "other-1"})
+    assert bench.says(payment_id, COMPLETED, 200, **{name: "other-2"}).holds == (Hold.IDENTITY_MISMATCH,)
+
+
+def test_the_same_misfit_of_another_session_holds_again(bench: Bench) -> None:
+    """An answer that names no transaction is about the one of its session."""
+    payment_id = accepted(bench, amount=LESS)
+    after = bench.says(payment_id, COMPLETED, 200, amount=LESS, transaction_id=None)
+    assert after.hold is None
+    after = bench.says(payment_id, COMPLETED, 210, amount=LESS, transaction_id=None, session_id="S-other")
+    assert after.holds == (Hold.IDENTITY_MISMATCH, Hold.AMOUNT_MISMATCH)
+
+
 def test_the_same_misfit_of_another_transaction_holds_again(bench: Bench) -> None:
     payment_id = accepted(bench, amount=LESS)
     after = bench.says(payment_id, COMPLETED, 200, amount=LESS, transaction_id="T2")
@@ -174,12 +190,14 @@ def test_money_that_a_person_refused_is_not_accepted(bench: Bench) -> None:
     assert bench.says(payment_id, COMPLETED, 200, amount=LESS, refunded_amount=PART).hold is Hold.AMOUNT_MISMATCH
 
 
-def test_where_no_transaction_is_reported_it_is_the_sessions() -> None:
+@pytest.mark.parametrize("fields", [{"amount": LESS}, {"amount": LESS, "session_id": None}], ids=["named", "not named"])
+def test_where_no_transaction_is_reported_it_is_the_sessions(fields: dict[str, Any]) -> None:
+    """And the session is ours where the answer does not name it."""
     bench = Bench(PROVING)
     payment_id = bench.open()
-    bench.says(payment_id, COMPLETED, 10, transaction_id=None, amount=LESS)
+    bench.says(payment_id, COMPLETED, 10, transaction_id=None, **fields)
     bench.resolve(payment_id, COMPLETED)
-    after = bench.says(payment_id, COMPLETED, 200, transaction_id=None, amount=LESS, refunded_amount=PART)
+    after = bench.says(payment_id, COMPLETED, 200, transaction_id=None, **fields, refunded_amount=PART)
     assert seen(after) == (COMPLETED, None, PART)
 
 
@@ -214,6 +232,13 @@ def test_a_transaction_that_another_payment_has_is_never_accepted(bench: Bench) 
     after = bench.says(payment_id, COMPLETED, 200, amount=LESS, refunded_amount=PART)
     assert after.hold is Hold.AMOUNT_MISMATCH
     assert bench.says(payment_id, COMPLETED, 210).holds == (Hold.AMOUNT_MISMATCH, Hold.TRANSACTION_REUSED)
+
+
+def test_what_was_accepted_with_a_transaction_that_turns_out_to_be_anothers_is_not_accepted(bench: Bench) -> None:
+    case = bench.case(accepted(bench, amount=LESS))
+    always = PLAIN.provider.capabilities.always
+    assert measure_of(case, Owners(), always).whole == LESS
+    assert measure_of(case, Owners(transactions=frozenset({"T1"})), always) == Measure(whole=LESS)
 
 
 def test_a_session_that_another_payment_has_is_never_accepted(bench: Bench) -> None:

@@ -499,6 +499,21 @@ async def test_a_transaction_that_is_known_and_not_paid_yet_is_asked_about_close
     assert drive.payment(payment_id).status is Status.COMPLETED
 
 
+async def test_one_on_the_own_path_is_asked_about_closely_though_a_success_by_reference_alone_was_before() -> None:
+    """Or whoever guessed the reference an hour before would have used the close questions up."""
+    drive = Drive()
+    payment_id = await drive.open(CANDIDATES, lifetime=3 * HOUR)
+    reference = drive.payment(payment_id).reference
+    for name in ("T1", None):
+        guessed = {"payment_id": None, "reference": reference, "transaction_id": name}
+        await drive.publish(drive.claim(payment_id, Said.SUCCESS, **guessed))
+    await drive.wait(HOUR)
+    before = len(drive.asked)
+    await drive.hit(payment_id, transaction_id="T2")
+    await drive.wait(30)
+    assert len(drive.asked) - before >= 4
+
+
 async def test_of_two_known_ids_the_one_whose_signed_word_got_no_answer_is_asked_about_next() -> None:
     drive = Drive()
     payment_id = await drive.open(CANDIDATES)

@@ -282,6 +282,16 @@ async def test_a_look_for_late_money_is_made_up_for_until_the_gateway_says_anyth
     assert [round((again - first).total_seconds()), round((last - again).total_seconds())] == [300, 86_400]
 
 
+async def test_after_a_long_outage_late_money_is_looked_for_within_a_day() -> None:
+    """The looks that brought nothing are made up for after ever longer waits, but none longer than a day."""
+    drive, payment_id = await closed(PROVING)
+    drive.gateway = troubled(Trouble.SERVER_ERROR)
+    await drive.wait(44 * HOUR)
+    drive.gateway = says(Status.COMPLETED)
+    await drive.wait(DAY)
+    assert (drive.payment(payment_id).status, drive.payment(payment_id).late) == (Status.COMPLETED, True)
+
+
 async def test_a_look_whose_schedule_comes_as_soon_is_made_up_for_by_the_next_step() -> None:
     """The look at two minutes met an outage; the one five minutes later is the second of the schedule."""
     drive = Drive(troubled(Trouble.SERVER_ERROR))
@@ -292,14 +302,15 @@ async def test_a_look_whose_schedule_comes_as_soon_is_made_up_for_by_the_next_st
     assert [round(seconds / 60) for seconds in drive.seconds(payment_id)] == [2, 7, 17]
 
 
-async def test_a_look_that_was_answered_at_last_may_be_missed_again_and_is_made_up_for_again() -> None:
-    """Seventeen minutes after the opening the gateway is away, then it knows of nothing, then it is away again."""
+@pytest.mark.parametrize("back", [troubled(Trouble.NOT_FOUND), says(Status.PENDING)], ids=["not found", "pending"])
+async def test_a_look_that_was_answered_at_last_may_be_missed_again_and_is_made_up_for_again(back: Gateway) -> None:
+    """Seventeen minutes after the opening the gateway is away, then it knows of no money, then it is away again."""
     drive = Drive()
     payment_id = await drive.open(PLAIN, lifetime=3 * HOUR)
     await drive.wait(16 * MINUTE)
     drive.gateway = troubled(Trouble.SERVER_ERROR)
     await drive.wait(2 * MINUTE)
-    drive.gateway = troubled(Trouble.NOT_FOUND)
+    drive.gateway = back
     await drive.wait(6 * MINUTE)
     drive.gateway = troubled(Trouble.SERVER_ERROR)
     await drive.hit(payment_id)
@@ -337,7 +348,8 @@ async def test_a_look_at_an_open_payment_that_brought_nothing_is_made_up_for_bef
         ("closed", 1, timedelta(), timedelta(), 5 * MINUTE),
         ("closed", 1, timedelta(), 5 * MINUTE, 10 * MINUTE),
         ("closed", 1, timedelta(), 20 * MINUTE, 40 * MINUTE),
-        ("closed", 1, timedelta(), 5 * DAY, 7 * DAY),
+        ("closed", 1, timedelta(), 5 * DAY, 6 * DAY),
+        ("closed", 1, timedelta(), 6 * DAY + HOUR, 7 * DAY),
         ("refunds", 1, timedelta(), 3 * DAY, 6 * DAY),
         ("pending", 5, timedelta(), 2 * HOUR, 4 * HOUR),
         ("pending", 6, timedelta(), 6 * DAY, 7 * DAY - HOUR),
@@ -346,7 +358,7 @@ async def test_a_look_at_an_open_payment_that_brought_nothing_is_made_up_for_bef
 def test_a_look_that_brought_nothing_is_made_up_for_after_ever_longer_waits(
     schedule: ScheduleName, step: int, missed: timedelta, asked: timedelta, again: timedelta
 ) -> None:
-    """As long as it has been missed, and five minutes at least; the last one as we give up. Counted from the miss.
+    """As long as it has been missed, five minutes at least and a delay of the schedule at most; the last as we give up.
 
     Of `pending` that is counted from the opening, which was an hour before the miss.
     """

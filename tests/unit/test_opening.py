@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -216,6 +217,14 @@ async def test_a_session_that_an_opening_replaced_stays_ours() -> None:
     assert drive.payment(payment_id).status is Status.COMPLETED
 
 
+async def test_a_session_that_an_opening_brought_again_replaced_none() -> None:
+    drive = Drive(says(Status.PENDING, session_id="S-mine"))
+    await failed(drive, LOST, reference="order-7831")
+    await drive.wait(180)
+    payment = drive.payment(await drive.open(reference="order-7831", outcome=MINE))
+    assert (payment.session_id, payment.aliases) == ("S-mine", ())
+
+
 async def test_another_body_for_a_reference_without_checkout_is_refused() -> None:
     drive = Drive()
     error = await failed(drive, LOST, reference="order-7831", request={"amount": "100.00"})
@@ -349,6 +358,34 @@ async def test_a_payment_paid_while_its_opening_was_on_the_way_gets_no_opened_ev
     opened = await open_payment(drive.ledger, drive.rules, payment, {}, call)
     assert (opened.status, opened.version, opened.opened) == (Status.COMPLETED, 1, True)
     assert types(drive, payment.id) == [EventType.COMPLETED]
+
+
+@pytest.mark.parametrize(
+    ("word", "opened", "told"),
+    [
+        (Status.PENDING, True, [EventType.OPENED]),
+        (Status.PENDING, False, []),
+        (None, True, [EventType.HELD]),
+        (None, False, [EventType.HELD]),
+    ],
+)
+async def test_what_is_said_to_be_paid_while_its_opening_is_on_the_way_is_asked_about_closely(
+    word: Status | None, told: list[EventType], *, opened: bool
+) -> None:
+    """Whether or not the opening's reply comes. Under a hold nothing else is told, and no version is given twice."""
+    drive = Drive(says(word))
+    payment = drive.new()
+
+    async def call(row: Payment) -> OpeningOutcome:
+        await drive.hit(row.id, Said.SUCCESS)
+        return MINE if opened else LOST
+
+    with nullcontext() if opened else pytest.raises(OpeningFailed):
+        await open_payment(drive.ledger, drive.rules, payment, {}, call)
+    await drive.wait(30)
+    assert [round(seconds) for seconds in drive.seconds(payment.id)] == [0, 2, 7, 22]
+    assert drive.payment(payment.id).opened is opened
+    assert types(drive, payment.id) == told
 
 
 # -- track -------------------------------------------------------------------------------------------------------------

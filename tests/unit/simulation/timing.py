@@ -22,6 +22,8 @@ REPLY = 5 * SECOND
 SLACK = 2 * SECOND
 LEASE = 40 * SECOND
 HINTS_PER_HOUR = 10
+GUESSED = 5 * MINUTE
+"""Whoever guesses a reference begins the close questions, the later ones of which are so far apart."""
 
 
 def timely(everything: list[Seen]) -> Iterator[Finding]:
@@ -106,7 +108,8 @@ def _running(seen: Seen, state: State, at: datetime) -> timedelta:
         return _step(checks.claimed, at - said, extra)
     if once is not None and _steps(checks.claimed, at - once, extra) < len(checks.claimed):
         return _step(checks.claimed, at - once, extra)
-    return _step(checks.pending, at - seen.payment.opened_at, extra)
+    gap = _step(checks.pending, at - seen.payment.opened_at, extra)
+    return max(gap, GUESSED) if any(one.hostile and one.acknowledged and one.at <= at for one in seen.heard) else gap
 
 
 def _claimed_since(seen: Seen, state: State, at: datetime) -> tuple[datetime | None, datetime | None]:
