@@ -230,9 +230,11 @@ class Drive:
 
     async def record(self, replies: Sequence[Reply]) -> list[Change]:
         """Write what gateways replied. A reply whose question nobody remembers is written alone."""
-        known = [(self._in_flight.pop((one.payment_id, one.asked_at), None), one) for one in replies]
+        known = [(self._in_flight.get((one.payment_id, one.asked_at)), one) for one in replies]
         answered = [(inquiry, reply) for inquiry, reply in known if inquiry is not None]
         changes = await record(self.ledger, self.rules, answered, self.clock.now, self._known) if answered else []
+        for _, reply in answered:
+            self._in_flight.pop((reply.payment_id, reply.asked_at), None)
         self.turns.give_back([reply.payment_id for _, reply in answered])
         kept = [reply for inquiry, reply in known if inquiry is None]
         return changes + await record_kept(self.ledger, self.rules, kept) if kept else changes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from schemas.answers import Inconclusive, Trouble
 from schemas.words import EntryKind, Source, Status
 from tests.fakes.clock import NOON
 from tests.fakes.drive import Drive, answered, says, troubled
-from tests.fakes.ledger import FakeBatch, FakeLedger
+from tests.fakes.ledger import FakeLedger, FakeLimits
 from tests.fakes.providers import CANDIDATES, PLAIN
 
 HEALTHY, POOR, SILENT = replace(PLAIN, id="healthy"), replace(PLAIN, id="poor", calls_per_second=0.5), PLAIN
@@ -35,17 +35,11 @@ class SharedLedger(FakeLedger):
     taken: frozenset[str] = frozenset()
 
     @asynccontextmanager
-    async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[FakeBatch]:
-        async with super().batch(payment_ids) as batch:
-            read = batch.allowances
-
-            async def allowances(accounts: Collection[str], *, locked: bool) -> Mapping[str, Allowance]:
-                if locked and self.taken.intersection(accounts):
-                    raise Waits
-                return await read(accounts, locked=locked)
-
-            batch.allowances = allowances  # type: ignore[method-assign]
-            yield batch
+    async def limits(self, accounts: Collection[str]) -> AsyncIterator[FakeLimits]:
+        if self.taken.intersection(accounts):
+            raise Waits
+        async with super().limits(accounts) as limits:
+            yield limits
 
 
 @pytest.fixture
@@ -58,9 +52,8 @@ async def shared() -> tuple[Drive, SharedLedger]:
 
 
 async def stood(ledger: FakeLedger, account: Account, **fields: Any) -> None:
-    async with ledger.batch([]) as batch:
-        await batch.write_allowances([Allowance(account=account.id, calls=0.0, at=NOON, **fields)])
-        await batch.commit()
+    async with ledger.limits([account.id]) as limits:
+        await limits.keep([Allowance(account=account.id, calls=0.0, at=NOON, **fields)])
 
 
 async def test_what_one_batch_asks_is_missing_in_the_budget_of_the_next(shared: tuple[Drive, SharedLedger]) -> None:
@@ -79,8 +72,9 @@ async def test_a_worker_takes_on_as_many_questions_of_an_account_as_it_has_room_
     drive, ledger = shared
     claims = [drive.claim(await drive.open(account)) for account in (HEALTHY, HEALTHY, HEALTHY, POOR)]
     drive.clock.advance(1)
-    inquiries = await take(ledger, drive.rules, claims, {HEALTHY.id: 2})
-    assert [one.account.id for one in inquiries] == ["healthy", "healthy", "poor"]
+    taken = await take(ledger, drive.rules, claims, drive.turns, {HEALTHY.id: 2})
+    assert [one.account.id for one in taken.inquiries] == ["healthy", "healthy", "poor"]
+    assert taken.waiting == []
 
 
 @pytest.mark.parametrize(

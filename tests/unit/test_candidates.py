@@ -468,15 +468,16 @@ async def test_an_id_of_another_payment_is_struck_out_though_a_signed_word_named
 
 @pytest.mark.parametrize("order", [*permutations(("stranger", "buyer", "webhook"))], ids=" ".join)
 async def test_an_id_counts_for_the_most_that_anyone_who_named_it_brought(order: tuple[str, ...]) -> None:
-    drive = Drive()
+    """Also where it is recorded after others, with the reply to the question that it led to."""
+    drive = Drive(unknown)
     payment_id = await drive.open(CANDIDATES)
     claims = {
         "stranger": drive.claim(payment_id, payment_id=None, reference="order-1", transaction_id="T1"),
         "buyer": drive.claim(payment_id, Said.SUCCESS, transaction_id="T1"),
         "webhook": drive.claim(payment_id, signed=True, source=Source.WEBHOOK, transaction_id="T1"),
     }
-    for name in order:
-        await drive.take(claims[name])
+    in_flight = [await drive.take(claims[name]) for name in order]
+    await drive.answer([inquiry for inquiries in in_flight for inquiry in inquiries])
     (one,) = drive.payment(payment_id).candidates
     assert (one.own, one.signed, one.success_at is not None) == (True, True, True)
 
@@ -887,11 +888,11 @@ async def test_a_late_reply_about_an_id_that_gave_way_changes_nothing() -> None:
 
 
 async def test_an_earlier_reply_about_an_id_that_is_recorded_later_takes_nothing_from_the_later_one() -> None:
-    drive = Drive()
+    drive = Drive(unknown)
     payment_id = await drive.open(CANDIDATES)
-    [inquiry] = await drive.take(*(drive.claim(payment_id, transaction_id=one) for one in ("T1", "T2")))
+    [inquiry] = await drive.publish(*(drive.claim(payment_id, transaction_id=one) for one in ("T1", "T2")))
     later = replace(drive.reply(inquiry, answered(inquiry, Status.PENDING)), asked_at=inquiry.asked_at + MINUTE)
-    for reply in (later, replace(later, asked_at=inquiry.asked_at)):
+    for reply in (later, replace(later, asked_at=inquiry.asked_at + MINUTE / 2)):
         await drive.record([reply])
     one, other = drive.payment(payment_id).candidates
     assert (one.state, one.fact_asked_at) == ("confirmed", inquiry.asked_at + MINUTE)

@@ -620,7 +620,8 @@ async def test_a_wish_that_its_account_turns_away_goes_to_the_back_of_the_line()
     payment_id = await drive.open(EXECUTING, order_ref="basket-9")
     claim = drive.claim(payment_id, Said.SUCCESS)
     drive.clock.advance(5)
-    assert await take(drive.ledger, drive.rules, [claim], {EXECUTING.id: 0}) == []
+    taken = await take(drive.ledger, drive.rules, [claim], drive.turns, {EXECUTING.id: 0})
+    assert (taken.inquiries, taken.waiting) == ([], [])
     assert drive.payment(payment_id).execute_wanted_at == drive.clock.now
 
 
