@@ -7,13 +7,14 @@ that a payment is no longer as it was read.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from consumers.ledger import Write, Written
+from consumers.ledger import Looked, Write, Written
+from schemas.callbacks import Claim
 from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeLedger
 
@@ -45,12 +46,23 @@ class Mortality:
             self._others()
             self._depth -= 1
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While rows are locked nobody comes between: whoever wants them waits."""
+        depth, self._depth = self._depth, DEPTH
+        try:
+            yield
+        finally:
+            self._depth = depth
+
 
 class MortalLedger:
     """The port `Ledger` over the fake one. `written` are the payments that were written."""
 
-    def __init__(self, ledger: FakeLedger, live: Callable[[], None]) -> None:
-        self._ledger, self._live = ledger, live
+    def __init__(
+        self, ledger: FakeLedger, live: Callable[[], None], alone: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._ledger, self._live, self._alone = ledger, live, alone
         self.written: list[str] = []
 
     async def look(self, *given: Any) -> Any:
@@ -73,17 +85,18 @@ class MortalLedger:
         return written
 
     @asynccontextmanager
-    async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[MortalLedger]:
+    async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[_MortalArbiter]:
         self._live()
-        async with self._ledger.locked(payment_ids):
-            yield self  # the fake's arbiter is its ledger
+        with self._alone():
+            yield _MortalArbiter(self, frozenset(payment_ids))
         self._live()
 
     @asynccontextmanager
     async def limits(self, accounts: Collection[str]) -> AsyncIterator[Any]:
         self._live()
-        async with self._ledger.limits(accounts) as limits:
-            yield _MortalLimits(limits, self._live)
+        with self._alone():
+            async with self._ledger.limits(accounts) as limits:
+                yield _MortalLimits(limits, self._live)
         self._live()
 
     async def _called(self, call: Callable[..., Any], *given: Any) -> Any:
@@ -94,6 +107,18 @@ class MortalLedger:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)
+
+
+class _MortalArbiter:
+    def __init__(self, ledger: MortalLedger, payment_ids: frozenset[str]) -> None:
+        self._ledger, self._payment_ids = ledger, payment_ids
+
+    async def look(self, claims: Sequence[Claim]) -> Looked:
+        looked: Looked = await self._ledger.look(claims, self._payment_ids)
+        return looked
+
+    async def write(self, writes: Sequence[Write]) -> Written:
+        return await self._ledger.write(writes)
 
 
 class _MortalLimits:

@@ -212,6 +212,9 @@ class Worker:
         if life != self._life:
             raise Killed
 
+    def _mortal_ledger(self) -> MortalLedger:
+        return MortalLedger(self._system.ledger, self._live, self._system.mortality.alone)
+
     def wake(self, provider: str) -> None:
         if provider not in self._awake and self._system.queues[provider] and self._free(provider) > 0:
             self._awake.add(provider)
@@ -239,7 +242,7 @@ class Worker:
         patient = now - since < timedelta(seconds=WAITING_SECONDS)
         homes = set(at_once(system.ledger.find(claims)).values())
         before = {payment_id: system.ledger.payment(payment_id) for payment_id in homes}
-        ledger, life = MortalLedger(system.ledger, self._live), self._life
+        ledger, life = self._mortal_ledger(), self._life
         taking = take(ledger, system.rules, claims, self._turns, room, patient=patient, known=self._known)
         try:
             taken = at_once(taking)
@@ -322,7 +325,7 @@ class Worker:
         self._recording = False
         system, pairs = self._system, self._replies[:BATCH]
         self._replies = self._replies[BATCH:]
-        ledger, life = MortalLedger(system.ledger, self._live), self._life
+        ledger, life = self._mortal_ledger(), self._life
         homes = {reply.payment_id for _, reply in pairs}
         try:
             at_once(record(ledger, system.rules, pairs, system.clock.now, self._known))
