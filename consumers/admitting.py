@@ -29,6 +29,15 @@ class Unreliable(Struct, frozen=True, kw_only=True):
     silent: frozenset[str]
     forgetful: frozenset[str]
 
+    @classmethod
+    def any_of(cls, several: Iterable[Unreliable]) -> Unreliable:
+        """Those that one of these names."""
+        several = list(several)
+        return cls(
+            silent=frozenset[str]().union(*(one.silent for one in several)),
+            forgetful=frozenset[str]().union(*(one.forgetful for one in several)),
+        )
+
 
 async def turned_away(
     ledger: Ledger, rules: Rules, looked: Looked, payments: Sequence[Payment], room: Mapping[str, int]

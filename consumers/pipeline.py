@@ -36,6 +36,9 @@ SWAPS = 3
 LESSONS = 10
 """So often a payment that is locked may turn out to want a key, or to bring a claim, that others have by now."""
 
+Counted = dict[tuple[str, datetime], Unreliable]
+"""What replies brought about at their accounts, each by its payment and when that was asked about."""
+
 NO_LIMIT: Mapping[str, int] = MappingProxyType({})
 
 
@@ -130,19 +133,25 @@ async def record(
     asked: Sequence[tuple[Inquiry, Reply | None]],
     now: datetime,
     known: dict[str, Allowance] | None = None,
+    counted: Counted | None = None,
 ) -> list[Change]:
     """Write what gateways replied, with the claims that made us ask: one version and one event per payment at most.
 
     `known` is what this process saw last of each account: an answer ends the troubles that came while it was asked for.
+    `counted` are the replies that their accounts were told of by a call that did not come to its end; all become so.
     A question without a reply, which a fault of ours took, is written all the same, so that its schedule goes on.
     """
     sights = {inquiry.sight.case.payment.id: inquiry.sight for inquiry, _ in asked}
     allowances = {} if known is None else known
+    counted = {} if counted is None else counted
     for inquiry, _ in asked:
         if inquiry.allowance is not None:
             allowances.setdefault(inquiry.account.id, inquiry.allowance)
     heard = await others_left_alone(ledger, sights, [reply for _, reply in asked if reply is not None])
-    unreliable = await hear_gateways(ledger, rules, sights, allowances, heard)
+    news = [reply for reply in heard if (reply.payment_id, reply.asked_at) not in counted]
+    brought = await hear_gateways(ledger, rules, sights, allowances, news)
+    counted.update({(reply.payment_id, reply.asked_at): brought for reply in news})
+    unreliable = Unreliable.any_of(counted[reply.payment_id, reply.asked_at] for reply in heard)
     replies = iter(heard)
     works = [
         inquiry.work if reply is None else replace(inquiry.work, replies=(next(replies),)) for inquiry, reply in asked

@@ -18,7 +18,7 @@ from msgspec import Struct, structs
 from consumers.allowance import Allowance
 from consumers.answering import Reply
 from consumers.ledger import Ledger
-from consumers.pipeline import Inquiry, record
+from consumers.pipeline import Counted, Inquiry, record
 from consumers.rules import Rules
 from schemas.payments import Change
 from worker.clock import DatabaseClock
@@ -67,6 +67,8 @@ class Recorder:
         self._ledger, self._rules, self._clock = ledger, rules, clock
         self._in_hand, self._blame, self._allowances, self._tracing = in_hand, blame, allowances, tracing
         self._heard: asyncio.Queue[Heard | None] = asyncio.Queue()
+        self._counted: Counted = {}
+        """Of the batch that is being recorded, however often that is tried."""
 
     def hear(self, inquiry: Inquiry, reply: Reply) -> None:
         self._heard.put_nowait(Heard(inquiry, reply))
@@ -89,6 +91,7 @@ class Recorder:
                     await self._record(together)
                 for one in sorted((one for one in batch if one.inquiry.lost), key=lambda one: one.turn):
                     await self._record([one])
+            self._counted.clear()
 
     async def unanswered(self, inquiry: Inquiry, error: Exception, count: Callable[[], Awaitable[None]]) -> None:
         """A fault of ours took the reply. The question alone is written, so that its schedule goes on.
@@ -147,7 +150,7 @@ class Recorder:
 
     async def _write(self, asked: list[tuple[Inquiry, Reply | None]]) -> None:
         changes = await despite_others(
-            lambda: record(self._ledger, self._rules, asked, self._clock.now(), self._allowances)
+            lambda: record(self._ledger, self._rules, asked, self._clock.now(), self._allowances, self._counted)
         )
         self._tell(changes)
 

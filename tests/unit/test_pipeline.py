@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from consumers.allowance import FIRST_PAUSE, TROUBLES
+from consumers.allowance import BURST_SECONDS, FIRST_PAUSE, TROUBLES
 from consumers.ledger import Write, Written
-from consumers.pipeline import record, take
-from schemas.answers import Stranger, Trouble
+from consumers.pipeline import Counted, record, take
+from schemas.answers import Inconclusive, Stranger, Trouble
 from schemas.payments import Change, Owners
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
 from tests.fakes.drive import Drive, answered, says, troubled
@@ -213,6 +213,44 @@ async def test_the_clock_speaks_where_nothing_is_in_flight_and_gives_the_turn_ba
     await drive.take(drive.claim(payment_id, source=Source.SWEEP))
     assert drive.told(payment_id) == [EventType.EXPIRED]
     assert drive.turns.held == set()
+
+
+# -- accounts ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trouble", [Trouble.SERVER_ERROR, Trouble.NOT_FOUND])
+async def test_a_reply_that_is_written_at_the_fourth_time_counts_once_at_its_account(trouble: Trouble) -> None:
+    drive, ledger = drive_with(gateway=troubled(trouble))
+    payment_id = await drive.open()
+    (inquiry,) = await drive.take(drive.claim(payment_id))
+    reply = replace(drive.reply(inquiry, Inconclusive(trouble=trouble, detail=trouble)), calls=2)
+    rules = replace(drive.rules, accounts={PLAIN.id: replace(PLAIN, calls_per_second=1.0)})
+    ledger.before = [lost, lost, lost]
+    counted: Counted = {}
+    for _ in range(3):
+        with pytest.raises(LostError):
+            await record(ledger, rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+    await record(ledger, rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+    known = ledger.allowance(PLAIN.id)
+    assert known is not None
+    assert known.troubles + len(known.unknown_by) == 1
+    assert round(BURST_SECONDS - known.calls, 2) == 1.0, "one call beside the one that is counted when it is asked"
+    assert len(entries(drive, payment_id, EntryKind.ANSWER)) == 1
+
+
+async def test_what_a_forgetful_gateway_said_speaks_for_no_closing_when_it_is_written_later() -> None:
+    drive, ledger = drive_with(gateway=troubled(Trouble.NOT_FOUND))
+    first, second = [await drive.open() for _ in range(2)]
+    await drive.wait(timedelta(minutes=45))
+    inquiries = await drive.take(*(drive.claim(one, source=Source.OPERATOR) for one in (first, second)))
+    replies = [(one, drive.reply(one, Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown"))) for one in inquiries]
+    ledger.before = [lost]
+    counted: Counted = {}
+    with pytest.raises(LostError):
+        await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+    for one in replies:
+        await record(ledger, drive.rules, [one], drive.clock.now, counted=counted)
+    assert [drive.payment(one).unpaid_at for one in (first, second)] == [None, None], "no step to the end of either"
 
 
 # -- the release before ------------------------------------------------------------------------------------------------
