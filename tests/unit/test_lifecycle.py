@@ -347,6 +347,21 @@ def test_a_payment_first_seen_refunded_sends_only_refunded(bench: Bench) -> None
     assert bench.told(payment_id) == ["refunded"]
 
 
+def test_the_timeline_says_what_each_change_was(bench: Bench) -> None:
+    payment_id = bench.open()
+    bench.says(payment_id, None, 10)
+    bench.says(payment_id, COMPLETED, 20)
+    bench.says(payment_id, COMPLETED, 30, refunded_amount=PART)
+    bench.says(payment_id, COMPLETED, 40, refunded_amount=AMOUNT, transaction_id="T2")
+    entries = bench.drive.ledger.entries(payment_id)
+    assert [one.data["change"] for one in entries if one.kind is EntryKind.DECISION] == [
+        "held: unmapped_status",
+        "pending rose to completed, unmapped_status was lifted",
+        "refunded amount rose to 40.00",
+        "completed rose to refunded, refunded amount rose to 100.00, held: duplicate_for_order",
+    ]
+
+
 def test_every_event_shows_the_payment_as_it_stood_then(bench: Bench) -> None:
     """3.5: serialised once, in the transaction of the change."""
     payment_id = bench.open()
@@ -769,6 +784,18 @@ def test_what_a_person_settled_neither_moves_nor_holds_again(bench: Bench) -> No
     after = bench.says(payment_id, COMPLETED, 20, amount=Decimal("99.00"))
     assert (after.status, after.hold) == (FAILED, None)
     assert bench.told(payment_id) == ["held", "failed"]
+
+
+@pytest.mark.parametrize("status", [COMPLETED, REFUNDED])
+def test_of_money_that_a_person_called_failed_nothing_is_recorded_though_it_fits_later(status: Status) -> None:
+    """3.4: asked while the checkout was opened again, it named a session that nobody knew; then again, and we did."""
+    bench = Bench(SILENT)
+    payment_id = bench.open()
+    assert bench.says(payment_id, status, -1, reference=None).holds == (Hold.IDENTITY_MISMATCH,)
+    bench.resolve(payment_id, FAILED)
+    after = bench.says(payment_id, status, 20, reference=None)
+    assert (after.status, after.hold, after.version) == (FAILED, None, 3)
+    assert (after.completed_at, after.transaction_id, after.refunded_amount) == (None, None, Decimal("0.00"))
 
 
 def test_a_different_answer_after_a_resolution_holds_again(bench: Bench) -> None:
