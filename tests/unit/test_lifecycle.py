@@ -23,6 +23,7 @@ from consumers.answering import Reply
 from consumers.gateway import Opened
 from consumers.resolving import ResolutionRefused, Wish, resolve
 from schemas.answers import Answer, Question
+from schemas.events import Event
 from schemas.payments import Case, Change, Payment
 from schemas.words import EntryKind, EventType, Hold, Said, Source, Status
 from tests.fakes.clock import NOON
@@ -371,6 +372,38 @@ def test_every_event_shows_the_payment_as_it_stood_then(bench: Bench) -> None:
     assert [body["id"] for body in bodies] == [f"{payment_id}.{version}" for version in (1, 2, 3)]
     assert [body["data"]["status"] for body in bodies] == ["pending", "completed", "completed"]
     assert [body["data"]["refunded_amount"] for body in bodies] == ["0.00", "0.00", "40.00"]
+
+
+@pytest.mark.parametrize("trace", [None, f"00-{'a' * 32}-{'b' * 16}-01"], ids=["no trace", "a trace"])
+def test_an_event_names_its_payment_its_account_its_time_and_its_trace(bench: Bench, trace: str | None) -> None:
+    """3.5: a CloudEvent in JSON, and beside its bytes what the relay goes by."""
+    payment_id = bench.open()
+    bench.record(replace(bench.reply(payment_id, COMPLETED, 10), traceparent=trace))
+    payment, event = bench.drive.payment(payment_id), bench.drive.ledger.events_of(payment_id)[-1]
+    body = msgspec.json.decode(event.body)
+    assert body.pop("data")["payment_id"] == payment_id
+    assert body == {
+        "specversion": "1.0",
+        "id": f"{payment_id}.2",
+        "type": "payment.completed",
+        "source": f"/payproof/{payment.merchant}/plain",
+        "subject": payment_id,
+        "time": "2026-05-17T06:00:11Z",
+        "datacontenttype": "application/json",
+        "dataschema": "https://pay.example/schemas/payment-1.json",
+        **({"traceparent": trace} if trace else {}),
+    }
+    assert event == Event(
+        id=f"{payment_id}.2",
+        payment_id=payment_id,
+        version=2,
+        type=EventType.COMPLETED,
+        merchant=payment.merchant,
+        account="plain",
+        time=NOON + timedelta(seconds=11),
+        body=event.body,
+        traceparent=trace,
+    )
 
 
 # -- what must fit (3.2) -----------------------------------------------------------------------------------------------
