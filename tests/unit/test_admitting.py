@@ -73,6 +73,23 @@ async def test_what_one_batch_asks_is_missing_in_the_budget_of_the_next(shared: 
     assert await drive.hit(third) == []
 
 
+async def test_a_question_whose_worker_died_is_not_looked_at_again_and_again_while_it_waits_for_the_budget(
+    shared: tuple[Drive, SharedLedger],
+) -> None:
+    """Although its lease is over."""
+    drive, _ = shared
+    lost, other = [await drive.open(POOR) for _ in range(2)]
+    assert len(await drive.take(drive.claim(lost))) == 1
+    drive.clock.advance(30)
+    assert len(await drive.hit(other)) == 1
+    assert await drive.hit(lost, source=Source.SWEEP) == []
+    payment = drive.payment(lost)
+    assert payment.lease_until is None
+    assert payment.not_before is not None
+    assert payment.next_check_at is not None
+    assert payment.next_check_at >= payment.not_before > drive.clock.now
+
+
 async def test_a_worker_takes_on_as_many_questions_of_an_account_as_it_has_room_for(
     shared: tuple[Drive, SharedLedger],
 ) -> None:
