@@ -892,6 +892,13 @@ def test_a_question_that_is_asked_again_uses_up_no_step() -> None:
     assert begun(missed, Question(), due, CHECKS, at).step == 1
 
 
+def test_a_look_that_was_missed_at_the_very_moment_when_asking_ends_is_not_made_up_for() -> None:
+    payment, at = row(schedule="pending", missed_step=0)
+    over = at + timedelta(seconds=CHECKS.give_up)
+    missed = replace(payment, missed_at=over - HOUR, asked_at=over)
+    assert next_due(missed, PLAIN.capabilities, CHECKS) is None
+
+
 def test_a_question_whose_worker_died_is_due_when_its_lease_ends() -> None:
     """About the id that it was about, whether the gateway knows that or not."""
     payment, at = row(lease_until=None)
