@@ -29,6 +29,7 @@ from consumers.orders import begin_executions, stand_in_line
 from consumers.reasons import named_row, rule_of
 from consumers.receiving import receive
 from consumers.rules import Rules
+from consumers.schedules import let_go
 from consumers.strangers import others_left_alone
 from schemas.answers import Expected, Fact, Question, StatementRow
 from schemas.callbacks import Claim
@@ -176,13 +177,13 @@ async def _begin(batch: Batch, rules: Rules, drafts: Iterable[Draft], room: Mapp
         if due is not None and due.at <= batch.now:
             asking.append((draft, due))
             continue
-        _becomes(draft, marked(replace(payment, lease_until=None), capabilities, rules.checks, batch.now))
+        _becomes(draft, marked(let_go(payment), capabilities, rules.checks, batch.now))
     waiting = await admit(batch, rules, [draft.case.payment for draft, _ in asking], room)
     for draft, _ in asking:
         payment = draft.case.payment
         if payment.id in waiting:  # it comes again, or is given up if its time is over
             payment = to_the_back(payment, batch.now)
-            payment = replace(payment, lease_until=None, not_before=waiting[payment.id])
+            payment = replace(let_go(payment), not_before=waiting[payment.id])
             capabilities = rules.capabilities(payment)
             _becomes(draft, marked(payment, capabilities, rules.checks, batch.now))
     asking = [(draft, due) for draft, due in asking if draft.case.payment.id not in waiting]

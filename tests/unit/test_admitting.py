@@ -90,6 +90,33 @@ async def test_a_question_whose_worker_died_is_not_looked_at_again_and_again_whi
     assert payment.next_check_at >= payment.not_before > drive.clock.now
 
 
+@pytest.mark.parametrize(("status", "last"), [(Status.EXPIRED, 1), (Status.COMPLETED, 2)])
+async def test_a_last_look_whose_worker_died_and_that_waited_for_the_budget_is_made_up_for(
+    shared: tuple[Drive, SharedLedger], status: Status, last: int
+) -> None:
+    """Or nobody would see late money, or a refund."""
+    drive, _ = shared
+    drive.gateway = says(status)
+    lost, other = [await drive.open(POOR) for _ in range(2)]
+    await drive.hit(lost)
+    while drive.payment(lost).step < last:
+        at = drive.payment(lost).next_check_at
+        assert at is not None
+        drive.clock.set(at)
+        drive.clock.advance(1)
+        await drive.hit(lost, source=Source.SWEEP)
+    at = drive.payment(lost).next_check_at
+    assert at is not None
+    drive.clock.set(at)
+    assert len(await drive.take(drive.claim(lost, source=Source.SWEEP))) == 1
+    drive.clock.advance(31)
+    await drive.hit(other, source=Source.OPERATOR)
+    assert await drive.hit(lost, source=Source.SWEEP) == []
+    before = len(drive.asked_times(lost))
+    await drive.wait(timedelta(minutes=10))
+    assert len(drive.asked_times(lost)) == before + 1
+
+
 async def test_a_worker_takes_on_as_many_questions_of_an_account_as_it_has_room_for(
     shared: tuple[Drive, SharedLedger],
 ) -> None:
