@@ -48,9 +48,10 @@ class Payproof:
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         return await self._call("POST", "/v1/payments", request, headers)
 
-    async def track(self, checkout: Mapping[str, Any]) -> Document:
+    async def track(self, checkout: Mapping[str, Any], idempotency_key: str | None = None) -> Document:
         """Register a payment whose checkout the shop opened itself, under the gateway's `session_id`."""
-        return await self._call("POST", "/v1/payments/track", checkout)
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        return await self._call("POST", "/v1/payments/track", checkout, headers)
 
     async def payment(self, payment_id: str) -> Document:
         return await self._call("GET", f"/v1/payments/{payment_id}")
