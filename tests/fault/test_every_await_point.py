@@ -116,12 +116,12 @@ class Life:
             async with asyncio.timeout(END_SECONDS):
                 while not await self._over(payment_id):
                     if self.fate.met.is_set() and self.fate.how == "dies" and not replaced:
-                        await _end(worker)
+                        await end_one(worker)
                         worker, replaced = self._start(Fate(0, "dies")), True
                     await asyncio.sleep(LOOK_SECONDS)
                     await self._time_passes()
         finally:
-            await _end(worker)
+            await end_one(worker)
         self._judge(payment_id)
         return self
 
@@ -165,10 +165,6 @@ class _Clock:
 
     def check(self, reading: datetime, *, asked: float, answered: float) -> None:
         assert asked <= reading.timestamp() <= answered
-
-
-async def _end(worker: asyncio.Task[None]) -> None:
-    await end_one(worker)
 
 
 @pytest.mark.parametrize("how", ["dies", "breaks"])
