@@ -72,7 +72,7 @@ _KEEP_ALLOWANCES = """
 class PostgresBatch:
     """One transaction; see consumers.ledger.Batch.
 
-    Whoever began the transaction sets `end`, which commits it, and sends `notice` after that.
+    The ledger that began the transaction sets `end`, which commits it, and sends `notice` after the commit.
     """
 
     def __init__(
