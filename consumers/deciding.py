@@ -22,11 +22,11 @@ from consumers.ledger import Sight, Write
 from consumers.orders import in_line
 from consumers.receiving import Admission, receive
 from consumers.rules import Rules
-from consumers.schedules import looked
+from consumers.schedules import let_go, looked
 from consumers.settling import Draft, change_of
 from schemas.answers import Question
 from schemas.callbacks import Claim
-from schemas.payments import Owners, Payment
+from schemas.payments import Owners
 from schemas.words import QuestionKind, Source
 
 MOMENT = timedelta(microseconds=1)
@@ -100,7 +100,8 @@ def conclude(
         if not work.replies and not work.executes:  # a fault of ours took its reply
             draft.becomes(looked(draft.payment, at, answered=False))
     elif not work.replies and not work.beside:
-        draft.becomes(_let_go(draft.payment, now))
+        over = draft.payment.lease_until is not None and draft.payment.lease_until <= now
+        draft.becomes(let_go(draft.payment) if over else draft.payment)
     if work.turned_away is not None:
         draft.becomes(replace(to_the_back(draft.payment, now), not_before=work.turned_away))
     for reply in sorted(work.replies, key=lambda reply: reply.answered_at):
@@ -121,12 +122,6 @@ def clock_marks(sight: Sight, work: Work, rules: Rules, now: datetime) -> bool:
     """Whether the clock closes the payment or gives it up now, if nothing is asked and its claims are taken in."""
     payment = _with_claims(sight, work, rules, now).payment
     return marked(payment, rules.capabilities(payment), rules.checks, now) != payment
-
-
-def _let_go(payment: Payment, now: datetime) -> Payment:
-    """The payment without the lease of a question that nobody came back from, where no question follows it now."""
-    over = payment.lease_until is not None and payment.lease_until <= now
-    return replace(payment, lease_until=None) if over else payment
 
 
 def _with_claims(sight: Sight, work: Work, rules: Rules, at: datetime) -> Draft:

@@ -109,11 +109,11 @@ def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
 
 
 class Advance(Struct, frozen=True, kw_only=True):
-    """A payment after a standing was applied, and the type of the one event to write, if anything changed."""
+    """A payment after a standing was applied. If an event is to be written: its type, and the change in words."""
 
     payment: Payment
-    event: EventType | None
-    change: str
+    event: EventType | None = None
+    change: str = ""
 
 
 def advance(payment: Payment, standing: Standing) -> Advance:
@@ -145,9 +145,9 @@ def advance(payment: Payment, standing: Standing) -> Advance:
         late=payment.late or (payment.closing_told and status.paid),
     )
     if (status, hold, refunded) == (payment.status, payment.hold, payment.refunded_amount):
-        return Advance(payment=after, event=None, change="nothing changed")
+        return Advance(payment=after)
     if not payment.opened and payment.version == 0 and hold is None and status.closed:
-        return Advance(payment=after, event=None, change="never opened, closed in silence")
+        return Advance(payment=after)
     event = _event(payment, after)
     after = replace(
         after,

@@ -134,10 +134,13 @@ async def open_payment(
 
     Where the money came before, there is nothing to open: a second checkout would charge twice.
     """
-    created = await _row(openings, _looked_after(payment, rules), request, OPENING_LEASE)
-    if isinstance(created, Taken):
-        return await _adopt(openings, rules, created.payment.id, payment, request)
-    row = created.payment
+    match await openings.create(_looked_after(payment, rules), request, OPENING_LEASE):
+        case Taken(why="unexpected", payment=found):
+            return await _adopt(openings, rules, found.id, payment, request)
+        case Taken() as taken:
+            raise _in_the_way(taken)
+        case Created(payment=row):
+            pass
     outcome = await call(row)
     if isinstance(outcome, Refused):
         await openings.discard(row.id)
@@ -152,10 +155,16 @@ async def track_payment(openings: Openings, rules: Rules, payment: Payment, requ
     holder = await openings.holder(payment.account, session_id)
     if holder is not None and Hold.UNEXPECTED in holder.holds:
         return await _adopt(openings, rules, holder.id, payment, request)
-    created = await _row(openings, _looked_after(replace(payment, session_id=None), rules), request, TRACKING_LEASE)
-    if isinstance(created, Taken):
-        return await _adopt(openings, rules, created.payment.id, payment, request)
-    row = created.payment
+    wanted = _looked_after(replace(payment, session_id=None), rules)
+    match await openings.create(wanted, request, TRACKING_LEASE):
+        case Taken(why="unexpected", payment=found):
+            return await _adopt(openings, rules, found.id, payment, request)
+        case Taken(why="opened", equal=True, payment=row) if not row.opened:
+            pass  # whoever made it died before the session was recorded, and the gateway was asked by the reference
+        case Taken() as taken:
+            raise _in_the_way(taken)
+        case Created(payment=row):
+            pass
     try:
         opened = Opened(session_id=session_id, checkout_url="")
         return await _record(openings, rules, row.id, opened, tracked=True)
@@ -164,17 +173,13 @@ async def track_payment(openings: Openings, rules: Rules, payment: Payment, requ
         raise OpeningFailed("session_used", "another payment has this session_id") from None
 
 
-async def _row(openings: Openings, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
-    """The row that is ours to open, or money that came before it was announced. Raises OpeningFailed."""
-    match await openings.create(payment, request, lease):
-        case Taken(payment=present, why="opening"):
-            message = "this reference is being opened"
-            raise OpeningFailed("opening_in_progress", message, payment_id=present.id, retry_after=5)
-        case Taken(payment=present, why="opened" | "other_body", equal=equal):
-            message = "a payment with this reference exists"
-            raise OpeningFailed("reference_used", message, payment_id=present.id, equal=equal)
-        case created:
-            return created
+def _in_the_way(taken: Taken) -> OpeningFailed:
+    payment_id = taken.payment.id
+    if taken.why == "opening":
+        message = "this reference is being opened"
+        return OpeningFailed("opening_in_progress", message, payment_id=payment_id, retry_after=5)
+    message = "a payment with this reference exists"
+    return OpeningFailed("reference_used", message, payment_id=payment_id, equal=taken.equal)
 
 
 async def _adopt(openings: Openings, rules: Rules, found_id: str, wanted: Payment, request: dict[str, Any]) -> Payment:

@@ -130,6 +130,13 @@ def looked(payment: Payment, asked_at: datetime, *, answered: bool) -> Payment:
     return replace(payment, missed_at=asked_at, missed_step=payment.step)
 
 
+def let_go(payment: Payment) -> Payment:
+    """The payment without the lease that ran out: nobody recorded a reply, so that look is to be made up for."""
+    if payment.lease_until is None or payment.asked_at is None:
+        return payment
+    return replace(looked(payment, payment.asked_at, answered=False), lease_until=None)
+
+
 def ended(payment: Payment, at: datetime, checks: Checks) -> bool:
     if payment.status is not Status.PENDING:
         return False

@@ -31,7 +31,7 @@ async def end_one(task: asyncio.Task[None]) -> None:
 
 
 @asynccontextmanager
-async def ended(tasks: Mapping[str, asyncio.Task[None]]) -> AsyncIterator[None]:
+async def ended_at_exit(tasks: Mapping[str, asyncio.Task[None]]) -> AsyncIterator[None]:
     """Ends the tasks that are in `tasks` when the block is left, however it is left."""
     try:
         yield

@@ -36,6 +36,8 @@ PRIVATE_WORDS = frozenset(
 )
 """A key that has one of these among its words (`customer_phone`) is dropped, whatever it holds; so is `api_key`."""
 LONGEST_TEXT = 500
+MOST_BITS = 500
+"""A whole number of more is told by its type: of enough digits, Python refuses to write it."""
 LONGEST_TRACE = 20
 _ROOT = str(Path(__file__).resolve().parents[1])
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
@@ -146,7 +148,7 @@ def _plain(value: Any) -> Any:
     match value:
         case None | bool():
             return value
-        case int() if value.bit_length() <= LONGEST_TEXT:
+        case int() if value.bit_length() <= MOST_BITS:
             return int(value)  # of a class of its own it would be refused
         case float():
             return float(value)

@@ -23,7 +23,7 @@ from worker.config import Config
 from worker.consume import Consumer
 from worker.deliver.endpoints import endpoints_of
 from worker.deliver.role import Deliver
-from worker.ending import ended
+from worker.ending import ended_at_exit
 from worker.gateways import gateways
 from worker.housekeeping import keep_house
 from worker.http.app import ops_app, public_app
@@ -171,7 +171,7 @@ async def run_roles(
             parts |= {"expected inbox": broker.expected.run, "registering": broker.registering.run}
         working = {"sweep": sweep.run, "relay": relay.run, "consume": consumer.run, "deliver": deliver.run}
         parts |= {role: run for role, run in working.items() if role in roles}
-        async with asyncio.TaskGroup() as group, ended(tasks):
+        async with asyncio.TaskGroup() as group, ended_at_exit(tasks):
             tasks |= {name: group.create_task(_run(run)) for name, run in parts.items()}
             await _begun(broker, deliver if "deliver" in roles else None, stop)
             servers = []

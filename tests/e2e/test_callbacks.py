@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -321,11 +322,12 @@ async def test_no_path_of_the_api_answers_without_a_key(payproof: Payproof) -> N
 # -- many at once ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_flood_of_returns_costs_two_questions(payproof: Payproof) -> None:
-    """Nobody paid, so every hit waits its second; the second question is the buyer's who came after the first."""
+async def test_a_flood_of_returns_costs_one_question_a_second(payproof: Payproof) -> None:
+    """Nobody paid, so every hit waits its second: the first question is the first hit's, and later ones keep apart."""
     buyer = await payproof.opened("ipay")
-    hits = [payproof.call("GET", buyer.forged()) for _ in range(200)]
-    answered = await asyncio.gather(*hits)
+    began = time.monotonic()
+    answered = await asyncio.gather(*[payproof.call("GET", buyer.forged()) for _ in range(200)])
     assert {one.status for one in answered} == {200}
-    assert await payproof.stage.control.questions("ipay", buyer.payment["reference"]) <= 2
+    questions = await payproof.stage.control.questions("ipay", buyer.payment["reference"])
+    assert questions <= 2 + (time.monotonic() - began)
     assert len(await payproof.claims(buyer.payment["payment_id"])) == 200

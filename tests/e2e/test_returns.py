@@ -18,6 +18,7 @@ import asyncpg
 import pytest
 
 from tests.e2e.buyers import GATEWAYS, WEBHOOK_SECRET, Answered, Payproof
+from tests.processes import until
 from worker.demo.scene import Scene
 from worker.demo.shop import Document
 from worker.http.pages import HEADERS
@@ -273,7 +274,12 @@ async def test_a_busy_service_tells_each_browser_how_to_bring_its_claim_again(pa
     assert "refresh" not in unnamed.text
     assert "Reload this page" in unnamed.text
     await buyer.at_gateway("pay")
-    assert target(await payproof.call("GET", f"{path}/success"))[1] == added(buyer.payment, "completed")
+
+    async def sent_on() -> Answered | None:
+        answered = await payproof.call("GET", f"{path}/success")
+        return answered if answered.status == 303 else None
+
+    assert target(await until(sent_on, what="the way back to the shop"))[1] == added(buyer.payment, "completed")
 
 
 @asynccontextmanager

@@ -141,12 +141,12 @@ class Life:
             async with asyncio.timeout(END_SECONDS):
                 while not await self._over(payment_id):
                     if self.fate.met.is_set() and self.fate.how == "dies" and not replaced:
-                        await _end(worker)
+                        await end_one(worker)
                         worker, replaced = self._start(Fate(0, "dies")), True
                     await asyncio.sleep(LOOK_SECONDS)
                     await self._time_passes()
         finally:
-            await _end(worker)
+            await end_one(worker)
         self._judge(payment_id)
         return self
 
@@ -176,10 +176,6 @@ class Life:
         assert [one["verdict"] != "repeated" for one in returns].count(True) == 1
         assert (self.till.taken, self.till.executed <= 1) == (1, True)
         assert self.bus.dead == []
-
-
-async def _end(worker: asyncio.Task[None]) -> None:
-    await end_one(worker)
 
 
 @pytest.mark.parametrize("how", ["dies", "breaks"])

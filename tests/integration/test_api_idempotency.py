@@ -10,6 +10,7 @@ from multidict import CIMultiDict
 
 from consumers.gateway import Refused
 from schemas.answers import Inconclusive, Trouble
+from schemas.words import Status
 from tests.integration.shops import KEYS, ORDER, TRACKED, Got, Shops, serving
 from worker.postgres.database import Database
 from worker.postgres.idempotency import forget_old
@@ -168,6 +169,18 @@ async def test_who_takes_over_after_the_checkout_was_opened_gets_that_payment(sh
     assert (got.status, got.body) == (201, first.body)
     assert len(shops.checkout.openings) == 1
     assert_replayed(await shops.open(key="k"), got)
+
+
+async def test_who_takes_over_after_the_money_of_a_lost_opening_came_gets_that_payment(shops: Shops) -> None:
+    """The gateway opened a checkout and its answer was lost; another checkout would take the money twice."""
+    shops.checkout.script(NO_REPLY)
+    lost = await shops.open(key="k")
+    await shops.answered({**ORDER, "payment_id": lost.body["payment_id"], "session_id": "S-lost"}, Status.COMPLETED)
+    got = await shops.open(key="k")
+    assert (got.status, got.body["payment_id"], got.body["status"]) == (201, lost.body["payment_id"], "completed")
+    assert len(shops.checkout.openings) == 1
+    assert_replayed(await shops.open(key="k"), got)
+    assert (await shops.open(key="another")).problem[1] == "reference_used"
 
 
 async def test_a_holder_that_died_leaves_its_key_to_its_own_body(shops: Shops) -> None:

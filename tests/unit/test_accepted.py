@@ -66,6 +66,13 @@ def test_all_of_an_accepted_amount_back_is_refunded(bench: Bench, amount: Decima
     assert bench.told(payment_id) == ["held", "completed", "refunded"]
 
 
+def test_of_money_that_fits_no_other_amount_is_shown_as_accepted(bench: Bench) -> None:
+    payment_id = bench.open()
+    for refunded in (Decimal("0.00"), PART, AMOUNT):
+        after = bench.says(payment_id, COMPLETED, 10, refunded_amount=refunded)
+        assert (after.refunded_amount, after.accepted_amount) == (refunded, None)
+
+
 def test_more_than_was_asked_back_of_a_greater_amount_is_a_part_of_it(bench: Bench) -> None:
     payment_id = accepted(bench, amount=MORE)
     after = bench.says(payment_id, COMPLETED, 200, amount=MORE, refunded_amount=Decimal("110.00"))

@@ -66,6 +66,50 @@ async def test_what_one_batch_asks_is_missing_in_the_budget_of_the_next(shared: 
     assert await drive.hit(third) == []
 
 
+async def test_a_claim_whose_worker_died_is_not_looked_at_again_and_again_while_it_waits_for_the_budget(
+    shared: tuple[Drive, SharedLedger],
+) -> None:
+    drive, _ = shared
+    lost, other = [await drive.open(POOR) for _ in range(2)]
+    claim = drive.claim(lost)
+    (inquiry,) = await drive.take(claim)
+    drive.dies(inquiry)
+    drive.clock.advance(30)
+    assert len(await drive.hit(other)) == 1
+    assert await drive.publish(claim) == []
+    payment = drive.payment(lost)
+    assert payment.not_before is not None
+    assert payment.next_check_at is not None
+    assert payment.next_check_at >= payment.not_before > drive.clock.now
+
+
+@pytest.mark.parametrize(("status", "last"), [(Status.EXPIRED, 1), (Status.COMPLETED, 2)])
+async def test_a_last_look_whose_worker_died_and_that_waited_for_the_budget_is_made_up_for(
+    shared: tuple[Drive, SharedLedger], status: Status, last: int
+) -> None:
+    """Or nobody would see late money, or a refund."""
+    drive, _ = shared
+    drive.gateway = says(status)
+    lost, other = [await drive.open(POOR) for _ in range(2)]
+    await drive.hit(lost)
+    while drive.payment(lost).step < last:
+        at = drive.payment(lost).next_check_at
+        assert at is not None
+        drive.clock.set(at)
+        drive.clock.advance(1)
+        await drive.hit(lost, source=Source.SWEEP)
+    at = drive.payment(lost).next_check_at
+    assert at is not None
+    drive.clock.set(at)
+    assert len(await drive.take(drive.claim(lost, source=Source.SWEEP))) == 1
+    drive.clock.advance(31)
+    await drive.hit(other, source=Source.OPERATOR)
+    assert await drive.hit(lost, source=Source.SWEEP) == []
+    before = len(drive.asked_times(lost))
+    await drive.wait(timedelta(minutes=10))
+    assert len(drive.asked_times(lost)) == before + 1
+
+
 async def test_a_worker_takes_on_as_many_questions_of_an_account_as_it_has_room_for(
     shared: tuple[Drive, SharedLedger],
 ) -> None:

@@ -907,15 +907,31 @@ def test_a_question_that_is_asked_again_uses_up_no_step() -> None:
     assert begun(missed, Question(), due, CHECKS, at).step == 1
 
 
+def test_a_look_that_was_missed_at_the_very_moment_when_asking_ends_is_not_made_up_for() -> None:
+    payment, at = row(schedule="pending", missed_step=0)
+    over = at + timedelta(seconds=CHECKS.give_up)
+    missed = replace(payment, missed_at=over - HOUR, asked_at=over)
+    assert next_due(missed, PLAIN.capabilities, CHECKS) is None
+
+
 def test_a_question_whose_worker_died_is_due_when_its_lease_ends() -> None:
+    """About the id that it was about, whether the gateway knows that or not."""
     payment, at = row(lease_until=None)
-    for account, lost in (
-        (PLAIN, payment),
-        (CANDIDATES, replace(payment, candidates=(Candidate(transaction_id="T1", signed=True, asked_at=at),))),
+    new = Candidate(transaction_id="T1", signed=True, asked_at=at)
+    known = replace(new, state="confirmed")
+    for account, lost, about in (
+        (PLAIN, payment, None),
+        (CANDIDATES, replace(payment, candidates=(new,)), "T1"),
+        (CANDIDATES, replace(payment, candidates=(known,)), "T1"),
     ):
         due = next_due(replace(lost, lease_until=at + INSTANT, asked_at=at), account.capabilities, CHECKS)
-        assert due is not None
-        assert (due.at, due.trigger, due.alone) == (at + INSTANT, "schedule", False)
+        assert due == Due(at=at + INSTANT, trigger="schedule", transaction_id=about)
+
+
+def test_a_wish_that_waits_for_its_order_is_looked_at_as_a_wish() -> None:
+    payment, at = row(execute_state="wanted", schedule="pending")
+    payment = replace(payment, execute_waits_until=at + INSTANT)
+    assert next_due(payment, EXECUTING.capabilities, CHECKS) == Due(at=at + INSTANT, trigger="wish")
 
 
 @pytest.mark.parametrize(

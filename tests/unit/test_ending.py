@@ -8,16 +8,17 @@ from contextlib import suppress
 import pytest
 
 from worker import ending
-from worker.ending import end, end_one, ended, run_all
+from worker.ending import end, end_one, ended_at_exit, run_all
 
 
 class Deaf:
     """A loop whose library swallows the first cancellations, as aiormq does while it closes a channel."""
 
     def __init__(self, times: int = 1) -> None:
-        self.times, self.swallowed = times, 0
+        self.times, self.swallowed, self.begun = times, 0, asyncio.Event()
 
     async def run(self) -> None:
+        self.begun.set()
         while True:
             try:
                 await asyncio.Event().wait()
@@ -34,12 +35,14 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def begun(deaf: Deaf) -> asyncio.Task[None]:
     task = asyncio.create_task(deaf.run())
-    await asyncio.sleep(0)
+    await deaf.begun.wait()
     return task
 
 
-async def breaking() -> None:
-    await asyncio.sleep(0)
+async def breaking(deaf: Deaf | None = None) -> None:
+    """Fails, once the other one has begun."""
+    if deaf is not None:
+        await deaf.begun.wait()
     raise ZeroDivisionError
 
 
@@ -62,8 +65,8 @@ async def test_a_part_that_fails_ends_a_group_whose_other_parts_are_deaf() -> No
     deaf, tasks = Deaf(), dict[str, asyncio.Task[None]]()
 
     async def process() -> None:
-        async with asyncio.timeout(20), asyncio.TaskGroup() as group, ended(tasks):
-            tasks.update(deaf=group.create_task(deaf.run()), broken=group.create_task(breaking()))
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group, ended_at_exit(tasks):
+            tasks.update(deaf=group.create_task(deaf.run()), broken=group.create_task(breaking(deaf)))
             await asyncio.Event().wait()
 
     with pytest.raises(ExceptionGroup):
@@ -75,14 +78,14 @@ async def test_loops_that_run_together_end_together() -> None:
     deaf = Deaf()
     with pytest.raises(ZeroDivisionError):
         async with asyncio.timeout(20):
-            await run_all(deaf.run(), breaking())
+            await run_all(deaf.run(), breaking(deaf))
     assert deaf.swallowed == 1
 
 
 async def test_loops_that_are_cancelled_end_although_one_of_them_is_deaf() -> None:
     deaf = Deaf(2)
     both = asyncio.create_task(run_all(deaf.run(), Deaf(0).run()))
-    await asyncio.sleep(0.01)
+    await deaf.begun.wait()
     both.cancel()
     with suppress(asyncio.CancelledError):
         async with asyncio.timeout(20):

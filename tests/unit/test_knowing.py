@@ -149,6 +149,15 @@ def test_an_answer_that_says_something_new_of_the_same_money_is_kept_as_it_was(
     assert counted(known, new=more, most=1) == more
 
 
+def test_what_cannot_be_read_is_said_again_of_the_same_money_alone() -> None:
+    """A later answer about that money lifts it, so whose it is counts."""
+    unreadable: dict[str, Any] = {"amount": None, "unreadable": ("amount",), "transaction_id": None}
+    first, new = (paid(number, session_id=None, reference=f"strange-{number}", **unreadable) for number in (1, 2))
+    assert counted(first, new=new, most=1).key == first.key
+    other = paid(3, **unreadable, session_id="S-a", reference="strange-3")
+    assert counted(first, new=other, most=1) == other
+
+
 def test_what_a_pending_answer_says_of_the_amount_makes_it_no_other() -> None:
     first = pending("S-a", 1, amount=Decimal("99.00"))
     assert counted(first, new=pending("S-b", 2), most=1).key == first.key

@@ -23,6 +23,7 @@ from consumers.answering import Reply
 from consumers.gateway import Opened
 from consumers.resolving import ResolutionRefused, Wish, resolve
 from schemas.answers import Answer, Question
+from schemas.events import Event
 from schemas.payments import Case, Change, Payment
 from schemas.words import EntryKind, EventType, Hold, Said, Source, Status
 from tests.fakes.clock import NOON
@@ -347,6 +348,21 @@ def test_a_payment_first_seen_refunded_sends_only_refunded(bench: Bench) -> None
     assert bench.told(payment_id) == ["refunded"]
 
 
+def test_the_timeline_says_what_each_change_was(bench: Bench) -> None:
+    payment_id = bench.open()
+    bench.says(payment_id, None, 10)
+    bench.says(payment_id, COMPLETED, 20)
+    bench.says(payment_id, COMPLETED, 30, refunded_amount=PART)
+    bench.says(payment_id, COMPLETED, 40, refunded_amount=AMOUNT, transaction_id="T2")
+    entries = bench.drive.ledger.entries(payment_id)
+    assert [one.data["change"] for one in entries if one.kind is EntryKind.DECISION] == [
+        "held: unmapped_status",
+        "pending rose to completed, unmapped_status was lifted",
+        "refunded amount rose to 40.00",
+        "completed rose to refunded, refunded amount rose to 100.00, held: duplicate_for_order",
+    ]
+
+
 def test_every_event_shows_the_payment_as_it_stood_then(bench: Bench) -> None:
     """3.5: serialised once, in the transaction of the change."""
     payment_id = bench.open()
@@ -356,6 +372,38 @@ def test_every_event_shows_the_payment_as_it_stood_then(bench: Bench) -> None:
     assert [body["id"] for body in bodies] == [f"{payment_id}.{version}" for version in (1, 2, 3)]
     assert [body["data"]["status"] for body in bodies] == ["pending", "completed", "completed"]
     assert [body["data"]["refunded_amount"] for body in bodies] == ["0.00", "0.00", "40.00"]
+
+
+@pytest.mark.parametrize("trace", [None, f"00-{'a' * 32}-{'b' * 16}-01"], ids=["no trace", "a trace"])
+def test_an_event_names_its_payment_its_account_its_time_and_its_trace(bench: Bench, trace: str | None) -> None:
+    """3.5: a CloudEvent in JSON, and beside its bytes what the relay goes by."""
+    payment_id = bench.open()
+    bench.record(replace(bench.reply(payment_id, COMPLETED, 10), traceparent=trace))
+    payment, event = bench.drive.payment(payment_id), bench.drive.ledger.events_of(payment_id)[-1]
+    body = msgspec.json.decode(event.body)
+    assert body.pop("data")["payment_id"] == payment_id
+    assert body == {
+        "specversion": "1.0",
+        "id": f"{payment_id}.2",
+        "type": "payment.completed",
+        "source": f"/payproof/{payment.merchant}/plain",
+        "subject": payment_id,
+        "time": "2026-05-17T06:00:11Z",
+        "datacontenttype": "application/json",
+        "dataschema": "https://pay.example/schemas/payment-1.json",
+        **({"traceparent": trace} if trace else {}),
+    }
+    assert event == Event(
+        id=f"{payment_id}.2",
+        payment_id=payment_id,
+        version=2,
+        type=EventType.COMPLETED,
+        merchant=payment.merchant,
+        account="plain",
+        time=NOON + timedelta(seconds=11),
+        body=event.body,
+        traceparent=trace,
+    )
 
 
 # -- what must fit (3.2) -----------------------------------------------------------------------------------------------
@@ -769,6 +817,18 @@ def test_what_a_person_settled_neither_moves_nor_holds_again(bench: Bench) -> No
     after = bench.says(payment_id, COMPLETED, 20, amount=Decimal("99.00"))
     assert (after.status, after.hold) == (FAILED, None)
     assert bench.told(payment_id) == ["held", "failed"]
+
+
+@pytest.mark.parametrize("status", [COMPLETED, REFUNDED])
+def test_of_money_that_a_person_called_failed_nothing_is_recorded_though_it_fits_later(status: Status) -> None:
+    """3.4: asked while the checkout was opened again, it named a session that nobody knew; then again, and we did."""
+    bench = Bench(SILENT)
+    payment_id = bench.open()
+    assert bench.says(payment_id, status, -1, reference=None).holds == (Hold.IDENTITY_MISMATCH,)
+    bench.resolve(payment_id, FAILED)
+    after = bench.says(payment_id, status, 20, reference=None)
+    assert (after.status, after.hold, after.version) == (FAILED, None, 3)
+    assert (after.completed_at, after.transaction_id, after.refunded_amount) == (None, None, Decimal("0.00"))
 
 
 def test_a_different_answer_after_a_resolution_holds_again(bench: Bench) -> None:

@@ -14,6 +14,7 @@ from consumers.account import Account
 from consumers.gateway import Opened, OpeningOutcome, ReferenceUsed, Refused
 from consumers.opening import (
     OPENING_LEASE,
+    TRACKING_LEASE,
     Created,
     OpeningFailed,
     Taken,
@@ -421,3 +422,24 @@ async def test_a_reference_is_tracked_once() -> None:
     with pytest.raises(OpeningFailed) as caught:
         await track_payment(drive.ledger, drive.rules, drive.new(session_id="S-2", reference="order-7831"), other)
     assert (caught.value.code, caught.value.payment_id, caught.value.equal) == ("reference_used", first.id, False)
+
+
+@pytest.mark.parametrize("word", [Status.COMPLETED, Status.FAILED])
+async def test_a_row_that_was_answered_before_its_session_was_recorded_gets_it_from_an_equal_request(
+    word: Status,
+) -> None:
+    """Whoever tracked it died in between; the gateway was asked by the reference."""
+    drive = Drive(says(word, session_id="S-shop"))
+    row = drive.new(reference="order-7831")
+    await drive.ledger.create(row, {}, TRACKING_LEASE)
+    await drive.hit(row.id, Said.SUCCESS)
+    await drive.wait(180)
+    before = types(drive, row.id)
+    assert (drive.payment(row.id).status, drive.payment(row.id).opened) == (word, False)
+    again = drive.new(session_id="S-shop", reference="order-7831")
+    made = await track_payment(drive.ledger, drive.rules, again, {})
+    assert (made.id, made.session_id, made.opened, made.status) == (row.id, "S-shop", True, word)
+    assert types(drive, row.id) == before
+    with pytest.raises(OpeningFailed) as caught:
+        await track_payment(drive.ledger, drive.rules, drive.new(session_id="S-2", reference="order-7831"), {})
+    assert caught.value.code == "reference_used"

@@ -105,8 +105,8 @@ class Scene:
         self.payment = {name: order[name] for name in kept} | {"session_id": session_id}
 
     async def registers(self) -> None:
-        """The shop tells payproof of the checkout that it opened elsewhere."""
-        self.payment = await self.stage.shop.track(self.payment)
+        """The shop tells payproof of the checkout that it opened elsewhere; again where it learned of no answer."""
+        self.payment = await self.stage.shop.track(self.payment, idempotency_key=self.payment["reference"])
 
     async def until(self, *told: str, seconds: float = UNTIL_SECONDS) -> Document:
         """Wait until the shop was told this of the payment, all of it and in this order; the payment as last told."""

@@ -80,10 +80,13 @@ class Openings:
         return json_reply(201, view(payment))
 
     async def _ours(self, merchant: Merchant, payment_id: str, failed: OpeningFailed) -> Payment:
-        """The payment that is in the way, where it is this very request's, opened or adopted before its holder died."""
+        """The payment that is in the way, where it is this very request's and was heard of before its holder died.
+
+        Without a checkout it may have been paid all the same: the gateway had opened one, and its answer was lost.
+        """
         if failed.code == "reference_used" and failed.payment_id == payment_id:
             made = await read_payment(self._api.database, merchant.id, payment_id)
-            if made is not None and (made.opened or made.adopted_at is not None):
+            if made is not None and (made.opened or made.version > 0):
                 return made
         raise Problem(
             _STATUS.get(failed.code, 409),

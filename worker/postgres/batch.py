@@ -62,7 +62,7 @@ _REFERENCED = """
 class PostgresBatch:
     """One transaction; see consumers.ledger.Batch.
 
-    Whoever began the transaction sets `end`, which commits it, and sends `notice` after that.
+    The ledger that began the transaction sets `end`, which commits it, and sends `notice` after the commit.
     """
 
     def __init__(

@@ -45,12 +45,11 @@ class Payproof:
         self._key = {"Authorization": f"Bearer {key}"}
 
     async def open(self, request: Mapping[str, Any], idempotency_key: str | None = None) -> Document:
-        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
-        return await self._call("POST", "/v1/payments", request, headers)
+        return await self._call("POST", "/v1/payments", request, _keyed(idempotency_key))
 
-    async def track(self, checkout: Mapping[str, Any]) -> Document:
+    async def track(self, checkout: Mapping[str, Any], idempotency_key: str | None = None) -> Document:
         """Register a payment whose checkout the shop opened itself, under the gateway's `session_id`."""
-        return await self._call("POST", "/v1/payments/track", checkout)
+        return await self._call("POST", "/v1/payments/track", checkout, _keyed(idempotency_key))
 
     async def payment(self, payment_id: str) -> Document:
         return await self._call("GET", f"/v1/payments/{payment_id}")
@@ -102,3 +101,7 @@ def _problem(content: bytes) -> Document:
 
 def _seconds(written: str | None) -> float | None:
     return float(written) if written is not None and written.isascii() and written.isdigit() else None
+
+
+def _keyed(idempotency_key: str | None) -> dict[str, str]:
+    return {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}

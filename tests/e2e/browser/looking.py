@@ -12,10 +12,22 @@ from playwright.async_api import Page
 from tests.e2e.browser.axe import accessible
 from tests.e2e.browser.chromium import DESKTOP, PHONE, Windows
 
+_WIDTHS = """() => {
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), were = [];
+  while (texts.nextNode()) {
+    const text = texts.currentNode;
+    were.push([text, text.data]);
+    text.data = text.data.replace(/\\bpay_[0-9a-z]{26}/g, "pay_" + "w".repeat(26));
+  }
+  const { scrollWidth, clientWidth } = document.scrollingElement;
+  for (const [text, was] of were) text.data = was;
+  return [scrollWidth, clientWidth];
+}"""
+
 
 async def fits(page: Page) -> None:
-    """Nothing stands out of the window sideways."""
-    wide, window = await page.evaluate("[document.scrollingElement.scrollWidth, document.scrollingElement.clientWidth]")
+    """Nothing stands out of the window sideways, with every payment's id at its widest: its letters are random."""
+    wide, window = await page.evaluate(_WIDTHS)
     assert wide <= window, f"{page.url} is {wide} wide in a window of {window}"
 
 
