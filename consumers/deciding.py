@@ -51,6 +51,7 @@ class Work(Struct, frozen=True, kw_only=True):
     `claims` are recorded with it; `admissions` tell which of them are new. `asked` is recorded with its reply. An
     Execute is recorded before it is sent, and then no longer stands here. `turned_away`: its account may not be asked
     before then. `beside`: another question about the payment is in flight; its reply decides, and the clock does not.
+    `tried`: a write of these replies did not come to its end, so nobody knows whether they are written.
     """
 
     payment_id: str
@@ -60,6 +61,7 @@ class Work(Struct, frozen=True, kw_only=True):
     replies: tuple[Reply, ...] = ()
     turned_away: datetime | None = None
     beside: bool = False
+    tried: bool = False
 
     @property
     def executes(self) -> bool:

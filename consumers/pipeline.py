@@ -144,6 +144,7 @@ async def record(
     sights = {inquiry.sight.case.payment.id: inquiry.sight for inquiry, _ in asked}
     allowances = {} if known is None else known
     counted = {} if counted is None else counted
+    tried = frozenset(counted)
     for inquiry, _ in asked:
         if inquiry.allowance is not None:
             allowances.setdefault(inquiry.account.id, inquiry.allowance)
@@ -154,7 +155,10 @@ async def record(
     unreliable = Unreliable.any_of(counted[reply.payment_id, reply.asked_at] for reply in heard)
     replies = iter(heard)
     works = [
-        inquiry.work if reply is None else replace(inquiry.work, replies=(next(replies),)) for inquiry, reply in asked
+        inquiry.work
+        if reply is None
+        else replace(inquiry.work, replies=(next(replies),), tried=(reply.payment_id, reply.asked_at) in tried)
+        for inquiry, reply in asked
     ]
     works = [work for work in works if work.asked is not None or work.replies]
     return await _write(ledger, rules, works, sights, now, unreliable)
@@ -353,8 +357,12 @@ async def _write(
 
 
 def _written(work: Work, sight: Sight) -> bool:
-    """Whether it is there already, since its commit was in doubt and has come about. A question keeps its own time."""
-    return work.asked is not None and work.asked.at == sight.case.payment.asked_at
+    """Whether it is there already, since its commit was in doubt and has come about.
+
+    A question keeps its own time, and that of an Execute stands from its beginning on, with a lease until its reply.
+    """
+    payment = sight.case.payment
+    return work.tried and payment.lease_until is None and payment.asked_at in {one.asked_at for one in work.replies}
 
 
 async def _homeless(ledger: Ledger, rules: Rules, works: Iterable[Work]) -> list[Change]:

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from consumers.account import Account
 from consumers.allowance import BURST_SECONDS, FIRST_PAUSE, TROUBLES
 from consumers.ledger import Write, Written
-from consumers.pipeline import Counted, record, take
-from schemas.answers import Inconclusive, Stranger, Trouble
+from consumers.pipeline import Counted, Inquiry, record, take
+from schemas.answers import Inconclusive, Outcome, Stranger, Trouble
 from schemas.payments import Change, Owners
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
-from tests.fakes.drive import Drive, answered, says, troubled
+from tests.fakes.drive import Drive, answered, executed, says, troubled
 from tests.fakes.ledger import FakeLedger, FakeTurns
 from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN
 
@@ -321,19 +322,51 @@ async def test_an_execute_whose_commit_nobody_heard_of_is_not_sent_and_counts_as
     assert EXECUTE not in [one.question.kind for one in await drive.take(drive.claim(payment_id, Said.SUCCESS))]
 
 
-async def test_a_reply_that_is_written_again_because_nobody_heard_of_its_commit_stands_there_once() -> None:
+@pytest.mark.parametrize(
+    ("account", "outcome"),
+    [
+        (PLAIN, lambda one: answered(one, Status.PENDING)),
+        (PLAIN, troubled()),
+        (EXECUTING, lambda one: executed(one, "not_sent", None)),
+        (EXECUTING, lambda one: executed(one, "none", None)),
+        (EXECUTING, lambda one: executed(one, "refused", Status.PENDING)),
+        (EXECUTING, lambda one: executed(one, "completed", Status.COMPLETED)),
+    ],
+    ids=["answer", "trouble", "not sent", "no reply", "refused", "completed"],
+)
+async def test_a_reply_that_is_written_again_because_nobody_heard_of_its_commit_stands_there_once(
+    account: Account, outcome: Callable[[Inquiry], Outcome]
+) -> None:
     drive, ledger = drive_with()
-    payment_id = await drive.open()
-    (inquiry,) = await drive.take(drive.claim(payment_id))
+    payment_id = await drive.open(account)
+    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
     drive.clock.advance(1)
-    reply = drive.reply(inquiry, answered(inquiry, Status.PENDING))
+    reply, counted = drive.reply(inquiry, outcome(inquiry)), Counted()
     ledger.after = [lost]
     with pytest.raises(LostError):
-        await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now)
+        await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
     written = drive.payment(payment_id)
-    await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now)
+    await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
     assert drive.payment(payment_id) == written
     assert len(entries(drive, payment_id, EntryKind.ANSWER)) == 1
+
+
+async def test_the_reply_of_an_execute_is_written_though_another_worker_let_its_lease_go() -> None:
+    """That one saw its turn free, and could not ask. The reply is new, whatever the payment looks like by now."""
+    drive, ledger = drive_with()
+    payment_id = await drive.open(EXECUTING)
+    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    drive.clock.advance(1)
+
+    async def let_go() -> None:
+        async with ledger.batch([payment_id]) as batch:
+            await batch.store([Change(payment=replace(drive.payment(payment_id), lease_until=None))])
+            await batch.commit()
+
+    ledger.before = [let_go]
+    reply = drive.reply(inquiry, executed(inquiry, "completed", Status.COMPLETED))
+    await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now)
+    assert drive.told(payment_id) == [EventType.COMPLETED]
 
 
 async def test_keys_that_turn_out_to_be_others_one_after_the_other_are_learnt_under_the_lock() -> None:
