@@ -102,7 +102,8 @@ def conclude(
         if not work.replies and not work.executes:  # a fault of ours took its reply
             draft.becomes(looked(draft.payment, at, answered=False))
     elif not work.replies and not work.beside:
-        over = draft.payment.lease_until is not None and draft.payment.lease_until <= now
+        lease = draft.payment.lease_until  # who is turned away has the turn, so nobody waits for an Execute's reply
+        over = lease is not None and (lease <= now or work.turned_away is not None)
         draft.becomes(let_go(draft.payment) if over else draft.payment)
     if work.turned_away is not None:
         draft.becomes(replace(to_the_back(draft.payment, now), not_before=work.turned_away))

@@ -73,6 +73,14 @@ def to_the_back(payment: Payment, now: datetime) -> Payment:
     return replace(payment, execute_wanted_at=now) if payment.execute_state == "wanted" else payment
 
 
+def under_way(payment: Payment) -> bool:
+    """Whether the last question was its Execute, and its reply is not written.
+
+    Whoever asked it has the payment's turn for as long as it lives. Where that is free, Query may be asked at once.
+    """
+    return payment.lease_until is not None and payment.asked_at == payment.execute_asked_at
+
+
 def in_doubt(payment: Payment, now: datetime) -> bool:
     """Whether its Execute may be under way still: until a minute is over, or its reply is known."""
     asked = payment.execute_asked_at

@@ -20,6 +20,7 @@ from consumers.admitting import RELIABLE, Unreliable, hear_gateways, turned_away
 from consumers.allowance import Allowance
 from consumers.answering import Reply
 from consumers.deciding import NOBODY, Work, clock_marks, conclude, next_question
+from consumers.executing import under_way
 from consumers.keeping import may_wait
 from consumers.ledger import Arbiter, Ledger, Looked, Sight, Turns, Write
 from consumers.receiving import Admission
@@ -45,6 +46,8 @@ NO_LIMIT: Mapping[str, int] = MappingProxyType({})
 class Inquiry(Struct, frozen=True, kw_only=True):
     """A question to ask now. `work` is written with its reply; `sight` is the reading it was decided on.
 
+    `claims` led to it. They stay with the bus until the reply is written: those of an Execute are recorded before it is
+    sent, and come again should its worker die, so that Query is asked at once.
     `lost`: a worker that was to ask this before may have died of it. `traceparent` names the trace of what made us ask.
     """
 
@@ -54,6 +57,7 @@ class Inquiry(Struct, frozen=True, kw_only=True):
     asked_at: datetime
     work: Work
     sight: Sight
+    claims: tuple[Claim, ...] = ()
     allowance: Allowance | None = None
     lost: bool = False
     traceparent: str | None = None
@@ -269,9 +273,9 @@ def _tells(work: Work) -> bool:
 
 
 def _asked_elsewhere(payment: Payment, now: datetime) -> bool:
-    """Whether a worker of the last release asks about it: those hold a lease. After our Execute Query may come."""
+    """Whether a worker of the last release asks about it: those hold a lease. After an Execute Query may come."""
     leased = payment.lease_until is not None and payment.lease_until > now
-    return leased and payment.asked_at != payment.execute_asked_at
+    return leased and not under_way(payment)
 
 
 async def _begun(
@@ -314,8 +318,9 @@ def _inquiry(rules: Rules, work: Work, sights: Mapping[str, Sight], looked: Look
         asked_at=asked.at,
         work=Work(payment_id=payment.id) if asked.executes else work,
         sight=sight,
+        claims=work.claims,
         allowance=looked.allowances.get(payment.account),
-        lost=before.lease_until is not None and before.lease_until <= asked.at,
+        lost=before.lease_until is not None,
         traceparent=next((claim.traceparent for claim in work.claims if claim.traceparent), None),
     )
 

@@ -250,6 +250,7 @@ async def test_when_whoever_executed_dies_query_decides_and_execute_waits_a_minu
     await drive.wait(59)
     assert kinds(drive, payment_id)[:2] == [EXECUTE, QUERY]
     assert executions(drive, payment_id) == [0]
+    assert drive.seconds(payment_id)[1] < 2
     await drive.wait(120)
     assert drive.payment(payment_id).status is COMPLETED
     assert len(executions(drive, payment_id)) == 2

@@ -276,18 +276,21 @@ async def test_what_a_worker_of_the_last_release_asks_about_is_left_to_it() -> N
     assert inquiry.lost, "its worker may have died of it"
 
 
-async def test_the_lease_of_an_execute_that_died_is_let_go_where_its_query_is_turned_away() -> None:
+@pytest.mark.parametrize("seconds", [1, 41])
+async def test_the_lease_of_an_execute_that_died_is_let_go_where_its_query_is_turned_away(seconds: int) -> None:
     drive = Drive()
     payment_id = await drive.open(EXECUTING)
     await drive.take(drive.claim(payment_id, Said.SUCCESS))
-    drive.clock.advance(41)
+    drive.clock.advance(seconds)
     drive.turns.held.clear()
     claim = drive.claim(payment_id, source=Source.SWEEP)
     await take(drive.ledger, drive.rules, [claim], drive.turns, {EXECUTING.id: 0})
     payment = drive.payment(payment_id)
     assert payment.lease_until is None
     assert payment.next_check_at is not None
-    assert payment.next_check_at > drive.clock.now, "or the sweep would look at it again and again"
+    assert drive.clock.now < payment.next_check_at < drive.clock.now + timedelta(seconds=5), (
+        "neither in a loop nor late"
+    )
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------------------------
@@ -320,6 +323,17 @@ async def test_an_execute_whose_commit_nobody_heard_of_is_not_sent_and_counts_as
     assert EXECUTE not in [one.question.kind for one in await drive.take(drive.claim(payment_id, Said.SUCCESS))]
     drive.clock.advance(58)
     assert EXECUTE not in [one.question.kind for one in await drive.take(drive.claim(payment_id, Said.SUCCESS))]
+
+
+async def test_the_claim_of_an_execute_whose_commit_nobody_heard_of_asks_query_at_once() -> None:
+    drive, ledger = drive_with(gateway=says(Status.COMPLETED))
+    payment_id = await drive.open(EXECUTING)
+    claim = drive.claim(payment_id, Said.SUCCESS)
+    ledger.after = [lost]
+    with pytest.raises(LostError):
+        await drive.take(claim)
+    assert [one.question.kind for one in await drive.publish(claim)] == [QUERY]
+    assert drive.told(payment_id) == [EventType.COMPLETED]
 
 
 @pytest.mark.parametrize(
