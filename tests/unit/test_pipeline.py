@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.allowance import BURST_SECONDS, FIRST_PAUSE, TROUBLES
-from consumers.ledger import Write, Written
+from consumers.ledger import Looked, Write, Written
 from consumers.pipeline import Counted, Inquiry, record, take
 from schemas.answers import Inconclusive, Outcome, Stranger, Trouble
 from schemas.payments import Change, Owners
@@ -183,6 +183,30 @@ async def test_the_sweeps_claim_about_a_payment_that_is_gone_leaves_nothing() ->
     claim = drive.claim(payment_id, source=Source.SWEEP)
     await drive.take(replace(claim, payment_id="pay_gone"))
     assert (ledger.kept, len(ledger._tables.claims)) == ((), 0)
+
+
+@pytest.mark.parametrize("account", [PLAIN, EXECUTING])
+async def test_a_look_that_another_workers_answer_overtakes_asks_once_more_at_most(account: Account) -> None:
+    """The turn is free by then. What comes of it is folded like any other answer, and an Execute loses its swap."""
+    drive, ledger = drive_with(gateway=says(Status.COMPLETED))
+    payment_id = await drive.open(account)
+    claims = [drive.claim(payment_id, Said.SUCCESS) for _ in range(3)]
+    theirs = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    assert len(theirs) == 1
+    look = ledger.look
+
+    async def overtaken(*given: Any) -> Looked:
+        seen = await look(*given)
+        ledger.look = look  # type: ignore[method-assign]
+        await drive.answer(theirs)
+        return seen
+
+    ledger.look = overtaken  # type: ignore[method-assign]
+    again = await drive.publish(*claims)
+    assert len(again) == (0 if account is EXECUTING else 1)
+    await drive.wait(timedelta(hours=1))
+    assert len(drive.asked) == len(theirs) + len(again)
+    assert drive.told(payment_id) == [EventType.COMPLETED]
 
 
 # -- the clock ---------------------------------------------------------------------------------------------------------
