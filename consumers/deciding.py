@@ -16,7 +16,7 @@ from consumers.admitting import RELIABLE, Unreliable
 from consumers.answering import Reply, question_entry, take_in
 from consumers.asking import Due, begun, next_due
 from consumers.closing import marked
-from consumers.executing import may_execute, to_the_back
+from consumers.executing import may_execute, taken_over, to_the_back
 from consumers.keys import claimed_by
 from consumers.ledger import Sight, Write
 from consumers.orders import in_line
@@ -140,6 +140,7 @@ def _with_claims(sight: Sight, work: Work, rules: Rules, at: datetime) -> Draft:
             draft.entries.append(entry)
         else:
             draft.look = entry
+    draft.becomes(taken_over(draft.payment, sight.since, at))
     return draft
 
 

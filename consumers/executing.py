@@ -104,6 +104,23 @@ def executing(payment: Payment, now: datetime) -> Payment:
     )
 
 
+def taken_over(payment: Payment, since: datetime | None, now: datetime) -> Payment:
+    """The payment on a server that took over from another at that time, where what was committed last may be missing.
+
+    An Execute may have been sent and be missing too, so a wish counts as one that was sent then and whose reply was
+    lost: Query is asked, and again a minute later. For a payment that was opened afterwards only the minute counts,
+    because other attempts of its order may be missing.
+    """
+    if since is None or payment.execute_state != "wanted":
+        return payment
+    before = payment.opened_at < since or now < since + EXECUTE_AGAIN
+    if not before or (payment.execute_asked_at is not None and payment.execute_asked_at >= since):
+        return payment
+    return replace(
+        payment, execute_state="kept", execute_waits_until=None, execute_unanswered=True, execute_asked_at=since
+    )
+
+
 def executed(payment: Payment, outcome: Executed, asked_at: datetime) -> Payment:
     """The payment after the reply to the Execute asked at that time, which ends the doubt about it.
 

@@ -124,6 +124,35 @@ async def test_of_two_workers_that_execute_for_one_order_at_once_one_does() -> N
     assert drive.payment(first).execute_asked_at is None
 
 
+async def test_an_execute_that_was_decided_on_another_server_is_not_sent() -> None:
+    drive, ledger = drive_with()
+    payment_id = await drive.open(EXECUTING)
+    claim = drive.claim(payment_id, Said.SUCCESS)
+    drive.clock.advance(1)
+
+    async def taken_over() -> None:
+        ledger.since = drive.clock.now
+
+    ledger.before = [taken_over]
+    taken = await take(ledger, drive.rules, [claim], drive.turns)
+    assert (taken.inquiries, taken.waiting) == ([], [claim])
+    assert drive.payment(payment_id).execute_asked_at is None
+    again = await take(ledger, drive.rules, taken.waiting, drive.turns)
+    assert [one.question.kind for one in again.inquiries] == [QUERY]
+
+
+async def test_a_reply_from_before_a_takeover_is_folded_on_what_the_new_server_has() -> None:
+    """There the Execute is missing, and its claim; the money is known all the same."""
+    drive, ledger = drive_with()
+    payment_id = await drive.open(EXECUTING)
+    before = drive.payment(payment_id)
+    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    ledger._tables.payments[payment_id] = before
+    ledger.since = drive.clock.now
+    await drive.record([drive.reply(inquiry, executed(inquiry, "completed", Status.COMPLETED))])
+    assert drive.told(payment_id) == [EventType.COMPLETED]
+
+
 async def test_whoever_lost_an_execute_and_waits_no_longer_is_recorded_with_the_wish() -> None:
     drive, ledger = drive_with()
     payment_id = await drive.open(EXECUTING)
