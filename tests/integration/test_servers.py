@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -11,8 +12,11 @@ from consumers.ledger import Sight
 from schemas.payments import Payment
 from tests.integration.conformance_ledger import a_payment
 from tests.integration.conformance_looking import a_write
-from worker.postgres.database import Database
+from tests.processes import directory
+from worker.postgres.cluster import Cluster
+from worker.postgres.database import UNAVAILABLE, Database, connect
 from worker.postgres.ledger import PostgresLedger
+from worker.postgres.migrate import migrate
 from worker.postgres.restored import raise_versions
 
 ANOTHER = "UPDATE servers SET name = '7000000000000000000/00000001'"
@@ -89,3 +93,34 @@ async def test_a_backup_that_was_restored_counts_as_another_server(
     assert since is not None
     await raise_versions(database)
     assert (await sight(ledger, row)).since != since
+
+
+async def test_a_standby_that_is_promoted_counts_as_another_server() -> None:
+    """The same data on another timeline, as after every failover."""
+    with directory() as home:
+        home.chmod(0o755)
+        cluster = Cluster(home / "data")
+        await asyncio.to_thread(cluster.create)
+        await asyncio.to_thread(cluster.start)
+        try:
+            url = cluster.url.replace("/payproof?", "/postgres?")
+            await migrate(url)
+            async with connect(url) as database:
+                assert (await noted(database)).endswith("/00000001 None")
+            await asyncio.to_thread(cluster.stop)
+            (cluster.home / "standby.signal").touch(mode=0o644)
+            await asyncio.to_thread(cluster.start)
+            async with connect(url) as database:
+                with pytest.raises(UNAVAILABLE):
+                    await noted(database)
+                await database.execute("SELECT pg_promote()")
+                assert not (await noted(database)).endswith("/00000001 None")
+        finally:
+            await asyncio.to_thread(cluster.stop)
+
+
+async def noted(database: Database) -> str:
+    """What the first look notes of the server."""
+    await PostgresLedger(database).look([])
+    (row,) = await database.fetch("SELECT name, since FROM servers")
+    return f"{row['name']} {row['since']}"
