@@ -63,9 +63,9 @@ def waiting(payment: Payment, now: datetime) -> Payment:
 
 
 def wish_looked_at(payment: Payment) -> datetime | None:
-    """When a wish that waits for its order is looked at again; None where none waits, or its time is over."""
+    """When a wish that waits is looked at again; None where none waits, or its time is over."""
     at = payment.execute_waits_until
-    return at if at is not None and payment.execute_state == "wanted" and at < payment.expires_at else None
+    return at if at is not None and payment.execute_state is not None and at < payment.expires_at else None
 
 
 def to_the_back(payment: Payment, now: datetime) -> Payment:
@@ -116,8 +116,9 @@ def taken_over(payment: Payment, since: datetime | None, now: datetime) -> Payme
     before = payment.opened_at < since or now < since + EXECUTE_AGAIN
     if not before or (payment.execute_asked_at is not None and payment.execute_asked_at >= since):
         return payment
+    again_at = since + EXECUTE_AGAIN
     return replace(
-        payment, execute_state="kept", execute_waits_until=None, execute_unanswered=True, execute_asked_at=since
+        payment, execute_state="kept", execute_waits_until=again_at, execute_unanswered=True, execute_asked_at=since
     )
 
 
