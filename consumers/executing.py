@@ -147,6 +147,12 @@ def executed(payment: Payment, outcome: Executed, asked_at: datetime) -> Payment
             return replace(payment, execute_unanswered=doubted)
 
 
+def ends_doubt(payment: Payment, outcome: Outcome, asked_at: datetime) -> bool:
+    """Whether the payment is in doubt about the Execute asked at that time, and no more after this reply to it."""
+    own = payment.execute_asked_at == asked_at and payment.execute_unanswered and not payment.execute_doubted
+    return own and isinstance(outcome, Executed) and outcome.reply not in ("none", "unread")
+
+
 def too_soon(payment: Payment, asked_at: datetime, outcome: Outcome) -> bool:
     """Whether an answer closes a payment whose Execute may still be under way: it was asked too soon to count.
 

@@ -20,7 +20,7 @@ from consumers.admitting import RELIABLE, Unreliable, hear_gateways, turned_away
 from consumers.allowance import Allowance
 from consumers.answering import Reply
 from consumers.deciding import NOBODY, Work, clock_marks, conclude, next_question
-from consumers.executing import under_way
+from consumers.executing import ends_doubt, under_way
 from consumers.keeping import may_wait
 from consumers.ledger import Arbiter, Ledger, Looked, Sight, Turns, Write
 from consumers.receiving import Admission
@@ -365,9 +365,11 @@ def _written(work: Work, sight: Sight) -> bool:
     """Whether it is there already, since its commit was in doubt and has come about.
 
     A question keeps its own time, and that of an Execute stands from its beginning on, with a lease until its reply.
+    Where another worker let that go, a reply that ends the doubt about the Execute has not been written.
     """
     payment = sight.case.payment
-    return work.tried and payment.lease_until is None and payment.asked_at in {one.asked_at for one in work.replies}
+    asked = payment.lease_until is None and payment.asked_at in {one.asked_at for one in work.replies}
+    return work.tried and asked and not any(ends_doubt(payment, one.outcome, one.asked_at) for one in work.replies)
 
 
 async def _homeless(ledger: Ledger, rules: Rules, works: Iterable[Work]) -> list[Change]:

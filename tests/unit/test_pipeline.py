@@ -418,8 +418,9 @@ async def test_a_reply_that_is_written_again_because_nobody_heard_of_its_commit_
     assert len(entries(drive, payment_id, EntryKind.ANSWER)) == 1
 
 
-async def test_the_reply_of_an_execute_is_written_though_another_worker_let_its_lease_go() -> None:
-    """That one saw its turn free, and could not ask. The reply is new, whatever the payment looks like by now."""
+@pytest.mark.parametrize("tries", [0, 1])
+async def test_the_reply_of_an_execute_is_written_though_another_worker_let_its_lease_go(tries: int) -> None:
+    """That one saw its turn free, and could not ask. The reply is new, however often its write was tried."""
     drive, ledger = drive_with()
     payment_id = await drive.open(EXECUTING)
     (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
@@ -430,9 +431,12 @@ async def test_the_reply_of_an_execute_is_written_though_another_worker_let_its_
             await batch.store([Change(payment=replace(drive.payment(payment_id), lease_until=None))])
             await batch.commit()
 
-    ledger.before = [let_go]
-    reply = drive.reply(inquiry, executed(inquiry, "completed", Status.COMPLETED))
-    await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now)
+    reply, counted = drive.reply(inquiry, executed(inquiry, "completed", Status.COMPLETED)), Counted()
+    ledger.before = [*[lost] * tries, let_go]
+    for _ in range(tries):
+        with pytest.raises(LostError):
+            await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+    await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
     assert drive.told(payment_id) == [EventType.COMPLETED]
 
 
