@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers import candidates
-from consumers.executing import EXECUTE_AGAIN, executing, wish_looked_at
+from consumers.executing import EXECUTE_AGAIN, executing, under_way, wish_looked_at
 from consumers.gateway import Capabilities
 from consumers.schedules import (
     closes_at,
@@ -251,8 +251,9 @@ def _by_clock(
 ) -> Iterable[Due]:
     """What the payment's own schedule and its end want to know; `asked_at` is when that was last asked."""
     asked = asked_at or _LONG_AGO
-    if payment.lease_until is not None:  # it passed, and the worker that asked has died
-        yield Due(at=payment.lease_until, trigger="schedule", transaction_id=transaction_id)
+    if payment.lease_until is not None:  # whoever asked has died: of an Execute the turn tells it, else the time
+        at = asked if under_way(payment) else payment.lease_until
+        yield Due(at=at, trigger="schedule", transaction_id=transaction_id)
     look_at = wish_looked_at(payment)
     if look_at is not None:
         yield Due(at=look_at, trigger="wish")

@@ -16,7 +16,7 @@ from consumers.admitting import RELIABLE, Unreliable
 from consumers.answering import Reply, question_entry, take_in
 from consumers.asking import Due, begun, next_due
 from consumers.closing import marked
-from consumers.executing import may_execute, to_the_back
+from consumers.executing import may_execute, taken_over, to_the_back
 from consumers.keys import claimed_by
 from consumers.ledger import Sight, Write
 from consumers.orders import in_line
@@ -51,6 +51,7 @@ class Work(Struct, frozen=True, kw_only=True):
     `claims` are recorded with it; `admissions` tell which of them are new. `asked` is recorded with its reply. An
     Execute is recorded before it is sent, and then no longer stands here. `turned_away`: its account may not be asked
     before then. `beside`: another question about the payment is in flight; its reply decides, and the clock does not.
+    `tried`: a write of these replies did not come to its end, so nobody knows whether they are written.
     """
 
     payment_id: str
@@ -60,6 +61,7 @@ class Work(Struct, frozen=True, kw_only=True):
     replies: tuple[Reply, ...] = ()
     turned_away: datetime | None = None
     beside: bool = False
+    tried: bool = False
 
     @property
     def executes(self) -> bool:
@@ -100,7 +102,8 @@ def conclude(
         if not work.replies and not work.executes:  # a fault of ours took its reply
             draft.becomes(looked(draft.payment, at, answered=False))
     elif not work.replies and not work.beside:
-        over = draft.payment.lease_until is not None and draft.payment.lease_until <= now
+        lease = draft.payment.lease_until  # who is turned away has the turn, so nobody waits for an Execute's reply
+        over = lease is not None and (lease <= now or work.turned_away is not None)
         draft.becomes(let_go(draft.payment) if over else draft.payment)
     if work.turned_away is not None:
         draft.becomes(replace(to_the_back(draft.payment, now), not_before=work.turned_away))
@@ -137,6 +140,7 @@ def _with_claims(sight: Sight, work: Work, rules: Rules, at: datetime) -> Draft:
             draft.entries.append(entry)
         else:
             draft.look = entry
+    draft.becomes(taken_over(draft.payment, sight.since, at))
     return draft
 
 

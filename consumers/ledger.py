@@ -82,6 +82,7 @@ class Sight(Struct, frozen=True, kw_only=True):
 
     `revision` is raised by every write that a decision about the payment may depend on, so a decision is written only
     where it still stands. `sessions` and `transactions` are keys that the payment has, and perhaps not all of them.
+    `since`: when the database took over from another server; what that one committed last may be missing.
     """
 
     case: Case
@@ -89,6 +90,7 @@ class Sight(Struct, frozen=True, kw_only=True):
     sessions: frozenset[str] = frozenset()
     transactions: frozenset[str] = frozenset()
     order: Order = Order()
+    since: datetime | None = None
 
 
 class Looked(Struct, frozen=True, kw_only=True):
@@ -246,6 +248,7 @@ class Ledger(Protocol):
     async def write(self, writes: Sequence[Write]) -> Written:
         """Write those whose payment stands as it was read, all in one transaction, with their claims and keys.
 
+        None stands as another server showed it, however alike it looks.
         A payment that was written since, or whose keys are others', is left out, and nothing of it is written. So is
         one with a claim that is recorded by now, and one that executes while its order is another's. Each payment
         stands here once.

@@ -20,6 +20,7 @@ from consumers.admitting import RELIABLE, Unreliable, hear_gateways, turned_away
 from consumers.allowance import Allowance
 from consumers.answering import Reply
 from consumers.deciding import NOBODY, Work, clock_marks, conclude, next_question
+from consumers.executing import ends_doubt, under_way
 from consumers.keeping import may_wait
 from consumers.ledger import Arbiter, Ledger, Looked, Sight, Turns, Write
 from consumers.receiving import Admission
@@ -45,6 +46,8 @@ NO_LIMIT: Mapping[str, int] = MappingProxyType({})
 class Inquiry(Struct, frozen=True, kw_only=True):
     """A question to ask now. `work` is written with its reply; `sight` is the reading it was decided on.
 
+    `claims` led to it. They stay with the bus until the reply is written: those of an Execute are recorded before it is
+    sent, and come again should its worker die, so that Query is asked at once.
     `lost`: a worker that was to ask this before may have died of it. `traceparent` names the trace of what made us ask.
     """
 
@@ -54,6 +57,7 @@ class Inquiry(Struct, frozen=True, kw_only=True):
     asked_at: datetime
     work: Work
     sight: Sight
+    claims: tuple[Claim, ...] = ()
     allowance: Allowance | None = None
     lost: bool = False
     traceparent: str | None = None
@@ -144,6 +148,7 @@ async def record(
     sights = {inquiry.sight.case.payment.id: inquiry.sight for inquiry, _ in asked}
     allowances = {} if known is None else known
     counted = {} if counted is None else counted
+    tried = frozenset(counted)
     for inquiry, _ in asked:
         if inquiry.allowance is not None:
             allowances.setdefault(inquiry.account.id, inquiry.allowance)
@@ -154,7 +159,10 @@ async def record(
     unreliable = Unreliable.any_of(counted[reply.payment_id, reply.asked_at] for reply in heard)
     replies = iter(heard)
     works = [
-        inquiry.work if reply is None else replace(inquiry.work, replies=(next(replies),)) for inquiry, reply in asked
+        inquiry.work
+        if reply is None
+        else replace(inquiry.work, replies=(next(replies),), tried=(reply.payment_id, reply.asked_at) in tried)
+        for inquiry, reply in asked
     ]
     works = [work for work in works if work.asked is not None or work.replies]
     return await _write(ledger, rules, works, sights, now, unreliable)
@@ -265,9 +273,9 @@ def _tells(work: Work) -> bool:
 
 
 def _asked_elsewhere(payment: Payment, now: datetime) -> bool:
-    """Whether a worker of the last release asks about it: those hold a lease. After our Execute Query may come."""
+    """Whether a worker of the last release asks about it: those hold a lease. After an Execute Query may come."""
     leased = payment.lease_until is not None and payment.lease_until > now
-    return leased and payment.asked_at != payment.execute_asked_at
+    return leased and not under_way(payment)
 
 
 async def _begun(
@@ -310,8 +318,9 @@ def _inquiry(rules: Rules, work: Work, sights: Mapping[str, Sight], looked: Look
         asked_at=asked.at,
         work=Work(payment_id=payment.id) if asked.executes else work,
         sight=sight,
+        claims=work.claims,
         allowance=looked.allowances.get(payment.account),
-        lost=before.lease_until is not None and before.lease_until <= asked.at,
+        lost=before.lease_until is not None,
         traceparent=next((claim.traceparent for claim in work.claims if claim.traceparent), None),
     )
 
@@ -353,8 +362,14 @@ async def _write(
 
 
 def _written(work: Work, sight: Sight) -> bool:
-    """Whether it is there already, since its commit was in doubt and has come about. A question keeps its own time."""
-    return work.asked is not None and work.asked.at == sight.case.payment.asked_at
+    """Whether it is there already, since its commit was in doubt and has come about.
+
+    A question keeps its own time, and that of an Execute stands from its beginning on, with a lease until its reply.
+    Where another worker let that go, a reply that ends the doubt about the Execute has not been written.
+    """
+    payment = sight.case.payment
+    asked = payment.lease_until is None and payment.asked_at in {one.asked_at for one in work.replies}
+    return work.tried and asked and not any(ends_doubt(payment, one.outcome, one.asked_at) for one in work.replies)
 
 
 async def _homeless(ledger: Ledger, rules: Rules, works: Iterable[Work]) -> list[Change]:

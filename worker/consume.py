@@ -145,7 +145,7 @@ class Consumer:
             start(inquiry)
         if suspect is not None:
             await self._blame.excuse_claim(suspect)
-        asked = {claim.id for inquiry in taken.inquiries for claim in inquiry.work.claims}
+        asked = {claim.id for inquiry in taken.inquiries for claim in inquiry.claims}
         wait = {claim.id for claim in taken.waiting}
         await self._in_hand.written([one for one in claims if one.id not in asked | wait])
         return [one for one in claims if one.id in wait]

@@ -58,6 +58,10 @@ class Blame:
         if failing is not None:
             await self._judge_reply(failing, reply, account)
 
+    async def keep(self, reply: Reply, account: Account, reason: str) -> None:
+        """Put it among the dead letters."""
+        await self._failures.keep(*letter_of(reply, account), reason)
+
     async def question_failed(self, inquiry: Inquiry, error: Exception) -> None:
         payment_id = inquiry.expected.payment_id
         await self._stop_if_hopeless(await self._count_failed(payment_id, payment_id, inquiry.account.id, error))
@@ -110,7 +114,7 @@ class Blame:
 
     async def _judge_reply(self, failing: Failing, reply: Reply, account: Account) -> None:
         if failing.often:
-            await self._failures.keep(*letter_of(reply, account), why(failing))
+            await self.keep(reply, account, why(failing))
         await self._stop_if_hopeless(failing)
 
     async def _stop_if_hopeless(self, failing: Failing | None) -> None:

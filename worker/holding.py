@@ -58,30 +58,30 @@ class InHand:
         return any(one <= at for one in queued)
 
     async def recorded(self, inquiries: Sequence[Inquiry]) -> None:
-        """Their questions are written, and the claims that led to them."""
+        """Their replies are written, and the claims that led to them."""
         self._end_turns(inquiries)
-        await self.written([claim for inquiry in inquiries for claim in inquiry.work.claims])
+        await self.written([claim for inquiry in inquiries for claim in inquiry.claims])
 
     async def not_asked(self, inquiry: Inquiry) -> None:
         """Nothing came of the question, for no fault of its claims: they come again at once."""
         self._end_turns([inquiry])
-        await self.give_back(inquiry.work.claims)
+        await self.give_back(inquiry.claims)
 
     async def not_recorded(self, inquiry: Inquiry) -> None:
         """Others kept its reply from being written: its claims come again after a while."""
         self._end_turns([inquiry])
-        await self.leave(inquiry.work.claims)
+        await self.leave(inquiry.claims)
 
     async def failed(self, inquiry: Inquiry, reason: str) -> None:
         """Neither its reply nor the question alone could be written."""
         self._end_turns([inquiry])
-        for claim in inquiry.work.claims:
+        for claim in inquiry.claims:
             await self.put_aside(claim, reason)
 
     async def hopeless(self, inquiry: Inquiry, reason: str) -> None:
         """It is not asked in a loop any more."""
         self._end_turns([inquiry])
-        for claim in inquiry.work.claims:
+        for claim in inquiry.claims:
             await self.park(claim, reason)
 
     async def written(self, claims: Collection[Claim]) -> None:

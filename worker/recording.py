@@ -21,6 +21,7 @@ from consumers.ledger import Ledger
 from consumers.pipeline import Counted, Inquiry, record
 from consumers.rules import Rules
 from schemas.payments import Change
+from schemas.words import QuestionKind
 from worker.clock import DatabaseClock
 from worker.failing import Blame, reason_of
 from worker.holding import InHand
@@ -30,14 +31,18 @@ from worker.tracing import Tracing
 
 PAUSE_SECONDS = 1.0
 
+LOCKED_TRIES = 5
+"""What Execute brought is tried so often more where others lock its payment, each time until the lock times out."""
+
 log = structlog.get_logger()
 
 
 class Heard(Struct, frozen=True):
-    """A question, and what it brought."""
+    """A question, and what it brought. `tries`: so often it was tried again, as others had locked its payment."""
 
     inquiry: Inquiry
     reply: Reply
+    tries: int = 0
 
     def traced(self, traceparent: str | None) -> Heard:
         return structs.replace(self, reply=structs.replace(self.reply, traceparent=traceparent))
@@ -67,8 +72,7 @@ class Recorder:
         self._ledger, self._rules, self._clock = ledger, rules, clock
         self._in_hand, self._blame, self._allowances, self._tracing = in_hand, blame, allowances, tracing
         self._heard: asyncio.Queue[Heard | None] = asyncio.Queue()
-        self._counted: Counted = {}
-        """Of the batch that is being recorded, however often that is tried."""
+        self._trying_again = asyncio.TaskGroup()
 
     def hear(self, inquiry: Inquiry, reply: Reply) -> None:
         self._heard.put_nowait(Heard(inquiry, reply))
@@ -77,7 +81,12 @@ class Recorder:
         self._heard.put_nowait(None)
 
     async def run(self) -> None:
+        async with self._trying_again:
+            await self._run()
+
+    async def _run(self) -> None:
         while (first := await self._heard.get()) is not None:
+            counted: Counted = {}  # of this batch, however often it is tried
             batch = [first]
             while len(batch) < BATCH and not self._heard.empty():
                 more = self._heard.get_nowait()
@@ -88,10 +97,9 @@ class Recorder:
             with self._tracing.follow_all("record", [one.reply.traceparent for one in batch]) as traces:
                 batch = [one.traced(trace) for one, trace in zip(batch, traces, strict=True)]
                 if together := [one for one in batch if not one.inquiry.lost]:
-                    await self._record(together)
+                    await self._record(together, counted)
                 for one in sorted((one for one in batch if one.inquiry.lost), key=lambda one: one.turn):
-                    await self._record([one])
-            self._counted.clear()
+                    await self._record([one], counted)
 
     async def unanswered(self, inquiry: Inquiry, error: Exception, count: Callable[[], Awaitable[None]]) -> None:
         """A fault of ours took the reply. The question alone is written, so that its schedule goes on.
@@ -99,7 +107,7 @@ class Recorder:
         `count` counts it. That comes last, because it may end the schedule.
         """
         try:
-            await self._write([(inquiry, None)])
+            await self._write([(inquiry, None)], {})
         except UNAVAILABLE as unavailable:
             log.warning("question.not_recorded", payment_id=inquiry.expected.payment_id, error=_name(unavailable))
             await self._in_hand.not_recorded(inquiry)
@@ -113,7 +121,7 @@ class Recorder:
         except UNAVAILABLE as unavailable:  # it is counted when it fails again
             log.warning("reply.not_counted", payment_id=inquiry.expected.payment_id, error=_name(unavailable))
 
-    async def _record(self, batch: list[Heard]) -> None:
+    async def _record(self, batch: list[Heard], counted: Counted) -> None:
         """Those of a batch were never lost; one that was is alone in it, and marked."""
         first = batch[0]
         while True:
@@ -121,14 +129,16 @@ class Recorder:
                 if first.inquiry.lost and not await self._blame.mark(first.reply, first.inquiry.account):
                     await self._in_hand.hopeless(first.inquiry, "no worker ever recorded what was answered")
                     return
-                await self._write([(one.inquiry, one.reply) for one in batch])
+                await self._write([(one.inquiry, one.reply) for one in batch], counted)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is counted or tried again, and never lost
                 if away(error):
                     log.warning("replies.not_recorded", replies=len(batch), error=_name(error))
                     await asyncio.sleep(PAUSE_SECONDS)
                     continue
                 if len(batch) > 1:
-                    await apart(batch, lambda one: self._record([one]))
+                    await apart(batch, lambda one: self._record([one], counted))
+                elif isinstance(error, LOCKED):
+                    await self._locked(first, error, counted)
                 else:
                     await self._failed(first.inquiry, first.reply, error)
                 return
@@ -139,18 +149,38 @@ class Recorder:
 
     async def _failed(self, inquiry: Inquiry, reply: Reply, error: Exception) -> None:
         """The gateway is asked again, unless that is hopeless."""
-        payment_id, account = reply.payment_id, inquiry.account
-        if isinstance(error, LOCKED):
-            log.warning("reply.dropped", payment_id=payment_id, error=_name(error))
-            await self._blame.excuse(payment_id, payment_id, account.id)
-            await self._in_hand.not_recorded(inquiry)
-            return
-        log.error("reply.failed", payment_id=payment_id, exc_info=error)
-        await self.unanswered(inquiry, error, partial(self._blame.reply_failed, reply, account, error))
+        log.error("reply.failed", payment_id=reply.payment_id, exc_info=error)
+        await self.unanswered(inquiry, error, partial(self._blame.reply_failed, reply, inquiry.account, error))
 
-    async def _write(self, asked: list[tuple[Inquiry, Reply | None]]) -> None:
+    async def _locked(self, heard: Heard, error: Exception, counted: Counted) -> None:
+        """Others lock the payment. A status is asked for again; what Execute brought nobody can ask for again.
+
+        So that is tried again beside the others. Where it does not help it is kept, and Query is asked.
+        """
+        inquiry, payment_id = heard.inquiry, heard.reply.payment_id
+        log.warning("reply.locked_out", payment_id=payment_id, tries=heard.tries, error=_name(error))
+        await self._blame.excuse(payment_id, payment_id, inquiry.account.id)
+        if inquiry.question.kind is QuestionKind.EXECUTE and not await self._kept(heard, error):
+            again = structs.replace(heard, tries=heard.tries + 1)
+            self._trying_again.create_task(self._record([again], counted))
+        else:
+            await self._in_hand.not_recorded(inquiry)
+
+    async def _kept(self, heard: Heard, error: Exception) -> bool:
+        """Whether it was tried often enough, and is among the dead letters by now."""
+        if heard.tries < LOCKED_TRIES:
+            return False
+        try:
+            await self._blame.keep(heard.reply, heard.inquiry.account, f"others locked its payment: {_name(error)}")
+        except UNAVAILABLE as unavailable:
+            log.warning("reply.not_kept", payment_id=heard.reply.payment_id, error=_name(unavailable))
+            await asyncio.sleep(PAUSE_SECONDS)
+            return False
+        return True
+
+    async def _write(self, asked: list[tuple[Inquiry, Reply | None]], counted: Counted) -> None:
         changes = await despite_others(
-            lambda: record(self._ledger, self._rules, asked, self._clock.now(), self._allowances, self._counted)
+            lambda: record(self._ledger, self._rules, asked, self._clock.now(), self._allowances, counted)
         )
         self._tell(changes)
 

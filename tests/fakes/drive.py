@@ -214,7 +214,7 @@ class Drive:
         """
         del self._in_flight[inquiry.expected.payment_id, inquiry.asked_at]
         self.turns.give_back([inquiry.expected.payment_id])
-        for claim in inquiry.work.claims:
+        for claim in inquiry.claims:
             self._deaths[claim.id] += 1
             if self._deaths[claim.id] < DEATHS:
                 self._unheard.append((self.clock.now + STARTED_AGAIN, claim))

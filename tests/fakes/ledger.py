@@ -92,6 +92,8 @@ class FakeLedger:
         self._locks = defaultdict[str, asyncio.Lock](asyncio.Lock)
         self._writing = asyncio.Lock()
         self._limiting = asyncio.Lock()
+        self.since: datetime | None = None
+        """When it took over from another server."""
 
     # -- the ports -----------------------------------------------------------------------------------------------------
 
@@ -138,6 +140,7 @@ class FakeLedger:
             sessions=frozenset(name for (_, name), owner in tables.sessions.items() if owner == payment.id),
             transactions=frozenset(name for (_, name), owner in tables.transactions.items() if owner == payment.id),
             order=SeenOrder(paid_by=order.paid_by, executing=order.executing, wishes=self._wishes(payment)),
+            since=self.since,
         )
 
     def _wishes(self, payment: Payment) -> tuple[Wish, ...]:
@@ -162,7 +165,8 @@ class FakeLedger:
         for write in sorted(writes, key=lambda write: write.change.payment.id):
             payment_id = write.change.payment.id
             async with self.batch([payment_id]) as batch:
-                if self.revisions[payment_id] != write.sight.revision or payment_id not in batch.cases:
+                stands = (self.revisions[payment_id], self.since) == (write.sight.revision, write.sight.since)
+                if not stands or payment_id not in batch.cases:
                     continue
                 owners = write.lost((await batch.reserve([write.wanted]))[payment_id])
                 if owners != Owners():

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.allowance import TROUBLES, Allowance
+from consumers.allowance import BURST_SECONDS, PROBE, SOON, SPREAD, TROUBLES, Allowance
 from consumers.opening import track_payment
 from consumers.pipeline import Inquiry, take
 from schemas.answers import Inconclusive, Trouble
+from schemas.callbacks import Claim
 from schemas.words import EntryKind, Source, Status
 from tests.fakes.clock import NOON
 from tests.fakes.drive import Drive, answered, says, troubled
@@ -30,9 +31,13 @@ class Waits(Exception):
 
 
 class SharedLedger(FakeLedger):
-    """`taken` are the accounts whose rows another worker has locked; they can be read and not locked."""
+    """`taken` are the accounts whose rows another worker has locked; they can be read and not locked.
+
+    `lost`: what is written of them is committed, and whoever wrote it does not hear of it.
+    """
 
     taken: frozenset[str] = frozenset()
+    lost = False
 
     @asynccontextmanager
     async def limits(self, accounts: Collection[str]) -> AsyncIterator[FakeLimits]:
@@ -40,6 +45,8 @@ class SharedLedger(FakeLedger):
             raise Waits
         async with super().limits(accounts) as limits:
             yield limits
+        if self.lost:
+            raise Waits
 
 
 @pytest.fixture
@@ -64,6 +71,41 @@ async def test_what_one_batch_asks_is_missing_in_the_budget_of_the_next(shared: 
     await drive.wait(timedelta(seconds=2))
     assert len(drive.asked_times(second)) == 1
     assert await drive.hit(third) == []
+
+
+async def test_a_batch_that_fails_before_it_asks_costs_a_budget_its_calls_and_no_more(
+    shared: tuple[Drive, SharedLedger],
+) -> None:
+    drive, ledger = shared
+    drive.rules = replace(drive.rules, accounts={POOR.id: replace(POOR, calls_per_second=5.0)})
+    claims = [drive.claim(await drive.open(POOR)) for _ in range(12)]
+    await fails(drive, ledger, *claims[:3])
+    known = ledger.allowance(POOR.id)
+    assert known is not None
+    assert known.calls == 5.0 * BURST_SECONDS - 3
+    assert len(await drive.take(*claims)) == 7
+
+
+async def test_a_probe_that_was_never_sent_silences_its_gateway_for_no_longer_than_one_that_was(
+    shared: tuple[Drive, SharedLedger],
+) -> None:
+    drive, ledger = shared
+    several = [await drive.open(SILENT) for _ in range(3)]
+    failed_at = await fails(drive, ledger, drive.claim(several[0]))
+    assert await drive.publish(*map(drive.claim, several)) == []
+    await drive.wait(PROBE + SOON + 2 * SPREAD)
+    assert PROBE <= min(one.asked_at for one in drive.asked) - failed_at <= PROBE + SPREAD
+    assert [drive.payment(one).status for one in several] == [Status.COMPLETED] * 3
+
+
+async def fails(drive: Drive, ledger: SharedLedger, *claims: Claim) -> datetime:
+    """Take these up to the point where their accounts have counted them; when that was."""
+    ledger.lost = True
+    with pytest.raises(Waits):
+        await drive.take(*claims)
+    ledger.lost = False
+    assert (drive.asked, drive.turns.held) == ([], set())
+    return drive.clock.now
 
 
 async def test_a_claim_whose_worker_died_is_not_looked_at_again_and_again_while_it_waits_for_the_budget(

@@ -25,8 +25,10 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.consuming import Consuming
 from tests.fakes.drive import Drive, answered, executed, says
 from tests.fakes.providers import EXECUTING, PLAIN
+from tests.processes import until
 from worker.course import Calls
 from worker.holding import ATTEMPTS, SUSPECT
+from worker.recording import LOCKED_TRIES
 
 
 @pytest.fixture(autouse=True)
@@ -242,6 +244,70 @@ async def test_others_in_the_way_are_no_fault_of_its_own(error: Exception) -> No
     assert len(consuming.asked) > MANY // 2
     assert consuming.drive.payment(payment_id).hold is None
     assert all(not row.failures for row in consuming.failures.rows.values())
+
+
+async def test_what_execute_brought_is_tried_again_until_its_payment_is_not_locked_any_more() -> None:
+    consuming = Consuming(lambda one: executed(one, "completed", Status.COMPLETED))
+    payment_id, neighbour = [await consuming.drive.open(EXECUTING) for _ in range(2)]
+    broken = Broken(consuming, payment_id, error=asyncpg.LockNotAvailableError())
+
+    async def store(changes: Sequence[Change]) -> None:
+        if broken.raised <= LOCKED_TRIES:
+            await broken.store(changes)
+
+    consuming.ledger.store = store  # type: ignore[method-assign]
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(one, Said.SUCCESS) for one in (payment_id, neighbour)])
+        await consuming.settle()
+        assert await consuming.bus.waiting() == {}
+    assert [consuming.drive.told(one) for one in (payment_id, neighbour)] == [[EventType.COMPLETED]] * 2
+    assert [one.question.kind for one in consuming.asked] == [QuestionKind.EXECUTE] * 2
+    assert (broken.raised, consuming.failures.letters) == (LOCKED_TRIES + 1, {})
+
+
+async def test_what_execute_brought_is_kept_where_its_payment_stays_locked() -> None:
+    """And Query is asked, whose answer is the same."""
+    consuming = Consuming(lambda one: executed(one, "completed", Status.COMPLETED))
+    payment_id = await consuming.drive.open(EXECUTING)
+    broken = Broken(consuming, payment_id, error=asyncpg.LockNotAvailableError())
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+        await consuming.settle()
+        ((kept, reason),) = consuming.failures.letters.values()
+        assert (kept.payment_id, kept.execute) == (payment_id, "completed")
+        assert kept.answer is not None
+        assert "LockNotAvailableError" in reason
+        assert (await consuming.bus.waiting(), consuming.turns) == ({"fake": 1}, set())
+        assert all(not row.failures for row in consuming.failures.rows.values())
+        broken.payment_ids.clear()
+        consuming.answer = says(Status.COMPLETED)
+        await consuming.pass_time(timedelta(seconds=31))
+        assert await consuming.bus.waiting() == {}
+    assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
+    assert [one.question.kind for one in consuming.asked] == [QuestionKind.EXECUTE, QuestionKind.STATUS]
+
+
+async def test_it_is_kept_though_the_dead_letters_are_away_for_a_moment() -> None:
+    consuming = Consuming(lambda one: executed(one, "completed", Status.COMPLETED))
+    payment_id = await consuming.drive.open(EXECUTING)
+    Broken(consuming, payment_id, error=asyncpg.LockNotAvailableError())
+    keep, away = consuming.failures.keep, 1
+
+    async def sometimes(*given: Any) -> None:
+        nonlocal away
+        away -= 1
+        if away >= 0:
+            raise ConnectionResetError
+        await keep(*given)
+
+    consuming.failures.keep = sometimes  # type: ignore[method-assign]
+
+    async def is_kept() -> bool:
+        return len(consuming.failures.letters) == 1
+
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+        await until(is_kept, what="the reply among the dead letters", seconds=10)
 
 
 async def test_claims_about_a_locked_payment_are_left_and_hold_up_no_others() -> None:

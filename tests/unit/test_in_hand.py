@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from consumers.account import Account
 from consumers.bus import Delivery
 from consumers.pipeline import take
 from schemas.answers import Outcome
@@ -48,16 +49,27 @@ class Thinking:
 
 
 @asynccontextmanager
-async def thinking(answer: Status = Status.COMPLETED) -> AsyncIterator[tuple[Consuming, Thinking, str, Claim]]:
+async def thinking(
+    answer: Status = Status.COMPLETED, account: Account = PLAIN
+) -> AsyncIterator[tuple[Consuming, Thinking, str, Claim]]:
     """A worker in the middle of a question about a payment, and the claim that led to it."""
     consuming = Consuming(says(answer))
     gateway = Thinking(consuming)
-    payment_id = await consuming.drive.open(PLAIN)
+    payment_id = await consuming.drive.open(account)
     claim = consuming.drive.claim(payment_id, Said.SUCCESS)
     async with consuming.working():
         await consuming.bus.publish([claim])
         await consuming.settle()
-        assert gateway.begun == 1
+        assert (gateway.begun, await consuming.bus.waiting()) == (1, {"fake": 1})
+        yield consuming, gateway, payment_id, claim
+
+
+@asynccontextmanager
+async def executes(answer: Status) -> AsyncIterator[tuple[Consuming, Thinking, str, Claim]]:
+    """The same in the middle of an Execute, which is recorded with its claim."""
+    async with thinking(answer, EXECUTING) as (consuming, gateway, payment_id, claim):
+        assert consuming.drive.payment(payment_id).execute_asked_at is not None
+        assert claimed(consuming, payment_id) == [claim.id]
         yield consuming, gateway, payment_id, claim
 
 
@@ -92,20 +104,49 @@ async def test_when_a_worker_dies_while_it_asks_another_asks_at_once() -> None:
 
 
 async def test_of_a_worker_that_dies_while_it_executes_only_a_query_comes() -> None:
-    consuming = Consuming(says(Status.PENDING))
-    gateway = Thinking(consuming)
-    payment_id = await consuming.drive.open(EXECUTING)
-    async with consuming.working():
-        await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
-        await consuming.settle()
-        assert (gateway.begun, await consuming.bus.waiting()) == (1, {})
-        assert consuming.drive.payment(payment_id).execute_asked_at is not None
+    async with executes(Status.PENDING) as (consuming, gateway, payment_id, _):
         await consuming.die()
         gateway.done.set()
         consuming.start()
-        await consuming.pass_time(timedelta(minutes=1))
-    assert consuming.asked
-    assert {one.question.kind for one in consuming.asked} == {QuestionKind.STATUS}
+        await consuming.pass_time(timedelta(seconds=59))
+        assert consuming.asked
+        assert {one.question.kind for one in consuming.asked} == {QuestionKind.STATUS}
+        assert consuming.drive.payment(payment_id).execute_tries == 1
+
+
+async def test_it_comes_at_once_since_the_claim_was_not_acknowledged() -> None:
+    async with executes(Status.COMPLETED) as (consuming, gateway, payment_id, claim):
+        died_at = consuming.drive.clock.now
+        await consuming.die()
+        gateway.done.set()
+        consuming.start()
+        await consuming.settle()
+        assert [one.question.kind for one in consuming.asked] == [QuestionKind.STATUS]
+        assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
+        assert consuming.drive.clock.now == died_at
+        assert (await consuming.bus.waiting(), consuming.turns, consuming.failures.rows) == ({}, set(), {})
+        assert claimed(consuming, payment_id) == [claim.id, claim.id]
+
+
+async def test_while_whoever_executes_lives_its_claim_brings_no_question_to_another_worker() -> None:
+    """The broker gave it out again, as when a connection broke. Whoever executes may take half a minute."""
+    async with executes(Status.COMPLETED) as (consuming, gateway, payment_id, claim):
+        others = FakeTurns(consuming.turns)
+        for patient in (True, False):
+            consuming.drive.clock.advance(15)
+            taken = await take(consuming.ledger, consuming.drive.rules, [claim], others, patient=patient)
+            assert (taken.inquiries, taken.waiting) == ([], [claim] if patient else [])
+        gateway.done.set()
+        await consuming.settle()
+        assert [one.question.kind for one in consuming.asked] == [QuestionKind.EXECUTE]
+        assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
+
+
+async def test_the_claim_of_an_execute_is_acknowledged_with_its_reply() -> None:
+    async with executes(Status.COMPLETED) as (consuming, gateway, payment_id, claim):
+        gateway.done.set()
+        await consuming.settle()
+        assert (await consuming.bus.waiting(), claimed(consuming, payment_id)) == ({}, [claim.id])
 
 
 async def test_a_claim_about_a_payment_that_is_being_asked_waits_and_is_then_seen() -> None:

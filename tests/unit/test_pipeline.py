@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from consumers.account import Account
 from consumers.allowance import BURST_SECONDS, FIRST_PAUSE, TROUBLES
-from consumers.ledger import Write, Written
-from consumers.pipeline import Counted, record, take
-from schemas.answers import Inconclusive, Stranger, Trouble
+from consumers.ledger import Looked, Write, Written
+from consumers.pipeline import Counted, Inquiry, record, take
+from schemas.answers import Inconclusive, Outcome, Stranger, Trouble
 from schemas.payments import Change, Owners
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
-from tests.fakes.drive import Drive, answered, says, troubled
+from tests.fakes.drive import Drive, answered, executed, says, troubled
 from tests.fakes.ledger import FakeLedger, FakeTurns
 from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN
 
@@ -123,6 +124,35 @@ async def test_of_two_workers_that_execute_for_one_order_at_once_one_does() -> N
     assert drive.payment(first).execute_asked_at is None
 
 
+async def test_an_execute_that_was_decided_on_another_server_is_not_sent() -> None:
+    drive, ledger = drive_with()
+    payment_id = await drive.open(EXECUTING)
+    claim = drive.claim(payment_id, Said.SUCCESS)
+    drive.clock.advance(1)
+
+    async def taken_over() -> None:
+        ledger.since = drive.clock.now
+
+    ledger.before = [taken_over]
+    taken = await take(ledger, drive.rules, [claim], drive.turns)
+    assert (taken.inquiries, taken.waiting) == ([], [claim])
+    assert drive.payment(payment_id).execute_asked_at is None
+    again = await take(ledger, drive.rules, taken.waiting, drive.turns)
+    assert [one.question.kind for one in again.inquiries] == [QUERY]
+
+
+async def test_a_reply_from_before_a_takeover_is_folded_on_what_the_new_server_has() -> None:
+    """There the Execute is missing, and its claim; the money is known all the same."""
+    drive, ledger = drive_with()
+    payment_id = await drive.open(EXECUTING)
+    before = drive.payment(payment_id)
+    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    ledger._tables.payments[payment_id] = before
+    ledger.since = drive.clock.now
+    await drive.record([drive.reply(inquiry, executed(inquiry, "completed", Status.COMPLETED))])
+    assert drive.told(payment_id) == [EventType.COMPLETED]
+
+
 async def test_whoever_lost_an_execute_and_waits_no_longer_is_recorded_with_the_wish() -> None:
     drive, ledger = drive_with()
     payment_id = await drive.open(EXECUTING)
@@ -182,6 +212,30 @@ async def test_the_sweeps_claim_about_a_payment_that_is_gone_leaves_nothing() ->
     claim = drive.claim(payment_id, source=Source.SWEEP)
     await drive.take(replace(claim, payment_id="pay_gone"))
     assert (ledger.kept, len(ledger._tables.claims)) == ((), 0)
+
+
+@pytest.mark.parametrize("account", [PLAIN, EXECUTING])
+async def test_a_look_that_another_workers_answer_overtakes_asks_once_more_at_most(account: Account) -> None:
+    """The turn is free by then. What comes of it is folded like any other answer, and an Execute loses its swap."""
+    drive, ledger = drive_with(gateway=says(Status.COMPLETED))
+    payment_id = await drive.open(account)
+    claims = [drive.claim(payment_id, Said.SUCCESS) for _ in range(3)]
+    theirs = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    assert len(theirs) == 1
+    look = ledger.look
+
+    async def overtaken(*given: Any) -> Looked:
+        seen = await look(*given)
+        ledger.look = look  # type: ignore[method-assign]
+        await drive.answer(theirs)
+        return seen
+
+    ledger.look = overtaken  # type: ignore[method-assign]
+    again = await drive.publish(*claims)
+    assert len(again) == (0 if account is EXECUTING else 1)
+    await drive.wait(timedelta(hours=1))
+    assert len(drive.asked) == len(theirs) + len(again)
+    assert drive.told(payment_id) == [EventType.COMPLETED]
 
 
 # -- the clock ---------------------------------------------------------------------------------------------------------
@@ -275,18 +329,21 @@ async def test_what_a_worker_of_the_last_release_asks_about_is_left_to_it() -> N
     assert inquiry.lost, "its worker may have died of it"
 
 
-async def test_the_lease_of_an_execute_that_died_is_let_go_where_its_query_is_turned_away() -> None:
+@pytest.mark.parametrize("seconds", [1, 41])
+async def test_the_lease_of_an_execute_that_died_is_let_go_where_its_query_is_turned_away(seconds: int) -> None:
     drive = Drive()
     payment_id = await drive.open(EXECUTING)
     await drive.take(drive.claim(payment_id, Said.SUCCESS))
-    drive.clock.advance(41)
+    drive.clock.advance(seconds)
     drive.turns.held.clear()
     claim = drive.claim(payment_id, source=Source.SWEEP)
     await take(drive.ledger, drive.rules, [claim], drive.turns, {EXECUTING.id: 0})
     payment = drive.payment(payment_id)
     assert payment.lease_until is None
     assert payment.next_check_at is not None
-    assert payment.next_check_at > drive.clock.now, "or the sweep would look at it again and again"
+    assert drive.clock.now < payment.next_check_at < drive.clock.now + timedelta(seconds=5), (
+        "neither in a loop nor late"
+    )
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------------------------
@@ -321,19 +378,66 @@ async def test_an_execute_whose_commit_nobody_heard_of_is_not_sent_and_counts_as
     assert EXECUTE not in [one.question.kind for one in await drive.take(drive.claim(payment_id, Said.SUCCESS))]
 
 
-async def test_a_reply_that_is_written_again_because_nobody_heard_of_its_commit_stands_there_once() -> None:
-    drive, ledger = drive_with()
-    payment_id = await drive.open()
-    (inquiry,) = await drive.take(drive.claim(payment_id))
-    drive.clock.advance(1)
-    reply = drive.reply(inquiry, answered(inquiry, Status.PENDING))
+async def test_the_claim_of_an_execute_whose_commit_nobody_heard_of_asks_query_at_once() -> None:
+    drive, ledger = drive_with(gateway=says(Status.COMPLETED))
+    payment_id = await drive.open(EXECUTING)
+    claim = drive.claim(payment_id, Said.SUCCESS)
     ledger.after = [lost]
     with pytest.raises(LostError):
-        await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now)
+        await drive.take(claim)
+    assert [one.question.kind for one in await drive.publish(claim)] == [QUERY]
+    assert drive.told(payment_id) == [EventType.COMPLETED]
+
+
+@pytest.mark.parametrize(
+    ("account", "outcome"),
+    [
+        (PLAIN, lambda one: answered(one, Status.PENDING)),
+        (PLAIN, troubled()),
+        (EXECUTING, lambda one: executed(one, "not_sent", None)),
+        (EXECUTING, lambda one: executed(one, "none", None)),
+        (EXECUTING, lambda one: executed(one, "refused", Status.PENDING)),
+        (EXECUTING, lambda one: executed(one, "completed", Status.COMPLETED)),
+    ],
+    ids=["answer", "trouble", "not sent", "no reply", "refused", "completed"],
+)
+async def test_a_reply_that_is_written_again_because_nobody_heard_of_its_commit_stands_there_once(
+    account: Account, outcome: Callable[[Inquiry], Outcome]
+) -> None:
+    drive, ledger = drive_with()
+    payment_id = await drive.open(account)
+    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    drive.clock.advance(1)
+    reply, counted = drive.reply(inquiry, outcome(inquiry)), Counted()
+    ledger.after = [lost]
+    with pytest.raises(LostError):
+        await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
     written = drive.payment(payment_id)
-    await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now)
+    await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
     assert drive.payment(payment_id) == written
     assert len(entries(drive, payment_id, EntryKind.ANSWER)) == 1
+
+
+@pytest.mark.parametrize("tries", [0, 1])
+async def test_the_reply_of_an_execute_is_written_though_another_worker_let_its_lease_go(tries: int) -> None:
+    """That one saw its turn free, and could not ask. The reply is new, however often its write was tried."""
+    drive, ledger = drive_with()
+    payment_id = await drive.open(EXECUTING)
+    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    drive.clock.advance(1)
+
+    async def let_go() -> None:
+        async with ledger.batch([payment_id]) as batch:
+            await batch.store([Change(payment=replace(drive.payment(payment_id), lease_until=None))])
+            await batch.commit()
+
+    reply, counted = drive.reply(inquiry, executed(inquiry, "completed", Status.COMPLETED)), Counted()
+    ledger.before = [*[lost] * tries, let_go]
+    for _ in range(tries):
+        with pytest.raises(LostError):
+            await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+    await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+    assert drive.told(payment_id) == [EventType.COMPLETED]
 
 
 async def test_keys_that_turn_out_to_be_others_one_after_the_other_are_learnt_under_the_lock() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
+import structlog
 
 from consumers.allowance import Allowance
 from consumers.ledger import Looked, Order, Sight, Wish
@@ -23,17 +24,24 @@ from worker.postgres.rows import payment_of
 
 _LOOK = """
     SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.known_allowance, l.own_sessions, l.own_transactions,
-        l.order_paid_by, l.order_executing, l.order_wishes, l.heard, l.looked_at
+        l.order_paid_by, l.order_executing, l.order_wishes, l.heard, l.looked_at,
+        (SELECT since FROM servers) AS since, (SELECT name = server_name() FROM servers) AS known
     FROM look_at_payments($1, $2, $3, $4, $5, $6, $7, $8) AS l
 """
+_MEET = """
+    INSERT INTO servers (name) VALUES (server_name()) ON CONFLICT (one)
+    DO UPDATE SET name = excluded.name, since = clock_timestamp() WHERE servers.name <> excluded.name RETURNING since
+"""
+"""The first to look at a server notes which one it is, and when another one took over."""
+
+log = structlog.get_logger()
 
 
 async def look(
     connection: Connection[asyncpg.Record], claims: Sequence[Claim], payment_ids: Collection[str] = ()
 ) -> Looked:
     """See consumers.ledger.Ledger. `allowances` are those of the payments that were read."""
-    rows = await connection.fetch(
-        _LOOK,
+    given = (
         [claim.id for claim in claims],
         [claim.account for claim in claims],
         [claim.payment_id for claim in claims],
@@ -43,6 +51,12 @@ async def look(
         [claim.event_id if claim.authenticity is Authenticity.SIGNED else None for claim in claims],
         list(payment_ids),
     )
+    rows = await connection.fetch(_LOOK, *given)
+    if not rows[0]["known"]:
+        since = await connection.fetchval(_MEET)
+        if since is not None:
+            log.warning("server.taken_over", since=since.isoformat())
+        rows = await connection.fetch(_LOOK, *given)
     heard: list[dict[str, Any]] = rows[0]["heard"] or []
     seen = [row for row in rows if row["id"] is not None]
     return Looked(
@@ -73,4 +87,5 @@ def _sight(row: asyncpg.Record) -> Sight:
             executing=row["order_executing"],
             wishes=tuple(msgspec.convert(row["order_wishes"] or [], list[Wish])),
         ),
+        since=row["since"],
     )

@@ -13,7 +13,7 @@ import asyncpg
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.ledger import Keys, Looked, Write, Written
+from consumers.ledger import Keys, Looked, Sight, Write, Written
 from schemas.callbacks import Claim
 from schemas.payments import Owners
 from worker.postgres.batch import PostgresBatch
@@ -21,7 +21,11 @@ from worker.postgres.database import Connection
 from worker.postgres.looking import look
 from worker.sealing import Seal
 
-_LOCK = "SELECT id, revision, next_check_at, locked_at FROM lock_revisions($1)"
+_LOCK = """
+    SELECT id, revision, next_check_at, locked_at,
+        (SELECT since FROM servers) AS since, (SELECT name = server_name() FROM servers) AS known
+    FROM lock_revisions($1)
+"""
 
 NOBODY = Owners()
 
@@ -54,13 +58,18 @@ async def open_standing(connection: Connection[asyncpg.Record], writes: Sequence
     standing, cases = list[Write](), {}
     for write in sorted(writes, key=lambda write: write.change.payment.id):
         case, row = write.sight.case, found.get(write.change.payment.id)
-        if row is not None and row["revision"] == write.sight.revision:
+        if row is not None and _stands(write.sight, row):
             standing.append(write)
             payment = replace(case.payment, next_check_at=row["next_check_at"])
             cases[payment.id] = replace(case, payment=payment)
     batch = Standing(connection, now, cases, seal)
     batch.standing = standing
     return batch
+
+
+def _stands(sight: Sight, row: asyncpg.Record) -> bool:
+    """Whether the payment is as it was read, and by the server that it was read from: another counts anew."""
+    return bool(row["known"]) and (row["revision"], row["since"]) == (sight.revision, sight.since)
 
 
 async def put(batch: Standing) -> Tried:

@@ -17,7 +17,7 @@ from consumers.asking import LEASE
 from schemas.checks import Checks
 from schemas.events import Event
 from schemas.payments import Payment
-from schemas.words import Hold, QuestionKind, Said, Status
+from schemas.words import Hold, Said, Status
 from tests.unit.simulation.journal import Asked, Heard
 from tests.unit.simulation.stories import Stories
 from tests.unit.simulation.truth import State, Truth
@@ -166,8 +166,8 @@ def _troubles(system: System, payment_id: str, asked: list[Asked]) -> Iterator[t
 
 
 def _over_at(one: Asked) -> datetime:
-    """When the payment is asked about again, where no reply was recorded: an Execute leaves its lease behind."""
-    if one.died_at is None or one.question.kind is QuestionKind.EXECUTE:
+    """When the payment is asked about again, where no reply was recorded."""
+    if one.died_at is None:
         return one.at + LEASE[one.question.kind]
     return one.died_at + STARTED_AGAIN_SECONDS * SECOND
 

@@ -19,7 +19,6 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.allowance import Allowance, silent
 from consumers.answering import Reply
-from consumers.asking import LEASE
 from consumers.gateway import OpeningOutcome
 from consumers.opening import OpeningFailed, open_payment, track_payment
 from consumers.pipeline import Inquiry, record, take
@@ -247,7 +246,7 @@ class Worker:
         try:
             taken = at_once(taking)
         except Killed:
-            self._died_taking(before)
+            self._died_taking(homes)
             self._die(life)
             return
         asked = {one.expected.payment_id for one in taken.inquiries}
@@ -256,7 +255,7 @@ class Worker:
             if after.not_before not in (None, before[payment_id].not_before):
                 system.journal.turned_away(after, system.ledger.allowance(after.account), now)
         system.looked_at(homes)
-        kept = {claim.id for inquiry in taken.inquiries for claim in inquiry.work.claims}
+        kept = {claim.id for inquiry in taken.inquiries for claim in inquiry.claims}
         waiting = {claim.id: claim for claim in taken.waiting}
         for claim in claims:
             if claim.id not in kept | waiting.keys():
@@ -266,15 +265,13 @@ class Worker:
         if waiting:
             self._later(AGAIN_SECONDS, lambda: self._look([*waiting.values()], since if patient else now))
 
-    def _died_taking(self, before: Mapping[str, Payment]) -> None:
-        """What was not written is as if it had never been taken. An Execute that was runs to the end of its lease."""
+    def _died_taking(self, homes: Iterable[str]) -> None:
+        """What was not written is as if it had never been taken; after an Execute that was written Query comes."""
         system = self._system
         now = system.clock.now
-        for payment_id, row in before.items():
-            executes = system.ledger.payment(payment_id).execute_asked_at != row.execute_asked_at
-            again = LEASE[QuestionKind.EXECUTE] if executes else timedelta(seconds=STARTED_AGAIN_SECONDS)
-            system.journal.lost[payment_id].append((now, now + again))
-        system.looked_at(before)
+        for payment_id in homes:
+            system.journal.lost[payment_id].append((now, now + timedelta(seconds=STARTED_AGAIN_SECONDS)))
+        system.looked_at(homes)
 
     def _later(self, seconds: float, what: Callable[[], None]) -> None:
         """Do this then, if the process lives."""
@@ -344,7 +341,7 @@ class Worker:
         system.looked_at(homes)
         self._turns.give_back(homes)
         for inquiry, _ in pairs:
-            for claim in inquiry.work.claims:
+            for claim in inquiry.claims:
                 self._hand.pop(claim.id, None)
         self._asking = [one for one in self._asking if one.recorded_at is None]
         if self._replies:
