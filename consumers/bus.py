@@ -52,7 +52,7 @@ class Bus(Protocol):
         ...
 
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
-        """They could not be heard, for no fault of theirs: they come again, now or when their leases end.
+        """They could not be heard, for no fault of theirs: they come again, now or when that can be told.
 
         Raises nothing of an absent database or broker.
         """

@@ -123,9 +123,12 @@ async def run_roles(
 ) -> None:
     """Run until `stop` is set, or a part fails, which ends the process loudly."""
     metrics, outcomes, rules, turns = Metrics(config.accounts), Outcomes(), rules_of(config), PostgresTurns(database)
-    ledger = PostgresLedger(database, Seal(config.archive.sealing), metrics.changed, metrics.drop)
-    broker = broker_of(config, rules, database, metrics)
-    bus = broker.bus if broker else PostgresBus(database)
+    ledger, queue = (
+        PostgresLedger(database, Seal(config.archive.sealing), metrics.changed, metrics.drop),
+        PostgresBus(database, turns.holder),
+    )
+    broker = broker_of(config, rules, database, queue, metrics)
+    bus = broker.bus if broker else queue
     sweep, relay, deliver = (
         Sweep(database, bus, rules.accounts, metrics, tracing),
         Relay(database, metrics, broker.publisher if broker else None, tracing),
@@ -158,15 +161,14 @@ async def run_roles(
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "clock": database.keep_clock,
             "housekeeping": partial(keep_house, database, config, roles),
-            "leases": bus.keep_leases,
             "notices": partial(database.listen, hear, connected=look_again),
         }
         if config.settings.database_url is None:
             parts["postgres"] = partial(_keep_postgres, database, config.settings.data_dir)
         if broker:
             parts["publisher"] = broker.publisher.run
-        if broker and "consume" in roles:
-            parts["inbox"] = broker.inbox.run
+        if "consume" in roles:
+            parts |= {"lost claims": queue.free_lost} | ({"inbox": broker.inbox.run} if broker else {})
         if broker and "ingress" in roles:  # what a shop publishes is what it could post, and takes the same rights
             parts |= {"expected inbox": broker.expected.run, "registering": broker.registering.run}
         working = {"sweep": sweep.run, "relay": relay.run, "consume": consumer.run, "deliver": deliver.run}

@@ -96,9 +96,6 @@ class RabbitBus:
             await self._spool.give_back(spooled)
             self.wake({one.claim.provider for one in spooled})
 
-    async def keep_leases(self) -> None:
-        await self._spool.keep_leases()
-
     async def end(self, provider: str) -> None:
         await self._inbox.end(provider)
 
