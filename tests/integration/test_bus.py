@@ -18,6 +18,7 @@ from tests.fakes.clock import NOON, FakeClock
 from tests.integration.rabbit import attached
 from tests.processes import until
 from worker.ending import end_one
+from worker.holding import ATTEMPTS, SUSPECT
 from worker.postgres.bus import _FREE, _TAKE, LEASE_SECONDS, POLL_SECONDS, PostgresBus
 from worker.postgres.database import UNAVAILABLE, Database, connect
 from worker.postgres.notices import Notice
@@ -177,6 +178,21 @@ async def test_the_attempts_at_a_claim_that_fails_by_itself_are_counted(bench: B
         assert (delivery.claim, delivery.attempts) == (claim, attempt)
         await bench.bus.retry(delivery)
         await bench.workers_die()
+
+
+async def test_that_its_workers_died_is_no_attempt_at_a_claim(bench: Bench) -> None:
+    """Or one fault, after kills that have nothing to do with it, would put it among the dead."""
+    await bench.bus.publish([claim := a_claim()])
+    for handed_out in range(1, ATTEMPTS):
+        (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
+        assert (delivery.claim, delivery.attempts, delivery.handed_out) == (claim, 1, handed_out)
+        await bench.workers_die()
+    (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
+    await bench.bus.retry(delivery)
+    await bench.workers_die()
+    (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
+    assert delivery.attempts == 2
+    assert delivery.handed_out >= SUSPECT
 
 
 async def test_a_claim_published_twice_is_delivered_once_or_twice_and_as_itself(bench: Bench) -> None:
@@ -384,11 +400,11 @@ class Forgetful(PostgresBus):
 
     told = 0
 
-    async def _later(self, tags: Iterable[object], seconds: float, uncounted: int) -> None:
+    async def _later(self, tags: Iterable[object], seconds: float, uncounted: int, failed: int = 0) -> None:
         self.told += 1
         if self.told == 1:
             raise ConnectionRefusedError
-        await super()._later(tags, seconds, uncounted)
+        await super()._later(tags, seconds, uncounted, failed)
 
 
 async def test_what_could_not_be_given_back_is_as_soon_as_the_database_is_there_again(

@@ -23,6 +23,7 @@ from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import EXECUTING, PLAIN
 from tests.processes import until
 from worker.course import TooLate
+from worker.holding import ATTEMPTS
 from worker.intake import AGAIN_SECONDS, LOOKS, MOST_WAITING
 from worker.slots import SLOTS
 
@@ -89,6 +90,33 @@ async def test_when_a_worker_dies_while_it_asks_another_asks_at_once() -> None:
         assert (await consuming.bus.waiting(), claimed(consuming, payment_id)) == ({}, [claim.id])
         assert consuming.drive.clock.now == died_at
         assert consuming.failures.rows == {}
+
+
+async def test_after_many_deaths_a_claim_that_fails_once_by_itself_is_tried_again() -> None:
+    consuming = Consuming(says(Status.COMPLETED))
+    gateway = Thinking(consuming)
+    payment_id, broken = await consuming.drive.open(PLAIN), False
+    claim = consuming.drive.claim(payment_id, Said.SUCCESS)
+
+    async def store(changes: Sequence[Change]) -> None:
+        if broken:
+            raise ValueError("a fault")
+
+    consuming.ledger.store = store  # type: ignore[method-assign]
+    await consuming.bus.publish([claim])
+    for _ in range(2 * ATTEMPTS):
+        async with consuming.working():
+            await consuming.settle()
+    assert gateway.begun == 2 * ATTEMPTS
+    broken = True
+    gateway.done.set()
+    async with consuming.working():
+        await consuming.settle()
+        assert (consuming.bus.dead, await consuming.bus.waiting()) == ([], {"fake": 1})
+        broken = False
+        await consuming.pass_time(timedelta(minutes=1))
+    assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
+    assert (consuming.bus.dead, await consuming.bus.waiting()) == ([], {})
 
 
 async def test_of_a_worker_that_dies_while_it_executes_only_a_query_comes() -> None:

@@ -112,7 +112,7 @@ class RabbitBus:
     async def retry(self, delivery: Delivery) -> None:
         heard, _ = _apart([delivery])
         if heard:
-            await self._spool.publish_again(delivery.claim, delivery.attempts)
+            await self._spool.publish_again(delivery.claim, delivery.handed_out, delivery.attempts)
             await self._inbox.acknowledge(heard)
         else:
             await self._spool.retry(delivery)

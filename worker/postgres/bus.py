@@ -42,10 +42,10 @@ _TAKE = f"""
     WHERE id = ANY(ARRAY(
         SELECT id FROM queue WHERE provider = $1 AND available_at <= clock_timestamp() AND later <= $3
         ORDER BY later, available_at, id LIMIT $2 FOR UPDATE SKIP LOCKED))
-    RETURNING id, claim_id, attempts, queued_at, body
+    RETURNING id, claim_id, attempts, failures, queued_at, body
 """  # noqa: S608 - the lease is our own number
 _LATER = """
-    UPDATE queue SET holder = NULL, attempts = greatest(attempts - $3, 0),
+    UPDATE queue SET holder = NULL, attempts = greatest(attempts - $3, 0), failures = failures + $4,
         available_at = clock_timestamp() + make_interval(secs => $2)
     WHERE id = ANY($1)
 """
@@ -148,7 +148,7 @@ class PostgresBus:
         return Delivery(
             tag=row["id"],
             claim=claim,
-            attempts=row["attempts"],
+            attempts=row["failures"] + 1,
             handed_out=row["attempts"],
             queued_at=row["queued_at"],
         )
@@ -176,30 +176,31 @@ class PostgresBus:
         await self._later([one.tag for one in deliveries], LATER_SECONDS, 1)
 
     async def retry(self, delivery: Delivery) -> None:
-        await self._later([delivery.tag], LATER_SECONDS, 0)
+        await self._later([delivery.tag], LATER_SECONDS, 0, 1)
 
     async def end(self, provider: str) -> None:
         """Nothing to do: nothing is in hand but what `receive` returned."""
 
-    async def _later(self, tags: Iterable[object], seconds: float, uncounted: int) -> None:
-        """Have them wait so long; so many of their attempts do not count."""
-        await self._database.execute(_LATER, list(tags), seconds, uncounted)
+    async def _later(self, tags: Iterable[object], seconds: float, uncounted: int, failed: int = 0) -> None:
+        """Have them wait so long. So often they were handed out for nothing, and so often they failed by themselves."""
+        await self._database.execute(_LATER, list(tags), seconds, uncounted, failed)
 
     def _tell(self, providers: Collection[str]) -> None:
         """There are claims about these gateways' payments."""
         self.wake(providers)
         self._database.notify(Notice(claims=sorted(providers)))
 
-    async def publish_again(self, claim: Claim, attempts: int) -> None:
-        """Queue a claim that failed elsewhere, to be tried again after a while."""
+    async def publish_again(self, claim: Claim, handed_out: int, failures: int = 0) -> None:
+        """Queue a claim that was elsewhere until now, to be tried again after a while."""
         await self._database.execute(
-            f"""INSERT INTO queue (claim_id, provider, body, attempts, available_at)
-                VALUES ($1, $2, $3, $4, clock_timestamp() + interval '{LATER_SECONDS} s')
+            f"""INSERT INTO queue (claim_id, provider, body, attempts, failures, available_at)
+                VALUES ($1, $2, $3, $4, $5, clock_timestamp() + interval '{LATER_SECONDS} s')
                 ON CONFLICT (claim_id) DO NOTHING""",  # noqa: S608 - the time is our own number
             claim.id,
             claim.provider,
             msgspec.json.encode(claim),
-            attempts,
+            handed_out,
+            failures,
         )
 
     async def park(self, delivery: Delivery, reason: str) -> None:
