@@ -40,6 +40,7 @@ from worker.postgres.identity import NOT_AS_ROOT, is_root
 from worker.postgres.ledger import PostgresLedger
 from worker.postgres.notices import Notice
 from worker.postgres.schema import bring_up_to_date, expect_present
+from worker.postgres.sessions import expect_sessions
 from worker.postgres.tokens import PostgresTokens
 from worker.postgres.turns import PostgresTurns
 from worker.relay import Relay
@@ -58,7 +59,10 @@ log = structlog.get_logger()
 
 
 def serve(config: Config, roles: Collection[str] = ROLES) -> None:
-    """Run these roles until SIGTERM or SIGINT; returns when everything is drained."""
+    """Run these roles until SIGTERM or SIGINT; returns when everything is drained.
+
+    Raises SessionsLent where consume would work through a pooler that has no session for it.
+    """
     allow_files()
     look_less_for_garbage()
 
@@ -69,6 +73,8 @@ def serve(config: Config, roles: Collection[str] = ROLES) -> None:
             loop.add_signal_handler(sign, stop.set)
         if config.settings.database_url is None and is_root():
             log.warning("embedded.as_root", to_do=NOT_AS_ROOT)
+        if config.settings.database_url is not None and "consume" in roles:
+            await expect_sessions(config.settings.database_url.reveal())
         async with opened(config) as database:
             await run_roles(config, roles, database, stop, tracing_of(os.environ))
 
