@@ -145,6 +145,7 @@ async def run_roles(
     def hear(notice: Notice) -> None:
         bus.wake(notice.claims)
         outcomes.hear(notice.outcomes)
+        consumer.hear(notice.outcomes)
         sweep.hear(notice.look_at)
         if notice.events:
             relay.hear()
@@ -184,9 +185,11 @@ async def run_roles(
             await _begun(broker, deliver if "deliver" in roles else None, stop)
             servers = []
             if "ingress" in roles:
-                app = public_app(config, rules, database, ledger, bus, asking, outcomes, metrics, tracing)
                 servers.append(
-                    await _listen(app, "PAYPROOF_LISTEN", config.settings.listen, config.settings.public_path)
+                    await _listen(
+                        public_app(config, rules, database, ledger, bus, asking, outcomes, metrics, tracing),
+                        *("PAYPROOF_LISTEN", config.settings.listen, config.settings.public_path),
+                    )
                 )
             standings = standings_of(config, database, broker, metrics)
             ops = Ops(database, broker, metrics, standings, missing, roles)

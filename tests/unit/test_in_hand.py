@@ -22,9 +22,10 @@ from tests.fakes.drive import says
 from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import EXECUTING, PLAIN
 from tests.processes import until
+from worker import intake
 from worker.course import TooLate
 from worker.holding import ATTEMPTS
-from worker.intake import AGAIN_SECONDS, LOOKS, MOST_WAITING
+from worker.intake import MOST_WAITING, PATIENT_SECONDS
 from worker.slots import SLOTS
 
 
@@ -153,6 +154,32 @@ async def test_a_claim_about_a_payment_that_is_being_asked_waits_and_is_then_see
     assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
 
 
+async def test_what_waits_is_looked_at_when_its_payment_is_heard_to_have_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(intake, "AGAIN_SECONDS", 60.0)
+    monkeypatch.setattr(intake, "PATIENT_SECONDS", 60.0)
+    async with thinking() as (consuming, gateway, payment_id, first):
+        second = consuming.drive.claim(payment_id, Said.SUCCESS)
+        await consuming.bus.publish([second])
+        await consuming.settle()
+        for _ in range(10):
+            consuming.hear(payment_id)
+            await consuming.settle()
+        assert (claimed(consuming, payment_id), gateway.begun) == ([], 1), "no news makes it lose its patience"
+        consuming.drive.clock.advance(1)
+        gateway.done.set()
+        await consuming.settle()
+        assert claimed(consuming, payment_id) == [first.id]
+        consuming.hear("another")
+        await consuming.settle()
+        assert claimed(consuming, payment_id) == [first.id]
+        consuming.hear("another", payment_id)
+        await consuming.settle()
+        assert (claimed(consuming, payment_id), await consuming.bus.waiting()) == ([first.id, second.id], {})
+    assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
+
+
 async def test_after_a_second_it_is_written_beside_the_question() -> None:
     async with thinking() as (consuming, gateway, payment_id, first):
         second = consuming.drive.claim(payment_id, Said.SUCCESS)
@@ -163,7 +190,7 @@ async def test_after_a_second_it_is_written_beside_the_question() -> None:
             return claimed(consuming, payment_id) == [second.id]
 
         await until(written, what="the claim beside the question", seconds=10)
-        assert asyncio.get_running_loop().time() - began >= AGAIN_SECONDS * (LOOKS - 1)
+        assert asyncio.get_running_loop().time() - began >= PATIENT_SECONDS
         assert await consuming.bus.waiting() == {"fake": 1}
         assert gateway.begun == 1
         gateway.done.set()
