@@ -18,8 +18,9 @@ from schemas.callbacks import Claim
 class Delivery(Struct, frozen=True, kw_only=True):
     """A claim handed to a worker, until it is done with or given back. `tag` is the bus's own.
 
-    `attempts` counts towards the dead letters. `handed_out` is how often it was given to a worker, whatever the reasons
-    for which it came back. `queued_at` is when it was queued, where that is known.
+    `attempts` counts towards the dead letters: one, and one more for each time that it failed by itself. `handed_out`
+    is how often it was given to a worker, whatever the reasons for which it came back. `queued_at` is when it was
+    queued, where that is known.
     """
 
     tag: object
@@ -52,7 +53,7 @@ class Bus(Protocol):
         ...
 
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
-        """They could not be heard, for no fault of theirs: they come again, now or when their leases end.
+        """They could not be heard, for no fault of theirs: they come again, now or when that can be told.
 
         Raises nothing of an absent database or broker.
         """

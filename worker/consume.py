@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -64,9 +64,15 @@ class Consumer:
         self._recorder = Recorder(ledger, rules, self._in_hand, self._blame, self._allowances, clock, tracing)
         self._asker = Asker(gateways, self._recorder, self._in_hand, self._blame, clock, metrics, tracing)
         self._stopping = asyncio.Event()
+        self._intakes = list[Intake]()
 
     def stop(self) -> None:
         self._stopping.set()
+
+    def hear(self, payment_ids: Collection[str]) -> None:
+        """These payments changed, here or elsewhere."""
+        for intake in self._intakes:
+            intake.hear(payment_ids)
 
     async def run(self) -> None:
         providers = sorted({account.provider.name for account in self._rules.accounts.values()})
@@ -95,6 +101,7 @@ class Consumer:
 
         async with asyncio.TaskGroup() as asking:
             intake = Intake(self._bus, provider, self._in_hand, self._stopping, asking)
+            self._intakes.append(intake)
             while (part := await intake.next(await slots.free(intake.stopped))) is not None:
                 for claims in self._apart(await self._known(part.claims)):
                     room = {account: share - slots.used[account] for account, share in shares.items()}

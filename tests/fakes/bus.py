@@ -23,7 +23,8 @@ class _Row(Struct):
     claim: Claim
     available_at: datetime | None
     queued_at: datetime
-    attempts: int = 0
+    handed_out: int = 0
+    failures: int = 0
     later: bool = False
 
 
@@ -47,7 +48,7 @@ class FakeBus:
             while not (rows := self._available(provider)[:most]):
                 await self._changed.wait()
             for row in rows:
-                row.attempts += 1
+                row.handed_out += 1
                 row.available_at = None
             return [self._delivery(row) for row in rows]
 
@@ -55,8 +56,8 @@ class FakeBus:
         return Delivery(
             tag=row.claim.id,
             claim=row.claim,
-            attempts=row.attempts,
-            handed_out=row.attempts,
+            attempts=row.failures + 1,
+            handed_out=row.handed_out,
             queued_at=row.queued_at,
         )
 
@@ -72,12 +73,13 @@ class FakeBus:
         self._comes_again(deliveries, LATER, 1)
 
     async def retry(self, delivery: Delivery) -> None:
-        self._comes_again([delivery], LATER, 0)
+        self._comes_again([delivery], LATER, 0, 1)
 
-    def _comes_again(self, deliveries: Sequence[Delivery], after: timedelta, uncounted: int) -> None:
+    def _comes_again(self, deliveries: Sequence[Delivery], after: timedelta, uncounted: int, failed: int = 0) -> None:
         for row in {id(row): row for one in deliveries if (row := self._rows.get(one.claim.id)) is not None}.values():
             row.available_at = self._clock.now + after
-            row.attempts -= uncounted
+            row.handed_out -= uncounted
+            row.failures += failed
 
     async def end(self, provider: str) -> None:
         """Nothing to do: nothing is in hand but what `receive` returned."""

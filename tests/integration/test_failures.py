@@ -33,7 +33,6 @@ from worker.claims import own_claim
 from worker.consume import Consumer
 from worker.course import Calls
 from worker.dead import NotReplayed, survey
-from worker.ending import end_one
 from worker.metrics import Metrics
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import LOCK_SECONDS, Database
@@ -258,7 +257,7 @@ async def test_a_locked_payment_holds_up_no_other_of_its_gateway(database: Datab
     await bus.publish([own_claim(Source.OPERATOR, one, PLAIN.id, "fake", clock.now()) for one in ids])
     async with database.connection() as connection, connection.transaction():
         await connection.execute("SELECT FROM payments WHERE id = $1 FOR UPDATE", locked.id)
-        working, keeping = asyncio.create_task(consumer.run()), asyncio.create_task(bus.keep_leases())
+        working = asyncio.create_task(consumer.run())
 
         async def told() -> bool:
             rows = await database.fetch("SELECT payment_id FROM events WHERE type = 'payment.completed'")
@@ -279,7 +278,6 @@ async def test_a_locked_payment_holds_up_no_other_of_its_gateway(database: Datab
     await until(both, what="the end of the one that was locked", seconds=2 * LOCK_SECONDS)
     consumer.stop()
     await asyncio.wait_for(working, 10)
-    await end_one(keeping)
 
 
 async def test_counting_waits_for_nobody_who_holds_the_payment(database: Database) -> None:

@@ -23,8 +23,10 @@ from tests.fakes.drive import says
 from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import EXECUTING, PLAIN
 from tests.processes import until
+from worker import intake
 from worker.course import TooLate
-from worker.intake import AGAIN_SECONDS, LOOKS, MOST_WAITING
+from worker.holding import ATTEMPTS
+from worker.intake import MOST_WAITING, PATIENT_SECONDS
 from worker.slots import SLOTS
 
 
@@ -103,6 +105,33 @@ async def test_when_a_worker_dies_while_it_asks_another_asks_at_once() -> None:
         assert consuming.failures.rows == {}
 
 
+async def test_after_many_deaths_a_claim_that_fails_once_by_itself_is_tried_again() -> None:
+    consuming = Consuming(says(Status.COMPLETED))
+    gateway = Thinking(consuming)
+    payment_id, broken = await consuming.drive.open(PLAIN), False
+    claim = consuming.drive.claim(payment_id, Said.SUCCESS)
+
+    async def store(changes: Sequence[Change]) -> None:
+        if broken:
+            raise ValueError("a fault")
+
+    consuming.ledger.store = store  # type: ignore[method-assign]
+    await consuming.bus.publish([claim])
+    for _ in range(2 * ATTEMPTS):
+        async with consuming.working():
+            await consuming.settle()
+    assert gateway.begun == 2 * ATTEMPTS
+    broken = True
+    gateway.done.set()
+    async with consuming.working():
+        await consuming.settle()
+        assert (consuming.bus.dead, await consuming.bus.waiting()) == ([], {"fake": 1})
+        broken = False
+        await consuming.pass_time(timedelta(minutes=1))
+    assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
+    assert (consuming.bus.dead, await consuming.bus.waiting()) == ([], {})
+
+
 async def test_of_a_worker_that_dies_while_it_executes_only_a_query_comes() -> None:
     async with executes(Status.PENDING) as (consuming, gateway, payment_id, _):
         await consuming.die()
@@ -166,6 +195,32 @@ async def test_a_claim_about_a_payment_that_is_being_asked_waits_and_is_then_see
     assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
 
 
+async def test_what_waits_is_looked_at_when_its_payment_is_heard_to_have_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(intake, "AGAIN_SECONDS", 60.0)
+    monkeypatch.setattr(intake, "PATIENT_SECONDS", 60.0)
+    async with thinking() as (consuming, gateway, payment_id, first):
+        second = consuming.drive.claim(payment_id, Said.SUCCESS)
+        await consuming.bus.publish([second])
+        await consuming.settle()
+        for _ in range(10):
+            consuming.hear(payment_id)
+            await consuming.settle()
+        assert (claimed(consuming, payment_id), gateway.begun) == ([], 1), "no news makes it lose its patience"
+        consuming.drive.clock.advance(1)
+        gateway.done.set()
+        await consuming.settle()
+        assert claimed(consuming, payment_id) == [first.id]
+        consuming.hear("another")
+        await consuming.settle()
+        assert claimed(consuming, payment_id) == [first.id]
+        consuming.hear("another", payment_id)
+        await consuming.settle()
+        assert (claimed(consuming, payment_id), await consuming.bus.waiting()) == ([first.id, second.id], {})
+    assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
+
+
 async def test_after_a_second_it_is_written_beside_the_question() -> None:
     async with thinking() as (consuming, gateway, payment_id, first):
         second = consuming.drive.claim(payment_id, Said.SUCCESS)
@@ -176,7 +231,7 @@ async def test_after_a_second_it_is_written_beside_the_question() -> None:
             return claimed(consuming, payment_id) == [second.id]
 
         await until(written, what="the claim beside the question", seconds=10)
-        assert asyncio.get_running_loop().time() - began >= AGAIN_SECONDS * (LOOKS - 1)
+        assert asyncio.get_running_loop().time() - began >= PATIENT_SECONDS
         assert await consuming.bus.waiting() == {"fake": 1}
         assert gateway.begun == 1
         gateway.done.set()

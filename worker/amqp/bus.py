@@ -96,9 +96,6 @@ class RabbitBus:
             await self._spool.give_back(spooled)
             self.wake({one.claim.provider for one in spooled})
 
-    async def keep_leases(self) -> None:
-        await self._spool.keep_leases()
-
     async def end(self, provider: str) -> None:
         await self._inbox.end(provider)
 
@@ -115,7 +112,7 @@ class RabbitBus:
     async def retry(self, delivery: Delivery) -> None:
         heard, _ = _apart([delivery])
         if heard:
-            await self._spool.publish_again(delivery.claim, delivery.attempts)
+            await self._spool.publish_again(delivery.claim, delivery.handed_out, delivery.attempts)
             await self._inbox.acknowledge(heard)
         else:
             await self._spool.retry(delivery)

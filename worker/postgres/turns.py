@@ -1,5 +1,7 @@
 """Whose question about a payment is in flight: session locks of one connection, which end with this process.
 
+One more lock says that the session is there at all; claims that this process has in hand name it.
+
 The one thing to get wrong: a lock of our own. A session may take the same lock again and again, so this process's own
 set of payments decides first. And to take a turn for a fence: it only spares gateways a question.
 """
@@ -7,6 +9,7 @@ set of payments decides first. And to take a turn for a fence: it only spares ga
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
@@ -64,6 +67,16 @@ class PostgresTurns:
         self._others: dict[str, tuple[float, float]] = {}
         """The turns that others were seen to hold: since when, and when last."""
         self._giving_back: asyncio.Task[None] | None = None
+        self._name = ""
+        """What stands for the session among the turns of ours, each session's its own."""
+
+    async def holder(self) -> int:
+        """The number of a lock that the session has until it ends. Raises UNAVAILABLE where none is to be had.
+
+        A new session has another one, so that nothing is left to this process that only the last one knew of.
+        """
+        await self._taken({self._name})
+        return lock_of(self._name)
 
     async def take(self, payment_ids: Collection[str]) -> frozenset[str]:
         wanted = set(payment_ids) - self._mine
@@ -117,6 +130,9 @@ class PostgresTurns:
         """Lock what is ours and not locked yet, and unlock what was given back."""
         if self._session is None:
             self._session = await self._database.session(_SETTINGS)
+            self._mine.discard(self._name)
+            self._name = secrets.token_hex(16)
+            self._mine.add(self._name)
         asked, gone = sorted(self._mine - self._locked), self._locked - self._mine
         self._locked -= gone
         rows = await self._say(_TAKE, asked, _locks(asked), _locks(gone))
