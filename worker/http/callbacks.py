@@ -22,6 +22,9 @@ MAX_BODY = 64 * 1024
 MAX_HEADERS = 16 * 1024
 """Of longer ones together the shortest are stored; the names count too."""
 
+LONGEST_SIGN = 4
+"""Bytes of UTF-8."""
+
 BODY_SECONDS = 10.0
 UNREAD = "the body could not be read"
 
@@ -108,6 +111,8 @@ def _bounded(callback: Callback) -> Callback:
 
     A signature is short, so whatever else there is it is among those that are stored.
     """
+    if sum(len(name) + len(value) for name, value in callback.headers) * LONGEST_SIGN <= MAX_HEADERS:
+        return callback
     room, shortest = MAX_HEADERS, set[tuple[str, str]]()
     for header in sorted(set(callback.headers), key=_length):
         room -= _length(header) * callback.headers.count(header)
@@ -124,9 +129,9 @@ def _length(header: tuple[str, str]) -> int:
 
 def _readable(text: str) -> str:
     """The text with U+FFFD, which readers know for a lost letter, where aiohttp has a lone surrogate for bad UTF-8."""
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return text if text.isascii() else re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def _storable(text: str) -> str:
     """The text with bytes of bad UTF-8 written out: it is for headers, and one of those may be the signature."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

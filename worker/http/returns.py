@@ -37,12 +37,12 @@ class Returns:
     def routes(self) -> list[web.RouteDef]:
         said = "|".join(word.value for word in Said)
         paths = {
-            "/return/{account}": self.returned_unnamed,
-            "/return/{account}/{payment_id}": self.returned,
             f"/return/{{account}}/{{payment_id}}/{{said:{said}}}": self.returned,
+            "/return/{account}/{payment_id}": self.returned,
+            "/return/{account}": self.returned_unnamed,
         }
         both = [web.route(method, path, handler) for path, handler in paths.items() for method in ("GET", "POST")]
-        return slashed([web.get("/return/{account}/{payment_id}/wait", self.waiting), *both])
+        return slashed([*both, web.get("/return/{account}/{payment_id}/wait", self.waiting)])
 
     async def returned(self, request: web.Request) -> web.Response:
         """A buyer comes back: publish a claim, wait for the verified outcome, send the buyer on."""

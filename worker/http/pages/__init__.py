@@ -13,6 +13,7 @@ from hashlib import sha256
 from html import escape
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from schemas.payments import Payment
 from schemas.words import Status
@@ -41,6 +42,11 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 
+_HEADERS = {
+    language: CIMultiDict({**HEADERS, "Content-Language": language, "Content-Type": "text/html; charset=utf-8"})
+    for language in LANGUAGES
+}
+
 
 def page(
     request: web.Request,
@@ -56,14 +62,10 @@ def page(
 ) -> web.Response:
     """Render a page by its name. `own_path`, which has a query, shows it again: in the other language by its link."""
     language = language_of(request)
-    return web.Response(
-        text=document(
-            language, name, shop=shop, shop_link=shop_link, reference=reference, again=again, own_path=own_path
-        ),
-        status=status,
-        content_type="text/html",
-        headers={**HEADERS, "Content-Language": language, **(headers or {})},
-    )
+    html = document(language, name, shop=shop, shop_link=shop_link, reference=reference, again=again, own_path=own_path)
+    answer = web.Response(body=html.encode(), status=status, headers=_HEADERS[language])
+    answer.headers.update(headers or {})
+    return answer
 
 
 def document(
