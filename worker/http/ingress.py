@@ -19,7 +19,7 @@ from consumers.account import Account
 from consumers.bus import Bus, BusAway
 from consumers.keeping import may_wait, names
 from schemas.callbacks import Claim
-from schemas.payments import Payment
+from schemas.payments import Glance
 from schemas.shown import PAYMENT_ID
 from schemas.words import Authenticity, Source
 from worker.clock import DatabaseClock
@@ -54,7 +54,7 @@ class Ingress(Struct, frozen=True):
     config: Config
     now: Together[Claim, None]
     later: Together[Claim, None]
-    payments: Together[tuple[str, str], Payment | None]
+    payments: Together[tuple[str, str], Glance | None]
     homes: Together[Claim, str | None]
     clock: DatabaseClock
     outcomes: Outcomes
@@ -85,8 +85,8 @@ class Ingress(Struct, frozen=True):
         assert merchant is not None, "the account was found under its merchant"
         return merchant
 
-    async def look_up(self, account: str, payment_id: str) -> Payment | None:
-        """The payment of that account. Raises UNAVAILABLE."""
+    async def look_up(self, account: str, payment_id: str) -> Glance | None:
+        """What is to be told of the payment of that account. Raises UNAVAILABLE."""
         return await self.payments.ask((account, payment_id))
 
     async def find(self, claim: Claim) -> str | None:

@@ -15,7 +15,7 @@ from html import escape
 from aiohttp import web
 from multidict import CIMultiDict
 
-from schemas.payments import Payment
+from schemas.payments import Glance
 from schemas.words import Status
 from worker.http.pages.again import SCRIPT, Again
 from worker.http.pages.drawing import STYLE, icon
@@ -101,7 +101,7 @@ def language_of(request: web.Request) -> str:
     return chosen(request.query.get("lang")) or preferred(request.headers.get("Accept-Language", ""))
 
 
-def outcome_name(payment: Payment) -> str:
+def outcome_name(payment: Glance) -> str:
     """The page for a payment as it stands, after all waiting."""
     if payment.hold is not None:
         return "held"
