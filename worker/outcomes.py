@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from typing import Self
 
 from schemas.payments import Glance, Payment, glance
 
@@ -21,9 +21,19 @@ HELD_AT_MOST = 4
 class Changing:
     """`changed` is set when the payment changes; `told` is what it then is, where this process committed it."""
 
-    def __init__(self) -> None:
+    def __init__(self, waiting: defaultdict[str, set[Changing]], payment_id: str) -> None:
+        self._waiting, self._payment_id = waiting, payment_id
         self.changed = asyncio.Event()
         self.told: Glance | None = None
+
+    def __enter__(self) -> Self:
+        self._waiting[self._payment_id].add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._waiting[self._payment_id].discard(self)
+        if not self._waiting[self._payment_id]:
+            del self._waiting[self._payment_id]
 
     async def change(self) -> Glance | None:
         """Wait for the next change; None where nothing says what it is."""
@@ -39,17 +49,9 @@ class Outcomes:
     def __init__(self) -> None:
         self._waiting = defaultdict[str, set[Changing]](set)
 
-    @contextmanager
-    def of(self, payment_id: str) -> Iterator[Changing]:
-        """The changes from now on; subscribe before you look, or one may fall between."""
-        changing = Changing()
-        self._waiting[payment_id].add(changing)
-        try:
-            yield changing
-        finally:
-            self._waiting[payment_id].discard(changing)
-            if not self._waiting[payment_id]:
-                del self._waiting[payment_id]
+    def of(self, payment_id: str) -> Changing:
+        """The changes while its block runs; begin it before you look, or one may fall between."""
+        return Changing(self._waiting, payment_id)
 
     def crowded(self, payment_id: str) -> bool:
         """Whether so many wait for this payment that another one who only looks again is answered at once."""
