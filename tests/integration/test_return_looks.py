@@ -210,3 +210,14 @@ async def test_a_return_to_the_shops_own_checkout_looks_once_at_what_it_found(he
     await here.shops.answered(payment, Status.COMPLETED)
     assert await returning == (303, "completed")
     assert len(here.looks()) == 1
+
+
+@pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED])
+async def test_what_a_commit_tells_is_what_a_look_reads(here: Here, status: Status) -> None:
+    payment = await here.tracked()
+    with here.outcomes.of(payment["payment_id"]) as changing:
+        await here.shops.answered(payment, status)
+        told = await changing.change()
+    assert told is not None
+    assert told.status is status
+    assert await here.shops.api.ledger.peek([(payment["account"], payment["payment_id"])]) == [told]
