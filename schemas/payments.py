@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct, field
 
 from schemas.answers import Fact
@@ -141,6 +142,33 @@ class Payment(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Payment({self.id} v{self.version} {self.status} {self.hold})"
+
+
+class Glance(Struct, frozen=True, kw_only=True):
+    """What a buyer who comes back is told and sent on by: the columns of `payments` that this takes, and no others."""
+
+    id: str
+    account: str
+    reference: str
+    return_url: str | None = None
+    failure_url: str | None = None
+    cancel_url: str | None = None
+    status: Status
+    holds: tuple[Hold, ...]
+    version: int
+    session_id: str | None = None
+    aliases: tuple[str, ...] = ()
+    transaction_id: str | None = None
+    candidates: tuple[Candidate, ...] = ()
+
+    @property
+    def hold(self) -> Hold | None:
+        """The hold that is shown: the first of those that stand."""
+        return self.holds[0] if self.holds else None
+
+
+def glance(payment: Payment) -> Glance:
+    return msgspec.convert(payment, Glance, from_attributes=True)
 
 
 class Resolution(Struct, frozen=True, kw_only=True):

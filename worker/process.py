@@ -18,6 +18,7 @@ import uvloop
 from aiohttp import web
 
 from consumers.rules import Rules
+from schemas.payments import Change, Payment
 from worker.amqp.broker import Broker, broker_of
 from worker.config import Config
 from worker.consume import Consumer
@@ -130,7 +131,7 @@ async def run_roles(
     """Run until `stop` is set, or a part fails, which ends the process loudly."""
     metrics, outcomes, rules, turns = Metrics(config.accounts), Outcomes(), rules_of(config), PostgresTurns(database)
     ledger, queue = (
-        PostgresLedger(database, Seal(config.archive.sealing), metrics.changed, metrics.drop),
+        PostgresLedger(database, Seal(config.archive.sealing), _changed(metrics, outcomes), metrics.drop),
         PostgresBus(database, turns.holder),
     )
     broker = broker_of(config, rules, database, queue, metrics)
@@ -201,6 +202,15 @@ async def run_roles(
                 await server.cleanup()
             await _drain(tasks, consumer, deliver, broker)
     log.info("process.stopped")
+
+
+def _changed(metrics: Metrics, outcomes: Outcomes) -> Callable[[Payment, Change], None]:
+    def changed(before: Payment, change: Change) -> None:
+        metrics.changed(before, change)
+        if change.event is not None:
+            outcomes.tell(change.payment)
+
+    return changed
 
 
 async def _begun(broker: Broker | None, deliver: Deliver | None, stop: asyncio.Event) -> None:

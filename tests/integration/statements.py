@@ -27,6 +27,7 @@ from tests.integration.conformance_ledger import a_payment
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
 from worker.postgres.ledger import PostgresLedger
+from worker.postgres.reading import read_payment
 from worker.postgres.runs import Run, read_rows
 from worker.reconciling.run import About, reconcile
 from worker.report.shapes import Row
@@ -106,7 +107,7 @@ class Books:
         return payment
 
     async def payment(self, payment_id: str) -> Payment:
-        (found,) = await self.ledger.peek([(self.account.id, payment_id)])
+        found = await read_payment(self.database, self.account.merchant, payment_id)
         assert found is not None
         return found
 

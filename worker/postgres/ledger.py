@@ -14,7 +14,7 @@ import msgspec
 from consumers.ledger import Looked, Write, Written
 from consumers.opening import Created, Taken, taken_up_again
 from schemas.callbacks import Claim
-from schemas.payments import Case, Change, Owners, Payment
+from schemas.payments import Case, Change, Glance, Owners, Payment
 from worker.postgres.batch import PostgresBatch, open_batch, referenced
 from worker.postgres.claims import admit
 from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_others
@@ -43,7 +43,7 @@ _FIND = f"""
     LEFT JOIN payments referred
         ON c.payment_id IS NULL AND referred.account = c.account AND referred.reference = c.reference
 """  # noqa: S608 - our own words
-_PEEK = f"SELECT p.* FROM payments p WHERE id = ANY({planned_once(1)})"  # noqa: S608
+_PEEK = f"SELECT {', '.join(Glance.__struct_fields__)} FROM payments WHERE id = ANY({planned_once(1)})"  # noqa: S608
 
 
 class PostgresLedger:
@@ -161,10 +161,10 @@ class PostgresLedger:
         for provider, count in dropped.items():
             self._dropped(provider, count)
 
-    async def peek(self, wanted: Sequence[tuple[str, str]]) -> list[Payment | None]:
-        """Each payment (account, id) as it is now, unlocked; None where the account has no such payment."""
+    async def peek(self, wanted: Sequence[tuple[str, str]]) -> list[Glance | None]:
+        """Of each payment (account, id) what it is now, unlocked; None where the account has no such payment."""
         rows = await self._database.fetch(_PEEK, list({payment_id for _, payment_id in wanted}))
-        found = {(row["account"], row["id"]): payment_of(row) for row in rows}
+        found = {(one.account, one.id): one for one in (msgspec.convert(dict(row), Glance) for row in rows)}
         return [found.get(one) for one in wanted]
 
     async def holder(self, account: str, session_id: str) -> Payment | None:
