@@ -28,6 +28,8 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from tests.bench.conditions import USUAL, Under, add_options, under
+from tests.bench.delays import AT_ONCE
 from tests.bench.drain import WARM, Listener, load, per_second
 from tests.bench.hearing import Hearing, hearing
 from tests.bench.history import lived_in
@@ -104,14 +106,16 @@ class Cost(Struct, frozen=True, kw_only=True):
     alone: bool = False
 
 
-async def cost(both: Servers, payments: int, run: int = 1, roles: str = ROLES, top: int = TOP) -> Cost:
+async def cost(
+    both: Servers, payments: int, run: int = 1, roles: str = ROLES, top: int = TOP, under: Under = USUAL
+) -> Cost:
     """What `payments` payments cost that wait in RabbitMQ, in run number `run`, which has numbers of its own."""
     await migrate(both.database.url)
     first = run * 10_000_000 + 1
     await open_payments(both.database.url, first, first + payments - 1)
     await load(both.broker.url, first, first + payments - 1)
-    async with _counting(both) as counting:
-        with simulated_gateways(both) as gateways:
+    async with under.upon(both.database.url), _counting(both) as counting:
+        with simulated_gateways(both, under.delays or AT_ONCE) as gateways:
             async with Listener(both.broker.url) as listener:
                 child = service(both, gateways.url, roles)
                 child.start()
@@ -128,7 +132,13 @@ async def cost(both: Servers, payments: int, run: int = 1, roles: str = ROLES, t
 
 
 async def paced_cost(
-    both: Servers, first: int, *, rate: float = 200.0, seconds: float = SECONDS, top: int = TOP
+    both: Servers,
+    first: int,
+    *,
+    rate: float = 200.0,
+    seconds: float = SECONDS,
+    top: int = TOP,
+    under: Under = USUAL,
 ) -> Cost:
     """What payments cost that come at a rate, from number `first` on, to one process with every role.
 
@@ -139,8 +149,8 @@ async def paced_cost(
     numbers = range(first, first + payments)
     await migrate(both.database.url)
     await open_payments(both.database.url, numbers[0], numbers[-1])
-    async with _counting(both) as counting:
-        with simulated_gateways(both, DELAY) as gateways, serving(both, gateways) as payproof:
+    async with under.upon(both.database.url), _counting(both) as counting:
+        with simulated_gateways(both, under.delays or DELAY) as gateways, serving(both, gateways) as payproof:
             (child,) = payproof.processes
             async with hearing(both.broker.url) as heard:
                 began = counting.cpu(child)
@@ -350,14 +360,16 @@ async def main() -> None:
     parser.add_argument("--top", type=int, default=TOP)
     parser.add_argument("--width", type=int, default=100, help="how many characters of a statement are shown")
     parser.add_argument("--json", action="store_true")
+    add_options(parser)
     words = parser.parse_args()
+    put = under(parser, words)
     with directory() as place, lived_in(place) as both:
         if words.alone:
             found = await alone_cost(both, 1, top=words.top)
         elif words.rate is None:
-            found = await cost(both, words.payments, roles=words.roles, top=words.top)
+            found = await cost(both, words.payments, roles=words.roles, top=words.top, under=put)
         else:
-            found = await paced_cost(both, 1, rate=words.rate, seconds=words.seconds, top=words.top)
+            found = await paced_cost(both, 1, rate=words.rate, seconds=words.seconds, top=words.top, under=put)
     sys.stdout.write(msgspec.json.encode(found).decode() + "\n" if words.json else table(found, words.width) + "\n")
 
 

@@ -16,21 +16,20 @@ from msgspec import Struct
 
 from tests.bench.backlog import backlog
 from tests.bench.bare_latency import bare_latency
-from tests.bench.conditions import STANDBY_SECONDS, old_snapshot
+from tests.bench.conditions import Under
 from tests.bench.contenders import BARE, CELERY, CONTENDERS, FASTSTREAM, PAYPROOF, PAYPROOF_TWICE, Contender
 from tests.bench.cost import cost, paced_cost
-from tests.bench.delays import SPREAD, Delays
 from tests.bench.drain import drain
 from tests.bench.growth import growth
 from tests.bench.hits import Kind
 from tests.bench.idle import idle
 from tests.bench.ingress import bare, ingress
 from tests.bench.isolation import isolation
-from tests.bench.latency import DELAY, conditions, latency, saturated
+from tests.bench.latency import LAYOUTS, OTHERWISE, latency, saturated
 from tests.bench.plan import Plan
 from tests.bench.results import KINDS, YARDSTICKS, Results
 from tests.bench.servers import Servers
-from tests.bench.serving import APART
+from tests.bench.serving import ALL_IN_ONE
 
 RUN: Final = 10_000_000
 """Payments are numbered by runs of so many, and each measurement has its own, as some share their servers."""
@@ -87,8 +86,7 @@ def _end_to_end(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Mea
         found.drains[nth][contender.name] = await drain(both, contender, payments, run)
 
     async def measure_held(nth: int, run: int, both: Servers) -> None:
-        async with old_snapshot(both.database.url):
-            found.drains[nth][HELD] = await drain(both, PAYPROOF, plan.payments, run)
+        found.drains[nth][HELD] = await drain(both, PAYPROOF, plan.payments, run, Under(snapshot=True))
 
     for nth in range(plan.rounds):
         found.drains.append({})
@@ -127,12 +125,11 @@ def _latency(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measur
         measured = latency if contender is PAYPROOF else bare_latency
         found.paced[nth][contender.name] = await measured(both, first, per_second=rate, seconds=seconds)
 
-    async def measure_apart(first: int, both: Servers) -> None:
-        found.latencies.append(await latency(both, first, per_second=rate, seconds=seconds, layout=APART))
+    async def measure_apart(layout: Sequence[str], first: int, both: Servers) -> None:
+        found.latencies.append(await latency(both, first, per_second=rate, seconds=seconds, layout=layout))
 
-    async def measure_under(delays: Delays, standby: float, first: int, both: Servers) -> None:
-        told = await latency(both, first, per_second=rate, seconds=seconds, delays=delays, standby=standby)
-        found.latencies.append(told)
+    async def measure_under(under: Under, first: int, both: Servers) -> None:
+        found.latencies.append(await latency(both, first, per_second=rate, seconds=seconds, under=under))
 
     async def measure_full(first: int, both: Servers) -> None:
         found.saturated.append(await saturated(both, first, plan.saturated))
@@ -144,12 +141,12 @@ def _latency(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measur
         for contender in _turned((PAYPROOF, BARE), nth):
             name = _round(f"latency, {contender.name}", nth, plan)
             yield Measurement(name, ("latency",), partial(measure, contender, nth, _first(next(runs))))
-        if plan.alone:
-            name = _round(f"latency, {len(APART)} processes", nth, plan)
-            yield Measurement(name, (), partial(measure_apart, _first(next(runs))))
-    for delays, standby in ((SPREAD, 0.0), (DELAY, STANDBY_SECONDS)):
-        name = f"latency, {conditions(delays, standby)}"
-        yield Measurement(name, (), partial(measure_under, delays, standby, _first(next(runs))))
+        for layout in LAYOUTS.values():
+            if plan.alone and layout != ALL_IN_ONE:
+                name = _round(f"latency, {len(layout)} processes", nth, plan)
+                yield Measurement(name, (), partial(measure_apart, layout, _first(next(runs))))
+    for under in OTHERWISE:
+        yield Measurement(f"latency, {under}", (), partial(measure_under, under, _first(next(runs))))
 
 
 def _isolation(found: Results, plan: Plan, run: int) -> Measurement:

@@ -19,6 +19,7 @@ from worker.demo.children import Child, free_ports
 
 ALL_IN_ONE: Final = ("ingress,consume,sweep,relay,deliver",)
 APART: Final = ("ingress", "consume", "sweep,relay")
+TWO_CONSUME: Final = ("ingress", "consume", "consume", "sweep,relay")
 """Layouts: the roles of each process."""
 
 
