@@ -80,15 +80,20 @@ def drawn(seed: int, payments: int) -> list[Act]:
 
 
 def _life(n: int, shared: random.Random, rng: random.Random) -> list[Act]:
-    """Of two neighbours, who share a cart and a gateway more often than not: so an order is paid twice."""
-    gateway = shared.choice(EVERY) if rng.random() < 0.7 else rng.choice(EVERY)
-    order = f"cart-{n // 2}" if shared.random() < 0.6 else None
+    """Of two neighbours, who share a cart and a gateway more often than not: so an order is paid twice.
+
+    Where they share a cart no answer to Execute is lost: the clock looks at who waits for another's doubt to end.
+    """
+    home, together = shared.choice(EVERY), shared.random() < 0.6
+    gateway = home if rng.random() < 0.7 else rng.choice(EVERY)
     life = [_act(n, gateway, rng) for _ in range(rng.randint(FEWEST, MOST))]
+    if together:
+        life = [act for act in life if act.how.get("on", "status") == "status"]
     if rng.random() < 0.6:
         comes: tuple[Does, ...] = ("returns", "returns", "verifies", "is due")
         paid = Act(n=n, gateway=gateway, does="acts", how=_at_the_page(n, gateway, rng))
         life = [paid, Act(n=n, gateway=gateway, does=rng.choice(comes)), *life]
-    opening = Act(n=n, gateway=gateway, does="opens", how={"order": order})
+    opening = Act(n=n, gateway=gateway, does="opens", how={"order": f"cart-{n // 2}" if together else None})
     if gateway in (MONEYBAG, SHADHINPAY) and rng.random() < 0.2:
         life.insert(rng.randint(0, len(life)), Act(n=n, gateway=gateway, does="registers"))
         return [Act(n=n, gateway=gateway, does="opens elsewhere"), *life]

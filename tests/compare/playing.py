@@ -55,14 +55,14 @@ MARGIN_SECONDS = 0.1
 PAGE = 100
 _QUIET = """
     SELECT NOT (EXISTS (SELECT FROM queue)
-        OR EXISTS (SELECT FROM payments WHERE next_check_at < clock_timestamp() + interval '10 minutes')
+        OR EXISTS (SELECT FROM payments WHERE next_check_at < clock_timestamp() + interval '2 minutes')
         OR EXISTS (SELECT FROM events WHERE place IS NULL)
         OR EXISTS (SELECT FROM endpoints WHERE place < (SELECT max(place) FROM events))
         OR EXISTS (SELECT FROM deliveries WHERE next_at IS NOT NULL))
 """
 _UNDER_WAY = """
     SELECT 'due' AS what, id, next_check_at AS at FROM payments
-    WHERE next_check_at < clock_timestamp() + interval '10 minutes'
+    WHERE next_check_at < clock_timestamp() + interval '2 minutes'
     UNION ALL SELECT 'queued', claim_id, available_at FROM queue
     UNION ALL SELECT 'not delivered', event_id, next_at FROM deliveries WHERE next_at IS NOT NULL
 """

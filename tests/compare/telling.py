@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
+from itertools import groupby
 from typing import Any
 
 from msgspec import Struct
@@ -28,8 +29,9 @@ _RANDOM = frozenset({"claim_id", "endpoint"})
 class Came(Struct, frozen=True, kw_only=True):
     """All that one program shows of one payment; each part is lines of text.
 
-    What was delivered to the shop is apart from the rest of the timeline: it comes in between at its own time. `calls`
-    are those that the gateway got.
+    What was delivered to the shop is apart from the rest of the timeline: it comes in between at its own time. Claims
+    that came together, as a payment's do that is registered late, are in the order of their text. `calls` are those
+    that the gateway got.
     """
 
     payment: Sequence[str]
@@ -69,7 +71,7 @@ async def end_of(player: Player) -> End:
         came[names[one["payment_id"]]] = Came(
             payment=_lines([one], names),
             events=_lines([json.loads(event.raw) for event in told.get(one["payment_id"], [])], names),
-            timeline=_lines([entry for entry in entries if entry["kind"] != "delivery"], names),
+            timeline=in_order(_lines([entry for entry in entries if entry["kind"] != "delivery"], names)),
             deliveries=_lines([entry for entry in entries if entry["kind"] == "delivery"], names),
             calls=[f"{kind}: {n}" for kind, n in calls["by"].items()],
         )
@@ -88,6 +90,12 @@ def differences(before: End, after: End) -> Iterator[Difference]:
                 yield Difference(who=who, what=part, lines=lines)
     if lines := _differ(before.answers, after.answers):
         yield Difference(who="answers", what="what acts were answered", lines=lines)
+
+
+def in_order(timeline: Sequence[str]) -> list[str]:
+    """The entries, and in each run of claims with nothing between them the claims sorted."""
+    runs = groupby(timeline, key=lambda entry: '"kind": "claim"' in entry)
+    return [entry for claims, run in runs for entry in (sorted(run) if claims else run)]
 
 
 def kinds_met(end: End) -> Mapping[str, Counter[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from tests.compare.acts import ALL, drawn, reference
-from tests.compare.telling import Came, Difference, End, about, differences
+from tests.compare.telling import Came, Difference, End, about, differences, in_order
 
 CAME = Came(
     payment=["completed"], events=["opened", "completed"], timeline=["claim"], deliveries=[], calls=["status: 1"]
@@ -52,6 +52,12 @@ def test_a_payment_that_one_program_alone_knows_is_told() -> None:
 def test_an_act_that_was_answered_otherwise_is_told() -> None:
     (found,) = differences(END, replace(END, answers=["opened", "404"]))
     assert found.lines == ["@@ -1,2 +1,2 @@", " opened", "-sent back", "+404"]
+
+
+def test_claims_that_came_together_are_compared_in_any_order() -> None:
+    one, other, question = '{"a": 1, "kind": "claim"}', '{"a": 2, "kind": "claim"}', '{"kind": "question"}'
+    assert in_order([other, one, question]) == in_order([one, other, question])
+    assert in_order([other, question, one]) != in_order([one, question, other])
 
 
 def test_what_was_done_about_a_payment_is_told_beside_its_difference() -> None:
