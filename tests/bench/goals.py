@@ -116,6 +116,20 @@ GOALS: Sequence[Goal] = (
         unit=" kB",
     ),
     Goal(
+        name="recovery",
+        what="known after `kill -9` of who asks, beyond the gateway's time, with a second process that consumes",
+        side=Is.AT_MOST,
+        bound=2.0,
+        unit=" s",
+    ),
+    Goal(
+        name="restart",
+        what="the same with one alone, from when its successor is ready",
+        side=Is.AT_MOST,
+        bound=2.0,
+        unit=" s",
+    ),
+    Goal(
         name="idle",
         what="idle CPU of the all-in-one process (wake-ups are shown, not judged)",
         side=Is.UNDER,

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -27,6 +27,7 @@ from tests.bench.ingress import bare, ingress
 from tests.bench.isolation import isolation
 from tests.bench.latency import LAYOUTS, OTHERWISE, latency, saturated
 from tests.bench.plan import Plan
+from tests.bench.recovery import BUSES, Bus, recovery
 from tests.bench.results import KINDS, YARDSTICKS, Results
 from tests.bench.servers import Servers
 from tests.bench.serving import ALL_IN_ONE
@@ -34,8 +35,6 @@ from tests.bench.serving import ALL_IN_ONE
 RUN: Final = 10_000_000
 """Payments are numbered by runs of so many, and each measurement has its own, as some share their servers."""
 
-Bus = Literal["rabbitmq", "postgres"]
-BUSES: Final[Sequence[Bus]] = ("rabbitmq", "postgres")
 BARE_BYTES: Final = 1000
 """Of the bare ingress's messages where it is not known how large payproof's are."""
 
@@ -67,6 +66,7 @@ def groups(plan: Plan, found: Results) -> list[Group]:
         list(_ingress(found, plan, runs)),
         list(_latency(found, plan, runs)),
         [_isolation(found, plan, next(runs))],
+        list(_recovery(found, plan, runs)),
         [_cost(found, plan, next(runs)), _paced_cost(found, plan, next(runs)), _backlog(found, plan, next(runs))],
     )
     groups = [Group(kind) for kind in kinds] if plan.alone else [Group([one for kind in kinds for one in kind])]
@@ -155,6 +155,16 @@ def _isolation(found: Results, plan: Plan, run: int) -> Measurement:
         found.isolation = await isolation(both, _first(run), per_second=rate, seconds=seconds, rounds=plan.rounds)
 
     return Measurement(f"beside one slow gateway, {plan.rounds} rounds", ("isolation",), measure)
+
+
+def _recovery(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measurement]:
+    async def measure(bus: Bus, consumers: int, first: int, both: Servers) -> None:
+        found.recoveries.append(await recovery(both, first, bus=bus, consumers=consumers, kills=plan.kills))
+
+    for bus in BUSES:
+        for consumers, goal in ((2, "recovery"), (1, "restart")):
+            name = f"after kill -9, with {bus}, of {consumers} that consume"
+            yield Measurement(name, (goal,), partial(measure, bus, consumers, _first(next(runs))))
 
 
 def _cost(found: Results, plan: Plan, run: int) -> Measurement:
