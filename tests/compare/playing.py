@@ -274,7 +274,8 @@ async def playing(root: Path, seed: int) -> AsyncIterator[Player]:
     """
     with directory() as place:
         system = System(place, settings=SETTINGS, secret=SECRET)
-        settings = system.settings | {"PYTHONPATH": str(root)}
+        settings = {name: value for name, value in system.settings.items() if name != "PAYPROOF_AMQP_URL"}
+        settings["PYTHONPATH"] = str(root)
         system.service = Child("payproof", "worker.cli", "serve", log=place / "payproof.log", settings=settings)
         joined = system.joined()
         await asyncio.to_thread(system.start)
