@@ -138,9 +138,12 @@ GOALS: Sequence[Goal] = (
     ),
 )
 
-HELD_TO: Mapping[str, float] = {"statements": 18.0, "syncs": 2.6, "wal": 13.0}
-"""What CI holds a payment to for goals that are counts and are missed today, by the goal's name. It is what was counted
-and a little more: whoever makes a payment cheaper lowers it, down to the goal's own bound, and nobody raises it."""
+HELD_TO: Mapping[str, float] = {"statements": 18.0, "syncs": 2.5, "wal": 12.0}
+"""What CI holds a payment to that comes alone, by the name of a goal that is a count and is missed today.
+
+It is what was counted and a little more: whoever makes a payment cheaper lowers it, down to the goal's own bound, and
+nobody raises it.
+"""
 
 NEVER_RUN = Unmeasured(why="it was not run")
 

@@ -23,7 +23,7 @@ async def cost(broker: RabbitMQ) -> AsyncIterator[Cost]:
         place.chmod(0o755)  # the database's own user must get through
         database = Postgres(place / "postgres")
         try:
-            database.start()
+            database.start(wal_writer_delay="10s")  # what is written without waiting goes along with who waits
             yield await alone_cost(Servers(place, database, broker), 1)
         finally:
             database.stop()
