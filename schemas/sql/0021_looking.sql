@@ -26,15 +26,261 @@ begin
 end
 $$;
 
--- Locks payments in the order of their ids, and tells how they stand. Like the one below, it is planned once for a
--- connection, perhaps while the tables were nearly empty, so it may only ever use their keys.
-create function lock_revisions(ids text[])
-returns table (id text, revision bigint, next_check_at timestamptz, locked_at timestamptz)
+-- The functions from here on are planned once for a connection, perhaps while the tables were nearly empty, so they may
+-- only ever use their keys.
+
+-- Locks payments in the order of their ids, and tells how they stand.
+create function lock_revisions(ids text[]) returns table (id text, revision bigint, locked_at timestamptz)
 language plpgsql set enable_seqscan = off as $$
 begin
     return query
-    select p.id, p.revision, p.next_check_at, clock_timestamp()
+    select p.id, p.revision, clock_timestamp()
     from payments p where p.id = any(array(select unnest(ids))) order by p.id for update;
+end
+$$;
+
+-- Records claims, with the callbacks that came with them, each null where none did. Returns by id which of them were
+-- recorded before, and what that makes of them: seen, or repeated, where it was another claim of the same event.
+create function admit_claims(heard jsonb, callbacks bytea[]) returns jsonb
+language plpgsql set enable_seqscan = off as $$
+declare
+    fresh text[];
+begin
+    with came as (
+        select * from rows from (
+            jsonb_to_recordset(heard) as (
+                id text, account text, payment_id text, event_id text, received_at timestamptz, key_id text),
+            unnest(callbacks)) as c (id, account, payment_id, event_id, received_at, key_id, body)),
+    new as (
+        insert into claims (id, account, payment_id, event_id, received_at)
+        select c.id, c.account, c.payment_id, c.event_id, c.received_at from came c
+        on conflict do nothing returning id, received_at),
+    archived as (
+        insert into archive (claim_id, received_at, key_id, body)
+        select new.id, new.received_at, c.key_id, c.body from new join came c on c.id = new.id where c.body is not null
+        on conflict do nothing) -- it was kept before, and comes again as it was sent
+    select coalesce(array_agg(new.id), '{}') into fresh from new;
+    if cardinality(fresh) = jsonb_array_length(heard) then
+        return null;
+    end if;
+    return (
+        select jsonb_object_agg(
+            c.id, case when exists (select from claims k where k.id = c.id) then 'seen' else 'repeated' end)
+        from jsonb_to_recordset(heard) as c (id text) where c.id <> all(fresh));
+end
+$$;
+
+-- Takes keys that are free, in the order of their names, and returns those that are other payments'. See reserve() of
+-- consumers.ledger.Batch.
+create function reserve_keys(keys jsonb) returns jsonb language plpgsql set enable_seqscan = off as $$
+declare
+    taken int;
+    given_back text[];
+    others jsonb;
+    lost jsonb := '[]';
+begin
+    if keys ? 'sessions' then
+        insert into sessions (account, session_id, payment_id)
+        select k.account, k.name, k.payment_id
+        from jsonb_to_recordset(keys -> 'sessions') as k (account text, name text, payment_id text)
+        order by 1, 2, 3 on conflict do nothing;
+        get diagnostics taken = row_count;
+        if taken < jsonb_array_length(keys -> 'sessions') then
+            select jsonb_agg(jsonb_build_object('payment_id', k.payment_id, 'kind', 'sessions', 'name', k.name)) into others
+            from jsonb_to_recordset(keys -> 'sessions') as k (account text, name text, payment_id text)
+            join sessions s on s.account = k.account and s.session_id = k.name and s.payment_id <> k.payment_id;
+            lost := lost || coalesce(others, '[]');
+        end if;
+    end if;
+    if keys ? 'transactions' then
+        insert into transactions (account, transaction_id, payment_id)
+        select k.account, k.name, k.payment_id
+        from jsonb_to_recordset(keys -> 'transactions') as k (account text, name text, payment_id text)
+        order by 1, 2, 3 on conflict do nothing;
+        get diagnostics taken = row_count;
+        if taken < jsonb_array_length(keys -> 'transactions') then
+            select jsonb_agg(jsonb_build_object('payment_id', k.payment_id, 'kind', 'transactions', 'name', k.name)) into others
+            from jsonb_to_recordset(keys -> 'transactions') as k (account text, name text, payment_id text)
+            join transactions t on t.account = k.account and t.transaction_id = k.name and t.payment_id <> k.payment_id;
+            lost := lost || coalesce(others, '[]');
+        end if;
+    end if;
+    if keys ? 'references' then
+        select jsonb_agg(jsonb_build_object('payment_id', k.payment_id, 'kind', 'references', 'name', k.name)) into others
+        from jsonb_to_recordset(keys -> 'references') as k (account text, name text, payment_id text)
+        join payments p on p.account = k.account and p.reference = k.name and p.id <> k.payment_id;
+        lost := lost || coalesce(others, '[]');
+    end if;
+    if keys ? 'returned' then
+        -- The orders of payments that went back in full are free, unless another attempt stands as completed. Such an
+        -- attempt has locked the order's row before it was stored as that. So all rows are locked first, in the order of
+        -- their keys and together with those that are taken next; and only then are the attempts looked at.
+        given_back := array(select jsonb_array_elements_text(keys -> 'returned'));
+        perform from orders o
+        where (o.merchant, o.order_ref) in (
+            select mine.merchant, mine.order_ref from payments mine where mine.id = any(given_back)
+            union all
+            select k.merchant, k.order_ref
+            from jsonb_to_recordset(keys -> 'orders') as k (merchant text, order_ref text))
+        order by o.merchant, o.order_ref for update;
+        update orders o set paid_by = null
+        from payments mine
+        where mine.id = any(given_back) and o.merchant = mine.merchant and o.order_ref = mine.order_ref
+            and o.paid_by is not null and not exists (
+                select from payments p where p.merchant = o.merchant and p.order_ref = o.order_ref
+                    and p.status = 'completed' and p.id <> all(given_back));
+    end if;
+    if keys ? 'orders' then
+        with won as (
+            insert into orders (merchant, order_ref, paid_by)
+            select distinct on (1, 2) k.merchant, k.order_ref, k.payment_id
+            from jsonb_to_recordset(keys -> 'orders') as k (merchant text, order_ref text, payment_id text)
+            order by 1, 2, 3
+            on conflict (merchant, order_ref) do update set paid_by = coalesce(orders.paid_by, excluded.paid_by)
+            returning orders.merchant, orders.order_ref, orders.paid_by)
+        select jsonb_agg(jsonb_build_object('payment_id', k.payment_id, 'kind', 'orders', 'name', k.order_ref)) into others
+        from jsonb_to_recordset(keys -> 'orders') as k (merchant text, order_ref text, payment_id text)
+        join won on won.merchant = k.merchant and won.order_ref = k.order_ref and won.paid_by <> k.payment_id;
+        lost := lost || coalesce(others, '[]');
+    end if;
+    return nullif(lost, '[]');
+end
+$$;
+
+-- Marks payments as the one attempt of their order that executes; returns those for whose order another stands.
+create function begin_executions(attempts jsonb) returns jsonb language plpgsql set enable_seqscan = off as $$
+declare
+    others jsonb;
+begin
+    with begun as (
+        insert into orders (merchant, order_ref, executing)
+        select distinct on (1, 2) a.merchant, a.order_ref, a.payment_id
+        from jsonb_to_recordset(attempts) as a (merchant text, order_ref text, payment_id text)
+        order by 1, 2, 3
+        on conflict (merchant, order_ref) do update set executing = excluded.executing
+        where orders.paid_by is null and (orders.executing is null or orders.executing = excluded.executing)
+        returning orders.executing)
+    select jsonb_agg(a.payment_id) into others from jsonb_to_recordset(attempts) as a (payment_id text)
+    where a.payment_id not in (select begun.executing from begun);
+    return others;
+end
+$$;
+
+-- Writes columns of payments that changed, and raises the revision of each, also where none did. What is not named of a
+-- payment stays as it is. Whoever adds a column makes this function anew.
+do $$
+declare
+    moving text;
+begin
+    select string_agg(quote_ident(attname), ', ' order by attnum) into moving from pg_attribute
+    where attrelid = 'payments'::regclass and not attisdropped and attgenerated = '' and attname <> 'revision'
+        and attnum >= (select attnum from pg_attribute where attrelid = 'payments'::regclass and attname = 'status');
+    execute format($made$
+        create function store_payments(changed jsonb) returns void
+        language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $body$
+        begin
+            update payments p set
+                (%1$s) = (select %1$s from jsonb_populate_record(p, c.columns)),
+                revision = p.revision + 1
+            from jsonb_to_recordset(changed) as c (id text, columns jsonb) where p.id = c.id;
+        end
+        $body$
+    $made$, moving);
+end
+$$;
+
+-- Writes what changed of payments; see consumers.ledger.Batch. `bodies` are those of the events, one for each.
+--
+-- Of timelines, what a silent gateway says again is counted in the entry before, and what only asked for it goes:
+-- `repeats` are such answers, each with how many questions come with it. It must say the same, and nobody but our own
+-- schedule may have asked since.
+create function store_changes(doc jsonb, bodies bytea[]) returns void
+language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+    counted text[] := '{}';
+begin
+    perform store_payments(doc -> 'payments');
+    if doc ? 'facts' then
+        insert into facts (payment_id, key, fact)
+        select f.payment_id, f.key, f.fact from jsonb_to_recordset(doc -> 'facts') as f (payment_id text, key text, fact jsonb)
+        on conflict (payment_id, key) do update set fact = excluded.fact;
+    end if;
+    if doc ? 'events' then
+        insert into events (id, payment_id, version, type, merchant, account, time, body)
+        select e.* from rows from (
+            jsonb_to_recordset(doc -> 'events') as (
+                id text, payment_id text, version int, type text, merchant text, account text, time timestamptz),
+            unnest(bodies)) as e;
+    end if;
+    if doc ? 'repeats' then
+        with again as (
+            select n.payment_id, n.at, before.seq
+            from jsonb_to_recordset(doc -> 'repeats') as n (payment_id text, at text, kind text, data jsonb, asked int)
+            cross join lateral (
+                select e.seq, e.data from entries e where e.payment_id = n.payment_id and e.kind = n.kind
+                order by e.seq desc limit 1) before
+            where before.data - '{seconds,times,last_at}'::text[] = n.data - 'seconds' and not exists (
+                select from entries e where e.payment_id = n.payment_id and e.seq > before.seq and not (
+                    e.kind = 'claim' and e.data ->> 'source' = 'sweep'
+                    or e.kind = 'question' and e.data ->> 'trigger' = 'schedule'))
+            and 1 = n.asked + (select count(*) from entries e
+                where e.payment_id = n.payment_id and e.seq > before.seq and e.kind = 'question')),
+        gone as (delete from entries e using again where e.payment_id = again.payment_id and e.seq > again.seq),
+        more as (
+            update entries e set data = e.data
+                || jsonb_build_object('times', coalesce((e.data ->> 'times')::int, 1) + 1, 'last_at', again.at)
+            from again where e.seq = again.seq returning e.payment_id)
+        select coalesce(array_agg(more.payment_id), '{}') into counted from more;
+    end if;
+    if doc ? 'entries' then
+        insert into entries (payment_id, at, kind, data)
+        select e.payment_id, e.at, e.kind, e.data
+        from rows from (jsonb_to_recordset(doc -> 'entries') as (payment_id text, at timestamptz, kind text, data jsonb))
+            with ordinality as e (payment_id, at, kind, data, place)
+        where e.payment_id <> all(counted) order by e.place;
+    end if;
+    if doc ? 'resolutions' then
+        insert into resolutions (payment_id, at, resolution)
+        select r.payment_id, r.at, r.resolution
+        from jsonb_to_recordset(doc -> 'resolutions') as r (payment_id text, at timestamptz, resolution jsonb);
+    end if;
+    if doc ? 'freed' then
+        update orders o set executing = null
+        where o.executing = any(array(select jsonb_array_elements_text(doc -> 'freed')));
+    end if;
+end
+$$;
+
+-- Writes payments as they were decided on, with their claims, keys and all that changed, if each of them stands at the
+-- revision it was read at, and tells `notices` to all processes. Returns null where that is done; else what stands against
+-- it, and then nothing is written.
+create function write_payments(doc jsonb, callbacks bytea[], bodies bytea[], notices text[]) returns jsonb
+language plpgsql set enable_seqscan = off as $$
+declare
+    lost jsonb;
+begin
+    select jsonb_agg(w.id) into lost
+    from jsonb_to_recordset(doc -> 'payments') as w (id text, revision bigint)
+    left join lock_revisions(array(select one ->> 'id' from jsonb_array_elements(doc -> 'payments') as one)) as p
+        on p.id = w.id
+    where p.revision is distinct from w.revision;
+    if lost is not null then
+        return jsonb_build_object('stale', lost);
+    end if;
+    begin
+        lost := jsonb_strip_nulls(jsonb_build_object(
+            'claims', case when doc ? 'claims' then admit_claims(doc -> 'claims', callbacks) end,
+            'keys', case when doc ? 'keys' then reserve_keys(doc -> 'keys') end,
+            'executing', case when doc ? 'executing' then begin_executions(doc -> 'executing') end));
+        if lost <> '{}' then
+            raise exception using errcode = 'PP001';
+        end if;
+        perform store_changes(doc, bodies);
+    exception
+        when sqlstate 'PP001' then return lost;
+    end;
+    perform pg_notify('payproof', one) from unnest(notices) as one;
+    return null;
 end
 $$;
 
@@ -122,6 +368,12 @@ select grant_access();
 
 -- migrate:down
 drop function look_at_payments(text[], text[], text[], text[], text[], text[], text[], text[]);
+drop function write_payments(jsonb, bytea[], bytea[], text[]);
+drop function store_changes(jsonb, bytea[]);
+drop function store_payments(jsonb);
+drop function begin_executions(jsonb);
+drop function reserve_keys(jsonb);
+drop function admit_claims(jsonb, bytea[]);
 drop function lock_revisions(text[]);
 drop trigger payments_revised on payments;
 drop function payments_raise_revision();

@@ -476,6 +476,16 @@ class LookingConformance:
         assert (await case_of(kept, row)).payment == row
         assert await admit(kept, claim, home=row) == ["new"]
 
+    async def test_a_payment_that_is_left_out_does_not_execute(self, kept: Kept) -> None:
+        """Its order was marked before it turned out that another has its key."""
+        name = await self.owned(kept, "session")
+        row, other = [await stored(kept, order_ref="b-2") for _ in range(2)]
+        sights = (await kept.ledger.look([], [row.id, other.id])).sights
+        lost = await write(kept, a_write(sights[row.id], claimed=a_key(row, "session", name), executes=True))
+        assert (lost.done, set(lost.taken)) == (frozenset(), {row.id})
+        assert (await sight_of(kept, row)).order == Order()
+        assert (await write(kept, a_write(sights[other.id], executes=True))).done == {other.id}
+
     async def test_what_executes_has_its_order_until_it_is_freed(self, kept: Kept) -> None:
         row, other = await stored(kept, order_ref="b-1"), await stored(kept, order_ref="b-1")
         sights = (await kept.ledger.look([], [row.id, other.id])).sights
