@@ -26,8 +26,10 @@ begin
 end
 $$;
 
--- The functions from here on are planned once for a connection, perhaps while the tables were nearly empty, so they may
--- only ever use their keys.
+-- The statements of these functions are planned once for a connection, perhaps while the tables were nearly empty, so they
+-- may only ever use keys. What goes beyond enable_seqscan: a table that is joined could be read whole by way of an index,
+-- and of two columns of a key only the first be used. So rows are found by id = any(..), or by subqueries that give one
+-- value for each row, which Postgres asks by the whole key and never turns into joins.
 
 -- Locks payments in the order of their ids, and tells how they stand.
 create function lock_revisions(ids text[]) returns table (id text, revision bigint, locked_at timestamptz)
@@ -36,6 +38,19 @@ begin
     return query
     select p.id, p.revision, clock_timestamp()
     from payments p where p.id = any(array(select unnest(ids))) order by p.id for update;
+end
+$$;
+
+-- Locks payments as they were read, and returns those that have been written since, or are gone; null where none is.
+create function stale_payments(readings jsonb) returns jsonb language plpgsql set enable_seqscan = off as $$
+declare
+    stale jsonb;
+begin
+    select jsonb_agg(r.id) into stale
+    from jsonb_to_recordset(readings) as r (id text, revision bigint)
+    left join lock_revisions(array(select one ->> 'id' from jsonb_array_elements(readings) as one)) as p on p.id = r.id
+    where p.revision is distinct from r.revision;
+    return stale;
 end
 $$;
 
@@ -65,7 +80,7 @@ begin
     end if;
     return (
         select jsonb_object_agg(
-            c.id, case when exists (select from claims k where k.id = c.id) then 'seen' else 'repeated' end)
+            c.id, case when (select true from claims k where k.id = c.id) then 'seen' else 'repeated' end)
         from jsonb_to_recordset(heard) as c (id text) where c.id <> all(fresh));
 end
 $$;
@@ -76,6 +91,7 @@ create function reserve_keys(keys jsonb) returns jsonb language plpgsql set enab
 declare
     taken int;
     given_back text[];
+    one record;
     others jsonb;
     lost jsonb := '[]';
 begin
@@ -88,7 +104,8 @@ begin
         if taken < jsonb_array_length(keys -> 'sessions') then
             select jsonb_agg(jsonb_build_object('payment_id', k.payment_id, 'kind', 'sessions', 'name', k.name)) into others
             from jsonb_to_recordset(keys -> 'sessions') as k (account text, name text, payment_id text)
-            join sessions s on s.account = k.account and s.session_id = k.name and s.payment_id <> k.payment_id;
+            where k.payment_id <> (
+                select s.payment_id from sessions s where s.account = k.account and s.session_id = k.name);
             lost := lost || coalesce(others, '[]');
         end if;
     end if;
@@ -101,14 +118,15 @@ begin
         if taken < jsonb_array_length(keys -> 'transactions') then
             select jsonb_agg(jsonb_build_object('payment_id', k.payment_id, 'kind', 'transactions', 'name', k.name)) into others
             from jsonb_to_recordset(keys -> 'transactions') as k (account text, name text, payment_id text)
-            join transactions t on t.account = k.account and t.transaction_id = k.name and t.payment_id <> k.payment_id;
+            where k.payment_id <> (
+                select t.payment_id from transactions t where t.account = k.account and t.transaction_id = k.name);
             lost := lost || coalesce(others, '[]');
         end if;
     end if;
     if keys ? 'references' then
         select jsonb_agg(jsonb_build_object('payment_id', k.payment_id, 'kind', 'references', 'name', k.name)) into others
         from jsonb_to_recordset(keys -> 'references') as k (account text, name text, payment_id text)
-        join payments p on p.account = k.account and p.reference = k.name and p.id <> k.payment_id;
+        where k.payment_id <> (select p.id from payments p where p.account = k.account and p.reference = k.name);
         lost := lost || coalesce(others, '[]');
     end if;
     if keys ? 'returned' then
@@ -116,19 +134,21 @@ begin
         -- attempt has locked the order's row before it was stored as that. So all rows are locked first, in the order of
         -- their keys and together with those that are taken next; and only then are the attempts looked at.
         given_back := array(select jsonb_array_elements_text(keys -> 'returned'));
-        perform from orders o
-        where (o.merchant, o.order_ref) in (
-            select mine.merchant, mine.order_ref from payments mine where mine.id = any(given_back)
-            union all
+        for one in
+            select p.merchant, p.order_ref from payments p where p.id = any(given_back)
+            union
             select k.merchant, k.order_ref
-            from jsonb_to_recordset(keys -> 'orders') as k (merchant text, order_ref text))
-        order by o.merchant, o.order_ref for update;
-        update orders o set paid_by = null
-        from payments mine
-        where mine.id = any(given_back) and o.merchant = mine.merchant and o.order_ref = mine.order_ref
-            and o.paid_by is not null and not exists (
+            from jsonb_to_recordset(keys -> 'orders') as k (merchant text, order_ref text)
+            order by 1, 2
+        loop
+            perform from orders o where o.merchant = one.merchant and o.order_ref = one.order_ref for update;
+        end loop;
+        for one in select p.merchant, p.order_ref from payments p where p.id = any(given_back) loop
+            update orders o set paid_by = null
+            where o.merchant = one.merchant and o.order_ref = one.order_ref and o.paid_by is not null and not exists (
                 select from payments p where p.merchant = o.merchant and p.order_ref = o.order_ref
                     and p.status = 'completed' and p.id <> all(given_back));
+        end loop;
     end if;
     if keys ? 'orders' then
         with won as (
@@ -177,12 +197,13 @@ begin
         and attnum >= (select attnum from pg_attribute where attrelid = 'payments'::regclass and attname = 'status');
     execute format($made$
         create function store_payments(changed jsonb) returns void
-        language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $body$
+        language plpgsql set enable_seqscan = off as $body$
         begin
             update payments p set
                 (%1$s) = (select %1$s from jsonb_populate_record(p, c.columns)),
                 revision = p.revision + 1
-            from jsonb_to_recordset(changed) as c (id text, columns jsonb) where p.id = c.id;
+            from jsonb_to_recordset(changed) as c (id text, columns jsonb)
+            where p.id = c.id and p.id = any(array(select one ->> 'id' from jsonb_array_elements(changed) as one));
         end
         $body$
     $made$, moving);
@@ -195,7 +216,7 @@ $$;
 -- `repeats` are such answers, each with how many questions come with it. It must say the same, and nobody but our own
 -- schedule may have asked since.
 create function store_changes(doc jsonb, bodies bytea[]) returns void
-language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+language plpgsql set enable_seqscan = off as $$
 declare
     counted text[] := '{}';
 begin
@@ -225,11 +246,15 @@ begin
                     or e.kind = 'question' and e.data ->> 'trigger' = 'schedule'))
             and 1 = n.asked + (select count(*) from entries e
                 where e.payment_id = n.payment_id and e.seq > before.seq and e.kind = 'question')),
-        gone as (delete from entries e using again where e.payment_id = again.payment_id and e.seq > again.seq),
+        gone as (
+            delete from entries e using again
+            where e.payment_id = again.payment_id and e.seq > again.seq
+                and e.payment_id = any(array(select again.payment_id from again))),
         more as (
             update entries e set data = e.data
                 || jsonb_build_object('times', coalesce((e.data ->> 'times')::int, 1) + 1, 'last_at', again.at)
-            from again where e.seq = again.seq returning e.payment_id)
+            from again where e.seq = again.seq and e.seq = any(array(select again.seq from again))
+            returning e.payment_id)
         select coalesce(array_agg(more.payment_id), '{}') into counted from more;
     end if;
     if doc ? 'entries' then
@@ -255,15 +280,11 @@ $$;
 -- revision it was read at, and tells `notices` to all processes. Returns null where that is done; else what stands against
 -- it, and then nothing is written.
 create function write_payments(doc jsonb, callbacks bytea[], bodies bytea[], notices text[]) returns jsonb
-language plpgsql set enable_seqscan = off as $$
+language plpgsql as $$
 declare
     lost jsonb;
 begin
-    select jsonb_agg(w.id) into lost
-    from jsonb_to_recordset(doc -> 'payments') as w (id text, revision bigint)
-    left join lock_revisions(array(select one ->> 'id' from jsonb_array_elements(doc -> 'payments') as one)) as p
-        on p.id = w.id
-    where p.revision is distinct from w.revision;
+    lost := stale_payments(doc -> 'payments');
     if lost is not null then
         return jsonb_build_object('stale', lost);
     end if;
@@ -296,7 +317,7 @@ returns table (
     payment payments, known_facts jsonb, known_resolutions jsonb, known_allowance jsonb, own_sessions text[],
     own_transactions text[], order_paid_by text, order_executing text, order_wishes jsonb, heard jsonb,
     looked_at timestamptz)
-language plpgsql stable set enable_seqscan = off as $$
+language plpgsql stable set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
     homes jsonb;
     wanted text[];
@@ -305,8 +326,8 @@ begin
     from (
         select c.claim_id, coalesce(path.id, session.payment_id, transaction.payment_id, referred.id) as home,
             case
-                when exists (select from claims k where k.id = c.claim_id) then 'seen'
-                when exists (select from claims k where k.account = c.account and k.event_id = c.event_id) then 'repeated'
+                when (select true from claims k where k.id = c.claim_id) then 'seen'
+                when (select true from claims k where k.account = c.account and k.event_id = c.event_id) then 'repeated'
                 else 'new'
             end as admission
         from unnest(claim_ids, accounts, named, claimed_sessions, claimed_transactions, claimed_references, signed_events)
@@ -324,10 +345,10 @@ begin
     return query
     select p, f.facts, r.resolutions,
         (select to_jsonb(a) from allowances a where a.account = p.account),
-        array(select s.session_id from sessions s
-            where s.account = p.account and s.session_id = any(n.names) and s.payment_id = p.id),
-        array(select t.transaction_id from transactions t
-            where t.account = p.account and t.transaction_id = any(n.names) and t.payment_id = p.id),
+        array(select one.name from unnest(n.names) as one (name) where p.id = (
+            select s.payment_id from sessions s where s.account = p.account and s.session_id = one.name)),
+        array(select one.name from unnest(n.names) as one (name) where p.id = (
+            select t.payment_id from transactions t where t.account = p.account and t.transaction_id = one.name)),
         o.paid_by, o.executing,
         (select jsonb_agg(jsonb_build_object('payment_id', w.id, 'wanted_at', w.execute_wanted_at,
                 'waits_until', w.execute_waits_until))
@@ -374,6 +395,7 @@ drop function store_payments(jsonb);
 drop function begin_executions(jsonb);
 drop function reserve_keys(jsonb);
 drop function admit_claims(jsonb, bytea[]);
+drop function stale_payments(jsonb);
 drop function lock_revisions(text[]);
 drop trigger payments_revised on payments;
 drop function payments_raise_revision();

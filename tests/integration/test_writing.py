@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, get_type_hints
 
+import asyncpg
 import pytest
 from msgspec.structs import replace
 
-from consumers.ledger import Write
+from consumers.ledger import Sight, Write
 from schemas.payments import Candidate, Change, Payment
 from schemas.words import EventType, Hold, Status
 from tests.integration.conformance_ledger import (
@@ -44,6 +45,25 @@ END_WHO_WAITS = """
 TOUCHED = """
     SELECT n_tup_upd AS updated, n_tup_hot_upd AS in_place, seq_scan AS read_whole
     FROM pg_stat_user_tables WHERE relname = 'payments'
+"""
+READ = """
+    SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables) + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes)
+"""
+CROWD = """
+    WITH many AS (
+        SELECT r.* FROM payments p CROSS JOIN generate_series(1, $1) AS n
+        CROSS JOIN LATERAL jsonb_populate_record(p, jsonb_build_object(
+            'id', 'pay_' || lpad('x' || n, 26, '0'), 'reference', 'many-' || n, 'order_ref', 'many-' || n,
+            'session_id', 'many-' || n, 'transaction_id', 'many-' || n)) AS r
+        WHERE p.id = (SELECT min(id) FROM payments)),
+    rows AS (INSERT INTO payments ({columns}) SELECT {columns} FROM many),
+    a AS (INSERT INTO sessions SELECT account, session_id, id FROM many),
+    b AS (INSERT INTO transactions SELECT account, transaction_id, id FROM many),
+    c AS (INSERT INTO orders (merchant, order_ref, paid_by, executing) SELECT merchant, order_ref, id, id FROM many),
+    d AS (INSERT INTO claims (id, account, event_id, received_at) SELECT id, account, id, opened_at FROM many),
+    e AS (INSERT INTO facts SELECT id, 'key', '{{}}' FROM many),
+    f AS (INSERT INTO resolutions (payment_id, at, resolution) SELECT id, opened_at, '{{}}' FROM many)
+    INSERT INTO entries (payment_id, at, kind, data) SELECT id, opened_at, 'answer', '{{}}' FROM many
 """
 OTHER = {
     "status": Status.COMPLETED,
@@ -243,6 +263,60 @@ async def test_writes_find_payments_by_their_keys_and_leave_the_indexes_of_what_
     (after,) = await database.fetch(TOUCHED)
     assert after["in_place"] - before["in_place"] == 6
     assert after["read_whole"] == before["read_whole"]
+
+
+async def test_what_was_planned_while_the_tables_were_empty_reads_as_little_when_they_are_full(
+    dsn: str, database: Database
+) -> None:
+    """A look, a write, one that lost its key, one whose claim was there, an order that is let go, a repeated answer."""
+    async with connect(dsn, size=1) as alone:
+        near = PostgresLedger(alone)
+        for _ in range(8):  # until the plans are kept
+            await all_of_it(near)
+        before = await rows_read(alone, dsn)
+        await all_of_it(near)
+        few = await rows_read(alone, dsn) - before
+        await database.execute(CROWD.format(columns=", ".join(Payment.__struct_fields__)), 3000)
+        before = await rows_read(alone, dsn)
+        await all_of_it(near)
+        assert await rows_read(alone, dsn) - before < few + 100
+
+
+async def all_of_it(ledger: PostgresLedger) -> None:
+    first, second = [a_payment(order_ref="b-1") for _ in range(2)]
+    for payment in (first, second):
+        await ledger.create(payment, {}, timedelta(seconds=45))
+    claimed = {"transactions": frozenset({first.id}), "sessions": frozenset({first.id})}
+    own = keys(first, **claimed, references=frozenset({first.reference}), order_ref=first.order_ref)
+    write = await paid(ledger, first)
+    assert (await ledger.write([replace(write, keys=own)])).done == {first.id}
+    others = keys(second, **claimed, references=frozenset({first.reference}), order_ref="b-1")
+    seen = Write(sight=await sight_of(ledger, second), change=Change(payment=second), keys=keys(second))
+    assert (await ledger.write([replace(seen, keys=others)])).taken.keys() == {second.id}
+    assert (await ledger.write([replace(seen, claims=write.claims)])).done == frozenset()
+    sight = await sight_of(ledger, first)
+    back = replace(sight.case.payment, status=Status.REFUNDED, version=2, refunded_amount=first.amount)
+    returned = Write(sight=sight, change=Change(payment=back, order_freed=True), keys=replace(own, returned=True))
+    assert (await ledger.write([returned])).done == {first.id}
+    for _ in range(2):
+        sight = await sight_of(ledger, first)
+        again = Change(payment=sight.case.payment, entries=(an_entry(),), repeats=True)
+        assert (await ledger.write([Write(sight=sight, change=again, keys=keys(first))])).done == {first.id}
+
+
+async def sight_of(ledger: PostgresLedger, payment: Payment) -> Sight:
+    return (await ledger.look([], [payment.id])).sights[payment.id]
+
+
+async def rows_read(database: Database, dsn: str) -> int:
+    """By this connection and all others so far."""
+    await database.execute("SELECT pg_stat_force_next_flush()")
+    connection = await asyncpg.connect(dsn)
+    try:
+        read: int = await connection.fetchval(READ)
+        return read
+    finally:
+        await connection.close()
 
 
 async def test_every_column_that_moves_is_written(ledger: PostgresLedger, row: Payment) -> None:
