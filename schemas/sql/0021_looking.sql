@@ -278,7 +278,8 @@ $$;
 
 -- Writes payments as they were decided on, with their claims, keys and all that changed, if each of them stands at the
 -- revision it was read at, and tells `notices` to all processes. Returns null where that is done; else what stands against
--- it, and then nothing is written.
+-- it, and then nothing is written. Nothing does where the order of one that is `second` is another's: it was paid when
+-- another attempt was, and that is what is written of it.
 create function write_payments(doc jsonb, callbacks bytea[], bodies bytea[], notices text[]) returns jsonb
 language plpgsql as $$
 declare
@@ -293,7 +294,10 @@ begin
             'claims', case when doc ? 'claims' then admit_claims(doc -> 'claims', callbacks) end,
             'keys', case when doc ? 'keys' then reserve_keys(doc -> 'keys') end,
             'executing', case when doc ? 'executing' then begin_executions(doc -> 'executing') end));
-        if lost <> '{}' then
+        if lost ? 'claims' or lost ? 'executing' or exists (
+            select from jsonb_to_recordset(lost -> 'keys') as k (payment_id text, kind text)
+            where k.kind <> 'orders' or not coalesce(doc -> 'second' ? k.payment_id, false))
+        then
             raise exception using errcode = 'PP001';
         end if;
         perform store_changes(doc, bodies);

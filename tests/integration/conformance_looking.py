@@ -431,6 +431,20 @@ class LookingConformance:
         last = await write(kept, a_write(sights[third.id], claimed=order[third.id], **paid))
         assert last == Written(done=frozenset(), taken={third.id: Owners(order=True)})
 
+    async def test_a_paid_attempt_that_came_second_is_written_while_the_first_has_the_order(self, kept: Kept) -> None:
+        first, second, third = [await stored(kept, order_ref="b-1") for _ in range(3)]
+        paid: dict[str, Any] = {"status": Status.COMPLETED, "version": 1, "completed_told": True}
+        order = {row.id: keys(row, order_ref="b-1") for row in (first, second, third)}
+        sights = (await kept.ledger.look([], list(order))).sights
+        assert (await write(kept, a_write(sights[first.id], claimed=order[first.id], **paid))).done == {first.id}
+        written = await write(
+            kept,
+            a_write(sights[second.id], claimed=keys(second), **paid),
+            a_write(sights[third.id], claimed=order[third.id], **paid),
+        )
+        assert written == Written(done=frozenset({second.id}), taken={third.id: Owners(order=True)})
+        assert (await sight_of(kept, second)).order.paid_by == first.id
+
     # -- claims, and what executes -------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("repeated", [False, True])

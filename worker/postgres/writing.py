@@ -71,7 +71,8 @@ async def put(
     for row, write in zip(stored.doc["payments"], writes, strict=True):
         row["revision"] = write.sight.revision
     executing = attempts(write.change.payment for write in writes if write.executes)
-    parts = {"claims": came.rows, "keys": wanted(keys), "executing": executing}
+    second = [write.change.payment.id for write in writes if write.keys.order_ref is None]
+    parts = {"claims": came.rows, "keys": wanted(keys), "executing": executing, "second": second}
     doc = stored.doc | {part: rows for part, rows in parts.items() if rows}
     against = await connection.fetchval(_WRITE, doc, came.callbacks, stored.bodies, notices)
     return Tried(done=writes) if against is None else _without(writes, claims, keys, against)
@@ -88,6 +89,7 @@ def _without(
     told = {payment_id: them for payment_id, them in told.items() if them != NOBODY}
     taken = {payment_id: them for payment_id, them in _by_others(writes, others, told).items() if them != NOBODY}
     out = lost | taken.keys() or told.keys()  # where nothing else is wrong, one write of the batch has the key
+    assert out, "what stood against them stood against one of them"
     return Tried(left=[write for write in writes if write.change.payment.id not in out], taken=taken)
 
 
