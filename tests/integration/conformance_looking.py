@@ -431,6 +431,20 @@ class LookingConformance:
         last = await write(kept, a_write(sights[third.id], claimed=order[third.id], **paid))
         assert last == Written(done=frozenset(), taken={third.id: Owners(order=True)})
 
+    async def test_a_paid_attempt_that_came_second_is_written_while_the_first_has_the_order(self, kept: Kept) -> None:
+        first, second, third = [await stored(kept, order_ref="b-1") for _ in range(3)]
+        paid: dict[str, Any] = {"status": Status.COMPLETED, "version": 1, "completed_told": True}
+        order = {row.id: keys(row, order_ref="b-1") for row in (first, second, third)}
+        sights = (await kept.ledger.look([], list(order))).sights
+        assert (await write(kept, a_write(sights[first.id], claimed=order[first.id], **paid))).done == {first.id}
+        written = await write(
+            kept,
+            a_write(sights[second.id], claimed=keys(second), **paid),
+            a_write(sights[third.id], claimed=order[third.id], **paid),
+        )
+        assert written == Written(done=frozenset({second.id}), taken={third.id: Owners(order=True)})
+        assert (await sight_of(kept, second)).order.paid_by == first.id
+
     # -- claims, and what executes -------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("repeated", [False, True])
@@ -475,6 +489,16 @@ class LookingConformance:
         assert lost == Written(done=frozenset(), taken={})
         assert (await case_of(kept, row)).payment == row
         assert await admit(kept, claim, home=row) == ["new"]
+
+    async def test_a_payment_that_is_left_out_does_not_execute(self, kept: Kept) -> None:
+        """Its order was marked before it turned out that another has its key."""
+        name = await self.owned(kept, "session")
+        row, other = [await stored(kept, order_ref="b-2") for _ in range(2)]
+        sights = (await kept.ledger.look([], [row.id, other.id])).sights
+        lost = await write(kept, a_write(sights[row.id], claimed=a_key(row, "session", name), executes=True))
+        assert (lost.done, set(lost.taken)) == (frozenset(), {row.id})
+        assert (await sight_of(kept, row)).order == Order()
+        assert (await write(kept, a_write(sights[other.id], executes=True))).done == {other.id}
 
     async def test_what_executes_has_its_order_until_it_is_freed(self, kept: Kept) -> None:
         row, other = await stored(kept, order_ref="b-1"), await stored(kept, order_ref="b-1")

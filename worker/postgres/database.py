@@ -113,6 +113,13 @@ class Database:
         """Tell every process, soon; lost notices are made good by the slow polls of those who wait."""
         self._notices.add(notice)
 
+    def payloads(self, notice: Notice) -> list[str]:
+        """What a statement passes to pg_notify itself; `told` then says that it is committed."""
+        return self._notices.payloads(notice)
+
+    def told(self, notice: Notice) -> None:
+        self._notices.heard(notice)
+
     async def notified(self) -> None:
         """Wait until what `notify` was told is sent."""
         await self._notices.sent()

@@ -14,7 +14,7 @@ import msgspec
 from consumers.ledger import Looked, Write, Written
 from consumers.opening import Created, Taken, taken_up_again
 from schemas.callbacks import Claim
-from schemas.payments import Case, Change, Glance, Owners, Payment
+from schemas.payments import Case, Change, Glance, Payment
 from worker.postgres.batch import PostgresBatch, open_batch, referenced
 from worker.postgres.claims import admit
 from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_others
@@ -22,11 +22,13 @@ from worker.postgres.idempotency import came_to
 from worker.postgres.kept import keep, settle_turns
 from worker.postgres.limits import PostgresLimits, open_limits
 from worker.postgres.looking import look
+from worker.postgres.news import news_of
+from worker.postgres.notices import Notice
 from worker.postgres.planning import planned_once
 from worker.postgres.rows import INSERT, payment_of
-from worker.postgres.storing import storing
+from worker.postgres.storing import store
 from worker.postgres.unexpected import insert, withdraw
-from worker.postgres.writing import PostgresArbiter, Tried, open_arbiter, open_standing, put
+from worker.postgres.writing import PostgresArbiter, Tried, open_arbiter, put, write_all
 from worker.sealing import Seal
 
 _Batch = TypeVar("_Batch", bound=PostgresBatch)
@@ -107,28 +109,37 @@ class PostgresLedger:
             return await look(connection, claims, payment_ids)
 
     async def write(self, writes: Sequence[Write]) -> Written:
-        done, left, taken = frozenset[str](), writes, dict[str, Owners]()
-        while left:
-            tried = await despite_others(partial(self._put, left))
-            done, left, taken = tried.done, tried.left, taken | tried.taken
-        return Written(done=done, taken=taken)
+        return await write_all(writes, lambda part: despite_others(partial(self._put, part)))
 
     async def _put(self, writes: Sequence[Write]) -> Tried:
-        async with self._transaction(partial(open_standing, writes=writes, seal=self._seal)) as batch:
-            tried = await put(batch)
-            if tried.done:
-                await batch.commit()
+        async with self._database.connection() as connection:
+            tried = await put(connection, writes, self._seal, self._payloads(writes))
+        self._tell_written(tried.done)
         return tried
 
     @asynccontextmanager
     async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresArbiter]:
         wanted = sorted(payment_ids)
-        async with self._transaction(partial(open_arbiter, payment_ids=wanted, seal=self._seal)) as arbiter:
+        async with self._transaction(
+            partial(open_arbiter, payment_ids=wanted, seal=self._seal, payloads=self._payloads)
+        ) as arbiter:
             yield arbiter
             if arbiter.written:
                 await arbiter.commit()
-        for batch in arbiter.written:
-            self._tell(batch)
+        self._tell_written(arbiter.written)
+
+    def _tell_written(self, writes: Sequence[Write]) -> None:
+        for write in writes:
+            self._changed(write.sight.case.payment, write.change)
+        if (news := self._news(writes)) is not None:
+            self._database.told(news)
+
+    def _payloads(self, writes: Sequence[Write]) -> list[str]:
+        news = self._news(writes)
+        return [] if news is None else self._database.payloads(news)
+
+    def _news(self, writes: Sequence[Write]) -> Notice | None:
+        return news_of([write.change for write in writes], self._database.clock.now())
 
     @asynccontextmanager
     async def limits(self, accounts: Collection[str]) -> AsyncIterator[PostgresLimits]:
@@ -252,7 +263,6 @@ async def _create(
     equal = before == msgspec.json.decode(msgspec.json.encode(request))
     made = taken_up_again(present, payment, equal=equal, until=now + lease, now=now)
     if isinstance(made, Created):
-        statement, values = storing({present.id: Case(payment=present)}, [Change(payment=made.payment)], [])
-        await connection.execute(statement, *values)
+        await store(connection, [(present, Change(payment=made.payment))])
         await came_to(connection, payment.id, present.id)
     return made

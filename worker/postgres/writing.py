@@ -1,98 +1,96 @@
 """Writing what was decided on a reading: where the payment still stands as it was read, with its claims and its keys.
 
 The one thing to get wrong: half of a payment. Keys and claims are taken before all of them are known to be free, so
-where one is not, everything is undone, and the others are written again without that payment.
+where one is not, the statement undoes everything, and the others are written again without that payment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.ledger import Keys, Looked, Sight, Write, Written
+from consumers.ledger import Keys, Looked, Write, Written
 from schemas.callbacks import Claim
 from schemas.payments import Owners
 from worker.postgres.batch import PostgresBatch
+from worker.postgres.claims import heard
 from worker.postgres.database import Connection
 from worker.postgres.looking import look
+from worker.postgres.reserving import attempts, owners, wanted
+from worker.postgres.storing import storing
 from worker.sealing import Seal
 
-_LOCK = """
-    SELECT id, revision, next_check_at, locked_at,
-        (SELECT since FROM servers) AS since, (SELECT name = server_name() FROM servers) AS known
-    FROM lock_revisions($1)
-"""
+_LOCK = "SELECT locked_at FROM lock_revisions($1)"
+_WRITE = "SELECT write_payments($1, $2, $3, $4)"
 
 NOBODY = Owners()
 
-
-class Standing(PostgresBatch):
-    """A transaction over the payments of some writes, all locked. `standing` are those that nobody wrote since."""
-
-    standing: Sequence[Write]
+Payloads = Callable[[Sequence[Write]], list[str]]
+"""What other processes are told of these writes."""
 
 
 class Tried(Struct, frozen=True, kw_only=True):
-    """What came of one try. `done`: all that stood is written. Where none are, nothing may be committed.
+    """What came of one try. `done`: all of it is written. Where nothing is, nothing was changed.
 
     `left` lost nothing, and are to be tried again by themselves. `taken` have keys of others.
     """
 
-    done: frozenset[str] = frozenset()
+    done: Sequence[Write] = ()
     left: Sequence[Write] = ()
     taken: dict[str, Owners] = {}
 
 
-async def open_standing(connection: Connection[asyncpg.Record], writes: Sequence[Write], seal: Seal) -> Standing:
-    """Lock the payments in the order of their ids, and leave out those that were written since they were read.
-
-    Their `next_check_at` is taken as it is now: the sweep moves it without a revision.
-    """
-    now, rows = await _lock(connection, [write.change.payment.id for write in writes])
-    found = {row["id"]: row for row in rows}
+async def write_all(writes: Sequence[Write], put: Callable[[Sequence[Write]], Awaitable[Tried]]) -> Written:
+    """Put what stands, without those that lost; `put` tries a part of them."""
     assert len({write.change.payment.id for write in writes}) == len(writes), "each payment once"
-    standing, cases = list[Write](), {}
-    for write in sorted(writes, key=lambda write: write.change.payment.id):
-        case, row = write.sight.case, found.get(write.change.payment.id)
-        if row is not None and _stands(write.sight, row):
-            standing.append(write)
-            payment = replace(case.payment, next_check_at=row["next_check_at"])
-            cases[payment.id] = replace(case, payment=payment)
-    batch = Standing(connection, now, cases, seal)
-    batch.standing = standing
-    return batch
+    done, left, taken = frozenset[str](), writes, dict[str, Owners]()
+    while left:
+        tried = await put(left)
+        done = frozenset(write.change.payment.id for write in tried.done)
+        left, taken = tried.left, taken | tried.taken
+    return Written(done=done, taken=taken)
 
 
-def _stands(sight: Sight, row: asyncpg.Record) -> bool:
-    """Whether the payment is as it was read, and by the server that it was read from: another counts anew."""
-    return bool(row["known"]) and (row["revision"], row["since"]) == (sight.revision, sight.since)
+async def put(
+    connection: Connection[asyncpg.Record], writes: Sequence[Write], seal: Seal, notices: Sequence[str]
+) -> Tried:
+    """Write all of these or nothing, by one statement, which tells `notices` where it writes.
 
-
-async def put(batch: Standing) -> Tried:
-    """Write what stands in this batch, all of it or so that it has to be undone."""
-    writes = batch.standing
-    if not writes:
-        return Tried()
+    Where it raises, and belongs to no transaction, nobody knows which: it may be that only the answer was lost.
+    """
     claims = [(claim, write.change.payment.id) for write in writes for claim in write.claims]
     claims.sort(key=lambda one: (one[0].account, one[0].event_id or "", one[0].id))
-    admitted = await batch.admit(claims)
-    owners = await batch.reserve([_unowned(write) for write in writes])
-    executing = [write.change.payment.id for write in writes if write.executes]
-    begun = await batch.begin_executions(executing) if executing else frozenset[str]()
-    told = {write.change.payment.id: write.lost(owners[write.change.payment.id]) for write in writes}
+    came = heard(seal, claims)
+    keys = [_unowned(write) for write in writes]
+    stored = storing([(write.sight.case.payment, write.change) for write in writes])
+    for row, write in zip(stored.doc["payments"], writes, strict=True):
+        row |= {"revision": write.sight.revision, "since": write.sight.since}
+    executing = attempts(write.change.payment for write in writes if write.executes)
+    second = [write.change.payment.id for write in writes if write.keys.order_ref is None]
+    parts = {"claims": came.rows, "keys": wanted(keys), "executing": executing, "second": second}
+    doc = stored.doc | {part: rows for part, rows in parts.items() if rows}
+    against = await connection.fetchval(_WRITE, doc, came.callbacks, stored.bodies, notices)
+    return Tried(done=writes) if against is None else _without(writes, claims, keys, against)
+
+
+def _without(
+    writes: Sequence[Write], claims: Sequence[tuple[Claim, str]], keys: Sequence[Keys], against: dict[str, Any]
+) -> Tried:
+    """What is left where this stood against them."""
+    lost = set(against.get("stale", ())) | set(against.get("executing", ()))
+    lost |= {payment_id for claim, payment_id in claims if claim.id in against.get("claims", ())}
+    others = owners(keys, against.get("keys"))
+    told = {write.change.payment.id: write.lost(others[write.change.payment.id]) for write in writes}
     told = {payment_id: them for payment_id, them in told.items() if them != NOBODY}
-    lost = {payment_id for claim, payment_id in claims if admitted[claim.id] != "new"}
-    lost |= set(executing) - begun
-    if told or lost:
-        taken = {payment_id: them for payment_id, them in _by_others(writes, owners, told).items() if them != NOBODY}
-        out = lost | taken.keys() or told.keys()  # where nothing else is wrong, one write of the batch has the key
-        return Tried(left=[write for write in writes if write.change.payment.id not in out], taken=taken)
-    await batch.store([write.change for write in writes])
-    return Tried(done=frozenset(batch.cases))
+    taken = {payment_id: them for payment_id, them in _by_others(writes, others, told).items() if them != NOBODY}
+    out = lost | taken.keys() or told.keys()  # where nothing else is wrong, one write of the batch has the key
+    assert out, "what stood against them stood against one of them"
+    return Tried(left=[write for write in writes if write.change.payment.id not in out], taken=taken)
 
 
 def _unowned(write: Write) -> Keys:
@@ -128,47 +126,35 @@ def _by_others(writes: Sequence[Write], owners: Mapping[str, Owners], told: Mapp
 
 
 class PostgresArbiter(PostgresBatch):
-    """See consumers.ledger.Arbiter. `written` are committed with this transaction."""
+    """See consumers.ledger.Arbiter. `written` is committed with this transaction."""
 
     def __init__(
-        self, connection: Connection[asyncpg.Record], now: datetime, payment_ids: Collection[str], seal: Seal
+        self,
+        connection: Connection[asyncpg.Record],
+        now: datetime,
+        payment_ids: Collection[str],
+        seal: Seal,
+        payloads: Payloads,
     ) -> None:
         super().__init__(connection, now, {}, seal)
-        self.written: list[PostgresBatch] = []
-        self._payment_ids = payment_ids
+        self.written: list[Write] = []
+        self._payment_ids, self._payloads = payment_ids, payloads
 
     async def look(self, claims: Sequence[Claim]) -> Looked:
         return await look(self._connection, claims, self._payment_ids)
 
     async def write(self, writes: Sequence[Write]) -> Written:
-        done, left, taken = frozenset[str](), writes, dict[str, Owners]()
-        while left:
-            tried = await self._put(left)
-            done, left, taken = tried.done, tried.left, taken | tried.taken
-        return Written(done=done, taken=taken)
+        return await write_all(writes, self._put)
 
     async def _put(self, writes: Sequence[Write]) -> Tried:
-        step = self._connection.transaction()
-        await step.start()
-        batch = await open_standing(self._connection, writes, self._seal)
-        tried = await put(batch)
-        if tried.done:
-            await step.commit()
-            self.written.append(batch)
-        else:
-            await step.rollback()
+        tried = await put(self._connection, writes, self._seal, self._payloads(writes))
+        self.written.extend(tried.done)
         return tried
 
 
 async def open_arbiter(
-    connection: Connection[asyncpg.Record], payment_ids: Sequence[str], seal: Seal
+    connection: Connection[asyncpg.Record], payment_ids: Sequence[str], seal: Seal, payloads: Payloads
 ) -> PostgresArbiter:
-    now, _ = await _lock(connection, payment_ids)
-    return PostgresArbiter(connection, now, payment_ids, seal)
-
-
-async def _lock(
-    connection: Connection[asyncpg.Record], payment_ids: Sequence[str]
-) -> tuple[datetime, list[asyncpg.Record]]:
     rows = await connection.fetch(_LOCK, payment_ids)
-    return rows[-1]["locked_at"] if rows else await connection.fetchval("SELECT clock_timestamp()"), rows
+    now = rows[-1]["locked_at"] if rows else await connection.fetchval("SELECT clock_timestamp()")
+    return PostgresArbiter(connection, now, payment_ids, seal, payloads)
