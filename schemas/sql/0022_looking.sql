@@ -45,13 +45,14 @@ $$;
 -- was read from another server than this one is to be read again, though its revision may be the same by chance.
 create function stale_payments(readings jsonb) returns jsonb language plpgsql set enable_seqscan = off as $$
 declare
+    here servers;
     stale jsonb;
 begin
+    select s.* into here from servers s where s.name = server_name(); -- which costs something, so once
     select jsonb_agg(r.id) into stale
     from jsonb_to_recordset(readings) as r (id text, revision bigint, since timestamptz)
     left join lock_revisions(array(select one ->> 'id' from jsonb_array_elements(readings) as one)) as p on p.id = r.id
-    left join servers s on s.name = server_name() and s.since is not distinct from r.since
-    where p.revision is distinct from r.revision or s.name is null;
+    where p.revision is distinct from r.revision or here.name is null or here.since is distinct from r.since;
     return stale;
 end
 $$;
