@@ -25,11 +25,12 @@ from worker.demo.scene import Gateway, Scene, Stage
 from worker.demo.shop import Document, Refused
 from worker.demo.story import BLIND, EVERY, MONEYBAG, ONEPAYBD, SHADHINPAY
 from worker.demo.waiting import Otherwise
+from worker.postgres.database import UNAVAILABLE
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 180.0
 AGAIN_SECONDS = 0.2
-AWAY = (aiohttp.ClientError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+AWAY = (aiohttp.ClientError, asyncpg.PostgresError, *UNAVAILABLE)
 LATER = frozenset({"opening_in_progress", "idempotency_in_progress"})
 ENDS_SOON = 3.0
 STRANGERS = 3

@@ -20,6 +20,8 @@ import asyncpg
 from asyncpg.connect_utils import SSLMode
 from asyncpg.connection import LoggedQuery
 
+from worker.postgres.database import UNAVAILABLE
+
 CONNECT_SECONDS = 30
 MIGRATE_SECONDS = 3600
 MAINTENANCE_DATABASE = "postgres"
@@ -39,7 +41,7 @@ async def migrate(dsn: str, *, directory: Path | None = None) -> tuple[str, ...]
     try:
         await _create_missing(dsn)
         url = await _dbmate_url(dsn)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+    except (asyncpg.PostgresError, *UNAVAILABLE, ValueError) as error:
         raise MigrationError(f"the database cannot be used: {scrubbed(str(error), dsn)}") from None
     if directory is not None:
         return await _run_dbmate(url, directory)

@@ -16,7 +16,7 @@ from importlib.resources import files
 import asyncpg
 from msgspec import Struct
 
-from worker.postgres.database import Database
+from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.migrate import CONNECT_SECONDS, MigrationError, migrate, scrubbed
 
 _OWNER = """
@@ -114,7 +114,7 @@ async def _look(dsn: str) -> _Found:
             "the database's user may not even read the version of its schema: make it a member of payproof_ingress, "
             "payproof_worker or payproof_reader, and have the tables' owner run `payproof migrate`"
         ) from None
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+    except (asyncpg.PostgresError, *UNAVAILABLE, ValueError) as error:
         raise MigrationError(f"the database cannot be used: {scrubbed(str(error), dsn)}") from None
 
 
