@@ -213,28 +213,61 @@ begin
 end
 $$;
 
--- Writes what changed of payments; see consumers.ledger.Batch. `bodies` are those of the events, one for each.
+-- Whether this transaction may give the next places of the log, until it ends: whoever gives one holds this lock until the
+-- commit, so places are seen in their order and without a gap. It is the last lock that anybody takes. Where somebody
+-- commits slowly nobody waits for him.
+create function places_are_ours() returns boolean language plpgsql set lock_timeout = '5ms' as $$
+begin
+    perform pg_advisory_xact_lock(7242001);
+    return true;
+exception
+    when lock_not_available then return false;
+end
+$$;
+
+-- Gives the next places to events that were written without one, oldest first, those of a payment in the order of its
+-- versions; tells how many. Programs of the release before call it for every event.
+create or replace function place_events(most int) returns int language plpgsql as $$
+declare
+    placed int;
+begin
+    if not exists (select from events where place is null) then
+        return 0;
+    end if;
+    perform pg_advisory_xact_lock(7242001); -- before the statement that looks, so that it sees what others gave
+    with oldest as (
+        select payment_id, version from events where place is null order by time, payment_id, version limit most),
+    whole as (
+        select e.id, e.payment_id, e.version,
+            max(e.time) over (partition by e.payment_id order by e.version) as time
+        from (select payment_id, max(version) as version from oldest group by payment_id) as o
+        join events e on e.payment_id = o.payment_id and e.version <= o.version and e.place is null),
+    unplaced as (select id, row_number() over (order by time, payment_id, version) as nth from whole)
+    update events e set place = (select coalesce(max(place), 0) from events) + unplaced.nth
+    from unplaced where e.id = unplaced.id;
+    get diagnostics placed = row_count;
+    return placed;
+end
+$$;
+
+-- Writes what changed of payments; see consumers.ledger.Batch. `bodies` are those of the events, one for each. Returns the
+-- places that events got, by id: none where the transaction may last and so is not to give any, where others hold the
+-- places, and where an earlier event of the payment has none.
 --
 -- Of timelines, what a silent gateway says again is counted in the entry before, and what only asked for it goes:
 -- `repeats` are such answers, each with how many questions come with it. It must say the same, and nobody but our own
 -- schedule may have asked since.
-create function store_changes(doc jsonb, bodies bytea[]) returns void
+create function store_changes(doc jsonb, bodies bytea[], with_places boolean) returns jsonb
 language plpgsql set enable_seqscan = off as $$
 declare
     counted text[] := '{}';
+    places jsonb;
 begin
     perform store_payments(doc -> 'payments');
     if doc ? 'facts' then
         insert into facts (payment_id, key, fact)
         select f.payment_id, f.key, f.fact from jsonb_to_recordset(doc -> 'facts') as f (payment_id text, key text, fact jsonb)
         on conflict (payment_id, key) do update set fact = excluded.fact;
-    end if;
-    if doc ? 'events' then
-        insert into events (id, payment_id, version, type, merchant, account, time, body)
-        select e.* from rows from (
-            jsonb_to_recordset(doc -> 'events') as (
-                id text, payment_id text, version int, type text, merchant text, account text, time timestamptz),
-            unnest(bodies)) as e;
     end if;
     if doc ? 'repeats' then
         with again as (
@@ -276,17 +309,35 @@ begin
         update orders o set executing = null
         where o.executing = any(array(select jsonb_array_elements_text(doc -> 'freed')));
     end if;
+    if doc ? 'events' then
+        with_places := with_places and places_are_ours();
+        with told as materialized (
+            select e.*, coalesce(
+                (select bool_and(b.place is not null) from events b where b.payment_id = e.payment_id), true) as follows
+            from rows from (
+                jsonb_to_recordset(doc -> 'events') as (
+                    id text, payment_id text, version int, type text, merchant text, account text, time timestamptz),
+                unnest(bodies)) as e (id, payment_id, version, type, merchant, account, time, body)),
+        written as (
+            insert into events (id, payment_id, version, type, merchant, account, time, body, place)
+            select id, payment_id, version, type, merchant, account, time, body, case when with_places and follows then
+                (select coalesce(max(place), 0) from events) + count(*) filter (where follows) over (rows unbounded preceding)
+            end from told returning id, place)
+        select jsonb_object_agg(id, place) into places from written where place is not null;
+    end if;
+    return coalesce(places, '{}');
 end
 $$;
 
 -- Writes payments as they were decided on, with their claims, keys and all that changed, if each of them stands at the
--- revision it was read at, and tells `notices` to all processes. Returns null where that is done; else what stands against
--- it, and then nothing is written. Nothing does where the order of one that is `second` is another's: it was paid when
--- another attempt was, and that is what is written of it.
-create function write_payments(doc jsonb, callbacks bytea[], bodies bytea[], notices text[]) returns jsonb
+-- revision it was read at, and tells `notices` to all processes. Returns the places of its events where that is done, see
+-- store_changes; else what stands against it, and then nothing is written. Nothing does where the order of one that is
+-- `second` is another's: it was paid when another attempt was, and that is what is written of it.
+create function write_payments(doc jsonb, callbacks bytea[], bodies bytea[], notices text[], with_places boolean) returns jsonb
 language plpgsql as $$
 declare
     lost jsonb;
+    places jsonb;
 begin
     lost := stale_payments(doc -> 'payments');
     if lost is not null then
@@ -303,12 +354,12 @@ begin
         then
             raise exception using errcode = 'PP001';
         end if;
-        perform store_changes(doc, bodies);
+        places := store_changes(doc, bodies, with_places);
     exception
         when sqlstate 'PP001' then return lost;
     end;
     perform pg_notify('payproof', one) from unnest(notices) as one;
-    return null;
+    return jsonb_build_object('places', places);
 end
 $$;
 
@@ -396,8 +447,25 @@ select grant_access();
 
 -- migrate:down
 drop function look_at_payments(text[], text[], text[], text[], text[], text[], text[], text[]);
-drop function write_payments(jsonb, bytea[], bytea[], text[]);
-drop function store_changes(jsonb, bytea[]);
+drop function write_payments(jsonb, bytea[], bytea[], text[], boolean);
+drop function store_changes(jsonb, bytea[], boolean);
+create or replace function place_events(most int) returns int language plpgsql as $$
+declare
+    placed int;
+begin
+    if not pg_try_advisory_xact_lock(7242001) then
+        return 0;
+    end if;
+    with unplaced as (
+        select id, row_number() over (order by time, id) as nth
+        from (select id, time from events where place is null order by time, id limit most) as oldest)
+    update events e set place = (select coalesce(max(place), 0) from events) + unplaced.nth
+    from unplaced where e.id = unplaced.id;
+    get diagnostics placed = row_count;
+    return placed;
+end
+$$;
+drop function places_are_ours();
 drop function store_payments(jsonb);
 drop function begin_executions(jsonb);
 drop function reserve_keys(jsonb);

@@ -233,19 +233,25 @@ async def test_a_merchant_who_has_been_quiet_is_found_by_the_index_of_merchants(
 
 
 async def test_whoever_dies_while_placing_leaves_no_gap(dsn: str, database: Database) -> None:
-    """Its transaction is rolled back and its lock is free; the next one gives the same places."""
+    """Its transaction is rolled back and its lock is free; the next one, who waits for it, gives the same places."""
     await filled(database, 20)
     await database.execute("UPDATE events SET place = NULL")
     async with connect(dsn, size=1) as doomed, doomed.connection() as connection:
         await connection.execute("BEGIN")
-        await connection.execute("SELECT pg_advisory_xact_lock(7242001)")
-        assert await place(database, 10) == 0, "somebody else is at it"
-        pid = await connection.fetchval("SELECT pg_backend_pid()")
-        await database.execute("SELECT pg_terminate_backend($1)", pid)
-
-    async def placed() -> bool:
-        return await place(database, 1000) > 0
-
-    await until(placed, what="the next one places")
+        await connection.execute("SELECT place_events(10)")
+        async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
+            placing = group.create_task(place(database, 1000))
+            await until(lambda: waits(database), what="the next one waits for who is at it")
+            pid = await connection.fetchval("SELECT pg_backend_pid()")
+            await database.execute("SELECT pg_terminate_backend($1)", pid)
+        assert placing.result() == 20
     rows = await database.fetch("SELECT place FROM events ORDER BY place")
     assert [row["place"] for row in rows] == list(range(1, 21))
+
+
+async def waits(database: Database) -> bool:
+    """Whether somebody waits for a lock."""
+    rows = await database.fetch(
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return bool(rows)

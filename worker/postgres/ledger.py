@@ -14,6 +14,7 @@ import msgspec
 from consumers.ledger import Looked, Write, Written
 from consumers.opening import Created, Taken, taken_up_again
 from schemas.callbacks import Claim
+from schemas.events import Event
 from schemas.payments import Case, Change, Glance, Payment
 from worker.postgres.batch import PostgresBatch, open_batch, referenced
 from worker.postgres.claims import admit
@@ -21,6 +22,7 @@ from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_
 from worker.postgres.idempotency import came_to
 from worker.postgres.kept import keep, settle_turns
 from worker.postgres.limits import PostgresLimits, open_limits
+from worker.postgres.log import Placed
 from worker.postgres.looking import look
 from worker.postgres.news import news_of
 from worker.postgres.notices import Notice
@@ -52,7 +54,8 @@ class PostgresLedger:
     """See consumers.ledger.Ledger, consumers.opening.Openings and consumers.unexpected.Findings.
 
     `seal` is what callbacks are archived under; `changed` is called with each payment as it was before a change, and
-    the change, once that is committed; `dropped` with a gateway and how many kept claims gave way to others.
+    the change, once that is committed; `dropped` with a gateway and how many kept claims gave way to others. `placed`
+    is called with events that got their places as they were written, in their order; without it all are left to relays.
     """
 
     def __init__(
@@ -61,8 +64,9 @@ class PostgresLedger:
         seal: Seal | None = None,
         changed: Callable[[Payment, Change], None] = lambda *_: None,
         dropped: Callable[[str, int], None] = lambda *_: None,
+        placed: Callable[[Sequence[Placed]], None] | None = None,
     ) -> None:
-        self._database, self._changed, self._dropped = database, changed, dropped
+        self._database, self._changed, self._dropped, self._placed = database, changed, dropped, placed
         self._seal = seal or Seal()
 
     @asynccontextmanager
@@ -113,8 +117,10 @@ class PostgresLedger:
 
     async def _put(self, writes: Sequence[Write]) -> Tried:
         async with self._database.connection() as connection:
-            tried = await put(connection, writes, self._seal, self._payloads(writes))
-        self._tell_written(tried.done)
+            placing = self._placed is not None
+            payloads = self._payloads(writes, placed=placing)
+            tried = await put(connection, writes, self._seal, payloads, placing=placing)
+        self._tell_written(tried.done, tried.places if placing else None)
         return tried
 
     @asynccontextmanager
@@ -128,18 +134,24 @@ class PostgresLedger:
                 await arbiter.commit()
         self._tell_written(arbiter.written)
 
-    def _tell_written(self, writes: Sequence[Write]) -> None:
+    def _tell_written(self, writes: Sequence[Write], places: Mapping[str, int] | None = None) -> None:
+        """`places` are those of the events, where they were to get them."""
         for write in writes:
             self._changed(write.sight.case.payment, write.change)
-        if (news := self._news(writes)) is not None:
+        events = [write.change.event for write in writes if write.change.event is not None]
+        if self._placed is not None and places is not None and events:
+            self._placed(_in_their_order(events, places))
+            if len(places) < len(events):
+                self._database.notify(Notice(events=True))
+        if (news := self._news(writes, placed=places is not None)) is not None:
             self._database.told(news)
 
-    def _payloads(self, writes: Sequence[Write]) -> list[str]:
-        news = self._news(writes)
+    def _payloads(self, writes: Sequence[Write], *, placed: bool = False) -> list[str]:
+        news = self._news(writes, placed=placed)
         return [] if news is None else self._database.payloads(news)
 
-    def _news(self, writes: Sequence[Write]) -> Notice | None:
-        return news_of([write.change for write in writes], self._database.clock.now())
+    def _news(self, writes: Sequence[Write], *, placed: bool) -> Notice | None:
+        return news_of([write.change for write in writes], self._database.clock.now(), placed=placed)
 
     @asynccontextmanager
     async def limits(self, accounts: Collection[str]) -> AsyncIterator[PostgresLimits]:
@@ -216,6 +228,22 @@ class PostgresFoundBatch(PostgresBatch):
     async def withdraw(self, payment_ids: Sequence[str]) -> None:
         await withdraw(self._connection, payment_ids)
         self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
+
+
+def _in_their_order(events: Sequence[Event], places: Mapping[str, int]) -> list[Placed]:
+    placed = [
+        Placed(
+            place=place,
+            id=event.id,
+            type=event.type,
+            merchant=event.merchant,
+            account=event.account,
+            body=event.body,
+        )
+        for event in events
+        if (place := places.get(event.id)) is not None
+    ]
+    return sorted(placed, key=lambda one: one.place)
 
 
 async def _find(connection: Connection[asyncpg.Record], claims: Sequence[Claim]) -> dict[str, str]:

@@ -1,4 +1,6 @@
-"""The event log: places are given after commit, by one writer at a time, so that a reader never skips an event.
+"""The event log: places are given by one writer at a time, until its commit, so that a reader never skips an event.
+
+What is written by one statement gets its place there. What that leaves without one gets it afterwards, by `place`.
 
 The one thing to get wrong: the plan. Asked for one merchant's events in the order of place, Postgres may walk along
 everybody's, and for a merchant who has been quiet that is all of them. Asked as here, only `events_merchant` will do.
@@ -9,11 +11,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from asyncpg import Record
+from msgspec import Struct
 
 from worker.postgres.database import Connection, Database
 
 PLACING_LOCK = 7_242_001
-"""The lock that place_events() in schemas/sql takes."""
+"""The lock of whoever gives places; see places_are_ours() and place_events() in schemas/sql."""
 
 LATEST_COMMIT = timedelta(minutes=5)
 """No event gets its place this long after one of its age could have: far longer than a transaction of ours may last."""
@@ -27,8 +30,19 @@ FIRST_SINCE = f"SELECT place FROM events WHERE {_AFTER} AND time >= $3 {_IN_ORDE
 NEWEST = f"SELECT place FROM events WHERE {_AFTER} {_BACKWARDS} LIMIT 1"  # noqa: S608
 
 
+class Placed(Struct, frozen=True, kw_only=True):
+    """An event in its place, as it is carried on."""
+
+    place: int
+    id: str
+    type: str
+    merchant: str
+    account: str
+    body: bytes
+
+
 async def place(database: Database, most: int) -> int:
-    """Give the next places to events that have none, oldest first; 0 when none has, or another writer is at it."""
+    """Give the next places to about so many events that have none, oldest first; 0 when none has."""
     async with database.connection() as connection:
         return await _place(connection, most)
 

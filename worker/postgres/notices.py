@@ -23,7 +23,8 @@ MOST_OUTCOMES = 100
 class Notice(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What just committed: gateways with new claims, events, payments that changed, the earliest next look.
 
-    `placed`: events got their places, or deliveries were made due, so that endpoints may have something to be told.
+    `events`: some were written that have no places. `placed`: events got theirs, or deliveries were made due, so that
+    endpoints may have something to be told.
     `sender` is whose process it is; what it did itself it heard at once.
     """
 

@@ -29,7 +29,7 @@ class Stored(Struct, frozen=True):
 async def store(connection: Connection[asyncpg.Record], changes: Iterable[tuple[Payment, Change]]) -> None:
     """Write them; each with the payment as it was read."""
     stored = storing(list(changes))
-    await connection.execute("SELECT store_changes($1, $2)", stored.doc, stored.bodies)
+    await connection.execute("SELECT store_changes($1, $2, false)", stored.doc, stored.bodies)
 
 
 def storing(changes: Sequence[tuple[Payment, Change]]) -> Stored:

@@ -26,7 +26,7 @@ from worker.postgres.storing import storing
 from worker.sealing import Seal
 
 _LOCK = "SELECT locked_at FROM lock_revisions($1)"
-_WRITE = "SELECT write_payments($1, $2, $3, $4)"
+_WRITE = "SELECT write_payments($1, $2, $3, $4, $5)"
 
 NOBODY = Owners()
 
@@ -37,10 +37,12 @@ Payloads = Callable[[Sequence[Write]], list[str]]
 class Tried(Struct, frozen=True, kw_only=True):
     """What came of one try. `done`: all of it is written. Where nothing is, nothing was changed.
 
-    `left` lost nothing, and are to be tried again by themselves. `taken` have keys of others.
+    `left` lost nothing, and are to be tried again by themselves. `taken` have keys of others. `places` are those that
+    events got, by id.
     """
 
     done: Sequence[Write] = ()
+    places: Mapping[str, int] = {}
     left: Sequence[Write] = ()
     taken: dict[str, Owners] = {}
 
@@ -57,10 +59,16 @@ async def write_all(writes: Sequence[Write], put: Callable[[Sequence[Write]], Aw
 
 
 async def put(
-    connection: Connection[asyncpg.Record], writes: Sequence[Write], seal: Seal, notices: Sequence[str]
+    connection: Connection[asyncpg.Record],
+    writes: Sequence[Write],
+    seal: Seal,
+    notices: Sequence[str],
+    *,
+    placing: bool = False,
 ) -> Tried:
     """Write all of these or nothing, by one statement, which tells `notices` where it writes.
 
+    `placing`: their events get their places too, where they can; for a statement that is a transaction by itself.
     Where it raises, and belongs to no transaction, nobody knows which: it may be that only the answer was lost.
     """
     claims = [(claim, write.change.payment.id) for write in writes for claim in write.claims]
@@ -74,8 +82,8 @@ async def put(
     second = [write.change.payment.id for write in writes if write.keys.order_ref is None]
     parts = {"claims": came.rows, "keys": wanted(keys), "executing": executing, "second": second}
     doc = stored.doc | {part: rows for part, rows in parts.items() if rows}
-    against = await connection.fetchval(_WRITE, doc, came.callbacks, stored.bodies, notices)
-    return Tried(done=writes) if against is None else _without(writes, claims, keys, against)
+    said = await connection.fetchval(_WRITE, doc, came.callbacks, stored.bodies, notices, placing)
+    return Tried(done=writes, places=said["places"]) if "places" in said else _without(writes, claims, keys, said)
 
 
 def _without(

@@ -1,0 +1,199 @@
+"""Places that are given by the statement that writes: in the order of commits, without a gap, and never waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Sequence
+
+import pytest
+from msgspec.structs import replace
+
+from consumers.ledger import Write
+from schemas.payments import Payment
+from schemas.words import EventType, Status
+from tests.integration.conformance_ledger import OVER, SECONDS, a_payment, keys, told
+from worker.postgres.database import LOCK_SECONDS, Database
+from worker.postgres.ledger import PostgresLedger
+from worker.postgres.log import PLACING_LOCK, Placed, place, read
+from worker.postgres.notices import Notice
+from worker.postgres.writing import put
+from worker.sealing import Seal
+
+WRITERS, EACH = 6, 25
+
+
+class Told:
+    """What a ledger told of its places, and a ledger that tells it."""
+
+    def __init__(self, database: Database) -> None:
+        self.placed = list[Placed]()
+        self.ledger = PostgresLedger(database, placed=self.placed.extend)
+
+
+@pytest.fixture
+def telling(database: Database) -> Told:
+    return Told(database)
+
+
+async def opened(ledger: PostgresLedger, *, told_of: bool = False, **fields: object) -> Payment:
+    """A payment, whose first event is written by a batch where it is `told_of`, and so has no place."""
+    payment = a_payment(**fields)
+    await ledger.create(payment, {}, OVER)
+    if told_of:
+        async with ledger.batch([payment.id]) as batch:
+            before = batch.cases[payment.id].payment
+            await batch.store([told(replace(before, version=1, opened=True), EventType.OPENED)])
+            await batch.commit()
+    return payment
+
+
+async def next_of(ledger: PostgresLedger, payment: Payment) -> Write:
+    """A write that tells the payment's next version; the last thing told of it is that it was held."""
+    sight = (await ledger.look([], [payment.id])).sights[payment.id]
+    now = sight.case.payment
+    kind = EventType.HELD if now.completed_told else EventType.COMPLETED
+    after = replace(now, status=Status.COMPLETED, version=now.version + 1, completed_told=True)
+    return Write(sight=sight, change=told(after, kind), keys=keys(payment))
+
+
+async def places(database: Database) -> dict[str, int | None]:
+    rows = await database.fetch("SELECT id, place FROM events ORDER BY payment_id, version")
+    return {row["id"]: row["place"] for row in rows}
+
+
+async def test_a_write_gives_its_events_their_places_and_tells_them(database: Database, telling: Told) -> None:
+    payments = [await opened(telling.ledger) for _ in range(3)]
+    await telling.ledger.write([await next_of(telling.ledger, one) for one in payments[:2]])
+    await telling.ledger.write([await next_of(telling.ledger, payments[2])])
+    assert await places(database) == {f"{one.id}.1": nth for nth, one in enumerate(payments, 1)}
+    log = [row["body"] for row in await read(database, "shop", 0, 10)]
+    assert [(one.place, one.id, one.body) for one in telling.placed] == [
+        (nth, f"{one.id}.1", log[nth - 1]) for nth, one in enumerate(payments, 1)
+    ]
+
+
+async def test_a_write_without_an_event_gives_no_place(database: Database, telling: Told) -> None:
+    payment = await opened(telling.ledger)
+    write = await next_of(telling.ledger, payment)
+    await telling.ledger.write([replace(write, change=replace(write.change, event=None))])
+    assert (await places(database), telling.placed) == ({}, [])
+
+
+async def test_who_writes_under_a_lock_or_by_a_batch_leaves_the_places_to_the_relay(
+    database: Database, telling: Told
+) -> None:
+    payment = await opened(telling.ledger, told_of=True)
+    async with telling.ledger.locked([payment.id]) as arbiter:
+        await arbiter.write([await next_of(telling.ledger, payment)])
+    assert set((await places(database)).values()) == {None}
+    assert telling.placed == []
+
+
+async def test_nobody_waits_for_a_slow_committer(database: Database, telling: Told) -> None:
+    payment, heard = await opened(telling.ledger), list[Notice]()
+    write, connected = await next_of(telling.ledger, payment), asyncio.Event()
+
+    async def listening() -> None:
+        connected.set()
+
+    async with asyncio.timeout(LOCK_SECONDS), asyncio.TaskGroup() as group:
+        task = group.create_task(database.listen(heard.append, connected=listening))
+        await connected.wait()
+        async with database.connection() as slow, slow.transaction():
+            await slow.execute("SELECT pg_advisory_xact_lock($1)", PLACING_LOCK)
+            assert (await telling.ledger.write([write])).done == {payment.id}
+            assert await places(database) == {f"{payment.id}.1": None}
+        task.cancel()
+    assert telling.placed == []
+    assert any(one.events for one in heard), "a relay is told that there is something to place"
+    assert await place(database, 10) == 1
+    assert await places(database) == {f"{payment.id}.1": 1}
+
+
+async def test_a_payments_next_event_waits_for_the_place_of_the_one_before(database: Database, telling: Told) -> None:
+    late, other = await opened(telling.ledger, told_of=True), await opened(telling.ledger)
+    await telling.ledger.write([await next_of(telling.ledger, one) for one in (late, other)])
+    assert await places(database) == {f"{late.id}.1": None, f"{late.id}.2": None, f"{other.id}.1": 1}
+    assert [one.id for one in telling.placed] == [f"{other.id}.1"]
+    await place(database, 10)
+    assert await places(database) == {f"{late.id}.1": 2, f"{late.id}.2": 3, f"{other.id}.1": 1}
+    await telling.ledger.write([await next_of(telling.ledger, late)])
+    assert (await places(database))[f"{late.id}.3"] == 4
+
+
+@pytest.mark.parametrize("most", [1, 4, 100])
+async def test_events_are_placed_later_by_the_versions_of_each_payment_whatever_their_times(
+    database: Database, telling: Told, most: int
+) -> None:
+    """The clock of another server may be behind, and of version 10 only the text is before that of version 2."""
+    payments = [await opened(telling.ledger) for _ in range(2)]
+    silent = PostgresLedger(database)
+    for _ in range(11):
+        await silent.write([await next_of(silent, one) for one in payments])
+    await database.execute(
+        "UPDATE events SET time = time - make_interval(mins => version) WHERE payment_id = $1", payments[0].id
+    )
+    while await place(database, most):
+        pass
+    for one in payments:
+        rows = await database.fetch("SELECT version FROM events WHERE payment_id = $1 ORDER BY place", one.id)
+        assert [row["version"] for row in rows] == list(range(1, 12))
+    assert sorted((await places(database)).values(), key=lambda one: one or 0) == list(range(1, 23))
+
+
+async def test_a_reader_never_sees_a_place_before_the_one_below_it(database: Database) -> None:
+    """While writers, slow committers and relays give them, and others leave theirs to the relays."""
+    telling = [Told(database) for _ in range(WRITERS)]
+    over = asyncio.Event()
+    snapshots = 0
+
+    async def writing(nth: int, mine: Told) -> None:
+        dice = random.Random(nth)
+        for _ in range(EACH):
+            payment = await opened(mine.ledger, told_of=dice.random() < 0.3)
+            for _ in range(2):
+                await mine.ledger.write([await next_of(mine.ledger, payment)])
+
+    async def committing_slowly() -> None:
+        ledger = PostgresLedger(database)
+        while not over.is_set():
+            payment = await opened(ledger)
+            write = await next_of(ledger, payment)
+            async with database.connection() as connection, connection.transaction():
+                await put(connection, [write], Seal(), [], placing=True)
+                await connection.execute("SELECT pg_sleep(0.02)")
+
+    async def relaying() -> None:
+        while not over.is_set() or await place(database, 5):
+            await place(database, 5)
+
+    async def reading() -> None:
+        nonlocal snapshots
+        while not over.is_set():
+            rows = await database.fetch("SELECT place FROM events WHERE place IS NOT NULL ORDER BY place")
+            assert [row["place"] for row in rows] == list(range(1, len(rows) + 1))
+            snapshots += 1
+
+    async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
+        for work in (committing_slowly, relaying, reading):
+            group.create_task(work())
+        writers = [group.create_task(writing(nth, mine)) for nth, mine in enumerate(telling)]
+        await asyncio.wait(writers)
+        over.set()
+    assert snapshots > 10
+    left = await database.fetch("SELECT id FROM events WHERE place IS NULL")
+    assert left == []
+    wrong = await database.fetch(
+        "SELECT a.id FROM events a JOIN events b USING (payment_id) WHERE a.version < b.version AND a.place > b.place"
+    )
+    assert wrong == []
+    for mine in telling:
+        assert _rising(mine.placed)
+    got = sum(len(mine.placed) for mine in telling)
+    assert 0 < got < WRITERS * EACH * 2, "some got theirs as they were written, and some did not"
+
+
+def _rising(placed: Sequence[Placed]) -> bool:
+    return all(one.place < two.place for one, two in itertools.pairwise(placed))
