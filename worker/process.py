@@ -20,6 +20,7 @@ from aiohttp import web
 from consumers.rules import Rules
 from schemas.payments import Change, Payment
 from worker.amqp.broker import Broker, broker_of
+from worker.carrier import BROKER
 from worker.config import Config
 from worker.consume import Consumer
 from worker.deliver.endpoints import endpoints_of
@@ -34,6 +35,7 @@ from worker.machine import allow_files, look_less_for_garbage
 from worker.metrics import Metrics
 from worker.outcomes import Outcomes
 from worker.postgres.bus import PostgresBus
+from worker.postgres.carrying import begin_carrying
 from worker.postgres.database import UNAVAILABLE, Database, connect
 from worker.postgres.embedded import EmbeddedError, embedded, revive
 from worker.postgres.failures import PostgresFailures
@@ -74,8 +76,9 @@ def serve(config: Config, roles: Collection[str] = ROLES) -> None:
             loop.add_signal_handler(sign, stop.set)
         if config.settings.database_url is None and is_root():
             log.warning("embedded.as_root", to_do=NOT_AS_ROOT)
-        if config.settings.database_url is not None and "consume" in roles:
-            await expect_sessions(config.settings.database_url.reveal())
+        url, carries = config.settings.database_url, "relay" in roles and config.settings.amqp_url is not None
+        if url is not None and ("consume" in roles or carries):
+            await expect_sessions(url.reveal())
         async with opened(config) as database:
             await run_roles(config, roles, database, stop, tracing_of(os.environ))
 
@@ -130,10 +133,7 @@ async def run_roles(
 ) -> None:
     """Run until `stop` is set, or a part fails, which ends the process loudly."""
     metrics, outcomes, rules, turns = Metrics(config.accounts), Outcomes(), rules_of(config), PostgresTurns(database)
-    ledger, queue = (
-        PostgresLedger(database, Seal(config.archive.sealing), _changed(metrics, outcomes), metrics.drop),
-        PostgresBus(database, turns.holder),
-    )
+    queue = PostgresBus(database, turns.holder)
     broker = broker_of(config, rules, database, queue, metrics)
     bus = broker.bus if broker else queue
     sweep, relay, deliver = (
@@ -141,15 +141,23 @@ async def run_roles(
         Relay(database, metrics, broker.publisher if broker else None, tracing),
         Deliver(database, endpoints_of(config), metrics, private=config.allow_private_webhooks, tracing=tracing),
     )
-    tasks: dict[str, asyncio.Task[None]] = {}
+    ledger, tasks = (
+        PostgresLedger(
+            database,
+            Seal(config.archive.sealing),
+            _changed(metrics, outcomes),
+            metrics.drop,
+            relay.placed if "consume" in roles else None,
+        ),
+        dict[str, asyncio.Task[None]](),
+    )
 
     def hear(notice: Notice) -> None:
         bus.wake(notice.claims)
         outcomes.hear(notice.outcomes)
         consumer.hear(notice.outcomes)
         sweep.hear(notice.look_at)
-        if notice.events:
-            relay.hear()
+        relay.hear(notice)
         deliver.hear(placed=notice.placed)
 
     async def look_again() -> None:
@@ -161,6 +169,7 @@ async def run_roles(
 
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
+        await _begin_carrying(database, broker, roles)
         asking = await stack.enter_async_context(gateways(PostgresTokens(database), database.clock.now))
         stack.push_async_callback(turns.close)
         consumer = Consumer(
@@ -202,6 +211,12 @@ async def run_roles(
                 await server.cleanup()
             await _drain(tasks, consumer, deliver, broker)
     log.info("process.stopped")
+
+
+async def _begin_carrying(database: Database, broker: Broker | None, roles: Collection[str]) -> None:
+    """Before the first event gets its place here, or it would count as told before."""
+    if broker and "consume" in roles:
+        await begin_carrying(database, BROKER)
 
 
 def _changed(metrics: Metrics, outcomes: Outcomes) -> Callable[[Payment, Change], None]:

@@ -25,8 +25,7 @@ async def test_an_event_is_sent_as_soon_as_a_relay_anywhere_gave_it_its_place(da
 
         def hear(notice: Notice) -> None:
             deliver.hear(placed=notice.placed)
-            if notice.events:
-                relay.hear()
+            relay.hear(notice)
 
         async with asyncio.TaskGroup() as group:
             working = group.create_task(deliver.run())

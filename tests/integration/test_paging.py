@@ -23,6 +23,7 @@ from worker.ending import end_one
 from worker.metrics import Metrics
 from worker.postgres.database import Database, connect
 from worker.postgres.log import FIRST_AFTER, FIRST_SINCE, NEWEST, READ, newest_place, place, place_before, read
+from worker.postgres.notices import Notice
 from worker.relay import Relay
 
 WRITERS, EACH = 8, 60
@@ -108,7 +109,7 @@ async def placing(database: Database) -> AsyncIterator[None]:
 
     async def hurry() -> None:
         while True:
-            relay.hear()
+            relay.hear(Notice(events=True))
             await asyncio.sleep(0.002)
 
     tasks = [asyncio.create_task(relay.run()), asyncio.create_task(hurry())]

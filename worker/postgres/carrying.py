@@ -6,30 +6,31 @@ again what was sent; nothing is ever skipped.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
-from asyncpg import Record
+import asyncpg
+from msgspec import convert
 
-from worker.postgres.database import Database
+from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.log import Placed
+
+CARRYING_LOCK = 7_242_002
+AGAIN_SECONDS = 1.0
+CLOSE_SECONDS = 1.0
 
 _BEGIN = """
     INSERT INTO relays (name, place) SELECT $1, coalesce(max(place), 0) FROM events
     ON CONFLICT (name) DO NOTHING
 """
 _NEXT = """
-    WITH mine AS MATERIALIZED (SELECT place FROM relays WHERE name = $1 FOR UPDATE SKIP LOCKED)
-    SELECT e.place, e.id, e.type, e.merchant, e.account, e.body
-    FROM mine LEFT JOIN LATERAL (SELECT * FROM events WHERE place > mine.place ORDER BY place LIMIT {most}) AS e ON true
-    ORDER BY e.place
+    SELECT place, id, type, merchant, account, body FROM events WHERE place > $1 ORDER BY place LIMIT {most}
 """
-"""One row without a place where there is nothing to carry on, and none while another process is at it.
+"""The number stands in it: a plan for any number is one for a tenth of the log, so it would be planned each time."""
 
-The number stands in it: a plan for any number would be one for a tenth of the log, so it would be planned each time.
-"""
-
-_CARRIED = "UPDATE relays SET place = $2 WHERE name = $1 AND set_config('synchronous_commit', 'off', true) = 'off'"
-"""A database that crashes may forget it, and then the last events are sent again, as when a process dies here."""
+_CARRIED = "UPDATE relays SET place = greatest(place, $2) WHERE name = $1"
+"""Who was taken for dead may still say how far it came, and a relay of the release before carries on beside us."""
 
 
 async def begin_carrying(database: Database, name: str) -> None:
@@ -37,15 +38,55 @@ async def begin_carrying(database: Database, name: str) -> None:
     await database.execute(_BEGIN, name)
 
 
-@asynccontextmanager
-async def carried(database: Database, name: str, most: int) -> AsyncIterator[list[Record] | None]:
-    """The next events in the order of their places, None while another process is at it.
+class Carrying:
+    """The log behind the place up to which it is carried on, for the one who carries. Every call raises UNAVAILABLE.
 
-    When the block ends well they count as carried on.
+    When it does, another may be carrying by then, from the last place that was kept.
     """
-    async with database.connection() as connection, connection.transaction():
-        rows = await connection.fetch(_NEXT.format(most=most), name)
-        events = [row for row in rows if row["place"] is not None]
-        yield events if rows else None
-        if events:
-            await connection.execute(_CARRIED, name, events[-1]["place"])
+
+    def __init__(self, session: asyncpg.Connection[asyncpg.Record], name: str, place: int) -> None:
+        self._session, self._name, self._kept = session, name, place
+        self.place = place
+
+    def check(self) -> None:
+        """Raises where the session is known to have ended."""
+        if self._session.is_closed():
+            raise ConnectionError("the session of the carrier has ended")
+
+    async def read(self, most: int) -> list[Placed]:
+        """The next events in the order of their places."""
+        rows = await self._session.fetch(_NEXT.format(most=most), self.place)
+        return [convert(dict(row), Placed) for row in rows]
+
+    @property
+    def to_keep(self) -> bool:
+        return self.place > self._kept
+
+    async def keep(self) -> None:
+        """Write down how far it came. A database that crashes may forget it: then the last events are sent again."""
+        place = self.place
+        await self._session.execute(_CARRIED, self._name, place)
+        self._kept = place
+
+
+@asynccontextmanager
+async def carrying(database: Database, name: str) -> AsyncIterator[Carrying]:
+    """Wait until nobody else carries the log on to there, and be the one who does while the block runs.
+
+    What makes us that is a lock of a session, so it ends with this process. Raises UNAVAILABLE.
+    """
+    session = await database.session("relay", synchronous_commit="off")
+    try:
+        await _alone(session)
+        yield Carrying(session, name, await session.fetchval("SELECT place FROM relays WHERE name = $1", name))
+    finally:
+        with suppress(*UNAVAILABLE):
+            await session.close(timeout=CLOSE_SECONDS)
+
+
+async def _alone(session: asyncpg.Connection[asyncpg.Record]) -> None:
+    """A statement that waits for the lock would hold a snapshot as long."""
+    while True:
+        if await session.fetchval("SELECT pg_try_advisory_lock($1)", CARRYING_LOCK):
+            return
+        await asyncio.sleep(AGAIN_SECONDS)

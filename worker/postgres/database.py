@@ -7,7 +7,7 @@ and every wait for a connection has its deadline, and what counts as away is sai
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -67,6 +67,16 @@ _SETTINGS = {
 }
 
 
+_SESSION = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10s",
+    "idle_session_timeout": "0",
+}
+"""A machine that vanishes gives back what its session locks in about ten seconds; one that does nothing keeps it."""
+
+
 async def despite_others(transaction: Callable[[], Awaitable[_T]]) -> _T:
     """Run a whole transaction; where it has to give way to another, again at once, a few times. Then that is raised."""
     for _ in range(GIVE_WAY):
@@ -95,10 +105,13 @@ class Database:
             with suppress(*UNAVAILABLE):
                 await self._pool.release(connection, timeout=RELEASE_SECONDS)
 
-    async def session(self, settings: Mapping[str, str]) -> asyncpg.Connection[asyncpg.Record]:
-        """A connection that belongs to the caller, who closes it."""
+    async def session(self, name: str, **settings: str) -> asyncpg.Connection[asyncpg.Record]:
+        """A connection for locks that last, which belongs to the caller, who closes it."""
         return await asyncpg.connect(
-            self._dsn, timeout=ACQUIRE_SECONDS, command_timeout=COMMAND_SECONDS, server_settings=dict(settings)
+            self._dsn,
+            timeout=ACQUIRE_SECONDS,
+            command_timeout=COMMAND_SECONDS,
+            server_settings={"application_name": f"payproof {name}", **_SESSION, **settings},
         )
 
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:

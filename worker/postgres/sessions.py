@@ -14,8 +14,8 @@ CONNECT_SECONDS = 10.0
 SAY_SECONDS = 5.0
 
 WHY = (
-    "PAYPROOF_DATABASE_URL leads to a pooler that lends sessions for a transaction at a time, and consume keeps locks "
-    "on a session of its own: name the database's server itself"
+    "PAYPROOF_DATABASE_URL leads to a pooler that lends sessions for a transaction at a time, and consume and relay "
+    "keep locks on sessions of their own: name the database's server itself"
 )
 
 

@@ -31,16 +31,6 @@ SAME_SECONDS = 300.0
 STATEMENT_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
 
-_SETTINGS = {
-    "application_name": "payproof turns",
-    "tcp_keepalives_idle": "5",
-    "tcp_keepalives_interval": "2",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "10s",
-    "idle_session_timeout": "0",
-}
-"""A machine that vanishes gives its turns back in about ten seconds; one that asks nothing keeps its session."""
-
 _TAKE = """
     SELECT k.id, pg_try_advisory_lock(k.lock) AS mine,
         (SELECT count(pg_advisory_unlock(gone.lock)) FROM unnest($3::bigint[]) AS gone (lock)) AS given_back
@@ -129,7 +119,7 @@ class PostgresTurns:
     async def _lock(self) -> None:
         """Lock what is ours and not locked yet, and unlock what was given back."""
         if self._session is None:
-            self._session = await self._database.session(_SETTINGS)
+            self._session = await self._database.session("turns")
             self._mine.discard(self._name)
             self._name = secrets.token_hex(16)
             self._mine.add(self._name)

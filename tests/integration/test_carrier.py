@@ -1,0 +1,251 @@
+"""Carrying the log on: every event, in order, once while nothing fails, again after a crash; from memory where it can.
+
+What is remembered here has another body than the log, so that whoever receives it can tell where it came from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from consumers.bus import BusAway
+from tests.integration.endpoints import happen
+from tests.processes import until
+from worker.amqp.messages import Post
+from worker.carrier import BROKER, REMEMBERED, Carrier
+from worker.ending import end_one
+from worker.metrics import Metrics
+from worker.postgres.carrying import CARRYING_LOCK, begin_carrying
+from worker.postgres.database import Database
+from worker.postgres.log import Placed
+from worker.tracing import OFF
+
+SECONDS = 20
+END_THE_CARRIER = """
+    SELECT pg_terminate_backend(pid) FROM pg_locks
+    JOIN pg_database d ON d.oid = database AND d.datname = current_database()
+    WHERE locktype = 'advisory' AND objid = $1
+"""
+
+
+class Broker:
+    """Takes what is published while it is there, and remembers where each event came from."""
+
+    def __init__(self) -> None:
+        self.ids, self.from_memory = list[str](), set[str]()
+        self.away, self.stuck = False, asyncio.Event()
+        self.stuck.set()
+        self.asked = 0
+
+    async def publish(self, posts: Sequence[Post], *, seconds: float) -> None:
+        self.asked += 1
+        async with asyncio.timeout(seconds):
+            await self.stuck.wait()
+        if self.away:
+            raise BusAway("as the test wants it")
+        for post in posts:
+            message_id = str(post.properties.message_id)
+            self.ids.append(message_id)
+            if post.body == b"remembered":
+                self.from_memory.add(message_id)
+
+    async def heard(self, ids: Sequence[str]) -> None:
+        """Wait until these came, in their order, and nothing else did."""
+        await until(
+            lambda: asyncio.sleep(0, len(self.ids) >= len(ids)), what=f"{len(ids)} events came", seconds=SECONDS
+        )
+        assert self.ids == list(ids)
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+async def begun(database: Database) -> None:
+    await begin_carrying(database, BROKER)
+
+
+@asynccontextmanager
+async def carrier(database: Database, broker: Broker) -> AsyncIterator[Carrier]:
+    one = Carrier(database, broker, Metrics(), OFF)
+    task = asyncio.create_task(one.run())
+    try:
+        yield one
+    finally:
+        await end_one(task)
+
+
+async def place_of(database: Database) -> int:
+    (row,) = await database.fetch("SELECT place FROM relays")
+    place: int = row["place"]
+    return place
+
+
+async def remembered(database: Database, ids: Sequence[str]) -> list[Placed]:
+    rows = await database.fetch(
+        "SELECT place, id, type, merchant, account FROM events WHERE id = ANY($1) ORDER BY place", ids
+    )
+    return [Placed(**dict(row), body=b"remembered") for row in rows]
+
+
+async def carrying(database: Database, broker: Broker, one: Carrier, so_far: Sequence[str] = ()) -> list[str]:
+    """Wait until that one carries, and has read the log: it tells what happened just now."""
+    ids = [*so_far, *await happen(database)]
+    one.hear()
+    await broker.heard(ids)
+    return ids
+
+
+@pytest.mark.usefixtures("begun")
+async def test_what_this_process_wrote_is_carried_from_memory(database: Database, broker: Broker) -> None:
+    async with carrier(database, broker) as one:
+        ids = await carrying(database, broker, one)
+        for count in (1, 3, 1):
+            new = await happen(database, count)
+            ids += new
+            one.remember(await remembered(database, new))
+            await broker.heard(ids)
+    assert broker.from_memory == set(ids[1:])
+
+
+@pytest.mark.usefixtures("begun")
+async def test_what_does_not_follow_on_is_read_from_the_log(database: Database, broker: Broker) -> None:
+    async with carrier(database, broker) as one:
+        ids = await carrying(database, broker, one)
+        others, ours = await happen(database, 3), await happen(database, 2)
+        one.remember(await remembered(database, ours))
+        await broker.heard([*ids, *others, *ours])
+        assert broker.from_memory == set()
+        last = await happen(database)
+        one.remember(await remembered(database, [*ours, *last]))  # some of it was read by now
+        await broker.heard([*ids, *others, *ours, *last])
+    assert broker.from_memory == set(last)
+
+
+@pytest.mark.usefixtures("begun")
+async def test_what_is_told_out_of_order_is_carried_in_order_and_once(database: Database, broker: Broker) -> None:
+    async with carrier(database, broker) as one:
+        ids = await carrying(database, broker, one)
+        new = await happen(database, 4)
+        events = await remembered(database, new)
+        for event in (events[3], events[1], events[0], events[2]):
+            one.remember([event])
+        await broker.heard([*ids, *new])
+
+
+@pytest.mark.usefixtures("begun")
+async def test_another_processs_events_are_carried_when_they_are_heard_of(database: Database, broker: Broker) -> None:
+    async with carrier(database, broker) as one:
+        await carrying(database, broker, one, await carrying(database, broker, one))
+
+
+@pytest.mark.usefixtures("begun")
+async def test_who_ends_says_how_far_it_came_and_the_next_one_goes_on_from_there(
+    database: Database, broker: Broker
+) -> None:
+    ids = list[str]()
+    for _ in range(3):
+        async with carrier(database, broker) as one:
+            ids = await carrying(database, broker, one, ids)
+            new = await happen(database, 2)
+            ids += new
+            one.remember(await remembered(database, new))
+            await broker.heard(ids)
+        assert await place_of(database) == len(ids)
+        ids += await happen(database, 2)  # while nobody carries
+
+
+@pytest.mark.usefixtures("begun")
+async def test_a_crash_sends_again_what_was_not_written_down_and_loses_nothing(
+    database: Database, broker: Broker
+) -> None:
+    async with carrier(database, broker) as one:
+        ids = await carrying(database, broker, one)
+        broker.stuck.clear()  # the broker's word for the next ones never comes
+        new = await happen(database, 2)
+        one.remember(await remembered(database, new))
+        await until(lambda: asyncio.sleep(0, broker.asked > 1), what="they are sent")
+    assert await place_of(database) == 1
+    broker.stuck.set()
+    async with carrier(database, broker):
+        await broker.heard([*ids, *new])
+    assert await place_of(database) == 3
+
+
+@pytest.mark.usefixtures("begun")
+async def test_a_carrier_whose_session_ends_publishes_nothing_more_until_it_is_the_one_again(
+    database: Database, broker: Broker
+) -> None:
+    async with carrier(database, broker) as one:
+        ids = await carrying(database, broker, one)
+        await until(lambda: _is(database, 1), what="it wrote down how far it came")
+        await database.execute(END_THE_CARRIER, CARRYING_LOCK)
+        second = Broker()
+        async with carrier(database, second) as other:
+            new = await happen(database, 2)
+            one.remember(await remembered(database, new))
+            other.hear()
+            await until(lambda: asyncio.sleep(0, len(broker.ids) + len(second.ids) >= 3), what="one of the two carries")
+            assert [*broker.ids[1:], *second.ids] == new
+    assert broker.ids[0] == ids[0]
+
+
+@pytest.mark.usefixtures("begun")
+async def test_one_carries_at_a_time_and_the_next_takes_over(database: Database, broker: Broker) -> None:
+    second = Broker()
+    async with carrier(database, broker) as one:
+        ids = await carrying(database, broker, one)
+        async with carrier(database, second) as other:
+            new = await happen(database, 3)
+            for each in (one, other):
+                each.remember(await remembered(database, new))
+                each.hear()
+            await broker.heard([*ids, *new])
+            assert second.ids == []
+    async with carrier(database, second):
+        last = await happen(database)
+        await second.heard(last)
+
+
+@pytest.mark.usefixtures("begun")
+async def test_what_is_remembered_while_the_broker_is_away_is_bounded_and_read_again(
+    database: Database, broker: Broker
+) -> None:
+    async with carrier(database, broker) as one:
+        ids = await carrying(database, broker, one)
+        broker.away = True
+        new = await happen(database, REMEMBERED + 1)
+        one.remember(await remembered(database, new))
+        one.hear()
+        await until(lambda: asyncio.sleep(0, broker.asked > 1), what="the broker is found away")
+        broker.away = False
+        await broker.heard([*ids, *new])
+        assert broker.from_memory == set(), "it was too much to be remembered"
+        last = await happen(database)
+        one.remember(await remembered(database, last))
+        await broker.heard([*ids, *new, *last])
+    assert broker.from_memory == set(last)
+
+
+@pytest.mark.usefixtures("begun")
+async def test_how_far_it_came_is_not_written_for_every_event(database: Database, broker: Broker) -> None:
+    """Its row is new where it was written."""
+    async with carrier(database, broker) as one:
+        ids, seen = await carrying(database, broker, one), set[str]()
+        for _ in range(100):
+            new = await happen(database)
+            ids += new
+            one.remember(await remembered(database, new))
+            await broker.heard(ids)
+            seen |= {row["xmin"] for row in await database.fetch("SELECT xmin::text FROM relays")}
+        await until(lambda: _is(database, len(ids)), what="the last is written down")
+    assert len(seen) < 50
+
+
+async def _is(database: Database, place: int) -> bool:
+    return await place_of(database) == place
