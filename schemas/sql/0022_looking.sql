@@ -44,7 +44,8 @@ $$;
 
 -- Locks payments as they were read, and returns those that have been written since, or are gone; null where none is. What
 -- was read from another server than this one is to be read again, though its revision may be the same by chance.
-create function stale_payments(readings jsonb) returns jsonb language plpgsql set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+create function stale_payments(readings jsonb) returns jsonb
+language plpgsql set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     here servers;
     stale jsonb;
@@ -91,7 +92,8 @@ $$;
 
 -- Takes keys that are free, in the order of their names, and returns those that are other payments'. See reserve() of
 -- consumers.ledger.Batch.
-create function reserve_keys(keys jsonb) returns jsonb language plpgsql set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+create function reserve_keys(keys jsonb) returns jsonb
+language plpgsql set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     taken int;
     given_back text[];
@@ -172,7 +174,8 @@ end
 $$;
 
 -- Marks payments as the one attempt of their order that executes; returns those for whose order another stands.
-create function begin_executions(attempts jsonb) returns jsonb language plpgsql set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+create function begin_executions(attempts jsonb) returns jsonb
+language plpgsql set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     others jsonb;
 begin
