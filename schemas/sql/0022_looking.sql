@@ -26,14 +26,15 @@ begin
 end
 $$;
 
--- The statements of these functions are planned once for a connection, perhaps while the tables were nearly empty, so they
--- may only ever use keys. What goes beyond enable_seqscan: a table that is joined could be read whole by way of an index,
--- and of two columns of a key only the first be used. So rows are found by id = any(..), or by subqueries that give one
--- value for each row, which Postgres asks by the whole key and never turns into joins.
+-- The statements of these functions are planned once for a connection, since planning takes longer than most of them; and
+-- perhaps while the tables were nearly empty, so they may only ever use keys. That takes more than enable_seqscan: a table
+-- that is joined could be read whole by way of an index, and of two columns of a key only the first be used. So rows are
+-- found by id = any(..), or by subqueries that give one value for each row, which Postgres asks by the whole key and never
+-- turns into joins.
 
 -- Locks payments in the order of their ids, and tells how they stand.
 create function lock_revisions(ids text[]) returns table (id text, revision bigint, locked_at timestamptz)
-language plpgsql set enable_seqscan = off as $$
+language plpgsql set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 begin
     return query
     select p.id, p.revision, clock_timestamp()
@@ -43,7 +44,8 @@ $$;
 
 -- Locks payments as they were read, and returns those that have been written since, or are gone; null where none is. What
 -- was read from another server than this one is to be read again, though its revision may be the same by chance.
-create function stale_payments(readings jsonb) returns jsonb language plpgsql set enable_seqscan = off as $$
+create function stale_payments(readings jsonb) returns jsonb
+language plpgsql set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     here servers;
     stale jsonb;
@@ -60,7 +62,7 @@ $$;
 -- Records claims, with the callbacks that came with them, each null where none did. Returns by id which of them were
 -- recorded before, and what that makes of them: seen, or repeated, where it was another claim of the same event.
 create function admit_claims(heard jsonb, callbacks bytea[]) returns jsonb
-language plpgsql set enable_seqscan = off as $$
+language plpgsql set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     fresh text[];
 begin
@@ -90,7 +92,8 @@ $$;
 
 -- Takes keys that are free, in the order of their names, and returns those that are other payments'. See reserve() of
 -- consumers.ledger.Batch.
-create function reserve_keys(keys jsonb) returns jsonb language plpgsql set enable_seqscan = off as $$
+create function reserve_keys(keys jsonb) returns jsonb
+language plpgsql set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     taken int;
     given_back text[];
@@ -171,7 +174,8 @@ end
 $$;
 
 -- Marks payments as the one attempt of their order that executes; returns those for whose order another stands.
-create function begin_executions(attempts jsonb) returns jsonb language plpgsql set enable_seqscan = off as $$
+create function begin_executions(attempts jsonb) returns jsonb
+language plpgsql set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     others jsonb;
 begin
@@ -200,7 +204,7 @@ begin
         and attnum >= (select attnum from pg_attribute where attrelid = 'payments'::regclass and attname = 'status');
     execute format($made$
         create function store_payments(changed jsonb) returns void
-        language plpgsql set enable_seqscan = off as $body$
+        language plpgsql set enable_seqscan = off set plan_cache_mode = force_generic_plan as $body$
         begin
             update payments p set
                 (%1$s) = (select %1$s from jsonb_populate_record(p, c.columns)),
@@ -213,9 +217,9 @@ begin
 end
 $$;
 
--- Whether this transaction may give the next places of the log, until it ends: whoever gives one holds this lock until the
--- commit, so places are seen in their order and without a gap. It is the last lock that anybody takes. Where somebody
--- commits slowly nobody waits for him.
+-- Whether this transaction may give the next places of the log: whoever gives one holds this lock until the commit, so
+-- places are seen in their order and without a gap. It is the last lock that anybody takes. Where somebody commits slowly
+-- nobody waits for him.
 create function places_are_ours() returns boolean language plpgsql set lock_timeout = '5ms' as $$
 begin
     perform pg_advisory_xact_lock(7242001);
@@ -227,7 +231,8 @@ $$;
 
 -- Gives the next places to events that were written without one, oldest first, those of a payment in the order of its
 -- versions; tells how many. Programs of the release before call it for every event.
-create or replace function place_events(most int) returns int language plpgsql as $$
+create or replace function place_events(most int) returns int
+language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
     placed int;
 begin
@@ -258,7 +263,7 @@ $$;
 -- `repeats` are such answers, each with how many questions come with it. It must say the same, and nobody but our own
 -- schedule may have asked since.
 create function store_changes(doc jsonb, bodies bytea[], with_places boolean) returns jsonb
-language plpgsql set enable_seqscan = off as $$
+language plpgsql set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     counted text[] := '{}';
     places jsonb;
@@ -375,7 +380,8 @@ returns table (
     payment payments, known_facts jsonb, known_resolutions jsonb, known_allowance jsonb, own_sessions text[],
     own_transactions text[], order_paid_by text, order_executing text, order_wishes jsonb, heard jsonb,
     looked_at timestamptz)
-language plpgsql stable set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+language plpgsql stable set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan as $$
 declare
     homes jsonb;
     wanted text[];
