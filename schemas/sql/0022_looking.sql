@@ -230,8 +230,8 @@ end
 $$;
 
 -- Gives the next places to events that were written without one, oldest first, those of a payment in the order of its
--- versions; tells how many. Programs of the release before call it for every event.
-create or replace function place_events(most int) returns int
+-- versions; tells how many. Relays of the release before go on with place_events, which takes the same lock.
+create function place_left_events(most int) returns int
 language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
     placed int;
@@ -325,9 +325,12 @@ begin
                 unnest(bodies)) as e (id, payment_id, version, type, merchant, account, time, body)),
         written as (
             insert into events (id, payment_id, version, type, merchant, account, time, body, place)
-            select id, payment_id, version, type, merchant, account, time, body, case when with_places and follows then
-                (select coalesce(max(place), 0) from events) + count(*) filter (where follows) over (rows unbounded preceding)
-            end from told returning id, place)
+            select id, payment_id, version, type, merchant, account, time, body,
+                case when with_places and follows then
+                    (select coalesce(max(place), 0) from events)
+                        + count(*) filter (where follows) over (rows unbounded preceding)
+                end
+            from told returning id, place)
         select jsonb_object_agg(id, place) into places from written where place is not null;
     end if;
     return coalesce(places, '{}');
@@ -338,8 +341,8 @@ $$;
 -- revision it was read at, and tells `notices` to all processes. Returns the places of its events where that is done, see
 -- store_changes; else what stands against it, and then nothing is written. Nothing does where the order of one that is
 -- `second` is another's: it was paid when another attempt was, and that is what is written of it.
-create function write_payments(doc jsonb, callbacks bytea[], bodies bytea[], notices text[], with_places boolean) returns jsonb
-language plpgsql as $$
+create function write_payments(doc jsonb, callbacks bytea[], bodies bytea[], notices text[], with_places boolean)
+returns jsonb language plpgsql as $$
 declare
     lost jsonb;
     places jsonb;
@@ -455,22 +458,7 @@ select grant_access();
 drop function look_at_payments(text[], text[], text[], text[], text[], text[], text[], text[]);
 drop function write_payments(jsonb, bytea[], bytea[], text[], boolean);
 drop function store_changes(jsonb, bytea[], boolean);
-create or replace function place_events(most int) returns int language plpgsql as $$
-declare
-    placed int;
-begin
-    if not pg_try_advisory_xact_lock(7242001) then
-        return 0;
-    end if;
-    with unplaced as (
-        select id, row_number() over (order by time, id) as nth
-        from (select id, time from events where place is null order by time, id limit most) as oldest)
-    update events e set place = (select coalesce(max(place), 0) from events) + unplaced.nth
-    from unplaced where e.id = unplaced.id;
-    get diagnostics placed = row_count;
-    return placed;
-end
-$$;
+drop function place_left_events(int);
 drop function places_are_ours();
 drop function store_payments(jsonb);
 drop function begin_executions(jsonb);

@@ -239,7 +239,7 @@ async def test_whoever_dies_while_placing_leaves_no_gap(dsn: str, database: Data
     await database.execute("UPDATE events SET place = NULL")
     async with connect(dsn, size=1) as doomed, doomed.connection() as connection:
         await connection.execute("BEGIN")
-        await connection.execute("SELECT place_events(10)")
+        await connection.execute("SELECT place_left_events(10)")
         async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
             placing = group.create_task(place(database, 1000))
             await until(lambda: waits(database), what="the next one waits for who is at it")

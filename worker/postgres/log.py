@@ -16,7 +16,7 @@ from msgspec import Struct
 from worker.postgres.database import Connection, Database
 
 PLACING_LOCK = 7_242_001
-"""The lock of whoever gives places; see places_are_ours() and place_events() in schemas/sql."""
+"""The lock of whoever gives places; see places_are_ours() and place_left_events() in schemas/sql."""
 
 LATEST_COMMIT = timedelta(minutes=5)
 """No event gets its place this long after one of its age could have: far longer than a transaction of ours may last."""
@@ -56,7 +56,7 @@ async def place_telling(database: Database, most: int) -> list[bytes]:
 
 
 async def _place(connection: Connection[Record], most: int) -> int:
-    placed: int = await connection.fetchval("SELECT place_events($1)", most)
+    placed: int = await connection.fetchval("SELECT place_left_events($1)", most)
     return placed
 
 
