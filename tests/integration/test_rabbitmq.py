@@ -229,6 +229,19 @@ async def test_a_claim_that_was_spooled_twice_is_there_once(rabbit: Rabbit, data
     assert await spooled(database) == [claim.id]
 
 
+async def test_whatever_is_settled_at_once_the_broker_counts_one_delivery(rabbit: Rabbit) -> None:
+    """It closes a channel where something is settled twice, and gives out anew all that was in hand there."""
+    await rabbit.bus.publish([a_claim() for _ in range(100)])
+    deliveries = await receive_all(rabbit, 100)
+    await asyncio.gather(*(rabbit.bus.done(deliveries[start::20]) for start in range(20)))
+    for claim in [a_claim() for _ in range(3)]:
+        await rabbit.bus.publish([claim])
+        (delivery,) = await receive_all(rabbit, 1)
+        assert (delivery.claim, delivery.handed_out) == (claim, 1)
+        await rabbit.bus.done([delivery])
+    assert rabbit.metrics.registry.get_sample_value("payproof_consumers_rebuilt_total", {"queue": "ipay"}) in (None, 0)
+
+
 class AwaySpool(PostgresBus):
     """Postgres, which is away while `away`."""
 
