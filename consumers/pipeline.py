@@ -26,9 +26,9 @@ from consumers.ledger import Arbiter, Ledger, Looked, Sight, Turns, Write
 from consumers.receiving import Admission
 from consumers.rules import Rules
 from consumers.strangers import others_left_alone
-from schemas.answers import Expected, Question
+from schemas.answers import Answer, Executed, Expected, Question
 from schemas.callbacks import Claim
-from schemas.payments import Change, Owners, Payment
+from schemas.payments import Case, Change, Owners, Payment
 from schemas.words import Authenticity, Source
 
 SWAPS = 3
@@ -365,11 +365,21 @@ def _written(work: Work, sight: Sight) -> bool:
     """Whether it is there already, since its commit was in doubt and has come about.
 
     A question keeps its own time, and that of an Execute stands from its beginning on, with a lease until its reply.
-    Where another worker let that go, a reply that ends the doubt about the Execute has not been written.
+    Where another worker let that go, a reply that ends the doubt about the Execute has not been written, nor has an
+    answer that is not among the Facts.
     """
     payment = sight.case.payment
     asked = payment.lease_until is None and payment.asked_at in {one.asked_at for one in work.replies}
-    return work.tried and asked and not any(ends_doubt(payment, one.outcome, one.asked_at) for one in work.replies)
+    if not (work.tried and asked):
+        return False
+    return not any(ends_doubt(payment, one.outcome, one.asked_at) or _is_news(one, sight.case) for one in work.replies)
+
+
+def _is_news(reply: Reply, case: Case) -> bool:
+    """Whether it brought an answer that no Fact tells of."""
+    answer = reply.outcome.then if isinstance(reply.outcome, Executed) else reply.outcome
+    known = (fact.answer == answer and fact.last_asked_at >= reply.asked_at for fact in case.facts)
+    return isinstance(answer, Answer) and not any(known)
 
 
 async def _homeless(ledger: Ledger, rules: Rules, works: Iterable[Work]) -> list[Change]:
