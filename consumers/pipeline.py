@@ -126,9 +126,9 @@ async def take(
         asked_about = frozenset(work.payment_id for work in asking)
     finally:
         turns.give_back(mine - asked_about)
-    waiting = [claim for work in others for claim in work.claims if claim.source is not Source.SWEEP]
-    waiting += [claim for work in outrun for claim in work.claims]
-    return Taken(inquiries=inquiries, waiting=waiting + strays, changes=changes)
+    waiting = [*(claim for work in (*others, *outrun) for claim in work.claims), *strays]
+    waiting.sort(key=lambda claim: claim.source is Source.SWEEP)  # where few may wait, those are said again anyway
+    return Taken(inquiries=inquiries, waiting=waiting, changes=changes)
 
 
 async def record(

@@ -257,6 +257,40 @@ async def test_what_another_process_asks_about_waits_likewise() -> None:
         await until(answered, what="the question, once it is our turn", seconds=10)
 
 
+async def test_what_the_sweep_finds_due_waits_for_a_turn_that_is_just_being_given_back() -> None:
+    """As after an answer that makes the next question due at once; it would come again after half a minute only."""
+    consuming = Consuming(says(Status.COMPLETED))
+    payment_id = await consuming.drive.open(PLAIN)
+    consuming.drive.clock.advance(consuming.drive.rules.checks.pending[0])
+    consuming.turns.add(payment_id)
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, source=Source.SWEEP)])
+        await consuming.settle()
+        assert consuming.asked == []
+        consuming.turns.discard(payment_id)
+
+        async def answered() -> bool:
+            return consuming.drive.told(payment_id) == [EventType.COMPLETED]
+
+        await until(answered, what="the question, once it is our turn", seconds=5)
+
+
+async def test_what_the_sweep_finds_due_and_another_process_asks_about_is_done_with_after_a_second() -> None:
+    consuming = Consuming(says(Status.COMPLETED))
+    payment_id = await consuming.drive.open(PLAIN)
+    consuming.drive.clock.advance(consuming.drive.rules.checks.pending[0])
+    consuming.turns.add(payment_id)
+    before = consuming.drive.payment(payment_id)
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, source=Source.SWEEP)])
+
+        async def done() -> bool:
+            return not await consuming.bus.waiting()
+
+        await until(done, what="the end of its patience", seconds=10)
+    assert (consuming.asked, consuming.drive.payment(payment_id)) == ([], before)
+
+
 async def test_of_a_flood_about_one_payment_few_wait_and_the_others_are_heard() -> None:
     async with thinking() as (consuming, gateway, payment_id, _):
         flood = [consuming.drive.claim(payment_id) for _ in range(4 * MOST_WAITING)]
