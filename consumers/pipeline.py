@@ -49,6 +49,7 @@ class Inquiry(Struct, frozen=True, kw_only=True):
     `claims` led to it. They stay with the bus until the reply is written: those of an Execute are recorded before it is
     sent, and come again should its worker die, so that Query is asked at once.
     `lost`: a worker that was to ask this before may have died of it. `traceparent` names the trace of what made us ask.
+    `taken_at` is when this worker began with it, by its own clock; its time to be asked runs from then at the latest.
     """
 
     account: Account
@@ -61,6 +62,11 @@ class Inquiry(Struct, frozen=True, kw_only=True):
     allowance: Allowance | None = None
     lost: bool = False
     traceparent: str | None = None
+    taken_at: datetime | None = None
+
+    @property
+    def runs_from(self) -> datetime:
+        return self.asked_at if self.taken_at is None else min(self.asked_at, self.taken_at)
 
 
 class Taken(Struct, frozen=True, kw_only=True):

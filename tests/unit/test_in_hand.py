@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from consumers.account import Account
 from consumers.bus import Delivery
+from consumers.ledger import Write, Written
 from consumers.pipeline import take
 from schemas.answers import Outcome
 from schemas.callbacks import Claim
@@ -169,6 +170,31 @@ async def test_while_whoever_executes_lives_its_claim_brings_no_question_to_anot
         await consuming.settle()
         assert [one.question.kind for one in consuming.asked] == [QuestionKind.EXECUTE]
         assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
+
+
+async def test_how_late_an_execute_is_does_not_depend_on_a_clock_that_is_behind() -> None:
+    """Its record waited for the disk. Of the time since it was looked at, the worker's own ticks tell."""
+    consuming = Consuming(says(Status.PENDING))
+    late = list[timedelta]()
+    write = consuming.ledger.write
+
+    async def slow(writes: Sequence[Write]) -> Written:
+        written = await write(writes)
+        consuming.drive.clock.advance(8)
+        return written
+
+    async def ask(*args: Any, asked_at: datetime) -> Outcome:
+        late.append(consuming.clock.now() - asked_at)
+        return await asked(*args, asked_at=asked_at)
+
+    asked, consuming.ask, consuming.ledger.write = consuming.ask, ask, slow  # type: ignore[method-assign, assignment]
+    payment_id = await consuming.drive.open(EXECUTING)
+    consuming.clock.behind = timedelta(seconds=10)
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+        await consuming.settle()
+    assert [one.question.kind for one in consuming.asked[:1]] == [QuestionKind.EXECUTE]
+    assert late[0] == timedelta(seconds=8)
 
 
 async def test_the_claim_of_an_execute_is_acknowledged_with_its_reply() -> None:
