@@ -49,6 +49,7 @@ class Inquiry(Struct, frozen=True, kw_only=True):
     `claims` led to it. They stay with the bus until the reply is written: those of an Execute are recorded before it is
     sent, and come again should its worker die, so that Query is asked at once.
     `lost`: a worker that was to ask this before may have died of it. `traceparent` names the trace of what made us ask.
+    `taken_at` is when this worker began with it, by its own clock; its time to be asked runs from then at the latest.
     """
 
     account: Account
@@ -61,6 +62,11 @@ class Inquiry(Struct, frozen=True, kw_only=True):
     allowance: Allowance | None = None
     lost: bool = False
     traceparent: str | None = None
+    taken_at: datetime | None = None
+
+    @property
+    def runs_from(self) -> datetime:
+        return self.asked_at if self.taken_at is None else min(self.asked_at, self.taken_at)
 
 
 class Taken(Struct, frozen=True, kw_only=True):
@@ -126,9 +132,9 @@ async def take(
         asked_about = frozenset(work.payment_id for work in asking)
     finally:
         turns.give_back(mine - asked_about)
-    waiting = [claim for work in others for claim in work.claims if claim.source is not Source.SWEEP]
-    waiting += [claim for work in outrun for claim in work.claims]
-    return Taken(inquiries=inquiries, waiting=waiting + strays, changes=changes)
+    waiting = [*(claim for work in (*others, *outrun) for claim in work.claims), *strays]
+    waiting.sort(key=lambda claim: claim.source is Source.SWEEP)  # where few may wait, those are said again anyway
+    return Taken(inquiries=inquiries, waiting=waiting, changes=changes)
 
 
 async def record(
