@@ -59,12 +59,12 @@ class Subscription(Struct):
             self.in_hand.pop(tag, None)
         self.done.update(tags)
         async with self.settling:
-            while self.done:
+            while not self.done.isdisjoint(tags):
                 oldest_left = next(iter(self.in_hand), None)
                 older = {tag for tag in self.done if oldest_left is None or tag < oldest_left}
-                tag = max(older or self.done)
-                self.done -= older or {tag}
-                await self.channel.basic_ack(tag, multiple=bool(older))
+                said = older or {next(tag for tag in tags if tag in self.done)}
+                self.done -= said
+                await self.channel.basic_ack(max(said), multiple=bool(older))
 
     async def reject(self, tags: Sequence[int]) -> None:
         async with self.settling:
