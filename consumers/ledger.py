@@ -70,11 +70,16 @@ class Wish(Struct, frozen=True, kw_only=True):
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """Which attempt paid an order, which one executes, and which others wish to; None is nobody."""
+    """Which attempt paid an order, which one executes, and which others wish to; None is nobody.
+
+    `unheard` are the accounts of other attempts that are pending and were opened before the database took over from
+    another server, and of which no answer came since; one counts that was asked for a minute after it, or later.
+    """
 
     paid_by: str | None = None
     executing: str | None = None
     wishes: tuple[Wish, ...] = ()
+    unheard: frozenset[str] = frozenset()
 
 
 class Sight(Struct, frozen=True, kw_only=True):

@@ -26,9 +26,9 @@ from consumers.ledger import Arbiter, Ledger, Looked, Sight, Turns, Write
 from consumers.receiving import Admission
 from consumers.rules import Rules
 from consumers.strangers import others_left_alone
-from schemas.answers import Expected, Question
+from schemas.answers import Answer, Executed, Expected, Question
 from schemas.callbacks import Claim
-from schemas.payments import Change, Owners, Payment
+from schemas.payments import Case, Change, Owners, Payment
 from schemas.words import Authenticity, Source
 
 SWAPS = 3
@@ -49,6 +49,7 @@ class Inquiry(Struct, frozen=True, kw_only=True):
     `claims` led to it. They stay with the bus until the reply is written: those of an Execute are recorded before it is
     sent, and come again should its worker die, so that Query is asked at once.
     `lost`: a worker that was to ask this before may have died of it. `traceparent` names the trace of what made us ask.
+    `taken_at` is when this worker began with it, by its own clock; its time to be asked runs from then at the latest.
     """
 
     account: Account
@@ -61,6 +62,11 @@ class Inquiry(Struct, frozen=True, kw_only=True):
     allowance: Allowance | None = None
     lost: bool = False
     traceparent: str | None = None
+    taken_at: datetime | None = None
+
+    @property
+    def runs_from(self) -> datetime:
+        return self.asked_at if self.taken_at is None else min(self.asked_at, self.taken_at)
 
 
 class Taken(Struct, frozen=True, kw_only=True):
@@ -126,9 +132,9 @@ async def take(
         asked_about = frozenset(work.payment_id for work in asking)
     finally:
         turns.give_back(mine - asked_about)
-    waiting = [claim for work in others for claim in work.claims if claim.source is not Source.SWEEP]
-    waiting += [claim for work in outrun for claim in work.claims]
-    return Taken(inquiries=inquiries, waiting=waiting + strays, changes=changes)
+    waiting = [*(claim for work in (*others, *outrun) for claim in work.claims), *strays]
+    waiting.sort(key=lambda claim: claim.source is Source.SWEEP)  # where few may wait, those are said again anyway
+    return Taken(inquiries=inquiries, waiting=waiting, changes=changes)
 
 
 async def record(
@@ -365,11 +371,21 @@ def _written(work: Work, sight: Sight) -> bool:
     """Whether it is there already, since its commit was in doubt and has come about.
 
     A question keeps its own time, and that of an Execute stands from its beginning on, with a lease until its reply.
-    Where another worker let that go, a reply that ends the doubt about the Execute has not been written.
+    Where another worker let that go, a reply that ends the doubt about the Execute has not been written, nor has an
+    answer that is not among the Facts.
     """
     payment = sight.case.payment
     asked = payment.lease_until is None and payment.asked_at in {one.asked_at for one in work.replies}
-    return work.tried and asked and not any(ends_doubt(payment, one.outcome, one.asked_at) for one in work.replies)
+    if not (work.tried and asked):
+        return False
+    return not any(ends_doubt(payment, one.outcome, one.asked_at) or _is_news(one, sight.case) for one in work.replies)
+
+
+def _is_news(reply: Reply, case: Case) -> bool:
+    """Whether it brought an answer that no Fact tells of."""
+    answer = reply.outcome.then if isinstance(reply.outcome, Executed) else reply.outcome
+    known = (fact.answer == answer and fact.last_asked_at >= reply.asked_at for fact in case.facts)
+    return isinstance(answer, Answer) and not any(known)
 
 
 async def _homeless(ledger: Ledger, rules: Rules, works: Iterable[Work]) -> list[Change]:

@@ -66,7 +66,7 @@ class Asker:
         labels = (account.provider.name, question.kind.value)
         started, calls = time.perf_counter(), Calls()
         try:
-            outcome = await self._gateways.ask(account, question, inquiry.expected, calls, asked_at=inquiry.asked_at)
+            outcome = await self._gateways.ask(account, question, inquiry.expected, calls, asked_at=inquiry.runs_from)
         except UNAVAILABLE:
             raise
         except TooLate:  # we were slow

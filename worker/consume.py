@@ -161,7 +161,7 @@ class Consumer:
         """Look at the claims and decide, and check our clock by the database's time that it tells."""
         with self._tracing.follow_all("take", [claim.traceparent for claim in part.claims]) as traces:
             claims = [traced(claim, trace) for claim, trace in zip(part.claims, traces, strict=True)]
-            began = self._clock.ticking()
+            began, taken_at = self._clock.ticking(), self._clock.now()
             taken = await despite_others(
                 lambda: take(
                     self._ledger, self._rules, claims, self._turns, room, patient=part.patient, known=self._allowances
@@ -169,9 +169,9 @@ class Consumer:
             )
         for inquiry in taken.inquiries[:1]:
             self._clock.check(inquiry.asked_at, asked=began, answered=self._clock.ticking())
-        if self._in_hand.suspect(part.claims) is not None:
-            return replace(taken, inquiries=[replace(inquiry, lost=True) for inquiry in taken.inquiries])
-        return taken
+        suspect = self._in_hand.suspect(part.claims) is not None
+        inquiries = [replace(one, taken_at=taken_at, lost=one.lost or suspect) for one in taken.inquiries]
+        return replace(taken, inquiries=inquiries)
 
     async def _not_taken(self, claims: Sequence[Claim], error: Exception) -> None:
         """No fault of theirs. While one payment is locked the others go on, so its claims are left for later."""

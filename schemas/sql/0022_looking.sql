@@ -375,19 +375,21 @@ $$;
 -- it: the function is stable. The first row tells of the claims, and is there also where no payment is.
 --
 -- own_sessions and own_transactions are those of the payment's keys that the payment, its answers or a person name, and
--- wishes are of the other attempts of its order.
+-- wishes are of the other attempts of its order. unheard are the accounts of those that were open when this server took
+-- over from another, and were not answered about a minute after it or later: one may have executed, and that be missing.
 create function look_at_payments(
     claim_ids text[], accounts text[], named text[], claimed_sessions text[], claimed_transactions text[],
     claimed_references text[], signed_events text[], ids text[])
 returns table (
     payment payments, known_facts jsonb, known_resolutions jsonb, known_allowance jsonb, own_sessions text[],
-    own_transactions text[], order_paid_by text, order_executing text, order_wishes jsonb, heard jsonb,
-    looked_at timestamptz)
+    own_transactions text[], order_paid_by text, order_executing text, order_wishes jsonb,
+    order_unheard text[], heard jsonb, looked_at timestamptz)
 language plpgsql stable set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan as $$
 declare
     homes jsonb;
     wanted text[];
+    took_over_at constant timestamptz := (select s.since from servers s);
 begin
     select jsonb_agg(to_jsonb(h)), array_agg(h.home) into homes, wanted
     from (
@@ -422,6 +424,11 @@ begin
             from payments w
             where w.merchant = p.merchant and w.order_ref = p.order_ref and w.id <> p.id
                 and w.execute_state = 'wanted' and w.status = 'pending' and w.execute_wanted_at is not null),
+        case when took_over_at is not null and p.order_ref is not null then array(
+            select w.account from payments w
+            where w.merchant = p.merchant and w.order_ref = p.order_ref and w.id <> p.id and w.status = 'pending'
+                and w.opened_at < took_over_at
+                and coalesce(w.fact_asked_at < took_over_at + interval '60 s', true)) end,
         case when row_number() over (order by p.id) = 1 then homes end,
         clock_timestamp()
     from (select) as one

@@ -55,13 +55,13 @@ def about(account: Account, question: Question, expected: Expected, asked_at: da
 
 
 class ClockOf:
-    """The database's clock as a process keeps it."""
+    """The database's clock as a process keeps it, which may be `behind`."""
 
     def __init__(self, clock: FakeClock) -> None:
-        self._clock = clock
+        self._clock, self.behind = clock, timedelta()
 
     def now(self) -> datetime:
-        return self._clock.now
+        return self._clock.now - self.behind
 
     def ticking(self) -> float:
         return self._clock.now.timestamp()
@@ -75,6 +75,7 @@ class Consuming:
 
     def __init__(self, answer: Gateway | None = None) -> None:
         self.drive = Drive()
+        self.clock = ClockOf(self.drive.clock)
         self.ledger = self.drive.ledger = BreakableLedger(self.drive.clock)
         self.bus, self.failures = FakeBus(self.drive.clock), FakeFailures(self.ledger)
         self.answer: Gateway = answer or says(Status.PENDING)
@@ -105,7 +106,7 @@ class Consuming:
 
     def start(self) -> None:
         gateways: Any = self
-        clock: Any = ClockOf(self.drive.clock)
+        clock: Any = self.clock
         turns, rules = FakeTurns(self.turns), self.drive.rules
         self._consumer = Consumer(self.bus, self.ledger, turns, rules, gateways, self.failures, clock, Metrics())
         self._worker = asyncio.create_task(self._consumer.run())

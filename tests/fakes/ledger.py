@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.allowance import Allowance
-from consumers.executing import WAITS_SECONDS
+from consumers.executing import EXECUTE_AGAIN, WAITS_SECONDS
 from consumers.keeping import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, names, signed
 from consumers.ledger import Keys, Looked, OrderState, Sight, Wish, Write, Written
 from consumers.ledger import Order as SeenOrder
@@ -139,7 +139,12 @@ class FakeLedger:
             revision=self.revisions[payment.id],
             sessions=frozenset(name for (_, name), owner in tables.sessions.items() if owner == payment.id),
             transactions=frozenset(name for (_, name), owner in tables.transactions.items() if owner == payment.id),
-            order=SeenOrder(paid_by=order.paid_by, executing=order.executing, wishes=self._wishes(payment)),
+            order=SeenOrder(
+                paid_by=order.paid_by,
+                executing=order.executing,
+                wishes=self._wishes(payment),
+                unheard=self._unheard(payment),
+            ),
             since=self.since,
         )
 
@@ -151,6 +156,18 @@ class FakeLedger:
             for one in self._tables.payments.values()
             if (one.merchant, one.order_ref) == (payment.merchant, payment.order_ref) and one.id != payment.id
             if one.execute_state == "wanted" and one.status is Status.PENDING and one.execute_wanted_at is not None
+        )
+
+    def _unheard(self, payment: Payment) -> frozenset[str]:
+        since = self.since
+        if payment.order_ref is None or since is None:
+            return frozenset()
+        return frozenset(
+            one.account
+            for one in self._tables.payments.values()
+            if (one.merchant, one.order_ref) == (payment.merchant, payment.order_ref) and one.id != payment.id
+            if one.status is Status.PENDING and one.opened_at < since
+            if one.fact_asked_at is None or one.fact_asked_at < since + EXECUTE_AGAIN
         )
 
     def _admission(self, claim: Claim) -> Admission:

@@ -12,21 +12,15 @@ import pytest
 
 from tests.bench.cost import Cost, alone_cost, table
 from tests.bench.goals import GOALS, HELD_TO
-from tests.bench.servers import Postgres, Servers
 from tests.broker import RabbitMQ
-from tests.processes import directory
+from tests.integration.benched import benched
 
 
 @pytest.fixture
 async def cost(broker: RabbitMQ) -> AsyncIterator[Cost]:
-    with directory() as place:
-        place.chmod(0o755)  # the database's own user must get through
-        database = Postgres(place / "postgres")
-        try:
-            database.start(wal_writer_delay="10s")  # what is written without waiting goes along with who waits
-            yield await alone_cost(Servers(place, database, broker), 1)
-        finally:
-            database.stop()
+    settings = {"wal_writer_delay": "10s"}  # what is written without waiting goes along with who waits
+    async with benched(broker, **settings) as servers:
+        yield await alone_cost(servers, 1)
 
 
 async def test_a_payment_costs_no_more_than_it_did(cost: Cost) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.bench.recovery import recovery
-from tests.bench.servers import Postgres, Servers
+from tests.bench.servers import Servers
 from tests.broker import RabbitMQ
-from tests.processes import directory
+from tests.integration.benched import benched
 
 GATEWAY_SECONDS = 0.5
 LEASE_SECONDS = 30.0
@@ -17,15 +17,9 @@ LEASE_SECONDS = 30.0
 
 
 @pytest.fixture
-def both(broker: RabbitMQ) -> Iterator[Servers]:
-    with directory() as place:
-        place.chmod(0o755)  # the database's own user must get through
-        database = Postgres(place / "postgres")
-        try:
-            database.start()
-            yield Servers(place, database, broker)
-        finally:
-            database.stop()
+async def both(broker: RabbitMQ) -> AsyncIterator[Servers]:
+    async with benched(broker) as servers:
+        yield servers
 
 
 async def test_who_asks_is_killed_and_missed_by_nobody_who_waits_for_the_event(both: Servers) -> None:

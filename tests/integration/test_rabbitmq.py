@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import aio_pika
+import asyncpg
 import msgspec
 import pytest
 
 from consumers.bus import BusAway, Delivery
+from schemas.callbacks import Claim
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
 from tests.integration.rabbit import PROVIDERS, Rabbit, attached, emptied
@@ -20,7 +22,7 @@ from worker.amqp import bus, link
 from worker.amqp.bus import MOST_OFTEN
 from worker.amqp.inbox import Inbox
 from worker.amqp.messages import claim_post, event_post
-from worker.amqp.publisher import Publisher
+from worker.amqp.publisher import CONFIRM_SECONDS, Publisher
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.amqp.topology import CLAIMS, DEAD, EVENTS, EXPECTED, claims_queue
 from worker.ending import end_one
@@ -64,7 +66,7 @@ async def test_a_broker_that_confirms_nothing_costs_one_deadline_and_no_claim(
         late = [a_claim() for _ in range(20)]
         for claim in late:
             await rabbit.bus.publish([claim])
-        assert asyncio.get_running_loop().time() - began < 1
+        assert asyncio.get_running_loop().time() - began < len(late) * CONFIRM_SECONDS / 4, "not a deadline for each"
         assert set(await spooled(database)) == {claim.id for claim in claims + late}
         assert not rabbit.publisher.connected
     finally:
@@ -229,6 +231,19 @@ async def test_a_claim_that_was_spooled_twice_is_there_once(rabbit: Rabbit, data
     assert await spooled(database) == [claim.id]
 
 
+async def test_whatever_is_settled_at_once_the_broker_counts_one_delivery(rabbit: Rabbit) -> None:
+    """It closes a channel where something is settled twice, and gives out anew all that was in hand there."""
+    await rabbit.bus.publish([a_claim() for _ in range(100)])
+    deliveries = await receive_all(rabbit, 100)
+    await asyncio.gather(*(rabbit.bus.done(deliveries[start::20]) for start in range(20)))
+    for claim in [a_claim() for _ in range(3)]:
+        await rabbit.bus.publish([claim])
+        (delivery,) = await receive_all(rabbit, 1)
+        assert (delivery.claim, delivery.handed_out) == (claim, 1)
+        await rabbit.bus.done([delivery])
+    assert rabbit.metrics.registry.get_sample_value("payproof_consumers_rebuilt_total", {"queue": "ipay"}) in (None, 0)
+
+
 class AwaySpool(PostgresBus):
     """Postgres, which is away while `away`."""
 
@@ -238,6 +253,17 @@ class AwaySpool(PostgresBus):
         if self.away:
             raise ConnectionRefusedError
         return await super().lease(provider, most, later=later)
+
+
+class FullSpool(PostgresBus):
+    """Postgres, which takes nothing in while `full`."""
+
+    full = False
+
+    async def publish_again(self, claim: Claim, handed_out: int, failures: int = 0) -> None:
+        if self.full:
+            raise asyncpg.DiskFullError
+        await super().publish_again(claim, handed_out, failures)
 
 
 @pytest.fixture
@@ -301,6 +327,31 @@ async def test_a_claim_that_was_given_out_often_moves_to_the_spool_before_the_br
     assert (delivery.claim, delivery.handed_out) == (claim, SUSPECT)
     await rabbit.bus.done([delivery])
     assert await rabbit.dead_letters() == []
+
+
+async def test_what_cannot_be_moved_to_the_spool_yet_keeps_nothing_else_back(
+    rabbit: Rabbit, database: Database
+) -> None:
+    spool = rabbit.bus._spool = FullSpool(database)
+    await rabbit.bus.publish([first := a_claim()])
+    for _ in range(MOST_OFTEN):
+        await receive_all(rabbit, 1)
+        await rabbit.reconnect()
+    await rabbit.bus.publish(claims := [a_claim() for _ in range(3)])
+
+    async def delivered() -> bool:
+        return len(rabbit.inbox._subscriptions["ipay"].buffer) == 4
+
+    await until(delivered, what="all of them")
+    spool.full = True
+    for _ in range(2):
+        with pytest.raises(asyncpg.DiskFullError):
+            await rabbit.bus.receive("ipay", 10)
+    spool.full = False
+    deliveries = await receive_all(rabbit, 3)
+    assert [one.claim for one in deliveries] == claims
+    await rabbit.bus.done(deliveries)
+    assert await spooled(database) == [first.id]
 
 
 async def test_who_stops_leaves_to_others_what_was_delivered_meanwhile(broker: RabbitMQ, database: Database) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from consumers.ledger import Sight
 from schemas.payments import Payment
+from schemas.words import Status
 from tests.integration.conformance_ledger import a_payment
 from tests.integration.conformance_looking import a_write
 from tests.processes import directory
@@ -82,6 +84,32 @@ async def test_a_payment_that_is_locked_is_read_on_the_new_server_too(
         assert (await arbiter.write([a_write(seen, success_at=row.opened_at)])).done == {row.id}
     assert seen.since is not None
     assert (await sight(ledger, row)).since == seen.since
+
+
+async def test_a_look_tells_which_attempts_of_an_order_nobody_heard_of_since_another_server_took_over(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    rows = [a_payment(order_ref="b-1", account=f"shop-{n}") for n in range(6)]
+    rows.append(a_payment(account="shop-6", order_ref="b-2"))
+    for row in rows:
+        await ledger.create(row, {}, timedelta(seconds=45))
+    seen = await sight(ledger, rows[0])
+    assert (seen.since, seen.order.unheard) == (None, frozenset())
+    await database.execute(ANOTHER)
+    since = (await sight(ledger, rows[0])).since
+    assert since is not None
+    early, late = since + timedelta(seconds=59), since + timedelta(seconds=60)
+    changes: dict[int, dict[str, Any]] = {
+        1: {"fact_asked_at": early},
+        2: {"fact_asked_at": late},
+        3: {"opened_at": since + timedelta(seconds=1)},
+        4: {"status": Status.FAILED},
+    }
+    for number, fields in changes.items():
+        written = await ledger.write([a_write(await sight(ledger, rows[number]), **fields)])
+        assert written.done == {rows[number].id}
+    assert (await sight(ledger, rows[0])).order.unheard == {"shop-1", "shop-5"}
+    assert (await sight(ledger, rows[6])).order.unheard == frozenset()
 
 
 async def test_a_backup_that_was_restored_counts_as_another_server(

@@ -31,7 +31,7 @@ from schemas.checks import Checks
 from schemas.words import Hold, QuestionKind, Said, Source, Status
 from tests.fakes.clock import NOON
 from tests.fakes.drive import TRANSIT_SECONDS, Drive, Gateway, answered, dead, executed, says, troubled
-from tests.fakes.providers import EXECUTING
+from tests.fakes.providers import EXECUTING, PLAIN
 
 EXECUTE, QUERY = QuestionKind.EXECUTE, QuestionKind.STATUS
 COMPLETED, PENDING = Status.COMPLETED, Status.PENDING
@@ -931,6 +931,62 @@ async def test_a_wish_that_waited_for_its_order_counts_as_sent_when_another_serv
     drive.gateway = onepaybd("completed", COMPLETED)
     await drive.wait(2 * MINUTE)
     assert (len(executions(drive, waits)), drive.payment(waits).status) == (1, COMPLETED)
+
+
+async def test_after_a_takeover_an_attempt_waits_for_another_that_may_have_executed_unknown_to_the_new_server() -> None:
+    """Its claim, its wish and its Execute were one write, which is missing; and the money is there."""
+
+    def gateway(inquiry: Inquiry) -> Outcome:
+        if inquiry.expected.payment_id == executed_before:
+            return answered(inquiry, COMPLETED)
+        return onepaybd("completed", COMPLETED)(inquiry)  # type: ignore[return-value]
+
+    drive = Drive(gateway)
+    executed_before = await drive.open(EXECUTING, order_ref="basket-9")
+    drive.clock.advance(10)
+    drive.ledger.since = drive.clock.now
+    other = await drive.open(EXECUTING, order_ref="basket-9")
+    drive.clock.advance(MINUTE.total_seconds())
+    await drive.hit(other, Said.SUCCESS)
+    await drive.wait(10 * MINUTE)
+    assert executions(drive, other) == []
+    assert drive.told(executed_before) == ["payment.completed"]
+    assert drive.payment(other).execute_state is None
+
+
+async def test_after_a_takeover_an_attempt_waits_while_nobody_is_told_what_became_of_another() -> None:
+    silent = set[str]()
+
+    def gateway(inquiry: Inquiry) -> Outcome:
+        asked = troubled() if inquiry.expected.payment_id in silent else onepaybd("completed", COMPLETED)
+        return asked(inquiry)  # type: ignore[return-value]
+
+    drive = Drive(gateway)
+    first, second = [await drive.open(EXECUTING, order_ref="basket-9") for _ in range(2)]
+    silent.add(first)
+    drive.clock.advance(10)
+    drive.ledger.since = drive.clock.now
+    await drive.hit(first, Said.SUCCESS)
+    await drive.hit(second, Said.SUCCESS)
+    await drive.wait(5 * MINUTE)
+    assert drive.payment(first).execute_unanswered
+    assert executions(drive, second) == []
+    silent.clear()
+    await drive.wait(5 * MINUTE)
+    assert len(executions(drive, first)) + len(executions(drive, second)) == 1
+    assert [drive.payment(one).hold for one in (first, second)] == [None, None]
+
+
+async def test_after_a_takeover_nobody_waits_for_an_attempt_that_is_not_executed() -> None:
+    """Whoever pays there needs nothing of ours."""
+    drive = Drive(onepaybd("completed", COMPLETED))
+    await drive.open(PLAIN, order_ref="basket-9")
+    drive.clock.advance(10)
+    drive.ledger.since = drive.clock.now
+    drive.clock.advance(MINUTE.total_seconds())
+    other = await drive.open(EXECUTING, order_ref="basket-9")
+    await drive.hit(other, Said.SUCCESS)
+    assert kinds(drive, other) == [EXECUTE]
 
 
 @pytest.mark.parametrize(("opened", "claimed", "asked"), [(1, 62, [EXECUTE]), (1, 2, [QUERY]), (-1, 600, [QUERY])])

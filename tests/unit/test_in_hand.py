@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from consumers.account import Account
 from consumers.bus import Delivery
+from consumers.ledger import Write, Written
 from consumers.pipeline import take
 from schemas.answers import Outcome
 from schemas.callbacks import Claim
@@ -171,6 +172,31 @@ async def test_while_whoever_executes_lives_its_claim_brings_no_question_to_anot
         assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
 
 
+async def test_how_late_an_execute_is_does_not_depend_on_a_clock_that_is_behind() -> None:
+    """Its record waited for the disk. Of the time since it was looked at, the worker's own ticks tell."""
+    consuming = Consuming(says(Status.PENDING))
+    late = list[timedelta]()
+    write = consuming.ledger.write
+
+    async def slow(writes: Sequence[Write]) -> Written:
+        written = await write(writes)
+        consuming.drive.clock.advance(8)
+        return written
+
+    async def ask(*args: Any, asked_at: datetime) -> Outcome:
+        late.append(consuming.clock.now() - asked_at)
+        return await asked(*args, asked_at=asked_at)
+
+    asked, consuming.ask, consuming.ledger.write = consuming.ask, ask, slow  # type: ignore[method-assign, assignment]
+    payment_id = await consuming.drive.open(EXECUTING)
+    consuming.clock.behind = timedelta(seconds=10)
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
+        await consuming.settle()
+    assert [one.question.kind for one in consuming.asked[:1]] == [QuestionKind.EXECUTE]
+    assert late[0] == timedelta(seconds=8)
+
+
 async def test_the_claim_of_an_execute_is_acknowledged_with_its_reply() -> None:
     async with executes(Status.COMPLETED) as (consuming, gateway, payment_id, claim):
         gateway.done.set()
@@ -255,6 +281,40 @@ async def test_what_another_process_asks_about_waits_likewise() -> None:
             return consuming.drive.told(payment_id) == [EventType.COMPLETED]
 
         await until(answered, what="the question, once it is our turn", seconds=10)
+
+
+async def test_what_the_sweep_finds_due_waits_for_a_turn_that_is_just_being_given_back() -> None:
+    """As after an answer that makes the next question due at once; it would come again after half a minute only."""
+    consuming = Consuming(says(Status.COMPLETED))
+    payment_id = await consuming.drive.open(PLAIN)
+    consuming.drive.clock.advance(consuming.drive.rules.checks.pending[0])
+    consuming.turns.add(payment_id)
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, source=Source.SWEEP)])
+        await consuming.settle()
+        assert consuming.asked == []
+        consuming.turns.discard(payment_id)
+
+        async def answered() -> bool:
+            return consuming.drive.told(payment_id) == [EventType.COMPLETED]
+
+        await until(answered, what="the question, once it is our turn", seconds=5)
+
+
+async def test_what_the_sweep_finds_due_and_another_process_asks_about_is_done_with_after_a_second() -> None:
+    consuming = Consuming(says(Status.COMPLETED))
+    payment_id = await consuming.drive.open(PLAIN)
+    consuming.drive.clock.advance(consuming.drive.rules.checks.pending[0])
+    consuming.turns.add(payment_id)
+    before = consuming.drive.payment(payment_id)
+    async with consuming.working():
+        await consuming.bus.publish([consuming.drive.claim(payment_id, source=Source.SWEEP)])
+
+        async def done() -> bool:
+            return not await consuming.bus.waiting()
+
+        await until(done, what="the end of its patience", seconds=10)
+    assert (consuming.asked, consuming.drive.payment(payment_id)) == ([], before)
 
 
 async def test_of_a_flood_about_one_payment_few_wait_and_the_others_are_heard() -> None:

@@ -18,7 +18,7 @@ from consumers.account import Account
 from consumers.allowance import BURST_SECONDS, FIRST_PAUSE, TROUBLES
 from consumers.ledger import Looked, Write, Written
 from consumers.pipeline import Counted, Inquiry, record, take
-from schemas.answers import Inconclusive, Outcome, Stranger, Trouble
+from schemas.answers import ExecuteReply, Inconclusive, Outcome, Stranger, Trouble
 from schemas.payments import Change, Owners
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
 from tests.fakes.drive import Drive, answered, executed, says, troubled
@@ -418,9 +418,15 @@ async def test_a_reply_that_is_written_again_because_nobody_heard_of_its_commit_
     assert len(entries(drive, payment_id, EntryKind.ANSWER)) == 1
 
 
+@pytest.mark.parametrize("reply_of_execute", ["completed", "unread"])
 @pytest.mark.parametrize("tries", [0, 1])
-async def test_the_reply_of_an_execute_is_written_though_another_worker_let_its_lease_go(tries: int) -> None:
-    """That one saw its turn free, and could not ask. The reply is new, however often its write was tried."""
+async def test_the_reply_of_an_execute_is_written_though_another_worker_let_its_lease_go(
+    tries: int, reply_of_execute: ExecuteReply
+) -> None:
+    """That one saw its turn free, and could not ask. The reply is new, however often its write was tried.
+
+    One that could not be read leaves the doubt, and the Query that followed it says that the money is there.
+    """
     drive, ledger = drive_with()
     payment_id = await drive.open(EXECUTING)
     (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
@@ -431,7 +437,7 @@ async def test_the_reply_of_an_execute_is_written_though_another_worker_let_its_
             await batch.store([Change(payment=replace(drive.payment(payment_id), lease_until=None))])
             await batch.commit()
 
-    reply, counted = drive.reply(inquiry, executed(inquiry, "completed", Status.COMPLETED)), Counted()
+    reply, counted = drive.reply(inquiry, executed(inquiry, reply_of_execute, Status.COMPLETED)), Counted()
     ledger.before = [*[lost] * tries, let_go]
     for _ in range(tries):
         with pytest.raises(LostError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
@@ -160,21 +160,34 @@ class RabbitBus:
         return deliveries
 
     async def _from_broker(self, provider: str, most: int) -> list[Delivery]:
-        deliveries = []
-        for message in self._inbox.take(provider, most):
-            try:
-                claim = msgspec.json.decode(message.body, type=Claim)
-            except UNREADABLE as error:
-                await self._park_unreadable(provider, message, error)
-                continue
-            handed_out = 1 + delivered_before(message)
-            if handed_out <= MOST_OFTEN:
-                deliveries.append(Delivery(tag=message, claim=claim, attempts=1, handed_out=handed_out))
-            else:
-                log.warning("claim.moved", claim_id=claim.id, handed_out=handed_out)
-                await self._spool.publish_again(claim, SUSPECT - 1)
-                await self._inbox.acknowledge([message])
+        """What is there, but for what is put elsewhere. Where that fails the others are left there."""
+        deliveries, left = list[Delivery](), deque(self._inbox.take(provider, most))
+        try:
+            while left:
+                delivery = await self._delivery(provider, left[0])
+                message = left.popleft()
+                if delivery is not None:
+                    deliveries.append(delivery)
+                else:
+                    await self._inbox.acknowledge([message])
+        except BaseException:
+            self._inbox.give_back([*_apart(deliveries)[0], *left])
+            raise
         return deliveries
+
+    async def _delivery(self, provider: str, message: DeliveredMessage) -> Delivery | None:
+        """What the message delivers; None where it was put elsewhere, and is done with here."""
+        try:
+            claim = msgspec.json.decode(message.body, type=Claim)
+        except UNREADABLE as error:
+            await self._park_unreadable(provider, message, error)
+            return None
+        handed_out = 1 + delivered_before(message)
+        if handed_out <= MOST_OFTEN:
+            return Delivery(tag=message, claim=claim, attempts=1, handed_out=handed_out)
+        log.warning("claim.moved", claim_id=claim.id, handed_out=handed_out)
+        await self._spool.publish_again(claim, SUSPECT - 1)
+        return None
 
     async def _park_unreadable(self, provider: str, message: DeliveredMessage, error: Exception) -> None:
         """Put aside what this version cannot read, or every worker would die of it."""
@@ -182,7 +195,6 @@ class RabbitBus:
         reason, claim_id = f"{type(error).__name__} in receive", message.header.properties.message_id or "unknown"
         await self._bury(claim_id, provider, message.body, reason)
         self._metrics.parked.labels(provider).inc()
-        await self._inbox.acknowledge([message])
 
     async def _bury(self, claim_id: str, provider: str, body: bytes, reason: str) -> None:
         """The spool has a place for the dead too, while the broker is away; whoever looks at them sees both."""

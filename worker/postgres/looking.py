@@ -24,7 +24,7 @@ from worker.postgres.rows import payment_of
 
 _LOOK = """
     SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.known_allowance, l.own_sessions, l.own_transactions,
-        l.order_paid_by, l.order_executing, l.order_wishes, l.heard, l.looked_at,
+        l.order_paid_by, l.order_executing, l.order_wishes, l.order_unheard, l.heard, l.looked_at,
         (SELECT since FROM servers) AS since, (SELECT name = server_name() FROM servers) AS known
     FROM look_at_payments($1, $2, $3, $4, $5, $6, $7, $8) AS l
 """
@@ -86,6 +86,7 @@ def _sight(row: asyncpg.Record) -> Sight:
             paid_by=row["order_paid_by"],
             executing=row["order_executing"],
             wishes=tuple(msgspec.convert(row["order_wishes"] or [], list[Wish])),
+            unheard=frozenset(row["order_unheard"] or ()),
         ),
         since=row["since"],
     )
