@@ -20,7 +20,8 @@ from aiohttp import web
 from consumers.rules import Rules
 from schemas.payments import Change, Payment
 from worker.amqp.broker import Broker, broker_of
-from worker.carrier import BROKER
+from worker.carrier import AWAY_SECONDS, BROKER
+from worker.clock import set_within
 from worker.config import Config
 from worker.consume import Consumer
 from worker.deliver.endpoints import endpoints_of
@@ -169,7 +170,7 @@ async def run_roles(
 
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
-        await _begin_carrying(database, broker, roles)
+        await _begin_carrying(database, broker, roles, stop)
         asking = await stack.enter_async_context(gateways(PostgresTokens(database), database.clock.now))
         stack.push_async_callback(turns.close)
         consumer = Consumer(
@@ -213,10 +214,18 @@ async def run_roles(
     log.info("process.stopped")
 
 
-async def _begin_carrying(database: Database, broker: Broker | None, roles: Collection[str]) -> None:
+async def _begin_carrying(
+    database: Database, broker: Broker | None, roles: Collection[str], stop: asyncio.Event
+) -> None:
     """Before the first event gets its place here, or it would count as told before."""
-    if broker and "consume" in roles:
-        await begin_carrying(database, BROKER)
+    while broker and "consume" in roles and not stop.is_set():
+        try:
+            await begin_carrying(database, BROKER)
+        except UNAVAILABLE as error:
+            log.warning("relay.unavailable", error=type(error).__name__)
+            await set_within(stop, AWAY_SECONDS)
+        else:
+            return
 
 
 def _changed(metrics: Metrics, outcomes: Outcomes) -> Callable[[Payment, Change], None]:

@@ -229,6 +229,9 @@ exception
 end
 $$;
 
+comment on table events is 'What subscribers are told, serialised once; place is given by one writer at a time, until its commit';
+comment on table relays is 'How far the log has been carried on, by to where; who carries holds a lock of its session';
+
 -- Gives the next places to events that were written without one, oldest first, those of a payment in the order of its
 -- versions; tells how many. Relays of the release before go on with place_events, which takes the same lock.
 create function place_left_events(most int) returns int
@@ -466,6 +469,8 @@ drop function look_at_payments(text[], text[], text[], text[], text[], text[], t
 drop function write_payments(jsonb, bytea[], bytea[], text[], boolean);
 drop function store_changes(jsonb, bytea[], boolean);
 drop function place_left_events(int);
+comment on table relays is 'How far the log has been carried on, by to where; one carrier at a time holds its row';
+comment on table events is 'What subscribers are told, serialised once; place is given after commit by one writer at a time';
 drop function places_are_ours();
 drop function store_payments(jsonb);
 drop function begin_executions(jsonb);
