@@ -13,32 +13,11 @@ from datetime import datetime
 from msgspec import Struct
 
 from consumers import candidates
-from consumers.allowance import Asking, Heard, contended, forgetful, fresh, hear, matters, silent
+from consumers.allowance import Allowance, Asking, Heard, contended, forgetful, fresh, hear, matters, silent
 from consumers.answering import Reply
-from consumers.ledger import Batch
+from consumers.ledger import Ledger, Looked, Sight
 from consumers.rules import Rules
 from schemas.payments import Payment
-
-
-async def admit(
-    batch: Batch, rules: Rules, payments: Sequence[Payment], room: Mapping[str, int]
-) -> Mapping[str, datetime]:
-    """Count a question about each of these payments. Returns, by id, when those that may not be asked now come again.
-
-    `room` is how many more questions this worker takes on for an account, where it bounds them.
-    """
-    accounts = {payment.account for payment in payments}
-    rates = _rates(rules, accounts)
-    stored = dict(await batch.allowances(accounts, locked=False))
-    turns = {account for account in accounts if contended(stored.get(account), rates[account])}
-    stored |= await batch.allowances(turns, locked=True)
-    uses = {}
-    for account in sorted(accounts):
-        allowance = stored.get(account) or fresh(account, rates[account], batch.now)
-        uses[account] = Asking(allowance, rates[account], batch.now, room.get(account))
-    again_at = {payment.id: uses[payment.account].admit(payment.id) for payment in payments}
-    await batch.write_allowances([uses[account].allowance for account in sorted(turns)])
-    return {payment_id: at for payment_id, at in again_at.items() if at is not None}
 
 
 class Unreliable(Struct, frozen=True, kw_only=True):
@@ -50,35 +29,101 @@ class Unreliable(Struct, frozen=True, kw_only=True):
     silent: frozenset[str]
     forgetful: frozenset[str]
 
+    @classmethod
+    def any_of(cls, several: Iterable[Unreliable]) -> Unreliable:
+        """Those that one of these names."""
+        several = list(several)
+        return cls(
+            silent=frozenset[str]().union(*(one.silent for one in several)),
+            forgetful=frozenset[str]().union(*(one.forgetful for one in several)),
+        )
 
-async def hear_gateways(batch: Batch, rules: Rules, replies: Sequence[Reply]) -> Unreliable:
-    """Count the calls that the questions took, and the questions that brought no answer."""
+
+async def turned_away(
+    ledger: Ledger, rules: Rules, looked: Looked, payments: Sequence[Payment], room: Mapping[str, int]
+) -> Mapping[str, datetime]:
+    """Count a question about each of these payments. Returns, by id, when those that may not be asked now come again.
+
+    `room` is how many more questions this worker takes on for an account, where it bounds them.
+
+    What is counted is not given back. Whoever dies or fails between this and the question costs each account at most
+    the calls of that one batch, and a silent gateway one probe: it is probed again once `PROBE` is over.
+    """
+    accounts = {payment.account for payment in payments}
+    rates = _rates(rules, accounts)
+    shared = sorted(one for one in accounts if contended(looked.allowances.get(one), rates[one]))
+    if not shared:
+        return _turned_away(looked.allowances, rates, payments, room, looked.now)[0]
+    async with ledger.limits(shared) as limits:
+        stored = {**looked.allowances, **limits.allowances}
+        away, used = _turned_away(stored, rates, payments, room, looked.now)  # a probe is known by when it was asked
+        await limits.keep([used[account].allowance for account in shared])
+    return away
+
+
+def _turned_away(
+    stored: Mapping[str, Allowance],
+    rates: Mapping[str, float | None],
+    payments: Sequence[Payment],
+    room: Mapping[str, int],
+    now: datetime,
+) -> tuple[dict[str, datetime], dict[str, Asking]]:
+    used = {
+        account: Asking(stored.get(account) or fresh(account, rate, now), rate, now, room.get(account))
+        for account, rate in sorted(rates.items())
+    }
+    again_at = {payment.id: used[payment.account].admit(payment.id) for payment in payments}
+    return {payment_id: at for payment_id, at in again_at.items() if at is not None}, used
+
+
+async def hear_gateways(
+    ledger: Ledger,
+    rules: Rules,
+    sights: Mapping[str, Sight],
+    allowances: dict[str, Allowance],
+    replies: Sequence[Reply],
+) -> Unreliable:
+    """Count the calls that the questions took, and the questions that brought no answer.
+
+    `allowances` are those that were seen last, and become those that are written.
+    """
     by_account = defaultdict[str, list[Heard]](list)
     for reply in sorted(replies, key=lambda reply: reply.answered_at):
-        if reply.payment_id in batch.cases:
-            payment = batch.cases[reply.payment_id].payment
+        if reply.payment_id in sights:
+            payment = sights[reply.payment_id].case.payment
             by_account[payment.account].append(_heard(payment, reply))
     rates = _rates(rules, by_account)
-    seen = dict(await batch.allowances(by_account.keys(), locked=False))
     touched = sorted(
-        account for account, brought in by_account.items() if matters(seen.get(account), rates[account], brought)
+        account for account, brought in by_account.items() if matters(allowances.get(account), rates[account], brought)
     )
-    stored = await batch.allowances(touched, locked=True)
-    kept = []
-    for account in touched:
-        allowance = stored.get(account) or fresh(account, rates[account], batch.now)
-        kept.append(hear(allowance, rates[account], by_account[account], batch.now))
-    await batch.write_allowances(kept)
+    if not touched:
+        return RELIABLE
+    async with ledger.limits(touched) as limits:
+        kept = [
+            hear(
+                limits.allowances.get(account) or fresh(account, rates[account], limits.now),
+                rates[account],
+                by_account[account],
+                limits.now,
+            )
+            for account in touched
+        ]
+        await limits.keep(kept)
+    allowances.update({one.account: one for one in kept})
     return Unreliable(
-        silent=frozenset(one.account for one in kept if silent(stored.get(one.account)) and silent(one)),
+        silent=frozenset(one.account for one in kept if silent(limits.allowances.get(one.account)) and silent(one)),
         forgetful=frozenset(one.account for one in kept if forgetful(one)),
     )
 
 
+RELIABLE = Unreliable(silent=frozenset(), forgetful=frozenset())
+
+
 def _heard(payment: Payment, reply: Reply) -> Heard:
-    asked = candidates.candidate(payment, reply.question.transaction_id) if reply.question.transaction_id else None
-    claimed = not payment.opened or (asked is not None and asked.state != "confirmed")
-    issued = payment.checkout_url is not None and reply.question.transaction_id is None
+    named = reply.question.transaction_id
+    known = candidates.candidate(payment, named)  # none where the claim that named it is recorded with this reply
+    claimed = not payment.opened or (named is not None and (known is None or known.state != "confirmed"))
+    issued = payment.checkout_url is not None and named is None
     return Heard(reply=reply, issued=issued, claimed=claimed)
 
 

@@ -13,8 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.ledger import Keys, Ledger
-from consumers.pipeline import Draft, settle
 from consumers.rules import Rules
+from consumers.settling import Draft, settle
 from schemas.payments import Entry, Payment
 from schemas.words import EntryKind, Hold
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers import candidates
-from consumers.executing import EXECUTE_AGAIN, executing, wish_looked_at
+from consumers.executing import EXECUTE_AGAIN, executing, under_way, wish_looked_at
 from consumers.gateway import Capabilities
 from consumers.schedules import (
     closes_at,
@@ -112,22 +112,24 @@ def by_clock_alone(payment: Payment, capabilities: Capabilities) -> bool:
 
 
 def begun(payment: Payment, asked: Question, due: Due, checks: Checks, now: datetime) -> Payment:
-    """The payment with a question in flight; stored and committed before the gateway is called.
+    """The payment with a question asked at that time. An Execute is in flight until its reply, or its lease ends.
 
-    A question that is asked again, because its worker died or it brought nothing, is no next step of the schedule.
+    A question that is asked again, because its worker died or it brought nothing, is no next step of the schedule. Nor
+    is one that another, asked later, has overtaken.
     """
-    again = payment.lease_until is not None or makes_up(payment, checks)
+    later = payment.asked_at is not None and payment.asked_at > now
+    again = payment.lease_until is not None or makes_up(payment, checks) or later
     hints, referred = _recent(payment.hint_asks, now), _recent(payment.referred_asks, now)
     one = candidates.candidate(payment, asked.transaction_id)
-    if one is not None:
+    if one is not None and (one.asked_at is None or one.asked_at <= now):
         end = closes_at(payment, checks)
         asked_now = replace(one, asked_at=now)
         asked_now = candidates.stepped(payment, one, checks, end, now) if due.alone else asked_now
         payment = candidates.changed(payment, asked_now)
     payment = replace(
         payment,
-        lease_until=now + LEASE[asked.kind],
-        asked_at=now,
+        lease_until=_lease(payment, asked, now, later=later),
+        asked_at=max(payment.asked_at or now, now),
         not_before=None,
         execute_waits_until=None if due.trigger == "wish" else payment.execute_waits_until,
         hint_asks=(*hints, now) if due.trigger == "hint" else hints,
@@ -135,6 +137,13 @@ def begun(payment: Payment, asked: Question, due: Due, checks: Checks, now: date
         step=payment.step + (due.trigger == "schedule" and not due.alone and not again),
     )
     return executing(payment, now) if asked.kind is QuestionKind.EXECUTE else payment
+
+
+def _lease(payment: Payment, asked: Question, now: datetime, *, later: bool) -> datetime | None:
+    """Until when an Execute counts as in flight. A status question leaves that of an Execute asked later alone."""
+    if asked.kind is QuestionKind.EXECUTE:
+        return now + LEASE[asked.kind]
+    return payment.lease_until if later else None
 
 
 def scheduled(
@@ -242,8 +251,9 @@ def _by_clock(
 ) -> Iterable[Due]:
     """What the payment's own schedule and its end want to know; `asked_at` is when that was last asked."""
     asked = asked_at or _LONG_AGO
-    if payment.lease_until is not None:  # it passed, and the worker that asked has died
-        yield Due(at=payment.lease_until, trigger="schedule", transaction_id=transaction_id)
+    if payment.lease_until is not None:  # whoever asked has died: of an Execute the turn tells it, else the time
+        at = asked if under_way(payment) else payment.lease_until
+        yield Due(at=at, trigger="schedule", transaction_id=transaction_id)
     look_at = wish_looked_at(payment)
     if look_at is not None:
         yield Due(at=look_at, trigger="wish")

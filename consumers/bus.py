@@ -1,7 +1,7 @@
 """The port that carries claims from whoever heard them to whoever asks.
 
 The one thing to get wrong: `publish` returns only when the claim is durable, because only then may the callback be
-acknowledged; and `done` comes only after the claim's transaction committed.
+acknowledged; and `done` comes only after the claim is written, with the answer where it led to a question.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from schemas.callbacks import Claim
 class Delivery(Struct, frozen=True, kw_only=True):
     """A claim handed to a worker, until it is done with or given back. `tag` is the bus's own.
 
-    `attempts` counts towards the dead letters. `handed_out` is how often it was given to a worker, whatever the reasons
-    for which it came back. `queued_at` is when it was queued, where that is known.
+    `attempts` counts towards the dead letters: one, and one more for each time that it failed by itself. `handed_out`
+    is how often it was given to a worker, whatever the reasons for which it came back. `queued_at` is when it was
+    queued, where that is known.
     """
 
     tag: object
@@ -44,15 +45,18 @@ class Bus(Protocol):
         ...
 
     async def receive(self, provider: str, most: int) -> list[Delivery]:
-        """Wait for claims about one gateway's payments and lease up to `most`; those of a dead worker come back."""
+        """Wait for claims about one gateway's payments and take up to `most` in hand; a dead worker's come back."""
         ...
 
     async def done(self, deliveries: Sequence[Delivery]) -> None:
-        """Forget them: their transaction committed."""
+        """Forget them: they are written."""
         ...
 
-    def give_back(self, deliveries: Sequence[Delivery]) -> None:
-        """They could not be heard, for no fault of theirs: they come again, now or when their leases end."""
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """They could not be heard, for no fault of theirs: they come again, now or when that can be told.
+
+        Raises nothing of an absent database or broker.
+        """
         ...
 
     async def leave(self, deliveries: Sequence[Delivery]) -> None:
@@ -65,6 +69,10 @@ class Bus(Protocol):
 
     async def park(self, delivery: Delivery, reason: str) -> None:
         """Put a claim that fails by itself aside, for a person."""
+        ...
+
+    async def end(self, provider: str) -> None:
+        """Nothing more of this gateway is received here: what was delivered meanwhile is for others."""
         ...
 
     async def waiting(self) -> dict[str, int]:

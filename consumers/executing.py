@@ -63,14 +63,22 @@ def waiting(payment: Payment, now: datetime) -> Payment:
 
 
 def wish_looked_at(payment: Payment) -> datetime | None:
-    """When a wish that waits for its order is looked at again; None where none waits, or its time is over."""
+    """When a wish that waits is looked at again; None where none waits, or its time is over."""
     at = payment.execute_waits_until
-    return at if at is not None and payment.execute_state == "wanted" and at < payment.expires_at else None
+    return at if at is not None and payment.execute_state is not None and at < payment.expires_at else None
 
 
 def to_the_back(payment: Payment, now: datetime) -> Payment:
     """The payment whose wish had its turn and could not be sent: the order's other attempts go first."""
     return replace(payment, execute_wanted_at=now) if payment.execute_state == "wanted" else payment
+
+
+def under_way(payment: Payment) -> bool:
+    """Whether the last question was its Execute, and its reply is not written.
+
+    Whoever asked it has the payment's turn for as long as it lives. Where that is free, Query may be asked at once.
+    """
+    return payment.lease_until is not None and payment.asked_at == payment.execute_asked_at
 
 
 def in_doubt(payment: Payment, now: datetime) -> bool:
@@ -93,6 +101,24 @@ def executing(payment: Payment, now: datetime) -> Payment:
         execute_unanswered=True,
         execute_asked_at=now,
         execute_tries=payment.execute_tries + 1,
+    )
+
+
+def taken_over(payment: Payment, since: datetime | None, now: datetime) -> Payment:
+    """The payment on a server that took over from another at that time, where what was committed last may be missing.
+
+    An Execute may have been sent and be missing too, so a wish counts as one that was sent then and whose reply was
+    lost: Query is asked, and again a minute later. For a payment that was opened afterwards only the minute counts,
+    because other attempts of its order may be missing.
+    """
+    if since is None or payment.execute_state != "wanted":
+        return payment
+    before = payment.opened_at < since or now < since + EXECUTE_AGAIN
+    if not before or (payment.execute_asked_at is not None and payment.execute_asked_at >= since):
+        return payment
+    again_at = since + EXECUTE_AGAIN
+    return replace(
+        payment, execute_state="kept", execute_waits_until=again_at, execute_unanswered=True, execute_asked_at=since
     )
 
 
@@ -119,6 +145,12 @@ def executed(payment: Payment, outcome: Executed, asked_at: datetime) -> Payment
             return dropped(payment)
         case "completed" | "settled" | "other":
             return replace(payment, execute_unanswered=doubted)
+
+
+def ends_doubt(payment: Payment, outcome: Outcome, asked_at: datetime) -> bool:
+    """Whether the payment is in doubt about the Execute asked at that time, and no more after this reply to it."""
+    own = payment.execute_asked_at == asked_at and payment.execute_unanswered and not payment.execute_doubted
+    return own and isinstance(outcome, Executed) and outcome.reply not in ("none", "unread")
 
 
 def too_soon(payment: Payment, asked_at: datetime, outcome: Outcome) -> bool:

@@ -26,6 +26,25 @@ class Judged(Struct, frozen=True):
     standing: Standing
 
 
+def claimed_by(case: Case, owners: Owners, always: frozenset[str]) -> tuple[Standing, Keys]:
+    """What a payment comes to, and all the keys that its answers claim for it, but for those that are others'.
+
+    What does not fit by `owners` claims nothing; whoever finds that one of the keys is another's asks again with that.
+    """
+    standing = fold(case, owners, always)
+    found = [one for one in (_names(case, owners, always), _transactions(case, owners, always)) if one is not None]
+    order = _order(case, standing)
+    keys = Keys.of(
+        case.payment,
+        order_ref=None if order is None or owners.order else order.order_ref,
+        returned=order is not None and order.returned,
+        transactions=frozenset().union(*(one.transactions for one in found)) - owners.transactions,
+        sessions=frozenset().union(*(one.sessions for one in found)) - owners.sessions,
+        references=frozenset().union(*(one.references for one in found)) - owners.references,
+    )
+    return standing, keys
+
+
 async def judge(batch: Batch, rules: Rules, cases: Sequence[Case]) -> dict[str, Judged]:
     """Take the keys of each payment and judge it, step by step: what does not fit by one claims nothing in the next."""
     by_id = {case.payment.id: case for case in cases}

@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from consumers.allowance import Allowance
 from consumers.receiving import Admission
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Owners, Payment
+from schemas.words import Status
 
 
 class Keys(Struct, frozen=True, kw_only=True):
@@ -57,6 +59,89 @@ class Keys(Struct, frozen=True, kw_only=True):
 OrderState = Literal["free", "busy", "paid"]
 """How an order's other attempts stand. `paid`: one is, and not all of it went back. `busy`: one executes, or has waited
 longer for its turn. `free`: neither."""
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """Another attempt of the order that wishes to execute, since when, and when it looks again whether it may."""
+
+    payment_id: str
+    wanted_at: datetime
+    waits_until: datetime | None = None
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """Which attempt paid an order, which one executes, and which others wish to; None is nobody.
+
+    `unheard` are the accounts of other attempts that are pending and were opened before the database took over from
+    another server, and of which no answer came since; one counts that was asked for a minute after it, or later.
+    """
+
+    paid_by: str | None = None
+    executing: str | None = None
+    wishes: tuple[Wish, ...] = ()
+    unheard: frozenset[str] = frozenset()
+
+
+class Sight(Struct, frozen=True, kw_only=True):
+    """A payment as it was read, without a lock.
+
+    `revision` is raised by every write that a decision about the payment may depend on, so a decision is written only
+    where it still stands. `sessions` and `transactions` are keys that the payment has, and perhaps not all of them.
+    `since`: when the database took over from another server; what that one committed last may be missing.
+    """
+
+    case: Case
+    revision: int
+    sessions: frozenset[str] = frozenset()
+    transactions: frozenset[str] = frozenset()
+    order: Order = Order()
+    since: datetime | None = None
+
+
+class Looked(Struct, frozen=True, kw_only=True):
+    """What one look read, at `now` by the database's clock.
+
+    `homes` are the payments that claims are about, by claim id; `admissions` tell of these claims which are new.
+    `sights` are by payment id, `allowances` by account, of the accounts of these payments at least.
+    """
+
+    now: datetime
+    homes: Mapping[str, str]
+    admissions: Mapping[str, Admission]
+    sights: Mapping[str, Sight]
+    allowances: Mapping[str, Allowance]
+
+
+class Write(Struct, frozen=True, kw_only=True):
+    """What is written of one payment, if nobody wrote since it was read as `sight`.
+
+    `keys` are all that its answers claim for it. `executes`: its order is marked as being executed by it.
+    """
+
+    sight: Sight
+    change: Change
+    claims: tuple[Claim, ...] = ()
+    keys: Keys
+    executes: bool = False
+
+    @property
+    def wanted(self) -> Keys:
+        """The keys, and the order of a paid attempt that came second: should it be let go by now, no third gets it."""
+        payment, keys = self.change.payment, self.keys
+        if payment.status is Status.COMPLETED and keys.order_ref is None:
+            return replace(keys, order_ref=payment.order_ref)
+        return keys
+
+    def lost(self, owners: Owners) -> Owners:
+        """Which of the keys that were wanted for it and are others' stand against this write."""
+        return owners if self.keys.order_ref is not None else replace(owners, order=False)
+
+
+class Written(Struct, frozen=True, kw_only=True):
+    """What became of writes, by payment id: `done`; `taken`, where keys are others'. All others lost their swap."""
+
+    done: frozenset[str]
+    taken: Mapping[str, Owners]
 
 
 class Batch(Protocol):
@@ -123,10 +208,76 @@ class Batch(Protocol):
         ...
 
 
+class Arbiter(Protocol):
+    """A look and a write within one transaction, over payments that are locked in the order of their ids.
+
+    It is committed when the block ends well.
+    """
+
+    async def look(self, claims: Sequence[Claim]) -> Looked: ...
+
+    async def write(self, writes: Sequence[Write]) -> Written: ...
+
+
+class Limits(Protocol):
+    """What accounts may be asked, in one transaction of its own; see consumers.allowance."""
+
+    now: datetime
+    allowances: Mapping[str, Allowance]
+
+    async def keep(self, allowances: Sequence[Allowance]) -> None: ...
+
+
+class Turns(Protocol):
+    """Whose question about a payment is in flight: one process's at a time, and one of that process.
+
+    A turn ends with the process that has it. It spares the gateway questions, and protects nothing.
+    """
+
+    async def take(self, payment_ids: Collection[str]) -> frozenset[str]:
+        """Those whose turn is ours from now on, until it is given back."""
+        ...
+
+    def give_back(self, payment_ids: Iterable[str]) -> None: ...
+
+
 class Ledger(Protocol):
     """Where payments are kept."""
 
     def batch(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[Batch]: ...
+
+    async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> Looked:
+        """Read the payments that these claims are about, and those named, in one round trip and without a lock."""
+        ...
+
+    async def write(self, writes: Sequence[Write]) -> Written:
+        """Write those whose payment stands as it was read, all in one transaction, with their claims and keys.
+
+        None stands as another server showed it, however alike it looks.
+        A payment that was written since, or whose keys are others', is left out, and nothing of it is written. So is
+        one with a claim that is recorded by now, and one that executes while its order is another's. Each payment
+        stands here once.
+        """
+        ...
+
+    def locked(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[Arbiter]:
+        """The same for payments that lost their swap again and again: nobody else writes them meanwhile."""
+        ...
+
+    def limits(self, accounts: Collection[str]) -> AbstractAsyncContextManager[Limits]:
+        """What these accounts may be asked, locked in the order of their ids, and committed when the block ends well.
+
+        A crash of the database may forget it.
+        """
+        ...
+
+    async def set_aside(self, claims: Sequence[Claim]) -> None:
+        """Record claims that are about no payment, each once."""
+        ...
+
+    async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        """Which of these references, each as (account, reference), payments have."""
+        ...
 
     async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         """Which payment each claim is about, by claim id, within the account of its URL; unknown ones are absent."""

@@ -1,271 +1,190 @@
-"""Every stage a payment meets, in order: claims are taken, gateways are asked, replies are recorded, people resolve.
+"""The way of a payment, in order: claims are looked at, a question is decided on and asked, its reply is written.
 
-Each stage is one transaction of the ledger. The one thing to get wrong: nothing calls a gateway inside a transaction,
-and nothing is called before the question, its lease and its wish to execute are committed.
+Nothing is locked while a gateway thinks. What was decided is written only where the payment still stands as it was
+read. Where it does not, the same claims and the same reply are decided on again. The one thing to get wrong: an
+Execute. It is written, and known to be committed, before it is sent.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.admitting import admit, hear_gateways
-from consumers.answering import Reply, question_entry, take_in
-from consumers.asking import Due, begun, next_due, scheduled
-from consumers.closing import marked
-from consumers.events import event_entry, write_event
-from consumers.executing import dropped, frees_order, in_doubt, to_the_back
+from consumers.admitting import RELIABLE, Unreliable, hear_gateways, turned_away
+from consumers.allowance import Allowance
+from consumers.answering import Reply
+from consumers.deciding import NOBODY, Work, clock_marks, conclude, next_question
+from consumers.executing import ends_doubt, under_way
 from consumers.keeping import may_wait
-from consumers.keys import judge
-from consumers.ledger import Batch, Ledger
-from consumers.lifecycle import Standing, advance
-from consumers.orders import begin_executions, stand_in_line
-from consumers.reasons import named_row, rule_of
-from consumers.receiving import receive
+from consumers.ledger import Arbiter, Ledger, Looked, Sight, Turns, Write
+from consumers.receiving import Admission
 from consumers.rules import Rules
-from consumers.schedules import let_go
 from consumers.strangers import others_left_alone
-from schemas.answers import Expected, Fact, Question, StatementRow
+from schemas.answers import Answer, Executed, Expected, Question
 from schemas.callbacks import Claim
-from schemas.payments import Case, Change, Entry, Payment, Resolution
-from schemas.words import EntryKind, QuestionKind, Source
+from schemas.payments import Case, Change, Owners, Payment
+from schemas.words import Authenticity, Source
 
-MOMENT = timedelta(microseconds=1)
+SWAPS = 3
+"""So often a write may lose its swap. Then the payment is locked, read and written, with nobody in between."""
+
+LESSONS = 10
+"""So often a payment that is locked may turn out to want a key, or to bring a claim, that others have by now."""
+
+Counted = dict[tuple[str, datetime], Unreliable]
+"""What replies brought about at their accounts, each by its payment and when that was asked about."""
+
 NO_LIMIT: Mapping[str, int] = MappingProxyType({})
 
 
 class Inquiry(Struct, frozen=True, kw_only=True):
-    """A question that may be asked now: its lease is committed. `traceparent` names the trace of what made us ask.
+    """A question to ask now. `work` is written with its reply; `sight` is the reading it was decided on.
 
-    `lost`: the lease of the one before it ran out, so no reply of that one was recorded.
+    `claims` led to it. They stay with the bus until the reply is written: those of an Execute are recorded before it is
+    sent, and come again should its worker die, so that Query is asked at once.
+    `lost`: a worker that was to ask this before may have died of it. `traceparent` names the trace of what made us ask.
+    `taken_at` is when this worker began with it, by its own clock; its time to be asked runs from then at the latest.
     """
 
     account: Account
     question: Question
     expected: Expected
     asked_at: datetime
+    work: Work
+    sight: Sight
+    claims: tuple[Claim, ...] = ()
+    allowance: Allowance | None = None
     lost: bool = False
     traceparent: str | None = None
+    taken_at: datetime | None = None
+
+    @property
+    def runs_from(self) -> datetime:
+        return self.asked_at if self.taken_at is None else min(self.asked_at, self.taken_at)
 
 
-class Draft(Struct, kw_only=True):
-    """A payment on its way through one transaction.
+class Taken(Struct, frozen=True, kw_only=True):
+    """What became of claims. Those in neither `inquiries` nor `waiting` are written, and done with.
 
-    `look` is the entry of the sweep's claim, told only with the question that it leads to. `repeats`: an answer that
-    says what the one before it said is counted there. `stated`: a row of a statement, and no gateway, spoke of it.
-    `traceparent` names the trace of what brought it about, the first of several claims and the last of several replies.
+    `waiting` are about payments that another question is about just now.
     """
 
-    case: Case
-    entries: list[Entry]
-    facts: list[Fact]
-    look: Entry | None = None
-    repeats: bool = False
-    resolution: Resolution | None = None
-    stated: StatementRow | None = None
-    traceparent: str | None = None
+    inquiries: list[Inquiry]
+    waiting: list[Claim]
+    changes: list[Change]
 
 
 async def take(
-    ledger: Ledger, rules: Rules, claims: Sequence[Claim], room: Mapping[str, int] = NO_LIMIT
-) -> list[Inquiry]:
-    """Record claims and start what is due: once this returns, the claims may be acknowledged.
+    ledger: Ledger,
+    rules: Rules,
+    claims: Sequence[Claim],
+    turns: Turns,
+    room: Mapping[str, int] = NO_LIMIT,
+    *,
+    patient: bool = True,
+    known: dict[str, Allowance] | None = None,
+) -> Taken:
+    """Look at claims and decide what to ask. A claim that leads to no question is written at once.
 
-    A claim about no payment that we know asks nothing: it is kept for one that may come (consumers.keeping), or only
-    recorded. The sweep's own claims are no evidence, and leave a trace only where they ask. `room` is how many more
-    questions the worker takes on for an account, where it bounds them.
+    `room` is how many more questions the worker takes on for an account, where it bounds them. `patient`: a claim about
+    a payment that is being asked about waits. Otherwise it is written, and the sweep asks for it. `known` is what this
+    process saw last of each account; every look renews it. Where this raises, no turn is kept, and nothing may be sent.
     """
-    claims = list({claim.id: claim for claim in claims}.values())
-    named = await _named(ledger, claims)
-    early = [claim for claim in claims if claim.id not in named and may_wait(claim)]
-    named |= await ledger.keep(early) if early else {}
-    kept = {claim.id for claim in early} - named.keys()
-    async with ledger.batch(set(named.values())) as batch:
-        homes = {
-            claim.id: case.payment.id
-            for claim in claims
-            if (case := batch.cases.get(named.get(claim.id, ""))) is not None and case.payment.account == claim.account
-        }
-        aside = {claim.id for claim in claims if may_wait(claim)} - homes.keys()
-        admissions = await batch.admit(
-            [(one, homes.get(one.id)) for one in claims if one.source is not Source.SWEEP and one.id not in aside]
-        )
-        drafts = {key: Draft(case=batch.cases[key], entries=[], facts=[]) for key in sorted(set(homes.values()))}
-        for claim in claims:
-            draft = drafts.get(homes.get(claim.id, ""))
-            if draft is not None:
-                draft.traceparent = draft.traceparent or claim.traceparent
-                capabilities = rules.capabilities(draft.case.payment)
-                heard = _received_before(claim, batch.now)
-                payment, entry = receive(draft.case, heard, admissions.get(claim.id, "new"), capabilities, batch.now)
-                draft.case = replace(draft.case, payment=payment)
-                if claim.source is Source.SWEEP:
-                    draft.look = entry
-                else:
-                    draft.entries.append(entry)
-        inquiries = await _begin(batch, rules, drafts.values(), room)
-        await settle(batch, rules, drafts.values())
-        await batch.commit()
-    if astray := aside - kept:  # what they named is none of the account's, or has just been discarded: ids decide
-        by_ids = [replace(claim, payment_id=None) for claim in claims if claim.id in astray]
-        inquiries += await take(ledger, rules, by_ids, room)
-    return inquiries
+    looked, claims, strays = await _looked(ledger, {claim.id: claim for claim in claims})
+    if known is not None:
+        known.update(looked.allowances)
+    sights = dict(looked.sights)
+    works = _decided(rules, _works(looked, claims), sights, looked.now)
+    wanted = [work for work in works if work.asked is not None or _ends(sights, work, rules, looked.now)]
+    mine = await turns.take([work.payment_id for work in wanted]) if wanted else frozenset()
+    asked_about = frozenset[str]()
+    try:
+        others = [work for work in wanted if work.payment_id not in mine]
+        asking = [work for work in wanted if work.payment_id in mine and work.asked is not None]
+        payments = [sights[work.payment_id].case.payment for work in asking]
+        away = await turned_away(ledger, rules, looked, payments, room)
+        asking = [work for work in asking if work.payment_id not in away]
+        left = {work.payment_id for work in (*others, *asking)}
+        rest = [
+            replace(work, asked=None, turned_away=away.get(work.payment_id))
+            for work in works
+            if work.payment_id not in left
+        ]
+        if not patient:
+            rest += [replace(work, asked=None, beside=True) for work in others if _tells(work)]
+            others = []
+        changes = await _write(ledger, rules, rest, sights, looked.now)
+        executing = [work for work in asking if work.executes]
+        begun = await _begun(ledger, rules, executing, sights, looked.now)
+        outrun = [work for work in executing if work.payment_id not in begun]
+        asking = [work for work in asking if not work.executes or work.payment_id in begun]
+        if not patient:
+            beside = [replace(work, asked=None, beside=True) for work in outrun if _tells(work)]
+            changes += await _write(ledger, rules, beside, sights, looked.now)
+            outrun = []
+        inquiries = [_inquiry(rules, work, sights | begun, looked) for work in asking]
+        asked_about = frozenset(work.payment_id for work in asking)
+    finally:
+        turns.give_back(mine - asked_about)
+    waiting = [*(claim for work in (*others, *outrun) for claim in work.claims), *strays]
+    waiting.sort(key=lambda claim: claim.source is Source.SWEEP)  # where few may wait, those are said again anyway
+    return Taken(inquiries=inquiries, waiting=waiting, changes=changes)
 
 
-async def record(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list[Change]:
-    """Record what gateways replied: fold, dedupe and write at most one event per payment, in one transaction."""
-    async with ledger.batch({reply.payment_id for reply in replies}) as batch:
-        replies = await others_left_alone(batch, replies)
-        unreliable = await hear_gateways(batch, rules, replies)
-        by_payment = defaultdict[str, list[Reply]](list)
-        for reply in replies:
-            by_payment[reply.payment_id].append(reply)
-        drafts = []
-        for payment_id, case in batch.cases.items():
-            draft = Draft(case=case, entries=[], facts=[], repeats=case.payment.account in unreliable.silent)
-            forgetful = case.payment.account in unreliable.forgetful
-            for reply in sorted(by_payment[payment_id], key=lambda reply: reply.answered_at):
-                _hear(draft, reply, rules, batch.now, forgetful=forgetful)
-            drafts.append(draft)
-        changes = await settle(batch, rules, drafts)
-        await batch.commit()
-        return changes
+async def record(
+    ledger: Ledger,
+    rules: Rules,
+    asked: Sequence[tuple[Inquiry, Reply | None]],
+    now: datetime,
+    known: dict[str, Allowance] | None = None,
+    counted: Counted | None = None,
+) -> list[Change]:
+    """Write what gateways replied, with the claims that made us ask: one version and one event per payment at most.
 
-
-async def _named(ledger: Ledger, claims: Iterable[Claim]) -> dict[str, str]:
-    """The payment that each claim names, by claim id. One that a path names may turn out not to be there."""
-    by_path = {claim.id: claim.payment_id for claim in claims if claim.payment_id is not None}
-    found = await ledger.find([claim for claim in claims if claim.payment_id is None])
-    return by_path | dict(found)
-
-
-def _received_before(claim: Claim, now: datetime) -> Claim:
-    """The claim with a time before now, even where the clock of the process that received it was a little ahead.
-
-    Otherwise the question that it makes us ask would not answer it: by the times, it would have been asked earlier.
+    `known` is what this process saw last of each account: an answer ends the troubles that came while it was asked for.
+    `counted` are the replies that their accounts were told of by a call that did not come to its end; all become so.
+    A question without a reply, which a fault of ours took, is written all the same, so that its schedule goes on.
     """
-    return replace(claim, received_at=min(claim.received_at, now - MOMENT))
+    sights = {inquiry.sight.case.payment.id: inquiry.sight for inquiry, _ in asked}
+    allowances = {} if known is None else known
+    counted = {} if counted is None else counted
+    tried = frozenset(counted)
+    for inquiry, _ in asked:
+        if inquiry.allowance is not None:
+            allowances.setdefault(inquiry.account.id, inquiry.allowance)
+    heard = await others_left_alone(ledger, sights, [reply for _, reply in asked if reply is not None])
+    news = [reply for reply in heard if (reply.payment_id, reply.asked_at) not in counted]
+    brought = await hear_gateways(ledger, rules, sights, allowances, news)
+    counted.update({(reply.payment_id, reply.asked_at): brought for reply in news})
+    unreliable = Unreliable.any_of(counted[reply.payment_id, reply.asked_at] for reply in heard)
+    replies = iter(heard)
+    works = [
+        inquiry.work
+        if reply is None
+        else replace(inquiry.work, replies=(next(replies),), tried=(reply.payment_id, reply.asked_at) in tried)
+        for inquiry, reply in asked
+    ]
+    works = [work for work in works if work.asked is not None or work.replies]
+    return await _write(ledger, rules, works, sights, now, unreliable)
 
 
-def _hear(draft: Draft, reply: Reply, rules: Rules, now: datetime, *, forgetful: bool) -> None:
-    capabilities = rules.capabilities(draft.case.payment)
-    taken = take_in(draft.case, reply, capabilities, rules.checks)
-    payment = marked(
-        taken.case.payment, capabilities, rules.checks, now, taken.heard, reply.asked_at, forgetful=forgetful
-    )
-    draft.case = replace(taken.case, payment=payment)
-    draft.entries.extend(taken.entries)
-    draft.facts.extend([taken.fact] if taken.fact else [])
-    draft.traceparent = reply.traceparent or draft.traceparent
-
-
-async def _begin(batch: Batch, rules: Rules, drafts: Iterable[Draft], room: Mapping[str, int]) -> list[Inquiry]:
-    """Start the questions that are due, one per payment; where none can be asked, the clock may close or give up."""
-    asking: list[tuple[Draft, Due]] = []
-    free = [draft for draft in drafts if not _in_flight(draft.case.payment, batch.now)]
-    in_line = await stand_in_line(batch, rules, [draft.case.payment for draft in free])
-    for draft in free:
-        _becomes(draft, in_line.get(draft.case.payment.id, draft.case.payment))
-        payment, capabilities = draft.case.payment, rules.capabilities(draft.case.payment)
-        due = next_due(payment, capabilities, rules.checks, batch.now)
-        if due is not None and due.at <= batch.now:
-            asking.append((draft, due))
-            continue
-        _becomes(draft, marked(let_go(payment), capabilities, rules.checks, batch.now))
-    waiting = await admit(batch, rules, [draft.case.payment for draft, _ in asking], room)
-    for draft, _ in asking:
-        payment = draft.case.payment
-        if payment.id in waiting:  # it comes again, or is given up if its time is over
-            payment = to_the_back(payment, batch.now)
-            payment = replace(let_go(payment), not_before=waiting[payment.id])
-            capabilities = rules.capabilities(payment)
-            _becomes(draft, marked(payment, capabilities, rules.checks, batch.now))
-    asking = [(draft, due) for draft, due in asking if draft.case.payment.id not in waiting]
-    allowed, too_late = await begin_executions(batch, rules, [draft.case for draft, _ in asking])
-    waits = {payment.id: payment for payment in too_late}
-    for draft, _ in asking:
-        _becomes(draft, waits.get(draft.case.payment.id, draft.case.payment))
-    return [_inquiry(draft, due, allowed, rules, batch.now) for draft, due in asking]
-
-
-def _becomes(draft: Draft, payment: Payment) -> None:
-    draft.case = replace(draft.case, payment=payment)
-
-
-def _in_flight(payment: Payment, now: datetime) -> bool:
-    return payment.lease_until is not None and payment.lease_until > now
-
-
-def _inquiry(draft: Draft, due: Due, allowed: frozenset[str], rules: Rules, now: datetime) -> Inquiry:
-    payment = draft.case.payment
-    asked = Question(transaction_id=due.transaction_id)
-    if payment.id in allowed:
-        asked = Question(kind=QuestionKind.EXECUTE)
-    lost = payment.lease_until is not None
-    _becomes(draft, begun(payment, asked, due, rules.checks, now))
-    draft.entries.extend([draft.look] if draft.look else [])
-    draft.entries.append(question_entry(asked, now, due.trigger))
-    return Inquiry(
-        account=rules.accounts[payment.account],
-        question=asked,
-        expected=expected(payment),
-        asked_at=now,
-        lost=lost,
-        traceparent=draft.traceparent,
-    )
-
-
-async def settle(batch: Batch, rules: Rules, drafts: Iterable[Draft]) -> list[Change]:
-    """Fold each payment over its Facts and write what changed: one version and one event per payment at most.
-
-    Every change of a payment, whatever brought it, ends here.
-    """
-    drafts = list(drafts)
-    judged = await judge(batch, rules, [draft.case for draft in drafts])
-    changes = [_change(draft, judged[draft.case.payment.id].standing, rules, batch.now) for draft in drafts]
-    await batch.store(changes)
-    return changes
-
-
-def _change(draft: Draft, standing: Standing, rules: Rules, now: datetime) -> Change:
-    capabilities = rules.capabilities(draft.case.payment)
-    step = advance(draft.case.payment, standing)
-    payment, entries = step.payment, list(draft.entries)
-    ended = payment.status.paid or (payment.status.closed and not in_doubt(payment, now))
-    if payment.execute_state is not None and ended:
-        payment = replace(dropped(payment), execute_unanswered=False, execute_doubted=False)
-    payment = scheduled(payment, capabilities, rules.checks, now, rules.jitter)
-    event = None
-    if step.event is not None:
-        event = write_event(payment, step.event, now, rules.public_url, draft.traceparent)
-        decision = {
-            "change": step.change,
-            "rule": rule_of(
-                payment, step.event, resolved=draft.resolution is not None, stated=draft.stated is not None
-            ),
-            "status": payment.status,
-            "hold": payment.hold,
-            "version": payment.version,
-        }
-        if draft.stated is not None:
-            decision["by"] = named_row(draft.stated)
-        entries.append(Entry(kind=EntryKind.DECISION, at=now, data=decision))
-        entries.append(event_entry(event))
-    return Change(
-        payment=payment,
-        facts=tuple(draft.facts),
-        entries=tuple(entries),
-        event=event,
-        resolution=draft.resolution,
-        order_freed=frees_order(payment, capabilities),
-        repeats=draft.repeats and not draft.facts and [entry.kind for entry in entries] == [EntryKind.ANSWER],
-    )
+async def record_kept(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list[Change]:
+    """Write replies whose questions nobody remembers, as those that were kept among the dead letters."""
+    looked = await ledger.look([], {reply.payment_id for reply in replies})
+    replies = [reply for reply in replies if reply.payment_id in looked.sights]
+    replies = await others_left_alone(ledger, looked.sights, replies)
+    unreliable = await hear_gateways(ledger, rules, looked.sights, dict(looked.allowances), replies)
+    by_payment = defaultdict[str, list[Reply]](list)
+    for reply in replies:
+        by_payment[reply.payment_id].append(reply)
+    works = [Work(payment_id=payment_id, replies=tuple(group)) for payment_id, group in by_payment.items()]
+    return await _write(ledger, rules, works, looked.sights, looked.now, unreliable)
 
 
 def expected(payment: Payment) -> Expected:
@@ -277,3 +196,236 @@ def expected(payment: Payment) -> Expected:
         session_id=payment.session_id,
         aliases=payment.aliases,
     )
+
+
+async def _looked(ledger: Ledger, claims: Mapping[str, Claim]) -> tuple[Looked, list[Claim], list[Claim]]:
+    """What claims are about: a look, those that have a payment, and those whose payment came and went meanwhile."""
+    homed = list(claims.values())
+    looked = await ledger.look(homed)
+    strays = [claim for claim in homed if claim.id not in looked.homes]
+    arrived = await _without_home(ledger, strays) if strays else []
+    if not arrived:
+        return looked, [claim for claim in homed if claim.id in looked.homes], []
+    homed = [claim for claim in homed if claim.id in looked.homes] + arrived
+    looked = await ledger.look(homed)
+    gone = [claim for claim in homed if claim.id not in looked.homes]
+    return looked, [claim for claim in homed if claim.id in looked.homes], gone
+
+
+async def _without_home(ledger: Ledger, strays: Sequence[Claim]) -> list[Claim]:
+    """Keep what may be about a payment that is to come, and set the rest aside. Returns those whose payment has come.
+
+    What a path named is none of the account's, or has just been discarded: from then on a claim's ids decide.
+    """
+    early = [replace(claim, payment_id=None) for claim in strays if may_wait(claim)]
+    aside = [claim for claim in strays if not may_wait(claim) and claim.source is not Source.SWEEP]
+    if aside:
+        await ledger.set_aside(aside)
+    found = await ledger.keep(early) if early else {}
+    return [claim for claim in early if claim.id in found]
+
+
+def _works(looked: Looked, claims: Iterable[Claim]) -> list[Work]:
+    """The claims by their payments. Of a claim, or a signed event, that comes twice the second is no news."""
+    by_payment = defaultdict[str, list[Claim]](list)
+    for claim in claims:
+        if claim.id in looked.homes:
+            by_payment[looked.homes[claim.id]].append(claim)
+    return [
+        Work(payment_id=payment_id, claims=tuple(group), admissions=_admissions(looked, group))
+        for payment_id, group in sorted(by_payment.items())
+    ]
+
+
+def _admissions(looked: Looked, claims: Sequence[Claim]) -> dict[str, Admission]:
+    told, events = dict[str, Admission](), set[str]()
+    for claim in claims:
+        told[claim.id] = looked.admissions.get(claim.id, "new")
+        if claim.authenticity is Authenticity.SIGNED and claim.event_id is not None:
+            if told[claim.id] == "new" and claim.event_id in events:
+                told[claim.id] = "repeated"
+            events.add(claim.event_id)
+    return told
+
+
+def _decided(rules: Rules, works: Iterable[Work], sights: dict[str, Sight], now: datetime) -> list[Work]:
+    """The works with their questions. Of an order's attempts the first executes, and `sights` then shows it to others.
+
+    Otherwise each would lose its first write to that one, and be looked at again.
+    """
+    decided, executing = list[Work](), dict[tuple[str, str | None], str]()
+    for work in works:
+        sight = sights[work.payment_id]
+        payment = sight.case.payment
+        place = (payment.merchant, payment.order_ref)
+        if payment.order_ref is not None and sight.order.executing is None and place in executing:
+            sight = sights[work.payment_id] = replace(sight, order=replace(sight.order, executing=executing[place]))
+        if _asked_elsewhere(payment, now):
+            decided.append(replace(work, beside=True))
+            continue
+        decided.append(replace(work, asked=next_question(sight, work, rules, now)))
+        if decided[-1].executes:
+            executing[place] = payment.id
+    return decided
+
+
+def _ends(sights: Mapping[str, Sight], work: Work, rules: Rules, now: datetime) -> bool:
+    """Whether the clock speaks on this payment, which it may not do while a gateway is asked about it."""
+    return not work.beside and clock_marks(sights[work.payment_id], work, rules, now)
+
+
+def _tells(work: Work) -> bool:
+    return any(claim.source is not Source.SWEEP for claim in work.claims)
+
+
+def _asked_elsewhere(payment: Payment, now: datetime) -> bool:
+    """Whether a worker of the last release asks about it: those hold a lease. After an Execute Query may come."""
+    leased = payment.lease_until is not None and payment.lease_until > now
+    return leased and not under_way(payment)
+
+
+async def _begun(
+    ledger: Ledger, rules: Rules, works: Sequence[Work], sights: Mapping[str, Sight], now: datetime
+) -> dict[str, Sight]:
+    """Write that these execute, each for its order alone. Returns the readings of those that were written, by id.
+
+    Where this raises, nobody knows whether it was written, and nothing is sent.
+    """
+    if not works:
+        return {}
+    writes = {work.payment_id: conclude(sights[work.payment_id], work, rules, now) for work in works}
+    written = await ledger.write(list(writes.values()))
+    return {payment_id: _after(writes[payment_id]) for payment_id in written.done}
+
+
+def _after(write: Write) -> Sight:
+    """The reading of a payment just after this write of it."""
+    sight, change = write.sight, write.change
+    facts = {fact.key: fact for fact in (*sight.case.facts, *change.facts)}
+    return replace(
+        sight,
+        case=replace(sight.case, payment=change.payment, facts=tuple(facts.values())),
+        revision=sight.revision + 1,
+        sessions=sight.sessions | write.keys.sessions,
+        transactions=sight.transactions | write.keys.transactions,
+        order=replace(sight.order, executing=change.payment.id) if write.executes else sight.order,
+    )
+
+
+def _inquiry(rules: Rules, work: Work, sights: Mapping[str, Sight], looked: Looked) -> Inquiry:
+    """The question of this work. An Execute is recorded by now, with its claims; what is left of it is its reply."""
+    asked, sight = work.asked, sights[work.payment_id]
+    assert asked is not None, "there is a question"
+    payment, before = sight.case.payment, looked.sights[work.payment_id].case.payment
+    return Inquiry(
+        account=rules.accounts[payment.account],
+        question=asked.question,
+        expected=expected(payment),
+        asked_at=asked.at,
+        work=Work(payment_id=payment.id) if asked.executes else work,
+        sight=sight,
+        claims=work.claims,
+        allowance=looked.allowances.get(payment.account),
+        lost=before.lease_until is not None,
+        traceparent=next((claim.traceparent for claim in work.claims if claim.traceparent), None),
+    )
+
+
+async def _write(
+    ledger: Ledger,
+    rules: Rules,
+    works: Sequence[Work],
+    sights: Mapping[str, Sight],
+    now: datetime,
+    unreliable: Unreliable = RELIABLE,
+) -> list[Change]:
+    """Write what this work comes to. What lost its swap, or a key to another payment, is read and decided on again."""
+    left, owners, changes = list(works), dict[str, Owners](), list[Change]()
+    for _ in range(SWAPS):
+        left = await _swapped(ledger, rules, left, sights, now, owners, unreliable, changes)
+        if not left:
+            return changes
+        looked = await ledger.look(
+            [claim for work in left for claim in work.claims], [work.payment_id for work in left]
+        )
+        sights, now = looked.sights, max(now, looked.now)
+        changes += await _homeless(ledger, rules, [work for work in left if work.payment_id not in sights])
+        left = [_readmitted(work, looked) for work in left if work.payment_id in sights]
+        left = [work for work in left if not _written(work, sights[work.payment_id])]
+    for work in left:
+        alone = [work]
+        async with ledger.locked([work.payment_id]) as arbiter:
+            for _ in range(LESSONS):
+                looked = await arbiter.look(work.claims)
+                if not alone or work.payment_id not in looked.sights:
+                    break
+                sights, now, alone = looked.sights, max(now, looked.now), [_readmitted(work, looked)]
+                alone = await _swapped(arbiter, rules, alone, sights, now, owners, unreliable, changes)
+        if alone and work.payment_id in looked.sights:
+            raise RuntimeError(f"{work.payment_id} is locked, and still not to be written as it was read")
+        changes += await _homeless(ledger, rules, alone)
+    return changes
+
+
+def _written(work: Work, sight: Sight) -> bool:
+    """Whether it is there already, since its commit was in doubt and has come about.
+
+    A question keeps its own time, and that of an Execute stands from its beginning on, with a lease until its reply.
+    Where another worker let that go, a reply that ends the doubt about the Execute has not been written, nor has an
+    answer that is not among the Facts.
+    """
+    payment = sight.case.payment
+    asked = payment.lease_until is None and payment.asked_at in {one.asked_at for one in work.replies}
+    if not (work.tried and asked):
+        return False
+    return not any(ends_doubt(payment, one.outcome, one.asked_at) or _is_news(one, sight.case) for one in work.replies)
+
+
+def _is_news(reply: Reply, case: Case) -> bool:
+    """Whether it brought an answer that no Fact tells of."""
+    answer = reply.outcome.then if isinstance(reply.outcome, Executed) else reply.outcome
+    known = (fact.answer == answer and fact.last_asked_at >= reply.asked_at for fact in case.facts)
+    return isinstance(answer, Answer) and not any(known)
+
+
+async def _homeless(ledger: Ledger, rules: Rules, works: Iterable[Work]) -> list[Change]:
+    """Keep the claims of payments that were discarded meanwhile, or write them where their ids lead by now."""
+    claims = [claim for work in works for claim in work.claims]
+    arrived = await _without_home(ledger, claims) if claims else []
+    if not arrived:
+        return []
+    looked = await ledger.look(arrived)
+    works = [replace(work, beside=True) for work in _works(looked, arrived)]
+    return await _write(ledger, rules, works, looked.sights, looked.now)
+
+
+async def _swapped(
+    ledger: Ledger | Arbiter,
+    rules: Rules,
+    works: Sequence[Work],
+    sights: Mapping[str, Sight],
+    now: datetime,
+    owners: dict[str, Owners],
+    unreliable: Unreliable,
+    changes: list[Change],
+) -> list[Work]:
+    """Try to write each of these once, and of several about one payment the first.
+
+    Adds to `changes` and to `owners`; returns the work that is left.
+    """
+    first = {work.payment_id: work for work in reversed(works)}
+    writes = [
+        conclude(sights[payment_id], work, rules, now, owners.get(payment_id, NOBODY), unreliable)
+        for payment_id, work in first.items()
+    ]
+    if not writes:
+        return []
+    written = await ledger.write(writes)
+    changes.extend(write.change for write in writes if write.change.payment.id in written.done)
+    for payment_id, taken in written.taken.items():
+        owners[payment_id] = owners.get(payment_id, NOBODY).and_(taken)
+    return [work for work in works if work.payment_id not in written.done or work is not first[work.payment_id]]
+
+
+def _readmitted(work: Work, looked: Looked) -> Work:
+    return replace(work, admissions=_admissions(looked, work.claims))

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from consumers.candidates import changed, heard_anew, lasting
 from consumers.fitting import says_paid, transactions_of
 from consumers.ledger import Keys, Ledger
-from consumers.pipeline import Draft, settle
 from consumers.rules import Rules
+from consumers.settling import Draft, settle
 from schemas.payments import Case, Entry, Payment, Resolution
 from schemas.words import EntryKind, Status
 

@@ -19,8 +19,8 @@ from msgspec.structs import replace
 from consumers.answering import shown
 from consumers.gateway import Capabilities
 from consumers.ledger import Ledger
-from consumers.pipeline import Draft, settle
 from consumers.rules import Rules
+from consumers.settling import Draft, settle
 from schemas.answers import Answer, Fact, StatementRow
 from schemas.payments import Entry, Payment
 from schemas.statements import Line

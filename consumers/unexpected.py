@@ -19,8 +19,8 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.keys import judge
 from consumers.ledger import Batch, Keys, Ledger
-from consumers.pipeline import Draft, settle
 from consumers.rules import Rules
+from consumers.settling import Draft, settle
 from consumers.statements import CURRENCY, REFERENCE, Statement, hear
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Payment

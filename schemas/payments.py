@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct, field
 
 from schemas.answers import Fact
@@ -143,6 +144,33 @@ class Payment(Struct, frozen=True, kw_only=True):
         return f"Payment({self.id} v{self.version} {self.status} {self.hold})"
 
 
+class Glance(Struct, frozen=True, kw_only=True):
+    """What a buyer who comes back is told and sent on by: the columns of `payments` that this takes, and no others."""
+
+    id: str
+    account: str
+    reference: str
+    return_url: str | None = None
+    failure_url: str | None = None
+    cancel_url: str | None = None
+    status: Status
+    holds: tuple[Hold, ...]
+    version: int
+    session_id: str | None = None
+    aliases: tuple[str, ...] = ()
+    transaction_id: str | None = None
+    candidates: tuple[Candidate, ...] = ()
+
+    @property
+    def hold(self) -> Hold | None:
+        """The hold that is shown: the first of those that stand."""
+        return self.holds[0] if self.holds else None
+
+
+def glance(payment: Payment) -> Glance:
+    return msgspec.convert(payment, Glance, from_attributes=True)
+
+
 class Resolution(Struct, frozen=True, kw_only=True):
     """What a person decided on a held payment.
 
@@ -183,6 +211,14 @@ class Owners(Struct, frozen=True, kw_only=True):
     references: frozenset[str] = frozenset()
     order: bool = False
 
+    def and_(self, others: Owners) -> Owners:
+        return Owners(
+            transactions=self.transactions | others.transactions,
+            sessions=self.sessions | others.sessions,
+            references=self.references | others.references,
+            order=self.order or others.order,
+        )
+
 
 class Entry(Struct, frozen=True, kw_only=True):
     """One entry of a payment's timeline. `data` is safe to show to the merchant: no personal data, no secrets."""
@@ -195,8 +231,8 @@ class Entry(Struct, frozen=True, kw_only=True):
 class Change(Struct, frozen=True, kw_only=True):
     """What one transaction writes about one payment. `facts` are new or merged; `order_freed` ends its Execute.
 
-    `repeats`: its one entry is an answer that is counted at the one before, if that said the same and nobody but our
-    own schedule asked since; what is between them goes.
+    `repeats`: its last entry is an answer, and before it stands at most what our own schedule asked. It is counted at
+    the answer before, if that said the same and nobody but our own schedule asked since; what is between them goes.
     """
 
     payment: Payment

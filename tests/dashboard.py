@@ -184,6 +184,13 @@ ROWS = {
             {"{{provider}}": same("payproof_claims_waiting", "provider", where=HERE)},
         ),
         Panel(
+            "Claims in hand",
+            "Given to processes and not written yet. As many as questions are asked: a slow gateway keeps many. A line "
+            "that stays up while no answers come is a process that stands still; end it, and others take its claims.",
+            "short",
+            {"{{provider}}": f"sum by (provider) (payproof_claims_in_hand{{{HERE}}})"},
+        ),
+        Panel(
             "Claims aside",
             "The spool: in Postgres although there is a RabbitMQ. For later: they repeat others.",
             "short",

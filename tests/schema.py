@@ -76,6 +76,14 @@ GAVE_WAY = {
 
 `accepted_amount` is null in each row that such a program makes.
 """
+COUNTS = "FOR EACH ROW WHEN ((new.revision = old.revision)) EXECUTE FUNCTION payments_raise_revision()"
+COUNTING = "function payments_raise_revision() dd81e460deb276d989655cf9cbafc516"
+"""The end of a trigger that asks nothing, and what it does.
+
+A program of the release before may write any row as it did, because all that happens is that a column which it neither
+reads nor names goes up by one. With another body the trigger may ask for more.
+"""
+
 _FREE = (" default ", " identity", " generated as ")
 
 
@@ -96,6 +104,8 @@ def breaks(released: Iterable[str], today: Iterable[str]) -> list[str]:
     gone = [f"gone: {line}" for line in sorted(before - now - eased.keys()) if not line.startswith("index ")]
     guards = {_guard(line) for line in before if line.startswith("trigger ")}
     new = [line for line in sorted(now - before - set(eased.values())) if _table(line) in tables and _binds(line)]
+    if COUNTING in now:
+        new = [line for line in new if not line.endswith(COUNTS)]
     return gone + [f"asked for: {line}" for line in new if _guard(line) not in guards]
 
 

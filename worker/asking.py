@@ -1,12 +1,16 @@
 """Asking one question: the gateway is called, and what it says goes on to the recorder.
 
+A question that cannot be asked gives its claims back, and they come again.
+
 The one thing to get wrong: blaming a payment for a death while its gateway was thinking. Whoever dies here dies of
 something else, so nothing is counted before the reply is there; what fails by itself is counted as it fails.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
+from functools import partial
 from urllib.parse import urlsplit
 
 import structlog
@@ -18,9 +22,10 @@ from worker.clock import DatabaseClock
 from worker.course import NOT_SENT, Calls, TooLate
 from worker.failing import Blame
 from worker.gateways import Gateways
+from worker.holding import InHand
 from worker.metrics import Metrics
 from worker.postgres.database import UNAVAILABLE
-from worker.recording import Recorder
+from worker.recording import PAUSE_SECONDS, Recorder
 from worker.tracing import Span, Tracing
 
 log = structlog.get_logger()
@@ -33,12 +38,14 @@ class Asker:
         self,
         gateways: Gateways,
         recorder: Recorder,
+        in_hand: InHand,
         blame: Blame,
         clock: DatabaseClock,
         metrics: Metrics,
         tracing: Tracing,
     ) -> None:
-        self._gateways, self._recorder, self._blame = gateways, recorder, blame
+        self._gateways, self._recorder = gateways, recorder
+        self._in_hand, self._blame = in_hand, blame
         self._clock, self._metrics, self._tracing = clock, metrics, tracing
 
     async def ask(self, inquiry: Inquiry) -> None:
@@ -48,8 +55,10 @@ class Asker:
         with self._tracing.follow("ask", inquiry.traceparent, **about) as span:
             try:
                 await self._ask(span, inquiry)
-            except UNAVAILABLE as error:  # where tokens and failures are kept; the lease ends and it is asked again
+            except UNAVAILABLE as error:  # where tokens are kept
                 log.warning("question.not_asked", payment_id=inquiry.expected.payment_id, error=type(error).__name__)
+                await asyncio.sleep(PAUSE_SECONDS)
+                await self._in_hand.not_asked(inquiry)
 
     async def _ask(self, span: Span, inquiry: Inquiry) -> None:
         """Raises UNAVAILABLE."""
@@ -57,16 +66,17 @@ class Asker:
         labels = (account.provider.name, question.kind.value)
         started, calls = time.perf_counter(), Calls()
         try:
-            outcome = await self._gateways.ask(account, question, inquiry.expected, calls, asked_at=inquiry.asked_at)
+            outcome = await self._gateways.ask(account, question, inquiry.expected, calls, asked_at=inquiry.runs_from)
         except UNAVAILABLE:
             raise
-        except TooLate:  # we were slow; the lease is over, and it is asked again
+        except TooLate:  # we were slow
             log.warning("question.too_late", payment_id=payment_id)
             self._metrics.questions.labels(*labels, NOT_SENT).inc()
+            await self._in_hand.not_asked(inquiry)
             return
-        except Exception as error:  # our bug in one gateway's file; the lease ends and it is asked again
+        except Exception as error:  # our bug in one gateway's file
             log.exception("question.failed", payment_id=payment_id)
-            await self._blame.question_failed(inquiry, error)
+            await self._recorder.unanswered(inquiry, error, partial(self._blame.question_failed, inquiry, error))
             return
         self._metrics.question_seconds.labels(*labels).observe(time.perf_counter() - started)
         self._metrics.questions.labels(*labels, _word(outcome)).inc()
@@ -80,7 +90,7 @@ class Asker:
             traceparent=span.traceparent,
         )
         span.note(outcome=_word(outcome), calls=calls.made)
-        self._recorder.hear(reply, account, lost=inquiry.lost)
+        self._recorder.hear(inquiry, reply)
 
 
 def _word(outcome: Outcome) -> str:

@@ -1,42 +1,38 @@
 """The consume role: claims in, questions out, replies recorded, one loop per gateway.
 
 The one thing to get wrong: a slow gateway. Each has its own slots, so its outage leaves the others flowing. Replies
-wait for the recorder alone (worker.recording).
+wait for the recorder alone (worker.recording). A claim stays in hand (worker.holding) until it is written.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
 import structlog
+from msgspec.structs import replace
 
-from consumers.bus import Bus, Delivery
+from consumers.allowance import Allowance
+from consumers.bus import Bus
 from consumers.failing import Failures
-from consumers.ledger import Ledger
-from consumers.pipeline import Inquiry, take
+from consumers.ledger import Ledger, Turns
+from consumers.pipeline import Inquiry, Taken, take
 from consumers.rules import Rules
-from schemas.words import Source
+from schemas.callbacks import Claim
 from worker.asking import Asker
 from worker.clock import DatabaseClock
-from worker.failing import Blame, place_of
+from worker.failing import Blame, reason_of
 from worker.gateways import Gateways
+from worker.holding import InHand
+from worker.intake import Intake, Part
 from worker.metrics import Metrics
 from worker.postgres.database import LOCKED, UNAVAILABLE, despite_others
 from worker.recording import PAUSE_SECONDS, Recorder, away
-from worker.slots import SLOTS, Slots
+from worker.slots import SLOTS, Slots, apart
 from worker.tracing import OFF, Tracing, traced
-
-ATTEMPTS = 5
-APART = 4
-"""So many transactions at once where one over all claims failed; each may wait for a lock, with a connection."""
-
-SUSPECT = 3
-"""A claim that was handed out so often may be one that workers die of: it is counted first, and then taken alone."""
 
 UNKNOWN_ACCOUNT = timedelta(hours=1)
 """A claim of an account that this worker does not know waits so long, from when it was queued, for one that does."""
@@ -47,12 +43,13 @@ Start = Callable[[Inquiry], None]
 
 
 class Consumer:
-    """Works until `stop`; then takes nothing new, and `run` returns when what is in flight is recorded."""
+    """Works until `stop`; then gives back what waits, and `run` returns when what is asked is recorded."""
 
     def __init__(
         self,
         bus: Bus,
         ledger: Ledger,
+        turns: Turns,
         rules: Rules,
         gateways: Gateways,
         failures: Failures,
@@ -60,15 +57,22 @@ class Consumer:
         metrics: Metrics,
         tracing: Tracing = OFF,
     ) -> None:
-        self._bus, self._ledger, self._rules = bus, ledger, rules
-        self._clock, self._metrics, self._tracing = clock, metrics, tracing
-        self._blame = Blame(ledger, rules, failures)
-        self._recorder = Recorder(ledger, rules, self._blame, tracing)
-        self._asker = Asker(gateways, self._recorder, self._blame, clock, metrics, tracing)
+        self._bus, self._ledger, self._turns, self._rules = bus, ledger, turns, rules
+        self._clock, self._tracing = clock, tracing
+        self._in_hand, self._blame = InHand(bus, turns, metrics), Blame(ledger, rules, failures)
+        self._allowances = dict[str, Allowance]()
+        self._recorder = Recorder(ledger, rules, self._in_hand, self._blame, self._allowances, clock, tracing)
+        self._asker = Asker(gateways, self._recorder, self._in_hand, self._blame, clock, metrics, tracing)
         self._stopping = asyncio.Event()
+        self._intakes = list[Intake]()
 
     def stop(self) -> None:
         self._stopping.set()
+
+    def hear(self, payment_ids: Collection[str]) -> None:
+        """These payments changed, here or elsewhere."""
+        for intake in self._intakes:
+            intake.hear(payment_ids)
 
     async def run(self) -> None:
         providers = sorted({account.provider.name for account in self._rules.accounts.values()})
@@ -96,151 +100,102 @@ class Consumer:
             asking.create_task(self._asker.ask(inquiry)).add_done_callback(partial(slots.give_back, account))
 
         async with asyncio.TaskGroup() as asking:
-            while (deliveries := await self._receive(provider, await slots.free())) is not None:
-                for part in _apart(await self._known(provider, deliveries)):
+            intake = Intake(self._bus, provider, self._in_hand, self._stopping, asking)
+            self._intakes.append(intake)
+            while (part := await intake.next(await slots.free(intake.stopped))) is not None:
+                for claims in self._apart(await self._known(part.claims)):
                     room = {account: share - slots.used[account] for account, share in shares.items()}
-                    await self._take(provider, part, room, start)
+                    intake.wait(await self._take(replace(part, claims=claims), room, start), part)
 
-    async def _receive(self, provider: str, most: int) -> Sequence[Delivery] | None:
-        """The next claims, as many as may be asked about at once; None when stopping."""
-        if self._stopping.is_set():
-            return None
-        receiving = asyncio.ensure_future(self._bus.receive(provider, most))
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        try:
-            await asyncio.wait({receiving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not receiving.done():
-                return None
-            return await receiving
-        except UNAVAILABLE as error:
-            log.warning("claims.unavailable", provider=provider, error=type(error).__name__)
-            await asyncio.wait({stopping}, timeout=PAUSE_SECONDS)
-            return None if stopping.done() else ()
-        finally:
-            receiving.cancel()
-            stopping.cancel()
-
-    async def _known(self, provider: str, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    async def _known(self, claims: Sequence[Claim]) -> list[Claim]:
         """Those of accounts that are configured here. The others wait for a worker with a newer configuration."""
-        unknown = [one for one in deliveries if one.claim.account not in self._rules.accounts]
+        unknown = [one for one in claims if one.account not in self._rules.accounts]
         if unknown:
-            accounts = sorted({one.claim.account for one in unknown})
-            log.warning("claims.unknown_account", provider=provider, accounts=accounts)
+            log.warning("claims.unknown_account", accounts=sorted({one.account for one in unknown}))
             old = self._clock.now() - UNKNOWN_ACCOUNT
-            late = [one for one in unknown if one.queued_at is not None and one.queued_at <= old]
-            try:
-                await self._bus.leave([one for one in unknown if one not in late])
-                for one in late:
-                    await self._park(provider, one, f"no worker knows the account {one.claim.account}, for an hour")
-            except UNAVAILABLE:
-                self._bus.give_back(unknown)
-        return [one for one in deliveries if one.claim.account in self._rules.accounts]
+            late = [one for one in unknown if self._in_hand.queued_before(one, old)]
+            await self._in_hand.leave([one for one in unknown if one not in late])
+            for one in late:
+                await self._in_hand.park(one, f"no worker knows the account {one.account}, for an hour")
+        return [one for one in claims if one.account in self._rules.accounts]
 
-    async def _take(self, provider: str, deliveries: Sequence[Delivery], room: Mapping[str, int], start: Start) -> None:
-        """Take claims in one transaction; when that fails, apart, so that only what is at fault is left or put aside.
+    def _apart(self, claims: Sequence[Claim]) -> list[list[Claim]]:
+        """The claims to take together, and then each payment's by themselves that workers may have died of."""
+        groups = _by_payment(claims)
+        suspects = [group for group in groups if self._in_hand.suspect(group)]
+        together = [one for group in groups if group not in suspects for one in group]
+        return [part for part in (together, *suspects) if part]
 
-        Questions start before the claims are acknowledged: their time runs already, and acknowledging may take long.
+    async def _take(self, part: Part, room: Mapping[str, int], start: Start) -> list[Claim]:
+        """Take claims together; when that fails, apart, so that only what is at fault is left or put aside.
+
+        Returns those that wait. Questions start before the others are acknowledged: their time runs already.
         """
-        suspect = deliveries[0] if deliveries[0].handed_out >= SUSPECT else None
+        claims, suspect = part.claims, self._in_hand.suspect(part.claims)
         try:
-            if suspect is not None and not await self._blame.mark_claim(suspect.claim):
-                await self._settle_hopeless(provider, suspect)
-                return
-            inquiries = await self._taken(deliveries, room)
+            if suspect is not None and not await self._blame.mark_claim(suspect):
+                for one in claims:
+                    await self._in_hand.park(one, "no worker ever finished what was asked of its payment")
+                return []
+            taken = await self._taken(part, room)
         except Exception as error:  # noqa: BLE001 - a claim that fails by itself is logged and put aside, never lost
-            parts = _by_payment(deliveries) if isinstance(error, LOCKED) else [[one] for one in deliveries]
+            parts = _by_payment(claims) if isinstance(error, LOCKED) else [[one] for one in claims]
             if len(parts) > 1 and not away(error):
-                await self._take_apart(provider, parts, room, start)
-            elif isinstance(error, UNAVAILABLE):
-                await self._not_taken(provider, deliveries, error)
+                waiting = await apart(parts, lambda one: self._take(replace(part, claims=one), room, start))
+                return [claim for claims in waiting for claim in claims]
+            if isinstance(error, UNAVAILABLE):
+                await self._not_taken(claims, error)
             else:
-                await self._put_aside(provider, deliveries[0], error)
-            return
-        for inquiry in inquiries:
+                await self._put_aside(claims[0], error)
+            return []
+        for inquiry in taken.inquiries:
             start(inquiry)
         if suspect is not None:
-            await self._blame.excuse_claim(suspect.claim)
-        try:
-            await self._bus.done(deliveries)
-        except UNAVAILABLE as error:  # they come again and ask nothing; what they asked now is still to be asked
-            log.warning("claims.not_forgotten", provider=provider, error=type(error).__name__)
-        self._metrics.claims.labels(provider).inc(len(deliveries))
+            await self._blame.excuse_claim(suspect)
+        asked = {claim.id for inquiry in taken.inquiries for claim in inquiry.claims}
+        wait = {claim.id for claim in taken.waiting}
+        await self._in_hand.written([one for one in claims if one.id not in asked | wait])
+        return [one for one in claims if one.id in wait]
 
-    async def _taken(self, deliveries: Sequence[Delivery], room: Mapping[str, int]) -> list[Inquiry]:
-        """Take the claims in a transaction, and check our clock by the database's time that it tells."""
-        claims = [delivery.claim for delivery in deliveries]
-        with self._tracing.follow_all("take", [claim.traceparent for claim in claims]) as traces:
-            claims = [traced(claim, trace) for claim, trace in zip(claims, traces, strict=True)]
-            began = self._clock.ticking()
-            inquiries = await despite_others(lambda: take(self._ledger, self._rules, claims, room))
-        for inquiry in inquiries[:1]:
+    async def _taken(self, part: Part, room: Mapping[str, int]) -> Taken:
+        """Look at the claims and decide, and check our clock by the database's time that it tells."""
+        with self._tracing.follow_all("take", [claim.traceparent for claim in part.claims]) as traces:
+            claims = [traced(claim, trace) for claim, trace in zip(part.claims, traces, strict=True)]
+            began, taken_at = self._clock.ticking(), self._clock.now()
+            taken = await despite_others(
+                lambda: take(
+                    self._ledger, self._rules, claims, self._turns, room, patient=part.patient, known=self._allowances
+                )
+            )
+        for inquiry in taken.inquiries[:1]:
             self._clock.check(inquiry.asked_at, asked=began, answered=self._clock.ticking())
-        return inquiries
+        suspect = self._in_hand.suspect(part.claims) is not None
+        inquiries = [replace(one, taken_at=taken_at, lost=one.lost or suspect) for one in taken.inquiries]
+        return replace(taken, inquiries=inquiries)
 
-    async def _take_apart(
-        self, provider: str, parts: Sequence[Sequence[Delivery]], room: Mapping[str, int], start: Start
-    ) -> None:
-        """Take each by itself, some at a time: one that waits for a lock keeps nobody else waiting."""
-        turns = asyncio.Semaphore(APART)
-
-        async def one(part: Sequence[Delivery]) -> None:
-            async with turns:
-                await self._take(provider, part, room, start)
-
-        async with asyncio.TaskGroup() as taking:
-            for part in parts:
-                taking.create_task(one(part))
-
-    async def _not_taken(self, provider: str, deliveries: Sequence[Delivery], error: Exception) -> None:
+    async def _not_taken(self, claims: Sequence[Claim], error: Exception) -> None:
         """No fault of theirs. While one payment is locked the others go on, so its claims are left for later."""
-        log.warning("claims.not_taken", provider=provider, claims=len(deliveries), error=type(error).__name__)
+        log.warning("claims.not_taken", claims=len(claims), error=type(error).__name__)
         if away(error):
             await asyncio.sleep(PAUSE_SECONDS)
-        for one in deliveries:
-            await self._blame.excuse_claim(one.claim)
-        with suppress(*UNAVAILABLE):
-            if not away(error):
-                await self._bus.leave(deliveries)
-                return
-        self._bus.give_back(deliveries)
+        for one in claims:
+            await self._blame.excuse_claim(one)
+        await (self._in_hand.give_back(claims) if away(error) else self._in_hand.leave(claims))
 
-    async def _put_aside(self, provider: str, delivery: Delivery, error: Exception) -> None:
-        log.error("claim.failed", claim_id=delivery.claim.id, attempts=delivery.attempts, exc_info=error)
+    async def _put_aside(self, claim: Claim, error: Exception) -> None:
+        log.error("claim.failed", claim_id=claim.id, exc_info=error)
         try:
-            await self._blame.claim_failed(delivery.claim, error)
-            if delivery.claim.source is Source.SWEEP:  # the sweep says it again, until nothing more is asked
-                await self._bus.done([delivery])
-            elif delivery.attempts < ATTEMPTS:
-                await self._bus.retry(delivery)
-            else:
-                reason = f"{type(error).__name__} at {place_of(error)}, {delivery.attempts} times"
-                await self._park(provider, delivery, reason)
+            await self._blame.claim_failed(claim, error)
         except UNAVAILABLE:
-            self._bus.give_back([delivery])
-
-    async def _settle_hopeless(self, provider: str, delivery: Delivery) -> None:
-        """Put aside a claim that workers die of: it is taken no more."""
-        if delivery.claim.source is Source.SWEEP:
-            await self._bus.done([delivery])
+            await self._in_hand.give_back([claim])
         else:
-            await self._park(provider, delivery, f"no worker ever finished it, {delivery.handed_out} times")
-
-    async def _park(self, provider: str, delivery: Delivery, reason: str) -> None:
-        await self._bus.park(delivery, reason)
-        self._metrics.parked.labels(provider).inc()
+            await self._in_hand.put_aside(claim, reason_of(error))
 
 
-def _by_payment(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
+def _by_payment(claims: Sequence[Claim]) -> list[list[Claim]]:
     """Those that name the same payment together, as far as their own words tell."""
-    named = defaultdict[tuple[str | None, ...], list[Delivery]](list)
-    for one in deliveries:
-        claim = one.claim
+    named = defaultdict[tuple[str | None, ...], list[Claim]](list)
+    for claim in claims:
         ids = (claim.session_id, claim.transaction_id, claim.reference) if claim.payment_id is None else ()
-        named[claim.account, claim.payment_id, *ids].append(one)
+        named[claim.account, claim.payment_id, *ids].append(claim)
     return list(named.values())
-
-
-def _apart(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
-    """The claims to take together, and then each by itself that workers may have died of."""
-    together = [one for one in deliveries if one.handed_out < SUSPECT]
-    return [part for part in (together, *([one] for one in deliveries if one.handed_out >= SUSPECT)) if part]

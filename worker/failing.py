@@ -58,6 +58,10 @@ class Blame:
         if failing is not None:
             await self._judge_reply(failing, reply, account)
 
+    async def keep(self, reply: Reply, account: Account, reason: str) -> None:
+        """Put it among the dead letters."""
+        await self._failures.keep(*letter_of(reply, account), reason)
+
     async def question_failed(self, inquiry: Inquiry, error: Exception) -> None:
         payment_id = inquiry.expected.payment_id
         await self._stop_if_hopeless(await self._count_failed(payment_id, payment_id, inquiry.account.id, error))
@@ -97,8 +101,7 @@ class Blame:
         return failing
 
     async def _count_failed(self, marked: str, payment_id: str, account: str, error: Exception) -> Failing | None:
-        reason = f"{type(error).__name__} at {place_of(error)}"
-        failing = await self._failures.count(payment_id, account, reason, 0 if marked in self._marked else 1)
+        failing = await self._failures.count(payment_id, account, reason_of(error), 0 if marked in self._marked else 1)
         self._marked.discard(marked)
         self._failed.add(payment_id)
         return failing
@@ -111,7 +114,7 @@ class Blame:
 
     async def _judge_reply(self, failing: Failing, reply: Reply, account: Account) -> None:
         if failing.often:
-            await self._failures.keep(*letter_of(reply, account), why(failing))
+            await self.keep(reply, account, why(failing))
         await self._stop_if_hopeless(failing)
 
     async def _stop_if_hopeless(self, failing: Failing | None) -> None:
@@ -139,6 +142,10 @@ class Blame:
             raise
         except Exception:  # noqa: BLE001 - it is what its taking failed of, and that was logged
             return None
+
+
+def reason_of(error: Exception) -> str:
+    return f"{type(error).__name__} at {place_of(error)}"
 
 
 def place_of(error: Exception) -> str:

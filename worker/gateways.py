@@ -34,6 +34,7 @@ from consumers.gateway import (
 from schemas.answers import Executed, Expected, Inconclusive, Outcome, Question, Trouble
 from schemas.words import QuestionKind
 from worker.course import WHOLE_SECONDS, Calls, Course, NotSent, TooLate
+from worker.postgres.database import UNAVAILABLE
 
 MAX_REPLY = 1024 * 1024
 CONNECT_SECONDS = 5.0
@@ -73,8 +74,8 @@ class Gateways:
     ) -> Outcome:
         """Ask one question, asked at that time or now; ends within the lease of its kind, which began then.
 
-        Every request on the way is counted in `calls`. Raises TooLate where the time is over already; an Execute that
-        cannot begin in time is told as one that was not sent.
+        Every request on the way is counted in `calls`. Raises TooLate where the time is over already, and UNAVAILABLE
+        where tokens are kept; an Execute that did not begin, for whatever reason, is told as one that was not sent.
         """
         now = self._now()
         course = Course(
@@ -91,6 +92,10 @@ class Gateways:
             outcome = await _bounded(running, seconds + LAST_SECONDS)
         except NotSent as error:
             outcome = error.why
+        except UNAVAILABLE:
+            if not executes or course.may_have_run:
+                raise
+            outcome = Inconclusive(trouble=Trouble.NO_REPLY, detail="not sent: where tokens are kept is away")
         if executes and isinstance(outcome, Inconclusive) and not course.may_have_run:
             return Executed(reply="not_sent", then=outcome)
         return outcome

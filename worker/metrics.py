@@ -100,7 +100,12 @@ class Metrics:
         )
 
     def _count_machinery(self) -> None:
-        self.claims = self._counter("payproof_claims_taken_total", "Claims taken", "provider")
+        self.claims = self._counter(
+            "payproof_claims_taken_total", "Claims written, with the answer where they led to a question", "provider"
+        )
+        self.in_hand = self._gauge(
+            "payproof_claims_in_hand", "Claims that this process was given and has not written", "provider"
+        )
         self.parked = self._counter(
             "payproof_claims_parked_total", "Claims put among the dead because they fail by themselves", "provider"
         )
@@ -161,6 +166,7 @@ class Metrics:
             for counter, words in ((self.events, EventType), (self.reached, reachable), (self.holds, Hold)):
                 for word in words:
                     counter.labels(name, word.value)
+            self.in_hand.labels(name)
             claims = (self.claims, self.parked, self.dropped, self.spooled, self.rebuilt)
             for counter in (self.completed, self.refunded, *claims):
                 counter.labels(name)

@@ -18,6 +18,7 @@ import uvloop
 from aiohttp import web
 
 from consumers.rules import Rules
+from schemas.payments import Change, Payment
 from worker.amqp.broker import Broker, broker_of
 from worker.config import Config
 from worker.consume import Consumer
@@ -40,7 +41,9 @@ from worker.postgres.identity import NOT_AS_ROOT, is_root
 from worker.postgres.ledger import PostgresLedger
 from worker.postgres.notices import Notice
 from worker.postgres.schema import bring_up_to_date, expect_present
+from worker.postgres.sessions import expect_sessions
 from worker.postgres.tokens import PostgresTokens
+from worker.postgres.turns import PostgresTurns
 from worker.relay import Relay
 from worker.sealing import Seal
 from worker.standing import standings_of
@@ -57,7 +60,10 @@ log = structlog.get_logger()
 
 
 def serve(config: Config, roles: Collection[str] = ROLES) -> None:
-    """Run these roles until SIGTERM or SIGINT; returns when everything is drained."""
+    """Run these roles until SIGTERM or SIGINT; returns when everything is drained.
+
+    Raises SessionsLent where consume would work through a pooler that has no session for it.
+    """
     allow_files()
     look_less_for_garbage()
 
@@ -68,6 +74,8 @@ def serve(config: Config, roles: Collection[str] = ROLES) -> None:
             loop.add_signal_handler(sign, stop.set)
         if config.settings.database_url is None and is_root():
             log.warning("embedded.as_root", to_do=NOT_AS_ROOT)
+        if config.settings.database_url is not None and "consume" in roles:
+            await expect_sessions(config.settings.database_url.reveal())
         async with opened(config) as database:
             await run_roles(config, roles, database, stop, tracing_of(os.environ))
 
@@ -121,10 +129,13 @@ async def run_roles(
     config: Config, roles: Collection[str], database: Database, stop: asyncio.Event, tracing: Tracing = OFF
 ) -> None:
     """Run until `stop` is set, or a part fails, which ends the process loudly."""
-    metrics, outcomes, rules = Metrics(config.accounts), Outcomes(), rules_of(config)
-    ledger = PostgresLedger(database, Seal(config.archive.sealing), metrics.changed, metrics.drop)
-    broker = broker_of(config, rules, database, metrics)
-    bus = broker.bus if broker else PostgresBus(database)
+    metrics, outcomes, rules, turns = Metrics(config.accounts), Outcomes(), rules_of(config), PostgresTurns(database)
+    ledger, queue = (
+        PostgresLedger(database, Seal(config.archive.sealing), _changed(metrics, outcomes), metrics.drop),
+        PostgresBus(database, turns.holder),
+    )
+    broker = broker_of(config, rules, database, queue, metrics)
+    bus = broker.bus if broker else queue
     sweep, relay, deliver = (
         Sweep(database, bus, rules.accounts, metrics, tracing),
         Relay(database, metrics, broker.publisher if broker else None, tracing),
@@ -135,6 +146,7 @@ async def run_roles(
     def hear(notice: Notice) -> None:
         bus.wake(notice.claims)
         outcomes.hear(notice.outcomes)
+        consumer.hear(notice.outcomes)
         sweep.hear(notice.look_at)
         if notice.events:
             relay.hear()
@@ -150,7 +162,10 @@ async def run_roles(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
         asking = await stack.enter_async_context(gateways(PostgresTokens(database), database.clock.now))
-        consumer = Consumer(bus, ledger, rules, asking, PostgresFailures(database), database.clock, metrics, tracing)
+        stack.push_async_callback(turns.close)
+        consumer = Consumer(
+            bus, ledger, turns, rules, asking, PostgresFailures(database), database.clock, metrics, tracing
+        )
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "clock": database.keep_clock,
             "housekeeping": partial(keep_house, database, config, roles),
@@ -160,8 +175,8 @@ async def run_roles(
             parts["postgres"] = partial(_keep_postgres, database, config.settings.data_dir)
         if broker:
             parts["publisher"] = broker.publisher.run
-        if broker and "consume" in roles:
-            parts["inbox"] = broker.inbox.run
+        if "consume" in roles:
+            parts |= {"lost claims": queue.free_lost} | ({"inbox": broker.inbox.run} if broker else {})
         if broker and "ingress" in roles:  # what a shop publishes is what it could post, and takes the same rights
             parts |= {"expected inbox": broker.expected.run, "registering": broker.registering.run}
         working = {"sweep": sweep.run, "relay": relay.run, "consume": consumer.run, "deliver": deliver.run}
@@ -171,9 +186,11 @@ async def run_roles(
             await _begun(broker, deliver if "deliver" in roles else None, stop)
             servers = []
             if "ingress" in roles:
-                app = public_app(config, rules, database, ledger, bus, asking, outcomes, metrics, tracing)
                 servers.append(
-                    await _listen(app, "PAYPROOF_LISTEN", config.settings.listen, config.settings.public_path)
+                    await _listen(
+                        public_app(config, rules, database, ledger, bus, asking, outcomes, metrics, tracing),
+                        *("PAYPROOF_LISTEN", config.settings.listen, config.settings.public_path),
+                    )
                 )
             standings = standings_of(config, database, broker, metrics)
             ops = Ops(database, broker, metrics, standings, missing, roles)
@@ -185,6 +202,15 @@ async def run_roles(
                 await server.cleanup()
             await _drain(tasks, consumer, deliver, broker)
     log.info("process.stopped")
+
+
+def _changed(metrics: Metrics, outcomes: Outcomes) -> Callable[[Payment, Change], None]:
+    def changed(before: Payment, change: Change) -> None:
+        metrics.changed(before, change)
+        if change.event is not None:
+            outcomes.tell(change.payment)
+
+    return changed
 
 
 async def _begun(broker: Broker | None, deliver: Deliver | None, stop: asyncio.Event) -> None:

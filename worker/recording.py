@@ -8,35 +8,43 @@ ever; a process that dies of a batch says nothing about any of it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from zlib import crc32
 
 import structlog
 from msgspec import Struct, structs
 
-from consumers.account import Account
+from consumers.allowance import Allowance
 from consumers.answering import Reply
 from consumers.ledger import Ledger
-from consumers.pipeline import record
+from consumers.pipeline import Counted, Inquiry, record
 from consumers.rules import Rules
 from schemas.payments import Change
-from worker.failing import Blame
+from schemas.words import QuestionKind
+from worker.clock import DatabaseClock
+from worker.failing import Blame, reason_of
+from worker.holding import InHand
 from worker.postgres.database import LOCKED, UNAVAILABLE, despite_others
+from worker.slots import BATCH, apart
 from worker.tracing import Tracing
 
-BATCH = 100  # replies recorded in one transaction
 PAUSE_SECONDS = 1.0
+
+LOCKED_TRIES = 5
+"""What Execute brought is tried so often more where others lock its payment, each time until the lock times out."""
 
 log = structlog.get_logger()
 
 
-class Unrecorded(Struct, frozen=True):
-    """A reply, and the account it came from. `lost`: the reply before it was lost, perhaps as a process died of it."""
+class Heard(Struct, frozen=True):
+    """A question, and what it brought. `tries`: so often it was tried again, as others had locked its payment."""
 
+    inquiry: Inquiry
     reply: Reply
-    account: Account
-    lost: bool
+    tries: int = 0
 
-    def traced(self, traceparent: str | None) -> Unrecorded:
+    def traced(self, traceparent: str | None) -> Heard:
         return structs.replace(self, reply=structs.replace(self.reply, traceparent=traceparent))
 
     @property
@@ -51,18 +59,34 @@ class Unrecorded(Struct, frozen=True):
 class Recorder:
     """Records the replies that `hear` is given. After `end`, `run` returns when all of them are recorded."""
 
-    def __init__(self, ledger: Ledger, rules: Rules, blame: Blame, tracing: Tracing) -> None:
-        self._ledger, self._rules, self._blame, self._tracing = ledger, rules, blame, tracing
-        self._heard: asyncio.Queue[Unrecorded | None] = asyncio.Queue()
+    def __init__(
+        self,
+        ledger: Ledger,
+        rules: Rules,
+        in_hand: InHand,
+        blame: Blame,
+        allowances: dict[str, Allowance],
+        clock: DatabaseClock,
+        tracing: Tracing,
+    ) -> None:
+        self._ledger, self._rules, self._clock = ledger, rules, clock
+        self._in_hand, self._blame, self._allowances, self._tracing = in_hand, blame, allowances, tracing
+        self._heard: asyncio.Queue[Heard | None] = asyncio.Queue()
+        self._trying_again = asyncio.TaskGroup()
 
-    def hear(self, reply: Reply, account: Account, *, lost: bool) -> None:
-        self._heard.put_nowait(Unrecorded(reply, account, lost))
+    def hear(self, inquiry: Inquiry, reply: Reply) -> None:
+        self._heard.put_nowait(Heard(inquiry, reply))
 
     def end(self) -> None:
         self._heard.put_nowait(None)
 
     async def run(self) -> None:
+        async with self._trying_again:
+            await self._run()
+
+    async def _run(self) -> None:
         while (first := await self._heard.get()) is not None:
+            counted: Counted = {}  # of this batch, however often it is tried
             batch = [first]
             while len(batch) < BATCH and not self._heard.empty():
                 more = self._heard.get_nowait()
@@ -71,50 +95,94 @@ class Recorder:
                     break
                 batch.append(more)
             with self._tracing.follow_all("record", [one.reply.traceparent for one in batch]) as traces:
-                if self._tracing.on:
-                    pairs = zip(batch, traces, strict=True)
-                    batch = [one.traced(trace) for one, trace in pairs]
-                if together := [one for one in batch if not one.lost]:
-                    await self._record(together)
-                for one in sorted((one for one in batch if one.lost), key=lambda one: one.turn):
-                    await self._record([one])
+                batch = [one.traced(trace) for one, trace in zip(batch, traces, strict=True)]
+                if together := [one for one in batch if not one.inquiry.lost]:
+                    await self._record(together, counted)
+                for one in sorted((one for one in batch if one.inquiry.lost), key=lambda one: one.turn):
+                    await self._record([one], counted)
 
-    async def _record(self, batch: list[Unrecorded]) -> None:
+    async def unanswered(self, inquiry: Inquiry, error: Exception, count: Callable[[], Awaitable[None]]) -> None:
+        """A fault of ours took the reply. The question alone is written, so that its schedule goes on.
+
+        `count` counts it. That comes last, because it may end the schedule.
+        """
+        try:
+            await self._write([(inquiry, None)], {})
+        except UNAVAILABLE as unavailable:
+            log.warning("question.not_recorded", payment_id=inquiry.expected.payment_id, error=_name(unavailable))
+            await self._in_hand.not_recorded(inquiry)
+        except Exception:
+            log.exception("question.not_recorded", payment_id=inquiry.expected.payment_id)
+            await self._in_hand.failed(inquiry, reason_of(error))
+        else:
+            await self._in_hand.recorded([inquiry])
+        try:
+            await count()
+        except UNAVAILABLE as unavailable:  # it is counted when it fails again
+            log.warning("reply.not_counted", payment_id=inquiry.expected.payment_id, error=_name(unavailable))
+
+    async def _record(self, batch: list[Heard], counted: Counted) -> None:
         """Those of a batch were never lost; one that was is alone in it, and marked."""
-        replies = [one.reply for one in batch]
+        first = batch[0]
         while True:
             try:
-                if batch[0].lost and not await self._blame.mark(batch[0].reply, batch[0].account):
+                if first.inquiry.lost and not await self._blame.mark(first.reply, first.inquiry.account):
+                    await self._in_hand.hopeless(first.inquiry, "no worker ever recorded what was answered")
                     return
-                changes = await despite_others(lambda: record(self._ledger, self._rules, replies))
+                await self._write([(one.inquiry, one.reply) for one in batch], counted)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is counted or tried again, and never lost
                 if away(error):
-                    log.warning("replies.not_recorded", replies=len(batch), error=type(error).__name__)
+                    log.warning("replies.not_recorded", replies=len(batch), error=_name(error))
                     await asyncio.sleep(PAUSE_SECONDS)
                     continue
                 if len(batch) > 1:
-                    for one in batch:
-                        await self._record([one])
+                    await apart(batch, lambda one: self._record([one], counted))
+                elif isinstance(error, LOCKED):
+                    await self._locked(first, error, counted)
                 else:
-                    await self._failed(batch[0], error)
+                    await self._failed(first.inquiry, first.reply, error)
                 return
             for one in batch:
-                await self._blame.recorded(one.reply, one.account)
-            self._tell(changes)
+                await self._blame.recorded(one.reply, one.inquiry.account)
+            await self._in_hand.recorded([one.inquiry for one in batch])
             return
 
-    async def _failed(self, one: Unrecorded, error: Exception) -> None:
-        """The lease ends, and the gateway is asked again, unless that is hopeless."""
-        payment_id = one.reply.payment_id
-        if isinstance(error, LOCKED):
-            log.warning("reply.dropped", payment_id=payment_id, error=type(error).__name__)
-            await self._blame.excuse(payment_id, payment_id, one.account.id)
-            return
-        log.error("reply.failed", payment_id=payment_id, exc_info=error)
+    async def _failed(self, inquiry: Inquiry, reply: Reply, error: Exception) -> None:
+        """The gateway is asked again, unless that is hopeless."""
+        log.error("reply.failed", payment_id=reply.payment_id, exc_info=error)
+        await self.unanswered(inquiry, error, partial(self._blame.reply_failed, reply, inquiry.account, error))
+
+    async def _locked(self, heard: Heard, error: Exception, counted: Counted) -> None:
+        """Others lock the payment. A status is asked for again; what Execute brought nobody can ask for again.
+
+        So that is tried again beside the others. Where it does not help it is kept, and Query is asked.
+        """
+        inquiry, payment_id = heard.inquiry, heard.reply.payment_id
+        log.warning("reply.locked_out", payment_id=payment_id, tries=heard.tries, error=_name(error))
+        await self._blame.excuse(payment_id, payment_id, inquiry.account.id)
+        if inquiry.question.kind is QuestionKind.EXECUTE and not await self._kept(heard, error):
+            again = structs.replace(heard, tries=heard.tries + 1)
+            self._trying_again.create_task(self._record([again], counted))
+        else:
+            await self._in_hand.not_recorded(inquiry)
+
+    async def _kept(self, heard: Heard, error: Exception) -> bool:
+        """Whether it was tried often enough, and is among the dead letters by now."""
+        if heard.tries < LOCKED_TRIES:
+            return False
         try:
-            await self._blame.reply_failed(one.reply, one.account, error)
-        except UNAVAILABLE as unavailable:  # it is counted when it fails again
-            log.warning("reply.not_counted", payment_id=payment_id, error=type(unavailable).__name__)
+            await self._blame.keep(heard.reply, heard.inquiry.account, f"others locked its payment: {_name(error)}")
+        except UNAVAILABLE as unavailable:
+            log.warning("reply.not_kept", payment_id=heard.reply.payment_id, error=_name(unavailable))
+            await asyncio.sleep(PAUSE_SECONDS)
+            return False
+        return True
+
+    async def _write(self, asked: list[tuple[Inquiry, Reply | None]], counted: Counted) -> None:
+        changes = await despite_others(
+            lambda: record(self._ledger, self._rules, asked, self._clock.now(), self._allowances, counted)
+        )
+        self._tell(changes)
 
     def _tell(self, changes: list[Change]) -> None:
         for change in changes:
@@ -132,10 +200,10 @@ class Recorder:
                 )
 
 
-def _followed(one: Unrecorded, traceparent: str | None) -> Unrecorded:
-    return structs.replace(one, reply=structs.replace(one.reply, traceparent=traceparent))
-
-
 def away(error: Exception) -> bool:
     """Whether the database is away for all. Where only a row is locked, the rest of the batch can go on without it."""
     return isinstance(error, UNAVAILABLE) and not isinstance(error, LOCKED)
+
+
+def _name(error: Exception) -> str:
+    return type(error).__name__

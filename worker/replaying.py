@@ -5,12 +5,12 @@ The one thing to get wrong: its times. It counts as of when it was asked and ans
 
 from __future__ import annotations
 
+from consumers import pipeline
 from consumers.failing import reply_of
-from consumers.pipeline import record
 from consumers.rules import Rules
 from schemas.letters import KeptReply
 from worker.dead import NotReplayed
-from worker.failing import place_of
+from worker.failing import reason_of
 from worker.postgres.database import UNAVAILABLE, Database, despite_others
 from worker.postgres.failures import PostgresFailures
 from worker.postgres.ledger import PostgresLedger
@@ -23,9 +23,9 @@ async def record_kept(database: Database, rules: Rules, kept: KeptReply) -> None
     ledger = PostgresLedger(database)
     try:
         reply = reply_of(kept)
-        await despite_others(lambda: record(ledger, rules, [reply]))
+        await despite_others(lambda: pipeline.record_kept(ledger, rules, [reply]))
     except UNAVAILABLE:
         raise
     except Exception as error:
-        raise NotReplayed(f"it fails still ({type(error).__name__} at {place_of(error)})") from error
+        raise NotReplayed(f"it fails still ({reason_of(error)})") from error
     await PostgresFailures(database).forget(kept.payment_id)

@@ -7,8 +7,36 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 SLOTS = 64
+
+BATCH = 100
+"""Replies recorded in one transaction."""
+
+WINDOW = SLOTS + BATCH
+"""So many of a gateway's claims one worker may have in hand: those that are asked about, and those being written."""
+
+
+APART = 4
+"""So many transactions at once where one over all failed; each may wait for a lock, with a connection."""
+
+_Part = TypeVar("_Part")
+_Result = TypeVar("_Result")
+
+
+async def apart(parts: Iterable[_Part], do: Callable[[_Part], Coroutine[Any, Any, _Result]]) -> list[_Result]:
+    """Do each by itself, some at a time: one that waits for a lock keeps nobody else waiting."""
+    places = asyncio.Semaphore(APART)
+
+    async def one(part: _Part) -> _Result:
+        async with places:
+            return await do(part)
+
+    async with asyncio.TaskGroup() as group:
+        each = [group.create_task(one(part)) for part in parts]
+    return [task.result() for task in each]
 
 
 class Slots:
@@ -18,11 +46,16 @@ class Slots:
         self.used = Counter[str]()
         self._freed = asyncio.Event()
 
-    async def free(self) -> int:
-        """Wait until there is a free slot; tell how many there are."""
-        while self.used.total() >= SLOTS:
+    async def free(self, stopped: asyncio.Future[None]) -> int:
+        """Wait until there is a free slot, or until `stopped`; tell how many there are."""
+        while self.used.total() >= SLOTS and not stopped.done():
             self._freed.clear()
-            await self._freed.wait()
+            freed = asyncio.ensure_future(self._freed.wait())
+            either: set[asyncio.Future[Any]] = {freed, stopped}
+            try:
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                freed.cancel()
         return SLOTS - self.used.total()
 
     def take(self, account: str) -> None:

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
+from tests.bench.conditions import USUAL, Under
 from tests.bench.contenders import BARE, bare_each
-from tests.bench.delays import Delays
 from tests.bench.hearing import hearing
 from tests.bench.installation import READY_SECONDS, simulated_gateways
 from tests.bench.latency import DELAY, OVER_SECONDS, beyond, pace
@@ -30,25 +30,28 @@ class BareLatency(Struct, frozen=True, kw_only=True):
     per_second: float
     milliseconds: Spread
     late_milliseconds: Spread
+    under: str = ""
 
     @property
     def name(self) -> str:
-        return "bare ingress | bare consumer"
+        return "bare ingress | bare consumer" + (f", {self.under}" if self.under else "")
 
 
 async def bare_latency(
-    servers: Servers, first: int, *, per_second: float = 200.0, seconds: float = 20.0, delays: Delays = DELAY
+    servers: Servers, first: int, *, per_second: float = 200.0, seconds: float = 20.0, under: Under = USUAL
 ) -> BareLatency:
     """For payments from number `first` on. Raises AssertionError where an event does not come."""
     await BARE.prepare(servers, first, first - 1)  # its table, and queues in which nothing waits
-    with simulated_gateways(servers, delays) as gateways, _serving(servers, gateways.url) as port:
-        async with hearing(servers.broker.url) as heard:
+    delays = under.delays or DELAY
+    async with under.upon(servers.database.url), hearing(servers.broker.url) as heard:
+        with simulated_gateways(servers, delays) as gateways, _serving(servers, gateways.url) as port:
             paced = await pace(port, first, per_second, seconds)
             await heard.all_of(paced.due, OVER_SECONDS)
     return BareLatency(
         per_second=per_second,
         milliseconds=spread(list(beyond(paced.due, heard, delays).values())),
         late_milliseconds=paced.late_milliseconds,
+        under=str(under),
     )
 
 

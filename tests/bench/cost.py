@@ -2,7 +2,8 @@
 
 Of claims that wait in RabbitMQ, and so are worked on in the largest batches; with `--rate 200`, of payments that come
 at that rate over HTTP to one process with every role. A machine that keeps up shows what they cost; one that does not
-works in larger batches, and shows less.
+works in larger batches, and shows less. With `--alone`, of payments that come one by one, each when the event of the
+last was heard: no payment shares anything with another, so these counts are the same on every machine.
 
 The one thing to get wrong: what else is counted. Processor time is counted between the first tenth of the events and
 the last of them, or at a rate from the first callback on, so starting up is not in it. All else is counted from before
@@ -19,6 +20,7 @@ import argparse
 import asyncio
 import re
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -26,9 +28,12 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from tests.bench.conditions import USUAL, Under, add_options, under
+from tests.bench.delays import AT_ONCE
 from tests.bench.drain import WARM, Listener, load, per_second
-from tests.bench.hearing import hearing
+from tests.bench.hearing import Hearing, hearing
 from tests.bench.history import lived_in
+from tests.bench.hits import hit
 from tests.bench.installation import open_payments, service, simulated_gateways
 from tests.bench.latency import DELAY, OVER_SECONDS, count, pace
 from tests.bench.servers import Servers
@@ -41,6 +46,7 @@ from worker.postgres.migrate import migrate
 TOP = 10
 SECONDS = 10.0
 ENDED_SECONDS = 30.0
+ALONE, WARM_ALONE = 100, 10
 ROLES = "consume,relay"
 _COUNTS = """
     SELECT xact_commit + xact_rollback AS transactions, pg_current_wal_lsn() - '0/0'::pg_lsn AS wal,
@@ -77,7 +83,7 @@ class Cost(Struct, frozen=True, kw_only=True):
     """What a payment costs. `*_cpu_seconds` are of a thousand payments, `rss_bytes` is at the end, all else of one.
 
     `wal_syncs` are the waits for the disk that the WAL took; those who commit together share one. `rate` is how many
-    payments came a second; None where all of them waited.
+    payments came a second; None where all of them waited, or came one by one.
     """
 
     payments: int
@@ -97,16 +103,19 @@ class Cost(Struct, frozen=True, kw_only=True):
     acknowledged: float
     top: tuple[Statement, ...]
     rate: float | None = None
+    alone: bool = False
 
 
-async def cost(both: Servers, payments: int, run: int = 1, roles: str = ROLES, top: int = TOP) -> Cost:
+async def cost(
+    both: Servers, payments: int, run: int = 1, roles: str = ROLES, top: int = TOP, under: Under = USUAL
+) -> Cost:
     """What `payments` payments cost that wait in RabbitMQ, in run number `run`, which has numbers of its own."""
     await migrate(both.database.url)
     first = run * 10_000_000 + 1
     await open_payments(both.database.url, first, first + payments - 1)
     await load(both.broker.url, first, first + payments - 1)
-    async with _counting(both) as counting:
-        with simulated_gateways(both) as gateways:
+    async with under.upon(both.database.url), _counting(both) as counting:
+        with simulated_gateways(both, under.delays or AT_ONCE) as gateways:
             async with Listener(both.broker.url) as listener:
                 child = service(both, gateways.url, roles)
                 child.start()
@@ -123,7 +132,13 @@ async def cost(both: Servers, payments: int, run: int = 1, roles: str = ROLES, t
 
 
 async def paced_cost(
-    both: Servers, first: int, *, rate: float = 200.0, seconds: float = SECONDS, top: int = TOP
+    both: Servers,
+    first: int,
+    *,
+    rate: float = 200.0,
+    seconds: float = SECONDS,
+    top: int = TOP,
+    under: Under = USUAL,
 ) -> Cost:
     """What payments cost that come at a rate, from number `first` on, to one process with every role.
 
@@ -134,8 +149,8 @@ async def paced_cost(
     numbers = range(first, first + payments)
     await migrate(both.database.url)
     await open_payments(both.database.url, numbers[0], numbers[-1])
-    async with _counting(both) as counting:
-        with simulated_gateways(both, DELAY) as gateways, serving(both, gateways) as payproof:
+    async with under.upon(both.database.url), _counting(both) as counting:
+        with simulated_gateways(both, under.delays or DELAY) as gateways, serving(both, gateways) as payproof:
             (child,) = payproof.processes
             async with hearing(both.broker.url) as heard:
                 began = counting.cpu(child)
@@ -150,6 +165,46 @@ async def paced_cost(
     )
     assert isinstance(told, Cost)
     return told
+
+
+async def alone_cost(both: Servers, first: int, payments: int = ALONE, *, top: int = TOP) -> Cost:
+    """What payments cost that come one by one, from number `first` on, to one process with every role.
+
+    WARM_ALONE more are used up first. Raises AssertionError where an event does not come.
+    """
+    numbers = range(first, first + WARM_ALONE + payments)
+    await migrate(both.database.url)
+    await open_payments(both.database.url, numbers[0], numbers[-1])
+    with simulated_gateways(both) as gateways, serving(both, gateways) as payproof:
+        (child,) = payproof.processes
+        async with hearing(both.broker.url) as heard:
+            for n in numbers[:WARM_ALONE]:
+                await _told(payproof.port, n, heard)
+            async with _counting(both) as counting:
+                began = counting.cpu(child)
+                for n in numbers[WARM_ALONE:]:
+                    await _told(payproof.port, n, heard)
+                ended, rss = counting.cpu(child), rss_bytes(family(child.pid))
+                child.stop()
+                counts = await counting.counts()
+    cpu = [(end - begin) / payments for begin, end in zip(began, ended, strict=True)]
+    at = [heard.at[n] for n in numbers[WARM_ALONE:]]
+    told = msgspec.structs.replace(_cost(counts, payments, per_second(at), cpu, rss, payments, top), alone=True)
+    assert isinstance(told, Cost)
+    return told
+
+
+async def _told(port: int, n: int, heard: Hearing) -> None:
+    """Send the callback of payment n, and wait for its event."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(hit("mixed", n, int(time.time())))
+        await heard.all_of([n], OVER_SECONDS)
+        status = (await reader.readline()).split()[1]
+        assert status in (b"200", b"303"), f"the callback was answered {status.decode()}"
+    finally:
+        writer.close()
+        await writer.wait_closed()
 
 
 class _Counts(Struct, frozen=True):
@@ -263,6 +318,12 @@ def _statement(row: asyncpg.Record, payments: int) -> Statement:
     )
 
 
+def _came(found: Cost) -> str:
+    if found.alone:
+        return "one by one"
+    return "which waited" if found.rate is None else f"{found.rate:g} came a second"
+
+
 def table(found: Cost, width: int = 100) -> str:
     cpu = f"payproof {found.cpu_seconds:.2f}, PostgreSQL {found.postgres_cpu_seconds:.2f}"
     wal = (
@@ -270,9 +331,7 @@ def table(found: Cost, width: int = 100) -> str:
     )
     sent = f"{found.published:.2f} published, {found.delivered:.2f} delivered, {found.acknowledged:.2f} acknowledged"
     lines = [
-        f"{found.payments:,} payments, "
-        + ("which waited" if found.rate is None else f"{found.rate:g} came a second")
-        + f"; {found.per_second:,.0f} told a second",
+        f"{found.payments:,} payments, " + _came(found) + f"; {found.per_second:,.0f} told a second",
         f"processor seconds of a thousand   {cpu}, RabbitMQ {found.rabbitmq_cpu_seconds:.2f}",
         f"memory of payproof at the end     {found.rss_bytes / 2**20:.0f} MB",
         f"of one, in PostgreSQL             {found.transactions:.2f} transactions, {found.statements:.2f} statements",
@@ -295,17 +354,22 @@ async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.cost")
     parser.add_argument("--payments", type=int, default=6000, help="that wait")
     parser.add_argument("--rate", type=float, help="how many come a second instead of waiting")
+    parser.add_argument("--alone", action="store_true", help="one by one, each when the last one's event was heard")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long they come, after the warm-up")
     parser.add_argument("--roles", default=ROLES)
     parser.add_argument("--top", type=int, default=TOP)
     parser.add_argument("--width", type=int, default=100, help="how many characters of a statement are shown")
     parser.add_argument("--json", action="store_true")
+    add_options(parser)
     words = parser.parse_args()
+    put = under(parser, words)
     with directory() as place, lived_in(place) as both:
-        if words.rate is None:
-            found = await cost(both, words.payments, roles=words.roles, top=words.top)
+        if words.alone:
+            found = await alone_cost(both, 1, top=words.top)
+        elif words.rate is None:
+            found = await cost(both, words.payments, roles=words.roles, top=words.top, under=put)
         else:
-            found = await paced_cost(both, 1, rate=words.rate, seconds=words.seconds, top=words.top)
+            found = await paced_cost(both, 1, rate=words.rate, seconds=words.seconds, top=words.top, under=put)
     sys.stdout.write(msgspec.json.encode(found).decode() + "\n" if words.json else table(found, words.width) + "\n")
 
 

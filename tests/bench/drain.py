@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from statistics import median
 from typing import Self
 
@@ -20,8 +20,9 @@ import aio_pika
 import asyncpg
 from msgspec import Struct
 
-from tests.bench.conditions import old_snapshot
+from tests.bench.conditions import USUAL, Under, add_options, under
 from tests.bench.contenders import BARE, CONTENDERS, PAYPROOF, PAYPROOF_TWICE, Contender, load
+from tests.bench.delays import AT_ONCE
 from tests.bench.installation import simulated_gateways
 from tests.bench.servers import Servers
 from tests.bench.spent import cpu_seconds, family, rss_bytes
@@ -105,14 +106,14 @@ def per_second(at: Sequence[float]) -> float:
     return (len(at) - first) / (at[-1] - at[first - 1])
 
 
-async def drain(both: Servers, contender: Contender, payments: int, run: int = 1) -> Drained:
+async def drain(both: Servers, contender: Contender, payments: int, run: int = 1, under: Under = USUAL) -> Drained:
     """Have the contender drain so many; `run` is a number that no earlier drain of it here had. Raises DrainError."""
     first = run * 10_000_000 + 1
     last = first + payments - 1
     await contender.prepare(both, first, last)
-    with simulated_gateways(both) as gateways:
+    with simulated_gateways(both, under.delays or AT_ONCE) as gateways:
         children = contender.children(both, gateways.url)
-        async with Listener(both.broker.url) as listener:
+        async with under.upon(both.database.url), Listener(both.broker.url) as listener:
             try:
                 for child in children:
                     child.start()
@@ -204,14 +205,14 @@ async def main() -> None:
     parser.add_argument("--contender", action="append", choices=known, help="may be repeated; all but one without")
     parser.add_argument("--payments", type=int, default=6000)
     parser.add_argument("--runs", type=int, default=2)
-    parser.add_argument("--snapshot", action="store_true", help="with an old snapshot held open, as by a dump")
+    add_options(parser)
     words = parser.parse_args()
+    put = under(parser, words)
     drained: list[Drained] = []
     with directory() as place, lived_in(place) as both:
         for run in range(1, words.runs + 1):
             for name in words.contender or [one.name for one in CONTENDERS]:
-                async with old_snapshot(both.database.url) if words.snapshot else nullcontext():
-                    one = await drain(both, known[name], words.payments, len(drained) + 1)
+                one = await drain(both, known[name], words.payments, len(drained) + 1, put)
                 drained.append(one)
                 print(
                     f"{run} {name:<24} {one.per_second:7,.0f} a second, {one.cpu_seconds_per_thousand:.2f} CPU s "

@@ -116,6 +116,20 @@ GOALS: Sequence[Goal] = (
         unit=" kB",
     ),
     Goal(
+        name="recovery",
+        what="known after `kill -9` of who asks, beyond the gateway's time, with a second process that consumes",
+        side=Is.AT_MOST,
+        bound=2.0,
+        unit=" s",
+    ),
+    Goal(
+        name="restart",
+        what="the same with one alone, from when its successor is ready",
+        side=Is.AT_MOST,
+        bound=2.0,
+        unit=" s",
+    ),
+    Goal(
         name="idle",
         what="idle CPU of the all-in-one process (wake-ups are shown, not judged)",
         side=Is.UNDER,
@@ -123,6 +137,13 @@ GOALS: Sequence[Goal] = (
         unit=" %",
     ),
 )
+
+HELD_TO: Mapping[str, float] = {"statements": 10.5, "syncs": 2.5, "wal": 11.0}
+"""What CI holds a payment to that comes alone, by the name of a goal that is a count and is missed today.
+
+It is what was counted and a little more: whoever makes a payment cheaper lowers it, down to the goal's own bound, and
+nobody raises it.
+"""
 
 NEVER_RUN = Unmeasured(why="it was not run")
 

@@ -18,7 +18,7 @@ from statistics import median
 import msgspec
 from msgspec import Struct
 
-from tests.bench.conditions import old_snapshot
+from tests.bench.conditions import Under
 from tests.bench.contenders import PAYPROOF
 from tests.bench.cost import Cost, cost
 from tests.bench.drain import drain
@@ -113,8 +113,8 @@ async def growth(
                 _say(f"{size:12,} settled, {words}: {drained.per_second:,.0f} payments a second")
             run += 1
             if nth:
-                async with old_snapshot(clusters[ends[1]].database.url):
-                    held.append((await drain(clusters[ends[1]], PAYPROOF, payments, run)).per_second)
+                told = await drain(clusters[ends[1]], PAYPROOF, payments, run, Under(snapshot=True))
+                held.append(told.per_second)
                 _say(f"{ends[1]:12,} settled, an old snapshot held: {held[-1]:,.0f} payments a second")
                 run += 1
         small, large = [await cost(clusters[size], payments, run + nth, top=MOST) for nth, size in enumerate(ends)]

@@ -10,21 +10,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from itertools import count as count_from
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
 
-from tests.bench.conditions import STANDBY_SECONDS, standby_away
+from tests.bench.conditions import STANDBY_SECONDS, USUAL, Under, add_options, under
 from tests.bench.delays import SPREAD, Delays, fixed
 from tests.bench.hearing import Hearing, hearing
 from tests.bench.history import lived_in
 from tests.bench.http_load import WARM, Answered, Load, ready
 from tests.bench.installation import open_payments, simulated_gateways
 from tests.bench.servers import Servers
-from tests.bench.serving import ALL_IN_ONE, APART, serving
+from tests.bench.serving import ALL_IN_ONE, APART, TWO_CONSUME, serving
 from tests.bench.spent import cpu_seconds
 from tests.bench.spread import Spread, spread
 from tests.bench.stages import Stages, stages
@@ -38,6 +37,10 @@ DELAY_SECONDS = 0.05
 DELAY = fixed(DELAY_SECONDS)
 BUYERS = 200
 """So many wait for their outcome at a time, which is more than both cores can do at once."""
+LAYOUTS: Final = {"one": ALL_IN_ONE, "apart": APART, "two": TWO_CONSUME}
+OTHERWISE: Final = (Under(delays=SPREAD), Under(standby=STANDBY_SECONDS), Under(snapshot=True))
+"""What is told beside the usual."""
+
 WARM_SECONDS = 3.0
 OVER_SECONDS = 60.0
 SLOWEST = 20.0
@@ -87,18 +90,14 @@ async def latency(
     *,
     per_second: float = 200.0,
     seconds: float = 20.0,
-    delays: Delays = DELAY,
     layout: Sequence[str] = ALL_IN_ONE,
-    standby: float = 0.0,
+    under: Under = USUAL,
 ) -> Latency:
-    """For payments from number `first` on, of which the rate times the seconds and the warm-up are used up.
-
-    Payproof's commits wait for a standby that is so many seconds away.
-    """
-    url = servers.database.url
+    """For payments from number `first` on, of which the rate times the seconds and the warm-up are used up."""
+    url, delays = servers.database.url, under.delays or DELAY
     await migrate(url)
     await open_payments(url, first, first + count(per_second, seconds) - 1)
-    async with standby_away(url, standby) if standby else nullcontext():
+    async with under.upon(url):
         with simulated_gateways(servers, delays) as gateways, serving(servers, gateways, layout) as payproof:
             async with hearing(servers.broker.url) as heard:
                 used = cpu_seconds(payproof.pids)
@@ -112,18 +111,8 @@ async def latency(
         late_milliseconds=paced.late_milliseconds,
         cpu_milliseconds=used / count(per_second, seconds) * 1000,
         stages=await stages(url, paced.due, heard.at),
-        under=conditions(delays, standby),
+        under=str(under),
     )
-
-
-def conditions(delays: Delays, standby: float) -> str:
-    """In words, what is otherwise than usual."""
-    parts = []
-    if delays != DELAY:
-        parts.append(str(delays))
-    if standby:
-        parts.append(f"a standby {standby * 1000:g} ms away")
-    return ", ".join(parts)
 
 
 async def saturated(
@@ -178,25 +167,37 @@ def beyond(due: Mapping[int, float], heard: Hearing, delays: Delays) -> dict[int
 async def main() -> None:
     from tests.bench.bare_latency import bare_latency  # which is paced by what is above
 
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.latency",
+        description="At saturation, of the bare limit, of each layout and otherwise than usual; or, where a layout or "
+        "any of the conditions is given, of the bare limit and of that.",
+    )
     parser.add_argument("--rate", type=float, default=200.0, help="payments a second")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--payments", type=int, default=6000, help="at saturation")
+    parser.add_argument("--layout", choices=LAYOUTS, help="payproof's processes")
+    add_options(parser)
     words = parser.parse_args()
+    put = under(parser, words)
     with directory() as place, lived_in(place) as both:
         firsts = (nth * 1_000_000 + 1 for nth in count_from(0))
+        rate, seconds = words.rate, words.seconds
         for _ in range(words.runs):
+            if put != USUAL or words.layout is not None:
+                layout = LAYOUTS[words.layout or "one"]
+                _show(await bare_latency(both, next(firsts), per_second=rate, seconds=seconds, under=put))
+                _show(await latency(both, next(firsts), per_second=rate, seconds=seconds, layout=layout, under=put))
+                continue
             full = await saturated(both, next(firsts), words.payments)
             print(
                 f"{full.buyers} buyers at a time: {full.per_second:,.0f} a second, {full.milliseconds} (milliseconds)"
             )
-            rate, seconds = words.rate, words.seconds
             _show(await bare_latency(both, next(firsts), per_second=rate, seconds=seconds))
-            for layout in (ALL_IN_ONE, APART):
+            for layout in LAYOUTS.values():
                 _show(await latency(both, next(firsts), per_second=rate, seconds=seconds, layout=layout))
-            _show(await latency(both, next(firsts), per_second=rate, seconds=seconds, delays=SPREAD))
-            _show(await latency(both, next(firsts), per_second=rate, seconds=seconds, standby=STANDBY_SECONDS))
+            for other in OTHERWISE:
+                _show(await latency(both, next(firsts), per_second=rate, seconds=seconds, under=other))
 
 
 def _show(told: Latency | BareLatency) -> None:

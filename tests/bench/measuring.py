@@ -10,33 +10,31 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from msgspec import Struct
 
 from tests.bench.backlog import backlog
 from tests.bench.bare_latency import bare_latency
-from tests.bench.conditions import STANDBY_SECONDS, old_snapshot
+from tests.bench.conditions import Under
 from tests.bench.contenders import BARE, CELERY, CONTENDERS, FASTSTREAM, PAYPROOF, PAYPROOF_TWICE, Contender
 from tests.bench.cost import cost, paced_cost
-from tests.bench.delays import SPREAD, Delays
 from tests.bench.drain import drain
 from tests.bench.growth import growth
 from tests.bench.hits import Kind
 from tests.bench.idle import idle
 from tests.bench.ingress import bare, ingress
 from tests.bench.isolation import isolation
-from tests.bench.latency import DELAY, conditions, latency, saturated
+from tests.bench.latency import LAYOUTS, OTHERWISE, latency, saturated
 from tests.bench.plan import Plan
+from tests.bench.recovery import BUSES, Bus, recovery
 from tests.bench.results import KINDS, YARDSTICKS, Results
 from tests.bench.servers import Servers
-from tests.bench.serving import APART
+from tests.bench.serving import ALL_IN_ONE
 
 RUN: Final = 10_000_000
 """Payments are numbered by runs of so many, and each measurement has its own, as some share their servers."""
 
-Bus = Literal["rabbitmq", "postgres"]
-BUSES: Final[Sequence[Bus]] = ("rabbitmq", "postgres")
 BARE_BYTES: Final = 1000
 """Of the bare ingress's messages where it is not known how large payproof's are."""
 
@@ -68,6 +66,7 @@ def groups(plan: Plan, found: Results) -> list[Group]:
         list(_ingress(found, plan, runs)),
         list(_latency(found, plan, runs)),
         [_isolation(found, plan, next(runs))],
+        list(_recovery(found, plan, runs)),
         [_cost(found, plan, next(runs)), _paced_cost(found, plan, next(runs)), _backlog(found, plan, next(runs))],
     )
     groups = [Group(kind) for kind in kinds] if plan.alone else [Group([one for kind in kinds for one in kind])]
@@ -87,8 +86,7 @@ def _end_to_end(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Mea
         found.drains[nth][contender.name] = await drain(both, contender, payments, run)
 
     async def measure_held(nth: int, run: int, both: Servers) -> None:
-        async with old_snapshot(both.database.url):
-            found.drains[nth][HELD] = await drain(both, PAYPROOF, plan.payments, run)
+        found.drains[nth][HELD] = await drain(both, PAYPROOF, plan.payments, run, Under(snapshot=True))
 
     for nth in range(plan.rounds):
         found.drains.append({})
@@ -127,12 +125,11 @@ def _latency(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measur
         measured = latency if contender is PAYPROOF else bare_latency
         found.paced[nth][contender.name] = await measured(both, first, per_second=rate, seconds=seconds)
 
-    async def measure_apart(first: int, both: Servers) -> None:
-        found.latencies.append(await latency(both, first, per_second=rate, seconds=seconds, layout=APART))
+    async def measure_apart(layout: Sequence[str], first: int, both: Servers) -> None:
+        found.latencies.append(await latency(both, first, per_second=rate, seconds=seconds, layout=layout))
 
-    async def measure_under(delays: Delays, standby: float, first: int, both: Servers) -> None:
-        told = await latency(both, first, per_second=rate, seconds=seconds, delays=delays, standby=standby)
-        found.latencies.append(told)
+    async def measure_under(under: Under, first: int, both: Servers) -> None:
+        found.latencies.append(await latency(both, first, per_second=rate, seconds=seconds, under=under))
 
     async def measure_full(first: int, both: Servers) -> None:
         found.saturated.append(await saturated(both, first, plan.saturated))
@@ -144,12 +141,12 @@ def _latency(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measur
         for contender in _turned((PAYPROOF, BARE), nth):
             name = _round(f"latency, {contender.name}", nth, plan)
             yield Measurement(name, ("latency",), partial(measure, contender, nth, _first(next(runs))))
-        if plan.alone:
-            name = _round(f"latency, {len(APART)} processes", nth, plan)
-            yield Measurement(name, (), partial(measure_apart, _first(next(runs))))
-    for delays, standby in ((SPREAD, 0.0), (DELAY, STANDBY_SECONDS)):
-        name = f"latency, {conditions(delays, standby)}"
-        yield Measurement(name, (), partial(measure_under, delays, standby, _first(next(runs))))
+        for layout in LAYOUTS.values():
+            if plan.alone and layout != ALL_IN_ONE:
+                name = _round(f"latency, {len(layout)} processes", nth, plan)
+                yield Measurement(name, (), partial(measure_apart, layout, _first(next(runs))))
+    for under in OTHERWISE:
+        yield Measurement(f"latency, {under}", (), partial(measure_under, under, _first(next(runs))))
 
 
 def _isolation(found: Results, plan: Plan, run: int) -> Measurement:
@@ -158,6 +155,16 @@ def _isolation(found: Results, plan: Plan, run: int) -> Measurement:
         found.isolation = await isolation(both, _first(run), per_second=rate, seconds=seconds, rounds=plan.rounds)
 
     return Measurement(f"beside one slow gateway, {plan.rounds} rounds", ("isolation",), measure)
+
+
+def _recovery(found: Results, plan: Plan, runs: Iterator[int]) -> Iterator[Measurement]:
+    async def measure(bus: Bus, consumers: int, first: int, both: Servers) -> None:
+        found.recoveries.append(await recovery(both, first, bus=bus, consumers=consumers, kills=plan.kills))
+
+    for bus in BUSES:
+        for consumers, goal in ((2, "recovery"), (1, "restart")):
+            name = f"after kill -9, with {bus}, of {consumers} that consume"
+            yield Measurement(name, (goal,), partial(measure, bus, consumers, _first(next(runs))))
 
 
 def _cost(found: Results, plan: Plan, run: int) -> Measurement:

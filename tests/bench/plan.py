@@ -20,6 +20,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     `saturated` is how many payments buyers wait for, as many at a time as keep both cores busy.
 
+    `kills` is how often the process that asks is killed, of each bus and layout.
+
     `history` are the numbers of settled payments that the tables hold, of which the first is what the others are held
     against, and `due` those due in the sweep; none where growth is left out. Rates are payments a second.
     """
@@ -37,6 +39,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     isolation_seconds: float
     idle_seconds: float
     backlog: int
+    kills: int
     history: tuple[int, ...] = ()
     due: int = 100_000
 
@@ -55,6 +58,7 @@ WHOLE: Final = Plan(
     isolation_seconds=10.0,
     idle_seconds=30.0,
     backlog=100_000,
+    kills=5,
     history=(10_000, 1_000_000, 10_000_000),
 )
 QUICK: Final = Plan(
@@ -71,6 +75,7 @@ QUICK: Final = Plan(
     isolation_seconds=3.0,
     idle_seconds=8.0,
     backlog=5_000,
+    kills=2,
 )
 
 

@@ -45,6 +45,11 @@ def show(found: Results, console: Console) -> None:
             _latencies(found),
         ),
         ("The same of healthy gateways", ("beside", *PERCENTILES), _isolation(found)),
+        (
+            "Known after `kill -9` of who asks, beyond the gateway's time",
+            ("bus", "processes that consume", "seconds after the kill", "after the successor was ready"),
+            _recoveries(found),
+        ),
         ("Idle", ("bus", "% of a core", "wake-ups a second", "MB"), _idle(found)),
         ("What payments cost, from the waiting claim on", ("what", "how much"), _cost(found.cost)),
         ("What payments cost that come at a rate, from the callback on", ("what", "how much"), _cost(found.paced_cost)),
@@ -113,6 +118,12 @@ def _isolation(found: Results) -> Iterator[Row]:
     if found.isolation is not None:
         yield "healthy ones", *_percentiles(found.isolation.healthy)
         yield "one that answers after 5 s", *_percentiles(found.isolation.beside_slow)
+
+
+def _recoveries(found: Results) -> Iterator[Row]:
+    for one in found.recoveries:
+        ready = _spread(one.after_ready, "{:.2f}") if one.after_ready else ""
+        yield one.bus, str(one.consumers), _spread(one.after_kill, "{:.2f}"), ready
 
 
 def _idle(found: Results) -> Iterator[Row]:

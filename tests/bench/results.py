@@ -6,6 +6,7 @@ kept with its reason, beside what did.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # what was measured is read here and not made, and some of it
     from tests.bench.ingress import Accepted
     from tests.bench.isolation import Isolation
     from tests.bench.latency import Latency, Saturated
+    from tests.bench.recovery import Recovery
 
 PAYPROOF, BARE = "payproof", "bare"
 YARDSTICKS: Final = (BARE, "faststream", "celery")
@@ -60,6 +62,7 @@ class Results(Struct, kw_only=True):
     latencies: list[Latency] = field(default_factory=list)
     saturated: list[Saturated] = field(default_factory=list)
     isolation: Isolation | None = None
+    recoveries: list[Recovery] = field(default_factory=list)
     idle: list[Idle] = field(default_factory=list)
     cost: Cost | None = None
     paced_cost: Cost | None = None
@@ -77,6 +80,8 @@ def figures(found: Results) -> dict[str, Figure]:
         "growth": _growth(found),
         "latency": p99_ratio(found),
         **_counts(found.paced_cost),
+        "recovery": _slowest(one.after_kill for one in found.recoveries if one.consumers > 1),
+        "restart": _slowest(one.after_ready for one in found.recoveries if one.consumers == 1),
         "idle": _worst(one.percent for one in found.idle),
     }
     return {name: _with_reason(name, figure, found.failed) for name, figure in told.items()}
@@ -130,6 +135,11 @@ def _counts(cost: Cost | None) -> dict[str, Figure]:
 def _rounds(values: Iterable[float]) -> Figure:
     rounds = list(values)
     return Measured(rounds=rounds) if rounds else Unmeasured(why="no round came to an end")
+
+
+def _slowest(buses: Iterable[Sequence[float]]) -> Figure:
+    """Of the bus that stands worse."""
+    return _rounds(max(buses, key=statistics.median, default=[]))
 
 
 def _worst(values: Iterable[float]) -> Figure:

@@ -19,14 +19,19 @@ from worker.demo.children import Child, free_ports
 
 ALL_IN_ONE: Final = ("ingress,consume,sweep,relay,deliver",)
 APART: Final = ("ingress", "consume", "sweep,relay")
+TWO_CONSUME: Final = ("ingress", "consume", "consume", "sweep,relay")
 """Layouts: the roles of each process."""
 
 
 class Serving(Struct, frozen=True, kw_only=True):
-    """What runs: the port that callbacks come to, and the processes in the order of the layout."""
+    """What runs: the port that callbacks come to, and the processes in the order of the layout.
+
+    `ready` is the address of each where it says that it is ready.
+    """
 
     port: int
     processes: Sequence[Child]
+    ready: Sequence[str]
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -63,6 +68,7 @@ def serving(
             started.callback(child.kill)
             processes.append(child)
         until = time.monotonic() + READY_SECONDS
-        for child, own in zip(processes, ops, strict=True):
-            child.wait_for(f"http://127.0.0.1:{own}/readyz", seconds=until - time.monotonic())
-        yield Serving(port=port, processes=processes)
+        ready = [f"http://127.0.0.1:{own}/readyz" for own in ops]
+        for child, address in zip(processes, ready, strict=True):
+            child.wait_for(address, seconds=until - time.monotonic())
+        yield Serving(port=port, processes=processes, ready=ready)

@@ -30,10 +30,10 @@ class Stages(Struct, frozen=True, kw_only=True):
     machine `received` may be a little less than nothing, and `taken` as much longer.
 
     - `received`: sent until the ingress had read it.
-    - `taken`: published, delivered, and in the transaction that takes it.
-    - `answered`: that transaction's rest, and the question until its answer was read.
-    - `recorded`: until the transaction that records it has locked the payment.
-    - `heard`: that transaction's rest, the place in the log, the relay, the broker, and the subscriber.
+    - `taken`: published, delivered, and the look at its payment.
+    - `answered`: its turn taken, and the question until its answer was read.
+    - `recorded`: until what comes of it is decided, with all that is written together.
+    - `heard`: the write, the place in the log, the relay, the broker, and the subscriber.
     """
 
     received: Spread

@@ -1,4 +1,7 @@
-"""The bus in memory: leases, redelivery and the dead letters of the real ones, with a clock that tests move."""
+"""The bus in memory: redelivery and the dead letters of the real ones, with a clock that tests move.
+
+What a worker has in hand stays there until it settles it or dies.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,15 @@ from consumers.bus import Delivery
 from schemas.callbacks import Claim
 from tests.fakes.clock import FakeClock
 
-LEASE = timedelta(seconds=30)
+LATER = timedelta(seconds=30)
 
 
 class _Row(Struct):
     claim: Claim
-    available_at: datetime
+    available_at: datetime | None
     queued_at: datetime
-    attempts: int = 0
+    handed_out: int = 0
+    failures: int = 0
     later: bool = False
 
 
@@ -44,16 +48,16 @@ class FakeBus:
             while not (rows := self._available(provider)[:most]):
                 await self._changed.wait()
             for row in rows:
-                row.attempts += 1
-                row.available_at = self._clock.now + LEASE
+                row.handed_out += 1
+                row.available_at = None
             return [self._delivery(row) for row in rows]
 
     def _delivery(self, row: _Row) -> Delivery:
         return Delivery(
             tag=row.claim.id,
             claim=row.claim,
-            attempts=row.attempts,
-            handed_out=row.attempts,
+            attempts=row.failures + 1,
+            handed_out=row.handed_out,
             queued_at=row.queued_at,
         )
 
@@ -61,34 +65,52 @@ class FakeBus:
         for delivery in deliveries:
             self._rows.pop(delivery.claim.id, None)
 
-    def give_back(self, deliveries: Sequence[Delivery]) -> None:
-        """Nothing to do: their leases end."""
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        self._comes_again(deliveries, timedelta(), 1)
+        await self.wake()
 
     async def leave(self, deliveries: Sequence[Delivery]) -> None:
-        for delivery in deliveries:
-            self._rows[delivery.claim.id].attempts -= 1
+        self._comes_again(deliveries, LATER, 1)
 
     async def retry(self, delivery: Delivery) -> None:
-        """Nothing to do: its lease ends, and taking it counted the attempt."""
+        self._comes_again([delivery], LATER, 0, 1)
+
+    def _comes_again(self, deliveries: Sequence[Delivery], after: timedelta, uncounted: int, failed: int = 0) -> None:
+        for row in {id(row): row for one in deliveries if (row := self._rows.get(one.claim.id)) is not None}.values():
+            row.available_at = self._clock.now + after
+            row.handed_out -= uncounted
+            row.failures += failed
+
+    async def end(self, provider: str) -> None:
+        """Nothing to do: nothing is in hand but what `receive` returned."""
 
     async def park(self, delivery: Delivery, reason: str) -> None:
-        row = self._rows.pop(delivery.claim.id)
-        self.dead.append((row.claim, reason))
+        row = self._rows.pop(delivery.claim.id, None)
+        if row is not None:
+            self.dead.append((row.claim, reason))
 
     async def waiting(self) -> dict[str, int]:
         return dict(Counter(row.claim.provider for row in self._rows.values() if not row.later))
 
+    async def workers_die(self) -> None:
+        """All that workers have in hand comes again at once."""
+        for row in self._rows.values():
+            row.available_at = row.available_at or self._clock.now
+        await self.wake()
+
     async def end_leases(self) -> None:
-        """What a worker's death comes to: every lease is over."""
-        async with self._changed:
-            self._clock.advance(LEASE)
-            self._changed.notify_all()
+        """Half a minute passes, and whatever is in hand comes again as well."""
+        self._clock.advance(LATER)
+        await self.workers_die()
 
     async def wake(self) -> None:
-        """Time has passed: leases may be over."""
+        """Time has passed, or claims came back: whoever waits looks again."""
         async with self._changed:
             self._changed.notify_all()
 
     def _available(self, provider: str) -> list[_Row]:
         rows = [row for row in self._rows.values() if row.claim.provider == provider]
-        return sorted((row for row in rows if row.available_at <= self._clock.now), key=lambda row: row.later)
+        return sorted(
+            (row for row in rows if row.available_at is not None and row.available_at <= self._clock.now),
+            key=lambda row: row.later,
+        )

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from consumers.account import Account
+from consumers.deciding import Work
 from consumers.pipeline import Inquiry
 from schemas.answers import Expected, Outcome, Question
 from schemas.payments import Change
@@ -17,7 +18,7 @@ from tests.fakes.bus import FakeBus
 from tests.fakes.clock import FakeClock
 from tests.fakes.drive import Drive, Gateway, says
 from tests.fakes.failures import FakeFailures
-from tests.fakes.ledger import FakeBatch, FakeLedger
+from tests.fakes.ledger import FakeBatch, FakeLedger, FakeTurns
 from worker.consume import Consumer
 from worker.course import Calls
 from worker.ending import end_one
@@ -46,14 +47,21 @@ class BreakableLedger(FakeLedger):
             yield batch
 
 
+def about(account: Account, question: Question, expected: Expected, asked_at: datetime) -> Inquiry:
+    """The question as far as a gateway is told of it."""
+    unread: Any = None
+    work = Work(payment_id=expected.payment_id)
+    return Inquiry(account=account, question=question, expected=expected, asked_at=asked_at, work=work, sight=unread)
+
+
 class ClockOf:
-    """The database's clock as a process keeps it."""
+    """The database's clock as a process keeps it, which may be `behind`."""
 
     def __init__(self, clock: FakeClock) -> None:
-        self._clock = clock
+        self._clock, self.behind = clock, timedelta()
 
     def now(self) -> datetime:
-        return self._clock.now
+        return self._clock.now - self.behind
 
     def ticking(self) -> float:
         return self._clock.now.timestamp()
@@ -67,17 +75,21 @@ class Consuming:
 
     def __init__(self, answer: Gateway | None = None) -> None:
         self.drive = Drive()
+        self.clock = ClockOf(self.drive.clock)
         self.ledger = self.drive.ledger = BreakableLedger(self.drive.clock)
         self.bus, self.failures = FakeBus(self.drive.clock), FakeFailures(self.ledger)
         self.answer: Gateway = answer or says(Status.PENDING)
         self.asked: list[Inquiry] = []
+        self.turns = set[str]()
+        """The payments that some process asks about; another one's can be added."""
+        self._consumer: Consumer | None = None
         self._worker: asyncio.Task[None] | None = None
 
     async def ask(
         self, account: Account, question: Question, expected: Expected, calls: Calls, *, asked_at: datetime
     ) -> Outcome:
         calls.made += 1
-        inquiry = Inquiry(account=account, question=question, expected=expected, asked_at=asked_at)
+        inquiry = about(account, question, expected, asked_at)
         self.asked.append(inquiry)
         outcome = self.answer(inquiry)
         if outcome is None:
@@ -94,14 +106,29 @@ class Consuming:
 
     def start(self) -> None:
         gateways: Any = self
-        clock: Any = ClockOf(self.drive.clock)
-        consumer = Consumer(self.bus, self.ledger, self.drive.rules, gateways, self.failures, clock, Metrics())
-        self._worker = asyncio.create_task(consumer.run())
+        clock: Any = self.clock
+        turns, rules = FakeTurns(self.turns), self.drive.rules
+        self._consumer = Consumer(self.bus, self.ledger, turns, rules, gateways, self.failures, clock, Metrics())
+        self._worker = asyncio.create_task(self._consumer.run())
 
     async def die(self) -> None:
-        """End as a process that is killed."""
+        """End as a process that is killed: its turns are over, and its claims come again at once."""
         assert self._worker is not None
         await end_one(self._worker)
+        self.turns.clear()
+        await self.bus.workers_die()
+
+    async def stop(self) -> None:
+        """End as a process that is asked to."""
+        assert self._consumer is not None
+        assert self._worker is not None
+        self._consumer.stop()
+        await self._worker
+
+    def hear(self, *payment_ids: str) -> None:
+        """Somebody tells that these payments changed."""
+        assert self._consumer is not None
+        self._consumer.hear(payment_ids)
 
     async def settle(self) -> None:
         """Let everything happen that can without time passing."""

@@ -6,6 +6,7 @@ recorded by the real stages. None means that whoever asked died before the reply
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,10 +14,11 @@ from itertools import count
 from typing import Any, TypeVar
 
 from consumers.account import Account
+from consumers.allowance import Allowance
 from consumers.answering import Reply
 from consumers.gateway import Opened, OpeningOutcome
 from consumers.opening import open_payment
-from consumers.pipeline import Inquiry, record, take
+from consumers.pipeline import Inquiry, record, record_kept, take
 from consumers.rules import Rules
 from schemas.answers import Answer, Executed, ExecuteReply, Inconclusive, Outcome, Trouble
 from schemas.callbacks import Claim
@@ -24,8 +26,9 @@ from schemas.checks import Checks
 from schemas.payments import Change, Payment
 from schemas.words import Authenticity, EventType, Said, Source, Status
 from tests.fakes.clock import FakeClock
-from tests.fakes.ledger import FakeLedger
+from tests.fakes.ledger import FakeLedger, FakeTurns
 from tests.fakes.providers import ACCOUNTS, LIFETIME, PLAIN
+from worker.postgres.due import SWEPT_SECONDS
 
 Gateway = Callable[[Inquiry], Outcome | None]
 Result = TypeVar("Result")
@@ -34,6 +37,15 @@ AMOUNT = Decimal("100.00")
 TRANSIT_SECONDS = 0.001
 REPLY_SECONDS = 0.25
 ROUNDS = 5_000
+
+SWEPT = timedelta(seconds=SWEPT_SECONDS)
+AGAIN = timedelta(seconds=0.25)
+STARTED_AGAIN = timedelta(seconds=1)
+"""So long after a worker died another one has its claims."""
+
+DEATHS = 5
+HELD_FOR = timedelta(seconds=30)
+"""Whoever asks for longer than this has stopped, and others ask all the same."""
 
 
 def at_once(work: Coroutine[Any, Any, Result]) -> Result:
@@ -95,6 +107,11 @@ class Drive:
         )
         self.gateway: Gateway = gateway or says(Status.PENDING)
         self.asked: list[Inquiry] = []
+        self.turns = FakeTurns()
+        self._in_flight: dict[tuple[str, datetime], Inquiry] = {}
+        self._unheard: list[tuple[datetime, Claim]] = []
+        self._deaths = Counter[str]()
+        self._known: dict[str, Allowance] = {}
         self._numbers = count(1)
 
     # -- what happens --------------------------------------------------------------------------------------------------
@@ -167,11 +184,18 @@ class Drive:
         return inquiries
 
     async def take(self, *claims: Claim) -> list[Inquiry]:
-        """Take claims and leave the questions in flight. A claim is taken a moment after it was received."""
+        """Take claims and leave the questions in flight. A claim is taken a moment after it was received.
+
+        Nobody waits for a question in flight: what it makes wait is written beside it, or looked at again later.
+        """
         self.clock.advance(TRANSIT_SECONDS)
-        inquiries = await take(self.ledger, self.rules, claims)
-        self.asked.extend(inquiries)
-        return inquiries
+        stopped = [one for one in self._in_flight.values() if one.asked_at + HELD_FOR <= self.clock.now]
+        self.turns.give_back([one.expected.payment_id for one in stopped])
+        taken = await take(self.ledger, self.rules, claims, self.turns, patient=False, known=self._known)
+        self._unheard.extend((self.clock.now + AGAIN, claim) for claim in taken.waiting)
+        self.asked.extend(taken.inquiries)
+        self._in_flight |= {(one.expected.payment_id, one.asked_at): one for one in taken.inquiries}
+        return taken.inquiries
 
     async def answer(self, inquiries: Sequence[Inquiry]) -> None:
         """Have the gateway answer what is in flight, and record it."""
@@ -180,6 +204,20 @@ class Drive:
             self.clock.advance(REPLY_SECONDS)
         replies = [self.reply(inquiry, outcome) for inquiry, outcome in outcomes if outcome is not None]
         await self.record(replies)
+        for inquiry in (inquiry for inquiry, outcome in outcomes if outcome is None):
+            self.dies(inquiry)
+
+    def dies(self, inquiry: Inquiry) -> None:
+        """Whoever asks this dies: its turn is free, and its claims, which nobody acknowledged, come again.
+
+        A claim that was there when so many died is left alone.
+        """
+        del self._in_flight[inquiry.expected.payment_id, inquiry.asked_at]
+        self.turns.give_back([inquiry.expected.payment_id])
+        for claim in inquiry.claims:
+            self._deaths[claim.id] += 1
+            if self._deaths[claim.id] < DEATHS:
+                self._unheard.append((self.clock.now + STARTED_AGAIN, claim))
 
     def reply(self, inquiry: Inquiry, outcome: Outcome) -> Reply:
         return Reply(
@@ -191,7 +229,15 @@ class Drive:
         )
 
     async def record(self, replies: Sequence[Reply]) -> list[Change]:
-        return await record(self.ledger, self.rules, replies)
+        """Write what gateways replied. A reply whose question nobody remembers is written alone."""
+        known = [(self._in_flight.get((one.payment_id, one.asked_at)), one) for one in replies]
+        answered = [(inquiry, reply) for inquiry, reply in known if inquiry is not None]
+        changes = await record(self.ledger, self.rules, answered, self.clock.now, self._known) if answered else []
+        for _, reply in answered:
+            self._in_flight.pop((reply.payment_id, reply.asked_at), None)
+        self.turns.give_back([reply.payment_id for _, reply in answered])
+        kept = [reply for inquiry, reply in known if inquiry is None]
+        return changes + await record_kept(self.ledger, self.rules, kept) if kept else changes
 
     async def wait(self, span: timedelta | float) -> None:
         """Let time pass; the sweep publishes a claim whenever a payment's `next_check_at` comes."""
@@ -199,15 +245,20 @@ class Drive:
 
     async def until(self, end: datetime) -> None:
         for _ in range(ROUNDS):
-            look = self.ledger.next_look()
-            if look is None or look > end:
+            looks = [at for at in (self.ledger.next_look(), *(at for at, _ in self._unheard)) if at is not None]
+            if min(looks, default=end + SWEPT) > end:
                 self.clock.set(max(end, self.clock.now))
                 return
-            self.clock.set(max(look, self.clock.now))
-            due = self.ledger.due(self.clock.now)
-            before = self.ledger.next_look()
-            asked = await self.publish(*(self.claim(payment.id, source=Source.SWEEP) for payment in due))
-            assert asked or self.ledger.next_look() != before, f"the sweep looks at {due} again and again"
+            self.clock.set(max(min(looks), self.clock.now))
+            now = self.clock.now
+            again = [claim for at, claim in self._unheard if at <= now]
+            self._unheard = [(at, claim) for at, claim in self._unheard if at > now]
+            due = self.ledger.due(now)
+            self.ledger.swept([payment.id for payment in due], now + SWEPT)
+            asked = await self.publish(*again, *(self.claim(payment.id, source=Source.SWEEP) for payment in due))
+            left = [self.payment(payment.id) for payment in due]
+            still = [one for one in left if one.next_check_at is not None and one.next_check_at <= now]
+            assert asked or again or not still, f"the sweep looks at {still} again and again"
         raise AssertionError("the sweep never comes to rest")
 
     # -- what is seen --------------------------------------------------------------------------------------------------

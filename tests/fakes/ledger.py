@@ -7,8 +7,8 @@ lies in a layer over the tables and reaches them by `commit`.
 from __future__ import annotations
 
 import asyncio
-from collections import ChainMap, defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping, MutableMapping, Sequence
+from collections import ChainMap, Counter, defaultdict
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,9 +18,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.allowance import Allowance
-from consumers.executing import WAITS_SECONDS
+from consumers.executing import EXECUTE_AGAIN, WAITS_SECONDS
 from consumers.keeping import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, names, signed
-from consumers.ledger import Keys, OrderState
+from consumers.ledger import Keys, Looked, OrderState, Sight, Wish, Write, Written
+from consumers.ledger import Order as SeenOrder
 from consumers.opening import Created, Taken, taken_up_again
 from consumers.receiving import KEPT_CANDIDATES, Admission
 from schemas.answers import Fact
@@ -86,8 +87,13 @@ class FakeLedger:
     def __init__(self, clock: FakeClock | None = None) -> None:
         self.clock = clock or FakeClock()
         self._tables = Tables()
+        self.revisions = Counter[str]()
+        """Raised by every write of a payment but the sweep's."""
         self._locks = defaultdict[str, asyncio.Lock](asyncio.Lock)
         self._writing = asyncio.Lock()
+        self._limiting = asyncio.Lock()
+        self.since: datetime | None = None
+        """When it took over from another server."""
 
     # -- the ports -----------------------------------------------------------------------------------------------------
 
@@ -97,13 +103,13 @@ class FakeLedger:
             for payment_id in sorted(set(payment_ids)):
                 await locks.enter_async_context(self._locks[payment_id])
             cases = {key: case for key in sorted(set(payment_ids)) if (case := self.case(key)) is not None}
-            batch = FakeBatch(self._tables, self._writing, locks, self.clock.now, cases)
+            batch = FakeBatch(self._tables, self._writing, locks, self.clock.now, cases, self.revisions)
             yield batch
 
     @asynccontextmanager
     async def found(self, payments: Sequence[Payment]) -> AsyncIterator[FakeBatch]:
         async with AsyncExitStack() as locks:
-            batch = FakeBatch(self._tables, self._writing, locks, self.clock.now, {})
+            batch = FakeBatch(self._tables, self._writing, locks, self.clock.now, {}, self.revisions)
             await batch.insert(payments)
             yield batch
 
@@ -113,6 +119,103 @@ class FakeLedger:
     async def find(self, claims: Sequence[Claim]) -> dict[str, str]:
         found = {claim.id: self._home(claim) for claim in claims}
         return {claim_id: payment_id for claim_id, payment_id in found.items() if payment_id is not None}
+
+    async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> Looked:
+        homes = await self.find(claims)
+        sights = {key: self._sight(case) for key in {*homes.values(), *payment_ids} if (case := self.case(key))}
+        return Looked(
+            now=self.clock.now,
+            homes=homes,
+            admissions={claim.id: self._admission(claim) for claim in claims},
+            sights=dict(sorted(sights.items())),
+            allowances=dict(self._tables.allowances),
+        )
+
+    def _sight(self, case: Case) -> Sight:
+        tables, payment = self._tables, case.payment
+        order = tables.orders.get((payment.merchant, payment.order_ref or ""), Order())
+        return Sight(
+            case=case,
+            revision=self.revisions[payment.id],
+            sessions=frozenset(name for (_, name), owner in tables.sessions.items() if owner == payment.id),
+            transactions=frozenset(name for (_, name), owner in tables.transactions.items() if owner == payment.id),
+            order=SeenOrder(
+                paid_by=order.paid_by,
+                executing=order.executing,
+                wishes=self._wishes(payment),
+                unheard=self._unheard(payment),
+            ),
+            since=self.since,
+        )
+
+    def _wishes(self, payment: Payment) -> tuple[Wish, ...]:
+        if payment.order_ref is None:
+            return ()
+        return tuple(
+            Wish(payment_id=one.id, wanted_at=one.execute_wanted_at, waits_until=one.execute_waits_until)
+            for one in self._tables.payments.values()
+            if (one.merchant, one.order_ref) == (payment.merchant, payment.order_ref) and one.id != payment.id
+            if one.execute_state == "wanted" and one.status is Status.PENDING and one.execute_wanted_at is not None
+        )
+
+    def _unheard(self, payment: Payment) -> frozenset[str]:
+        since = self.since
+        if payment.order_ref is None or since is None:
+            return frozenset()
+        return frozenset(
+            one.account
+            for one in self._tables.payments.values()
+            if (one.merchant, one.order_ref) == (payment.merchant, payment.order_ref) and one.id != payment.id
+            if one.status is Status.PENDING and one.opened_at < since
+            if one.fact_asked_at is None or one.fact_asked_at < since + EXECUTE_AGAIN
+        )
+
+    def _admission(self, claim: Claim) -> Admission:
+        if claim.id in self._tables.claims:
+            return "seen"
+        signed = claim.event_id is not None and claim.authenticity is Authenticity.SIGNED
+        return "repeated" if signed and (claim.account, claim.event_id) in self._tables.signed_events else "new"
+
+    async def write(self, writes: Sequence[Write]) -> Written:
+        """One batch of the fake for each: what is left out leaves nothing."""
+        done, taken = set[str](), dict[str, Owners]()
+        for write in sorted(writes, key=lambda write: write.change.payment.id):
+            payment_id = write.change.payment.id
+            async with self.batch([payment_id]) as batch:
+                stands = (self.revisions[payment_id], self.since) == (write.sight.revision, write.sight.since)
+                if not stands or payment_id not in batch.cases:
+                    continue
+                owners = write.lost((await batch.reserve([write.wanted]))[payment_id])
+                if owners != Owners():
+                    taken[payment_id] = owners
+                    continue
+                admitted = await batch.admit([(claim, payment_id) for claim in write.claims])
+                begun = await batch.begin_executions([payment_id]) if write.executes else {payment_id}
+                if any(admission != "new" for admission in admitted.values()) or not begun:
+                    continue
+                await batch.store([write.change])
+                await batch.commit()
+                done.add(payment_id)
+        return Written(done=frozenset(done), taken=taken)
+
+    @asynccontextmanager
+    async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[FakeArbiter]:
+        yield FakeArbiter(self, frozenset(payment_ids))  # nobody comes between two calls without an await
+
+    @asynccontextmanager
+    async def limits(self, accounts: Collection[str]) -> AsyncIterator[FakeLimits]:
+        rows = self._tables.allowances
+        async with self._limiting:
+            limits = FakeLimits(self.clock.now, {one: rows[one] for one in accounts if one in rows})
+            yield limits
+            rows.update(limits.kept)
+
+    async def set_aside(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            self._tables.claims.setdefault(claim.id, (claim, None))
+
+    async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        return frozenset(name for name in names if self._tables.references.get(name))
 
     async def keep(self, claims: Sequence[Claim]) -> dict[str, str]:
         async with self._writing:
@@ -153,12 +256,14 @@ class FakeLedger:
             if isinstance(made, Created):
                 _check_rise(present, made.payment)
                 self._tables.payments[present.id] = made.payment
+                self.revisions[present.id] += 1
             return made
 
     async def discard(self, payment_id: str) -> None:
         async with self._locks[payment_id]:
             row = self._tables.payments[payment_id]
             if row.version > 0 or self.facts(payment_id):
+                self.revisions[payment_id] += 1
                 self._tables.payments[payment_id] = replace(row, opening_until=None)
                 return
             for key, (claim, home) in list(self._tables.claims.items()):
@@ -229,6 +334,7 @@ class FakeLedger:
     def rest(self, payment_id: str, until: datetime | None = None) -> None:
         """What is written on a payment that is left in peace: nothing of it is in flight, nor swept until then."""
         self._tables.payments[payment_id] = replace(self.payment(payment_id), lease_until=None, next_check_at=until)
+        self.revisions[payment_id] += 1
 
     def allowance(self, account: str) -> Allowance | None:
         return self._tables.allowances.get(account)
@@ -245,15 +351,57 @@ class FakeLedger:
         return by_session or by_transaction or by_reference or None
 
 
+class FakeArbiter:
+    def __init__(self, ledger: FakeLedger, payment_ids: frozenset[str]) -> None:
+        self._ledger, self._payment_ids = ledger, payment_ids
+
+    async def look(self, claims: Sequence[Claim]) -> Looked:
+        return await self._ledger.look(claims, self._payment_ids)
+
+    async def write(self, writes: Sequence[Write]) -> Written:
+        return await self._ledger.write(writes)
+
+
+class FakeLimits:
+    def __init__(self, now: datetime, allowances: Mapping[str, Allowance]) -> None:
+        self.now, self.allowances = now, allowances
+        self.kept: dict[str, Allowance] = {}
+
+    async def keep(self, allowances: Sequence[Allowance]) -> None:
+        self.kept.update({one.account: one for one in allowances})
+
+
+class FakeTurns:
+    """The turns of one process; several share `held`, as sessions of one database do."""
+
+    def __init__(self, held: set[str] | None = None) -> None:
+        self.held = set[str]() if held is None else held
+
+    async def take(self, payment_ids: Collection[str]) -> frozenset[str]:
+        mine = frozenset(payment_ids) - self.held
+        self.held |= mine
+        return mine
+
+    def give_back(self, payment_ids: Iterable[str]) -> None:
+        self.held -= set(payment_ids)
+
+
 class FakeBatch:
     """One transaction. Unique keys are taken under one lock from the first write to the end; no two wait crosswise."""
 
     def __init__(
-        self, tables: Tables, writing: asyncio.Lock, locks: AsyncExitStack, now: datetime, cases: Mapping[str, Case]
+        self,
+        tables: Tables,
+        writing: asyncio.Lock,
+        locks: AsyncExitStack,
+        now: datetime,
+        cases: Mapping[str, Case],
+        revisions: Counter[str],
     ) -> None:
         self.now = now
         self.cases = cases
         self.layer = Tables(under=tables)
+        self._revisions, self._stored = revisions, set[str]()
         self._tables = tables
         self._writing = writing
         self._locks = locks
@@ -412,9 +560,11 @@ class FakeBatch:
         await self._write()
         for change in changes:
             self._store(change)
+            self._stored.add(change.payment.id)
 
     async def commit(self) -> None:
         self._tables.take_over(self.layer)
+        self._revisions.update(self._stored)
 
     def _store(self, change: Change) -> None:
         layer, payment = self.layer, change.payment
@@ -428,9 +578,9 @@ class FakeBatch:
             known = layer.facts.get(payment.id, {})
             layer.facts[payment.id] = known | {fact.key: fact for fact in change.facts}
         if change.entries:
-            before = layer.entries.get(payment.id, ())
-            counted = _counted(before, change.entries[0]) if change.repeats else None
-            layer.entries[payment.id] = counted or (*before, *change.entries)
+            entries = (*layer.entries.get(payment.id, ()), *change.entries)
+            counted = _counted(entries[:-1], entries[-1]) if change.repeats else None
+            layer.entries[payment.id] = counted or entries
         if change.resolution is not None:
             layer.resolutions.append((payment.id, change.resolution))
         if change.event is not None:

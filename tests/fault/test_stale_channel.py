@@ -43,7 +43,7 @@ async def test_one_of_a_channel_that_ended_can_be_given_back(aside: RabbitMQ, da
         await rabbit.bus.publish([claim := a_claim()])
         stale = await received(rabbit, 1)
         await rabbit.reconnect()
-        rabbit.bus.give_back(stale)
+        await rabbit.bus.give_back(stale)
         again = await received(rabbit, 1)
         assert [one.claim for one in again] == [claim]
         await rabbit.bus.done(again)

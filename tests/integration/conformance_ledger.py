@@ -43,6 +43,8 @@ class Kept(Struct, frozen=True, kw_only=True):
     """A payment's events as (id, type, body), in order of version."""
     entries: Callable[[str], Awaitable[list[tuple[str, datetime, dict[str, Any]]]]]
     """A payment's timeline as (kind, at, data), in order of recording."""
+    sweeps: Callable[[], Awaitable[None]]
+    """Have the sweep take what is due, whose claims are lost."""
 
 
 # -- what the tests are made of ----------------------------------------------------------------------------------------
@@ -297,6 +299,14 @@ class LedgerConformance:
         assert [kind for kind, *_ in await kept.entries(row.id)] == ["claim", "question", "answer"]
         assert [data.get("times") for *_, data in await told(other)] == [2, None], "another answer stands for itself"
         assert [kind for kind, *_ in await kept.entries(other.id)] == ["claim", "question", "answer"] * 2
+
+    async def test_what_is_written_with_its_question_is_counted_too(self, kept: Kept) -> None:
+        row = await stored(kept)
+        for n, detail in enumerate(["401", "401", "401", "503"]):
+            await store(kept, Change(payment=row, entries=round_of(n, detail), repeats=True))
+        entries = await kept.entries(row.id)
+        assert [kind for kind, *_ in entries] == ["claim", "question", "answer"] * 2
+        assert [data.get("times") for kind, _, data in entries if kind == EntryKind.ANSWER] == [3, None]
 
     async def test_a_question_that_nobody_answered_is_not_counted_away(self, kept: Kept) -> None:
         row = await stored(kept)

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.answering import Reply
 from consumers.bus import Bus
-from consumers.pipeline import record
+from consumers.pipeline import record_kept
 from consumers.providers.ipay import IPay
 from consumers.providers.moneybag import Moneybag
 from consumers.providers.onepaybd import OnePayBD
@@ -174,7 +174,7 @@ class Shops:
             answered_at=now,
             outcome=replace(answer, **changes),
         )
-        await record(self.api.ledger, RULES, [reply])
+        await record_kept(self.api.ledger, RULES, [reply])
 
     async def placed(self) -> None:
         while await place(self.database, 1000):

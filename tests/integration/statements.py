@@ -12,7 +12,7 @@ from consumers.answering import Reply
 from consumers.gateway import Capabilities
 from consumers.ledger import Keys
 from consumers.opening import Created
-from consumers.pipeline import record, take
+from consumers.pipeline import record, record_kept, take
 from consumers.reconciling import Terms
 from consumers.rules import Rules
 from schemas.answers import Answer, Question
@@ -21,11 +21,13 @@ from schemas.checks import Checks
 from schemas.payments import Payment
 from schemas.statements import Line, LineOutcome, Unread
 from schemas.words import Status
+from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import PLAIN, account
 from tests.integration.conformance_ledger import a_payment
 from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
 from worker.postgres.ledger import PostgresLedger
+from worker.postgres.reading import read_payment
 from worker.postgres.runs import Run, read_rows
 from worker.reconciling.run import About, reconcile
 from worker.report.shapes import Row
@@ -83,6 +85,9 @@ class Books:
         return made.payment
 
     async def answered(self, payment: Payment, status: Status, at: datetime | None = None, **fields: Any) -> None:
+        await record_kept(self.ledger, self.rules, [self.reply(payment, status, at, **fields)])
+
+    def reply(self, payment: Payment, status: Status, at: datetime | None = None, **fields: Any) -> Reply:
         at = at or NOON + timedelta(minutes=5)
         given: dict[str, Any] = {
             "session_id": payment.session_id,
@@ -94,8 +99,7 @@ class Books:
             "paid_at": at if status.paid else None,
         }
         answer = Answer(status=status, word=status.upper(), **(given | fields))
-        reply = Reply(payment_id=payment.id, question=Question(), asked_at=at, answered_at=at, outcome=answer)
-        await record(self.ledger, self.rules, [reply])
+        return Reply(payment_id=payment.id, question=Question(), asked_at=at, answered_at=at, outcome=answer)
 
     async def paid(self, reference: str, at: datetime | None = None, **fields: Any) -> Payment:
         payment = await self.opened(reference)
@@ -103,7 +107,7 @@ class Books:
         return payment
 
     async def payment(self, payment_id: str) -> Payment:
-        (found,) = await self.ledger.peek([(self.account.id, payment_id)])
+        found = await read_payment(self.database, self.account.merchant, payment_id)
         assert found is not None
         return found
 
@@ -130,13 +134,13 @@ class Books:
 
     async def asked(self, answers: dict[str, dict[str, Any]]) -> int:
         """Work the queue off: each payment that is asked about is answered as told, by reference."""
-        inquiries = await take(self.ledger, self.rules, await self.queued())
-        for inquiry in inquiries:
+        taken = await take(self.ledger, self.rules, await self.queued(), FakeTurns())
+        for inquiry in taken.inquiries:
             told = dict(answers[inquiry.expected.reference])
             payment = await self.payment(inquiry.expected.payment_id)
-            at = self.database.clock.now()
-            await self.answered(payment, told.pop("status"), max(at, inquiry.asked_at), **told)
-        return len(inquiries)
+            at = max(self.database.clock.now(), inquiry.asked_at)
+            await record(self.ledger, self.rules, [(inquiry, self.reply(payment, told.pop("status"), at, **told))], at)
+        return len(taken.inquiries)
 
     async def kept(self) -> dict[str, str]:
         """All that stands in the tables of payments, as one digest for each."""

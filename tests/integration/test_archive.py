@@ -14,9 +14,10 @@ import asyncpg
 import pytest
 
 import schemas
-from consumers.pipeline import take
+from consumers.pipeline import record, take
 from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Source
+from tests.fakes.ledger import FakeTurns
 from tests.integration.shops import RULES, Shops
 from worker.claims import own_claim
 from worker.postgres.archive import archived, keep_archive
@@ -53,8 +54,12 @@ def claim(payment_id: str | None, received_at: datetime) -> Claim:
     )
 
 
-async def take_in(database: Database, *claims: Claim) -> None:
-    await take(PostgresLedger(database, SEAL), RULES, claims)
+async def take_in(database: Database, *claims: Claim, seal: Seal = SEAL) -> None:
+    """Take claims, whose questions no gateway answers."""
+    ledger = PostgresLedger(database, seal)
+    taken = await take(ledger, RULES, claims, FakeTurns())
+    if taken.inquiries:
+        await record(ledger, RULES, [(inquiry, None) for inquiry in taken.inquiries], database.clock.now())
 
 
 async def stored(database: Database) -> list[tuple[str, str]]:
@@ -104,7 +109,7 @@ async def test_a_claim_that_comes_again_is_archived_once_and_our_own_never(shops
 
 async def test_without_a_key_it_is_stored_as_it_is_and_read_by_whoever_has_one_later(database: Database) -> None:
     one = claim(None, database.clock.now())
-    await take(PostgresLedger(database), RULES, [one])
+    await take_in(database, one, seal=Seal())
     read = await archived(database, one.id, SEAL)
     assert read is not None
     assert one.id.encode() in read

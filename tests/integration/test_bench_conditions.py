@@ -6,7 +6,7 @@ import time
 
 import asyncpg
 
-from tests.bench.conditions import old_snapshot, standby_away
+from tests.bench.conditions import Under, old_snapshot, standby_away
 
 _OLDEST = "SELECT max(age(backend_xmin)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> $1"
 COMMITS = 5
@@ -33,6 +33,18 @@ async def test_each_commit_waits_for_a_standby_that_is_away(dsn: str) -> None:
     try:
         assert await connection.fetchval("SHOW commit_delay") == "0"
         assert await connection.fetchval("SHOW commit_siblings") == "5"
+    finally:
+        await connection.close()
+
+
+async def test_both_are_there_while_a_measurement_runs_under_them(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        pid = connection.get_server_pid()
+        async with Under(standby=0.05, snapshot=True).upon(dsn):
+            assert await commits(dsn) >= COMMITS * 0.05
+            assert await connection.fetchval(_OLDEST, pid) >= COMMITS
+        assert (await connection.fetchval(_OLDEST, pid) or 0) <= 1
     finally:
         await connection.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import asyncpg
 import pytest
@@ -18,8 +18,11 @@ from tests.fakes.clock import NOON, FakeClock
 from tests.integration.rabbit import attached
 from tests.processes import until
 from worker.ending import end_one
-from worker.postgres.bus import _TAKE, PostgresBus
+from worker.holding import ATTEMPTS, SUSPECT
+from worker.postgres.bus import _FREE, _TAKE, LEASE_SECONDS, POLL_SECONDS, PostgresBus
 from worker.postgres.database import UNAVAILABLE, Database, connect
+from worker.postgres.notices import Notice
+from worker.postgres.turns import PostgresTurns
 
 SECONDS = 5.0
 
@@ -177,6 +180,21 @@ async def test_the_attempts_at_a_claim_that_fails_by_itself_are_counted(bench: B
         await bench.workers_die()
 
 
+async def test_that_its_workers_died_is_no_attempt_at_a_claim(bench: Bench) -> None:
+    """Or one fault, after kills that have nothing to do with it, would put it among the dead."""
+    await bench.bus.publish([claim := a_claim()])
+    for handed_out in range(1, ATTEMPTS):
+        (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
+        assert (delivery.claim, delivery.attempts, delivery.handed_out) == (claim, 1, handed_out)
+        await bench.workers_die()
+    (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
+    await bench.bus.retry(delivery)
+    await bench.workers_die()
+    (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
+    assert delivery.attempts == 2
+    assert delivery.handed_out >= SUSPECT
+
+
 async def test_a_claim_published_twice_is_delivered_once_or_twice_and_as_itself(bench: Bench) -> None:
     claim = a_claim()
     await bench.bus.publish([claim])
@@ -233,7 +251,7 @@ async def test_no_more_is_taken_than_was_asked_for_whatever_plan_is_chosen(datab
             await connection.execute("ANALYZE queue")
         for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material"):
             await connection.execute(f"SET enable_{way} = off")
-        assert len(await connection.fetch(_TAKE, "ipay", 5, False)) == 5
+        assert len(await connection.fetch(_TAKE, "ipay", 5, False, None)) == 5
         await connection.execute("RESET ALL")
 
 
@@ -248,3 +266,169 @@ async def test_what_is_left_for_another_worker_comes_later_and_no_attempt_counts
     (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), 20)
     assert delivery.attempts == 1
     assert delivery.queued_at is not None
+
+
+async def test_what_is_given_back_comes_again_at_once_and_no_attempt_counts(bench: Bench) -> None:
+    await bench.bus.publish([claim := a_claim()])
+    for _ in range(8):
+        (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
+        assert (delivery.claim, delivery.attempts, delivery.handed_out) == (claim, 1, 1)
+        await bench.bus.give_back([delivery])
+
+
+async def test_who_ends_can_still_settle_what_is_in_hand(bench: Bench) -> None:
+    await bench.bus.publish([a_claim()])
+    deliveries = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
+    await bench.bus.end("ipay")
+    await bench.bus.done(deliveries)
+    assert (await bench.bus.waiting()).get("ipay", 0) == 0
+
+
+class Worker:
+    """One process with the queue in Postgres, as far as claims and its session go."""
+
+    def __init__(self, database: Database) -> None:
+        self.turns = PostgresTurns(database)
+        self.bus = PostgresBus(database, self.turns.holder)
+        self._watching = asyncio.create_task(self.bus.free_lost())
+
+    async def kill(self) -> None:
+        """As the kernel does: what it holds is closed, and nothing is said."""
+        await end_one(self._watching)
+        if self.turns._session is not None:
+            self.turns._session.terminate()
+
+
+@pytest.fixture
+async def workers(database: Database) -> AsyncIterator[list[Worker]]:
+    workers = [Worker(database) for _ in range(3)]
+
+    def hear(notice: Notice) -> None:
+        for one in workers:
+            one.bus.wake(notice.claims)
+
+    async def connected() -> None:
+        hear(Notice(claims=["ipay"]))
+
+    listening = asyncio.create_task(database.listen(hear, connected=connected))
+    yield workers
+    await end_one(listening)
+    for one in workers:
+        await one.kill()
+        await one.turns.close()
+
+
+async def test_the_claims_of_a_worker_that_is_killed_are_free_at_once_and_those_of_others_are_not(
+    database: Database, workers: list[Worker]
+) -> None:
+    alive, dying, heir = workers
+    claims = [a_claim() for _ in range(2)]
+    await alive.bus.publish(claims[:1])
+    assert await receive(alive.bus) == claims[:1]
+    await dying.bus.publish(claims[1:])
+    assert await receive(dying.bus) == claims[1:]
+    assert await heir.bus.lease("ipay", 10) == []
+    await dying.kill()
+    began = asyncio.get_running_loop().time()
+    (delivery,) = await asyncio.wait_for(heir.bus.receive("ipay", 10), SECONDS)
+    assert (delivery.claim, delivery.handed_out) == (claims[1], 2)
+    assert asyncio.get_running_loop().time() - began < POLL_SECONDS - 1, "nobody had to look for it by chance"
+    rows = await database.fetch("SELECT claim_id, holder FROM queue ORDER BY id")
+    assert [row["claim_id"] for row in rows] == [claim.id for claim in claims]
+    assert [row["holder"] for row in rows] == [await alive.turns.holder(), await heir.turns.holder()]
+
+
+async def test_when_a_session_breaks_its_claims_come_again_and_who_has_them_can_still_settle_them(
+    database: Database, workers: list[Worker]
+) -> None:
+    one, _, _ = workers
+    await one.bus.publish([claim := a_claim()])
+    (first,) = await asyncio.wait_for(one.bus.receive("ipay", 10), SECONDS)
+    holder = await one.turns.holder()
+    await database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'payproof turns'"
+    )
+    (second,) = await asyncio.wait_for(one.bus.receive("ipay", 10), SECONDS)
+    assert (second.claim, second.tag) == (claim, first.tag)
+    assert await one.turns.holder() != holder, "a session of its own has a lock of its own"
+    await one.bus.done([first])
+    assert await one.bus.waiting() == {}
+
+
+async def test_a_worker_that_stands_still_keeps_its_claims_until_their_lease_ends(
+    database: Database, workers: list[Worker]
+) -> None:
+    stopped, dying, heir = workers
+    await stopped.bus.publish([claim := a_claim()])
+    assert await receive(stopped.bus) == [claim]
+    await dying.bus.publish([other := a_claim()])
+    assert await receive(dying.bus) == [other]
+    await dying.kill()
+    assert await receive(heir.bus) == [other]
+    (row,) = await database.fetch("SELECT available_at - clock_timestamp() AS left FROM queue ORDER BY id LIMIT 1")
+    assert 25 < row["left"].total_seconds() <= LEASE_SECONDS, "longer than a question takes"
+    await database.execute("UPDATE queue SET available_at = clock_timestamp() WHERE claim_id = $1", claim.id)
+    assert await receive(heir.bus) == [claim]
+
+
+async def test_workers_of_the_release_before_leave_our_claims_and_we_leave_theirs_until_a_lease_ends(
+    database: Database, workers: list[Worker]
+) -> None:
+    """They know of no holder: what they take they lease for ten seconds, and again while they live."""
+    old = """
+        UPDATE queue SET available_at = clock_timestamp() + interval '10 s', attempts = attempts + 1
+        WHERE id = ANY(ARRAY(SELECT id FROM queue WHERE provider = 'ipay' AND available_at <= clock_timestamp()
+            ORDER BY later, available_at, id LIMIT 10 FOR UPDATE SKIP LOCKED))
+        RETURNING claim_id
+    """
+    ours, dying, heir = workers
+    await ours.bus.publish([theirs := a_claim()])
+    assert [row["claim_id"] for row in await database.fetch(old)] == [theirs.id]
+    await ours.bus.publish([mine := a_claim()])
+    assert await receive(ours.bus) == [mine]
+    assert await database.fetch(old) == []
+    await dying.bus.publish([other := a_claim()])
+    assert await receive(dying.bus) == [other]
+    await dying.kill()
+    assert await receive(heir.bus) == [other], "and not theirs"
+    await database.execute("UPDATE queue SET available_at = clock_timestamp()")
+    assert {claim.id for claim in await receive(heir.bus)} == {theirs.id, mine.id, other.id}
+
+
+class Forgetful(PostgresBus):
+    """The database is away when the first claims are given back."""
+
+    told = 0
+
+    async def _later(self, tags: Iterable[object], seconds: float, uncounted: int, failed: int = 0) -> None:
+        self.told += 1
+        if self.told == 1:
+            raise ConnectionRefusedError
+        await super()._later(tags, seconds, uncounted, failed)
+
+
+async def test_what_could_not_be_given_back_is_as_soon_as_the_database_is_there_again(
+    database: Database, workers: list[Worker]
+) -> None:
+    holding, _, other = workers
+    bus = Forgetful(database, holding.turns.holder)
+    watching = asyncio.create_task(bus.free_lost())
+    await bus.publish([claim := a_claim()])
+    await bus.give_back(await asyncio.wait_for(bus.receive("ipay", 10), SECONDS))
+    (delivery,) = await asyncio.wait_for(other.bus.receive("ipay", 10), SECONDS)
+    assert (delivery.claim, delivery.handed_out) == (claim, 1)
+    await end_one(watching)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["analysed", "unknown"])
+async def test_who_looks_for_lost_claims_reads_only_what_is_in_hand(database: Database, known: bool) -> None:
+    async with database.connection() as connection:
+        await connection.execute(
+            """INSERT INTO queue (claim_id, provider, body, holder)
+               SELECT i::text, 'ipay', '', CASE WHEN i % 500 = 0 THEN i % 7 END FROM generate_series(1, 50000) AS i"""
+        )
+        if known:
+            await connection.execute("ANALYZE queue")
+        plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {_FREE}"))
+        assert "Seq Scan on queue" not in plan, plan
+        assert len(await connection.fetch(_FREE)) == 100

@@ -20,7 +20,7 @@ from schemas.secret import Secret
 from schemas.words import QuestionKind, Status
 from tests.fakes.clock import FakeClock
 from worker.course import BEGIN_SECONDS, WHOLE_SECONDS, TooLate
-from worker.gateways import LAST_SECONDS, gateways
+from worker.gateways import LAST_SECONDS, Tokens, gateways
 
 EXPECTED = Expected(payment_id="p", reference="r", amount=Decimal("10.00"), currency="BDT", session_id="TR1")
 EXECUTE, QUERY = Question(kind=QuestionKind.EXECUTE), Question()
@@ -61,12 +61,12 @@ class Slow(Struct):
             return web.json_response({"message": "Unauthorized"}, status=401)
         return web.json_response(NOT_APPROVED if name == "execute" else INITIATED)
 
-    async def ask(self, question: Question, late: float = 0.0) -> Outcome:
+    async def ask(self, question: Question, late: float = 0.0, tokens: Tokens | None = None) -> Outcome:
         """Ask a question that was asked so many seconds ago."""
         provider = PROVIDERS["onepaybd"](base_url=self.url, api_key=Secret("key"))
         account = Account(id="a", merchant="m", provider=provider)
         asked_at: datetime = self.clock.now - timedelta(seconds=late)
-        async with gateways(OneToken(), self.clock) as asking:
+        async with gateways(tokens or OneToken(), self.clock) as asking:
             return await asking.ask(account, question, EXPECTED, asked_at=asked_at)
 
 
@@ -149,6 +149,28 @@ async def test_a_question_that_comes_late_has_what_is_left(slow: Slow) -> None:
     slow.takes["grant"] = 6.0
     assert isinstance(await slow.ask(QUERY, late=20.0), Inconclusive)
     assert slow.calls == ["grant"]
+
+
+class AwayFrom(OneToken):
+    """Where tokens are kept is away from that look on."""
+
+    def __init__(self, look: int) -> None:
+        super().__init__()
+        self._left = look
+
+    async def get(self, account: str, stale: str | None, grant: Callable[[], Awaitable[Token]]) -> str:
+        self._left -= 1
+        if self._left <= 0:
+            raise ConnectionResetError
+        return await super().get(account, stale, grant)
+
+
+async def test_an_execute_that_could_not_have_its_token_was_not_sent_and_leaves_no_doubt(slow: Slow) -> None:
+    assert is_not_sent(await slow.ask(EXECUTE, tokens=AwayFrom(1)))
+    slow.refuses = 1
+    assert is_not_sent(await slow.ask(EXECUTE, tokens=AwayFrom(2))), "401: it did not run"
+    with pytest.raises(ConnectionResetError):
+        await slow.ask(QUERY, tokens=AwayFrom(1))
 
 
 async def test_an_execute_without_a_connection_was_not_sent() -> None:

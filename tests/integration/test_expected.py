@@ -32,6 +32,7 @@ from worker.config import Config
 from worker.dead import Letter, Opened, survey, taken
 from worker.ending import end_one
 from worker.metrics import Metrics
+from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database, connect
 from worker.registering import Result
 from worker.relay import Relay
@@ -115,7 +116,7 @@ def configured(url: Secret, dsn: str | None = None) -> Config:
 async def opened(broker: RabbitMQ, database: Database, config: Config | None = None) -> AsyncIterator[Desk]:
     """Nobody listens yet."""
     url, metrics = Secret(broker.url), Metrics()
-    worker = broker_of(config or configured(url), RULES, database, metrics)
+    worker = broker_of(config or configured(url), RULES, database, PostgresBus(database), metrics)
     assert worker is not None
     async with await aio_pika.connect(broker.url) as connection:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)

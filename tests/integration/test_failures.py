@@ -18,14 +18,15 @@ from consumers.account import Account
 from consumers.failing import FAILURES, Failures, letter_of
 from consumers.gateway import Opened
 from consumers.opening import open_payment
-from consumers.pipeline import Inquiry
 from consumers.rules import Rules
 from schemas.answers import Expected, Outcome, Question
 from schemas.checks import Checks
 from schemas.payments import Payment
 from schemas.words import Hold, Source, Status
+from tests.fakes.consuming import about
 from tests.fakes.drive import Drive, answered
 from tests.fakes.failures import FakeFailures
+from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import PLAIN
 from tests.processes import until
 from worker.claims import own_claim
@@ -165,8 +166,7 @@ class Till:
     ) -> Outcome:
         self.asked.append(expected.payment_id)
         calls.made += 1
-        inquiry = Inquiry(account=account, question=question, expected=expected, asked_at=asked_at)
-        return answered(inquiry, Status.COMPLETED)
+        return answered(about(account, question, expected, asked_at), Status.COMPLETED)
 
 
 async def test_a_fault_from_end_to_end_and_its_mending(database: Database, logged: list[Any]) -> None:
@@ -176,20 +176,19 @@ async def test_a_fault_from_end_to_end_and_its_mending(database: Database, logge
     bus, till, clock = PostgresBus(database), Till(), database.clock
     gateways: Any = till
     failures = PostgresFailures(database)
-    consumer = Consumer(bus, PostgresLedger(database), RULES, gateways, failures, clock, Metrics())
+    consumer = Consumer(bus, PostgresLedger(database), FakeTurns(), RULES, gateways, failures, clock, Metrics())
     working = asyncio.create_task(consumer.run())
     try:
         for asked in range(1, FAILURES + 1):
-            source: Any = Source.OPERATOR if asked == 1 else Source.SWEEP
-            await bus.publish([own_claim(source, payment.id, PLAIN.id, "fake", clock.now())])
+            await bus.publish([own_claim(Source.OPERATOR, payment.id, PLAIN.id, "fake", clock.now())])
 
             async def failed(so_often: int = asked) -> bool:
-                return [one["event"] for one in logged].count("reply.failed") == so_often
+                rows = await database.fetch("SELECT FROM failures WHERE failures = $1", so_often)
+                return bool(rows) and [one["event"] for one in logged].count("reply.failed") == so_often
 
             await until(failed, what="a reply that cannot be recorded")
-            await database.execute("UPDATE payments SET lease_until = clock_timestamp() - interval '1 s'")
             await database.execute("UPDATE failures SET first_at = first_at - interval '61 s'")
-        await bus.publish([own_claim(Source.SWEEP, payment.id, PLAIN.id, "fake", clock.now())])
+        await bus.publish([own_claim(Source.OPERATOR, payment.id, PLAIN.id, "fake", clock.now())])
 
         async def stopped() -> bool:
             return bool(await database.fetch("SELECT FROM failures WHERE stopped_at IS NOT NULL"))
@@ -253,29 +252,30 @@ async def test_a_locked_payment_holds_up_no_other_of_its_gateway(database: Datab
     bus, till, clock = PostgresBus(database), Till(), database.clock
     gateways: Any = till
     failures = PostgresFailures(database)
-    consumer = Consumer(bus, PostgresLedger(database), RULES, gateways, failures, clock, Metrics())
+    consumer = Consumer(bus, PostgresLedger(database), FakeTurns(), RULES, gateways, failures, clock, Metrics())
     ids = [*[locked.id] * 4, other.id]
     await bus.publish([own_claim(Source.OPERATOR, one, PLAIN.id, "fake", clock.now()) for one in ids])
     async with database.connection() as connection, connection.transaction():
         await connection.execute("SELECT FROM payments WHERE id = $1 FOR UPDATE", locked.id)
         working = asyncio.create_task(consumer.run())
 
-        async def asked() -> bool:
-            return till.asked == [other.id]
+        async def told() -> bool:
+            rows = await database.fetch("SELECT payment_id FROM events WHERE type = 'payment.completed'")
+            return [row["payment_id"] for row in rows] == [other.id]
 
         async def left() -> bool:
             rows = await database.fetch("SELECT attempts FROM queue")
             return [row["attempts"] for row in rows] == [0] * 4
 
-        await until(asked, what="a question about the other", seconds=2 * LOCK_SECONDS)
+        await until(told, what="the end of the other", seconds=2 * LOCK_SECONDS)
         await until(left, what="the claims left for later", seconds=2 * LOCK_SECONDS)
     await database.execute("UPDATE queue SET available_at = clock_timestamp()")
     bus.wake(["fake"])
 
     async def both() -> bool:
-        return till.asked == [other.id, locked.id]
+        return len(await database.fetch("SELECT FROM events WHERE type = 'payment.completed'")) == 2
 
-    await until(both, what="a question about the one that was locked", seconds=2 * LOCK_SECONDS)
+    await until(both, what="the end of the one that was locked", seconds=2 * LOCK_SECONDS)
     consumer.stop()
     await asyncio.wait_for(working, 10)
 

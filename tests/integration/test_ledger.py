@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -13,13 +13,15 @@ import pytest
 from schemas.callbacks import Claim
 from tests.fakes.ledger import FakeLedger, Refused
 from tests.integration.conformance_kept import KeptConformance, Waiting
-from tests.integration.conformance_ledger import Kept, LedgerConformance
+from tests.integration.conformance_ledger import NOON, Kept, LedgerConformance
+from tests.integration.conformance_looking import LookingConformance
 from tests.integration.conformance_unexpected import Books, UnexpectedConformance
 from worker.postgres.database import Database
+from worker.postgres.due import take_due
 from worker.postgres.ledger import PostgresLedger
 
 
-class TestFakeLedger(LedgerConformance, UnexpectedConformance, KeptConformance):
+class TestFakeLedger(LedgerConformance, LookingConformance, UnexpectedConformance, KeptConformance):
     @pytest.fixture
     def ledger(self) -> FakeLedger:
         return FakeLedger()
@@ -44,10 +46,13 @@ class TestFakeLedger(LedgerConformance, UnexpectedConformance, KeptConformance):
         async def entries(payment_id: str) -> list[tuple[str, datetime, dict[str, Any]]]:
             return [(entry.kind, entry.at, entry.data) for entry in ledger.entries(payment_id)]
 
-        return Kept(ledger=ledger, refusals=(Refused,), events=events, entries=entries)
+        async def sweeps() -> None:
+            ledger.swept([payment.id for payment in ledger.due(NOON)], NOON + timedelta(seconds=30))
+
+        return Kept(ledger=ledger, refusals=(Refused,), events=events, entries=entries, sweeps=sweeps)
 
 
-class TestPostgresLedger(LedgerConformance, UnexpectedConformance, KeptConformance):
+class TestPostgresLedger(LedgerConformance, LookingConformance, UnexpectedConformance, KeptConformance):
     @pytest.fixture
     def books(self, database: Database, kept: Kept) -> Books:
         return Books(ledger=PostgresLedger(database), kept=kept)
@@ -70,8 +75,12 @@ class TestPostgresLedger(LedgerConformance, UnexpectedConformance, KeptConforman
             rows = await database.fetch("SELECT * FROM entries WHERE payment_id = $1 ORDER BY seq", payment_id)
             return [(row["kind"], row["at"], row["data"]) for row in rows]
 
+        async def sweeps() -> None:
+            await take_due(database, 100, {"shop-a": None})
+
         refusals = (asyncpg.IntegrityConstraintViolationError,)
-        return Kept(ledger=PostgresLedger(database), refusals=refusals, events=events, entries=entries)
+        ledger = PostgresLedger(database)
+        return Kept(ledger=ledger, refusals=refusals, events=events, entries=entries, sweeps=sweeps)
 
 
 _ITS_SESSION = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"

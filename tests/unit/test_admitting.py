@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.allowance import TROUBLES, Allowance
+from consumers.allowance import BURST_SECONDS, PROBE, SOON, SPREAD, TROUBLES, Allowance
 from consumers.opening import track_payment
 from consumers.pipeline import Inquiry, take
 from schemas.answers import Inconclusive, Trouble
+from schemas.callbacks import Claim
 from schemas.words import EntryKind, Source, Status
 from tests.fakes.clock import NOON
 from tests.fakes.drive import Drive, answered, says, troubled
-from tests.fakes.ledger import FakeBatch, FakeLedger
+from tests.fakes.ledger import FakeLedger, FakeLimits
 from tests.fakes.providers import CANDIDATES, PLAIN
 
 HEALTHY, POOR, SILENT = replace(PLAIN, id="healthy"), replace(PLAIN, id="poor", calls_per_second=0.5), PLAIN
@@ -30,22 +31,22 @@ class Waits(Exception):
 
 
 class SharedLedger(FakeLedger):
-    """`taken` are the accounts whose rows another worker has locked; they can be read and not locked."""
+    """`taken` are the accounts whose rows another worker has locked; they can be read and not locked.
+
+    `lost`: what is written of them is committed, and whoever wrote it does not hear of it.
+    """
 
     taken: frozenset[str] = frozenset()
+    lost = False
 
     @asynccontextmanager
-    async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[FakeBatch]:
-        async with super().batch(payment_ids) as batch:
-            read = batch.allowances
-
-            async def allowances(accounts: Collection[str], *, locked: bool) -> Mapping[str, Allowance]:
-                if locked and self.taken.intersection(accounts):
-                    raise Waits
-                return await read(accounts, locked=locked)
-
-            batch.allowances = allowances  # type: ignore[method-assign]
-            yield batch
+    async def limits(self, accounts: Collection[str]) -> AsyncIterator[FakeLimits]:
+        if self.taken.intersection(accounts):
+            raise Waits
+        async with super().limits(accounts) as limits:
+            yield limits
+        if self.lost:
+            raise Waits
 
 
 @pytest.fixture
@@ -58,9 +59,8 @@ async def shared() -> tuple[Drive, SharedLedger]:
 
 
 async def stood(ledger: FakeLedger, account: Account, **fields: Any) -> None:
-    async with ledger.batch([]) as batch:
-        await batch.write_allowances([Allowance(account=account.id, calls=0.0, at=NOON, **fields)])
-        await batch.commit()
+    async with ledger.limits([account.id]) as limits:
+        await limits.keep([Allowance(account=account.id, calls=0.0, at=NOON, **fields)])
 
 
 async def test_what_one_batch_asks_is_missing_in_the_budget_of_the_next(shared: tuple[Drive, SharedLedger]) -> None:
@@ -73,18 +73,53 @@ async def test_what_one_batch_asks_is_missing_in_the_budget_of_the_next(shared: 
     assert await drive.hit(third) == []
 
 
-async def test_a_question_whose_worker_died_is_not_looked_at_again_and_again_while_it_waits_for_the_budget(
+async def test_a_batch_that_fails_before_it_asks_costs_a_budget_its_calls_and_no_more(
     shared: tuple[Drive, SharedLedger],
 ) -> None:
-    """Although its lease is over."""
+    drive, ledger = shared
+    drive.rules = replace(drive.rules, accounts={POOR.id: replace(POOR, calls_per_second=5.0)})
+    claims = [drive.claim(await drive.open(POOR)) for _ in range(12)]
+    await fails(drive, ledger, *claims[:3])
+    known = ledger.allowance(POOR.id)
+    assert known is not None
+    assert known.calls == 5.0 * BURST_SECONDS - 3
+    assert len(await drive.take(*claims)) == 7
+
+
+async def test_a_probe_that_was_never_sent_silences_its_gateway_for_no_longer_than_one_that_was(
+    shared: tuple[Drive, SharedLedger],
+) -> None:
+    drive, ledger = shared
+    several = [await drive.open(SILENT) for _ in range(3)]
+    failed_at = await fails(drive, ledger, drive.claim(several[0]))
+    assert await drive.publish(*map(drive.claim, several)) == []
+    await drive.wait(PROBE + SOON + 2 * SPREAD)
+    assert PROBE <= min(one.asked_at for one in drive.asked) - failed_at <= PROBE + SPREAD
+    assert [drive.payment(one).status for one in several] == [Status.COMPLETED] * 3
+
+
+async def fails(drive: Drive, ledger: SharedLedger, *claims: Claim) -> datetime:
+    """Take these up to the point where their accounts have counted them; when that was."""
+    ledger.lost = True
+    with pytest.raises(Waits):
+        await drive.take(*claims)
+    ledger.lost = False
+    assert (drive.asked, drive.turns.held) == ([], set())
+    return drive.clock.now
+
+
+async def test_a_claim_whose_worker_died_is_not_looked_at_again_and_again_while_it_waits_for_the_budget(
+    shared: tuple[Drive, SharedLedger],
+) -> None:
     drive, _ = shared
     lost, other = [await drive.open(POOR) for _ in range(2)]
-    assert len(await drive.take(drive.claim(lost))) == 1
+    claim = drive.claim(lost)
+    (inquiry,) = await drive.take(claim)
+    drive.dies(inquiry)
     drive.clock.advance(30)
     assert len(await drive.hit(other)) == 1
-    assert await drive.hit(lost, source=Source.SWEEP) == []
+    assert await drive.publish(claim) == []
     payment = drive.payment(lost)
-    assert payment.lease_until is None
     assert payment.not_before is not None
     assert payment.next_check_at is not None
     assert payment.next_check_at >= payment.not_before > drive.clock.now
@@ -123,8 +158,9 @@ async def test_a_worker_takes_on_as_many_questions_of_an_account_as_it_has_room_
     drive, ledger = shared
     claims = [drive.claim(await drive.open(account)) for account in (HEALTHY, HEALTHY, HEALTHY, POOR)]
     drive.clock.advance(1)
-    inquiries = await take(ledger, drive.rules, claims, {HEALTHY.id: 2})
-    assert [one.account.id for one in inquiries] == ["healthy", "healthy", "poor"]
+    taken = await take(ledger, drive.rules, claims, drive.turns, {HEALTHY.id: 2})
+    assert [one.account.id for one in taken.inquiries] == ["healthy", "healthy", "poor"]
+    assert taken.waiting == []
 
 
 @pytest.mark.parametrize(

@@ -57,67 +57,82 @@ async def test_a_claim_by_the_path_of_another_account_asks_nothing() -> None:
     assert await drive.take(drive.claim(payment_id, signed=True, account=PROVING.id)) == []
     assert verdicts(drive, payment_id) == []
     strange, mine = drive.claim(payment_id, account=PROVING.id), drive.claim(payment_id)
-    assert len(await drive.take(strange, mine)) == 1
+    assert len(await drive.publish(strange, mine)) == 1
     assert len(verdicts(drive, payment_id)) == 1, "only its own is about it"
 
 
-async def test_the_lease_is_committed_before_the_gateway_is_called() -> None:
+async def test_an_execute_and_its_lease_are_committed_before_the_gateway_is_called() -> None:
+    drive = Drive()
+    payment_id = await drive.open(EXECUTING)
+    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    assert inquiry.question.kind is QuestionKind.EXECUTE
+    payment = drive.payment(payment_id)
+    assert (payment.execute_state, payment.execute_asked_at) == ("kept", drive.clock.now)
+    assert payment.lease_until == drive.clock.now + LEASE[QuestionKind.EXECUTE]
+    assert payment.next_check_at == payment.lease_until
+    assert verdicts(drive, payment_id) == ["asks"]
+
+
+async def test_a_status_question_and_what_made_it_come_are_recorded_with_its_reply() -> None:
+    """Until then the claim is unacknowledged, and nothing of the question outlives its worker."""
     drive = Drive()
     payment_id = await drive.open()
-    await drive.take(drive.claim(payment_id))
-    payment = drive.payment(payment_id)
-    assert payment.lease_until == drive.clock.now + LEASE[QuestionKind.STATUS]
-    assert payment.next_check_at == payment.lease_until
+    before = drive.payment(payment_id)
+    in_flight = await drive.take(drive.claim(payment_id))
+    assert (drive.payment(payment_id), verdicts(drive, payment_id)) == (before, [])
+    await drive.answer(in_flight)
+    assert verdicts(drive, payment_id) == ["asks"]
+    assert drive.payment(payment_id).asked_at == in_flight[0].asked_at
 
 
 async def test_when_whoever_asked_dies_the_question_is_asked_again() -> None:
-    """The lease ends; until then nobody asks."""
+    """Its claims come again at once."""
     drive = Drive(dead)
     payment_id = await drive.open()
     await drive.hit(payment_id)
     drive.gateway = says(Status.COMPLETED)
-    await drive.wait(LEASE[QuestionKind.STATUS] - timedelta(seconds=1))
     assert drive.payment(payment_id).status is Status.PENDING
     await drive.wait(2)
     assert drive.payment(payment_id).status is Status.COMPLETED
-    assert drive.seconds(payment_id) == [0, 30]
+    first, again = drive.seconds(payment_id)
+    assert again - first < 2
 
 
-async def test_it_is_asked_again_at_the_very_moment_when_the_lease_ends_and_not_before() -> None:
+async def test_when_whoever_looked_for_the_schedule_dies_the_look_is_no_step_of_it() -> None:
+    drive = Drive(dead)
+    payment_id = await drive.open(lifetime=7 * 24 * HOUR)
+    step = drive.payment(payment_id).step
+    [first, *_] = CHECKS.pending
+    await drive.wait(first + 0.5)
+    assert (len(drive.asked), drive.payment(payment_id).step) == (1, step)
+    drive.gateway = says(Status.PENDING)
+    await drive.wait(2)
+    assert (len(drive.asked), drive.payment(payment_id).step) == (2, step + 1)
+
+
+async def test_whoever_stopped_is_waited_for_half_a_minute_and_then_others_ask() -> None:
     drive = Drive()
     payment_id = await drive.open()
     await drive.take(drive.claim(payment_id))
-    drive.clock.advance(LEASE[QuestionKind.STATUS].total_seconds() - 2 * TRANSIT_SECONDS)
-    asked = [await drive.take(drive.claim(payment_id, source=Source.SWEEP)) for _ in range(2)]
-    assert [len(one) for one in asked] == [0, 1]
+    drive.clock.advance(29)
+    assert await drive.take(drive.claim(payment_id)) == []
+    drive.clock.advance(1)
+    assert len(await drive.take(drive.claim(payment_id))) == 1
 
 
-async def test_a_lease_that_ran_out_while_the_gateway_wants_peace_ends_and_the_question_comes_after_that() -> None:
-    drive = Drive(dead)
-    payment_id = await drive.open()
-    first = await drive.take(drive.claim(payment_id))
-    await drive.wait(LEASE[QuestionKind.STATUS])
-    assert len(drive.asked) == 2
-    drive.gateway = troubled(Trouble.RATE_LIMITED, retry_after=120)
-    await drive.answer(first)
-    until = drive.clock.now + timedelta(seconds=120)
-    await drive.wait(MINUTE)
-    payment = drive.payment(payment_id)
-    assert (payment.lease_until, payment.next_check_at, len(drive.asked)) == (None, until, 2)
-
-
-async def test_a_reply_that_comes_after_its_lease_counts_and_leaves_the_next_lease_alone() -> None:
+async def test_a_reply_that_comes_after_another_question_began_counts_and_leaves_its_lease_alone() -> None:
     """3.1: it is a Fact like any other; 3.7: the question in flight now is another."""
     drive = Drive()
-    payment_id = await drive.open()
+    payment_id = await drive.open(EXECUTING)
     slow = await drive.take(drive.claim(payment_id))
     drive.clock.advance(31)
-    quick = await drive.take(drive.claim(payment_id, source=Source.SWEEP))
-    drive.gateway = says(Status.FAILED)
+    (quick,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    drive.gateway = says(Status.COMPLETED)
     await drive.answer(slow)
     payment = drive.payment(payment_id)
-    assert payment.status is Status.FAILED
-    assert payment.lease_until == quick[0].asked_at + LEASE[QuestionKind.STATUS]
+    assert payment.status is Status.COMPLETED
+    assert payment.asked_at == quick.asked_at
+    assert payment.lease_until == quick.asked_at + LEASE[QuestionKind.EXECUTE]
 
 
 # -- what answers a claim ----------------------------------------------------------------------------------------------
@@ -877,7 +892,7 @@ def test_what_a_question_uses_up(trigger: Trigger, counts: tuple[int, int, int, 
     payment, at = row(schedule="pending")
     payment = replace(payment, execute_waits_until=at + HOUR, not_before=at)
     after = begun(payment, Question(), Due(at=at, trigger=trigger), CHECKS, at)
-    assert (after.asked_at, after.lease_until, after.not_before) == (at, at + LEASE[QuestionKind.STATUS], None)
+    assert (after.asked_at, after.lease_until, after.not_before) == (at, None, None)
     used = (after.step, len(after.hint_asks), len(after.referred_asks), after.execute_waits_until is None)
     assert used == counts
 

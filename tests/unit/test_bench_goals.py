@@ -64,6 +64,8 @@ def test_the_bounds_that_a_release_is_held_to() -> None:
         "statements": "at most 4",
         "syncs": "at most 1",
         "wal": "at most 10 kB",
+        "recovery": "at most 2 s",
+        "restart": "at most 2 s",
         "idle": "under 1 %",
     }
 

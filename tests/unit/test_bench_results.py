@@ -14,6 +14,7 @@ from rich.console import Console
 from tests.bench.delays import SPREAD
 from tests.bench.goals import GOALS, Measured, Unmeasured
 from tests.bench.plan import QUICK, WHOLE
+from tests.bench.recovery import Recovery
 from tests.bench.report import show, verdicts
 from tests.bench.results import Failed, Results, figures
 from tests.bench.serving import ALL_IN_ONE, APART
@@ -64,6 +65,12 @@ def found() -> Results:
             for rate, p99 in ((800.0, 250.0), (900.0, 150.0), (700.0, 350.0))
         ],
         isolation=SimpleNamespace(healthy=[spread([10.0])], beside_slow=[spread([12.0])]),  # type: ignore[arg-type]
+        recoveries=[
+            Recovery(bus="rabbitmq", consumers=2, gateway_seconds=1.0, after_kill=[0.1, 0.2, 9.0]),
+            Recovery(bus="postgres", consumers=2, gateway_seconds=1.0, after_kill=[1.5, 1.0, 1.5]),
+            Recovery(bus="rabbitmq", consumers=1, gateway_seconds=1.0, after_kill=[2.0], after_ready=[0.1]),
+            Recovery(bus="postgres", consumers=1, gateway_seconds=1.0, after_kill=[12.0], after_ready=[10.0]),
+        ],
         idle=[
             SimpleNamespace(bus="rabbitmq", percent=0.2, wakeups_per_second=6.0, rss_bytes=2**26),  # type: ignore[list-item]
             SimpleNamespace(bus="postgres", percent=1.2, wakeups_per_second=6.0, rss_bytes=2**26),  # type: ignore[list-item]
@@ -91,12 +98,16 @@ def test_each_goal_is_judged_by_what_is_worst_for_us(found: Results) -> None:
         "statements": True,  # of payments that come at a rate, as the next two
         "syncs": False,
         "wal": True,
+        "recovery": True,  # with the bus that takes longer, as the next
+        "restart": False,
         "idle": False,  # with the bus that costs more
     }
     assert figures(found)["ingress"] == Measured(rounds=[0.7])
     assert figures(found)["idle"] == Measured(rounds=[1.2])
     assert figures(found)["syncs"] == Measured(rounds=[1.25])
     assert figures(found)["wal"] == Measured(rounds=[9.0])
+    assert figures(found)["recovery"] == Measured(rounds=[1.5, 1.0, 1.5])
+    assert figures(found)["restart"] == Measured(rounds=[10.0])
 
 
 def test_the_slow_end_is_held_to_the_bare_limits_of_the_same_round(found: Results) -> None:

@@ -600,7 +600,7 @@ async def test_when_an_id_was_dropped_and_all_others_are_struck_the_clock_still_
     drive = Drive(about())
     payment_id = await drive.open(CANDIDATES)
     drive.gateway = lambda _: Stranger(why="other_payment")
-    await drive.take(*(drive.claim(payment_id, transaction_id=f"T{number}") for number in range(25)))
+    await drive.publish(*(drive.claim(payment_id, transaction_id=f"T{number}") for number in range(25)))
     await drive.wait(6 * DAY)
     payment = drive.payment(payment_id)
     assert {one.state for one in payment.candidates} == {"struck"}

@@ -27,10 +27,11 @@ from consumers.executing import (
 from consumers.pipeline import Inquiry, take
 from consumers.resolving import Wish, resolve
 from schemas.answers import ExecuteReply, Outcome, Question, Trouble
+from schemas.checks import Checks
 from schemas.words import Hold, QuestionKind, Said, Source, Status
 from tests.fakes.clock import NOON
 from tests.fakes.drive import TRANSIT_SECONDS, Drive, Gateway, answered, dead, executed, says, troubled
-from tests.fakes.providers import EXECUTING
+from tests.fakes.providers import EXECUTING, PLAIN
 
 EXECUTE, QUERY = QuestionKind.EXECUTE, QuestionKind.STATUS
 COMPLETED, PENDING = Status.COMPLETED, Status.PENDING
@@ -250,6 +251,7 @@ async def test_when_whoever_executed_dies_query_decides_and_execute_waits_a_minu
     await drive.wait(59)
     assert kinds(drive, payment_id)[:2] == [EXECUTE, QUERY]
     assert executions(drive, payment_id) == [0]
+    assert drive.seconds(payment_id)[1] < 2
     await drive.wait(120)
     assert drive.payment(payment_id).status is COMPLETED
     assert len(executions(drive, payment_id)) == 2
@@ -599,7 +601,8 @@ def test_a_wish_is_not_looked_at_any_more_from_the_end_on_nor_when_it_is_none() 
     end = payment.expires_at
     assert wish_looked_at(replace(payment, execute_waits_until=end - LAST)) == end - LAST
     assert wish_looked_at(replace(payment, execute_waits_until=end)) is None
-    assert wish_looked_at(replace(payment, execute_waits_until=NOON, execute_state="kept")) is None
+    assert wish_looked_at(replace(payment, execute_waits_until=NOON, execute_state=None)) is None
+    assert wish_looked_at(executing(waiting(payment, NOON), NOON)) is None
 
 
 def test_nothing_of_a_wish_stays_when_it_is_dropped() -> None:
@@ -620,7 +623,8 @@ async def test_a_wish_that_its_account_turns_away_goes_to_the_back_of_the_line()
     payment_id = await drive.open(EXECUTING, order_ref="basket-9")
     claim = drive.claim(payment_id, Said.SUCCESS)
     drive.clock.advance(5)
-    assert await take(drive.ledger, drive.rules, [claim], {EXECUTING.id: 0}) == []
+    taken = await take(drive.ledger, drive.rules, [claim], drive.turns, {EXECUTING.id: 0})
+    assert (taken.inquiries, taken.waiting) == ([], [])
     assert drive.payment(payment_id).execute_wanted_at == drive.clock.now
 
 
@@ -881,3 +885,136 @@ async def test_an_attempt_whose_execute_cannot_be_sent_lets_the_others_of_its_or
     await drive.hit(second, Said.SUCCESS)
     await drive.wait(20)
     assert drive.payment(second).status is COMPLETED
+
+
+# -- another server took over ------------------------------------------------------------------------------------------
+
+
+async def test_after_a_takeover_nothing_executes_for_a_minute_and_nothing_without_a_query() -> None:
+    """The Execute that was recorded last may be missing there, and its money may come to be known a little later."""
+    drive = Drive(onepaybd("completed", COMPLETED), checks=Checks(claimed=(0.3, 3600.0)))
+    first, second = [await drive.open(EXECUTING) for _ in range(2)]
+    drive.clock.advance(10)
+    drive.ledger.since = drive.clock.now
+    await drive.hit(first, Said.SUCCESS)
+    assert kinds(drive, first) == [QUERY]
+    await drive.wait(30)
+    await drive.hit(second, Said.SUCCESS)
+    await drive.wait(MINUTE)
+    for payment_id in (first, second):
+        (executed_at,) = executions(drive, payment_id)
+        queries = [at for at in drive.seconds(payment_id) if at < executed_at]
+        assert 10 + 60 <= max(queries) < executed_at < 10 + 60 + 2
+        assert drive.told(payment_id) == ["payment.completed"]
+
+
+async def test_money_that_an_execute_took_before_the_takeover_is_found_by_query() -> None:
+    drive = Drive(onepaybd("settled", COMPLETED, query=COMPLETED))
+    payment_id = await drive.open(EXECUTING)
+    drive.clock.advance(10)
+    drive.ledger.since = drive.clock.now
+    await drive.hit(payment_id, Said.SUCCESS)
+    payment = drive.payment(payment_id)
+    assert (kinds(drive, payment_id), payment.status, payment.execute_state) == ([QUERY], COMPLETED, None)
+
+
+async def test_a_wish_that_waited_for_its_order_counts_as_sent_when_another_server_takes_over() -> None:
+    drive = Drive(onepaybd("refused", PENDING))
+    busy, waits = [await drive.open(EXECUTING, order_ref="basket-9") for _ in range(2)]
+    in_flight = await drive.take(drive.claim(busy, Said.SUCCESS))
+    await drive.hit(waits, Said.SUCCESS)
+    assert drive.payment(waits).execute_state == "wanted"
+    drive.ledger.since = drive.clock.now
+    await drive.answer(in_flight)
+    await drive.wait(59)
+    assert executions(drive, waits) == []
+    drive.gateway = onepaybd("completed", COMPLETED)
+    await drive.wait(2 * MINUTE)
+    assert (len(executions(drive, waits)), drive.payment(waits).status) == (1, COMPLETED)
+
+
+async def test_after_a_takeover_an_attempt_waits_for_another_that_may_have_executed_unknown_to_the_new_server() -> None:
+    """Its claim, its wish and its Execute were one write, which is missing; and the money is there."""
+
+    def gateway(inquiry: Inquiry) -> Outcome:
+        if inquiry.expected.payment_id == executed_before:
+            return answered(inquiry, COMPLETED)
+        return onepaybd("completed", COMPLETED)(inquiry)  # type: ignore[return-value]
+
+    drive = Drive(gateway)
+    executed_before = await drive.open(EXECUTING, order_ref="basket-9")
+    drive.clock.advance(10)
+    drive.ledger.since = drive.clock.now
+    other = await drive.open(EXECUTING, order_ref="basket-9")
+    drive.clock.advance(MINUTE.total_seconds())
+    await drive.hit(other, Said.SUCCESS)
+    await drive.wait(10 * MINUTE)
+    assert executions(drive, other) == []
+    assert drive.told(executed_before) == ["payment.completed"]
+    assert drive.payment(other).execute_state is None
+
+
+async def test_after_a_takeover_an_attempt_waits_while_nobody_is_told_what_became_of_another() -> None:
+    silent = set[str]()
+
+    def gateway(inquiry: Inquiry) -> Outcome:
+        asked = troubled() if inquiry.expected.payment_id in silent else onepaybd("completed", COMPLETED)
+        return asked(inquiry)  # type: ignore[return-value]
+
+    drive = Drive(gateway)
+    first, second = [await drive.open(EXECUTING, order_ref="basket-9") for _ in range(2)]
+    silent.add(first)
+    drive.clock.advance(10)
+    drive.ledger.since = drive.clock.now
+    await drive.hit(first, Said.SUCCESS)
+    await drive.hit(second, Said.SUCCESS)
+    await drive.wait(5 * MINUTE)
+    assert drive.payment(first).execute_unanswered
+    assert executions(drive, second) == []
+    silent.clear()
+    await drive.wait(5 * MINUTE)
+    assert len(executions(drive, first)) + len(executions(drive, second)) == 1
+    assert [drive.payment(one).hold for one in (first, second)] == [None, None]
+
+
+async def test_after_a_takeover_nobody_waits_for_an_attempt_that_is_not_executed() -> None:
+    """Whoever pays there needs nothing of ours."""
+    drive = Drive(onepaybd("completed", COMPLETED))
+    await drive.open(PLAIN, order_ref="basket-9")
+    drive.clock.advance(10)
+    drive.ledger.since = drive.clock.now
+    drive.clock.advance(MINUTE.total_seconds())
+    other = await drive.open(EXECUTING, order_ref="basket-9")
+    await drive.hit(other, Said.SUCCESS)
+    assert kinds(drive, other) == [EXECUTE]
+
+
+@pytest.mark.parametrize(("opened", "claimed", "asked"), [(1, 62, [EXECUTE]), (1, 2, [QUERY]), (-1, 600, [QUERY])])
+async def test_of_what_is_opened_after_a_takeover_only_the_minute_counts(
+    opened: int, claimed: int, asked: list[QuestionKind]
+) -> None:
+    drive = Drive(onepaybd("completed", COMPLETED))
+    drive.ledger.since = since = drive.clock.now + 2 * MINUTE
+    drive.clock.set(since + timedelta(seconds=opened))
+    payment_id = await drive.open(EXECUTING)
+    drive.clock.set(since + timedelta(seconds=claimed))
+    await drive.hit(payment_id, Said.SUCCESS)
+    assert kinds(drive, payment_id) == asked
+    await drive.wait(3 * MINUTE)
+    assert drive.payment(payment_id).status is COMPLETED
+    assert len(executions(drive, payment_id)) == 1
+
+
+async def test_an_execute_that_the_new_server_has_seen_is_its_own() -> None:
+    drive = Drive(onepaybd("refused", PENDING))
+    payment_id = await drive.open(EXECUTING)
+    drive.clock.advance(1)
+    drive.ledger.since = drive.clock.now
+    drive.clock.advance(120)
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(10)
+    assert kinds(drive, payment_id)[:2] == [QUERY, EXECUTE]
+    await drive.hit(payment_id, Said.SUCCESS)
+    await drive.wait(5)
+    assert len(executions(drive, payment_id)) == 2
+    assert kinds(drive, payment_id)[-1] is EXECUTE

@@ -100,7 +100,7 @@ def test_an_answer_that_was_counted_again_and_again_is_told_with_how_often_and_u
 def test_what_does_not_fit_on_a_screen_is_counted_where_it_happened() -> None:
     drive = Drive()
     payment_id = at_once(drive.open())
-    asked = at_once(drive.take(drive.claim(payment_id, Said.SUCCESS)))
+    asked = at_once(drive.publish(drive.claim(payment_id, Said.SUCCESS)))
     assert len(asked) == 1
     more = Counted(kind=EntryKind.CLAIM, source=Source.RETURN, count=49_000, first_at=AT, last_at=AT)
     explanation = told(
@@ -108,7 +108,7 @@ def test_what_does_not_fit_on_a_screen_is_counted_where_it_happened() -> None:
         payment_id,
         left_out=LeftOut(place=3, counted=(more,)),
         entries=(
-            *drive.ledger.entries(payment_id),
+            *drive.ledger.entries(payment_id)[:3],  # and the answer is left out
             Entry(kind=EntryKind.EVENT, at=AT, data={"id": "x.2", "type": "payment.held"}),
         ),
     )
@@ -499,9 +499,9 @@ def test_a_question_that_waits_for_its_gateway_or_its_budget_says_so() -> None:
 
 def test_a_question_on_its_way_says_so() -> None:
     drive = Drive()
-    payment_id = at_once(drive.open())
-    at_once(drive.take(drive.claim(payment_id)))
-    assert plans(told(drive, payment_id))[0].startswith("a question is on its way")
+    payment_id = at_once(drive.open(EXECUTING))
+    at_once(drive.take(drive.claim(payment_id, Said.SUCCESS)))
+    assert any(plan.startswith("a question is on its way") for plan in plans(told(drive, payment_id)))
 
 
 # -- webhooks ----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract import ROOT, released
-from tests.schema import GAVE_WAY, archived, breaks, commit_of, git, has_history
+from tests.schema import COUNTING, COUNTS, GAVE_WAY, archived, breaks, commit_of, git, has_history
 
 SQL = ROOT / "schemas/sql"
 TAKES_AWAY = re.compile(
@@ -17,6 +17,8 @@ TAKES_AWAY = re.compile(
     re.IGNORECASE,
 )
 """No program finds a constraint or a trigger; one that is gone or another is told by `tests.schema.breaks`."""
+BODY = re.compile(r"(\bcreate\s+function\b[^;]*?\bas\s+)\$(\w*)\$.*?\$\2\$", re.IGNORECASE | re.DOTALL)
+"""What a new function does is done by whoever calls it; what a `do` block does, the migration does."""
 MARK = "-- contract"
 
 
@@ -28,7 +30,7 @@ def wrong(name: str, text: str) -> str | None:
         lambda found: found[0] if found[0][:1] == "'" else "",
         rest.partition("-- migrate:down")[0],
     )
-    spoken = re.sub(r"'(?:[^']|'')*'", "''", up)
+    spoken = BODY.sub(r"\1''", re.sub(r"'(?:[^']|'')*'", "''", up))
     marked = any(line.startswith(MARK) for line in head.splitlines())
     version = name.partition("_")[0]
     recorded = re.search(rf"insert\s+into\s+contractions\s.*'{version}'", up, re.IGNORECASE | re.DOTALL) is not None
@@ -90,6 +92,9 @@ def test_a_clone_without_the_released_commit_is_told_what_to_do(tmp_path: Path) 
         "alter table payments alter column fee set not null;",
         "truncate dead;",
         "create or replace function payments_only_rise() returns trigger language plpgsql as '';",
+        "create or replace function payments_only_rise() returns trigger language plpgsql as $$ begin end $$;",
+        "create function one() returns int language sql as $$ select 1 $$; do $$ begin delete from dead; end $$;",
+        "create function one() returns int language sql as $a$ select 1 $a$; delete from dead;",
     ],
 )
 def test_what_takes_something_away_is_refused_unless_it_is_marked_and_recorded(up: str) -> None:
@@ -103,6 +108,12 @@ def test_what_takes_something_away_is_refused_unless_it_is_marked_and_recorded(u
 def test_what_only_adds_is_free_to() -> None:
     up = "alter table queue add column x int; -- drop nothing\ncomment on table queue is 'to drop a row'; drop index a;"
     assert wrong("0042_x.sql", f"-- migrate:up\n{up}\n-- migrate:down\ndrop table x;\n") is None
+
+
+@pytest.mark.parametrize("quote", ["$$", "$body$"])
+def test_what_a_new_function_does_is_no_migration(quote: str) -> None:
+    up = f"create function bury() returns void language sql set a = off as {quote} delete from dead; {quote};"
+    assert wrong("0042_x.sql", f"-- migrate:up\n{up}\n") is None
 
 
 RELEASED = [
@@ -132,6 +143,13 @@ RELEASED = [
 )
 def test_an_addition_is_what_a_program_can_ignore(added: str, told: list[str]) -> None:
     assert breaks(RELEASED, [*RELEASED, added]) == told
+
+
+def test_a_trigger_that_counts_asks_nothing_while_its_function_does_no_more_than_that() -> None:
+    trigger = f"trigger payments counts BEFORE UPDATE OF fee ON payments {COUNTS}"
+    assert breaks(RELEASED, [*RELEASED, trigger, COUNTING]) == []
+    other = f"{COUNTING.rpartition(' ')[0]} 0a1b"
+    assert breaks(RELEASED, [*RELEASED, trigger, other]) == [f"asked for: {trigger}"]
 
 
 @pytest.mark.parametrize("line", RELEASED)

@@ -65,7 +65,7 @@ def full(language: str, name: str) -> str:
     link = "https://shop.example/thanks?a=1&b=" + "x" * 200
     return document(
         language, name, shop=MARKUP, shop_link=link, reference=MARKUP, again=AGAIN, own_path="/return/x/y/wait?since=1"
-    )
+    ).decode()
 
 
 @every_language
@@ -109,7 +109,7 @@ def test_the_policy_names_the_very_text_of_style_and_script(name: str) -> None:
 
 
 def test_a_page_that_does_not_look_again_has_no_script() -> None:
-    html = document("en", "completed", shop="A shop")
+    html = document("en", "completed", shop="A shop").decode()
     assert "<script" not in html
     assert "refresh" not in html
 

@@ -127,3 +127,24 @@ async def test_a_group_that_is_not_answered_in_time_fails_as_one() -> None:
     said = await asyncio.gather(*(together.ask(number) for number in range(3)), return_exceptions=True)
     assert [type(one) for one in said] == [TimeoutError] * 3
     assert len(slow.groups) <= 2
+
+
+async def test_whoever_is_in_line_waits_no_longer_than_who_is_on_the_way() -> None:
+    slow = Slow(at_once=1)
+    together = Together(slow.answer, alike=(AwayError,), seconds=0.5)
+    slow.together = together
+    began = asyncio.get_running_loop().time()
+    said = await asyncio.gather(*await slow.asked(1, 2, 3), return_exceptions=True)
+    assert [type(one) for one in said] == [TimeoutError] * 3
+    assert asyncio.get_running_loop().time() - began < 0.9
+    assert together.in_line == 0
+
+
+async def test_whoever_asks_after_a_time_without_anyone_has_a_deadline_too() -> None:
+    slow = Slow(at_once=1)
+    slow.together = Together(slow.answer, alike=(AwayError,), seconds=0.05)
+    for number in (1, 2):
+        slow.go_on(1)
+        assert await slow.together.ask(number) == -number
+        said = await asyncio.gather(*await slow.asked(number), return_exceptions=True)
+        assert [type(one) for one in said] == [TimeoutError]

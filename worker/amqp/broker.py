@@ -27,14 +27,14 @@ class Broker(Struct, frozen=True):
     bus: RabbitBus
 
 
-def broker_of(config: Config, rules: Rules, database: Database, metrics: Metrics) -> Broker | None:
-    """The parts, not yet connected; None where claims and events stay in Postgres."""
+def broker_of(config: Config, rules: Rules, database: Database, spool: PostgresBus, metrics: Metrics) -> Broker | None:
+    """The parts, not yet connected; None where claims and events stay in Postgres, in what is the spool otherwise."""
     url = config.settings.amqp_url
     if url is None:
         return None
     providers = {account.provider.name for account in config.accounts}
     publisher, inbox = Publisher(url, providers), Inbox(url, providers, metrics)
-    bus = RabbitBus(publisher, inbox, PostgresBus(database), database.clock, metrics)
+    bus = RabbitBus(publisher, inbox, spool, database.clock, metrics)
     expected = expected_inbox(url, metrics)
     registrar = Registrar(
         PostgresLedger(database, changed=metrics.changed, dropped=metrics.drop), rules, config, database.clock

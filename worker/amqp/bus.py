@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
@@ -24,12 +24,16 @@ from worker.amqp.inbox import Inbox
 from worker.amqp.messages import claim_post, dead_letter, delivered_before
 from worker.amqp.publisher import Publisher
 from worker.clock import DatabaseClock, set_within
+from worker.holding import SUSPECT
 from worker.metrics import Metrics
 from worker.postgres.bus import POLL_SECONDS, UNREADABLE, PostgresBus
 from worker.postgres.database import UNAVAILABLE
 
 REST_SECONDS = 60.0
 """When Postgres has been away for so long, what was delivered goes back to the broker until Postgres is there again."""
+
+MOST_OFTEN = 5
+"""A claim that the broker gave out more often goes to the spool: the broker would bury it, whatever workers died of."""
 
 log = structlog.get_logger()
 
@@ -81,13 +85,19 @@ class RabbitBus:
 
     async def done(self, deliveries: Sequence[Delivery]) -> None:
         heard, spooled = _apart(deliveries)
-        await self._inbox.acknowledge(heard)
         if spooled:
             await self._spool.done(spooled)
+        await self._inbox.acknowledge(heard)  # last, because it may not be told again
 
-    def give_back(self, deliveries: Sequence[Delivery]) -> None:
-        heard, _ = _apart(deliveries)  # the spool's come again when their leases end
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        heard, spooled = _apart(deliveries)
         self._inbox.give_back(heard)
+        if spooled:
+            await self._spool.give_back(spooled)
+            self.wake({one.claim.provider for one in spooled})
+
+    async def end(self, provider: str) -> None:
+        await self._inbox.end(provider)
 
     async def leave(self, deliveries: Sequence[Delivery]) -> None:
         """They go to the spool, where they wait for any worker; the broker would give them out again at once."""
@@ -95,15 +105,17 @@ class RabbitBus:
         for delivery in deliveries:
             if isinstance(delivery.tag, DeliveredMessage):
                 await self._spool.publish_again(delivery.claim, 0)
-        await self._inbox.acknowledge(heard)
         if spooled:
             await self._spool.leave(spooled)
+        await self._inbox.acknowledge(heard)
 
     async def retry(self, delivery: Delivery) -> None:
         heard, _ = _apart([delivery])
         if heard:
-            await self._spool.publish_again(delivery.claim, delivery.attempts)
+            await self._spool.publish_again(delivery.claim, delivery.handed_out, delivery.attempts)
             await self._inbox.acknowledge(heard)
+        else:
+            await self._spool.retry(delivery)
 
     async def park(self, delivery: Delivery, reason: str) -> None:
         claim = delivery.claim
@@ -148,16 +160,34 @@ class RabbitBus:
         return deliveries
 
     async def _from_broker(self, provider: str, most: int) -> list[Delivery]:
-        deliveries = []
-        for message in self._inbox.take(provider, most):
-            try:
-                claim = msgspec.json.decode(message.body, type=Claim)
-            except UNREADABLE as error:
-                await self._park_unreadable(provider, message, error)
-            else:
-                handed_out = 1 + delivered_before(message)
-                deliveries.append(Delivery(tag=message, claim=claim, attempts=1, handed_out=handed_out))
+        """What is there, but for what is put elsewhere. Where that fails the others are left there."""
+        deliveries, left = list[Delivery](), deque(self._inbox.take(provider, most))
+        try:
+            while left:
+                delivery = await self._delivery(provider, left[0])
+                message = left.popleft()
+                if delivery is not None:
+                    deliveries.append(delivery)
+                else:
+                    await self._inbox.acknowledge([message])
+        except BaseException:
+            self._inbox.give_back([*_apart(deliveries)[0], *left])
+            raise
         return deliveries
+
+    async def _delivery(self, provider: str, message: DeliveredMessage) -> Delivery | None:
+        """What the message delivers; None where it was put elsewhere, and is done with here."""
+        try:
+            claim = msgspec.json.decode(message.body, type=Claim)
+        except UNREADABLE as error:
+            await self._park_unreadable(provider, message, error)
+            return None
+        handed_out = 1 + delivered_before(message)
+        if handed_out <= MOST_OFTEN:
+            return Delivery(tag=message, claim=claim, attempts=1, handed_out=handed_out)
+        log.warning("claim.moved", claim_id=claim.id, handed_out=handed_out)
+        await self._spool.publish_again(claim, SUSPECT - 1)
+        return None
 
     async def _park_unreadable(self, provider: str, message: DeliveredMessage, error: Exception) -> None:
         """Put aside what this version cannot read, or every worker would die of it."""
@@ -165,7 +195,6 @@ class RabbitBus:
         reason, claim_id = f"{type(error).__name__} in receive", message.header.properties.message_id or "unknown"
         await self._bury(claim_id, provider, message.body, reason)
         self._metrics.parked.labels(provider).inc()
-        await self._inbox.acknowledge([message])
 
     async def _bury(self, claim_id: str, provider: str, body: bytes, reason: str) -> None:
         """The spool has a place for the dead too, while the broker is away; whoever looks at them sees both."""

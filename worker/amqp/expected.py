@@ -20,8 +20,8 @@ from worker.amqp.messages import CODE, FIELD, REASON, expected_letter, strangers
 from worker.amqp.publisher import Publisher
 from worker.amqp.topology import EXPECTED
 from worker.clock import DatabaseClock, set_within
-from worker.consume import ATTEMPTS
 from worker.failing import place_of
+from worker.holding import ATTEMPTS
 from worker.metrics import Metrics
 from worker.postgres.database import UNAVAILABLE
 from worker.recording import PAUSE_SECONDS

@@ -23,9 +23,10 @@ from schemas.secret import Secret
 from worker.amqp.link import UNREACHABLE, ended, keep
 from worker.amqp.topology import claims_queue, declare
 from worker.metrics import Metrics
+from worker.slots import WINDOW
 
-PREFETCH = 100
-"""More than are asked about at once (worker.slots), and no more: what is here is ahead of all that comes."""
+PREFETCH = WINDOW
+"""What one worker may have in hand, and no more: what is here is ahead of all that comes."""
 WATCH_SECONDS = 3.0
 IDLE_SECONDS = 5.0
 """So long may a queue with messages deliver nothing to a consumer with room before it is held to be forgotten."""
@@ -37,31 +38,47 @@ log = structlog.get_logger()
 class Subscription(Struct):
     """Where one queue's consumer stands. `heard_at` is monotonic.
 
-    `in_hand` are the tags of what was delivered and is not settled, in the order of their rising.
+    `in_hand` are the tags of what was delivered and is not settled, in the order of their rising; `done` are those that
+    the broker is not told of yet. One word for several is only right as long as they stand so: nothing else is
+    `settling` until it is said. The broker closes a channel on which a message is settled twice, and a word for all
+    would settle what is being given back.
     """
 
     channel: AbstractChannel
     heard_at: float
     buffer: deque[DeliveredMessage] = field(default_factory=deque)
     in_hand: dict[int, None] = field(default_factory=dict)
+    done: set[int] = field(default_factory=set)
     cancelled: bool = False
+    consumer_tag: str | None = None
+    settling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def acknowledge(self, tags: Sequence[int]) -> None:
         """One word for all that are older than whatever is still in hand, and one for each of the others."""
         for tag in tags:
             self.in_hand.pop(tag, None)
-        oldest_left = next(iter(self.in_hand), None)
-        older = [tag for tag in tags if oldest_left is None or tag < oldest_left]
-        if older:
-            await self.channel.basic_ack(max(older), multiple=True)
-        for tag in tags:
-            if oldest_left is not None and tag > oldest_left:
-                await self.channel.basic_ack(tag)
+        self.done.update(tags)
+        async with self.settling:
+            while not self.done.isdisjoint(tags):
+                oldest_left = next(iter(self.in_hand), None)
+                older = {tag for tag in self.done if oldest_left is None or tag < oldest_left}
+                said = older or {next(tag for tag in tags if tag in self.done)}
+                self.done -= said
+                await self.channel.basic_ack(max(said), multiple=bool(older))
 
     async def reject(self, tags: Sequence[int]) -> None:
-        for tag in tags:
-            self.in_hand.pop(tag, None)
-            await self.channel.basic_reject(tag, requeue=False)
+        async with self.settling:
+            for tag in tags:
+                await self.channel.basic_reject(tag, requeue=False)
+                self.in_hand.pop(tag, None)
+
+    async def give_back(self) -> None:
+        """What is in the buffer goes to the broker, who gives it to another consumer."""
+        async with self.settling:
+            while self.buffer:
+                tag = _tag(self.buffer.popleft())
+                await self.channel.basic_nack(tag, requeue=True)
+                self.in_hand.pop(tag, None)
 
 
 class Inbox:
@@ -112,6 +129,20 @@ class Inbox:
     def resume(self, provider: str) -> None:
         """Deliver again, within a few seconds."""
         self._resting.discard(provider)
+
+    async def end(self, provider: str) -> None:
+        """Deliver nothing more from this queue; what was delivered and not taken goes back to the broker.
+
+        What was taken can still be acknowledged.
+        """
+        self._resting.add(provider)
+        subscription = self._subscriptions.get(provider)
+        if subscription is None or subscription.consumer_tag is None:
+            return
+        with suppress(*UNREACHABLE):
+            async with asyncio.timeout(REPLY_SECONDS):
+                await subscription.channel.basic_cancel(subscription.consumer_tag)
+                await subscription.give_back()
 
     async def run(self) -> None:
         await keep(self._url, "payproof consumer", prepare=self._prepare, use=self._subscribe, failed=lambda: None)
@@ -199,7 +230,8 @@ class Inbox:
                 subscription.cancelled = True
 
             channel.on_consumer_cancel_callbacks.add(forgotten)
-            await channel.basic_consume(self._queues[provider], delivered)
+            consumed = await channel.basic_consume(self._queues[provider], delivered)
+            subscription.consumer_tag = consumed.consumer_tag
         self._subscriptions[provider] = subscription
         self._arrived(provider)  # what came before it had its place here
 

@@ -15,6 +15,7 @@ from worker.config import ConfigError
 from worker.postgres.database import UNAVAILABLE
 from worker.postgres.embedded import EmbeddedError
 from worker.postgres.migrate import MigrationError
+from worker.postgres.sessions import SessionsLent
 
 
 class CommandFailed(Exception):
@@ -25,7 +26,7 @@ class WrongUsage(CommandFailed):
     """What was asked makes no sense; exit code 2."""
 
 
-TOLD = (ConfigError, EmbeddedError, MigrationError, BrokerRefusedError, TopologyError, CommandFailed)
+TOLD = (ConfigError, EmbeddedError, MigrationError, SessionsLent, BrokerRefusedError, TopologyError, CommandFailed)
 FAILURES = (*TOLD, asyncpg.InsufficientPrivilegeError, *UNAVAILABLE)
 
 
@@ -35,7 +36,7 @@ def explain_failure(error: BaseException, console: Console) -> int:
         case BrokenPipeError():  # whoever read our output has seen enough, as `head` has
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        case ConfigError() | BrokerRefusedError() | TopologyError():
+        case ConfigError() | SessionsLent() | BrokerRefusedError() | TopologyError():
             why, code = str(error), 2
         case WrongUsage():
             why, code = str(error), 2

@@ -129,7 +129,11 @@ class Config(File, frozen=True, kw_only=True):
         return tuple(account for merchant in self.merchants for account in merchant.accounts)
 
     def account(self, account_id: str) -> Account | None:
-        return next((account for account in self.accounts if account.id == account_id), None)
+        for merchant in self.merchants:
+            for account in merchant.accounts:
+                if account.id == account_id:
+                    return account
+        return None
 
     def merchant(self, merchant_id: str) -> Merchant | None:
         return next((merchant for merchant in self.merchants if merchant.id == merchant_id), None)

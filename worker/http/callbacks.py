@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+from contextlib import nullcontext
 from datetime import datetime
 from hashlib import sha256
 
@@ -20,6 +21,9 @@ from schemas.words import Authenticity, Said, Source
 MAX_BODY = 64 * 1024
 MAX_HEADERS = 16 * 1024
 """Of longer ones together the shortest are stored; the names count too."""
+
+LONGEST_SIGN = 4
+"""Bytes of UTF-8."""
 
 BODY_SECONDS = 10.0
 UNREAD = "the body could not be read"
@@ -44,7 +48,8 @@ async def read_callback(
     Raises aiohttp's 413 for a body over 64 KiB, 400 for one that broke off, and 408 for one that trickles.
     """
     try:
-        async with asyncio.timeout(seconds):
+        # What came with the head needs no deadline: reading it waits for nobody.
+        async with nullcontext() if request.content.is_eof() else asyncio.timeout(seconds):
             body = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="the body came too slowly", headers={"Connection": "close"}) from None
@@ -106,6 +111,8 @@ def _bounded(callback: Callback) -> Callback:
 
     A signature is short, so whatever else there is it is among those that are stored.
     """
+    if sum(len(name) + len(value) for name, value in callback.headers) * LONGEST_SIGN <= MAX_HEADERS:
+        return callback
     room, shortest = MAX_HEADERS, set[tuple[str, str]]()
     for header in sorted(set(callback.headers), key=_length):
         room -= _length(header) * callback.headers.count(header)
@@ -122,9 +129,9 @@ def _length(header: tuple[str, str]) -> int:
 
 def _readable(text: str) -> str:
     """The text with U+FFFD, which readers know for a lost letter, where aiohttp has a lone surrogate for bad UTF-8."""
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return text if text.isascii() else re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def _storable(text: str) -> str:
     """The text with bytes of bad UTF-8 written out: it is for headers, and one of those may be the signature."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

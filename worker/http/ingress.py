@@ -6,9 +6,8 @@ only makes us look.
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from functools import partial
 
@@ -20,7 +19,7 @@ from consumers.account import Account
 from consumers.bus import Bus, BusAway
 from consumers.keeping import may_wait, names
 from schemas.callbacks import Claim
-from schemas.payments import Payment
+from schemas.payments import Glance
 from schemas.shown import PAYMENT_ID
 from schemas.words import Authenticity, Source
 from worker.clock import DatabaseClock
@@ -55,7 +54,7 @@ class Ingress(Struct, frozen=True):
     config: Config
     now: Together[Claim, None]
     later: Together[Claim, None]
-    payments: Together[tuple[str, str], Payment | None]
+    payments: Together[tuple[str, str], Glance | None]
     homes: Together[Claim, str | None]
     clock: DatabaseClock
     outcomes: Outcomes
@@ -86,15 +85,13 @@ class Ingress(Struct, frozen=True):
         assert merchant is not None, "the account was found under its merchant"
         return merchant
 
-    async def look_up(self, account: str, payment_id: str) -> Payment | None:
-        """The payment of that account. Raises UNAVAILABLE."""
-        async with asyncio.timeout(LOOK_UP_SECONDS):
-            return await self.payments.ask((account, payment_id))
+    async def look_up(self, account: str, payment_id: str) -> Glance | None:
+        """What is to be told of the payment of that account. Raises UNAVAILABLE."""
+        return await self.payments.ask((account, payment_id))
 
     async def find(self, claim: Claim) -> str | None:
         """The id of the payment that an id in the claim names. Raises UNAVAILABLE."""
-        async with asyncio.timeout(LOOK_UP_SECONDS):
-            return await self.homes.ask(claim)
+        return await self.homes.ask(claim)
 
     def turn(self, claim: Claim, payment_id: str | None) -> Turn:
         """When a claim about this payment is heard; it is counted. A signed one is always heard in its turn.
@@ -136,11 +133,10 @@ class Ingress(Struct, frozen=True):
 
     async def publish(self, claim: Claim, turn: Turn = Turn.NOW, result: str = "taken") -> None:
         """Make it durable. Raises BusAway and TimeoutError."""
-        async with asyncio.timeout(PUBLISH_SECONDS):
-            if self.tracing.on:
-                await self._publish_traced(claim, turn)
-            else:
-                await self._durable(claim, turn)
+        if self.tracing.on:
+            await self._publish_traced(claim, turn)
+        else:
+            await self._durable(claim, turn)
         self.count(claim, result)
 
     async def _publish_traced(self, claim: Claim, turn: Turn) -> None:
@@ -168,9 +164,12 @@ class Ingress(Struct, frozen=True):
         self.metrics.callbacks.labels(account.provider.name, source.value, UNPROVEN, result).inc()
 
 
-def slashed(routes: Iterable[web.RouteDef]) -> list[web.RouteDef]:
-    """Each of them with a slash at its end too, handled the same: a redirect would lose what a POST brought."""
-    return [web.RouteDef(one.method, one.path + end, one.handler, one.kwargs) for one in routes for end in ("", "/")]
+def slashed(routes: Sequence[web.RouteDef]) -> list[web.RouteDef]:
+    """Each of them with a slash at its end too, handled the same: a redirect would lose what a POST brought.
+
+    A path is tried after those before it, so the busiest comes first, and the methods of one stand together.
+    """
+    return [web.RouteDef(one.method, one.path + end, one.handler, one.kwargs) for end in ("", "/") for one in routes]
 
 
 def ingress_of(

@@ -7,7 +7,7 @@ nothing is verified; what the buyer is told is what the gateway answered.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import structlog
 from aiohttp import web
@@ -15,7 +15,7 @@ from aiohttp import web
 from consumers.account import Account
 from consumers.bus import BusAway
 from schemas.callbacks import Claim
-from schemas.payments import Payment
+from schemas.payments import Glance
 from schemas.words import Said, Source
 from worker.http.callbacks import make_claim, read_callback
 from worker.http.ingress import COME_AGAIN_SECONDS, RETRY_AFTER, Ingress, Turn, slashed
@@ -23,6 +23,7 @@ from worker.http.pages import outcome_name, page
 from worker.http.pages.again import Again
 from worker.http.shop import outcome_known, shop_url
 from worker.http.waiting import GO_ON_SECONDS, LOOK_AGAIN_SECONDS, in_language, seconds_to_hold, since, waiting_path
+from worker.outcomes import Changing
 from worker.postgres.database import UNAVAILABLE
 
 log = structlog.get_logger()
@@ -37,12 +38,12 @@ class Returns:
     def routes(self) -> list[web.RouteDef]:
         said = "|".join(word.value for word in Said)
         paths = {
-            "/return/{account}": self.returned_unnamed,
-            "/return/{account}/{payment_id}": self.returned,
             f"/return/{{account}}/{{payment_id}}/{{said:{said}}}": self.returned,
+            "/return/{account}/{payment_id}": self.returned,
+            "/return/{account}": self.returned_unnamed,
         }
         both = [web.route(method, path, handler) for path, handler in paths.items() for method in ("GET", "POST")]
-        return slashed([web.get("/return/{account}/{payment_id}/wait", self.waiting), *both])
+        return slashed([*both, web.get("/return/{account}/{payment_id}/wait", self.waiting)])
 
     async def returned(self, request: web.Request) -> web.Response:
         """A buyer comes back: publish a claim, wait for the verified outcome, send the buyer on."""
@@ -60,7 +61,7 @@ class Returns:
         turn = self._ingress.turn(claim, payment_id)
         if turn is Turn.NEVER:
             return self._come_again(request, account, 429, payment_id, claim.said)
-        with self._ingress.outcomes.of(payment_id) as changed:
+        with self._ingress.outcomes.of(payment_id) as changing:
             try:
                 payment = await self._ingress.look_up(account.id, payment_id)
             except UNAVAILABLE:
@@ -69,7 +70,7 @@ class Returns:
                 return await self._unknown(request, account, claim)
             try:
                 await self._ingress.publish(claim, turn)
-                payment = await self._outcome(payment, changed, self._ingress.config.return_wait)
+                payment = await self._outcome(payment, changing, self._ingress.config.return_wait)
             except (BusAway, TimeoutError) as error:
                 return self._busy(request, account, claim, error)
         return self._send_on(request, payment, claim.said)
@@ -86,23 +87,27 @@ class Returns:
         claim = make_claim(account, callback, lenient=True)
         try:
             found = await self._ingress.find(claim)
-            payment = await self._ingress.look_up(account.id, found) if found else None
         except UNAVAILABLE:
             return await self._taken_unseen(request, account, claim)
-        if payment is None:
+        if found is None:
             return await self._unknown(request, account, claim)
-        turn = self._ingress.turn(claim, payment.id)
-        if turn is Turn.NEVER:
-            return self._come_again(request, account, 429, None, None)
-        try:
-            with self._ingress.outcomes.of(payment.id) as changed:
-                changed.set()
+        with self._ingress.outcomes.of(found) as changing:
+            try:
+                payment = await self._ingress.look_up(account.id, found)
+            except UNAVAILABLE:
+                return await self._taken_unseen(request, account, claim)
+            if payment is None:
+                return await self._unknown(request, account, claim)
+            turn = self._ingress.turn(claim, payment.id)
+            if turn is Turn.NEVER:
+                return self._come_again(request, account, 429, None, None)
+            try:
                 await self._ingress.publish(claim, turn)
                 # A transaction id counts once an answer confirmed it, which the question now asked may do.
                 if _issued(claim, payment) or claim.transaction_id is not None:
-                    payment = await self._outcome(payment, changed, self._ingress.config.return_wait)
-        except (BusAway, TimeoutError) as error:
-            return self._busy(request, account, claim, error)
+                    payment = await self._outcome(payment, changing, self._ingress.config.return_wait)
+            except (BusAway, TimeoutError) as error:
+                return self._busy(request, account, claim, error)
         if not _issued(claim, payment):
             return page(request, "noted", shop=self._ingress.merchant(account).name)
         return self._send_on(request, payment, claim.said)
@@ -116,12 +121,12 @@ class Returns:
         if not self._ingress.limits.allows(request):
             return self._confirming(request, account, payment_id, status=429, headers=RETRY_AFTER)
         try:
-            payment = await self._ingress.look_up(account.id, payment_id)
-            seconds = seconds_to_hold(request, self._ingress.config.return_wait)
-            if payment is not None and seconds > 0 and not self._ingress.outcomes.crowded(payment_id):
-                with self._ingress.outcomes.of(payment_id) as changed:
-                    changed.set()
-                    payment = await self._outcome(payment, changed, seconds)
+            seconds, outcomes = seconds_to_hold(request, self._ingress.config.return_wait), self._ingress.outcomes
+            held = seconds > 0 and not outcomes.crowded(payment_id)
+            with outcomes.of(payment_id) if held else nullcontext() as changing:
+                payment = await self._ingress.look_up(account.id, payment_id)
+                if payment is not None and changing is not None:
+                    payment = await self._outcome(payment, changing, seconds)
         except UNAVAILABLE:
             return self._confirming(request, account, payment_id, headers=RETRY_AFTER)
         if payment is None:
@@ -150,22 +155,20 @@ class Returns:
             return self._come_again(request, account, 429, claim.payment_id, claim.said)
         return page(request, "not_found", status=404)
 
-    async def _outcome(self, payment: Payment, changed: asyncio.Event, seconds: float) -> Payment:
-        """The payment once its outcome is recorded, or as it is when the wait is over. A known end does not wait.
-
-        Whoever looked before `changed` was theirs to hear sets it, or what came between would be missed.
-        """
-        if payment.hold is None and outcome_known(payment):
+    async def _outcome(self, payment: Glance, changing: Changing, seconds: float) -> Glance:
+        """The payment once its outcome is recorded, or as it is when the wait is over. A known end does not wait."""
+        if outcome_known(payment) or seconds <= 0:
             return payment
         with suppress(*UNAVAILABLE):  # the wait is over, or Postgres went away and the claim is safe all the same
             async with asyncio.timeout(seconds):
                 while not outcome_known(payment):
-                    await changed.wait()
-                    changed.clear()
+                    told = await changing.change()
+                    if told is not None and told.version > payment.version and outcome_known(told):
+                        return told
                     payment = await self._ingress.look_up(payment.account, payment.id) or payment
         return payment
 
-    def _send_on(self, request: web.Request, payment: Payment, said: Said | None) -> web.Response:
+    def _send_on(self, request: web.Request, payment: Glance, said: Said | None) -> web.Response:
         account = self._ingress.config.account(payment.account)
         assert account is not None, "the payment was found in it"
         merchant = self._ingress.merchant(account)
@@ -186,7 +189,7 @@ class Returns:
         account: Account,
         payment_id: str,
         *,
-        payment: Payment | None = None,
+        payment: Glance | None = None,
         status: int = 200,
         headers: dict[str, str] | None = None,
     ) -> web.Response:
@@ -230,7 +233,7 @@ class Returns:
         return page(request, name, status=status, shop=shop, again=again, headers=RETRY_AFTER)
 
 
-def _issued(claim: Claim, payment: Payment) -> bool:
+def _issued(claim: Claim, payment: Glance) -> bool:
     """Whether the hit carries an id that the gateway issued, which nobody guesses, as opposed to our reference."""
     session = claim.session_id is not None and claim.session_id in (payment.session_id, *payment.aliases)
     confirmed = {one.transaction_id for one in payment.candidates if one.state == "confirmed"} | {

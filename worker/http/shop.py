@@ -9,17 +9,17 @@ import hmac
 from hashlib import sha256
 from urllib.parse import unquote_plus, urlencode, urlsplit, urlunsplit
 
-from schemas.payments import Payment
+from schemas.payments import Glance
 from schemas.words import Said, Status
 from worker.config import Merchant
 
 
-def outcome_known(payment: Payment) -> bool:
+def outcome_known(payment: Glance) -> bool:
     """Whether there is something to tell the buyer: an end, or a hold."""
     return payment.hold is not None or payment.status is not Status.PENDING
 
 
-def shop_url(payment: Payment, merchant: Merchant, said: Said | None = None) -> str | None:
+def shop_url(payment: Glance, merchant: Merchant, said: Said | None = None) -> str | None:
     """Where the buyer goes now; None where the shop gave no URL. `said` chooses only while nothing is verified."""
     target = _target(payment, said) or payment.return_url
     if target is None:
@@ -36,7 +36,7 @@ def shop_url(payment: Payment, merchant: Merchant, said: Said | None = None) -> 
     return urlunsplit(parts._replace(query="&".join([*kept, urlencode(added)])))
 
 
-def _target(payment: Payment, said: Said | None) -> str | None:
+def _target(payment: Glance, said: Said | None) -> str | None:
     if payment.hold is not None:
         return payment.return_url
     match payment.status:

@@ -3,6 +3,8 @@
 The one thing to get wrong: whose connections they are. The workers of the same process need the database too, so a
 crowd of any size takes a few connections and waits for itself. And whose failure it is: a database that is away fails
 all of them alike; whatever else goes wrong is the doing of one, so they go one by one and only that one fails.
+
+Nobody needs a deadline around `ask`: it has its own, in line and on the way, and one timer keeps those of all.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ class Together(Generic[Asked, Told]):
     """`ask` is answered when the group that it goes with is.
 
     `answer` tells for each of a group, in its order, within so many `seconds` or all of it fails with TimeoutError.
-    `alike` is what else it raises when all fare alike; `at_once` is how many groups are on their way at a time.
+    Whoever asks waits no longer than that, however long the line is. `alike` is what else `answer` raises when all fare
+    alike; `at_once` is how many groups are on their way at a time.
     """
 
     def __init__(
@@ -37,6 +40,8 @@ class Together(Generic[Asked, Told]):
     ) -> None:
         self._answer, self._alike, self._seconds, self._at_once = answer, (*alike, TimeoutError), seconds, at_once
         self._line: deque[_Waiting[Asked, Told]] = deque()
+        self._due: deque[tuple[float, asyncio.Future[Told]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._groups: set[asyncio.Task[None]] = set()
 
     @property
@@ -46,17 +51,31 @@ class Together(Generic[Asked, Told]):
 
     async def ask(self, one: Asked) -> Told:
         """Raises what `answer` does, and TimeoutError. Whoever is cancelled leaves the line."""
-        told: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[Told] = loop.create_future()
         waiting = one, told
         self._line.append(waiting)
+        while self._due and self._due[0][1].done():
+            self._due.popleft()
+        self._due.append((loop.time() + self._seconds, told))
+        if self._timer is None:
+            self._timer = loop.call_at(self._due[0][0], self._expire, loop)
         if len(self._groups) < self._at_once:
             self._groups.add(asyncio.create_task(self._go()))
         try:
             return await told
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, TimeoutError):
             with suppress(ValueError):  # it is on its way already
                 self._line.remove(waiting)
             raise
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Whoever waits for too long is told so; the timer is set for who is next."""
+        while self._due and (self._due[0][1].done() or self._due[0][0] <= loop.time()):
+            _, told = self._due.popleft()
+            if not told.done():
+                told.set_exception(TimeoutError())
+        self._timer = loop.call_at(self._due[0][0], self._expire, loop) if self._due else None
 
     async def _go(self) -> None:
         running = asyncio.current_task()

@@ -1,14 +1,16 @@
 """The bus in Postgres: a durable queue that workers share with SKIP LOCKED, and the whole bus where there is no broker.
 
-The one thing to get wrong: a leased row is not gone. It is deleted when its claim's transaction committed, and comes
-back when its lease ends, which is how the claims of a killed worker are heard all the same.
+The one thing to get wrong: a row that was taken is not gone. It is deleted when its claim is written. Until then it
+names a lock that its worker's session holds; when nobody holds that lock, the worker died, and the claim is free at
+once.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 
 import msgspec
 import structlog
@@ -20,7 +22,14 @@ from worker.clock import set_within
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.notices import Notice
 
-LEASE_SECONDS = 30
+LEASE_SECONDS = 40
+"""So long a claim is left to a worker that lives and does not settle it, because it stands still.
+
+A question takes less; and whoever takes a claim that is in hand elsewhere sees that its payment is asked about.
+"""
+
+LOOK_SECONDS = 1.0
+LATER_SECONDS = 30
 POLL_SECONDS = 5.0
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises of bytes that are no claim; the last for nesting that is too deep."""
@@ -28,25 +37,66 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 log = structlog.get_logger()
 
 _TAKE = f"""
-    UPDATE queue SET available_at = clock_timestamp() + interval '{LEASE_SECONDS} s', attempts = attempts + 1
+    UPDATE queue
+    SET holder = $4, available_at = clock_timestamp() + interval '{LEASE_SECONDS} s', attempts = attempts + 1
     WHERE id = ANY(ARRAY(
         SELECT id FROM queue WHERE provider = $1 AND available_at <= clock_timestamp() AND later <= $3
         ORDER BY later, available_at, id LIMIT $2 FOR UPDATE SKIP LOCKED))
-    RETURNING id, claim_id, attempts, queued_at, body
+    RETURNING id, claim_id, attempts, failures, queued_at, body
 """  # noqa: S608 - the lease is our own number
-_LEAVE = f"""
-    UPDATE queue SET attempts = greatest(attempts - 1, 0),
-        available_at = clock_timestamp() + interval '{LEASE_SECONDS} s'
+_LATER = """
+    UPDATE queue SET holder = NULL, attempts = greatest(attempts - $3, 0), failures = failures + $4,
+        available_at = clock_timestamp() + make_interval(secs => $2)
     WHERE id = ANY($1)
-"""  # noqa: S608 - the lease is our own number
+"""
+_FREE = """
+    WITH RECURSIVE held (holder) AS (
+        SELECT min(holder) FROM queue
+        UNION ALL
+        SELECT (SELECT min(q.holder) FROM queue q WHERE q.holder > held.holder) FROM held WHERE held.holder IS NOT NULL)
+    UPDATE queue SET holder = NULL, available_at = clock_timestamp()
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM queue
+        WHERE holder = ANY(ARRAY(
+            SELECT holder FROM held WHERE holder IS NOT NULL AND holder NOT IN (
+                SELECT classid::bigint << 32 | objid::bigint FROM pg_locks
+                WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND database = (
+                    SELECT oid FROM pg_database WHERE datname = current_database()))))
+        FOR UPDATE SKIP LOCKED))
+    RETURNING provider
+"""
+"""What is held by locks that nobody holds. The holders are found one by one: a look each, however many claims wait."""
+
+
+async def nobody() -> None:
+    """For whoever has no session to tell that it lives: what it takes is free when the lease ends."""
 
 
 class PostgresBus:
     """See consumers.bus.Bus. `wake` is called with the providers of a notice that claims were queued."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, holder: Callable[[], Awaitable[int | None]] = nobody) -> None:
+        """`holder` tells the number of a lock that this process's session holds now; see PostgresTurns."""
+        self._database, self._holder = database, holder
         self._queued = defaultdict[str, asyncio.Event](asyncio.Event)
+        self._returning = dict[object, str]()
+        """What is given back and is not told to the database yet: its provider by its tag."""
+
+    async def free_lost(self) -> None:
+        """Free what workers that died had in hand, and what could not be given back when it was, until cancelled."""
+        while True:
+            try:
+                await self._return()
+                await self._free()
+            except UNAVAILABLE as error:
+                log.warning("claims.not_freed", error=type(error).__name__)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _free(self) -> None:
+        await self._holder()  # where the session broke, the turns of what is being asked here are locked again, too
+        if freed := await self._database.fetch(_FREE):
+            log.info("claims.freed", claims=len(freed))
+            self._tell({row["provider"] for row in freed})
 
     def wake(self, providers: Iterable[str]) -> None:
         for provider in providers:
@@ -65,9 +115,7 @@ class PostgresBus:
             )
         except UNAVAILABLE as error:
             raise BusAway(type(error).__name__) from error
-        providers = {claim.provider for claim in claims}
-        self.wake(providers)
-        self._database.notify(Notice(claims=sorted(providers)))
+        self._tell({claim.provider for claim in claims})
 
     async def receive(self, provider: str, most: int) -> list[Delivery]:
         queued = self._queued[provider]
@@ -83,7 +131,7 @@ class PostgresBus:
     async def lease(self, provider: str, most: int, *, later: bool = True) -> list[Delivery]:
         """What is there now, at most so much; claims for later come after all others, if they may come."""
         while True:
-            rows = await self._database.fetch(_TAKE, provider, most, later)
+            rows = await self._database.fetch(_TAKE, provider, most, later, await self._holder())
             deliveries = [await self._delivery(row) for row in sorted(rows, key=lambda row: row["id"])]
             readable = [delivery for delivery in deliveries if delivery is not None]
             if readable or not rows:
@@ -100,33 +148,59 @@ class PostgresBus:
         return Delivery(
             tag=row["id"],
             claim=claim,
-            attempts=row["attempts"],
+            attempts=row["failures"] + 1,
             handed_out=row["attempts"],
             queued_at=row["queued_at"],
         )
 
     async def done(self, deliveries: Sequence[Delivery]) -> None:
-        await self._database.execute("DELETE FROM queue WHERE id = ANY($1)", [delivery.tag for delivery in deliveries])
+        await self._database.execute("DELETE FROM queue WHERE id = ANY($1)", [one.tag for one in deliveries])
 
-    def give_back(self, deliveries: Sequence[Delivery]) -> None:
-        """Nothing to do: their leases end."""
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        self._returning |= {one.tag: one.claim.provider for one in deliveries}
+        with suppress(*UNAVAILABLE):  # then with the next look for what is lost
+            await self._return()
+
+    async def _return(self) -> None:
+        returning, self._returning = self._returning, {}
+        if not returning:
+            return
+        try:
+            await self._later(returning, 0, 1)
+        except UNAVAILABLE:
+            self._returning |= returning
+            raise
+        self._tell(set(returning.values()))
 
     async def leave(self, deliveries: Sequence[Delivery]) -> None:
-        await self._database.execute(_LEAVE, [delivery.tag for delivery in deliveries])
+        await self._later([one.tag for one in deliveries], LATER_SECONDS, 1)
 
     async def retry(self, delivery: Delivery) -> None:
-        """Nothing to do: its lease ends, and taking it counted the attempt."""
+        await self._later([delivery.tag], LATER_SECONDS, 0, 1)
 
-    async def publish_again(self, claim: Claim, attempts: int) -> None:
-        """Queue a claim that failed elsewhere, to be tried again after the time of a lease."""
+    async def end(self, provider: str) -> None:
+        """Nothing to do: nothing is in hand but what `receive` returned."""
+
+    async def _later(self, tags: Iterable[object], seconds: float, uncounted: int, failed: int = 0) -> None:
+        """Have them wait so long. So often they were handed out for nothing, and so often they failed by themselves."""
+        await self._database.execute(_LATER, list(tags), seconds, uncounted, failed)
+
+    def _tell(self, providers: Collection[str]) -> None:
+        """There are claims about these gateways' payments."""
+        self.wake(providers)
+        self._database.notify(Notice(claims=sorted(providers)))
+
+    async def publish_again(self, claim: Claim, handed_out: int, failures: int = 0) -> None:
+        """Queue a claim that was elsewhere until now, to be tried again after a while."""
         await self._database.execute(
-            f"""INSERT INTO queue (claim_id, provider, body, attempts, available_at)
-                VALUES ($1, $2, $3, $4, clock_timestamp() + interval '{LEASE_SECONDS} s')
-                ON CONFLICT (claim_id) DO NOTHING""",  # noqa: S608 - the lease is our own number
+            f"""INSERT INTO queue (claim_id, provider, body, attempts, failures, available_at)
+                VALUES ($1, $2, $3, $4, $5, clock_timestamp() + interval '{LATER_SECONDS} s')
+                ON CONFLICT (claim_id) DO NOTHING""",  # noqa: S608 - the time is our own number
             claim.id,
             claim.provider,
             msgspec.json.encode(claim),
-            attempts,
+            handed_out,
+            failures,
         )
 
     async def park(self, delivery: Delivery, reason: str) -> None:

@@ -6,10 +6,12 @@ statement, so that a claim that was taken before leaves no second copy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import asyncpg
 import msgspec
+from msgspec import Struct
 
 from consumers.receiving import Admission
 from schemas.callbacks import Claim
@@ -17,19 +19,31 @@ from schemas.words import Authenticity
 from worker.postgres.database import Connection
 from worker.sealing import Seal
 
-_ADMIT = """
-    WITH new AS (
-        INSERT INTO claims (id, account, payment_id, event_id, received_at)
-        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
-        ON CONFLICT DO NOTHING RETURNING id, received_at),
-    archived AS (
-        INSERT INTO archive (claim_id, received_at, key_id, body)
-        SELECT new.id, new.received_at, c.key_id, c.body
-        FROM new JOIN unnest($1::text[], $6::text[], $7::bytea[]) AS c (id, key_id, body) ON c.id = new.id
-        WHERE c.body IS NOT NULL
-        ON CONFLICT DO NOTHING)  -- it was kept before, and comes again as it was sent
-    SELECT id FROM new
-"""
+
+class Heard(Struct, frozen=True):
+    """Claims as rows, and what is archived of each; None where nothing is."""
+
+    rows: list[dict[str, Any]]
+    callbacks: list[bytes | None]
+
+
+def heard(seal: Seal, claims: Iterable[tuple[Claim, str | None]]) -> Heard:
+    found = Heard([], [])
+    for claim, payment_id in claims:
+        key_id, callback = archived(seal, claim)
+        signed = payment_id is not None and claim.authenticity is Authenticity.SIGNED
+        found.callbacks.append(callback)
+        found.rows.append(
+            {
+                "id": claim.id,
+                "account": claim.account,
+                "payment_id": payment_id,
+                "event_id": claim.event_id if signed else None,
+                "received_at": claim.received_at,
+                "key_id": key_id,
+            }
+        )
+    return found
 
 
 async def admit(
@@ -38,23 +52,9 @@ async def admit(
     """Record claims with the payments they are about; tell by claim id which are new."""
     if not claims:
         return {}
-    rows = [
-        (
-            claim.id,
-            claim.account,
-            payment_id,
-            claim.event_id if payment_id and claim.authenticity is Authenticity.SIGNED else None,
-            claim.received_at,
-            *archived(seal, claim),
-        )
-        for claim, payment_id in claims
-    ]
-    new = await connection.fetch(_ADMIT, *(list(column) for column in zip(*rows, strict=True)))
-    fresh = {row["id"] for row in new}
-    stale = [claim.id for claim, _ in claims if claim.id not in fresh]
-    known = await connection.fetch("SELECT id FROM claims WHERE id = ANY($1)", stale) if stale else []
-    seen = {row["id"] for row in known}
-    return {claim.id: "new" if claim.id in fresh else "seen" if claim.id in seen else "repeated" for claim, _ in claims}
+    came = heard(seal, claims)
+    known = await connection.fetchval("SELECT admit_claims($1, $2)", came.rows, came.callbacks) or {}
+    return {claim.id: known.get(claim.id, "new") for claim, _ in claims}
 
 
 def archived(seal: Seal, claim: Claim) -> tuple[str | None, bytes | None]:

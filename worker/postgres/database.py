@@ -7,7 +7,7 @@ and every wait for a connection has its deadline, and what counts as away is sai
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -95,6 +95,12 @@ class Database:
             with suppress(*UNAVAILABLE):
                 await self._pool.release(connection, timeout=RELEASE_SECONDS)
 
+    async def session(self, settings: Mapping[str, str]) -> asyncpg.Connection[asyncpg.Record]:
+        """A connection that belongs to the caller, who closes it."""
+        return await asyncpg.connect(
+            self._dsn, timeout=ACQUIRE_SECONDS, command_timeout=COMMAND_SECONDS, server_settings=dict(settings)
+        )
+
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
         async with self.connection() as connection:
             return await connection.fetch(sql, *values)
@@ -106,6 +112,13 @@ class Database:
     def notify(self, notice: Notice) -> None:
         """Tell every process, soon; lost notices are made good by the slow polls of those who wait."""
         self._notices.add(notice)
+
+    def payloads(self, notice: Notice) -> list[str]:
+        """What a statement passes to pg_notify itself; `told` then says that it is committed."""
+        return self._notices.payloads(notice)
+
+    def told(self, notice: Notice) -> None:
+        self._notices.heard(notice)
 
     async def notified(self) -> None:
         """Wait until what `notify` was told is sent."""

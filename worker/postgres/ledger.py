@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
 
+from consumers.ledger import Looked, Write, Written
 from consumers.opening import Created, Taken, taken_up_again
 from schemas.callbacks import Claim
-from schemas.payments import Case, Change, Payment
-from worker.postgres.batch import PostgresBatch, open_batch
-from worker.postgres.database import UNAVAILABLE, Connection, Database
+from schemas.payments import Case, Change, Glance, Payment
+from worker.postgres.batch import PostgresBatch, open_batch, referenced
+from worker.postgres.claims import admit
+from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_others
 from worker.postgres.idempotency import came_to
 from worker.postgres.kept import keep, settle_turns
+from worker.postgres.limits import PostgresLimits, open_limits
+from worker.postgres.looking import look
+from worker.postgres.news import news_of
+from worker.postgres.notices import Notice
 from worker.postgres.planning import planned_once
 from worker.postgres.rows import INSERT, payment_of
-from worker.postgres.storing import storing
+from worker.postgres.storing import store
 from worker.postgres.unexpected import insert, withdraw
+from worker.postgres.writing import PostgresArbiter, Tried, open_arbiter, put, write_all
 from worker.sealing import Seal
 
 _Batch = TypeVar("_Batch", bound=PostgresBatch)
@@ -37,7 +45,7 @@ _FIND = f"""
     LEFT JOIN payments referred
         ON c.payment_id IS NULL AND referred.account = c.account AND referred.reference = c.reference
 """  # noqa: S608 - our own words
-_PEEK = f"SELECT p.* FROM payments p WHERE id = ANY({planned_once(1)})"  # noqa: S608
+_PEEK = f"SELECT {', '.join(Glance.__struct_fields__)} FROM payments WHERE id = ANY({planned_once(1)})"  # noqa: S608
 
 
 class PostgresLedger:
@@ -87,11 +95,64 @@ class PostgresLedger:
                     with suppress(*UNAVAILABLE):
                         await transaction.rollback()
         if batch.committed:
-            for change in batch.changes:
-                self._changed(batch.cases[change.payment.id].payment, change)
-            self._count_dropped(batch.dropped)
-            if batch.notice is not None:
-                self._database.notify(batch.notice)
+            self._tell(batch)
+
+    def _tell(self, batch: PostgresBatch) -> None:
+        for change in batch.changes:
+            self._changed(batch.cases[change.payment.id].payment, change)
+        self._count_dropped(batch.dropped)
+        if batch.notice is not None:
+            self._database.notify(batch.notice)
+
+    async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> Looked:
+        async with self._database.connection() as connection:
+            return await look(connection, claims, payment_ids)
+
+    async def write(self, writes: Sequence[Write]) -> Written:
+        return await write_all(writes, lambda part: despite_others(partial(self._put, part)))
+
+    async def _put(self, writes: Sequence[Write]) -> Tried:
+        async with self._database.connection() as connection:
+            tried = await put(connection, writes, self._seal, self._payloads(writes))
+        self._tell_written(tried.done)
+        return tried
+
+    @asynccontextmanager
+    async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresArbiter]:
+        wanted = sorted(payment_ids)
+        async with self._transaction(
+            partial(open_arbiter, payment_ids=wanted, seal=self._seal, payloads=self._payloads)
+        ) as arbiter:
+            yield arbiter
+            if arbiter.written:
+                await arbiter.commit()
+        self._tell_written(arbiter.written)
+
+    def _tell_written(self, writes: Sequence[Write]) -> None:
+        for write in writes:
+            self._changed(write.sight.case.payment, write.change)
+        if (news := self._news(writes)) is not None:
+            self._database.told(news)
+
+    def _payloads(self, writes: Sequence[Write]) -> list[str]:
+        news = self._news(writes)
+        return [] if news is None else self._database.payloads(news)
+
+    def _news(self, writes: Sequence[Write]) -> Notice | None:
+        return news_of([write.change for write in writes], self._database.clock.now())
+
+    @asynccontextmanager
+    async def limits(self, accounts: Collection[str]) -> AsyncIterator[PostgresLimits]:
+        async with self._database.connection() as connection, connection.transaction():
+            yield await open_limits(connection, accounts)
+
+    async def set_aside(self, claims: Sequence[Claim]) -> None:
+        async with self._database.connection() as connection:
+            await admit(connection, self._seal, [(claim, None) for claim in sorted(claims, key=lambda one: one.id)])
+
+    async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        async with self._database.connection() as connection:
+            return await referenced(connection, names)
 
     async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         if not claims:
@@ -111,10 +172,10 @@ class PostgresLedger:
         for provider, count in dropped.items():
             self._dropped(provider, count)
 
-    async def peek(self, wanted: Sequence[tuple[str, str]]) -> list[Payment | None]:
-        """Each payment (account, id) as it is now, unlocked; None where the account has no such payment."""
+    async def peek(self, wanted: Sequence[tuple[str, str]]) -> list[Glance | None]:
+        """Of each payment (account, id) what it is now, unlocked; None where the account has no such payment."""
         rows = await self._database.fetch(_PEEK, list({payment_id for _, payment_id in wanted}))
-        found = {(row["account"], row["id"]): payment_of(row) for row in rows}
+        found = {(one.account, one.id): one for one in (msgspec.convert(dict(row), Glance) for row in rows)}
         return [found.get(one) for one in wanted]
 
     async def holder(self, account: str, session_id: str) -> Payment | None:
@@ -202,8 +263,6 @@ async def _create(
     equal = before == msgspec.json.decode(msgspec.json.encode(request))
     made = taken_up_again(present, payment, equal=equal, until=now + lease, now=now)
     if isinstance(made, Created):
-        writes = storing({present.id: Case(payment=present)}, [Change(payment=made.payment)], [])
-        if writes is not None:
-            await connection.execute(writes[0], *writes[1])
+        await store(connection, [(present, Change(payment=made.payment))])
         await came_to(connection, payment.id, present.id)
     return made

@@ -1,7 +1,9 @@
 """What processes tell each other: that something committed, so that nobody has to look for it.
 
-The one thing to get wrong: NOTIFY belongs after the commit, on its own. Inside a transaction it serialises all commits.
-And nobody waits for it: a lost notice is made good by the slow polls of those who listen.
+The one thing to get wrong: NOTIFY in a transaction that waits. Those who notify commit one after the other, each when
+the one before is on the disk. So only `write_payments`, which is one statement, tells by itself what it wrote; all else
+is told after the commit, on its own. And nobody waits for it: a lost notice is made good by the slow polls of those who
+listen.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
 MOST_OUTCOMES = 100
 """So many ids fit into the 8,000 bytes of a payload."""
@@ -51,6 +54,10 @@ class Notices:
         if notice.sender != self._sender:
             self.heard(notice)
 
+    def payloads(self, notice: Notice) -> list[str]:
+        """What a statement tells the others by itself; to be passed to `heard` here when that is committed."""
+        return [msgspec.json.encode(replace(part, sender=self._sender)).decode() for part in _parts(notice)]
+
     def add(self, notice: Notice) -> None:
         self.heard(notice)
         self._unsent.append(notice)
@@ -65,9 +72,8 @@ class Notices:
     async def _go(self) -> None:
         while self._unsent:
             notices, self._unsent = self._unsent, []
-            for part in _parts(_merged(notices)):
-                part.sender = self._sender
-                await self._send(msgspec.json.encode(part).decode())
+            for payload in self.payloads(_merged(notices)):
+                await self._send(payload)
 
 
 def _read(payload: object) -> Notice:
@@ -88,6 +94,6 @@ def _merged(notices: Sequence[Notice]) -> Notice:
 
 
 def _parts(notice: Notice) -> Iterable[Notice]:
-    yield msgspec.structs.replace(notice, outcomes=notice.outcomes[:MOST_OUTCOMES])
+    yield replace(notice, outcomes=notice.outcomes[:MOST_OUTCOMES])
     for start in range(MOST_OUTCOMES, len(notice.outcomes), MOST_OUTCOMES):
         yield Notice(outcomes=notice.outcomes[start : start + MOST_OUTCOMES])

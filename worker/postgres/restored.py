@@ -20,6 +20,11 @@ _LEAVE_PLACES = """
     UPDATE events SET place = place + $1 FROM alone WHERE place = (SELECT max(place) FROM events)
 """
 
+_TAKE_OVER = """
+    INSERT INTO servers (name, since) VALUES (server_name(), clock_timestamp()) ON CONFLICT (one)
+    DO UPDATE SET name = excluded.name, since = excluded.since
+"""
+
 _RAISE = """
     UPDATE payments SET version = version + $1,
         urgent_at = CASE WHEN status = 'pending' OR hold IS NOT NULL THEN clock_timestamp() ELSE urgent_at END,
@@ -31,9 +36,10 @@ async def raise_versions(database: Database) -> int:
     """Raise every payment's version, and have those that are not settled asked about at once; how many there were.
 
     The newest event moves far up the log, so that the next ones stand after whatever cursor was given out; who reads
-    from before it sees it again.
+    from before it sees it again. No Execute is sent for a minute, and none without a Query before it.
     """
     async with database.connection() as connection, connection.transaction():
         await connection.execute(_LEAVE_PLACES, PLACES, PLACING_LOCK, timeout=SECONDS)
+        await connection.execute(_TAKE_OVER, timeout=SECONDS)
         done = await connection.execute(_RAISE, VERSIONS, timeout=SECONDS)
     return int(done.split()[-1])

@@ -1,95 +1,79 @@
-"""What a batch of changes writes, as one statement: payments, facts, events and timelines in one round trip.
+"""What changed of payments, as `store_changes` of `schemas/sql` writes it: rows, facts, events and timelines together.
 
-The one thing to get wrong: what one part needs of another. The parts of one statement do not see each other's rows, so
-none of them may read what another writes; nothing here does, and keys and the trigger look at each row by itself.
+The one thing to get wrong: what is named of a payment. Its row keeps what is not named, so whatever differs from the
+reading that the change was decided on has to be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from schemas.answers import Fact
+import asyncpg
+from msgspec import Struct
+
 from schemas.events import Event
-from schemas.payments import Case, Change
+from schemas.payments import Change, Entry, Payment
+from schemas.words import EntryKind
+from worker.postgres.database import Connection
 from worker.postgres.rows import MOVING
 
-_PARTS: Mapping[str, str] = {
-    "facts": """
-        INSERT INTO facts (payment_id, key, fact)
-        SELECT r.payment_id, r.key, r.fact FROM jsonb_to_recordset({0}) AS r (payment_id text, key text, fact jsonb)
-        ON CONFLICT (payment_id, key) DO UPDATE SET fact = excluded.fact""",
-    "events": """
-        INSERT INTO events (id, payment_id, version, type, merchant, account, time, body)
-        SELECT * FROM unnest({0}::text[], {1}::text[], {2}::int[], {3}::text[], {4}::text[], {5}::text[],
-            {6}::timestamptz[], {7}::bytea[])""",
-    "entries": """
-        INSERT INTO entries (payment_id, at, kind, data)
-        SELECT r.payment_id, r.at, r.kind, r.data
-        FROM ROWS FROM (jsonb_to_recordset({0}) AS (payment_id text, at timestamptz, kind text, data jsonb))
-            WITH ORDINALITY AS r (payment_id, at, kind, data, place)
-        ORDER BY r.place""",
-}
+
+class Stored(Struct, frozen=True):
+    """The rows by what they are, and the bodies of the events among them."""
+
+    doc: dict[str, list[Any]]
+    bodies: list[bytes]
 
 
-def storing(
-    cases: Mapping[str, Case], changes: Sequence[Change], entries: Sequence[dict[str, Any]]
-) -> tuple[str, list[Any]] | None:
-    """The statement and its values; None where there is nothing to write.
-
-    Of payments only columns that differ for one of them are written, and named: most changes are of how we ask, and
-    Postgres spares itself what belongs to the rest. Such sets of columns are few, so their statements stay prepared.
-    """
-    changed = [change.payment for change in changes if change.payment != cases[change.payment.id].payment]
-    columns = tuple(
-        name for name in MOVING if any(getattr(one, name) != getattr(cases[one.id].payment, name) for one in changed)
-    )
-    facts = {(change.payment.id, fact.key): fact for change in changes for fact in change.facts}
-    events = [change.event for change in changes if change.event is not None]
-    values: dict[str, list[Any]] = {}
-    if columns:
-        values["payments"] = [[{"id": one.id} | {name: getattr(one, name) for name in columns} for one in changed]]
-    if facts:
-        values["facts"] = [[_fact_row(payment_id, key, fact) for (payment_id, key), fact in facts.items()]]
-    if events:
-        values["events"] = [list(column) for column in zip(*map(_event_row, events), strict=True)]
-    if entries:
-        values["entries"] = [entries]
-    if not values:
-        return None
-    return _statement(tuple(values), columns), [value for part in values.values() for value in part]
+async def store(connection: Connection[asyncpg.Record], changes: Iterable[tuple[Payment, Change]]) -> None:
+    """Write them; each with the payment as it was read."""
+    stored = storing(list(changes))
+    await connection.execute("SELECT store_changes($1, $2)", stored.doc, stored.bodies)
 
 
-@lru_cache(256)
-def _statement(parts: tuple[str, ...], columns: tuple[str, ...]) -> str:
-    written, values = [], 0
-    for part in parts:
-        text = _updating(columns) if part == "payments" else _PARTS[part]
-        taken = text.count("{")
-        written.append(f"{part}_ AS ({text.format(*(f'${values + nth + 1}' for nth in range(taken)))})")
-        values += taken
-    return f"WITH {', '.join(written)} SELECT"
+def storing(changes: Sequence[tuple[Payment, Change]]) -> Stored:
+    facts = {(change.payment.id, fact.key): fact for _, change in changes for fact in change.facts}
+    events = [change.event for _, change in changes if change.event is not None]
+    doc: dict[str, list[Any]] = {
+        "payments": [{"id": before.id, "columns": _columns(before, change.payment)} for before, change in changes],
+        "facts": [{"payment_id": payment_id, "key": key, "fact": fact} for (payment_id, key), fact in facts.items()],
+        "events": [_event(event) for event in events],
+        "repeats": [_repeat(change) for _, change in changes if change.repeats],
+        "entries": [_entry(change.payment, entry) for _, change in changes for entry in change.entries],
+        "resolutions": [
+            {"payment_id": change.payment.id, "at": change.resolution.at, "resolution": change.resolution}
+            for _, change in changes
+            if change.resolution is not None
+        ],
+        "freed": [change.payment.id for _, change in changes if change.order_freed and change.payment.order_ref],
+    }
+    return Stored({part: rows for part, rows in doc.items() if rows}, [event.body for event in events])
 
 
-def _updating(columns: tuple[str, ...]) -> str:
-    return f"""
-        UPDATE payments p SET {", ".join(f"{name} = r.{name}" for name in columns)}
-        FROM jsonb_populate_recordset(null::payments, {{0}}) r WHERE p.id = r.id"""  # noqa: S608 - our struct's fields
+def _columns(before: Payment, after: Payment) -> dict[str, Any]:
+    """Those that differ, and the next look, which the sweep moves at any time."""
+    changed = {name: value for name in MOVING if (value := getattr(after, name)) != getattr(before, name)}
+    return changed | {"next_check_at": after.next_check_at}
 
 
-def _fact_row(payment_id: str, key: str, fact: Fact) -> dict[str, Any]:
-    return {"payment_id": payment_id, "key": key, "fact": fact}
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "payment_id": event.payment_id,
+        "version": event.version,
+        "type": event.type,
+        "merchant": event.merchant,
+        "account": event.account,
+        "time": event.time,
+    }
 
 
-def _event_row(event: Event) -> tuple[Any, ...]:
-    return (
-        event.id,
-        event.payment_id,
-        event.version,
-        event.type,
-        event.merchant,
-        event.account,
-        event.time,
-        event.body,
-    )
+def _repeat(change: Change) -> dict[str, Any]:
+    """The answer, with how many questions come with it."""
+    asked = sum(entry.kind is EntryKind.QUESTION for entry in change.entries)
+    return _entry(change.payment, change.entries[-1]) | {"asked": asked}
+
+
+def _entry(payment: Payment, entry: Entry) -> dict[str, Any]:
+    return {"payment_id": payment.id, "at": entry.at, "kind": entry.kind, "data": entry.data}

@@ -28,6 +28,13 @@ class Agenda:
     def after(self, seconds: float, what: Callable[[], None]) -> None:
         self.at(self.clock.now + timedelta(seconds=seconds), what)
 
+    def step(self, seconds: float) -> None:
+        """Let the next thing happen now, if it was to happen within so many seconds."""
+        if self._waiting and self._waiting[0][0] <= self.clock.now + timedelta(seconds=seconds):
+            moment, _, what = heapq.heappop(self._waiting)
+            self.clock.set(max(moment, self.clock.now))
+            what()
+
     def run(self, until: datetime) -> bool:
         """Let everything happen, at most until then; False when something is left to happen after that."""
         while self._waiting:

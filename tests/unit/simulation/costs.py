@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from consumers.allowance import BURST_SECONDS, PROBE
-from consumers.asking import LEASE
 from schemas.words import EntryKind, QuestionKind, Status
 from tests.unit.simulation.accounts import STEADY
 from tests.unit.simulation.findings import Finding
 from tests.unit.simulation.journal import Asked
+from tests.unit.simulation.mortal import HELD_FOR
 from tests.unit.simulation.outcomes import found
 from tests.unit.simulation.seen import HOUR, PROBING, SECOND, Seen
 from tests.unit.simulation.workers import System
@@ -20,6 +20,7 @@ from tests.unit.simulation.workers import System
 HINTS_PER_HOUR = 20
 UNSIGNED_CANDIDATES = 20
 STEADY_AT_MOST = 2 * SECOND
+LOOKED_BEFORE = SECOND / 2
 DOUBT, PROMPT = 60 * SECOND, 5 * SECOND
 
 
@@ -45,8 +46,10 @@ def _hints(system: System, seen: Seen) -> Iterator[Finding]:
     hints = [one.at for one in questions if one.data["trigger"] == "hint"]
     if any(later - first < HOUR for first, later in zip(hints, hints[HINTS_PER_HOUR:], strict=False)):
         yield found("cost", seen, f"more than {HINTS_PER_HOUR} questions in an hour for what anyone can send")
+    recorded = {one.at: one.recorded_at for one in seen.asked if one.recorded_at is not None}
     for before, one in pairwise(questions):
-        if one.data["trigger"] == "hint" and one.at - before.at < spacing:
+        unknown = recorded.get(before.at, before.at) >= one.at  # recorded between the look and the turn
+        if one.data["trigger"] == "hint" and one.at - before.at < spacing and not unknown:
             yield found("cost", seen, f"asked for an unsigned claim {one.at - before.at} after another question")
 
 
@@ -57,11 +60,13 @@ def _candidates(seen: Seen) -> Iterator[Finding]:
 
 
 def _one_in_flight(seen: Seen) -> Iterator[Finding]:
+    """A question is over when it is recorded or its worker died, and its turn is lent once it is had for so long.
+
+    A question's time is that of the look that it was decided on, which may come a moment before its turn.
+    """
     for before, one in pairwise(sorted(seen.asked, key=lambda asked: asked.at)):
-        freed_at = before.at + LEASE[before.question.kind]
-        if before.recorded_at is not None:
-            freed_at = min(freed_at, before.recorded_at)
-        if one.at < freed_at:
+        ends = [before.at + HELD_FOR, before.recorded_at, before.died_at]
+        if one.at + LOOKED_BEFORE < min(end for end in ends if end is not None):
             yield found("cost", seen, f"asked at {one.at} while the question of {before.at} was in flight")
 
 
@@ -136,7 +141,7 @@ def _breakers(system: System) -> Iterator[Finding]:
             probing[one.account].append(one)
     for account, probes in probing.items():
         for before, one in pairwise(probes):
-            over = before.recorded_at or before.at + PROBE
+            over = before.recorded_at or before.died_at or before.at + PROBE
             if one.at < min(over, before.at + PROBE):
                 yield _cost("", f"{account}: probed at {one.at} and at {before.at} together")
     for gateway in system.gateways.values():

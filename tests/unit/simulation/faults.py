@@ -56,8 +56,8 @@ FAULTS = (
     Fault(
         name="the wish to execute is thrown away while another attempt is in doubt",
         file="consumers/orders.py",
-        old='            case "busy":\n                changed[payment.id] = waiting(payment, batch.now)',
-        new='            case "busy":\n                changed[payment.id] = dropped(payment)',
+        old="        return waiting(payment, now)\n",
+        new="        return dropped(payment)\n",
     ),
     Fault(
         name="what comes before its payment is never heard",

@@ -22,9 +22,10 @@ ZERO, SECOND = timedelta(0), timedelta(seconds=1)
 
 
 class Asked(Struct, kw_only=True):
-    """One question whose lease was committed at `at`. `told` is None where whoever asked died before it was sent.
+    """One question that was decided on at `at`. `told` is None where whoever asked died before it was sent.
 
-    `probes`: it was asked while its gateway was thought to be away.
+    `died_at` is when whoever asked it died, before its reply was recorded. `probes`: it was asked while its gateway was
+    thought to be away.
     """
 
     account: str
@@ -35,6 +36,7 @@ class Asked(Struct, kw_only=True):
     sent_at: datetime | None = None
     told: Told | None = None
     recorded_at: datetime | None = None
+    died_at: datetime | None = None
     outcome: Outcome | None = None
 
     @property
@@ -113,8 +115,8 @@ class Journal:
         self.longest_sweep = defaultdict[str, timedelta](timedelta)
         self.longest_carried = ZERO
         self.deaths: list[datetime] = []
-        self.lost = defaultdict[str, list[datetime]](list)
-        """By payment: until when a lease stands that a process left behind as it died."""
+        self.lost = defaultdict[str, list[tuple[datetime, datetime]]](list)
+        """By payment: when a process died as it took claims about it, and until when nobody asks for that."""
         self.claims = 0
         self.heard = defaultdict[str, list[Heard]](list)
         self.most_candidates = defaultdict[str, int](int)

@@ -1,74 +1,162 @@
-"""A ledger whose processes can die at any await: before a call, inside a transaction, or just after its commit.
+"""A ledger and turns whose processes can die at any await: before a call, inside a transaction, just after its commit.
 
 The one thing to get wrong: what a death leaves. A transaction that did not end leaves nothing; one that did leaves all
-of it, although whoever made it never came to know.
+of it, although whoever made it never came to know. A turn is free at once. And at any await others may come first, so
+that a payment is no longer as it was read.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
+from consumers.ledger import Looked, Write, Written
 from schemas.callbacks import Claim
+from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeLedger
+
+HELD_FOR = timedelta(seconds=30)
+"""Whoever has a turn for longer has stopped, and others ask all the same."""
+
+DEPTH = 3
+"""So many things at once, each of which came between two steps of another."""
 
 
 class Killed(BaseException):
-    """The process is gone; nothing that it had in memory is left. `committed`: its last transaction had ended well."""
+    """The process is gone; nothing that it had in memory is left."""
 
-    def __init__(self, *, committed: bool = False) -> None:
-        super().__init__()
-        self.committed = committed
+
+class Mortality:
+    """An await is a place to die at, with the probability `deadly`, or one at which others come first, with `raced`."""
+
+    def __init__(
+        self, draw: Random, deadly: float, raced: float = 0.0, others: Callable[[], None] | None = None
+    ) -> None:
+        self._draw, self.deadly = draw, deadly
+        self._raced, self._others, self._depth = raced, others, 0
+
+    def live(self) -> None:
+        if self._draw.random() < self.deadly:
+            raise Killed
+        if self._others is not None and self._depth < DEPTH and self._draw.random() < self._raced:
+            self._depth += 1
+            self._others()
+            self._depth -= 1
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While rows are locked nobody comes between: whoever wants them waits."""
+        depth, self._depth = self._depth, DEPTH
+        try:
+            yield
+        finally:
+            self._depth = depth
 
 
 class MortalLedger:
-    """The port `Ledger` over the fake one. Each await is a place to die at, with the probability `deadly`."""
+    """The port `Ledger` over the fake one. `written` are the payments that were written."""
 
-    def __init__(self, ledger: FakeLedger, draw: Random, deadly: float) -> None:
-        self._ledger, self._draw, self.deadly = ledger, draw, deadly
+    def __init__(
+        self, ledger: FakeLedger, live: Callable[[], None], alone: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._ledger, self._live, self._alone = ledger, live, alone
+        self.written: list[str] = []
 
-    def _live(self, *, committed: bool = False) -> None:
-        if self._draw.random() < self.deadly:
-            raise Killed(committed=committed)
+    async def look(self, *given: Any) -> Any:
+        return await self._called(self._ledger.look, *given)
+
+    async def set_aside(self, *given: Any) -> Any:
+        return await self._called(self._ledger.set_aside, *given)
+
+    async def referenced(self, *given: Any) -> Any:
+        return await self._called(self._ledger.referenced, *given)
+
+    async def keep(self, *given: Any) -> Any:
+        return await self._called(self._ledger.keep, *given)
+
+    async def write(self, writes: Sequence[Write]) -> Written:
+        self._live()
+        written = await self._ledger.write(writes)
+        self.written.extend(written.done)
+        self._live()
+        return written
 
     @asynccontextmanager
-    async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[Any]:
+    async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[_MortalArbiter]:
         self._live()
-        async with self._ledger.batch(payment_ids) as batch:
-            yield _MortalBatch(batch, self._live)
-        self._live(committed=True)
+        with self._alone():
+            yield _MortalArbiter(self, frozenset(payment_ids))
+        self._live()
 
-    async def find(self, claims: Sequence[Claim]) -> dict[str, str]:
+    @asynccontextmanager
+    async def limits(self, accounts: Collection[str]) -> AsyncIterator[Any]:
         self._live()
-        return await self._ledger.find(claims)
+        with self._alone():
+            async with self._ledger.limits(accounts) as limits:
+                yield _MortalLimits(limits, self._live)
+        self._live()
+
+    async def _called(self, call: Callable[..., Any], *given: Any) -> Any:
+        self._live()
+        done = await call(*given)
+        self._live()
+        return done
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)
 
 
-class _MortalBatch:
-    def __init__(self, batch: Any, live: Callable[..., None]) -> None:
-        self._batch, self._live = batch, live
+class _MortalArbiter:
+    def __init__(self, ledger: MortalLedger, payment_ids: frozenset[str]) -> None:
+        self._ledger, self._payment_ids = ledger, payment_ids
 
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._batch, name)
-        if not callable(found):
-            return found
+    async def look(self, claims: Sequence[Claim]) -> Looked:
+        looked: Looked = await self._ledger.look(claims, self._payment_ids)
+        return looked
 
-        async def called(*given: Any, **named: Any) -> Any:
-            self._live()
-            done = await found(*given, **named)
-            self._live(committed=name == "commit")
-            return done
+    async def write(self, writes: Sequence[Write]) -> Written:
+        return await self._ledger.write(writes)
 
-        return called
 
-    @property
-    def cases(self) -> Any:
-        return self._batch.cases
+class _MortalLimits:
+    def __init__(self, limits: Any, live: Callable[[], None]) -> None:
+        self._limits, self._live = limits, live
+        self.now, self.allowances = limits.now, limits.allowances
 
-    @property
-    def now(self) -> Any:
-        return self._batch.now
+    async def keep(self, *given: Any) -> None:
+        self._live()
+        await self._limits.keep(*given)
+        self._live()
+
+
+class MortalTurns:
+    """The turns of one process; `held`, by payment since when, is what all of them see."""
+
+    def __init__(self, clock: FakeClock, held: dict[str, datetime], live: Callable[[], None]) -> None:
+        self._clock, self._held, self._live = clock, held, live
+        self._mine: dict[str, datetime] = {}
+
+    async def take(self, payment_ids: Collection[str]) -> frozenset[str]:
+        self._live()
+        now = self._clock.now
+        free = [one for one in payment_ids if one not in self._mine and self._free(one, now)]
+        self._held.update(dict.fromkeys(free, now))
+        self._mine.update(dict.fromkeys(free, now))
+        self._live()
+        return frozenset(free)
+
+    def _free(self, payment_id: str, now: datetime) -> bool:
+        return payment_id not in self._held or self._held[payment_id] + HELD_FOR <= now
+
+    def give_back(self, payment_ids: Iterable[str]) -> None:
+        """One that others have by now stays theirs."""
+        for payment_id in payment_ids:
+            since = self._mine.pop(payment_id, None)
+            if since is not None and self._held.get(payment_id) == since:
+                del self._held[payment_id]
+
+    def die(self) -> None:
+        self.give_back(list(self._mine))

@@ -21,7 +21,7 @@ from schemas.words import Hold, Said, Status
 from tests.unit.simulation.journal import Asked, Heard
 from tests.unit.simulation.stories import Stories
 from tests.unit.simulation.truth import State, Truth
-from tests.unit.simulation.workers import System
+from tests.unit.simulation.workers import STARTED_AGAIN_SECONDS, System
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 PROBING = 45 * SECOND
@@ -155,14 +155,21 @@ def _troubles(system: System, payment_id: str, asked: list[Asked]) -> Iterator[t
     account = system.ledger.payment(payment_id).account
     for one in asked:
         if one.hindered:
-            freed_at = one.recorded_at or one.at + LEASE[one.question.kind]
+            freed_at = one.recorded_at or _over_at(one)
             yield one.at, freed_at + _asked_to_wait(one) + 2 * SECOND
     for outage in system.gateways[account].outages:
         yield outage.start, outage.end + PROBING
-    for until in system.journal.lost[payment_id]:
-        yield until - 60 * SECOND, until + 2 * SECOND
+    for died_at, until in system.journal.lost[payment_id]:
+        yield died_at - 20 * SECOND, until + 2 * SECOND
     for refusal in system.journal.turned[payment_id]:
         yield refusal.at, refusal.again_at + 2 * SECOND
+
+
+def _over_at(one: Asked) -> datetime:
+    """When the payment is asked about again, where no reply was recorded."""
+    if one.died_at is None:
+        return one.at + LEASE[one.question.kind]
+    return one.died_at + STARTED_AGAIN_SECONDS * SECOND
 
 
 def _asked_to_wait(one: Asked) -> timedelta:

@@ -95,7 +95,7 @@ def _play(plan: Plan, senders: Sequence[tuple[int, str]], troubles: Sequence[Tro
     rules = Rules(
         accounts={one.id: one for one in known.values()}, checks=CHECKS, public_url="https://pay.example", jitter=0.1
     )
-    system = System(list(known.values()), rules, 1, workers=1, deaths=0, deadly=0, held_up=0)
+    system = System(list(known.values()), rules, 1, workers=1, deaths=0, deadly=0, held_up=0, raced=0)
     for one in known.values():
         gateway = system.gateways[one.id] = SimulatedGateway(one, 1, steady=True)
         gateway.scripted = list(troubles)

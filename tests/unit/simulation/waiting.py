@@ -67,7 +67,7 @@ def simulate(
         public_url="https://pay.example",
         jitter=JITTER,
     )
-    system = System(known, rules, seed, workers=2, deaths=0, deadly=0, held_up=0)
+    system = System(known, rules, seed, workers=2, deaths=0, deadly=0, held_up=0, raced=0)
     draw = random.Random(seed)
     became: dict[str, datetime] = {}
     for one in known:

@@ -10,16 +10,15 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.allowance import silent
+from consumers.allowance import Allowance, silent
 from consumers.answering import Reply
-from consumers.asking import LEASE
 from consumers.gateway import OpeningOutcome
 from consumers.opening import OpeningFailed, open_payment, track_payment
 from consumers.pipeline import Inquiry, record, take
@@ -34,7 +33,7 @@ from tests.fakes.ledger import FakeLedger
 from tests.unit.simulation.agenda import Agenda
 from tests.unit.simulation.gateways import SimulatedGateway
 from tests.unit.simulation.journal import Asked, Heard, Journal
-from tests.unit.simulation.mortal import Killed, MortalLedger
+from tests.unit.simulation.mortal import Killed, Mortality, MortalLedger, MortalTurns
 from tests.unit.simulation.senders import heard
 from tests.unit.simulation.truth import Truth
 from worker.postgres.due import BURST_SECONDS, MOST_WAITING, PROBING, SHARE, SWEPT_SECONDS
@@ -42,11 +41,17 @@ from worker.recording import BATCH
 from worker.slots import SLOTS
 
 TAKING_SECONDS, RECORDING_SECONDS = 0.004, 0.005
-BUS_LEASE_SECONDS = 30.0
+WAITING_SECONDS, AGAIN_SECONDS = 1.0, 0.25
+"""So long a claim waits for another's question, and so often it is looked at meanwhile."""
+
+STARTED_AGAIN_SECONDS = 1.0
+"""So long after a worker died its claims, which nobody acknowledged, are another's."""
+
 LONGEST_PAUSE_SECONDS = 1.0
 DEATHS = 0.004  # of the questions are asked by a worker that dies before it records them
-DEADLY = 0.0003  # of the awaits on the ledger are the last thing that a worker does
-HELD_UP = 0.02  # of the questions are asked long after their lease began, and eight times as many Executes
+DEADLY = 0.0006  # of the awaits on the ledger are the last thing that a worker does
+RACED, RACE_SECONDS = 0.1, 0.02  # at so many of the awaits on the ledger others come first that were to come so soon
+HELD_UP = 0.02  # of the questions are asked long after they were decided on, and eight times as many Executes
 
 
 class System:
@@ -62,6 +67,7 @@ class System:
         deaths: float = DEATHS,
         deadly: float = DEADLY,
         held_up: float = HELD_UP,
+        raced: float = RACED,
     ) -> None:
         self.clock = FakeClock()
         self.agenda = Agenda(self.clock)
@@ -69,7 +75,9 @@ class System:
         self.rules = rules
         self.journal = Journal()
         self.random = random.Random(seed)
-        self.mortal = MortalLedger(self.ledger, random.Random(f"{seed}/mortal"), deadly)
+        draw = random.Random(f"{seed}/mortal")
+        self.mortality = Mortality(draw, deadly, raced, lambda: self.agenda.step(RACE_SECONDS))
+        self.turns = dict[str, datetime]()
         self.deaths, self.held_up = deaths, held_up
         self.gateways: dict[str, SimulatedGateway] = {}
         self.queues = defaultdict[str, deque[tuple[datetime, Claim]]](deque)
@@ -173,16 +181,38 @@ class System:
 
 
 class Worker:
-    """One process. It takes as many claims as it has slots, asks, and records what has come together."""
+    """One process. It takes as many claims as it has slots, asks, and records what has come together.
+
+    `_hand` are the claims that it has not acknowledged yet: what is asked, and what waits for another's question.
+    """
 
     def __init__(self, system: System) -> None:
         self._system = system
         self._used = Counter[str]()
         self._life = 0
         self._awake = set[str]()
-        self._replies: list[Reply] = []
-        self._recording = False
         self._shares = dict.fromkeys(system.rules.accounts, SLOTS * 3 // 4)
+        self._begins()
+
+    def _begins(self) -> None:
+        """With nothing in memory."""
+        self._turns = MortalTurns(self._system.clock, self._system.turns, self._live)
+        self._known = dict[str, Allowance]()
+        self._hand = dict[str, Claim]()
+        self._asking: list[Asked] = []
+        self._replies: list[tuple[Inquiry, Reply]] = []
+        self._recording = False
+        self._used.clear()
+
+    def _live(self) -> None:
+        """An await: the process may die at it, also of what comes between."""
+        life = self._life
+        self._system.mortality.live()
+        if life != self._life:
+            raise Killed
+
+    def _mortal_ledger(self) -> MortalLedger:
+        return MortalLedger(self._system.ledger, self._live, self._system.mortality.alone)
 
     def wake(self, provider: str) -> None:
         if provider not in self._awake and self._system.queues[provider] and self._free(provider) > 0:
@@ -199,52 +229,66 @@ class Worker:
         taken = [queue.popleft() for _ in range(min(self._free(provider), len(queue)))]
         if not taken:
             return
-        now = system.clock.now
-        system.journal.carried(taken, now)
-        claims = [claim for _, claim in taken]
-        room = {account: share - self._used[account] for account, share in self._shares.items()}
-        named = at_once(system.ledger.find(claims))
-        homes = set(named.values())
-        before = {payment_id: system.ledger.payment(payment_id) for payment_id in homes}
-        try:
-            inquiries = at_once(take(system.mortal, system.rules, claims, room))
-        except Killed as killed:
-            self._died_taking(claims, homes if killed.committed else ())
-            return
-        after = {payment_id: system.ledger.payment(payment_id) for payment_id in homes}
-        for payment_id in homes - {one.expected.payment_id for one in inquiries}:
-            if after[payment_id].not_before not in (None, before[payment_id].not_before):
-                system.journal.turned_away(after[payment_id], system.ledger.allowance(after[payment_id].account), now)
-        system.looked_at(homes)
-        for inquiry in inquiries:
-            self._begin(inquiry)
+        system.journal.carried(taken, system.clock.now)
+        self._look([claim for _, claim in taken], system.clock.now)
         self.wake(provider)
 
-    def _died_taking(self, claims: Sequence[Claim], homes: Iterable[str]) -> None:
-        """Nobody acknowledged the claims, so they come again; a lease that was committed runs to its end."""
-        system = self._system
-        for payment_id in homes:
-            system.journal.lost[payment_id].append(system.clock.now + LEASE[QuestionKind.EXECUTE])
+    def _look(self, claims: Sequence[Claim], since: datetime) -> None:
+        """Look at claims that this worker has in hand since then."""
+        system, now = self._system, self._system.clock.now
+        self._hand |= {claim.id: claim for claim in claims}
+        room = {account: share - self._used[account] for account, share in self._shares.items()}
+        patient = now - since < timedelta(seconds=WAITING_SECONDS)
+        homes = set(at_once(system.ledger.find(claims)).values())
+        before = {payment_id: system.ledger.payment(payment_id) for payment_id in homes}
+        ledger, life = self._mortal_ledger(), self._life
+        taking = take(ledger, system.rules, claims, self._turns, room, patient=patient, known=self._known)
+        try:
+            taken = at_once(taking)
+        except Killed:
+            self._died_taking(homes)
+            self._die(life)
+            return
+        asked = {one.expected.payment_id for one in taken.inquiries}
+        for payment_id in homes - asked:
+            after = system.ledger.payment(payment_id)
+            if after.not_before not in (None, before[payment_id].not_before):
+                system.journal.turned_away(after, system.ledger.allowance(after.account), now)
         system.looked_at(homes)
-        system.agenda.after(1.0, lambda: system.publish(claims))
-        self._die(self._life)
+        kept = {claim.id for inquiry in taken.inquiries for claim in inquiry.claims}
+        waiting = {claim.id: claim for claim in taken.waiting}
+        for claim in claims:
+            if claim.id not in kept | waiting.keys():
+                del self._hand[claim.id]
+        for inquiry in taken.inquiries:
+            self._begin(inquiry)
+        if waiting:
+            self._later(AGAIN_SECONDS, lambda: self._look([*waiting.values()], since if patient else now))
+
+    def _died_taking(self, homes: Iterable[str]) -> None:
+        """What was not written is as if it had never been taken; after an Execute that was written Query comes."""
+        system = self._system
+        now = system.clock.now
+        for payment_id in homes:
+            system.journal.lost[payment_id].append((now, now + timedelta(seconds=STARTED_AGAIN_SECONDS)))
+        system.looked_at(homes)
+
+    def _later(self, seconds: float, what: Callable[[], None]) -> None:
+        """Do this then, if the process lives."""
+        life = self._life
+        self._system.agenda.after(seconds, lambda: what() if life == self._life else None)
 
     def _begin(self, inquiry: Inquiry) -> None:
-        """Ask now, or after the acknowledgement of the claims was held up."""
+        """Ask now, or after the worker was held up."""
         system = self._system
         self._used[inquiry.account.id] += 1
         asked = system.journal.asks(inquiry, system.ledger.allowance(inquiry.account.id))
+        self._asking.append(asked)
         held_up = 0.0
         executes = inquiry.question.kind is QuestionKind.EXECUTE
         if system.random.random() < system.held_up * (8 if executes else 1):
             held_up = system.random.choice([1.0, 4.0, 8.0, 45.0]) * system.random.random()
-        life = self._life
-
-        def asks() -> None:
-            if life == self._life:
-                self._ask(inquiry, asked)
-
-        system.agenda.after(held_up, asks)
+        self._later(held_up, lambda: self._ask(inquiry, asked))
 
     def _ask(self, inquiry: Inquiry, asked: Asked) -> None:
         system = self._system
@@ -252,60 +296,74 @@ class Worker:
         now = system.clock.now
         told = system.gateways[account].ask(inquiry, now, now - inquiry.asked_at)
         asked.told, asked.sent_at = told, now
-        life = self._life
 
         def answered() -> None:
-            if life != self._life:
-                return
             self._used[account] -= 1
-            self._replies.append(
-                Reply(
-                    payment_id=inquiry.expected.payment_id,
-                    question=inquiry.question,
-                    asked_at=inquiry.asked_at,
-                    answered_at=system.clock.now,
-                    outcome=told.outcome,
-                    calls=told.calls,
-                )
+            reply = Reply(
+                payment_id=inquiry.expected.payment_id,
+                question=inquiry.question,
+                asked_at=inquiry.asked_at,
+                answered_at=system.clock.now,
+                outcome=told.outcome,
+                calls=told.calls,
             )
+            self._replies.append((inquiry, reply))
             if not self._recording:
                 self._recording = True
-                system.agenda.after(RECORDING_SECONDS, lambda: self._record(life))
+                self._later(RECORDING_SECONDS, self._record)
             self.wake(inquiry.account.provider.name)
 
         if system.random.random() < system.deaths:
+            life = self._life
             system.agenda.after(told.seconds * system.random.random(), lambda: self._die(life))
-        system.agenda.after(told.seconds, answered)
+        self._later(told.seconds, answered)
 
-    def _record(self, life: int) -> None:
-        if life != self._life:
-            return
+    def _record(self) -> None:
         self._recording = False
-        system, replies = self._system, self._replies[:BATCH]
+        system, pairs = self._system, self._replies[:BATCH]
         self._replies = self._replies[BATCH:]
+        ledger, life = self._mortal_ledger(), self._life
+        homes = {reply.payment_id for _, reply in pairs}
         try:
-            at_once(record(system.mortal, system.rules, replies))
-        except Killed as killed:
-            if killed.committed:
-                system.journal.recorded(replies, system.clock.now)
-            system.looked_at({reply.payment_id for reply in replies})
+            at_once(record(ledger, system.rules, pairs, system.clock.now, self._known))
+        except Killed:
+            left = Counter(ledger.written)  # of several about one payment the first are written first
+            done = list[Reply]()
+            for _, reply in pairs:
+                left[reply.payment_id] -= 1
+                if left[reply.payment_id] >= 0:
+                    done.append(reply)
+            system.journal.recorded(done, system.clock.now)
+            system.looked_at(homes)
             self._die(life)
             return
-        system.journal.recorded(replies, system.clock.now)
-        system.looked_at({reply.payment_id for reply in replies})
+        system.journal.recorded([reply for _, reply in pairs], system.clock.now)
+        system.looked_at(homes)
+        self._turns.give_back(homes)
+        for inquiry, _ in pairs:
+            for claim in inquiry.claims:
+                self._hand.pop(claim.id, None)
+        self._asking = [one for one in self._asking if one.recorded_at is None]
         if self._replies:
             self._recording = True
-            system.agenda.after(RECORDING_SECONDS, lambda: self._record(life))
+            self._later(RECORDING_SECONDS, self._record)
 
     def _die(self, life: int) -> None:
-        """All that it had in flight is lost; another one takes its place."""
-        if life == self._life:
-            self._life += 1
-            self._used.clear()
-            self._replies, self._recording = [], False
-            self._system.journal.deaths.append(self._system.clock.now)
-            for provider in sorted(self._system.queues):
-                self.wake(provider)
+        """All that it had in memory is lost; another one takes its place, and has what it did not acknowledge."""
+        if life != self._life:
+            return
+        self._life += 1
+        system = self._system
+        for one in self._asking:
+            one.died_at = system.clock.now if one.recorded_at is None else None
+        unheard = [*self._hand.values()]
+        self._turns.die()
+        self._begins()
+        system.journal.deaths.append(system.clock.now)
+        if unheard:
+            system.agenda.after(STARTED_AGAIN_SECONDS, lambda: system.publish(unheard))
+        for provider in sorted(system.queues):
+            self.wake(provider)
 
 
 class Sweep:

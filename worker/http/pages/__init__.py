@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from html import escape
 
 from aiohttp import web
+from multidict import CIMultiDict
 
-from schemas.payments import Payment
+from schemas.payments import Glance
 from schemas.words import Status
 from worker.http.pages.again import SCRIPT, Again
 from worker.http.pages.drawing import STYLE, icon
@@ -41,6 +43,13 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 
+_HEADERS = {
+    language: CIMultiDict({**HEADERS, "Content-Language": language, "Content-Type": "text/html; charset=utf-8"})
+    for language in LANGUAGES
+}
+_STYLE = f"<style>{STYLE}</style></head>".encode()
+_SCRIPT = f"<script>{SCRIPT}</script>".encode()
+
 
 def page(
     request: web.Request,
@@ -56,14 +65,10 @@ def page(
 ) -> web.Response:
     """Render a page by its name. `own_path`, which has a query, shows it again: in the other language by its link."""
     language = language_of(request)
-    return web.Response(
-        text=document(
-            language, name, shop=shop, shop_link=shop_link, reference=reference, again=again, own_path=own_path
-        ),
-        status=status,
-        content_type="text/html",
-        headers={**HEADERS, "Content-Language": language, **(headers or {})},
-    )
+    html = document(language, name, shop=shop, shop_link=shop_link, reference=reference, again=again, own_path=own_path)
+    answer = web.Response(body=html, status=status, headers=_HEADERS[language])
+    answer.headers.update(headers or {})
+    return answer
 
 
 def document(
@@ -75,23 +80,36 @@ def document(
     reference: str | None = None,
     again: Again | None = None,
     own_path: str | None = None,
-) -> str:
+) -> bytes:
     """The page as HTML. All but the language and the name may be a stranger's text."""
-    words = LANGUAGES[language].pages[name]
     labels = LANGUAGES[language]
+    head, main = _told(language, name)
     header = f"<header><bdi>{escape(shop)}</bdi></header>" if shop else ""
     link = f'<a href="{escape(shop_link)}">{labels.back}</a>' if shop_link else ""
     named = f'<p class="reference">{labels.reference}: <bdi>{escape(reference)}</bdi></p>' if reference else ""
-    return (
+    other = _other_language(language, own_path) if own_path else ""
+    refresh, attributes = (again.refresh(), again.attributes(labels.lost)) if again else ("", "")
+    return b"".join(
+        (
+            head + refresh.encode() + _STYLE,
+            f"<body{attributes}>{header}".encode() + main,
+            f"{link}{named}</main>{other}".encode(),
+            (_SCRIPT if again else b"") + b"</body></html>",
+        )
+    )
+
+
+@lru_cache(100)
+def _told(language: str, name: str) -> tuple[bytes, bytes]:
+    """What a page tells everyone: the beginning of its head, and of its main part."""
+    words = LANGUAGES[language].pages[name]
+    head = (
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<meta name="color-scheme" content="light dark"><title>{words.title}</title>'
-        f'<link rel="icon" href="data:,">{again.refresh() if again else ""}<style>{STYLE}</style></head>'
-        f"<body{again.attributes(labels.lost) if again else ''}>{header}<main>{icon(name)}<h1>{words.title}</h1>"
-        f'<p role="status">{words.state}</p><p>{words.next}</p>{link}{named}</main>'
-        f"{_other_language(language, own_path) if own_path else ''}"
-        f"{f'<script>{SCRIPT}</script>' if again else ''}</body></html>"
+        f'<meta name="color-scheme" content="light dark"><title>{words.title}</title><link rel="icon" href="data:,">'
     )
+    main = f'<main>{icon(name)}<h1>{words.title}</h1><p role="status">{words.state}</p><p>{words.next}</p>'
+    return head.encode(), main.encode()
 
 
 def language_of(request: web.Request) -> str:
@@ -99,7 +117,7 @@ def language_of(request: web.Request) -> str:
     return chosen(request.query.get("lang")) or preferred(request.headers.get("Accept-Language", ""))
 
 
-def outcome_name(payment: Payment) -> str:
+def outcome_name(payment: Glance) -> str:
     """The page for a payment as it stands, after all waiting."""
     if payment.hold is not None:
         return "held"

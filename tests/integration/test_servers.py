@@ -1,0 +1,154 @@
+"""The database goes on from another server, which may have committed more than this one has."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from consumers.ledger import Sight
+from schemas.payments import Payment
+from schemas.words import Status
+from tests.integration.conformance_ledger import a_payment
+from tests.integration.conformance_looking import a_write
+from tests.processes import directory
+from worker.postgres.cluster import Cluster
+from worker.postgres.database import UNAVAILABLE, Database, connect
+from worker.postgres.ledger import PostgresLedger
+from worker.postgres.migrate import migrate
+from worker.postgres.restored import raise_versions
+
+ANOTHER = "UPDATE servers SET name = '7000000000000000000/00000001'"
+
+
+@pytest.fixture
+def ledger(database: Database) -> PostgresLedger:
+    return PostgresLedger(database)
+
+
+@pytest.fixture
+async def row(ledger: PostgresLedger) -> Payment:
+    payment = a_payment()
+    await ledger.create(payment, {}, timedelta(seconds=45))
+    return payment
+
+
+async def sight(ledger: PostgresLedger, row: Payment) -> Sight:
+    return (await ledger.look([], [row.id])).sights[row.id]
+
+
+async def test_the_first_server_took_over_from_none(database: Database, ledger: PostgresLedger, row: Payment) -> None:
+    assert (await sight(ledger, row)).since is None
+    (met,) = await database.fetch("SELECT name, since FROM servers")
+    system = await database.fetch("SELECT system_identifier::text || '/00000001' AS name FROM pg_control_system()")
+    assert (met["name"], met["since"]) == (system[0]["name"], None)
+
+
+async def test_whoever_looks_first_notes_that_another_server_took_over(
+    database: Database, ledger: PostgresLedger, row: Payment
+) -> None:
+    await ledger.look([], [row.id])
+    await database.execute(ANOTHER)
+    (before,) = await database.fetch("SELECT clock_timestamp() AS now")
+    with capture_logs() as logged:
+        looked = await ledger.look([], [row.id])
+        assert looked.sights[row.id].since is not None
+        assert before["now"] < looked.sights[row.id].since < looked.now
+        assert (await sight(ledger, row)).since == looked.sights[row.id].since
+    assert [one["event"] for one in logged] == ["server.taken_over"]
+
+
+async def test_what_was_decided_on_one_server_is_not_written_on_another(
+    database: Database, ledger: PostgresLedger, row: Payment
+) -> None:
+    """Its revision may be the same by chance."""
+    seen = await sight(ledger, row)
+    await database.execute(ANOTHER)
+    assert (await ledger.write([a_write(seen, success_at=row.opened_at)])).done == frozenset()
+    again = await sight(ledger, row)
+    assert (again.revision, again.case.payment.success_at) == (seen.revision, None)
+    assert (await ledger.write([a_write(seen, success_at=row.opened_at)])).done == frozenset()
+    assert (await ledger.write([a_write(again, success_at=row.opened_at)])).done == {row.id}
+
+
+async def test_a_payment_that_is_locked_is_read_on_the_new_server_too(
+    database: Database, ledger: PostgresLedger, row: Payment
+) -> None:
+    await ledger.look([], [row.id])
+    await database.execute(ANOTHER)
+    async with ledger.locked([row.id]) as arbiter:
+        seen = (await arbiter.look([])).sights[row.id]
+        assert (await arbiter.write([a_write(seen, success_at=row.opened_at)])).done == {row.id}
+    assert seen.since is not None
+    assert (await sight(ledger, row)).since == seen.since
+
+
+async def test_a_look_tells_which_attempts_of_an_order_nobody_heard_of_since_another_server_took_over(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    rows = [a_payment(order_ref="b-1", account=f"shop-{n}") for n in range(6)]
+    rows.append(a_payment(account="shop-6", order_ref="b-2"))
+    for row in rows:
+        await ledger.create(row, {}, timedelta(seconds=45))
+    seen = await sight(ledger, rows[0])
+    assert (seen.since, seen.order.unheard) == (None, frozenset())
+    await database.execute(ANOTHER)
+    since = (await sight(ledger, rows[0])).since
+    assert since is not None
+    early, late = since + timedelta(seconds=59), since + timedelta(seconds=60)
+    changes: dict[int, dict[str, Any]] = {
+        1: {"fact_asked_at": early},
+        2: {"fact_asked_at": late},
+        3: {"opened_at": since + timedelta(seconds=1)},
+        4: {"status": Status.FAILED},
+    }
+    for number, fields in changes.items():
+        written = await ledger.write([a_write(await sight(ledger, rows[number]), **fields)])
+        assert written.done == {rows[number].id}
+    assert (await sight(ledger, rows[0])).order.unheard == {"shop-1", "shop-5"}
+    assert (await sight(ledger, rows[6])).order.unheard == frozenset()
+
+
+async def test_a_backup_that_was_restored_counts_as_another_server(
+    database: Database, ledger: PostgresLedger, row: Payment
+) -> None:
+    assert (await sight(ledger, row)).since is None
+    await raise_versions(database)
+    since = (await sight(ledger, row)).since
+    assert since is not None
+    await raise_versions(database)
+    assert (await sight(ledger, row)).since != since
+
+
+async def test_a_standby_that_is_promoted_counts_as_another_server() -> None:
+    """The same data on another timeline, as after every failover."""
+    with directory() as home:
+        home.chmod(0o755)
+        cluster = Cluster(home / "data")
+        await asyncio.to_thread(cluster.create)
+        await asyncio.to_thread(cluster.start)
+        try:
+            url = cluster.url.replace("/payproof?", "/postgres?")
+            await migrate(url)
+            async with connect(url) as database:
+                assert (await noted(database)).endswith("/00000001 None")
+            await asyncio.to_thread(cluster.stop)
+            (cluster.home / "standby.signal").touch(mode=0o644)
+            await asyncio.to_thread(cluster.start)
+            async with connect(url) as database:
+                with pytest.raises(UNAVAILABLE):
+                    await noted(database)
+                await database.execute("SELECT pg_promote()")
+                assert not (await noted(database)).endswith("/00000001 None")
+        finally:
+            await asyncio.to_thread(cluster.stop)
+
+
+async def noted(database: Database) -> str:
+    """What the first look notes of the server."""
+    await PostgresLedger(database).look([])
+    (row,) = await database.fetch("SELECT name, since FROM servers")
+    return f"{row['name']} {row['since']}"

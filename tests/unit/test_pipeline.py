@@ -1,0 +1,495 @@
+"""What comes between a look and its write: other workers, other replies, a crash, and commits that nobody heard of.
+
+The one thing to get wrong: that it is rare. A claim that is lost here was acknowledged, and an Execute that is sent
+twice takes money twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from consumers.account import Account
+from consumers.allowance import BURST_SECONDS, FIRST_PAUSE, TROUBLES
+from consumers.ledger import Looked, Write, Written
+from consumers.pipeline import Counted, Inquiry, record, take
+from schemas.answers import ExecuteReply, Inconclusive, Outcome, Stranger, Trouble
+from schemas.payments import Change, Owners
+from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
+from tests.fakes.drive import Drive, answered, executed, says, troubled
+from tests.fakes.ledger import FakeLedger, FakeTurns
+from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN
+
+MINUTE = timedelta(minutes=1)
+EXECUTE, QUERY = QuestionKind.EXECUTE, QuestionKind.STATUS
+
+
+class LostError(Exception):
+    """The database went away."""
+
+
+class Between(FakeLedger):
+    """Does what is put down before the next writes, one before each; `after`, once they are committed."""
+
+    before: list[Callable[[], Awaitable[Any]]]
+    after: list[Callable[[], Awaitable[Any]]]
+    seconds = 0.0
+    """What passes before an account's row is locked."""
+
+    async def write(self, writes: Sequence[Write]) -> Written:
+        if self.before:
+            await self.before.pop(0)()
+        written = await super().write(writes)
+        if self.after:
+            await self.after.pop(0)()
+        return written
+
+    @asynccontextmanager
+    async def limits(self, accounts: Collection[str]) -> AsyncIterator[Any]:
+        self.clock.advance(self.seconds)
+        async with super().limits(accounts) as limits:
+            yield limits
+
+
+def drive_with(**fields: Any) -> tuple[Drive, Between]:
+    drive = Drive(**fields)
+    ledger = drive.ledger = Between(drive.clock)
+    ledger.before, ledger.after = [], []
+    return drive, ledger
+
+
+async def lost() -> None:
+    raise LostError
+
+
+def entries(drive: Drive, payment_id: str, kind: EntryKind) -> list[dict[str, Any]]:
+    return [one.data for one in drive.ledger.entries(payment_id) if one.kind is kind]
+
+
+# -- several about one -------------------------------------------------------------------------------------------------
+
+
+async def test_two_replies_about_one_payment_that_come_together_are_both_recorded() -> None:
+    drive = Drive()
+    payment_id = await drive.open()
+    (slow,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    drive.clock.advance(31)
+    (quick,) = await drive.take(drive.claim(payment_id))
+    await drive.record(
+        [
+            drive.reply(slow, answered(slow, Status.COMPLETED)),
+            drive.reply(quick, answered(quick, Status.PENDING)),
+        ]
+    )
+    assert drive.payment(payment_id).status is Status.COMPLETED
+    answers = entries(drive, payment_id, EntryKind.ANSWER)
+    assert [one["status"] for one in answers] == ["completed", "pending"]
+    assert len(entries(drive, payment_id, EntryKind.CLAIM)) == 2
+
+
+async def test_one_signed_event_about_two_payments_is_news_once() -> None:
+    drive = Drive()
+    first, second = [await drive.open() for _ in range(2)]
+    claims = [drive.claim(one, source=Source.WEBHOOK, signed=True, event_id="E1") for one in (first, second)]
+    await drive.publish(*claims)
+    told = [entries(drive, one, EntryKind.CLAIM)[0]["verdict"] for one in (first, second)]
+    assert told == ["asks", "repeated"]
+
+
+# -- others who write meanwhile ----------------------------------------------------------------------------------------
+
+
+async def test_of_two_workers_that_execute_for_one_order_at_once_one_does() -> None:
+    drive, ledger = drive_with()
+    first, second = [await drive.open(EXECUTING, order_ref="basket-9") for _ in range(2)]
+    claims = {one: drive.claim(one, Said.SUCCESS) for one in (first, second)}
+    turns = FakeTurns(drive.turns.held)
+    drive.clock.advance(1)
+    theirs = []
+
+    async def another() -> None:
+        theirs.append(await take(ledger, drive.rules, [claims[second]], turns))
+
+    ledger.before = [another]
+    mine = await take(ledger, drive.rules, [claims[first]], drive.turns)
+    assert [one.question.kind for one in theirs[0].inquiries] == [EXECUTE]
+    assert (mine.inquiries, mine.waiting) == ([], [claims[first]])
+    again = await take(ledger, drive.rules, mine.waiting, drive.turns)
+    assert [one.question.kind for one in again.inquiries] == [QUERY]
+    assert drive.payment(first).execute_asked_at is None
+
+
+async def test_an_execute_that_was_decided_on_another_server_is_not_sent() -> None:
+    drive, ledger = drive_with()
+    payment_id = await drive.open(EXECUTING)
+    claim = drive.claim(payment_id, Said.SUCCESS)
+    drive.clock.advance(1)
+
+    async def taken_over() -> None:
+        ledger.since = drive.clock.now
+
+    ledger.before = [taken_over]
+    taken = await take(ledger, drive.rules, [claim], drive.turns)
+    assert (taken.inquiries, taken.waiting) == ([], [claim])
+    assert drive.payment(payment_id).execute_asked_at is None
+    again = await take(ledger, drive.rules, taken.waiting, drive.turns)
+    assert [one.question.kind for one in again.inquiries] == [QUERY]
+
+
+async def test_a_reply_from_before_a_takeover_is_folded_on_what_the_new_server_has() -> None:
+    """There the Execute is missing, and its claim; the money is known all the same."""
+    drive, ledger = drive_with()
+    payment_id = await drive.open(EXECUTING)
+    before = drive.payment(payment_id)
+    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    ledger._tables.payments[payment_id] = before
+    ledger.since = drive.clock.now
+    await drive.record([drive.reply(inquiry, executed(inquiry, "completed", Status.COMPLETED))])
+    assert drive.told(payment_id) == [EventType.COMPLETED]
+
+
+async def test_whoever_lost_an_execute_and_waits_no_longer_is_recorded_with_the_wish() -> None:
+    drive, ledger = drive_with()
+    payment_id = await drive.open(EXECUTING)
+    claim = drive.claim(payment_id, Said.SUCCESS)
+    drive.clock.advance(1)
+
+    async def another() -> None:
+        async with ledger.batch([payment_id]) as batch:
+            await batch.store([Change(payment=drive.payment(payment_id))])
+            await batch.commit()
+
+    ledger.before = [another]
+    taken = await take(ledger, drive.rules, [claim], drive.turns, patient=False)
+    payment = drive.payment(payment_id)
+    assert (taken.inquiries, taken.waiting) == ([], [])
+    assert (payment.execute_state, payment.execute_asked_at) == ("wanted", None)
+    assert drive.turns.held == set()
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 5])
+async def test_a_reply_is_folded_again_on_what_others_wrote_however_often(times: int) -> None:
+    """From the third time on with the payment locked."""
+    drive, ledger = drive_with(gateway=says(Status.COMPLETED))
+    payment_id = await drive.open()
+    in_flight = await drive.take(drive.claim(payment_id))
+
+    async def another() -> None:
+        claim = drive.claim(payment_id, source=Source.OPERATOR)
+        await take(ledger, drive.rules, [claim], drive.turns, patient=False)
+
+    async def nobody() -> None:
+        pass
+
+    ledger.before = [one for _ in range(times) for one in (another, nobody)]
+    await drive.answer(in_flight)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+    assert drive.told(payment_id) == [EventType.COMPLETED]
+    assert len(entries(drive, payment_id, EntryKind.ANSWER)) == 1
+
+
+async def test_claims_of_a_payment_that_is_discarded_before_they_are_written_are_kept_for_another() -> None:
+    drive, ledger = drive_with()
+    payment_id = await drive.open(CANDIDATES)
+    known = drive.payment(payment_id)
+    claim = drive.claim(payment_id, source=Source.IPN, transaction_id="T1", reference=known.reference)
+    in_flight = await drive.take(claim)
+    row = replace(known, version=0)
+    ledger._tables.payments[payment_id] = row
+    await ledger.discard(payment_id)
+    await drive.answer(in_flight)
+    assert [one.id for one in ledger.kept] == [claim.id]
+
+
+async def test_the_sweeps_claim_about_a_payment_that_is_gone_leaves_nothing() -> None:
+    drive, ledger = drive_with()
+    payment_id = await drive.open()
+    claim = drive.claim(payment_id, source=Source.SWEEP)
+    await drive.take(replace(claim, payment_id="pay_gone"))
+    assert (ledger.kept, len(ledger._tables.claims)) == ((), 0)
+
+
+@pytest.mark.parametrize("account", [PLAIN, EXECUTING])
+async def test_a_look_that_another_workers_answer_overtakes_asks_once_more_at_most(account: Account) -> None:
+    """The turn is free by then. What comes of it is folded like any other answer, and an Execute loses its swap."""
+    drive, ledger = drive_with(gateway=says(Status.COMPLETED))
+    payment_id = await drive.open(account)
+    claims = [drive.claim(payment_id, Said.SUCCESS) for _ in range(3)]
+    theirs = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    assert len(theirs) == 1
+    look = ledger.look
+
+    async def overtaken(*given: Any) -> Looked:
+        seen = await look(*given)
+        ledger.look = look  # type: ignore[method-assign]
+        await drive.answer(theirs)
+        return seen
+
+    ledger.look = overtaken  # type: ignore[method-assign]
+    again = await drive.publish(*claims)
+    assert len(again) == (0 if account is EXECUTING else 1)
+    await drive.wait(timedelta(hours=1))
+    assert len(drive.asked) == len(theirs) + len(again)
+    assert drive.told(payment_id) == [EventType.COMPLETED]
+
+
+# -- the clock ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_clock_closes_nothing_while_a_question_is_in_flight() -> None:
+    """The id that is asked about is recorded with its reply, and until then only the question knows it."""
+    drive = Drive(lambda inquiry: answered(inquiry, Status.COMPLETED))
+    payment_id = await drive.open(CANDIDATES)
+    closes = drive.payment(payment_id).next_check_at
+    assert closes is not None
+    await drive.until(closes - timedelta(seconds=5))
+    in_flight = await drive.take(drive.claim(payment_id, Said.SUCCESS, transaction_id="T1"))
+    drive.clock.set(closes)
+    await drive.take(drive.claim(payment_id, source=Source.SWEEP))
+    await drive.take(drive.claim(payment_id))
+    assert drive.told(payment_id) == []
+    await drive.answer(in_flight)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.late) == (Status.COMPLETED, False)
+
+
+async def test_the_clock_speaks_where_nothing_is_in_flight_and_gives_the_turn_back() -> None:
+    drive = Drive(lambda _: Stranger(why="not_found"))
+    payment_id = await drive.open(CANDIDATES)
+    closes = drive.payment(payment_id).next_check_at
+    assert closes is not None
+    drive.clock.set(closes)
+    await drive.take(drive.claim(payment_id, source=Source.SWEEP))
+    assert drive.told(payment_id) == [EventType.EXPIRED]
+    assert drive.turns.held == set()
+
+
+# -- accounts ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trouble", [Trouble.SERVER_ERROR, Trouble.NOT_FOUND])
+async def test_a_reply_that_is_written_at_the_fourth_time_counts_once_at_its_account(trouble: Trouble) -> None:
+    drive, ledger = drive_with(gateway=troubled(trouble))
+    payment_id = await drive.open()
+    (inquiry,) = await drive.take(drive.claim(payment_id))
+    reply = replace(drive.reply(inquiry, Inconclusive(trouble=trouble, detail=trouble)), calls=2)
+    rules = replace(drive.rules, accounts={PLAIN.id: replace(PLAIN, calls_per_second=1.0)})
+    ledger.before = [lost, lost, lost]
+    counted: Counted = {}
+    for _ in range(3):
+        with pytest.raises(LostError):
+            await record(ledger, rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+    await record(ledger, rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+    known = ledger.allowance(PLAIN.id)
+    assert known is not None
+    assert known.troubles + len(known.unknown_by) == 1
+    assert round(BURST_SECONDS - known.calls, 2) == 1.0, "one call beside the one that is counted when it is asked"
+    assert len(entries(drive, payment_id, EntryKind.ANSWER)) == 1
+
+
+async def test_what_a_forgetful_gateway_said_speaks_for_no_closing_when_it_is_written_later() -> None:
+    drive, ledger = drive_with(gateway=troubled(Trouble.NOT_FOUND))
+    first, second = [await drive.open() for _ in range(2)]
+    await drive.wait(timedelta(minutes=45))
+    inquiries = await drive.take(*(drive.claim(one, source=Source.OPERATOR) for one in (first, second)))
+    replies = [(one, drive.reply(one, Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown"))) for one in inquiries]
+    ledger.before = [lost]
+    counted: Counted = {}
+    with pytest.raises(LostError):
+        await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+    for one in replies:
+        await record(ledger, drive.rules, [one], drive.clock.now, counted=counted)
+    assert [drive.payment(one).unpaid_at for one in (first, second)] == [None, None], "no step to the end of either"
+
+
+# -- the release before ------------------------------------------------------------------------------------------------
+
+
+async def test_what_a_worker_of_the_last_release_asks_about_is_left_to_it() -> None:
+    drive = Drive()
+    payment_id = await drive.open(CANDIDATES)
+    closes = drive.payment(payment_id).next_check_at
+    assert closes is not None
+    leased = replace(drive.payment(payment_id), asked_at=closes, lease_until=closes + timedelta(seconds=30))
+    async with drive.ledger.batch([payment_id]) as batch:
+        await batch.store([Change(payment=leased)])
+        await batch.commit()
+    drive.clock.set(closes + timedelta(seconds=1))
+    for claim in (drive.claim(payment_id), drive.claim(payment_id, transaction_id="T1")):
+        assert await drive.take(claim) == []
+    assert len(entries(drive, payment_id, EntryKind.CLAIM)) == 2
+    assert (drive.told(payment_id), drive.payment(payment_id).lease_until) == ([], leased.lease_until)
+    drive.clock.advance(30)
+    (inquiry,) = await drive.take(drive.claim(payment_id, source=Source.SWEEP))
+    assert inquiry.lost, "its worker may have died of it"
+
+
+@pytest.mark.parametrize("seconds", [1, 41])
+async def test_the_lease_of_an_execute_that_died_is_let_go_where_its_query_is_turned_away(seconds: int) -> None:
+    drive = Drive()
+    payment_id = await drive.open(EXECUTING)
+    await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    drive.clock.advance(seconds)
+    drive.turns.held.clear()
+    claim = drive.claim(payment_id, source=Source.SWEEP)
+    await take(drive.ledger, drive.rules, [claim], drive.turns, {EXECUTING.id: 0})
+    payment = drive.payment(payment_id)
+    assert payment.lease_until is None
+    assert payment.next_check_at is not None
+    assert drive.clock.now < payment.next_check_at < drive.clock.now + timedelta(seconds=5), (
+        "neither in a loop nor late"
+    )
+
+
+# -- what goes wrong ---------------------------------------------------------------------------------------------------
+
+
+async def test_where_taking_fails_no_turn_is_kept_and_nothing_executes() -> None:
+    drive, ledger = drive_with()
+    executing, silent, asked = await drive.open(EXECUTING), await drive.open(), await drive.open()
+    await drive.hit(silent)
+    claims = [
+        drive.claim(executing, Said.SUCCESS),
+        drive.claim(silent, received_at=drive.payment(silent).opened_at),  # answered already, so it is written
+        drive.claim(asked),
+    ]
+    ledger.before = [lost]
+    with pytest.raises(LostError):
+        await drive.take(*claims)
+    assert drive.turns.held == set()
+    assert drive.payment(executing).execute_asked_at is None
+
+
+async def test_an_execute_whose_commit_nobody_heard_of_is_not_sent_and_counts_as_asked() -> None:
+    drive, ledger = drive_with()
+    payment_id = await drive.open(EXECUTING)
+    ledger.after = [lost]
+    with pytest.raises(LostError):
+        await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    assert (drive.turns.held, drive.asked) == (set(), [])
+    drive.clock.advance(1)
+    assert EXECUTE not in [one.question.kind for one in await drive.take(drive.claim(payment_id, Said.SUCCESS))]
+    drive.clock.advance(58)
+    assert EXECUTE not in [one.question.kind for one in await drive.take(drive.claim(payment_id, Said.SUCCESS))]
+
+
+async def test_the_claim_of_an_execute_whose_commit_nobody_heard_of_asks_query_at_once() -> None:
+    drive, ledger = drive_with(gateway=says(Status.COMPLETED))
+    payment_id = await drive.open(EXECUTING)
+    claim = drive.claim(payment_id, Said.SUCCESS)
+    ledger.after = [lost]
+    with pytest.raises(LostError):
+        await drive.take(claim)
+    assert [one.question.kind for one in await drive.publish(claim)] == [QUERY]
+    assert drive.told(payment_id) == [EventType.COMPLETED]
+
+
+@pytest.mark.parametrize(
+    ("account", "outcome"),
+    [
+        (PLAIN, lambda one: answered(one, Status.PENDING)),
+        (PLAIN, troubled()),
+        (EXECUTING, lambda one: executed(one, "not_sent", None)),
+        (EXECUTING, lambda one: executed(one, "none", None)),
+        (EXECUTING, lambda one: executed(one, "refused", Status.PENDING)),
+        (EXECUTING, lambda one: executed(one, "completed", Status.COMPLETED)),
+    ],
+    ids=["answer", "trouble", "not sent", "no reply", "refused", "completed"],
+)
+async def test_a_reply_that_is_written_again_because_nobody_heard_of_its_commit_stands_there_once(
+    account: Account, outcome: Callable[[Inquiry], Outcome]
+) -> None:
+    drive, ledger = drive_with()
+    payment_id = await drive.open(account)
+    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    drive.clock.advance(1)
+    reply, counted = drive.reply(inquiry, outcome(inquiry)), Counted()
+    ledger.after = [lost]
+    with pytest.raises(LostError):
+        await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+    written = drive.payment(payment_id)
+    await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+    assert drive.payment(payment_id) == written
+    assert len(entries(drive, payment_id, EntryKind.ANSWER)) == 1
+
+
+@pytest.mark.parametrize("reply_of_execute", ["completed", "unread"])
+@pytest.mark.parametrize("tries", [0, 1])
+async def test_the_reply_of_an_execute_is_written_though_another_worker_let_its_lease_go(
+    tries: int, reply_of_execute: ExecuteReply
+) -> None:
+    """That one saw its turn free, and could not ask. The reply is new, however often its write was tried.
+
+    One that could not be read leaves the doubt, and the Query that followed it says that the money is there.
+    """
+    drive, ledger = drive_with()
+    payment_id = await drive.open(EXECUTING)
+    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    drive.clock.advance(1)
+
+    async def let_go() -> None:
+        async with ledger.batch([payment_id]) as batch:
+            await batch.store([Change(payment=replace(drive.payment(payment_id), lease_until=None))])
+            await batch.commit()
+
+    reply, counted = drive.reply(inquiry, executed(inquiry, reply_of_execute, Status.COMPLETED)), Counted()
+    ledger.before = [*[lost] * tries, let_go]
+    for _ in range(tries):
+        with pytest.raises(LostError):
+            await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+    await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+    assert drive.told(payment_id) == [EventType.COMPLETED]
+
+
+async def test_keys_that_turn_out_to_be_others_one_after_the_other_are_learnt_under_the_lock() -> None:
+    drive, ledger = drive_with(gateway=says(Status.COMPLETED))
+    payment_id = await drive.open()
+    in_flight = await drive.take(drive.claim(payment_id))
+    real, told = ledger.write, list[Write]()
+
+    async def write(writes: Sequence[Write]) -> Written:
+        told.extend(writes)
+        if len(told) <= 5:
+            others = Owners(transactions=frozenset({f"other-{len(told)}"}))
+            return Written(done=frozenset(), taken={payment_id: others})
+        return await real(writes)
+
+    ledger.write = write  # type: ignore[method-assign]
+    await drive.answer(in_flight)
+    assert drive.payment(payment_id).status is Status.COMPLETED
+
+
+# -- accounts ----------------------------------------------------------------------------------------------------------
+
+
+async def test_answers_that_were_asked_for_before_the_troubles_end_them() -> None:
+    """All were asked at once, when nobody knew of any trouble; every other one is answered."""
+    drive = Drive()
+    payments = [await drive.open() for _ in range(2 * TROUBLES)]
+    asked = await drive.take(*(drive.claim(one) for one in payments))
+    for number, inquiry in enumerate(asked):
+        drive.gateway = says(Status.PENDING) if number % 2 else troubled(Trouble.SERVER_ERROR)
+        await drive.answer([inquiry])
+    allowance = drive.ledger.allowance(PLAIN.id)
+    assert allowance is not None
+    assert (allowance.troubles, allowance.shut_until) == (0, None)
+
+
+async def test_a_probe_that_was_silent_too_is_known_by_its_time_however_long_its_row_was_locked() -> None:
+    """The pause after it is a little longer than the one before, and not as long as a probe may take."""
+    drive, ledger = drive_with(gateway=troubled(Trouble.SERVER_ERROR))
+    ledger.seconds = 0.005
+    payments = [await drive.open() for _ in range(TROUBLES + 1)]
+    for one in payments[:-1]:
+        await drive.hit(one)
+    drive.clock.advance(2)
+    assert len(await drive.hit(payments[-1])) == 1
+    allowance = drive.ledger.allowance(PLAIN.id)
+    assert allowance is not None
+    assert allowance.shut_until is not None
+    assert allowance.shut_until - drive.clock.now <= 2 * FIRST_PAUSE

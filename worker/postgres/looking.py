@@ -1,0 +1,92 @@
+"""Reading the payments that claims are about: one statement, one snapshot, no lock.
+
+The one thing to get wrong: to believe it for long. Whatever is decided on a reading is written only where the payment's
+revision is still the one that was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+
+from consumers.allowance import Allowance
+from consumers.ledger import Looked, Order, Sight, Wish
+from schemas.answers import Fact
+from schemas.callbacks import Claim
+from schemas.payments import Case, Resolution
+from schemas.words import Authenticity
+from worker.postgres.database import Connection
+from worker.postgres.rows import payment_of
+
+_LOOK = """
+    SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.known_allowance, l.own_sessions, l.own_transactions,
+        l.order_paid_by, l.order_executing, l.order_wishes, l.order_unheard, l.heard, l.looked_at,
+        (SELECT since FROM servers) AS since, (SELECT name = server_name() FROM servers) AS known
+    FROM look_at_payments($1, $2, $3, $4, $5, $6, $7, $8) AS l
+"""
+_MEET = """
+    INSERT INTO servers (name) VALUES (server_name()) ON CONFLICT (one)
+    DO UPDATE SET name = excluded.name, since = clock_timestamp() WHERE servers.name <> excluded.name RETURNING since
+"""
+"""The first to look at a server notes which one it is, and when another one took over."""
+
+log = structlog.get_logger()
+
+
+async def look(
+    connection: Connection[asyncpg.Record], claims: Sequence[Claim], payment_ids: Collection[str] = ()
+) -> Looked:
+    """See consumers.ledger.Ledger. `allowances` are those of the payments that were read."""
+    given = (
+        [claim.id for claim in claims],
+        [claim.account for claim in claims],
+        [claim.payment_id for claim in claims],
+        [claim.session_id for claim in claims],
+        [claim.transaction_id for claim in claims],
+        [claim.reference for claim in claims],
+        [claim.event_id if claim.authenticity is Authenticity.SIGNED else None for claim in claims],
+        list(payment_ids),
+    )
+    rows = await connection.fetch(_LOOK, *given)
+    if not rows[0]["known"]:
+        since = await connection.fetchval(_MEET)
+        if since is not None:
+            log.warning("server.taken_over", since=since.isoformat())
+        rows = await connection.fetch(_LOOK, *given)
+    heard: list[dict[str, Any]] = rows[0]["heard"] or []
+    seen = [row for row in rows if row["id"] is not None]
+    return Looked(
+        now=rows[0]["looked_at"],
+        homes={one["claim_id"]: one["home"] for one in heard if one["home"] is not None},
+        admissions={one["claim_id"]: one["admission"] for one in heard},
+        sights={row["id"]: _sight(row) for row in seen},
+        allowances={
+            row["account"]: msgspec.convert(row["known_allowance"], Allowance)
+            for row in seen
+            if row["known_allowance"] is not None
+        },
+    )
+
+
+def _sight(row: asyncpg.Record) -> Sight:
+    return Sight(
+        case=Case(
+            payment=payment_of(row),
+            facts=tuple(msgspec.convert(row["known_facts"], list[Fact])),
+            resolutions=tuple(msgspec.convert(row["known_resolutions"], list[Resolution])),
+        ),
+        revision=row["revision"],
+        sessions=frozenset(row["own_sessions"]),
+        transactions=frozenset(row["own_transactions"]),
+        order=Order(
+            paid_by=row["order_paid_by"],
+            executing=row["order_executing"],
+            wishes=tuple(msgspec.convert(row["order_wishes"] or [], list[Wish])),
+            unheard=frozenset(row["order_unheard"] or ()),
+        ),
+        since=row["since"],
+    )

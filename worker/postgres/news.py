@@ -1,0 +1,23 @@
+"""What processes are told of changes that a transaction wrote, once it is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from schemas.payments import Change
+from worker.postgres.due import POLL_SECONDS
+from worker.postgres.notices import Notice
+
+FOUND_BY_ITSELF = timedelta(seconds=2 * POLL_SECONDS)
+"""What is due later than that need not be told to the sweep."""
+
+
+def news_of(changes: Sequence[Change], now: datetime, queued: Collection[str] = ()) -> Notice | None:
+    """`queued` are gateways that have claims waiting since. None: nothing that anybody waits for."""
+    looks = [change.payment.next_check_at for change in changes if change.payment.next_check_at is not None]
+    soon = [at for at in looks if at < now + FOUND_BY_ITSELF]
+    outcomes = [change.payment.id for change in changes if change.event is not None]
+    if not (soon or outcomes or queued):
+        return None
+    return Notice(claims=sorted(queued), events=bool(outcomes), outcomes=outcomes, look_at=min(soon, default=None))

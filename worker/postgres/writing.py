@@ -1,0 +1,160 @@
+"""Writing what was decided on a reading: where the payment still stands as it was read, with its claims and its keys.
+
+The one thing to get wrong: half of a payment. Keys and claims are taken before all of them are known to be free, so
+where one is not, the statement undoes everything, and the others are written again without that payment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from msgspec import Struct
+from msgspec.structs import replace
+
+from consumers.ledger import Keys, Looked, Write, Written
+from schemas.callbacks import Claim
+from schemas.payments import Owners
+from worker.postgres.batch import PostgresBatch
+from worker.postgres.claims import heard
+from worker.postgres.database import Connection
+from worker.postgres.looking import look
+from worker.postgres.reserving import attempts, owners, wanted
+from worker.postgres.storing import storing
+from worker.sealing import Seal
+
+_LOCK = "SELECT locked_at FROM lock_revisions($1)"
+_WRITE = "SELECT write_payments($1, $2, $3, $4)"
+
+NOBODY = Owners()
+
+Payloads = Callable[[Sequence[Write]], list[str]]
+"""What other processes are told of these writes."""
+
+
+class Tried(Struct, frozen=True, kw_only=True):
+    """What came of one try. `done`: all of it is written. Where nothing is, nothing was changed.
+
+    `left` lost nothing, and are to be tried again by themselves. `taken` have keys of others.
+    """
+
+    done: Sequence[Write] = ()
+    left: Sequence[Write] = ()
+    taken: dict[str, Owners] = {}
+
+
+async def write_all(writes: Sequence[Write], put: Callable[[Sequence[Write]], Awaitable[Tried]]) -> Written:
+    """Put what stands, without those that lost; `put` tries a part of them."""
+    assert len({write.change.payment.id for write in writes}) == len(writes), "each payment once"
+    done, left, taken = frozenset[str](), writes, dict[str, Owners]()
+    while left:
+        tried = await put(left)
+        done = frozenset(write.change.payment.id for write in tried.done)
+        left, taken = tried.left, taken | tried.taken
+    return Written(done=done, taken=taken)
+
+
+async def put(
+    connection: Connection[asyncpg.Record], writes: Sequence[Write], seal: Seal, notices: Sequence[str]
+) -> Tried:
+    """Write all of these or nothing, by one statement, which tells `notices` where it writes.
+
+    Where it raises, and belongs to no transaction, nobody knows which: it may be that only the answer was lost.
+    """
+    claims = [(claim, write.change.payment.id) for write in writes for claim in write.claims]
+    claims.sort(key=lambda one: (one[0].account, one[0].event_id or "", one[0].id))
+    came = heard(seal, claims)
+    keys = [_unowned(write) for write in writes]
+    stored = storing([(write.sight.case.payment, write.change) for write in writes])
+    for row, write in zip(stored.doc["payments"], writes, strict=True):
+        row |= {"revision": write.sight.revision, "since": write.sight.since}
+    executing = attempts(write.change.payment for write in writes if write.executes)
+    second = [write.change.payment.id for write in writes if write.keys.order_ref is None]
+    parts = {"claims": came.rows, "keys": wanted(keys), "executing": executing, "second": second}
+    doc = stored.doc | {part: rows for part, rows in parts.items() if rows}
+    against = await connection.fetchval(_WRITE, doc, came.callbacks, stored.bodies, notices)
+    return Tried(done=writes) if against is None else _without(writes, claims, keys, against)
+
+
+def _without(
+    writes: Sequence[Write], claims: Sequence[tuple[Claim, str]], keys: Sequence[Keys], against: dict[str, Any]
+) -> Tried:
+    """What is left where this stood against them."""
+    lost = set(against.get("stale", ())) | set(against.get("executing", ()))
+    lost |= {payment_id for claim, payment_id in claims if claim.id in against.get("claims", ())}
+    others = owners(keys, against.get("keys"))
+    told = {write.change.payment.id: write.lost(others[write.change.payment.id]) for write in writes}
+    told = {payment_id: them for payment_id, them in told.items() if them != NOBODY}
+    taken = {payment_id: them for payment_id, them in _by_others(writes, others, told).items() if them != NOBODY}
+    out = lost | taken.keys() or told.keys()  # where nothing else is wrong, one write of the batch has the key
+    assert out, "what stood against them stood against one of them"
+    return Tried(left=[write for write in writes if write.change.payment.id not in out], taken=taken)
+
+
+def _unowned(write: Write) -> Keys:
+    """The keys of this write that the payment does not have yet. An order may be lost, and is always asked for."""
+    keys, sight = write.wanted, write.sight
+    return replace(keys, sessions=keys.sessions - sight.sessions, transactions=keys.transactions - sight.transactions)
+
+
+def _by_others(writes: Sequence[Write], owners: Mapping[str, Owners], told: Mapping[str, Owners]) -> dict[str, Owners]:
+    """Which of the keys that were told are others' for certain, and not only taken by another write of this batch.
+
+    That one is about to be undone, and then may not come to it.
+    """
+    sessions, transactions, orders = set[tuple[str, str]](), set[tuple[str, str]](), set[tuple[str, str | None]]()
+    for write in writes:
+        keys, others = write.wanted, owners[write.change.payment.id]
+        sessions |= {(keys.account, name) for name in keys.sessions - others.sessions}
+        transactions |= {(keys.account, name) for name in keys.transactions - others.transactions}
+        if not (others.order or keys.returned):
+            orders.add((keys.merchant, keys.order_ref))
+    of = {write.change.payment.id: write.keys for write in writes}
+    return {
+        payment_id: replace(
+            them,
+            sessions=frozenset(name for name in them.sessions if (of[payment_id].account, name) not in sessions),
+            transactions=frozenset(
+                name for name in them.transactions if (of[payment_id].account, name) not in transactions
+            ),
+            order=them.order and (of[payment_id].merchant, of[payment_id].order_ref) not in orders,
+        )
+        for payment_id, them in told.items()
+    }
+
+
+class PostgresArbiter(PostgresBatch):
+    """See consumers.ledger.Arbiter. `written` is committed with this transaction."""
+
+    def __init__(
+        self,
+        connection: Connection[asyncpg.Record],
+        now: datetime,
+        payment_ids: Collection[str],
+        seal: Seal,
+        payloads: Payloads,
+    ) -> None:
+        super().__init__(connection, now, {}, seal)
+        self.written: list[Write] = []
+        self._payment_ids, self._payloads = payment_ids, payloads
+
+    async def look(self, claims: Sequence[Claim]) -> Looked:
+        return await look(self._connection, claims, self._payment_ids)
+
+    async def write(self, writes: Sequence[Write]) -> Written:
+        return await write_all(writes, self._put)
+
+    async def _put(self, writes: Sequence[Write]) -> Tried:
+        tried = await put(self._connection, writes, self._seal, self._payloads(writes))
+        self.written.extend(tried.done)
+        return tried
+
+
+async def open_arbiter(
+    connection: Connection[asyncpg.Record], payment_ids: Sequence[str], seal: Seal, payloads: Payloads
+) -> PostgresArbiter:
+    rows = await connection.fetch(_LOCK, payment_ids)
+    now = rows[-1]["locked_at"] if rows else await connection.fetchval("SELECT clock_timestamp()")
+    return PostgresArbiter(connection, now, payment_ids, seal, payloads)
