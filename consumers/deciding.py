@@ -49,7 +49,8 @@ class Work(Struct, frozen=True, kw_only=True):
     """What a worker does about one payment, until it is written.
 
     `claims` are recorded with it; `admissions` tell which of them are new. `asked` is recorded with its reply. An
-    Execute is recorded before it is sent, and then no longer stands here. `turned_away`: its account may not be asked
+    Execute is recorded before it is sent, and then no longer stands here; its claims are `recorded` with it, and are
+    heard once more only where another server took over that has none of it. `turned_away`: its account may not be asked
     before then. `beside`: another question about the payment is in flight; its reply decides, and the clock does not.
     `tried`: a write of these replies did not come to its end, so nobody knows whether they are written.
     """
@@ -57,6 +58,7 @@ class Work(Struct, frozen=True, kw_only=True):
     payment_id: str
     claims: tuple[Claim, ...] = ()
     admissions: Mapping[str, Admission] = {}
+    recorded: bool = False
     asked: Asked | None = None
     replies: tuple[Reply, ...] = ()
     turned_away: datetime | None = None
@@ -112,10 +114,11 @@ def conclude(
     if not work.replies and work.asked is None and not work.beside:
         draft.becomes(marked(draft.payment, capabilities, rules.checks, now))
     standing, keys = claimed_by(draft.case, owners, capabilities.always)
+    first = "seen" if work.recorded else "new"
     return Write(
         sight=sight,
         change=change_of(draft, standing, rules, now),
-        claims=tuple(one for one in work.claims if _recorded(one) and work.admissions.get(one.id, "new") == "new"),
+        claims=tuple(one for one in work.claims if _recorded(one) and work.admissions.get(one.id, first) == "new"),
         keys=keys,
         executes=work.executes,
     )
@@ -131,6 +134,8 @@ def _with_claims(sight: Sight, work: Work, rules: Rules, at: datetime) -> Draft:
     """The payment after its claims. The sweep's own are no evidence, and leave a trace only where they ask."""
     draft = Draft(case=sight.case, entries=[], facts=[])
     for claim in work.claims:
+        if work.recorded and work.admissions.get(claim.id) != "new":
+            continue
         draft.traceparent = draft.traceparent or claim.traceparent
         heard = replace(claim, received_at=min(claim.received_at, at - MOMENT))  # a clock ahead of the database's
         admission = work.admissions.get(claim.id, "new")

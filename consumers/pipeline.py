@@ -322,7 +322,7 @@ def _inquiry(rules: Rules, work: Work, sights: Mapping[str, Sight], looked: Look
         question=asked.question,
         expected=expected(payment),
         asked_at=asked.at,
-        work=Work(payment_id=payment.id) if asked.executes else work,
+        work=Work(payment_id=payment.id, claims=work.claims, recorded=True) if asked.executes else work,
         sight=sight,
         claims=work.claims,
         allowance=looked.allowances.get(payment.account),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
@@ -151,6 +152,35 @@ async def test_a_reply_from_before_a_takeover_is_folded_on_what_the_new_server_h
     ledger.since = drive.clock.now
     await drive.record([drive.reply(inquiry, executed(inquiry, "completed", Status.COMPLETED))])
     assert drive.told(payment_id) == [EventType.COMPLETED]
+
+
+@pytest.mark.parametrize(("reply", "status"), [("none", None), ("completed", Status.COMPLETED)])
+async def test_a_claim_whose_execute_is_missing_on_the_new_server_is_recorded_with_the_reply(
+    reply: ExecuteReply, status: Status | None
+) -> None:
+    """It is acknowledged then. Where the money was not taken, its wish is what brings the next Execute."""
+    drive = Drive()
+    payment_id = await drive.open(EXECUTING)
+    standby = deepcopy(drive.ledger._tables), drive.ledger.revisions.copy()
+    claim = drive.claim(payment_id, Said.SUCCESS)
+    (inquiry,) = await drive.take(claim)
+    assert inquiry.question.kind is EXECUTE
+    drive.ledger._tables, drive.ledger.revisions = standby
+    drive.ledger.since = drive.clock.now
+    await drive.record([drive.reply(inquiry, executed(inquiry, reply, status))])
+    payment = drive.payment(payment_id)
+    assert [one["claim_id"] for one in entries(drive, payment_id, EntryKind.CLAIM)] == [claim.id]
+    if status is None:
+        assert (payment.execute_state, payment.execute_unanswered) == ("kept", True)
+        drive.gateway = _pays
+        await drive.wait(5 * MINUTE)
+    assert drive.told(payment_id) == [EventType.COMPLETED]
+
+
+def _pays(inquiry: Inquiry) -> Outcome:
+    if inquiry.question.kind is EXECUTE:
+        return executed(inquiry, "completed", Status.COMPLETED)
+    return answered(inquiry, Status.PENDING)
 
 
 async def test_whoever_lost_an_execute_and_waits_no_longer_is_recorded_with_the_wish() -> None:
