@@ -78,7 +78,7 @@ class Intake:
 
     def wait(self, claims: Sequence[Claim], part: Part) -> None:
         """These of the part are about payments that another question is about: they are looked at again."""
-        room = MOST_WAITING - sum(len(one.claims) for one in self._waiting)
+        room = max(MOST_WAITING - sum(len(one.claims) for one in self._waiting), 0)
         now = _now()
         if claims[room:]:
             self._waiting.appendleft(Part(list(claims[room:]), until=now))

@@ -26,8 +26,9 @@ from tests.fakes.providers import EXECUTING, PLAIN
 from tests.processes import until
 from worker import intake
 from worker.course import TooLate
-from worker.holding import ATTEMPTS
-from worker.intake import MOST_WAITING, PATIENT_SECONDS
+from worker.holding import ATTEMPTS, InHand
+from worker.intake import MOST_WAITING, PATIENT_SECONDS, Intake, Part
+from worker.metrics import Metrics
 from worker.slots import SLOTS
 
 
@@ -326,6 +327,22 @@ async def test_of_a_flood_about_one_payment_few_wait_and_the_others_are_heard() 
         assert gateway.begun == 2, "the other one is asked about"
         assert (await consuming.bus.waiting())["fake"] == MOST_WAITING + 2
         assert len(claimed(consuming, payment_id)) == len(flood) - MOST_WAITING
+
+
+async def test_while_too_many_wait_already_no_more_do() -> None:
+    consuming, stopping = Consuming(says(Status.COMPLETED)), asyncio.Event()
+    payment_id = await consuming.drive.open(PLAIN)
+    flood, more = [[consuming.drive.claim(payment_id) for _ in range(2 * MOST_WAITING)] for _ in range(2)]
+    in_hand = InHand(consuming.bus, FakeTurns(), Metrics())
+    async with asyncio.TaskGroup() as group:
+        taking = Intake(consuming.bus, "fake", in_hand, stopping, group)
+        for claims in (flood, more):
+            taking.wait(claims, Part(claims))
+        now = [await taking.next(len(flood)) for _ in range(2)]
+        stopping.set()
+        assert await taking.next(1) is None
+    found = [(len(part.claims), part.patient) for part in now if part is not None]
+    assert found == [(len(more), False), (len(flood) - MOST_WAITING, False)]
 
 
 async def test_a_fault_in_a_gateways_file_asks_nothing_in_a_loop() -> None:
