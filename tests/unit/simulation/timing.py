@@ -88,7 +88,9 @@ def _scheduled(seen: Seen, state: State, at: datetime) -> timedelta:
     gap = _running(seen, state, at)
     spread = min(gap * 0.1, 10 * MINUTE) if gap >= MINUTE else timedelta(0)
     held = any(one.hold for one in seen.events if one.at <= at)
-    if at < seen.closes_at and not held and not seen.account.provider.capabilities.executes:
+    # A transaction that is said to be paid has a schedule of its own, and keeps the payment open beyond its end.
+    said = seen.by_transaction and _claimed_since(seen, state, at)[0] is not None
+    if at < seen.closes_at and not held and not said and not seen.account.provider.capabilities.executes:
         gap = min(gap, seen.closes_at - at)
     return gap + spread + LEASE + 2 * REPLY + SLACK
 
