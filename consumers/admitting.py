@@ -46,8 +46,8 @@ async def turned_away(
 
     `room` is how many more questions this worker takes on for an account, where it bounds them.
 
-    What is counted is not given back. Whoever dies or fails between this and the question costs each account at most
-    the calls of that one batch, and a silent gateway one probe: it is probed again once `PROBE` is over.
+    A call that is counted is not given back. A worker that dies or fails before it asks costs each account at most the
+    calls of that one batch, and a silent gateway one probe: it is probed again once `PROBE` is over.
     """
     accounts = {payment.account for payment in payments}
     rates = _rates(rules, accounts)

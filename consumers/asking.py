@@ -251,7 +251,7 @@ def _by_clock(
 ) -> Iterable[Due]:
     """What the payment's own schedule and its end want to know; `asked_at` is when that was last asked."""
     asked = asked_at or _LONG_AGO
-    if payment.lease_until is not None:  # whoever asked has died: of an Execute the turn tells it, else the time
+    if payment.lease_until is not None:  # its worker died: the turn tells it of an Execute, else the time does
         at = asked if under_way(payment) else payment.lease_until
         yield Due(at=at, trigger="schedule", transaction_id=transaction_id)
     look_at = wish_looked_at(payment)

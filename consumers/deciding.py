@@ -1,7 +1,7 @@
 """What is to be done about one payment, and what is written of it: pure, on one reading of it.
 
-The same work can be decided again on a newer reading, with the same reply. The one thing to get wrong: what was asked.
-A question keeps its own time, whatever has been asked and recorded since.
+The same work can be decided again on a newer reading, with the same reply. The one thing to get wrong: the time of the
+question. It keeps its own, also where others were asked and recorded since.
 """
 
 from __future__ import annotations

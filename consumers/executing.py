@@ -76,7 +76,7 @@ def to_the_back(payment: Payment, now: datetime) -> Payment:
 def under_way(payment: Payment) -> bool:
     """Whether the last question was its Execute, and its reply is not written.
 
-    Whoever asked it has the payment's turn for as long as it lives. Where that is free, Query may be asked at once.
+    The worker that asked it has the payment's turn while it lives. Where the turn is free, Query may be asked at once.
     """
     return payment.lease_until is not None and payment.asked_at == payment.execute_asked_at
 

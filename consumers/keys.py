@@ -29,7 +29,8 @@ class Judged(Struct, frozen=True):
 def claimed_by(case: Case, owners: Owners, always: frozenset[str]) -> tuple[Standing, Keys]:
     """What a payment comes to, and all the keys that its answers claim for it, but for those that are others'.
 
-    What does not fit by `owners` claims nothing; whoever finds that one of the keys is another's asks again with that.
+    An answer that does not fit by `owners` claims nothing. Where a key turns out to be another's, this is called again
+    with that in `owners`.
     """
     standing = fold(case, owners, always)
     found = [one for one in (_names(case, owners, always), _transactions(case, owners, always)) if one is not None]

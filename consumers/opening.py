@@ -160,7 +160,7 @@ async def track_payment(openings: Openings, rules: Rules, payment: Payment, requ
         case Taken(why="unexpected", payment=found):
             return await _adopt(openings, rules, found.id, payment, request)
         case Taken(why="opened", equal=True, payment=row) if not row.opened:
-            pass  # whoever made it died before the session was recorded, and the gateway was asked by the reference
+            pass  # an equal request died before it recorded the session, and the gateway was asked by the reference
         case Taken() as taken:
             raise _in_the_way(taken)
         case Created(payment=row):

@@ -49,3 +49,13 @@ async def until(look: Callable[[], Awaitable[T | None]], *, what: str, seconds: 
                 await asyncio.sleep(LOOK_SECONDS)
     except TimeoutError:
         raise AssertionError(f"{what}: not within {seconds:g} s") from None
+
+
+async def told_until_its_end(process: asyncio.subprocess.Process, seconds: float) -> tuple[bytes, bytes]:
+    """What a process writes to its two pipes. It is killed where it has not ended by then; raises TimeoutError."""
+    try:
+        return await asyncio.wait_for(process.communicate(), seconds)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

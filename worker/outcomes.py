@@ -1,8 +1,8 @@
 """Waiting for a payment to change: the held browsers of this process, by payment.
 
 The one thing to get wrong: whom to believe. What this process committed itself it tells in full, and nobody needs to
-look for it. A notice that came through the database is a hint: whoever may connect there can send one, and what it says
-would be signed for the shop. So it names payments and no more, and whoever waits for one looks again.
+look for it. A notice that came through the database is a hint: every client of the database can send one, and its
+word would be signed for the shop. So it names payments and no more, and the requests that wait for one look again.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Outcomes:
             changing.changed.set()
 
     def hear(self, payment_ids: Iterable[str]) -> None:
-        """These changed, whoever says so."""
+        """These changed, by a word that anyone may have sent."""
         for payment_id in payment_ids:
             for changing in self._waiting.get(payment_id, ()):
                 changing.changed.set()

@@ -8,7 +8,7 @@ create table servers (
     name text not null,
     since timestamptz
 );
-comment on table servers is 'One row: the server that is written to, told by whoever looks first';
+comment on table servers is 'One row: the server that is written to, told by the first process that looks';
 comment on column servers.since is 'When it took over from another; no Execute for a minute, and Query first for what was opened before';
 
 -- Empty where nobody may ask for it; then a change is not noticed. Null on a standby, which nobody writes to.

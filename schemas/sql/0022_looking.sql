@@ -11,8 +11,8 @@ begin
     return new;
 end
 $$;
--- For whoever does not raise it: a program of the release before, and statements that name a few columns. Whoever adds a
--- column makes this trigger anew.
+-- For writers that do not raise it: a program of the release before, and statements that name a few columns. A migration
+-- that adds a column makes this trigger anew.
 do $$
 begin
     execute (
@@ -194,7 +194,7 @@ end
 $$;
 
 -- Writes columns of payments that changed, and raises the revision of each, also where none did. What is not named of a
--- payment stays as it is. Whoever adds a column makes this function anew.
+-- payment stays as it is. A migration that adds a column makes this function anew.
 do $$
 declare
     moving text;

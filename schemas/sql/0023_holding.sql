@@ -1,6 +1,7 @@
 -- migrate:up
 
--- Whoever takes a claim in hand names a lock that its session holds. When it dies the lock is free, and so is the claim.
+-- A worker that takes a claim in hand names a lock that its session holds. When it dies the
+-- lock is free, and so is the claim.
 alter table queue add column holder bigint;
 comment on column queue.holder is 'The advisory lock of the process that has it in hand, which is free again when nobody holds that lock. Null: nobody has it, or a program that only leaves available_at behind';
 -- attempts counts how often it was handed out, whatever became of those who had it. Only its own failures count against it.

@@ -350,7 +350,11 @@ async def test_when_a_session_breaks_its_claims_come_again_and_who_has_them_can_
     )
     (second,) = await asyncio.wait_for(one.bus.receive("ipay", 10), SECONDS)
     assert (second.claim, second.tag) == (claim, first.tag)
-    assert await one.turns.holder() != holder, "a session of its own has a lock of its own"
+
+    async def noticed() -> bool:
+        return await one.turns.holder() != holder
+
+    await until(noticed, what="a session of its own, which has a lock of its own", seconds=SECONDS)
     await one.bus.done([first])
     assert await one.bus.waiting() == {}
 

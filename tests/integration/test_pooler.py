@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from tests.pooler import pooler
-from tests.processes import directory
+from tests.processes import directory, told_until_its_end
 from worker.demo.children import environment
 from worker.demo.system import System
 from worker.postgres.sessions import WHY, SessionsLent, expect_sessions
@@ -66,10 +66,5 @@ async def test_consume_does_not_start_on_them_and_says_why(dsn: str) -> None:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
-            try:
-                out, err = await asyncio.wait_for(process.communicate(), SECONDS)
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
+            out, err = await told_until_its_end(process, SECONDS)
     assert (process.returncode, err.decode().strip()) == (2, WHY), out.decode()

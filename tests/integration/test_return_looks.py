@@ -54,6 +54,10 @@ class Here:
         self.shops, self.database, self.outcomes, self.client = shops, database, outcomes, client
         self.heard: list[str] = []
 
+    async def kept(self, payment: dict[str, Any]) -> Payment:
+        async with self.shops.api.ledger.batch([payment["payment_id"]]) as batch:
+            return batch.cases[payment["payment_id"]].payment
+
     def hear(self, notice: Notice) -> None:
         self.heard += notice.outcomes
         self.outcomes.hear(notice.outcomes)
@@ -172,8 +176,7 @@ async def test_an_event_that_is_no_outcome_leads_to_a_look(here: Here) -> None:
     payment = await here.tracked()
     returning = asyncio.create_task(here.returns(path(payment)))
     await here.taken()
-    async with here.shops.api.ledger.batch([payment["payment_id"]]) as batch:
-        pending = batch.cases[payment["payment_id"]].payment
+    pending = await here.kept(payment)
     here.outcomes.tell(replace(pending, version=pending.version + 1))
     await here.looked(2)
     await here.shops.answered(payment, Status.COMPLETED)
@@ -185,9 +188,7 @@ async def test_what_is_older_than_what_was_seen_is_not_believed(here: Here) -> N
     payment = await here.tracked()
     returning = asyncio.create_task(here.returns(path(payment)))
     await here.taken()
-    async with here.shops.api.ledger.batch([payment["payment_id"]]) as batch:
-        seen = batch.cases[payment["payment_id"]].payment
-    here.outcomes.tell(replace(seen, status=Status.FAILED))
+    here.outcomes.tell(replace(await here.kept(payment), status=Status.FAILED))
     await here.looked(2)
     await here.shops.answered(payment, Status.COMPLETED)
     assert await returning == (303, "completed")

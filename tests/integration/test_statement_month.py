@@ -19,6 +19,7 @@ from msgspec import Struct
 from schemas.statements import LineOutcome
 from tests.integration.month import EACH, EVIL, Making, Month, keep
 from tests.integration.portals import PORTALS, Portal
+from tests.processes import told_until_its_end
 from worker.config import Config, load
 from worker.postgres.database import Database
 from worker.process import rules_of
@@ -66,12 +67,7 @@ class Office:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        try:
-            out, err = await asyncio.wait_for(process.communicate(), SECONDS)
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        out, err = await told_until_its_end(process, SECONDS)
         assert process.returncode is not None
         ended = Ended(process.returncode, out.decode(), err.decode())
         assert "Traceback" not in ended.err

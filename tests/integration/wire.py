@@ -54,9 +54,7 @@ class Wire:
                     self.statements += started and rest[:1] in (b"E", b"Q")
                     started = started or int.from_bytes(rest[4:8]) == STARTUP
                     rest = rest[size:]
-                if not forgotten.is_set():
-                    writer.write(data)
-                    await writer.drain()
+                await _pass_on(data, writer, forgotten)
         except ConnectionError:
             pass
         finally:
@@ -67,13 +65,17 @@ class Wire:
     ) -> None:
         try:
             while (data := await reader.read(65_536)) and not self._losing:
-                if not forgotten.is_set():
-                    writer.write(data)
-                    await writer.drain()
+                await _pass_on(data, writer, forgotten)
         except ConnectionError:
             pass
         finally:
             writer.close()
+
+
+async def _pass_on(data: bytes, writer: asyncio.StreamWriter, forgotten: asyncio.Event) -> None:
+    if not forgotten.is_set():
+        writer.write(data)
+        await writer.drain()
 
 
 @asynccontextmanager

@@ -268,6 +268,15 @@ async def test_after_a_second_it_is_written_beside_the_question() -> None:
     assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
 
 
+async def asked_once_it_is_our_turn(consuming: Consuming, payment_id: str, *, seconds: float) -> None:
+    consuming.turns.discard(payment_id)
+
+    async def answered() -> bool:
+        return consuming.drive.told(payment_id) == [EventType.COMPLETED]
+
+    await until(answered, what="the question, once it is our turn", seconds=seconds)
+
+
 async def test_what_another_process_asks_about_waits_likewise() -> None:
     consuming = Consuming(says(Status.COMPLETED))
     payment_id = await consuming.drive.open(PLAIN)
@@ -276,12 +285,7 @@ async def test_what_another_process_asks_about_waits_likewise() -> None:
         await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
         await consuming.settle()
         assert (consuming.asked, await consuming.bus.waiting()) == ([], {"fake": 1})
-        consuming.turns.discard(payment_id)
-
-        async def answered() -> bool:
-            return consuming.drive.told(payment_id) == [EventType.COMPLETED]
-
-        await until(answered, what="the question, once it is our turn", seconds=10)
+        await asked_once_it_is_our_turn(consuming, payment_id, seconds=10)
 
 
 async def test_what_the_sweep_finds_due_waits_for_a_turn_that_is_just_being_given_back() -> None:
@@ -294,12 +298,7 @@ async def test_what_the_sweep_finds_due_waits_for_a_turn_that_is_just_being_give
         await consuming.bus.publish([consuming.drive.claim(payment_id, source=Source.SWEEP)])
         await consuming.settle()
         assert consuming.asked == []
-        consuming.turns.discard(payment_id)
-
-        async def answered() -> bool:
-            return consuming.drive.told(payment_id) == [EventType.COMPLETED]
-
-        await until(answered, what="the question, once it is our turn", seconds=5)
+        await asked_once_it_is_our_turn(consuming, payment_id, seconds=5)
 
 
 async def test_what_the_sweep_finds_due_and_another_process_asks_about_is_done_with_after_a_second() -> None:

@@ -26,7 +26,7 @@ class Together(Generic[Asked, Told]):
     """`ask` is answered when the group that it goes with is.
 
     `answer` tells for each of a group, in its order, within so many `seconds` or all of it fails with TimeoutError.
-    Whoever asks waits no longer than that, however long the line is. `alike` is what else `answer` raises when all fare
+    A caller waits no longer than that, however long the line is. `alike` is what else `answer` raises when all fare
     alike; `at_once` is how many groups are on their way at a time.
     """
 
@@ -70,7 +70,7 @@ class Together(Generic[Asked, Told]):
             raise
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Whoever waits for too long is told so; the timer is set for who is next."""
+        """Tell the callers that have waited too long; the timer is set for the next one."""
         while self._due and (self._due[0][1].done() or self._due[0][0] <= loop.time()):
             _, told = self._due.popleft()
             if not told.done():

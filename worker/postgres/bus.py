@@ -25,7 +25,7 @@ from worker.postgres.notices import Notice
 LEASE_SECONDS = 40
 """So long a claim is left to a worker that lives and does not settle it, because it stands still.
 
-A question takes less; and whoever takes a claim that is in hand elsewhere sees that its payment is asked about.
+A question takes less; and a worker that takes a claim which another has in hand sees that its payment is asked about.
 """
 
 LOOK_SECONDS = 1.0
@@ -69,7 +69,7 @@ _FREE = """
 
 
 async def nobody() -> None:
-    """For whoever has no session to tell that it lives: what it takes is free when the lease ends."""
+    """The holder of a process without a session to show that it lives: its claims are free when their lease ends."""
 
 
 class PostgresBus:

@@ -24,7 +24,7 @@ class SessionsLent(Exception):
 
 
 async def expect_sessions(dsn: str) -> None:
-    """Raises SessionsLent. Whatever else is wrong with the connection, whoever connects next says better."""
+    """Raises SessionsLent. Anything else that is wrong with the connection is told better by the next to connect."""
     with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError):
         async with AsyncExitStack() as stack:
             ours, another = [await _connected(dsn, stack) for _ in range(2)]

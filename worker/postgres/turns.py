@@ -23,7 +23,7 @@ LAZY_SECONDS = 0.05
 """What is given back is unlocked with the next turns that are taken, or by itself after so long."""
 
 HELD_SECONDS = 30.0
-"""So long a turn is left to others. Whoever stands still keeps it for good, and a payment must be asked about."""
+"""So long a turn is left to others. A process that stands still keeps it, and a payment must be asked about."""
 
 SAME_SECONDS = 300.0
 """A turn that was not looked at for longer is nothing that we saw held all the time."""
