@@ -13,13 +13,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import asyncpg
 
-from tests.contract import RELEASED, ROOT
+from tests.contract import RELEASED, ROOT, VERSION
 from tests.processes import directory
 from worker.postgres.embedded import embedded_here
 from worker.postgres.migrate import migrate
@@ -158,7 +157,7 @@ def commit_of(release: Path) -> str:
 
 def main() -> None:
     """Written from the code of the release's commit where the release has one already, else from today's."""
-    place = RELEASED / version("payproof")
+    place = RELEASED / VERSION
     with directory() as home, TemporaryDirectory() as unpacked:
         home.chmod(0o755)
         known = (place / "commit").exists()

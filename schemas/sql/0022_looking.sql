@@ -233,7 +233,7 @@ comment on table events is 'What subscribers are told, serialised once; place is
 comment on table relays is 'How far the log has been carried on, by to where; who carries holds a lock of its session';
 
 -- Gives the next places to events that were written without one, oldest first, those of a payment in the order of its
--- versions; tells how many. Relays of the release before go on with place_events, which takes the same lock.
+-- versions; tells how many. A relay of the release before does so by a statement of its own, under the same lock.
 create function place_left_events(most int) returns int
 language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare

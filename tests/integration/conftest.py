@@ -41,6 +41,18 @@ def broker() -> Iterator[RabbitMQ]:
 
 
 @pytest.fixture
+async def unmade(server: str) -> AsyncIterator[str]:
+    """The URL of a database that is not there yet: whatever migrates first makes it."""
+    name = f"test_{next(_numbers)}"
+    yield _named(server, name)
+    admin = await asyncpg.connect(_named(server, "postgres"))
+    try:
+        await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
 async def dsn(server: str) -> AsyncIterator[str]:
     """The URL of a fresh, migrated database."""
     name = f"test_{next(_numbers)}"

@@ -23,9 +23,9 @@ from worker.http.openapi import JSON_SCHEMA
 FRESH_SECONDS = 3600
 
 
-def published(public_url: str = "") -> dict[str, dict[str, Any]]:
-    """Every document by its path."""
-    release = _release()
+def published(public_url: str = "", release: str | None = None) -> dict[str, dict[str, Any]]:
+    """Every document by its path; of the version that is installed, unless told of another."""
+    release = release or _release()
     return {
         "/openapi.json": openapi.document(public_url, release),
         "/asyncapi.json": asyncapi.document(public_url, release),

@@ -1,0 +1,251 @@
+"""A fleet that is upgraded: an older and a newer version of the service on one database, behind one front.
+
+The one thing to get wrong: which node is meant. The front gives each connection to the next node that listens, as a
+load balancer does; what is about one node calls that node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import aiohttp
+import asyncpg
+from msgspec.structs import replace
+
+from tests.e2e.buyers import GATEWAYS
+from tests.processes import until
+from worker.demo.children import Child, free_ports
+from worker.demo.feed import Feed, Told
+from worker.demo.playing import staged
+from worker.demo.scene import Scene, Stage
+from worker.demo.shop import Shop
+from worker.demo.system import READY_SECONDS, System
+from worker.ending import ended_at_exit
+
+CHECKED = tuple(name for name in GATEWAYS if name != "blind")
+THINKING = {"onepaybd": "execute", "ipay": "status", "moneybag": "status"}
+"""Gateways that are asked while the fleet changes, and which of their calls takes long."""
+THINKING_SECONDS = 6.0
+TOLD = ("opened", "completed")
+TOLD_SECONDS = 60.0
+"""Longer than a lease of 0.1, which drops a reply that it cannot record, and asks again when the lease ends."""
+
+SETTINGS = """\
+return_wait = "2s"
+
+[checks]
+claimed = ["300ms", "500ms", "1s"]
+pending = ["1s", "2s"]
+closed = ["2s", "4s"]
+refunds = ["1h"]
+grace = "1s"
+confirm_end = "1s"
+give_up = "1h"
+"""
+
+
+class Node:
+    """One process of the service, of one version, and where it is reached."""
+
+    def __init__(self, name: str, code: Path, system: System, settings: Mapping[str, str]) -> None:
+        self.port, ops = free_ports(2)
+        self.url, self._ops_url = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{ops}"
+        own = {"PAYPROOF_LISTEN": f"127.0.0.1:{self.port}", "PAYPROOF_OPS_LISTEN": f"127.0.0.1:{ops}"}
+        self.child = Child(
+            *(name, "worker.cli", "serve"),
+            log=system.place / f"{name}.log",
+            settings={**settings, **own, "PYTHONPATH": str(code)},
+        )
+
+    async def start(self) -> None:
+        """It migrates, and is ready."""
+        await asyncio.to_thread(self.child.start)
+        await asyncio.to_thread(self.child.wait_for, f"{self._ops_url}/readyz", seconds=READY_SECONDS)
+
+    async def stop(self) -> None:
+        assert await asyncio.to_thread(self.child.stop) == 0, "it drains and ends in good order"
+
+    def loud(self) -> list[str]:
+        """What it logged that should wake a person."""
+        lines = self.child.log.read_text().splitlines() if self.child.log.exists() else []
+        return [line for line in lines if '"level": "error"' in line or "Traceback" in line]
+
+
+class Front:
+    """Where the shop, its buyers and the gateways' webhooks reach the fleet."""
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self._ports = deque(node.port for node in nodes)
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(len(self._ports)):
+            self._ports.rotate()
+            with suppress(OSError):
+                answers, asking = await asyncio.open_connection("127.0.0.1", self._ports[0])
+                await asyncio.gather(_pass_on(reader, asking), _pass_on(answers, writer))
+                return
+        writer.close()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+
+
+class Fleet:
+    """The two nodes, not yet started, and every payment that was opened by either.
+
+    The stage's feed keeps to a node for as long as that runs; `feed` reads each page from another one.
+    """
+
+    def __init__(self, older: Node, newer: Node, stage: Stage, http: aiohttp.ClientSession, key: str) -> None:
+        self.older, self.newer, self.stage = older, newer, stage
+        self._http, self._key = http, key
+        self.feed = Feed(self._shop(stage.url))
+        self.scenes: list[Scene] = []
+
+    async def opens(self, gateways: Iterable[str], at: Node) -> list[Scene]:
+        """Payments that the shop opens by way of this node."""
+        opened, stage = [], replace(self.stage, shop=self._shop(at.url))
+        for gateway in gateways:
+            scene = Scene(stage, GATEWAYS[gateway], len(self.scenes) + 1)
+            await scene.open()
+            self.scenes.append(scene)
+            opened.append(scene)
+        return opened
+
+    async def pays(self, scenes: Iterable[Scene], at: Node) -> None:
+        """The buyers pay and come back to this node, and the shop is told."""
+        for scene in scenes:
+            await self._returns(await scene.at_gateway("pay"), at)
+            await scene.until(*TOLD, seconds=TOLD_SECONDS)
+
+    @asynccontextmanager
+    async def asking(self, at: Node) -> AsyncIterator[Callable[[Node], Awaitable[None]]]:
+        """Buyers come back to this node, their gateways think while the block runs, and then the shop is told.
+
+        What is yielded has the same buyers come back to another node as well.
+        """
+        scenes = await self.opens(THINKING, at)
+        for scene in scenes:
+            slow = {"trouble": "slow", "on": THINKING[scene.gateway.provider], "seconds": THINKING_SECONDS}
+            await self.stage.control.post("troubles", **_named(scene), **slow)
+        links = [await scene.at_gateway("pay") for scene in scenes]
+
+        async def come_back(to: Node) -> None:
+            await asyncio.gather(*[self._returns(link, to) for link in links])
+
+        async def all_asked() -> bool:
+            return all([await self._calls(scene, THINKING[scene.gateway.provider]) for scene in scenes])
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(come_back(at))
+            await until(all_asked, what="every gateway is asked")
+            yield come_back
+        for scene in scenes:
+            await scene.until(*TOLD, seconds=TOLD_SECONDS)
+
+    async def all_is_told(self) -> list[Told]:
+        """Wait until both feeds told of every payment; the whole log, read from its beginning."""
+
+        async def told() -> bool:
+            return all(
+                feed.words(scene.payment["payment_id"]) == TOLD
+                for scene in self.scenes
+                for feed in (self.feed, self.stage.feed)
+            )
+
+        await until(told, what="the shop is told of every payment by both feeds")
+        anew = Feed(self.stage.shop)
+        async with ended_at_exit({"anew": asyncio.create_task(anew.run())}):
+
+            async def all_read() -> bool:
+                return len(anew.all) >= 2 * len(self.scenes)
+
+            await until(all_read, what="the log is read from its beginning")
+        return anew.all
+
+    async def executes(self) -> list[int]:
+        """How often each payment that takes an Execute was executed, by the gateway's own count."""
+        return [await self._calls(one, "execute") for one in self.scenes if one.gateway.provider == "onepaybd"]
+
+    def _shop(self, url: str) -> Shop:
+        return Shop(self._http, url, self._key, self.stage.shop.pages_url)
+
+    async def _returns(self, link: str, at: Node) -> None:
+        path = link.partition("/return/")[2]
+        status, *_ = await self.stage.browser.get(f"{at.url}/return/{path}")
+        assert status in (200, 303), "the confirming page, or the shop"
+
+    async def _calls(self, scene: Scene, kind: str) -> int:
+        by: dict[str, int] = (await self.stage.control.get("calls", **_named(scene)))["by"]
+        return by[kind]
+
+
+def _named(scene: Scene) -> dict[str, str]:
+    return {"provider": scene.gateway.provider, "reference": scene.payment["reference"]}
+
+
+@asynccontextmanager
+async def rolling(
+    system: System, dsn: str, older: Path, newer: Path, *, broker_url: str | None = None, forgiven: str | None = None
+) -> AsyncIterator[Fleet]:
+    """A fleet of these codes with `system`'s sandbox.
+
+    At the end neither node may have logged an error, but for those of the older one that name what is `forgiven`.
+    """
+    settings = {name: value for name, value in system.settings.items() if name != "PAYPROOF_AMQP_URL"}
+    settings |= {"PAYPROOF_DATABASE_URL": dsn, "PAYPROOF_PUBLIC_URL": system.url}
+    settings |= {} if broker_url is None else {"PAYPROOF_AMQP_URL": broker_url}
+    # The newer one traces, so that its claims have what the older one's may not.
+    tracing = settings | {"OTEL_TRACES_EXPORTER": "console"}
+    nodes = Node("older", older, system, settings), Node("newer", newer, system, tracing)
+    front = await asyncio.start_server(Front(nodes).carry, "127.0.0.1", int(system.url.rpartition(":")[2]))
+    try:
+        await asyncio.to_thread(system.sandbox.start)
+        await asyncio.to_thread(
+            system.sandbox.wait_for, f"{system.sandbox_url}/_control/troubles", seconds=READY_SECONDS
+        )
+        async with (
+            staged(system) as stage,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as http,
+        ):
+            fleet = Fleet(*nodes, stage, http, system.key)
+            async with ended_at_exit({"feed": asyncio.create_task(fleet.feed.run())}):
+                yield fleet
+        known = [line for line in nodes[0].loud() if forgiven is not None and forgiven in line]
+        loud = [line for node in nodes for line in node.loud() if line not in known]
+        assert not loud, loud
+    finally:
+        for child in (*(node.child for node in nodes), system.sandbox):
+            await asyncio.to_thread(child.stop)
+        front.close()
+
+
+async def dead(dsn: str) -> Sequence[asyncpg.Record]:
+    """What was given up on."""
+    database = await asyncpg.connect(dsn)
+    try:
+        return await database.fetch("SELECT * FROM dead")
+    finally:
+        await database.close()
+
+
+def versions(bodies: Iterable[bytes]) -> dict[str, list[int]]:
+    """The versions of each payment, in the order of its events."""
+    found = defaultdict[str, list[int]](list)
+    for body in bodies:
+        event = json.loads(body)
+        found[event["subject"]].append(event["data"]["version"])
+    return dict(found)
