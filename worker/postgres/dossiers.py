@@ -22,7 +22,7 @@ from worker.deliver.endpoints import Endpoint
 from worker.postgres.database import Connection, Database
 from worker.postgres.failures import read_failing
 from worker.postgres.receivers import read_receivers
-from worker.postgres.rows import payment_of
+from worker.postgres.rows import PAYMENT, payment_of
 from worker.postgres.timeline import told_on_a_screen
 
 MOST_FOUND = 50
@@ -45,15 +45,17 @@ _FIND = f"""
         UNION SELECT t.payment_id FROM accounts a JOIN transactions t ON t.account = a.account AND t.transaction_id = $1
         UNION SELECT s.payment_id FROM accounts a JOIN sessions s ON s.account = a.account AND s.session_id = $1
         UNION SELECT o.id FROM payments o WHERE o.merchant = ANY($2) AND o.order_ref = $1)
-    SELECT p.* FROM payments p WHERE p.merchant = ANY($2) AND p.id IN (SELECT id FROM found)
+    SELECT {PAYMENT} FROM payments p WHERE p.merchant = ANY($2) AND p.id IN (SELECT id FROM found)
     ORDER BY p.opened_at, p.id LIMIT {MOST_FOUND}
 """  # noqa: S608 - our own words
 _SEARCH = f"""
-    SELECT p.* FROM payments p WHERE p.merchant = ANY($2) AND (
+    SELECT {PAYMENT} FROM payments p WHERE p.merchant = ANY($2) AND (
         p.candidates @> jsonb_build_array(jsonb_build_object('transaction_id', $1::text))
         OR p.id IN (SELECT f.payment_id FROM facts f WHERE f.fact -> 'answer' ->> 'transaction_id' = $1))
     ORDER BY p.opened_at, p.id LIMIT {MOST_FOUND}
 """  # noqa: S608 - our own words
+
+_READ = f"SELECT {PAYMENT} FROM payments p WHERE id = $1"  # noqa: S608 - our own names
 
 
 async def find_payments(database: Database, typed: str, merchants: list[str]) -> list[Payment]:
@@ -83,7 +85,7 @@ async def read_dossier(
         database.connection() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        row = await connection.fetchrow("SELECT p.* FROM payments p WHERE id = $1", payment_id)
+        row = await connection.fetchrow(_READ, payment_id)
         if row is None:
             return None
         payment = payment_of(row)

@@ -20,6 +20,7 @@ from worker.postgres.database import Connection, Database
 ANEW_SECONDS = 3600
 """After so long without a failure the next one counts as the first, unless asking was stopped."""
 
+_COLUMNS = ", ".join(Failing.__struct_fields__)
 _ANEW = f"f.stopped_at IS NULL AND f.last_at < excluded.last_at - interval '{ANEW_SECONDS} s'"
 _COUNT = f"""
     INSERT INTO failures AS f (payment_id, failures, first_at, last_at, reason)
@@ -28,8 +29,9 @@ _COUNT = f"""
     ON CONFLICT (payment_id) DO UPDATE SET reason = coalesce($3, f.reason), last_at = excluded.last_at,
         failures = CASE WHEN {_ANEW} THEN excluded.failures ELSE greatest(f.failures + $4, 0) END,
         first_at = CASE WHEN {_ANEW} THEN excluded.first_at ELSE f.first_at END
-    RETURNING payment_id, failures, first_at, last_at, reason, stopped_at
+    RETURNING {_COLUMNS}
 """  # noqa: S608 - our own words
+_READ = f"SELECT {_COLUMNS} FROM failures WHERE payment_id = $1"  # noqa: S608 - our own names
 _KEEP = """
     INSERT INTO dead (claim_id, provider, body, reason, kind) SELECT $1, $2, $3, $4, 'reply'
     WHERE NOT EXISTS (SELECT FROM dead WHERE claim_id = $1 AND kind = 'reply')
@@ -76,7 +78,7 @@ class PostgresFailures:
 
 
 async def read_failing(connection: Connection[asyncpg.Record], payment_id: str) -> Failing | None:
-    row = await connection.fetchrow("SELECT * FROM failures WHERE payment_id = $1", payment_id)
+    row = await connection.fetchrow(_READ, payment_id)
     return Failing(**dict(row)) if row else None
 
 

@@ -15,7 +15,7 @@ from schemas.requests import ListQuery
 from schemas.words import Hold
 from worker.postgres.database import Database
 from worker.postgres.reading import matching
-from worker.postgres.rows import payment_of
+from worker.postgres.rows import PAYMENT, payment_of
 
 _HELD_SINCE = """
     SELECT min(e.at) FROM entries e
@@ -54,7 +54,7 @@ async def read_work(database: Database, merchant: str, query: ListQuery) -> Work
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         rows = await connection.fetch(
-            f"""SELECT p.*, coalesce(({_HELD_SINCE}), p.opened_at) AS held_since FROM payments p
+            f"""SELECT {PAYMENT}, coalesce(({_HELD_SINCE}), p.opened_at) AS held_since FROM payments p
                 WHERE {where} ORDER BY p.opened_at, p.id LIMIT {query.limit:d}""",  # noqa: S608 - our own words, values are bound
             *values,
         )

@@ -27,7 +27,7 @@ from worker.postgres.looking import look
 from worker.postgres.news import news_of
 from worker.postgres.notices import Notice
 from worker.postgres.planning import planned_once
-from worker.postgres.rows import INSERT, payment_of
+from worker.postgres.rows import INSERT, PAYMENT, payment_of
 from worker.postgres.storing import store
 from worker.postgres.unexpected import insert, withdraw
 from worker.postgres.writing import PostgresArbiter, Tried, open_arbiter, put, write_all
@@ -48,6 +48,10 @@ _FIND = f"""
         ON c.payment_id IS NULL AND referred.account = c.account AND referred.reference = c.reference
 """  # noqa: S608 - our own words
 _PEEK = f"SELECT {', '.join(Glance.__struct_fields__)} FROM payments WHERE id = ANY({planned_once(1)})"  # noqa: S608
+_HOLDER = f"""
+    SELECT {PAYMENT} FROM sessions s JOIN payments p ON p.id = s.payment_id WHERE s.account = $1 AND s.session_id = $2
+"""  # noqa: S608 - our own names
+_LOCK_BY_REFERENCE = f"SELECT {PAYMENT} FROM payments p WHERE account = $1 AND reference = $2 FOR UPDATE"  # noqa: S608 - our own names
 
 
 class PostgresLedger:
@@ -191,12 +195,7 @@ class PostgresLedger:
         return [found.get(one) for one in wanted]
 
     async def holder(self, account: str, session_id: str) -> Payment | None:
-        rows = await self._database.fetch(
-            """SELECT p.* FROM sessions s JOIN payments p ON p.id = s.payment_id
-               WHERE s.account = $1 AND s.session_id = $2""",
-            account,
-            session_id,
-        )
+        rows = await self._database.fetch(_HOLDER, account, session_id)
         return payment_of(rows[0]) if rows else None
 
     async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
@@ -277,11 +276,7 @@ async def _create(
     if await connection.fetchval(INSERT, payment) is not None:
         await connection.execute("INSERT INTO openings VALUES ($1, $2)", payment.id, request)
         return Created(payment)
-    row = await connection.fetchrow(
-        "SELECT p.* FROM payments p WHERE account = $1 AND reference = $2 FOR UPDATE",
-        payment.account,
-        payment.reference,
-    )
+    row = await connection.fetchrow(_LOCK_BY_REFERENCE, payment.account, payment.reference)
     if row is None:
         return None
     present = payment_of(row)

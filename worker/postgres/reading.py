@@ -14,7 +14,7 @@ from schemas.payments import Payment
 from schemas.requests import ListQuery
 from schemas.responses import Summary
 from worker.postgres.database import Database
-from worker.postgres.rows import payment_of
+from worker.postgres.rows import PAYMENT, payment_of
 
 Position = tuple[datetime, str]
 """Where a page ends: `opened_at` and id of its last payment."""
@@ -37,7 +37,8 @@ class Page(Struct, frozen=True, kw_only=True):
 
 
 async def read_payment(database: Database, merchant: str, payment_id: str) -> Payment | None:
-    rows = await database.fetch("SELECT p.* FROM payments p WHERE id = $1 AND merchant = $2", payment_id, merchant)
+    sql = f"SELECT {PAYMENT} FROM payments p WHERE id = $1 AND merchant = $2"  # noqa: S608 - our own names
+    rows = await database.fetch(sql, payment_id, merchant)
     return payment_of(rows[0]) if rows else None
 
 
@@ -48,7 +49,7 @@ async def read_page(database: Database, merchant: str, query: ListQuery, after: 
     if after is not None:
         paged += f" AND (opened_at, id) < (${len(bound) + 1}, ${len(bound) + 2})"
         bound += after
-    sql = f"SELECT p.* FROM payments p WHERE {paged} ORDER BY opened_at DESC, id DESC LIMIT {query.limit + 1:d}"  # noqa: S608 - our own words, values are bound
+    sql = f"SELECT {PAYMENT} FROM payments p WHERE {paged} ORDER BY opened_at DESC, id DESC LIMIT {query.limit + 1:d}"  # noqa: S608 - our own words, values are bound
     async with (
         database.connection() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),

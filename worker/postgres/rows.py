@@ -12,6 +12,9 @@ _FIXED = _COLUMNS[: _COLUMNS.index("status")]  # at the opening; money that came
 MOVING = _COLUMNS[_COLUMNS.index("status") :]
 _ANNOUNCED = [name for name in _FIXED if name not in ("id", "merchant", "account", "provider")]
 
+PAYMENT = ", ".join(f"p.{name}" for name in _COLUMNS)
+"""What `payment_of` reads, by name: a statement with `p.*` fails once when a migration adds a column beneath it."""
+
 INSERT = f"""
     INSERT INTO payments ({", ".join(_COLUMNS)})
     SELECT {", ".join(_COLUMNS)} FROM jsonb_populate_record(null::payments, $1)

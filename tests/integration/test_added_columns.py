@@ -1,0 +1,51 @@
+"""A newer release adds columns while this one runs: no statement that was prepared before fails for it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from consumers.opening import Created
+from schemas.checks import Checks
+from schemas.requests import ListQuery
+from tests.integration.conformance_ledger import a_payment
+from worker.postgres.database import Database, connect
+from worker.postgres.dossiers import find_payments, read_dossier
+from worker.postgres.failures import PostgresFailures, read_failing
+from worker.postgres.held import read_work
+from worker.postgres.ledger import PostgresLedger
+from worker.postgres.reading import read_page, read_payment
+
+OVER = timedelta(seconds=-1)
+TABLES = """
+    SELECT relname FROM pg_class
+    WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace
+"""
+
+
+async def worked(database: Database) -> None:
+    """Every statement that reads a payment or its failures, on the pool's one connection."""
+    ledger, payment = PostgresLedger(database), a_payment()
+    made = await ledger.create(payment, {"a": "body"}, OVER)
+    assert isinstance(made, Created)
+    again = await ledger.create(payment, {"a": "body"}, OVER)
+    assert isinstance(again, Created)
+    async with ledger.batch([payment.id]) as batch:
+        assert list(batch.cases) == [payment.id]
+    assert list((await ledger.look([], [payment.id])).sights) == [payment.id]
+    assert await ledger.holder("shop-a", "none") is None
+    await PostgresFailures(database).count(payment.id, "shop-a", "ValueError")
+    async with database.connection() as connection, connection.transaction():
+        assert await read_failing(connection, payment.id) is not None
+    assert await read_payment(database, "shop", payment.id) == again.payment
+    assert len((await read_page(database, "shop", ListQuery(limit=1), None)).payments) == 1
+    assert (await read_work(database, "shop", ListQuery(hold="any", limit=1))).held == []
+    assert len(await find_payments(database, payment.id, ["shop"])) == 1
+    assert await read_dossier(database, payment.id, None, Checks()) is not None
+
+
+async def test_statements_go_on_when_a_newer_release_adds_a_column_to_every_table(dsn: str) -> None:
+    async with connect(dsn, size=1) as database:
+        await worked(database)
+        for row in await database.fetch(TABLES):
+            await database.execute(f"ALTER TABLE {row['relname']} ADD COLUMN added_later int")
+        await worked(database)
