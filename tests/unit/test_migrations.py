@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,15 @@ TAKES_AWAY = re.compile(
 """No program finds a constraint or a trigger; one that is gone or another is told by `tests.schema.breaks`."""
 BODY = re.compile(r"(\bcreate\s+function\b[^;]*?\bas\s+)\$(\w*)\$.*?\$\2\$", re.IGNORECASE | re.DOTALL)
 """What a new function does is done by whoever calls it; what a `do` block does, the migration does."""
-MARK = "-- contract"
+MARK = re.compile(r"^-- contract (\d+):", re.MULTILINE)
+"""Which migration a program must know to go on without what is taken away: the last release does, older ones do not."""
 
 
-def wrong(name: str, text: str) -> str | None:
-    """Why a migration is not as it must be; None when it is."""
+KNOWN = frozenset({"0040", "0041"})
+
+
+def wrong(name: str, text: str, released: Collection[str]) -> str | None:
+    """Why a migration is not as it must be; None when it is. `released`: the versions that the last release knows."""
     head, _, rest = text.partition("-- migrate:up")
     up = re.sub(
         r"--[^\n]*|'(?:[^']|'')*'",
@@ -31,16 +36,17 @@ def wrong(name: str, text: str) -> str | None:
         rest.partition("-- migrate:down")[0],
     )
     spoken = BODY.sub(r"\1''", re.sub(r"'(?:[^']|'')*'", "''", up))
-    marked = any(line.startswith(MARK) for line in head.splitlines())
-    version = name.partition("_")[0]
-    recorded = re.search(rf"insert\s+into\s+contractions\s.*'{version}'", up, re.IGNORECASE | re.DOTALL) is not None
+    marked = MARK.search(head)
+    recorded = re.search(r"insert\s+into\s+contractions\s[^;]*'(\d+)'", up, re.IGNORECASE)
     taken = TAKES_AWAY.search(spoken)
     if taken and not marked:
-        return f"{name} takes something away ({taken[0]}) without saying `{MARK}` above its migrate:up"
-    if marked and not recorded:
-        return f"{name} says `{MARK}` and does not write '{version}' into contractions, so nobody would be kept out"
+        return f"{name} takes something away ({taken[0]}) without saying `-- contract VERSION: why` at its top"
     if recorded and not marked:
-        return f"{name} keeps older programs out without saying `{MARK}`"
+        return f"{name} keeps older programs out without saying `-- contract {recorded[1]}: why`"
+    if marked and (recorded is None or recorded[1] != marked[1]):
+        return f"{name} says `-- contract {marked[1]}` and does not record it: nobody would be kept out"
+    if marked and marked[1] not in released:
+        return f"{name} keeps out the last release, which does not know {marked[1]}"
     return None
 
 
@@ -64,7 +70,8 @@ def _git(*words: str) -> bytes:
 def test_a_migration_that_takes_something_away_says_so() -> None:
     before = released_migrations()
     new = [path for path in sorted(SQL.glob("*.sql")) if path.name not in before]
-    assert [problem for path in new if (problem := wrong(path.name, path.read_text()))] == []
+    versions = {name.partition("_")[0] for name in before}
+    assert [problem for path in new if (problem := wrong(path.name, path.read_text(), versions))] == []
 
 
 def test_a_released_migration_stays_as_it_was_released() -> None:
@@ -98,22 +105,30 @@ def test_a_clone_without_the_released_commit_is_told_what_to_do(tmp_path: Path) 
     ],
 )
 def test_what_takes_something_away_is_refused_unless_it_is_marked_and_recorded(up: str) -> None:
-    assert "without saying" in str(wrong("0042_x.sql", f"-- migrate:up\n{up}\n"))
-    assert "nobody would be kept out" in str(wrong("0042_x.sql", f"-- contract: why\n-- migrate:up\n{up}\n"))
-    recorded = f"{up}\ninsert into contractions values ('0042');"
-    assert wrong("0042_x.sql", f"-- contract: why\n-- migrate:up\n{recorded}\n-- migrate:down\n") is None
-    assert "without saying" in str(wrong("0042_x.sql", f"-- migrate:up\n{recorded}\n"))
+    assert "without saying" in str(wrong("0042_x.sql", f"-- migrate:up\n{up}\n", KNOWN))
+    assert "without saying" in str(wrong("0042_x.sql", f"-- contract: why\n-- migrate:up\n{up}\n", KNOWN))
+    assert "nobody would be" in str(wrong("0042_x.sql", f"-- contract 0041: why\n-- migrate:up\n{up}\n", KNOWN))
+    recorded = f"{up}\ninsert into contractions values ('0041');"
+    assert wrong("0042_x.sql", f"-- contract 0041: why\n-- migrate:up\n{recorded}\n-- migrate:down\n", KNOWN) is None
+    assert "nobody would be" in str(wrong("0042_x.sql", f"-- contract 0040: why\n-- migrate:up\n{recorded}\n", KNOWN))
+    assert "without saying" in str(wrong("0042_x.sql", f"-- migrate:up\n{recorded}\n", KNOWN))
+
+
+def test_a_contraction_does_not_keep_out_the_last_release() -> None:
+    up = "drop table tokens;\ninsert into contractions values ('0042');"
+    told = str(wrong("0042_x.sql", f"-- contract 0042: why\n-- migrate:up\n{up}\n", KNOWN))
+    assert told == "0042_x.sql keeps out the last release, which does not know 0042"
 
 
 def test_what_only_adds_is_free_to() -> None:
     up = "alter table queue add column x int; -- drop nothing\ncomment on table queue is 'to drop a row'; drop index a;"
-    assert wrong("0042_x.sql", f"-- migrate:up\n{up}\n-- migrate:down\ndrop table x;\n") is None
+    assert wrong("0042_x.sql", f"-- migrate:up\n{up}\n-- migrate:down\ndrop table x;\n", KNOWN) is None
 
 
 @pytest.mark.parametrize("quote", ["$$", "$body$"])
 def test_what_a_new_function_does_is_no_migration(quote: str) -> None:
     up = f"create function bury() returns void language sql set a = off as {quote} delete from dead; {quote};"
-    assert wrong("0042_x.sql", f"-- migrate:up\n{up}\n") is None
+    assert wrong("0042_x.sql", f"-- migrate:up\n{up}\n", KNOWN) is None
 
 
 RELEASED = [

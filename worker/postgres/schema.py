@@ -1,8 +1,9 @@
 """Whether this program can run on the database's schema, and bringing it to the present one for those who may.
 
 Migrations expand: they add, and a program that is older goes on, so that a rolling upgrade needs no pause. One that
-takes something away says `-- contract` above its `migrate:up` and writes its version into `contractions`, a release
-after the last program that used it; whoever does not know that version does not run here.
+takes something away comes a release after the last program that used it. It says `-- contract VERSION: why` above its
+`migrate:up` and writes that version into `contractions`: a migration that came with the release before it. A program
+that does not know that version does not run here.
 
 The one thing to get wrong: migrating by looking. Whoever reads with a newer program beside an older `serve` must not
 change the tables under it; `payproof migrate` and `serve` do, when a person runs them as the tables' owner.
