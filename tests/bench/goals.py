@@ -138,7 +138,7 @@ GOALS: Sequence[Goal] = (
     ),
 )
 
-HELD_TO: Mapping[str, float] = {"statements": 4.3, "syncs": 1.25, "wal": 10.3}
+HELD_TO: Mapping[str, float] = {"statements": 4.3, "syncs": 1.25, "wal": 10.0}
 """What CI holds a payment to that comes alone, by the name of a goal that is a count and is missed today.
 
 It is what was counted and a little more: whoever makes a payment cheaper lowers it, down to the goal's own bound, and

@@ -35,6 +35,7 @@ SETTINGS: Mapping[str, str] = {
     "max_connections": "200",
     "shared_buffers": "1GB",
     "max_wal_size": "4GB",
+    "wal_compression": "zstd",  # as in deploy's own files
     "checkpoint_timeout": "15min",
     "autovacuum": "on",
     "timezone": "UTC",
