@@ -19,12 +19,13 @@ from tests.integration.rabbit import attached
 from tests.processes import until
 from worker.ending import end_one
 from worker.holding import ATTEMPTS, SUSPECT
-from worker.postgres.bus import _FREE, _TAKE, LEASE_SECONDS, POLL_SECONDS, PostgresBus
+from worker.postgres import bus
+from worker.postgres.bus import _FREE, _TAKE, LEASE_SECONDS, PostgresBus
 from worker.postgres.database import UNAVAILABLE, Database, connect
 from worker.postgres.notices import Notice
 from worker.postgres.turns import PostgresTurns
 
-SECONDS = 5.0
+SECONDS = 30.0
 
 
 class Bench(Struct):
@@ -300,7 +301,9 @@ class Worker:
 
 
 @pytest.fixture
-async def workers(database: Database) -> AsyncIterator[list[Worker]]:
+async def workers(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[Worker]]:
+    """Three that look for claims only when they are told that there are some: a wake-up that is lost is seen."""
+    monkeypatch.setattr(bus, "POLL_SECONDS", 3600.0)
     workers = [Worker(database) for _ in range(3)]
 
     def hear(notice: Notice) -> None:
@@ -329,10 +332,8 @@ async def test_the_claims_of_a_worker_that_is_killed_are_free_at_once_and_those_
     assert await receive(dying.bus) == claims[1:]
     assert await heir.bus.lease("ipay", 10) == []
     await dying.kill()
-    began = asyncio.get_running_loop().time()
     (delivery,) = await asyncio.wait_for(heir.bus.receive("ipay", 10), SECONDS)
     assert (delivery.claim, delivery.handed_out) == (claims[1], 2)
-    assert asyncio.get_running_loop().time() - began < POLL_SECONDS - 1, "nobody had to look for it by chance"
     rows = await database.fetch("SELECT claim_id, holder FROM queue ORDER BY id")
     assert [row["claim_id"] for row in rows] == [claim.id for claim in claims]
     assert [row["holder"] for row in rows] == [await alive.turns.holder(), await heir.turns.holder()]
