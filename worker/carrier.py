@@ -18,7 +18,7 @@ from consumers.bus import BusAway
 from worker.amqp.messages import Post, event_post
 from worker.clock import set_within
 from worker.metrics import Metrics
-from worker.postgres.carrying import Carrying, begin_carrying, carrying
+from worker.postgres.carrying import Carrying, carrying
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.log import Placed
 from worker.tracing import Tracing, traceparent_of
@@ -79,7 +79,6 @@ class Carrier:
     async def run(self) -> None:
         while True:
             try:
-                await begin_carrying(self._database, BROKER)
                 async with carrying(self._database, BROKER) as at:
                     await self._carry(at)
             except UNAVAILABLE as error:
