@@ -14,7 +14,9 @@ from consumers.ledger import Write
 from schemas.payments import Payment
 from schemas.words import EventType, Status
 from tests.integration.conformance_ledger import OVER, SECONDS, a_payment, keys, told
-from worker.postgres.database import LOCK_SECONDS, Database
+from tests.integration.test_paging import waits
+from tests.processes import until
+from worker.postgres.database import LOCK_SECONDS, Database, connect
 from worker.postgres.ledger import PostgresLedger
 from worker.postgres.log import PLACING_LOCK, Placed, place, read
 from worker.postgres.notices import Notice
@@ -110,6 +112,24 @@ async def test_nobody_waits_for_a_slow_committer(database: Database, telling: To
     assert any(one.events for one in heard), "a relay is told that there is something to place"
     assert await place(database, 10) == 1
     assert await places(database) == {f"{payment.id}.1": 1}
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+async def test_no_place_is_given_twice_whatever_isolation_the_database_comes_with(
+    dsn: str, database: Database, level: str
+) -> None:
+    (row,) = await database.fetch("SELECT quote_ident(current_database()) AS name")
+    await database.execute(f"ALTER DATABASE {row['name']} SET default_transaction_isolation = '{level}'")
+    async with connect(dsn) as later, asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
+        ledger = PostgresLedger(later)
+        left, other = await opened(ledger, told_of=True), await opened(ledger)
+        write = await next_of(ledger, other)
+        async with later.connection() as connection, connection.transaction():
+            await put(connection, [write], Seal(), [], placing=True)
+            placing = group.create_task(place(later, 10))
+            await until(lambda: waits(later), what="the relay waits for the writer")
+        assert await placing == 1
+    assert await places(database) == {f"{left.id}.1": 2, f"{other.id}.1": 1}
 
 
 async def test_a_payments_next_event_waits_for_the_place_of_the_one_before(database: Database, telling: Told) -> None:

@@ -61,6 +61,7 @@ refusing what we say."""
 
 _SETTINGS = {
     "application_name": "payproof",
+    "default_transaction_isolation": "read committed",  # whoever waited for a lock sees what was committed before it
     "jit": "off",
     "lock_timeout": f"{LOCK_SECONDS}s",
     "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
