@@ -121,6 +121,7 @@ class Carrier:
                 await self._publish(events)
             except BusAway as away:
                 log.warning("relay.waiting", why=str(away))
+                self._remembered.clear()  # the log has them, and who reads it is known to go on
                 self._look = True
                 await asyncio.sleep(BROKER_AWAY_SECONDS)
                 return True

@@ -19,6 +19,7 @@ from worker.carrier import BROKER, REMEMBERED, Carrier
 from worker.ending import end_one
 from worker.metrics import Metrics
 from worker.postgres.carrying import CARRYING_LOCK, begin_carrying
+from worker.postgres.carrying import carrying as standing_still
 from worker.postgres.database import Database
 from worker.postgres.log import Placed
 from worker.tracing import OFF
@@ -193,6 +194,26 @@ async def test_a_carrier_whose_session_ends_publishes_nothing_more_until_it_is_t
             await until(lambda: asyncio.sleep(0, len(broker.ids) + len(second.ids) >= 3), what="one of the two carries")
             assert [*broker.ids[1:], *second.ids] == new
     assert broker.ids[0] == ids[0]
+
+
+@pytest.mark.usefixtures("begun")
+async def test_a_carrier_that_stands_still_gives_way_to_the_next(database: Database, broker: Broker) -> None:
+    async with standing_still(database, BROKER, still_seconds=0.5), carrier(database, broker):
+        await broker.heard(await happen(database))
+
+
+@pytest.mark.usefixtures("begun")
+async def test_what_the_broker_did_not_take_is_read_again(database: Database, broker: Broker) -> None:
+    """A carrier that waits for the broker asks the database something, which knows by that that it goes on."""
+    async with carrier(database, broker) as one:
+        ids = await carrying(database, broker, one)
+        broker.away = True
+        new = await happen(database)
+        one.remember(await remembered(database, new))
+        await until(lambda: asyncio.sleep(0, broker.asked > 2), what="it tries again")
+        broker.away = False
+        await broker.heard([*ids, *new])
+    assert broker.from_memory == set(), "it was read"
 
 
 @pytest.mark.usefixtures("begun")

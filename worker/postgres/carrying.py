@@ -18,6 +18,8 @@ from worker.postgres.log import Placed
 
 CARRYING_LOCK = 7_242_002
 AGAIN_SECONDS = 1.0
+STILL_SECONDS = 30.0
+"""So long a carrier may say nothing. A process that stands still would keep its session, and nobody would carry on."""
 CLOSE_SECONDS = 1.0
 
 _BEGIN = """
@@ -70,12 +72,14 @@ class Carrying:
 
 
 @asynccontextmanager
-async def carrying(database: Database, name: str) -> AsyncIterator[Carrying]:
+async def carrying(database: Database, name: str, *, still_seconds: float = STILL_SECONDS) -> AsyncIterator[Carrying]:
     """Wait until nobody else carries the log on to there, and be the one who does while the block runs.
 
-    What makes us that is a lock of a session, so it ends with this process. Raises UNAVAILABLE.
+    What makes us that is a lock of a session, so it ends with this process, and where nothing is read or kept for
+    `still_seconds`. Raises UNAVAILABLE.
     """
-    session = await database.session("relay", synchronous_commit="off")
+    still = f"{still_seconds * 1000:.0f}ms"
+    session = await database.session("relay", synchronous_commit="off", idle_session_timeout=still)
     try:
         await _alone(session)
         yield Carrying(session, name, await session.fetchval("SELECT place FROM relays WHERE name = $1", name))
