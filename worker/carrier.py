@@ -1,7 +1,7 @@
 """Carrying the log on to the broker, in the order of places: from memory what this process wrote, else from the log.
 
-The one thing to get wrong: to believe the memory. It is taken only where it follows on what was carried on last; a gap,
-another process's events or a start are read from the log, which has everything.
+The one thing to get wrong: to believe the memory. It is taken only where it follows on what was carried on last, and is
+of the server whose log is read; a gap, another process's events or a start are read from the log, which has everything.
 """
 
 from __future__ import annotations
@@ -70,7 +70,10 @@ class Carrier:
         """Whoever does not carry remembers nothing."""
         if self._carrying is None:
             return
-        self._remembered |= {one.place: one for one in events if one.place > self._carrying.place}
+        at = self._carrying
+        here = [one for one in events if one.since == at.since]
+        self._look |= len(here) < len(events)
+        self._remembered |= {one.place: one for one in here if one.place > at.place}
         if len(self._remembered) > REMEMBERED:
             self._remembered.clear()
             self._look = True

@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from msgspec.structs import replace
 
 from consumers.bus import BusAway
+from tests.integration.conformance_ledger import NOON
 from tests.integration.endpoints import happen
 from tests.processes import until
 from worker.amqp.messages import Post
@@ -125,6 +127,23 @@ async def test_what_does_not_follow_on_is_read_from_the_log(database: Database, 
         last = await happen(database)
         one.remember(await remembered(database, [*ours, *last]))  # some of it was read by now
         await broker.heard([*ids, *others, *ours, *last])
+    assert broker.from_memory == set(last)
+
+
+@pytest.mark.usefixtures("begun")
+async def test_what_another_server_wrote_in_a_place_is_not_what_this_one_has_there(
+    database: Database, broker: Broker
+) -> None:
+    """One that was taken for dead writes on, and gives places that its successor gives to other events."""
+    async with carrier(database, broker) as one:
+        ids = await carrying(database, broker, one)
+        new = await happen(database)
+        (event,) = await remembered(database, new)
+        one.remember([replace(event, id="pay_lost.1", since=NOON)])
+        await broker.heard([*ids, *new])
+        last = await happen(database)
+        one.remember(await remembered(database, last))
+        await broker.heard([*ids, *new, *last])
     assert broker.from_memory == set(last)
 
 

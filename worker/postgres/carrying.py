@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 
 import asyncpg
 from msgspec import convert
 
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.log import Placed
+from worker.postgres.looking import meet
 
 CARRYING_LOCK = 7_242_002
 AGAIN_SECONDS = 1.0
@@ -31,6 +33,7 @@ _NEXT = """
 """
 """The number stands in it: a plan for any number is one for a tenth of the log, so it would be planned each time."""
 
+_PLACE = "SELECT r.place, s.since FROM relays r, servers s WHERE r.name = $1"
 _CARRIED = "UPDATE relays SET place = greatest(place, $2) WHERE name = $1"
 """Who was taken for dead may still say how far it came, and a relay of the release before carries on beside us."""
 
@@ -43,12 +46,15 @@ async def begin_carrying(database: Database, name: str) -> None:
 class Carrying:
     """The log behind the place up to which it is carried on, for the one who carries. Every call raises UNAVAILABLE.
 
-    When it does, another may be carrying by then, from the last place that was kept.
+    When it does, another may be carrying by then, from the last place that was kept. `since`: when the server, whose
+    log this is, took over from another.
     """
 
-    def __init__(self, session: asyncpg.Connection[asyncpg.Record], name: str, place: int) -> None:
+    def __init__(
+        self, session: asyncpg.Connection[asyncpg.Record], name: str, place: int, since: datetime | None
+    ) -> None:
         self._session, self._name, self._kept = session, name, place
-        self.place = place
+        self.place, self.since = place, since
 
     def check(self) -> None:
         """Raises where the session is known to have ended."""
@@ -82,7 +88,10 @@ async def carrying(database: Database, name: str, *, still_seconds: float = STIL
     session = await database.session("relay", synchronous_commit="off", idle_session_timeout=still)
     try:
         await _alone(session)
-        yield Carrying(session, name, await session.fetchval("SELECT place FROM relays WHERE name = $1", name))
+        await meet(session)
+        row = await session.fetchrow(_PLACE, name)
+        assert row is not None, "it was begun"
+        yield Carrying(session, name, row["place"], row["since"])
     finally:
         with suppress(*UNAVAILABLE):
             await session.close(timeout=CLOSE_SECONDS)

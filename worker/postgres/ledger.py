@@ -138,7 +138,7 @@ class PostgresLedger:
         """`places` are those of the events, where they were to get them."""
         for write in writes:
             self._changed(write.sight.case.payment, write.change)
-        events = [write.change.event for write in writes if write.change.event is not None]
+        events = [(write.change.event, write.sight.since) for write in writes if write.change.event is not None]
         if self._placed is not None and places is not None and events:
             self._placed(_in_their_order(events, places))
             if len(places) < len(events):
@@ -230,7 +230,7 @@ class PostgresFoundBatch(PostgresBatch):
         self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
 
 
-def _in_their_order(events: Sequence[Event], places: Mapping[str, int]) -> list[Placed]:
+def _in_their_order(events: Sequence[tuple[Event, datetime | None]], places: Mapping[str, int]) -> list[Placed]:
     placed = [
         Placed(
             place=place,
@@ -239,8 +239,9 @@ def _in_their_order(events: Sequence[Event], places: Mapping[str, int]) -> list[
             merchant=event.merchant,
             account=event.account,
             body=event.body,
+            since=since,
         )
-        for event in events
+        for event, since in events
         if (place := places.get(event.id)) is not None
     ]
     return sorted(placed, key=lambda one: one.place)
