@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 from msgspec.structs import replace
@@ -114,6 +115,48 @@ async def test_nobody_waits_for_a_slow_committer(database: Database, telling: To
     assert await places(database) == {f"{payment.id}.1": 1}
 
 
+async def test_nobody_waits_for_a_committer_whose_standby_says_nothing(dsn: str, database: Database) -> None:
+    (row,) = await database.fetch("SELECT quote_ident(current_database()) AS name")
+    await database.execute(f"ALTER DATABASE {row['name']} SET synchronous_commit = 'local'")
+    async with connect(dsn) as here, asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
+        telling = Told(here)
+        payment = await opened(telling.ledger)
+        write = await next_of(telling.ledger, payment)
+        async with without_a_standby(database):
+            group.create_task(committing_until_it_stands(here))
+            await until(lambda: stands(database), what="a write waits for the standby")
+            async with asyncio.timeout(LOCK_SECONDS):
+                assert (await telling.ledger.write([write])).done == {payment.id}
+            assert (await places(database))[f"{payment.id}.1"] is None
+    assert telling.placed == []
+
+
+async def committing_until_it_stands(database: Database) -> None:
+    """The first ones may come before the server knows that it has a standby."""
+    ledger = PostgresLedger(database)
+    async with database.connection() as connection:
+        await connection.execute("SET synchronous_commit = on")
+        while await connection.fetchval("SHOW synchronous_standby_names"):
+            write = await next_of(ledger, await opened(ledger))
+            await put(connection, [write], Seal(), placing=True, notices=["{}"])
+
+
+@asynccontextmanager
+async def without_a_standby(database: Database) -> AsyncIterator[None]:
+    """While the block runs, commits that are not local wait."""
+    await database.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    await database.execute("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        await database.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        await database.execute("SELECT pg_reload_conf()")
+
+
+async def stands(database: Database) -> bool:
+    return bool(await database.fetch("SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'"))
+
+
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
 async def test_no_place_is_given_twice_whatever_isolation_the_database_comes_with(
     dsn: str, database: Database, level: str
@@ -125,7 +168,7 @@ async def test_no_place_is_given_twice_whatever_isolation_the_database_comes_wit
         left, other = await opened(ledger, told_of=True), await opened(ledger)
         write = await next_of(ledger, other)
         async with later.connection() as connection, connection.transaction():
-            await put(connection, [write], Seal(), [], placing=True)
+            await put(connection, [write], Seal(), placing=True)
             placing = group.create_task(place(later, 10))
             await until(lambda: waits(later), what="the relay waits for the writer")
         assert await placing == 1
@@ -182,7 +225,7 @@ async def test_a_reader_never_sees_a_place_before_the_one_below_it(database: Dat
             payment = await opened(ledger)
             write = await next_of(ledger, payment)
             async with database.connection() as connection, connection.transaction():
-                await put(connection, [write], Seal(), [], placing=True)
+                await put(connection, [write], Seal(), placing=True)
                 await connection.execute("SELECT pg_sleep(0.02)")
 
     async def relaying() -> None:
