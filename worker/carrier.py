@@ -1,7 +1,7 @@
 """Carrying the log on to the broker, in the order of places: from memory what this process wrote, else from the log.
 
-The one thing to get wrong: to believe the memory. It is taken only where it follows on what was carried on last; a gap,
-another process's events or a start are read from the log, which has everything.
+The one thing to get wrong: to believe the memory. It is taken only where it follows on what was carried on last, and is
+of the server whose log is read; a gap, another process's events or a start are read from the log, which has everything.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from consumers.bus import BusAway
 from worker.amqp.messages import Post, event_post
 from worker.clock import set_within
 from worker.metrics import Metrics
-from worker.postgres.carrying import Carrying, begin_carrying, carrying
+from worker.postgres.carrying import Carrying, carrying
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.log import Placed
 from worker.tracing import Tracing, traceparent_of
@@ -70,7 +70,10 @@ class Carrier:
         """Whoever does not carry remembers nothing."""
         if self._carrying is None:
             return
-        self._remembered |= {one.place: one for one in events if one.place > self._carrying.place}
+        at = self._carrying
+        here = [one for one in events if one.since == at.since]
+        self._look |= len(here) < len(events)
+        self._remembered |= {one.place: one for one in here if one.place > at.place}
         if len(self._remembered) > REMEMBERED:
             self._remembered.clear()
             self._look = True
@@ -79,7 +82,6 @@ class Carrier:
     async def run(self) -> None:
         while True:
             try:
-                await begin_carrying(self._database, BROKER)
                 async with carrying(self._database, BROKER) as at:
                     await self._carry(at)
             except UNAVAILABLE as error:
@@ -122,6 +124,7 @@ class Carrier:
                 await self._publish(events)
             except BusAway as away:
                 log.warning("relay.waiting", why=str(away))
+                self._remembered.clear()  # the log has them, and who reads it is known to go on
                 self._look = True
                 await asyncio.sleep(BROKER_AWAY_SECONDS)
                 return True

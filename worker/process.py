@@ -170,7 +170,8 @@ async def run_roles(
 
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
-        await _begin_carrying(database, broker, roles, stop)
+        if not await _begin(database, broker, deliver, roles, stop):
+            return
         asking = await stack.enter_async_context(gateways(PostgresTokens(database), database.clock.now))
         stack.push_async_callback(turns.close)
         consumer = Consumer(
@@ -193,7 +194,7 @@ async def run_roles(
         parts |= {role: run for role, run in working.items() if role in roles}
         async with asyncio.TaskGroup() as group, ended_at_exit(tasks):
             tasks |= {name: group.create_task(_run(run)) for name, run in parts.items()}
-            await _begun(broker, deliver if "deliver" in roles else None, stop)
+            await _tried(broker, stop)
             servers = []
             if "ingress" in roles:
                 servers.append(
@@ -214,18 +215,25 @@ async def run_roles(
     log.info("process.stopped")
 
 
-async def _begin_carrying(
-    database: Database, broker: Broker | None, roles: Collection[str], stop: asyncio.Event
-) -> None:
-    """Before the first event gets its place here, or it would count as told before."""
-    while broker and "consume" in roles and not stop.is_set():
+async def _begin(
+    database: Database, broker: Broker | None, deliver: Deliver, roles: Collection[str], stop: asyncio.Event
+) -> bool:
+    """Note where those who are told of events begin in the log, before an event gets its place here.
+
+    What has its place before counts as told otherwise. False where the process is to end before that is noted.
+    """
+    while not stop.is_set():
         try:
-            await begin_carrying(database, BROKER)
+            if broker and not {"consume", "relay"}.isdisjoint(roles):
+                await begin_carrying(database, BROKER)
+            if "deliver" in roles:
+                await deliver.begin()
         except UNAVAILABLE as error:
-            log.warning("relay.unavailable", error=type(error).__name__)
+            log.warning("process.not_begun", error=type(error).__name__)
             await set_within(stop, AWAY_SECONDS)
         else:
-            return
+            return True
+    return False
 
 
 def _changed(metrics: Metrics, outcomes: Outcomes) -> Callable[[Payment, Change], None]:
@@ -237,16 +245,11 @@ def _changed(metrics: Metrics, outcomes: Outcomes) -> Callable[[Payment, Change]
     return changed
 
 
-async def _begun(broker: Broker | None, deliver: Deliver | None, stop: asyncio.Event) -> None:
-    """Wait for what must have begun before anything is taken in, or for the end."""
-
-    async def all_begun() -> None:
-        if broker:
-            await broker.publisher.tried.wait()
-        if deliver:
-            await deliver.begun.wait()
-
-    waits = [asyncio.ensure_future(all_begun()), asyncio.ensure_future(stop.wait())]
+async def _tried(broker: Broker | None, stop: asyncio.Event) -> None:
+    """Wait until the broker, where one is configured, is there or known to be away, or for the end."""
+    if broker is None:
+        return
+    waits = [asyncio.ensure_future(broker.publisher.tried.wait()), asyncio.ensure_future(stop.wait())]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for one in waits:
         one.cancel()

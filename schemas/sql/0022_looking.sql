@@ -341,9 +341,12 @@ end
 $$;
 
 -- Writes payments as they were decided on, with their claims, keys and all that changed, if each of them stands at the
--- revision it was read at, and tells `notices` to all processes. Returns the places of its events where that is done, see
--- store_changes; else what stands against it, and then nothing is written. Nothing does where the order of one that is
--- `second` is another's: it was paid when another attempt was, and that is what is written of it.
+-- revision it was read at. Returns the places of its events where that is done, see store_changes; else what stands
+-- against it, and then nothing is written. Nothing does where the order of one that is `second` is another's: it was paid
+-- when another attempt was, and that is what is written of it.
+--
+-- Where it gave places it tells `notices` to all processes. Those who notify wait for each other's commits, as those who
+-- give places do; who left his places to others, so as not to wait, would wait for them here.
 create function write_payments(doc jsonb, callbacks bytea[], bodies bytea[], notices text[], with_places boolean)
 returns jsonb language plpgsql as $$
 declare
@@ -369,7 +372,9 @@ begin
     exception
         when sqlstate 'PP001' then return lost;
     end;
-    perform pg_notify('payproof', one) from unnest(notices) as one;
+    if places <> '{}' then
+        perform pg_notify('payproof', one) from unnest(notices) as one;
+    end if;
     return jsonb_build_object('places', places);
 end
 $$;

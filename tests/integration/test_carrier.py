@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from msgspec.structs import replace
 
 from consumers.bus import BusAway
+from tests.integration.conformance_ledger import NOON
 from tests.integration.endpoints import happen
 from tests.processes import until
 from worker.amqp.messages import Post
@@ -19,6 +21,7 @@ from worker.carrier import BROKER, REMEMBERED, Carrier
 from worker.ending import end_one
 from worker.metrics import Metrics
 from worker.postgres.carrying import CARRYING_LOCK, begin_carrying
+from worker.postgres.carrying import carrying as standing_still
 from worker.postgres.database import Database
 from worker.postgres.log import Placed
 from worker.tracing import OFF
@@ -128,6 +131,23 @@ async def test_what_does_not_follow_on_is_read_from_the_log(database: Database, 
 
 
 @pytest.mark.usefixtures("begun")
+async def test_what_another_server_wrote_in_a_place_is_not_what_this_one_has_there(
+    database: Database, broker: Broker
+) -> None:
+    """One that was taken for dead writes on, and gives places that its successor gives to other events."""
+    async with carrier(database, broker) as one:
+        ids = await carrying(database, broker, one)
+        new = await happen(database)
+        (event,) = await remembered(database, new)
+        one.remember([replace(event, id="pay_lost.1", since=NOON)])
+        await broker.heard([*ids, *new])
+        last = await happen(database)
+        one.remember(await remembered(database, last))
+        await broker.heard([*ids, *new, *last])
+    assert broker.from_memory == set(last)
+
+
+@pytest.mark.usefixtures("begun")
 async def test_what_is_told_out_of_order_is_carried_in_order_and_once(database: Database, broker: Broker) -> None:
     async with carrier(database, broker) as one:
         ids = await carrying(database, broker, one)
@@ -193,6 +213,26 @@ async def test_a_carrier_whose_session_ends_publishes_nothing_more_until_it_is_t
             await until(lambda: asyncio.sleep(0, len(broker.ids) + len(second.ids) >= 3), what="one of the two carries")
             assert [*broker.ids[1:], *second.ids] == new
     assert broker.ids[0] == ids[0]
+
+
+@pytest.mark.usefixtures("begun")
+async def test_a_carrier_that_stands_still_gives_way_to_the_next(database: Database, broker: Broker) -> None:
+    async with standing_still(database, BROKER, still_seconds=0.5), carrier(database, broker):
+        await broker.heard(await happen(database))
+
+
+@pytest.mark.usefixtures("begun")
+async def test_what_the_broker_did_not_take_is_read_again(database: Database, broker: Broker) -> None:
+    """A carrier that waits for the broker asks the database something, which knows by that that it goes on."""
+    async with carrier(database, broker) as one:
+        ids = await carrying(database, broker, one)
+        broker.away = True
+        new = await happen(database)
+        one.remember(await remembered(database, new))
+        await until(lambda: asyncio.sleep(0, broker.asked > 2), what="it tries again")
+        broker.away = False
+        await broker.heard([*ids, *new])
+    assert broker.from_memory == set(), "it was read"
 
 
 @pytest.mark.usefixtures("begun")

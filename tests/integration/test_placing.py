@@ -6,7 +6,8 @@ import asyncio
 import importlib.util
 import itertools
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from schemas.payments import Payment
 from schemas.words import EventType, Status
 from tests.contract import released
 from tests.integration.conformance_ledger import OVER, SECONDS, a_payment, keys, told
+from tests.integration.test_paging import waits
+from tests.processes import until
 from tests.schema import archived, commit_of, has_history
-from worker.postgres.database import LOCK_SECONDS, Database
+from worker.postgres.database import LOCK_SECONDS, Database, connect
 from worker.postgres.ledger import PostgresLedger
 from worker.postgres.log import PLACING_LOCK, Placed, place, read
 from worker.postgres.notices import Notice
@@ -116,6 +119,66 @@ async def test_nobody_waits_for_a_slow_committer(database: Database, telling: To
     assert await places(database) == {f"{payment.id}.1": 1}
 
 
+async def test_nobody_waits_for_a_committer_whose_standby_says_nothing(dsn: str, database: Database) -> None:
+    (row,) = await database.fetch("SELECT quote_ident(current_database()) AS name")
+    await database.execute(f"ALTER DATABASE {row['name']} SET synchronous_commit = 'local'")
+    async with connect(dsn) as here, asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
+        telling = Told(here)
+        payment = await opened(telling.ledger)
+        write = await next_of(telling.ledger, payment)
+        async with without_a_standby(database):
+            group.create_task(committing_until_it_stands(here))
+            await until(lambda: stands(database), what="a write waits for the standby")
+            async with asyncio.timeout(LOCK_SECONDS):
+                assert (await telling.ledger.write([write])).done == {payment.id}
+            assert (await places(database))[f"{payment.id}.1"] is None
+    assert telling.placed == []
+
+
+async def committing_until_it_stands(database: Database) -> None:
+    """The first ones may come before the server knows that it has a standby."""
+    ledger = PostgresLedger(database)
+    async with database.connection() as connection:
+        await connection.execute("SET synchronous_commit = on")
+        while await connection.fetchval("SHOW synchronous_standby_names"):
+            write = await next_of(ledger, await opened(ledger))
+            await put(connection, [write], Seal(), placing=True, notices=["{}"])
+
+
+@asynccontextmanager
+async def without_a_standby(database: Database) -> AsyncIterator[None]:
+    """While the block runs, commits that are not local wait."""
+    await database.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    await database.execute("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        await database.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        await database.execute("SELECT pg_reload_conf()")
+
+
+async def stands(database: Database) -> bool:
+    return bool(await database.fetch("SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'"))
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+async def test_no_place_is_given_twice_whatever_isolation_the_database_comes_with(
+    dsn: str, database: Database, level: str
+) -> None:
+    (row,) = await database.fetch("SELECT quote_ident(current_database()) AS name")
+    await database.execute(f"ALTER DATABASE {row['name']} SET default_transaction_isolation = '{level}'")
+    async with connect(dsn) as later, asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
+        ledger = PostgresLedger(later)
+        left, other = await opened(ledger, told_of=True), await opened(ledger)
+        write = await next_of(ledger, other)
+        async with later.connection() as connection, connection.transaction():
+            await put(connection, [write], Seal(), placing=True)
+            placing = group.create_task(place(later, 10))
+            await until(lambda: waits(later), what="the relay waits for the writer")
+        assert await placing == 1
+    assert await places(database) == {f"{left.id}.1": 2, f"{other.id}.1": 1}
+
+
 async def test_a_payments_next_event_waits_for_the_place_of_the_one_before(database: Database, telling: Told) -> None:
     late, other = await opened(telling.ledger, told_of=True), await opened(telling.ledger)
     await telling.ledger.write([await next_of(telling.ledger, one) for one in (late, other)])
@@ -182,7 +245,7 @@ async def test_a_reader_never_sees_a_place_before_the_one_below_it(
             payment = await opened(ledger)
             write = await next_of(ledger, payment)
             async with database.connection() as connection, connection.transaction():
-                await put(connection, [write], Seal(), [], placing=True)
+                await put(connection, [write], Seal(), placing=True)
                 await connection.execute("SELECT pg_sleep(0.02)")
 
     async def relaying() -> None:
@@ -204,6 +267,8 @@ async def test_a_reader_never_sees_a_place_before_the_one_below_it(
         await asyncio.wait(writers)
         over.set()
     assert snapshots > 10
+    while await place(database, 5):  # the slow one may have been the last, and have left its event
+        pass
     left = await database.fetch("SELECT id FROM events WHERE place IS NULL")
     assert left == []
     wrong = await database.fetch(

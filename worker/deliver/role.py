@@ -1,7 +1,7 @@
 """The role: a courier for each configured endpoint, begun, ended and woken together.
 
-The one thing to get wrong: beginning late. An endpoint is told what is placed after its row was made, so the rows are
-made before the process takes anything in.
+The one thing to get wrong: beginning late. An endpoint is told what is placed after its row was made, so `begin` makes
+the rows before the process takes anything in, from a callback or from a queue.
 """
 
 from __future__ import annotations
@@ -9,21 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import structlog
-
-from worker.deliver.courier import PAUSE, Courier
+from worker.deliver.courier import Courier
 from worker.deliver.endpoints import Endpoint
 from worker.deliver.sender import sender
 from worker.metrics import Metrics
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
 from worker.postgres.endpoints import begin_endpoints
 from worker.tracing import OFF, Tracing
 
-log = structlog.get_logger()
-
 
 class Deliver:
-    """Runs until `stop`, which lets what is being sent come back. `begun` is set once the endpoints have their rows."""
+    """Runs until `stop`, which lets what is being sent come back; only once it has begun."""
 
     def __init__(
         self,
@@ -38,7 +34,6 @@ class Deliver:
         self._database, self._metrics, self._private = database, metrics, private
         self._couriers: list[Courier] = []
         self._stopped = asyncio.Event()
-        self.begun = asyncio.Event()
 
     def hear(self, *, placed: bool) -> None:
         """Whether events were placed, or deliveries made due."""
@@ -48,27 +43,19 @@ class Deliver:
     def stop(self) -> None:
         self._stopped.set()
 
+    async def begin(self) -> None:
+        """Make the rows of the endpoints that have none. Raises UNAVAILABLE."""
+        await begin_endpoints(self._database, [(one.id, one.merchant, one.url) for one in self.endpoints])
+
     async def run(self) -> None:
-        await self._begin()
         now = self._database.clock.now
         async with sender(now, private=self._private) as sending, asyncio.TaskGroup() as group:
             self._couriers = [
                 Courier(endpoint, self._database, sending, self._metrics, now, self._tracing)
                 for endpoint in self.endpoints
             ]
-            self.begun.set()
             for courier in self._couriers:
                 group.create_task(courier.run())
             await self._stopped.wait()
             for courier in self._couriers:
                 courier.stop()
-
-    async def _begin(self) -> None:
-        while True:
-            try:
-                await begin_endpoints(self._database, [(one.id, one.merchant, one.url) for one in self.endpoints])
-            except UNAVAILABLE as error:
-                log.warning("deliver.unavailable", error=type(error).__name__)
-                await asyncio.sleep(PAUSE.total_seconds())
-            else:
-                return

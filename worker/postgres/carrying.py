@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 
 import asyncpg
 from msgspec import convert
 
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.log import Placed
+from worker.postgres.looking import meet
 
 CARRYING_LOCK = 7_242_002
 AGAIN_SECONDS = 1.0
+STILL_SECONDS = 30.0
+"""So long a carrier may say nothing. A process that stands still would keep its session, and nobody would carry on."""
 CLOSE_SECONDS = 1.0
 
 _BEGIN = """
@@ -29,6 +33,7 @@ _NEXT = """
 """
 """The number stands in it: a plan for any number is one for a tenth of the log, so it would be planned each time."""
 
+_PLACE = "SELECT r.place, s.since FROM relays r, servers s WHERE r.name = $1"
 _CARRIED = "UPDATE relays SET place = greatest(place, $2) WHERE name = $1"
 """Who was taken for dead may still say how far it came, and a relay of the release before carries on beside us."""
 
@@ -41,12 +46,15 @@ async def begin_carrying(database: Database, name: str) -> None:
 class Carrying:
     """The log behind the place up to which it is carried on, for the one who carries. Every call raises UNAVAILABLE.
 
-    When it does, another may be carrying by then, from the last place that was kept.
+    When it does, another may be carrying by then, from the last place that was kept. `since`: when the server, whose
+    log this is, took over from another.
     """
 
-    def __init__(self, session: asyncpg.Connection[asyncpg.Record], name: str, place: int) -> None:
+    def __init__(
+        self, session: asyncpg.Connection[asyncpg.Record], name: str, place: int, since: datetime | None
+    ) -> None:
         self._session, self._name, self._kept = session, name, place
-        self.place = place
+        self.place, self.since = place, since
 
     def check(self) -> None:
         """Raises where the session is known to have ended."""
@@ -70,15 +78,20 @@ class Carrying:
 
 
 @asynccontextmanager
-async def carrying(database: Database, name: str) -> AsyncIterator[Carrying]:
+async def carrying(database: Database, name: str, *, still_seconds: float = STILL_SECONDS) -> AsyncIterator[Carrying]:
     """Wait until nobody else carries the log on to there, and be the one who does while the block runs.
 
-    What makes us that is a lock of a session, so it ends with this process. Raises UNAVAILABLE.
+    What makes us that is a lock of a session, so it ends with this process, and where nothing is read or kept for
+    `still_seconds`. Raises UNAVAILABLE.
     """
-    session = await database.session("relay", synchronous_commit="off")
+    still = f"{still_seconds * 1000:.0f}ms"
+    session = await database.session("relay", synchronous_commit="off", idle_session_timeout=still)
     try:
         await _alone(session)
-        yield Carrying(session, name, await session.fetchval("SELECT place FROM relays WHERE name = $1", name))
+        await meet(session)
+        row = await session.fetchrow(_PLACE, name)
+        assert row is not None, "it was begun"
+        yield Carrying(session, name, row["place"], row["since"])
     finally:
         with suppress(*UNAVAILABLE):
             await session.close(timeout=CLOSE_SECONDS)

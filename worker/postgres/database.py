@@ -34,6 +34,8 @@ PROBE_SECONDS = 10.0
 
 GIVE_WAY = 4
 
+_NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)"
+
 _T = TypeVar("_T")
 log = structlog.get_logger()
 
@@ -61,6 +63,7 @@ refusing what we say."""
 
 _SETTINGS = {
     "application_name": "payproof",
+    "default_transaction_isolation": "read committed",  # whoever waited for a lock sees what was committed before it
     "jit": "off",
     "lock_timeout": f"{LOCK_SECONDS}s",
     "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
@@ -140,7 +143,7 @@ class Database:
     async def _send(self, payload: str) -> None:
         try:
             async with asyncio.timeout(NOTIFY_SECONDS):  # those behind it would wait as well
-                await self.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
+                await self.execute(_NOTIFY, CHANNEL, payload)
         except UNAVAILABLE as error:
             log.warning("notice.unsent", error=type(error).__name__)
 

@@ -14,7 +14,6 @@ import msgspec
 from consumers.ledger import Looked, Write, Written
 from consumers.opening import Created, Taken, taken_up_again
 from schemas.callbacks import Claim
-from schemas.events import Event
 from schemas.payments import Case, Change, Glance, Payment
 from worker.postgres.batch import PostgresBatch, open_batch, referenced
 from worker.postgres.claims import admit
@@ -122,39 +121,36 @@ class PostgresLedger:
     async def _put(self, writes: Sequence[Write]) -> Tried:
         async with self._database.connection() as connection:
             placing = self._placed is not None
-            payloads = self._payloads(writes, placed=placing)
-            tried = await put(connection, writes, self._seal, payloads, placing=placing)
-        self._tell_written(tried.done, tried.places if placing else None)
+            news = self._news(writes, [write.change.event.id for write in writes if write.change.event is not None])
+            notices = self._database.payloads(news) if news is not None and placing else []
+            tried = await put(connection, writes, self._seal, placing=placing, notices=notices)
+        self._tell_written(tried.done, tried.places)
         return tried
 
     @asynccontextmanager
     async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresArbiter]:
         wanted = sorted(payment_ids)
-        async with self._transaction(
-            partial(open_arbiter, payment_ids=wanted, seal=self._seal, payloads=self._payloads)
-        ) as arbiter:
+        async with self._transaction(partial(open_arbiter, payment_ids=wanted, seal=self._seal)) as arbiter:
             yield arbiter
             if arbiter.written:
                 await arbiter.commit()
-        self._tell_written(arbiter.written)
+        self._tell_written(arbiter.written, {})
 
-    def _tell_written(self, writes: Sequence[Write], places: Mapping[str, int] | None = None) -> None:
-        """`places` are those of the events, where they were to get them."""
+    def _tell_written(self, writes: Sequence[Write], places: Mapping[str, int]) -> None:
+        """`places` are those that events of these writes got; a write where one did has told the other processes."""
         for write in writes:
             self._changed(write.sight.case.payment, write.change)
-        events = [write.change.event for write in writes if write.change.event is not None]
-        if self._placed is not None and places is not None and events:
-            self._placed(_in_their_order(events, places))
-            if len(places) < len(events):
-                self._database.notify(Notice(events=True))
-        if (news := self._news(writes, placed=places is not None)) is not None:
-            self._database.told(news)
+        if (news := self._news(writes, places)) is None:
+            return
+        if self._placed is None or not places:
+            self._database.notify(news)
+            return
+        self._placed(_in_their_order(writes, places))
+        self._database.told(news)
+        if news.events:
+            self._database.notify(Notice(events=True))
 
-    def _payloads(self, writes: Sequence[Write], *, placed: bool = False) -> list[str]:
-        news = self._news(writes, placed=placed)
-        return [] if news is None else self._database.payloads(news)
-
-    def _news(self, writes: Sequence[Write], *, placed: bool) -> Notice | None:
+    def _news(self, writes: Sequence[Write], placed: Collection[str]) -> Notice | None:
         return news_of([write.change for write in writes], self._database.clock.now(), placed=placed)
 
     @asynccontextmanager
@@ -229,18 +225,19 @@ class PostgresFoundBatch(PostgresBatch):
         self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
 
 
-def _in_their_order(events: Sequence[Event], places: Mapping[str, int]) -> list[Placed]:
+def _in_their_order(writes: Sequence[Write], places: Mapping[str, int]) -> list[Placed]:
     placed = [
         Placed(
-            place=place,
+            place=places[event.id],
             id=event.id,
             type=event.type,
             merchant=event.merchant,
             account=event.account,
             body=event.body,
+            since=write.sight.since,
         )
-        for event in events
-        if (place := places.get(event.id)) is not None
+        for write in writes
+        if (event := write.change.event) is not None and event.id in places
     ]
     return sorted(placed, key=lambda one: one.place)
 

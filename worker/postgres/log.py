@@ -31,7 +31,7 @@ NEWEST = f"SELECT place FROM events WHERE {_AFTER} {_BACKWARDS} LIMIT 1"  # noqa
 
 
 class Placed(Struct, frozen=True, kw_only=True):
-    """An event in its place, as it is carried on."""
+    """An event in its place, as it is carried on. `since`: see consumers.ledger.Sight, of those just written."""
 
     place: int
     id: str
@@ -39,6 +39,7 @@ class Placed(Struct, frozen=True, kw_only=True):
     merchant: str
     account: str
     body: bytes
+    since: datetime | None = None
 
 
 async def place(database: Database, most: int) -> int:

@@ -53,9 +53,7 @@ async def look(
     )
     rows = await connection.fetch(_LOOK, *given)
     if not rows[0]["known"]:
-        since = await connection.fetchval(_MEET)
-        if since is not None:
-            log.warning("server.taken_over", since=since.isoformat())
+        await meet(connection)
         rows = await connection.fetch(_LOOK, *given)
     heard: list[dict[str, Any]] = rows[0]["heard"] or []
     seen = [row for row in rows if row["id"] is not None]
@@ -70,6 +68,13 @@ async def look(
             if row["known_allowance"] is not None
         },
     )
+
+
+async def meet(connection: Connection[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]) -> None:
+    """Note which server this is, where nobody has."""
+    since = await connection.fetchval(_MEET)
+    if since is not None:
+        log.warning("server.taken_over", since=since.isoformat())
 
 
 def _sight(row: asyncpg.Record) -> Sight:

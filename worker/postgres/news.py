@@ -14,21 +14,22 @@ FOUND_BY_ITSELF = timedelta(seconds=2 * POLL_SECONDS)
 
 
 def news_of(
-    changes: Sequence[Change], now: datetime, queued: Collection[str] = (), *, placed: bool = False
+    changes: Sequence[Change], now: datetime, queued: Collection[str] = (), placed: Collection[str] = ()
 ) -> Notice | None:
-    """`queued` are gateways that have claims waiting since. None: nothing that anybody waits for.
+    """`queued` are gateways that have claims waiting since, `placed` the events that have their places, by id.
 
-    `placed`: the events among them have their places.
+    None: nothing that anybody waits for.
     """
     looks = [change.payment.next_check_at for change in changes if change.payment.next_check_at is not None]
     soon = [at for at in looks if at < now + FOUND_BY_ITSELF]
     outcomes = [change.payment.id for change in changes if change.event is not None]
+    events = {change.event.id for change in changes if change.event is not None}
     if not (soon or outcomes or queued):
         return None
     return Notice(
         claims=sorted(queued),
-        events=bool(outcomes) and not placed,
-        placed=bool(outcomes) and placed,
+        events=not events.issubset(placed),
+        placed=not events.isdisjoint(placed),
         outcomes=outcomes,
         look_at=min(soon, default=None),
     )

@@ -30,9 +30,6 @@ _WRITE = "SELECT write_payments($1, $2, $3, $4, $5)"
 
 NOBODY = Owners()
 
-Payloads = Callable[[Sequence[Write]], list[str]]
-"""What other processes are told of these writes."""
-
 
 class Tried(Struct, frozen=True, kw_only=True):
     """What came of one try. `done`: all of it is written. Where nothing is, nothing was changed.
@@ -62,13 +59,14 @@ async def put(
     connection: Connection[asyncpg.Record],
     writes: Sequence[Write],
     seal: Seal,
-    notices: Sequence[str],
     *,
     placing: bool = False,
+    notices: Sequence[str] = (),
 ) -> Tried:
-    """Write all of these or nothing, by one statement, which tells `notices` where it writes.
+    """Write all of these or nothing, by one statement.
 
-    `placing`: their events get their places too, where they can; for a statement that is a transaction by itself.
+    `placing`: their events get their places too, where they can; for a statement that is a transaction by itself. Where
+    one got its place the statement also tells `notices`.
     Where it raises, and belongs to no transaction, nobody knows which: it may be that only the answer was lost.
     """
     claims = [(claim, write.change.payment.id) for write in writes for claim in write.claims]
@@ -137,16 +135,11 @@ class PostgresArbiter(PostgresBatch):
     """See consumers.ledger.Arbiter. `written` is committed with this transaction."""
 
     def __init__(
-        self,
-        connection: Connection[asyncpg.Record],
-        now: datetime,
-        payment_ids: Collection[str],
-        seal: Seal,
-        payloads: Payloads,
+        self, connection: Connection[asyncpg.Record], now: datetime, payment_ids: Collection[str], seal: Seal
     ) -> None:
         super().__init__(connection, now, {}, seal)
         self.written: list[Write] = []
-        self._payment_ids, self._payloads = payment_ids, payloads
+        self._payment_ids = payment_ids
 
     async def look(self, claims: Sequence[Claim]) -> Looked:
         return await look(self._connection, claims, self._payment_ids)
@@ -155,14 +148,14 @@ class PostgresArbiter(PostgresBatch):
         return await write_all(writes, self._put)
 
     async def _put(self, writes: Sequence[Write]) -> Tried:
-        tried = await put(self._connection, writes, self._seal, self._payloads(writes))
+        tried = await put(self._connection, writes, self._seal)
         self.written.extend(tried.done)
         return tried
 
 
 async def open_arbiter(
-    connection: Connection[asyncpg.Record], payment_ids: Sequence[str], seal: Seal, payloads: Payloads
+    connection: Connection[asyncpg.Record], payment_ids: Sequence[str], seal: Seal
 ) -> PostgresArbiter:
     rows = await connection.fetch(_LOCK, payment_ids)
     now = rows[-1]["locked_at"] if rows else await connection.fetchval("SELECT clock_timestamp()")
-    return PostgresArbiter(connection, now, payment_ids, seal, payloads)
+    return PostgresArbiter(connection, now, payment_ids, seal)
