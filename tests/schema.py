@@ -26,7 +26,8 @@ from worker.postgres.migrate import migrate
 _LINES = r"""
     WITH ours AS (
         SELECT c.oid, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = 'public' AND c.relkind = 'r' AND c.relname <> 'schema_migrations')
+        WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+            AND c.relname <> 'schema_migrations')
     SELECT 'table ' || relname AS line FROM ours
     UNION ALL
     SELECT 'column ' || o.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
