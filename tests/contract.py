@@ -41,7 +41,12 @@ def written(document: Any) -> bytes:
 
 def released() -> list[Path]:
     """The directories of the releases, oldest first."""
-    return sorted(RELEASED.iterdir(), key=lambda one: [int(part) for part in one.name.split(".")])
+    return sorted(RELEASED.iterdir(), key=lambda one: number(one.name))
+
+
+def number(release: str) -> list[int]:
+    """A release's name as what orders it: 0.10.0 comes after 0.9.0."""
+    return [int(part) for part in release.split(".")]
 
 
 def read(file: Path) -> Any:

@@ -67,7 +67,6 @@ class Tables:
         self.entries: MutableMapping[str, tuple[Entry, ...]] = table("entries")
         self.kept: MutableMapping[str, Claim | None] = table("kept")
         self.references: MutableMapping[tuple[str, str], str] = table("references")
-        self.shown: MutableMapping[tuple[str, str, str], str] = table("shown")
         """Which row shows a session or a transaction, as (account, column, id): the unique indexes of `payments`."""
         self.events: list[Event] = []
         self.heard: list[Claim] = []
@@ -571,8 +570,7 @@ class FakeBatch:
         before = self.cases[payment.id].payment
         _check_row(payment)
         _check_rise(before, payment)
-        for column in ("session_id", "transaction_id"):
-            self._show(payment, column)
+        self._check_own(before, payment)
         layer.payments[payment.id] = payment
         if change.facts:
             known = layer.facts.get(payment.id, {})
@@ -591,14 +589,13 @@ class FakeBatch:
             if order.executing == payment.id:
                 layer.orders[place] = replace(order, executing=None)
 
-    def _show(self, payment: Payment, column: str) -> None:
-        name = getattr(payment, column)
-        if name is None:
-            return
-        owner = self.layer.payments.get(self.layer.shown.get((payment.account, column, name), payment.id))
-        if owner is not None and owner.id != payment.id and getattr(owner, column) == name:
-            raise Refused(f"{column} {name} belongs to {owner.id}")
-        self.layer.shown[payment.account, column, name] = payment.id
+    def _check_own(self, before: Payment, payment: Payment) -> None:
+        """As payments_own_their_keys() of schemas/sql does."""
+        for column, owners in (("session_id", self.layer.sessions), ("transaction_id", self.layer.transactions)):
+            name = getattr(payment, column)
+            changed = name is not None and name != getattr(before, column)
+            if changed and owners.get((payment.account, name)) != payment.id:
+                raise Refused(f"{column} {name} is not {payment.id}'s own")
 
     def _tell(self, event: Event) -> None:
         told = self.layer.told.get(event.payment_id, ())

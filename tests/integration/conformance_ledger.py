@@ -157,9 +157,16 @@ async def case_of(kept: Kept, payment: Payment) -> Case:
 
 
 async def store(kept: Kept, *changes: Change) -> None:
+    """Store these changes, with the keys that the payments name where these are free."""
     async with kept.ledger.batch([change.payment.id for change in changes]) as batch:
+        await batch.reserve([_named(change.payment) for change in changes])
         await batch.store(changes)
         await batch.commit()
+
+
+def _named(payment: Payment) -> Keys:
+    named = {"sessions": payment.session_id, "transactions": payment.transaction_id}
+    return keys(payment, **{kind: frozenset({name}) for kind, name in named.items() if name is not None})
 
 
 async def reserve(kept: Kept, *wanted: Keys) -> dict[str, Owners]:

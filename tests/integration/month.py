@@ -193,7 +193,7 @@ class Making:
 
 async def keep(database: Database, rules: Rules, sales: Sequence[Sale]) -> None:
     """Write the payments, and record what the gateway said of each when it was asked."""
-    async with database.connection() as connection:
+    async with database.connection() as connection, connection.transaction():
         await connection.execute(INSERT_MANY, [sale.payment for sale in sales])
         await connection.executemany(
             "INSERT INTO sessions (account, session_id, payment_id) VALUES ($1, $2, $3)",

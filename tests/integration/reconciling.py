@@ -168,13 +168,14 @@ def _cells(rows: int) -> Iterator[tuple[object, ...]]:
 async def _fill(dsn: str, rows: int) -> None:
     await migrate(dsn)
     async with connect(dsn) as database, database.connection() as connection:
-        await connection.execute(_FILL, rows, NOON, timeout=3_600)
-        for table in ("transaction", "session"):
-            await connection.execute(
-                f"""INSERT INTO {table}s SELECT account, {table}_id, id FROM payments
-                    WHERE {table}_id IS NOT NULL ORDER BY 2""",
-                timeout=3_600,
-            )
+        async with connection.transaction():
+            await connection.execute(_FILL, rows, NOON, timeout=3_600)
+            for table in ("transaction", "session"):
+                await connection.execute(
+                    f"""INSERT INTO {table}s SELECT account, {table}_id, id FROM payments
+                        WHERE {table}_id IS NOT NULL ORDER BY 2""",
+                    timeout=3_600,
+                )
         await connection.execute("VACUUM ANALYZE", timeout=3_600)
 
 

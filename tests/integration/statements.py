@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from msgspec.structs import replace
+
 from consumers.account import Account
 from consumers.answering import Reply
 from consumers.gateway import Capabilities
@@ -18,7 +20,7 @@ from consumers.rules import Rules
 from schemas.answers import Answer, Question
 from schemas.callbacks import Claim
 from schemas.checks import Checks
-from schemas.payments import Payment
+from schemas.payments import Change, Payment
 from schemas.statements import Line, LineOutcome, Unread
 from schemas.words import Status
 from tests.fakes.ledger import FakeTurns
@@ -77,12 +79,14 @@ class Books:
     async def opened(self, reference: str, **fields: Any) -> Payment:
         given = {"account": self.account.id, "reference": reference, "session_id": f"s-{reference}", "opened": True}
         row = a_payment(**(given | {"opened_at": NOON, "expires_at": NOON + timedelta(hours=1)} | fields))
-        made = await self.ledger.create(row, {}, timedelta(0))
+        made = await self.ledger.create(replace(row, session_id=None), {}, timedelta(0))
         assert isinstance(made, Created)
+        opened = replace(made.payment, session_id=row.session_id)
         async with self.ledger.batch([row.id]) as batch:
             await batch.reserve([Keys.of(row, sessions=[row.session_id] if row.session_id else [])])
+            await batch.store([Change(payment=opened)])
             await batch.commit()
-        return made.payment
+        return opened
 
     async def answered(self, payment: Payment, status: Status, at: datetime | None = None, **fields: Any) -> None:
         await record_kept(self.ledger, self.rules, [self.reply(payment, status, at, **fields)])

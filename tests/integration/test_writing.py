@@ -328,7 +328,8 @@ async def test_every_column_that_moves_is_written(ledger: PostgresLedger, row: P
     other |= {name: not getattr(row, name) for name in MOVING if types[name] is bool}
     assert [name for name, value in other.items() if value in (None, getattr(row, name))] == []
     changed = replace(sight.case.payment, **other)
-    assert (await ledger.write([Write(sight=sight, change=Change(payment=changed), keys=keys(row))])).done == {row.id}
+    own = keys(row, sessions=frozenset({changed.session_id}), transactions=frozenset({changed.transaction_id}))
+    assert (await ledger.write([Write(sight=sight, change=Change(payment=changed), keys=own)])).done == {row.id}
     assert (await ledger.look([], [row.id])).sights[row.id].case.payment == changed
 
 
