@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -54,11 +54,6 @@ class Keys(Struct, frozen=True, kw_only=True):
             sessions=frozenset(sessions),
             references=frozenset(references),
         )
-
-
-OrderState = Literal["free", "busy", "paid"]
-"""How an order's other attempts stand. `paid`: one is, and not all of it went back. `busy`: one executes, or has waited
-longer for its turn. `free`: neither."""
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -163,16 +158,8 @@ class Batch(Protocol):
         """
         ...
 
-    async def orders(self, payments: Sequence[Payment]) -> Mapping[str, OrderState]:
-        """How the order of each stands for its Execute, by payment id; unlocked. Without an order it is free."""
-        ...
-
     async def begin_executions(self, payment_ids: Collection[str]) -> frozenset[str]:
         """Mark these as the one attempt of their order that executes; return those for which no other stands."""
-        ...
-
-    async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-        """Which of these references, each as (account, reference), payments have."""
         ...
 
     async def allowances(self, accounts: Collection[str], *, locked: bool) -> Mapping[str, Allowance]:

@@ -18,9 +18,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.allowance import Allowance
-from consumers.executing import EXECUTE_AGAIN, WAITS_SECONDS
+from consumers.executing import EXECUTE_AGAIN
 from consumers.keeping import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, names, signed
-from consumers.ledger import Keys, Looked, OrderState, Sight, Wish, Write, Written
+from consumers.ledger import Keys, Looked, Sight, Wish, Write, Written
 from consumers.ledger import Order as SeenOrder
 from consumers.opening import Created, Taken, taken_up_again
 from consumers.receiving import KEPT_CANDIDATES, Admission
@@ -455,30 +455,6 @@ class FakeBatch:
                 for one in self.layer.payments.values()
             ):
                 self.layer.orders[place] = replace(row, paid_by=None)
-
-    async def orders(self, payments: Sequence[Payment]) -> dict[str, OrderState]:
-        return {payment.id: self._order_of(payment) for payment in payments}
-
-    def _order_of(self, payment: Payment) -> OrderState:
-        if payment.order_ref is None:
-            return "free"
-        row = self.layer.orders.get((payment.merchant, payment.order_ref), Order())
-        if row.paid_by not in (None, payment.id):
-            return "paid"
-        if row.executing not in (None, payment.id):
-            return "busy"
-        mine, still = payment.execute_wanted_at or payment.opened_at, self.now - timedelta(seconds=WAITS_SECONDS)
-        for other in self.layer.payments.values():
-            same = (other.merchant, other.order_ref) == (payment.merchant, payment.order_ref)
-            wishes = other.execute_state == "wanted" and other.status is Status.PENDING
-            if not same or not wishes or other.execute_wanted_at is None or other.execute_waits_until is None:
-                continue
-            if (other.execute_wanted_at, other.id) < (mine, payment.id) and other.execute_waits_until > still:
-                return "busy"
-        return "free"
-
-    async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-        return frozenset(name for name in names if self.layer.references.get(name))
 
     async def begin_executions(self, payment_ids: Collection[str]) -> frozenset[str]:
         await self._write()

@@ -563,7 +563,6 @@ class LedgerConformance:
         async with kept.ledger.batch([row.id]) as batch:
             assert dict(await batch.reserve([])) == {}
             assert (await batch.reserve([keys(row)]))[row.id] == Owners()
-            assert dict(await batch.orders([])) == {}
 
     async def test_a_batch_sees_what_it_reserved_itself(self, kept: Kept) -> None:
         row, other = await stored(kept), await stored(kept)
@@ -705,40 +704,6 @@ class LedgerConformance:
         first, second = [await stored(kept, order_ref="b-1") for _ in range(2)]
         await reserve(kept, keys(first, order_ref="b-1"))
         assert await self.begin(kept, second) == frozenset()
-
-    async def orders(self, kept: Kept, *rows: Payment) -> dict[str, str]:
-        async with kept.ledger.batch([row.id for row in rows]) as batch:
-            return dict(await batch.orders(rows))
-
-    async def test_how_an_order_stands_for_each_of_its_attempts(self, kept: Kept) -> None:
-        first, second = [await stored(kept, order_ref="b-1") for _ in range(2)]
-        alone = await stored(kept)
-        assert await self.orders(kept, first, second, alone) == dict.fromkeys([first.id, second.id, alone.id], "free")
-        await self.begin(kept, first)
-        assert await self.orders(kept, first, second) == {first.id: "free", second.id: "busy"}
-        await reserve(kept, keys(second, order_ref="b-1"))
-        assert await self.orders(kept, first, second) == {first.id: "paid", second.id: "busy"}
-
-    async def test_an_older_wish_that_waits_goes_first_unless_nobody_looks_after_it(self, kept: Kept) -> None:
-        older, younger = [await stored(kept, order_ref="b-1") for _ in range(2)]
-        async with kept.ledger.batch([older.id]) as batch:
-            now = batch.now
-        wish = replace(younger, execute_state="wanted", execute_wanted_at=now)
-        for looks_at, state in ((now, "busy"), (now - timedelta(minutes=2), "free")):
-            waits = {"execute_wanted_at": now - timedelta(seconds=1), "execute_waits_until": looks_at}
-            await store(kept, Change(payment=replace(older, execute_state="wanted", **waits)))
-            assert await self.orders(kept, wish) == {wish.id: state}
-        later = replace(wish, execute_wanted_at=now - timedelta(seconds=2))
-        waits |= {"execute_waits_until": now}
-        await store(kept, Change(payment=replace(older, execute_state="wanted", **waits)))
-        assert await self.orders(kept, later) == {wish.id: "free"}, "its own wish is the older one"
-
-    async def test_which_references_payments_have(self, kept: Kept) -> None:
-        row = await stored(kept)
-        there = (row.account, row.reference)
-        wanted = {there, ("other", row.reference), (row.account, row.reference.upper())}
-        async with kept.ledger.batch([row.id]) as batch:
-            assert await batch.referenced(wanted) == {there}
 
     async def test_an_execution_does_not_keep_another_attempts_money_from_counting(self, kept: Kept) -> None:
         """3.3: which attempt is paid is decided by money alone."""

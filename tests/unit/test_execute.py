@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any, Literal
@@ -24,6 +24,9 @@ from consumers.executing import (
     wish_looked_at,
     wished,
 )
+from consumers.ledger import Order
+from consumers.ledger import Wish as OtherWish
+from consumers.orders import in_line
 from consumers.pipeline import Inquiry, take
 from consumers.resolving import Wish, resolve
 from schemas.answers import ExecuteReply, Outcome, Question, Trouble
@@ -594,6 +597,26 @@ def test_a_waiting_wish_is_looked_at_every_two_seconds_for_a_minute_and_then_les
 ) -> None:
     payment = wished(Drive().new(EXECUTING), NOON)
     assert wish_looked_at(waiting(payment, NOON + waited)) == NOON + waited + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("older_by", "looked_at_again", "waits"),
+    [
+        (timedelta(seconds=1), NOON, True),
+        (timedelta(seconds=1), NOON - MINUTE + LAST, True),
+        (timedelta(seconds=1), NOON - MINUTE, False),
+        (timedelta(seconds=1), None, False),
+        (-timedelta(seconds=1), NOON, False),
+    ],
+)
+def test_a_wish_waits_for_an_older_one_of_its_order_that_was_looked_at_within_a_minute(
+    older_by: timedelta, looked_at_again: datetime | None, waits: bool
+) -> None:
+    drive = Drive()
+    payment = wished(drive.new(EXECUTING, session_id="S", order_ref="basket-9"), NOON)
+    other = OtherWish(payment_id="pay_other", wanted_at=NOON - older_by, waits_until=looked_at_again)
+    after = in_line(payment, Order(wishes=(other,)), drive.rules, NOON)
+    assert after == (waiting(payment, NOON) if waits else payment)
 
 
 def test_a_wish_is_not_looked_at_any_more_from_the_end_on_nor_when_it_is_none() -> None:

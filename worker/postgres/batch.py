@@ -17,8 +17,7 @@ import asyncpg
 import msgspec
 
 from consumers.allowance import Allowance
-from consumers.executing import WAITS_SECONDS
-from consumers.ledger import Keys, OrderState
+from consumers.ledger import Keys
 from consumers.receiving import Admission
 from schemas.answers import Fact
 from schemas.callbacks import Claim
@@ -38,17 +37,6 @@ from worker.sealing import Seal
 _LOCK = """
     SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.known_allowance, l.locked_at
     FROM lock_payments($1) AS l
-"""
-_ORDERS = """
-    SELECT w.id, coalesce(o.paid_by <> w.id, false) AS paid,
-        coalesce(o.executing <> w.id, false) OR EXISTS (
-            SELECT FROM payments other
-            WHERE (other.merchant, other.order_ref) = (w.merchant, w.order_ref) AND other.id <> w.id
-                AND other.execute_state = 'wanted' AND other.status = 'pending'
-                AND (other.execute_wanted_at, other.id) < (w.wanted_at, w.id)
-                AND other.execute_waits_until > clock_timestamp() - make_interval(secs => $5)) AS busy
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) AS w (id, merchant, order_ref, wanted_at)
-    LEFT JOIN orders o ON (o.merchant, o.order_ref) = (w.merchant, w.order_ref)
 """
 _REFERENCED = """
     SELECT account, reference FROM unnest($1::text[], $2::text[]) AS n (account, reference)
@@ -88,28 +76,10 @@ class PostgresBatch:
     async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, Owners]:
         return await reserve(self._connection, keys)
 
-    async def orders(self, payments: Sequence[Payment]) -> Mapping[str, OrderState]:
-        found: dict[str, OrderState] = {payment.id: "free" for payment in payments}
-        ordered = [payment for payment in payments if payment.order_ref is not None]
-        if ordered:
-            rows = await self._connection.fetch(
-                _ORDERS,
-                [payment.id for payment in ordered],
-                [payment.merchant for payment in ordered],
-                [payment.order_ref for payment in ordered],
-                [payment.execute_wanted_at or payment.opened_at for payment in ordered],
-                WAITS_SECONDS,
-            )
-            found |= {row["id"]: "paid" if row["paid"] else "busy" if row["busy"] else "free" for row in rows}
-        return found
-
     async def begin_executions(self, payment_ids: Collection[str]) -> frozenset[str]:
         payments = [self.cases[payment_id].payment for payment_id in payment_ids]
         others = await self._connection.fetchval("SELECT begin_executions($1)", attempts(payments))
         return frozenset(payment_ids) - frozenset(others or ())
-
-    async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-        return await referenced(self._connection, names)
 
     async def allowances(self, accounts: Collection[str], *, locked: bool) -> Mapping[str, Allowance]:
         if not locked and self._allowances.keys() >= set(accounts):
