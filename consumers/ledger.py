@@ -162,14 +162,6 @@ class Batch(Protocol):
         """Mark these as the one attempt of their order that executes; return those for which no other stands."""
         ...
 
-    async def allowances(self, accounts: Collection[str], *, locked: bool) -> Mapping[str, Allowance]:
-        """What stands of these accounts; those without a row are absent. Locked in the order of their ids."""
-        ...
-
-    async def write_allowances(self, allowances: Sequence[Allowance]) -> None:
-        """Write them down."""
-        ...
-
     async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
         """Write what otherwise only an opening writes, with the request that announces it; `store` writes the rest.
 
@@ -207,7 +199,10 @@ class Arbiter(Protocol):
 
 
 class Limits(Protocol):
-    """What accounts may be asked, in one transaction of its own; see consumers.allowance."""
+    """What accounts may be asked, in one transaction of its own; see consumers.allowance.
+
+    `allowances` are by account; an account that nobody has asked about is absent.
+    """
 
     now: datetime
     allowances: Mapping[str, Allowance]

@@ -103,14 +103,13 @@ async def _admitted(ledger: Ledger, account: Account, sleep: Sleep) -> None:
     while rate is not None:
         if waited > LONGEST_WAIT:
             raise ListFailed(f"{account.id}: no call of its budget was free within {LONGEST_WAIT:.0f} s")
-        async with ledger.batch([]) as batch:
-            stored = await batch.allowances([account.id], locked=True)
-            asking = Asking(stored.get(account.id) or fresh(account.id, rate, batch.now), rate, batch.now)
+        async with ledger.limits([account.id]) as limits:
+            stood = limits.allowances.get(account.id) or fresh(account.id, rate, limits.now)
+            asking = Asking(stood, rate, limits.now)
             again_at = asking.admit("list")
             if again_at is None:
-                await batch.write_allowances([asking.allowance])
-                await batch.commit()
+                await limits.keep([asking.allowance])
                 return
-            wait = min(max((again_at - batch.now).total_seconds(), 0.01), LONGEST_PAUSE)
+            wait = min(max((again_at - limits.now).total_seconds(), 0.01), LONGEST_PAUSE)
         await sleep(wait)
         waited += wait

@@ -470,13 +470,6 @@ class FakeBatch:
             begun.add(payment_id)
         return frozenset(begun)
 
-    async def allowances(self, accounts: Collection[str], *, locked: bool) -> Mapping[str, Allowance]:
-        del locked  # a batch of the fake is recorded at once
-        return {account: self.layer.allowances[account] for account in accounts if account in self.layer.allowances}
-
-    async def write_allowances(self, allowances: Sequence[Allowance]) -> None:
-        self.layer.allowances.update({allowance.account: allowance for allowance in allowances})
-
     async def insert(self, payments: Sequence[Payment]) -> None:
         """The rows whose reference is free, as the cases of this batch."""
         await self._write()

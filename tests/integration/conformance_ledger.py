@@ -115,14 +115,13 @@ def an_allowance(account: str, **fields: Any) -> Allowance:
 
 
 async def keep(kept: Kept, *allowances: Allowance) -> None:
-    async with kept.ledger.batch([]) as batch:
-        await batch.write_allowances(allowances)
-        await batch.commit()
+    async with kept.ledger.limits([one.account for one in allowances]) as limits:
+        await limits.keep(allowances)
 
 
 async def allowance(kept: Kept, account: str) -> Allowance | None:
-    async with kept.ledger.batch([]) as batch:
-        return (await batch.allowances([account], locked=False)).get(account)
+    async with kept.ledger.limits([account]) as limits:
+        return limits.allowances.get(account)
 
 
 def an_entry(n: int = 0) -> Entry:
@@ -846,14 +845,12 @@ class LedgerConformance:
 
     # -- allowances ----------------------------------------------------------------------------------------------------
 
-    @pytest.mark.parametrize("locked", [True, False])
-    async def test_an_account_that_nobody_asked_about_has_no_allowance(self, kept: Kept, locked: bool) -> None:
+    async def test_an_account_that_nobody_asked_about_has_no_allowance(self, kept: Kept) -> None:
         await keep(kept, an_allowance("shop-b"))
-        async with kept.ledger.batch([]) as batch:
-            assert dict(await batch.allowances(["shop-a", "shop-b"], locked=locked)) == {
-                "shop-b": an_allowance("shop-b")
-            }
-            assert dict(await batch.allowances([], locked=locked)) == {}
+        async with kept.ledger.limits(["shop-a", "shop-b"]) as limits:
+            assert dict(limits.allowances) == {"shop-b": an_allowance("shop-b")}
+        async with kept.ledger.limits([]) as limits:
+            assert dict(limits.allowances) == {}
 
     async def test_an_allowance_is_kept_as_it_was_written_and_written_over(self, kept: Kept) -> None:
         until = NOON + timedelta(microseconds=1)
@@ -867,32 +864,12 @@ class LedgerConformance:
     async def test_several_allowances_are_told_and_kept_in_any_order(self, kept: Kept) -> None:
         names = ["shop-c", "shop-a", "shop-b"]
         await keep(kept, *(an_allowance(name, troubles=n) for n, name in enumerate(names)))
-        async with kept.ledger.batch([]) as batch:
-            stored = await batch.allowances(names, locked=True)
-        assert {name: one.troubles for name, one in stored.items()} == {"shop-c": 0, "shop-a": 1, "shop-b": 2}
-
-    async def test_a_batch_sees_the_allowances_it_kept_itself(self, kept: Kept) -> None:
-        async with kept.ledger.batch([]) as batch:
-            await batch.write_allowances([an_allowance("shop-a", troubles=3)])
-            assert (await batch.allowances(["shop-a"], locked=False))["shop-a"].troubles == 3
-
-    async def test_an_allowance_is_kept_beside_no_payment_and_not_without_commit(self, kept: Kept) -> None:
-        """Like all that a batch writes: a batch that was left without `commit` changed nothing."""
-        async with kept.ledger.batch([]) as batch:
-            await batch.write_allowances([an_allowance("shop-a")])
-        assert await allowance(kept, "shop-a") is None
-        await keep(kept, an_allowance("shop-a"))
-        assert await allowance(kept, "shop-a") == an_allowance("shop-a")
-
-    async def test_a_batch_that_fails_keeps_no_allowance(self, kept: Kept) -> None:
-        async def fails() -> None:
-            async with kept.ledger.batch([]) as batch:
-                await batch.write_allowances([an_allowance("shop-a")])
-                raise RuntimeError
-
-        with pytest.raises(RuntimeError):
-            await fails()
-        assert await allowance(kept, "shop-a") is None
+        async with kept.ledger.limits(names) as limits:
+            assert {name: one.troubles for name, one in limits.allowances.items()} == {
+                "shop-c": 0,
+                "shop-a": 1,
+                "shop-b": 2,
+            }
 
     # -- openings ------------------------------------------------------------------------------------------------------
 

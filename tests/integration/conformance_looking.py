@@ -575,9 +575,8 @@ class LookingConformance:
         async with kept.ledger.limits(["shop-a", "shop-c"]) as limits:
             assert limits.allowances == {"shop-a": an_allowance("shop-a", troubles=2, unknown_by=("p",))}
             await limits.keep([])
-        async with kept.ledger.batch([]) as batch:
-            known = await batch.allowances(["shop-a", "shop-b"], locked=False)
-        assert {one: allowance.troubles for one, allowance in known.items()} == {"shop-a": 2, "shop-b": 0}
+        async with kept.ledger.limits(["shop-a", "shop-b"]) as limits:
+            assert {name: one.troubles for name, one in limits.allowances.items()} == {"shop-a": 2, "shop-b": 0}
 
     async def test_limits_of_a_block_that_fails_are_forgotten(self, kept: Kept) -> None:
         async def fails() -> None:

@@ -1,7 +1,7 @@
 """One transaction of the ledger in Postgres: a batch of payments, locked in the order of their ids.
 
-The one thing to get wrong: the order of locks. Payments first, by id; then references; then allowances; then sessions,
-transactions and orders; each in the order of its key. Nothing here decides; the unique keys and the trigger in
+The one thing to get wrong: the order of locks. Payments first, by id; then references; then sessions, transactions and
+orders; each in the order of its key. Nothing here decides; the unique keys and the trigger in
 `schemas/sql` repeat the rules of money.
 """
 
@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 import asyncpg
 import msgspec
 
-from consumers.allowance import Allowance
 from consumers.ledger import Keys
 from consumers.receiving import Admission
 from schemas.answers import Fact
@@ -25,7 +23,6 @@ from schemas.payments import Case, Change, Owners, Payment, Resolution
 from worker.postgres.claims import admit
 from worker.postgres.database import Connection
 from worker.postgres.kept import hear_kept
-from worker.postgres.limits import keep_allowances, read_allowances
 from worker.postgres.news import news_of
 from worker.postgres.notices import Notice
 from worker.postgres.reserving import attempts, reserve
@@ -35,8 +32,7 @@ from worker.postgres.unexpected import announce
 from worker.sealing import Seal
 
 _LOCK = """
-    SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.known_allowance, l.locked_at
-    FROM lock_payments($1) AS l
+    SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.locked_at FROM lock_payments($1) AS l
 """
 _REFERENCED = """
     SELECT account, reference FROM unnest($1::text[], $2::text[]) AS n (account, reference)
@@ -51,12 +47,7 @@ class PostgresBatch:
     """
 
     def __init__(
-        self,
-        connection: Connection[asyncpg.Record],
-        now: datetime,
-        cases: Mapping[str, Case],
-        seal: Seal,
-        allowances: Mapping[str, Allowance | None] = MappingProxyType({}),
+        self, connection: Connection[asyncpg.Record], now: datetime, cases: Mapping[str, Case], seal: Seal
     ) -> None:
         self.now = now
         self.cases = cases
@@ -66,7 +57,6 @@ class PostgresBatch:
         self.end: Callable[[], Awaitable[None]]
         self._connection = connection
         self._seal = seal
-        self._allowances = dict(allowances)
         self._queued: frozenset[str] = frozenset()
         self.dropped = Counter[str]()
 
@@ -80,15 +70,6 @@ class PostgresBatch:
         payments = [self.cases[payment_id].payment for payment_id in payment_ids]
         others = await self._connection.fetchval("SELECT begin_executions($1)", attempts(payments))
         return frozenset(payment_ids) - frozenset(others or ())
-
-    async def allowances(self, accounts: Collection[str], *, locked: bool) -> Mapping[str, Allowance]:
-        if not locked and self._allowances.keys() >= set(accounts):
-            return {account: known for account in accounts if (known := self._allowances[account]) is not None}
-        return await read_allowances(self._connection, accounts, locked=locked)
-
-    async def write_allowances(self, allowances: Sequence[Allowance]) -> None:
-        self._allowances |= {one.account: one for one in allowances}
-        await keep_allowances(self._connection, allowances)
 
     async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
         return await announce(self._connection, payment, request, proposed)
@@ -127,9 +108,4 @@ async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[s
         )
         for row in rows
     }
-    allowances: dict[str, Allowance | None] = {}
-    for row in rows:
-        if (account := row["account"]) not in allowances:
-            known = row["known_allowance"]
-            allowances[account] = None if known is None else msgspec.convert(known, Allowance)
-    return PostgresBatch(connection, now, cases, seal, allowances)
+    return PostgresBatch(connection, now, cases, seal)
