@@ -1,4 +1,8 @@
-"""The port to where payments are kept: one transaction over a batch of payments, and the keys only one can have."""
+"""The port to where payments are kept: a look without a lock, and a write that depends on what the look read.
+
+What is not decided on a look goes through a batch: one transaction over payments that it locks. Each key belongs to one
+payment, whichever way it was taken.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +22,10 @@ from schemas.words import Status
 
 
 class Keys(Struct, frozen=True, kw_only=True):
-    """What a payment's fitting answers claim for it; only one payment can have each of these.
+    """What a payment's fitting answers claim for it. Each of these keys belongs to one payment.
 
-    `references` are looked up and never taken, because each payment has its own from the start. `returned`: all of the
-    money went back, so the order is let go and not taken.
+    `references` are looked up and never taken, because each payment has its own reference from the start. `returned`:
+    all of the money went back, so the order is let go and not taken.
     """
 
     payment_id: str
@@ -57,7 +61,10 @@ class Keys(Struct, frozen=True, kw_only=True):
 
 
 class Wish(Struct, frozen=True, kw_only=True):
-    """Another attempt of the order that wishes to execute, since when, and when it looks again whether it may."""
+    """Another attempt of the order, which wishes to execute.
+
+    `wanted_at`: since when. `waits_until`: when it is looked at again whether this attempt may.
+    """
 
     payment_id: str
     wanted_at: datetime
@@ -65,10 +72,11 @@ class Wish(Struct, frozen=True, kw_only=True):
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """Which attempt paid an order, which one executes, and which others wish to; None is nobody.
+    """Which attempt paid an order, which one executes, and which others wish to. None: no attempt does.
 
-    `unheard` are the accounts of other attempts that are pending and were opened before the database took over from
-    another server, and of which no answer came since; one counts that was asked for a minute after it, or later.
+    `unheard` are the accounts of attempts that may have executed unknown to the database. These other attempts are
+    pending, and were opened before the database's server took over from another server. No answer about them counts
+    yet: one counts that was asked for at least a minute after the takeover.
     """
 
     paid_by: str | None = None
@@ -80,9 +88,10 @@ class Order(Struct, frozen=True, kw_only=True):
 class Sight(Struct, frozen=True, kw_only=True):
     """A payment as it was read, without a lock.
 
-    `revision` is raised by every write that a decision about the payment may depend on, so a decision is written only
-    where it still stands. `sessions` and `transactions` are keys that the payment has, and perhaps not all of them.
-    `since`: when the database took over from another server; what that one committed last may be missing.
+    Every write that a decision about the payment may depend on raises `revision`. So a decision is written only where
+    the payment still has the revision that was read. `sessions` and `transactions` are keys that the payment has, and
+    perhaps not all of them. `since`: when the database's server took over from another server, whose last commits may
+    be missing.
     """
 
     case: Case
@@ -96,8 +105,9 @@ class Sight(Struct, frozen=True, kw_only=True):
 class Looked(Struct, frozen=True, kw_only=True):
     """What one look read, at `now` by the database's clock.
 
-    `homes` are the payments that claims are about, by claim id; `admissions` tell of these claims which are new.
-    `sights` are by payment id, `allowances` by account, of the accounts of these payments at least.
+    `homes` are the payments that claims are about, by claim id. `admissions` tell which of these claims are new, by
+    claim id. `sights` are by payment id. `allowances` are by account, and have the accounts of these payments at least;
+    an account that was never asked is absent.
     """
 
     now: datetime
@@ -108,9 +118,9 @@ class Looked(Struct, frozen=True, kw_only=True):
 
 
 class Write(Struct, frozen=True, kw_only=True):
-    """What is written of one payment, if nobody wrote since it was read as `sight`.
+    """What is written of one payment, if no other write came since the payment was read as `sight`.
 
-    `keys` are all that its answers claim for it. `executes`: its order is marked as being executed by it.
+    `keys` are all that its answers claim for it. `executes`: the order is marked as being executed by this payment.
     """
 
     sight: Sight
@@ -121,19 +131,25 @@ class Write(Struct, frozen=True, kw_only=True):
 
     @property
     def wanted(self) -> Keys:
-        """The keys, and the order of a paid attempt that came second: should it be let go by now, no third gets it."""
+        """The keys, and the order of a paid attempt that came second.
+
+        The first attempt may have let the order go by now. Then this attempt keeps it from a third one.
+        """
         payment, keys = self.change.payment, self.keys
         if payment.status is Status.COMPLETED and keys.order_ref is None:
             return replace(keys, order_ref=payment.order_ref)
         return keys
 
     def lost(self, owners: Owners) -> Owners:
-        """Which of the keys that were wanted for it and are others' stand against this write."""
+        """Which of the wanted keys that belong to other payments stand against this write."""
         return owners if self.keys.order_ref is not None else replace(owners, order=False)
 
 
 class Written(Struct, frozen=True, kw_only=True):
-    """What became of writes, by payment id: `done`; `taken`, where keys are others'. All others lost their swap."""
+    """What became of writes, by payment id. In neither of the two: the write lost its swap.
+
+    `done` are written. `taken` are not, because these of their keys belong to other payments.
+    """
 
     done: frozenset[str]
     taken: Mapping[str, Owners]
@@ -150,11 +166,12 @@ class Batch(Protocol):
         ...
 
     async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, Owners]:
-        """Take what is free; tell by payment id what belongs to others. The first to be recorded keeps a key.
+        """Take keys that are free; tell by payment id which keys belong to others. The first payment keeps a key.
 
-        Where nobody names a key, no table is asked.
-        An order that is let go becomes free only if no other attempt of it stands as completed: one that came second,
-        and is held for that, keeps the order from the next. What is let go is free for the others of the same call.
+        Without a key no table is asked.
+        An order that is let go becomes free only if no other attempt of it stands as completed. A completed attempt
+        that came second, and is held for that, keeps the order from the next one. An order that is let go is free for
+        the other payments of the same call.
         """
         ...
 
@@ -163,11 +180,11 @@ class Batch(Protocol):
         ...
 
     async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
-        """Write what otherwise only an opening writes, with the request that announces it; `store` writes the rest.
+        """Write those parts of a payment that otherwise only an opening writes. `store` writes the rest.
 
-        `proposed` is the id that the request would have given to a new payment: when the request is made again, it
-        finds this payment by it. Returns the id of the payment that has the reference, None where it is free. Comes
-        before any `reserve`, because references are waited for first.
+        `request` announces the payment, and `proposed` is the id that it would have given to a new one: when the
+        request is made again, it finds this payment by that id. Returns the id of the payment that has the reference
+        already, None where the reference is free. Comes before any `reserve`, because references are waited for first.
         """
         ...
 
@@ -180,9 +197,9 @@ class Batch(Protocol):
         ...
 
     async def commit(self) -> None:
-        """Make all of it durable, and tell the other processes. Nothing may be read or written afterwards.
+        """Make the whole batch durable, and tell the other processes. Nothing may be read or written afterwards.
 
-        Where this raises, nobody knows whether it was made durable.
+        Where this raises, the batch may or may not be durable.
         """
         ...
 
@@ -211,13 +228,13 @@ class Limits(Protocol):
 
 
 class Turns(Protocol):
-    """Whose question about a payment is in flight: one process's at a time, and one of that process.
+    """Turns to ask about a payment: one process has it at a time, for one question.
 
     A turn ends with the process that has it. It spares the gateway questions, and protects nothing.
     """
 
     async def take(self, payment_ids: Collection[str]) -> frozenset[str]:
-        """Those whose turn is ours from now on, until it is given back."""
+        """Return the payments whose turn is this process's from now on, until it is given back."""
         ...
 
     def give_back(self, payment_ids: Iterable[str]) -> None: ...
@@ -233,28 +250,30 @@ class Ledger(Protocol):
         ...
 
     async def write(self, writes: Sequence[Write]) -> Written:
-        """Write those whose payment stands as it was read, all in one transaction, with their claims and keys.
+        """Write each payment that still stands as it was read, with its claims and keys, all in one transaction.
 
-        None stands as another server showed it, however alike it looks.
-        A payment that was written since, or whose keys are others', is left out, and nothing of it is written. So is
-        one with a claim that is recorded by now, and one that executes while its order is another's. Each payment
-        stands here once.
+        A payment is left out, and nothing of it is written, where:
+        - it was written since it was read, or was read from another server, even if its revision is the same;
+        - one of its keys belongs to another payment;
+        - one of its claims is recorded by now;
+        - it executes, and its order is paid or executed by another attempt.
+        Each payment stands in `writes` once.
         """
         ...
 
     def locked(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[Arbiter]:
-        """The same for payments that lost their swap again and again: nobody else writes them meanwhile."""
+        """Look and write while no other transaction can write these payments: for those that lose every swap."""
         ...
 
     def limits(self, accounts: Collection[str]) -> AbstractAsyncContextManager[Limits]:
         """What these accounts may be asked, locked in the order of their ids, and committed when the block ends well.
 
-        A crash of the database may forget it.
+        A crash of the database may forget what was committed.
         """
         ...
 
     async def set_aside(self, claims: Sequence[Claim]) -> None:
-        """Record claims that are about no payment, each once."""
+        """Record claims that are about no payment. A claim that is recorded already is left as it is."""
         ...
 
     async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
@@ -262,13 +281,14 @@ class Ledger(Protocol):
         ...
 
     async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
-        """Which payment each claim is about, by claim id, within the account of its URL; unknown ones are absent."""
+        """Which payment each claim is about, by claim id, within the account of its URL; absent where none is."""
         ...
 
     async def keep(self, claims: Sequence[Claim]) -> Mapping[str, str]:
-        """Keep claims for the payments that are to come, each once, and a signed event once; see consumers.keeping.
+        """Keep claims for payments that are to come: each claim once, each signed event once; see consumers.keeping.
 
-        A claim whose payment has come meanwhile is not kept; its payment is returned, as `find` does. No claim is
-        missed: a payment is recorded either before, and found here, or after, and then its `hear_kept` finds the claim.
+        A claim whose payment has come meanwhile is not kept. Its payment is returned, as `find` does. No claim is
+        missed: a payment that is recorded before this call is found here, and of one that is recorded afterwards
+        `hear_kept` finds the claim.
         """
         ...
