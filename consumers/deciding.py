@@ -1,7 +1,7 @@
-"""What is to be done about one payment, and what is written of it: pure, on one reading of it.
+"""Which question is asked about one payment, and what is written of it: pure, on one reading of the payment.
 
 The same work can be decided again on a newer reading, with the same reply. The one thing to get wrong: the time of the
-question. It keeps its own, also where others were asked and recorded since.
+question. A question keeps its own time, also where another question was asked and recorded since.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NOBODY = Owners()
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """A question, when it was asked, and what made it come."""
+    """A question, when it was asked (`at`), and why it was due."""
 
     question: Question
     due: Due
@@ -48,11 +48,11 @@ class Asked(Struct, frozen=True, kw_only=True):
 class Work(Struct, frozen=True, kw_only=True):
     """What a worker does about one payment, until it is written.
 
-    `claims` are recorded with it; `admissions` tell which of them are new. `asked` is recorded with its reply. An
-    Execute is recorded before it is sent, and then no longer stands here; its claims are `recorded` with it, and are
-    heard once more only where another server took over that has none of it. `turned_away`: its account may not be asked
-    before then. `beside`: another question about the payment is in flight; its reply decides, and the clock does not.
-    `tried`: a write of these replies did not come to its end, so nobody knows whether they are written.
+    `claims` are recorded with the work; `admissions` tell which of them are new. `asked` is recorded with its reply.
+    An Execute is recorded before it is sent; afterwards it no longer stands in `asked`, and its claims are `recorded`.
+    They are heard once more only where they are new again: another server took over, and has none of them.
+    `turned_away`: the account may not be asked before then. `beside`: another question about the payment is in flight;
+    its reply decides, and the clock does not. `tried`: a write of these replies failed, and may have been committed.
     """
 
     payment_id: str
@@ -91,7 +91,7 @@ def conclude(
     owners: Owners = NOBODY,
     unreliable: Unreliable = RELIABLE,
 ) -> Write:
-    """What the work comes to on this reading. `owners` are those of its keys that are known to be others'."""
+    """What the work comes to on this reading. `owners` are its keys that are known to belong to other payments."""
     at = now if work.asked is None else work.asked.at
     draft = _with_claims(sight, work, rules, at)
     capabilities = rules.capabilities(draft.payment)
@@ -104,7 +104,8 @@ def conclude(
         if not work.replies and not work.executes:  # a fault of ours took its reply
             draft.becomes(looked(draft.payment, at, answered=False))
     elif not work.replies and not work.beside:
-        lease = draft.payment.lease_until  # who is turned away has the turn, so nobody waits for an Execute's reply
+        # This worker has the turn of a payment that is turned away, so no other one waits for the reply of an Execute.
+        lease = draft.payment.lease_until
         over = lease is not None and (lease <= now or work.turned_away is not None)
         draft.becomes(let_go(draft.payment) if over else draft.payment)
     if work.turned_away is not None:
@@ -131,7 +132,7 @@ def clock_marks(sight: Sight, work: Work, rules: Rules, now: datetime) -> bool:
 
 
 def _with_claims(sight: Sight, work: Work, rules: Rules, at: datetime) -> Draft:
-    """The payment after its claims. The sweep's own are no evidence, and leave a trace only where they ask."""
+    """The payment after its claims. A claim of the sweep is no evidence, and stands in the timeline only if it asks."""
     draft = Draft(case=sight.case, entries=[], facts=[])
     for claim in work.claims:
         if work.recorded and work.admissions.get(claim.id) != "new":

@@ -32,13 +32,13 @@ from schemas.payments import Case, Change, Owners, Payment
 from schemas.words import Authenticity, Source
 
 SWAPS = 3
-"""So often a write may lose its swap. Then the payment is locked, read and written, with nobody in between."""
+"""So often a write may lose its swap. Then the payment is locked, read and written, with no other write between."""
 
 LESSONS = 10
-"""So often a payment that is locked may turn out to want a key, or to bring a claim, that others have by now."""
+"""So often the write of a locked payment may find that another payment has a key of it, or that a claim is recorded."""
 
 Counted = dict[tuple[str, datetime], Unreliable]
-"""What replies brought about at their accounts, each by its payment and when that was asked about."""
+"""The replies that their accounts were told of: what each brought about there, by its payment and its `asked_at`."""
 
 NO_LIMIT: Mapping[str, int] = MappingProxyType({})
 
@@ -46,10 +46,11 @@ NO_LIMIT: Mapping[str, int] = MappingProxyType({})
 class Inquiry(Struct, frozen=True, kw_only=True):
     """A question to ask now. `work` is written with its reply; `sight` is the reading it was decided on.
 
-    `claims` led to it. They stay with the bus until the reply is written: those of an Execute are recorded before it is
-    sent, and come again should its worker die, so that Query is asked at once.
-    `lost`: a worker that was to ask this before may have died of it. `traceparent` names the trace of what made us ask.
-    `taken_at` is when this worker began with it, by its own clock; its time to be asked runs from then at the latest.
+    `claims` led to the question, and stay with the bus until the reply is written. Those of an Execute are recorded
+    before it is sent. Should its worker die, they come again all the same, so that Query is asked at once.
+    `lost`: an earlier worker may have died of this question. `traceparent` is the trace of the claim that led to it.
+    `taken_at` is when this worker took the claims, by its own clock. The question has to be sent within a time that
+    runs from `asked_at` or `taken_at`, whichever is earlier.
     """
 
     account: Account
@@ -72,7 +73,7 @@ class Inquiry(Struct, frozen=True, kw_only=True):
 class Taken(Struct, frozen=True, kw_only=True):
     """What became of claims. Those in neither `inquiries` nor `waiting` are written, and done with.
 
-    `waiting` are about payments that another question is about just now.
+    `waiting` are about payments that another question is in flight about.
     """
 
     inquiries: list[Inquiry]
@@ -92,9 +93,10 @@ async def take(
 ) -> Taken:
     """Look at claims and decide what to ask. A claim that leads to no question is written at once.
 
-    `room` is how many more questions the worker takes on for an account, where it bounds them. `patient`: a claim about
-    a payment that is being asked about waits. Otherwise it is written, and the sweep asks for it. `known` is what this
-    process saw last of each account; every look renews it. Where this raises, no turn is kept, and nothing may be sent.
+    `room` is how many more questions the worker takes on, for each account where it bounds them. `patient`: a claim
+    about a payment that is being asked about waits. Otherwise it is written, and the sweep asks for it. `known` has the
+    allowances that this process read last, by account; every look renews them. Where this raises, no turn is kept, and
+    no question may be sent.
     """
     looked, claims, strays = await _looked(ledger, {claim.id: claim for claim in claims})
     if known is not None:
@@ -133,7 +135,7 @@ async def take(
     finally:
         turns.give_back(mine - asked_about)
     waiting = [*(claim for work in (*others, *outrun) for claim in work.claims), *strays]
-    waiting.sort(key=lambda claim: claim.source is Source.SWEEP)  # where few may wait, those are said again anyway
+    waiting.sort(key=lambda claim: claim.source is Source.SWEEP)  # few may wait, and the sweep repeats its own anyway
     return Taken(inquiries=inquiries, waiting=waiting, changes=changes)
 
 
@@ -147,9 +149,10 @@ async def record(
 ) -> list[Change]:
     """Write what gateways replied, with the claims that made us ask: one version and one event per payment at most.
 
-    `known` is what this process saw last of each account: an answer ends the troubles that came while it was asked for.
-    `counted` are the replies that their accounts were told of by a call that did not come to its end; all become so.
-    A question without a reply, which a fault of ours took, is written all the same, so that its schedule goes on.
+    `known` has the allowances that this process read last, by account: an answer ends the troubles that its account
+    had meanwhile. `counted` has the replies that an earlier call told their accounts of, before it failed. This call
+    adds its own, so that no account is told of a reply twice. A reply is None where a fault of ours took it. Its
+    question is written all the same, so that its schedule goes on.
     """
     sights = {inquiry.sight.case.payment.id: inquiry.sight for inquiry, _ in asked}
     allowances = {} if known is None else known
@@ -175,7 +178,7 @@ async def record(
 
 
 async def record_kept(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list[Change]:
-    """Write replies whose questions nobody remembers, as those that were kept among the dead letters."""
+    """Write replies whose questions no process remembers: those that were kept among the dead letters."""
     looked = await ledger.look([], {reply.payment_id for reply in replies})
     replies = [reply for reply in replies if reply.payment_id in looked.sights]
     replies = await others_left_alone(ledger, looked.sights, replies)
@@ -199,7 +202,7 @@ def expected(payment: Payment) -> Expected:
 
 
 async def _looked(ledger: Ledger, claims: Mapping[str, Claim]) -> tuple[Looked, list[Claim], list[Claim]]:
-    """What claims are about: a look, those that have a payment, and those whose payment came and went meanwhile."""
+    """A look, the claims that have a payment, and the claims whose payment came and went meanwhile."""
     homed = list(claims.values())
     looked = await ledger.look(homed)
     strays = [claim for claim in homed if claim.id not in looked.homes]
@@ -213,9 +216,10 @@ async def _looked(ledger: Ledger, claims: Mapping[str, Claim]) -> tuple[Looked, 
 
 
 async def _without_home(ledger: Ledger, strays: Sequence[Claim]) -> list[Claim]:
-    """Keep what may be about a payment that is to come, and set the rest aside. Returns those whose payment has come.
+    """Keep claims that may be about a payment to come, set the others aside; return those whose payment has come.
 
-    What a path named is none of the account's, or has just been discarded: from then on a claim's ids decide.
+    A payment that the path named is none of the account's, or has just been discarded. So from here on the other ids of
+    the claim decide which payment it is about.
     """
     early = [replace(claim, payment_id=None) for claim in strays if may_wait(claim)]
     aside = [claim for claim in strays if not may_wait(claim) and claim.source is not Source.SWEEP]
@@ -226,7 +230,7 @@ async def _without_home(ledger: Ledger, strays: Sequence[Claim]) -> list[Claim]:
 
 
 def _works(looked: Looked, claims: Iterable[Claim]) -> list[Work]:
-    """The claims by their payments. Of a claim, or a signed event, that comes twice the second is no news."""
+    """The claims by their payments."""
     by_payment = defaultdict[str, list[Claim]](list)
     for claim in claims:
         if claim.id in looked.homes:
@@ -238,6 +242,7 @@ def _works(looked: Looked, claims: Iterable[Claim]) -> list[Work]:
 
 
 def _admissions(looked: Looked, claims: Sequence[Claim]) -> dict[str, Admission]:
+    """Which of the claims are new. Of two new ones with one signed event, the second is a repetition."""
     told, events = dict[str, Admission](), set[str]()
     for claim in claims:
         told[claim.id] = looked.admissions.get(claim.id, "new")
@@ -249,9 +254,10 @@ def _admissions(looked: Looked, claims: Sequence[Claim]) -> dict[str, Admission]
 
 
 def _decided(rules: Rules, works: Iterable[Work], sights: dict[str, Sight], now: datetime) -> list[Work]:
-    """The works with their questions. Of an order's attempts the first executes, and `sights` then shows it to others.
+    """The works with their questions. Of an order's attempts the first one executes.
 
-    Otherwise each would lose its first write to that one, and be looked at again.
+    `sights` then shows its execution to the other attempts. Otherwise each of them would begin to execute too, lose
+    that write to the first, and be looked at again.
     """
     decided, executing = list[Work](), dict[tuple[str, str | None], str]()
     for work in works:
@@ -270,7 +276,7 @@ def _decided(rules: Rules, works: Iterable[Work], sights: dict[str, Sight], now:
 
 
 def _ends(sights: Mapping[str, Sight], work: Work, rules: Rules, now: datetime) -> bool:
-    """Whether the clock speaks on this payment, which it may not do while a gateway is asked about it."""
+    """Whether the clock closes this payment or gives it up now. It may not while a gateway is asked about it."""
     return not work.beside and clock_marks(sights[work.payment_id], work, rules, now)
 
 
@@ -279,7 +285,7 @@ def _tells(work: Work) -> bool:
 
 
 def _asked_elsewhere(payment: Payment, now: datetime) -> bool:
-    """Whether a worker of the last release asks about it: those hold a lease. After an Execute Query may come."""
+    """Whether a worker of 0.1.0 asks about it: that release holds a lease. After an Execute, Query may come."""
     leased = payment.lease_until is not None and payment.lease_until > now
     return leased and not under_way(payment)
 
@@ -287,9 +293,9 @@ def _asked_elsewhere(payment: Payment, now: datetime) -> bool:
 async def _begun(
     ledger: Ledger, rules: Rules, works: Sequence[Work], sights: Mapping[str, Sight], now: datetime
 ) -> dict[str, Sight]:
-    """Write that these execute, each for its order alone. Returns the readings of those that were written, by id.
+    """Write that these execute, each as the one attempt of its order. Returns the readings of those written, by id.
 
-    Where this raises, nobody knows whether it was written, and nothing is sent.
+    Where this raises, it may or may not be written, and no Execute is sent.
     """
     if not works:
         return {}
@@ -313,7 +319,7 @@ def _after(write: Write) -> Sight:
 
 
 def _inquiry(rules: Rules, work: Work, sights: Mapping[str, Sight], looked: Looked) -> Inquiry:
-    """The question of this work. An Execute is recorded by now, with its claims; what is left of it is its reply."""
+    """The question of this work. An Execute is recorded by now, with its claims; only its reply is left to write."""
     asked, sight = work.asked, sights[work.payment_id]
     assert asked is not None, "there is a question"
     payment, before = sight.case.payment, looked.sights[work.payment_id].case.payment
@@ -339,7 +345,7 @@ async def _write(
     now: datetime,
     unreliable: Unreliable = RELIABLE,
 ) -> list[Change]:
-    """Write what this work comes to. What lost its swap, or a key to another payment, is read and decided on again."""
+    """Write what each work comes to. A work that lost its swap, or a key, is decided again on a new reading."""
     left, owners, changes = list(works), dict[str, Owners](), list[Change]()
     for _ in range(SWAPS):
         left = await _swapped(ledger, rules, left, sights, now, owners, unreliable, changes)
@@ -368,11 +374,11 @@ async def _write(
 
 
 def _written(work: Work, sight: Sight) -> bool:
-    """Whether it is there already, since its commit was in doubt and has come about.
+    """Whether an earlier try has written this work: its commit was in doubt, and had come about.
 
-    A question keeps its own time, and that of an Execute stands from its beginning on, with a lease until its reply.
-    Where another worker let that go, a reply that ends the doubt about the Execute has not been written, nor has an
-    answer that is not among the Facts.
+    The payment then has the time of the question, and no lease. An Execute's time and lease are written before it is
+    sent, and another worker may have ended that lease without the reply. So the reply counts as not written while it
+    would still end the doubt about the Execute, or has an answer that no Fact tells of.
     """
     payment = sight.case.payment
     asked = payment.lease_until is None and payment.asked_at in {one.asked_at for one in work.replies}
@@ -382,14 +388,14 @@ def _written(work: Work, sight: Sight) -> bool:
 
 
 def _is_news(reply: Reply, case: Case) -> bool:
-    """Whether it brought an answer that no Fact tells of."""
+    """Whether the reply has an answer that no Fact tells of."""
     answer = reply.outcome.then if isinstance(reply.outcome, Executed) else reply.outcome
     known = (fact.answer == answer and fact.last_asked_at >= reply.asked_at for fact in case.facts)
     return isinstance(answer, Answer) and not any(known)
 
 
 async def _homeless(ledger: Ledger, rules: Rules, works: Iterable[Work]) -> list[Change]:
-    """Keep the claims of payments that were discarded meanwhile, or write them where their ids lead by now."""
+    """Keep the claims of payments that were discarded meanwhile, or write them to the payments that they name now."""
     claims = [claim for work in works for claim in work.claims]
     arrived = await _without_home(ledger, claims) if claims else []
     if not arrived:
