@@ -1,7 +1,8 @@
 """Carrying the log on to the broker, in the order of places: from memory what this process wrote, else from the log.
 
-The one thing to get wrong: to believe the memory. It is taken only where it follows on what was carried on last, and is
-of the server whose log is read; a gap, another process's events or a start are read from the log, which has everything.
+The one thing to get wrong: trusting the memory. A remembered event is taken only where it follows the last one carried
+on, and was written to the server whose log is read. At a start or a gap, and for events of another process, the log is
+read: it has every event.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from worker.tracing import Tracing, traceparent_of
 
 BATCH = 500
 REMEMBERED = 2 * BATCH
-"""Events of a kilobyte or two, while the broker is slow. What is beyond is read from the log when its turn comes."""
+"""So many events, of a kilobyte or two each, are remembered while the broker is slow. With more, the log is read."""
 KEEP_SECONDS = 0.2
-"""So much is sent again by whoever comes after a crash."""
+"""The place is written down so often. After a crash, the next carrier sends the events of so long again."""
 POLL_SECONDS = 5.0
 BROKER_AWAY_SECONDS = 1.0
 AWAY_SECONDS = 1.0
@@ -67,7 +68,7 @@ class Carrier:
         self._news.set()
 
     def remember(self, events: Sequence[Placed]) -> None:
-        """Whoever does not carry remembers nothing."""
+        """Keep events for the next batch; a process that is not the carrier keeps none."""
         if self._carrying is None:
             return
         at = self._carrying
@@ -110,7 +111,7 @@ class Carrier:
                         await at.keep()
 
     async def _carry_batch(self, at: Carrying) -> bool:
-        """Whether there may be more at once."""
+        """Carry on one batch. Returns whether there may be more to carry on at once."""
         at.check()
         if not (events := self._following(at.place)):
             if not self._look and not self._remembered:
@@ -124,7 +125,7 @@ class Carrier:
                 await self._publish(events)
             except BusAway as away:
                 log.warning("relay.waiting", why=str(away))
-                self._remembered.clear()  # the log has them, and who reads it is known to go on
+                self._remembered.clear()  # the log has them, and each read keeps our session alive
                 self._look = True
                 await asyncio.sleep(BROKER_AWAY_SECONDS)
                 return True
@@ -134,7 +135,7 @@ class Carrier:
         return bool(events)
 
     def _following(self, place: int) -> list[Placed]:
-        """What is remembered and follows on that place."""
+        """The remembered events that follow that place without a gap."""
         events: list[Placed] = []
         while len(events) < BATCH and (one := self._remembered.get(place + 1 + len(events))) is not None:
             events.append(one)

@@ -188,7 +188,7 @@ async def run_roles(
             parts["publisher"] = broker.publisher.run
         if "consume" in roles:
             parts |= {"lost claims": queue.free_lost} | ({"inbox": broker.inbox.run} if broker else {})
-        if broker and "ingress" in roles:  # what a shop publishes is what it could post, and takes the same rights
+        if broker and "ingress" in roles:  # a shop may publish what it may post, and that takes the ingress's rights
             parts |= {"expected inbox": broker.expected.run, "registering": broker.registering.run}
         working = {"sweep": sweep.run, "relay": relay.run, "consume": consumer.run, "deliver": deliver.run}
         parts |= {role: run for role, run in working.items() if role in roles}
@@ -218,9 +218,9 @@ async def run_roles(
 async def _begin(
     database: Database, broker: Broker | None, deliver: Deliver, roles: Collection[str], stop: asyncio.Event
 ) -> bool:
-    """Note where those who are told of events begin in the log, before an event gets its place here.
+    """Note where the broker and the endpoints begin in the log, before an event gets its place here.
 
-    What has its place before counts as told otherwise. False where the process is to end before that is noted.
+    Events that have their places before count as told in other ways. False: the process is to end before that is noted.
     """
     while not stop.is_set():
         try:
@@ -258,7 +258,7 @@ async def _tried(broker: Broker | None, stop: asyncio.Event) -> None:
 async def _drain(
     tasks: Mapping[str, asyncio.Task[None]], consumer: Consumer, deliver: Deliver, broker: Broker | None
 ) -> None:
-    """Have whoever works take nothing new, and wait until what is in hand is done."""
+    """Have the roles take nothing new, and wait until the work in hand is done."""
     consumer.stop()
     deliver.stop()
     if broker:
@@ -272,7 +272,7 @@ async def _run(part: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _keep_postgres(database: Database, data_dir: Path) -> None:
-    """The embedded server has no keeper but us: should it die, start it again."""
+    """Start the embedded server again should it die; no other program does."""
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         try:

@@ -1,7 +1,7 @@
 """The relay: events that were written without a place get one, and those that have one go on to the broker.
 
-The one thing to get wrong: waiting for the broker. A place is given whether it is there or not, for webhooks and for
-readers of the log; only the events that go over it wait.
+The one thing to get wrong: waiting for the broker. Places are given whether the broker is there or not, for webhooks
+and for readers of the log. Only the events that go to the broker wait for it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from worker.tracing import OFF, Tracing, traceparent_of
 BATCH = 500
 POLL_SECONDS = 5.0
 PAUSE_SECONDS = 0.02
-"""While places are given here, those who write leave theirs to us; without a pause it would go on like that."""
+"""While the relay gives places, writers leave theirs to it. Without a pause they might never give their own again."""
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 class Relay:
     """Runs until cancelled. Without a publisher there is no broker.
 
-    `hear` is told of events that have no place, or that got it in another process, `placed` of those that got it here.
+    `hear` is told of events that have no place, or got it in another process; `placed` of events that got it here.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Relay:
                 log.warning("relay.unavailable", error=type(error).__name__)
                 placed = 0
             self._metrics.placed.inc(placed)
-            if self._carrier is not None:  # by us or by another process: there may be something to carry
+            if self._carrier is not None:  # events may have got places here, or elsewhere without a notice
                 self._carrier.hear()
             if placed:
                 self._database.notify(Notice(placed=True))
