@@ -2,8 +2,8 @@
 
 A question that cannot be asked gives its claims back, and they come again.
 
-The one thing to get wrong: blaming a payment for a death while its gateway was thinking. Whoever dies here dies of
-something else, so nothing is counted before the reply is there; what fails by itself is counted as it fails.
+The one thing to get wrong: blaming a payment for a worker that died while the gateway was thinking. Such a worker died
+of something else. So nothing is counted before the reply is there; a question that fails by itself is counted then.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 class Asker:
-    """Asks questions. Nothing that a gateway or an absent database does is raised by `ask`."""
+    """Asks questions. `ask` raises neither UNAVAILABLE nor anything that a gateway does."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Asker:
         with self._tracing.follow("ask", inquiry.traceparent, **about) as span:
             try:
                 await self._ask(span, inquiry)
-            except UNAVAILABLE as error:  # where tokens are kept
+            except UNAVAILABLE as error:  # the gateway's token is kept in the database
                 log.warning("question.not_asked", payment_id=inquiry.expected.payment_id, error=type(error).__name__)
                 await asyncio.sleep(PAUSE_SECONDS)
                 await self._in_hand.not_asked(inquiry)
@@ -69,12 +69,12 @@ class Asker:
             outcome = await self._gateways.ask(account, question, inquiry.expected, calls, asked_at=inquiry.runs_from)
         except UNAVAILABLE:
             raise
-        except TooLate:  # we were slow
+        except TooLate:  # this worker was slow
             log.warning("question.too_late", payment_id=payment_id)
             self._metrics.questions.labels(*labels, NOT_SENT).inc()
             await self._in_hand.not_asked(inquiry)
             return
-        except Exception as error:  # our bug in one gateway's file
+        except Exception as error:  # a bug of ours, in one gateway's file
             log.exception("question.failed", payment_id=payment_id)
             await self._recorder.unanswered(inquiry, error, partial(self._blame.question_failed, inquiry, error))
             return

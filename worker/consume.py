@@ -35,7 +35,7 @@ from worker.slots import SLOTS, Slots, apart
 from worker.tracing import OFF, Tracing, traced
 
 UNKNOWN_ACCOUNT = timedelta(hours=1)
-"""A claim of an account that this worker does not know waits so long, from when it was queued, for one that does."""
+"""A claim of an account that this worker does not know waits so long, since it was queued, for a worker that does."""
 
 log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ Start = Callable[[Inquiry], None]
 
 
 class Consumer:
-    """Works until `stop`; then gives back what waits, and `run` returns when what is asked is recorded."""
+    """Works until `stop`. Then it gives back claims that wait, and `run` returns when every reply is recorded."""
 
     def __init__(
         self,
@@ -84,9 +84,9 @@ class Consumer:
             self._recorder.end()
 
     def _shares(self, provider: str) -> dict[str, int]:
-        """How many questions each account may have in flight here, where several share a gateway's slots.
+        """How many questions each account may have in flight here, where several accounts share a gateway's slots.
 
-        No account gets all of them, so that one whose calls hang leaves some to the others.
+        No account gets all of the slots. So an account whose calls hang leaves some to the others.
         """
         accounts = [account.id for account in self._rules.accounts.values() if account.provider.name == provider]
         return dict.fromkeys(accounts, SLOTS * 3 // 4) if len(accounts) > 1 else {}
@@ -120,16 +120,16 @@ class Consumer:
         return [one for one in claims if one.account in self._rules.accounts]
 
     def _apart(self, claims: Sequence[Claim]) -> list[list[Claim]]:
-        """The claims to take together, and then each payment's by themselves that workers may have died of."""
+        """First the claims to take together. Then, payment by payment, the claims that workers may have died of."""
         groups = _by_payment(claims)
         suspects = [group for group in groups if self._in_hand.suspect(group)]
         together = [one for group in groups if group not in suspects for one in group]
         return [part for part in (together, *suspects) if part]
 
     async def _take(self, part: Part, room: Mapping[str, int], start: Start) -> list[Claim]:
-        """Take claims together; when that fails, apart, so that only what is at fault is left or put aside.
+        """Take claims together; when that fails, apart, so that only the claims at fault are left or put aside.
 
-        Returns those that wait. Questions start before the others are acknowledged: their time runs already.
+        Returns the claims that wait. Questions start before the other claims are acknowledged: their time runs already.
         """
         claims, suspect = part.claims, self._in_hand.suspect(part.claims)
         try:
@@ -158,7 +158,7 @@ class Consumer:
         return [one for one in claims if one.id in wait]
 
     async def _taken(self, part: Part, room: Mapping[str, int]) -> Taken:
-        """Look at the claims and decide, and check our clock by the database's time that it tells."""
+        """Look at the claims and decide. The time that the look tells is the database's, and checks our clock."""
         with self._tracing.follow_all("take", [claim.traceparent for claim in part.claims]) as traces:
             claims = [traced(claim, trace) for claim, trace in zip(part.claims, traces, strict=True)]
             began, taken_at = self._clock.ticking(), self._clock.now()
@@ -174,7 +174,7 @@ class Consumer:
         return replace(taken, inquiries=inquiries)
 
     async def _not_taken(self, claims: Sequence[Claim], error: Exception) -> None:
-        """No fault of theirs. While one payment is locked the others go on, so its claims are left for later."""
+        """The claims are not at fault. Where only a payment is locked the others go on, and its claims come later."""
         log.warning("claims.not_taken", claims=len(claims), error=type(error).__name__)
         if away(error):
             await asyncio.sleep(PAUSE_SECONDS)
@@ -193,7 +193,7 @@ class Consumer:
 
 
 def _by_payment(claims: Sequence[Claim]) -> list[list[Claim]]:
-    """Those that name the same payment together, as far as their own words tell."""
+    """The claims in groups that name the same payment, as far as their own words tell."""
     named = defaultdict[tuple[str | None, ...], list[Claim]](list)
     for claim in claims:
         ids = (claim.session_id, claim.transaction_id, claim.reference) if claim.payment_id is None else ()

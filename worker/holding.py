@@ -1,7 +1,7 @@
 """The claims that this worker has in hand: the deliveries that brought each, and what becomes of them.
 
-The one thing to get wrong: forgetting a claim before it is written. Until then it is the bus's to give to another
-worker, should this one die. One that is delivered again meanwhile is settled together with the first.
+The one thing to get wrong: forgetting a claim before it is written. Until then the bus keeps it, and gives it to
+another worker should this one die. A claim may be delivered again meanwhile; all its deliveries are settled together.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from worker.postgres.database import UNAVAILABLE
 
 ATTEMPTS = 5
 SUSPECT = 3
-"""One handed out so often may be one that workers die of: it is counted first, and taken without others."""
+"""Workers may die of a claim that was handed out so often: it is counted first, and taken without others."""
 
 log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 class InHand:
     """Claims from their delivery until they are settled, and the turns of the questions that they led to.
 
-    Nothing here raises what an absent database or broker does: whatever could not be settled comes again.
+    Nothing here raises UNAVAILABLE: a claim that could not be settled comes again.
     """
 
     def __init__(self, bus: Bus, turns: Turns, metrics: Metrics) -> None:
@@ -48,44 +48,44 @@ class InHand:
         return claims
 
     def suspect(self, claims: Iterable[Claim]) -> Claim | None:
-        """One of these that workers may have died of, or of whose answer they may have."""
+        """A claim of these that workers may have died of, or None: of the claim itself, or of the answer it led to."""
         deliveries = (one for claim in claims for one in self._deliveries.get(claim.id, ()))
         return next((one.claim for one in deliveries if one.handed_out >= SUSPECT), None)
 
     def queued_before(self, claim: Claim, at: datetime) -> bool:
-        """Whether it is known to have been queued by then."""
+        """Whether the claim is known to have been queued by then."""
         queued = [one.queued_at for one in self._deliveries.get(claim.id, ()) if one.queued_at is not None]
         return any(one <= at for one in queued)
 
     async def recorded(self, inquiries: Sequence[Inquiry]) -> None:
-        """Their replies are written, and the claims that led to them."""
+        """The replies are written, with the claims that led to the questions."""
         self._end_turns(inquiries)
         await self.written([claim for inquiry in inquiries for claim in inquiry.claims])
 
     async def not_asked(self, inquiry: Inquiry) -> None:
-        """Nothing came of the question, for no fault of its claims: they come again at once."""
+        """The question was not asked, and its claims are not at fault: they come again at once."""
         self._end_turns([inquiry])
         await self.give_back(inquiry.claims)
 
     async def not_recorded(self, inquiry: Inquiry) -> None:
-        """Others kept its reply from being written: its claims come again after a while."""
+        """Another transaction kept the reply from being written: the claims come again after a while."""
         self._end_turns([inquiry])
         await self.leave(inquiry.claims)
 
     async def failed(self, inquiry: Inquiry, reason: str) -> None:
-        """Neither its reply nor the question alone could be written."""
+        """Neither the reply nor the question alone could be written: each claim is tried again later, a few times."""
         self._end_turns([inquiry])
         for claim in inquiry.claims:
             await self.put_aside(claim, reason)
 
     async def hopeless(self, inquiry: Inquiry, reason: str) -> None:
-        """It is not asked in a loop any more."""
+        """The question was asked too often for nothing: its claims are for a person."""
         self._end_turns([inquiry])
         for claim in inquiry.claims:
             await self.park(claim, reason)
 
     async def written(self, claims: Collection[Claim]) -> None:
-        """They are written, so the bus may forget them. Where it cannot, they come again and are seen."""
+        """The claims are written, so the bus may forget them. Where it cannot, they come again as `seen`."""
         for claim in claims:
             self._metrics.claims.labels(claim.provider).inc()
         await self._settle(claims, self._bus.done)
@@ -97,7 +97,7 @@ class InHand:
         await self._settle(claims, self._bus.leave)
 
     async def put_aside(self, claim: Claim, reason: str) -> None:
-        """It failed by itself: it comes again after a while, a few times, and is then for a person."""
+        """The claim failed by itself: it comes again after a while, a few times, and is then for a person."""
         attempts = max((one.attempts for one in self._deliveries.get(claim.id, ())), default=1)
         if attempts >= ATTEMPTS or claim.source is Source.SWEEP:
             await self.park(claim, f"{reason}, {attempts} times")
@@ -105,7 +105,7 @@ class InHand:
             await self._settle([claim], self._retry)
 
     async def park(self, claim: Claim, reason: str) -> None:
-        """It is for a person. The sweep's own is none: it says it again, until nothing more is asked."""
+        """The claim is for a person. One of the sweep is not: the sweep makes a new one while the payment is due."""
 
         async def park(deliveries: Sequence[Delivery]) -> None:
             for one in deliveries:

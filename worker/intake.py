@@ -1,7 +1,7 @@
-"""What one gateway's loop works at next: claims that were delivered, and those that wait while another question is out.
+"""The claims that one gateway's loop works at next: those delivered, and those that wait for another's question to end.
 
-The one thing to get wrong: claims that wait. They are unacknowledged and take room, so they wait a second at most, and
-few of them do. One that names its payment is looked at as soon as that is heard to have changed.
+The one thing to get wrong: claims that wait. They are unacknowledged and take room, so few may wait, and for a second
+at most. A claim that names its payment is looked at as soon as a notice says that this payment changed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from worker.recording import PAUSE_SECONDS
 from worker.slots import WINDOW
 
 AGAIN_SECONDS, PATIENT_SECONDS = 0.25, 1.0
-"""A claim is looked at so far apart, for so long, and is then written beside the question that is in flight."""
+"""A claim that waits is looked at again every AGAIN_SECONDS, for PATIENT_SECONDS.
+
+Then it is written beside the question that is in flight.
+"""
 
 MOST_WAITING = WINDOW // 4
 
@@ -34,7 +37,7 @@ log = structlog.get_logger()
 
 
 class Part(Struct, frozen=True):
-    """Claims to take together, and by the time of the loop when they are looked at next, and until when they wait."""
+    """Claims to take together. Both times are the event loop's: when to look `at` them, and `until` when they wait."""
 
     claims: list[Claim]
     at: float = 0.0
@@ -60,7 +63,7 @@ class Intake:
         self._heard = asyncio.get_running_loop().create_future()
 
     async def next(self, most: int) -> Part | None:
-        """The next claims, at most so many; None when stopping: then what is here has been given back."""
+        """The next claims, at most so many. None when stopping: every claim that was here has then been given back."""
         while not self._stopping.is_set():
             if self._waiting and self._waiting[0].at <= _now():
                 part = self._waiting.popleft()
@@ -77,7 +80,10 @@ class Intake:
         return None
 
     def wait(self, claims: Sequence[Claim], part: Part) -> None:
-        """These of the part are about payments that another question is about: they are looked at again."""
+        """Look again at these claims of the part: another question is in flight about their payments.
+
+        Claims for which there is no room are looked at again at once, and then wait no more.
+        """
         room = max(MOST_WAITING - sum(len(one.claims) for one in self._waiting), 0)
         now = _now()
         if claims[room:]:
@@ -87,7 +93,7 @@ class Intake:
             self._waiting.append(Part(list(claims[:room]), min(now + AGAIN_SECONDS, until), until))
 
     def hear(self, payment_ids: Collection[str]) -> None:
-        """These payments changed: what waits for them is looked at now."""
+        """These payments changed: claims that wait for them are looked at now."""
         for part in [self._waiting.popleft() for _ in range(len(self._waiting))]:
             told = [claim for claim in part.claims if claim.payment_id in payment_ids]
             rest = [claim for claim in part.claims if claim.payment_id not in payment_ids]
@@ -99,7 +105,7 @@ class Intake:
                     self._heard.set_result(None)
 
     async def _arrival(self, most: int) -> None:
-        """Wait for claims, or until those that wait are looked at again, or until stopping."""
+        """Wait until claims are delivered, claims that wait are due or heard of, or the intake is to stop."""
         if self._receiving is None:
             self._receiving = self._group.create_task(self._receive(most))
         seconds = self._waiting[0].at - _now() if self._waiting else None

@@ -1,8 +1,8 @@
 """Recording replies: those that wait go into one transaction, and none is lost while the database is away.
 
 The one thing to get wrong: one reply that fails by itself. It is tried alone, so that the others do not fail with it.
-One that a process may have died of is counted before, where a crash leaves the count, so that it does not come back for
-ever; a process that dies of a batch says nothing about any of it.
+A reply that a process may have died of is tried alone too. It is counted before, where a crash leaves the count, so
+that it does not come back for ever. A process that dies of a batch says nothing about any reply in it.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from worker.tracing import Tracing
 PAUSE_SECONDS = 1.0
 
 LOCKED_TRIES = 5
-"""What Execute brought is tried so often more where others lock its payment, each time until the lock times out."""
+"""The reply of an Execute is tried so often more where others lock its payment, each time until the lock times out."""
 
 log = structlog.get_logger()
 
 
 class Heard(Struct, frozen=True):
-    """A question, and what it brought. `tries`: so often it was tried again, as others had locked its payment."""
+    """A question and its reply. `tries`: how often it was tried again, because others had locked the payment."""
 
     inquiry: Inquiry
     reply: Reply
@@ -49,9 +49,9 @@ class Heard(Struct, frozen=True):
 
     @property
     def turn(self) -> int:
-        """When it is tried among those tried alone.
+        """The place of this reply among those tried alone.
 
-        Another order each time, or those behind one that processes die of would never have a turn.
+        The order is another each time. Otherwise replies behind one that processes die of would never be tried.
         """
         return crc32(f"{self.reply.payment_id}/{self.reply.asked_at}".encode())
 
@@ -86,7 +86,7 @@ class Recorder:
 
     async def _run(self) -> None:
         while (first := await self._heard.get()) is not None:
-            counted: Counted = {}  # of this batch, however often it is tried
+            counted: Counted = {}  # for all tries of this batch
             batch = [first]
             while len(batch) < BATCH and not self._heard.empty():
                 more = self._heard.get_nowait()
@@ -104,7 +104,7 @@ class Recorder:
     async def unanswered(self, inquiry: Inquiry, error: Exception, count: Callable[[], Awaitable[None]]) -> None:
         """A fault of ours took the reply. The question alone is written, so that its schedule goes on.
 
-        `count` counts it. That comes last, because it may end the schedule.
+        `count` counts the fault. It comes last, because it may end the schedule.
         """
         try:
             await self._write([(inquiry, None)], {})
@@ -118,11 +118,11 @@ class Recorder:
             await self._in_hand.recorded([inquiry])
         try:
             await count()
-        except UNAVAILABLE as unavailable:  # it is counted when it fails again
+        except UNAVAILABLE as unavailable:  # the fault is counted when it comes again
             log.warning("reply.not_counted", payment_id=inquiry.expected.payment_id, error=_name(unavailable))
 
     async def _record(self, batch: list[Heard], counted: Counted) -> None:
-        """Those of a batch were never lost; one that was is alone in it, and marked."""
+        """Write replies until it is done. One whose question was `lost` is alone in its batch, and marked first."""
         first = batch[0]
         while True:
             try:
@@ -130,7 +130,7 @@ class Recorder:
                     await self._in_hand.hopeless(first.inquiry, "no worker ever recorded what was answered")
                     return
                 await self._write([(one.inquiry, one.reply) for one in batch], counted)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is counted or tried again, and never lost
+            except Exception as error:  # noqa: BLE001 - the reply is counted or tried again, and never lost
                 if away(error):
                     log.warning("replies.not_recorded", replies=len(batch), error=_name(error))
                     await asyncio.sleep(PAUSE_SECONDS)
@@ -148,14 +148,15 @@ class Recorder:
             return
 
     async def _failed(self, inquiry: Inquiry, reply: Reply, error: Exception) -> None:
-        """The gateway is asked again, unless that is hopeless."""
+        """Count the failure. The gateway is asked again, until it failed too often."""
         log.error("reply.failed", payment_id=reply.payment_id, exc_info=error)
         await self.unanswered(inquiry, error, partial(self._blame.reply_failed, reply, inquiry.account, error))
 
     async def _locked(self, heard: Heard, error: Exception, counted: Counted) -> None:
-        """Others lock the payment. A status is asked for again; what Execute brought nobody can ask for again.
+        """Others lock the payment. A status is asked for again; the reply of an Execute cannot be asked for again.
 
-        So that is tried again beside the others. Where it does not help it is kept, and Query is asked.
+        So that reply is tried again, beside the other batches. Where that does not help it is kept as a dead letter,
+        and Query is asked.
         """
         inquiry, payment_id = heard.inquiry, heard.reply.payment_id
         log.warning("reply.locked_out", payment_id=payment_id, tries=heard.tries, error=_name(error))
@@ -167,7 +168,7 @@ class Recorder:
             await self._in_hand.not_recorded(inquiry)
 
     async def _kept(self, heard: Heard, error: Exception) -> bool:
-        """Whether it was tried often enough, and is among the dead letters by now."""
+        """Whether the reply was tried often enough, and is among the dead letters now."""
         if heard.tries < LOCKED_TRIES:
             return False
         try:
@@ -201,7 +202,7 @@ class Recorder:
 
 
 def away(error: Exception) -> bool:
-    """Whether the database is away for all. Where only a row is locked, the rest of the batch can go on without it."""
+    """Whether the database is away. Where only a row is locked, the rest of the batch can go on without its payment."""
     return isinstance(error, UNAVAILABLE) and not isinstance(error, LOCKED)
 
 
