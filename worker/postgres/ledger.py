@@ -1,4 +1,7 @@
-"""The ledger in Postgres: batches of payments, whom a claim is about, and payments on their way to a checkout."""
+"""The ledger in Postgres: looks and writes, batches, claims without a payment, and payments on their way to a checkout.
+
+A change is told to the other processes once it is committed; only a write that gives places sends its notice by itself.
+"""
 
 from __future__ import annotations
 
@@ -56,9 +59,10 @@ _LOCK_BY_REFERENCE = f"SELECT {PAYMENT} FROM payments p WHERE account = $1 AND r
 class PostgresLedger:
     """See consumers.ledger.Ledger, consumers.opening.Openings and consumers.unexpected.Findings.
 
-    `seal` is what callbacks are archived under; `changed` is called with each payment as it was before a change, and
-    the change, once that is committed; `dropped` with a gateway and how many kept claims gave way to others. `placed`
-    is called with events that got their places as they were written, in their order; without it all are left to relays.
+    `seal` is what callbacks are archived under. `changed` is called with a payment as it was and its change, once the
+    change is committed. `dropped` is called with a gateway and how many of its kept claims gave way to others. `placed`
+    is called with the events that got their places as they were written, in the order of places; without it, no write
+    gives places, and relays give them.
     """
 
     def __init__(
@@ -98,7 +102,7 @@ class PostgresLedger:
                 yield batch
             finally:
                 if batch is None or not batch.committed:
-                    # The commit failed, or the session did: then it is over, and what ended the batch is what is told.
+                    # A session that failed has nothing left to roll back: the error that ended the batch is raised.
                     with suppress(*UNAVAILABLE):
                         await transaction.rollback()
         if batch.committed:
@@ -137,7 +141,7 @@ class PostgresLedger:
         self._tell_written(arbiter.written, {})
 
     def _tell_written(self, writes: Sequence[Write], places: Mapping[str, int]) -> None:
-        """`places` are those that events of these writes got; a write where one did has told the other processes."""
+        """`places` are those that events of these writes got. If there are any, the statement has sent the notice."""
         for write in writes:
             self._changed(write.sight.case.payment, write.change)
         if (news := self._news(writes, places)) is None:
@@ -185,7 +189,7 @@ class PostgresLedger:
             self._dropped(provider, count)
 
     async def peek(self, wanted: Sequence[tuple[str, str]]) -> list[Glance | None]:
-        """Of each payment (account, id) what it is now, unlocked; None where the account has no such payment."""
+        """Each payment, named by (account, id), as it is now, unlocked; None where the account has no such payment."""
         rows = await self._database.fetch(_PEEK, list({payment_id for _, payment_id in wanted}))
         found = {(one.account, one.id): one for one in (msgspec.convert(dict(row), Glance) for row in rows)}
         return [found.get(one) for one in wanted]
@@ -267,7 +271,7 @@ async def _open_found(
 async def _create(
     connection: Connection[asyncpg.Record], payment: Payment, request: dict[str, Any], lease: timedelta
 ) -> Created | Taken | None:
-    """Insert the row or take up an unopened one; None when the row that was in the way has just been discarded."""
+    """Insert the row, or take up an unopened one. None: the row that was in the way has just been discarded."""
     now: datetime = await connection.fetchval("SELECT clock_timestamp()")
     payment = msgspec.structs.replace(payment, opening_until=now + lease)
     if await connection.fetchval(INSERT, payment) is not None:

@@ -1,7 +1,7 @@
 """Reading the payments that claims are about: one statement, one snapshot, no lock.
 
-The one thing to get wrong: to believe it for long. Whatever is decided on a reading is written only where the payment's
-revision is still the one that was read.
+The one thing to get wrong: believing a reading for long. A decision on it is written only where the payment still has
+the revision that was read.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MEET = """
     INSERT INTO servers (name) VALUES (server_name()) ON CONFLICT (one)
     DO UPDATE SET name = excluded.name, since = clock_timestamp() WHERE servers.name <> excluded.name RETURNING since
 """
-"""The first to look at a server notes which one it is, and when another one took over."""
+"""The first process that looks at a server notes its name, and when it took over from the server noted before."""
 
 log = structlog.get_logger()
 
@@ -71,7 +71,7 @@ async def look(
 
 
 async def meet(connection: Connection[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]) -> None:
-    """Note which server this is, where nobody has."""
+    """Note which server this is, where no process has noted it yet."""
     since = await connection.fetchval(_MEET)
     if since is not None:
         log.warning("server.taken_over", since=since.isoformat())

@@ -1,7 +1,7 @@
 """Writing what was decided on a reading: where the payment still stands as it was read, with its claims and its keys.
 
-The one thing to get wrong: half of a payment. Keys and claims are taken before all of them are known to be free, so
-where one is not, the statement undoes everything, and the others are written again without that payment.
+The one thing to get wrong: half of a payment. The statement takes keys and claims before it knows that all of them are
+free. Where one is not, it undoes everything, and the other payments are written again without that one.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ NOBODY = Owners()
 
 
 class Tried(Struct, frozen=True, kw_only=True):
-    """What came of one try. `done`: all of it is written. Where nothing is, nothing was changed.
+    """What came of one try: either all of it is `done`, or nothing was changed.
 
-    `left` lost nothing, and are to be tried again by themselves. `taken` have keys of others. `places` are those that
-    events got, by id.
+    `left` are writes that lost nothing, and are to be tried again without the others. `taken` are the keys that belong
+    to other payments, by payment id. `places` are the places that events got, by event id.
     """
 
     done: Sequence[Write] = ()
@@ -45,7 +45,7 @@ class Tried(Struct, frozen=True, kw_only=True):
 
 
 async def write_all(writes: Sequence[Write], put: Callable[[Sequence[Write]], Awaitable[Tried]]) -> Written:
-    """Put what stands, without those that lost; `put` tries a part of them."""
+    """Write all that stand as they were read. `put` tries some; those that lost are left out of the next try."""
     assert len({write.change.payment.id for write in writes}) == len(writes), "each payment once"
     done, left, taken = frozenset[str](), writes, dict[str, Owners]()
     while left:
@@ -65,9 +65,9 @@ async def put(
 ) -> Tried:
     """Write all of these or nothing, by one statement.
 
-    `placing`: their events get their places too, where they can; for a statement that is a transaction by itself. Where
-    one got its place the statement also tells `notices`.
-    Where it raises, and belongs to no transaction, nobody knows which: it may be that only the answer was lost.
+    `placing`: their events get their places too, where they can. Only for a statement that is a transaction by itself.
+    Where an event got its place, the statement also sends `notices`.
+    Where it raises outside a transaction, all may be written: perhaps only the answer of the server was lost.
     """
     claims = [(claim, write.change.payment.id) for write in writes for claim in write.claims]
     claims.sort(key=lambda one: (one[0].account, one[0].event_id or "", one[0].id))
@@ -87,28 +87,30 @@ async def put(
 def _without(
     writes: Sequence[Write], claims: Sequence[tuple[Claim, str]], keys: Sequence[Keys], against: dict[str, Any]
 ) -> Tried:
-    """What is left where this stood against them."""
+    """The writes that are left, and the keys that are taken, by what the statement said stood `against` them."""
     lost = set(against.get("stale", ())) | set(against.get("executing", ()))
     lost |= {payment_id for claim, payment_id in claims if claim.id in against.get("claims", ())}
     others = owners(keys, against.get("keys"))
     told = {write.change.payment.id: write.lost(others[write.change.payment.id]) for write in writes}
     told = {payment_id: them for payment_id, them in told.items() if them != NOBODY}
     taken = {payment_id: them for payment_id, them in _by_others(writes, others, told).items() if them != NOBODY}
-    out = lost | taken.keys() or told.keys()  # where nothing else is wrong, one write of the batch has the key
+    # With none of these, two writes of this batch want one key, and the second one is left out.
+    out = lost | taken.keys() or told.keys()
     assert out, "what stood against them stood against one of them"
     return Tried(left=[write for write in writes if write.change.payment.id not in out], taken=taken)
 
 
 def _unowned(write: Write) -> Keys:
-    """The keys of this write that the payment does not have yet. An order may be lost, and is always asked for."""
+    """The keys of this write that the payment does not have yet; its order always, since it may have been let go."""
     keys, sight = write.wanted, write.sight
     return replace(keys, sessions=keys.sessions - sight.sessions, transactions=keys.transactions - sight.transactions)
 
 
 def _by_others(writes: Sequence[Write], owners: Mapping[str, Owners], told: Mapping[str, Owners]) -> dict[str, Owners]:
-    """Which of the keys that were told are others' for certain, and not only taken by another write of this batch.
+    """Which of the keys in `told` belong to payments outside this batch for certain.
 
-    That one is about to be undone, and then may not come to it.
+    A key that another write of this batch took is not certain: that write is undone with the batch, and may not be
+    tried again.
     """
     sessions, transactions, orders = set[tuple[str, str]](), set[tuple[str, str]](), set[tuple[str, str | None]]()
     for write in writes:
@@ -132,7 +134,7 @@ def _by_others(writes: Sequence[Write], owners: Mapping[str, Owners], told: Mapp
 
 
 class PostgresArbiter(PostgresBatch):
-    """See consumers.ledger.Arbiter. `written` is committed with this transaction."""
+    """See consumers.ledger.Arbiter. `written` are the writes that are committed with this transaction."""
 
     def __init__(
         self, connection: Connection[asyncpg.Record], now: datetime, payment_ids: Collection[str], seal: Seal
