@@ -25,14 +25,14 @@ from worker.postgres.notices import Notice
 LEASE_SECONDS = 40
 """So long a claim is left to a worker that lives and does not settle it, because it stands still.
 
-A question takes less; and a worker that takes a claim which another has in hand sees that its payment is asked about.
+A question takes less time. Should it take more, the next worker sees that the payment is being asked about.
 """
 
 LOOK_SECONDS = 1.0
 LATER_SECONDS = 30
 POLL_SECONDS = 5.0
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises of bytes that are no claim; the last for nesting that is too deep."""
+"""What msgspec raises for bytes that are no claim; the last for nesting that is too deep."""
 
 log = structlog.get_logger()
 
@@ -65,11 +65,11 @@ _FREE = """
         FOR UPDATE SKIP LOCKED))
     RETURNING provider
 """
-"""What is held by locks that nobody holds. The holders are found one by one: a look each, however many claims wait."""
+"""Frees claims whose holder is a lock that no session has. Holders are found one by one, however many claims wait."""
 
 
 async def nobody() -> None:
-    """The holder of a process without a session to show that it lives: its claims are free when their lease ends."""
+    """No holder: the process has no session that shows that it lives. Its claims are free when their lease ends."""
 
 
 class PostgresBus:
@@ -80,10 +80,10 @@ class PostgresBus:
         self._database, self._holder = database, holder
         self._queued = defaultdict[str, asyncio.Event](asyncio.Event)
         self._returning = dict[object, str]()
-        """What is given back and is not told to the database yet: its provider by its tag."""
+        """Claims that were given back, and the database does not know it yet: the provider of each by its tag."""
 
     async def free_lost(self) -> None:
-        """Free what workers that died had in hand, and what could not be given back when it was, until cancelled."""
+        """Free the claims of workers that died, and give back claims that could not be given back, until cancelled."""
         while True:
             try:
                 await self._return()
@@ -93,7 +93,7 @@ class PostgresBus:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _free(self) -> None:
-        await self._holder()  # where the session broke, the turns of what is being asked here are locked again, too
+        await self._holder()  # where the session broke, this also locks the turns of our questions again
         if freed := await self._database.fetch(_FREE):
             log.info("claims.freed", claims=len(freed))
             self._tell({row["provider"] for row in freed})
@@ -129,7 +129,7 @@ class PostgresBus:
             await set_within(queued, POLL_SECONDS)
 
     async def lease(self, provider: str, most: int, *, later: bool = True) -> list[Delivery]:
-        """What is there now, at most so much; claims for later come after all others, if they may come."""
+        """The claims that are there now, at most so many. Those for `later` come after all others, if they may come."""
         while True:
             rows = await self._database.fetch(_TAKE, provider, most, later, await self._holder())
             deliveries = [await self._delivery(row) for row in sorted(rows, key=lambda row: row["id"])]
@@ -138,7 +138,7 @@ class PostgresBus:
                 return readable
 
     async def _delivery(self, row: Record) -> Delivery | None:
-        """What the row delivers; one that this version cannot read is put aside, or every worker would die of it."""
+        """The claim of the row. A row that this version cannot read is put aside, or every worker would die of it."""
         try:
             claim = msgspec.json.decode(row["body"], type=Claim)
         except UNREADABLE as error:
@@ -158,7 +158,7 @@ class PostgresBus:
 
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
         self._returning |= {one.tag: one.claim.provider for one in deliveries}
-        with suppress(*UNAVAILABLE):  # then with the next look for what is lost
+        with suppress(*UNAVAILABLE):  # `free_lost` tries again
             await self._return()
 
     async def _return(self) -> None:
@@ -182,11 +182,11 @@ class PostgresBus:
         """Nothing to do: nothing is in hand but what `receive` returned."""
 
     async def _later(self, tags: Iterable[object], seconds: float, uncounted: int, failed: int = 0) -> None:
-        """Have them wait so long. So often they were handed out for nothing, and so often they failed by themselves."""
+        """Have claims wait so long. Takes `uncounted` from their attempts, and adds `failed` to their failures."""
         await self._database.execute(_LATER, list(tags), seconds, uncounted, failed)
 
     def _tell(self, providers: Collection[str]) -> None:
-        """There are claims about these gateways' payments."""
+        """Tell this process and the others that these gateways have claims."""
         self.wake(providers)
         self._database.notify(Notice(claims=sorted(providers)))
 

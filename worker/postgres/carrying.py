@@ -1,7 +1,7 @@
 """How far the log has been carried on to the broker: one carrier at a time, and everything up to a place.
 
-The one thing to get wrong: the order. The place is moved after the broker confirmed, so whoever dies in between sends
-again what was sent; nothing is ever skipped.
+The one thing to get wrong: the order. The place is moved after the broker confirmed. After a carrier that died in
+between, the next one sends some events again; no event is ever skipped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from worker.postgres.looking import meet
 CARRYING_LOCK = 7_242_002
 AGAIN_SECONDS = 1.0
 STILL_SECONDS = 30.0
-"""So long a carrier may say nothing. A process that stands still would keep its session, and nobody would carry on."""
+"""A carrier whose session says nothing for so long loses it. One that stands still would keep all others waiting."""
 CLOSE_SECONDS = 1.0
 
 _BEGIN = """
@@ -31,23 +31,23 @@ _BEGIN = """
 _NEXT = """
     SELECT place, id, type, merchant, account, body FROM events WHERE place > $1 ORDER BY place LIMIT {most}
 """
-"""The number stands in it: a plan for any number is one for a tenth of the log, so it would be planned each time."""
+"""`most` stands in the text. With a parameter, Postgres would expect a tenth of the log, and plan it each time."""
 
 _PLACE = "SELECT r.place, s.since FROM relays r, servers s WHERE r.name = $1"
 _CARRIED = "UPDATE relays SET place = greatest(place, $2) WHERE name = $1"
-"""Who was taken for dead may still say how far it came, and a relay of the release before carries on beside us."""
+"""The place never falls: a carrier that lost its session may still write down its own, later than the next one."""
 
 
 async def begin_carrying(database: Database, name: str) -> None:
-    """Carry on what is placed from now on, unless that began before: what is older was told otherwise."""
+    """Begin to carry on at the end of the log, unless that began before. Older events were told in other ways."""
     await database.execute(_BEGIN, name)
 
 
 class Carrying:
-    """The log behind the place up to which it is carried on, for the one who carries. Every call raises UNAVAILABLE.
+    """The log after the place up to which it is carried on, for the carrier. Every call may raise UNAVAILABLE.
 
-    When it does, another may be carrying by then, from the last place that was kept. `since`: when the server, whose
-    log this is, took over from another.
+    Once a call raised it, another process may be the carrier, from the last place that was kept. `since`: when the
+    server that has this log took over from another one.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Carrying:
         return self.place > self._kept
 
     async def keep(self) -> None:
-        """Write down how far it came. A database that crashes may forget it: then the last events are sent again."""
+        """Write down the place. A database that crashes may forget it; then the last events are sent again."""
         place = self.place
         await self._session.execute(_CARRIED, self._name, place)
         self._kept = place
@@ -79,10 +79,10 @@ class Carrying:
 
 @asynccontextmanager
 async def carrying(database: Database, name: str, *, still_seconds: float = STILL_SECONDS) -> AsyncIterator[Carrying]:
-    """Wait until nobody else carries the log on to there, and be the one who does while the block runs.
+    """Wait until no other process carries the log on, and be the carrier while the block runs.
 
-    What makes us that is a lock of a session, so it ends with this process, and where nothing is read or kept for
-    `still_seconds`. Raises UNAVAILABLE.
+    `name` is the broker in `relays`. The carrier has a lock of a session. The lock ends with this process, and where
+    nothing is read or kept for `still_seconds`. Raises UNAVAILABLE.
     """
     still = f"{still_seconds * 1000:.0f}ms"
     session = await database.session("relay", synchronous_commit="off", idle_session_timeout=still)
@@ -98,7 +98,7 @@ async def carrying(database: Database, name: str, *, still_seconds: float = STIL
 
 
 async def _alone(session: asyncpg.Connection[asyncpg.Record]) -> None:
-    """A statement that waits for the lock would hold a snapshot as long."""
+    """Wait until the session has the lock, trying again and again: a statement that waits would hold a snapshot."""
     while True:
         if await session.fetchval("SELECT pg_try_advisory_lock($1)", CARRYING_LOCK):
             return

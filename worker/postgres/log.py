@@ -1,9 +1,11 @@
 """The event log: places are given by one writer at a time, until its commit, so that a reader never skips an event.
 
-What is written by one statement gets its place there. What that leaves without one gets it afterwards, by `place`.
+A write of one statement gives its events their places. Events that are left without a place get it afterwards, from
+`place`.
 
-The one thing to get wrong: the plan. Asked for one merchant's events in the order of place, Postgres may walk along
-everybody's, and for a merchant who has been quiet that is all of them. Asked as here, only `events_merchant` will do.
+The one thing to get wrong: the plan. Asked for one merchant's events in the order of place, Postgres may walk along the
+events of all merchants; for a merchant who has been quiet that is the whole log. The queries here can only use the
+index `events_merchant`.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ from msgspec import Struct
 from worker.postgres.database import Connection, Database
 
 PLACING_LOCK = 7_242_001
-"""The lock of whoever gives places; see places_are_ours() and place_left_events() in schemas/sql."""
+"""The lock of the writer that gives places; see places_are_ours() and place_left_events() in schemas/sql."""
 
 LATEST_COMMIT = timedelta(minutes=5)
-"""No event gets its place this long after one of its age could have: far longer than a transaction of ours may last."""
+"""An event gets its place so long after others of its time at most: far longer than a transaction of ours may last."""
 
 _NEWEST_PLACED = "SELECT body FROM events WHERE place IS NOT NULL ORDER BY place DESC LIMIT $1"
 _AFTER = f"(merchant, place) > ($1, $2) AND (merchant, place) <= ($1, {2**63 - 1}) AND place IS NOT NULL"
@@ -31,7 +33,7 @@ NEWEST = f"SELECT place FROM events WHERE {_AFTER} {_BACKWARDS} LIMIT 1"  # noqa
 
 
 class Placed(Struct, frozen=True, kw_only=True):
-    """An event in its place, as it is carried on. `since`: see consumers.ledger.Sight, of those just written."""
+    """An event with its place, as it is carried on. `since`: as in consumers.ledger.Sight, if it was just written."""
 
     place: int
     id: str
@@ -43,15 +45,15 @@ class Placed(Struct, frozen=True, kw_only=True):
 
 
 async def place(database: Database, most: int) -> int:
-    """Give the next places to about so many events that have none, oldest first; 0 when none has."""
+    """Give places to about so many events that have none, oldest first. Returns how many events got one."""
     async with database.connection() as connection:
         return await _place(connection, most)
 
 
 async def place_telling(database: Database, most: int) -> list[bytes]:
-    """The same, and what was placed, for whoever wants to know more than how many."""
+    """The same. Returns the bodies of the events that got their places."""
     async with database.connection() as connection, connection.transaction():
-        placed = await _place(connection, most)  # nobody else gives places until this is committed
+        placed = await _place(connection, most)  # no other writer gives places until this is committed
         rows = await connection.fetch(_NEWEST_PLACED, placed) if placed else []
         return [row["body"] for row in rows]
 
@@ -75,8 +77,8 @@ async def newest_place(database: Database, merchant: str) -> int:
 async def place_before(database: Database, merchant: str, since: datetime) -> int:
     """The place after which all of the merchant's events of `since` and later stand, and as few others as can be.
 
-    Times rise with places, but for events that were committed late; so the log is halved until what is left begins a
-    little earlier, and that is read. Twenty looks find the place among a million.
+    Times rise with places, except for events that were committed late. So the log is halved until the part that is left
+    begins LATEST_COMMIT before `since`, and that part is read. Twenty looks find the place among a million.
     """
     newest = await newest_place(database, merchant)
     low, high = 0, newest

@@ -1,4 +1,4 @@
-"""What processes are told of changes that a transaction wrote, once it is committed."""
+"""The notice that tells other processes of changes, once the transaction that wrote them is committed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from worker.postgres.due import POLL_SECONDS
 from worker.postgres.notices import Notice
 
 FOUND_BY_ITSELF = timedelta(seconds=2 * POLL_SECONDS)
-"""What is due later than that need not be told to the sweep."""
+"""A look that is due later than that need not be told to the sweep, which finds it by itself."""
 
 
 def news_of(
     changes: Sequence[Change], now: datetime, queued: Collection[str] = (), placed: Collection[str] = ()
 ) -> Notice | None:
-    """`queued` are gateways that have claims waiting since, `placed` the events that have their places, by id.
+    """`queued` are gateways that got claims in the same transaction; `placed` are the ids of events that have places.
 
-    None: nothing that anybody waits for.
+    None: no process waits for any of it.
     """
     looks = [change.payment.next_check_at for change in changes if change.payment.next_check_at is not None]
     soon = [at for at in looks if at < now + FOUND_BY_ITSELF]

@@ -1,10 +1,9 @@
-"""What processes tell each other: that something committed, so that nobody has to look for it.
+"""Notices that processes send each other: something was committed, so that no process has to poll for it quickly.
 
-The one thing to get wrong: NOTIFY in a transaction that waits. Those who notify commit one after the other over the
-whole server, each when the one before is on the disk, and on the standby. So a notice is sent after the commit, in a
-transaction of its own that waits for no disk; only a write that gives places tells of itself, because those who do so
-commit one after the other anyway. And nobody waits for a notice: a lost one is made good by the slow polls of those who
-listen.
+The one thing to get wrong: NOTIFY in a transaction that waits. Transactions that notify commit one after the other,
+over the whole server, each once the one before is on the disk and on the standby. So a notice is sent after the commit,
+in a transaction of its own that waits for no disk. Only a write that gives places sends its notice itself, because such
+writes commit one after the other anyway. A lost notice does no harm: each process that listens also polls, slowly.
 """
 
 from __future__ import annotations
@@ -18,18 +17,19 @@ import msgspec
 from msgspec.structs import replace
 
 APART_SECONDS = 0.005
-"""Between two notices of a process. Each costs a statement, and what comes meanwhile goes together."""
+"""Between two notices of a process. Each costs a statement; notices that come meanwhile are sent as one."""
 
 MOST_OUTCOMES = 100
 """So many ids fit into the 8,000 bytes of a payload."""
 
 
 class Notice(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What just committed: gateways with new claims, events, payments that changed, the earliest next look.
+    """What was just committed.
 
-    `events`: some were written that have no places. `placed`: events got theirs, or deliveries were made due, so that
-    endpoints may have something to be told.
-    `sender` is whose process it is; what it did itself it heard at once.
+    `claims`: gateways that have new claims. `events`: events were written that have no places. `placed`: events got
+    their places, or deliveries became due, so that endpoints may have something to be told. `outcomes`: payments that
+    changed. `look_at`: the earliest next look at a payment. `sender`: the process that sent this, which does not hear
+    it from the database again.
     """
 
     claims: list[str] = []
@@ -41,9 +41,9 @@ class Notice(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Notices:
-    """Sends notices one after the other; what comes meanwhile goes together with the next. `send` raises nothing.
+    """Sends notices one after the other; those that come meanwhile are merged into the next. `send` raises nothing.
 
-    `heard` is called with those of this process at once, and with what others sent.
+    `heard` is called with notices of this process at once, and with those of other processes as they come.
     """
 
     def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
@@ -54,13 +54,13 @@ class Notices:
         self._sending: asyncio.Task[None] | None = None
 
     def hear(self, payload: object) -> None:
-        """What came from the database; our own words are known."""
+        """A notice came from the database. One of our own was heard when it was added."""
         notice = _read(payload)
         if notice.sender != self._sender:
             self.heard(notice)
 
     def payloads(self, notice: Notice) -> list[str]:
-        """What a statement tells the others by itself; to be passed to `heard` here when that is committed."""
+        """The notice as a statement sends it by itself. Pass it to `heard` once that statement is committed."""
         return [msgspec.json.encode(replace(part, sender=self._sender)).decode() for part in _parts(notice)]
 
     def add(self, notice: Notice) -> None:
@@ -70,7 +70,7 @@ class Notices:
             self._sending = asyncio.create_task(self._go())
 
     async def sent(self) -> None:
-        """Wait until all are."""
+        """Wait until all notices are sent."""
         if self._sending is not None:
             await self._sending
 
@@ -85,7 +85,7 @@ class Notices:
 def _read(payload: object) -> Notice:
     try:
         return msgspec.json.decode(str(payload), type=Notice)
-    except msgspec.DecodeError:  # a newer process may speak otherwise; its news are found by polling
+    except msgspec.DecodeError:  # perhaps of a newer release; whatever it tells is found by looking
         return Notice(events=True, placed=True)
 
 

@@ -1,9 +1,9 @@
-"""Whose question about a payment is in flight: session locks of one connection, which end with this process.
+"""Turns to ask about a payment: locks of one session of this process, which end with the process.
 
-One more lock says that the session is there at all; claims that this process has in hand name it.
+One more lock of the session tells that the process lives; the claims that it has in hand name that lock.
 
 The one thing to get wrong: a lock of our own. A session may take the same lock again and again, so this process's own
-set of payments decides first. And to take a turn for a fence: it only spares gateways a question.
+set of payments decides first. A turn is no fence either: it only spares gateways a question.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import asyncpg
 from worker.postgres.database import UNAVAILABLE, Database
 
 LAZY_SECONDS = 0.05
-"""What is given back is unlocked with the next turns that are taken, or by itself after so long."""
+"""A turn that is given back is unlocked together with the next turns that are taken, or after so long."""
 
 HELD_SECONDS = 30.0
-"""So long a turn is left to others. A process that stands still keeps it, and a payment must be asked about."""
+"""So long a turn is left to another process. One that stands still keeps its lock, but not the payment."""
 
 SAME_SECONDS = 300.0
-"""A turn that was not looked at for longer is nothing that we saw held all the time."""
+"""A turn that was not looked at for longer counts as held from now on: it may have been free in between."""
 
 STATEMENT_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
@@ -42,9 +42,9 @@ _GIVE_BACK = "SELECT count(pg_advisory_unlock(gone.lock)) FROM unnest($1::bigint
 class PostgresTurns:
     """See consumers.ledger.Turns. `take` raises UNAVAILABLE where there is no session to be had.
 
-    A turn that others hold for longer than HELD_SECONDS is ours all the same, without a lock: enough to ask for a
-    status, and nothing that an Execute may rest on. A session that breaks takes nothing from what is being asked here;
-    the next one locks it again, where nobody else does by then.
+    A turn that another process holds for longer than HELD_SECONDS is ours all the same, without a lock. That is enough
+    to ask for a status, and nothing that an Execute may rest on. A session that breaks ends no question of this
+    process; the next session locks their turns again, where no other process has taken them.
     """
 
     def __init__(self, database: Database, ticking: Callable[[], float] = time.monotonic) -> None:
@@ -53,17 +53,17 @@ class PostgresTurns:
         self._speaking = asyncio.Lock()
         self._mine = set[str]()
         self._locked = set[str]()
-        """Whose locks the session has: turns of ours, and those given back that are not unlocked yet."""
+        """What the session has locked: turns of ours, and turns given back that are not unlocked yet."""
         self._others: dict[str, tuple[float, float]] = {}
-        """The turns that others were seen to hold: since when, and when last."""
+        """The turns that other processes were seen to hold: since when, and when last."""
         self._giving_back: asyncio.Task[None] | None = None
         self._name = ""
-        """What stands for the session among the turns of ours, each session's its own."""
+        """A name that stands for the session among our turns, and is new for each session."""
 
     async def holder(self) -> int:
-        """The number of a lock that the session has until it ends. Raises UNAVAILABLE where none is to be had.
+        """The number of a lock that the session has until it ends. Raises UNAVAILABLE where no session is to be had.
 
-        A new session has another one, so that nothing is left to this process that only the last one knew of.
+        A new session has a new number. So claims that were taken under the last session are free for any process.
         """
         await self._taken({self._name})
         return lock_of(self._name)
@@ -72,7 +72,7 @@ class PostgresTurns:
         wanted = set(payment_ids) - self._mine
         if not wanted:
             return frozenset()
-        self._mine |= wanted  # before anything is awaited: two of this process never get one turn
+        self._mine |= wanted  # before anything is awaited: two questions of this process never get one turn
         mine = set[str]()
         try:
             mine = await self._taken(wanted)
@@ -97,7 +97,7 @@ class PostgresTurns:
                 await session.close(timeout=CLOSE_SECONDS)
 
     async def _taken(self, wanted: Collection[str]) -> set[str]:
-        """Those of these that are ours now."""
+        """Which of these turns are ours now."""
         async with self._speaking:
             if self._session is not None and self._session.is_closed():
                 self._broken()
@@ -108,7 +108,7 @@ class PostgresTurns:
                 except UNAVAILABLE:
                     if not known:
                         raise
-                    await self._lock()  # the session had broken without a word
+                    await self._lock()  # the session had broken, and a new one may do
         now = self._ticking()
         return {one for one in wanted if one in self._locked or self._overdue(one, now)}
 
@@ -117,7 +117,7 @@ class PostgresTurns:
         return now - since >= HELD_SECONDS
 
     async def _lock(self) -> None:
-        """Lock what is ours and not locked yet, and unlock what was given back."""
+        """Lock the turns that are ours and not locked yet, and unlock those that were given back."""
         if self._session is None:
             self._session = await self._database.session("turns")
             self._mine.discard(self._name)
@@ -140,7 +140,7 @@ class PostgresTurns:
         assert self._session is not None, "it was made"
         try:
             return await self._session.fetch(sql, *values, timeout=STATEMENT_SECONDS)
-        except BaseException:  # nobody knows what is locked now
+        except BaseException:  # it is not known what is locked now
             self._broken()
             raise
 
@@ -162,7 +162,7 @@ class PostgresTurns:
                 gone = self._locked - self._mine
                 if gone and self._session is not None:
                     self._locked -= gone
-                    with suppress(*UNAVAILABLE):  # then the session ended, and all its locks
+                    with suppress(*UNAVAILABLE):  # then the session has ended, with all its locks
                         await self._say(_GIVE_BACK, _locks(gone))
 
 
@@ -171,6 +171,6 @@ def _locks(payment_ids: Iterable[str]) -> list[int]:
 
 
 def lock_of(payment_id: str) -> int:
-    """The number of a payment's lock: always below nothing, where none of our fixed ones is."""
+    """The number of a payment's lock. It is negative, and our fixed locks have positive numbers."""
     digest = blake2b(payment_id.encode(), digest_size=8, key=b"payproof turns").digest()
     return int.from_bytes(digest, "big", signed=True) | -(2**63)
