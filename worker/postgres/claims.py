@@ -57,6 +57,18 @@ async def admit(
     return {claim.id: known.get(claim.id, "new") for claim, _ in claims}
 
 
+def names_of(claims: Sequence[Claim]) -> list[list[str | None]]:
+    """Claims as columns: their ids, accounts, payment ids, session ids, transaction ids and references."""
+    return [
+        [claim.id for claim in claims],
+        [claim.account for claim in claims],
+        [claim.payment_id for claim in claims],
+        [claim.session_id for claim in claims],
+        [claim.transaction_id for claim in claims],
+        [claim.reference for claim in claims],
+    ]
+
+
 def archived(seal: Seal, claim: Claim) -> tuple[str | None, bytes | None]:
     """The name of the key, and the record. What nobody sent us, a person's word or our own, has none."""
     if claim.callback is None:

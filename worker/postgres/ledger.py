@@ -19,7 +19,7 @@ from consumers.opening import Created, Taken, taken_up_again
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Glance, Payment
 from worker.postgres.batch import PostgresBatch, open_batch, referenced
-from worker.postgres.claims import admit
+from worker.postgres.claims import admit, names_of
 from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_others
 from worker.postgres.idempotency import came_to
 from worker.postgres.kept import keep, settle_turns
@@ -247,15 +247,7 @@ def _in_their_order(writes: Sequence[Write], places: Mapping[str, int]) -> list[
 
 
 async def _find(connection: Connection[asyncpg.Record], claims: Sequence[Claim]) -> dict[str, str]:
-    rows = await connection.fetch(
-        _FIND,
-        [claim.id for claim in claims],
-        [claim.account for claim in claims],
-        [claim.payment_id for claim in claims],
-        [claim.session_id for claim in claims],
-        [claim.transaction_id for claim in claims],
-        [claim.reference for claim in claims],
-    )
+    rows = await connection.fetch(_FIND, *names_of(claims))
     return {row["claim_id"]: row["payment_id"] for row in rows if row["payment_id"] is not None}
 
 

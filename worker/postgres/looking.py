@@ -19,6 +19,7 @@ from schemas.answers import Fact
 from schemas.callbacks import Claim
 from schemas.payments import Case, Resolution
 from schemas.words import Authenticity
+from worker.postgres.claims import names_of
 from worker.postgres.database import Connection
 from worker.postgres.rows import payment_of
 
@@ -41,16 +42,8 @@ async def look(
     connection: Connection[asyncpg.Record], claims: Sequence[Claim], payment_ids: Collection[str] = ()
 ) -> Looked:
     """See consumers.ledger.Ledger. `allowances` are those of the payments that were read."""
-    given = (
-        [claim.id for claim in claims],
-        [claim.account for claim in claims],
-        [claim.payment_id for claim in claims],
-        [claim.session_id for claim in claims],
-        [claim.transaction_id for claim in claims],
-        [claim.reference for claim in claims],
-        [claim.event_id if claim.authenticity is Authenticity.SIGNED else None for claim in claims],
-        list(payment_ids),
-    )
+    signed = [claim.event_id if claim.authenticity is Authenticity.SIGNED else None for claim in claims]
+    given = (*names_of(claims), signed, list(payment_ids))
     rows = await connection.fetch(_LOOK, *given)
     if not rows[0]["known"]:
         await meet(connection)
