@@ -1,13 +1,14 @@
 """Carrying the log on: every event, in order, once while nothing fails, again after a crash; from memory where it can.
 
-What is remembered here has another body than the log, so that whoever receives it can tell where it came from.
+An event that a test has a carrier remember has another body than in the log, so that the broker can tell the two apart.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from time import monotonic
 
 import pytest
 from msgspec.structs import replace
@@ -17,7 +18,7 @@ from tests.integration.conformance_ledger import NOON
 from tests.integration.endpoints import happen
 from tests.processes import until
 from worker.amqp.messages import Post
-from worker.carrier import BROKER, REMEMBERED, Carrier
+from worker.carrier import BROKER, KEEP_SECONDS, REMEMBERED, Carrier
 from worker.ending import end_one
 from worker.metrics import Metrics
 from worker.postgres.carrying import CARRYING_LOCK, begin_carrying
@@ -35,7 +36,7 @@ END_THE_CARRIER = """
 
 
 class Broker:
-    """Takes what is published while it is there, and remembers where each event came from."""
+    """Takes events while it is there, and notes which of them came from memory."""
 
     def __init__(self) -> None:
         self.ids, self.from_memory = list[str](), set[str]()
@@ -56,7 +57,7 @@ class Broker:
                 self.from_memory.add(message_id)
 
     async def heard(self, ids: Sequence[str]) -> None:
-        """Wait until these came, in their order, and nothing else did."""
+        """Wait until these came; they came in this order, and no other event did."""
         await until(
             lambda: asyncio.sleep(0, len(self.ids) >= len(ids)), what=f"{len(ids)} events came", seconds=SECONDS
         )
@@ -74,8 +75,10 @@ async def begun(database: Database) -> None:
 
 
 @asynccontextmanager
-async def carrier(database: Database, broker: Broker) -> AsyncIterator[Carrier]:
-    one = Carrier(database, broker, Metrics(), OFF)
+async def carrier(
+    database: Database, broker: Broker, ticking: Callable[[], float] = monotonic
+) -> AsyncIterator[Carrier]:
+    one = Carrier(database, broker, Metrics(), OFF, ticking)
     task = asyncio.create_task(one.run())
     try:
         yield one
@@ -96,8 +99,15 @@ async def remembered(database: Database, ids: Sequence[str]) -> list[Placed]:
     return [Placed(**dict(row), body=b"remembered") for row in rows]
 
 
+async def written(database: Database, one: Carrier, count: int = 1) -> list[str]:
+    """Events that the process of this carrier wrote, and told it of."""
+    ids = await happen(database, count)
+    one.remember(await remembered(database, ids))
+    return ids
+
+
 async def carrying(database: Database, broker: Broker, one: Carrier, so_far: Sequence[str] = ()) -> list[str]:
-    """Wait until that one carries, and has read the log: it tells what happened just now."""
+    """Wait until this carrier carries, and has read the log: it carries on an event that was written just now."""
     ids = [*so_far, *await happen(database)]
     one.hear()
     await broker.heard(ids)
@@ -109,9 +119,7 @@ async def test_what_this_process_wrote_is_carried_from_memory(database: Database
     async with carrier(database, broker) as one:
         ids = await carrying(database, broker, one)
         for count in (1, 3, 1):
-            new = await happen(database, count)
-            ids += new
-            one.remember(await remembered(database, new))
+            ids += await written(database, one, count)
             await broker.heard(ids)
     assert broker.from_memory == set(ids[1:])
 
@@ -134,15 +142,14 @@ async def test_what_does_not_follow_on_is_read_from_the_log(database: Database, 
 async def test_what_another_server_wrote_in_a_place_is_not_what_this_one_has_there(
     database: Database, broker: Broker
 ) -> None:
-    """One that was taken for dead writes on, and gives places that its successor gives to other events."""
+    """A server that was taken for dead writes on, and gives places that its successor gives to other events."""
     async with carrier(database, broker) as one:
         ids = await carrying(database, broker, one)
         new = await happen(database)
         (event,) = await remembered(database, new)
         one.remember([replace(event, id="pay_lost.1", since=NOON)])
         await broker.heard([*ids, *new])
-        last = await happen(database)
-        one.remember(await remembered(database, last))
+        last = await written(database, one)
         await broker.heard([*ids, *new, *last])
     assert broker.from_memory == set(last)
 
@@ -165,16 +172,14 @@ async def test_another_processs_events_are_carried_when_they_are_heard_of(databa
 
 
 @pytest.mark.usefixtures("begun")
-async def test_who_ends_says_how_far_it_came_and_the_next_one_goes_on_from_there(
+async def test_a_carrier_that_ends_writes_down_its_place_and_the_next_one_goes_on_from_there(
     database: Database, broker: Broker
 ) -> None:
     ids = list[str]()
     for _ in range(3):
         async with carrier(database, broker) as one:
             ids = await carrying(database, broker, one, ids)
-            new = await happen(database, 2)
-            ids += new
-            one.remember(await remembered(database, new))
+            ids += await written(database, one, 2)
             await broker.heard(ids)
         assert await place_of(database) == len(ids)
         ids += await happen(database, 2)  # while nobody carries
@@ -187,8 +192,7 @@ async def test_a_crash_sends_again_what_was_not_written_down_and_loses_nothing(
     async with carrier(database, broker) as one:
         ids = await carrying(database, broker, one)
         broker.stuck.clear()  # the broker's word for the next ones never comes
-        new = await happen(database, 2)
-        one.remember(await remembered(database, new))
+        new = await written(database, one, 2)
         await until(lambda: asyncio.sleep(0, broker.asked > 1), what="they are sent")
     assert await place_of(database) == 1
     broker.stuck.set()
@@ -203,12 +207,11 @@ async def test_a_carrier_whose_session_ends_publishes_nothing_more_until_it_is_t
 ) -> None:
     async with carrier(database, broker) as one:
         ids = await carrying(database, broker, one)
-        await until(lambda: _is(database, 1), what="it wrote down how far it came")
+        await until(lambda: carried_to(database, 1), what="it wrote down how far it came")
         await database.execute(END_THE_CARRIER, CARRYING_LOCK)
         second = Broker()
         async with carrier(database, second) as other:
-            new = await happen(database, 2)
-            one.remember(await remembered(database, new))
+            new = await written(database, one, 2)
             other.hear()
             await until(lambda: asyncio.sleep(0, len(broker.ids) + len(second.ids) >= 3), what="one of the two carries")
             assert [*broker.ids[1:], *second.ids] == new
@@ -223,12 +226,11 @@ async def test_a_carrier_that_stands_still_gives_way_to_the_next(database: Datab
 
 @pytest.mark.usefixtures("begun")
 async def test_what_the_broker_did_not_take_is_read_again(database: Database, broker: Broker) -> None:
-    """A carrier that waits for the broker asks the database something, which knows by that that it goes on."""
+    """A carrier that waits for the broker reads the log again and again, so the database does not end its session."""
     async with carrier(database, broker) as one:
         ids = await carrying(database, broker, one)
         broker.away = True
-        new = await happen(database)
-        one.remember(await remembered(database, new))
+        new = await written(database, one)
         await until(lambda: asyncio.sleep(0, broker.asked > 2), what="it tries again")
         broker.away = False
         await broker.heard([*ids, *new])
@@ -259,33 +261,33 @@ async def test_what_is_remembered_while_the_broker_is_away_is_bounded_and_read_a
     async with carrier(database, broker) as one:
         ids = await carrying(database, broker, one)
         broker.away = True
-        new = await happen(database, REMEMBERED + 1)
-        one.remember(await remembered(database, new))
+        new = await written(database, one, REMEMBERED + 1)
         one.hear()
         await until(lambda: asyncio.sleep(0, broker.asked > 1), what="the broker is found away")
         broker.away = False
         await broker.heard([*ids, *new])
         assert broker.from_memory == set(), "it was too much to be remembered"
-        last = await happen(database)
-        one.remember(await remembered(database, last))
+        last = await written(database, one)
         await broker.heard([*ids, *new, *last])
     assert broker.from_memory == set(last)
 
 
 @pytest.mark.usefixtures("begun")
-async def test_how_far_it_came_is_not_written_for_every_event(database: Database, broker: Broker) -> None:
-    """Its row is new where it was written."""
-    async with carrier(database, broker) as one:
-        ids, seen = await carrying(database, broker, one), set[str]()
-        for _ in range(100):
-            new = await happen(database)
-            ids += new
-            one.remember(await remembered(database, new))
+async def test_the_place_is_written_down_once_in_a_while_and_not_for_every_event(
+    database: Database, broker: Broker
+) -> None:
+    """The row of the place is a new one after each write."""
+    now = 0.0
+    async with carrier(database, broker, lambda: now) as one:
+        ids, rows = await carrying(database, broker, one), set[str]()
+        for _ in range(20):
+            ids += await written(database, one)
             await broker.heard(ids)
-            seen |= {row["xmin"] for row in await database.fetch("SELECT xmin::text FROM relays")}
-        await until(lambda: _is(database, len(ids)), what="the last is written down")
-    assert len(seen) < 50
+            rows |= {row["xmin"] for row in await database.fetch("SELECT xmin::text FROM relays")}
+        assert len(rows) == 1, "no time has passed"
+        now = KEEP_SECONDS
+        await until(lambda: carried_to(database, len(ids)), what="the last place is written down")
 
 
-async def _is(database: Database, place: int) -> bool:
+async def carried_to(database: Database, place: int) -> bool:
     return await place_of(database) == place
