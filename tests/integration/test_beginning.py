@@ -1,4 +1,4 @@
-"""Where the broker and the endpoints begin in the log: before the first event to which a process gives its place.
+"""The broker and the endpoints begin in the log before the first event to which a process gives a place.
 
 Each process here runs as `serve` runs it, with the roles that a test names, and the simulated gateways beside it.
 """
@@ -17,8 +17,10 @@ import aiohttp
 import pytest
 from aio_pika.abc import AbstractQueue
 from msgspec import Struct
+from msgspec.structs import replace
 
-from schemas.payments import Payment
+from consumers.ledger import Keys
+from schemas.payments import Change, Payment
 from tests.broker import RabbitMQ
 from tests.integration.endpoints import SECRET, Hook, happen, hooking
 from tests.integration.rabbit import emptied
@@ -39,7 +41,7 @@ url = "{url}"
 secret = "{secret}"
 """
 SECONDS = 2.0
-"""In so long a process that did not wait would have gone on."""
+"""A process that does not wait for the table gives places within this time. A slower one is not found out."""
 
 
 class Place(Struct, frozen=True):
@@ -64,7 +66,7 @@ class Place(Struct, frozen=True):
             await asyncio.wait_for(running, 60)
 
     async def paid(self) -> Payment:
-        """Its buyer has paid, and nothing was ever told of it: the gateway's answer to its opening was lost."""
+        """A payment whose buyer has paid, and which has no event: the gateway's answer to its opening was lost."""
         reference = f"first-{secrets.token_hex(8)}"
         pages = dict.fromkeys(("success_url", "fail_url", "cancel_url"), "https://shop.example/thanks")
         order = {"order_id": reference, "order_amount": "1500.50", "order_description": "Two saris", "currency": "BDT"}
@@ -83,13 +85,17 @@ class Place(Struct, frozen=True):
             account=ACCOUNT,
             provider="moneybag",
             reference=reference,
-            session_id=session_id,
             amount=Decimal("1500.50"),
             currency="BDT",
             opened_at=now - timedelta(minutes=1),
             expires_at=now + timedelta(hours=1),
         )
-        await PostgresLedger(self.database).create(payment, {}, timedelta(0))
+        ledger = PostgresLedger(self.database)
+        await ledger.create(payment, {}, timedelta(0))
+        async with ledger.batch([payment.id]) as batch:
+            await batch.reserve([Keys.of(payment, sessions=[session_id])])
+            await batch.store([Change(payment=replace(batch.cases[payment.id].payment, session_id=session_id))])
+            await batch.commit()
         return payment
 
     async def returns(self, payment: Payment) -> None:
@@ -121,7 +127,7 @@ class Place(Struct, frozen=True):
 
     @asynccontextmanager
     async def late_for(self, table: str, roles: Collection[str]) -> AsyncIterator[None]:
-        """Such a process, which could write to that table only after SECONDS, or once events had their places."""
+        """A process with these roles. It can write to that table only after SECONDS, or once events have places."""
         async with AsyncExitStack() as stack:
             async with self.database.connection() as connection, connection.transaction():
                 await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
