@@ -21,7 +21,7 @@ from tests.integration.conformance_ledger import OVER, SECONDS, a_payment, keys,
 from tests.integration.test_paging import waits
 from tests.processes import until
 from tests.schema import archived, commit_of, has_history
-from worker.postgres.database import LOCK_SECONDS, Database, connect
+from worker.postgres.database import Database, connect
 from worker.postgres.ledger import PostgresLedger
 from worker.postgres.log import PLACING_LOCK, Placed, place, read
 from worker.postgres.notices import Notice
@@ -32,7 +32,7 @@ WRITERS, EACH = 6, 25
 
 
 class Told:
-    """What a ledger told of its places, and a ledger that tells it."""
+    """A ledger, and the events that it told of when they got their places."""
 
     def __init__(self, database: Database) -> None:
         self.placed = list[Placed]()
@@ -45,7 +45,7 @@ def telling(database: Database) -> Told:
 
 
 async def opened(ledger: PostgresLedger, *, told_of: bool = False, **fields: object) -> Payment:
-    """A payment, whose first event is written by a batch where it is `told_of`, and so has no place."""
+    """A payment. `told_of`: it has its first event, which a batch wrote and which so has no place."""
     payment = a_payment(**fields)
     await ledger.create(payment, {}, OVER)
     if told_of:
@@ -57,7 +57,7 @@ async def opened(ledger: PostgresLedger, *, told_of: bool = False, **fields: obj
 
 
 async def next_of(ledger: PostgresLedger, payment: Payment) -> Write:
-    """A write that tells the payment's next version; the last thing told of it is that it was held."""
+    """A write with the event of the payment's next version: completed the first time, held after that."""
     sight = (await ledger.look([], [payment.id])).sights[payment.id]
     now = sight.case.payment
     kind = EventType.HELD if now.completed_told else EventType.COMPLETED
@@ -88,9 +88,7 @@ async def test_a_write_without_an_event_gives_no_place(database: Database, telli
     assert (await places(database), telling.placed) == ({}, [])
 
 
-async def test_who_writes_under_a_lock_or_by_a_batch_leaves_the_places_to_the_relay(
-    database: Database, telling: Told
-) -> None:
+async def test_a_locked_write_and_a_batch_leave_the_places_to_the_relay(database: Database, telling: Told) -> None:
     payment = await opened(telling.ledger, told_of=True)
     async with telling.ledger.locked([payment.id]) as arbiter:
         await arbiter.write([await next_of(telling.ledger, payment)])
@@ -98,14 +96,16 @@ async def test_who_writes_under_a_lock_or_by_a_batch_leaves_the_places_to_the_re
     assert telling.placed == []
 
 
-async def test_nobody_waits_for_a_slow_committer(database: Database, telling: Told) -> None:
+async def test_a_write_leaves_its_place_to_the_relay_while_another_commits_slowly(
+    database: Database, telling: Told
+) -> None:
     payment, heard = await opened(telling.ledger), list[Notice]()
     write, connected = await next_of(telling.ledger, payment), asyncio.Event()
 
     async def listening() -> None:
         connected.set()
 
-    async with asyncio.timeout(LOCK_SECONDS), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
         task = group.create_task(database.listen(heard.append, connected=listening))
         await connected.wait()
         async with database.connection() as slow, slow.transaction():
@@ -119,7 +119,7 @@ async def test_nobody_waits_for_a_slow_committer(database: Database, telling: To
     assert await places(database) == {f"{payment.id}.1": 1}
 
 
-async def test_nobody_waits_for_a_committer_whose_standby_says_nothing(dsn: str, database: Database) -> None:
+async def test_a_write_does_not_wait_for_a_committer_whose_standby_says_nothing(dsn: str, database: Database) -> None:
     (row,) = await database.fetch("SELECT quote_ident(current_database()) AS name")
     await database.execute(f"ALTER DATABASE {row['name']} SET synchronous_commit = 'local'")
     async with connect(dsn) as here, asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
@@ -127,16 +127,15 @@ async def test_nobody_waits_for_a_committer_whose_standby_says_nothing(dsn: str,
         payment = await opened(telling.ledger)
         write = await next_of(telling.ledger, payment)
         async with without_a_standby(database):
-            group.create_task(committing_until_it_stands(here))
-            await until(lambda: stands(database), what="a write waits for the standby")
-            async with asyncio.timeout(LOCK_SECONDS):
-                assert (await telling.ledger.write([write])).done == {payment.id}
+            group.create_task(committing(here))
+            await until(lambda: a_commit_waits(database), what="a write waits for the standby")
+            assert (await telling.ledger.write([write])).done == {payment.id}
             assert (await places(database))[f"{payment.id}.1"] is None
     assert telling.placed == []
 
 
-async def committing_until_it_stands(database: Database) -> None:
-    """The first ones may come before the server knows that it has a standby."""
+async def committing(database: Database) -> None:
+    """Write again and again: the first writes may come before the server knows that it has a standby."""
     ledger = PostgresLedger(database)
     async with database.connection() as connection:
         await connection.execute("SET synchronous_commit = on")
@@ -147,7 +146,7 @@ async def committing_until_it_stands(database: Database) -> None:
 
 @asynccontextmanager
 async def without_a_standby(database: Database) -> AsyncIterator[None]:
-    """While the block runs, commits that are not local wait."""
+    """While the block runs, commits wait for a standby that is not there, unless their session commits locally."""
     await database.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
     await database.execute("SELECT pg_reload_conf()")
     try:
@@ -157,7 +156,7 @@ async def without_a_standby(database: Database) -> AsyncIterator[None]:
         await database.execute("SELECT pg_reload_conf()")
 
 
-async def stands(database: Database) -> bool:
+async def a_commit_waits(database: Database) -> bool:
     return bool(await database.fetch("SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'"))
 
 
@@ -194,7 +193,7 @@ async def test_a_payments_next_event_waits_for_the_place_of_the_one_before(datab
 async def test_events_are_placed_later_by_the_versions_of_each_payment_whatever_their_times(
     database: Database, telling: Told, most: int
 ) -> None:
-    """The clock of another server may be behind, and of version 10 only the text is before that of version 2."""
+    """The clock of another server may be behind, and as a text version 10 comes before version 2."""
     payments = [await opened(telling.ledger) for _ in range(2)]
     silent = PostgresLedger(database)
     for _ in range(11):
@@ -212,7 +211,7 @@ async def test_events_are_placed_later_by_the_versions_of_each_payment_whatever_
 
 @pytest.fixture
 def placers(tmp_path: Path) -> list[Callable[[Database, int], Awaitable[int]]]:
-    """How today's relay gives places, and how the last release's does, in a copy that has the past."""
+    """How today's relay gives places, and in a clone with its history how the relay of the last release does."""
     if not has_history():
         return [place]
     file = archived(commit_of(released()[-1]), tmp_path) / "worker/postgres/log.py"
@@ -227,7 +226,7 @@ def placers(tmp_path: Path) -> list[Callable[[Database, int], Awaitable[int]]]:
 async def test_a_reader_never_sees_a_place_before_the_one_below_it(
     database: Database, placers: list[Callable[[Database, int], Awaitable[int]]]
 ) -> None:
-    """While writers, slow committers and relays of either release give them, and others leave theirs to the relays."""
+    """Writers, a slow committer and relays of both releases give places; some writers leave theirs to relays."""
     telling = [Told(database) for _ in range(WRITERS)]
     over = asyncio.Event()
     snapshots = 0
