@@ -1,7 +1,7 @@
 """A fleet that is upgraded: an older and a newer version of the service on one database, behind one front.
 
 The one thing to get wrong: which node is meant. The front gives each connection to the next node that listens, as a
-load balancer does; what is about one node calls that node.
+load balancer does. A call that is about one node goes to that node, past the front.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ THINKING = {"onepaybd": "execute", "ipay": "status", "moneybag": "status"}
 THINKING_SECONDS = 6.0
 TOLD = ("opened", "completed")
 TOLD_SECONDS = 60.0
-"""Longer than a lease of 0.1, which drops a reply that it cannot record, and asks again when the lease ends."""
+"""Longer than a lease of 0.1.0, which drops a reply that it cannot record and asks again when the lease ends."""
 
 SETTINGS = """\
 return_wait = "2s"
@@ -50,7 +50,7 @@ give_up = "1h"
 
 
 class Node:
-    """One process of the service, of one version, and where it is reached."""
+    """One process of the service, of one version, and its address."""
 
     def __init__(self, name: str, code: Path, system: System, settings: Mapping[str, str]) -> None:
         self.port, ops = free_ports(2)
@@ -63,7 +63,7 @@ class Node:
         )
 
     async def start(self) -> None:
-        """It migrates, and is ready."""
+        """Start the process, which migrates, and wait until it is ready."""
         await asyncio.to_thread(self.child.start)
         await asyncio.to_thread(self.child.wait_for, f"{self._ops_url}/readyz", seconds=READY_SECONDS)
 
@@ -71,7 +71,7 @@ class Node:
         assert await asyncio.to_thread(self.child.stop) == 0, "it drains and ends in good order"
 
     def loud(self) -> list[str]:
-        """What it logged that should wake a person."""
+        """The lines of its log that should wake a person."""
         lines = self.child.log.read_text().splitlines() if self.child.log.exists() else []
         return [line for line in lines if '"level": "error"' in line or "Traceback" in line]
 
@@ -104,9 +104,9 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 class Fleet:
-    """The two nodes, not yet started, and every payment that was opened by either.
+    """The two nodes, not yet started, and every payment that was opened at either.
 
-    The stage's feed keeps to a node for as long as that runs; `feed` reads each page from another one.
+    The stage's feed reads from one node for as long as that runs. `feed` reads each page from another node.
     """
 
     def __init__(self, older: Node, newer: Node, stage: Stage, http: aiohttp.ClientSession, key: str) -> None:
@@ -135,7 +135,7 @@ class Fleet:
     async def asking(self, at: Node) -> AsyncIterator[Callable[[Node], Awaitable[None]]]:
         """Buyers come back to this node, their gateways think while the block runs, and then the shop is told.
 
-        What is yielded has the same buyers come back to another node as well.
+        Yields a call that has the same buyers come back to another node as well.
         """
         scenes = await self.opens(THINKING, at)
         for scene in scenes:
@@ -157,7 +157,7 @@ class Fleet:
             await scene.until(*TOLD, seconds=TOLD_SECONDS)
 
     async def all_is_told(self) -> list[Told]:
-        """Wait until both feeds told of every payment; the whole log, read from its beginning."""
+        """Wait until both feeds told of every payment. Returns the whole log, read from its beginning."""
 
         async def told() -> bool:
             return all(
@@ -203,12 +203,12 @@ async def rolling(
 ) -> AsyncIterator[Fleet]:
     """A fleet of these codes with `system`'s sandbox.
 
-    At the end neither node may have logged an error, but for those of the older one that name what is `forgiven`.
+    At the end neither node may have logged an error, except errors of the older node that have the word `forgiven`.
     """
     settings = {name: value for name, value in system.settings.items() if name != "PAYPROOF_AMQP_URL"}
     settings |= {"PAYPROOF_DATABASE_URL": dsn, "PAYPROOF_PUBLIC_URL": system.url}
     settings |= {} if broker_url is None else {"PAYPROOF_AMQP_URL": broker_url}
-    # The newer one traces, so that its claims have what the older one's may not.
+    # The newer node traces, so that its claims have a traceparent, which those of the older node may not have.
     tracing = settings | {"OTEL_TRACES_EXPORTER": "console"}
     nodes = Node("older", older, system, settings), Node("newer", newer, system, tracing)
     front = await asyncio.start_server(Front(nodes).carry, "127.0.0.1", int(system.url.rpartition(":")[2]))
@@ -234,7 +234,7 @@ async def rolling(
 
 
 async def dead(dsn: str) -> Sequence[asyncpg.Record]:
-    """What was given up on."""
+    """The dead letters in the database."""
     database = await asyncpg.connect(dsn)
     try:
         return await database.fetch("SELECT * FROM dead")

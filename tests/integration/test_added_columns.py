@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from consumers.opening import Created
 from schemas.checks import Checks
 from schemas.requests import ListQuery
-from tests.integration.conformance_ledger import a_payment
+from tests.integration.conformance_ledger import OVER, a_payment
 from worker.postgres.database import Database, connect
 from worker.postgres.dossiers import find_payments, read_dossier
 from worker.postgres.failures import PostgresFailures, read_failing
@@ -15,7 +13,6 @@ from worker.postgres.held import read_work
 from worker.postgres.ledger import PostgresLedger
 from worker.postgres.reading import read_page, read_payment
 
-OVER = timedelta(seconds=-1)
 TABLES = """
     SELECT relname FROM pg_class
     WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import asyncpg
 import pytest
 
 from consumers.opening import Created
 from schemas.payments import Payment
-from tests.integration.conformance_ledger import a_payment
+from tests.integration.conformance_ledger import OVER, a_payment
 from worker.postgres.database import Database
 from worker.postgres.ledger import PostgresLedger
-
-OVER = timedelta(seconds=-1)
 
 
 async def a_row(database: Database) -> Payment:
@@ -30,7 +26,7 @@ async def test_a_payment_names_only_what_is_its_own(database: Database, table: s
     with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="not its own"):
         await database.execute(name, mine.id)
     async with database.connection() as connection, connection.transaction():
-        await connection.execute(name, mine.id)  # in whatever order: what is committed counts
+        await connection.execute(name, mine.id)  # before the payment has the key: the trigger judges at the commit
         await connection.execute(take, mine.id)
     with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="not its own"):
         await database.execute(name, other.id)

@@ -1,7 +1,7 @@
 """A rolling upgrade: each release beside the next and the last beside today's, each by the code of its own commit.
 
-The one thing to get wrong: what a rollback finds. The older code is started again on the schema of the newer, beside
-payments that the newer has in hand.
+The one thing to get wrong: a rollback. The older code is started again on the newer schema, beside payments that the
+newer code has in hand.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ CODES = [*(release.name for release in RELEASES), TODAY]
 NEIGHBOURS = list(itertools.pairwise(CODES))
 TWO_APART = list(zip(CODES, CODES[2:], strict=False))
 NEWER = {"confirm_end": "0.2.0", "not_found": "0.2.0"}
-"""Keys of the demo's configuration by the first release that knows them; both of two neighbours run by one file."""
+"""Keys of the demo's configuration by the first release that knows them. Two neighbours share one file."""
 
 FORGIVEN = {"0.1.0": "InvalidCachedStatementError"}
-"""What a release logs as an error while it is migrated under it, though it then takes the claim again."""
+"""What a release logs as an error while the schema is migrated under it. It takes the claim again."""
 
 
 @pytest.fixture(scope="module")
 def code_of() -> Iterator[Callable[[str], Path]]:
-    """Where the code of a release is, taken from its commit, and today's."""
+    """The folder of a release's code, taken from its commit, or of today's code."""
     with tempfile.TemporaryDirectory(prefix="payproof-released-") as place:
 
         @cache
@@ -65,7 +65,7 @@ def system() -> Iterator[System]:
 
 @pytest.fixture
 def host(broker: RabbitMQ) -> Iterator[str]:
-    """The URL of a virtual host of the broker's that is empty."""
+    """The URL of an empty virtual host of the broker."""
     broker.ctl("add_vhost", "upgrade")
     try:
         broker.ctl("set_permissions", "-p", "upgrade", "guest", ".*", ".*", ".*")
@@ -80,7 +80,7 @@ def migrations(code: Path) -> set[str]:
 
 
 def configure(system: System, oldest: str) -> None:
-    """Write the configuration as a program of that release, or today's, can read it."""
+    """Write the configuration without the keys that the oldest program does not know."""
     system.configure()
     unknown = tuple(f"{key} = " for key, since in NEWER.items() if oldest != TODAY and number(oldest) < number(since))
     known = [line for line in system.config.read_text().splitlines(keepends=True) if not line.startswith(unknown)]
@@ -89,7 +89,7 @@ def configure(system: System, oldest: str) -> None:
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.name)
 async def test_the_schema_only_grew_since_a_release(release: Path, dsn: str, code_of: Callable[[str], Path]) -> None:
-    """Unless a contraction keeps that release out: then it cannot run here any more, and is told so."""
+    """Or a contraction keeps that release out: then it does not start, and says why."""
     async with connect(dsn) as database:
         contracted = {row["version"] for row in await database.fetch("SELECT version FROM contractions")}
     known = migrations(code_of(release.name))
@@ -98,7 +98,7 @@ async def test_the_schema_only_grew_since_a_release(release: Path, dsn: str, cod
 
 
 @pytest.mark.parametrize("name", CODES)
-def test_the_code_of_that_name_is_what_runs(name: str, code_of: Callable[[str], Path]) -> None:
+def test_each_release_runs_its_own_code(name: str, code_of: Callable[[str], Path]) -> None:
     settings = environment() | {"PYTHONPATH": str(code_of(name))}
     for module in ("worker.process", "consumers.pipeline", "schemas.callbacks"):
         words = [sys.executable, "-P", "-c", f"import {module}; print({module}.__file__)"]
@@ -107,7 +107,7 @@ def test_the_code_of_that_name_is_what_runs(name: str, code_of: Callable[[str], 
 
 
 async def rolled_forward_and_back(fleet: Fleet) -> None:
-    """Gateways think at every change of the fleet; between the changes each node that runs does all of its work."""
+    """Gateways think at every change of the fleet; between the changes every kind of payment is paid at each node."""
     older, newer = fleet.older, fleet.newer
     await older.start()
     await fleet.pays(await fleet.opens(CHECKED, older), older)
@@ -136,7 +136,7 @@ async def rolled_forward_and_back(fleet: Fleet) -> None:
 
 
 async def all_is_well(fleet: Fleet, dsn: str) -> list[bytes]:
-    """The log, in which every payment is told as it should be."""
+    """Assert that the shop was told of every payment as it should be; the log, as the bodies of its events."""
     log = await fleet.all_is_told()
     ids = [told.id for told in log]
     assert len(ids) == len(set(ids)) == 2 * len(fleet.scenes), "every event once"
@@ -163,7 +163,7 @@ async def test_neighbours_go_on_beside_each_other_forward_and_back(
 async def test_neighbours_over_rabbitmq_lose_no_event_either(
     older: str, newer: str, code_of: Callable[[str], Path], unmade: str, system: System, host: str
 ) -> None:
-    """Whose relays may both carry the log on: an event may come twice, and is then the same to the byte."""
+    """The relays of both may carry the log on: an event may come twice, and is then the same to the byte."""
     configure(system, older)
     subscriber = Subscriber(host)
     await subscriber.bind()
@@ -191,7 +191,7 @@ async def test_neighbours_over_rabbitmq_lose_no_event_either(
 async def test_a_program_is_refused_where_what_it_may_need_was_taken_away(
     older: str, newest: str, taken_away: list[str], code_of: Callable[[str], Path], unmade: str, system: System
 ) -> None:
-    """And only there: a release that is two behind goes on as long as nothing was."""
+    """And only there: a release that is two behind runs as long as nothing was taken away."""
     await migrate(unmade, directory=code_of(newest) / "schemas/sql")
     async with connect(unmade) as database:
         await database.execute("INSERT INTO contractions SELECT unnest($1::text[])", taken_away)
