@@ -21,7 +21,10 @@ PLACING_LOCK = 7_242_001
 """The lock of the writer that gives places; see places_are_ours() and place_left_events() in schemas/sql."""
 
 LATEST_COMMIT = timedelta(minutes=5)
-"""An event gets its place so long after others of its time at most: far longer than a transaction of ours may last."""
+"""While a relay runs, an event gets its place so long after others of its time at most.
+
+That is far longer than a transaction of ours may last.
+"""
 
 _NEWEST_PLACED = "SELECT body FROM events WHERE place IS NOT NULL ORDER BY place DESC LIMIT $1"
 _AFTER = f"(merchant, place) > ($1, $2) AND (merchant, place) <= ($1, {2**63 - 1}) AND place IS NOT NULL"
