@@ -34,7 +34,6 @@ BROKER_AWAY_SECONDS = 1.0
 AWAY_SECONDS = 1.0
 CONFIRM_SECONDS = 10.0
 END_SECONDS = 0.5
-BROKER = "rabbitmq"
 
 log = structlog.get_logger()
 
@@ -83,7 +82,7 @@ class Carrier:
     async def run(self) -> None:
         while True:
             try:
-                async with carrying(self._database, BROKER) as at:
+                async with carrying(self._database) as at:
                     await self._carry(at)
             except UNAVAILABLE as error:
                 log.warning("relay.unavailable", error=type(error).__name__)

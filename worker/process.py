@@ -20,7 +20,7 @@ from aiohttp import web
 from consumers.rules import Rules
 from schemas.payments import Change, Payment
 from worker.amqp.broker import Broker, broker_of
-from worker.carrier import AWAY_SECONDS, BROKER
+from worker.carrier import AWAY_SECONDS
 from worker.clock import set_within
 from worker.config import Config
 from worker.consume import Consumer
@@ -225,7 +225,7 @@ async def _begin(
     while not stop.is_set():
         try:
             if broker and not {"consume", "relay"}.isdisjoint(roles):
-                await begin_carrying(database, BROKER)
+                await begin_carrying(database)
             if "deliver" in roles:
                 await deliver.begin()
         except UNAVAILABLE as error:

@@ -18,7 +18,7 @@ from tests.integration.conformance_ledger import NOON
 from tests.integration.endpoints import happen
 from tests.processes import until
 from worker.amqp.messages import Post
-from worker.carrier import BROKER, KEEP_SECONDS, REMEMBERED, Carrier
+from worker.carrier import KEEP_SECONDS, REMEMBERED, Carrier
 from worker.ending import end_one
 from worker.metrics import Metrics
 from worker.postgres.carrying import CARRYING_LOCK, begin_carrying
@@ -71,7 +71,7 @@ def broker() -> Broker:
 
 @pytest.fixture
 async def begun(database: Database) -> None:
-    await begin_carrying(database, BROKER)
+    await begin_carrying(database)
 
 
 @asynccontextmanager
@@ -220,7 +220,7 @@ async def test_a_carrier_whose_session_ends_publishes_nothing_more_until_it_is_t
 
 @pytest.mark.usefixtures("begun")
 async def test_a_carrier_that_stands_still_gives_way_to_the_next(database: Database, broker: Broker) -> None:
-    async with standing_still(database, BROKER, still_seconds=0.5), carrier(database, broker):
+    async with standing_still(database, still_seconds=0.5), carrier(database, broker):
         await broker.heard(await happen(database))
 
 

@@ -26,7 +26,6 @@ from worker.amqp.dead import dead_at_broker
 from worker.amqp.expected import LARGEST_LETTER, PREFETCH
 from worker.amqp.messages import CODE, FIELD, REASON
 from worker.amqp.topology import DEAD, EVENTS, EXPECTED, claims_queue
-from worker.carrier import BROKER
 from worker.cli.dead import _told
 from worker.cli.desk import desk
 from worker.config import Config
@@ -141,7 +140,7 @@ async def at(broker: RabbitMQ, database: Database) -> AsyncIterator[Desk]:
 
 @pytest.mark.parametrize("key", [None, "shop"])
 async def test_an_expected_payment_is_registered_and_announced(at: Desk, key: str | None) -> None:
-    await begin_carrying(at.database, BROKER)
+    await begin_carrying(at.database)
     relay = asyncio.create_task(Relay(at.database, at.metrics, at.broker.publisher).run())
     try:
         queue = await at.channel.declare_queue(exclusive=True)

@@ -18,6 +18,9 @@ from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.log import Placed
 from worker.postgres.looking import meet
 
+BROKER = "rabbitmq"
+"""The name of the row of `relays` that has the place."""
+
 CARRYING_LOCK = 7_242_002
 AGAIN_SECONDS = 1.0
 STILL_SECONDS = 30.0
@@ -38,9 +41,9 @@ _CARRIED = "UPDATE relays SET place = greatest(place, $2) WHERE name = $1"
 """The place never falls: a carrier that lost its session may still write down its own, later than the next one."""
 
 
-async def begin_carrying(database: Database, name: str) -> None:
+async def begin_carrying(database: Database) -> None:
     """Begin to carry on at the end of the log, unless that began before. Older events were told in other ways."""
-    await database.execute(_BEGIN, name)
+    await database.execute(_BEGIN, BROKER)
 
 
 class Carrying:
@@ -50,10 +53,8 @@ class Carrying:
     server that has this log took over from another one.
     """
 
-    def __init__(
-        self, session: asyncpg.Connection[asyncpg.Record], name: str, place: int, since: datetime | None
-    ) -> None:
-        self._session, self._name, self._kept = session, name, place
+    def __init__(self, session: asyncpg.Connection[asyncpg.Record], place: int, since: datetime | None) -> None:
+        self._session, self._kept = session, place
         self.place, self.since = place, since
 
     def check(self) -> None:
@@ -73,25 +74,25 @@ class Carrying:
     async def keep(self) -> None:
         """Write down the place. A database that crashes may forget it; then the last events are sent again."""
         place = self.place
-        await self._session.execute(_CARRIED, self._name, place)
+        await self._session.execute(_CARRIED, BROKER, place)
         self._kept = place
 
 
 @asynccontextmanager
-async def carrying(database: Database, name: str, *, still_seconds: float = STILL_SECONDS) -> AsyncIterator[Carrying]:
+async def carrying(database: Database, *, still_seconds: float = STILL_SECONDS) -> AsyncIterator[Carrying]:
     """Wait until no other process carries the log on, and be the carrier while the block runs.
 
-    `name` is the broker in `relays`. The carrier has a lock of a session. The lock ends with this process, and where
-    nothing is read or kept for `still_seconds`. Raises UNAVAILABLE.
+    The carrier has a lock of a session. The lock ends with this process, and where nothing is read or kept for
+    `still_seconds`. Raises UNAVAILABLE.
     """
     still = f"{still_seconds * 1000:.0f}ms"
     session = await database.session("relay", synchronous_commit="off", idle_session_timeout=still)
     try:
         await _alone(session)
         await meet(session)
-        row = await session.fetchrow(_PLACE, name)
+        row = await session.fetchrow(_PLACE, BROKER)
         assert row is not None, "it was begun"
-        yield Carrying(session, name, row["place"], row["since"])
+        yield Carrying(session, row["place"], row["since"])
     finally:
         with suppress(*UNAVAILABLE):
             await session.close(timeout=CLOSE_SECONDS)

@@ -16,12 +16,12 @@ from msgspec import Struct
 from consumers.account import Account
 from consumers.allowance import Allowance, forgetful, refilled, silent
 from consumers.delivering import TROUBLES
+from worker.postgres.carrying import BROKER
 from worker.postgres.database import Connection, Database
 
 MOST = 10_000
 """Nothing is counted further: so many are as alarming as more of them."""
 
-BROKER = "rabbitmq"
 
 _HELD = f"""
     SELECT provider, hold, count(*) AS count
