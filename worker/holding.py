@@ -33,7 +33,7 @@ class InHand:
     """
 
     def __init__(self, bus: Bus, turns: Turns, metrics: Metrics) -> None:
-        self._bus, self.turns, self._metrics = bus, turns, metrics
+        self._bus, self._turns, self._metrics = bus, turns, metrics
         self._deliveries = dict[str, list[Delivery]]()
 
     def hold(self, deliveries: Iterable[Delivery]) -> list[Claim]:
@@ -134,4 +134,4 @@ class InHand:
             await self._bus.give_back(deliveries)
 
     def _end_turns(self, inquiries: Iterable[Inquiry]) -> None:
-        self.turns.give_back([inquiry.expected.payment_id for inquiry in inquiries])
+        self._turns.give_back([inquiry.expected.payment_id for inquiry in inquiries])

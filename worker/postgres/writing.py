@@ -14,6 +14,7 @@ import asyncpg
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consumers.deciding import NOBODY
 from consumers.ledger import Keys, Looked, Write, Written
 from schemas.callbacks import Claim
 from schemas.payments import Owners
@@ -27,8 +28,6 @@ from worker.sealing import Seal
 
 _LOCK = "SELECT locked_at FROM lock_revisions($1)"
 _WRITE = "SELECT write_payments($1, $2, $3, $4, $5)"
-
-NOBODY = Owners()
 
 
 class Tried(Struct, frozen=True, kw_only=True):
