@@ -32,7 +32,7 @@ FAILURES = 5
 OVER = timedelta(minutes=5)
 """So often, over so long at least, and nothing more is asked in a loop."""
 
-LOST = "whoever recorded its reply, or took its claim, did not live to tell"
+LOST = "the process that recorded its reply, or took its claim, died"
 RULE = "what fails by itself each time is not asked in a loop: a person is told"
 STOPPED = "nothing more is asked in a loop"
 
