@@ -1,8 +1,8 @@
 """One transaction of the ledger in Postgres: a batch of payments, locked in the order of their ids.
 
 The one thing to get wrong: the order of locks. Payments first, by id; then references; then sessions, transactions and
-orders; each in the order of its key. Nothing here decides; the unique keys and the trigger in
-`schemas/sql` repeat the rules of money.
+orders; each in the order of its key. Nothing here decides; the unique keys and the trigger in `schemas/sql` repeat the
+rules of money.
 """
 
 from __future__ import annotations

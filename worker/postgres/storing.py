@@ -1,7 +1,7 @@
-"""What changed of payments, as `store_changes` of `schemas/sql` writes it: rows, facts, events and timelines together.
+"""The changes of payments, as `store_changes` of `schemas/sql` writes them: rows, facts, events and timelines together.
 
-The one thing to get wrong: what is named of a payment. Its row keeps what is not named, so whatever differs from the
-reading that the change was decided on has to be.
+The one thing to get wrong: which columns of a payment are named. A column that is not named stays as it is. So every
+column is named that differs from the reading on which the change was decided.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from worker.postgres.rows import MOVING
 
 
 class Stored(Struct, frozen=True):
-    """The rows by what they are, and the bodies of the events among them."""
+    """The rows by the part of the change that they are, and the bodies of the events among them."""
 
     doc: dict[str, list[Any]]
     bodies: list[bytes]
 
 
 async def store(connection: Connection[asyncpg.Record], changes: Iterable[tuple[Payment, Change]]) -> None:
-    """Write them; each with the payment as it was read."""
+    """Write changes, each given with its payment as it was read."""
     stored = storing(list(changes))
     await connection.execute("SELECT store_changes($1, $2, false)", stored.doc, stored.bodies)
 
@@ -52,7 +52,7 @@ def storing(changes: Sequence[tuple[Payment, Change]]) -> Stored:
 
 
 def _columns(before: Payment, after: Payment) -> dict[str, Any]:
-    """Those that differ, and the next look, which the sweep moves at any time."""
+    """The columns that differ, and the next look: the sweep may have moved that meanwhile."""
     changed = {name: value for name in MOVING if (value := getattr(after, name)) != getattr(before, name)}
     return changed | {"next_check_at": after.next_check_at}
 
