@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.asking import LEASE, Due, Trigger, begun, hints_used_up, next_due, next_look, scheduled
+from consumers.ledger import Keys
 from consumers.pipeline import Inquiry
 from consumers.receiving import TOO_MANY
 from schemas.answers import Outcome, Question, Stranger, Trouble
@@ -617,6 +618,7 @@ async def test_whoever_knows_more_than_our_reference_has_the_allowance_of_the_bu
     payment_id = await drive.open(PLAIN)
     async with drive.ledger.batch([payment_id]) as batch:
         payment = replace(drive.payment(payment_id), aliases=("S-replaced",), transaction_id="T1")
+        await batch.reserve([Keys.of(payment, transactions=["T1"])])
         await batch.store([Change(payment=payment)])
         await batch.commit()
     await drive.publish(drive.claim(payment_id, **({"payment_id": None, "reference": "order-1"} | knows)))
