@@ -175,10 +175,6 @@ class Batch(Protocol):
         """
         ...
 
-    async def begin_executions(self, payment_ids: Collection[str]) -> frozenset[str]:
-        """Mark these as the one attempt of their order that executes; return those for which no other stands."""
-        ...
-
     async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
         """Write those parts of a payment that otherwise only an opening writes. `store` writes the rest.
 

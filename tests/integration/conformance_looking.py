@@ -152,9 +152,7 @@ class LookingConformance:
         wishes = {"execute_state": "wanted", "execute_wanted_at": NOON}
         await store(kept, Change(payment=replace(waits, **wishes, execute_waits_until=later)))
         await store(kept, Change(payment=replace(idle, **wishes)))
-        async with kept.ledger.batch([asked.id]) as batch:
-            assert await batch.begin_executions([asked.id]) == {asked.id}
-            await batch.commit()
+        assert (await write(kept, a_write(await sight_of(kept, asked), executes=True))).done == {asked.id}
         await reserve(kept, keys(paid, order_ref="b-1"))
         looked = await kept.ledger.look([], [row.id for row in (*rows, apart, stranger)])
 

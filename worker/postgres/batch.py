@@ -25,7 +25,7 @@ from worker.postgres.database import Connection
 from worker.postgres.kept import hear_kept
 from worker.postgres.news import news_of
 from worker.postgres.notices import Notice
-from worker.postgres.reserving import attempts, reserve
+from worker.postgres.reserving import reserve
 from worker.postgres.rows import payment_of
 from worker.postgres.storing import store
 from worker.postgres.unexpected import announce
@@ -65,11 +65,6 @@ class PostgresBatch:
 
     async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, Owners]:
         return await reserve(self._connection, keys)
-
-    async def begin_executions(self, payment_ids: Collection[str]) -> frozenset[str]:
-        payments = [self.cases[payment_id].payment for payment_id in payment_ids]
-        others = await self._connection.fetchval("SELECT begin_executions($1)", attempts(payments))
-        return frozenset(payment_ids) - frozenset(others or ())
 
     async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
         return await announce(self._connection, payment, request, proposed)
