@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.answering import Reply
 from consumers.gateway import Opened
+from consumers.ledger import Keys
 from consumers.resolving import ResolutionRefused, Wish, resolve
 from schemas.answers import Answer, Question
 from schemas.events import Event
@@ -741,6 +742,7 @@ def test_a_session_that_an_opening_replaced_is_still_ours(bench: Bench) -> None:
 
     async def replaced() -> None:
         async with bench.drive.ledger.batch([payment_id]) as batch:
+            await batch.reserve([Keys.of(row, sessions=["S-new"])])
             await batch.store([Change(payment=replace(row, session_id="S-new", aliases=(row.session_id,)))])
             await batch.commit()
 
