@@ -24,7 +24,7 @@ from worker.demo.feed import Feed, Told
 from worker.demo.playing import staged
 from worker.demo.scene import Scene, Stage
 from worker.demo.shop import Shop
-from worker.demo.system import READY_SECONDS, System
+from worker.demo.system import QUICK, READY_SECONDS, System
 from worker.ending import ended_at_exit
 
 CHECKED = tuple(name for name in GATEWAYS if name != "blind")
@@ -35,18 +35,8 @@ TOLD = ("opened", "completed")
 TOLD_SECONDS = 60.0
 """Longer than a lease of 0.1.0, which drops a reply that it cannot record and asks again when the lease ends."""
 
-SETTINGS = """\
-return_wait = "2s"
-
-[checks]
-claimed = ["300ms", "500ms", "1s"]
-pending = ["1s", "2s"]
-closed = ["2s", "4s"]
-refunds = ["1h"]
-grace = "1s"
-confirm_end = "1s"
-give_up = "1h"
-"""
+SETTINGS = QUICK.replace('give_up = "20s"', 'give_up = "1h"')
+"""No payment is given up while the fleet changes."""
 
 
 class Node:
