@@ -8,18 +8,19 @@ drop index payments_transaction;
 
 -- A session and a transaction of an account belong to one payment: the rows of `sessions` and `transactions` say whose
 -- they are. Two unique indexes on payments said so again, at a twentieth of a payment's WAL, and did not notice a
--- payment that never took the key it names. What the transaction committed is judged, in whatever order it was written.
+-- payment that never took the key it names. What the transaction committed is judged, in whatever order it was written:
+-- of an update the column that changed, so that a payment that named such a key before can still be paid.
 create function payments_own_their_keys() returns trigger
 language plpgsql set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 begin
-    if new.session_id is not null and not exists (
+    if new.session_id is not null and new.session_id is distinct from old.session_id and not exists (
         select from sessions s
         where s.account = new.account and s.session_id = new.session_id and s.payment_id = new.id)
     then
         raise exception 'payment % names a session that is not its own', new.id
             using errcode = 'integrity_constraint_violation', constraint = tg_name, table = 'payments';
     end if;
-    if new.transaction_id is not null and not exists (
+    if new.transaction_id is not null and new.transaction_id is distinct from old.transaction_id and not exists (
         select from transactions t
         where t.account = new.account and t.transaction_id = new.transaction_id and t.payment_id = new.id)
     then

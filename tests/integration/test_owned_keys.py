@@ -36,3 +36,20 @@ async def test_a_payment_names_only_what_is_its_own(database: Database, table: s
         await database.execute(name, other.id)
     await database.execute(f"UPDATE payments SET {column} = NULL WHERE id = $1", mine.id)
     await database.execute(name, mine.id)
+
+
+@pytest.mark.parametrize("column", ["session_id", "transaction_id"])
+async def test_a_new_payment_names_only_what_is_its_own_either(database: Database, column: str) -> None:
+    with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="not its own"):
+        await PostgresLedger(database).create(a_payment(**{column: "one"}), {"a": "body"}, OVER)
+
+
+async def test_what_a_payment_named_before_keeps_no_money_from_it(database: Database) -> None:
+    payment = await a_row(database)
+    async with database.connection() as connection, connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = replica")  # written where there was no guard
+        await connection.execute("UPDATE payments SET session_id = 'nobodys' WHERE id = $1", payment.id)
+    await database.execute("INSERT INTO transactions VALUES ('shop-a', 'one', $1)", payment.id)
+    await database.execute("UPDATE payments SET transaction_id = 'one', status = 'completed' WHERE id = $1", payment.id)
+    found = await PostgresLedger(database).look([], [payment.id])
+    assert found.sights[payment.id].case.payment.transaction_id == "one"
