@@ -10,6 +10,7 @@ import pytest
 from consumers.opening import Created
 from schemas.payments import Payment
 from tests.integration.conformance_ledger import a_payment
+from worker.failing import reason_of
 from worker.postgres.database import Database
 from worker.postgres.ledger import PostgresLedger
 
@@ -27,8 +28,9 @@ async def test_a_payment_names_only_what_is_its_own(database: Database, table: s
     mine, other = [await a_row(database) for _ in range(2)]
     name = f"UPDATE payments SET {column} = 'one' WHERE id = $1"
     take = f"INSERT INTO {table} (account, {column}, payment_id) VALUES ('shop-a', 'one', $1)"
-    with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="not its own"):
+    with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="not its own") as refused:
         await database.execute(name, mine.id)
+    assert " of payments_own_their_keys at " in reason_of(refused.value), "a dead letter names the rule"
     async with database.connection() as connection, connection.transaction():
         await connection.execute(name, mine.id)  # in whatever order: what is committed counts
         await connection.execute(take, mine.id)
