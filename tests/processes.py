@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,6 +15,8 @@ from worker.demo.system import QUICK, System
 
 T = TypeVar("T")
 LOOK_SECONDS = 0.02
+UNTOLD = ("Traceback", "never retrieved", "was destroyed")
+"""Of what nobody caught Python tells by itself, and that is no line of our log."""
 
 
 @contextmanager
@@ -36,6 +39,23 @@ def running(*, settings: str = QUICK, merchants: str = "", secret: str | None = 
             yield system
         finally:
             system.stop()
+
+
+def loud(log: str) -> list[str]:
+    """The lines of a process's log, in JSON, that should wake a person."""
+    return [
+        line
+        for line in log.splitlines()
+        if _level(line) in ("error", "critical") or any(word in line for word in UNTOLD)
+    ]
+
+
+def _level(line: str) -> object:
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return None
+    return said.get("level") if isinstance(said, dict) else None
 
 
 async def until(look: Callable[[], Awaitable[T | None]], *, what: str, seconds: float = 20.0) -> T:

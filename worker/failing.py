@@ -9,6 +9,7 @@ from __future__ import annotations
 import traceback
 from contextlib import suppress
 
+import asyncpg
 import structlog
 
 from consumers.account import Account
@@ -145,7 +146,9 @@ class Blame:
 
 
 def reason_of(error: Exception) -> str:
-    return f"{type(error).__name__} at {place_of(error)}"
+    """Its type, and where it was; of what the tables refused also the rule, since the place is asyncpg's own then."""
+    rule = error.constraint_name if isinstance(error, asyncpg.PostgresError) else None
+    return f"{type(error).__name__}{f' of {rule}' if rule else ''} at {place_of(error)}"
 
 
 def place_of(error: Exception) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.broker import RabbitMQ, rabbitmq
 from tests.fault.postgres import Postgres, postgres
 from tests.fault.subscriber import Subscriber
-from tests.processes import directory
+from tests.processes import directory, loud
 from worker.demo.children import Child, free_ports
 from worker.demo.system import READY_SECONDS, System
 
@@ -113,18 +113,12 @@ class Fleet:
         """What the processes logged since the last look that should wake a person."""
         lines = []
         for log in sorted(self.place.glob("*.log")):
-            with log.open(encoding="utf-8", errors="replace") as words:
-                words.seek(self._read.get(log, 0))
-                lines += [f"{log.stem}: {line.rstrip()}" for line in words if _loud(line)]
-                self._read[log] = words.tell()
+            with log.open("rb") as file:
+                file.seek(self._read.get(log, 0))
+                said, end, _ = file.read().rpartition(b"\n")  # the last line may not be written whole yet
+            self._read[log] = self._read.get(log, 0) + len(said + end)
+            lines += [f"{log.stem}: {line}" for line in loud(said.decode(errors="replace"))]
         return lines
-
-
-LOUD = ('"level": "error"', '"level": "critical"', "Traceback", "never retrieved", "was destroyed")
-
-
-def _loud(line: str) -> bool:
-    return any(word in line for word in LOUD)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import asyncpg
 from msgspec.structs import replace
 
 from tests.e2e.buyers import GATEWAYS
-from tests.processes import until
+from tests.processes import loud, until
 from worker.demo.children import Child, free_ports
 from worker.demo.feed import Feed, Told
 from worker.demo.playing import staged
@@ -62,8 +62,7 @@ class Node:
 
     def loud(self) -> list[str]:
         """The lines of its log that should wake a person."""
-        lines = self.child.log.read_text().splitlines() if self.child.log.exists() else []
-        return [line for line in lines if '"level": "error"' in line or "Traceback" in line]
+        return loud(self.child.log.read_text()) if self.child.log.exists() else []
 
 
 class Front:

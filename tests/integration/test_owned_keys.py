@@ -8,6 +8,7 @@ import pytest
 from consumers.opening import Created
 from schemas.payments import Payment
 from tests.integration.conformance_ledger import OVER, a_payment
+from worker.failing import reason_of
 from worker.postgres.database import Database
 from worker.postgres.ledger import PostgresLedger
 
@@ -23,8 +24,9 @@ async def test_a_payment_names_only_what_is_its_own(database: Database, table: s
     mine, other = [await a_row(database) for _ in range(2)]
     name = f"UPDATE payments SET {column} = 'one' WHERE id = $1"
     take = f"INSERT INTO {table} (account, {column}, payment_id) VALUES ('shop-a', 'one', $1)"
-    with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="not its own"):
+    with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="not its own") as refused:
         await database.execute(name, mine.id)
+    assert " of payments_own_their_keys at " in reason_of(refused.value), "a dead letter names the rule"
     async with database.connection() as connection, connection.transaction():
         await connection.execute(name, mine.id)  # before the payment has the key: the trigger judges at the commit
         await connection.execute(take, mine.id)
@@ -32,3 +34,20 @@ async def test_a_payment_names_only_what_is_its_own(database: Database, table: s
         await database.execute(name, other.id)
     await database.execute(f"UPDATE payments SET {column} = NULL WHERE id = $1", mine.id)
     await database.execute(name, mine.id)
+
+
+@pytest.mark.parametrize("column", ["session_id", "transaction_id"])
+async def test_a_new_payment_names_only_what_is_its_own_either(database: Database, column: str) -> None:
+    with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="not its own"):
+        await PostgresLedger(database).create(a_payment(**{column: "one"}), {"a": "body"}, OVER)
+
+
+async def test_what_a_payment_named_before_keeps_no_money_from_it(database: Database) -> None:
+    payment = await a_row(database)
+    async with database.connection() as connection, connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = replica")  # written where there was no guard
+        await connection.execute("UPDATE payments SET session_id = 'nobodys' WHERE id = $1", payment.id)
+    await database.execute("INSERT INTO transactions VALUES ('shop-a', 'one', $1)", payment.id)
+    await database.execute("UPDATE payments SET transaction_id = 'one', status = 'completed' WHERE id = $1", payment.id)
+    found = await PostgresLedger(database).look([], [payment.id])
+    assert found.sights[payment.id].case.payment.transaction_id == "one"

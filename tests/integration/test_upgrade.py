@@ -97,6 +97,15 @@ async def test_the_schema_only_grew_since_a_release(release: Path, dsn: str, cod
     assert found == [] or contracted - known
 
 
+async def test_a_trigger_that_is_switched_off_is_told_as_one_that_is_gone(dsn: str) -> None:
+    """Programs of the last release count on it as much: without `payments_revised` what they write is not noticed."""
+    before = await schema_of(dsn)
+    async with connect(dsn) as database:
+        await database.execute("ALTER TABLE payments DISABLE TRIGGER payments_revised")
+    (told,) = breaks(before, await schema_of(dsn))
+    assert told.startswith("gone: trigger payments payments_revised ")
+
+
 @pytest.mark.parametrize("name", CODES)
 def test_each_release_runs_its_own_code(name: str, code_of: Callable[[str], Path]) -> None:
     settings = environment() | {"PYTHONPATH": str(code_of(name))}

@@ -19,6 +19,7 @@ from aiohttp import ClientSession, web
 from consumers.gateway import Customer
 from schemas.secret import Secret
 from schemas.words import Status
+from tests.processes import loud
 from worker import logs
 
 LEAK = "01712345678"
@@ -58,6 +59,19 @@ def test_an_event_is_one_line_with_its_level_and_a_time_in_utc(lines: Lines) -> 
         "status": "completed",
         "amount": "5.00",
     }
+
+
+@pytest.mark.usefixtures("lines")
+def test_what_wakes_a_person_is_found_in_a_log_as_it_is_written() -> None:
+    stream = io.StringIO()
+    logs.configure("json", stream=stream)
+    for level in (logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
+        structlog.get_logger().log(level, "payment.odd", said="error")
+    written = stream.getvalue().splitlines()
+    crash = "Traceback (most recent call last):"
+    assert loud("\n".join([*written, crash])) == [*written[2:], crash]
+    spaced = [json.dumps(json.loads(line)) for line in written]  # as 0.1.0 writes
+    assert loud("\n".join(spaced)) == spaced[2:]
 
 
 @pytest.mark.parametrize("odd", ["half an emoji \ud83d", 2**70, "আট", 1.5])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pytest
@@ -27,8 +27,11 @@ MARK = re.compile(r"^-- contract (\d+):", re.MULTILINE)
 KNOWN = frozenset({"0040", "0041"})
 
 
-def wrong(name: str, text: str, released: Collection[str]) -> str | None:
-    """Why a migration is not as it must be; None when it is. `released`: the versions that the last release knows."""
+def wrong(name: str, text: str, released: Collection[str], oldest: Collection[str] = ()) -> str | None:
+    """Why a migration is not as it must be; None when it is.
+
+    `released` are the versions that the last release knows, `oldest` those that the first one knows.
+    """
     head, _, rest = text.partition("-- migrate:up")
     up = re.sub(
         r"--[^\n]*|'(?:[^']|'')*'",
@@ -47,15 +50,17 @@ def wrong(name: str, text: str, released: Collection[str]) -> str | None:
         return f"{name} says `-- contract {marked[1]}` and does not record it: nobody would be kept out"
     if marked and marked[1] not in released:
         return f"{name} keeps out the last release, which does not know {marked[1]}"
+    if marked and marked[1] in oldest:
+        return f"{name} keeps nobody out: every release knows {marked[1]}"
     return None
 
 
-def released_migrations() -> dict[str, bytes]:
-    """Every migration of a release, as it was released."""
+def released_migrations(releases: Iterable[Path] | None = None) -> dict[str, bytes]:
+    """Every migration of these releases, or of all, as it was released."""
     if not has_history():
         pytest.skip("what was released is in the history, and this copy has none")
     found = {}
-    for release in released():
+    for release in released() if releases is None else releases:
         listed = _git("ls-tree", "--name-only", commit_of(release), "schemas/sql/").decode().split()
         found |= {Path(path).name: _git("show", f"{commit_of(release)}:{path}") for path in listed}
     return found
@@ -70,8 +75,12 @@ def _git(*words: str) -> bytes:
 def test_a_migration_that_takes_something_away_says_so() -> None:
     before = released_migrations()
     new = [path for path in sorted(SQL.glob("*.sql")) if path.name not in before]
-    versions = {name.partition("_")[0] for name in before}
-    assert [problem for path in new if (problem := wrong(path.name, path.read_text(), versions))] == []
+    versions, oldest = _versions(before), _versions(released_migrations(released()[:1]))
+    assert [problem for path in new if (problem := wrong(path.name, path.read_text(), versions, oldest))] == []
+
+
+def _versions(names: Iterable[str]) -> set[str]:
+    return {name.partition("_")[0] for name in names}
 
 
 def test_a_released_migration_stays_as_it_was_released() -> None:
@@ -118,6 +127,12 @@ def test_a_contraction_does_not_keep_out_the_last_release() -> None:
     up = "drop table tokens;\ninsert into contractions values ('0042');"
     told = str(wrong("0042_x.sql", f"-- contract 0042: why\n-- migrate:up\n{up}\n", KNOWN))
     assert told == "0042_x.sql keeps out the last release, which does not know 0042"
+
+
+def test_a_contraction_keeps_out_some_release() -> None:
+    text = "-- contract 0040: why\n-- migrate:up\ndrop table tokens;\ninsert into contractions values ('0040');"
+    assert wrong("0042_x.sql", text, KNOWN, ["0039"]) is None
+    assert wrong("0042_x.sql", text, KNOWN, ["0040"]) == "0042_x.sql keeps nobody out: every release knows 0040"
 
 
 def test_what_only_adds_is_free_to() -> None:
