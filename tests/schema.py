@@ -84,21 +84,16 @@ A program of the release before may write any row as it did, because all that ha
 reads nor names goes up by one. With another body the trigger may ask for more.
 """
 
-_OWNED = (
-    "trigger payments CREATE CONSTRAINT TRIGGER {} ON public.payments DEFERRABLE INITIALLY DEFERRED "
-    "FOR EACH ROW WHEN ({}) EXECUTE FUNCTION payments_own_their_keys()"
-)
+_OWNED = "FOR EACH ROW WHEN ({}) EXECUTE FUNCTION payments_own_their_keys()"
 DONE_SINCE = {
     "unique index payments btree (account, session_id) WHERE (session_id IS NOT NULL)": "0.2.0",
     "unique index payments btree (account, transaction_id) WHERE (transaction_id IS NOT NULL)": "0.2.0",
-    _OWNED.format(
-        "payments_made_own_their_keys AFTER INSERT",
-        "((new.session_id IS NOT NULL) OR (new.transaction_id IS NOT NULL))",
-    ): "0.2.0",
-    _OWNED.format(
-        "payments_own_their_keys AFTER UPDATE OF session_id, transaction_id",
-        "((new.session_id IS DISTINCT FROM old.session_id) "
-        "OR (new.transaction_id IS DISTINCT FROM old.transaction_id))",
+    "trigger payments CREATE CONSTRAINT TRIGGER payments_made_own_their_keys AFTER INSERT ON public.payments "
+    "DEFERRABLE INITIALLY DEFERRED "
+    + _OWNED.format("((new.session_id IS NOT NULL) OR (new.transaction_id IS NOT NULL))"): "0.2.0",
+    "trigger payments payments_own_their_keys AFTER UPDATE OF session_id, transaction_id ON public.payments "
+    + _OWNED.format(
+        "((new.session_id IS DISTINCT FROM old.session_id) OR (new.transaction_id IS DISTINCT FROM old.transaction_id))"
     ): "0.2.0",
 }
 """What programs of a release and later ones do not need any more, or keep to by themselves, and since when."""

@@ -8,8 +8,8 @@ drop index payments_transaction;
 
 -- A session and a transaction of an account belong to one payment: the rows of `sessions` and `transactions` say whose
 -- they are. Two unique indexes on payments said so again, at a twentieth of a payment's WAL, and did not notice a
--- payment that never took the key it names. What the transaction committed is judged, in whatever order it was written:
--- of an update the column that changed, so that a payment that named such a key before can still be paid.
+-- payment that never took the key it names. Keys belong to payments, so a new payment is judged when its transaction
+-- ends. Of an update only the column that changed is judged, so that a payment that named such a key before can be paid.
 create function payments_own_their_keys() returns trigger
 language plpgsql set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 begin
@@ -34,8 +34,7 @@ create constraint trigger payments_made_own_their_keys after insert on payments
     deferrable initially deferred for each row
     when (new.session_id is not null or new.transaction_id is not null)
     execute function payments_own_their_keys();
-create constraint trigger payments_own_their_keys after update of session_id, transaction_id on payments
-    deferrable initially deferred for each row
+create trigger payments_own_their_keys after update of session_id, transaction_id on payments for each row
     when (new.session_id is distinct from old.session_id or new.transaction_id is distinct from old.transaction_id)
     execute function payments_own_their_keys();
 

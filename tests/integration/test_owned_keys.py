@@ -11,6 +11,7 @@ from tests.integration.conformance_ledger import OVER, a_payment
 from worker.failing import reason_of
 from worker.postgres.database import Database
 from worker.postgres.ledger import PostgresLedger
+from worker.postgres.rows import INSERT
 
 
 async def a_row(database: Database) -> Payment:
@@ -27,19 +28,27 @@ async def test_a_payment_names_only_what_is_its_own(database: Database, table: s
     with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="not its own") as refused:
         await database.execute(name, mine.id)
     assert " of payments_own_their_keys at " in reason_of(refused.value), "a dead letter names the rule"
-    async with database.connection() as connection, connection.transaction():
-        await connection.execute(name, mine.id)  # before the payment has the key: the trigger judges at the commit
-        await connection.execute(take, mine.id)
+    await database.execute(take, mine.id)
+    await database.execute(name, mine.id)
     with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="not its own"):
         await database.execute(name, other.id)
-    await database.execute(f"UPDATE payments SET {column} = NULL WHERE id = $1", mine.id)
-    await database.execute(name, mine.id)
 
 
 @pytest.mark.parametrize("column", ["session_id", "transaction_id"])
 async def test_a_new_payment_names_only_what_is_its_own_either(database: Database, column: str) -> None:
     with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="not its own"):
         await PostgresLedger(database).create(a_payment(**{column: "one"}), {"a": "body"}, OVER)
+
+
+@pytest.mark.parametrize(("table", "column"), [("sessions", "session_id"), ("transactions", "transaction_id")])
+async def test_a_new_payment_may_take_its_key_until_its_transaction_ends(
+    database: Database, table: str, column: str
+) -> None:
+    payment = a_payment(**{column: "one"})
+    async with database.connection() as connection, connection.transaction():
+        await connection.execute(INSERT, payment)
+        await connection.execute(f"INSERT INTO {table} VALUES ('shop-a', 'one', $1)", payment.id)
+    assert payment.id in (await PostgresLedger(database).look([], [payment.id])).sights
 
 
 async def test_what_a_payment_named_before_keeps_no_money_from_it(database: Database) -> None:
