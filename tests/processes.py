@@ -58,12 +58,13 @@ def _level(line: str) -> object:
     return said.get("level") if isinstance(said, dict) else None
 
 
-async def until(look: Callable[[], Awaitable[T | None]], *, what: str, seconds: float = 20.0) -> T:
-    """Look until there is something; fails with `what` was waited for."""
+async def until(look: Callable[[], Awaitable[T | None] | T | None], *, what: str, seconds: float = 20.0) -> T:
+    """Look until there is something, at once or after a wait; fails with `what` was waited for."""
     try:
         async with asyncio.timeout(seconds):
             while True:
-                found = await look()
+                looked = look()
+                found = await looked if isinstance(looked, Awaitable) else looked
                 if found is not None and found is not False:
                     return found
                 await asyncio.sleep(LOOK_SECONDS)

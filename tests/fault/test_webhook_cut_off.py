@@ -38,13 +38,13 @@ async def judge(system: System, hook: Hook) -> None:
     try:
         async with staged(system) as stage:
             await Scene(stage, IPAY, 1).open()
-        await until(lambda: asyncio.sleep(0, bool(hook.requests)), what="a webhook is being sent")
+        await until(lambda: bool(hook.requests), what="a webhook is being sent")
         system.service.kill()
         assert hook.taken == []
         hook.answers = 204
         await asyncio.to_thread(system.start_service)
         sent = hook.requests[0][0]["webhook-id"]
         seconds = LEASE.total_seconds() + 15
-        await until(lambda: asyncio.sleep(0, sent in hook.taken), what="it was sent again", seconds=seconds)
+        await until(lambda: sent in hook.taken, what="it was sent again", seconds=seconds)
     finally:
         await asyncio.to_thread(system.stop)

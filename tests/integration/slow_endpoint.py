@@ -63,9 +63,7 @@ async def measure(database: Database, events: int, *, slow: bool) -> Figures:
         for courier in couriers:
             group.create_task(courier.run())
         await happen(database, HANDS)
-        await until(
-            lambda: asyncio.sleep(0, len(slow_hook.requests) >= HANDS and len(arrived) == HANDS), what="hands are full"
-        )
+        await until(lambda: len(slow_hook.requests) >= HANDS and len(arrived) == HANDS, what="hands are full")
         arrived.clear()
         placed = {}
         for _ in range(events):
@@ -74,7 +72,7 @@ async def measure(database: Database, events: int, *, slow: bool) -> Figures:
             for courier in couriers:  # as the notice of the relay does
                 courier.hear()
             await asyncio.sleep(PAUSE_SECONDS)
-        await until(lambda: asyncio.sleep(0, len(arrived) == events), what="all arrived", seconds=60)
+        await until(lambda: len(arrived) == events, what="all arrived", seconds=60)
         held = len(slow_hook.requests) - len(slow_hook.heard)
         over.set()
         for courier in couriers:

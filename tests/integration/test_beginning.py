@@ -187,5 +187,5 @@ async def test_what_waited_for_the_first_process_is_told_to_the_endpoints_that_b
     async with at.serving({"ingress"}):
         await at.returns(payment)
     async with at.late_for("endpoints", {"consume", "relay", "deliver"}):
-        await until(lambda: asyncio.sleep(0, bool(hook.taken)), what="the endpoint is told")
+        await until(lambda: bool(hook.taken), what="the endpoint is told")
     assert hook.taken == [f"{payment.id}.1"]

@@ -58,9 +58,7 @@ class Broker:
 
     async def heard(self, ids: Sequence[str]) -> None:
         """Wait until these came; they came in this order, and no other event did."""
-        await until(
-            lambda: asyncio.sleep(0, len(self.ids) >= len(ids)), what=f"{len(ids)} events came", seconds=SECONDS
-        )
+        await until(lambda: len(self.ids) >= len(ids), what=f"{len(ids)} events came", seconds=SECONDS)
         assert self.ids == list(ids)
 
 
@@ -193,7 +191,7 @@ async def test_a_crash_sends_again_what_was_not_written_down_and_loses_nothing(
         ids = await carrying(database, broker, one)
         broker.stuck.clear()  # the broker's word for the next ones never comes
         new = await written(database, one, 2)
-        await until(lambda: asyncio.sleep(0, broker.asked > 1), what="they are sent")
+        await until(lambda: broker.asked > 1, what="they are sent")
     assert await place_of(database) == 1
     broker.stuck.set()
     async with carrier(database, broker):
@@ -213,7 +211,7 @@ async def test_a_carrier_whose_session_ends_publishes_nothing_more_until_it_is_t
         async with carrier(database, second) as other:
             new = await written(database, one, 2)
             other.hear()
-            await until(lambda: asyncio.sleep(0, len(broker.ids) + len(second.ids) >= 3), what="one of the two carries")
+            await until(lambda: len(broker.ids) + len(second.ids) >= 3, what="one of the two carries")
             assert [*broker.ids[1:], *second.ids] == new
     assert broker.ids[0] == ids[0]
 
@@ -231,7 +229,7 @@ async def test_what_the_broker_did_not_take_is_read_again(database: Database, br
         ids = await carrying(database, broker, one)
         broker.away = True
         new = await written(database, one)
-        await until(lambda: asyncio.sleep(0, broker.asked > 2), what="it tries again")
+        await until(lambda: broker.asked > 2, what="it tries again")
         broker.away = False
         await broker.heard([*ids, *new])
     assert broker.from_memory == set(), "it was read"
@@ -263,7 +261,7 @@ async def test_what_is_remembered_while_the_broker_is_away_is_bounded_and_read_a
         broker.away = True
         new = await written(database, one, REMEMBERED + 1)
         one.hear()
-        await until(lambda: asyncio.sleep(0, broker.asked > 1), what="the broker is found away")
+        await until(lambda: broker.asked > 1, what="the broker is found away")
         broker.away = False
         await broker.heard([*ids, *new])
         assert broker.from_memory == set(), "it was too much to be remembered"

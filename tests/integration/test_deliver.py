@@ -253,7 +253,7 @@ async def test_what_a_dead_process_was_sending_is_sent_by_another_after_its_leas
                 await dying.turn(group)
 
         task = asyncio.create_task(die())
-        await until(lambda: asyncio.sleep(0, bool(hook.requests)), what="it is being sent")
+        await until(lambda: bool(hook.requests), what="it is being sent")
         await end_one(task)
         hook.answers = 204
         heir = await courier_of(endpoint, database, sending)
@@ -315,7 +315,7 @@ async def test_what_is_being_sent_when_the_process_is_asked_to_end_is_recorded(
         courier = await courier_of(endpoint, database, sending)
         events = await happen(database, 3)
         running = asyncio.create_task(courier.run())
-        await until(lambda: asyncio.sleep(0, len(hook.requests) == 3), what="they are being sent")
+        await until(lambda: len(hook.requests) == 3, what="they are being sent")
         courier.stop()
         release.set()
         await asyncio.wait_for(running, 5)

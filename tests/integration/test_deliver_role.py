@@ -38,7 +38,7 @@ async def test_an_event_is_sent_as_soon_as_a_relay_anywhere_gave_it_its_place(da
             await happen(database)
             await database.execute("UPDATE events SET place = NULL")
             database.notify(Notice(events=True))
-            await until(lambda: asyncio.sleep(0, bool(hook.taken)), what="it arrived", seconds=POLL_SECONDS - 1)
+            await until(lambda: bool(hook.taken), what="it arrived", seconds=POLL_SECONDS - 1)
             deliver.stop()
             await asyncio.wait_for(working, 5)
             for other in others:
