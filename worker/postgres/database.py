@@ -63,7 +63,7 @@ refusing what we say."""
 
 _SETTINGS = {
     "application_name": "payproof",
-    "default_transaction_isolation": "read committed",  # whoever waited for a lock sees what was committed before it
+    "default_transaction_isolation": "read committed",  # a statement after a wait for a lock sees all before it
     "jit": "off",
     "lock_timeout": f"{LOCK_SECONDS}s",
     "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
