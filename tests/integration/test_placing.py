@@ -8,22 +8,24 @@ import itertools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from consumers.ledger import Write
+from consumers.events import write_event
+from consumers.ledger import Change, Write
 from schemas.payments import Payment
 from schemas.words import EventType, Status
 from tests.contract import released
-from tests.integration.conformance_ledger import OVER, SECONDS, a_payment, keys, told
-from tests.integration.test_paging import waits
+from tests.integration.conformance_ledger import OVER, SECONDS, a_payment, keys
+from tests.integration.test_paging import filled, payment_id, waits
 from tests.processes import until
 from tests.schema import archived, commit_of, has_history
 from worker.postgres.database import Database, connect
 from worker.postgres.ledger import PostgresLedger
-from worker.postgres.log import PLACING_LOCK, Placed, place, read
+from worker.postgres.log import PLACING_LOCK, Placed, place, place_before, read
 from worker.postgres.notices import Notice
 from worker.postgres.writing import put
 from worker.sealing import Seal
@@ -44,6 +46,11 @@ def telling(database: Database) -> Told:
     return Told(database)
 
 
+def told(payment: Payment, kind: EventType, before: timedelta = timedelta()) -> Change:
+    """A change with an event of now, or of so long before."""
+    return Change(payment=payment, event=write_event(payment, kind, datetime.now(UTC) - before, "https://pay.example"))
+
+
 async def opened(ledger: PostgresLedger, *, told_of: bool = False, **fields: object) -> Payment:
     """A payment. `told_of`: it has its first event, which a batch wrote and which so has no place."""
     payment = a_payment(**fields)
@@ -56,13 +63,13 @@ async def opened(ledger: PostgresLedger, *, told_of: bool = False, **fields: obj
     return payment
 
 
-async def next_of(ledger: PostgresLedger, payment: Payment) -> Write:
-    """A write with the event of the payment's next version: completed the first time, held after that."""
+async def next_of(ledger: PostgresLedger, payment: Payment, before: timedelta = timedelta()) -> Write:
+    """A write with the event of the payment's next version: completed the first time, held after that; see told()."""
     sight = (await ledger.look([], [payment.id])).sights[payment.id]
     now = sight.case.payment
     kind = EventType.HELD if now.completed_told else EventType.COMPLETED
     after = replace(now, status=Status.COMPLETED, version=now.version + 1, completed_told=True)
-    return Write(sight=sight, change=told(after, kind), keys=keys(payment))
+    return Write(sight=sight, change=told(after, kind, before), keys=keys(payment))
 
 
 async def places(database: Database) -> dict[str, int | None]:
@@ -176,6 +183,37 @@ async def test_no_place_is_given_twice_whatever_isolation_the_database_comes_wit
             await until(lambda: waits(later), what="the relay waits for the writer")
         assert await placing == 1
     assert await places(database) == {f"{left.id}.1": 2, f"{other.id}.1": 1}
+
+
+async def test_the_place_of_a_time_holds_where_no_relay_ran_for_long(database: Database, telling: Told) -> None:
+    """The first event is left without a place. A relay comes when two others were written."""
+    now = datetime.now(UTC)
+    ages = [timedelta(minutes=age) for age in (90, 50, 40, 30, 0)]
+    ledgers = [PostgresLedger(database)] + [telling.ledger] * 4
+    for nth, (age, ledger) in enumerate(zip(ages, ledgers, strict=True)):
+        if nth == 3:
+            await place(database, 10)
+        await ledger.write([await next_of(ledger, await opened(ledger), before=age)])
+    for minutes in (35, 45, 60):
+        since = now - timedelta(minutes=minutes)
+        after = await place_before(database, "shop", since)
+        assert [row["body"] for row in await read(database, "shop", after, 10)] == [
+            row["body"] for row in await database.fetch("SELECT body FROM events WHERE time >= $1 ORDER BY time", since)
+        ]
+
+
+async def test_a_write_leaves_its_place_while_many_older_events_have_none(database: Database, telling: Told) -> None:
+    await filled(database, 600)
+    await database.execute("UPDATE events SET place = NULL")
+    one, two = [await opened(telling.ledger, id=payment_id(serial)) for serial in (600, 601)]
+    await telling.ledger.write([await next_of(telling.ledger, one)])
+    assert (await places(database))[f"{one.id}.1"] is None
+    await telling.ledger.write([await next_of(telling.ledger, two)])
+    given = await places(database)
+    assert (given[f"{one.id}.1"], given[f"{two.id}.1"]) == (601, 602)
+    rows = await database.fetch("SELECT time FROM events WHERE place <= 600 ORDER BY place")
+    assert [row["time"] for row in rows] == sorted(row["time"] for row in rows)
+    assert len(rows) == 600
 
 
 async def test_a_payments_next_event_waits_for_the_place_of_the_one_before(database: Database, telling: Told) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract import ROOT, released
-from tests.schema import COUNTING, COUNTS, GAVE_WAY, archived, breaks, commit_of, git, has_history
+from tests.schema import COUNTING, COUNTS, GAVE_WAY, MENDED, archived, breaks, commit_of, git, has_history
 
 SQL = ROOT / "schemas/sql"
 TAKES_AWAY = re.compile(
@@ -20,6 +20,10 @@ TAKES_AWAY = re.compile(
 """No program finds a constraint or a trigger; one that is gone or another is told by `tests.schema.breaks`."""
 BODY = re.compile(r"(\bcreate\s+function\b[^;]*?\bas\s+)\$(\w*)\$.*?\$\2\$", re.IGNORECASE | re.DOTALL)
 """What a new function does is done by whoever calls it; what a `do` block does, the migration does."""
+AS_BEFORE = re.compile(
+    rf"\bor\s+replace\s+function\s+({'|'.join(line.split()[1].partition('(')[0] for line in MENDED)})\(", re.IGNORECASE
+)
+"""A function that is mended keeps doing for older programs what they call it for."""
 MARK = re.compile(r"^-- contract (\d+):", re.MULTILINE)
 """Which migration a program must know to go on without what is taken away: the last release does, older ones do not."""
 
@@ -41,7 +45,7 @@ def wrong(name: str, text: str, released: Collection[str], oldest: Collection[st
     spoken = BODY.sub(r"\1''", re.sub(r"'(?:[^']|'')*'", "''", up))
     marked = MARK.search(head)
     recorded = re.search(r"insert\s+into\s+contractions\s[^;]*'(\d+)'", up, re.IGNORECASE)
-    taken = TAKES_AWAY.search(spoken)
+    taken = TAKES_AWAY.search(AS_BEFORE.sub("", spoken))
     if taken and not marked:
         return f"{name} takes something away ({taken[0]}) without saying `-- contract VERSION: why` at its top"
     if recorded and not marked:
@@ -196,3 +200,10 @@ def test_a_guard_gives_way_only_to_the_one_that_is_named_for_it(old: str, new: s
     assert breaks(released, [*RELEASED, old, new]) == []
     harder = new.replace("refunded", "returned", 1)
     assert breaks(released, [*RELEASED, harder]) == [f"gone: {old}", f"asked for: {harder}"]
+
+
+@pytest.mark.parametrize(("old", "new"), MENDED.items())
+def test_a_function_is_replaced_only_by_the_one_that_is_named_for_it(old: str, new: str) -> None:
+    released = [*RELEASED, old]
+    assert breaks(released, [*RELEASED, new]) == []
+    assert breaks(released, [*RELEASED, f"{new.rpartition(' ')[0]} 0a1b"]) == [f"gone: {old}"]

@@ -21,9 +21,10 @@ PLACING_LOCK = 7_242_001
 """The lock of the writer that gives places; see places_are_ours() and place_left_events() in schemas/sql."""
 
 LATEST_COMMIT = timedelta(minutes=5)
-"""While a relay runs, an event gets its place so long after others of its time at most.
+"""An event gets its place so long after others of its time at most.
 
-That is far longer than a transaction of ours may last.
+That is far longer than a transaction of ours may last, and than an event stays without a place while others get theirs:
+see places_are_ours() in schemas/sql.
 """
 
 _NEWEST_PLACED = "SELECT body FROM events WHERE place IS NOT NULL ORDER BY place DESC LIMIT $1"
