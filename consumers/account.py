@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.gateway import Capabilities, Provider
+from consumers.ports.gateway import Capabilities, Provider
 from schemas.statements import StatementMap
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from consumers.account import Account
-from consumers.gateway import Capabilities
+from consumers.ports.gateway import Capabilities
 from schemas.checks import Checks
 from schemas.payments import Payment
 

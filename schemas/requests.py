@@ -90,7 +90,7 @@ class Shape(Struct, frozen=True):
 class PaymentWish(Struct, frozen=True, kw_only=True):
     """POST /v1/payments, or /v1/payments/track, which has a `session_id` and may do without the shop's URLs.
 
-    `customer` has the fields of consumers.gateway.Customer; personal data.
+    `customer` has the fields of consumers.ports.gateway.Customer; personal data.
     """
 
     account: str

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.processes import directory
-from worker.demo.children import free_ports
+from worker.playground.demo.children import free_ports
 
 SBIN = Path("/usr/lib/rabbitmq/bin")
 START_SECONDS = 60.0

@@ -20,7 +20,7 @@ import jsonschema
 import msgspec
 
 from schemas.contract import event_schema
-from worker.http.documents import published
+from worker.api.documents import published
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "schemas/published"

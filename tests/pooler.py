@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from tests.processes import directory
-from worker.demo.children import free_ports
+from worker.playground.demo.children import free_ports
 
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from tests.processes import directory
-from worker.demo.children import free_ports
+from worker.playground.demo.children import free_ports
 
 RULES = Path(__file__).parents[1] / "deploy/prometheus/rules.yaml"
 START_SECONDS = 60.0

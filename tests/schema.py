@@ -20,8 +20,8 @@ import asyncpg
 
 from tests.contract import RELEASED, ROOT, VERSION, number
 from tests.processes import directory
-from worker.postgres.embedded import embedded_here
-from worker.postgres.migrate import migrate
+from worker.postgres.server.embedded import embedded_here
+from worker.postgres.server.migrate import migrate
 
 _LINES = r"""
     WITH ours AS (

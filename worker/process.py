@@ -19,39 +19,39 @@ from aiohttp import web
 
 from consumers.rules import Rules
 from schemas.payments import Change, Payment
-from worker.amqp.broker import Broker, broker_of
-from worker.carrier import AWAY_SECONDS
-from worker.clock import set_within
+from worker.broker import Broker, broker_of
 from worker.config import Config
-from worker.consume import Consumer
+from worker.deliver.carrier import AWAY_SECONDS
 from worker.deliver.endpoints import endpoints_of
+from worker.deliver.relay import Relay
 from worker.deliver.role import Deliver
-from worker.ending import ended_at_exit
-from worker.gateways import gateways
-from worker.housekeeping import keep_house
-from worker.http.app import ops_app, public_app
-from worker.http.ops import Ops
-from worker.listening import Runner
-from worker.machine import allow_files, look_less_for_garbage
-from worker.metrics import Metrics
-from worker.outcomes import Outcomes
-from worker.postgres.bus import PostgresBus
-from worker.postgres.carrying import begin_carrying
+from worker.http_apps import ops_app, public_app
+from worker.ingress.waiters import Outcomes
+from worker.ops.health import Ops
+from worker.ops.state_metrics import standings_of
 from worker.postgres.database import UNAVAILABLE, Database, connect
-from worker.postgres.embedded import EmbeddedError, embedded, revive
-from worker.postgres.failures import PostgresFailures
-from worker.postgres.identity import NOT_AS_ROOT, is_root
-from worker.postgres.ledger import PostgresLedger
+from worker.postgres.events.publish_cursor import begin_carrying
+from worker.postgres.ledger.failures import PostgresFailures
+from worker.postgres.ledger.ledger import PostgresLedger
 from worker.postgres.notices import Notice
-from worker.postgres.schema import bring_up_to_date, expect_present
-from worker.postgres.sessions import expect_sessions
+from worker.postgres.queue.claim_queue import PostgresBus
+from worker.postgres.queue.turns import PostgresTurns
+from worker.postgres.server.embedded import EmbeddedError, embedded, revive
+from worker.postgres.server.identity import NOT_AS_ROOT, is_root
+from worker.postgres.server.schema import bring_up_to_date, expect_present
+from worker.postgres.server.sessions import expect_sessions
 from worker.postgres.tokens import PostgresTokens
-from worker.postgres.turns import PostgresTurns
-from worker.relay import Relay
-from worker.sealing import Seal
-from worker.standing import standings_of
-from worker.sweep import Sweep
-from worker.tracing import OFF, Tracing, tracing_of
+from worker.retention import keep_house
+from worker.runtime.cancellation import ended_at_exit
+from worker.runtime.clock import set_within
+from worker.runtime.encryption import Seal
+from worker.runtime.http_listener import Runner
+from worker.runtime.tuning import allow_files, look_less_for_garbage
+from worker.telemetry.metrics import Metrics
+from worker.telemetry.tracing import OFF, Tracing, tracing_of
+from worker.verify.consume import Consumer
+from worker.verify.gateways import gateways
+from worker.verify.sweep import Sweep
 
 ROLES = ("ingress", "consume", "sweep", "relay", "deliver")
 HTTP_DRAIN_SECONDS = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from consumers.gateway import Provider
+from consumers.ports.gateway import Provider
 from consumers.providers.ipay import IPay
 from consumers.providers.moneybag import Moneybag
 from consumers.providers.onepaybd import OnePayBD

@@ -12,8 +12,7 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
-from consumers import callbacks
-from consumers.gateway import (
+from consumers.ports.gateway import (
     Capabilities,
     Effect,
     FieldError,
@@ -26,8 +25,10 @@ from consumers.gateway import (
     Signed,
     Unsigned,
 )
-from consumers.providers import limits
-from consumers.providers.replies import (
+from consumers.providers.kit import callback_fields as callbacks
+from consumers.providers.kit import limits
+from consumers.providers.kit.outgoing import endpoint, get, number, post, segment
+from consumers.providers.kit.replies import (
     exchange,
     fetch,
     fetch_answer,
@@ -38,9 +39,8 @@ from consumers.providers.replies import (
     text,
     web_address,
 )
-from consumers.providers.said import said
-from consumers.providers.sending import endpoint, get, number, post, segment
-from consumers.providers.timestamps import ipay, known
+from consumers.providers.kit.said import said
+from consumers.providers.kit.timestamps import ipay, known
 from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question
 from schemas.callbacks import Callback, Reading
 from schemas.secret import Secret

@@ -14,8 +14,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
-from consumers import callbacks
-from consumers.gateway import (
+from consumers.ports.gateway import (
     Capabilities,
     Effect,
     FieldError,
@@ -34,19 +33,10 @@ from consumers.gateway import (
     TokenWanted,
     Unsigned,
 )
-from consumers.providers import limits
-from consumers.providers.onepaybd_errors import (
-    SUCCESSFUL,
-    TROUBLES,
-    WORDS,
-    codes,
-    error_code,
-    reply_code,
-    surely_refused,
-    token_refused,
-    troubled,
-)
-from consumers.providers.replies import (
+from consumers.providers.kit import callback_fields as callbacks
+from consumers.providers.kit import limits
+from consumers.providers.kit.outgoing import endpoint, post, two_decimals
+from consumers.providers.kit.replies import (
     Received,
     echoed_money,
     exchange,
@@ -61,9 +51,19 @@ from consumers.providers.replies import (
     unreadable,
     web_address,
 )
-from consumers.providers.said import said
-from consumers.providers.sending import endpoint, post, two_decimals
-from consumers.providers.timestamps import bkash, known
+from consumers.providers.kit.said import said
+from consumers.providers.kit.timestamps import bkash, known
+from consumers.providers.onepaybd_errors import (
+    SUCCESSFUL,
+    TROUBLES,
+    WORDS,
+    codes,
+    error_code,
+    reply_code,
+    surely_refused,
+    token_refused,
+    troubled,
+)
 from schemas.answers import Answer, Executed, ExecuteReply, Expected, Inconclusive, Outcome, Question, Trouble
 from schemas.callbacks import Callback, Reading
 from schemas.secret import Secret

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from consumers import callbacks
-from consumers.gateway import HttpReply
-from consumers.providers.replies import json_object, printable, trouble
+from consumers.ports.gateway import HttpReply
+from consumers.providers.kit import callback_fields as callbacks
+from consumers.providers.kit.replies import json_object, printable, trouble
 from schemas.answers import Inconclusive, Trouble
 from schemas.wire import Told, Unreadable
 

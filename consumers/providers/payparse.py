@@ -14,8 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from msgspec import Struct
 
-from consumers import callbacks
-from consumers.gateway import (
+from consumers.ports.gateway import (
     Capabilities,
     Effect,
     FieldError,
@@ -28,9 +27,11 @@ from consumers.gateway import (
     Signed,
     Unsigned,
 )
-from consumers.providers import limits
-from consumers.providers.pointers import is_pointer, resolve
-from consumers.providers.replies import (
+from consumers.providers.kit import callback_fields as callbacks
+from consumers.providers.kit import limits
+from consumers.providers.kit.outgoing import endpoint, get, number, post, segment
+from consumers.providers.kit.pointers import is_pointer, resolve
+from consumers.providers.kit.replies import (
     Received,
     echoed_money,
     exchange,
@@ -45,9 +46,8 @@ from consumers.providers.replies import (
     unreadable,
     web_address,
 )
-from consumers.providers.said import said
-from consumers.providers.sending import endpoint, get, number, post, segment
-from consumers.providers.timestamps import iso, known
+from consumers.providers.kit.said import said
+from consumers.providers.kit.timestamps import iso, known
 from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question
 from schemas.callbacks import Callback, Reading
 from schemas.secret import Secret

@@ -13,8 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from msgspec import Struct
 
-from consumers import callbacks
-from consumers.gateway import (
+from consumers.ports.gateway import (
     Capabilities,
     Effect,
     FieldError,
@@ -28,8 +27,10 @@ from consumers.gateway import (
     Signed,
     Unsigned,
 )
-from consumers.providers import limits
-from consumers.providers.replies import (
+from consumers.providers.kit import callback_fields as callbacks
+from consumers.providers.kit import limits
+from consumers.providers.kit.outgoing import endpoint, get, post, segment, two_decimals
+from consumers.providers.kit.replies import (
     Received,
     echoed_money,
     exchange,
@@ -44,11 +45,10 @@ from consumers.providers.replies import (
     unreadable,
     web_address,
 )
-from consumers.providers.said import said
-from consumers.providers.sending import endpoint, get, post, segment, two_decimals
+from consumers.providers.kit.said import said
+from consumers.providers.kit.signatures import judge
+from consumers.providers.kit.timestamps import iso, known
 from consumers.providers.shadhinpay_list import list_payments, listed_rows
-from consumers.providers.signatures import judge
-from consumers.providers.timestamps import iso, known
 from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question, Trouble
 from schemas.callbacks import Callback, Reading
 from schemas.secret import Secret

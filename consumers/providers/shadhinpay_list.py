@@ -14,11 +14,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from consumers.gateway import Effect, Listed, Reply
-from consumers.providers.replies import exchange, printable, text
-from consumers.providers.sending import segment
-from consumers.providers.timestamps import iso, known
-from consumers.providers.windows import Listing, Page, walk
+from consumers.ports.gateway import Effect, Listed, Reply
+from consumers.providers.kit.outgoing import segment
+from consumers.providers.kit.replies import exchange, printable, text
+from consumers.providers.kit.timestamps import iso, known
+from consumers.providers.kit.windows import Listing, Page, walk
 from schemas.answers import Answer, Inconclusive
 from schemas.statements import Line, Unread
 from schemas.wire import Unreadable, aside, whole

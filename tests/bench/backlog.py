@@ -21,7 +21,7 @@ from tests.bench.history import lived_in
 from tests.bench.installation import open_payments, service, simulated_gateways
 from tests.bench.servers import Servers
 from tests.processes import directory
-from worker.postgres.migrate import migrate
+from worker.postgres.server.migrate import migrate
 
 CLAIMS = 100_000
 ROLES = "consume,relay"

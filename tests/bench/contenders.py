@@ -24,8 +24,8 @@ from tests.bench.servers import Servers
 from worker.amqp.messages import claim_post
 from worker.amqp.publisher import confirm
 from worker.amqp.topology import claims_queue, declare
-from worker.demo.children import Child
-from worker.postgres.migrate import migrate
+from worker.playground.demo.children import Child
+from worker.postgres.server.migrate import migrate
 
 ROOT = Path(__file__).resolve().parents[2]
 CELERY_PROCESSES = 8

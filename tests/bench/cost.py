@@ -40,8 +40,8 @@ from tests.bench.servers import Servers
 from tests.bench.serving import serving
 from tests.bench.spent import cpu_seconds, family, rss_bytes
 from tests.processes import directory, until
-from worker.demo.children import Child
-from worker.postgres.migrate import migrate
+from worker.playground.demo.children import Child
+from worker.postgres.server.migrate import migrate
 
 TOP = 10
 SECONDS = 10.0

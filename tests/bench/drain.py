@@ -28,7 +28,7 @@ from tests.bench.servers import Servers
 from tests.bench.spent import cpu_seconds, family, rss_bytes
 from tests.processes import directory
 from worker.amqp.topology import EVENTS
-from worker.demo.children import Child
+from worker.playground.demo.children import Child
 
 __all__ = ["WARM", "DrainError", "Drained", "Listener", "drain", "load", "per_second"]
 

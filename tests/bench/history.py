@@ -38,7 +38,7 @@ from tests.bench.numbered import claim, number_in
 from tests.bench.servers import Postgres, Servers, postgres_version, servers
 from tests.broker import rabbitmq
 from tests.processes import directory
-from worker.postgres.migrate import migrate
+from worker.postgres.server.migrate import migrate
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".payproof" / "bench"

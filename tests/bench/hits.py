@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Literal, assert_never
 
 from tests.bench.numbered import account_of, body, event_id, gateway_of, payment_id, session_id, transaction_id
-from worker.sandbox.config import CREDENTIALS
-from worker.sandbox.shadhinpay_webhooks import headers as shadhinpay_headers
+from worker.playground.sandbox.config import CREDENTIALS
+from worker.playground.sandbox.shadhinpay_webhooks import headers as shadhinpay_headers
 
 Kind = Literal["webhooks", "returns", "mixed"]
 """Only payments of gateways that send webhooks; every payment as a buyer's return; each payment as its gateway does."""

@@ -21,7 +21,7 @@ from tests.bench.servers import Servers
 from tests.bench.serving import serving
 from tests.bench.spent import cpu_seconds, rss_bytes
 from tests.processes import directory
-from worker.postgres.migrate import migrate
+from worker.postgres.server.migrate import migrate
 
 SETTLE_SECONDS = 10.0
 

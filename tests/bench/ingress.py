@@ -29,8 +29,8 @@ from tests.bench.spent import cpu_seconds
 from tests.bench.spread import Spread
 from tests.processes import directory
 from worker.amqp.topology import claims_queue
-from worker.demo.children import Child, free_ports
-from worker.postgres.migrate import migrate
+from worker.playground.demo.children import Child, free_ports
+from worker.postgres.server.migrate import migrate
 
 Contender = Literal["payproof", "bare"]
 CONNECTIONS = 32

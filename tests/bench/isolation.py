@@ -24,7 +24,7 @@ from tests.bench.servers import Servers
 from tests.bench.serving import ALL_IN_ONE, serving
 from tests.bench.spread import Spread, spread
 from tests.processes import directory
-from worker.postgres.migrate import migrate
+from worker.postgres.server.migrate import migrate
 
 SLOW: Final = "moneybag"
 SLOW_SECONDS = 5.0

@@ -28,7 +28,7 @@ from tests.bench.spent import cpu_seconds
 from tests.bench.spread import Spread, spread
 from tests.bench.stages import Stages, stages
 from tests.processes import directory
-from worker.postgres.migrate import migrate
+from worker.postgres.server.migrate import migrate
 
 if TYPE_CHECKING:
     from tests.bench.bare_latency import BareLatency

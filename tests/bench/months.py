@@ -21,9 +21,9 @@ import msgspec
 
 from tests.bench.spread import Spread, spread
 from tests.processes import directory
-from worker.postgres.embedded import embedded_here
-from worker.postgres.log import READ
-from worker.postgres.migrate import migrate
+from worker.postgres.events.event_log import READ
+from worker.postgres.server.embedded import embedded_here
+from worker.postgres.server.migrate import migrate
 
 EVENTS, MONTHS, SEED = 1_000_000, (24, 36), 15
 READS, PAGES, PAGE = 2_000, 50, 1_000

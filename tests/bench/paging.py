@@ -16,11 +16,11 @@ from datetime import UTC, datetime, timedelta
 
 from tests.integration.shops import Shops, serving
 from tests.processes import directory
-from worker.http.reading import _events_cursor
+from worker.api.read import _events_cursor
 from worker.postgres.database import Database, connect
-from worker.postgres.embedded import embedded_here
-from worker.postgres.log import READ, place_before
-from worker.postgres.migrate import migrate
+from worker.postgres.events.event_log import READ, place_before
+from worker.postgres.server.embedded import embedded_here
+from worker.postgres.server.migrate import migrate
 
 EVENTS, PAGE, LOOKS = 1_000_000, 1_000, 20
 CHUNK = 50_000

@@ -30,8 +30,8 @@ from tests.bench.numbered import payment_id
 from tests.bench.servers import Servers
 from tests.bench.serving import Serving, serving
 from tests.processes import directory, until
-from worker.demo.children import Child
-from worker.postgres.migrate import migrate
+from worker.playground.demo.children import Child
+from worker.postgres.server.migrate import migrate
 
 Bus = Literal["rabbitmq", "postgres"]
 BUSES: Final[Sequence[Bus]] = get_args(Bus)

@@ -24,7 +24,7 @@ from tests.bench.spread import Spread, spread
 from tests.bench.stages import Stages, stages
 from worker.amqp.messages import claim_post
 from worker.amqp.publisher import confirm
-from worker.postgres.migrate import migrate
+from worker.postgres.server.migrate import migrate
 
 ROLES = "consume,relay,sweep"
 SECONDS = 300.0

@@ -16,8 +16,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from schemas.callbacks import Claim
 from schemas.words import Authenticity, Source
-from worker.tracing import OFF, Tracing, traced, traceparent_of
-from worker.tracing.telemetry import Telemetry
+from worker.telemetry.tracing import OFF, Tracing, traced, traceparent_of
+from worker.telemetry.tracing.telemetry import Telemetry
 
 PAYMENTS = 20_000
 CLAIM = Claim(

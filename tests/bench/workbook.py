@@ -17,7 +17,7 @@ from openpyxl import Workbook
 
 from schemas.statements import Line, StatementMap
 from tests.processes import directory
-from worker.statements import open_statement, read_lines
+from worker.reconciliation.statements import open_statement, read_lines
 
 ROWS = 200_000
 HEADERS = ("Date", "Transaction ID", "Order", "Type", "Amount", "Fee", "Net", "Status", "Channel", "Remark")

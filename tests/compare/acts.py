@@ -12,8 +12,8 @@ from typing import Any, Final, Literal, get_args
 
 from msgspec import Struct
 
-from worker.demo.scene import Gateway
-from worker.demo.story import EVERY, MONEYBAG, ONEPAYBD, SHADHINPAY
+from worker.playground.demo.scene import Gateway
+from worker.playground.demo.story import EVERY, MONEYBAG, ONEPAYBD, SHADHINPAY
 
 Does = Literal[
     "opens",

@@ -19,17 +19,17 @@ from urllib.parse import urlencode
 import aiohttp
 import asyncpg
 
-from consumers.executing import EXECUTE_SPACING
+from consumers.checks.execute import EXECUTE_SPACING
 from tests.compare.acts import Act, reference
 from tests.processes import directory, until
-from worker.demo.children import Child
-from worker.demo.control import Control, ControlError
-from worker.demo.elsewhere import OPENED
-from worker.demo.feed import Told, read_event, read_page
-from worker.demo.shop import Document, Refused, Shop
-from worker.demo.story import MONEYBAG, SHADHINPAY
-from worker.demo.system import System
-from worker.shop.ordering import CUSTOMER
+from worker.playground.demo.children import Child
+from worker.playground.demo.control import Control, ControlError
+from worker.playground.demo.elsewhere import OPENED
+from worker.playground.demo.feed import Told, read_event, read_page
+from worker.playground.demo.shop import Document, Refused, Shop
+from worker.playground.demo.story import MONEYBAG, SHADHINPAY
+from worker.playground.demo.system import System
+from worker.playground.shop.ordering import CUSTOMER
 
 SETTINGS = """\
 return_wait = "0s"

@@ -24,7 +24,7 @@ from msgspec import Struct
 from tests.deployment import DEPLOY, ROOT, Document, compose, image
 from tests.logins import as_user
 from tests.processes import until
-from worker.demo.children import free_ports
+from worker.playground.demo.children import free_ports
 
 INSTALL_SECONDS = 240
 START_SECONDS = 60.0

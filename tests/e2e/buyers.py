@@ -14,12 +14,12 @@ import asyncpg
 from msgspec import Struct
 
 from tests.processes import until
-from worker.demo.scene import Gateway, Scene, Stage
-from worker.demo.shop import Document
-from worker.demo.story import BLIND, IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY
-from worker.demo.system import System
-from worker.postgres.embedded import embedded
-from worker.sandbox.config import CREDENTIALS
+from worker.playground.demo.scene import Gateway, Scene, Stage
+from worker.playground.demo.shop import Document
+from worker.playground.demo.story import BLIND, IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY
+from worker.playground.demo.system import System
+from worker.playground.sandbox.config import CREDENTIALS
+from worker.postgres.server.embedded import embedded
 
 WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 GATEWAYS = {

@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 
-from worker.demo.children import environment
-from worker.demo.system import System
+from worker.playground.demo.children import environment
+from worker.playground.demo.system import System
 
 
 def test_root_is_told_what_to_do_instead(system: System) -> None:

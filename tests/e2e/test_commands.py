@@ -25,9 +25,9 @@ from msgspec import Struct
 from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
 from tests.e2e.conftest import SETTINGS
 from tests.processes import directory, running, until
-from worker.demo.children import environment, free_ports
-from worker.demo.system import System
-from worker.postgres.embedded import embedded
+from worker.playground.demo.children import environment, free_ports
+from worker.playground.demo.system import System
+from worker.postgres.server.embedded import embedded
 
 SECONDS = 30
 STARTER = ("SHOP_API_KEY", "IPAY_API_KEY", "SHOP_WEBHOOK_SECRET")

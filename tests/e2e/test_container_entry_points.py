@@ -18,9 +18,9 @@ from tests.e2e.boxes import NOBODY_ELSE, Boxes, Owner, installed, lends_itself
 from tests.fault.postgres import postgres
 from tests.processes import directory
 from worker.amqp.topology import EVENTS
-from worker.demo.playing import staged
-from worker.demo.scene import Scene
-from worker.demo.story import IPAY
+from worker.playground.demo.playing import staged
+from worker.playground.demo.scene import Scene
+from worker.playground.demo.story import IPAY
 
 HEARD_SECONDS = 20
 
@@ -92,8 +92,8 @@ async def _demo_shop_is_served(boxes: Boxes) -> None:
     ):
         text = await page.text()
     assert page.status == 200
-    assert (ROOT / "worker/shop/pages/shop.css").read_text().strip() in text
-    assert (ROOT / "worker/shop/pages/catalogue.js").read_text().strip() in text
+    assert (ROOT / "worker/playground/shop/pages/shop.css").read_text().strip() in text
+    assert (ROOT / "worker/playground/shop/pages/catalogue.js").read_text().strip() in text
 
 
 def test_the_image_has_the_versions_that_are_written_down_and_no_postgres(venv: Path) -> None:

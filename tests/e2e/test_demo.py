@@ -14,12 +14,12 @@ import pytest
 
 from tests.broker import rabbitmq
 from tests.processes import directory, until
-from worker.demo.children import Child, environment
-from worker.demo.stories import STORIES
-from worker.demo.story import BLIND, CHECKED
-from worker.sandbox.config import GATEWAYS, SandboxConfig
-from worker.sandbox.sandbox import Sandbox
-from worker.sandbox.scripts import BY_NAME, SCRIPTS
+from worker.playground.demo.children import Child, environment
+from worker.playground.demo.stories import STORIES
+from worker.playground.demo.story import BLIND, CHECKED
+from worker.playground.sandbox.config import GATEWAYS, SandboxConfig
+from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.scripts import BY_NAME, SCRIPTS
 
 COMMAND = (sys.executable, "-P", "-m", "worker.cli", "demo")
 SECONDS = 120.0

@@ -26,12 +26,12 @@ from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
 from tests.processes import directory, until
 from tests.prometheus import Prometheus, prometheus, promtool
 from tests.runbook import Alert, alerts, commands, metrics
-from worker.demo.children import environment
-from worker.demo.playing import play, staged
-from worker.demo.stories import STORIES
-from worker.demo.story import BLIND, CHECKED
-from worker.demo.system import QUICK, System
-from worker.postgres.embedded import embedded
+from worker.playground.demo.children import environment
+from worker.playground.demo.playing import play, staged
+from worker.playground.demo.stories import STORIES
+from worker.playground.demo.story import BLIND, CHECKED
+from worker.playground.demo.system import QUICK, System
+from worker.postgres.server.embedded import embedded
 
 ACCOUNT = """
 [[merchants.accounts]]

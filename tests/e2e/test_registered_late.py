@@ -18,9 +18,9 @@ from tests.e2e.conftest import SETTINGS
 from tests.integration.sandboxes import CUSTOMER, MONEYBAG
 from tests.processes import directory, until
 from worker.amqp.topology import EXPECTED
-from worker.demo.playing import staged
-from worker.demo.system import System
-from worker.postgres.embedded import embedded
+from worker.playground.demo.playing import staged
+from worker.playground.demo.system import System
+from worker.postgres.server.embedded import embedded
 
 ACCOUNT = "shop-moneybag"
 UNKNOWN = "pay_00000000000000000000000000"

@@ -19,11 +19,11 @@ import pytest
 
 from tests.e2e.buyers import GATEWAYS, WEBHOOK_SECRET, Answered, Payproof
 from tests.processes import until
-from worker.demo.scene import Scene
-from worker.demo.shop import Document
-from worker.http.pages import HEADERS
-from worker.outcomes import HELD_AT_MOST
-from worker.postgres.embedded import embedded
+from worker.ingress.pages import HEADERS
+from worker.ingress.waiters import HELD_AT_MOST
+from worker.playground.demo.scene import Scene
+from worker.playground.demo.shop import Document
+from worker.postgres.server.embedded import embedded
 
 
 def target(answered: Answered) -> tuple[str, list[tuple[str, str]]]:

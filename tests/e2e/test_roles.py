@@ -15,12 +15,12 @@ import pytest
 from tests.e2e.buyers import Payproof
 from tests.logins import LOGINS, as_user, make_logins
 from tests.processes import directory, loud
-from worker.demo.children import Child, environment, free_ports
-from worker.demo.playing import staged
-from worker.demo.system import QUICK, READY_SECONDS, System
-from worker.postgres.embedded import embedded_here
-from worker.postgres.migrate import migrate
-from worker.sealing import new_key
+from worker.playground.demo.children import Child, environment, free_ports
+from worker.playground.demo.playing import staged
+from worker.playground.demo.system import QUICK, READY_SECONDS, System
+from worker.postgres.server.embedded import embedded_here
+from worker.postgres.server.migrate import migrate
+from worker.runtime.encryption import new_key
 
 PROCESSES = {
     "ingress": ("ingress", "ingress"),

@@ -28,7 +28,7 @@ from tests.processes import directory, until
 from worker.amqp.messages import event_post
 from worker.amqp.publisher import confirm
 from worker.amqp.topology import EVENTS, declare
-from worker.postgres.embedded import embedded_here
+from worker.postgres.server.embedded import embedded_here
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "deploy" / "subscribers"

@@ -14,9 +14,9 @@ from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
 from tests.e2e.conftest import SETTINGS
 from tests.e2e.test_returns import nothing_durable
 from tests.processes import directory
-from worker.demo.children import Child
-from worker.demo.playing import staged
-from worker.demo.system import System
+from worker.playground.demo.children import Child
+from worker.playground.demo.playing import staged
+from worker.playground.demo.system import System
 
 PATH = "/pay/v2"
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from consumers.bus import Delivery
+from consumers.ports.bus import Delivery
 from schemas.callbacks import Claim
 from tests.fakes.clock import FakeClock
 
@@ -29,7 +29,7 @@ class _Row(Struct):
 
 
 class FakeBus:
-    """See consumers.bus.Bus."""
+    """See consumers.ports.bus.Bus."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.dead: list[tuple[Claim, str]] = []

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from consumers.account import Account
-from consumers.deciding import Work
+from consumers.decide import Work
 from consumers.pipeline import Inquiry
 from schemas.answers import Expected, Outcome, Question
 from schemas.payments import Change
@@ -19,10 +19,10 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.drive import Drive, Gateway, says
 from tests.fakes.failures import FakeFailures
 from tests.fakes.ledger import FakeBatch, FakeLedger, FakeTurns
-from worker.consume import Consumer
-from worker.course import Calls
-from worker.ending import end_one
-from worker.metrics import Metrics
+from worker.runtime.cancellation import end_one
+from worker.telemetry.metrics import Metrics
+from worker.verify.consume import Consumer
+from worker.verify.course import Calls
 
 TURNS = 400
 """So often the loop goes round before all that can happen without time passing has happened."""
@@ -149,7 +149,7 @@ class Consuming:
             await (each or self.settle)()
 
     async def sweep(self) -> None:
-        """As worker.sweep does: what is due becomes claims, and is looked at again half a minute later."""
+        """As worker.verify.sweep does: what is due becomes claims, and is looked at again half a minute later."""
         now = self.drive.clock.now
         due = [payment.id for payment in self.ledger.due(now)]
         self.ledger.swept(due, now + timedelta(seconds=30))

@@ -14,11 +14,11 @@ from itertools import count
 from typing import Any, TypeVar
 
 from consumers.account import Account
-from consumers.allowance import Allowance
-from consumers.answering import Reply
-from consumers.gateway import Opened, OpeningOutcome
-from consumers.opening import open_payment
+from consumers.apply_reply import Reply
+from consumers.checks.limits import Allowance
+from consumers.commands.open_payment import open_payment
 from consumers.pipeline import Inquiry, record, record_kept, take
+from consumers.ports.gateway import Opened, OpeningOutcome
 from consumers.rules import Rules
 from schemas.answers import Answer, Executed, ExecuteReply, Inconclusive, Outcome, Trouble
 from schemas.callbacks import Claim
@@ -28,7 +28,7 @@ from schemas.words import Authenticity, EventType, Said, Source, Status
 from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeLedger, FakeTurns
 from tests.fakes.providers import ACCOUNTS, LIFETIME, PLAIN
-from worker.postgres.due import SWEPT_SECONDS
+from worker.postgres.queue.due import SWEPT_SECONDS
 
 Gateway = Callable[[Inquiry], Outcome | None]
 Result = TypeVar("Result")

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from consumers.failing import LOST, Failing
+from consumers.checks.repeated_failure import LOST, Failing
 from schemas.checks import Checks
 from schemas.letters import KeptReply
 from schemas.words import Status
@@ -16,7 +16,7 @@ ANEW = timedelta(hours=1)
 
 
 class FakeFailures:
-    """See consumers.failing.Failures."""
+    """See consumers.checks.repeated_failure.Failures."""
 
     def __init__(self, ledger: FakeLedger) -> None:
         self.rows: dict[str, Failing] = {}

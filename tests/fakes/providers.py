@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.gateway import (
+from consumers.ports.gateway import (
     Capabilities,
     Effect,
     FieldError,

@@ -27,10 +27,10 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.processes import directory
-from worker.demo.playing import staged
-from worker.demo.scene import Scene, Stage
-from worker.demo.story import CHECKED
-from worker.demo.system import System
+from worker.playground.demo.playing import staged
+from worker.playground.demo.scene import Scene, Stage
+from worker.playground.demo.story import CHECKED
+from worker.playground.demo.system import System
 
 SETTINGS = """\
 return_wait = "1s"

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from worker.ending import end_one
+from worker.runtime.cancellation import end_one
 
 LOOK_SECONDS = 1.2
 

@@ -19,11 +19,11 @@ from tests.fault.shoppers import Customer, PatientBrowser, patiently
 from tests.fault.verdicts import Seen, Verdicts, by_order, rightly_ended, what_is_wrong
 from tests.processes import until
 from worker.amqp.topology import claims_queue
-from worker.demo.control import Control
-from worker.demo.feed import Told, read_event, read_page
-from worker.demo.scene import Stage
-from worker.demo.shop import Document, Shop
-from worker.demo.story import EVERY
+from worker.playground.demo.control import Control
+from worker.playground.demo.feed import Told, read_event, read_page
+from worker.playground.demo.scene import Stage
+from worker.playground.demo.shop import Document, Shop
+from worker.playground.demo.story import EVERY
 
 END_SECONDS = 60.0
 TOLD_SECONDS = 75.0

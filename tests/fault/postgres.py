@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from worker.postgres.cluster import Cluster
+from worker.postgres.server.cluster import Cluster
 
 GONE_SECONDS = 20.0
 

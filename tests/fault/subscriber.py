@@ -16,7 +16,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from worker.amqp.link import UNREACHABLE, ended
 from worker.amqp.messages import REASON
 from worker.amqp.topology import DEAD, EVENTS
-from worker.ending import end_one
+from worker.runtime.cancellation import end_one
 
 QUEUE = "tests.events"
 AGAIN_SECONDS = 0.2

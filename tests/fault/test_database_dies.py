@@ -19,10 +19,10 @@ import pytest
 
 from tests.fault.shoppers import AWAY
 from tests.processes import loud, running, until
-from worker.demo.playing import staged
-from worker.demo.scene import Scene, Stage
-from worker.demo.story import IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY
-from worker.demo.system import System
+from worker.playground.demo.playing import staged
+from worker.playground.demo.scene import Scene, Stage
+from worker.playground.demo.story import IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY
+from worker.playground.demo.system import System
 
 SETTINGS = """\
 return_wait = "500ms"

@@ -12,10 +12,10 @@ from tests.fault.load import Load, buying
 from tests.fault.shoppers import Customer
 from worker.amqp.messages import claim_post
 from worker.amqp.publisher import confirm
-from worker.claims import own_claim
-from worker.clock import DatabaseClock
-from worker.demo.scene import Scene
-from worker.demo.story import IPAY
+from worker.playground.demo.scene import Scene
+from worker.playground.demo.story import IPAY
+from worker.runtime.clock import DatabaseClock
+from worker.verify.own_claims import own_claim
 
 HITS = 1000
 MOST_QUESTIONS = 12

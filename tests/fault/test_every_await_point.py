@@ -24,10 +24,10 @@ from tests.fakes.drive import Drive, answered
 from tests.fakes.failures import FakeFailures
 from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import EXECUTING, PLAIN
-from worker.consume import Consumer
-from worker.course import Calls
-from worker.ending import end_one
-from worker.metrics import Metrics
+from worker.runtime.cancellation import end_one
+from worker.telemetry.metrics import Metrics
+from worker.verify.consume import Consumer
+from worker.verify.course import Calls
 
 How = Literal["dies", "breaks"]
 END_SECONDS = 30.0

@@ -16,11 +16,11 @@ import pytest
 from msgspec import Struct
 
 from tests.processes import directory, until
-from worker.demo.children import Child, free_ports
-from worker.demo.playing import staged
-from worker.demo.scene import Scene, Stage
-from worker.demo.story import IPAY
-from worker.demo.system import READY_SECONDS, System
+from worker.playground.demo.children import Child, free_ports
+from worker.playground.demo.playing import staged
+from worker.playground.demo.scene import Scene, Stage
+from worker.playground.demo.story import IPAY
+from worker.playground.demo.system import READY_SECONDS, System
 
 SETTINGS = """\
 return_wait = "1s"

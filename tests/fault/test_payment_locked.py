@@ -8,9 +8,9 @@ import asyncpg
 
 from tests.fault.test_database_dies import SETTINGS, address
 from tests.processes import loud, running, until
-from worker.demo.playing import staged
-from worker.demo.scene import Scene
-from worker.demo.story import IPAY
+from worker.playground.demo.playing import staged
+from worker.playground.demo.scene import Scene
+from worker.playground.demo.story import IPAY
 
 SECONDS = 20.0  # the lock is given up after 5, and then each claim is taken by itself
 

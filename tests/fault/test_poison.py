@@ -16,8 +16,8 @@ from tests.fault.load import buying
 from tests.processes import until
 from worker.amqp.messages import Post, claim_post
 from worker.amqp.publisher import confirm
-from worker.claims import own_claim
-from worker.clock import DatabaseClock
+from worker.runtime.clock import DatabaseClock
+from worker.verify.own_claims import own_claim
 
 POISON = replace(
     own_claim(Source.OPERATOR, "pay_\x00", "shop-ipay", "ipay", DatabaseClock().now()),

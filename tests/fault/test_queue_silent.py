@@ -12,8 +12,8 @@ from tests.integration.rabbit import attached, silent
 from tests.integration.test_bus import a_claim
 from tests.processes import until
 from worker.amqp.topology import claims_queue
-from worker.ending import end_one
 from worker.postgres.database import Database
+from worker.runtime.cancellation import end_one
 
 
 async def test_the_others_are_heard_and_it_is_too_once_it_answers(aside: RabbitMQ, database: Database) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from consumers.bus import Delivery
+from consumers.ports.bus import Delivery
 from tests.broker import RabbitMQ
 from tests.integration.rabbit import Rabbit, attached
 from tests.integration.test_bus import a_claim

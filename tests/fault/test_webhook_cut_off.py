@@ -6,13 +6,13 @@ import asyncio
 
 from aiohttp import web
 
-from consumers.delivering import LEASE
+from consumers.webhook_policy import LEASE
 from tests.integration.endpoints import SECRET, Hook, hooking
 from tests.processes import directory, until
-from worker.demo.playing import staged
-from worker.demo.scene import Scene
-from worker.demo.story import IPAY
-from worker.demo.system import System
+from worker.playground.demo.playing import staged
+from worker.playground.demo.scene import Scene
+from worker.playground.demo.story import IPAY
+from worker.playground.demo.system import System
 
 ENDPOINT = """
 [[merchants.webhooks]]

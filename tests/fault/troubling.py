@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import random
 
-from worker.demo.scene import Gateway
-from worker.demo.story import BLIND, ONEPAYBD
-from worker.sandbox.config import SandboxConfig
-from worker.sandbox.sandbox import Sandbox
-from worker.sandbox.scripts import BY_NAME, SCRIPTS
+from worker.playground.demo.scene import Gateway
+from worker.playground.demo.story import BLIND, ONEPAYBD
+from worker.playground.sandbox.config import SandboxConfig
+from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.scripts import BY_NAME, SCRIPTS
 
 OFTEN = 0.5
 LONGEST = 2.5

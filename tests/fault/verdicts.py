@@ -14,8 +14,8 @@ from typing import Literal
 from msgspec import Struct, field
 
 from tests.fault.shoppers import Customer
-from worker.demo.shop import Document
-from worker.demo.story import BLIND
+from worker.playground.demo.shop import Document
+from worker.playground.demo.story import BLIND
 
 End = tuple[str, str | None]
 Kind = Literal["lost", "doubled", "wrong", "silent", "held"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from consumers.gateway import Forged, HttpReply, Signed, Token, Unsigned
+from consumers.ports.gateway import Forged, HttpReply, Signed, Token, Unsigned
 from consumers.providers import PROVIDERS
 from schemas.answers import Inconclusive
 from schemas.callbacks import Reading
@@ -17,7 +17,7 @@ from tests.fuzz.mutating import STATUSES, Dice
 from tests.fuzz.parser import Parser
 from tests.unit.test_providers import assert_sound, begun, driven, fixture, http, is_sound, of_case
 from tests.unit.test_providers import provider as made_for
-from worker.http.callbacks import _storable
+from worker.ingress.callbacks import _storable
 
 REPLY_HEADERS = ("retry-after", "content-type", "location")
 

@@ -20,10 +20,10 @@ import msgspec
 from msgspec import Struct
 from multidict import CIMultiDict
 
-from consumers.callbacks import text
-from consumers.delivering import Again, Delivered, Heard, Refused, outcome, retry_after
-from consumers.multipart import read_multipart
-from consumers.providers import timestamps
+from consumers.providers.kit import timestamps
+from consumers.providers.kit.callback_fields import text
+from consumers.providers.kit.multipart import read_multipart
+from consumers.webhook_policy import Again, Delivered, Heard, Refused, outcome, retry_after
 from schemas.callbacks import Claim
 from schemas.requests import (
     EVENTS_QUERY,
@@ -41,16 +41,16 @@ from tests.fuzz.gateways import gateways
 from tests.fuzz.parser import Parser
 from tests.unit.statement_files import HEADERS, ROW
 from tests.unit.statement_files import read as read_statement
-from worker.amqp.expected import _printable
 from worker.amqp.messages import strangers_id
-from worker.http.limits import Limits, _key
-from worker.http.pages.language import preferred
-from worker.http.problems import Problem
-from worker.http.reading import LIST_QUERY, _cursor, _events_cursor, _place, _position
-from worker.http.waiting import seconds_to_hold, since
-from worker.postgres.bus import UNREADABLE
-from worker.statements import StatementError
-from worker.tracing import traceparent_of
+from worker.api.problems import Problem
+from worker.api.read import LIST_QUERY, _cursor, _events_cursor, _place, _position
+from worker.ingress.pages.language import preferred
+from worker.ingress.polling import seconds_to_hold, since
+from worker.ingress.rate_limits import Limits, _key
+from worker.postgres.queue.claim_queue import UNREADABLE
+from worker.reconciliation.statements import StatementError
+from worker.requests.expected_consumer import _printable
+from worker.telemetry.tracing import traceparent_of
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 A_PAYMENT = "pay_" + "7" * 26

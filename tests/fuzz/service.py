@@ -29,7 +29,7 @@ from tests.fuzz.knocking import ANSWER_SECONDS, Knocking
 from tests.fuzz.mutating import Dice
 from tests.fuzz.running import Row, resident, rounds
 from tests.processes import running
-from worker.demo.system import System
+from worker.playground.demo.system import System
 
 SETTINGS = """\
 return_wait = "1ms"

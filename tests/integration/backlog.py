@@ -20,19 +20,19 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.opening import Created
+from consumers.commands.open_payment import Created
 from schemas.callbacks import Claim
 from tests.fakes.providers import PLAIN
 from tests.integration.conformance_ledger import a_payment
 from tests.processes import directory
-from worker.metrics import Metrics
-from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database, connect
-from worker.postgres.due import _DUE, _TAKE, BURST_SECONDS, SHARE
-from worker.postgres.embedded import embedded_here
-from worker.postgres.ledger import PostgresLedger
-from worker.postgres.migrate import migrate
-from worker.sweep import BATCH, Sweep
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.queue.claim_queue import PostgresBus
+from worker.postgres.queue.due import _DUE, _TAKE, BURST_SECONDS, SHARE
+from worker.postgres.server.embedded import embedded_here
+from worker.postgres.server.migrate import migrate
+from worker.telemetry.metrics import Metrics
+from worker.verify.sweep import BATCH, Sweep
 
 CHUNK = 50_000
 SECONDS = 10.0

@@ -11,9 +11,9 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.keeping import PER_ID
-from consumers.opening import Openings
-from consumers.receiving import KEPT_CANDIDATES
+from consumers.apply_claim import KEPT_CANDIDATES
+from consumers.commands.open_payment import Openings
+from consumers.early_claims import PER_ID
 from schemas.callbacks import Callback, Claim
 from schemas.payments import Change, Payment
 from schemas.words import Authenticity, Said, Source

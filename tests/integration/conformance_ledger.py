@@ -17,10 +17,10 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.allowance import Allowance
-from consumers.events import write_event
-from consumers.ledger import Keys, Write
-from consumers.opening import Created, Openings, Taken
+from consumers.checks.limits import Allowance
+from consumers.commands.open_payment import Created, Openings, Taken
+from consumers.money.events import write_event
+from consumers.ports.ledger import Keys, Write
 from schemas.answers import Answer, Fact
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Change, Entry, Owners, Payment, Resolution

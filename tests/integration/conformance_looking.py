@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from consumers.ledger import Keys, Looked, Order, Sight, Wish, Write, Written
+from consumers.ports.ledger import Keys, Looked, Order, Sight, Wish, Write, Written
 from schemas.callbacks import Claim
 from schemas.payments import Change, Owners, Payment, Resolution
 from schemas.words import EventType, Status

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from itertools import combinations
 
-from consumers.ledger import Turns
+from consumers.ports.ledger import Turns
 from tests.integration.conformance_ledger import SECONDS
 from tests.processes import until
 

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 import pytest
 from msgspec.structs import replace
 
-from consumers.adopting import NotAdopted, adopt
-from consumers.opening import Created, Openings, Taken
+from consumers.commands.adopt import NotAdopted, adopt
+from consumers.commands.open_payment import Created, Openings, Taken
+from consumers.reconciliation.statements import Said, Statement, record_lines
+from consumers.reconciliation.unexpected import Findings, Found, Stray, record_unexpected
 from consumers.rules import Rules
-from consumers.statements import Said, Statement, record_lines
-from consumers.unexpected import Findings, Found, Stray, record_unexpected
 from schemas.checks import Checks
 from schemas.payments import Change, Payment
 from schemas.statements import Line

@@ -15,8 +15,8 @@ from tests.broker import RabbitMQ, rabbitmq
 from tests.integration.shops import Shops, serving
 from tests.processes import directory
 from worker.postgres.database import Database, connect
-from worker.postgres.embedded import embedded_here
-from worker.postgres.migrate import migrate
+from worker.postgres.server.embedded import embedded_here
+from worker.postgres.server.migrate import migrate
 
 _TEMPLATE = "template_of_tests"
 _numbers = itertools.count(1)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from schemas.callbacks import Claim
 from tests.integration.statements import Books, line
-from worker.postgres.bus import PostgresBus
 from worker.postgres.database import connect
+from worker.postgres.queue.claim_queue import PostgresBus
 
 
 class Stuck(PostgresBus):

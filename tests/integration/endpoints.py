@@ -16,9 +16,9 @@ from worker.config import Webhook
 from worker.deliver.courier import Courier
 from worker.deliver.endpoints import Endpoint, endpoint_of
 from worker.deliver.sender import Sender
-from worker.metrics import Metrics
 from worker.postgres.database import Database
-from worker.postgres.endpoints import begin_endpoints
+from worker.postgres.events.endpoints import begin_endpoints
+from worker.telemetry.metrics import Metrics
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four bytes").decode()
 OLDER = "whsec_" + base64.b64encode(b"an older secret of the endpoint").decode()

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from consumers.account import Account
-from consumers.answering import Reply
+from consumers.apply_reply import Reply
 from consumers.pipeline import record_kept
 from consumers.rules import Rules
 from schemas.answers import Answer, Question
@@ -22,10 +22,10 @@ from schemas.payments import Payment
 from schemas.statements import LineOutcome
 from schemas.words import Status
 from tests.integration.portals import Entry, Portal
-from worker.http.context import new_payment_id
+from worker.api.context import new_payment_id
 from worker.postgres.database import Database
-from worker.postgres.ledger import PostgresLedger
-from worker.postgres.rows import INSERT_MANY
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.rows import INSERT_MANY
 
 START = datetime(2026, 9, 30, 18, tzinfo=UTC)  # the first of October in Dhaka
 END = START + timedelta(days=31)

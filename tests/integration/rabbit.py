@@ -17,10 +17,10 @@ from worker.amqp.inbox import Inbox
 from worker.amqp.messages import REASON
 from worker.amqp.publisher import Publisher
 from worker.amqp.topology import DEAD, EXPECTED, claims_queue
-from worker.ending import end_one
-from worker.metrics import Metrics
-from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
+from worker.postgres.queue.claim_queue import PostgresBus
+from worker.runtime.cancellation import end_one
+from worker.telemetry.metrics import Metrics
 
 PROVIDERS = ("ipay", "moneybag", "other")
 

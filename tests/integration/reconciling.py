@@ -24,21 +24,21 @@ from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 
-from consumers.reconciling import VERDICTS, Terms
+from consumers.reconciliation.verdicts import VERDICTS, Terms
 from schemas.callbacks import Claim
 from schemas.statements import LineOutcome, StatementMap
 from tests.integration.statements import NOON, Books
 from tests.processes import directory
-from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database, connect
-from worker.postgres.embedded import embedded_here
-from worker.postgres.following import to_follow
-from worker.postgres.migrate import migrate
-from worker.postgres.statements import WORK_MEGABYTES, Staging
-from worker.postgres.verdicts import KEEP_LINES
-from worker.reconciling.run import About, reconcile
-from worker.statements.lines import read_lines
-from worker.statements.opening import open_statement
+from worker.postgres.queue.claim_queue import PostgresBus
+from worker.postgres.server.embedded import embedded_here
+from worker.postgres.server.migrate import migrate
+from worker.postgres.statements.follow_up import to_follow
+from worker.postgres.statements.statements import WORK_MEGABYTES, Staging
+from worker.postgres.statements.verdicts import KEEP_LINES
+from worker.reconciliation.run import About, reconcile
+from worker.reconciliation.statements.lines import read_lines
+from worker.reconciliation.statements.opening import open_statement
 
 SECONDS, MEGABYTES = 90, 300
 """What a million rows may take on two cores."""

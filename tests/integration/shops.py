@@ -16,9 +16,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.answering import Reply
-from consumers.bus import Bus
+from consumers.apply_reply import Reply
 from consumers.pipeline import record_kept
+from consumers.ports.bus import Bus
 from consumers.providers.ipay import IPay
 from consumers.providers.moneybag import Moneybag
 from consumers.providers.onepaybd import OnePayBD
@@ -27,15 +27,15 @@ from schemas.answers import Answer, Question
 from schemas.secret import Secret
 from schemas.words import Status
 from tests.fakes.checkout import FakeCheckout
+from worker.api.auth import authenticate
+from worker.api.context import Api
+from worker.api.problems import problems
+from worker.api.routes import routes
 from worker.config import Config, Merchant, Settings
-from worker.http.api import routes
-from worker.http.auth import authenticate
-from worker.http.context import Api
-from worker.http.problems import problems
-from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
-from worker.postgres.ledger import PostgresLedger
-from worker.postgres.log import place
+from worker.postgres.events.event_log import place
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.queue.claim_queue import PostgresBus
 
 PUBLIC = "http://pay.test"
 NEAR = "http://127.0.0.1:9"

@@ -18,8 +18,8 @@ from tests.processes import directory, until
 from worker.deliver.courier import HANDS
 from worker.deliver.sender import sender
 from worker.postgres.database import Database, connect
-from worker.postgres.embedded import embedded_here
-from worker.postgres.migrate import migrate
+from worker.postgres.server.embedded import embedded_here
+from worker.postgres.server.migrate import migrate
 
 SLOW_SECONDS = 14.0
 PAUSE_SECONDS = 0.02

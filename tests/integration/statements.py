@@ -10,12 +10,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.answering import Reply
-from consumers.gateway import Capabilities
-from consumers.ledger import Keys
-from consumers.opening import Created
+from consumers.apply_reply import Reply
+from consumers.commands.open_payment import Created
 from consumers.pipeline import record, record_kept, take
-from consumers.reconciling import Terms
+from consumers.ports.gateway import Capabilities
+from consumers.ports.ledger import Keys
+from consumers.reconciliation.verdicts import Terms
 from consumers.rules import Rules
 from schemas.answers import Answer, Question
 from schemas.callbacks import Claim
@@ -26,13 +26,13 @@ from schemas.words import Status
 from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import PLAIN, account
 from tests.integration.conformance_ledger import a_payment
-from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
-from worker.postgres.ledger import PostgresLedger
-from worker.postgres.reading import read_payment
-from worker.postgres.runs import Run, read_rows
-from worker.reconciling.run import About, reconcile
-from worker.report.shapes import Row
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.queue.claim_queue import PostgresBus
+from worker.postgres.reads.reading import read_payment
+from worker.postgres.statements.runs import Run, read_rows
+from worker.reconciliation.report.shapes import Row
+from worker.reconciliation.run import About, reconcile
 
 NOON = datetime.fromisoformat("2026-05-17T06:00:00+00:00")
 MONTH = (NOON - timedelta(days=15), NOON + timedelta(days=15))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from consumers.opening import Created
+from consumers.commands.open_payment import Created
 from schemas.checks import Checks
 from schemas.requests import ListQuery
 from tests.integration.conformance_ledger import OVER, a_payment
 from worker.postgres.database import Database, connect
-from worker.postgres.dossiers import find_payments, read_dossier
-from worker.postgres.failures import PostgresFailures, read_failing
-from worker.postgres.held import read_work
-from worker.postgres.ledger import PostgresLedger
-from worker.postgres.reading import read_page, read_payment
+from worker.postgres.ledger.failures import PostgresFailures, read_failing
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.reads.explain import find_payments, read_dossier
+from worker.postgres.reads.reading import read_page, read_payment
+from worker.postgres.reads.work_list import read_work
 
 TABLES = """
     SELECT relname FROM pg_class

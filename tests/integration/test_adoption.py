@@ -10,16 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers.explaining import explain
-from consumers.statements import Statement
-from consumers.unexpected import Stray, record_unexpected
+from consumers.explain.explain import explain
+from consumers.reconciliation.statements import Statement
+from consumers.reconciliation.unexpected import Stray, record_unexpected
 from schemas.requests import ListQuery
 from schemas.statements import Line
 from schemas.words import Hold, Status
 from tests.integration.shops import CONFIG, ORDER, RULES, TRACKED, Shops
-from worker.http.context import new_payment_id
-from worker.postgres.dossiers import find_payments, read_dossier
-from worker.postgres.held import read_work
+from worker.api.context import new_payment_id
+from worker.postgres.reads.explain import find_payments, read_dossier
+from worker.postgres.reads.work_list import read_work
 
 REFERENCE = ORDER["reference"]
 

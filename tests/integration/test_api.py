@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 import structlog
 
-from consumers.bus import BusAway
-from consumers.gateway import OpeningOutcome, ReferenceUsed, Refused
+from consumers.ports.bus import BusAway
+from consumers.ports.gateway import OpeningOutcome, ReferenceUsed, Refused
 from schemas.answers import Inconclusive, Trouble
 from schemas.shown import PAYMENT_ID
 from schemas.words import Status
 from tests.integration.shops import KEYS, ORDER, PUBLIC, TRACKED, Shops, at, serving
-from worker import logs
 from worker.postgres.database import Database, connect
+from worker.telemetry import logs
 
 NO_REPLY = Inconclusive(trouble=Trouble.NO_REPLY, detail="no reply")
 MISSING = "pay_" + "0" * 26

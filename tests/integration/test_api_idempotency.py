@@ -8,7 +8,7 @@ import json
 import pytest
 from multidict import CIMultiDict
 
-from consumers.gateway import Refused
+from consumers.ports.gateway import Refused
 from schemas.answers import Inconclusive, Trouble
 from schemas.words import Status
 from tests.integration.shops import KEYS, ORDER, TRACKED, Got, Shops, serving

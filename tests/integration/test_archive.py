@@ -19,12 +19,12 @@ from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Source
 from tests.fakes.ledger import FakeTurns
 from tests.integration.shops import RULES, Shops
-from worker.claims import own_claim
 from worker.postgres.archive import archived, keep_archive
 from worker.postgres.database import Database
-from worker.postgres.ledger import PostgresLedger
-from worker.postgres.migrate import migrate
-from worker.sealing import Seal
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.server.migrate import migrate
+from worker.runtime.encryption import Seal
+from worker.verify.own_claims import own_claim
 
 KEPT = timedelta(days=90)
 SEAL = Seal([b"k" * 32])

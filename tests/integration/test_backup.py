@@ -19,13 +19,13 @@ from tests.contract import ROOT
 from tests.e2e.buyers import GATEWAYS
 from tests.fault.postgres import Postgres, postgres
 from tests.processes import directory, until
-from worker.demo.children import Child, environment
-from worker.demo.playing import staged
-from worker.demo.scene import Scene, Stage
-from worker.demo.shop import Refused
-from worker.demo.system import READY_SECONDS, System
-from worker.postgres.cluster import SETTINGS as SERVER_SETTINGS
-from worker.postgres.cluster import Cluster
+from worker.playground.demo.children import Child, environment
+from worker.playground.demo.playing import staged
+from worker.playground.demo.scene import Scene, Stage
+from worker.playground.demo.shop import Refused
+from worker.playground.demo.system import READY_SECONDS, System
+from worker.postgres.server.cluster import SETTINGS as SERVER_SETTINGS
+from worker.postgres.server.cluster import Cluster
 
 TEXT = (ROOT / "deploy/backup.md").read_text()
 SECONDS = 120

@@ -19,7 +19,7 @@ from aio_pika.abc import AbstractQueue
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.ledger import Keys
+from consumers.ports.ledger import Keys
 from schemas.payments import Change, Payment
 from tests.broker import RabbitMQ
 from tests.integration.endpoints import SECRET, Hook, happen, hooking
@@ -28,10 +28,10 @@ from tests.integration.sandboxes import CUSTOMER, MONEYBAG
 from tests.processes import directory, until
 from worker.amqp.topology import EVENTS
 from worker.config import load
-from worker.demo.children import free_ports
-from worker.demo.system import System
+from worker.playground.demo.children import free_ports
+from worker.playground.demo.system import System
 from worker.postgres.database import Database
-from worker.postgres.ledger import PostgresLedger
+from worker.postgres.ledger.ledger import PostgresLedger
 from worker.process import run_roles
 
 ACCOUNT = "shop-moneybag"

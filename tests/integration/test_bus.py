@@ -10,20 +10,20 @@ import asyncpg
 import pytest
 from msgspec import Struct
 
-from consumers.bus import Bus, BusAway
+from consumers.ports.bus import Bus, BusAway
 from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Said, Source
 from tests.fakes.bus import FakeBus
 from tests.fakes.clock import NOON, FakeClock
 from tests.integration.rabbit import attached
 from tests.processes import until
-from worker.ending import end_one
-from worker.holding import ATTEMPTS, SUSPECT
-from worker.postgres import bus
-from worker.postgres.bus import _FREE, _TAKE, LEASE_SECONDS, PostgresBus
 from worker.postgres.database import UNAVAILABLE, Database, connect
 from worker.postgres.notices import Notice
-from worker.postgres.turns import PostgresTurns
+from worker.postgres.queue import claim_queue as bus
+from worker.postgres.queue.claim_queue import _FREE, _TAKE, LEASE_SECONDS, PostgresBus
+from worker.postgres.queue.turns import PostgresTurns
+from worker.runtime.cancellation import end_one
+from worker.verify.in_hand import ATTEMPTS, SUSPECT
 
 SECONDS = 30.0
 

@@ -13,19 +13,19 @@ from time import monotonic
 import pytest
 from msgspec.structs import replace
 
-from consumers.bus import BusAway
+from consumers.ports.bus import BusAway
 from tests.integration.conformance_ledger import NOON
 from tests.integration.endpoints import happen
 from tests.processes import until
 from worker.amqp.messages import Post
-from worker.carrier import KEEP_SECONDS, REMEMBERED, Carrier
-from worker.ending import end_one
-from worker.metrics import Metrics
-from worker.postgres.carrying import CARRYING_LOCK, begin_carrying
-from worker.postgres.carrying import carrying as standing_still
+from worker.deliver.carrier import KEEP_SECONDS, REMEMBERED, Carrier
 from worker.postgres.database import Database
-from worker.postgres.log import Placed
-from worker.tracing import OFF
+from worker.postgres.events.event_log import Placed
+from worker.postgres.events.publish_cursor import CARRYING_LOCK, begin_carrying
+from worker.postgres.events.publish_cursor import carrying as standing_still
+from worker.runtime.cancellation import end_one
+from worker.telemetry.metrics import Metrics
+from worker.telemetry.tracing import OFF
 
 SECONDS = 20
 END_THE_CARRIER = """

@@ -14,7 +14,7 @@ from aio_pika.abc import AbstractChannel
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.bus import BusAway
+from consumers.ports.bus import BusAway
 from schemas.callbacks import Claim
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
@@ -28,20 +28,20 @@ from worker.amqp.examine import Examined, examine
 from worker.amqp.messages import Post, claim_post, dead_letter
 from worker.amqp.publisher import confirm
 from worker.amqp.topology import DEAD, claims_queue, declare
+from worker.api.context import new_payment_id
 from worker.cli.desk import desk
 from worker.cli.failures import CommandFailed, WrongUsage
 from worker.config import Config
-from worker.dead import DeadLetters, Letter, NotOne, Opened, meant, survey, taken
-from worker.demo.children import free_ports
-from worker.doctor.broker import findings
-from worker.http.context import new_payment_id
-from worker.masked import masked_callback
-from worker.postgres.bus import PostgresBus
+from worker.dead_letters import DeadLetters, Letter, NotOne, Opened, meant, survey, taken
+from worker.ops.doctor.broker import findings
+from worker.playground.demo.children import free_ports
 from worker.postgres.database import Database, connect
-from worker.postgres.dead import PostgresDead, alone
+from worker.postgres.queue.claim_queue import PostgresBus
+from worker.postgres.queue.dead_letters import PostgresDead, alone
+from worker.telemetry.redaction import masked_callback
 
 OURS = new_payment_id()
-REASON = "ValueError at consumers/receiving.py:41, 5 times"
+REASON = "ValueError at consumers/apply_claim.py:41, 5 times"
 
 
 class AtBroker(Struct):

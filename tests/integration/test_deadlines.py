@@ -12,15 +12,15 @@ from aiohttp import web
 from msgspec import Struct, field
 
 from consumers.account import Account
-from consumers.asking import LEASE
-from consumers.gateway import Token
+from consumers.checks.next_check import LEASE
+from consumers.ports.gateway import Token
 from consumers.providers import PROVIDERS
 from schemas.answers import Answer, Executed, Expected, Inconclusive, Outcome, Question
 from schemas.secret import Secret
 from schemas.words import QuestionKind, Status
 from tests.fakes.clock import FakeClock
-from worker.course import BEGIN_SECONDS, WHOLE_SECONDS, TooLate
-from worker.gateways import LAST_SECONDS, Tokens, gateways
+from worker.verify.course import BEGIN_SECONDS, WHOLE_SECONDS, TooLate
+from worker.verify.gateways import LAST_SECONDS, Tokens, gateways
 
 EXPECTED = Expected(payment_id="p", reference="r", amount=Decimal("10.00"), currency="BDT", session_id="TR1")
 EXECUTE, QUERY = Question(kind=QuestionKind.EXECUTE), Question()

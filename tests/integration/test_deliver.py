@@ -13,7 +13,7 @@ from aiohttp import web
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
-from consumers.delivering import DELAYS, LEASE, TROUBLES
+from consumers.webhook_policy import DELAYS, LEASE, TROUBLES
 from tests.integration.endpoints import (
     OLDER,
     SECRET,
@@ -27,11 +27,11 @@ from tests.integration.endpoints import (
 from tests.processes import until
 from worker.deliver.courier import Courier
 from worker.deliver.sender import Sender, sender
-from worker.ending import end_one
 from worker.postgres.database import Database
-from worker.postgres.deliveries import _DUE, _SETTLE, _TAKE
-from worker.postgres.endpoints import _LEAD, enable_endpoint, list_endpoints
-from worker.postgres.timeline import timeline_pages
+from worker.postgres.events.deliveries import _DUE, _SETTLE, _TAKE
+from worker.postgres.events.endpoints import _LEAD, enable_endpoint, list_endpoints
+from worker.postgres.reads.timeline import timeline_pages
+from worker.runtime.cancellation import end_one
 
 
 @pytest.fixture

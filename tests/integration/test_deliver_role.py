@@ -7,11 +7,11 @@ import asyncio
 from tests.integration.endpoints import Hook, deliveries, endpoint_at, happen, hooking
 from tests.processes import until
 from worker.deliver.courier import POLL_SECONDS
+from worker.deliver.relay import Relay
 from worker.deliver.role import Deliver
-from worker.metrics import Metrics
 from worker.postgres.database import Database
 from worker.postgres.notices import Notice
-from worker.relay import Relay
+from worker.telemetry.metrics import Metrics
 
 
 async def test_an_event_is_sent_as_soon_as_a_relay_anywhere_gave_it_its_place(database: Database) -> None:

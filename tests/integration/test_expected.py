@@ -20,23 +20,23 @@ from tests.broker import RabbitMQ
 from tests.integration.rabbit import emptied
 from tests.integration.shops import CONFIG, RULES, TRACKED, Shops
 from tests.processes import until
-from worker.amqp import expected
-from worker.amqp.broker import Broker, broker_of
 from worker.amqp.dead import dead_at_broker
-from worker.amqp.expected import LARGEST_LETTER, PREFETCH
 from worker.amqp.messages import CODE, FIELD, REASON
 from worker.amqp.topology import DEAD, EVENTS, EXPECTED, claims_queue
+from worker.broker import Broker, broker_of
 from worker.cli.dead import _told
 from worker.cli.desk import desk
 from worker.config import Config
-from worker.dead import Letter, Opened, survey, taken
-from worker.ending import end_one
-from worker.metrics import Metrics
-from worker.postgres.bus import PostgresBus
-from worker.postgres.carrying import begin_carrying
+from worker.dead_letters import Letter, Opened, survey, taken
+from worker.deliver.relay import Relay
 from worker.postgres.database import Database, connect
-from worker.registering import Result
-from worker.relay import Relay
+from worker.postgres.events.publish_cursor import begin_carrying
+from worker.postgres.queue.claim_queue import PostgresBus
+from worker.requests import expected_consumer as expected
+from worker.requests.expected import Result
+from worker.requests.expected_consumer import LARGEST_LETTER, PREFETCH
+from worker.runtime.cancellation import end_one
+from worker.telemetry.metrics import Metrics
 
 WANTED = {"merchant": "shop", **TRACKED}
 

@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from consumers.account import Account
-from consumers.failing import FAILURES, Failures, letter_of
-from consumers.gateway import Opened
-from consumers.opening import open_payment
+from consumers.checks.repeated_failure import FAILURES, Failures, letter_of
+from consumers.commands.open_payment import open_payment
+from consumers.ports.gateway import Opened
 from consumers.rules import Rules
 from schemas.answers import Expected, Outcome, Question
 from schemas.checks import Checks
@@ -29,18 +29,18 @@ from tests.fakes.failures import FakeFailures
 from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import PLAIN
 from tests.processes import until
-from worker.claims import own_claim
-from worker.consume import Consumer
-from worker.course import Calls
-from worker.dead import NotReplayed, survey
-from worker.metrics import Metrics
-from worker.postgres.bus import PostgresBus
+from worker.dead_letters import NotReplayed, survey
 from worker.postgres.database import LOCK_SECONDS, Database
-from worker.postgres.dead import PostgresDead
-from worker.postgres.failures import PostgresFailures, forget_healed
-from worker.postgres.ledger import PostgresLedger
-from worker.postgres.standing import read_standing
-from worker.replaying import record_kept
+from worker.postgres.ledger.failures import PostgresFailures, forget_healed
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.queue.claim_queue import PostgresBus
+from worker.postgres.queue.dead_letters import PostgresDead
+from worker.postgres.reads.state import read_standing
+from worker.telemetry.metrics import Metrics
+from worker.verify.consume import Consumer
+from worker.verify.course import Calls
+from worker.verify.own_claims import own_claim
+from worker.verify.replay_reply import record_kept
 
 RULES = Rules(accounts={PLAIN.id: PLAIN}, checks=Checks(), public_url="https://pay.example")
 FAULT = """

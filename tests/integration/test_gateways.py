@@ -16,13 +16,13 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.gateway import Effect, HttpReply, HttpRequest, NoReply, Reply, Token, TokenWanted
+from consumers.ports.gateway import Effect, HttpReply, HttpRequest, NoReply, Reply, Token, TokenWanted
 from consumers.providers import PROVIDERS
 from schemas.answers import Answer, Expected, Inconclusive, Question, Trouble
 from schemas.secret import Secret
-from worker.gateways import MAX_REPLY, Gateways, gateways
 from worker.postgres.database import Database
 from worker.postgres.tokens import PostgresTokens
+from worker.verify.gateways import MAX_REPLY, Gateways, gateways
 
 Respond = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 EXPECTED = Expected(payment_id="p", reference="r", amount=Decimal("10.00"), currency="BDT", session_id="IPAY-1")

@@ -12,18 +12,18 @@ from aiohttp.test_utils import TestClient, TestServer
 from msgspec.structs import replace
 
 from tests.integration.shops import CONFIG, KEYS, RULES
+from worker.api.headers import HEADERS
 from worker.config import Config
-from worker.gateways import gateways
-from worker.http.app import ops_app, public_app
-from worker.http.headers import HEADERS
-from worker.http.ops import Ops
-from worker.metrics import Metrics
-from worker.outcomes import Outcomes
-from worker.postgres.bus import PostgresBus
+from worker.http_apps import ops_app, public_app
+from worker.ingress.waiters import Outcomes
+from worker.ops.health import Ops
+from worker.ops.state_metrics import standings_of
 from worker.postgres.database import Database
-from worker.postgres.ledger import PostgresLedger
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.tokens import PostgresTokens
-from worker.standing import standings_of
+from worker.telemetry.metrics import Metrics
+from worker.verify.gateways import gateways
 
 QUICK = replace(CONFIG, return_wait=0.0)
 NOBODYS = "pay_" + "0" * 26

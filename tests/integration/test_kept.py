@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers.keeping import KEPT_FOR, PER_ACCOUNT
-from consumers.ledger import Keys
+from consumers.apply_claim import KEPT_CANDIDATES
+from consumers.early_claims import KEPT_FOR, PER_ACCOUNT
 from consumers.pipeline import Inquiry, take
-from consumers.receiving import KEPT_CANDIDATES
+from consumers.ports.ledger import Keys
 from schemas.callbacks import Callback, Claim
 from schemas.payments import Change
 from schemas.words import Authenticity, Said, Source
@@ -23,10 +23,10 @@ from tests.fakes.ledger import FakeTurns
 from tests.integration.shops import RULES, TRACKED, Shops
 from tests.integration.test_adoption import found
 from tests.processes import until
-from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
-from worker.postgres.kept import forget_kept, keep, settle_turns
-from worker.sealing import Seal
+from worker.postgres.ledger.early_claims import forget_kept, keep, settle_turns
+from worker.postgres.queue.claim_queue import PostgresBus
+from worker.runtime.encryption import Seal
 
 WISH: dict[str, Any] = {**TRACKED, "account": "shop-bag"}
 NAMED = {"transaction_id": "T-1", "reference": TRACKED["reference"]}

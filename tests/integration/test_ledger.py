@@ -17,8 +17,8 @@ from tests.integration.conformance_ledger import NOON, Kept, LedgerConformance
 from tests.integration.conformance_looking import LookingConformance
 from tests.integration.conformance_unexpected import Books, UnexpectedConformance
 from worker.postgres.database import Database
-from worker.postgres.due import take_due
-from worker.postgres.ledger import PostgresLedger
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.queue.due import take_due
 
 
 class TestFakeLedger(LedgerConformance, LookingConformance, UnexpectedConformance, KeptConformance):

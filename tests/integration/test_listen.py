@@ -6,9 +6,9 @@ import asyncio
 
 from tests.integration.wire import wire
 from tests.processes import until
-from worker.ending import end_one
 from worker.postgres.database import Database
 from worker.postgres.notices import Notice
+from worker.runtime.cancellation import end_one
 
 
 async def test_a_connection_that_the_network_forgot_is_made_again(database: Database, dsn: str) -> None:

@@ -14,22 +14,22 @@ from msgspec.structs import replace
 
 from tests.integration.shops import CONFIG, KEYS, RULES
 from tests.integration.test_headers import NOBODYS
+from worker.api.headers import HEADERS
 from worker.config import Config
-from worker.demo.shop import shop_pages
-from worker.gateways import gateways
-from worker.http.app import ops_app, public_app
-from worker.http.headers import HEADERS
-from worker.http.ops import Ops
-from worker.listening import Runner
-from worker.metrics import Metrics
-from worker.outcomes import Outcomes
-from worker.postgres.bus import PostgresBus
+from worker.http_apps import ops_app, public_app
+from worker.ingress.waiters import Outcomes
+from worker.ops.health import Ops
+from worker.ops.state_metrics import standings_of
+from worker.playground.demo.shop import shop_pages
+from worker.playground.sandbox.app import make_app
+from worker.playground.sandbox.config import SandboxConfig
 from worker.postgres.database import Database
-from worker.postgres.ledger import PostgresLedger
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.tokens import PostgresTokens
-from worker.sandbox.app import make_app
-from worker.sandbox.config import SandboxConfig
-from worker.standing import standings_of
+from worker.runtime.http_listener import Runner
+from worker.telemetry.metrics import Metrics
+from worker.verify.gateways import gateways
 
 LEAK = b"01700000000"
 HOST = b"Host: pay.example\r\n"

@@ -8,17 +8,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from consumers.account import Account
-from consumers.gateway import Provider
+from consumers.ports.gateway import Provider
 from consumers.providers import PROVIDERS
 from schemas.secret import Secret
 from schemas.statements import Line, Unread
 from tests.integration.sandboxes import SHADHINPAY, Driver, driving
-from worker.gateways import Gateways, gateways
-from worker.listing import ListFailed, list_lines
+from worker.playground.sandbox.config import SandboxConfig
 from worker.postgres.database import Database
-from worker.postgres.ledger import PostgresLedger
+from worker.postgres.ledger.ledger import PostgresLedger
 from worker.postgres.tokens import PostgresTokens
-from worker.sandbox.config import SandboxConfig
+from worker.reconciliation.gateway_list import ListFailed, list_lines
+from worker.verify.gateways import Gateways, gateways
 
 DAY = timedelta(days=1)
 

@@ -8,7 +8,7 @@ import random
 import msgspec
 
 from worker.postgres.database import Database
-from worker.postgres.log import place, read
+from worker.postgres.events.event_log import place, read
 
 WRITERS, EACH = 8, 40
 

@@ -13,11 +13,11 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from tests.integration.shops import CONFIG, Shops
 from tests.integration.test_kept import WISH, count, queued, taken
-from worker.http.ingress import ingress_of
-from worker.http.returns import Returns
-from worker.http.webhooks import Webhooks
-from worker.metrics import Metrics
-from worker.outcomes import Outcomes
+from worker.ingress.ingress import ingress_of
+from worker.ingress.returns import Returns
+from worker.ingress.waiters import Outcomes
+from worker.ingress.webhooks import Webhooks
+from worker.telemetry.metrics import Metrics
 
 NOBODY = "pay_" + "z" * 26
 TOLD = {"order_id": WISH["reference"], "transaction_id": "T-1", "status": "SUCCESS"}

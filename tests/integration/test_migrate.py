@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 import asyncpg
 import pytest
 
-from worker.postgres.embedded import embedded_here
-from worker.postgres.migrate import MigrationError, migrate
+from worker.postgres.server.embedded import embedded_here
+from worker.postgres.server.migrate import MigrationError, migrate
 
 PASSWORD = "p@ss/wörd:%41 '?#"
 

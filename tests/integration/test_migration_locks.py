@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 
 from tests.contract import ROOT
-from worker.postgres.migrate import migrate
+from worker.postgres.server.migrate import migrate
 
 WATCH = """
     CREATE SCHEMA watched;

@@ -23,9 +23,9 @@ from schemathesis.specs.openapi.checks import (
 from schemas.shown import PAYMENT_ID
 from tests.contract import check_event
 from tests.integration.shops import KEYS, PUBLIC, Shops
-from worker.http.api import routes
-from worker.http.documents import published
-from worker.http.openapi import OPERATIONS, document
+from worker.api.documents import published
+from worker.api.openapi import OPERATIONS, document
+from worker.api.routes import routes
 
 EXAMPLES = 20
 CHECKS = [

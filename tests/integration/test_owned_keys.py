@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from consumers.opening import Created
+from consumers.commands.open_payment import Created
 from schemas.payments import Payment
 from tests.integration.conformance_ledger import OVER, a_payment
-from worker.failing import reason_of
 from worker.postgres.database import Database
-from worker.postgres.ledger import PostgresLedger
-from worker.postgres.rows import INSERT
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.rows import INSERT
+from worker.verify.blame import reason_of
 
 
 async def a_row(database: Database) -> Payment:

@@ -19,12 +19,21 @@ from msgspec import Struct, field
 
 from tests.integration.shops import Shops, serving
 from tests.processes import until
-from worker.ending import end_one
-from worker.metrics import Metrics
+from worker.deliver.relay import Relay
 from worker.postgres.database import Database, connect
-from worker.postgres.log import FIRST_AFTER, FIRST_SINCE, NEWEST, READ, newest_place, place, place_before, read
+from worker.postgres.events.event_log import (
+    FIRST_AFTER,
+    FIRST_SINCE,
+    NEWEST,
+    READ,
+    newest_place,
+    place,
+    place_before,
+    read,
+)
 from worker.postgres.notices import Notice
-from worker.relay import Relay
+from worker.runtime.cancellation import end_one
+from worker.telemetry.metrics import Metrics
 
 WRITERS, EACH = 8, 60
 LONG = 3  # of the writers; theirs commit late, now and then

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from consumers.events import write_event
-from consumers.ledger import Change, Write
+from consumers.money.events import write_event
+from consumers.ports.ledger import Change, Write
 from schemas.payments import Payment
 from schemas.words import EventType, Status
 from tests.contract import released
@@ -24,11 +24,11 @@ from tests.integration.test_paging import filled, payment_id, waits
 from tests.processes import until
 from tests.schema import archived, commit_of, has_history
 from worker.postgres.database import Database, connect
-from worker.postgres.ledger import PostgresLedger
-from worker.postgres.log import PLACING_LOCK, Placed, place, place_before, read
+from worker.postgres.events.event_log import PLACING_LOCK, Placed, place, place_before, read
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.write import put
 from worker.postgres.notices import Notice
-from worker.postgres.writing import put
-from worker.sealing import Seal
+from worker.runtime.encryption import Seal
 
 WRITERS, EACH = 6, 25
 

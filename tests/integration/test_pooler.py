@@ -12,9 +12,9 @@ import pytest
 
 from tests.pooler import pooler
 from tests.processes import directory, told_until_its_end
-from worker.demo.children import environment
-from worker.demo.system import System
-from worker.postgres.sessions import WHY, SessionsLent, expect_sessions
+from worker.playground.demo.children import environment
+from worker.playground.demo.system import System
+from worker.postgres.server.sessions import WHY, SessionsLent, expect_sessions
 
 SECONDS = 30
 

@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from consumers.bus import BusAway, Delivery
+from consumers.ports.bus import BusAway, Delivery
 from schemas.callbacks import Claim
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
@@ -25,10 +25,10 @@ from worker.amqp.messages import claim_post, event_post
 from worker.amqp.publisher import CONFIRM_SECONDS, Publisher
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.amqp.topology import CLAIMS, DEAD, EVENTS, EXPECTED, claims_queue
-from worker.ending import end_one
-from worker.holding import SUSPECT
-from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
+from worker.postgres.queue.claim_queue import PostgresBus
+from worker.runtime.cancellation import end_one
+from worker.verify.in_hand import SUSPECT
 
 
 @pytest.fixture

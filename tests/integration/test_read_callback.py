@@ -9,10 +9,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from consumers.account import Account
-from consumers.gateway import Capabilities
+from consumers.ports.gateway import Capabilities
 from schemas.words import Source
 from tests.fakes.providers import FakeProvider
-from worker.http.callbacks import read_callback
+from worker.ingress.callbacks import read_callback
 
 ACCOUNT = Account(
     id="shop-a",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from consumers.reaching import Receiver
+from consumers.explain.reached import Receiver
 from schemas.checks import Checks
 from schemas.words import EventType
 from tests.integration.test_failures import opened
 from worker.deliver.endpoints import Endpoint
 from worker.postgres.database import Database
-from worker.postgres.dossiers import read_dossier
-from worker.postgres.endpoints import begin_endpoints
-from worker.postgres.log import place
+from worker.postgres.events.endpoints import begin_endpoints
+from worker.postgres.events.event_log import place
+from worker.postgres.reads.explain import read_dossier
 
 EVERYTHING = tuple(kind.value for kind in EventType)
 

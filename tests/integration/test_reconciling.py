@@ -11,18 +11,18 @@ from decimal import Decimal
 
 import pytest
 
-from consumers.bus import BusAway
-from consumers.reconciling import Terms
-from consumers.resolving import Wish, resolve
+from consumers.commands.resolve import Wish, resolve
+from consumers.ports.bus import BusAway
+from consumers.reconciliation.verdicts import Terms
 from schemas.callbacks import Claim
 from schemas.statements import Line, LineOutcome, Unread
 from schemas.words import Hold, Source, Status
 from tests.fakes.providers import CANDIDATES, SILENT
 from tests.integration.statements import AMOUNT, MONTH, NOON, Books, line, refund
-from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
-from worker.postgres.runs import read_run, read_runs, read_totals, read_unexplained
-from worker.reconciling.run import Busy
+from worker.postgres.queue.claim_queue import PostgresBus
+from worker.postgres.statements.runs import read_run, read_runs, read_totals, read_unexplained
+from worker.reconciliation.run import Busy
 
 O = LineOutcome  # noqa: E741
 RULE = Terms(fee_percent=Decimal("1.5"), grace=0)

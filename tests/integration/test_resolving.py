@@ -9,15 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers.evidence import evidence
-from consumers.statements import Said, Statement, record_lines
+from consumers.explain.evidence import evidence
+from consumers.reconciliation.statements import Said, Statement, record_lines
 from schemas.requests import ListQuery
 from schemas.statements import Line
 from schemas.words import Hold, Status
 from tests.fakes.providers import SILENT
 from tests.integration.shops import CONFIG, RULES, Got, Shops
-from worker.postgres.dossiers import find_payments, read_dossier
-from worker.postgres.held import read_work
+from worker.postgres.reads.explain import find_payments, read_dossier
+from worker.postgres.reads.work_list import read_work
 
 PEOPLE = 8
 UNASKED = msgspec.structs.replace(

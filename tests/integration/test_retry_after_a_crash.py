@@ -18,17 +18,17 @@ import aiohttp
 import pytest
 
 from consumers.account import Account
-from consumers.gateway import Opened, Opening, OpeningOutcome
-from consumers.statements import Statement
-from consumers.unexpected import Stray, record_unexpected
+from consumers.ports.gateway import Opened, Opening, OpeningOutcome
+from consumers.reconciliation.statements import Statement
+from consumers.reconciliation.unexpected import Stray, record_unexpected
 from schemas.answers import Inconclusive, Trouble
 from schemas.callbacks import Claim
 from schemas.statements import Line
 from schemas.words import Authenticity, Source, Status
 from tests.integration.shops import NEAR, ORDER, RULES, TRACKED, Got, Shops, serving
-from worker.http.context import new_payment_id
+from worker.api.context import new_payment_id
 from worker.postgres.database import Database
-from worker.postgres.ledger import PostgresLedger
+from worker.postgres.ledger.ledger import PostgresLedger
 from worker.postgres.notices import Notice
 
 CALLS = ("fetch", "fetchrow", "fetchval", "execute")

@@ -20,15 +20,15 @@ from schemas.payments import Change, Payment
 from schemas.words import Status
 from tests.integration.shops import CONFIG, TRACKED, Shops
 from tests.processes import until
-from worker.ending import ended_at_exit
-from worker.http.ingress import ingress_of
-from worker.http.returns import Returns
-from worker.metrics import Metrics
-from worker.outcomes import Outcomes
-from worker.postgres.bus import PostgresBus
+from worker.ingress.ingress import ingress_of
+from worker.ingress.returns import Returns
+from worker.ingress.waiters import Outcomes
 from worker.postgres.database import CHANNEL, Connection, Database
-from worker.postgres.ledger import PostgresLedger
+from worker.postgres.ledger.ledger import PostgresLedger
 from worker.postgres.notices import Notice
+from worker.postgres.queue.claim_queue import PostgresBus
+from worker.runtime.cancellation import ended_at_exit
+from worker.telemetry.metrics import Metrics
 
 PAID: dict[str, Any] = {**TRACKED, "return_url": "https://shop.example/thanks"}
 

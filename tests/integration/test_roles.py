@@ -9,23 +9,23 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from consumers.gateway import Refused
-from consumers.keeping import PER_ID
+from consumers.early_claims import PER_ID
 from consumers.pipeline import take
+from consumers.ports.gateway import Refused
 from tests.fakes.ledger import FakeTurns
 from tests.integration.shops import RULES, TRACKED, Shops, serving
 from tests.integration.test_kept import early
 from tests.logins import LOGINS, as_user, make_logins
 from worker.postgres.archive import keep_archive
-from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database, connect
-from worker.postgres.dead import PostgresDead
 from worker.postgres.idempotency import forget_old
-from worker.postgres.kept import forget_kept
-from worker.postgres.ledger import PostgresLedger
-from worker.postgres.migrate import MigrationError, migrate
-from worker.postgres.rows import MOVING
-from worker.postgres.schema import SchemaOlder, bring_up_to_date, expect_present, granted
+from worker.postgres.ledger.early_claims import forget_kept
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.rows import MOVING
+from worker.postgres.queue.claim_queue import PostgresBus
+from worker.postgres.queue.dead_letters import PostgresDead
+from worker.postgres.server.migrate import MigrationError, migrate
+from worker.postgres.server.schema import SchemaOlder, bring_up_to_date, expect_present, granted
 
 EVERYBODY = [
     "CREATE TABLE mine (n int)",

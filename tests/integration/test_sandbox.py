@@ -35,9 +35,9 @@ from tests.integration.sandboxes import (
     signed_by_shadhinpay,
     told_by_status,
 )
-from worker.sandbox.accounts import accounts_toml
-from worker.sandbox.app import make_app
-from worker.sandbox.config import GATEWAYS, SandboxConfig
+from worker.playground.sandbox.accounts import accounts_toml
+from worker.playground.sandbox.app import make_app
+from worker.playground.sandbox.config import GATEWAYS, SandboxConfig
 
 
 @pytest.fixture
@@ -622,7 +622,15 @@ async def test_the_process_survives_a_kill_and_ends_cleanly_when_asked(tmp_path:
 
         async def start() -> tuple[asyncio.subprocess.Process, Driver]:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "worker.sandbox", "--port", "0", "--state", str(tmp_path / "state.sqlite")),
+                *(
+                    sys.executable,
+                    "-m",
+                    "worker.playground.sandbox",
+                    "--port",
+                    "0",
+                    "--state",
+                    str(tmp_path / "state.sqlite"),
+                ),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )

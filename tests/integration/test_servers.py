@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from consumers.ledger import Sight
+from consumers.ports.ledger import Sight
 from schemas.payments import Payment
 from schemas.words import Status
 from tests.integration.conformance_ledger import a_payment
 from tests.integration.conformance_looking import a_write
 from tests.processes import directory
-from worker.postgres.cluster import Cluster
 from worker.postgres.database import UNAVAILABLE, Database, connect
-from worker.postgres.ledger import PostgresLedger
-from worker.postgres.migrate import migrate
-from worker.postgres.restored import raise_versions
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.server.cluster import Cluster
+from worker.postgres.server.migrate import migrate
+from worker.postgres.server.restored import raise_versions
 
 ANOTHER = "UPDATE servers SET name = '7000000000000000000/00000001'"
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.processes import until
 from worker.postgres.database import LOCKED, UNAVAILABLE, Database
-from worker.recording import away
+from worker.verify.record import away
 
 
 async def standing_still(database: Database) -> None:

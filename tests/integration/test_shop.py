@@ -15,11 +15,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from standardwebhooks import Webhook
 
-from worker.shop.app import mount
-from worker.shop.books import Books, Event, Payment
-from worker.shop.config import ShopConfig
-from worker.shop.hooks import Forged, Hooks, Unreadable
-from worker.shop.returns import read_return, sign_return
+from worker.playground.shop.app import mount
+from worker.playground.shop.books import Books, Event, Payment
+from worker.playground.shop.config import ShopConfig
+from worker.playground.shop.hooks import Forged, Hooks, Unreadable
+from worker.playground.shop.returns import read_return, sign_return
 
 SECRET = f"whsec_{base64.b64encode(bytes(range(24))).decode()}"
 OTHER = f"whsec_{base64.b64encode(bytes(24)).decode()}"

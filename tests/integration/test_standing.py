@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.fakes.providers import PLAIN, account
-from worker.postgres import standing
+from worker.ops.state_metrics import Standings
 from worker.postgres.database import Database, connect
-from worker.standing import Standings
+from worker.postgres.reads import state as standing
 
 ENDPOINT = "wh_000000000001"
 MUCH = (

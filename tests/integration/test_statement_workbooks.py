@@ -20,7 +20,7 @@ from openpyxl import Workbook
 
 from schemas.statements import Line, StatementMap, Unread
 from tests.unit.statement_files import COLUMNS, LINE, read, rows, whys
-from worker.statements import StatementError, look, open_statement, read_lines
+from worker.reconciliation.statements import StatementError, look, open_statement, read_lines
 
 HEADERS = ["Date", "Trx ID", "Order ID", "Amount", "Fee", "Status"]
 ROW: list[Any] = [datetime(2026, 4, 3, 10, 20, 30), "T1", "order-1", 1500.5, 22.5, "Success"]

@@ -12,7 +12,7 @@ from tests.broker import RabbitMQ
 from tests.contract import check_event, todays
 from tests.integration.rabbit import attached
 from worker.amqp.messages import event_post
-from worker.amqp.samples import sample
+from worker.api.samples import sample
 from worker.postgres.database import Database
 
 PUBLIC = "https://pay.shop.example"

@@ -6,17 +6,17 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from consumers.opening import Created
+from consumers.commands.open_payment import Created
 from tests.fakes.providers import PLAIN, account
 from tests.integration.backlog import RATES, fill, look, unindexed, wrong
 from tests.integration.conformance_ledger import a_payment
-from worker.ending import end_one
-from worker.metrics import Metrics
-from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
-from worker.postgres.due import MOST_WAITING, PROBING, take_due
-from worker.postgres.ledger import PostgresLedger
-from worker.sweep import Sweep
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.queue.claim_queue import PostgresBus
+from worker.postgres.queue.due import MOST_WAITING, PROBING, take_due
+from worker.runtime.cancellation import end_one
+from worker.telemetry.metrics import Metrics
+from worker.verify.sweep import Sweep
 
 PLAIN_CAPABILITIES = PLAIN.provider.capabilities
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from consumers.explaining import explain
+from consumers.explain.explain import explain
 from schemas.checks import Checks
 from tests.integration.shops import CONFIG, Shops
 from worker.postgres.database import Database
-from worker.postgres.dossiers import read_dossier
-from worker.postgres.timeline import AT_EACH_END, PAGE, timeline_pages
+from worker.postgres.reads.explain import read_dossier
+from worker.postgres.reads.timeline import AT_EACH_END, PAGE, timeline_pages
 
 FLOOD = 50_000
 

@@ -34,15 +34,15 @@ from tests.integration.endpoints import SECRET, Hook, hooking
 from tests.integration.rabbit import emptied
 from tests.processes import directory, until
 from worker.amqp.messages import claim_post
-from worker.claims import own_claim
 from worker.config import load
-from worker.demo.playing import staged
-from worker.demo.scene import Scene, Stage
-from worker.demo.system import System
+from worker.playground.demo.playing import staged
+from worker.playground.demo.scene import Scene, Stage
+from worker.playground.demo.system import System
 from worker.postgres.database import connect
 from worker.process import ROLES, run_roles
-from worker.tracing import OFF, traced, tracing_of
-from worker.tracing.telemetry import Telemetry
+from worker.telemetry.tracing import OFF, traced, tracing_of
+from worker.telemetry.tracing.telemetry import Telemetry
+from worker.verify.own_claims import own_claim
 
 WEBHOOK = """
 [[merchants.webhooks]]
@@ -299,7 +299,7 @@ def test_it_is_off_unless_the_variables_say_where_traces_go(environ: dict[str, s
 
 def test_nothing_of_opentelemetry_is_imported_while_it_is_off() -> None:
     program = (
-        "import sys, worker.process, worker.cli; from worker.tracing import tracing_of; tracing_of({}); "
+        "import sys, worker.process, worker.cli; from worker.telemetry.tracing import tracing_of; tracing_of({}); "
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
@@ -307,7 +307,7 @@ def test_nothing_of_opentelemetry_is_imported_while_it_is_off() -> None:
 
 EXPORTS = """
 import os, sys
-from worker.tracing import tracing_of
+from worker.telemetry.tracing import tracing_of
 tracing = tracing_of(os.environ)
 with tracing.begin("callback", account="shop-ipay") as callback:
     with tracing.follow("publish", callback.traceparent): pass

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from consumers.ledger import Turns
+from consumers.ports.ledger import Turns
 from tests.fakes.ledger import FakeTurns
 from tests.integration.conformance_ledger import SECONDS
 from tests.integration.conformance_turns import IDS, TurnsConformance
 from tests.processes import until
-from worker.clock import DatabaseClock
 from worker.postgres.database import UNAVAILABLE, Database
-from worker.postgres.turns import HELD_SECONDS, SAME_SECONDS, PostgresTurns, lock_of
+from worker.postgres.queue.turns import HELD_SECONDS, SAME_SECONDS, PostgresTurns, lock_of
+from worker.runtime.clock import DatabaseClock
 
 _HELD = """
     SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1

@@ -23,10 +23,10 @@ from tests.fault.subscriber import Subscriber
 from tests.integration.rolling import CHECKED, SETTINGS, Fleet, Node, dead, rolling, versions
 from tests.processes import directory, until
 from tests.schema import archived, breaks, commit_of, has_history, schema_of
-from worker.demo.children import environment
-from worker.demo.system import System
+from worker.playground.demo.children import environment
+from worker.playground.demo.system import System
 from worker.postgres.database import connect
-from worker.postgres.migrate import migrate
+from worker.postgres.server.migrate import migrate
 
 RELEASES = released()
 TODAY = "today"

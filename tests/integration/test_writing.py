@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
-from consumers.ledger import Sight, Write
+from consumers.ports.ledger import Sight, Write
 from schemas.payments import Candidate, Change, Payment
 from schemas.words import EventType, Hold, Status
 from tests.integration.conformance_ledger import (
@@ -29,9 +29,9 @@ from tests.integration.conformance_ledger import (
 from tests.integration.wire import wire
 from tests.processes import until
 from worker.postgres.database import UNAVAILABLE, Database, connect
-from worker.postgres.ledger import PostgresLedger
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.rows import MOVING
 from worker.postgres.notices import Notice
-from worker.postgres.rows import MOVING
 
 Changes = list[tuple[Payment, Change]]
 COLUMNS = """

@@ -1,6 +1,6 @@
 """Mutation testing of the rules: each is changed a little, thousands of times, and some test has to notice.
 
-    deploy/dev mutants --module consumers/allowance.py
+    deploy/dev mutants --module consumers/checks/limits.py
 
 The one thing to get wrong: survivors. One that no test notices is a test that is missing, or a line that is not needed;
 where it is neither, it is named in `accepted.toml` with its reason.
@@ -51,7 +51,7 @@ def judged(console: Console, found: tool.Found, survivors: Sequence[Change], mod
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="deploy/dev mutants", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--module", action="append", help="these rules alone, afresh: consumers/lifecycle.py")
+    parser.add_argument("--module", action="append", help="these rules alone, afresh: consumers/money/fold.py")
     parser.add_argument("--minutes", type=float, default=60.0, help="end after so long; a run over all can go on later")
     given = parser.parse_args()
     modules = given.module or rules()

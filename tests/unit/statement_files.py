@@ -8,7 +8,7 @@ from pathlib import Path
 
 from schemas.statements import Line, StatementMap, Unread
 from schemas.words import Status
-from worker.statements import open_statement, read_lines
+from worker.reconciliation.statements import open_statement, read_lines
 
 COLUMNS = StatementMap(
     amount="Amount",

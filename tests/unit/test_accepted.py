@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from consumers.fitting import Measure, measure_of
-from consumers.resolving import Wish, resolve
+from consumers.commands.resolve import Wish, resolve
+from consumers.money.matching import Measure, measure_of
 from schemas.payments import Owners, Payment
 from schemas.words import Hold, Said, Status
 from tests.fakes.drive import AMOUNT, at_once

@@ -11,8 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.allowance import BURST_SECONDS, PROBE, SOON, SPREAD, TROUBLES, Allowance
-from consumers.opening import track_payment
+from consumers.checks.limits import BURST_SECONDS, PROBE, SOON, SPREAD, TROUBLES, Allowance
+from consumers.commands.open_payment import track_payment
 from consumers.pipeline import Inquiry, take
 from schemas.answers import Inconclusive, Trouble
 from schemas.callbacks import Claim

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from consumers.allowance import (
+from consumers.apply_reply import Reply
+from consumers.checks.limits import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
     PROBE,
@@ -23,7 +24,6 @@ from consumers.allowance import (
     matters,
     refilled,
 )
-from consumers.answering import Reply
 from schemas.answers import Answer, Executed, Inconclusive, Outcome, Question, Stranger, Trouble
 from schemas.words import Status
 from tests.fakes.clock import NOON

@@ -11,10 +11,10 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.asking import LEASE, Due, Trigger, begun, hints_used_up, next_due, next_look, scheduled
-from consumers.ledger import Keys
+from consumers.apply_claim import TOO_MANY
+from consumers.checks.next_check import LEASE, Due, Trigger, begun, hints_used_up, next_due, next_look, scheduled
 from consumers.pipeline import Inquiry
-from consumers.receiving import TOO_MANY
+from consumers.ports.ledger import Keys
 from schemas.answers import Outcome, Question, Stranger, Trouble
 from schemas.callbacks import Claim
 from schemas.checks import Checks

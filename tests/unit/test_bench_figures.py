@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.bench.figures import Ended, add_up, percentile
+from worker.playground.bench.figures import Ended, add_up, percentile
 
 
 @pytest.mark.parametrize(

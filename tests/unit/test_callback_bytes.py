@@ -21,14 +21,14 @@ from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from consumers.account import Account
-from consumers.callbacks import body_fields, fields, text
-from consumers.multipart import read_multipart
 from consumers.providers import PROVIDERS
+from consumers.providers.kit.callback_fields import body_fields, fields, text
+from consumers.providers.kit.multipart import read_multipart
 from schemas.callbacks import Callback, Claim
 from schemas.wire import Unreadable
 from schemas.words import Authenticity, Said, Source
 from tests.unit.test_providers import FILES, provider
-from worker.http.callbacks import MAX_BODY, MAX_HEADERS, ForgedError, make_claim, read_callback
+from worker.ingress.callbacks import MAX_BODY, MAX_HEADERS, ForgedError, make_claim, read_callback
 
 NOON = datetime(2026, 5, 17, 10, 10, tzinfo=UTC)
 NAMES = {

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from consumers.candidates import KNOWN_WITHIN, next_ask, not_found, unpaid
+from consumers.checks.candidates import KNOWN_WITHIN, next_ask, not_found, unpaid
+from consumers.commands.resolve import Wish, resolve
 from consumers.pipeline import Inquiry, take
-from consumers.resolving import Wish, resolve
 from schemas.answers import Answer, Inconclusive, Outcome, Stranger, Trouble
 from schemas.checks import Checks
 from schemas.payments import Candidate, Change

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.fakes.clock import NOON
-from worker.clock import DatabaseClock
+from worker.runtime.clock import DatabaseClock
 
 
 class Ticks:

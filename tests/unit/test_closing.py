@@ -11,13 +11,13 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.asking import next_due
-from consumers.closing import marked
-from consumers.gateway import OpeningOutcome
-from consumers.opening import OpeningFailed, open_payment
+from consumers.checks.expiry import marked
+from consumers.checks.next_check import next_due
+from consumers.checks.schedule import closes_at, schedule_of
+from consumers.commands.open_payment import OpeningFailed, open_payment
+from consumers.commands.resolve import Wish, resolve
 from consumers.pipeline import Inquiry
-from consumers.resolving import Wish, resolve
-from consumers.schedules import closes_at, schedule_of
+from consumers.ports.gateway import OpeningOutcome
 from schemas.answers import Answer, Inconclusive, Outcome, Stranger, Trouble
 from schemas.checks import Checks
 from schemas.payments import Payment

@@ -12,7 +12,7 @@ from msgspec.structs import fields
 from schemas.shown import PaymentEvent, PaymentView
 from tests.compatibility.documents import breaks
 from tests.contract import todays
-from worker.http.openapi import OPERATIONS
+from worker.api.openapi import OPERATIONS
 
 TODAY = todays()
 PAYMENT, EVENT, OPENAPI, ASYNCAPI = (

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import pytest
 from msgspec import Meta, Struct, field
 
-from consumers.gateway import Misconfigured
+from consumers.ports.gateway import Misconfigured
 from consumers.providers.payparse import NotFound, PayParse
 from schemas.checks import Checks
 from schemas.secret import Secret

@@ -18,7 +18,7 @@ from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.events import write_event
+from consumers.money.events import write_event
 from schemas.payments import Payment
 from schemas.requests import EXPECTED_PAYMENT
 from schemas.shown import CLOUD_EVENT, PAYMENT_ID, PAYMENT_SCHEMA
@@ -26,8 +26,8 @@ from schemas.words import EventType, Hold, Status
 from tests.compatibility.documents import breaks
 from tests.contract import PUBLISHED, check_event, read, released, strict, todays, written
 from worker.amqp.messages import event_post
-from worker.amqp.samples import EXPECTED, sample
-from worker.http.context import new_payment_id
+from worker.api.context import new_payment_id
+from worker.api.samples import EXPECTED, sample
 
 PUBLIC = "https://pay.shop.example"
 TODAY = todays()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from consumers.delivering import (
+from consumers.webhook_policy import (
     DELAYS,
     FIRST_PAUSE,
     HURRY,

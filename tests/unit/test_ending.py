@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from worker import ending
-from worker.ending import end, end_one, ended_at_exit, run_all
+from worker.runtime import cancellation as ending
+from worker.runtime.cancellation import end, end_one, ended_at_exit, run_all
 
 
 class Deaf:

@@ -12,8 +12,7 @@ from typing import Any, Literal
 import pytest
 from msgspec.structs import replace
 
-from consumers.asking import LEASE
-from consumers.executing import (
+from consumers.checks.execute import (
     EXECUTE_TRIES,
     dropped,
     executing,
@@ -24,11 +23,12 @@ from consumers.executing import (
     wish_looked_at,
     wished,
 )
-from consumers.ledger import Order
-from consumers.ledger import Wish as OtherWish
-from consumers.orders import in_line
+from consumers.checks.next_check import LEASE
+from consumers.checks.order_execution import in_line
+from consumers.commands.resolve import Wish, resolve
 from consumers.pipeline import Inquiry, take
-from consumers.resolving import Wish, resolve
+from consumers.ports.ledger import Order
+from consumers.ports.ledger import Wish as OtherWish
 from schemas.answers import ExecuteReply, Outcome, Question, Trouble
 from schemas.checks import Checks
 from schemas.words import Hold, QuestionKind, Said, Source, Status

@@ -10,18 +10,18 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.allowance import Allowance
-from consumers.dossier import Counted, Dossier, LeftOut, Others
-from consumers.evidence import TO_DO, WHY, Compared, evidence
-from consumers.explaining import Explanation, explain
-from consumers.failing import Failing, stop_asking
-from consumers.outlook import SCHEDULES
-from consumers.reaching import Receiver
-from consumers.reasons import OF_HOLDS, rule_of
-from consumers.receiving import TOO_MANY
-from consumers.resolving import Wish, resolve
-from consumers.shortening import line, shortened
-from consumers.telling import masked
+from consumers.apply_claim import TOO_MANY
+from consumers.checks.limits import Allowance
+from consumers.checks.repeated_failure import Failing, stop_asking
+from consumers.commands.resolve import Wish, resolve
+from consumers.explain.collapse import line, shortened
+from consumers.explain.evidence import TO_DO, WHY, Compared, evidence
+from consumers.explain.explain import Explanation, explain
+from consumers.explain.next_steps import SCHEDULES
+from consumers.explain.reached import Receiver
+from consumers.explain.snapshot import Counted, Dossier, LeftOut, Others
+from consumers.explain.timeline_text import masked
+from consumers.money.rule_names import OF_HOLDS, rule_of
 from schemas.answers import Stranger
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment, ScheduleName
@@ -662,7 +662,7 @@ FAILING = Failing(
     failures=11,
     first_at=AT,
     last_at=LATER,
-    reason="ValueError at consumers/lifecycle.py:41",
+    reason="ValueError at consumers/money/fold.py:41",
     stopped_at=LATER,
 )
 

@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumers.account import Account
-from consumers.failing import FAILURES, OVER, RULE, Failing, letter_of, reply_of, stop_asking
+from consumers.checks.repeated_failure import FAILURES, OVER, RULE, Failing, letter_of, reply_of, stop_asking
 from consumers.pipeline import Inquiry
 from schemas.answers import Executed, Expected, Inconclusive, Outcome, Question, Stranger, Trouble
 from schemas.letters import KeptReply
@@ -26,9 +26,9 @@ from tests.fakes.consuming import Consuming
 from tests.fakes.drive import Drive, answered, executed, says
 from tests.fakes.providers import EXECUTING, PLAIN
 from tests.processes import until
-from worker.course import Calls
-from worker.holding import ATTEMPTS, SUSPECT
-from worker.recording import LOCKED_TRIES
+from worker.verify.course import Calls
+from worker.verify.in_hand import ATTEMPTS, SUSPECT
+from worker.verify.record import LOCKED_TRIES
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consumers.fitting import Misfit, strange_ids
+from consumers.money.matching import Misfit, strange_ids
 from schemas.answers import Answer, Fact
 from schemas.payments import Owners
 from schemas.words import Hold, Status

@@ -12,9 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumers.account import Account
-from consumers.bus import Delivery
-from consumers.ledger import Write, Written
 from consumers.pipeline import take
+from consumers.ports.bus import Delivery
+from consumers.ports.ledger import Write, Written
 from schemas.answers import Outcome
 from schemas.callbacks import Claim
 from schemas.payments import Change
@@ -24,12 +24,12 @@ from tests.fakes.drive import says
 from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import EXECUTING, PLAIN
 from tests.processes import until
-from worker import intake
-from worker.course import TooLate
-from worker.holding import ATTEMPTS, InHand
-from worker.intake import MOST_WAITING, PATIENT_SECONDS, Intake, Part
-from worker.metrics import Metrics
-from worker.slots import SLOTS
+from worker.telemetry.metrics import Metrics
+from worker.verify import intake
+from worker.verify.concurrency import SLOTS
+from worker.verify.course import TooLate
+from worker.verify.in_hand import ATTEMPTS, InHand
+from worker.verify.intake import MOST_WAITING, PATIENT_SECONDS, Intake, Part
 
 
 @pytest.fixture(autouse=True)

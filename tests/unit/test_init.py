@@ -12,7 +12,7 @@ from consumers.providers import PROVIDERS
 from schemas.checks import Checks
 from worker.cli.init import starter, write_starter
 from worker.config import Archive, load
-from worker.sealing import new_key
+from worker.runtime.encryption import new_key
 
 SIGNING = ("SHOP_WEBHOOK_SECRET", "SHOP_OLD_SECRET")
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from consumers.gateway import Opened, Refused
-from consumers.keeping import LONGEST_ID, as_kept, event, may_wait, names
-from consumers.opening import OpeningFailed, track_payment
+from consumers.commands.open_payment import OpeningFailed, track_payment
+from consumers.early_claims import LONGEST_ID, as_kept, event, may_wait, names
 from consumers.pipeline import take
+from consumers.ports.gateway import Opened, Refused
 from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Said, Source, Status
 from tests.fakes.clock import NOON

@@ -11,9 +11,9 @@ import pytest
 from tests.unit.test_config import GOOD, problems, read
 from worker.cli import app
 from worker.config.keys import hashed, new_key
-from worker.doctor.secrets import secrets as findings
-from worker.sealing import NotOpened, Seal, key_of
-from worker.sealing import new_key as new_archive_key
+from worker.ops.doctor.secrets import secrets as findings
+from worker.runtime.encryption import NotOpened, Seal, key_of
+from worker.runtime.encryption import new_key as new_archive_key
 
 KEY = "a-key-of-the-shop"
 HASH = "sha256:" + sha256(KEY.encode()).hexdigest()

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.knowing import MOST_FACTS, recorded_as
-from consumers.lifecycle import fold
+from consumers.money.facts import MOST_FACTS, recorded_as
+from consumers.money.fold import fold
 from schemas.answers import Answer, Fact, StatementRow
 from schemas.payments import Case, Owners, Resolution
 from schemas.words import Hold, Source, Status

@@ -13,8 +13,8 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
+from consumers.checks.schedule import delay_of
 from consumers.pipeline import Inquiry
-from consumers.schedules import delay_of
 from schemas.answers import Outcome, Stranger, Trouble
 from schemas.checks import Checks
 from schemas.payments import ScheduleName

@@ -7,8 +7,8 @@ from ipaddress import ip_network
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from worker.http import limits
-from worker.http.limits import Limits
+from worker.ingress import rate_limits as limits
+from worker.ingress.rate_limits import Limits
 
 BURST, PER_SECOND = 200, 20
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("127.0.0.1/32"), ip_network("fd00::/8"))

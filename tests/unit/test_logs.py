@@ -16,11 +16,11 @@ import pytest
 import structlog
 from aiohttp import ClientSession, web
 
-from consumers.gateway import Customer
+from consumers.ports.gateway import Customer
 from schemas.secret import Secret
 from schemas.words import Status
 from tests.processes import loud
-from worker import logs
+from worker.telemetry import logs
 
 LEAK = "01712345678"
 

@@ -12,7 +12,7 @@ from schemas.payments import Change, Payment
 from schemas.words import EventType, Hold, Status
 from tests.fakes.clock import NOON
 from tests.fakes.providers import PLAIN, account
-from worker.metrics import Metrics
+from worker.telemetry.metrics import Metrics
 
 NAME = PLAIN.provider.name
 PENDING = Payment(

@@ -14,9 +14,9 @@ from tests.mutants.workspace import ROOT, fast_tests, rules
 from tests.quickest import ENDLESS_SECONDS, TOLD, pytest_collection_modifyitems
 
 DIFF = """\
-# consumers.allowance.x_silent__mutmut_3: survived
---- consumers/allowance.py
-+++ consumers/allowance.py
+# consumers.checks.limits.x_silent__mutmut_3: survived
+--- consumers/checks/limits.py
++++ consumers/checks/limits.py
 @@ -1,3 +1,3 @@
  def silent(allowance):
      \"\"\"Whether its gateway has stopped answering.\"\"\"
@@ -24,14 +24,14 @@ DIFF = """\
 +    return allowance.troubles > TROUBLES
 """
 CHANGE = Change(
-    "consumers/allowance.py",
+    "consumers/checks/limits.py",
     "silent",
     ("return allowance.troubles >= TROUBLES",),
     ("return allowance.troubles > TROUBLES",),
 )
 ENTRY = """
 [[survivor]]
-module = "consumers/allowance.py"
+module = "consumers/checks/limits.py"
 function = "silent"
 was = "return allowance.troubles >= TROUBLES"
 becomes = "  return allowance.troubles > TROUBLES"
@@ -46,21 +46,21 @@ def entries(tmp_path: Path, reason: str = "nobody can see the difference") -> Pa
 
 
 def test_a_mutant_is_named_by_what_it_changes_and_not_by_its_number() -> None:
-    assert changed("consumers/allowance.py", "silent", DIFF) == CHANGE
-    assert changed("consumers/allowance.py", "silent", DIFF.replace("mutmut_3", "mutmut_9")) == CHANGE
+    assert changed("consumers/checks/limits.py", "silent", DIFF) == CHANGE
+    assert changed("consumers/checks/limits.py", "silent", DIFF.replace("mutmut_3", "mutmut_9")) == CHANGE
 
 
 @pytest.mark.parametrize(
     ("name", "function"),
     [
-        ("consumers.allowance.x_silent__mutmut_12", "silent"),
-        ("consumers.allowance.x__spread__mutmut_1", "_spread"),
-        ("consumers.allowance.xǁAskingǁadmit__mutmut_3", "Asking.admit"),
-        ("consumers.allowance.xǁAskingǁ__post_init____mutmut_3", "Asking.__post_init__"),
+        ("consumers.checks.limits.x_silent__mutmut_12", "silent"),
+        ("consumers.checks.limits.x__spread__mutmut_1", "_spread"),
+        ("consumers.checks.limits.xǁAskingǁadmit__mutmut_3", "Asking.admit"),
+        ("consumers.checks.limits.xǁAskingǁ__post_init____mutmut_3", "Asking.__post_init__"),
     ],
 )
 def test_module_and_function_are_read_off_a_mutants_name(name: str, function: str) -> None:
-    assert place_of(name) == ("consumers/allowance.py", function)
+    assert place_of(name) == ("consumers/checks/limits.py", function)
 
 
 def test_a_survivor_that_nobody_named_is_told(tmp_path: Path) -> None:
@@ -70,8 +70,8 @@ def test_a_survivor_that_nobody_named_is_told(tmp_path: Path) -> None:
 
 def test_a_name_that_stands_for_nothing_any_more_is_told_where_its_module_was_tested(tmp_path: Path) -> None:
     named = accepted(entries(tmp_path))
-    assert outlived([], named, ["consumers/allowance.py"]) == [CHANGE]
-    assert outlived([], named, ["consumers/lifecycle.py"]) == []
+    assert outlived([], named, ["consumers/checks/limits.py"]) == [CHANGE]
+    assert outlived([], named, ["consumers/money/fold.py"]) == []
 
 
 def test_nothing_is_accepted_without_a_reason(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_mutants_are_shown_to_the_quickest_tests_first_and_to_no_long_one(
 
 def test_the_modules_that_stand_in_the_file_of_survivors_are_rules_and_every_rule_has_tests() -> None:
     assert {one.module for one in accepted()} <= set(rules())
-    assert "consumers/lifecycle.py" in rules()
-    assert "consumers/explaining.py" not in rules()
+    assert "consumers/money/fold.py" in rules()
+    assert "consumers/explain/explain.py" not in rules()
     assert "tests/unit/test_lifecycle.py" in fast_tests()
     assert all((ROOT / name).is_file() for name in (*rules(), *fast_tests()))

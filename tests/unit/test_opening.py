@@ -11,8 +11,7 @@ import msgspec
 import pytest
 
 from consumers.account import Account
-from consumers.gateway import Opened, OpeningOutcome, ReferenceUsed, Refused
-from consumers.opening import (
+from consumers.commands.open_payment import (
     OPENING_LEASE,
     TRACKING_LEASE,
     Created,
@@ -22,6 +21,7 @@ from consumers.opening import (
     taken_up_again,
     track_payment,
 )
+from consumers.ports.gateway import Opened, OpeningOutcome, ReferenceUsed, Refused
 from schemas.answers import Inconclusive, Trouble
 from schemas.payments import Payment
 from schemas.words import EntryKind, EventType, Hold, Said, Status

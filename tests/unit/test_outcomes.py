@@ -9,7 +9,7 @@ import pytest
 
 from schemas.payments import Payment
 from schemas.words import Status
-from worker.outcomes import Outcomes
+from worker.ingress.waiters import Outcomes
 
 NOON = datetime(2026, 5, 17, 6, tzinfo=UTC)
 

@@ -16,9 +16,9 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.allowance import BURST_SECONDS, FIRST_PAUSE, TROUBLES
-from consumers.ledger import Looked, Write, Written
+from consumers.checks.limits import BURST_SECONDS, FIRST_PAUSE, TROUBLES
 from consumers.pipeline import Counted, Inquiry, record, take
+from consumers.ports.ledger import Looked, Write, Written
 from schemas.answers import ExecuteReply, Inconclusive, Outcome, Stranger, Trouble
 from schemas.payments import Change, Owners
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers.gateway import HttpReply, Opened, ReferenceUsed, Refused
-from consumers.providers.replies import trouble
-from consumers.providers.sending import json_body
+from consumers.ports.gateway import HttpReply, Opened, ReferenceUsed, Refused
+from consumers.providers.kit.outgoing import json_body
+from consumers.providers.kit.replies import trouble
 from schemas.answers import Answer, Executed, Inconclusive, Stranger, Trouble
 from schemas.wire import Number, Unreadable, read_json, read_leniently
 from tests.unit.test_providers import (

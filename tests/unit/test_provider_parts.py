@@ -8,11 +8,11 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from consumers.providers import timestamps
+from consumers.providers.kit import timestamps
+from consumers.providers.kit.outgoing import endpoint, json_body, number, segment
+from consumers.providers.kit.pointers import is_pointer, resolve
+from consumers.providers.kit.replies import web_address
 from consumers.providers.payparse import StatusCheck
-from consumers.providers.pointers import is_pointer, resolve
-from consumers.providers.replies import web_address
-from consumers.providers.sending import endpoint, json_body, number, segment
 from schemas.wire import Unreadable, read_json
 
 

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
-from consumers.gateway import (
+from consumers.ports.gateway import (
     CallbackUrls,
     Customer,
     Forged,

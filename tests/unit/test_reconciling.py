@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from consumers.reconciling import (
+from consumers.reconciliation.verdicts import (
     FEW,
     LONGEST_NAME,
     VERDICTS,
@@ -22,7 +22,7 @@ from consumers.reconciling import (
 )
 from schemas.statements import Line, LineOutcome, StatementMap
 from schemas.words import Authenticity, Source, Status
-from worker.postgres.verdicts import VERDICT
+from worker.postgres.statements.verdicts import VERDICT
 
 FOUND = Found(
     status="completed",

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from consumers.gateway import Opened
-from consumers.opening import OpeningFailed
-from consumers.resolving import Wish, resolve
+from consumers.commands.open_payment import OpeningFailed
+from consumers.commands.resolve import Wish, resolve
+from consumers.ports.gateway import Opened
 from schemas.answers import Inconclusive, Trouble
 from schemas.words import Hold, Source, Status
 from tests.fakes.drive import Drive, answered, says, troubled

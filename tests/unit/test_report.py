@@ -16,13 +16,13 @@ import pytest
 from rich.console import Console
 
 from schemas.statements import LineOutcome
-from worker.report.amounts import short, taka
-from worker.report.gathering import SHOWN, gather, gathered
-from worker.report.page import page
-from worker.report.shapes import About, Next, Report, Row
-from worker.report.table import COLUMNS, table
-from worker.report.terminal import print_report
-from worker.report.words import NEXTS, OUTCOMES
+from worker.reconciliation.report.amounts import short, taka
+from worker.reconciliation.report.gathering import SHOWN, gather, gathered
+from worker.reconciliation.report.page import page
+from worker.reconciliation.report.shapes import About, Next, Report, Row
+from worker.reconciliation.report.table import COLUMNS, table
+from worker.reconciliation.report.terminal import print_report
+from worker.reconciliation.report.words import NEXTS, OUTCOMES
 
 START = datetime(2026, 10, 31, 18, tzinfo=UTC)  # midnight in Dhaka
 EVIL = "<script>alert(1)</script>"

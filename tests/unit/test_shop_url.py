@@ -8,7 +8,7 @@ from schemas.payments import Glance
 from schemas.secret import Secret
 from schemas.words import Status
 from worker.config import Merchant
-from worker.http.shop import shop_url
+from worker.ingress.redirect import shop_url
 
 MERCHANT = Merchant(id="shop", api_keys=(Secret("key"),))
 

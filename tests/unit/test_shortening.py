@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from consumers.shortening import Line, line, shortened
+from consumers.explain.collapse import Line, line, shortened
 from tests.fakes.clock import NOON
 
 

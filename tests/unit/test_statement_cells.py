@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.statements.cells import Unclear, blank, read_id, read_money, read_time
-from worker.statements.formats import time_reader
-from worker.statements.tables import Moment
+from worker.reconciliation.statements.cells import Unclear, blank, read_id, read_money, read_time
+from worker.reconciliation.statements.formats import time_reader
+from worker.reconciliation.statements.tables import Moment
 
 DHAKA = ZoneInfo("Asia/Dhaka")
 

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.adopting import NotAdopted, adopt
-from consumers.answering import Reply
-from consumers.dossier import Dossier
-from consumers.explaining import explain
-from consumers.resolving import Wish, resolve
-from consumers.statements import Recorded, Said, Statement, record_lines
-from consumers.unexpected import Found, Stray, record_unexpected
+from consumers.apply_reply import Reply
+from consumers.commands.adopt import NotAdopted, adopt
+from consumers.commands.resolve import Wish, resolve
+from consumers.explain.explain import explain
+from consumers.explain.snapshot import Dossier
+from consumers.reconciliation.statements import Recorded, Said, Statement, record_lines
+from consumers.reconciliation.unexpected import Found, Stray, record_unexpected
 from schemas.answers import Answer, Fact, Question
 from schemas.payments import Case, Payment
 from schemas.statements import Line

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.statements import StatementMap
 from tests.unit.statement_files import HEADERS, ROW, read, rows
-from worker.statements import StatementError, as_toml, look, open_statement, propose
+from worker.reconciliation.statements import StatementError, as_toml, look, open_statement, propose
 
 ROWS = [
     ["03/04/2026 10:20 AM", "T1", "order-1", "1,500.50", "22.5", "Success", "Payment"],

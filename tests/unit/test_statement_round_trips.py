@@ -18,8 +18,8 @@ from msgspec.structs import replace
 from schemas.statements import Line, StatementMap, Unread
 from schemas.words import Status
 from tests.unit.statement_files import COLUMNS, HEADERS, ROW, read
-from worker.report.amounts import taka
-from worker.statements import StatementError
+from worker.reconciliation.report.amounts import taka
+from worker.reconciliation.statements import StatementError
 
 DHAKA = ZoneInfo("Asia/Dhaka")
 WORDS = {Status.COMPLETED: "Success", Status.FAILED: "Failed"}

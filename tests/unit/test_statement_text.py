@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from schemas.statements import Line
 from tests.unit.statement_files import COLUMNS, HEADERS, LINE, ROW, read, rows, whys
-from worker.statements import StatementError, open_statement, read_lines
+from worker.reconciliation.statements import StatementError, open_statement, read_lines
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])

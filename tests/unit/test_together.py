@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from worker.http.together import LARGEST, Together
+from worker.ingress.batching import LARGEST, Together
 
 
 class AwayError(Exception):

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.account import Account
-from consumers.adopting import NotAdopted
-from consumers.explaining import explain
-from consumers.gateway import OpeningOutcome
-from consumers.opening import OpeningFailed, open_payment, track_payment
-from consumers.unexpected import UNKNOWN_HERE, Stray
+from consumers.commands.adopt import NotAdopted
+from consumers.commands.open_payment import OpeningFailed, open_payment, track_payment
+from consumers.explain.explain import explain
+from consumers.ports.gateway import OpeningOutcome
+from consumers.reconciliation.unexpected import UNKNOWN_HERE, Stray
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Payment
 from schemas.words import Authenticity, EventType, Hold, Said, Source, Status

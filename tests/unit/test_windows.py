@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from consumers.gateway import HttpReply, HttpRequest, Listed, NoReply
+from consumers.ports.gateway import HttpReply, HttpRequest, Listed, NoReply
 from consumers.providers.shadhinpay import ShadhinPay
 from schemas.answers import Inconclusive, Trouble
 from schemas.secret import Secret

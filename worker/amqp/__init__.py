@@ -1,0 +1,1 @@
+"""RabbitMQ, and nothing else: the topology, connections, publishing and consuming."""

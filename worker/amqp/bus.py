@@ -18,16 +18,16 @@ import msgspec
 import structlog
 from aiormq.abc import DeliveredMessage
 
-from consumers.bus import BusAway, Delivery
+from consumers.ports.bus import BusAway, Delivery
 from schemas.callbacks import Claim
 from worker.amqp.inbox import Inbox
 from worker.amqp.messages import claim_post, dead_letter, delivered_before
 from worker.amqp.publisher import Publisher
-from worker.clock import DatabaseClock, set_within
-from worker.holding import SUSPECT
-from worker.metrics import Metrics
-from worker.postgres.bus import POLL_SECONDS, UNREADABLE, PostgresBus
 from worker.postgres.database import UNAVAILABLE
+from worker.postgres.queue.claim_queue import POLL_SECONDS, UNREADABLE, PostgresBus
+from worker.runtime.clock import DatabaseClock, set_within
+from worker.telemetry.metrics import Metrics
+from worker.verify.in_hand import SUSPECT
 
 REST_SECONDS = 60.0
 """When Postgres has been away for so long, what was delivered goes back to the broker until Postgres is there again."""
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 
 class RabbitBus:
-    """See consumers.bus.Bus. A delivery's tag is the broker's message, or the spool's own."""
+    """See consumers.ports.bus.Bus. A delivery's tag is the broker's message, or the spool's own."""
 
     def __init__(
         self, publisher: Publisher, inbox: Inbox, spool: PostgresBus, clock: DatabaseClock, metrics: Metrics

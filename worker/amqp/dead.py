@@ -15,13 +15,13 @@ from typing import Any
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError
 
-from consumers.bus import BusAway
+from consumers.ports.bus import BusAway
 from schemas.secret import Secret
 from worker.amqp.link import CLOSE_SECONDS, UNREACHABLE, connected
 from worker.amqp.messages import EXPECTED_TYPE, PROVIDER, REASON, Post, claim_post, expected_post, strangers_id
 from worker.amqp.publisher import CONFIRM_SECONDS, confirm
 from worker.amqp.topology import DEAD, DELIVERY_LIMIT, EXPECTED
-from worker.dead import Opened, Place, expected_letter, letter, read_claim
+from worker.dead_letters import Opened, Place, expected_letter, letter, read_claim
 
 GET_SECONDS = 5.0
 
@@ -35,7 +35,7 @@ _BROKERS_REASONS = {
 
 
 class BrokerDead:
-    """See worker.dead.DeadLetters; made by `dead_at_broker`."""
+    """See worker.dead_letters.DeadLetters; made by `dead_at_broker`."""
 
     place: Place = "broker"
 

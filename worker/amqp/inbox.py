@@ -22,8 +22,8 @@ from msgspec import Struct, field
 from schemas.secret import Secret
 from worker.amqp.link import UNREACHABLE, ended, keep
 from worker.amqp.topology import claims_queue, declare
-from worker.metrics import Metrics
-from worker.slots import WINDOW
+from worker.telemetry.metrics import Metrics
+from worker.verify.concurrency import WINDOW
 
 PREFETCH = WINDOW
 """What one worker may have in hand, and no more: what is here is ahead of all that comes."""

@@ -19,7 +19,7 @@ from msgspec import Struct
 from schemas.callbacks import Claim
 from schemas.shown import CLOUD_EVENT
 from worker.amqp.topology import CLAIMS, DEAD, EVENTS, EXPECTED
-from worker.tracing import HEADER
+from worker.telemetry.tracing import HEADER
 
 REASON, PROVIDER = "payproof-reason", "payproof-provider"
 CODE, FIELD = "payproof-code", "payproof-field"

@@ -17,7 +17,7 @@ from aio_pika import DeliveryMode
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq import Channel, spec
 
-from consumers.bus import BusAway
+from consumers.ports.bus import BusAway
 from schemas.secret import Secret
 from worker.amqp.link import UNREACHABLE, ended, keep
 from worker.amqp.messages import Post

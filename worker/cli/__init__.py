@@ -87,8 +87,8 @@ def migrate(*, restored: bool = False) -> int:
     import asyncio
 
     from worker.cli.configured import configuration
-    from worker.postgres.restored import raise_versions
-    from worker.postgres.schema import granted
+    from worker.postgres.server.restored import raise_versions
+    from worker.postgres.server.schema import granted
     from worker.process import opened
 
     async def run() -> None:
@@ -109,8 +109,8 @@ def migrate(*, restored: bool = False) -> int:
 @app.command
 def key(*, archive: bool = False) -> int:
     """Print a new API key and its hash for api_keys; --archive: a new key for the archive. Nothing is stored."""
-    from worker import sealing
     from worker.config import keys
+    from worker.runtime import encryption as sealing
 
     if archive:
         print(sealing.new_key())
@@ -135,7 +135,7 @@ def doctor() -> int:
 @app.command
 def demo(*, exit: bool = False) -> int:  # noqa: A002 - the option is called --exit
     """Take a simulated shopper through every gateway and every trouble; nothing else needs to be installed."""
-    from worker.demo import demo as run
+    from worker.playground.demo import demo as run
 
     return run(exit_after=exit)
 

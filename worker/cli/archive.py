@@ -21,7 +21,7 @@ def show(claim_id: str) -> int:
     from worker.cli.configured import configuration
     from worker.postgres.archive import archived
     from worker.process import opened_as_it_is
-    from worker.sealing import NotOpened, Seal
+    from worker.runtime.encryption import NotOpened, Seal
 
     async def run() -> bytes | None:
         config = configuration()

@@ -17,8 +17,8 @@ from worker.cli.failures import CommandFailed, WrongUsage
 
 if TYPE_CHECKING:
     from consumers.account import Account
-    from worker.bench.figures import Figures
     from worker.config import Config
+    from worker.playground.bench.figures import Figures
 
 MOST_PER_SECOND, MOST_SECONDS = 200, 60
 LONGEST_SECONDS = 900.0
@@ -68,12 +68,12 @@ async def _measure(
 ) -> Figures:
     import aiohttp
 
-    from worker.bench.figures import add_up
-    from worker.bench.load import Load
-    from worker.bench.sandboxed import NotASandbox, sandbox_of
     from worker.cli.bar import bar
-    from worker.demo.control import ControlError
-    from worker.shop.client import AWAY, Payproof, Refused
+    from worker.playground.bench.figures import add_up
+    from worker.playground.bench.load import Load
+    from worker.playground.bench.sandboxed import NotASandbox, sandbox_of
+    from worker.playground.demo.control import ControlError
+    from worker.playground.shop.client import AWAY, Payproof, Refused
 
     connector, jar = aiohttp.TCPConnector(limit=0), aiohttp.DummyCookieJar()
     try:
@@ -129,8 +129,8 @@ def _key(config: Config, account: Account, written: str) -> str:
 
 
 def _print(account: Account, figures: Figures, rate: int, seconds: int, by: str) -> None:
-    from worker.bench.figures import percentile
-    from worker.bench.told import LOOK_SECONDS
+    from worker.playground.bench.figures import percentile
+    from worker.playground.bench.told import LOOK_SECONDS
 
     print(f"{figures.payments} payments at {account.id}, {rate} a second for {seconds} s, told by {by}")
     print(f"accepted  {figures.accepted} callbacks, {figures.accepted_per_second:.1f} a second")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 
-from worker import logs
 from worker.cli.failures import WrongUsage
 from worker.config import Config, load
+from worker.telemetry import logs
 
 
 def configuration() -> Config:

@@ -20,7 +20,7 @@ from worker.cli.failures import CommandFailed, WrongUsage
 
 if TYPE_CHECKING:
     from worker.cli.desk import Desk
-    from worker.dead import Letter, Opened
+    from worker.dead_letters import Letter, Opened
 
 dead = App(name="dead", help="Look at claims, replies and expected payments that were put aside; replay or drop them.")
 
@@ -153,8 +153,8 @@ def _print_letters(letters: list[Letter], *, json: bool) -> None:
 def _told(opened: Opened) -> str:
     from msgspec.structs import asdict
 
-    from worker.dead import read_claim, read_reply
-    from worker.masked import masked_body, masked_callback, masked_expected
+    from worker.dead_letters import read_claim, read_reply
+    from worker.telemetry.redaction import masked_body, masked_callback, masked_expected
 
     told = asdict(opened.letter)
     if opened.letter.kind == "expected":

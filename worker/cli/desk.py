@@ -15,12 +15,12 @@ import structlog
 from rich.console import Console
 from rich.progress import Progress
 
-from consumers.bus import BusAway
+from consumers.ports.bus import BusAway
 from worker.amqp.dead import dead_at_broker
 from worker.amqp.refusals import BrokerRefusedError
 from worker.cli.failures import CommandFailed, WrongUsage
 from worker.config import Config
-from worker.dead import (
+from worker.dead_letters import (
     DeadLetters,
     Letter,
     NotOne,
@@ -33,9 +33,9 @@ from worker.dead import (
     survey,
     taken,
 )
-from worker.postgres.dead import BeingRead, PostgresDead, alone
+from worker.postgres.queue.dead_letters import BeingRead, PostgresDead, alone
 from worker.process import opened_as_it_is, rules_of
-from worker.replaying import record_kept
+from worker.verify.replay_reply import record_kept
 
 MANY = 20
 """So many are done before anybody wants to see how far it is."""

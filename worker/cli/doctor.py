@@ -13,24 +13,24 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.text import Text
 
-from consumers.gateway import Token
+from consumers.ports.gateway import Token
 from worker.amqp.examine import examine as broker_examined
 from worker.cli.configured import configuration
 from worker.cli.lines import print_line
 from worker.config import Config
-from worker.doctor import broker
-from worker.doctor.address import public_url
-from worker.doctor.database import look
-from worker.doctor.finding import Finding
-from worker.doctor.gateway import ask
-from worker.doctor.secrets import secrets
-from worker.gateways import Tokens, gateways
+from worker.ops.doctor import broker
+from worker.ops.doctor.address import public_url
+from worker.ops.doctor.database import look
+from worker.ops.doctor.finding import Finding
+from worker.ops.doctor.gateway import ask
+from worker.ops.doctor.secrets import secrets
 from worker.postgres.database import Database
-from worker.postgres.embedded import EmbeddedError
-from worker.postgres.migrate import MigrationError
-from worker.postgres.schema import SchemaNewer, SchemaOlder
+from worker.postgres.server.embedded import EmbeddedError
+from worker.postgres.server.migrate import MigrationError
+from worker.postgres.server.schema import SchemaNewer, SchemaOlder
 from worker.postgres.tokens import PostgresTokens
 from worker.process import opened_as_it_is
+from worker.verify.gateways import Tokens, gateways
 
 _STYLES = {"ok": "green", "!!": "yellow", "no": "red"}
 
@@ -86,7 +86,7 @@ async def _database(config: Config, stack: AsyncExitStack) -> tuple[Database | N
 
 
 class _NewTokens:
-    """Where no database keeps the shared token, one is asked for; see worker.gateways.Tokens."""
+    """Where no database keeps the shared token, one is asked for; see worker.verify.gateways.Tokens."""
 
     async def get(self, account: str, stale: str | None, grant: Callable[[], Awaitable[Token]]) -> str:  # noqa: ARG002 - as the port has it
         return (await grant()).text

@@ -18,9 +18,9 @@ from worker.cli.failures import CommandFailed
 from worker.cli.lines import lasted, print_whole
 from worker.deliver.endpoints import Endpoint
 from worker.postgres.database import Database
-from worker.postgres.endpoints import Listed, list_endpoints
-from worker.postgres.replaying import Progress as Done
-from worker.postgres.replaying import Replay, replay_progress
+from worker.postgres.events.endpoints import Listed, list_endpoints
+from worker.postgres.events.replay import Progress as Done
+from worker.postgres.events.replay import Replay, replay_progress
 
 MANY = 20
 LOOK_SECONDS = 1.0

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from worker.cli.failures import WrongUsage
-from worker.durations import read_duration
+from worker.runtime.durations import read_duration
 
 if TYPE_CHECKING:
     from worker.postgres.database import Database
@@ -41,7 +41,7 @@ def tail(
 ) -> int:
     """Print events in the log's order, from --since on or from now, until Ctrl-C; --no-follow ends with the newest."""
     from worker.cli.configured import configuration, merchant_meant
-    from worker.postgres.log import newest_place, place_before
+    from worker.postgres.events.event_log import newest_place, place_before
     from worker.process import opened_as_it_is
 
     begin = None if since is None else read_since(since)
@@ -121,7 +121,7 @@ async def _print(database: Database, merchant: str, after: int, interrupt: _Inte
 
     Raises BrokenPipeError when nobody reads any more, also while there is nothing to print.
     """
-    from worker.postgres.log import read
+    from worker.postgres.events.event_log import read
 
     while not interrupt.pressed:
         rows = await read(database, merchant, after, PAGE)

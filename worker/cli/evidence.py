@@ -15,7 +15,7 @@ from rich.text import Text
 from worker.cli.lines import lasted, print_line, print_whole, printable
 
 if TYPE_CHECKING:
-    from consumers.evidence import Answered, Evidence
+    from consumers.explain.evidence import Answered, Evidence
 
 WIDTH = len("2026-01-31 18:00:00Z")
 DIFFERS = "≠"

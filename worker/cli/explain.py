@@ -16,9 +16,9 @@ from worker.cli.payments import as_json
 from worker.cli.rows import print_rows, row_of
 
 if TYPE_CHECKING:
-    from consumers.dossier import Dossier
-    from consumers.explaining import Explanation
-    from consumers.shortening import Line
+    from consumers.explain.collapse import Line
+    from consumers.explain.explain import Explanation
+    from consumers.explain.snapshot import Dossier
     from schemas.payments import Payment
 
 
@@ -28,7 +28,7 @@ def explain(
     json: Annotated[bool, Parameter(help="The same as one JSON document.")] = False,
 ) -> int:
     """Tell the story of one payment in plain sentences, and what happens next; several that match are listed."""
-    from consumers.explaining import explain as explained
+    from consumers.explain.explain import explain as explained
     from schemas.payments import view
 
     found, dossier = asyncio.run(_read(payment))
@@ -51,7 +51,7 @@ async def _read(typed: str) -> tuple[list[Payment], Dossier | None]:
     """The payments that are meant, and all that is known of the one, if it is one. Raises CommandFailed."""
     from worker.cli.configured import configuration
     from worker.deliver.endpoints import endpoints_of
-    from worker.postgres.dossiers import find_payments, read_dossier
+    from worker.postgres.reads.explain import find_payments, read_dossier
     from worker.process import opened_as_it_is
 
     config = configuration()

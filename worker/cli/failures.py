@@ -13,9 +13,9 @@ from rich.console import Console
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.config import ConfigError
 from worker.postgres.database import UNAVAILABLE
-from worker.postgres.embedded import EmbeddedError
-from worker.postgres.migrate import MigrationError
-from worker.postgres.sessions import SessionsLent
+from worker.postgres.server.embedded import EmbeddedError
+from worker.postgres.server.migrate import MigrationError
+from worker.postgres.server.sessions import SessionsLent
 
 
 class CommandFailed(Exception):

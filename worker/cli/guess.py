@@ -19,9 +19,18 @@ from rich.text import Text
 from schemas.statements import Line, StatementMap, Unread
 from worker.cli.failures import WrongUsage
 from worker.cli.lines import printable
-from worker.report.amounts import plain as plain_amount
-from worker.statements import Look, Statement, StatementError, as_toml, look, open_statement, propose, read_lines
-from worker.statements.headers import plain, wanted
+from worker.reconciliation.report.amounts import plain as plain_amount
+from worker.reconciliation.statements import (
+    Look,
+    Statement,
+    StatementError,
+    as_toml,
+    look,
+    open_statement,
+    propose,
+    read_lines,
+)
+from worker.reconciliation.statements.headers import plain, wanted
 
 ROWS = 5
 LONGEST = 60

@@ -45,8 +45,8 @@ def list_(
     from schemas.requests import ListQuery
     from worker.cli.configured import configuration, merchant_meant
     from worker.cli.work import print_work
-    from worker.postgres.held import Work, read_work
-    from worker.postgres.reading import Page, read_page
+    from worker.postgres.reads.reading import Page, read_page
+    from worker.postgres.reads.work_list import Work, read_work
     from worker.process import opened_as_it_is
 
     if hold is not None and hold not in {*Hold, "any", "none"}:
@@ -76,10 +76,10 @@ def list_(
 @payments.command
 def show(payment_id: str) -> int:
     """Show a payment as the API does, its timeline, an entry a line, and what to decide by if it is held."""
-    from consumers.evidence import evidence
+    from consumers.explain.evidence import evidence
     from worker.cli.configured import configuration
-    from worker.postgres.dossiers import read_dossier
-    from worker.postgres.timeline import timeline_pages
+    from worker.postgres.reads.explain import read_dossier
+    from worker.postgres.reads.timeline import timeline_pages
     from worker.process import opened_as_it_is
 
     async def run() -> None:
@@ -122,11 +122,11 @@ def resolve(
     ] = None,
 ) -> int:
     """Resolve a held payment: to its present status or a higher one. The first of two people decides."""
-    from consumers.resolving import ResolutionRefused, Wish
-    from consumers.resolving import resolve as settle
+    from consumers.commands.resolve import ResolutionRefused, Wish
+    from consumers.commands.resolve import resolve as settle
     from schemas.requests import RESOLUTION, Wrong
     from worker.cli.configured import configuration
-    from worker.postgres.ledger import PostgresLedger
+    from worker.postgres.ledger.ledger import PostgresLedger
     from worker.process import opened_as_it_is, rules_of
 
     given = {
@@ -158,13 +158,13 @@ def resolve(
 
 
 async def _verify(payment_id: str) -> Payment:
-    from consumers.asking import can_ask
+    from consumers.checks.next_check import can_ask
     from schemas.words import Source
-    from worker.claims import own_claim
     from worker.cli.configured import configuration
-    from worker.postgres.bus import PostgresBus
-    from worker.postgres.reading import read_payment
+    from worker.postgres.queue.claim_queue import PostgresBus
+    from worker.postgres.reads.reading import read_payment
     from worker.process import opened_as_it_is
+    from worker.verify.own_claims import own_claim
 
     config = configuration()
     async with opened_as_it_is(config) as database:
@@ -193,7 +193,7 @@ async def _verify(payment_id: str) -> Payment:
 
 
 async def _find(config: Config, database: Database, payment_id: str) -> Payment:
-    from worker.postgres.reading import read_payment
+    from worker.postgres.reads.reading import read_payment
 
     for merchant in config.merchants:
         payment = await read_payment(database, merchant.id, payment_id)

@@ -70,7 +70,7 @@ def list_(
     """List runs, newest first."""
     from worker.cli.configured import configuration
     from worker.cli.runs import print_runs
-    from worker.postgres.runs import Run, read_runs
+    from worker.postgres.statements.runs import Run, read_runs
     from worker.process import opened_as_it_is
 
     async def read() -> list[Run]:
@@ -86,7 +86,7 @@ def show(run_id: Annotated[str, Parameter(name="RUN")], /, *, csv: Csv = None, h
     """Show a run again as it was judged, and write its CSV and its page."""
     from worker.cli.configured import configuration
     from worker.cli.reporting import show_run
-    from worker.postgres.runs import read_run
+    from worker.postgres.statements.runs import read_run
     from worker.process import opened_as_it_is
 
     outputs = _outputs(csv, html)

@@ -16,23 +16,23 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from consumers.account import Account
-from consumers.reconciling import Terms
+from consumers.reconciliation.verdicts import Terms
 from schemas.statements import Line, Unread
 from worker.cli.bar import Bar, bar
 from worker.cli.configured import configuration
 from worker.cli.failures import CommandFailed, WrongUsage
 from worker.cli.reporting import ZONE, show_run
 from worker.config import Config
-from worker.gateways import Gateways, gateways
-from worker.listing import ListFailed, list_lines
-from worker.postgres.bus import PostgresBus
 from worker.postgres.database import Database
-from worker.postgres.ledger import PostgresLedger
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.tokens import PostgresTokens
 from worker.process import opened_as_it_is, rules_of
-from worker.reconciling.run import About, Busy, Lines
-from worker.reconciling.run import reconcile as judge
-from worker.statements import StatementError, open_statement, read_lines
+from worker.reconciliation.gateway_list import ListFailed, list_lines
+from worker.reconciliation.run import About, Busy, Lines
+from worker.reconciliation.run import reconcile as judge
+from worker.reconciliation.statements import StatementError, open_statement, read_lines
+from worker.verify.gateways import Gateways, gateways
 
 DAY = timedelta(days=1)
 BLOCK = 1024 * 1024

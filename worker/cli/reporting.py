@@ -17,13 +17,13 @@ from schemas.statements import LineOutcome
 from worker.cli.failures import WrongUsage
 from worker.config import Config
 from worker.postgres.database import Database
-from worker.postgres.matched import read_matched
-from worker.postgres.runs import Run, read_rows
-from worker.report.gathering import gather
-from worker.report.page import page
-from worker.report.shapes import About, Report, Row
-from worker.report.table import table
-from worker.report.terminal import print_report
+from worker.postgres.statements.matched import read_matched
+from worker.postgres.statements.runs import Run, read_rows
+from worker.reconciliation.report.gathering import gather
+from worker.reconciliation.report.page import page
+from worker.reconciliation.report.shapes import About, Report, Row
+from worker.reconciliation.report.table import table
+from worker.reconciliation.report.terminal import print_report
 
 ZONE = "Asia/Dhaka"
 

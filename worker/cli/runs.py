@@ -13,7 +13,7 @@ from rich.text import Text
 
 from schemas.statements import LineOutcome
 from worker.cli.lines import print_whole, printable
-from worker.postgres.runs import Run
+from worker.postgres.statements.runs import Run
 
 COLUMNS = ("run", "at (UTC)", "account", "statement", "rows", "not matched", "how")
 _FINE = (LineOutcome.MATCHED, LineOutcome.DUPLICATE)

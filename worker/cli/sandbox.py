@@ -13,7 +13,7 @@ from cyclopts.validators import Number
 from worker.cli.failures import CommandFailed, WrongUsage
 
 if TYPE_CHECKING:
-    from worker.shop.config import ShopConfig
+    from worker.playground.shop.config import ShopConfig
 
 
 def sandbox(
@@ -33,9 +33,9 @@ def sandbox(
     shop_secret: Annotated[str | None, Parameter(help="Its whsec_ webhook secret, written likewise.")] = None,
 ) -> int:
     """Run the five simulated gateways on one port, with hosted checkout pages and scripted troubles."""
-    from worker.sandbox.app import run
-    from worker.sandbox.config import GATEWAYS, SandboxConfig
-    from worker.sandbox.state import AnotherVersion
+    from worker.playground.sandbox.app import run
+    from worker.playground.sandbox.config import GATEWAYS, SandboxConfig
+    from worker.playground.sandbox.state import AnotherVersion
 
     webhook_urls = dict(item.partition("=")[::2] for item in webhook)
     if unknown := sorted(set(webhook_urls) - set(GATEWAYS)):
@@ -61,8 +61,8 @@ def sandbox(
 
 def _shop(url: str | None, key: str | None, secret: str | None, public_url: str | None) -> ShopConfig | None:
     """Raises WrongUsage."""
-    from worker.shop.config import ShopConfig
-    from worker.shop.returns import key_of
+    from worker.playground.shop.config import ShopConfig
+    from worker.playground.shop.returns import key_of
 
     if url is None:
         if key is not None or secret is not None:

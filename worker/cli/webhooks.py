@@ -29,7 +29,7 @@ def list_() -> int:
     from worker.cli.configured import configuration
     from worker.cli.endpoints import print_endpoints
     from worker.deliver.endpoints import endpoints_of
-    from worker.postgres.endpoints import list_endpoints
+    from worker.postgres.events.endpoints import list_endpoints
     from worker.process import opened_as_it_is
 
     async def run() -> None:
@@ -71,7 +71,7 @@ def try_(endpoint: EndpointId = None) -> int:
 def enable(endpoint: EndpointId = None) -> int:
     """Send to an endpoint again that answered 410, or that is shut after failures: all that waits for it, at once."""
     from worker.cli.configured import configuration
-    from worker.postgres.endpoints import enable_endpoint
+    from worker.postgres.events.endpoints import enable_endpoint
     from worker.postgres.notices import Notice
     from worker.process import opened_as_it_is
 
@@ -106,9 +106,9 @@ def replay(
     from schemas.words import EventType
     from worker.cli.configured import configuration
     from worker.cli.endpoints import follow
-    from worker.postgres.endpoints import begin_endpoints
+    from worker.postgres.events.endpoints import begin_endpoints
+    from worker.postgres.events.replay import find_replay, make_due
     from worker.postgres.notices import Notice
-    from worker.postgres.replaying import find_replay, make_due
     from worker.process import opened_as_it_is
 
     if unknown := sorted(set(type_) - set(EventType)):

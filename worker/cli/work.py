@@ -10,14 +10,14 @@ from worker.cli.lines import lasted
 from worker.cli.rows import print_rows, row_of
 
 if TYPE_CHECKING:
-    from worker.postgres.held import Work
+    from worker.postgres.reads.work_list import Work
 
 COLUMNS = ("payment", "held for", "account", "reference", "status", "hold", "amount")
 
 
 def print_work(work: Work) -> None:
     """A row for each payment; a line for each reason with the money at stake; the sum of all that match."""
-    from consumers.evidence import TO_DO
+    from consumers.explain.evidence import TO_DO
 
     rows = []
     for held in work.held:

@@ -15,11 +15,11 @@ from typing import Any, Self, TypeGuard
 
 from msgspec import Struct, inspect
 
-from consumers.gateway import Misconfigured
+from consumers.ports.gateway import Misconfigured
 from schemas.secret import Secret
 from worker.config.problems import Problem, suggestion
 from worker.config.secrets import SecretError, Secrets
-from worker.durations import IN_WORDS, read_duration
+from worker.runtime.durations import IN_WORDS, read_duration
 
 LONGEST_SECONDS = 3650 * 86_400
 _DECIMAL = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")

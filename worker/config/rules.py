@@ -25,7 +25,7 @@ from worker.config.problems import suggestion
 from worker.config.reading import BAD, Reader, join, type_info
 from worker.config.shapes import ALL_EVENTS, WEBHOOK_SECRET_PREFIX, Archive, Id, Merchant, Webhook
 from worker.config.statement import check_map
-from worker.sealing import key_of
+from worker.runtime.encryption import key_of
 
 MIN_WEBHOOK_KEY = 24
 EVENTS = (ALL_EVENTS, *(event.value for event in EventType))

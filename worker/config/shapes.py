@@ -21,7 +21,7 @@ from schemas.checks import DAY, Checks, Seconds
 from schemas.secret import Secret
 from schemas.words import EventType
 from worker.config.keys import digest_of
-from worker.sealing import key_of
+from worker.runtime.encryption import key_of
 
 ALL_EVENTS = "payment.*"
 WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - what every such secret begins with

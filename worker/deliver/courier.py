@@ -18,14 +18,12 @@ import asyncpg
 import structlog
 from msgspec import Struct
 
-from consumers.delivering import EARLY, Delivered, Health, Outcome, hear, outcome, room
-from worker.clock import set_within
+from consumers.webhook_policy import EARLY, Delivered, Health, Outcome, hear, outcome, room
 from worker.deliver.endpoints import Endpoint
 from worker.deliver.sender import Sender, Sent
 from worker.deliver.telling import record, result_of
-from worker.metrics import Metrics
 from worker.postgres.database import UNAVAILABLE, Connection, Database
-from worker.postgres.deliveries import (
+from worker.postgres.events.deliveries import (
     Taken,
     hurry_deliveries,
     hurry_one,
@@ -34,8 +32,10 @@ from worker.postgres.deliveries import (
     settle_deliveries,
     take_deliveries,
 )
-from worker.postgres.endpoints import Held, hold_endpoint, keep_health, lead_on, note_success
-from worker.tracing import OFF, Tracing, traceparent_of
+from worker.postgres.events.endpoints import Held, hold_endpoint, keep_health, lead_on, note_success
+from worker.runtime.clock import set_within
+from worker.telemetry.metrics import Metrics
+from worker.telemetry.tracing import OFF, Tracing, traceparent_of
 
 HANDS = 8
 BATCH = 500

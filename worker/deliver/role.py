@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from worker.deliver.courier import Courier
 from worker.deliver.endpoints import Endpoint
 from worker.deliver.sender import sender
-from worker.metrics import Metrics
 from worker.postgres.database import Database
-from worker.postgres.endpoints import begin_endpoints
-from worker.tracing import OFF, Tracing
+from worker.postgres.events.endpoints import begin_endpoints
+from worker.telemetry.metrics import Metrics
+from worker.telemetry.tracing import OFF, Tracing
 
 
 class Deliver:

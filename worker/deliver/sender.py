@@ -19,11 +19,11 @@ from msgspec import Struct
 from standardwebhooks import Webhook
 from yarl import URL
 
-from consumers.delivering import Heard, retry_after
+from consumers.webhook_policy import Heard, retry_after
 from schemas.secret import Secret
 from worker.deliver.addresses import Allowed, NotPublic, Resolver, anywhere, guarded_socket, is_public
 from worker.deliver.endpoints import Endpoint
-from worker.tracing import HEADER
+from worker.telemetry.tracing import HEADER
 
 SECONDS = 15.0
 REST_SECONDS = 1.0

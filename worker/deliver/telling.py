@@ -8,10 +8,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, assert_never
 
-from consumers.delivering import Again, Delivered, GivenUp, Outcome, Refused
+from consumers.webhook_policy import Again, Delivered, GivenUp, Outcome, Refused
 from worker.deliver.endpoints import Endpoint
 from worker.deliver.sender import Sent
-from worker.postgres.deliveries import Settled, Taken
+from worker.postgres.events.deliveries import Settled, Taken
 
 RESULTS = ("delivered", "failed", "given_up", "disabled")
 

@@ -1,0 +1,1 @@
+"""PostgreSQL, and nothing else: the ports of `consumers` over SQL, a room for each part."""

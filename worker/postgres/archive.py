@@ -11,7 +11,7 @@ from datetime import timedelta
 from msgspec import Struct
 
 from worker.postgres.database import Database
-from worker.sealing import Seal
+from worker.runtime.encryption import Seal
 
 AT_ONCE = 5_000
 

@@ -16,8 +16,8 @@ import msgspec
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 
-from worker.clock import DatabaseClock, set_within
 from worker.postgres.notices import Notice, Notices
+from worker.runtime.clock import DatabaseClock, set_within
 
 CHANNEL = "payproof"
 CONNECTIONS = 10

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from consumers.gateway import Token
+from consumers.ports.gateway import Token
 from worker.postgres.database import UNAVAILABLE, Database
 
 EARLY = timedelta(minutes=1)

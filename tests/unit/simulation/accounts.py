@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from consumers.account import Account
-from consumers.gateway import Provider
+from consumers.ports.gateway import Provider
 from consumers.providers.ipay import IPay
 from consumers.providers.moneybag import Moneybag
 from consumers.providers.onepaybd import OnePayBD

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from consumers.allowance import BURST_SECONDS, PROBE
+from consumers.checks.limits import BURST_SECONDS, PROBE
 from schemas.words import EntryKind, QuestionKind, Status
 from tests.unit.simulation.accounts import STEADY
 from tests.unit.simulation.findings import Finding

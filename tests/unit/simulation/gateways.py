@@ -13,8 +13,8 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from consumers.account import Account
-from consumers.gateway import CallbackUrls, Effect, HttpReply, HttpRequest, NoReply, Opening, OpeningOutcome
 from consumers.pipeline import Inquiry
+from consumers.ports.gateway import CallbackUrls, Effect, HttpReply, HttpRequest, NoReply, Opening, OpeningOutcome
 from schemas.answers import Executed, Inconclusive, Outcome, Trouble
 from schemas.payments import Payment
 from schemas.words import QuestionKind, Status
@@ -22,7 +22,7 @@ from tests.unit.simulation.accounts import SKEWS
 from tests.unit.simulation.dressing import JSON, PROXIES, proxied, reply
 from tests.unit.simulation.truth import State, Truth, lag
 from tests.unit.simulation.wires import WIRES, Asks, OnePayBDWire
-from worker.course import BEGIN_SECONDS, WHOLE_SECONDS
+from worker.verify.course import BEGIN_SECONDS, WHOLE_SECONDS
 
 DEADLINE_SECONDS = 10.0
 SECOND = timedelta(seconds=1)

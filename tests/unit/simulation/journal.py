@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from consumers.allowance import TROUBLES, Allowance
-from consumers.answering import Reply
+from consumers.apply_reply import Reply
+from consumers.checks.limits import TROUBLES, Allowance
 from consumers.pipeline import Inquiry
 from schemas.answers import Executed, Outcome, Question
 from schemas.callbacks import Claim

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from consumers.ledger import Looked, Write, Written
+from consumers.ports.ledger import Looked, Write, Written
 from schemas.callbacks import Claim
 from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeLedger

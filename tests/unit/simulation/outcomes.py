@@ -12,7 +12,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from consumers.account import Account
-from consumers.candidates import UNSIGNED_KEPT
+from consumers.checks.candidates import UNSIGNED_KEPT
 from schemas.words import EventType, Hold, QuestionKind, Said, Status
 from tests.unit.simulation.findings import Finding, Kind
 from tests.unit.simulation.seen import HOUR, MINUTE, Seen, Shown

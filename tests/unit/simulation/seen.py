@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from consumers.account import Account
-from consumers.asking import LEASE
+from consumers.checks.next_check import LEASE
 from schemas.checks import Checks
 from schemas.events import Event
 from schemas.payments import Payment

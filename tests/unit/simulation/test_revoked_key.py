@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from consumers.allowance import LONGEST_PAUSE, TROUBLES
+from consumers.checks.limits import LONGEST_PAUSE, TROUBLES
 from consumers.rules import Rules
 from schemas.checks import Checks
 from schemas.words import EntryKind, EventType, Said, Source, Status
@@ -17,7 +17,7 @@ from tests.unit.simulation.accounts import STEADY
 from tests.unit.simulation.gateways import Outage, SimulatedGateway
 from tests.unit.simulation.truth import State, Truth
 from tests.unit.simulation.workers import System
-from worker.postgres.due import PROBING
+from worker.postgres.queue.due import PROBING
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 BEGINS = NOON + timedelta(minutes=1)

@@ -1,8 +1,8 @@
 """The processes of the simulation: a queue of claims, workers that take and ask and record, and the sweep.
 
 The one thing to get wrong: only moments are simulated here. What a claim makes due, who may ask and what a reply comes
-to are decided by the real stages; the slots and shares are those of `worker/consume.py`, the sweep's portion that of
-`worker/postgres/due.py`.
+to are decided by the real stages; the slots and shares are those of `worker/verify/consume.py`, the sweep's portion
+that of `worker/postgres/queue/due.py`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.allowance import Allowance, silent
-from consumers.answering import Reply
-from consumers.gateway import OpeningOutcome
-from consumers.opening import OpeningFailed, open_payment, track_payment
+from consumers.apply_reply import Reply
+from consumers.checks.limits import Allowance, silent
+from consumers.commands.open_payment import OpeningFailed, open_payment, track_payment
 from consumers.pipeline import Inquiry, record, take
+from consumers.ports.gateway import OpeningOutcome
 from consumers.rules import Rules
 from schemas.answers import Inconclusive, Trouble
 from schemas.callbacks import Callback, Claim
@@ -36,9 +36,9 @@ from tests.unit.simulation.journal import Asked, Heard, Journal
 from tests.unit.simulation.mortal import Killed, Mortality, MortalLedger, MortalTurns
 from tests.unit.simulation.senders import heard
 from tests.unit.simulation.truth import Truth
-from worker.postgres.due import BURST_SECONDS, MOST_WAITING, PROBING, SHARE, SWEPT_SECONDS
-from worker.recording import BATCH
-from worker.slots import SLOTS
+from worker.postgres.queue.due import BURST_SECONDS, MOST_WAITING, PROBING, SHARE, SWEPT_SECONDS
+from worker.verify.concurrency import SLOTS
+from worker.verify.record import BATCH
 
 TAKING_SECONDS, RECORDING_SECONDS = 0.004, 0.005
 WAITING_SECONDS, AGAIN_SECONDS = 1.0, 0.25
@@ -367,7 +367,7 @@ class Worker:
 
 
 class Sweep:
-    """Who is due becomes a claim, within three quarters of the account's budget; see `worker/postgres/due.py`."""
+    """Who is due becomes a claim, within three quarters of the account's budget; see `worker/postgres/queue/due.py`."""
 
     def __init__(self, system: System, accounts: Sequence[Account]) -> None:
         self._system = system

@@ -1,0 +1,104 @@
+"""A change on its way through one transaction: folded, judged and written as one version and one event at most.
+
+Every change of a payment, whatever brought it, is made by `change_of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from consumers.checks.execute import dropped, frees_order, in_doubt
+from consumers.checks.next_check import scheduled
+from consumers.money.events import event_entry, write_event
+from consumers.money.fold import Standing, advance
+from consumers.money.rule_names import named_row, rule_of
+from consumers.money.unique_keys import judge
+from consumers.ports.ledger import Batch
+from consumers.rules import Rules
+from schemas.answers import Fact, StatementRow
+from schemas.payments import Case, Change, Entry, Payment, Resolution
+from schemas.words import EntryKind, Source
+
+
+class Draft(Struct, kw_only=True):
+    """A payment on its way through one transaction.
+
+    `look` is the entry of the sweep's claim, told only with the question that it leads to. `repeats`: an answer that
+    says what the one before it said is counted there. `stated`: a row of a statement, and no gateway, spoke of it.
+    `traceparent` names the trace of what brought it about, the first of several claims and the last of several replies.
+    """
+
+    case: Case
+    entries: list[Entry]
+    facts: list[Fact]
+    look: Entry | None = None
+    repeats: bool = False
+    resolution: Resolution | None = None
+    stated: StatementRow | None = None
+    traceparent: str | None = None
+
+    @property
+    def payment(self) -> Payment:
+        return self.case.payment
+
+    def becomes(self, payment: Payment) -> None:
+        self.case = replace(self.case, payment=payment)
+
+
+async def settle(batch: Batch, rules: Rules, drafts: Iterable[Draft]) -> list[Change]:
+    """Fold each payment over its Facts and write what changed: one version and one event per payment at most."""
+    drafts = list(drafts)
+    judged = await judge(batch, rules, [draft.case for draft in drafts])
+    changes = [change_of(draft, judged[draft.payment.id].standing, rules, batch.now) for draft in drafts]
+    await batch.store(changes)
+    return changes
+
+
+def change_of(draft: Draft, standing: Standing, rules: Rules, now: datetime) -> Change:
+    capabilities = rules.capabilities(draft.payment)
+    step = advance(draft.payment, standing)
+    payment, entries = step.payment, list(draft.entries)
+    ended = payment.status.paid or (payment.status.closed and not in_doubt(payment, now))
+    if payment.execute_state is not None and ended:
+        payment = replace(dropped(payment), execute_unanswered=False, execute_doubted=False)
+    payment = scheduled(payment, capabilities, rules.checks, now, rules.jitter)
+    event = None
+    if step.event is not None:
+        event = write_event(payment, step.event, now, rules.public_url, draft.traceparent)
+        decision = {
+            "change": step.change,
+            "rule": rule_of(
+                payment, step.event, resolved=draft.resolution is not None, stated=draft.stated is not None
+            ),
+            "status": payment.status,
+            "hold": payment.hold,
+            "version": payment.version,
+        }
+        if draft.stated is not None:
+            decision["by"] = named_row(draft.stated)
+        entries.append(Entry(kind=EntryKind.DECISION, at=now, data=decision))
+        entries.append(event_entry(event))
+    return Change(
+        payment=payment,
+        facts=tuple(draft.facts),
+        entries=tuple(entries),
+        event=event,
+        resolution=draft.resolution,
+        order_freed=frees_order(payment, capabilities),
+        repeats=draft.repeats and not draft.facts and _only_asked_again(entries),
+    )
+
+
+def _only_asked_again(entries: Sequence[Entry]) -> bool:
+    """Whether these are an answer, and before it nothing but what our own schedule did."""
+    return [one.kind for one in entries[-1:]] == [EntryKind.ANSWER] and all(map(_ours, entries[:-1]))
+
+
+def _ours(entry: Entry) -> bool:
+    if entry.kind is EntryKind.CLAIM:
+        return entry.data.get("source") == Source.SWEEP
+    return entry.kind is EntryKind.QUESTION and entry.data.get("trigger") == "schedule"

@@ -1,0 +1,197 @@
+"""Taking a claim in: what it makes us want to know, and never what it makes us believe."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, TypeVar
+
+from msgspec.structs import replace
+
+from consumers.checks import candidates
+from consumers.checks.execute import WISH_HEARD_WITHIN, wished
+from consumers.checks.next_check import by_transaction, hints_used_up
+from consumers.checks.schedule import answered, came_back, claimed_anew
+from consumers.ports.gateway import Capabilities
+from schemas.callbacks import Claim
+from schemas.payments import Candidate, Case, Entry, Payment
+from schemas.words import Authenticity, EntryKind, Said, Source, Status
+
+KEPT_CANDIDATES = 5
+"""At most so many transaction ids come from claims that were kept until their payment was here."""
+
+TOO_MANY = "too many that anyone could have sent came within the hour"
+"""The verdict of a claim that waits until its payment may be asked about again; see consumers.checks.next_check."""
+
+_Asked = TypeVar("_Asked", Payment, Candidate)
+
+Admission = Literal["new", "seen", "repeated"]
+"""`seen`: this very claim was taken before. `repeated`: another claim brought the same signed gateway event."""
+
+
+def receive(
+    case: Case, claim: Claim, admission: Admission, capabilities: Capabilities, now: datetime
+) -> tuple[Payment, Entry]:
+    """The payment with what the claim asks for, and the claim's entry for the timeline."""
+    payment, verdict = case.payment, _verdict(case, claim, admission, capabilities, now)
+    if admission == "new" and claim.source is not Source.SWEEP:
+        payment = _with_candidate(payment, claim, capabilities)
+        if claim.said is Said.SUCCESS:
+            payment = _claimed_paid(case, payment, claim, capabilities, now)
+        elif _wordless(payment, claim, capabilities):
+            payment = came_back(payment, own=True)
+    if verdict in ("asks", TOO_MANY):
+        payment = _wanting(payment, claim, capabilities)
+    said = {
+        "claim_id": claim.id,
+        "source": claim.source,
+        "authenticity": claim.authenticity,
+        "said": claim.said,
+        "session_id": claim.session_id,
+        "reference": claim.reference,
+        "transaction_id": claim.transaction_id,
+        "event_type": claim.event_type,
+        "note": claim.note,
+    }
+    data = {key: value for key, value in said.items() if value is not None}
+    return payment, Entry(kind=EntryKind.CLAIM, at=claim.received_at, data=data | {"verdict": verdict})
+
+
+def _verdict(case: Case, claim: Claim, admission: Admission, capabilities: Capabilities, now: datetime) -> str:
+    """What becomes of the claim: `asks`, or why it does not (now): answered, repeated, due, refused, too many."""
+    payment = case.payment
+    if admission != "new":
+        return "repeated"
+    if claim.source is Source.SWEEP:
+        return "due"
+    known = candidates.candidate(payment, claim.transaction_id)
+    if known is not None and candidates.is_struck(known):
+        return "refused: the gateway said that this transaction is not this payment's"
+    if not capabilities.asked_by:
+        return "this gateway cannot be asked"
+    new = known is None and _names_its_question(claim, capabilities)
+    if not new and answered(known or payment, claim.received_at):
+        return "answered already"
+    free = _believed(claim) or claim.kept or not hints_used_up(payment, now, own=_own(payment, claim))
+    return "asks" if free else TOO_MANY
+
+
+def _names_its_question(claim: Claim, capabilities: Capabilities) -> bool:
+    return claim.transaction_id is not None and by_transaction(capabilities)
+
+
+def _believed(claim: Claim) -> bool:
+    """Whether it asks at once. What it says is not believed even so."""
+    return claim.source is Source.OPERATOR or claim.authenticity is Authenticity.SIGNED
+
+
+def _own(payment: Payment, claim: Claim) -> bool:
+    """Whether its sender knows more of the payment than our reference, which can be guessed.
+
+    More is the payment's own path, a session that the gateway issued, or a transaction that the gateway told us of. A
+    webhook is signed, though too long ago to be believed at once: the gateway's late retry, and nothing made up.
+    """
+    if claim.payment_id is not None or claim.source is Source.WEBHOOK:
+        return True
+    if claim.session_id is not None and claim.session_id in (payment.session_id, *payment.aliases):
+        return True
+    known = {payment.transaction_id, *(one.transaction_id for one in candidates.confirmed(payment))}
+    return claim.transaction_id is not None and claim.transaction_id in known
+
+
+def _wanting(payment: Payment, claim: Claim, capabilities: Capabilities) -> Payment:
+    """Have a question asked: about the transaction that the claim names, if that can be asked about, else the payment.
+
+    A person's claim that names no transaction is about each that may be the payment's.
+    """
+    urgent, own = _believed(claim) or claim.kept, _own(payment, claim)
+    known = candidates.candidate(payment, claim.transaction_id)
+    if known is not None:
+        return candidates.changed(payment, _wanted(known, claim.received_at, urgent=urgent, own=own))
+    if claim.source is Source.OPERATOR and by_transaction(capabilities):
+        for one in candidates.unproven(payment):
+            payment = candidates.changed(payment, _wanted(one, claim.received_at, urgent=True, own=own))
+    return _wanted(payment, claim.received_at, urgent=urgent, own=own)
+
+
+def _wanted(one: _Asked, at: datetime, *, urgent: bool, own: bool) -> _Asked:
+    if urgent:
+        return replace(one, urgent_at=_later(one.urgent_at, at))
+    if own:
+        return replace(one, hinted_at=_later(one.hinted_at, at))
+    return replace(one, referred_at=_later(one.referred_at, at))
+
+
+def _wordless(payment: Payment, claim: Claim, capabilities: Capabilities) -> bool:
+    """Whether a buyer came back from a gateway whose redirects name nothing."""
+    returns = claim.source is Source.RETURN and claim.payment_id is not None and claim.said is None
+    return capabilities.wordless and returns and payment.status is Status.PENDING
+
+
+def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capabilities, now: datetime) -> Payment:
+    """What a claim of success starts: closer questions, Execute where it is ours, a hold where nobody can be asked.
+
+    One that knows no more than our reference starts closer questions for a while, and nothing else.
+    """
+    if not _believed(claim) and not _own(payment, claim):
+        names = _names_its_question(claim, capabilities)
+        return payment if names or not capabilities.asked_by else came_back(payment, own=False)
+    if not capabilities.asked_by:
+        # A person's word stands: opening the success page again does not put the payment before them again.
+        if payment.status.paid or case.resolutions:
+            return payment
+        return replace(payment, unverifiable_at=payment.unverifiable_at or now)
+    if _names_its_question(claim, capabilities):
+        known = candidates.candidate(payment, claim.transaction_id)
+        confirmed = known is not None and known.state == "confirmed"
+        return _restarted(payment) if confirmed else payment  # an unproven one has delays of its own
+    payment = _restarted(replace(payment, success_at=_later(payment.success_at, claim.received_at)))
+    wants_execute = (
+        capabilities.executes
+        and payment.status is Status.PENDING
+        and not payment.held_for_money
+        and payment.session_id is not None
+        and now < payment.expires_at
+        and not (claim.kept and claim.received_at < now - WISH_HEARD_WITHIN)
+    )
+    return wished(payment, claim.received_at) if wants_execute else payment
+
+
+def _restarted(payment: Payment) -> Payment:
+    """The payment with the closer questions begun anew, which the first success on its own path does, and no other."""
+    if payment.restarted:
+        return payment
+    return claimed_anew(replace(payment, restarted=True))
+
+
+def _with_candidate(payment: Payment, claim: Claim, capabilities: Capabilities) -> Payment:
+    """The payment with the transaction id that the claim names among its candidates; see checks.candidates."""
+    if claim.transaction_id is None or not _names_its_question(claim, capabilities):
+        return payment
+    believed, own = _believed(claim), _believed(claim) or _own(payment, claim)
+    success_at = claim.received_at if claim.said is Said.SUCCESS and own else None
+    known = candidates.candidate(payment, claim.transaction_id)
+    if known is not None:
+        first_success = success_at is not None and known.success_at is None
+        better = replace(
+            known,
+            signed=known.signed or believed,
+            own=known.own or own,
+            success_at=known.success_at or success_at,
+        )
+        if not candidates.is_struck(known) and (believed or first_success):
+            better = candidates.heard_anew(better, claim.received_at)
+        return candidates.changed(payment, better)
+    if claim.kept and not believed and len(candidates.unproven(payment)) >= KEPT_CANDIDATES:
+        return payment
+    new = Candidate(
+        transaction_id=claim.transaction_id,
+        signed=believed,
+        own=own,
+        heard_at=claim.received_at,
+        success_at=success_at,
+    )
+    return candidates.added(payment, new)
+
+
+def _later(known: datetime | None, new: datetime) -> datetime:
+    return new if known is None else max(known, new)

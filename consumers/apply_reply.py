@@ -1,0 +1,151 @@
+"""Taking a gateway's reply in: an Answer becomes a Fact, anything else moves the times and nothing more."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from consumers.checks import candidates
+from consumers.checks.execute import answered_again, executed, too_soon
+from consumers.checks.schedule import came_back, closes_at, looked
+from consumers.money.facts import recorded_as
+from consumers.ports.gateway import Capabilities
+from schemas.answers import Answer, Executed, Fact, Inconclusive, Outcome, Question, Stranger, Trouble
+from schemas.checks import Checks
+from schemas.payments import Case, Entry, Payment
+from schemas.words import EntryKind, Status
+
+_NOT_YET = {"inconclusive": Trouble.NOT_FOUND, "detail": "the gateway does not know this transaction yet"}
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """What a question brought, and when, by the database's clock; `calls` is how many requests it took.
+
+    `traceparent` names the trace of what made us ask.
+    """
+
+    payment_id: str
+    question: Question
+    asked_at: datetime
+    answered_at: datetime
+    outcome: Outcome
+    calls: int = 1
+    traceparent: str | None = None
+
+
+class Taken(Struct, frozen=True, kw_only=True):
+    """A case with a reply taken in: its new Fact, if the reply was an Answer, and what the timeline says of it.
+
+    `heard` is what the reply says of the payment as a whole; None where it is only about an id that a claim gave us.
+    """
+
+    case: Case
+    entries: tuple[Entry, ...]
+    fact: Fact | None = None
+    heard: Answer | Inconclusive | None = None
+
+
+def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks) -> Taken:
+    """Apply one reply to its payment. The lease ends if it is this question's; another worker's is left alone."""
+    payment = case.payment
+    early = too_soon(payment, reply.asked_at, reply.outcome)
+    if payment.asked_at == reply.asked_at:
+        payment = replace(payment, lease_until=None)
+    outcome = reply.outcome
+    if isinstance(outcome, Executed):
+        if payment.execute_asked_at == reply.asked_at:  # else it is about an earlier one, and the later is in doubt
+            payment = executed(payment, outcome, reply.asked_at)
+        outcome = outcome.then
+    if isinstance(outcome, Stranger):
+        payment = _unknown(payment, reply, outcome, checks)
+        said = _NOT_YET if outcome.why == "not_found" else {"refused": outcome.why}
+        return Taken(case=replace(case, payment=payment), entries=(_entry(reply, said),))
+    if isinstance(outcome, Inconclusive):
+        if outcome.retry_after is not None:
+            wait = min(outcome.retry_after, checks.claimed[-1])  # a day of silence would be one about the truth
+            payment = replace(payment, not_before=reply.answered_at + timedelta(seconds=wait))
+        payment = looked(payment, reply.asked_at, answered=outcome.trouble is Trouble.NOT_FOUND)
+        said = {"inconclusive": outcome.trouble, "detail": outcome.detail}
+        return Taken(case=replace(case, payment=payment), entries=(_entry(reply, said),), heard=outcome)
+    if early:
+        said = shown(outcome) | {"too_soon": "Execute may still be under way"}
+        return Taken(case=replace(case, payment=payment), entries=(_entry(reply, said),))
+    fact = Fact(
+        answer=outcome,
+        transaction_asked=reply.question.transaction_id,
+        first_asked_at=reply.asked_at,
+        first_answered_at=reply.answered_at,
+        last_asked_at=reply.asked_at,
+        last_answered_at=reply.answered_at,
+    )
+    fact = recorded_as(case, fact, capabilities.always)
+    payment = _answered(payment, reply, outcome, capabilities)
+    facts = tuple(({one.key: one for one in case.facts} | {fact.key: fact}).values())
+    return Taken(
+        case=replace(case, payment=payment, facts=facts),
+        entries=(_entry(reply, shown(outcome)),),
+        fact=fact,
+        heard=outcome,
+    )
+
+
+def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capabilities) -> Payment:
+    one = candidates.candidate(payment, reply.question.transaction_id) if reply.question.transaction_id else None
+    if one is not None and one.state == "unasked" and one.own and answer.status in (Status.PENDING, None):
+        payment = came_back(payment, own=True)  # a buyer may be paying by it just now
+    payment = replace(
+        payment,
+        missed_at=None,
+        missed_step=None,
+        fact_asked_at=max(payment.fact_asked_at or reply.asked_at, reply.asked_at),
+        checked_at=max(payment.checked_at or reply.answered_at, reply.answered_at),
+        candidates=tuple(
+            replace(one, state="confirmed", fact_asked_at=max(one.fact_asked_at or reply.asked_at, reply.asked_at))
+            if one.transaction_id == reply.question.transaction_id
+            else one
+            for one in payment.candidates
+        ),
+    )
+    return answered_again(payment, capabilities, reply.asked_at, answer)
+
+
+def _unknown(payment: Payment, reply: Reply, stranger: Stranger, checks: Checks) -> Payment:
+    """What the gateway says of an id that only a claim gave us: it is another payment's, or not known (yet)."""
+    one = candidates.candidate(payment, reply.question.transaction_id)
+    if one is None or one.state != "unasked":
+        return payment
+    if stranger.why == "other_payment":
+        return candidates.struck(payment, one)
+    return candidates.changed(payment, candidates.not_found(one, reply.asked_at, closes_at(payment, checks)))
+
+
+def _entry(reply: Reply, said: dict[str, Any]) -> Entry:
+    asked = {"question": reply.question.kind, "transaction_asked": reply.question.transaction_id}
+    if isinstance(reply.outcome, Executed):
+        asked["execute"] = reply.outcome.reply
+    seconds = (reply.answered_at - reply.asked_at).total_seconds()
+    data = {key: value for key, value in (asked | said).items() if value is not None}
+    return Entry(kind=EntryKind.ANSWER, at=reply.answered_at, data=data | {"seconds": seconds})
+
+
+def shown(answer: Answer) -> dict[str, Any]:
+    """The answer as its entry in the timeline shows it."""
+    return {
+        "status": answer.status or "unmapped",
+        "word": answer.word,
+        "amount": None if answer.amount is None else f"{answer.amount:.2f}",
+        "currency": answer.currency,
+        "session_id": answer.session_id,
+        "reference": answer.reference,
+        "transaction_id": answer.transaction_id,
+        "refunded_amount": None if answer.refunded_amount is None else f"{answer.refunded_amount:.2f}",
+        "unreadable": list(answer.unreadable) or None,
+    }
+
+
+def question_entry(asked: Question, at: datetime, trigger: str) -> Entry:
+    data = {"question": asked.kind, "transaction_asked": asked.transaction_id, "trigger": trigger}
+    return Entry(kind=EntryKind.QUESTION, at=at, data={key: value for key, value in data.items() if value is not None})

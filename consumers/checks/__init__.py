@@ -1,0 +1,1 @@
+"""When a gateway is asked, how often, and when a payment expires."""

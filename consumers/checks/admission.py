@@ -1,0 +1,131 @@
+"""Accounts' allowances inside a transaction: whose questions may be asked now, and what their gateways brought.
+
+Workers take turns, by locking its row, only at an account with a budget to share or a silent gateway to probe. The row
+of any other account is read and left alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from consumers.apply_reply import Reply
+from consumers.checks import candidates
+from consumers.checks.limits import Allowance, Asking, Heard, contended, forgetful, fresh, hear, matters, silent
+from consumers.ports.ledger import Ledger, Looked, Sight
+from consumers.rules import Rules
+from schemas.payments import Payment
+
+
+class Unreliable(Struct, frozen=True, kw_only=True):
+    """The accounts whose gateways are not to be relied on.
+
+    `silent`: silent before these replies, and still. `forgetful`: they say "not found" of one payment after the other.
+    """
+
+    silent: frozenset[str]
+    forgetful: frozenset[str]
+
+    @classmethod
+    def any_of(cls, several: Iterable[Unreliable]) -> Unreliable:
+        """Those that one of these names."""
+        several = list(several)
+        return cls(
+            silent=frozenset[str]().union(*(one.silent for one in several)),
+            forgetful=frozenset[str]().union(*(one.forgetful for one in several)),
+        )
+
+
+async def turned_away(
+    ledger: Ledger, rules: Rules, looked: Looked, payments: Sequence[Payment], room: Mapping[str, int]
+) -> Mapping[str, datetime]:
+    """Count a question about each of these payments. Returns, by id, when those that may not be asked now come again.
+
+    `room` is how many more questions this worker takes on for an account, where it bounds them.
+
+    A call that is counted is not given back. A worker that dies or fails before it asks costs each account at most the
+    calls of that one batch, and a silent gateway one probe: it is probed again once `PROBE` is over.
+    """
+    accounts = {payment.account for payment in payments}
+    rates = _rates(rules, accounts)
+    shared = sorted(one for one in accounts if contended(looked.allowances.get(one), rates[one]))
+    if not shared:
+        return _turned_away(looked.allowances, rates, payments, room, looked.now)[0]
+    async with ledger.limits(shared) as limits:
+        stored = {**looked.allowances, **limits.allowances}
+        away, used = _turned_away(stored, rates, payments, room, looked.now)  # a probe is known by when it was asked
+        await limits.keep([used[account].allowance for account in shared])
+    return away
+
+
+def _turned_away(
+    stored: Mapping[str, Allowance],
+    rates: Mapping[str, float | None],
+    payments: Sequence[Payment],
+    room: Mapping[str, int],
+    now: datetime,
+) -> tuple[dict[str, datetime], dict[str, Asking]]:
+    used = {
+        account: Asking(stored.get(account) or fresh(account, rate, now), rate, now, room.get(account))
+        for account, rate in sorted(rates.items())
+    }
+    again_at = {payment.id: used[payment.account].admit(payment.id) for payment in payments}
+    return {payment_id: at for payment_id, at in again_at.items() if at is not None}, used
+
+
+async def hear_gateways(
+    ledger: Ledger,
+    rules: Rules,
+    sights: Mapping[str, Sight],
+    allowances: dict[str, Allowance],
+    replies: Sequence[Reply],
+) -> Unreliable:
+    """Count the calls that the questions took, and the questions that brought no answer.
+
+    `allowances` are those that were seen last, and become those that are written.
+    """
+    by_account = defaultdict[str, list[Heard]](list)
+    for reply in sorted(replies, key=lambda reply: reply.answered_at):
+        if reply.payment_id in sights:
+            payment = sights[reply.payment_id].case.payment
+            by_account[payment.account].append(_heard(payment, reply))
+    rates = _rates(rules, by_account)
+    touched = sorted(
+        account for account, brought in by_account.items() if matters(allowances.get(account), rates[account], brought)
+    )
+    if not touched:
+        return RELIABLE
+    async with ledger.limits(touched) as limits:
+        kept = [
+            hear(
+                limits.allowances.get(account) or fresh(account, rates[account], limits.now),
+                rates[account],
+                by_account[account],
+                limits.now,
+            )
+            for account in touched
+        ]
+        await limits.keep(kept)
+    allowances.update({one.account: one for one in kept})
+    return Unreliable(
+        silent=frozenset(one.account for one in kept if silent(limits.allowances.get(one.account)) and silent(one)),
+        forgetful=frozenset(one.account for one in kept if forgetful(one)),
+    )
+
+
+RELIABLE = Unreliable(silent=frozenset(), forgetful=frozenset())
+
+
+def _heard(payment: Payment, reply: Reply) -> Heard:
+    named = reply.question.transaction_id
+    known = candidates.candidate(payment, named)  # none where the claim that named it is recorded with this reply
+    claimed = not payment.opened or (named is not None and (known is None or known.state != "confirmed"))
+    issued = payment.checkout_url is not None and named is None
+    return Heard(reply=reply, issued=issued, claimed=claimed)
+
+
+def _rates(rules: Rules, accounts: Iterable[str]) -> dict[str, float | None]:
+    return {account: rules.accounts[account].calls_per_second for account in accounts}

@@ -1,0 +1,106 @@
+"""When nobody paid: what the clock may close, and what it must hand to a person instead.
+
+The one thing to get wrong: `pending` proves that nobody paid only where the gateway says so (iPay), where only our own
+Execute takes money (OnePayBD), or from when on an account's `pending_expires_after` says so. Everywhere else a payment
+that the gateway calls pending is asked about until `give_up`, and then held. And one answer proves nothing, because a
+replica may be behind: two of them close, `confirm_end` apart.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from consumers.checks import candidates
+from consumers.checks.next_check import by_clock_alone, by_transaction, may_close
+from consumers.checks.schedule import closes_at, gives_up_at
+from consumers.ports.gateway import Capabilities
+from schemas.answers import Answer, Inconclusive, Trouble
+from schemas.checks import Checks
+from schemas.payments import Payment
+from schemas.words import Hold, Status
+
+
+def marked(
+    payment: Payment,
+    capabilities: Capabilities,
+    checks: Checks,
+    now: datetime,
+    reply: Answer | Inconclusive | None = None,
+    asked_at: datetime | None = None,
+    *,
+    forgetful: bool = False,
+) -> Payment:
+    """The payment with the clock's marks, if it is time: closed by the clock, or given up and handed to a person.
+
+    `reply` is what the question asked at `asked_at` brought, if one was asked. `forgetful`: its gateway says "not
+    found" of one payment after the other, so none closes on that. The marks take effect in the fold.
+    """
+    if payment.status is not Status.PENDING:
+        return payment
+    end, proven = closes_at(payment, checks), False
+    if reply is not None and asked_at is not None and asked_at >= end:
+        known = payment.unpaid_at if payment.unpaid_at is not None and payment.unpaid_at >= end else None
+        if _says_unpaid(payment, capabilities, end, reply, asked_at, forgetful=forgetful):
+            known = known or asked_at
+            proven = asked_at - known >= timedelta(seconds=checks.confirm_end)
+        elif isinstance(reply, Answer):
+            known = None
+        payment = replace(payment, unpaid_at=known)
+    if now >= end and may_close(payment):
+        if proven or by_clock_alone(payment, capabilities):
+            return replace(payment, expired_by_clock_at=now)
+        if by_transaction(capabilities) and not candidates.confirmed(payment):
+            return _unknown_to_the_end(payment, checks, end, now)
+    return _given_up(payment, checks, now)
+
+
+def _given_up(payment: Payment, checks: Checks, now: datetime) -> Payment:
+    if now < gives_up_at(payment, checks) or Hold.UNRESOLVED in payment.holds:
+        return payment
+    if not payment.opened and may_close(payment):
+        return replace(payment, expired_by_clock_at=now)
+    return replace(payment, unresolved_at=now)
+
+
+def _says_unpaid(
+    payment: Payment,
+    capabilities: Capabilities,
+    end: datetime,
+    reply: Answer | Inconclusive,
+    asked_at: datetime,
+    *,
+    forgetful: bool,
+) -> bool:
+    """Whether the reply says that nobody paid.
+
+    Where the opening's reply was lost nobody can pay, because nobody knows the checkout's URL: `pending`, "not found"
+    and what cannot be read all say so there.
+    """
+    if isinstance(reply, Inconclusive):
+        unknown = reply.trouble is Trouble.NOT_FOUND and not forgetful
+        return unknown or (not payment.opened and reply.trouble in (Trouble.NOT_FOUND, Trouble.UNREADABLE))
+    if reply.status is not Status.PENDING:
+        return False
+    if capabilities.pending_expires or not payment.opened:
+        return True
+    after = capabilities.pending_expires_after
+    said_since = payment.success_at is not None and payment.success_at >= end
+    return after is not None and not said_since and asked_at >= end + timedelta(seconds=after)
+
+
+def _unknown_to_the_end(payment: Payment, checks: Checks, end: datetime, now: datetime) -> Payment:
+    """The end of a payment that the gateway knows by none of the ids it was told of, once each had its time.
+
+    It closes, unless a signed claim named an id, or a buyer on the payment's own path said that they paid by it: then a
+    person decides.
+    """
+    if not all(candidates.unknown_at_its_end(payment, one, end) for one in candidates.lasting(payment)):
+        return _given_up(payment, checks, now)
+    if candidates.vouched(candidates.unproven(payment)):
+        held_before = payment.unresolved_at is not None  # and a person released it, to be asked about as long again
+        return _given_up(payment, checks, now) if held_before else replace(payment, unresolved_at=now)
+    if all(candidates.unpaid(one, checks, end) for one in candidates.lasting(payment)):
+        return replace(payment, expired_by_clock_at=now)
+    return _given_up(payment, checks, now)

@@ -1,0 +1,299 @@
+"""When a payment is asked about, and what: claims start it, schedules repeat it, the clock ends it.
+
+Everything is derived from times on the payment: when it was last asked, when the last question that brought a Fact was
+asked, and when the newest claims of each kind came in. The one thing to get wrong: an Inconclusive reply answers
+nothing, so it moves `asked_at` and never `fact_asked_at`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Literal
+from zlib import crc32
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from consumers.checks import candidates
+from consumers.checks.execute import EXECUTE_AGAIN, executing, under_way, wish_looked_at
+from consumers.checks.schedule import (
+    closes_at,
+    delay_of,
+    ended,
+    gives_up_at,
+    makes_up,
+    schedule_of,
+    success_unanswered,
+    unheard_at,
+    wants,
+)
+from consumers.ports.gateway import Capabilities
+from schemas.answers import Question
+from schemas.checks import Checks
+from schemas.payments import Candidate, Payment
+from schemas.words import Hold, QuestionKind, Status
+
+HINTS_PER_HOUR = 10
+HOUR = timedelta(hours=1)
+LEASE = {QuestionKind.STATUS: timedelta(seconds=30), QuestionKind.EXECUTE: timedelta(seconds=40)}
+JITTER_FROM, LONGEST_JITTER = timedelta(minutes=1), timedelta(minutes=10)
+END_INSISTS = HOUR
+"""A question about the end that brought no answer is asked again for so long, on the last `claimed` delay."""
+
+Trigger = Literal["urgent", "hint", "reference", "wish", "schedule"]
+"""What makes a question come. `hint` and `reference`: an unsigned claim, on the payment's own path or by our reference
+alone. `wish`: an Execute that waits for its order; it may turn out that there is nothing to ask yet."""
+
+
+class Due(Struct, frozen=True, kw_only=True):
+    """When a question comes, and what makes it come.
+
+    `transaction_id` is what is asked about, where transactions are; `alone`: by that id's own schedule.
+    """
+
+    at: datetime
+    trigger: Trigger
+    transaction_id: str | None = None
+    alone: bool = False
+
+
+def by_transaction(capabilities: Capabilities) -> bool:
+    """Whether it is asked by transaction ids, which only callbacks bring."""
+    return "transaction_id" in capabilities.asked_by
+
+
+def can_ask(payment: Payment, capabilities: Capabilities) -> bool:
+    """Whether there is an id that the gateway can be asked by."""
+    if by_transaction(capabilities):
+        return any(not candidates.is_struck(one) for one in payment.candidates)
+    known = {"reference"} | ({"session_id"} if payment.session_id else set())
+    return bool(known & capabilities.asked_by)
+
+
+def next_due(payment: Payment, capabilities: Capabilities, checks: Checks, now: datetime | None = None) -> Due | None:
+    """The question that comes next, or of several that are due by `now` the one that is asked first.
+
+    None when no question is planned or none can be asked.
+    """
+    if not can_ask(payment, capabilities):
+        return None
+    planned = [_not_before(due, payment) for due in _planned(payment, capabilities, checks)]
+    ripe = [due for due in planned if now is not None and due.at <= now]
+    if ripe and by_transaction(capabilities):
+        return min(ripe, key=lambda due: _turn(payment, due))
+    return min(planned, key=lambda due: due.at, default=None)
+
+
+def next_look(payment: Payment, capabilities: Capabilities, checks: Checks) -> datetime | None:
+    """When the sweep has to look again: at the next question, or when the clock may close it or gives up on it."""
+    if payment.lease_until is not None:
+        return payment.lease_until
+    due = next_due(payment, capabilities, checks)
+    times = [due.at] if due else []
+    if payment.status.closed and payment.execute_state == "kept" and payment.execute_asked_at is not None:
+        times.append(payment.execute_asked_at + EXECUTE_AGAIN)  # it lets go of its order then
+    if payment.status is Status.PENDING:
+        if Hold.UNRESOLVED not in payment.holds:
+            times.append(gives_up_at(payment, checks))
+        if by_clock_alone(payment, capabilities) and may_close(payment):
+            times.append(closes_at(payment, checks))
+    return min(times, default=None)
+
+
+def by_clock_alone(payment: Payment, capabilities: Capabilities) -> bool:
+    """Whether it closes without a question, because there is no id to ask by.
+
+    A transaction id that came with our reference alone does not count as one.
+    """
+    if by_transaction(capabilities):
+        return not candidates.confirmed(payment) and not candidates.lasting(payment)
+    return not can_ask(payment, capabilities)
+
+
+def begun(payment: Payment, asked: Question, due: Due, checks: Checks, now: datetime) -> Payment:
+    """The payment with a question asked at that time. An Execute is in flight until its reply, or its lease ends.
+
+    A question that is asked again, because its worker died or it brought nothing, is no next step of the schedule. Nor
+    is one that another, asked later, has overtaken.
+    """
+    later = payment.asked_at is not None and payment.asked_at > now
+    again = payment.lease_until is not None or makes_up(payment, checks) or later
+    hints, referred = _recent(payment.hint_asks, now), _recent(payment.referred_asks, now)
+    one = candidates.candidate(payment, asked.transaction_id)
+    if one is not None and (one.asked_at is None or one.asked_at <= now):
+        end = closes_at(payment, checks)
+        asked_now = replace(one, asked_at=now)
+        asked_now = candidates.stepped(payment, one, checks, end, now) if due.alone else asked_now
+        payment = candidates.changed(payment, asked_now)
+    payment = replace(
+        payment,
+        lease_until=_lease(payment, asked, now, later=later),
+        asked_at=max(payment.asked_at or now, now),
+        not_before=None,
+        execute_waits_until=None if due.trigger == "wish" else payment.execute_waits_until,
+        hint_asks=(*hints, now) if due.trigger == "hint" else hints,
+        referred_asks=(*referred, now) if due.trigger == "reference" else referred,
+        step=payment.step + (due.trigger == "schedule" and not due.alone and not again),
+    )
+    return executing(payment, now) if asked.kind is QuestionKind.EXECUTE else payment
+
+
+def _lease(payment: Payment, asked: Question, now: datetime, *, later: bool) -> datetime | None:
+    """Until when an Execute counts as in flight. A status question leaves that of an Execute asked later alone."""
+    if asked.kind is QuestionKind.EXECUTE:
+        return now + LEASE[asked.kind]
+    return payment.lease_until if later else None
+
+
+def scheduled(
+    payment: Payment, capabilities: Capabilities, checks: Checks, now: datetime, jitter: float = 0.0
+) -> Payment:
+    """The payment with the schedule that now applies, and the time at which the sweep looks at it next.
+
+    While a question is in flight the schedule stays, because its answer decides. A look that is at least a minute away
+    comes later by up to `jitter` of the wait, at most ten minutes. A claim that comes before it asks what is due.
+    """
+    if payment.lease_until is None:
+        if payment.returned_by and payment.schedule == "claimed" and payment.step >= len(checks.claimed):
+            payment = replace(payment, returned_through=True)
+        name = schedule_of(payment, capabilities, checks, now)
+        if name != payment.schedule:
+            payment = replace(payment, schedule=name, step=0)
+    at = next_look(payment, capabilities, checks)
+    if at is not None and jitter > 0 and at - now >= JITTER_FROM:
+        at += min((at - now) * jitter, LONGEST_JITTER) * (crc32(f"{payment.id}/{payment.step}".encode()) / 2**32)
+    return replace(payment, next_check_at=at)
+
+
+def may_close(payment: Payment) -> bool:
+    """Whether nothing speaks against closing it by the clock: no hold, no unheard claim, no id that was dropped."""
+    return not payment.holds and not success_unanswered(payment) and not payment.candidate_dropped
+
+
+def hints_used_up(payment: Payment, at: datetime, *, own: bool) -> bool:
+    """Whether unsigned claims of a kind made us ask as often as they may in the hour before."""
+    return len(_recent(payment.hint_asks if own else payment.referred_asks, at)) >= HINTS_PER_HOUR
+
+
+def _recent(asks: tuple[datetime, ...], at: datetime) -> tuple[datetime, ...]:
+    return tuple(ask for ask in asks if ask > at - HOUR)
+
+
+def _not_before(due: Due, payment: Payment) -> Due:
+    return due if payment.not_before is None or due.at >= payment.not_before else replace(due, at=payment.not_before)
+
+
+def _turn(payment: Payment, due: Due) -> tuple[bool, bool, bool, bool, float]:
+    one = candidates.candidate(payment, due.transaction_id)
+    assert one is not None, "what is due there is due about a candidate"
+    return candidates.turn(one, urgent=due.trigger == "urgent")
+
+
+def _planned(payment: Payment, capabilities: Capabilities, checks: Checks) -> Iterable[Due]:
+    """Every question that is planned, with what brings it."""
+    if not by_transaction(capabilities):
+        yield from _asked_for(payment, payment, checks, None)
+        yield from _by_clock(payment, capabilities, payment.asked_at, checks)
+        return
+    end, give_up = closes_at(payment, checks), timedelta(seconds=checks.give_up)
+    for one in payment.candidates:
+        if not candidates.is_struck(one):
+            yield from _asked_for(payment, one, checks, one.transaction_id)
+    for one in candidates.unproven(payment):
+        at = candidates.next_ask(payment, one, checks, end, give_up)
+        if at is not None and (one.own or one.signed):
+            yield Due(at=at, trigger="schedule", transaction_id=one.transaction_id, alone=True)
+        elif at is not None:
+            at = _hint_at(payment, at, payment.referred_asks, checks)
+            yield Due(at=at, trigger="reference", transaction_id=one.transaction_id, alone=True)
+    chosen = _whole(payment)
+    yield from _asked_for(payment, payment, checks, chosen.transaction_id)
+    if chosen.state == "confirmed":
+        known = [one.asked_at for one in candidates.confirmed(payment) if one.asked_at is not None]
+        yield from _by_clock(payment, capabilities, max(known, default=None), checks, chosen.transaction_id)
+    elif payment.lease_until is not None:
+        yield Due(at=payment.lease_until, trigger="schedule", transaction_id=chosen.transaction_id)
+
+
+def _whole(payment: Payment) -> Candidate:
+    """The id asked about for the payment as a whole.
+
+    One that the gateway knows comes first. Among several: the one whose claim was not heard, then the one that the
+    money came by, then the one asked longest ago. Where the gateway knows none, they take turns.
+    """
+
+    def order(one: Candidate) -> tuple[bool, bool, bool, datetime]:
+        elsewhere = payment.status.paid and one.transaction_id != payment.transaction_id
+        return one.state != "confirmed", not unheard_at(one, payment), elsewhere, one.asked_at or _LONG_AGO
+
+    return min((one for one in payment.candidates if not candidates.is_struck(one)), key=order)
+
+
+def _asked_for(payment: Payment, one: Payment | Candidate, checks: Checks, transaction_id: str | None) -> Iterable[Due]:
+    """What claims want to know of the payment, or of one transaction."""
+    if one.urgent_at is not None and wants(one.urgent_at, one.asked_at):
+        yield Due(at=one.urgent_at, trigger="urgent", transaction_id=transaction_id)
+    if one.hinted_at is not None and wants(one.hinted_at, one.asked_at):
+        at = _hint_at(payment, one.hinted_at, payment.hint_asks, checks)
+        yield Due(at=at, trigger="hint", transaction_id=transaction_id)
+    if one.referred_at is not None and wants(one.referred_at, one.asked_at):
+        at = _hint_at(payment, one.referred_at, payment.referred_asks, checks)
+        yield Due(at=at, trigger="reference", transaction_id=transaction_id)
+
+
+def _by_clock(
+    payment: Payment,
+    capabilities: Capabilities,
+    asked_at: datetime | None,
+    checks: Checks,
+    transaction_id: str | None = None,
+) -> Iterable[Due]:
+    """What the payment's own schedule and its end want to know; `asked_at` is when that was last asked."""
+    asked = asked_at or _LONG_AGO
+    if payment.lease_until is not None:  # its worker died: the turn tells it of an Execute, else the time does
+        at = asked if under_way(payment) else payment.lease_until
+        yield Due(at=at, trigger="schedule", transaction_id=transaction_id)
+    look_at = wish_looked_at(payment)
+    if look_at is not None:
+        yield Due(at=look_at, trigger="wish")
+    delay = delay_of(payment, checks)
+    base = max(asked, payment.opened_at)  # a row opened again was asked about before
+    if delay is not None and not ended(payment, base + delay, checks):
+        yield Due(at=base + delay, trigger="schedule", transaction_id=transaction_id)
+    if payment.status is Status.PENDING and not payment.holds:
+        end = _asks_about_end(payment, capabilities, asked, checks)
+        if end is not None:
+            yield Due(at=end, trigger="schedule", transaction_id=transaction_id)
+
+
+def _asks_about_end(payment: Payment, capabilities: Capabilities, asked: datetime, checks: Checks) -> datetime | None:
+    """When the end is asked about: once it is there, and again to confirm an answer that nobody paid.
+
+    Where `pending` says so some time later, it is asked then too. A question that brought no answer is asked again for
+    an hour: a payment must not stay open for a gateway's bad minute.
+    """
+    end, first = closes_at(payment, checks), payment.unpaid_at
+    if first is not None and first >= end:
+        moments = [first + timedelta(seconds=checks.confirm_end)]
+    else:
+        after = capabilities.pending_expires_after
+        moments = [end] if after is None else [end, end + timedelta(seconds=after)]
+    for at in moments:
+        if asked < at:
+            return at
+        answered = payment.fact_asked_at is not None and payment.fact_asked_at >= at
+        if not answered and asked < at + END_INSISTS:
+            return asked + timedelta(seconds=checks.claimed[-1])
+    return None
+
+
+def _hint_at(payment: Payment, at: datetime, asks: tuple[datetime, ...], checks: Checks) -> datetime:
+    """An unsigned claim asks a moment after the last question, and at most ten times an hour beside the schedule."""
+    if payment.asked_at is not None:
+        at = max(at, payment.asked_at + timedelta(seconds=checks.claimed[0]))
+    recent = _recent(asks, at)
+    return at if len(recent) < HINTS_PER_HOUR else max(at, recent[-HINTS_PER_HOUR] + HOUR)
+
+
+_LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

@@ -1,0 +1,97 @@
+"""Adopting money that came before it was announced: the shop names it, and it is judged by what the shop expects.
+
+The one thing to get wrong: a second checkout. The money is at the gateway already, so nothing is opened; the Facts that
+brought it are folded again against the amount, the session and the order of the request.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from consumers.apply_change import Draft, settle
+from consumers.ports.ledger import Keys, Ledger
+from consumers.rules import Rules
+from schemas.payments import Entry, Payment
+from schemas.words import EntryKind, Hold
+
+
+class NotAdopted(Struct, frozen=True, kw_only=True):
+    """It stays as it is. `code` is reference_used, with the payment that has it, or session_used."""
+
+    code: Literal["reference_used", "session_used"]
+    message: str
+    payment_id: str | None = None
+
+
+async def adopt(
+    ledger: Ledger, rules: Rules, found_id: str, wanted: Payment, request: dict[str, Any]
+) -> Payment | NotAdopted:
+    """Make an `unexpected` payment the one that is wanted, once.
+
+    What is adopted, or was resolved by a person, is a payment as any other: its reference is used. So it is where the
+    money went back, all or in part, and was another amount: that a person has to see to, and no payment is made of it.
+    """
+    async with ledger.batch([found_id]) as batch:
+        case = batch.cases.get(found_id)
+        if case is None or Hold.UNEXPECTED not in case.payment.holds:
+            return _used(found_id)
+        found = case.payment
+        if found.refunded_amount and found.amount != wanted.amount:
+            paid = f"{found.amount:.2f} came under this reference, and {found.refunded_amount:.2f} of it went back"
+            return _used(found_id, f"{paid}; a person must resolve it")
+        payment = _announced(found, wanted, batch.now)
+        other = await batch.announce(payment, request, proposed=wanted.id)
+        if other is not None:
+            return _used(other)
+        if wanted.session_id is not None:
+            mine = Keys.of(found, sessions=[wanted.session_id])
+            if (await batch.reserve([mine]))[found_id].sessions:
+                return NotAdopted(code="session_used", message="another payment has this session_id")
+        await batch.hear_kept(payment, signed_only=False)
+        change = {"change": f"the shop announced it: {_words(payment)}"}
+        draft = Draft(
+            case=replace(case, payment=payment),
+            entries=[Entry(kind=EntryKind.DECISION, at=batch.now, data=change)],
+            facts=[],
+        )
+        (adopted,) = await settle(batch, rules, [draft])
+        await batch.commit()
+        return adopted.payment
+
+
+def _used(payment_id: str, message: str = "a payment with this reference exists") -> NotAdopted:
+    return NotAdopted(code="reference_used", message=message, payment_id=payment_id)
+
+
+def _announced(found: Payment, wanted: Payment, now: datetime) -> Payment:
+    """What the shop says of it, beside what the gateway said; whether the amount fits is judged anew.
+
+    A payment whose session nobody told us stays unopened, so that its reference beside a session is as good.
+    """
+    return replace(
+        found,
+        reference=wanted.reference,
+        order_ref=wanted.order_ref,
+        amount=wanted.amount,
+        currency=wanted.currency,
+        description=wanted.description,
+        metadata=wanted.metadata,
+        return_url=wanted.return_url,
+        failure_url=wanted.failure_url,
+        cancel_url=wanted.cancel_url,
+        amount_verified=False,
+        opened=found.opened or wanted.session_id is not None,
+        session_id=wanted.session_id or found.session_id,
+        opened_at=wanted.opened_at,
+        expires_at=wanted.expires_at,
+        adopted_at=now,
+    )
+
+
+def _words(payment: Payment) -> str:
+    order = f", order {payment.order_ref}" if payment.order_ref else ""
+    return f"{payment.amount:.2f} {payment.currency}, reference {payment.reference}{order}"

@@ -1,0 +1,258 @@
+"""Opening a checkout: the row is committed before the gateway is called, and `payment.opened` when the checkout exists.
+
+The one thing to get wrong: a lost answer. The gateway may have opened a checkout that we never heard of, so the row
+stays, and the next POST of the same reference opens it again; a checkout whose URL nobody knows charges nobody twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from consumers.checks.next_check import scheduled
+from consumers.commands.adopt import NotAdopted, adopt
+from consumers.money.events import event_entry, write_event
+from consumers.ports.gateway import Opened, OpeningOutcome, ReferenceUsed, Refused
+from consumers.ports.ledger import Keys, Ledger
+from consumers.rules import Rules
+from schemas.answers import Inconclusive, Trouble
+from schemas.payments import Change, Entry, Payment
+from schemas.words import EntryKind, EventType, Hold, Status
+
+LONGEST_LIFETIME = timedelta(days=31)
+OPENING_LEASE = timedelta(seconds=45)
+TRACKING_LEASE = timedelta(seconds=10)
+"""No gateway is called, so this is long for what it takes; a twin waits no longer for one that died."""
+
+
+class Created(Struct, frozen=True):
+    """The row is ours to open, until `opening_until`; it is new, or an earlier opening of it brought no checkout."""
+
+    payment: Payment
+
+
+class Taken(Struct, frozen=True, kw_only=True):
+    """The reference has a row already.
+
+    `why`: it has a checkout, another POST is opening it, the bodies differ, or its money came before it was announced.
+    `equal`: what was asked for is what made that row.
+    """
+
+    payment: Payment
+    why: Literal["opened", "opening", "other_body", "unexpected"]
+    equal: bool
+
+
+def taken_up_again(
+    present: Payment, wanted: Payment, *, equal: bool, until: datetime, now: datetime
+) -> Created | Taken:
+    """What a POST meets whose reference has a row: that row, to be opened again, or the reason why not.
+
+    `equal`: it asks for the same as the row does. A row that the clock closed before anyone was told of it is opened
+    again too, with the time of a new one; nothing that a gateway said can be undone like that.
+    """
+    if Hold.UNEXPECTED in present.holds:
+        return Taken(payment=present, why="unexpected", equal=False)
+    unheard_of = present.version == 0 and not present.holds
+    closed_by_clock = present.status is Status.EXPIRED and present.expired_by_clock_at is not None
+    if present.opened or not unheard_of or not (present.status is Status.PENDING or closed_by_clock):
+        return Taken(payment=present, why="opened", equal=equal)
+    if not equal:
+        return Taken(payment=present, why="other_body", equal=equal)
+    if present.opening_until is not None and present.opening_until > now:
+        return Taken(payment=present, why="opening", equal=equal)
+    return Created(
+        replace(
+            present,
+            status=Status.PENDING,
+            expired_by_clock_at=None,
+            opened_at=wanted.opened_at,
+            expires_at=wanted.expires_at,
+            opening_until=until,
+            schedule=wanted.schedule,
+            step=wanted.step,
+            next_check_at=wanted.next_check_at,
+        )
+    )
+
+
+class Openings(Ledger, Protocol):
+    """What the ledger keeps of payments on their way to a checkout."""
+
+    async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
+        """Insert the row, or take up again one without a checkout whose request is equal.
+
+        A row that is taken up keeps its id, and from then on a request that proposed another id finds the row by it.
+        """
+        ...
+
+    async def discard(self, payment_id: str) -> None:
+        """Remove a row that the gateway refused, unless anything was learned or told of it; its reference is free."""
+        ...
+
+    async def holder(self, account: str, session_id: str) -> Payment | None:
+        """The payment that has this session."""
+        ...
+
+
+class OpeningFailed(Exception):
+    """No checkout.
+
+    `code` is one of reference_used, opening_in_progress, session_used, reference_used_at_gateway, gateway_refused,
+    gateway_unavailable (it replied, but not with an answer) and gateway_timeout (it did not reply). `equal`: the
+    payment in the way is what was asked for.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        payment_id: str | None = None,
+        retry_after: float | None = None,
+        equal: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.payment_id = payment_id
+        self.retry_after = retry_after
+        self.equal = equal
+
+
+async def open_payment(
+    openings: Openings,
+    rules: Rules,
+    payment: Payment,
+    request: dict[str, Any],
+    call: Callable[[Payment], Awaitable[OpeningOutcome]],
+) -> Payment:
+    """Commit the row, have the gateway open the checkout by `call`, record it. Raises OpeningFailed.
+
+    Where the money came before, there is nothing to open: a second checkout would charge twice.
+    """
+    match await openings.create(_looked_after(payment, rules), request, OPENING_LEASE):
+        case Taken(why="unexpected", payment=found):
+            return await _adopt(openings, rules, found.id, payment, request)
+        case Taken() as taken:
+            raise _in_the_way(taken)
+        case Created(payment=row):
+            pass
+    outcome = await call(row)
+    if isinstance(outcome, Refused):
+        await openings.discard(row.id)
+        raise OpeningFailed("gateway_refused", outcome.message)
+    return await _record(openings, rules, row.id, outcome)
+
+
+async def track_payment(openings: Openings, rules: Rules, payment: Payment, request: dict[str, Any]) -> Payment:
+    """Take on a payment that the shop opened itself; `payment.session_id` is set. Raises OpeningFailed."""
+    session_id = payment.session_id
+    assert session_id is not None, "a tracked payment has a session"
+    holder = await openings.holder(payment.account, session_id)
+    if holder is not None and Hold.UNEXPECTED in holder.holds:
+        return await _adopt(openings, rules, holder.id, payment, request)
+    wanted = _looked_after(replace(payment, session_id=None), rules)
+    match await openings.create(wanted, request, TRACKING_LEASE):
+        case Taken(why="unexpected", payment=found):
+            return await _adopt(openings, rules, found.id, payment, request)
+        case Taken(why="opened", equal=True, payment=row) if not row.opened:
+            pass  # an equal request died before it recorded the session, and the gateway was asked by the reference
+        case Taken() as taken:
+            raise _in_the_way(taken)
+        case Created(payment=row):
+            pass
+    try:
+        opened = Opened(session_id=session_id, checkout_url="")
+        return await _record(openings, rules, row.id, opened, tracked=True)
+    except OpeningFailed:
+        await openings.discard(row.id)
+        raise OpeningFailed("session_used", "another payment has this session_id") from None
+
+
+def _in_the_way(taken: Taken) -> OpeningFailed:
+    payment_id = taken.payment.id
+    if taken.why == "opening":
+        message = "this reference is being opened"
+        return OpeningFailed("opening_in_progress", message, payment_id=payment_id, retry_after=5)
+    message = "a payment with this reference exists"
+    return OpeningFailed("reference_used", message, payment_id=payment_id, equal=taken.equal)
+
+
+async def _adopt(openings: Openings, rules: Rules, found_id: str, wanted: Payment, request: dict[str, Any]) -> Payment:
+    made = await adopt(openings, rules, found_id, wanted, request)
+    if isinstance(made, NotAdopted):
+        raise OpeningFailed(made.code, made.message, payment_id=made.payment_id)
+    return made
+
+
+def _looked_after(payment: Payment, rules: Rules) -> Payment:
+    """The row with the time at which the sweep looks at it, should we die before the reply is recorded."""
+    return scheduled(payment, rules.capabilities(payment), rules.checks, payment.opened_at)
+
+
+async def _record(
+    openings: Openings,
+    rules: Rules,
+    payment_id: str,
+    outcome: Opened | ReferenceUsed | Inconclusive,
+    *,
+    tracked: bool = False,
+) -> Payment:
+    """`tracked`: the shop opened the checkout, so what was said of it before we knew it is heard, signed or not."""
+    async with openings.batch([payment_id]) as batch:
+        row = batch.cases[payment_id].payment
+        if isinstance(outcome, Opened):
+            key = Keys.of(row, sessions=[outcome.session_id])
+            if outcome.session_id in (await batch.reserve([key]))[payment_id].sessions:
+                outcome = Inconclusive(
+                    trouble=Trouble.UNREADABLE, detail="the gateway named the session of another payment"
+                )
+        change = _change(row, outcome, rules, batch.now)
+        await batch.hear_kept(change.payment, signed_only=not tracked)
+        await batch.store([change])
+        await batch.commit()
+    match outcome:
+        case Opened():
+            return change.payment
+        case ReferenceUsed():
+            message = (
+                "the gateway has this reference already; open a new attempt with a new `reference` and the same `order`"
+            )
+            raise OpeningFailed("reference_used_at_gateway", message, payment_id=payment_id)
+        case Inconclusive(trouble=Trouble.NO_REPLY, detail=detail):
+            raise OpeningFailed("gateway_timeout", detail, payment_id=payment_id)
+        case Inconclusive(detail=detail, retry_after=retry_after):
+            raise OpeningFailed("gateway_unavailable", detail, payment_id=payment_id, retry_after=retry_after)
+
+
+def _change(row: Payment, outcome: Opened | ReferenceUsed | Inconclusive, rules: Rules, now: datetime) -> Change:
+    capabilities = rules.capabilities(row)
+    row = replace(row, opening_until=None)
+    if not isinstance(outcome, Opened):
+        said = outcome.trouble if isinstance(outcome, Inconclusive) else "reference used at the gateway"
+        entry = Entry(kind=EntryKind.DECISION, at=now, data={"change": "no checkout", "why": said})
+        return Change(payment=scheduled(row, capabilities, rules.checks, now), entries=(entry,))
+    replaced = (row.session_id,) if row.session_id not in (None, outcome.session_id) else ()
+    payment = replace(
+        row,
+        opened=True,
+        session_id=outcome.session_id,
+        aliases=row.aliases + tuple(alias for alias in replaced if alias is not None),
+        checkout_url=outcome.checkout_url or None,
+        expires_at=_expires_at(row, outcome, now),
+    )
+    if payment.version > 0 or payment.status is not Status.PENDING:
+        return Change(payment=scheduled(payment, capabilities, rules.checks, now))
+    payment = scheduled(replace(payment, version=1), capabilities, rules.checks, now)
+    event = write_event(payment, EventType.OPENED, now, rules.public_url)
+    return Change(payment=payment, entries=(event_entry(event),), event=event)
+
+
+def _expires_at(row: Payment, opened: Opened, now: datetime) -> datetime:
+    """The later of the gateway's time and ours: a clock that is wrong must not close what can still be paid."""
+    theirs = opened.expires_at
+    return row.expires_at if theirs is None else max(row.expires_at, min(theirs, now + LONGEST_LIFETIME))

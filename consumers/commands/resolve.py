@@ -1,0 +1,105 @@
+"""A person's word on a held payment: an audited event that settles what is known, not an update.
+
+The one thing to get wrong: a resolution settles the answers that were recorded, not the payment. A different answer
+afterwards moves or holds it again.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from consumers.apply_change import Draft, settle
+from consumers.checks.candidates import changed, heard_anew, lasting
+from consumers.money.matching import says_paid, transactions_of
+from consumers.ports.ledger import Keys, Ledger
+from consumers.rules import Rules
+from schemas.payments import Case, Entry, Payment, Resolution
+from schemas.words import EntryKind, Status
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """What a person asks for. `version`, when given, must be the payment's present one."""
+
+    status: Status
+    actor: str
+    reason: str
+    evidence: str | None = None
+    transaction_id: str | None = None
+    version: int | None = None
+
+
+class ResolutionRefused(Exception):
+    """The resolution does not apply. `code` is one of not_held, lower_status, version_conflict, transaction_used."""
+
+    def __init__(self, code: str, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.field = field
+
+
+async def resolve(ledger: Ledger, rules: Rules, payment_id: str, wish: Wish) -> Payment:
+    """Resolve a held payment; the same resolution again changes nothing. Raises ResolutionRefused."""
+    async with ledger.batch([payment_id]) as batch:
+        case = batch.cases[payment_id]
+        payment = case.payment
+        resolution = Resolution(
+            at=batch.now,
+            status=wish.status,
+            actor=wish.actor,
+            reason=wish.reason,
+            evidence=wish.evidence,
+            transaction_id=wish.transaction_id,
+        )
+        if payment.hold is None:
+            if case.resolutions and case.resolutions[-1].same_decision(resolution):
+                return payment
+            raise ResolutionRefused("not_held", f"only a held payment can be resolved{_decided(case)}")
+        if wish.version is not None and wish.version != payment.version:
+            words = f"the payment is at version {payment.version}{_decided(case)}"
+            raise ResolutionRefused("version_conflict", words, "version")
+        if wish.status.rank < payment.status.rank:
+            raise ResolutionRefused(
+                "lower_status", f"the payment is {payment.status} already; it never falls{_decided(case)}", "status"
+            )
+        recorded = wish.transaction_id
+        if recorded is None and wish.status.paid:
+            recorded = payment.transaction_id or _answered_with(case)
+        if recorded is not None:
+            key = Keys.of(payment, transactions=[recorded])
+            owners = await batch.reserve([key])
+            if recorded in owners[payment_id].transactions:
+                if wish.transaction_id is not None:
+                    raise ResolutionRefused(
+                        "transaction_used", "another payment has this transaction", "transaction_id"
+                    )
+                recorded = None
+        settled = frozenset(fact.key for fact in case.facts) | frozenset(payment.holds)
+        settled = settled.union(*(earlier.settled for earlier in case.resolutions))
+        resolution = replace(resolution, recorded_transaction=recorded, settled=settled)
+        if wish.status is Status.PENDING and payment.unresolved_at is not None:
+            payment = replace(payment, unresolved_at=batch.now)  # asked about as long again, counted from here
+            for one in lasting(payment):
+                payment = changed(payment, heard_anew(one, batch.now))
+        case = replace(case, payment=payment, resolutions=(*case.resolutions, resolution))
+        said = {"status": wish.status, "actor": wish.actor, "reason": wish.reason, "settles": list(payment.holds)}
+        said |= {"evidence": wish.evidence} if wish.evidence else {}
+        entry = Entry(kind=EntryKind.RESOLUTION, at=batch.now, data=said)
+        draft = Draft(case=case, entries=[entry], facts=[], resolution=resolution)
+        (resolved,) = await settle(batch, rules, [draft])
+        await batch.commit()
+        return resolved.payment
+
+
+def _answered_with(case: Case) -> str | None:
+    """The one transaction that paid answers named, fitting or not; None where they name none, or several."""
+    named = set(transactions_of(case.payment, (fact for fact in case.facts if says_paid(fact.answer))).values())
+    return named.pop() if len(named) == 1 else None
+
+
+def _decided(case: Case) -> str:
+    """Who decided what and when, for whoever comes after them."""
+    if not case.resolutions:
+        return ""
+    last = case.resolutions[-1]
+    return f"; {last.actor} resolved it as {last.status} at {last.at:%Y-%m-%d %H:%M:%S} UTC"

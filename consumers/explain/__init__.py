@@ -1,0 +1,1 @@
+"""`payproof explain`: why a payment stands as it does, in sentences."""

@@ -1,0 +1,264 @@
+"""What a person needs to decide on a held payment: asked, answered and expected, side by side.
+
+The one thing to get wrong: showing what is settled. A person's earlier word settled some answers; what holds the
+payment now are the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from msgspec import Struct
+
+from consumers.checks import candidates
+from consumers.checks.repeated_failure import why
+from consumers.explain.snapshot import Dossier, Others
+from consumers.money.matching import IN_EVERY_ROW, strange_ids
+from consumers.money.rule_names import named_row
+from schemas.answers import Answer, Fact
+from schemas.payments import Entry, Owners, Payment
+from schemas.words import EntryKind, Hold, Said, Status
+
+MOST_ANSWERS = 4
+
+WHY = {
+    Hold.IDENTITY_MISMATCH: "the gateway answered about another payment than the one asked about",
+    Hold.CURRENCY_MISMATCH: "the gateway names another currency than was asked for",
+    Hold.AMOUNT_MISMATCH: "the gateway names another amount than was asked for, or one that is no money",
+    Hold.TRANSACTION_REUSED: "this transaction was already recorded for another payment",
+    Hold.DUPLICATE_FOR_ORDER: "the order is paid twice",
+    Hold.CONTRADICTION: "the gateway said paid, and later took it back",
+    Hold.UNEXPECTED: "it is paid at the gateway, and was unknown here",
+    Hold.UNMAPPED_STATUS: "the gateway used a status word that is not in its documentation",
+    Hold.UNVERIFIABLE: "someone says it is paid, and this gateway cannot be asked",
+    Hold.UNRESOLVED: "it was asked about until the schedule ended, and no answer settled it",
+}
+
+TO_DO = {
+    Hold.IDENTITY_MISMATCH: "find it in the gateway's panel by our reference; resolve it as what stands there",
+    Hold.CURRENCY_MISMATCH: "look in the panel what was paid; completed if you accept it, else pay it back: refunded",
+    Hold.AMOUNT_MISMATCH: "look in the panel what was paid; completed if you accept it, else pay it back: refunded",
+    Hold.TRANSACTION_REUSED: "one payment of money, two orders: ship the first; resolve this one as failed",
+    Hold.DUPLICATE_FOR_ORDER: "pay one of the two back at the gateway; refunded if it was this one, else completed",
+    Hold.CONTRADICTION: "look in the panel if the money is there: completed if so, else refunded; ship nothing before",
+    Hold.UNEXPECTED: "find whose money it is; ship and resolve it as completed, or pay it back: refunded",
+    Hold.UNMAPPED_STATUS: "ask the gateway what its word means; resolve it, or wait for a later answer",
+    Hold.UNVERIFIABLE: "look for the money in the gateway's panel or statement; completed if it is there, else failed",
+    Hold.UNRESOLVED: "look in the gateway's panel; resolve it as what stands there, or as pending to ask on",
+}
+"""What to do, one line for each reason; the words are what `payproof payments resolve --status` takes."""
+
+
+class Compared(Struct, frozen=True, kw_only=True):
+    """One thing side by side; None where nothing was asked by it, answered or known."""
+
+    what: str
+    asked: str | None = None
+    answered: str | None = None
+    expected: str | None = None
+    differs: bool = False
+
+
+class Answered(Struct, frozen=True, kw_only=True):
+    """`by` names the row of a statement that says so; None where the gateway answered."""
+
+    first_at: datetime
+    last_at: datetime
+    by: str | None = None
+    compared: tuple[Compared, ...]
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """`others` are sentences on other payments and on claims that have to do with it."""
+
+    hold: Hold
+    holds: tuple[Hold, ...]
+    since: datetime | None
+    why: str
+    to_do: str
+    answers: tuple[Answered, ...]
+    others: tuple[str, ...]
+
+
+def evidence(dossier: Dossier) -> Evidence | None:
+    """What stands against the payment; None when nothing holds it."""
+    payment = dossier.payment
+    if payment.hold is None:
+        return None
+    return Evidence(
+        hold=payment.hold,
+        holds=payment.holds,
+        since=held_since(dossier.entries),
+        why=_why(dossier, payment.hold),
+        to_do=TO_DO[payment.hold],
+        answers=tuple(_answered(fact, dossier) for fact in _relevant(dossier)),
+        others=tuple(_others(dossier)),
+    )
+
+
+def _why(dossier: Dossier, hold: Hold) -> str:
+    """Why it is held, in words. `unresolved` has three causes, and a person looks elsewhere for each."""
+    payment = dossier.payment
+    if hold is not Hold.UNRESOLVED:
+        return WHY[hold]
+    if dossier.failing is not None and dossier.failing.stopped_at is not None:
+        return f"what is known of it cannot be recorded: {why(dossier.failing)}; see payproof dead list"
+    gave_up_at = payment.opened_at + timedelta(seconds=dossier.checks.give_up)
+    named = [one.transaction_id for one in candidates.vouched(candidates.unproven(payment))]
+    if named and payment.unresolved_at is not None and payment.unresolved_at < gave_up_at:
+        return f"it was said to be paid by {', '.join(named)}, which the gateway never came to know"
+    return WHY[hold]
+
+
+def held_since(entries: Sequence[Entry]) -> datetime | None:
+    """When the hold began that stands now, whatever its reason was then."""
+    since = None
+    for entry in entries:
+        if entry.kind is EntryKind.DECISION and "hold" in entry.data:
+            since = None if entry.data["hold"] is None else since or entry.at
+    return since
+
+
+def _relevant(dossier: Dossier) -> list[Fact]:
+    """The answers to decide by: those that hold it, and those they disagree with; else the newest."""
+    payment, resolutions = dossier.payment, dossier.case.resolutions
+    settled = resolutions[-1].settled if resolutions else frozenset[str]()
+    owners = _owners(dossier.others)
+
+    def matters(fact: Fact) -> bool:
+        if fact.answer.status is None or fact.answer.status.paid:
+            return True
+        against = fact.answer.status is not Status.PENDING and Hold.CONTRADICTION in payment.holds
+        return against or any(strange_ids(fact, payment, owners))
+
+    ordered = sorted(dossier.case.facts, key=lambda fact: (fact.first_answered_at, fact.key))
+    live = [fact for fact in ordered if fact.key not in settled and matters(fact)]
+    earlier = [fact for fact in ordered if fact.key in settled and fact.answer.status and fact.answer.status.paid]
+    chosen = (earlier[-1:] if Hold.CONTRADICTION in payment.holds else []) + live
+    if len(chosen) > MOST_ANSWERS:
+        chosen = [chosen[0], *chosen[1 - MOST_ANSWERS :]]
+    return chosen or sorted(ordered, key=lambda fact: fact.last_answered_at)[-1:]
+
+
+def _answered(fact: Fact, dossier: Dossier) -> Answered:
+    return Answered(
+        first_at=fact.first_answered_at,
+        last_at=fact.last_answered_at,
+        by=named_row(fact.row) if fact.row else None,
+        compared=tuple(_compared(fact, dossier)),
+    )
+
+
+def _compared(fact: Fact, dossier: Dossier) -> Iterable[Compared]:
+    answer, payment, always = fact.answer, dossier.payment, _always(dossier)
+    paid = answer.status is not None and answer.status.paid
+    asked_by = dossier.account.capabilities.asked_by if dossier.account else frozenset[str]()
+    by_session = "session_id" in asked_by and payment.session_id is not None
+
+    def missing(name: str) -> bool:
+        return paid and name in (always if fact.row is None else IN_EVERY_ROW)
+
+    def unread(name: str) -> bool:
+        return paid and name in answer.unreadable
+
+    status = answer.status or "unmapped"
+    yield Compared(
+        what="status",
+        answered=f"{status} ({answer.word})",
+        expected=payment.status,
+        differs=answer.status is None or (payment.status.paid and answer.status.closed),
+    )
+    yield Compared(
+        what="amount",
+        answered=_said(answer, "amount"),
+        expected=_money(payment.amount),
+        differs=missing("amount") or unread("amount")
+        if answer.amount is None
+        else paid and answer.amount != payment.amount,
+    )
+    yield Compared(
+        what="currency",
+        answered=answer.currency,
+        expected=payment.currency,
+        differs=missing("currency") if answer.currency is None else paid and answer.currency != payment.currency,
+    )
+    yield Compared(
+        what="reference",
+        asked=payment.reference if "reference" in asked_by and not by_session else None,
+        answered=answer.reference,
+        expected=payment.reference,
+        differs=missing("reference") if answer.reference is None else answer.reference != payment.reference,
+    )
+    ours = (payment.session_id, *payment.aliases)
+    yield Compared(
+        what="session",
+        asked=payment.session_id if by_session else None,
+        answered=answer.session_id,
+        expected=payment.session_id,
+        differs=missing("session_id")
+        if answer.session_id is None
+        else answer.session_id in dossier.others.sessions or (payment.opened and answer.session_id not in ours),
+    )
+    known = payment.transaction_id or fact.transaction_asked
+    yield Compared(
+        what="transaction",
+        asked=fact.transaction_asked,
+        answered=answer.transaction_id,
+        expected=known,
+        differs=missing("transaction_id")
+        if answer.transaction_id is None
+        else answer.transaction_id in dossier.others.transactions
+        or (known or answer.transaction_id) != answer.transaction_id,
+    )
+    if answer.refunded_amount is not None or payment.refunded_amount or unread("refunded_amount"):
+        told, most = answer.refunded_amount, payment.accepted_amount or payment.amount
+        yield Compared(
+            what="refunded",
+            answered=_said(answer, "refunded_amount"),
+            expected=_money(payment.refunded_amount),
+            differs=unread("refunded_amount") if told is None else paid and not payment.refunded_amount <= told <= most,
+        )
+
+
+def _others(dossier: Dossier) -> Iterable[str]:
+    payment, others = dossier.payment, dossier.others
+    for transaction_id, payment_id in sorted(others.transactions.items()):
+        yield f"Transaction {transaction_id} was recorded first for {payment_id}."
+    for session_id, payment_id in sorted(others.sessions.items()):
+        yield f"Session {session_id} is that of {payment_id}."
+    if others.order_paid_by is not None and Hold.DUPLICATE_FOR_ORDER in payment.holds:
+        yield f"The order {payment.order_ref} is paid by {others.order_paid_by}."
+    if Hold.UNVERIFIABLE in payment.holds:
+        yield from _claimed(payment, dossier.entries)
+
+
+def _claimed(payment: Payment, entries: Sequence[Entry]) -> Iterable[str]:
+    """What the claim of success named, side by side with what was expected, as nobody can be asked."""
+    claims = [entry for entry in entries if entry.kind is EntryKind.CLAIM and entry.data.get("said") == Said.SUCCESS]
+    if claims:
+        last = claims[-1]
+        named = [
+            f"{name.removesuffix('_id')} {last.data[name]}"
+            for name in ("transaction_id", "session_id", "reference")
+            if name in last.data
+        ]
+        told = f", and named {', '.join(named)}" if named else ""
+        yield f"The last claim of success came at {last.at:%Y-%m-%d %H:%M:%SZ}{told}; expected is {payment.reference}."
+
+
+def _always(dossier: Dossier) -> frozenset[str]:
+    return dossier.account.capabilities.always if dossier.account else frozenset()
+
+
+def _owners(others: Others) -> Owners:
+    return Owners(transactions=frozenset(others.transactions), sessions=frozenset(others.sessions))
+
+
+def _said(answer: Answer, name: str) -> str | None:
+    return "no money" if name in answer.unreadable else _money(getattr(answer, name))
+
+
+def _money(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:.2f}"

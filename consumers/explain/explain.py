@@ -1,0 +1,105 @@
+"""The story of one payment in plain sentences, for whoever is asked "the buyer says he paid, where is my order?".
+
+The one thing to get wrong: explaining what should have been. Each line is of an entry that was recorded; only how it
+stands and what comes next are of the payment as it is.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from consumers.explain.collapse import Line, shortened
+from consumers.explain.evidence import Evidence, evidence
+from consumers.explain.next_steps import Plan, outlook, standing
+from consumers.explain.reached import Receiver, told
+from consumers.explain.snapshot import Dossier
+from consumers.explain.timeline_text import row_of, tell
+from schemas.payments import Entry, Payment
+from schemas.words import EntryKind, Said, Status
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """`summary` answers the question; `story` says how it came, with what repeats in one line.
+
+    `deliveries` says of each endpoint whether the shop's newest event reached it.
+    """
+
+    summary: str
+    evidence: Evidence | None
+    story: tuple[Line, ...]
+    standing: str
+    plans: tuple[Plan, ...]
+    deliveries: tuple[Receiver, ...] = ()
+
+
+def explain(dossier: Dossier) -> Explanation:
+    return Explanation(
+        summary=f"{_paid(dossier)} {told(dossier.entries, dossier.receivers)}",
+        evidence=evidence(dossier),
+        story=tuple(shortened(list(tell(dossier.payment, dossier.entries, dossier.left_out)))),
+        standing=standing(dossier.payment),
+        plans=tuple(outlook(dossier)),
+        deliveries=dossier.receivers,
+    )
+
+
+def _paid(dossier: Dossier) -> str:
+    """Paid or not, as whose word, and since when."""
+    payment, money = dossier.payment, f"{dossier.payment.amount:.2f} {dossier.payment.currency}"
+    word = _word(dossier)
+    held = f", but held as {payment.hold}" if payment.hold else ""
+    match payment.status:
+        case Status.PENDING if payment.hold is not None:
+            return f"Not proven: {money} is held as {payment.hold}, and a person must decide."
+        case Status.PENDING:
+            return _unpaid(dossier, money)
+        case Status.COMPLETED:
+            back = f", {payment.refunded_amount:.2f} of it paid back" if payment.refunded_amount else ""
+            late = ", late" if payment.late else ""
+            return f"Paid{late}{held}: {money}{back}, {word}."
+        case Status.REFUNDED:
+            return f"Paid back{held}: {money}, {word}."
+        case status:
+            return f"Not paid{held}: {money} is {status}, {word}."
+
+
+def _unpaid(dossier: Dossier, money: str) -> str:
+    payment = dossier.payment
+    heard = (
+        f"the gateway last said so at {_time(payment.checked_at)}"
+        if payment.checked_at is not None
+        else "and the gateway has given no answer yet"
+    )
+    claims = [one.at for one in dossier.entries if one.kind is EntryKind.CLAIM and one.data.get("said") == Said.SUCCESS]
+    claimed = f" Someone said success at {_time(claims[-1])}, and that proves nothing." if claims else ""
+    return f"Not paid so far: {money} is pending, {heard}.{claimed}"
+
+
+def _word(dossier: Dossier) -> str:
+    """Whose word brought it to its status, and when that was recorded."""
+    payment, last = dossier.payment, None
+    for entry in dossier.entries:
+        if entry.kind is EntryKind.RESOLUTION or (entry.kind is EntryKind.ANSWER and _says(entry, payment)):
+            last = entry
+        if entry.kind is EntryKind.DECISION and f"rose to {payment.status}" in entry.data["change"]:
+            if last is not None and last.kind is EntryKind.RESOLUTION:
+                return f"as {last.data['actor']} decided at {_time(entry.at)}"
+            if last is not None and "statement" in last.data:
+                return f"as {row_of(last.data)} says, recorded at {_time(entry.at)}"
+            if last is None and payment.expired_by_clock_at is not None:
+                break
+            return f"as the gateway itself said at {_time(entry.at)}"
+    if payment.status is Status.EXPIRED and payment.expired_by_clock_at is not None:
+        return f"as its time was over at {_time(payment.expired_by_clock_at)}"
+    return f"since {_time(payment.completed_at or payment.checked_at or payment.opened_at)}"
+
+
+def _says(entry: Entry, payment: Payment) -> bool:
+    said = entry.data.get("status")
+    return said == payment.status or (payment.status.paid and said in (Status.COMPLETED, Status.REFUNDED))
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%SZ}"

@@ -1,0 +1,247 @@
+"""Each entry of a timeline as a plain sentence: who said what, whether it was believed and why, and what we made of it.
+
+The one thing to get wrong: telling what should have been. A sentence says what its entry recorded, no more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from consumers.apply_claim import TOO_MANY
+from consumers.explain.collapse import Line, line
+from consumers.explain.snapshot import LeftOut
+from consumers.money.rule_names import named_row
+from schemas.answers import StatementRow, Trouble
+from schemas.payments import Entry, Payment
+from schemas.words import EntryKind, Source
+
+_SOURCES = {
+    "webhook": "A webhook of the gateway",
+    "ipn": "A notification in the gateway's name",
+    "return": "A browser that came back",
+}
+_KINDS = {
+    "webhook": "a webhook",
+    "ipn": "a notification",
+    "return": "a browser that came back",
+    "operator": "a person, or the shop's API, asking",
+    "sweep": "our schedule's turn",
+    "question": "a question to the gateway",
+    "answer": "its reply",
+}
+_TRIGGERS = {
+    "urgent": " because a signed claim came in or a person wants to know",
+    "hint": " because of a claim that anyone could have sent",
+    "reference": " because of a claim that named no more than our reference",
+    "wish": " because the buyer approved, and its order was free",
+    "schedule": " by our own schedule",
+}
+_VERDICTS = {
+    "asks": "so we ask the gateway",
+    "answered already": "and nothing is asked: the gateway was asked since it came in, and answered already",
+    "repeated": "and it counts once: the same came before",
+    TOO_MANY: f"and we ask when there is room: {TOO_MANY}",
+    "this gateway cannot be asked": "and this gateway cannot be asked, so it proves nothing",
+}
+_AFTERWARDS = {
+    "delivered": "delivered",
+    "failed": "not delivered, and it is sent again",
+    "given_up": "not delivered, and given up; payproof webhooks replay sends it again",
+    "disabled": "the endpoint says that it is gone, and nothing is sent there until payproof webhooks enable",
+}
+_PHONE = re.compile(r"(?<![0-9A-Za-z])(?:\+?88)?(01[3-9])[0-9]{8}(?![0-9A-Za-z])", re.ASCII)
+_EMAIL = re.compile(r"[^\s@<>(),;:]+@[^\s@<>(),;:]+")
+
+
+def tell(payment: Payment, entries: Sequence[Entry], left_out: LeftOut | None = None) -> Iterator[Line]:
+    """A line for the opening and each entry in order; a question is told with its answer."""
+    cut = left_out.place if left_out else 0
+    yield _opening(payment)
+    answers = _answers(entries)
+    paired = {id(answer) for answer in answers.values()}
+    for place, entry in enumerate(entries):
+        if left_out is not None and place == cut:
+            yield _left_out(left_out)
+        data = entry.data
+        match entry.kind:
+            case EntryKind.CLAIM:
+                if data["source"] != Source.SWEEP:
+                    yield _claim(entry)
+                elif not _asked_next(entries[:cut] if place < cut else entries, place, cut=place < cut):
+                    words = "Our schedule said that it was time, and nothing could be asked just then."
+                    yield line(entry.at, entry.kind, words)
+            case EntryKind.QUESTION:
+                yield _question(entry, answers.get(id(entry)), cut=place < cut)
+            case EntryKind.ANSWER:
+                if "statement" in data:
+                    yield _row(entry)
+                elif id(entry) not in paired:
+                    yield _answer(entry, entry.at, "")
+            case EntryKind.DECISION:
+                why = f" ({masked(str(data['why']))})" if "why" in data else ""
+                by = f", by {masked(str(data['by']))}" if "by" in data else ""
+                rule = f" The rule: {data['rule']}." if "rule" in data else ""
+                yield line(entry.at, entry.kind, f"Decided: {data['change']}{by}{why}.{rule}")
+            case EntryKind.EVENT:
+                version = str(data["id"]).rpartition(".")[2]
+                yield line(entry.at, entry.kind, f"Wrote {data['type']}, version {version}, to the shop's log.")
+            case EntryKind.RESOLUTION:
+                rests = f" (evidence: {data['evidence']})" if "evidence" in data else ""
+                words = f"{data['actor']} resolved it as {data['status']}: {data['reason']}{rests}."
+                yield line(entry.at, entry.kind, words)
+            case EntryKind.DELIVERY:
+                yield _delivery(entry)
+
+
+def _opening(payment: Payment) -> Line:
+    through = f"{payment.account} ({payment.provider})"
+    if payment.unexpected_at is not None:
+        words = f"A statement named money through {through} that nobody had asked for here: {payment.id}."
+        return line(payment.unexpected_at, "opening", words)
+    order = f", order {payment.order_ref}" if payment.order_ref else ""
+    asked = f"{payment.amount:.2f} {payment.currency} through {through}, reference {payment.reference}{order}"
+    return line(payment.opened_at, "opening", f"The shop asked for {asked}: {payment.id}.")
+
+
+def row_of(data: dict[str, Any]) -> str:
+    """Which row of which statement an answer's entry is of."""
+    row = StatementRow(name=masked(str(data["statement"])), row=data["row"], listed="listed" in data)
+    return named_row(row)
+
+
+def masked(text: str) -> str:
+    """A gateway's own words without the phone numbers and addresses that it may have put into them."""
+    return _EMAIL.sub("***@***", _PHONE.sub(r"\1********", text))
+
+
+def _left_out(left_out: LeftOut) -> Line:
+    counted = sorted(left_out.counted, key=lambda one: -one.count)
+    since, until = min(one.first_at for one in counted), max(one.last_at for one in counted)
+    kinds = ", ".join(f"{one.count:,} × {_KINDS.get(one.source or one.kind, one.kind)}" for one in counted)
+    words = f"Until {until:%Y-%m-%d %H:%M:%SZ} more happened than fits here: {kinds}. The timeline has all of it."
+    return line(since, "left out", words)
+
+
+def _asked_next(entries: Sequence[Entry], place: int, *, cut: bool) -> bool:
+    """Whether a question was asked when this claim was taken; its trigger says then why. `cut`: more is not known."""
+    later = next((one for one in entries[place + 1 :] if one.kind is not EntryKind.CLAIM), None)
+    return cut if later is None else later.kind is EntryKind.QUESTION
+
+
+def _claim(entry: Entry) -> Line:
+    data = entry.data
+    verdict = str(data["verdict"])
+    then = _VERDICTS.get(verdict, f"and nothing is asked: {verdict}")
+    key = tuple(data.get(name) for name in ("source", "authenticity", "said", "verdict", "transaction_id", "note"))
+    if data["source"] == Source.OPERATOR:
+        return line(entry.at, entry.kind, f"A person, or the shop's API, wants it looked at, {then}.", *key)
+    said = f"said {data['said']}" if "said" in data else "named this payment"
+    named = f" and transaction {data['transaction_id']}" if "transaction_id" in data else ""
+    note = f" ({data['note']})" if "note" in data else ""
+    trust = "It is signed" if data["authenticity"] == "signed" else "Anyone could have sent it"
+    return line(entry.at, entry.kind, f"{_SOURCES[data['source']]} {said}{named}{note}. {trust}, {then}.", *key)
+
+
+def _question(entry: Entry, answer: Entry | None, *, cut: bool = False) -> Line:
+    data = entry.data
+    about = f" about transaction {data['transaction_asked']}" if "transaction_asked" in data else ""
+    what = "to take the money (Execute)" if data["question"] == "execute" else f"what happened{about}"
+    asked = f"We asked the gateway {what}{_TRIGGERS.get(data.get('trigger', ''), '')}"
+    if answer is None and cut:
+        return line(entry.at, entry.kind, f"{asked}; the reply, if any, is among what is left out.")
+    if answer is None:
+        return line(entry.at, entry.kind, f"{asked}; no reply is recorded, it may be on its way.")
+    return _answer(answer, entry.at, f"{asked}; ")
+
+
+def _delivery(entry: Entry) -> Line:
+    """One attempt; repeated failures of one event come out as one line."""
+    data = entry.data
+    version = str(data["event_id"]).rpartition(".")[2]
+    sent = f"Sent {data['type']}, version {version}, to {data['host']} ({data['endpoint']})"
+    heard = f"it answered {data['status']}" if "status" in data else str(data["error"])
+    then = _AFTERWARDS[data["result"]]
+    return Line(
+        at=entry.at,
+        last_at=entry.at,
+        kind=entry.kind,
+        before=f"{sent}; {heard} ",
+        seconds=data["milliseconds"] / 1000,
+        after=f": {then}.",
+        key=(sent, heard, then),
+    )
+
+
+def _answer(entry: Entry, at: datetime, asked: str) -> Line:
+    data = entry.data
+    shown = {name: value for name, value in data.items() if name not in ("seconds", "at", "kind", "times", "last_at")}
+    last_at = datetime.fromisoformat(data["last_at"]) if "last_at" in data else at
+    if data.get("execute") == "not_sent":
+        words = f"Execute, which takes the money, was to be asked and was not sent: {masked(data['detail'])}."
+        return line(at, EntryKind.ANSWER, f"{words} Nothing was taken, and it is tried again.")
+    if "refused" in data:
+        known = "does not know that transaction" if data["refused"] == "not_found" else "knows it as another payment's"
+        before, after = asked, f" it said that it {known}; the claim is refused."
+    elif data.get("inconclusive") == Trouble.NOT_FOUND and "transaction_asked" in data:
+        before, after = f"{asked}{'it' if asked else 'It'} answered ", ": it does not know that one, or not yet."
+    elif "inconclusive" in data:
+        why = f"{data['inconclusive']} ({masked(data['detail'])})"
+        before, after = f"{asked}{'no' if asked else 'No'} answer ", f": {why}. That means nothing for the money."
+    else:
+        before, after = f"{asked}{'it' if asked else 'It'} answered ", f": {_answered(data)}."
+    return Line(
+        at=at,
+        last_at=last_at,
+        count=data.get("times", 1),
+        kind=EntryKind.ANSWER,
+        before=before,
+        seconds=data.get("seconds"),
+        after=after,
+        key=(asked, *sorted((name, str(value)) for name, value in shown.items())),
+    )
+
+
+def _row(entry: Entry) -> Line:
+    """What a statement says; nobody was asked for it."""
+    data = entry.data
+    source = "the gateway's own list, which we fetched" if "listed" in data else "exported by an accountant"
+    as_of = str(data["of"]).replace("T", " ")
+    if "refund" in data:
+        said = f"{data['refunded_amount']} of it was paid back by {as_of}"
+    else:
+        said = f"as of {as_of} it is {_answered(data)}"
+    row = row_of(data)
+    return line(entry.at, entry.kind, f"{row[0].upper()}{row[1:]}, {source}, says that {said}.")
+
+
+def _answered(data: dict[str, Any]) -> str:
+    amount = f", {data['amount']} {data.get('currency') or ''}".rstrip() if data.get("amount") else ""
+    transaction = f", transaction {data['transaction_id']}" if data.get("transaction_id") else ""
+    refunded = f", {data['refunded_amount']} paid back" if data.get("refunded_amount") else ""
+    unreadable = ", ".join(data.get("unreadable", ())).replace("_", " ")
+    unreadable = f", unreadable: {unreadable}" if unreadable else ""
+    executed = f"; Execute: {data['execute']}" if "execute" in data else ""
+    return f"{data['status']} (its word: {masked(data['word'])}){amount}{transaction}{refunded}{unreadable}{executed}"
+
+
+def _answers(entries: Sequence[Entry]) -> dict[int, Entry]:
+    """The answer to each question, by the question's `id()`: the one whose seconds lead back to it."""
+    asked: dict[tuple[object, ...], Entry] = {}
+    found: dict[int, Entry] = {}
+    for entry in entries:
+        about = (entry.data.get("question"), entry.data.get("transaction_asked"))
+        if entry.kind is EntryKind.QUESTION:
+            asked[(*about, entry.at)] = entry
+        elif entry.kind is EntryKind.ANSWER and "seconds" in entry.data:
+            at = entry.at - timedelta(seconds=entry.data["seconds"])
+            for near in (at, at - _TICK, at + _TICK):
+                if question := asked.pop((*about, near), None):
+                    found[id(question)] = entry
+                    break
+    return found
+
+
+_TICK = timedelta(microseconds=1)

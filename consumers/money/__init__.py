@@ -1,0 +1,1 @@
+"""The rules of money: what an answer proves, what a payment comes to, and which event is told."""

@@ -1,0 +1,257 @@
+"""The rules of money: a payment is a fold of its Facts, and one change is one version is one event.
+
+The one thing to get wrong: `fold` looks at the *set* of Facts and their times, never at the order in which they were
+recorded. Whatever is history (version, late, what was told) belongs to `advance`, which compares two standings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from consumers.money.contradiction import closes_replaced, contradicted
+from consumers.money.matching import (
+    ZERO,
+    differences,
+    first_said,
+    measure_of,
+    returned,
+    reuses,
+    same_money,
+    says_paid,
+    session_of,
+    transactions_of,
+)
+from schemas.answers import Fact
+from schemas.payments import Case, Owners, Payment, Resolution
+from schemas.words import EventType, Hold, Status
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """What the Facts, the clock and people make of a payment. All holds that apply, in the order they are shown.
+
+    `whole` is what refunds are measured by: all of it back is `refunded`.
+    """
+
+    status: Status
+    whole: Decimal
+    holds: tuple[Hold, ...]
+    refunded_amount: Decimal
+    transaction_id: str | None = None
+    session_id: str | None = None
+    amount_verified: bool = False
+    completed_at: datetime | None = None
+    fee: Decimal | None = None
+    method: str | None = None
+    order_lost: bool = False
+
+
+def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
+    """Judge a payment by the set of its Facts.
+
+    `always` is what the gateway declares that every paid answer carries; `owners` which of the payment's transaction
+    ids, sessions and order belong to other payments. The result does not depend on the order or repetition of Facts.
+    """
+    payment, resolution = case.payment, case.resolutions[-1] if case.resolutions else None
+    settled = resolution.settled if resolution else frozenset()
+    measured = measure_of(case, owners, always)
+    wrong = {fact.key: differences(fact, payment, owners, always, measured) for fact in case.facts}
+    live = [fact for fact in case.facts if fact.key not in settled]
+    fitting = [fact for fact in case.facts if not wrong[fact.key] and not reuses(fact.answer, payment, owners)]
+    if not any(_arrived(fact) for fact in fitting) and not (resolution and resolution.status.paid):
+        fitting = [fact for fact in fitting if not fact.refund]  # what went back proves no amount that came
+    paid = sorted((fact for fact in fitting if says_paid(fact.answer)), key=first_said)
+    arrived = [fact for fact in paid if _arrived(fact)]
+    transactions = transactions_of(payment, arrived)
+    kept = _kept(arrived, transactions, resolution)
+
+    holds = set[Hold]()
+    for fact in live:
+        read = _read_later(fact, arrived, payment)
+        holds.update(one.hold for one in wrong[fact.key] if not (one.readable_later and read))
+    if any(reuses(fact.answer, payment, owners) for fact in live if not wrong[fact.key]):
+        holds.add(Hold.TRANSACTION_REUSED)
+    if _second_payment(payment, [fact for fact in arrived if fact.key not in settled], transactions, kept):
+        holds.add(Hold.DUPLICATE_FOR_ORDER)
+    challengers = [fact for fact in fitting if fact.key not in settled]
+    if contradicted(payment, challengers, paid, resolution, measured.whole):
+        holds.add(Hold.CONTRADICTION)
+    if payment.unexpected_at is not None and payment.adopted_at is None and Hold.UNEXPECTED not in settled:
+        holds.add(Hold.UNEXPECTED)
+
+    refunded = max((returned(fact.answer, measured.whole) for fact in paid), default=ZERO)
+    if resolution and resolution.status is Status.REFUNDED:
+        refunded = max(refunded, measured.whole)
+    said = _statuses(payment, [fact for fact in challengers if not closes_replaced(fact, payment)], resolution)
+    status = _by_refunds(max(said, key=lambda status: status.rank), refunded, measured.whole)
+    order_lost = payment.order_lost or (owners.order and status is Status.COMPLETED)
+    if order_lost and status.paid and Hold.DUPLICATE_FOR_ORDER not in settled:
+        holds.add(Hold.DUPLICATE_FOR_ORDER)
+    holds.update(_waiting(payment, live, fitting, resolution, status))
+    first = next((fact for fact in arrived if transactions[fact.key] == kept), None)
+    return Standing(
+        status=status,
+        whole=measured.whole,
+        holds=tuple(hold for hold in Hold if hold in holds),
+        refunded_amount=refunded if status.paid else ZERO,
+        transaction_id=kept if status.paid else None,
+        session_id=next((f.answer.session_id for f in sorted(fitting, key=first_said) if f.answer.session_id), None),
+        amount_verified=any(fact.answer.amount == payment.amount for fact in paid),
+        completed_at=_completed_at(first, resolution) if status.paid else None,
+        fee=first.answer.fee if first else None,
+        method=first.answer.method if first else None,
+        order_lost=order_lost,
+    )
+
+
+class Advance(Struct, frozen=True, kw_only=True):
+    """A payment after a standing was applied. If an event is to be written: its type, and the change in words."""
+
+    payment: Payment
+    event: EventType | None = None
+    change: str = ""
+
+
+def advance(payment: Payment, standing: Standing) -> Advance:
+    """Apply a standing: one change of status, hold or refunded amount is one version and one event.
+
+    A row that was never opened, and of which nobody was told, closes in silence. A payment is `refunded` exactly when
+    all of its money went back, whichever of the two was known first; the tables refuse anything else.
+    """
+    status = max(payment.status, standing.status, key=lambda status: status.rank)
+    hold = standing.holds[0] if standing.holds else None
+    refunded = max(payment.refunded_amount, standing.refunded_amount)
+    if status is Status.REFUNDED:
+        refunded = max(refunded, standing.whole)
+    status = _by_refunds(status, refunded, standing.whole)
+    came = max(standing.whole, refunded)
+    after = replace(
+        payment,
+        status=status,
+        holds=standing.holds,
+        refunded_amount=refunded,
+        accepted_amount=None if came == payment.amount else came,
+        order_lost=payment.order_lost or standing.order_lost,
+        transaction_id=standing.transaction_id or payment.transaction_id,
+        session_id=payment.session_id or standing.session_id,
+        amount_verified=payment.amount_verified or standing.amount_verified,
+        completed_at=standing.completed_at or payment.completed_at,
+        fee=standing.fee if standing.fee is not None else payment.fee,
+        method=standing.method or payment.method,
+        late=payment.late or (payment.closing_told and status.paid),
+    )
+    if (status, hold, refunded) == (payment.status, payment.hold, payment.refunded_amount):
+        return Advance(payment=after)
+    if not payment.opened and payment.version == 0 and hold is None and status.closed:
+        return Advance(payment=after)
+    event = _event(payment, after)
+    after = replace(
+        after,
+        version=payment.version + 1,
+        completed_told=payment.completed_told or event is EventType.COMPLETED,
+        closing_told=payment.closing_told or event in (EventType.EXPIRED, EventType.CANCELLED, EventType.FAILED),
+    )
+    return Advance(payment=after, event=event, change=_words(payment, after))
+
+
+def _event(before: Payment, after: Payment) -> EventType:
+    """Name a change: the first that applies of held, completed, the status it rose to, partially refunded, released."""
+    if after.hold is not None:
+        return EventType.HELD
+    if after.status is Status.COMPLETED and not before.completed_told:
+        return EventType.COMPLETED
+    if after.status is not before.status:
+        return EventType(f"payment.{after.status}")
+    if after.refunded_amount > before.refunded_amount:
+        return EventType.PARTIALLY_REFUNDED
+    return EventType.RELEASED
+
+
+def _words(before: Payment, after: Payment) -> str:
+    parts = []
+    if after.status is not before.status:
+        parts.append(f"{before.status} rose to {after.status}")
+    if after.refunded_amount != before.refunded_amount:
+        parts.append(f"refunded amount rose to {after.refunded_amount:.2f}")
+    if after.hold is not before.hold:
+        parts.append(f"held: {after.hold}" if after.hold else f"{before.hold} was lifted")
+    return ", ".join(parts)
+
+
+def _arrived(fact: Fact) -> bool:
+    """Whether it says that the money came; a statement's row of a refund does not."""
+    return says_paid(fact.answer) and not fact.refund
+
+
+def _read_later(fact: Fact, arrived: list[Fact], payment: Payment) -> bool:
+    """Whether a later question about the same money brought an answer that fits and can be read."""
+    return any(
+        later.last_asked_at > fact.last_asked_at and same_money(later.answer, fact.answer, payment) for later in arrived
+    )
+
+
+def _above_pending(fact: Fact) -> bool:
+    return fact.answer.status is not None and fact.answer.status is not Status.PENDING
+
+
+def _kept(paid: list[Fact], transactions: dict[str, str], resolution: Resolution | None) -> str | None:
+    """The transaction that the payment is recorded with: a person's word, else the one answered first."""
+    if resolution and resolution.recorded_transaction:
+        return resolution.recorded_transaction
+    return transactions[paid[0].key] if paid else None
+
+
+def _second_payment(payment: Payment, live: list[Fact], transactions: dict[str, str], kept: str | None) -> bool:
+    """Whether a live paid Fact is about other money than what is kept, which may be known by its session alone."""
+    return any(kept not in (transactions[fact.key], session_of(fact.answer, payment)) for fact in live)
+
+
+def _waiting(
+    payment: Payment, live: list[Fact], fitting: list[Fact], resolution: Resolution | None, status: Status
+) -> Iterable[Hold]:
+    """Holds that wait for an answer: each stands until a fitting one above `pending` was asked later.
+
+    The answer to the last question may come after we gave up, so `unresolved` stands on a pending payment only. A
+    statement's row of money that came verifies a claim of success, although its time is before the claim's.
+    """
+    lifted_until = max((fact.last_asked_at for fact in fitting if _above_pending(fact)), default=None)
+
+    def stands(since: datetime | None) -> bool:
+        if since is None or (resolution is not None and resolution.at >= since):
+            return False
+        return lifted_until is None or lifted_until <= since
+
+    if any(fact.answer.status is None and stands(fact.last_asked_at) for fact in live):
+        yield Hold.UNMAPPED_STATUS
+    verified = any(fact.row is not None and _arrived(fact) for fact in fitting)
+    if stands(payment.unverifiable_at) and not verified:
+        yield Hold.UNVERIFIABLE
+    if status is Status.PENDING and stands(payment.unresolved_at):
+        yield Hold.UNRESOLVED
+
+
+def _statuses(payment: Payment, said: list[Fact], resolution: Resolution | None) -> Iterable[Status]:
+    """The statuses that something speaks for; how much of the money went back decides between the last two."""
+    yield Status.PENDING
+    if payment.expired_by_clock_at is not None:
+        yield Status.EXPIRED
+    if resolution is not None:
+        yield resolution.status
+    yield from (fact.answer.status for fact in said if fact.answer.status is not None)
+
+
+def _by_refunds(status: Status, refunded: Decimal, whole: Decimal) -> Status:
+    """Paid money that went back in full is refunded, and no other is."""
+    if not status.paid:
+        return status
+    return Status.REFUNDED if refunded >= whole else Status.COMPLETED
+
+
+def _completed_at(first: Fact | None, resolution: Resolution | None) -> datetime | None:
+    if first is not None:
+        return first.answer.paid_at or first.first_answered_at
+    return resolution.at if resolution else None

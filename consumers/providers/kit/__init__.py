@@ -1,0 +1,1 @@
+"""What several gateways need: signatures, timestamps, amounts and replies."""

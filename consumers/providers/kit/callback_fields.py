@@ -1,0 +1,77 @@
+"""Reading the fields of a callback as the web reads them: query, form, multipart or JSON, by GET and POST alike.
+
+The one thing to get wrong: a body is what its bytes say and not what its label says, and only what is read of it has to
+be sound. A field that is read and stands twice, or lost a letter on its way, is absent and never half an id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from consumers.providers.kit.multipart import is_multipart, read_multipart
+from schemas.callbacks import Callback
+from schemas.wire import Told, Unreadable, aside, read_leniently, told
+
+MAX_FIELDS = 200
+MAX_TEXT = 200
+_MARK = b"\xef\xbb\xbf"
+
+
+def fields(callback: Callback, *names: str) -> Told:
+    """All fields of query and body, keys in lower case, with JSON nesting kept. The body's wins over the query's.
+
+    `names`, in lower case, are those that the gateway's reader knows: a form without any of them is somebody else's.
+    Raises Unreadable for a body that is neither such a form nor a JSON object.
+    """
+    found = folded(callback.query)
+    for name, value in folded(body_fields(callback, *names).items()).items():
+        if name not in found or isinstance(value, dict | list) or _plain(value, MAX_TEXT):
+            found[name] = value
+    return found
+
+
+def body_fields(callback: Callback, *names: str) -> Told:
+    """The fields of the body alone, keys as sent. An empty body has none. Raises Unreadable.
+
+    `names` are as for `fields`. Without them any form will do, and its empty values are left out.
+    """
+    body = callback.body.removeprefix(_MARK).strip()
+    if not body:
+        return Told()
+    if body.startswith((b"{", b"[")):
+        value = read_leniently(body)
+        if not isinstance(value, Told):
+            raise Unreadable("the body is no JSON object")
+        return value
+    form = told(pair for pair in _form(body) if names or pair[1])
+    if not form or (names and not any(key.lower() in names for key in form)):
+        raise Unreadable("the body is neither JSON nor a form that this gateway would send")
+    return form
+
+
+def folded(pairs: Iterable[tuple[str, Any]]) -> Told:
+    """The fields with their names in lower case; two names that differ only in case are one that stands twice."""
+    return told((name.lower(), value) for name, value in pairs)
+
+
+def text(found: Mapping[str, Any], *names: str, longest: int = MAX_TEXT) -> str | None:
+    """The first of these fields that is a non-empty string of printable characters and not too long; else None."""
+    values = (aside(found, name) for name in names)
+    return next((str(value) for value in values if _plain(value, longest)), None)
+
+
+def _plain(value: Any, longest: int) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= longest and value.isprintable()
+
+
+def _form(body: bytes) -> list[tuple[str, str]]:
+    """Names and values. A stray `&` is none, a name without `=` has an empty value, bad UTF-8 is replaced."""
+    if is_multipart(body):
+        return read_multipart(body, MAX_FIELDS)
+    try:
+        form = body.decode(errors="replace")
+        return parse_qsl(form, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise Unreadable("the body is a form of too many fields") from None

@@ -1,0 +1,81 @@
+"""The limits gateways document, checked before they are called, each a list of FieldErrors to join with others.
+
+The one thing to get wrong: field names are the shop's (`amount`, `customer.email`, `provider_options.x`), never the
+gateway's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+
+from consumers.ports.gateway import FieldError, Opening
+
+
+def amount_between(opening: Opening, low: str, high: str | None) -> list[FieldError]:
+    """BDT with at most two decimals, from `low` to `high`, both allowed."""
+    amount, found = opening.amount, []
+    if opening.currency != "BDT":
+        found.append(FieldError(field="currency", message="this gateway takes BDT only"))
+    if not amount.is_finite() or amount != round(amount, 2):
+        found.append(FieldError(field="amount", message="at most two decimals"))
+    elif amount < Decimal(low) or (high is not None and amount > Decimal(high)):
+        span = f"from {low} to {high}" if high is not None else f"at least {low}"
+        found.append(FieldError(field="amount", message=f"this gateway takes {span} BDT"))
+    return found
+
+
+def length(field: str, value: str | None, *, least: int = 0, most: int) -> list[FieldError]:
+    """A text of `least` to `most` characters; an absent one counts as empty."""
+    if least <= len(value or "") <= most:
+        return []
+    return [FieldError(field=field, message=f"this gateway takes {least} to {most} characters")]
+
+
+def callback_urls(opening: Opening, most: int) -> list[FieldError]:
+    """Our own callback URLs: too long ones come of a long public URL or account id."""
+    urls = opening.urls
+    longest = max(len(url) for url in (urls.back, urls.success, urls.failure, urls.cancel, urls.ipn))
+    if longest <= most:
+        return []
+    return [FieldError(field="callback_url", message=f"this gateway takes callback URLs of at most {most} characters")]
+
+
+def seconds(opening: Opening, least: int, most: int | None) -> list[FieldError]:
+    """`expires_in`, where it is given."""
+    wanted = opening.expires_in
+    if wanted is None or (wanted >= least and (most is None or wanted <= most)):
+        return []
+    span = f"from {least} to {most}" if most is not None else f"at least {least}"
+    return [FieldError(field="expires_in", message=f"this gateway takes {span} seconds")]
+
+
+def path_reference(opening: Opening) -> list[FieldError]:
+    """References that a gateway is asked by in a path: `.` and `..` mean a place there, however they are encoded."""
+    if opening.reference.strip("."):
+        return []
+    return [FieldError(field="reference", message="this gateway cannot be asked by a reference of dots alone")]
+
+
+def options_apart(opening: Opening, ours: Collection[str]) -> list[FieldError]:
+    """No `provider_options` key may overwrite one of the request's own fields, in whatever case."""
+    taken = {name.lower() for name in ours}
+    return [
+        FieldError(field=f"provider_options.{key}", message="payproof sets this field itself")
+        for key in opening.options
+        if key.lower() in taken
+    ]
+
+
+def options_known(opening: Opening, kinds: Mapping[str, type], ours: Collection[str]) -> list[FieldError]:
+    """Only these `provider_options`, each of its type, for a gateway that lists them. `ours` are told of elsewhere."""
+    found, told = [], {name.lower() for name in ours}
+    for key, value in opening.options.items():
+        kind = kinds.get(key)
+        if kind is None and key.lower() not in told:
+            found.append(FieldError(field=f"provider_options.{key}", message=f"known are {', '.join(kinds)}"))
+        # A JSON number is a str of its own kind here, so `isinstance` would let it pass for a string.
+        if kind is not None and type(value) is not kind:
+            wanted = "true or false" if kind is bool else "a string"
+            found.append(FieldError(field=f"provider_options.{key}", message=f"this gateway takes {wanted}"))
+    return found

@@ -1,0 +1,244 @@
+"""Reading what a gateway replies, shared by all of them: send, sort out trouble, read fields strictly.
+
+    @exchange
+    def ask(self, question, expected):
+        received = yield from fetch(HttpRequest(...))
+        if isinstance(received, Inconclusive):
+            return received
+        return self._answer(received.body)
+
+The one thing to get wrong: a reply that cannot be read is Inconclusive, never a failed payment. The field readers, and
+a reply's own `[]` and `get`, raise `Unreadable`, and `exchange` turns that into Inconclusive, so that no gateway's file
+has to. What is not read spoils nothing, and `aside` reads what decides nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from consumers.ports.gateway import Effect, HttpReply, HttpRequest, NoReply, Refused, Reply
+from schemas.answers import Inconclusive, Trouble
+from schemas.wire import Told, Unreadable, money, read_leniently
+
+MAX_TEXT = 200
+MAX_URL = 2000
+MAX_RETRY_AFTER = 86_400
+UNDOCUMENTED_404 = "HTTP 404 in no documented form of not found"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Yielded = TypeVar("Yielded")
+Sent = TypeVar("Sent")
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """A reply without trouble, read as a JSON object. `status` is HTTP's."""
+
+    status: int
+    body: Told
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+
+# -- the exchange ------------------------------------------------------------------------------------------------------
+
+
+def exchange(run: Callable[P, Generator[Yielded, Sent, T]]) -> Callable[P, Generator[Yielded, Sent, T | Inconclusive]]:
+    """An exchange that ends Inconclusive where anything it reads is unreadable."""
+
+    @wraps(run)
+    def ends(*args: P.args, **kwargs: P.kwargs) -> Generator[Yielded, Sent, T | Inconclusive]:
+        try:
+            return (yield from run(*args, **kwargs))
+        except Unreadable as error:
+            return unreadable(str(error))
+
+    return ends
+
+
+def fetch(request: HttpRequest) -> Generator[Effect, Reply, Received | Inconclusive]:
+    """Send one request and judge its reply; see `judged`."""
+    try:
+        reply = yield request
+    except NoReply as error:
+        return no_reply(error)
+    assert isinstance(reply, HttpReply)
+    return judged(reply)
+
+
+def judged(reply: HttpReply) -> Received | Inconclusive:
+    """Sort out trouble. What remains to be read: 2xx and 4xx with a JSON object."""
+    found = trouble(reply)
+    if found is not None:
+        return found
+    body = json_object(reply)
+    return body if isinstance(body, Inconclusive) else Received(status=reply.status, body=body)
+
+
+def fetch_answer(
+    request: HttpRequest, unknown: Callable[[Received], bool] = lambda _: False
+) -> Generator[Effect, Reply, Told | Inconclusive]:
+    """Send one question about an id of our own.
+
+    `unknown` recognises the gateway's own documented form of "not found". Without it no reply means that, even a 404.
+    """
+    received = yield from fetch(request)
+    if isinstance(received, Inconclusive):
+        return received
+    if unknown(received):
+        return not_found()
+    return received.body if received.ok else no_answer(received)
+
+
+def trouble(reply: HttpReply) -> Inconclusive | None:
+    """What keeps any reply from being an answer, by its HTTP status alone; None for 2xx and the other 4xx."""
+    status, said = reply.status, f"HTTP {reply.status}"
+    if status == 429:
+        return Inconclusive(trouble=Trouble.RATE_LIMITED, detail=said, retry_after=_retry_after(reply))
+    if status in (401, 403):
+        return Inconclusive(trouble=Trouble.KEY_REFUSED, detail=said)
+    if status >= 500 or status == 408:
+        return Inconclusive(trouble=Trouble.SERVER_ERROR, detail=said, retry_after=_retry_after(reply))
+    if status < 200 or 300 <= status < 400:
+        return unreadable(f"{said} is no answer")
+    return None
+
+
+def json_object(reply: HttpReply) -> Told | Inconclusive:
+    """The body as a JSON object by its bytes, whatever its label says; Inconclusive for HTML and all that is none."""
+    if reply.body.lstrip()[:1] == b"<":
+        return unreadable(f"HTTP {reply.status} with an HTML page")
+    try:
+        body = read_leniently(reply.body)
+    except Unreadable as error:
+        return unreadable(f"HTTP {reply.status}: {error}")
+    return body if isinstance(body, Told) else unreadable(f"HTTP {reply.status}: the body is no JSON object")
+
+
+def unreadable(detail: str) -> Inconclusive:
+    return Inconclusive(trouble=Trouble.UNREADABLE, detail=detail)
+
+
+def no_answer(received: Received) -> Inconclusive:
+    """A 4xx in JSON that no documentation explains."""
+    return unreadable(UNDOCUMENTED_404 if received.status == 404 else f"HTTP {received.status} is no answer")
+
+
+def not_found(detail: str = "the gateway does not know this payment") -> Inconclusive:
+    return Inconclusive(trouble=Trouble.NOT_FOUND, detail=detail)
+
+
+def no_reply(error: NoReply) -> Inconclusive:
+    return Inconclusive(trouble=Trouble.NO_REPLY, detail=str(error) or "no reply")
+
+
+def refusal(received: Received, *words: object) -> Refused | Inconclusive:
+    """What a 4xx to a create means: refused, if the gateway said so; an empty object is no gateway speaking."""
+    return refused(*words) if received.body else unreadable(f"HTTP {received.status} without a word")
+
+
+def refused(*words: object) -> Refused:
+    """Refused in the gateway's words: the first of `words` that is text, cleaned and at most 200 characters."""
+    for word in words:
+        if isinstance(word, str) and (cleaned := printable(word)):
+            return Refused(message=cleaned)
+    return Refused(message="the gateway refused without a reason")
+
+
+# -- fields of a reply, each raising Unreadable ------------------------------------------------------------------------
+
+
+def text(body: Mapping[str, Any], name: str) -> str:
+    """A field that must be there: a printable string of 1 to 200 characters. A number reads as its own text."""
+    value = body.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT or not value.isprintable():
+        raise Unreadable(f"{name} is missing or no plain text")
+    return str(value)
+
+
+def optional_text(body: Mapping[str, Any], name: str) -> str | None:
+    """As `text`; None where the field is absent, null or empty."""
+    return None if body.get(name) in (None, "") else text(body, name)
+
+
+def figures(**told: object) -> dict[str, Any]:
+    """`amount`, and `refunded_amount` where there is one, as an Answer takes them: `Answer(**figures(amount=…), …)`.
+
+    None and empty are absent. A figure that is no money is named in `unreadable`. It does not make the whole answer
+    unreadable, because an answer that says paid has to be told at once.
+    """
+    read: dict[str, Any] = {}
+    unread = []
+    for name, value in told.items():
+        try:
+            read[name] = None if value in (None, "") else money(value)
+        except Unreadable:
+            unread.append(name)
+    return read | {"unreadable": tuple(unread)}
+
+
+def echoed_money(body: Mapping[str, Any], name: str) -> Decimal | None:
+    """An amount that a create reply echoes; None where it is no money, because what is paid is read elsewhere."""
+    found: Decimal | None = figures(amount=body.get(name)).get("amount")
+    return found
+
+
+def nested(body: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A field that must be a JSON object."""
+    value = body.get(name)
+    if not isinstance(value, dict):
+        raise Unreadable(f"{name} is missing or no object")
+    return value
+
+
+def web_address(value: object) -> str:
+    """An absolute http or https URL that a browser can be sent to."""
+    if isinstance(value, str) and len(value) <= MAX_URL and re.fullmatch(r"https?://[!-~]+", value, re.ASCII):
+        try:
+            if urlsplit(value).hostname:
+                return str(value)
+        except ValueError:
+            pass
+    raise Unreadable("the checkout's address is no http or https URL")
+
+
+def same(name: str, ours: object, theirs: object | None) -> None:
+    """A create reply that echoes something else than we sent is about another checkout. None echoes nothing."""
+    if theirs is not None and theirs != ours:
+        raise Unreadable(f"the reply is about another checkout: its {name} is not ours")
+
+
+def printable(value: str) -> str:
+    """A gateway's words made safe to show and to store: one line, at most 200 characters."""
+    return "".join(sign if sign.isprintable() else " " for sign in value).strip()[:MAX_TEXT]
+
+
+def _retry_after(reply: HttpReply) -> float | None:
+    """In seconds, or as an HTTP date (RFC 9110, all three forms), counted from the reply's own Date."""
+    value = reply.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
+        return float(min(int(value), MAX_RETRY_AFTER))
+    until, now = _http_date(value), _http_date(reply.headers.get("date", ""))
+    if until is None or now is None:
+        return None
+    return min(max((until - now).total_seconds(), 0.0), float(MAX_RETRY_AFTER))
+
+
+def _http_date(text: str) -> datetime | None:
+    """HTTP dates are in GMT, and the form of asctime does not say so."""
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

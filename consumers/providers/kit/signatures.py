@@ -1,0 +1,37 @@
+"""Judging an HMAC-SHA256 signature in hex with a timestamp, as ShadhinPay and Moneybag send it.
+
+The one thing to get wrong: a right signature with an old or future timestamp is no forgery. It is a late retry, or a
+replay, and counts as an unsigned claim.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from hashlib import sha256
+
+from consumers.ports.gateway import Forged, Signed, Unsigned
+from schemas.secret import Secret
+
+TOLERANCE_SECONDS = 300
+
+
+def judge(
+    *, secret: Secret, message: bytes, given: Iterable[str], stamp: str, received_at: datetime
+) -> Signed | Unsigned | Forged:
+    """Whether one of the `given` hex digests signs `message`, made at Unix time `stamp`, with the secret's own bytes.
+
+    `stamp` is text of a stranger and part of what is signed, so it is judged here as it came.
+    """
+    if not re.fullmatch(r"[0-9]{1,12}", stamp, re.ASCII):
+        return Forged("the timestamp is no Unix time")
+    right = hmac.new(secret.reveal().encode(), message, sha256).hexdigest().encode()
+    # Every digest is compared, each in constant time, so that the time taken tells nothing of which one fits.
+    fits = [hmac.compare_digest(right, digest.lower().encode("utf-8", "replace")) for digest in given]
+    if not any(fits):
+        return Forged("the signature does not fit")
+    if abs(received_at.timestamp() - int(stamp)) > TOLERANCE_SECONDS:
+        return Unsigned()
+    return Signed()

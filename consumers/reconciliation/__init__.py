@@ -1,0 +1,1 @@
+"""Statements of gateways: what each line means beside our payments, and payments nobody expected."""

@@ -1,0 +1,192 @@
+"""Money that a statement names and nobody announced: a payment of its own, held as `unexpected`.
+
+The one thing to get wrong: making it twice. The payment that has a transaction, a session or a reference first has the
+money. A line that finds one of them taken withdraws, whether it was taken before, just now or by a line above it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from consumers.account import Account
+from consumers.apply_change import Draft, settle
+from consumers.money.unique_keys import judge
+from consumers.ports.ledger import Batch, Keys, Ledger
+from consumers.reconciliation.statements import CURRENCY, REFERENCE, Statement, hear
+from consumers.rules import Rules
+from schemas.callbacks import Claim
+from schemas.payments import Candidate, Case, Payment
+from schemas.statements import Line
+from schemas.words import Authenticity, Source
+
+UNKNOWN_HERE = "paid at the gateway, unknown here"
+
+
+class Stray(Struct, frozen=True, kw_only=True):
+    """A line of money that arrived and is unknown here, with the refunds of it as in `Said`."""
+
+    line: Line
+    refund: Line | None = None
+    refunded: Decimal | None = None
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """The payment that has a line's money. `new`: it was made just now, and is held as `unexpected`."""
+
+    row: int
+    payment_id: str
+    new: bool
+
+
+class FoundBatch(Batch, Protocol):
+    """A batch over rows that it has just inserted."""
+
+    async def withdraw(self, payment_ids: Sequence[str]) -> None:
+        """Take rows out again, with what was reserved for them; they are no longer in `cases`."""
+        ...
+
+
+class Findings(Ledger, Protocol):
+    """What the ledger keeps of money that nobody announced."""
+
+    def found(self, payments: Sequence[Payment]) -> AbstractAsyncContextManager[FoundBatch]:
+        """Insert these; the batch's `cases` are those whose reference was free. Without `commit` none of them stays."""
+        ...
+
+
+async def record_unexpected(
+    ledger: Findings,
+    rules: Rules,
+    account: Account,
+    about: Statement,
+    strays: Sequence[Stray],
+    new_payment_id: Callable[[], str],
+) -> list[Found]:
+    """Make payments of money that nobody announced, held as `unexpected`; some hundred at most at once.
+
+    Each has one event, `payment.held`, and is the shop's when it announces the reference or the session. A line whose
+    transaction, session or reference a payment has by now is that payment's, and changes nothing. Passed over are lines
+    that are no paid money, and those without any id.
+    """
+    strays = [one for one in strays if one.line.kind == "payment" and one.line.status.paid and _named(one.line)]
+    known = await _homes(ledger, account, about, strays)
+    rows: dict[str, tuple[Payment, Stray]] = {}
+    for one in strays:
+        if one.line.row not in known:
+            row = _row(new_payment_id(), account, about, one.line)
+            rows.setdefault(row.reference, (row, one))
+    new: dict[int, str] = {}
+    if rows:
+        by_id = {row.id: one for row, one in rows.values()}
+        async with ledger.found([row for row, _ in rows.values()]) as batch:
+            drafts = {key: _draft(case, about, by_id[key], rules, batch.now) for key, case in batch.cases.items()}
+            for others in (_others_sessions, _others_transactions):
+                taken = await others(batch, rules, list(drafts.values()))
+                await batch.withdraw(taken)
+                drafts = {key: draft for key, draft in drafts.items() if key not in taken}
+            if drafts:
+                await settle(batch, rules, list(drafts.values()))
+                await batch.commit()
+            new = {by_id[key].line.row: key for key in drafts}
+    rest = [one for one in strays if one.line.row not in known and one.line.row not in new]
+    known |= await _homes(ledger, account, about, rest)
+    homes = known | new
+    return [
+        Found(row=one.line.row, payment_id=homes[one.line.row], new=one.line.row in new)
+        for one in strays
+        if one.line.row in homes
+    ]
+
+
+def _named(line: Line) -> bool:
+    return any((line.transaction_id, line.session_id, line.reference))
+
+
+def _row(payment_id: str, account: Account, about: Statement, line: Line) -> Payment:
+    """Ids come by the Fact. The times are those of the money: nothing is planned by them, as it is paid already."""
+    at = line.at or about.newest
+    by_transaction = line.transaction_id is not None and "transaction_id" in account.provider.capabilities.asked_by
+    candidate = Candidate(transaction_id=line.transaction_id or "", signed=False, state="confirmed")
+    return Payment(
+        id=payment_id,
+        merchant=account.merchant,
+        account=account.id,
+        provider=account.provider.name,
+        reference=_reference(line),
+        amount=line.amount,
+        currency=CURRENCY,
+        description=UNKNOWN_HERE,
+        opened_at=at,
+        expires_at=at,
+        candidates=(candidate,) if by_transaction else (),
+    )
+
+
+def _reference(line: Line) -> str:
+    """The gateway's reference, where it is one that a payment can have; else one of its transaction, or its session.
+
+    The same line always comes to the same one, so that of two runs at once one makes the payment.
+    """
+    if line.reference is not None and REFERENCE.fullmatch(line.reference):
+        return line.reference
+    name = line.transaction_id or line.session_id or line.reference or ""
+    plain = f"unexpected.{name}"
+    return plain if REFERENCE.fullmatch(plain) else f"unexpected~{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+
+
+def _draft(case: Case, about: Statement, one: Stray, rules: Rules, now: datetime) -> Draft:
+    at, session_id = min(case.payment.opened_at, now), one.line.session_id
+    payment = replace(
+        case.payment,
+        session_id=session_id,
+        opened=session_id is not None,  # a checkout that the gateway names was opened, wherever that was
+        opened_at=at,
+        expires_at=at,
+        unexpected_at=now,
+    )
+    draft = Draft(case=replace(case, payment=payment), entries=[], facts=[])
+    hear(draft, about, one.line, None, rules, now)
+    if one.refund is not None:
+        hear(draft, about, one.refund, one.refunded, rules, now)
+    return draft
+
+
+async def _others_sessions(batch: Batch, rules: Rules, drafts: Sequence[Draft]) -> list[str]:
+    """Those whose session became another payment's just before, or is that of a line before it."""
+    del rules
+    payments = [draft.case.payment for draft in drafts]
+    keys = [Keys.of(one, sessions=[one.session_id]) for one in payments if one.session_id is not None]
+    owners = await batch.reserve(keys)
+    return [key for key in owners if owners[key].sessions]
+
+
+async def _others_transactions(batch: Batch, rules: Rules, drafts: Sequence[Draft]) -> list[str]:
+    judged = await judge(batch, rules, [draft.case for draft in drafts])
+    return [key for key, one in judged.items() if one.owners.transactions or one.owners.sessions]
+
+
+async def _homes(ledger: Ledger, account: Account, about: Statement, strays: Sequence[Stray]) -> dict[int, str]:
+    """Which payment has a line's session, transaction or reference, by row; what nobody has is absent."""
+    wanted = [
+        Claim(
+            id=str(one.line.row),
+            account=account.id,
+            provider=account.provider.name,
+            source=Source.OPERATOR,
+            authenticity=Authenticity.UNSIGNED,
+            received_at=about.newest,
+            session_id=one.line.session_id,
+            transaction_id=one.line.transaction_id,
+            reference=_reference(one.line),
+        )
+        for one in strays
+    ]
+    return {int(row): payment_id for row, payment_id in (await ledger.find(wanted)).items()}

@@ -1,0 +1,1 @@
+"""The shop's HTTP API, and the documents that describe it."""

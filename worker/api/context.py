@@ -1,0 +1,45 @@
+"""What the merchant API stands on, in one frozen value; tests put other parts in their places."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Awaitable, Callable
+
+from msgspec import Struct
+
+from consumers.account import Account
+from consumers.ports.bus import Bus
+from consumers.ports.gateway import Opening, OpeningOutcome
+from consumers.rules import Rules
+from worker.config import Config
+from worker.postgres.database import Database
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.telemetry.tracing import OFF, Tracing
+
+_SIGNS = string.digits + string.ascii_lowercase
+_ID_SIGNS = 26  # of 36 kinds each: 134 random bits
+
+
+def new_payment_id() -> str:
+    """In a path it is the buyer's ticket, so nobody can guess it."""
+    return "pay_" + "".join(secrets.choice(_SIGNS) for _ in range(_ID_SIGNS))
+
+
+class Api(Struct, frozen=True, kw_only=True):
+    """`open_checkout` runs a gateway's `open()`; it ends within the lease of an opening.
+
+    `twin_wait` is how many seconds a POST waits for another with its Idempotency-Key. Events up to the place
+    `retained_after` are gone, and cursors below it with them.
+    """
+
+    config: Config
+    rules: Rules
+    database: Database
+    ledger: PostgresLedger
+    bus: Bus
+    open_checkout: Callable[[Account, Opening], Awaitable[OpeningOutcome]]
+    new_payment_id: Callable[[], str] = new_payment_id
+    twin_wait: float = 10.0
+    retained_after: int = 0
+    tracing: Tracing = OFF

@@ -1,0 +1,62 @@
+"""The documents that tell everyone, without a key, what the API answers and what events say.
+
+They are made once, when the service starts, by what wrote `schemas/published/`, with this installation's address in
+them. The one thing to get wrong: `/schemas/payment-1.json` is the `dataschema` of every event ever sent, and stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import msgspec
+from aiohttp import ETag, web
+from aiohttp.typedefs import Handler
+
+from schemas.contract import event_schema, payment_schema
+from schemas.shown import EVENT_SCHEMA, PAYMENT_SCHEMA
+from worker.api import asyncapi, openapi
+from worker.api.openapi import JSON_SCHEMA
+
+FRESH_SECONDS = 3600
+
+
+def published(public_url: str = "", release: str | None = None) -> dict[str, dict[str, Any]]:
+    """Every document by its path; of the version that is installed, unless told of another."""
+    release = release or _release()
+    return {
+        "/openapi.json": openapi.document(public_url, release),
+        "/asyncapi.json": asyncapi.document(public_url, release),
+        PAYMENT_SCHEMA: payment_schema(public_url),
+        EVENT_SCHEMA: event_schema(public_url),
+    }
+
+
+def documents(public_url: str) -> list[web.RouteDef]:
+    return [web.get(path, _serving(path, document)) for path, document in published(public_url).items()]
+
+
+def _serving(path: str, document: dict[str, Any]) -> Handler:
+    body = msgspec.json.encode(document)
+    mark = hashlib.sha256(body).hexdigest()[:32]
+    kind = JSON_SCHEMA if path in (PAYMENT_SCHEMA, EVENT_SCHEMA) else "application/json"
+
+    async def serve(request: web.Request) -> web.Response:
+        known = request.if_none_match or ()
+        if any(one.value in (mark, "*") for one in known):
+            response = web.Response(status=304)
+        else:
+            response = web.Response(body=body, content_type=kind)
+        response.headers["Cache-Control"] = f"public, max-age={FRESH_SECONDS}"
+        response.etag = ETag(mark)
+        return response
+
+    return serve
+
+
+def _release() -> str:
+    try:
+        return version("payproof")
+    except PackageNotFoundError:  # run from a checkout
+        return "0"

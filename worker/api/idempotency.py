@@ -1,0 +1,104 @@
+"""A POST with an Idempotency-Key is done once: its answer is kept, and the same request gets it again.
+
+The one thing to get wrong: what is kept. 201 and the errors that will stay are; 5xx, and errors that say "come again"
+(with Retry-After), are not, or coming again would never help.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from schemas.requests import Wrong
+from schemas.wire import canonical
+from worker.api.auth import merchant_of
+from worker.api.bodies import read_body
+from worker.api.context import Api
+from worker.api.problems import Problem, Reply, invalid
+from worker.postgres.database import UNAVAILABLE
+from worker.postgres.idempotency import Busy, Claimed, Kept, OtherBody, claim, give_back, keep
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotent-Replayed"
+BUSY = timedelta(seconds=60)  # longer than the lease of an opening
+POLL_SECONDS = 0.1
+
+log = structlog.get_logger()
+
+Work = Callable[[str, Any], Awaitable[Reply]]
+"""Does what a body asks for, under the payment id given. Raises Problem."""
+
+
+async def once(api: Api, request: web.Request, work: Work) -> web.Response:
+    """Read the body and do the work: once per merchant and key, or simply, where the request has no key.
+
+    Raises Problem for a body that cannot be read, and for a key in use with another body, or still in use.
+    """
+    key = _key(request)
+    body = await read_body(request)
+    proposed = api.new_payment_id()
+    if key is None:
+        return (await work(proposed, body)).response()
+    merchant = merchant_of(request).id
+    request_hash = hashlib.sha256(request.path.encode() + b"\n" + canonical(body)).digest()
+    match await _claim(api, merchant, key, request_hash, proposed):
+        case Kept(status=status, body=kept):
+            return Reply(status=status, body=kept, headers={REPLAYED: "true"}).response()
+        case OtherBody():
+            detail = "this key was used with another request; keys are for one request each, for 24 hours"
+            raise Problem(409, "idempotency_conflict", detail, field=HEADER)
+        case Busy():
+            detail = "a request with this key is in progress"
+            raise Problem(409, "idempotency_in_progress", detail, field=HEADER, retry_after=1)
+        case Claimed() as held:
+            return (await _hold(api, merchant, key, held, body, work)).response()
+
+
+def _key(request: web.Request) -> str | None:
+    given = request.headers.getall(HEADER, [])
+    if not given:
+        return None
+    if len(given) > 1 or not re.fullmatch(r"[ -~]{1,255}", given[0], re.ASCII):
+        raise invalid([Wrong(HEADER, "must be one key of 1 to 255 printable ASCII characters")])
+    return given[0]
+
+
+async def _claim(
+    api: Api, merchant: str, key: str, request_hash: bytes, proposed: str
+) -> Claimed | Kept | OtherBody | Busy:
+    """Claim the key, waiting for a twin that is at it."""
+    until = time.monotonic() + api.twin_wait
+    while True:
+        found = await claim(api.database, merchant, key, request_hash, proposed, BUSY)
+        if not isinstance(found, Busy) or time.monotonic() >= until:
+            return found
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _hold(api: Api, merchant: str, key: str, held: Claimed, body: Any, work: Work) -> Reply:
+    """Work under the claim, and keep the answer or give the claim back."""
+    kept: Reply | None = None
+    try:
+        try:
+            reply = await work(held.payment_id, body)
+        except Problem as problem:
+            reply = problem.reply()
+        if reply.status < 500 and "Retry-After" not in reply.headers:
+            kept = reply
+        return reply
+    finally:
+        try:
+            if kept is not None:
+                await keep(api.database, merchant, key, held, kept.status, kept.body)
+            else:
+                await give_back(api.database, merchant, key, held)
+        except UNAVAILABLE as error:  # the claim runs out by itself, and the payment is known again by its id
+            log.warning("idempotency.unkept", error=type(error).__name__)

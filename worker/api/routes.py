@@ -1,0 +1,34 @@
+"""The merchant API: every path, the method it takes and who handles it; `worker/api/openapi.py` describes them.
+
+The one thing to get wrong: these routes stand behind two middlewares, `problems` and then `authenticate(api)`. Without
+the second no handler under `/v1` works, because the merchant comes from there.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from schemas.shown import PAYMENT_ID
+from worker.api.context import Api
+from worker.api.documents import documents
+from worker.api.open_payment import Openings
+from worker.api.read import Reading
+from worker.api.verify import Asking
+
+PAYMENT = f"/v1/payments/{{payment_id:{PAYMENT_ID}}}"
+"""A path with anything else is unknown, and `track` is no payment."""
+
+
+def routes(api: Api) -> list[web.RouteDef]:
+    openings, asking, reading = Openings(api), Asking(api), Reading(api)
+    return [
+        web.post("/v1/payments", openings.open),
+        web.post("/v1/payments/track", openings.track),
+        web.get("/v1/payments", reading.payments),
+        web.get(PAYMENT, reading.payment),
+        web.get(f"{PAYMENT}/timeline", reading.timeline),
+        web.post(f"{PAYMENT}/verify", asking.verify),
+        web.post(f"{PAYMENT}/resolve", asking.resolve),
+        web.get("/v1/events", reading.events),
+        *documents(api.rules.public_url),
+    ]

@@ -1,0 +1,52 @@
+"""POST verify and resolve: look again at once, and a person's word on a held payment."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from consumers.commands.resolve import ResolutionRefused, Wish, resolve
+from schemas.payments import Payment, view
+from schemas.requests import RESOLUTION
+from schemas.words import Source, Status
+from worker.api.auth import merchant_of
+from worker.api.bodies import read_body, read_fields
+from worker.api.context import Api
+from worker.api.problems import Problem, json_reply, not_found
+from worker.postgres.reads.reading import read_payment
+from worker.telemetry.tracing import traced
+from worker.verify.own_claims import own_claim
+
+
+class Asking:
+    """The two handlers."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def verify(self, request: web.Request) -> web.Response:
+        """The claim is durable when this answers; the payment is shown as it is before the question."""
+        payment = await self._payment(request)
+        now = self._api.database.clock.now()
+        claim = own_claim(Source.OPERATOR, payment.id, payment.account, payment.provider, now)
+        with self._api.tracing.begin("verify", payment_id=payment.id, account=payment.account) as span:
+            await self._api.bus.publish([traced(claim, span.traceparent)])
+        return json_reply(202, view(payment)).response()
+
+    async def resolve(self, request: web.Request) -> web.Response:
+        payment = await self._payment(request)
+        found = read_fields(RESOLUTION, await read_body(request))
+        wish = Wish(**{**found, "status": Status(found["status"])})
+        try:
+            resolved = await resolve(self._api.ledger, self._api.rules, payment.id, wish)
+        except ResolutionRefused as refused:
+            raise Problem(409, refused.code, str(refused), field=refused.field) from None
+        return json_reply(200, view(resolved)).response()
+
+    async def _payment(self, request: web.Request) -> Payment:
+        """The payment of the path. Raises Problem where the merchant has none, or its account was taken away."""
+        payment = await read_payment(self._api.database, merchant_of(request).id, request.match_info["payment_id"])
+        if payment is None:
+            raise not_found()
+        if payment.account not in self._api.rules.accounts:
+            raise Problem(409, "account_not_configured", "the account of this payment is no longer configured")
+        return payment

@@ -1,0 +1,43 @@
+"""What stands on RabbitMQ, made in one place; connected while its parts run."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from consumers.rules import Rules
+from worker.amqp.bus import RabbitBus
+from worker.amqp.inbox import Inbox
+from worker.amqp.publisher import Publisher
+from worker.config import Config
+from worker.postgres.database import Database
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.queue.claim_queue import PostgresBus
+from worker.requests.expected import Registrar
+from worker.requests.expected_consumer import ExpectedPayments, expected_inbox
+from worker.telemetry.metrics import Metrics
+
+
+class Broker(Struct, frozen=True):
+    """What stands on RabbitMQ, where the configuration names one."""
+
+    publisher: Publisher
+    inbox: Inbox
+    expected: Inbox
+    registering: ExpectedPayments
+    bus: RabbitBus
+
+
+def broker_of(config: Config, rules: Rules, database: Database, spool: PostgresBus, metrics: Metrics) -> Broker | None:
+    """The parts, not yet connected; None where claims and events stay in Postgres, in what is the spool otherwise."""
+    url = config.settings.amqp_url
+    if url is None:
+        return None
+    providers = {account.provider.name for account in config.accounts}
+    publisher, inbox = Publisher(url, providers), Inbox(url, providers, metrics)
+    bus = RabbitBus(publisher, inbox, spool, database.clock, metrics)
+    expected = expected_inbox(url, metrics)
+    registrar = Registrar(
+        PostgresLedger(database, changed=metrics.changed, dropped=metrics.drop), rules, config, database.clock
+    )
+    registering = ExpectedPayments(expected, publisher, registrar, database.clock, metrics)
+    return Broker(publisher, inbox, expected, registering, bus)

@@ -1,0 +1,206 @@
+"""Dead letters: claims and replies that failed by themselves, and refused messages of shops that expect a payment.
+
+The one thing to get wrong: two at once. Whoever reads the broker's has them all in hand until the reading ends, and
+another reader would be told that there are none; so readers take turns (worker.postgres.queue.dead_letters.alone).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Literal, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from schemas.callbacks import Claim
+from schemas.letters import KeptReply
+from schemas.shown import PAYMENT_ID
+
+Place = Literal["postgres", "broker"]
+Kind = Literal["claim", "expected", "reply"]
+"""`expected`: what a shop published to `payproof.expected`; it is the shop's own words, and holds no claim. `reply`:
+what a gateway said when it was asked, and could not be recorded; it is replayed by recording it."""
+
+NAMELESS = frozenset({"", "unknown"})
+"""What stands for its id where a message had none."""
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+_PAYMENT_ID = re.compile(PAYMENT_ID)
+
+
+class Letter(Struct, frozen=True, kw_only=True):
+    """What is known of one without its body; `id` is the message's. `unreadable` says why its claim cannot be read."""
+
+    id: str
+    place: Place
+    provider: str
+    payment_id: str | None
+    reason: str
+    since: datetime | None
+    unreadable: str | None = None
+    kind: Kind = "claim"
+
+
+class Opened(Struct, frozen=True, kw_only=True):
+    """A letter in hand, with the body as it was published. `tag` is the place's own."""
+
+    letter: Letter
+    body: bytes
+    tag: object
+
+
+class DeadLetters(Protocol):
+    """Where dead letters lie. Raises BusAway when that place cannot be asked."""
+
+    place: Place
+
+    def read(self) -> AsyncGenerator[Opened, None]:
+        """Each in turn, until it is closed; what was neither replayed nor dropped by then stays where it is."""
+        ...
+
+    async def replay(self, opened: Opened) -> None:
+        """Publish or record it again, durably, and then remove it; only while it is being read. Raises NotReplayed."""
+        ...
+
+    async def drop(self, opened: Opened) -> None:
+        """Remove it; only while it is being read."""
+        ...
+
+
+class NotReplayed(Exception):
+    """It failed once more, and stays."""
+
+
+class NotOne(Exception):
+    """What was typed begins no letter's id, or those of several claims: `ids`."""
+
+    def __init__(self, typed: str, ids: Sequence[str]) -> None:
+        super().__init__(typed)
+        self.typed, self.ids = typed, ids
+
+
+def letter(
+    claim_id: str | None, place: Place, provider: str, reason: str, since: datetime | None, body: bytes
+) -> Letter:
+    """What is known of a letter, from its body and from what stands beside it."""
+    claim, unreadable = read_claim(body)
+    named = claim_id if claim_id is not None and claim_id not in NAMELESS else None
+    return Letter(
+        id=named or (claim.id if claim else _nameless(body)),
+        place=place,
+        provider=claim.provider if claim else provider,
+        payment_id=claim.payment_id if claim else _payment_id(body),
+        reason=reason,
+        since=since or (claim.received_at if claim else None),
+        unreadable=unreadable,
+    )
+
+
+def expected_letter(message_id: str | None, place: Place, reason: str, since: datetime | None, body: bytes) -> Letter:
+    """What is known of the letter of an expected payment. Its gateway is whatever the configuration says."""
+    return Letter(
+        id=message_id if message_id is not None and message_id not in NAMELESS else _nameless(body),
+        place=place,
+        provider="unknown",
+        payment_id=None,
+        reason=reason,
+        since=since,
+        kind="expected",
+    )
+
+
+def reply_letter(letter_id: str, place: Place, provider: str, reason: str, since: datetime, body: bytes) -> Letter:
+    """What is known of the letter of a gateway's reply."""
+    kept, unreadable = read_reply(body)
+    return Letter(
+        id=letter_id,
+        place=place,
+        provider=provider,
+        payment_id=kept.payment_id if kept else _payment_id(body),
+        reason=reason,
+        since=since,
+        unreadable=unreadable,
+        kind="reply",
+    )
+
+
+def read_reply(body: bytes) -> tuple[KeptReply | None, str | None]:
+    """The reply, or why there is none to be read."""
+    try:
+        return msgspec.json.decode(body, type=KeptReply), None
+    except UNREADABLE as error:
+        return None, f"this version reads no reply in it ({type(error).__name__}: {error})"
+
+
+def read_claim(body: bytes) -> tuple[Claim | None, str | None]:
+    """The claim, or why there is none to be read."""
+    try:
+        return msgspec.json.decode(body, type=Claim), None
+    except UNREADABLE as error:
+        return None, f"this version reads no claim in it ({type(error).__name__}: {error})"
+
+
+async def survey(place: DeadLetters) -> list[Letter]:
+    """All that lie there, without their bodies. Raises BusAway."""
+    async with aclosing(place.read()) as reading:
+        return [opened.letter async for opened in reading]
+
+
+def oldest_first(letters: Iterable[Letter]) -> list[Letter]:
+    return sorted(letters, key=lambda letter: letter.since or datetime.min.replace(tzinfo=UTC))
+
+
+def meant(letters: Iterable[Letter], typed: str) -> list[Letter]:
+    """The letters of the claim whose id is this or alone begins so: one, unless it died twice. Raises NotOne."""
+    matching = [one for one in letters if one.id.startswith(typed)] if typed else []
+    exact = [one for one in matching if one.id == typed]
+    ids = sorted({one.id for one in exact or matching})
+    if len(ids) != 1:
+        raise NotOne(typed, ids)
+    return exact or matching
+
+
+async def taken(place: DeadLetters, letters: Iterable[Letter]) -> AsyncGenerator[Opened, None]:
+    """Those of the letters that lie there, one after the other in hand; no letter that came later. Raises BusAway."""
+    wanted = Counter(one.id for one in letters if one.place == place.place)
+    if not wanted:
+        return
+    async with aclosing(place.read()) as reading:
+        async for opened in reading:
+            if not wanted[opened.letter.id]:
+                continue
+            wanted[opened.letter.id] -= 1
+            yield opened
+            if not wanted.total():
+                return
+
+
+def not_to_be_replayed(one: Letter, providers: Collection[str]) -> str | None:
+    """Why this letter cannot be published again, if it cannot: whoever works would fail on it, or nobody would."""
+    if one.kind == "expected":  # what was wrong with it may have been mended in the configuration
+        return None
+    if one.unreadable is not None:
+        return one.unreadable
+    if one.provider not in providers:
+        return f"no account of the gateway {one.provider} is in the configuration, so nobody would take it"
+    return None
+
+
+def _nameless(body: bytes) -> str:
+    return f"unknown-{hashlib.sha256(body).hexdigest()[:12]}"
+
+
+def _payment_id(body: bytes) -> str | None:
+    """The one payment that an unreadable body names, if it is JSON of ours at all."""
+    try:
+        found = msgspec.json.decode(body)
+    except UNREADABLE:
+        return None
+    named = found.get("payment_id") if isinstance(found, dict) else None
+    return named if isinstance(named, str) and _PAYMENT_ID.fullmatch(named) else None

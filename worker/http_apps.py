@@ -1,0 +1,59 @@
+"""The two HTTP applications: what gateways, browsers and shops reach, and what operators reach."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from consumers.ports.bus import Bus
+from consumers.rules import Rules
+from worker.api.auth import authenticate
+from worker.api.context import Api
+from worker.api.headers import guarded
+from worker.api.problems import problems
+from worker.api.routes import routes
+from worker.config import Config
+from worker.ingress.callbacks import MAX_BODY
+from worker.ingress.ingress import ingress_of
+from worker.ingress.returns import Returns
+from worker.ingress.waiters import Outcomes
+from worker.ingress.webhooks import Webhooks
+from worker.ops.health import Ops
+from worker.postgres.database import Database
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.telemetry.metrics import Metrics
+from worker.telemetry.tracing import OFF, Tracing
+from worker.verify.gateways import Gateways
+
+
+def public_app(
+    config: Config,
+    rules: Rules,
+    database: Database,
+    ledger: PostgresLedger,
+    bus: Bus,
+    gateways: Gateways,
+    outcomes: Outcomes,
+    metrics: Metrics,
+    tracing: Tracing = OFF,
+) -> web.Application:
+    ingress = ingress_of(config, ledger, bus, database.clock, outcomes, metrics, tracing)
+    api = Api(
+        config=config,
+        rules=rules,
+        database=database,
+        ledger=ledger,
+        bus=bus,
+        open_checkout=gateways.open,
+        tracing=tracing,
+    )
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[problems, authenticate(api)])
+    app.add_routes([*Returns(ingress).routes(), *Webhooks(ingress).routes(), *routes(api)])
+    app.on_response_prepare.append(guarded(config.settings.public_url))
+    return app
+
+
+def ops_app(ops: Ops) -> web.Application:
+    app = web.Application()
+    app.add_routes(ops.routes())
+    app.on_response_prepare.append(guarded())
+    return app

@@ -1,0 +1,1 @@
+"""What gateways and buyers' browsers send: callbacks, returns and webhooks become durable claims."""

@@ -1,0 +1,120 @@
+"""What gateways tell by themselves: signed webhooks, and unsigned notifications, about one order or about any.
+
+The one thing to get wrong: a missing signature is as bad as a wrong one, and an old one is no forgery but a late retry.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import structlog
+from aiohttp import web
+
+from consumers.account import Account
+from consumers.early_claims import may_wait
+from consumers.ports.bus import BusAway
+from schemas.callbacks import Claim
+from schemas.wire import Unreadable
+from schemas.words import Source
+from worker.ingress.callbacks import ForgedError, make_claim, read_callback
+from worker.ingress.ingress import RETRY_AFTER, Ingress, Turn, slashed
+from worker.postgres.database import UNAVAILABLE
+
+RECEIVED = b'{"received": true}'
+NOT_KEPT = {"Cache-Control": "no-store"}
+
+log = structlog.get_logger()
+
+
+class Webhooks:
+    """The handlers of `/webhooks` and `/ipn`."""
+
+    def __init__(self, ingress: Ingress) -> None:
+        self._ingress = ingress
+
+    def routes(self) -> list[web.RouteDef]:
+        ipn = {"/ipn/{account}": self.notified_unnamed, "/ipn/{account}/{payment_id}": self.notified}
+        both = [route(path, handler) for path, handler in ipn.items() for route in (web.get, web.post)]
+        return slashed([web.post("/webhooks/{account}", self.webhook), *both])
+
+    async def webhook(self, request: web.Request) -> web.Response:
+        account = self._ingress.account(request)
+        if account is None or not account.provider.capabilities.signs:
+            return _json(404, {"error": "there are no webhooks here"})
+        return await self._take(request, Source.WEBHOOK, account)
+
+    async def notified(self, request: web.Request) -> web.Response:
+        """An unsigned notification about one order; about a payment we do not know it is refused, and asks nothing."""
+        account = self._ingress.account(request)
+        payment_id = self._ingress.payment_id(request)
+        if account is None or payment_id is None:
+            return _json(404, {"error": "unknown"})
+        return await self._notified(request, account, payment_id)
+
+    async def notified_unnamed(self, request: web.Request) -> web.Response:
+        """One whose address was set once in a gateway's panel: the ids that it carries name the payment."""
+        account = self._ingress.account(request)
+        return _json(404, {"error": "unknown"}) if account is None else await self._notified(request, account)
+
+    async def _notified(self, request: web.Request, account: Account, payment_id: str | None = None) -> web.Response:
+        if not self._ingress.limits.allows(request):
+            return self._too_many(Source.IPN, account)
+        return await self._take(request, Source.IPN, account, payment_id)
+
+    async def _take(
+        self, request: web.Request, source: Source, account: Account, payment_id: str | None = None
+    ) -> web.Response:
+        callback = await read_callback(request, source, account, self._ingress.clock.now(), payment_id=payment_id)
+        try:
+            claim = make_claim(account, callback)
+        except ForgedError as error:
+            if not self._ingress.limits.allows(request):
+                return self._too_many(source, account)
+            self._ingress.count_unread(source, account, "forged")
+            log.warning("callback.forged", account=account.id, source=source, why=str(error))
+            return _json(401, {"error": "the signature is not right"})
+        except Unreadable as error:
+            self._ingress.count_unread(source, account, "unreadable")
+            return _json(400, {"error": str(error)})
+        try:
+            return await self._hear(claim)
+        except (BusAway, TimeoutError) as error:
+            self._ingress.count(claim, "unavailable")
+            log.warning("callback.not_durable", account=account.id, source=source, error=type(error).__name__)
+            return _json(503, {"error": "come again"}, RETRY_AFTER)
+
+    async def _hear(self, claim: Claim) -> web.Response:
+        """Make the claim durable, and answer its sender. Raises BusAway and TimeoutError."""
+        home, known = claim.payment_id, True
+        if claim.source is Source.IPN:
+            with suppress(*UNAVAILABLE):
+                home = await self._ingress.find(claim)
+                known = home is not None
+        if not known:
+            return await self._hear_unknown(claim)
+        turn = self._ingress.turn(claim, home)
+        if turn is Turn.NEVER:
+            return _json(429, {"error": "too many about this payment"}, RETRY_AFTER)
+        await self._ingress.publish(claim, turn)
+        return _received()
+
+    async def _hear_unknown(self, claim: Claim) -> web.Response:
+        """The payment may yet be registered, so the claim is kept; but a path that names none that is here is 404."""
+        if not await self._ingress.publish_unknown(claim):
+            return _json(429, {"error": "too many at once"}, RETRY_AFTER)
+        if claim.payment_id is not None:
+            return _json(404, {"error": "unknown"})
+        return _received() if may_wait(claim) else _json(400, {"error": "it names no payment"})
+
+    def _too_many(self, source: Source, account: Account) -> web.Response:
+        """Never the answer to a correct signature: whoever has the secret is the gateway."""
+        self._ingress.count_unread(source, account, "limited")
+        return _json(429, {"error": "too many from this address"}, RETRY_AFTER)
+
+
+def _received() -> web.Response:
+    return web.Response(body=RECEIVED, content_type="application/json", headers=NOT_KEPT)
+
+
+def _json(status: int, body: dict[str, object], headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response(body, status=status, headers={**NOT_KEPT, **(headers or {})})

@@ -1,0 +1,91 @@
+"""For operators: alive, ready, and what Prometheus scrapes. Listens apart from the public port."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+
+from aiohttp import web
+from msgspec import Struct
+from prometheus_client import generate_latest
+
+from worker.amqp.inbox import Inbox
+from worker.broker import Broker
+from worker.ops.state_metrics import Standings
+from worker.postgres.database import UNAVAILABLE, Database
+from worker.telemetry.metrics import Metrics
+
+ASK_SECONDS = 2.0
+
+
+class Ops(Struct, frozen=True):
+    """What the ops port needs. `missing` names the parts of the process that do not run; empty when all is well.
+
+    A queue that RabbitMQ does not deliver from makes a worker unready; a process that also takes callbacks goes on
+    taking them, into the spool, and only says so.
+    """
+
+    database: Database
+    broker: Broker | None
+    metrics: Metrics
+    standings: Standings
+    missing: Callable[[], list[str]]
+    roles: Collection[str]
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/healthz", self.healthz),
+            web.get("/readyz", self.readyz),
+            web.get("/metrics", self.scrape),
+        ]
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        return web.json_response({"alive": True})
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                await self.database.fetch("SELECT 1")
+        except UNAVAILABLE:
+            answered = False
+        else:
+            answered = True
+        unheard = self._unheard()
+        missing = self._missing(unheard, answered=answered)
+        told = {"ready": not missing, "missing": missing, "unheard": unheard}
+        return web.json_response(told, status=503 if missing else 200)
+
+    async def scrape(self, _: web.Request) -> web.Response:
+        """The counters are worth having without the database as well; what is read there is left out then."""
+        answered, unheard = await self.standings.look(), self._unheard()
+        for role in self.roles:
+            self.metrics.roles.labels(role).set(1)
+        self.metrics.ready.set(not self._missing(unheard, answered=answered))
+        self.metrics.skew.set(time.time() - self.database.clock.now().timestamp())
+        if self.broker is not None:
+            self.metrics.broker.labels("publisher").set(self.broker.publisher.connected)
+            for queue in self._queues():
+                self.metrics.consumers.labels(queue).set(queue not in unheard)
+        return web.Response(
+            body=generate_latest(self.metrics.registry),
+            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+        )
+
+    def _missing(self, unheard: list[str], *, answered: bool) -> list[str]:
+        silent = [] if "ingress" in self.roles else [f"consumer of {queue}" for queue in unheard]
+        return self.missing() + silent + ([] if answered else ["database"])
+
+    def _unheard(self) -> list[str]:
+        """The queues that RabbitMQ does not deliver to this process, though it should."""
+        return [queue for inbox in self._inboxes() for queue in inbox.missing()]
+
+    def _queues(self) -> list[str]:
+        return [queue for inbox in self._inboxes() for queue in inbox.queues]
+
+    def _inboxes(self) -> list[Inbox]:
+        """What this process hears from RabbitMQ: claims where it asks, expected payments where shops open theirs."""
+        if self.broker is None:
+            return []
+        heard = {"consume": self.broker.inbox, "ingress": self.broker.expected}
+        return [inbox for role, inbox in heard.items() if role in self.roles]

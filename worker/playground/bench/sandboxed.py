@@ -1,0 +1,64 @@
+"""Whether an account's gateway is a payproof sandbox, seen before anything is opened there, and after the first time.
+
+The one thing to get wrong: whose configuration is looked at. Ours says where the sandbox is; the service that is asked
+to open payments may have another. So the first checkout must be found in the sandbox's own books before a second one
+is opened.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from consumers.account import Account
+from worker.playground.demo.control import Control
+from worker.playground.sandbox.control.openapi import DOCUMENT, document
+from worker.playground.shop.client import AWAY, Document
+
+SECONDS = 10.0
+TITLE = document((), "")["info"]["title"]
+
+
+class NotASandbox(Exception):
+    """Nothing may be sent there. The message says why."""
+
+
+async def sandbox_of(http: aiohttp.ClientSession, account: Account) -> Control:
+    """The control API of the sandbox that is this account's gateway. Raises NotASandbox.
+
+    A gateway that is none is asked for one page at most, without any credential.
+    """
+    base, name = account.provider.base_url.rstrip("/"), account.provider.name
+    refused = f"{account.id}: the gateway at {base} is no payproof sandbox"
+    root = base.removesuffix(f"/{name}")
+    if root == base:
+        raise NotASandbox(f"{refused}: a sandbox's address ends with /{name}")
+    timeout = aiohttp.ClientTimeout(total=SECONDS)
+    try:
+        async with http.get(root + DOCUMENT, allow_redirects=False, timeout=timeout) as response:
+            answered = f"GET {DOCUMENT} was answered with HTTP {response.status}"
+            described = _described(await response.read()) if response.status == 200 else None
+    except AWAY as error:
+        raise NotASandbox(f"{refused}: it cannot be reached ({type(error).__name__})") from None
+    if described != TITLE:
+        raise NotASandbox(f"{refused}: {answered}, not with its control API")
+    return Control(http, root)
+
+
+async def opened_there(control: Control, account: Account, payment: Document) -> None:
+    """See that this payment's checkout is in the sandbox's books. Raises NotASandbox, ControlError and AWAY's."""
+    session = await control.session(account.provider.name, payment["reference"])
+    if session is None or session["session_id"] != payment["session_id"]:
+        raise NotASandbox(
+            f"{account.id}: the service opened {payment['payment_id']} elsewhere than at the sandbox at "
+            f"{account.provider.base_url}, so its configuration is another; nothing more was sent"
+        )
+
+
+def _described(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)["info"]["title"]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError):
+        return None

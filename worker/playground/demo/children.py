@@ -1,0 +1,124 @@
+"""Child processes: their words go to a file, they are watched, and ended by their own id.
+
+The one thing to get wrong: leaving one behind. A child is asked to stop, given time to drain, and then killed; whoever
+starts one ends it, whatever happened in between.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+STOP_SECONDS = 60.0
+LOOK_SECONDS = 0.02
+_ROOT = Path(__file__).resolve().parents[3]
+
+
+class ChildError(Exception):
+    """A child did not come up. The message says why, or names its log."""
+
+
+class Child:
+    """One program of ours, `python -m` a module. It can be started again after it ended; its log goes on."""
+
+    def __init__(self, name: str, module: str, *words: str, log: Path, settings: Mapping[str, str]) -> None:
+        self.name = name
+        self.log = log
+        self._command = (sys.executable, "-P", "-m", module, *words)
+        self._environment = environment() | dict(settings)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it was started"
+        return self._process.pid
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own modules by our own interpreter
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.log.parent,
+                env=self._environment,
+                start_new_session=True,  # Ctrl-C reaches whoever started it, who then ends it in good order
+            )
+
+    def kill(self) -> None:
+        """End it as a crash would: nothing is drained, nothing is closed."""
+        self._end(signal.SIGKILL, STOP_SECONDS)
+
+    def stop(self, seconds: float = STOP_SECONDS) -> int | None:
+        """Ask it to stop and wait; kill it when it does not. Its exit code; None when it never ran."""
+        try:
+            self._end(signal.SIGTERM, seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        return None if self._process is None else self._process.returncode
+
+    def interrupt(self, seconds: float = STOP_SECONDS) -> int:
+        """As Ctrl-C does; its exit code. Raises subprocess.TimeoutExpired."""
+        self._end(signal.SIGINT, seconds)
+        assert self._process is not None, "it was started"
+        return self._process.wait(0)
+
+    def wait_for(self, url: str, *, seconds: float) -> float:
+        """Wait until `url` answers 200; how many seconds that took. Raises ChildError."""
+        host, _, path = url.partition("://")[2].partition("/")
+        began = time.monotonic()
+        while time.monotonic() < began + seconds:
+            if _answers(host, f"/{path}"):
+                return time.monotonic() - began
+            if not self.running:
+                raise ChildError(f"{self.name} ended before it was ready: {self._last_words()}")
+            time.sleep(LOOK_SECONDS)
+        raise ChildError(f"{self.name} was not ready within {seconds:g} s; see {self.log}")
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
+        return next((line for line in reversed(lines) if line.strip()), f"see {self.log}")
+
+    def _end(self, sign: signal.Signals, seconds: float) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(sign)
+            self._process.wait(seconds)
+
+
+def free_ports(count: int) -> Sequence[int]:
+    """Ports of loopback that nobody listens on now."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def environment() -> dict[str, str]:
+    """Our environment without its settings of payproof; the packages are found from a checkout as well."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PAYPROOF_")}
+    path = os.pathsep.join(filter(None, (str(_ROOT), kept.get("PYTHONPATH"))))
+    return kept | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def _answers(host: str, path: str) -> bool:
+    connection = HTTPConnection(host, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

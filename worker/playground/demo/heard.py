@@ -1,0 +1,52 @@
+"""Whether payproof is done with what it heard: every claim that made it ask was followed by an answer.
+
+The one thing to get wrong: the order of entries. A question that was under way when a claim was recorded, and asked
+after the claim came in, answers it; so times are compared, not places.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from worker.playground.demo.shop import Document
+
+
+def all_heard(timeline: list[Document]) -> bool:
+    """Whether each claim that asked is older than an answered question; one about its transaction, if it named any.
+
+    A transaction that the gateway said is not this payment's is not asked about again, however often it is claimed.
+    """
+    asking = [entry for entry in timeline if entry["kind"] == "claim" and entry["verdict"] == "asks"]
+    answered = [question for question in timeline if question["kind"] == "question" and _answered(question, timeline)]
+    refused = {_about(entry) for entry in timeline if entry["kind"] == "answer" and "refused" in entry}
+    return all(
+        ("transaction_id" in claim and claim["transaction_id"] in refused)
+        or any(_hears(question, claim) for question in answered)
+        for claim in asking
+    )
+
+
+def answers(timeline: list[Document]) -> int:
+    """How many answers came so far, of whatever kind."""
+    return sum(entry["kind"] == "answer" for entry in timeline)
+
+
+def _answered(question: Document, timeline: list[Document]) -> bool:
+    return any(
+        entry["kind"] == "answer" and _at(entry) > _at(question) and _about(entry) == _about(question)
+        for entry in timeline
+    )
+
+
+def _hears(question: Document, claim: Document) -> bool:
+    named = claim.get("transaction_id")
+    return _at(question) > _at(claim) and (named is None or _about(question) in (None, named))
+
+
+def _at(entry: Document) -> datetime:
+    return datetime.fromisoformat(entry["at"])
+
+
+def _about(entry: Document) -> str | None:
+    about: str | None = entry.get("transaction_asked")
+    return about

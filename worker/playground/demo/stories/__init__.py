@@ -1,0 +1,32 @@
+"""Every story of the demo: the ordinary ends, each script in the order of their table, then what no script can say.
+
+The one thing to get wrong: a script that fits a gateway has a story there, or nobody knows what becomes of it.
+"""
+
+from __future__ import annotations
+
+from worker.playground.demo.stories import (
+    answers,
+    callbacks,
+    decisions,
+    ends,
+    lies,
+    money,
+    repeats,
+    surprises,
+    webhooks,
+)
+from worker.playground.demo.story import Story
+from worker.playground.sandbox.scripts import BY_NAME
+
+_PLACES = {name: place for place, name in enumerate(BY_NAME)}
+_SCRIPTED = (*callbacks.STORIES, *money.STORIES, *answers.STORIES, *webhooks.STORIES)
+
+STORIES: tuple[Story, ...] = (
+    *ends.STORIES,
+    *sorted(_SCRIPTED, key=lambda story: _PLACES[story.script or ""]),
+    *repeats.STORIES,
+    *lies.STORIES,
+    *surprises.STORIES,
+    *decisions.STORIES,
+)

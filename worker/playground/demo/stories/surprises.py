@@ -1,0 +1,34 @@
+"""What no script says: answers about other people's orders, and word of a payment that nobody told us of yet."""
+
+from __future__ import annotations
+
+from worker.playground.demo.scene import Scene
+from worker.playground.demo.story import MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY, Story, completed, held
+
+FOR_GOOD = 1000
+
+
+async def answers_about_another(scene: Scene) -> None:
+    await scene.open()
+    await scene.gateway_troubles("wrong_identity", on="any", times=FOR_GOOD)
+    await scene.returns(await scene.at_gateway("pay", webhook=False))
+
+
+async def is_registered_after_its_webhook(scene: Scene) -> None:
+    """The shop opens the checkout by its own code, and is slower to tell of it than the gateway is."""
+    await scene.opens_elsewhere()
+    await scene.stage.browser.visit(await scene.at_gateway("pay"))
+    await scene.gateway_was_heard()
+    await scene.registers()
+
+
+STORIES = (
+    *(
+        Story("Answer about another order", gateway, answers_about_another, held("identity_mismatch"))
+        for gateway in (PAYPARSE, ONEPAYBD)
+    ),
+    *(
+        Story("Registered after its webhook", gateway, is_registered_after_its_webhook, completed(saw=()))
+        for gateway in (SHADHINPAY, MONEYBAG)
+    ),
+)

@@ -1,0 +1,91 @@
+"""What a story is: a gateway, what goes wrong there, what is done, and the one end that is right.
+
+The one thing to get wrong: an end is exact, and follows from the rules of money, never from what came out. What the
+shop was told is every event in its order, not just the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from msgspec import Struct
+
+from worker.playground.demo.scene import Gateway, Scene
+from worker.playground.sandbox.scripts import BY_NAME
+
+PAYPARSE = Gateway(name="PayParse", provider="payparse", account="shop-payparse")
+BLIND = Gateway(name="PayParse, no status API", provider="payparse", account="shop-payparse-blind")
+ONEPAYBD = Gateway(name="OnePayBD", provider="onepaybd", account="shop-onepaybd")
+SHADHINPAY = Gateway(name="ShadhinPay", provider="shadhinpay", account="shop-shadhinpay", notifies=True)
+MONEYBAG = Gateway(name="Moneybag", provider="moneybag", account="shop-moneybag", notifies=True)
+IPAY = Gateway(name="iPay", provider="ipay", account="shop-ipay")
+CHECKED = (PAYPARSE, ONEPAYBD, SHADHINPAY, MONEYBAG, IPAY)
+EVERY = (PAYPARSE, BLIND, ONEPAYBD, SHADHINPAY, MONEYBAG, IPAY)
+
+
+THANKS = ("thanks (completed)",)
+
+
+class End(Struct, frozen=True, kw_only=True):
+    """How a story ends. `saw`: the pages the buyer came by; `told`: the events of the payment, in order.
+
+    `questions`: how often at most the gateway was asked, `least_questions` how often at least, answered or not.
+    """
+
+    status: str
+    hold: str | None = None
+    told: tuple[str, ...]
+    saw: tuple[str, ...] = ()
+    late: bool = False
+    questions: int | None = None
+    least_questions: int = 0
+
+
+Does = Callable[[Scene], Awaitable[None]]
+
+
+class Story(Struct, frozen=True):
+    """`does` plays it; the payment that counts is the last one it opened.
+
+    `script` is the sandbox's script that goes on meanwhile, `seconds` how long it takes where not as long as usual.
+    `lasts` is about how many seconds go by: those that last are played first.
+    """
+
+    name: str
+    gateway: Gateway
+    does: Does
+    expects: End
+    script: str | None = None
+    seconds: float | None = None
+    lasts: float = 0.0
+
+
+def scripted(
+    script: str,
+    gateway: Gateway,
+    does: Does,
+    expects: End,
+    *,
+    but: str | None = None,
+    seconds: float | None = None,
+    lasts: float = 0.0,
+) -> Story:
+    """A story of one script, with its title; `but` says what is special where a gateway has several of them."""
+    known = BY_NAME[script]
+    name = known.title if but is None else f"{known.title}, {but}"
+    return Story(name, gateway, does, expects, script, seconds, lasts or seconds or known.seconds or 0.0)
+
+
+def completed(*, saw: tuple[str, ...] = THANKS, questions: int | None = None) -> End:
+    """Paid, proven, told once; the buyer saw the shop's thanks."""
+    return End(status="completed", told=("opened", "completed"), saw=saw, questions=questions)
+
+
+def held(hold: str, *, saw: tuple[str, ...] = ("thanks (held)",), questions: int | None = None) -> End:
+    """Held before anything else was told; the buyer went back to the shop with that."""
+    return End(status="pending", hold=hold, told=("opened", "held"), saw=saw, questions=questions)
+
+
+def closed(status: str, *saw: str) -> End:
+    """Ended without money."""
+    return End(status=status, told=("opened", status), saw=saw)

@@ -1,0 +1,111 @@
+"""Writing down what a gateway has to tell: its signed webhook, and the unsigned form an order asked for.
+
+The one thing to get wrong: this only queues, in the caller's transaction; `worker.playground.sandbox.webhooks` sends.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from urllib.parse import urlencode
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from worker.playground.sandbox.config import WEBHOOK_EVENTS
+from worker.playground.sandbox.gateway import Gateway, Happening
+from worker.playground.sandbox.sessions import Session
+
+FORGER = "whsec_of_somebody_else"
+STALE_SECONDS = 3600.0
+REPLAYS_AFTER = 0.5
+
+
+class Telling(Struct, frozen=True, kw_only=True):
+    """How something is told: how many seconds from now, how often with one event id, and by whose secret.
+
+    `replays`: so many times more soon after, and once with an hour-old signature; none of these is tried twice.
+    """
+
+    after: float = 0.0
+    copies: int = 1
+    secret: str | None = None
+    replays: int = 0
+
+
+AS_USUAL = Telling()
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """One message to one address; signed ones carry their event id in a header, forms have none."""
+
+    url: str
+    body: bytes
+    event_id: str
+    event_type: str
+    signed: bool
+
+
+def announce(gateway: Gateway, session: Session, happening: Happening, telling: Telling = AS_USUAL) -> None:
+    """Queue every message of this happening that is switched on and has an address."""
+    event_type = gateway.event_type(happening)
+    url = webhook_url(gateway)
+    if event_type is not None and url and event_type in webhook_events(gateway):
+        event_id = new_event_id(gateway, session.reference)
+        body = msgspec.json.encode(gateway.event_body(session, happening, event_id))
+        message = Message(url=url, body=body, event_id=event_id, event_type=event_type, signed=True)
+        _queue(gateway, session, message, telling)
+    notification = gateway.notification(session, happening)
+    if notification is not None:
+        address, form = notification
+        event_id = new_event_id(gateway, session.reference)
+        body = urlencode(form).encode()
+        _queue(
+            gateway,
+            session,
+            Message(url=address, body=body, event_id=event_id, event_type="ipn", signed=False),
+            Telling(after=telling.after, copies=telling.copies),
+        )
+
+
+def new_event_id(gateway: Gateway, reference: str) -> str:
+    return str(uuid.UUID(int=gateway.draw(reference).getrandbits(128), version=4))
+
+
+def webhook_url(gateway: Gateway) -> str | None:
+    """Where signed webhooks go: what the control API set, else the config. An empty one is none."""
+    stored = gateway.state.setting(f"webhook_url {gateway.name}")
+    return (gateway.config.webhook_urls.get(gateway.name) if stored is None else stored) or None
+
+
+def webhook_events(gateway: Gateway) -> frozenset[str]:
+    stored = gateway.state.setting(f"webhook_events {gateway.name}")
+    if stored is not None:
+        return frozenset(stored.split())
+    return frozenset(gateway.config.webhook_events.get(gateway.name, WEBHOOK_EVENTS.get(gateway.name, ())))
+
+
+def _queue(gateway: Gateway, session: Session, message: Message, telling: Telling) -> None:
+    def insert(due_at: float, *, backdated: float = 0.0, most_attempts: int | None = None) -> None:
+        row = {
+            "provider": gateway.name,
+            "reference": session.reference,
+            **asdict(message),
+            "due_at": due_at,
+            "secret": telling.secret,
+            "backdated": backdated,
+            "most_attempts": most_attempts,
+        }
+        gateway.state.db.execute(
+            f"INSERT INTO deliveries ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})",  # noqa: S608
+            row,
+        )
+
+    due_at = time.time() + telling.after
+    for _ in range(telling.copies):
+        insert(due_at)
+    for _ in range(telling.replays):
+        insert(due_at + REPLAYS_AFTER, most_attempts=1)
+    if telling.replays:
+        insert(due_at + REPLAYS_AFTER, backdated=STALE_SECONDS, most_attempts=1)

@@ -1,0 +1,89 @@
+"""What stands where there is nothing left to ask: the checkout is over, the buyer left, or nobody was sent back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from types import MappingProxyType
+
+from worker.playground.sandbox.checkout.frame import deed
+from worker.playground.sandbox.checkout.shape import View
+from worker.playground.sandbox.gateway import Deed, Gateway
+from worker.playground.sandbox.sessions import Session, Standing
+
+# How it stands: title, the same in Bangla, one sentence.
+_WORDS: Mapping[Standing, tuple[str, str, str]] = MappingProxyType(
+    {
+        "open": ("This checkout is open", "পেমেন্ট বাকি আছে", "Nothing has been paid yet."),
+        "approved": ("Already approved", "অনুমোদন হয়ে গেছে", "The buyer agreed. The shop has yet to take the money."),
+        "paid": ("Already paid", "পেমেন্ট হয়ে গেছে", "Nothing more will be taken."),
+        "failed": ("Already failed", "পেমেন্ট হয়নি", "No money was taken here."),
+        "cancelled": ("Already cancelled", "পেমেন্ট বাতিল হয়েছে", "No money was taken here."),
+        "expired": ("The time is over", "সময় শেষ", "Nobody paid in time, so this checkout is closed."),
+        "refunded": ("Already refunded", "টাকা ফেরত দেওয়া হয়েছে", "The money went back to the buyer."),
+    }
+)
+_WAYS: Mapping[Standing, Deed] = MappingProxyType(
+    {"paid": "pay", "approved": "pay", "refunded": "pay", "failed": "fail"}
+)
+
+
+def way_back(gateway: Gateway, session: Session) -> str:
+    """Where a browser goes that was sent back as the session stands."""
+    return gateway.closed_link(session) or gateway.redirect(session, _WAYS.get(session.status, "cancel"))
+
+
+def over_html(view: View, back: str) -> str:
+    title, bangla, told = _WORDS[view.session.status]
+    return _told(title, bangla, told, view.refused, f'<a class="go" href="{escape(back)}">Back to the shop</a>')
+
+
+def over_controls(view: View) -> str:
+    """Pay where no real page would let the buyer: once more, or too late."""
+    status = view.session.status
+    if status == "refunded":
+        return "<p>What was refunded cannot be paid again.</p>"
+    again = status in ("paid", "approved")
+    told = "A second payment for one order" if again else "Money that comes after the end"
+    button = deed(view, "pay_all_the_same", "Pay again" if again else "Pay all the same")
+    return f'<p>{told}, as gateways have been seen to allow.</p><div class="row">{button}</div>'
+
+
+def left_html(view: View) -> str:
+    return _told(
+        "The buyer closed the tab",
+        "ক্রেতা চলে গেছেন",
+        "Nobody went back to the shop. The checkout stays open until its time is over.",
+        "",
+        f'<a class="go" href="{view.to()}">Open the checkout again</a>',
+    )
+
+
+def lost_html(view: View, back: str) -> str:
+    return _told(
+        "The browser was closed here",
+        "ব্রাউজার বন্ধ হয়ে গেছে",
+        f"This checkout is {view.session.status}, and the shop has heard nothing of it from this browser.",
+        "",
+        f'<a class="go" href="{view.to()}">Open the checkout again</a>',
+        f'<p class="told">It would have gone to</p><p class="address">{escape(back)}</p>',
+    )
+
+
+def lost_controls(back: str) -> str:
+    return (
+        "<p>A buyer may come back after all, from the history.</p>"
+        f'<div class="row"><a class="link" href="{escape(back)}">Go back to the shop now</a></div>'
+    )
+
+
+def order_link(page: str | None) -> str:
+    return f'<div class="row"><a class="link" href="{escape(page)}">What the shop knows of it</a></div>' if page else ""
+
+
+def _told(title: str, bangla: str, told: str, refused: str, button: str, more: str = "") -> str:
+    alert = f'<p class="refused" role="alert">{escape(refused)}</p>' if refused else ""
+    return (
+        f'<h1>{title}</h1><p class="lead" lang="bn">{bangla}</p>{alert}<p class="told">{told}</p>{more}'
+        f'<div class="buttons">{button}</div>'
+    )

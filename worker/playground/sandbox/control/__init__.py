@@ -1,0 +1,28 @@
+"""The control API under `/_control`: what a test, a demo or a developer does in place of buyers, gateways and time.
+
+`GET /_control` describes it on one page, `GET /_control/openapi.json` for machines; both are made from the table of
+routes. The one thing to get wrong: a route is described where it is defined, in the `ROUTES` of its noun's module.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from worker.playground.sandbox.control import buyers, description, scripts, time, troubles, webhooks, whole
+from worker.playground.sandbox.control.routing import Route, handler
+
+ROUTES: tuple[Route, ...] = (
+    *buyers.ROUTES,
+    *scripts.ROUTES,
+    *troubles.ROUTES,
+    *webhooks.ROUTES,
+    *time.ROUTES,
+    *whole.ROUTES,
+)
+
+
+def routes() -> list[web.RouteDef]:
+    return [
+        *(web.route(route.method, route.path, handler(route)) for route in ROUTES),
+        *description.routes(ROUTES),
+    ]

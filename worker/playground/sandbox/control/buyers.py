@@ -1,0 +1,174 @@
+"""Checkouts, and what happens to them: the scripted shopper, money given back, an early end."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import asdict, replace
+
+from worker.playground.sandbox.announcing import announce
+from worker.playground.sandbox.config import Provider
+from worker.playground.sandbox.control.reading import About, Named, find
+from worker.playground.sandbox.control.routing import Asked, Route
+from worker.playground.sandbox.gateway import Deed, Impossible
+from worker.playground.sandbox.money_back import give_back
+from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.sessions import Session, Standing
+from worker.playground.sandbox.shopper import Visit, perform
+from worker.playground.sandbox.times import iso_ms_z
+
+
+class Shop(Named, frozen=True, kw_only=True):
+    """amount, currency and transaction_id falsify what the gateway books; webhook false keeps it silent."""
+
+    does: Deed
+    amount: str | None = None
+    currency: str | None = None
+    transaction_id: str | None = None
+    webhook: bool = True
+
+
+class Refund(Named, frozen=True, kw_only=True):
+    """Without an amount, all that is left."""
+
+    amount: str | None = None
+    webhook: bool = True
+
+
+class ShownTransaction(Struct, frozen=True, kw_only=True):
+    transaction_id: str
+    status: Standing
+    amount: str
+    currency: str
+
+
+class ShownSession(Struct, frozen=True, kw_only=True):
+    """A checkout as its gateway's books hold it, without the request that opened it. Times are ISO 8601 in UTC."""
+
+    provider: Provider
+    session_id: str
+    merchant: str
+    reference: str
+    amount: str
+    currency: str
+    created_at: str
+    expires_at: str
+    status: Standing
+    transaction_id: str | None
+    paid_amount: str | None
+    paid_currency: str | None
+    refunded: str
+    paid_at: str | None
+    transactions: list[ShownTransaction]
+
+
+class OneSession(Struct, frozen=True, kw_only=True):
+    session: ShownSession
+
+
+class ManySessions(Struct, frozen=True, kw_only=True):
+    sessions: list[ShownSession]
+
+
+class Shopped(Struct, frozen=True, kw_only=True):
+    """`redirect` is where the browser goes; null where it goes nowhere."""
+
+    redirect: str | None
+    session: ShownSession
+
+
+def shown(sandbox: Sandbox, session: Session) -> ShownSession:
+    times = {name: getattr(session, name) for name in ("created_at", "expires_at", "paid_at")}
+    told = {
+        **asdict(session),
+        **{name: None if at is None else iso_ms_z(at) for name, at in times.items()},
+        "transactions": [asdict(made) for made in sandbox.sessions.transactions(session)],
+    }
+    return msgspec.convert(told, ShownSession)
+
+
+async def _sessions(sandbox: Sandbox, asked: Asked) -> ManySessions:
+    about: About = asked.said
+    found = sandbox.sessions.of(about.provider, about.reference)
+    return ManySessions(sessions=[shown(sandbox, session) for session in found])
+
+
+async def _shopper(sandbox: Sandbox, asked: Asked) -> Shopped:
+    shop: Shop = asked.said
+    visit = Visit(
+        does=shop.does,
+        amount=shop.amount,
+        currency=shop.currency,
+        transaction_id=shop.transaction_id,
+        webhook=shop.webhook,
+    )
+    with sandbox.state.transaction():
+        session, redirect = perform(sandbox, find(sandbox, shop), visit)
+    return Shopped(redirect=redirect, session=shown(sandbox, session))
+
+
+async def _refund(sandbox: Sandbox, asked: Asked) -> OneSession:
+    refund: Refund = asked.said
+    with sandbox.state.transaction():
+        give_back(sandbox.gateways[refund.provider], find(sandbox, refund), refund.amount, webhook=refund.webhook)
+    return OneSession(session=shown(sandbox, find(sandbox, refund)))
+
+
+async def _expire(sandbox: Sandbox, asked: Asked) -> OneSession:
+    named: Named = asked.said
+    with sandbox.state.transaction():
+        session = find(sandbox, named)
+        if session.status not in ("open", "approved"):
+            raise Impossible(f"the session is {session.status}")
+        expired = sandbox.sessions.save(replace(session, status="expired", expires_at=sandbox.state.now()))
+        announce(sandbox.gateways[named.provider], expired, "expired")
+    return OneSession(session=shown(sandbox, expired))
+
+
+_ORDER = {"provider": "moneybag", "reference": "order-7831"}
+ROUTES = (
+    Route(
+        method="GET",
+        path="/_control/sessions",
+        name="listSessions",
+        summary="Checkouts, newest first, each with its attempts to pay",
+        query=About,
+        answers=ManySessions,
+        do=_sessions,
+        example=_ORDER,
+    ),
+    Route(
+        method="POST",
+        path="/_control/shopper",
+        name="shop",
+        summary="Do what a buyer does at the checkout page. May pay after the end, and twice. At OnePayBD pay "
+        "approves; Execute takes the money",
+        body=Shop,
+        answers=Shopped,
+        do=_shopper,
+        example=_ORDER | {"does": "pay"},
+        problems=frozenset({404, 409}),
+    ),
+    Route(
+        method="POST",
+        path="/_control/refund",
+        name="refund",
+        summary="Give money back, as a person at the gateway would",
+        body=Refund,
+        answers=OneSession,
+        do=_refund,
+        example=_ORDER | {"amount": "250.00"},
+        problems=frozenset({404, 409}),
+    ),
+    Route(
+        method="POST",
+        path="/_control/expire",
+        name="expire",
+        summary="End a checkout now",
+        body=Named,
+        answers=OneSession,
+        do=_expire,
+        example=_ORDER,
+        problems=frozenset({404, 409}),
+    ),
+)

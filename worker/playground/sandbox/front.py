@@ -1,0 +1,74 @@
+"""Between the wire and a gateway's file: counts each call, lets troubles have their way, and writes the answer."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from aiohttp import web
+
+from schemas.wire import Unreadable
+from worker.playground.sandbox import troubles
+from worker.playground.sandbox.gateway import Call, Endpoint, Gateway, Refusal, Reply
+from worker.playground.sandbox.pace import drawn_pace
+from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.troubles import Trouble
+
+
+def routes(sandbox: Sandbox, gateway: Gateway) -> list[web.RouteDef]:
+    return [
+        web.route(endpoint.method, f"/{gateway.name}{endpoint.path}", partial(_answer, sandbox, gateway, endpoint))
+        for endpoint in gateway.endpoints()
+    ]
+
+
+async def _answer(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, request: web.Request) -> web.Response:
+    call = Call(
+        path=request.match_info,
+        query=request.query,
+        headers=request.headers,
+        body=await request.read(),
+        base=sandbox.base(request, gateway.name),
+    )
+    trouble, takes = _received(sandbox, gateway, endpoint, call)
+    if takes > 0:
+        await troubles.pause(takes, sandbox.closing)
+    if trouble is not None:
+        other = await troubles.instead(trouble, gateway, request, sandbox.closing)
+        if other is not None:
+            return _written(other) if isinstance(other, Reply) else other
+    reply = _work(sandbox, gateway, endpoint, call)
+    sandbox.queued.set()
+    if trouble is not None and trouble.trouble == "lost_answer":
+        return troubles.hang_up(request)
+    if trouble is not None and trouble.trouble in troubles.FALSIFIES:
+        if reply.status >= 400:  # a refused call has no answer to falsify; the next one has
+            sandbox.troubles.put_back(trouble)
+        reply = troubles.falsified(gateway, reply, trouble.trouble)
+    return _written(reply)
+
+
+def _received(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, call: Call) -> tuple[Trouble | None, float]:
+    """Count the call, whatever becomes of it; the trouble it meets, and the seconds it takes beside."""
+    with sandbox.state.transaction():
+        reference = endpoint.about(call)
+        sandbox.state.db.execute(
+            "INSERT INTO calls VALUES (?, ?, ?, 1) ON CONFLICT (provider, reference, kind) DO UPDATE SET n = n + 1",
+            (gateway.name, reference or "", endpoint.kind),
+        )
+        return sandbox.troubles.take(gateway.name, reference, endpoint.kind), drawn_pace(sandbox.state, gateway.name)
+
+
+def _work(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, call: Call) -> Reply:
+    try:
+        with sandbox.state.transaction():
+            return endpoint.handler(call)
+    except Refusal as refusal:
+        return refusal.reply
+    except Unreadable as error:
+        return gateway.unreadable(str(error))
+
+
+def _written(reply: Reply) -> web.Response:
+    return web.Response(
+        status=reply.status, body=reply.written(), content_type="application/json", headers=dict(reply.headers)
+    )

@@ -1,0 +1,35 @@
+"""Returning money, by the shop through a gateway's API or by a person at the gateway.
+
+The one thing to get wrong: a part returned leaves the payment paid; only all of it makes it refunded.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from schemas.wire import Unreadable, money
+from worker.playground.sandbox.announcing import announce
+from worker.playground.sandbox.gateway import Gateway, Impossible
+from worker.playground.sandbox.sessions import Session
+
+
+def give_back(gateway: Gateway, session: Session, amount: str | None, *, webhook: bool = True) -> Decimal:
+    """Refund the amount, or what is left of it, and announce it. Returns what was given back. Raises Impossible."""
+    left = Decimal(session.told_amount) - Decimal(session.refunded)
+    try:
+        wanted = left if amount is None else money(amount)
+    except Unreadable as error:
+        raise Impossible(str(error)) from None
+    if session.status != "paid":
+        raise Impossible(f"only a paid session can be refunded; this one is {session.status}")
+    if not 0 < wanted <= left:
+        raise Impossible(f"at most {left} can be refunded")
+    returned = replace(
+        session, refunded=str(Decimal(session.refunded) + wanted), status="refunded" if wanted == left else "paid"
+    )
+    gateway.sessions.save(returned)
+    if webhook:
+        announce(gateway, returned, "refunded")
+    return wanted

@@ -1,0 +1,259 @@
+"""OnePayBD, simulated: bKash's tokenized checkout passed through (https://www.onepaybd.com/api-documentation.html).
+
+The buyer's approval moves no money; Execute does, once. Documented there: create with its fields and answer, the
+headers, one signature for all three callback URLs. From bKash's own and others' code: the answers of grant, execute and
+query, the status codes, the error envelopes, `merchantInvoice` in the query alone, amounts written differently by each
+call. Invented: the paths of grant, execute and status, 403 for a wrong key (bKash's front says Forbidden or
+Unauthorized), 2029 for an invoice that is already paid, 2056 for executing what failed or expired, Failed, Cancelled
+and Expired being told by the query at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+from types import MappingProxyType
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from msgspec.structs import replace
+
+from schemas.wire import Unreadable, money
+from worker.playground.sandbox import fields
+from worker.playground.sandbox.gateway import (
+    Call,
+    Change,
+    Deed,
+    Endpoint,
+    Gateway,
+    Impossible,
+    Refusal,
+    Reply,
+    Shows,
+    about_session,
+)
+from worker.playground.sandbox.onepaybd_shapes import coded, short, told
+from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.times import colon_ms, drawn_moment
+
+LIFETIME = 24 * 3600
+LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+_FIELD_CODES = {
+    "mode": "2063",
+    "amount": "2006",
+    "currency": "2007",
+    "intent": "2008",
+    "merchantInvoiceNumber": "2031",
+    "payerReference": "2048",
+    "callbackURL": "2049",
+}
+
+
+class OnePayBD(Gateway):
+    name = "onepaybd"
+    tampers: ClassVar[Mapping[str, tuple[Change, ...]]] = MappingProxyType(
+        {
+            "unknown_word": ((("transactionStatus",), "Under Review"),),
+            "contradiction": ((("transactionStatus",), "Failed"),),
+            "still_pending": ((("transactionStatus",), "Initiated"),),
+            "wrong_identity": (
+                (("paymentID",), "TR0011notyours0000000000000"),
+                (("merchantInvoiceNumber",), "not-yours"),
+                (("merchantInvoice",), "not-yours"),
+            ),
+            "wrong_currency": ((("currency",), "USD"),),
+            "wrong_amount": ((("amount",), "1"),),
+        }
+    )
+
+    shows: ClassVar[frozenset[Shows]] = frozenset({"redirect_ids"})
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        def about(call: Call) -> str | None:
+            return about_session(self, call.named("paymentID"))
+
+        def invoice(call: Call) -> str | None:
+            return call.named("merchantInvoiceNumber")
+
+        return (
+            Endpoint(method="POST", path="/grant", kind="grant", handler=self.grant, about=lambda _: None),
+            Endpoint(method="POST", path="/create", kind="create", handler=self.create, about=invoice),
+            Endpoint(method="POST", path="/execute", kind="execute", handler=self.execute, about=about),
+            Endpoint(method="POST", path="/status", kind="status", handler=self.query, about=about),
+        )
+
+    def grant(self, call: Call) -> Reply:
+        self._check_key(call)
+        draw = self.draw("")
+        token = "sandbox." + "".join(draw.choices(LETTERS, k=120))
+        seconds = self.config.token_seconds
+        self.state.db.execute("INSERT INTO tokens VALUES (?, ?)", (token, self.state.now() + seconds))
+        answer = {
+            "statusCode": "0000",
+            "statusMessage": "Successful",
+            "id_token": token,
+            "token_type": "Bearer",
+            "expires_in": seconds,
+            "refresh_token": "".join(draw.choices(LETTERS, k=120)),
+        }
+        return Reply(body=answer)
+
+    def create(self, call: Call) -> Reply:
+        self._admit(call)
+        body = call.document()
+        try:
+            self._check(body)
+        except fields.Wrong as wrong:
+            return coded("2065" if wrong.missing else _FIELD_CODES[wrong.field])
+        reference = str(body["merchantInvoiceNumber"])
+        if any(earlier.paid for earlier in self.sessions.of(self.name, reference)):
+            return coded("2029")
+        session = self.sessions.save(self._opened(body, reference))
+        answer = {
+            "paymentID": session.session_id,
+            "bkashURL": self._page(call, session),
+            "callbackURL": body["callbackURL"],
+            "successCallbackURL": self.redirect(session, "pay"),
+            "failureCallbackURL": self.redirect(session, "fail"),
+            "cancelledCallbackURL": self.redirect(session, "cancel"),
+            "amount": body["amount"],
+            "intent": body["intent"],
+            "currency": body["currency"],
+            "paymentCreateTime": colon_ms(session.created_at),
+            "transactionStatus": "Initiated",
+            "merchantInvoiceNumber": reference,
+            "statusCode": "0000",
+            "statusMessage": "Successful",
+        }
+        return Reply(body=answer)
+
+    def execute(self, call: Call) -> Reply:
+        """Take the money of an approved payment; only once."""
+        session = self._session(call)
+        match session.status:
+            case "approved":
+                session = self.collect(session, transaction_id=session.notes.get("transaction_id"))
+            case "paid" | "refunded":
+                return coded("2062")
+            case "cancelled":
+                return coded("2069")
+            case _:
+                return coded("2056")
+        answer = told(session) | {
+            "customerMsisdn": "01770618575",
+            "paymentExecuteTime": colon_ms(session.paid_at or 0),
+            "merchantInvoiceNumber": session.reference,
+            "amount": short(session.told_amount),
+        }
+        return Reply(body=answer)
+
+    def query(self, call: Call) -> Reply:
+        session = self._session(call)
+        answer = told(session) | {
+            "mode": "0011",
+            "paymentCreateTime": colon_ms(session.created_at),
+            "merchantInvoice": session.reference,
+            "amount": session.told_amount,
+            "userVerificationStatus": "Incomplete" if session.status == "open" else "Complete",
+        }
+        if session.paid_at is not None:
+            answer["paymentExecuteTime"] = colon_ms(session.paid_at)
+        return Reply(body=answer)
+
+    def failure(self, status: int, message: str) -> Reply:
+        """The envelope of the front that stands before the service."""
+        words = {401: "Unauthorized", 403: "Forbidden", 503: "Service Unavailable"}
+        return Reply(status=status, body={"message": words.get(status, message)})
+
+    def not_found(self) -> Reply:
+        return coded("2002")
+
+    def unreadable(self, why: str) -> Reply:
+        del why
+        return coded("2025")
+
+    def redirect(self, session: Session, deed: Deed) -> str:
+        said = {"pay": "success", "fail": "failure"}.get(deed, "cancel")
+        url = str(session.body["callbackURL"])
+        joint = "&" if "?" in url else "?"
+        return f"{url}{joint}paymentID={session.session_id}&status={said}&signature={session.notes['signature']}"
+
+    def pay(self, session: Session, *, transaction_id: str | None) -> Session:
+        """The buyer approves; a late approval keeps the session open for its Execute. Raises Impossible."""
+        if session.paid:
+            raise Impossible("a paymentID is good for one execution")
+        notes = {**session.notes, "transaction_id": transaction_id}
+        until = max(session.expires_at, self.state.now() + 600)
+        return self.sessions.save(replace(session, status="approved", notes=notes, expires_at=until))
+
+    def another(self, session: Session, reference: str) -> Session:
+        return self._opened({**session.body, "merchantInvoiceNumber": reference}, reference)
+
+    def new_transaction_id(self, draw: Random) -> str:
+        return "".join(draw.choices("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=10))
+
+    def _opened(self, body: dict[str, Any], reference: str) -> Session:
+        now, draw = self.state.now(), self.draw(reference)
+        notes = {
+            "signature": "".join(draw.choices(LETTERS, k=10)),
+            "hash": "".join(draw.choices(LETTERS + "!.)(_", k=60)),
+        }
+        return Session(
+            provider=self.name,
+            session_id=f"TR0011{''.join(draw.choices(LETTERS, k=7))}{int(drawn_moment(draw) * 1000)}",
+            merchant="shop",
+            reference=reference,
+            amount=str(money(body["amount"])),
+            currency=body["currency"],
+            body=body,
+            notes=notes,
+            created_at=now,
+            expires_at=self.ends_at(reference, LIFETIME),
+        )
+
+    def _page(self, call: Call, session: Session) -> str:
+        """The page's query is spelled `paymentId` here and `paymentID` in callbacks, as in the documentation."""
+        query = f"paymentId={session.session_id}&hash={quote(session.notes['hash'], safe='!.)(_')}&mode=0011"
+        return f"{self.checkout_url(call.base, session.session_id)}?{query}&apiVersion=v1.2.0-beta/"
+
+    def _check(self, body: dict[str, Any]) -> None:
+        for name in _FIELD_CODES:
+            fields.text(body, name)
+        for name, only in (("mode", "0011"), ("currency", "BDT"), ("intent", "sale")):
+            if body[name] != only:
+                raise fields.Wrong(name, f"{name} must be {only}")
+        try:
+            if money(body["amount"]) <= 0:
+                raise fields.Wrong("amount", "amount must be positive")
+        except Unreadable:
+            raise fields.Wrong("amount", "amount must be a decimal") from None
+        fields.link(body, "callbackURL")
+
+    def _session(self, call: Call) -> Session:
+        self._admit(call)
+        session = self.sessions.get(self.name, _required(call.document(), "paymentID"))
+        if session is None:
+            raise Refusal(coded("2002"))
+        return session
+
+    def _admit(self, call: Call) -> None:
+        """The key, and a token that was granted, has not ended and was not revoked."""
+        self._check_key(call)
+        scheme, _, token = call.headers.get("Authorization", "").partition(" ")
+        row = self.state.db.execute(
+            "SELECT 1 FROM tokens WHERE token = ? AND expires_at > ?", (token, self.state.now())
+        ).fetchone()
+        if scheme != "Bearer" or row is None:
+            raise Refusal(self.failure(401, "Unauthorized"))
+
+    def _check_key(self, call: Call) -> None:
+        if call.headers.get("apikey") != self.config.credential(self.name, "api_key"):
+            raise Refusal(self.failure(403, "Forbidden"))
+
+
+def _required(body: dict[str, Any], name: str) -> str:
+    try:
+        return fields.text(body, name)
+    except fields.Wrong:
+        raise Refusal(coded("2065")) from None

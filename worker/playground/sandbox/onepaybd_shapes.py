@@ -1,0 +1,62 @@
+"""How OnePayBD writes its answers: bKash's words for a payment, its status codes, and what Execute and query share.
+
+The one thing to get wrong: `0000` says that the call succeeded. That somebody paid says `transactionStatus` alone.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from worker.playground.sandbox.gateway import Reply
+from worker.playground.sandbox.sessions import Session
+
+WORDS = {
+    "open": "Initiated",
+    "approved": "Initiated",
+    "paid": "Completed",
+    "failed": "Failed",
+    "cancelled": "Cancelled",
+    "expired": "Expired",
+    "refunded": "Completed",
+}
+CODES = {
+    "2002": "Invalid Payment ID",
+    "2006": "Invalid amount",
+    "2007": "Invalid currency",
+    "2008": "Invalid intent",
+    "2025": "Invalid request body",
+    "2029": "Duplicate for all transactions",
+    "2031": "Invalid merchant invoice number",
+    "2048": "Invalid Payer Reference",
+    "2049": "Invalid Merchant Callback URL",
+    "2056": "Invalid Payment State",
+    "2062": "The payment has already been completed",
+    "2063": "Invalid Mode",
+    "2065": "Mandatory field missing",
+    "2069": "The transaction has already been cancelled",
+}
+
+
+def told(session: Session) -> dict[str, Any]:
+    """What Execute and the query have in common."""
+    answer = {
+        "statusCode": "0000",
+        "statusMessage": "Successful",
+        "paymentID": session.session_id,
+        "payerReference": session.body["payerReference"],
+        "transactionStatus": WORDS[session.status],
+        "currency": session.told_currency,
+        "intent": session.body["intent"],
+    }
+    return answer | ({"trxID": session.transaction_id} if session.transaction_id else {})
+
+
+def short(amount: str) -> str:
+    """`50.00` is `50` in Execute's answer, and `50.50` is `50.5`."""
+    return f"{Decimal(amount).normalize():f}"
+
+
+def coded(code: str) -> Reply:
+    """The first of bKash's envelopes: HTTP 200 with a status code that is not 0000."""
+    return Reply(body={"statusCode": code, "statusMessage": CODES[code]})

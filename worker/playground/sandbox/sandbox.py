@@ -1,0 +1,50 @@
+"""The sandbox as one thing: its config, its state, its five gateways, and the signals its tasks wait for."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from worker.playground.sandbox.announcing import announce
+from worker.playground.sandbox.config import SandboxConfig
+from worker.playground.sandbox.gateway import Gateway
+from worker.playground.sandbox.ipay import IPay
+from worker.playground.sandbox.moneybag import Moneybag
+from worker.playground.sandbox.onepaybd import OnePayBD
+from worker.playground.sandbox.payparse import PayParse
+from worker.playground.sandbox.sessions import Sessions
+from worker.playground.sandbox.shadhinpay import ShadhinPay
+from worker.playground.sandbox.state import State
+from worker.playground.sandbox.troubles import Troubles
+
+
+class Sandbox:
+    """`closing` ends every wait at shutdown; `queued` wakes the task that sends webhooks and does what is due."""
+
+    def __init__(self, config: SandboxConfig) -> None:
+        self.config = config
+        self.state = State(config.state, config.seed, anew=config.reset)
+        self.sessions = Sessions(self.state)
+        self.troubles = Troubles(self.state)
+        gateways = (kind(config, self.state) for kind in (PayParse, OnePayBD, ShadhinPay, Moneybag, IPay))
+        self.gateways: dict[str, Gateway] = {gateway.name: gateway for gateway in gateways}
+        self.closing = asyncio.Event()
+        self.queued = asyncio.Event()
+
+    def base(self, request: web.Request, gateway: str) -> str:
+        """The gateway's base URL as whoever asks reaches it."""
+        return f"{self.root(request)}/{gateway}"
+
+    def root(self, request: web.Request) -> str:
+        """The sandbox's own address as whoever asks reaches it."""
+        return (self.config.public_url or f"{request.scheme}://{request.host}").rstrip("/")
+
+    def expire(self) -> None:
+        """Notice whose time is over, and tell of it where that is wanted."""
+        with self.state.transaction():
+            for session in self.sessions.expire(self.state.now()):
+                announce(self.gateways[session.provider], session, "expired")
+
+
+SANDBOX = web.AppKey("sandbox", Sandbox)

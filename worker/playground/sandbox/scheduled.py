@@ -1,0 +1,73 @@
+"""What the sandbox does later by itself: visit an address as a browser would, pay a checkout again, give money back.
+
+The one thing to get wrong: this waits in real time, like webhooks, whatever the sandbox's clock says. It is written
+down in the state, so a restart in between loses none of it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import Literal
+
+from aiohttp import ClientError, ClientSession, ClientTimeout
+
+from worker.playground.sandbox.announcing import announce
+from worker.playground.sandbox.gateway import Gateway, Impossible
+from worker.playground.sandbox.money_back import give_back
+from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.sessions import Session
+
+Does = Literal["visit", "pay_again", "give_back"]
+
+
+def schedule(gateway: Gateway, session: Session, does: Does, detail: str | None, *, after: float) -> None:
+    """Write it down, in the caller's transaction. `detail` is the address, the transaction id or the amount."""
+    gateway.state.db.execute(
+        "INSERT INTO scheduled (provider, reference, session_id, does, detail, due_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (gateway.name, session.reference, session.session_id, does, detail, time.time() + after),
+    )
+
+
+async def carry_out(sandbox: Sandbox, http: ClientSession, row: sqlite3.Row) -> None:
+    """Do what is due. A visit may be made again after a kill; money moves exactly once."""
+    if row["does"] == "visit":
+        status = await visit(http, row["detail"], seconds=sandbox.config.webhook_timeout)
+        _note(sandbox, row, "done", str(status))
+        return
+    with sandbox.state.transaction():
+        try:
+            _move_money(sandbox, row)
+        except Impossible as why:
+            _note(sandbox, row, "impossible", str(why))
+        else:
+            _note(sandbox, row, "done", None)
+
+
+async def visit(http: ClientSession, url: str, *, seconds: float) -> int:
+    """GET an address as a browser that goes no further. Returns the status; 0 when none came within the time."""
+    try:
+        async with http.get(url, allow_redirects=False, timeout=ClientTimeout(total=seconds)) as response:
+            return response.status
+    except (ClientError, TimeoutError, OSError):
+        return 0
+
+
+def _move_money(sandbox: Sandbox, row: sqlite3.Row) -> None:
+    gateway = sandbox.gateways[row["provider"]]
+    session = sandbox.sessions.get(row["provider"], row["session_id"])
+    if session is None:
+        raise Impossible("the session is gone")
+    if row["does"] == "give_back":
+        give_back(gateway, session, row["detail"])
+        return
+    if session.status == "refunded":
+        raise Impossible("the session is refunded")
+    again = gateway.collect(session, transaction_id=row["detail"])
+    announce(gateway, again, "paid")
+    if gateway.event_type("paid") is None:
+        schedule(gateway, again, "visit", gateway.redirect(again, "pay"), after=0.0)
+
+
+def _note(sandbox: Sandbox, row: sqlite3.Row, state: str, result: str | None) -> None:
+    sandbox.state.db.execute("UPDATE scheduled SET state = ?, result = ? WHERE seq = ?", (state, result, row["seq"]))

@@ -1,0 +1,89 @@
+"""What the buyer does at a gateway's page, for the page itself and for scripted shoppers.
+
+The one thing to get wrong: a scripted shopper may pay after a session failed or expired, and pay twice, since gateways
+have been seen to let that happen; the page lets nobody, unless `may_pay_late`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from schemas.wire import Unreadable, money
+from worker.playground.sandbox import course
+from worker.playground.sandbox.announcing import announce
+from worker.playground.sandbox.gateway import Deed, Gateway, Happening, Impossible
+from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.sessions import Session
+
+_BRINGS: Mapping[Deed, Happening] = MappingProxyType({"pay": "paid", "fail": "failed", "cancel": "cancelled"})
+
+
+class Visit(Struct, frozen=True, kw_only=True):
+    """What the buyer does; another amount, currency or transaction id than the gateway's own for tests of misfits."""
+
+    does: Deed
+    amount: str | None = None
+    currency: str | None = None
+    transaction_id: str | None = None
+    webhook: bool = True
+
+
+def perform(sandbox: Sandbox, session: Session, visit: Visit) -> tuple[Session, str | None]:
+    """Do it, and meet what troubles are set for this order. Raises Impossible.
+
+    Returns the session, and where the browser goes: None if it goes nowhere.
+    """
+    gateway = sandbox.gateways[session.provider]
+    does = gateway.swayed(session, visit.does)
+    if does == "walk_away":
+        return gateway.walk_away(session), None
+    if does == "pay" and session.status == "refunded":
+        raise Impossible("the session is refunded")
+    if does != "pay" and session.paid:
+        raise Impossible("the session is paid")
+
+    met = sandbox.troubles.meet(session, does)
+    if "callback_forged" in met:
+        return course.forged(gateway, session)
+    if "callback_of_another" in met:
+        return session, course.of_another(gateway, session)
+
+    failed_try = gateway.end(session, "failed") if "callback_reordered" in met else None
+    session = _done(gateway, _tampered(session, course.altered(visit.amount, visit.currency, met)), does, visit)
+    redirect = gateway.redirect(session, does)
+    happening = _BRINGS[does]
+    if visit.webhook and session.status == happening and "callback_lost" not in met:
+        announce(gateway, session, happening, course.telling(met))
+    if failed_try is not None:
+        course.tell_of_earlier(gateway, failed_try, redirect, after=met["callback_reordered"], webhook=visit.webhook)
+    course.follow(sandbox, session, redirect, met)
+    return session, redirect if course.redirects(met) else None
+
+
+def may_pay_late(sandbox: Sandbox, session: Session) -> bool:
+    """Whether the page of a checkout that is over lets the buyer pay all the same."""
+    about = sandbox.troubles.about(session.provider, session.reference)
+    return session.status == "expired" and any(trouble.trouble == "paid_after_expiry" for trouble in about)
+
+
+def _done(gateway: Gateway, session: Session, does: Deed, visit: Visit) -> Session:
+    if does == "pay":
+        return gateway.pay(session, transaction_id=visit.transaction_id)
+    return gateway.end(session, "failed" if does == "fail" else "cancelled")
+
+
+def _tampered(session: Session, paid: tuple[str | None, str | None]) -> Session:
+    amount, currency = paid
+    try:
+        amount = None if amount is None else str(money(amount))
+    except Unreadable as error:
+        raise Impossible(str(error)) from None
+    return replace(
+        session,
+        paid_amount=amount or session.paid_amount,
+        paid_currency=currency or session.paid_currency,
+    )

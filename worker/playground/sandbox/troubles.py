@@ -1,0 +1,277 @@
+"""What goes wrong on purpose: kept in the state, taken up by the calls they fit, oldest first, and acted out.
+
+The one thing to get wrong: `lost_answer` does the work and loses the answer; `timeout` and `reset` do no work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import time
+from collections.abc import Mapping
+from copy import deepcopy
+from types import MappingProxyType
+from typing import Any, Literal
+
+from aiohttp import web
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from worker.playground.sandbox.gateway import Change, Deed, Gateway, Kind, Reply
+from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.state import State
+
+Name = Literal[
+    "timeout",
+    "reset",
+    "500",
+    "503",
+    "429",
+    "html",
+    "401",
+    "unknown_word",
+    "slow",
+    "not_found",
+    "html_404",
+    "text_404",
+    "json_404",
+    "contradiction",
+    "still_pending",
+    "lost_answer",
+    "wrong_identity",
+    "wrong_currency",
+    "wrong_amount",
+]
+AtDeed = Literal[
+    "callback_lost",
+    "callback_doubled",
+    "callback_late",
+    "callback_reordered",
+    "callback_forged",
+    "callback_of_another",
+    "amount_tampered",
+    "currency_tampered",
+    "token_revoked",
+    "paid_after_expiry",
+    "paid_twice",
+    "refunded_in_part",
+    "refunded_in_full",
+    "status_not_found",
+    "status_proxy_404",
+    "status_pending",
+    "webhook_forged",
+    "webhook_late",
+    "webhook_replayed",
+    "gateway_down",
+]
+# These are met by whatever the buyer does; the rest of AtDeed by a payment alone.
+_BY_ANY_DEED = frozenset(
+    {
+        "callback_lost",
+        "callback_doubled",
+        "callback_late",
+        "status_not_found",
+        "status_proxy_404",
+        "status_pending",
+        "token_revoked",
+        "webhook_forged",
+        "webhook_late",
+        "webhook_replayed",
+        "gateway_down",
+    }
+)
+FALSIFIES = frozenset(
+    {"unknown_word", "contradiction", "still_pending", "wrong_identity", "wrong_currency", "wrong_amount"}
+)
+DEFAULT_SECONDS = {"timeout": 60.0, "slow": 3.0, "429": 1.0}
+PROXY_404: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "html_404": ("text/html", "<html><head><title>404 Not Found</title></head><body>nginx</body></html>"),
+        "text_404": ("text/plain", "default backend - 404"),
+        "json_404": ("application/json", '{"message":"Not Found"}'),
+    }
+)
+"""The 404s of what stands between us and a gateway, in the order in which they show while a gateway is deployed."""
+HTML = "<!doctype html><html><head><title>Maintenance</title></head><body><h1>We will be back soon</h1></body></html>"
+
+
+class Trouble(Struct, frozen=True, kw_only=True):
+    """One thing to go wrong on calls of a kind (`any`: every kind), `remaining` times more; None: until cleared.
+
+    `skip` fitting calls pass before it acts; `until` is the real time at which it ends by itself. Of kind `shopper` it
+    is met by what the buyer does.
+    """
+
+    seq: int
+    provider: str
+    reference: str | None
+    kind: Kind | Literal["any", "shopper"]
+    trouble: Name | AtDeed
+    seconds: float | None
+    remaining: int | None
+    skip: int
+    until: float | None
+
+    @property
+    def duration(self) -> float:
+        return DEFAULT_SECONDS.get(self.trouble, 0.0) if self.seconds is None else self.seconds
+
+
+class Troubles:
+    def __init__(self, state: State) -> None:
+        self._db = state.db
+
+    def add(
+        self,
+        provider: str,
+        reference: str | None,
+        kind: str,
+        trouble: str,
+        *,
+        seconds: float | None = None,
+        times: int | None = 1,
+        skip: int = 0,
+        until: float | None = None,
+    ) -> None:
+        self._db.execute(
+            "INSERT INTO troubles (provider, reference, kind, trouble, seconds, remaining, skip, until) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (provider, reference, kind, trouble, seconds, times, skip, until),
+        )
+
+    def take(self, provider: str, reference: str | None, kind: Kind) -> Trouble | None:
+        """The trouble this call meets, counted down. One named for a reference fits that alone."""
+        self._end_those_over()
+        rows = self._db.execute(
+            "SELECT * FROM troubles WHERE provider = ? AND (reference IS NULL OR reference = ?) AND kind IN (?, 'any') "
+            "ORDER BY seq",
+            (provider, reference, kind),
+        ).fetchall()
+        for row in rows:
+            if row["skip"] == 0:
+                self._use(row["seq"])
+                return Trouble(**dict(row))
+            self._db.execute("UPDATE troubles SET skip = skip - 1 WHERE seq = ?", (row["seq"],))
+        return None
+
+    def put_back(self, trouble: Trouble) -> None:
+        """It was taken for a call that it could do nothing to: the next one that fits meets it first."""
+        values = asdict(trouble) | {"skip": 0}
+        self._db.execute(
+            f"INSERT INTO troubles ({', '.join(values)}) VALUES ({', '.join('?' * len(values))}) "  # noqa: S608
+            "ON CONFLICT (seq) DO UPDATE SET remaining = excluded.remaining",
+            tuple(values.values()),
+        )
+
+    def meet(self, session: Session, deed: Deed) -> dict[AtDeed, float]:
+        """All that this deed of the buyer meets, used up, with the seconds of each."""
+        met: dict[AtDeed, float] = {}
+        rows = self._db.execute(
+            "SELECT seq, trouble, seconds FROM troubles WHERE provider = ? AND reference = ? AND kind = 'shopper' "
+            "ORDER BY seq",
+            (session.provider, session.reference),
+        ).fetchall()
+        for row in rows:
+            name: AtDeed = row["trouble"]
+            too_early = name == "paid_after_expiry" and session.status != "expired"
+            if not too_early and name not in met and (deed == "pay" or name in _BY_ANY_DEED):
+                self._use(row["seq"])
+                met[name] = row["seconds"] or 0.0
+        return met
+
+    def all(self) -> list[Trouble]:
+        self._end_those_over()
+        return [Trouble(**dict(row)) for row in self._db.execute("SELECT * FROM troubles ORDER BY seq")]
+
+    def about(self, provider: str, reference: str) -> list[Trouble]:
+        """Those set for exactly this reference, oldest first."""
+        self._end_those_over()
+        rows = self._db.execute(
+            "SELECT * FROM troubles WHERE provider = ? AND reference = ? ORDER BY seq", (provider, reference)
+        )
+        return [Trouble(**dict(row)) for row in rows]
+
+    def clear(self, provider: str | None, reference: str | None) -> int:
+        """End those of a gateway or a reference; None ends all. Returns how many ended."""
+        return self._db.execute(
+            "DELETE FROM troubles WHERE provider = coalesce(?, provider) AND reference IS coalesce(?, reference)",
+            (provider, reference),
+        ).rowcount
+
+    def _use(self, seq: int) -> None:
+        self._db.execute("UPDATE troubles SET remaining = remaining - 1 WHERE seq = ?", (seq,))
+        self._db.execute("DELETE FROM troubles WHERE remaining <= 0")
+
+    def _end_those_over(self) -> None:
+        self._db.execute("DELETE FROM troubles WHERE until <= ?", (time.time(),))
+
+
+async def instead(
+    trouble: Trouble, gateway: Gateway, request: web.Request, closing: asyncio.Event
+) -> web.Response | Reply | None:
+    """What answers in place of the gateway, before it does any work; None lets it work."""
+    match trouble.trouble:
+        case "timeout":
+            await pause(trouble.duration, closing)
+            return hang_up(request)
+        case "slow":
+            await pause(trouble.duration, closing)
+            return None
+        case "reset":
+            return hang_up(request, reset=True)
+        case "html":
+            return web.Response(text=HTML, content_type="text/html")
+        case "html_404" | "text_404" | "json_404" as name:
+            kind, text = PROXY_404[name]
+            return web.Response(status=404, text=text, content_type=kind)
+        case "429":
+            reply = gateway.failure(429, "Too many requests")
+            return Reply(status=429, body=reply.body, headers={"Retry-After": str(int(trouble.duration))})
+        case "401" | "500" | "503":
+            return gateway.failure(int(trouble.trouble), "Simulated trouble")
+        case "not_found":
+            return gateway.not_found()
+        case _:
+            return None
+
+
+def falsified(gateway: Gateway, reply: Reply, trouble: str) -> Reply:
+    """The reply with its places overwritten as the gateway's file says. An error stays as it is."""
+    if reply.status >= 400:
+        return reply
+    body = deepcopy(reply.body)
+    for change in gateway.tampers.get(trouble, ()):
+        _overwrite(body, change, add=change[0] in gateway.adds)
+    return Reply(status=reply.status, body=body, headers=reply.headers)
+
+
+def hang_up(request: web.Request, *, reset: bool = False) -> web.Response:
+    """Close the connection under the answer, with a TCP reset if wanted. What is returned reaches nobody."""
+    transport = request.transport
+    if transport is not None:
+        connection = transport.get_extra_info("socket")
+        if reset and connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return web.Response()
+
+
+async def pause(seconds: float, closing: asyncio.Event) -> None:
+    """Wait so long, or until the sandbox closes."""
+    try:
+        async with asyncio.timeout(seconds):
+            await closing.wait()
+    except TimeoutError:
+        pass
+
+
+def _overwrite(place: Any, change: Change, *, add: bool) -> None:
+    (name, *rest), value = change
+    if isinstance(place, list):
+        for item in place:
+            _overwrite(item, change, add=add)
+    elif isinstance(place, dict) and rest:
+        _overwrite(place.get(name), (tuple(rest), value), add=add)
+    elif isinstance(place, dict) and (add or name in place):
+        place[name] = value

@@ -1,0 +1,58 @@
+"""Receiving payproof's webhooks (https://www.standardwebhooks.com): is it from payproof, is it new, then believe it.
+
+The one thing to get wrong: the body. What is signed is the bytes as they came; nothing may parse and write them again
+before the signature was looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from worker.playground.shop.books import Books, Event
+
+KEPT_IDS = 10_000
+
+
+class Forged(Exception):
+    """Not signed with our secret, or signed too long ago: answer 401, so that a wrong secret is noticed."""
+
+
+class Unreadable(Exception):
+    """Rightly signed, and no event: answer 400."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What every CloudEvent has, whatever it is about."""
+
+    type: str
+
+
+class Hooks:
+    """`seen` holds the ids of the last deliveries; the books drop doubles too, so forgetting the oldest is safe."""
+
+    def __init__(self, secret: str, books: Books) -> None:
+        self._webhook, self._books = Webhook(secret), books
+        self._seen: dict[str, None] = {}
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> bool:
+        """Take one delivery; whether it was news. Raises Forged and Unreadable."""
+        try:
+            self._webhook.verify(body, dict(headers), json_parse=False)
+        except (WebhookVerificationError, ValueError) as error:  # a signature that is no base64 is a ValueError
+            raise Forged(str(error)) from None
+        delivery = headers["webhook-id"]
+        if delivery in self._seen:
+            return False
+        try:
+            if not msgspec.json.decode(body, type=Head).type.startswith("payment."):
+                return False  # such as payproof.test; what is new to us is no reason to refuse it
+            news = self._books.take(msgspec.json.decode(body, type=Event), "webhook")
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise Unreadable(str(error)) from None
+        self._seen[delivery] = None  # after it was taken: one that we choked on may come again
+        if len(self._seen) > KEPT_IDS:
+            del self._seen[next(iter(self._seen))]
+        return news

@@ -1,0 +1,149 @@
+"""Deliveries in Postgres: taken, settled and hurried, always under the row of their endpoint.
+
+Taking one is moving its `next_at` to when somebody else may have it. So a process that dies gives everything back by
+itself, and what settles an attempt names the time it was given: it changes nothing that was taken again meanwhile,
+except that a success counts whoever brings it.
+
+The one thing to get wrong: waiting for a payment. An entry of the timeline needs its payment's row to stay, and whoever
+records may hold that row; what is locked then is left for the next turn, so nothing waits and no deadlock can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from msgspec import Struct
+
+from consumers.webhook_policy import HURRIED, HURRY, LEASE
+from worker.postgres.database import Connection
+
+_DUE = """
+    SELECT event_id FROM deliveries WHERE endpoint = $1 AND next_at <= $2
+    ORDER BY next_at, place LIMIT $3 FOR UPDATE SKIP LOCKED
+"""
+_EARLY = """
+    UPDATE deliveries SET next_at = $2, step = greatest(step - 1, 0) WHERE endpoint = $1 AND event_id = (
+        SELECT event_id FROM deliveries WHERE endpoint = $1 AND next_at IS NOT NULL AND attempts - step < $3
+        ORDER BY next_at, place LIMIT 1 FOR UPDATE SKIP LOCKED)
+"""
+_TAKE = """
+    UPDATE deliveries SET next_at = $3, attempts = attempts + 1 WHERE endpoint = $1 AND event_id = ANY($2)
+    RETURNING event_id, attempts, step, place
+"""
+_SETTLE = """
+    UPDATE deliveries d SET step = s.step, next_at = s.next_at, delivered_at = s.delivered_at,
+        given_up_at = s.given_up_at, answer = s.answer
+    FROM unnest($2::text[], $3::timestamptz[], $4::int[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
+        $8::text[]) AS s (event_id, lease, step, next_at, delivered_at, given_up_at, answer)
+    WHERE d.endpoint = $1 AND d.event_id = ANY($2) AND d.event_id = s.event_id
+        AND (d.next_at = s.lease OR (s.delivered_at IS NOT NULL AND d.delivered_at IS NULL))
+"""
+_FREE = "SELECT id FROM payments WHERE id = ANY($1) ORDER BY id FOR KEY SHARE SKIP LOCKED"
+_TELL = """
+    INSERT INTO entries (payment_id, at, kind, data)
+    SELECT payment_id, at, 'delivery', data
+    FROM unnest($1::text[], $2::timestamptz[], $3::jsonb[]) AS e (payment_id, at, data) ORDER BY payment_id, at
+"""
+_HURRY = """
+    UPDATE deliveries SET next_at = $2::timestamptz + $3::interval * random(), step = greatest(step - 1, 0)
+    WHERE endpoint = $1 AND next_at > $2::timestamptz + $3::interval AND attempts - step < $4
+"""
+_NEXT = "SELECT next_at FROM deliveries WHERE endpoint = $1 AND next_at IS NOT NULL ORDER BY next_at LIMIT 1"
+
+
+class Taken(Struct, frozen=True, kw_only=True):
+    """A delivery that is ours until `lease`. `probe`: it goes alone, to see whether the endpoint is back."""
+
+    event_id: str
+    payment_id: str
+    type: str
+    body: bytes
+    attempt: int
+    step: int
+    lease: datetime
+    probe: bool
+
+
+class Settled(Struct, frozen=True, kw_only=True):
+    """What became of an attempt: exactly one of the three times is given. `told` is its entry in the timeline."""
+
+    taken: Taken
+    at: datetime
+    step: int
+    answer: str
+    told: dict[str, Any]
+    next_at: datetime | None = None
+    delivered_at: datetime | None = None
+    given_up_at: datetime | None = None
+
+
+async def take_deliveries(
+    connection: Connection[asyncpg.Record], endpoint: str, most: int, now: datetime, *, probe: bool
+) -> list[Taken]:
+    """Take those due, the longest waiting first."""
+    due = [row["event_id"] for row in await connection.fetch(_DUE, endpoint, now, most)]
+    if not due:
+        return []
+    # By ids, and not in one statement: a planner that misjudges how few they are would read a whole table.
+    lease = now + LEASE
+    taken = await connection.fetch(_TAKE, endpoint, due, lease)
+    found = await connection.fetch("SELECT id, payment_id, type, body FROM events WHERE id = ANY($1)", due)
+    events = {row["id"]: row for row in found}
+    return [
+        Taken(
+            event_id=row["event_id"],
+            payment_id=events[row["event_id"]]["payment_id"],
+            type=events[row["event_id"]]["type"],
+            body=events[row["event_id"]]["body"],
+            attempt=row["attempts"],
+            step=row["step"],
+            lease=lease,
+            probe=probe,
+        )
+        for row in sorted(taken, key=lambda row: row["place"])
+    ]
+
+
+async def payments_free(connection: Connection[asyncpg.Record], payments: Sequence[str]) -> set[str]:
+    """Those of which the timeline can be written in this transaction without waiting for anybody."""
+    return {row["id"] for row in await connection.fetch(_FREE, list(payments))}
+
+
+async def settle_deliveries(connection: Connection[asyncpg.Record], endpoint: str, settled: Sequence[Settled]) -> None:
+    """Record what became of attempts, with an entry in each payment's timeline."""
+    await connection.execute(
+        _SETTLE,
+        endpoint,
+        [one.taken.event_id for one in settled],
+        [one.taken.lease for one in settled],
+        [one.step for one in settled],
+        [one.next_at for one in settled],
+        [one.delivered_at for one in settled],
+        [one.given_up_at for one in settled],
+        [one.answer for one in settled],
+    )
+    await connection.execute(
+        _TELL,
+        [one.taken.payment_id for one in settled],
+        [one.at for one in settled],
+        [one.told for one in settled],
+    )
+
+
+async def hurry_deliveries(connection: Connection[asyncpg.Record], endpoint: str, now: datetime) -> int:
+    """Send soon what was put off for long; each early attempt gives back the step of the schedule that it takes."""
+    done = await connection.execute(_HURRY, endpoint, now, HURRY, HURRIED)
+    return int(done.split()[-1])
+
+
+async def hurry_one(connection: Connection[asyncpg.Record], endpoint: str, now: datetime) -> None:
+    """Make the next one due, for a probe; nothing where all were hurried often enough."""
+    await connection.execute(_EARLY, endpoint, now, HURRIED)
+
+
+async def next_delivery_at(connection: Connection[asyncpg.Record], endpoint: str) -> datetime | None:
+    at: datetime | None = await connection.fetchval(_NEXT, endpoint)
+    return at

@@ -1,0 +1,97 @@
+"""The event log: places are given by one writer at a time, until its commit, so that a reader never skips an event.
+
+A write of one statement gives its events their places. Events that are left without a place get it afterwards, from
+`place`.
+
+The one thing to get wrong: the plan. Asked for one merchant's events in the order of place, Postgres may walk along the
+events of all merchants; for a merchant who has been quiet that is the whole log. The queries here can only use the
+index `events_merchant`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from asyncpg import Record
+from msgspec import Struct
+
+from worker.postgres.database import Connection, Database
+
+PLACING_LOCK = 7_242_001
+"""The lock of the writer that gives places; see places_are_ours() and place_left_events() in schemas/sql."""
+
+LATEST_COMMIT = timedelta(minutes=5)
+"""An event gets its place so long after others of its time at most.
+
+That is far longer than a transaction of ours may last, and than an event stays without a place while others get theirs:
+see places_are_ours() in schemas/sql.
+"""
+
+_NEWEST_PLACED = "SELECT body FROM events WHERE place IS NOT NULL ORDER BY place DESC LIMIT $1"
+_AFTER = f"(merchant, place) > ($1, $2) AND (merchant, place) <= ($1, {2**63 - 1}) AND place IS NOT NULL"
+_IN_ORDER, _BACKWARDS = "ORDER BY merchant, place", "ORDER BY merchant DESC, place DESC"
+READ = f"SELECT place, body FROM events WHERE {_AFTER} {_IN_ORDER} LIMIT $3"  # noqa: S608 - our own words
+FIRST_AFTER = f"SELECT place, time FROM events WHERE {_AFTER} {_IN_ORDER} LIMIT 1"  # noqa: S608
+FIRST_SINCE = f"SELECT place FROM events WHERE {_AFTER} AND time >= $3 {_IN_ORDER} LIMIT 1"  # noqa: S608
+NEWEST = f"SELECT place FROM events WHERE {_AFTER} {_BACKWARDS} LIMIT 1"  # noqa: S608
+
+
+class Placed(Struct, frozen=True, kw_only=True):
+    """An event with its place, as it is carried on. `since`: see consumers.ports.ledger.Sight, if just written."""
+
+    place: int
+    id: str
+    type: str
+    merchant: str
+    account: str
+    body: bytes
+    since: datetime | None = None
+
+
+async def place(database: Database, most: int) -> int:
+    """Give places to about so many events that have none, oldest first. Returns how many events got one."""
+    async with database.connection() as connection:
+        return await _place(connection, most)
+
+
+async def place_telling(database: Database, most: int) -> list[bytes]:
+    """The same. Returns the bodies of the events that got their places."""
+    async with database.connection() as connection, connection.transaction():
+        placed = await _place(connection, most)  # no other writer gives places until this is committed
+        rows = await connection.fetch(_NEWEST_PLACED, placed) if placed else []
+        return [row["body"] for row in rows]
+
+
+async def _place(connection: Connection[Record], most: int) -> int:
+    placed: int = await connection.fetchval("SELECT place_left_events($1)", most)
+    return placed
+
+
+async def read(database: Database, merchant: str, after: int, limit: int) -> list[Record]:
+    """The merchant's events after a place, in order, as rows of (place, body)."""
+    return await database.fetch(READ, merchant, after, limit)
+
+
+async def newest_place(database: Database, merchant: str) -> int:
+    """The place of the merchant's newest event; 0 where there is none."""
+    rows = await database.fetch(NEWEST, merchant, 0)
+    return rows[0]["place"] if rows else 0
+
+
+async def place_before(database: Database, merchant: str, since: datetime) -> int:
+    """The place after which all of the merchant's events of `since` and later stand, and as few others as can be.
+
+    Times rise with places, except for events that were committed late. So the log is halved until the part that is left
+    begins LATEST_COMMIT before `since`, and that part is read. Twenty looks find the place among a million.
+    """
+    newest = await newest_place(database, merchant)
+    low, high = 0, newest
+    while low < high:
+        middle = (low + high) // 2
+        after = await database.fetch(FIRST_AFTER, merchant, middle)
+        if after and after[0]["time"] < since - LATEST_COMMIT:
+            low = after[0]["place"]
+        else:
+            high = middle
+    rows = await database.fetch(FIRST_SINCE, merchant, low, since)
+    return rows[0]["place"] - 1 if rows else newest

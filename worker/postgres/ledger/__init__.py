@@ -1,0 +1,1 @@
+"""Payments: looked at in one read, written in one statement."""

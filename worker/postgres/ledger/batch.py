@@ -1,0 +1,106 @@
+"""One transaction of the ledger in Postgres: a batch of payments, locked in the order of their ids.
+
+The one thing to get wrong: the order of locks. Payments first, by id; then references; then sessions, transactions and
+orders; each in the order of its key. Nothing here decides; the unique keys and the trigger in `schemas/sql` repeat the
+rules of money.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from consumers.apply_claim import Admission
+from consumers.ports.ledger import Keys
+from schemas.answers import Fact
+from schemas.callbacks import Claim
+from schemas.payments import Case, Change, Owners, Payment, Resolution
+from worker.postgres.database import Connection
+from worker.postgres.ledger.claims import admit
+from worker.postgres.ledger.early_claims import hear_kept
+from worker.postgres.ledger.news import news_of
+from worker.postgres.ledger.reserve import reserve
+from worker.postgres.ledger.rows import payment_of
+from worker.postgres.ledger.store import store
+from worker.postgres.ledger.unexpected import announce
+from worker.postgres.notices import Notice
+from worker.runtime.encryption import Seal
+
+_LOCK = """
+    SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.locked_at FROM lock_payments($1) AS l
+"""
+_REFERENCED = """
+    SELECT account, reference FROM unnest($1::text[], $2::text[]) AS n (account, reference)
+    WHERE EXISTS (SELECT FROM payments p WHERE (p.account, p.reference) = (n.account, n.reference))
+"""
+
+
+class PostgresBatch:
+    """One transaction; see consumers.ports.ledger.Batch.
+
+    The ledger that began the transaction sets `end`, which commits it, and sends `notice` after the commit.
+    """
+
+    def __init__(
+        self, connection: Connection[asyncpg.Record], now: datetime, cases: Mapping[str, Case], seal: Seal
+    ) -> None:
+        self.now = now
+        self.cases = cases
+        self.notice: Notice | None = None
+        self.changes: Sequence[Change] = ()
+        self.committed = False
+        self.end: Callable[[], Awaitable[None]]
+        self._connection = connection
+        self._seal = seal
+        self._queued: frozenset[str] = frozenset()
+        self.dropped = Counter[str]()
+
+    async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> Mapping[str, Admission]:
+        return await admit(self._connection, self._seal, claims)
+
+    async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, Owners]:
+        return await reserve(self._connection, keys)
+
+    async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
+        return await announce(self._connection, payment, request, proposed)
+
+    async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:
+        listened = await hear_kept(self._connection, payment, signed_only=signed_only)
+        self._queued |= listened.queued
+        self.dropped.update(listened.dropped)
+
+    async def store(self, changes: Sequence[Change]) -> None:
+        self.changes = changes
+        if changes:
+            await store(self._connection, [(self.cases[change.payment.id].payment, change) for change in changes])
+            self.notice = news_of(changes, self.now, self._queued)
+
+    async def commit(self) -> None:
+        await self.end()
+        self.committed = True
+
+
+async def referenced(
+    connection: Connection[asyncpg.Record], names: Collection[tuple[str, str]]
+) -> frozenset[tuple[str, str]]:
+    rows = await connection.fetch(_REFERENCED, [account for account, _ in names], [name for _, name in names])
+    return frozenset((row["account"], row["reference"]) for row in rows)
+
+
+async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[str], seal: Seal) -> PostgresBatch:
+    rows = await connection.fetch(_LOCK, payment_ids) if payment_ids else []
+    now = rows[0]["locked_at"] if rows else await connection.fetchval("SELECT clock_timestamp()")
+    cases = {
+        row["id"]: Case(
+            payment=payment_of(row),
+            facts=tuple(msgspec.convert(row["known_facts"], list[Fact])),
+            resolutions=tuple(msgspec.convert(row["known_resolutions"], list[Resolution])),
+        )
+        for row in rows
+    }
+    return PostgresBatch(connection, now, cases, seal)

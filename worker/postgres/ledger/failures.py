@@ -1,0 +1,87 @@
+"""Counts of payments that fail by themselves, each in a statement of its own; see consumers.checks.repeated_failure.
+
+The one thing to get wrong: a lock. While a failure is counted, another transaction may hold the payment locked. So its
+row is only read here, except by `stop`, which comes last.
+"""
+
+from __future__ import annotations
+
+import re
+
+import asyncpg
+import msgspec
+
+from consumers.checks.repeated_failure import LOST, Failing
+from schemas.checks import Checks
+from schemas.letters import KeptReply
+from schemas.shown import PAYMENT_ID
+from worker.postgres.database import Connection, Database
+
+ANEW_SECONDS = 3600
+"""After so long without a failure the next one counts as the first, unless asking was stopped."""
+
+_COLUMNS = ", ".join(Failing.__struct_fields__)
+_ANEW = f"f.stopped_at IS NULL AND f.last_at < excluded.last_at - interval '{ANEW_SECONDS} s'"
+_COUNT = f"""
+    INSERT INTO failures AS f (payment_id, failures, first_at, last_at, reason)
+    SELECT id, greatest($4, 0), clock_timestamp(), clock_timestamp(), coalesce($3, '{LOST}')
+    FROM payments WHERE id = $1 AND account = $2
+    ON CONFLICT (payment_id) DO UPDATE SET reason = coalesce($3, f.reason), last_at = excluded.last_at,
+        failures = CASE WHEN {_ANEW} THEN excluded.failures ELSE greatest(f.failures + $4, 0) END,
+        first_at = CASE WHEN {_ANEW} THEN excluded.first_at ELSE f.first_at END
+    RETURNING {_COLUMNS}
+"""  # noqa: S608 - our own words
+_READ = f"SELECT {_COLUMNS} FROM failures WHERE payment_id = $1"  # noqa: S608 - our own names
+_KEEP = """
+    INSERT INTO dead (claim_id, provider, body, reason, kind) SELECT $1, $2, $3, $4, 'reply'
+    WHERE NOT EXISTS (SELECT FROM dead WHERE claim_id = $1 AND kind = 'reply')
+"""
+_STOP = "UPDATE failures SET stopped_at = coalesce(stopped_at, clock_timestamp()) WHERE payment_id = $1"
+_REST = """
+    UPDATE payments SET lease_until = NULL, next_check_at = CASE
+        WHEN status = 'pending' AND now() + make_interval(secs => $2) <= opened_at + make_interval(secs => $3)
+        THEN now() + make_interval(secs => $2) END
+    WHERE id = $1
+"""
+"""Whatever else of it can be written or not: the sweep leaves it in peace."""
+
+_HEALED = """
+    DELETE FROM failures f USING payments p
+    WHERE p.id = f.payment_id AND p.lease_until IS NULL AND p.asked_at > f.last_at
+"""
+
+
+class PostgresFailures:
+    """See consumers.checks.repeated_failure.Failures."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def count(self, payment_id: str, account: str, reason: str | None, by: int = 1) -> Failing | None:
+        if re.fullmatch(PAYMENT_ID, payment_id) is None:  # a claim's own word, which may be no text for Postgres at all
+            return None
+        rows = await self._database.fetch(_COUNT, payment_id, account, reason, by)
+        return Failing(**dict(rows[0])) if rows else None
+
+    async def keep(self, letter_id: str, reply: KeptReply, reason: str) -> None:
+        await self._database.execute(_KEEP, letter_id, reply.provider, msgspec.json.encode(reply), reason)
+
+    async def stop(self, payment_id: str, checks: Checks) -> None:
+        async with self._database.connection() as connection, connection.transaction():
+            await connection.execute(_REST, payment_id, checks.pending[-1], checks.give_up)
+            await connection.execute(_STOP, payment_id)
+
+    async def forget(self, payment_id: str, letter_id: str | None = None) -> None:
+        async with self._database.connection() as connection, connection.transaction():
+            await connection.execute("DELETE FROM failures WHERE payment_id = $1", payment_id)
+            await connection.execute("DELETE FROM dead WHERE claim_id = $1 AND kind = 'reply'", letter_id)
+
+
+async def read_failing(connection: Connection[asyncpg.Record], payment_id: str) -> Failing | None:
+    row = await connection.fetchrow(_READ, payment_id)
+    return Failing(**dict(row)) if row else None
+
+
+async def forget_healed(database: Database) -> None:
+    """Forget those of which any process recorded a reply since."""
+    await database.execute(_HEALED)

@@ -1,0 +1,90 @@
+"""Reading the payments that claims are about: one statement, one snapshot, no lock.
+
+The one thing to get wrong: believing a reading for long. A decision on it is written only where the payment still has
+the revision that was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+
+from consumers.checks.limits import Allowance
+from consumers.ports.ledger import Looked, Order, Sight, Wish
+from schemas.answers import Fact
+from schemas.callbacks import Claim
+from schemas.payments import Case, Resolution
+from schemas.words import Authenticity
+from worker.postgres.database import Connection
+from worker.postgres.ledger.claims import names_of
+from worker.postgres.ledger.rows import payment_of
+
+_LOOK = """
+    SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.known_allowance, l.own_sessions, l.own_transactions,
+        l.order_paid_by, l.order_executing, l.order_wishes, l.order_unheard, l.heard, l.looked_at,
+        (SELECT since FROM servers) AS since, (SELECT name = server_name() FROM servers) AS known
+    FROM look_at_payments($1, $2, $3, $4, $5, $6, $7, $8) AS l
+"""
+_MEET = """
+    INSERT INTO servers (name) VALUES (server_name()) ON CONFLICT (one)
+    DO UPDATE SET name = excluded.name, since = clock_timestamp() WHERE servers.name <> excluded.name RETURNING since
+"""
+"""The first process that looks at a server notes its name, and when it took over from the server noted before."""
+
+log = structlog.get_logger()
+
+
+async def look(
+    connection: Connection[asyncpg.Record], claims: Sequence[Claim], payment_ids: Collection[str] = ()
+) -> Looked:
+    """See consumers.ports.ledger.Ledger. `allowances` are those of the payments that were read."""
+    signed = [claim.event_id if claim.authenticity is Authenticity.SIGNED else None for claim in claims]
+    given = (*names_of(claims), signed, list(payment_ids))
+    rows = await connection.fetch(_LOOK, *given)
+    if not rows[0]["known"]:
+        await meet(connection)
+        rows = await connection.fetch(_LOOK, *given)
+    heard: list[dict[str, Any]] = rows[0]["heard"] or []
+    seen = [row for row in rows if row["id"] is not None]
+    return Looked(
+        now=rows[0]["looked_at"],
+        homes={one["claim_id"]: one["home"] for one in heard if one["home"] is not None},
+        admissions={one["claim_id"]: one["admission"] for one in heard},
+        sights={row["id"]: _sight(row) for row in seen},
+        allowances={
+            row["account"]: msgspec.convert(row["known_allowance"], Allowance)
+            for row in seen
+            if row["known_allowance"] is not None
+        },
+    )
+
+
+async def meet(connection: Connection[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]) -> None:
+    """Note which server this is, where no process has noted it yet."""
+    since = await connection.fetchval(_MEET)
+    if since is not None:
+        log.warning("server.taken_over", since=since.isoformat())
+
+
+def _sight(row: asyncpg.Record) -> Sight:
+    return Sight(
+        case=Case(
+            payment=payment_of(row),
+            facts=tuple(msgspec.convert(row["known_facts"], list[Fact])),
+            resolutions=tuple(msgspec.convert(row["known_resolutions"], list[Resolution])),
+        ),
+        revision=row["revision"],
+        sessions=frozenset(row["own_sessions"]),
+        transactions=frozenset(row["own_transactions"]),
+        order=Order(
+            paid_by=row["order_paid_by"],
+            executing=row["order_executing"],
+            wishes=tuple(msgspec.convert(row["order_wishes"] or [], list[Wish])),
+            unheard=frozenset(row["order_unheard"] or ()),
+        ),
+        since=row["since"],
+    )

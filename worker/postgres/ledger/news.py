@@ -1,0 +1,35 @@
+"""The notice that tells other processes of changes, once the transaction that wrote them is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from schemas.payments import Change
+from worker.postgres.notices import Notice
+from worker.postgres.queue.due import POLL_SECONDS
+
+FOUND_BY_ITSELF = timedelta(seconds=2 * POLL_SECONDS)
+"""A look that is due later than that need not be told to the sweep, which finds it by itself."""
+
+
+def news_of(
+    changes: Sequence[Change], now: datetime, queued: Collection[str] = (), placed: Collection[str] = ()
+) -> Notice | None:
+    """`queued` are gateways that got claims in the same transaction; `placed` are the ids of events that have places.
+
+    None: no process waits for any of it.
+    """
+    looks = [change.payment.next_check_at for change in changes if change.payment.next_check_at is not None]
+    soon = [at for at in looks if at < now + FOUND_BY_ITSELF]
+    outcomes = [change.payment.id for change in changes if change.event is not None]
+    events = {change.event.id for change in changes if change.event is not None}
+    if not (soon or outcomes or queued):
+        return None
+    return Notice(
+        claims=sorted(queued),
+        events=not events.issubset(placed),
+        placed=not events.isdisjoint(placed),
+        outcomes=outcomes,
+        look_at=min(soon, default=None),
+    )

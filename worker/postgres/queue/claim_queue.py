@@ -1,0 +1,233 @@
+"""The bus in Postgres: a durable queue that workers share with SKIP LOCKED, and the whole bus where there is no broker.
+
+The one thing to get wrong: a row that was taken is not gone. It is deleted when its claim is written. Until then it
+names a lock that its worker's session holds; when nobody holds that lock, the worker died, and the claim is free at
+once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+
+import msgspec
+import structlog
+from asyncpg import Record
+
+from consumers.ports.bus import BusAway, Delivery
+from schemas.callbacks import Claim
+from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.notices import Notice
+from worker.runtime.clock import set_within
+
+LEASE_SECONDS = 40
+"""So long a claim is left to a worker that lives and does not settle it, because it stands still.
+
+A question takes less time. Should it take more, the next worker sees that the payment is being asked about.
+"""
+
+LOOK_SECONDS = 1.0
+LATER_SECONDS = 30
+POLL_SECONDS = 5.0
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no claim; the last for nesting that is too deep."""
+
+log = structlog.get_logger()
+
+_TAKE = f"""
+    UPDATE queue
+    SET holder = $4, available_at = clock_timestamp() + interval '{LEASE_SECONDS} s', attempts = attempts + 1
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM queue WHERE provider = $1 AND available_at <= clock_timestamp() AND later <= $3
+        ORDER BY later, available_at, id LIMIT $2 FOR UPDATE SKIP LOCKED))
+    RETURNING id, claim_id, attempts, failures, queued_at, body
+"""  # noqa: S608 - the lease is our own number
+_LATER = """
+    UPDATE queue SET holder = NULL, attempts = greatest(attempts - $3, 0), failures = failures + $4,
+        available_at = clock_timestamp() + make_interval(secs => $2)
+    WHERE id = ANY($1)
+"""
+_FREE = """
+    WITH RECURSIVE held (holder) AS (
+        SELECT min(holder) FROM queue
+        UNION ALL
+        SELECT (SELECT min(q.holder) FROM queue q WHERE q.holder > held.holder) FROM held WHERE held.holder IS NOT NULL)
+    UPDATE queue SET holder = NULL, available_at = clock_timestamp()
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM queue
+        WHERE holder = ANY(ARRAY(
+            SELECT holder FROM held WHERE holder IS NOT NULL AND holder NOT IN (
+                SELECT classid::bigint << 32 | objid::bigint FROM pg_locks
+                WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND database = (
+                    SELECT oid FROM pg_database WHERE datname = current_database()))))
+        FOR UPDATE SKIP LOCKED))
+    RETURNING provider
+"""
+"""Frees claims whose holder is a lock that no session has. Holders are found one by one, however many claims wait."""
+
+
+async def nobody() -> None:
+    """No holder: the process has no session that shows that it lives. Its claims are free when their lease ends."""
+
+
+class PostgresBus:
+    """See consumers.ports.bus.Bus. `wake` is called with the providers of a notice that claims were queued."""
+
+    def __init__(self, database: Database, holder: Callable[[], Awaitable[int | None]] = nobody) -> None:
+        """`holder` tells the number of a lock that this process's session holds now; see PostgresTurns."""
+        self._database, self._holder = database, holder
+        self._queued = defaultdict[str, asyncio.Event](asyncio.Event)
+        self._returning = dict[object, str]()
+        """Claims that were given back, and the database does not know it yet: the provider of each by its tag."""
+
+    async def free_lost(self) -> None:
+        """Free the claims of workers that died, and give back claims that could not be given back, until cancelled."""
+        while True:
+            try:
+                await self._return()
+                await self._free()
+            except UNAVAILABLE as error:
+                log.warning("claims.not_freed", error=type(error).__name__)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _free(self) -> None:
+        await self._holder()  # where the session broke, this also locks the turns of our questions again
+        if freed := await self._database.fetch(_FREE):
+            log.info("claims.freed", claims=len(freed))
+            self._tell({row["provider"] for row in freed})
+
+    def wake(self, providers: Iterable[str]) -> None:
+        for provider in providers:
+            self._queued[provider].set()
+
+    async def publish(self, claims: Sequence[Claim], *, later: bool = False) -> None:
+        try:
+            await self._database.execute(
+                """INSERT INTO queue (claim_id, provider, body, later)
+                   SELECT *, $4 FROM unnest($1::text[], $2::text[], $3::bytea[])
+                   ON CONFLICT (claim_id) DO NOTHING""",
+                [claim.id for claim in claims],
+                [claim.provider for claim in claims],
+                [msgspec.json.encode(claim) for claim in claims],
+                later,
+            )
+        except UNAVAILABLE as error:
+            raise BusAway(type(error).__name__) from error
+        self._tell({claim.provider for claim in claims})
+
+    async def receive(self, provider: str, most: int) -> list[Delivery]:
+        queued = self._queued[provider]
+        while True:
+            queued.clear()
+            deliveries = await self.lease(provider, most)
+            if len(deliveries) == most:
+                queued.set()
+            if deliveries:
+                return deliveries
+            await set_within(queued, POLL_SECONDS)
+
+    async def lease(self, provider: str, most: int, *, later: bool = True) -> list[Delivery]:
+        """The claims that are there now, at most so many. Those for `later` come after all others, if they may come."""
+        while True:
+            rows = await self._database.fetch(_TAKE, provider, most, later, await self._holder())
+            deliveries = [await self._delivery(row) for row in sorted(rows, key=lambda row: row["id"])]
+            readable = [delivery for delivery in deliveries if delivery is not None]
+            if readable or not rows:
+                return readable
+
+    async def _delivery(self, row: Record) -> Delivery | None:
+        """The claim of the row. A row that this version cannot read is put aside, or every worker would die of it."""
+        try:
+            claim = msgspec.json.decode(row["body"], type=Claim)
+        except UNREADABLE as error:
+            log.error("claim.unreadable", claim_id=row["claim_id"], exc_info=error)  # noqa: TRY400 - with its trace
+            await self._park(row["id"], row["claim_id"], f"{type(error).__name__} in receive")
+            return None
+        return Delivery(
+            tag=row["id"],
+            claim=claim,
+            attempts=row["failures"] + 1,
+            handed_out=row["attempts"],
+            queued_at=row["queued_at"],
+        )
+
+    async def done(self, deliveries: Sequence[Delivery]) -> None:
+        await self._database.execute("DELETE FROM queue WHERE id = ANY($1)", [one.tag for one in deliveries])
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        self._returning |= {one.tag: one.claim.provider for one in deliveries}
+        with suppress(*UNAVAILABLE):  # `free_lost` tries again
+            await self._return()
+
+    async def _return(self) -> None:
+        returning, self._returning = self._returning, {}
+        if not returning:
+            return
+        try:
+            await self._later(returning, 0, 1)
+        except UNAVAILABLE:
+            self._returning |= returning
+            raise
+        self._tell(set(returning.values()))
+
+    async def leave(self, deliveries: Sequence[Delivery]) -> None:
+        await self._later([one.tag for one in deliveries], LATER_SECONDS, 1)
+
+    async def retry(self, delivery: Delivery) -> None:
+        await self._later([delivery.tag], LATER_SECONDS, 0, 1)
+
+    async def end(self, provider: str) -> None:
+        """Nothing to do: nothing is in hand but what `receive` returned."""
+
+    async def _later(self, tags: Iterable[object], seconds: float, uncounted: int, failed: int = 0) -> None:
+        """Have claims wait so long. Takes `uncounted` from their attempts, and adds `failed` to their failures."""
+        await self._database.execute(_LATER, list(tags), seconds, uncounted, failed)
+
+    def _tell(self, providers: Collection[str]) -> None:
+        """Tell this process and the others that these gateways have claims."""
+        self.wake(providers)
+        self._database.notify(Notice(claims=sorted(providers)))
+
+    async def publish_again(self, claim: Claim, handed_out: int, failures: int = 0) -> None:
+        """Queue a claim that was elsewhere until now, to be tried again after a while."""
+        await self._database.execute(
+            f"""INSERT INTO queue (claim_id, provider, body, attempts, failures, available_at)
+                VALUES ($1, $2, $3, $4, $5, clock_timestamp() + interval '{LATER_SECONDS} s')
+                ON CONFLICT (claim_id) DO NOTHING""",  # noqa: S608 - the time is our own number
+            claim.id,
+            claim.provider,
+            msgspec.json.encode(claim),
+            handed_out,
+            failures,
+        )
+
+    async def park(self, delivery: Delivery, reason: str) -> None:
+        await self._park(delivery.tag, delivery.claim.id, reason)
+
+    async def bury(self, claim_id: str, provider: str, body: bytes, reason: str) -> None:
+        """Put aside a message that is in no queue of ours."""
+        await self._database.execute(
+            "INSERT INTO dead (claim_id, provider, body, reason) VALUES ($1, $2, $3, $4)",
+            claim_id,
+            provider,
+            body,
+            reason,
+        )
+
+    async def _park(self, tag: object, claim_id: str, reason: str) -> None:
+        await self._database.execute(
+            """WITH taken AS (DELETE FROM queue WHERE id = $1 RETURNING provider, body)
+               INSERT INTO dead (claim_id, provider, body, reason) SELECT $2, provider, body, $3 FROM taken""",
+            tag,
+            claim_id,
+            reason,
+        )
+
+    async def waiting(self) -> dict[str, int]:
+        """How many claims wait, by provider, those for later apart."""
+        rows = await self._database.fetch(
+            "SELECT provider, count(*) AS waiting FROM queue WHERE NOT later GROUP BY provider"
+        )
+        return {row["provider"]: row["waiting"] for row in rows}

@@ -1,0 +1,115 @@
+"""Which payments the sweep looks at next: taken with SKIP LOCKED, so that any number of sweeps share the work.
+
+The one thing to get wrong: more than can be asked. What is due stays due, so without a bound the sweep would queue the
+same payments again and again, ahead of the callbacks that come meanwhile. A gateway with many claims waiting gets no
+more, an account that is shut gets none until it may be probed, and one with a budget gets three quarters of it, so that
+a quarter is there for callbacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import asyncpg
+
+from consumers.checks.limits import TROUBLES
+from worker.postgres.database import Connection, Database
+
+POLL_SECONDS = 5.0
+"""The sweep looks at least so often, and finds by itself what is due by then."""
+
+SWEPT_SECONDS = 30
+JITTER_SECONDS = 5
+MOST_WAITING = 50
+"""A gateway with so many claims waiting is left to work them off first; those that are due keep their time.
+
+A callback that comes now waits behind these, so they are few: a fraction of a second's work."""
+
+PROBING = 20
+"""So many at a time of an account whose gateway is silent: one of them probes it, and those given up are told so."""
+
+SHARE = 0.75
+BURST_SECONDS = 2.0
+"""So much of the sweep's share may be outstanding at once."""
+
+_SHARES = """
+    INSERT INTO allowances (account, at, sweep_calls, swept_at)
+    SELECT account, clock_timestamp(), greatest(1, rate * $3), clock_timestamp()
+    FROM unnest($1::text[], $2::float8[]) AS a (account, rate) ORDER BY 1
+    ON CONFLICT (account) DO NOTHING
+"""
+_REFILL = """
+    UPDATE allowances a SET swept_at = clock_timestamp(),
+        sweep_calls = least(greatest(1, r.rate * $3), a.sweep_calls + r.rate * greatest(0,
+            extract(epoch FROM clock_timestamp() - coalesce(a.swept_at, clock_timestamp()))::float8))
+    FROM unnest($1::text[], $2::float8[]) AS r (account, rate)
+    WHERE a.account = r.account AND a.account IN (
+        SELECT account FROM allowances WHERE account = ANY($1) ORDER BY account FOR UPDATE SKIP LOCKED)
+    RETURNING a.account, a.sweep_calls
+"""
+_SILENT = """
+    SELECT account, coalesce(shut_until > clock_timestamp(), false) AS shut
+    FROM allowances WHERE account = ANY($1) AND (troubles >= $2 OR shut_until > clock_timestamp())
+"""
+_DUE = """
+    SELECT due.id FROM unnest($1::text[], $2::int[]) AS a (account, most) CROSS JOIN LATERAL (
+        SELECT p.id FROM payments p WHERE p.account = a.account AND p.next_check_at <= clock_timestamp()
+        ORDER BY p.next_check_at LIMIT a.most FOR UPDATE SKIP LOCKED) AS due
+"""
+_TAKE = f"""
+    UPDATE payments SET next_check_at = clock_timestamp()
+        + make_interval(secs => {SWEPT_SECONDS} + {JITTER_SECONDS} * random())
+    WHERE id = ANY($1) RETURNING id, account, provider
+"""  # noqa: S608 - the numbers are our own
+
+
+async def take_due(database: Database, most: int, accounts: Mapping[str, float | None]) -> list[tuple[str, str, str]]:
+    """Take payments of these accounts that are due, as (payment id, account, provider), the longest waiting first.
+
+    `accounts` is the budget of each in calls per second, None where it has none; at most `most` are taken of one. Each
+    payment comes back if its claim is lost.
+    """
+    async with database.connection() as connection, connection.transaction():
+        allowed = await _allowed(connection, most, accounts)
+        found = await connection.fetch(_DUE, list(allowed), list(allowed.values()))
+        # By ids, and not in one statement: a planner that misjudges how few they are would read the whole table.
+        rows = await connection.fetch(_TAKE, [row["id"] for row in found])
+        taken = [(row["id"], row["account"], row["provider"]) for row in rows]
+        used = {account: sum(one == account for _, one, _ in taken) for account in allowed}
+        budgeted = [account for account, rate in accounts.items() if rate is not None and used.get(account)]
+        if budgeted:
+            await connection.execute(
+                """UPDATE allowances a SET sweep_calls = a.sweep_calls - u.calls
+                   FROM unnest($1::text[], $2::int[]) AS u (account, calls) WHERE a.account = u.account""",
+                budgeted,
+                [used[account] for account in budgeted],
+            )
+    return taken
+
+
+async def _allowed(
+    connection: Connection[asyncpg.Record], most: int, accounts: Mapping[str, float | None]
+) -> dict[str, int]:
+    """How many payments of each account may be taken now; an account that another sweep is busy with is left to it."""
+    shares = {account: rate * SHARE for account, rate in accounts.items() if rate is not None}
+    allowed = {account: most for account, rate in accounts.items() if rate is None}
+    if shares:
+        await connection.execute(_SHARES, list(shares), list(shares.values()), BURST_SECONDS)
+        rows = await connection.fetch(_REFILL, list(shares), list(shares.values()), BURST_SECONDS)
+        allowed |= {row["account"]: min(most, int(row["sweep_calls"])) for row in rows}
+    for row in await connection.fetch(_SILENT, list(allowed), TROUBLES):
+        allowed[row["account"]] = 0 if row["shut"] else min(allowed[row["account"]], PROBING)
+    return {account: allowed[account] for account in sorted(allowed) if allowed[account] > 0}
+
+
+async def next_due_at(database: Database, accounts: Mapping[str, float | None]) -> datetime | None:
+    """When the next payment of these accounts is due; in the past where those due are locked or must wait."""
+    rows = await database.fetch(
+        """SELECT min(due.at) AS at FROM unnest($1::text[]) AS a (account) CROSS JOIN LATERAL (
+               SELECT p.next_check_at AS at FROM payments p
+               WHERE p.account = a.account AND p.next_check_at IS NOT NULL ORDER BY p.next_check_at LIMIT 1) AS due""",
+        list(accounts),
+    )
+    at: datetime | None = rows[0]["at"]
+    return at

@@ -1,0 +1,1 @@
+"""Reads that change nothing: the timeline, lists, the state of the installation."""

@@ -1,0 +1,42 @@
+"""Which endpoints the newest event of a payment reached.
+
+Some endpoints were never meant to have it: one that began later, or was disabled while the log went on. They have no
+delivery of it. Without a delivery the event is still to come only if the endpoint's place in the log is before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from consumers.explain.reached import Receiver
+from schemas.payments import Payment
+from worker.deliver.endpoints import Endpoint
+from worker.postgres.database import Connection
+
+_NEWEST = """
+    SELECT v.id AS event_id, v.type, v.time AS written_at, coalesce(d.attempts, 0) AS attempts, d.answer,
+        d.delivered_at, d.given_up_at,
+        CASE WHEN d.next_at IS NOT NULL OR d.event_id IS NULL THEN n.disabled_at END AS disabled_at,
+        greatest(d.next_at, CASE WHEN d.next_at IS NOT NULL THEN n.shut_until END) AS next_at
+    FROM endpoints n
+    CROSS JOIN LATERAL (
+        SELECT id, type, time, place FROM events WHERE payment_id = $2 AND type = ANY($3)
+        ORDER BY version DESC LIMIT 1) AS v
+    LEFT JOIN deliveries d ON d.endpoint = n.id AND d.event_id = v.id
+    WHERE n.id = $1 AND (d.event_id IS NOT NULL OR v.place IS NULL OR v.place > n.place)
+"""
+
+
+async def read_receivers(
+    connection: Connection[asyncpg.Record], payment: Payment, endpoints: Sequence[Endpoint]
+) -> tuple[Receiver, ...]:
+    """How it stands with each of the merchant's endpoints that wants something of the payment."""
+    found = []
+    for one in endpoints:
+        if one.merchant == payment.merchant:
+            row = await connection.fetchrow(_NEWEST, one.id, payment.id, list(one.types))
+            if row is not None:
+                found.append(Receiver(endpoint=one.id, host=one.host, **dict(row)))
+    return tuple(found)

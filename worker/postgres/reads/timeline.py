@@ -1,0 +1,81 @@
+"""Reading timelines: all of one in pages, or what a person needs of one on a screen.
+
+The one thing to get wrong: length. A flood leaves tens of thousands of entries about one payment; whatever is read here
+is read in bounded pieces, and what is left out for a person is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from consumers.explain.snapshot import Counted, LeftOut
+from schemas.payments import Entry
+from schemas.words import EntryKind
+from worker.postgres.database import Connection, Database
+
+PAGE = 500
+AT_EACH_END = 200
+BETWEEN = 200
+
+_PAGE = "SELECT seq, at, kind, data FROM entries WHERE payment_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+_ENDS = """
+    SELECT (SELECT max(seq) FROM (SELECT seq FROM entries WHERE payment_id = $1 ORDER BY seq LIMIT $2) first) AS until,
+        (SELECT min(seq) FROM (SELECT seq FROM entries WHERE payment_id = $1 ORDER BY seq DESC LIMIT $2) last) AS since
+"""
+_AT_ENDS = "SELECT seq, at, kind, data FROM entries WHERE payment_id = $1 AND (seq <= $2 OR seq >= $3) ORDER BY seq"
+_MATTERS = """
+    SELECT seq, at, kind, data FROM (
+        (SELECT * FROM entries WHERE payment_id = $1 AND seq > $2 AND seq < $3 AND (
+            kind IN ('decision', 'event', 'delivery', 'resolution')
+            OR kind = 'answer' AND data ? 'status' AND data ->> 'status' <> 'pending')
+        ORDER BY seq DESC LIMIT $4)
+        UNION ALL
+        (SELECT * FROM entries WHERE payment_id = $1 AND seq > $2 AND seq < $3
+            AND kind = 'claim' AND data ->> 'said' = 'success' ORDER BY seq DESC LIMIT 1)) matters
+    ORDER BY seq
+"""
+_COUNTED = """
+    SELECT kind, data ->> 'source' AS source, sum(coalesce((data ->> 'times')::int, 1)) AS count,
+        min(at) AS first_at, max(at) AS last_at
+    FROM entries WHERE payment_id = $1 AND seq > $2 AND seq < $3 AND seq <> ALL($4) GROUP BY 1, 2 ORDER BY 1, 2
+"""
+
+
+async def timeline_pages(database: Database, payment_id: str) -> AsyncGenerator[list[dict[str, Any]], None]:
+    """All entries as the API shows them, in order of recording; at least one page, which may be empty."""
+    after = 0
+    while True:
+        rows = await database.fetch(_PAGE, payment_id, after, PAGE)
+        heads = [({"at": row["at"], "kind": row["kind"]}, row["data"]) for row in rows]
+        yield [head | data | head for head, data in heads]
+        if len(rows) < PAGE:
+            return
+        after = rows[-1]["seq"]
+
+
+async def told_on_a_screen(
+    connection: Connection[asyncpg.Record], payment_id: str
+) -> tuple[tuple[Entry, ...], LeftOut | None]:
+    """The first and the last entries, and of those between what moved the payment; the rest is counted."""
+    ends = await connection.fetchrow(_ENDS, payment_id, AT_EACH_END)
+    assert ends is not None, "a query without FROM has one row"
+    until, since = ends["until"] or 0, ends["since"] or 0
+    rows = await connection.fetch(_AT_ENDS, payment_id, until, since)
+    between = await connection.fetch(_MATTERS, payment_id, until, since, BETWEEN)
+    known = [row["seq"] for row in between]
+    counted = await connection.fetch(_COUNTED, payment_id, until, since, known)
+    entries = tuple(_entry(row) for row in sorted([*rows, *between], key=lambda row: row["seq"]))
+    if not counted:
+        return entries, None
+    return entries, LeftOut(
+        place=sum(row["seq"] <= until for row in rows), counted=tuple(Counted(**dict(row)) for row in counted)
+    )
+
+
+def _entry(row: asyncpg.Record) -> Entry:
+    at: datetime = row["at"]
+    return Entry(kind=EntryKind(row["kind"]), at=at, data=row["data"])

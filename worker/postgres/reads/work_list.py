@@ -1,0 +1,75 @@
+"""The work list: held payments, the one opened first on top, how long each is held, and what they come to by reason.
+
+The one thing to get wrong: the order. The API shows the newest first; whoever works on these begins with the oldest.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from msgspec import Struct
+
+from schemas.payments import Payment
+from schemas.requests import ListQuery
+from schemas.words import Hold
+from worker.postgres.database import Database
+from worker.postgres.ledger.rows import PAYMENT, payment_of
+from worker.postgres.reads.reading import matching
+
+_HELD_SINCE = """
+    SELECT min(e.at) FROM entries e
+    WHERE e.payment_id = p.id AND e.kind = 'decision' AND e.data ->> 'hold' IS NOT NULL AND e.seq > coalesce((
+        SELECT max(b.seq) FROM entries b
+        WHERE b.payment_id = p.id AND b.kind = 'decision' AND b.data ? 'hold' AND b.data ->> 'hold' IS NULL), 0)
+"""
+
+
+class Held(Struct, frozen=True, kw_only=True):
+    payment: Payment
+    since: datetime
+
+
+class Stake(Struct, frozen=True, kw_only=True):
+    """What the payments held for one reason come to."""
+
+    hold: Hold
+    count: int
+    amount: Decimal
+    currency: str
+
+
+class Work(Struct, frozen=True, kw_only=True):
+    """`held` are the oldest; `stakes` are of all that match."""
+
+    held: list[Held]
+    stakes: list[Stake]
+    now: datetime
+
+
+async def read_work(database: Database, merchant: str, query: ListQuery) -> Work:
+    where, values = matching(merchant, query)
+    async with (
+        database.connection() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        rows = await connection.fetch(
+            f"""SELECT {PAYMENT}, coalesce(({_HELD_SINCE}), p.opened_at) AS held_since FROM payments p
+                WHERE {where} ORDER BY p.opened_at, p.id LIMIT {query.limit:d}""",  # noqa: S608 - our own words, values are bound
+            *values,
+        )
+        stakes = await connection.fetch(
+            f"""SELECT hold, currency, count(*) AS count, sum(amount) AS amount FROM payments
+                WHERE {where} GROUP BY hold, currency""",  # noqa: S608 - our own words, values are bound
+            *values,
+        )
+        now = await connection.fetchval("SELECT clock_timestamp()")
+    order = list(Hold)
+    return Work(
+        held=[Held(payment=payment_of(row), since=row["held_since"]) for row in rows],
+        stakes=sorted(
+            (Stake(**{**dict(row), "hold": Hold(row["hold"])}) for row in stakes),
+            key=lambda stake: (order.index(stake.hold), stake.currency),
+        ),
+        now=now,
+    )

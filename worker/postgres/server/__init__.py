@@ -1,0 +1,1 @@
+"""The server itself: the embedded one, migrations, and whether it was restored from a backup."""

@@ -1,0 +1,133 @@
+"""An embedded PostgreSQL that any number of our processes share; the last one out stops it.
+
+The one thing to get wrong: ownership is a lock that the kernel drops, never a pid or a counter. A process that uses the
+server holds a shared lock on `postgres.users`; whoever can have it alone is the last. `postgres.start` is held alone
+while anyone starts or stops, so that the two never meet. A process killed with -9 leaves the server running until the
+next one to leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from worker.postgres.server.cluster import Cluster
+from worker.postgres.server.identity import EmbeddedError
+
+__all__ = ["EmbeddedError", "embedded", "embedded_here", "revive"]
+
+
+@asynccontextmanager
+async def embedded(data_dir: Path) -> AsyncIterator[str]:
+    """Start or join the server of `data_dir` and yield the URL of its database `payproof`, which may not exist yet.
+
+    Blocking work is done in a thread. Raises EmbeddedError.
+    """
+    use = _Use(data_dir)
+    starting = asyncio.ensure_future(asyncio.to_thread(use.begin))
+    try:
+        url = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait({starting})
+        if not starting.cancelled() and starting.exception() is None:
+            await asyncio.to_thread(use.end)
+        raise
+    try:
+        yield url
+    finally:
+        await asyncio.shield(asyncio.to_thread(use.end))
+
+
+@contextmanager
+def embedded_here(data_dir: Path) -> Iterator[str]:
+    """The same for code without an event loop."""
+    use = _Use(data_dir)
+    url = use.begin()
+    try:
+        yield url
+    finally:
+        use.end()
+
+
+def revive(data_dir: Path) -> None:
+    """Start the server of `data_dir` again if it died under those who use it. Blocks. Raises EmbeddedError."""
+    _Use(data_dir).revive()
+
+
+class _Use:
+    """One user of the server, from `begin` to `end`."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._directory = data_dir.expanduser().absolute()
+        self._users: int | None = None
+
+    def begin(self) -> str:
+        self._directory = _private(self._directory)
+        with self._alone():
+            cluster = Cluster(self._directory / "postgres")
+            self._users = _open(self._directory / "postgres.users")
+            try:
+                fcntl.flock(self._users, fcntl.LOCK_SH)
+                cluster.create()
+                cluster.start()
+            except BaseException:
+                self._let_go(cluster)
+                raise
+            return cluster.url
+
+    def end(self) -> None:
+        with self._alone():
+            self._let_go(Cluster(self._directory / "postgres"))
+
+    def revive(self) -> None:
+        self._directory = _private(self._directory)
+        with self._alone():
+            users = _open(self._directory / "postgres.users")
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                Cluster(self._directory / "postgres").start()
+            finally:  # without an error nobody uses it: the last one out stopped it, and it stays stopped
+                os.close(users)
+
+    def _let_go(self, cluster: Cluster) -> None:
+        """Give the shared lock back, and stop the server when nobody else holds one."""
+        assert self._users is not None
+        try:
+            fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass
+        else:
+            cluster.stop()
+        finally:
+            os.close(self._users)
+            self._users = None
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        handle = _open(self._directory / "postgres.start")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _private(directory: Path) -> Path:
+    """Make the directory with mode 0700 unless it exists; its true path."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise EmbeddedError(f"the data directory {directory} cannot be made: {error.strerror}") from None
+    return directory.resolve()
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise EmbeddedError(f"{path} cannot be opened: {error.strerror}") from None

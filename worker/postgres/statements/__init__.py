@@ -1,0 +1,1 @@
+"""Statements of gateways: their lines, the verdict of each, and the runs."""

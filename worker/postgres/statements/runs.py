@@ -1,0 +1,169 @@
+"""Reading runs over statements: which there were, what they come to, and their rows as a report shows them.
+
+The one thing to get wrong: memory. A run has a million rows; they come through a cursor, a few thousand at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from asyncpg import Record
+from msgspec import Struct
+
+from consumers.reconciliation.verdicts import Found, Verdict, sentence
+from schemas.statements import LineOutcome
+from worker.postgres.database import Database
+from worker.reconciliation.report.shapes import Next, Row
+
+PREFETCH = 2_000
+_ROW = (
+    "row, outcome, why, next, kind, status, amount, fee, at, transaction_id, session_id, reference, payment_id, "
+    "other_payment_id, first_row, refunds, status_here, amount_here, refunded_here, fee_due, words"
+)
+_FOUND = Found.__struct_fields__
+
+
+class Sum(Struct, frozen=True, kw_only=True):
+    """So many rows, their money and their fees; of a payment that has no line, the money known here."""
+
+    rows: int
+    amount: Decimal
+    fee: Decimal
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """One run. `finished_at` None: at work still, or its process died; the same statement run again does the rest.
+
+    `since` and `until` are what it covers, None where no row has a time; then nothing can be missing there. `stopped`:
+    why nothing was set going. `seen_before`: a run of the same file was finished before.
+    """
+
+    id: str
+    account: str
+    source: str
+    sha256: str | None
+    since: datetime | None
+    until: datetime | None
+    newest_at: datetime | None
+    started_at: datetime
+    finished_at: datetime | None
+    dry_run: bool
+    seen_before: bool
+    stopped: str | None
+    sums: dict[LineOutcome, Sum]
+
+    @property
+    def counts(self) -> dict[LineOutcome, int]:
+        return {outcome: one.rows for outcome, one in self.sums.items()}
+
+
+class Total(Struct, frozen=True, kw_only=True):
+    """One day's rows of one outcome; `day` is None for rows without a time."""
+
+    day: date | None
+    outcome: LineOutcome
+    rows: int
+    amount: Decimal
+    fee: Decimal
+
+
+class Unexplained(Struct, frozen=True, kw_only=True):
+    """Money that the two sides do not agree on: what the rows come to there, and what here."""
+
+    outcome: LineOutcome
+    rows: int
+    there: Decimal
+    here: Decimal
+
+
+async def read_run(database: Database, run: str) -> Run | None:
+    rows = await database.fetch("SELECT * FROM statements WHERE id = $1", run)
+    return _run(rows[0]) if rows else None
+
+
+async def read_runs(database: Database, account: str | None = None, *, most: int = 100) -> list[Run]:
+    """The newest first, of one account or of all."""
+    rows = await database.fetch(
+        """SELECT * FROM statements WHERE $1::text IS NULL OR account = $1
+           ORDER BY started_at DESC, id DESC LIMIT $2""",
+        account,
+        most,
+    )
+    return [_run(row) for row in rows]
+
+
+async def read_rows(database: Database, run: str, outcome: LineOutcome | None = None) -> AsyncIterator[Row]:
+    """The rows in the statement's order; payments that have none come last."""
+    sql = f"""SELECT {_ROW} FROM statement_rows WHERE statement = $1
+              {"" if outcome is None else "AND outcome = $2"} ORDER BY row, at, payment_id"""  # noqa: S608 - our own words
+    values = (run,) if outcome is None else (run, outcome.value)
+    async with database.connection() as connection, connection.transaction(readonly=True):
+        # Whoever reads may take their time: a person at a pager, a slow disk.
+        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        async for row in connection.cursor(sql, *values, prefetch=PREFETCH):
+            yield _row(row)
+
+
+async def read_totals(database: Database, run: str, zone: str = "Asia/Dhaka") -> list[Total]:
+    """Per day of that zone and outcome."""
+    rows = await database.fetch(
+        """SELECT (at AT TIME ZONE $2)::date AS day, outcome, count(*) AS rows,
+               coalesce(sum(coalesce(amount, amount_here)), 0) AS amount, coalesce(sum(fee), 0) AS fee
+           FROM statement_rows WHERE statement = $1 GROUP BY 1, 2 ORDER BY 1 NULLS LAST, 2""",
+        run,
+        zone,
+    )
+    return [Total(**{**dict(row), "outcome": LineOutcome(row["outcome"])}) for row in rows]
+
+
+async def read_unexplained(database: Database, run: str) -> list[Unexplained]:
+    """What was missing or different when the run judged it, but for payments that are paid, unheld and fitting by now.
+
+    Repeated lines and fees are no money of their own; what cannot be read has no amount.
+    """
+    rows = await database.fetch(
+        """SELECT r.outcome, count(*) AS rows, coalesce(sum(r.amount), 0) AS there,
+               coalesce(sum(r.amount_here) FILTER (WHERE r.status_here IN ('completed', 'refunded')), 0) AS here
+           FROM statement_rows r LEFT JOIN payments p ON p.id = r.payment_id
+           WHERE r.statement = $1 AND r.outcome IN (
+               'missing_here', 'missing_there', 'amount_differs', 'status_differs', 'unreadable')
+               AND NOT coalesce(r.outcome = 'missing_here' AND p.hold IS NULL AND r.kind = 'payment'
+                   AND r.amount = coalesce(p.accepted_amount, p.amount)
+                   AND p.status IN ('completed', 'refunded'), false)
+           GROUP BY r.outcome ORDER BY r.outcome""",
+        run,
+    )
+    return [Unexplained(**{**dict(row), "outcome": LineOutcome(row["outcome"])}) for row in rows]
+
+
+def _run(row: Record) -> Run:
+    sums = {
+        LineOutcome(name): Sum(rows=one["rows"], amount=Decimal(one["amount"]), fee=Decimal(one["fee"]))
+        for name, one in row["sums"].items()
+    }
+    return Run(**{**dict(row), "sums": {one: sums[one] for one in LineOutcome if one in sums}})
+
+
+def _row(row: Record) -> Row:
+    known: dict[str, Any] = dict(row)
+    return Row(
+        outcome=LineOutcome(row["outcome"]),
+        row=row["row"],
+        kind=row["kind"],
+        at=row["at"],
+        there=row["amount"],
+        here=row["amount_here"],
+        status_there=row["status"],
+        status_here=row["status_here"],
+        fee=row["fee"],
+        fee_expected=row["fee_due"],
+        transaction_id=row["transaction_id"],
+        session_id=row["session_id"],
+        reference=row["reference"],
+        payment_id=row["payment_id"],
+        why=sentence(Verdict(row["why"]), Found(**{name: known[name] for name in _FOUND})),
+        next=Next(row["next"]),
+    )

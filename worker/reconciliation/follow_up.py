@@ -1,0 +1,83 @@
+"""What follows from a run's lines: gateways are asked, lines are recorded where none can be, unknown money is held.
+
+The one thing to get wrong: a flood. Claims are published for later, so they are heard when no callback waits, and the
+account's budget is kept where every question is admitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from consumers.account import Account
+from consumers.ports.bus import Bus
+from consumers.reconciliation.statements import Said, Statement, record_lines
+from consumers.reconciliation.unexpected import Stray, record_unexpected
+from consumers.reconciliation.verdicts import claim
+from consumers.rules import Rules
+from worker.api.context import new_payment_id
+from worker.postgres.database import Database
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.statements.follow_up import Following, mark_followed, name_payments, refunds_of_found, to_follow
+from worker.postgres.statements.runs import Run
+
+BATCH = 500
+
+
+async def follow(
+    database: Database,
+    ledger: PostgresLedger,
+    rules: Rules,
+    bus: Bus,
+    account: Account,
+    run: Run,
+    *,
+    listed: bool,
+) -> None:
+    """Set going what each line calls for and none before it did; may be ended anywhere and begun again."""
+    newest = run.newest_at or run.until or run.started_at
+    about = Statement(account=account.id, name=run.source, newest=newest, listed=listed)
+    after = 0
+    while rows := await to_follow(database, run.id, account.id, after, BATCH):
+        now = database.clock.now()
+        await _record(ledger, rules, about, [row for row in rows if row.next == "recorded"])
+        strays = [Stray(line=row.line) for row in rows if row.next == "held"]
+        if strays:
+            found = await record_unexpected(ledger, rules, account, about, strays, new_payment_id)
+            await name_payments(database, run.id, {one.row: one.payment_id for one in found})
+        await _ask(bus, account, run, [row for row in rows if row.next == "asked"], now)
+        await mark_followed(database, run.id, account.id, rows, now)
+        after = rows[-1].line.row
+    refunds = await refunds_of_found(database, run.id, account.id)
+    for start in range(0, len(refunds), BATCH):
+        await _record(ledger, rules, about, refunds[start : start + BATCH])
+
+
+async def _record(ledger: PostgresLedger, rules: Rules, about: Statement, rows: Sequence[Following]) -> None:
+    said = [
+        Said(payment_id=row.payment_id, line=row.line, refunded=row.refunded)
+        for row in rows
+        if row.payment_id is not None
+    ]
+    if said:
+        await record_lines(ledger, rules, about, said)
+
+
+async def _ask(bus: Bus, account: Account, run: Run, rows: Sequence[Following], now: datetime) -> None:
+    """A claim's id is what its line says, so that of two that die half-way and begin again one is heard."""
+    claims = [
+        claim(
+            row.line,
+            run.source,
+            id=f"{row.mark}{suffix}",
+            account=account.id,
+            provider=account.provider.name,
+            payment_id=payment_id,
+            received_at=now,
+        )
+        for row in rows
+        for payment_id, suffix in ((row.payment_id, ""), (row.other_payment_id, "-other"))
+        if payment_id is not None
+    ]
+    if claims:
+        await bus.publish(claims, later=True)

@@ -1,0 +1,86 @@
+"""The CSV of every row with its outcome: UTF-8, a comma between cells, one line for each row, columns that stay.
+
+    row, outcome, why, next, kind, at, amount_there, amount_here, status_there, status_here, fee, fee_expected,
+    transaction_id, session_id, reference, payment_id
+
+`row` is empty for a payment of ours that has no line. Amounts have a point and no groups, times are UTC in ISO 8601,
+and later versions add columns at the end only.
+
+The one thing to get wrong: a spreadsheet that opens this file runs what looks like a formula. A text cell that begins
+with `=`, `+`, `-`, `@`, a tab or a line break gets an apostrophe before it; whoever reads the file by a program
+takes it away again.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC
+from decimal import Decimal
+from pathlib import Path
+
+from worker.reconciliation.report.amounts import plain
+from worker.reconciliation.report.shapes import Row
+
+COLUMNS = (
+    "row",
+    "outcome",
+    "why",
+    "next",
+    "kind",
+    "at",
+    "amount_there",
+    "amount_here",
+    "status_there",
+    "status_here",
+    "fee",
+    "fee_expected",
+    "transaction_id",
+    "session_id",
+    "reference",
+    "payment_id",
+)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+@contextmanager
+def table(path: Path) -> Iterator[Callable[[Row], None]]:
+    """Write the file row by row. A byte order mark says UTF-8 to spreadsheets that would guess."""
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+
+        def write(row: Row) -> None:
+            writer.writerow(cells(row))
+
+        yield write
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row's cells under COLUMNS, every text made harmless."""
+    at = "" if row.at is None else row.at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return (
+        "" if row.row is None else str(row.row),
+        row.outcome.value,
+        harmless(row.why),
+        row.next.value,
+        row.kind or "",
+        at,
+        *(_amount(amount) for amount in (row.there, row.here)),
+        harmless(row.status_there),
+        harmless(row.status_here),
+        *(_amount(amount) for amount in (row.fee, row.fee_expected)),
+        *(harmless(text) for text in (row.transaction_id, row.session_id, row.reference, row.payment_id)),
+    )
+
+
+def harmless(text: str | None) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    if not text:
+        return ""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _amount(amount: Decimal | None) -> str:
+    return "" if amount is None else plain(amount)

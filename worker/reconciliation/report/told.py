@@ -1,0 +1,69 @@
+"""The sentences that the page and the terminal both say of a run.
+
+The one thing to get wrong: two reports of one run that disagree. Whatever is said in both is made here.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from schemas.statements import LineOutcome
+from worker.reconciliation.report.amounts import taka
+from worker.reconciliation.report.shapes import About, Next, Report
+from worker.reconciliation.report.words import what_next
+
+
+def headline(report: Report) -> str:
+    """Whether all is well, in one sentence."""
+    money = report.money
+    if report.explained:
+        return f"Everything is explained: {report.rows:,} rows, {taka(money.there)} BDT paid there."
+    return (
+        f"{taka(money.unexplained)} BDT in {money.unexplained_rows:,} of {report.rows:,} rows "
+        f"{'is' if money.unexplained_rows == 1 else 'are'} not yet explained."
+    )
+
+
+def period(about: About) -> str:
+    """`1 to 30 Nov 2026` by days of the account's zone; the last day is one that is covered."""
+    if about.since is None or about.until is None:
+        return "a period that the statement does not tell"
+    zone = ZoneInfo(about.zone)
+    first = about.since.astimezone(zone)
+    last = max(first, about.until.astimezone(zone) - timedelta(microseconds=1))
+    if first.date() == last.date():
+        return f"{first:%-d %b %Y}"
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day} to {last:%-d %b %Y}"
+    return f"{first:%-d %b %Y} to {last:%-d %b %Y}"
+
+
+def difference(amount: Decimal) -> str:
+    if not amount:
+        return "both sides agree"
+    return "more there than here" if amount > 0 else "more here than there"
+
+
+def steps(report: Report, outcome: LineOutcome) -> list[str]:
+    """What happened next to the rows of an outcome, a sentence each, with their number where they differ."""
+    found = {step: report.nexts[outcome, step] for step in Next if report.nexts.get((outcome, step))}
+    told = {step: what_next(step, dry_run=report.about.dry_run) for step in found}
+    if len(found) < 2:
+        return list(told.values())
+    return [f"{count:,} of them: {told[step]}" for step, count in found.items()]
+
+
+def remarks(about: About) -> list[tuple[str, str]]:
+    """What a reader has to know of the run as a whole, each a head and its sentence."""
+    found = []
+    if about.dry_run:
+        found.append(("A dry run.", "Nothing was changed, and nobody was asked."))
+    if about.stopped is not None:
+        found.append(("Nothing was followed up:", f"{about.stopped}."))
+    if about.seen_before:
+        found.append(("Nothing new.", "Everything that follows from this statement was set going by an earlier run."))
+    if not about.finished and not about.dry_run:
+        found.append(("Not finished.", "Its process ended early; run the same statement again, nothing is done twice."))
+    return found

@@ -1,0 +1,140 @@
+"""One run over one statement, from its lines to what follows.
+
+The one thing to get wrong: two runs at once. Both would find the same differences, so a second one of an account is
+refused while the first is at work, and so it is while the first one's process has not died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from datetime import datetime
+from itertools import islice
+
+from msgspec import Struct
+
+from consumers.account import Account
+from consumers.ports.bus import Bus
+from consumers.reconciliation.verdicts import Terms
+from consumers.rules import Rules
+from schemas.statements import Line, Unread
+from worker.api.context import new_payment_id
+from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.statements.follow_up import finish
+from worker.postgres.statements.runs import Run, read_run
+from worker.postgres.statements.statements import Judging, Staging
+from worker.reconciliation.follow_up import follow
+
+BATCH = 5_000
+
+Lines = AsyncIterable[Line | Unread] | Iterable[Line | Unread]
+
+
+class Busy(Exception):
+    """Another run over a statement of this account is at work; its words say so."""
+
+
+class About(Struct, frozen=True, kw_only=True):
+    """The statement: `source` is the file's name without folders, or what was asked of the gateway's own list.
+
+    `since` and `until` are what it covers, where that is known; else its rows tell.
+    """
+
+    source: str
+    sha256: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    listed: bool = False
+
+
+async def reconcile(
+    database: Database,
+    rules: Rules,
+    bus: Bus,
+    account: Account,
+    lines: Lines,
+    about: About,
+    *,
+    terms: Terms | None = None,
+    dry_run: bool = False,
+    however_many: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> Run:
+    """Judge every line and set going what follows; `progress` is told how many rows were read by now.
+
+    Whatever `lines` raises, and whatever ends this before the last line was judged, leaves nothing behind. What ends it
+    later leaves a run that is not finished; running the same statement again does the rest. A dry run sets nothing
+    going, and is kept until the next run of the account. Where most of the lines differ nothing is set going either,
+    and `Run.stopped` says so, unless `however_many`. Raises Busy.
+    """
+    run = Judging(
+        id="rec_" + new_payment_id().removeprefix("pay_"),
+        account=account.id,
+        source=about.source,
+        sha256=about.sha256,
+        since=about.since,
+        until=about.until,
+        started_at=database.clock.now(),
+        dry_run=dry_run,
+        however_many=however_many,
+        terms=terms or Terms(),
+        asked_by=account.provider.capabilities.asked_by,
+    )
+    async with _staging(database, account) as staging:
+        rows = 0
+        async with aclosing(_batches(lines)) as batches:
+            async for batch in batches:
+                await staging.add(batch)
+                rows += len(batch)
+                if progress is not None:
+                    progress(rows)
+        await staging.judge(run)
+        judged = await read_run(database, run.id)
+        assert judged is not None, "it was just written"
+        if not dry_run and judged.stopped is None:
+            await follow(database, PostgresLedger(database), rules, bus, account, judged, listed=about.listed)
+        await finish(database, run.id)
+    return await read_run(database, run.id) or judged
+
+
+@asynccontextmanager
+async def _staging(database: Database, account: Account) -> AsyncIterator[Staging]:
+    async with database.connection() as connection:
+        staging = Staging(connection)
+        if not await staging.open(account.id):
+            raise Busy(f"another statement of {account.id} is being reconciled; run this again when that has ended")
+        try:
+            yield staging
+        finally:
+            with suppress(*UNAVAILABLE):  # a session that broke has taken its table and its lock along
+                await staging.close(account.id)
+
+
+async def _batches(lines: Lines) -> AsyncGenerator[list[Line | Unread], None]:
+    """Lines by the thousands; those of a file are read in a thread while those before are copied."""
+    if isinstance(lines, AsyncIterable):
+        batch = []
+        async for line in lines:
+            batch.append(line)
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+        return
+    source = iter(lines)
+    reading = asyncio.ensure_future(asyncio.to_thread(_next, source))
+    try:
+        while found := await asyncio.shield(reading):
+            reading = asyncio.ensure_future(asyncio.to_thread(_next, source))
+            yield found
+    finally:
+        await asyncio.wait({reading})  # the file is its caller's to close, and nobody may be reading it then
+        if not reading.cancelled():
+            reading.exception()
+
+
+def _next(source: Iterator[Line | Unread]) -> list[Line | Unread]:
+    return list(islice(source, BATCH))

@@ -1,0 +1,17 @@
+"""Statement files of gateways' portals, read exactly: open one, find its headers, read its lines.
+
+    path ──open_statement──▶ Statement ──read_lines, by the account's map──▶ Line | Unread, row by row
+                                └──look, propose, as_toml──▶ a map for a person to look over
+
+The one thing to get wrong: `read_lines` may raise `StatementError` at the last row, so nothing is applied before.
+"""
+
+from worker.reconciliation.statements.guessing import Look, Proposal, look, propose
+from worker.reconciliation.statements.lines import read_lines
+from worker.reconciliation.statements.opening import open_statement
+from worker.reconciliation.statements.pasting import as_toml
+from worker.reconciliation.statements.tables import Statement, StatementError
+
+__all__ = [
+    "Look", "Proposal", "Statement", "StatementError", "as_toml", "look", "open_statement", "propose", "read_lines",
+]  # fmt: skip

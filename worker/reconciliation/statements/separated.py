@@ -1,0 +1,98 @@
+"""CSV, TSV and the like as numbered rows.
+
+The one thing to get wrong: a row is a record and not a line. A cell in quotes may hold line breaks, and a quote that is
+never closed swallows what follows it, so whatever leaves the end of a row in doubt ends the reading of the file.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from schemas.statements import Unread
+from worker.reconciliation.statements.decoding import Trouble, decode_lines, encoding_of
+from worker.reconciliation.statements.tables import HEAD, Row, Rows, StatementError, Table, unread
+
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def separated_tables(path: Path) -> tuple[Table, ...]:
+    """The file cut at each delimiter; under which of them the headers show is for whoever knows the headers."""
+    return tuple(_table(path, delimiter, name) for delimiter, name in DELIMITERS.items())
+
+
+def _table(path: Path, delimiter: str, name: str) -> Table:
+    head: list[Row | Unread] = []
+    trouble = None
+    try:
+        head.extend(islice(_rows(path, delimiter), HEAD))
+    except StatementError as error:
+        trouble = error
+    return Table(name=f"the text cut at {name}", head=tuple(head), trouble=trouble, rows=lambda: _rows(path, delimiter))
+
+
+def _rows(path: Path, delimiter: str) -> Rows:
+    with path.open("rb") as file:
+        encoding = encoding_of(file.read(4))
+        file.seek(0)
+        lines = _Counted(decode_lines(file, encoding))
+        records = csv.reader(lines, delimiter=delimiter, strict=True)
+        number = 0
+        while True:
+            number += 1
+            before = lines.count
+            try:
+                cells = next(records, None)
+            except Trouble as error:
+                raise StatementError(f"row {number}: {error}") from None
+            except csv.Error as error:
+                yield _refused(number, error, lines, lines.count - before)
+                continue
+            if cells is None:
+                return
+            yield number, cells
+
+
+class _Counted:
+    """Lines, with the count of them and the last one at hand."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self.count = 0
+        self.last = ""
+        self.ended = False
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        try:
+            self.last = next(self._lines)
+        except StopIteration:
+            self.ended = True
+            raise
+        self.count += 1
+        return self.last
+
+
+def _refused(number: int, error: csv.Error, lines: _Counted, span: int) -> Unread:
+    """A row whose quotes do not pair is unreadable by itself only where it is one line; else its end is a guess."""
+    if lines.ended:
+        raise StatementError(f"row {number}: a quote opened in this row is never closed; the file is cut off") from None
+    if "field larger" in str(error):
+        raise StatementError(
+            f"row {number}: a cell holds more than {csv.field_size_limit():,} characters; "
+            "a quote opened in this row is perhaps never closed"
+        ) from None
+    if "new-line" in str(error):
+        raise StatementError(
+            f"row {number}: a carriage return stands in the middle of a line; save the file again with usual line ends"
+        ) from None
+    if span != 1:
+        raise StatementError(
+            f"row {number}: a quote opened in this row is closed lines below and something follows it; "
+            "where the rows in between end cannot be told"
+        ) from None
+    return unread(number, "its quotes do not pair", [lines.last.rstrip("\r\n")])

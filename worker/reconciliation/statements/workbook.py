@@ -1,0 +1,97 @@
+"""XLSX and XLS workbooks as tables of rows, read by a bounded process of their own (`sheets`).
+
+The one thing to get wrong: whoever stops in the middle of the rows would leave a process behind; the generator ends it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from worker.reconciliation.statements.tables import Moment, Rows, StatementError, Table
+
+_TOO_MUCH = "the workbook takes more memory or time than a statement may, or is damaged; save its sheet as CSV"
+_PASSWORD = "the workbook is protected by a password; save it without one"  # noqa: S105 - words for a person
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+
+
+def workbook_tables(path: Path, *, form: str) -> tuple[Table, ...]:
+    """The visible sheets. Raises StatementError."""
+    if form == "XLS" and _is_encrypted(path):
+        raise StatementError(_PASSWORD)
+    heads = next((frame["heads"] for frame in _frames(path, form) if "heads" in frame), None)
+    if not heads:
+        raise StatementError("the workbook has no visible sheet" if heads == [] else _TOO_MUCH)
+    return tuple(
+        Table(
+            name=f'the sheet "{name}"',
+            head=tuple(enumerate(map(_cells, rows), start=1)),
+            rows=partial(_rows, path, form, index),
+        )
+        for index, name, rows in heads
+    )
+
+
+def _rows(path: Path, form: str, index: int) -> Rows:
+    number = 0
+    for frame in _frames(path, form, str(index)):
+        if "end" in frame:
+            return
+        for row in frame["rows"]:
+            number += 1
+            yield number, _cells(row)
+    raise StatementError(_TOO_MUCH)
+
+
+def _cells(row: list[Any]) -> list[str]:
+    return [cell if type(cell) is str else _moment(cell) for cell in row]
+
+
+def _moment(cell: datetime) -> Moment:
+    return Moment(cell.replace(tzinfo=None).isoformat())
+
+
+def _frames(path: Path, form: str, *sheet: str) -> Iterator[dict[str, Any]]:
+    """What the process says, until it ends. A frame cut off is the process dying, and the frames end before it."""
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "worker.reconciliation.statements.sheets",
+        str(path.absolute()),
+        form,
+        *sheet,
+    ]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: S603
+    assert process.stdout is not None
+    try:
+        while (content := _frame(process.stdout)) is not None:
+            frame = msgspec.msgpack.decode(content)
+            if "error" in frame:
+                raise StatementError(frame["error"])
+            yield frame
+    finally:
+        process.kill()
+        process.stdout.close()
+        process.wait()
+
+
+def _frame(pipe: IO[bytes]) -> bytes | None:
+    length = pipe.read(4)
+    if len(length) < 4:
+        return None
+    content = pipe.read(size := int.from_bytes(length, "big"))
+    return content if len(content) == size else None
+
+
+def _is_encrypted(path: Path) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(_ENCRYPTED) >= 0

@@ -1,0 +1,46 @@
+"""Throwing away what has had its time: now, and every hour.
+
+The one thing to get wrong: rights. Each kind of process may throw away only what its own roles put there, so a job is
+done where one of its roles runs (schemas/sql/0009_roles.sql).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from datetime import timedelta
+
+import asyncpg
+import structlog
+
+from worker.config import Config
+from worker.postgres.archive import keep_archive
+from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.idempotency import forget_old
+from worker.postgres.ledger.early_claims import forget_kept
+from worker.postgres.ledger.failures import forget_healed
+
+EVERY_SECONDS = 3600
+
+log = structlog.get_logger()
+
+
+async def keep_house(database: Database, config: Config, roles: Collection[str]) -> None:
+    """Runs until cancelled."""
+    while True:
+        try:
+            if "ingress" in roles:
+                await forget_old(database)
+            if "consume" in roles:
+                await forget_kept(database)
+                await _keep_archive(database, timedelta(seconds=config.archive.retention))
+                await forget_healed(database)
+        except (*UNAVAILABLE, asyncpg.PostgresError) as error:  # a chore that failed is done an hour later
+            log.warning("housekeeping.failed", error=type(error).__name__)
+        await asyncio.sleep(EVERY_SECONDS)
+
+
+async def _keep_archive(database: Database, retention: timedelta) -> None:
+    kept = await keep_archive(database, retention)
+    if kept.made or kept.dropped or kept.deleted:
+        log.info("archive.kept", made=kept.made, dropped=kept.dropped, deleted=kept.deleted)

@@ -1,0 +1,1 @@
+"""The ground of every process: clock, durations, cancellation, HTTP listener, encryption."""

@@ -1,0 +1,166 @@
+"""Logging: `noun.verbed` events with ids and reasons, one line each, to stderr; libraries' own words go the same way.
+
+The one thing to get wrong: an exception's message may hold a buyer's data (a database error quotes the row, an HTTP
+error the request), so of an exception only its type and the places it passed are logged. Nor are the arguments of
+libraries' messages: aiohttp's are whole requests, aio-pika's are URLs with passwords.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import Enum
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, TextIO
+from uuid import UUID
+
+import msgspec
+import structlog
+from aiohttp.http import HttpProcessingError
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+PRIVATE_WORDS = frozenset(
+    {
+        *("address", "apikey", "authorization", "body", "cookie", "cookies", "credentials", "customer", "dsn", "email"),
+        *("evidence", "form", "headers", "metadata", "password", "payload", "phone", "query", "secret", "secrets"),
+        *("signature", "token"),
+    }
+)
+"""A key that has one of these among its words (`customer_phone`) is dropped, whatever it holds; so is `api_key`."""
+LONGEST_TEXT = 500
+MOST_BITS = 500
+"""A whole number of more is told by its type: of enough digits, Python refuses to write it."""
+LONGEST_TRACE = 20
+_ROOT = str(Path(__file__).resolve().parents[2])
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
+
+
+def configure(kind: Literal["json", "console"], *, stream: TextIO | None = None) -> None:
+    """Set up structlog, standard logging and the last word of a crash, for this process. May be called again."""
+    out = stream or sys.stderr
+    shown: Processor = (
+        structlog.processors.JSONRenderer(_json)
+        if kind == "json"
+        else structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _trace,
+            _guard,
+            shown,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
+    sys.excepthook = _crash
+
+
+class _Libraries(logging.Handler):
+    """What libraries log: the first line of the message's template, never its arguments."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = str(record.msg).partition("\n")[0]
+        log = structlog.get_logger()
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):  # any stranger can send what is no HTTP; that is no error of ours
+            log.warning("request.unreadable", library=record.name, error=type(error).__name__)
+            return
+        if record.name.startswith(("aiormq", "aio_pika")):  # a broker that goes away; what it comes to is told by us
+            kind = None if error is None else type(error).__name__
+            log.warning("library.logged", library=record.name, said=said, error=kind)
+            return
+        log.log(record.levelno, "library.logged", library=record.name, said=said, exc_info=record.exc_info or None)
+
+
+def _crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    structlog.get_logger().critical("process.crashed", exc_info=(kind, error, trace))
+
+
+def _trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Put the types and places of an exception, of its causes and of its group's members under `exception`."""
+    given = event.pop("exc_info", None)
+    error = sys.exception() if given is True else given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        event["exception"] = "\n".join(_told(error, ""))
+    return event
+
+
+def _told(error: BaseException, indent: str) -> Iterator[str]:
+    yield f"{indent}{type(error).__module__}.{type(error).__qualname__}".replace("builtins.", "")
+    frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    for code, line in frames[-LONGEST_TRACE:]:
+        yield f"{indent}  {_place(code.co_filename)}:{line} in {code.co_name}"
+    if isinstance(error, BaseExceptionGroup):
+        for member in error.exceptions:
+            yield from _told(member, f"{indent}  | ")
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield f"{indent}because of"
+        yield from _told(cause, indent)
+
+
+def _place(filename: str) -> str:
+    _, _, library = filename.rpartition("site-packages/")
+    return library.removeprefix(_ROOT).lstrip("/") if library.startswith(_ROOT) else library
+
+
+def _guard(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The last guard: drop private keys, and whatever is no plain value becomes the name of its type."""
+    exception = event.pop("exception", None)
+    kept = {key: _plain(value) for key, value in event.items() if not _private(key)}
+    if len(kept) < len(event):
+        kept["dropped"] = sorted(key for key in event if _private(key))
+    if exception is not None:
+        kept["exception"] = exception
+    return kept
+
+
+@lru_cache(1024)
+def _private(key: object) -> bool:
+    words = re.split(r"[^a-z]+", str(key).lower())
+    return not PRIVATE_WORDS.isdisjoint(words) or ("api" in words and "key" in words)
+
+
+def _json(event: EventDict, **_: Any) -> str:
+    """One line. What msgspec refuses, half an emoji or a number of more than 64 bits, is written more slowly."""
+    try:
+        return msgspec.json.encode(event).decode()
+    except (UnicodeEncodeError, OverflowError):
+        return json.dumps(event)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case None | bool():
+            return value
+        case int() if value.bit_length() <= MOST_BITS:
+            return int(value)  # of a class of its own it would be refused
+        case float():
+            return float(value)
+        case Enum():
+            return _plain(value.value)
+        case str():
+            whole = _CREDENTIALS.sub("***@", value) if "://" in value else value  # cut first, a password may lose its @
+            return whole[:LONGEST_TEXT]
+        case Decimal() | date() | timedelta() | UUID() | Path():
+            return str(value)
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items() if not _private(key)}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(item) for item in value]
+    return f"<{type(value).__name__}>"

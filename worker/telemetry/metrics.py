@@ -1,0 +1,205 @@
+"""What one process counts for Prometheus. Base units, closed label sets, one registry per process.
+
+The one thing to get wrong: a series that appears with its first event. A rate of it then misses that event, and an
+alert on it cannot tell "never" from "unknown". So every series of the configured gateways is there from the start, at
+nought. What all processes read in the same database is not here but in `standing.py`, for it must not be summed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from itertools import product
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from consumers.account import Account
+from schemas.answers import Trouble
+from schemas.payments import Change, Payment
+from schemas.words import Authenticity, EventType, Hold, QuestionKind, Source, Status
+from worker.verify.course import NOT_SENT
+
+GATEWAY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40)
+"""Up to the longest that a question may take, which is an Execute's 38 s."""
+
+WEBHOOK_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
+"""Up to the 15 s that an endpoint is given."""
+
+OUTCOMES = (*(status.value for status in Status), "unmapped", "stranger", NOT_SENT, *(one.value for one in Trouble))
+DELIVERED = ("delivered", "failed", "given_up", "disabled")
+EXPECTED = ("registered", "known", "refused")
+UNPROVEN = "unproven"
+"""Whose callback it was, nobody could say: it was forged or unreadable, or not looked at."""
+
+
+class Metrics:
+    """The metrics of one process, registered in a registry of its own so that tests may have many."""
+
+    def __init__(self, accounts: Collection[Account] = ()) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and nobody asks for them
+        self.registry = CollectorRegistry()
+        ProcessCollector(namespace="payproof", registry=self.registry)
+        Info("payproof_process", "The version that runs", registry=self.registry).info({"version": _version()})
+        self.ready = self._gauge("payproof_process_ready", "1 while /readyz says so")
+        self.roles = self._gauge("payproof_role_up", "1 while this process runs the role; else there is none", "role")
+        self.looked = self._gauge(
+            "payproof_role_looked_timestamp_seconds",
+            "When the sweep last looked for what is due, and the relay for what has no place: the latest counts",
+            "role",
+        )
+        self.skew = self._gauge("payproof_clock_skew_seconds", "This machine's clock less the database's")
+        self.broker = self._gauge(
+            "payproof_broker_up", "1 while RabbitMQ confirms what this process publishes", "connection"
+        )
+        self.consumers = self._gauge(
+            "payproof_consumer_up", "1 while RabbitMQ delivers this queue to this process", "queue"
+        )
+        self.rebuilt = self._counter(
+            "payproof_consumers_rebuilt_total", "Consumers that RabbitMQ had forgotten, built anew", "queue"
+        )
+        self._count_payments()
+        self._count_machinery()
+        self._expect(accounts)
+
+    def _count_payments(self) -> None:
+        self.callbacks = self._counter(
+            "payproof_callbacks_total",
+            "Callbacks by kind, by whether they prove their sender, and by what became of them",
+            *("provider", "source", "authenticity", "result"),
+        )
+        self.question_seconds = self._histogram(
+            *("payproof_question_seconds", "Time a gateway took over a question", GATEWAY_SECONDS),
+            *("provider", "question"),
+        )
+        self.questions = self._counter(
+            "payproof_questions_total",
+            "Questions asked, by what they brought: a status, or why there was no answer",
+            *("provider", "question", "outcome"),
+        )
+        self.events = self._counter(
+            "payproof_events_written_total", "Events written to the log: one for each change", "provider", "type"
+        )
+        self.reached = self._counter(
+            "payproof_payments_reached_total", "Payments that reached a status", "provider", "status"
+        )
+        self.holds = self._counter("payproof_holds_total", "Payments that were held", "provider", "hold")
+        self.completed = self._counter(
+            "payproof_completed_taka_total", "Money of payments told as completed, in taka", "provider"
+        )
+        self.refunded = self._counter(
+            "payproof_refunded_taka_total", "Money that gateways said went back, in taka", "provider"
+        )
+
+    def _count_machinery(self) -> None:
+        self.claims = self._counter(
+            "payproof_claims_taken_total", "Claims written, with the answer where they led to a question", "provider"
+        )
+        self.in_hand = self._gauge(
+            "payproof_claims_in_hand", "Claims that this process was given and has not written", "provider"
+        )
+        self.parked = self._counter(
+            "payproof_claims_parked_total", "Claims put among the dead because they fail by themselves", "provider"
+        )
+        self.dropped = self._counter(
+            "payproof_kept_claims_dropped_total",
+            "Unsigned claims about payments that are not here yet that gave way to others",
+            "provider",
+        )
+        self.spooled = self._counter(
+            "payproof_claims_spooled_total", "Claims written to the spool because RabbitMQ did not confirm", "provider"
+        )
+        self.swept = self._counter("payproof_sweep_claims_total", "Payments the sweep found due")
+        self.expected = self._counter(
+            "payproof_expected_messages_total", "Messages that expect a payment, by what became of them", "result"
+        )
+        self.placed = self._counter("payproof_events_placed_total", "Events given their place in the log")
+        self.carried = self._counter("payproof_events_carried_total", "Events that RabbitMQ confirmed")
+        self.deliveries = self._histogram(
+            "payproof_delivery_seconds",
+            "Time an endpoint took over a webhook, by what became of the attempt",
+            *(WEBHOOK_SECONDS, "result"),
+        )
+
+    def changed(self, before: Payment, change: Change) -> None:
+        """Count what one committed change says of money."""
+        after, provider = change.payment, change.payment.provider
+        if change.event is not None:
+            self.events.labels(provider, change.event.type.value).inc()
+            if change.event.type is EventType.COMPLETED:
+                self.completed.labels(provider).inc(float(after.amount))
+        if after.status is not before.status:
+            self.reached.labels(provider, after.status.value).inc()
+        if after.hold is not None and after.hold is not before.hold:
+            self.holds.labels(provider, after.hold.value).inc()
+        if after.refunded_amount > before.refunded_amount:
+            self.refunded.labels(provider).inc(float(after.refunded_amount - before.refunded_amount))
+
+    def drop(self, provider: str, count: int) -> None:
+        """So many kept claims gave way to others."""
+        self.dropped.labels(provider).inc(count)
+
+    def look(self, role: str) -> None:
+        """A role looked for work just now, and the looking went well."""
+        self.looked.labels(role).set(time.time())
+
+    def _expect(self, accounts: Collection[Account]) -> None:
+        """Make every series that there can be."""
+        for account in accounts:
+            name, capabilities = account.provider.name, account.provider.capabilities
+            for source, authenticity, result in _callbacks(signs=capabilities.signs):
+                self.callbacks.labels(name, source, authenticity, result)
+            if capabilities.asked_by:
+                kinds = [kind for kind in QuestionKind if capabilities.executes or kind is QuestionKind.STATUS]
+                for kind, outcome in product(kinds, OUTCOMES):
+                    self.question_seconds.labels(name, kind.value)
+                    self.questions.labels(name, kind.value, outcome)
+            reachable = [status for status in Status if status is not Status.PENDING]
+            for counter, words in ((self.events, EventType), (self.reached, reachable), (self.holds, Hold)):
+                for word in words:
+                    counter.labels(name, word.value)
+            self.in_hand.labels(name)
+            claims = (self.claims, self.parked, self.dropped, self.spooled, self.rebuilt)
+            for counter in (self.completed, self.refunded, *claims):
+                counter.labels(name)
+        for result in DELIVERED:
+            self.deliveries.labels(result)
+        for result in EXPECTED:
+            self.expected.labels(result)
+        self.rebuilt.labels("expected")
+
+    def _counter(self, name: str, says: str, *labels: str) -> Counter:
+        return Counter(name, says, labels, registry=self.registry)
+
+    def _gauge(self, name: str, says: str, *labels: str) -> Gauge:
+        return Gauge(name, says, labels, registry=self.registry)
+
+    def _histogram(self, name: str, says: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, says, labels, buckets=buckets, registry=self.registry)
+
+
+def _callbacks(*, signs: bool) -> Iterator[tuple[str, str, str]]:
+    """What can become of a callback: its kind, its authenticity and the result."""
+    for source in (Source.WEBHOOK, Source.IPN, Source.RETURN) if signs else (Source.IPN, Source.RETURN):
+        signed = [Authenticity.SIGNED] if source is Source.WEBHOOK else []
+        for authenticity, result in product([*signed, Authenticity.UNSIGNED], ("taken", "unavailable")):
+            yield source.value, authenticity.value, result
+        for result in ("repeated", "unknown"):
+            yield source.value, Authenticity.UNSIGNED.value, result
+        for result in ("forged", "unreadable", "limited"):
+            yield source.value, UNPROVEN, result
+
+
+def _version() -> str:
+    try:
+        return version("payproof")
+    except PackageNotFoundError:  # run from a checkout that nobody installed
+        return "unknown"

@@ -1,0 +1,143 @@
+"""Traces: what became of one callback, from its arrival to the webhook that it led to, for whoever runs OpenTelemetry.
+
+Off, unless OpenTelemetry's own variables of the environment say where traces go: then nothing of it is imported, and a
+stage costs a call of a function that does nothing. A context travels as the text of a W3C `traceparent`, in claims,
+questions, replies and events, so that what decides about money knows nothing of traces.
+
+The one thing to get wrong: whose trace it is. A stranger's `traceparent` is never taken over, or anyone could steer
+ours; each callback that is taken begins a new one. And no attribute holds personal data: ids of payments, accounts,
+events and endpoints, gateways' host names, and our own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+import msgspec
+import structlog
+from msgspec import Struct, structs
+
+from schemas.callbacks import Claim
+
+Stage = Literal["callback", "sweep", "verify", "publish", "take", "ask", "record", "event", "place", "relay", "deliver"]
+Attribute = str | int | None
+HEADER = "traceparent"
+
+_WHERE = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+log = structlog.get_logger()
+
+
+class Span(Protocol):
+    """`traceparent` is what the next stage follows."""
+
+    @property
+    def traceparent(self) -> str | None: ...
+
+    def note(self, **attributes: Attribute) -> None: ...
+
+
+class Tracing(Protocol):
+    """`begin` makes a new trace; `follow` goes on with one, and does nothing where there is none to go on with."""
+
+    @property
+    def on(self) -> bool: ...
+
+    def begin(
+        self, stage: Stage, *, seconds_ago: float = 0, **attributes: Attribute
+    ) -> AbstractContextManager[Span]: ...
+
+    def follow(self, stage: Stage, parent: str | None, **attributes: Attribute) -> AbstractContextManager[Span]: ...
+
+    def follow_all(
+        self, stage: Stage, parents: Sequence[str | None], *, seconds_ago: float = 0
+    ) -> AbstractContextManager[Sequence[str | None]]:
+        """What one transaction does for many: a span in the trace of each, with a link to the transaction's own."""
+        ...
+
+    def close(self) -> None:
+        """Send what is left; waits a few seconds at most. For a thread of its own."""
+        ...
+
+
+class Passing(Struct, frozen=True):
+    """No span: what came is passed on as it is."""
+
+    traceparent: str | None = None
+
+    def note(self, **attributes: Attribute) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class PassingAll(Struct, frozen=True):
+    """The same for many."""
+
+    traceparents: Sequence[str | None]
+
+    def __enter__(self) -> Sequence[str | None]:
+        return self.traceparents
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Off:
+    """Not traced here. A trace that another process began is passed on."""
+
+    on = False
+
+    def begin(self, stage: Stage, *, seconds_ago: float = 0, **attributes: Attribute) -> Passing:  # noqa: ARG002
+        return _NOTHING
+
+    def follow(self, stage: Stage, parent: str | None, **attributes: Attribute) -> Passing:  # noqa: ARG002
+        return Passing(parent) if parent else _NOTHING
+
+    def follow_all(self, stage: Stage, parents: Sequence[str | None], *, seconds_ago: float = 0) -> PassingAll:  # noqa: ARG002
+        return PassingAll(parents)
+
+    def close(self) -> None: ...
+
+
+_NOTHING = Passing()
+OFF = Off()
+
+
+def tracing_of(environ: Mapping[str, str]) -> Tracing:
+    """As OpenTelemetry's variables say; off where none says where traces go."""
+    exporters = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
+    disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    if disabled or exporters == "none" or not any(environ.get(name, "").strip() for name in _WHERE):
+        return OFF
+    try:
+        from worker.telemetry.tracing.telemetry import exporting  # noqa: PLC0415 - nothing of it is imported where it is off
+    except ModuleNotFoundError:
+        log.warning("tracing.not_installed", how="pip install 'payproof[otel]'")
+        return OFF
+    return exporting(environ)
+
+
+def traced(claim: Claim, traceparent: str | None) -> Claim:
+    """The claim on its way: whoever hears it goes on from there."""
+    return claim if traceparent is None else structs.replace(claim, traceparent=traceparent)
+
+
+class _Told(Struct, frozen=True):
+    traceparent: str | None = None
+
+
+def traceparent_of(event: bytes) -> str | None:
+    """The trace that an event names in its bytes."""
+    try:
+        return msgspec.json.decode(event, type=_Told).traceparent
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -1,0 +1,107 @@
+"""Asking one question: the gateway is called, and what it says goes on to the recorder.
+
+A question that cannot be asked gives its claims back, and they come again.
+
+The one thing to get wrong: blaming a payment for a worker that died while the gateway was thinking. Such a worker died
+of something else. So nothing is counted before the reply is there; a question that fails by itself is counted then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from urllib.parse import urlsplit
+
+import structlog
+
+from consumers.apply_reply import Reply
+from consumers.pipeline import Inquiry
+from schemas.answers import Executed, Inconclusive, Outcome, Stranger
+from worker.postgres.database import UNAVAILABLE
+from worker.runtime.clock import DatabaseClock
+from worker.telemetry.metrics import Metrics
+from worker.telemetry.tracing import Span, Tracing
+from worker.verify.blame import Blame
+from worker.verify.course import NOT_SENT, Calls, TooLate
+from worker.verify.gateways import Gateways
+from worker.verify.in_hand import InHand
+from worker.verify.record import PAUSE_SECONDS, Recorder
+
+log = structlog.get_logger()
+
+
+class Asker:
+    """Asks questions. `ask` raises neither UNAVAILABLE nor anything that a gateway does."""
+
+    def __init__(
+        self,
+        gateways: Gateways,
+        recorder: Recorder,
+        in_hand: InHand,
+        blame: Blame,
+        clock: DatabaseClock,
+        metrics: Metrics,
+        tracing: Tracing,
+    ) -> None:
+        self._gateways, self._recorder = gateways, recorder
+        self._in_hand, self._blame = in_hand, blame
+        self._clock, self._metrics, self._tracing = clock, metrics, tracing
+
+    async def ask(self, inquiry: Inquiry) -> None:
+        account = inquiry.account
+        about = {"payment_id": inquiry.expected.payment_id, "account": account.id, "kind": inquiry.question.kind.value}
+        about["host"] = urlsplit(account.provider.base_url).hostname or ""
+        with self._tracing.follow("ask", inquiry.traceparent, **about) as span:
+            try:
+                await self._ask(span, inquiry)
+            except UNAVAILABLE as error:  # the gateway's token is kept in the database
+                log.warning("question.not_asked", payment_id=inquiry.expected.payment_id, error=type(error).__name__)
+                await asyncio.sleep(PAUSE_SECONDS)
+                await self._in_hand.not_asked(inquiry)
+
+    async def _ask(self, span: Span, inquiry: Inquiry) -> None:
+        """Raises UNAVAILABLE."""
+        payment_id, account, question = inquiry.expected.payment_id, inquiry.account, inquiry.question
+        labels = (account.provider.name, question.kind.value)
+        started, calls = time.perf_counter(), Calls()
+        try:
+            outcome = await self._gateways.ask(account, question, inquiry.expected, calls, asked_at=inquiry.runs_from)
+        except UNAVAILABLE:
+            raise
+        except TooLate:  # this worker was slow
+            log.warning("question.too_late", payment_id=payment_id)
+            self._metrics.questions.labels(*labels, NOT_SENT).inc()
+            await self._in_hand.not_asked(inquiry)
+            return
+        except Exception as error:  # a bug of ours, in one gateway's file
+            log.exception("question.failed", payment_id=payment_id)
+            await self._recorder.unanswered(inquiry, error, partial(self._blame.question_failed, inquiry, error))
+            return
+        self._metrics.question_seconds.labels(*labels).observe(time.perf_counter() - started)
+        self._metrics.questions.labels(*labels, _word(outcome)).inc()
+        reply = Reply(
+            payment_id=payment_id,
+            question=question,
+            asked_at=inquiry.asked_at,
+            answered_at=max(self._clock.now(), inquiry.asked_at),
+            outcome=outcome,
+            calls=calls.made,
+            traceparent=span.traceparent,
+        )
+        span.note(outcome=_word(outcome), calls=calls.made)
+        self._recorder.hear(inquiry, reply)
+
+
+def _word(outcome: Outcome) -> str:
+    match outcome:
+        case Inconclusive():
+            return outcome.trouble.value
+        case Stranger():
+            return "stranger"
+        case Executed(reply="not_sent"):
+            return NOT_SENT
+        case Executed():
+            return _word(outcome.then)
+        case _:
+            return outcome.status.value if outcome.status is not None else "unmapped"

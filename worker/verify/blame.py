@@ -1,0 +1,157 @@
+"""Counting the payments that fail by themselves, and ending the loop of asking when one is hopeless.
+
+The one thing to get wrong: blaming a payment for the database. A failure is counted only where all else was in order;
+one that others brought about is excused.
+"""
+
+from __future__ import annotations
+
+import traceback
+from contextlib import suppress
+
+import asyncpg
+import structlog
+
+from consumers.account import Account
+from consumers.apply_reply import Reply
+from consumers.checks.repeated_failure import Failing, Failures, letter_of, stop_asking, why
+from consumers.pipeline import Inquiry
+from consumers.ports.ledger import Ledger
+from consumers.rules import Rules
+from schemas.callbacks import Claim
+from worker.postgres.database import UNAVAILABLE
+
+log = structlog.get_logger()
+
+
+class Blame:
+    """Counts for one process. What was marked before it was tried is not counted once more when it fails.
+
+    A mark stands while something of one payment alone is written, and at no other time: whoever dies then may well have
+    died of it. `marked` are the payments of replies and the ids of claims for which one stands.
+    """
+
+    def __init__(self, ledger: Ledger, rules: Rules, failures: Failures) -> None:
+        self._ledger, self._rules, self._failures = ledger, rules, failures
+        self._marked: set[str] = set()
+        self._failed: set[str] = set()
+
+    async def mark(self, reply: Reply, account: Account) -> bool:
+        """Count a reply before it is recorded alone, and keep it if it may well be fatal; whether it may be recorded.
+
+        Raises UNAVAILABLE; then it may be marked again, and is counted once.
+        """
+        failing = await self._count(reply.payment_id, reply.payment_id, account.id)
+        if failing is not None:
+            await self._judge_reply(failing, reply, account)
+        return self._may_be_tried(reply.payment_id, failing)
+
+    async def mark_claim(self, claim: Claim) -> bool:
+        """Before a claim is taken that was handed out again and again: count it. Whether it may be taken."""
+        payment_id = await self._home(claim)
+        failing = None if payment_id is None else await self._count(claim.id, payment_id, claim.account)
+        await self._stop_if_hopeless(failing)
+        return self._may_be_tried(claim.id, failing)
+
+    async def reply_failed(self, reply: Reply, account: Account, error: Exception) -> None:
+        """Count it; after some times the reply is kept, and once it is hopeless the payment is left alone."""
+        failing = await self._count_failed(reply.payment_id, reply.payment_id, account.id, error)
+        if failing is not None:
+            await self._judge_reply(failing, reply, account)
+
+    async def keep(self, reply: Reply, account: Account, reason: str) -> None:
+        """Put it among the dead letters."""
+        await self._failures.keep(*letter_of(reply, account), reason)
+
+    async def question_failed(self, inquiry: Inquiry, error: Exception) -> None:
+        payment_id = inquiry.expected.payment_id
+        await self._stop_if_hopeless(await self._count_failed(payment_id, payment_id, inquiry.account.id, error))
+
+    async def claim_failed(self, claim: Claim, error: Exception) -> None:
+        payment_id = await self._home(claim)
+        if payment_id is not None:
+            await self._stop_if_hopeless(await self._count_failed(claim.id, payment_id, claim.account, error))
+
+    async def excuse_claim(self, claim: Claim) -> None:
+        """It was taken; or others were in its way."""
+        if claim.id in self._marked:
+            with suppress(*UNAVAILABLE):
+                payment_id = await self._home(claim)
+                if payment_id is not None:
+                    await self.excuse(claim.id, payment_id, claim.account)
+
+    async def excuse(self, marked: str, payment_id: str, account: str) -> None:
+        """It was no fault of its own: what was marked is taken back."""
+        if marked in self._marked:
+            self._marked.discard(marked)
+            with suppress(*UNAVAILABLE):
+                await self._failures.count(payment_id, account, None, -1)
+
+    async def recorded(self, reply: Reply, account: Account) -> None:
+        """It fails no more."""
+        if reply.payment_id in self._marked or reply.payment_id in self._failed:
+            with suppress(*UNAVAILABLE):  # forgotten an hour later all the same
+                await self._failures.forget(reply.payment_id, letter_of(reply, account)[0])
+                self._failed.discard(reply.payment_id)
+            self._marked.discard(reply.payment_id)
+
+    async def _count(self, marked: str, payment_id: str, account: str) -> Failing | None:
+        failing = await self._failures.count(payment_id, account, None, 0 if marked in self._marked else 1)
+        if failing is not None:
+            self._marked.add(marked)
+        return failing
+
+    async def _count_failed(self, marked: str, payment_id: str, account: str, error: Exception) -> Failing | None:
+        failing = await self._failures.count(payment_id, account, reason_of(error), 0 if marked in self._marked else 1)
+        self._marked.discard(marked)
+        self._failed.add(payment_id)
+        return failing
+
+    def _may_be_tried(self, marked: str, failing: Failing | None) -> bool:
+        if failing is None or not failing.hopeless:
+            return True
+        self._marked.discard(marked)
+        return False
+
+    async def _judge_reply(self, failing: Failing, reply: Reply, account: Account) -> None:
+        if failing.often:
+            await self.keep(reply, account, why(failing))
+        await self._stop_if_hopeless(failing)
+
+    async def _stop_if_hopeless(self, failing: Failing | None) -> None:
+        if failing is not None and failing.hopeless:
+            await self._stop(failing)
+
+    async def _stop(self, failing: Failing) -> None:
+        try:
+            await stop_asking(self._ledger, self._rules, failing)
+        except UNAVAILABLE:
+            raise
+        except Exception:  # not even that can be written of it; the sweep leaves it in peace all the same
+            log.exception("payment.not_put_before_a_person", payment_id=failing.payment_id)
+        await self._failures.stop(failing.payment_id, self._rules.checks)
+        if failing.stopped_at is None:
+            log.error("payment.stopped", payment_id=failing.payment_id, why=why(failing))
+
+    async def _home(self, claim: Claim) -> str | None:
+        """The payment that the claim is about; None where even that fails, or there is none."""
+        if claim.payment_id is not None:
+            return claim.payment_id
+        try:
+            return (await self._ledger.find([claim])).get(claim.id)
+        except UNAVAILABLE:
+            raise
+        except Exception:  # noqa: BLE001 - it is what its taking failed of, and that was logged
+            return None
+
+
+def reason_of(error: Exception) -> str:
+    """Its type, and where it was; of what the tables refused also the rule, since the place is asyncpg's own then."""
+    rule = error.constraint_name if isinstance(error, asyncpg.PostgresError) else None
+    return f"{type(error).__name__}{f' of {rule}' if rule else ''} at {place_of(error)}"
+
+
+def place_of(error: Exception) -> str:
+    """The innermost place that the error passed, as `consumers/apply_claim.py:41`."""
+    passed = traceback.extract_tb(error.__traceback__)
+    return "/".join(passed[-1].filename.split("/")[-2:]) + f":{passed[-1].lineno}" if passed else "nowhere"

@@ -1,0 +1,201 @@
+"""The consume role: claims in, questions out, replies recorded, one loop per gateway.
+
+The one thing to get wrong: a slow gateway. Each has its own slots, so its outage leaves the others flowing. Replies
+wait for the recorder alone (worker.verify.record). A claim stays in hand (worker.verify.in_hand) until it is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+
+import structlog
+from msgspec.structs import replace
+
+from consumers.checks.limits import Allowance
+from consumers.checks.repeated_failure import Failures
+from consumers.pipeline import Inquiry, Taken, take
+from consumers.ports.bus import Bus
+from consumers.ports.ledger import Ledger, Turns
+from consumers.rules import Rules
+from schemas.callbacks import Claim
+from worker.postgres.database import LOCKED, UNAVAILABLE, despite_others
+from worker.runtime.clock import DatabaseClock
+from worker.telemetry.metrics import Metrics
+from worker.telemetry.tracing import OFF, Tracing, traced
+from worker.verify.ask import Asker
+from worker.verify.blame import Blame, reason_of
+from worker.verify.concurrency import SLOTS, Slots, apart
+from worker.verify.gateways import Gateways
+from worker.verify.in_hand import InHand
+from worker.verify.intake import Intake, Part
+from worker.verify.record import PAUSE_SECONDS, Recorder, away
+
+UNKNOWN_ACCOUNT = timedelta(hours=1)
+"""A claim of an account that this worker does not know waits so long, since it was queued, for a worker that does."""
+
+log = structlog.get_logger()
+
+Start = Callable[[Inquiry], None]
+
+
+class Consumer:
+    """Works until `stop`. Then it gives back claims that wait, and `run` returns when every reply is recorded."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        ledger: Ledger,
+        turns: Turns,
+        rules: Rules,
+        gateways: Gateways,
+        failures: Failures,
+        clock: DatabaseClock,
+        metrics: Metrics,
+        tracing: Tracing = OFF,
+    ) -> None:
+        self._bus, self._ledger, self._turns, self._rules = bus, ledger, turns, rules
+        self._clock, self._tracing = clock, tracing
+        self._in_hand, self._blame = InHand(bus, turns, metrics), Blame(ledger, rules, failures)
+        self._allowances = dict[str, Allowance]()
+        self._recorder = Recorder(ledger, rules, self._in_hand, self._blame, self._allowances, clock, tracing)
+        self._asker = Asker(gateways, self._recorder, self._in_hand, self._blame, clock, metrics, tracing)
+        self._stopping = asyncio.Event()
+        self._intakes = list[Intake]()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def hear(self, payment_ids: Collection[str]) -> None:
+        """These payments changed, here or elsewhere."""
+        for intake in self._intakes:
+            intake.hear(payment_ids)
+
+    async def run(self) -> None:
+        providers = sorted({account.provider.name for account in self._rules.accounts.values()})
+        async with asyncio.TaskGroup() as recording:
+            recording.create_task(self._recorder.run())
+            async with asyncio.TaskGroup() as working:
+                for provider in providers:
+                    working.create_task(self._consume(provider, self._shares(provider)))
+            self._recorder.end()
+
+    def _shares(self, provider: str) -> dict[str, int]:
+        """How many questions each account may have in flight here, where several accounts share a gateway's slots.
+
+        No account gets all of the slots. So an account whose calls hang leaves some to the others.
+        """
+        accounts = [account.id for account in self._rules.accounts.values() if account.provider.name == provider]
+        return dict.fromkeys(accounts, SLOTS * 3 // 4) if len(accounts) > 1 else {}
+
+    async def _consume(self, provider: str, shares: Mapping[str, int]) -> None:
+        slots = Slots()
+
+        def start(inquiry: Inquiry) -> None:
+            account = inquiry.account.id
+            slots.take(account)
+            asking.create_task(self._asker.ask(inquiry)).add_done_callback(partial(slots.give_back, account))
+
+        async with asyncio.TaskGroup() as asking:
+            intake = Intake(self._bus, provider, self._in_hand, self._stopping, asking)
+            self._intakes.append(intake)
+            while (part := await intake.next(await slots.free(intake.stopped))) is not None:
+                for claims in self._apart(await self._known(part.claims)):
+                    room = {account: share - slots.used[account] for account, share in shares.items()}
+                    intake.wait(await self._take(replace(part, claims=claims), room, start), part)
+
+    async def _known(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Those of accounts that are configured here. The others wait for a worker with a newer configuration."""
+        unknown = [one for one in claims if one.account not in self._rules.accounts]
+        if unknown:
+            log.warning("claims.unknown_account", accounts=sorted({one.account for one in unknown}))
+            old = self._clock.now() - UNKNOWN_ACCOUNT
+            late = [one for one in unknown if self._in_hand.queued_before(one, old)]
+            await self._in_hand.leave([one for one in unknown if one not in late])
+            for one in late:
+                await self._in_hand.park(one, f"no worker knows the account {one.account}, for an hour")
+        return [one for one in claims if one.account in self._rules.accounts]
+
+    def _apart(self, claims: Sequence[Claim]) -> list[list[Claim]]:
+        """First the claims to take together. Then, payment by payment, the claims that workers may have died of."""
+        groups = _by_payment(claims)
+        suspects = [group for group in groups if self._in_hand.suspect(group)]
+        together = [one for group in groups if group not in suspects for one in group]
+        return [part for part in (together, *suspects) if part]
+
+    async def _take(self, part: Part, room: Mapping[str, int], start: Start) -> list[Claim]:
+        """Take claims together; when that fails, apart, so that only the claims at fault are left or put aside.
+
+        Returns the claims that wait. Questions start before the other claims are acknowledged: their time runs already.
+        """
+        claims, suspect = part.claims, self._in_hand.suspect(part.claims)
+        try:
+            if suspect is not None and not await self._blame.mark_claim(suspect):
+                for one in claims:
+                    await self._in_hand.park(one, "no worker ever finished what was asked of its payment")
+                return []
+            taken = await self._taken(part, room)
+        except Exception as error:  # noqa: BLE001 - a claim that fails by itself is logged and put aside, never lost
+            parts = _by_payment(claims) if isinstance(error, LOCKED) else [[one] for one in claims]
+            if len(parts) > 1 and not away(error):
+                waiting = await apart(parts, lambda one: self._take(replace(part, claims=one), room, start))
+                return [claim for claims in waiting for claim in claims]
+            if isinstance(error, UNAVAILABLE):
+                await self._not_taken(claims, error)
+            else:
+                await self._put_aside(claims[0], error)
+            return []
+        for inquiry in taken.inquiries:
+            start(inquiry)
+        if suspect is not None:
+            await self._blame.excuse_claim(suspect)
+        asked = {claim.id for inquiry in taken.inquiries for claim in inquiry.claims}
+        wait = {claim.id for claim in taken.waiting}
+        await self._in_hand.written([one for one in claims if one.id not in asked | wait])
+        return [one for one in claims if one.id in wait]
+
+    async def _taken(self, part: Part, room: Mapping[str, int]) -> Taken:
+        """Look at the claims and decide. The time that the look tells is the database's, and checks our clock."""
+        with self._tracing.follow_all("take", [claim.traceparent for claim in part.claims]) as traces:
+            claims = [traced(claim, trace) for claim, trace in zip(part.claims, traces, strict=True)]
+            began, taken_at = self._clock.ticking(), self._clock.now()
+            taken = await despite_others(
+                lambda: take(
+                    self._ledger, self._rules, claims, self._turns, room, patient=part.patient, known=self._allowances
+                )
+            )
+        for inquiry in taken.inquiries[:1]:
+            self._clock.check(inquiry.asked_at, asked=began, answered=self._clock.ticking())
+        suspect = self._in_hand.suspect(part.claims) is not None
+        inquiries = [replace(one, taken_at=taken_at, lost=one.lost or suspect) for one in taken.inquiries]
+        return replace(taken, inquiries=inquiries)
+
+    async def _not_taken(self, claims: Sequence[Claim], error: Exception) -> None:
+        """The claims are not at fault. Where only a payment is locked the others go on, and its claims come later."""
+        log.warning("claims.not_taken", claims=len(claims), error=type(error).__name__)
+        if away(error):
+            await asyncio.sleep(PAUSE_SECONDS)
+        for one in claims:
+            await self._blame.excuse_claim(one)
+        await (self._in_hand.give_back(claims) if away(error) else self._in_hand.leave(claims))
+
+    async def _put_aside(self, claim: Claim, error: Exception) -> None:
+        log.error("claim.failed", claim_id=claim.id, exc_info=error)
+        try:
+            await self._blame.claim_failed(claim, error)
+        except UNAVAILABLE:
+            await self._in_hand.give_back([claim])
+        else:
+            await self._in_hand.put_aside(claim, reason_of(error))
+
+
+def _by_payment(claims: Sequence[Claim]) -> list[list[Claim]]:
+    """The claims in groups that name the same payment, as far as their own words tell."""
+    named = defaultdict[tuple[str | None, ...], list[Claim]](list)
+    for claim in claims:
+        ids = (claim.session_id, claim.transaction_id, claim.reference) if claim.payment_id is None else ()
+        named[claim.account, claim.payment_id, *ids].append(claim)
+    return list(named.values())

@@ -1,0 +1,248 @@
+"""Running a gateway's pure generators: HTTP with deadlines, TLS, no redirects, bounded replies, and shared tokens.
+
+The one thing to get wrong: a gateway that redirects, trickles or floods is one that gave no answer. Nothing here raises
+for what a gateway does; it comes back as Inconclusive. And time is counted from when a question was asked, by the
+database's clock, not from when somebody comes to send it: after its lease another worker asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import formatdate
+from typing import Any, Protocol, TypeVar
+
+import aiohttp
+from yarl import URL
+
+from consumers.account import Account
+from consumers.ports.gateway import (
+    Effect,
+    GrantsTokens,
+    HttpReply,
+    HttpRequest,
+    NoReply,
+    Opening,
+    OpeningOutcome,
+    Reply,
+    Token,
+    TokenWanted,
+)
+from schemas.answers import Executed, Expected, Inconclusive, Outcome, Question, Trouble
+from schemas.words import QuestionKind
+from worker.postgres.database import UNAVAILABLE
+from worker.verify.course import WHOLE_SECONDS, Calls, Course, NotSent, TooLate
+
+MAX_REPLY = 1024 * 1024
+CONNECT_SECONDS = 5.0
+LAST_SECONDS = 1.0
+"""For a generator to say what it knows, once the time of its last request is over."""
+OPEN_SECONDS = 40.0
+
+_Result = TypeVar("_Result")
+
+
+class _NoToken(Exception):
+    def __init__(self, why: Inconclusive) -> None:
+        super().__init__(why.detail)
+        self.why = why
+
+
+class Tokens(Protocol):
+    """Where an account's token is kept; `grant` gets a new one where there is none, or only the `stale` one."""
+
+    async def get(self, account: str, stale: str | None, grant: Callable[[], Awaitable[Token]], /) -> str: ...
+
+
+class Gateways:
+    """Asks gateways and opens checkouts; made by `gateways`. `now` is the clock that questions are asked by."""
+
+    def __init__(self, session: aiohttp.ClientSession, tokens: Tokens, now: Callable[[], datetime]) -> None:
+        self._session, self._tokens, self._now = session, tokens, now
+
+    async def ask(
+        self,
+        account: Account,
+        question: Question,
+        expected: Expected,
+        calls: Calls | None = None,
+        *,
+        asked_at: datetime | None = None,
+    ) -> Outcome:
+        """Ask one question, asked at that time or now; ends within the lease of its kind, which began then.
+
+        Every request on the way is counted in `calls`. Raises TooLate where the time is over already, and UNAVAILABLE
+        where tokens are kept; an Execute that did not begin, for whatever reason, is told as one that was not sent.
+        """
+        now = self._now()
+        course = Course(
+            calls=calls or Calls(), kind=question.kind, asked_at=now if asked_at is None else min(asked_at, now)
+        )
+        executes = question.kind is QuestionKind.EXECUTE
+        try:
+            if executes:
+                course.begin(now)
+            seconds = course.seconds_left(now, WHOLE_SECONDS[question.kind])
+            if seconds <= 0:
+                raise TooLate
+            running = self._run(account, account.provider.ask(question, expected), course)
+            outcome = await _bounded(running, seconds + LAST_SECONDS)
+        except NotSent as error:
+            outcome = error.why
+        except UNAVAILABLE:
+            if not executes or course.may_have_run:
+                raise
+            outcome = Inconclusive(trouble=Trouble.NO_REPLY, detail="not sent: where tokens are kept is away")
+        if executes and isinstance(outcome, Inconclusive) and not course.may_have_run:
+            return Executed(reply="not_sent", then=outcome)
+        return outcome
+
+    async def open(self, account: Account, opening: Opening) -> OpeningOutcome:
+        running = self._run(account, account.provider.open(opening), Course(calls=Calls()))
+        return await _bounded(running, OPEN_SECONDS)
+
+    async def step(self, account: Account, effect: Effect) -> Reply:
+        """Do one effect of a generator that is run step by step, as lists are. Raises NoReply."""
+        try:
+            return await self._do(account, effect, Course(calls=Calls()))
+        except _NoToken as error:
+            raise NoReply(error.why.detail) from None
+
+    async def _run(
+        self, account: Account, generator: Generator[Effect, Reply, _Result], course: Course
+    ) -> _Result | Inconclusive:
+        try:
+            effect = next(generator)
+            while True:
+                try:
+                    reply = await self._do(account, effect, course)
+                except NoReply as error:
+                    effect = generator.throw(error)
+                else:
+                    effect = generator.send(reply)
+        except StopIteration as stop:
+            result: _Result = stop.value
+            return result
+        except NoReply as error:
+            return Inconclusive(trouble=Trouble.NO_REPLY, detail=str(error))
+        except _NoToken as error:
+            return error.why
+        finally:
+            generator.close()
+
+    async def _do(self, account: Account, effect: Effect, course: Course) -> Reply:
+        if isinstance(effect, TokenWanted):
+            course.renews(effect.stale)
+            return await self._token(account, effect, course)
+        course.took_money = effect.takes_money
+        if not effect.takes_money:
+            return await self._send(effect, course)
+        to_begin = course.begin(self._now())
+        course.may_have_run = True
+        try:
+            return await self._send(effect, course, to_begin)
+        except NotSent:
+            course.may_have_run = False
+            raise
+
+    async def _token(self, account: Account, wanted: TokenWanted, course: Course) -> str:
+        provider: Any = account.provider
+
+        async def grant() -> Token:
+            granting: GrantsTokens = provider
+            granted = await self._run(account, granting.grant(), course)  # type: ignore[arg-type]  # yields requests only
+            if isinstance(granted, Inconclusive):
+                raise _NoToken(granted)
+            return granted
+
+        return await self._tokens.get(account.id, wanted.stale, grant)
+
+    async def _send(self, request: HttpRequest, course: Course, to_begin: float | None = None) -> HttpReply:
+        """Send one request. Raises NoReply, whose text names no address and no content.
+
+        `to_begin`: it takes money, and without a connection within so many seconds NotSent is raised.
+        """
+        seconds = course.seconds_left(self._now(), request.seconds)
+        if seconds <= 0:
+            raise NoReply("not sent: the time of its question is over")
+        course.calls.made += 1
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                self._session.request(
+                    request.method,
+                    URL(request.url, encoded=True),
+                    headers=request.headers,
+                    data=request.body,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=None, connect=to_begin, sock_connect=CONNECT_SECONDS),
+                ) as response,
+            ):
+                body = await _read(response)
+                # A reply without its date is dated by whoever got it (RFC 9110, 6.6.1).
+                headers = {"date": formatdate(usegmt=True)}
+                headers |= {name.lower(): value for name, value in response.headers.items()}
+                return HttpReply(status=response.status, headers=headers, body=body)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            if to_begin is not None:
+                raise NotSent(_kind(error)) from None
+            raise NoReply(f"no reply: {_kind(error)}") from None
+        except TimeoutError:
+            raise NoReply(f"no reply within {seconds:.3g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise NoReply(f"no reply: {_kind(error)}") from None
+
+
+def _wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def gateways(tokens: Tokens, now: Callable[[], datetime] = _wall_clock) -> AsyncIterator[Gateways]:
+    """Keep connections to gateways open; at most 100 to one host, so that a slow one takes no other's place."""
+    connector = aiohttp.TCPConnector(limit=0, limit_per_host=100, ttl_dns_cache=60, keepalive_timeout=30)
+    session = aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": "payproof"},
+        max_line_size=16_384,
+        max_field_size=16_384,
+    )
+    async with session:
+        yield Gateways(session, tokens, now)
+
+
+async def _bounded(running: Coroutine[Any, Any, _Result], seconds: float) -> _Result | Inconclusive:
+    try:
+        async with asyncio.timeout(seconds):
+            return await running
+    except TimeoutError:
+        return Inconclusive(trouble=Trouble.NO_REPLY, detail=f"no reply within {seconds:g} s")
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(64 * 1024):
+        body += chunk
+        if len(body) > MAX_REPLY:
+            raise NoReply("the reply is larger than 1 MiB")
+    return bytes(body)
+
+
+def _kind(error: Exception) -> str:
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return "its host name is unknown"
+        case aiohttp.ClientConnectorCertificateError() | ssl.SSLError() | aiohttp.ClientSSLError():
+            return "its TLS certificate is not accepted"
+        case aiohttp.ClientConnectorError():
+            return "connection refused"
+        case aiohttp.ConnectionTimeoutError():
+            return "no connection in time"
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | ConnectionError():
+            return "connection cut"
+        case _:
+            return "the reply is no HTTP"

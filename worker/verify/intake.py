@@ -1,0 +1,132 @@
+"""The claims that one gateway's loop works at next: those delivered, and those that wait for another's question to end.
+
+The one thing to get wrong: claims that wait. They are unacknowledged and take room, so few may wait, and for a second
+at most. A claim that names its payment is looked at as soon as a notice says that this payment changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Collection, Sequence
+from itertools import chain
+from math import inf
+from typing import Any
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from consumers.ports.bus import Bus, Delivery
+from schemas.callbacks import Claim
+from worker.postgres.database import UNAVAILABLE
+from worker.runtime.clock import set_within
+from worker.verify.concurrency import WINDOW
+from worker.verify.in_hand import InHand
+from worker.verify.record import PAUSE_SECONDS
+
+AGAIN_SECONDS, PATIENT_SECONDS = 0.25, 1.0
+"""A claim that waits is looked at again every AGAIN_SECONDS, for PATIENT_SECONDS.
+
+Then it is written beside the question that is in flight.
+"""
+
+MOST_WAITING = WINDOW // 4
+
+log = structlog.get_logger()
+
+
+class Part(Struct, frozen=True):
+    """Claims to take together. Both times are the event loop's: when to look `at` them, and `until` when they wait."""
+
+    claims: list[Claim]
+    at: float = 0.0
+    until: float = inf
+
+    @property
+    def patient(self) -> bool:
+        return _now() < self.until
+
+
+class Intake:
+    """One gateway's claims, until `stopping` is set. Receives in `group`, whose end ends it."""
+
+    def __init__(
+        self, bus: Bus, provider: str, in_hand: InHand, stopping: asyncio.Event, group: asyncio.TaskGroup
+    ) -> None:
+        self._bus, self._provider, self._in_hand = bus, provider, in_hand
+        self._stopping, self._group = stopping, group
+        self.stopped = group.create_task(self._stop())
+        self._receiving: asyncio.Task[Sequence[Delivery]] | None = None
+        self._ready = deque[Claim]()
+        self._waiting = deque[Part]()
+        self._heard = asyncio.get_running_loop().create_future()
+
+    async def next(self, most: int) -> Part | None:
+        """The next claims, at most so many. None when stopping: every claim that was here has then been given back."""
+        while not self._stopping.is_set():
+            if self._waiting and self._waiting[0].at <= _now():
+                part = self._waiting.popleft()
+                if len(part.claims) > most:
+                    self._waiting.appendleft(replace(part, claims=part.claims[most:]))
+                return replace(part, claims=part.claims[:most])
+            if self._ready:
+                return Part([self._ready.popleft() for _ in range(min(most, len(self._ready)))])
+            await self._arrival(most)
+        if self._receiving is not None:
+            self._receiving.cancel()
+        await self._in_hand.give_back([*self._ready, *chain.from_iterable(part.claims for part in self._waiting)])
+        await self._bus.end(self._provider)
+        return None
+
+    def wait(self, claims: Sequence[Claim], part: Part) -> None:
+        """Look again at these claims of the part: another question is in flight about their payments.
+
+        Claims for which there is no room are looked at again at once, and then wait no more.
+        """
+        room = max(MOST_WAITING - sum(len(one.claims) for one in self._waiting), 0)
+        now = _now()
+        if claims[room:]:
+            self._waiting.appendleft(Part(list(claims[room:]), until=now))
+        if claims[:room]:
+            until = min(part.until, now + PATIENT_SECONDS)
+            self._waiting.append(Part(list(claims[:room]), min(now + AGAIN_SECONDS, until), until))
+
+    def hear(self, payment_ids: Collection[str]) -> None:
+        """These payments changed: claims that wait for them are looked at now."""
+        for part in [self._waiting.popleft() for _ in range(len(self._waiting))]:
+            told = [claim for claim in part.claims if claim.payment_id in payment_ids]
+            rest = [claim for claim in part.claims if claim.payment_id not in payment_ids]
+            if rest:
+                self._waiting.append(replace(part, claims=rest))
+            if told:
+                self._waiting.appendleft(replace(part, claims=told, at=0.0))
+                if not self._heard.done():
+                    self._heard.set_result(None)
+
+    async def _arrival(self, most: int) -> None:
+        """Wait until claims are delivered, claims that wait are due or heard of, or the intake is to stop."""
+        if self._receiving is None:
+            self._receiving = self._group.create_task(self._receive(most))
+        seconds = self._waiting[0].at - _now() if self._waiting else None
+        self._heard = asyncio.get_running_loop().create_future()
+        first: set[asyncio.Future[Any]] = {self._receiving, self.stopped, self._heard}
+        await asyncio.wait(first, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if self._receiving.done():
+            self._ready += self._in_hand.hold(self._receiving.result())
+            self._receiving = None
+
+    async def _receive(self, most: int) -> Sequence[Delivery]:
+        try:
+            return await self._bus.receive(self._provider, most)
+        except UNAVAILABLE as error:
+            log.warning("claims.unavailable", provider=self._provider, error=type(error).__name__)
+            await set_within(self._stopping, PAUSE_SECONDS)
+            return ()
+
+    async def _stop(self) -> None:
+        await self._stopping.wait()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

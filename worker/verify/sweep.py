@@ -1,0 +1,108 @@
+"""The sweep: payments that are due become claims in the same queues as everyone else's.
+
+The one thing to get wrong: this is no second path. It asks no gateway and decides nothing; it only says "look at this".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack, suppress
+from datetime import datetime, timedelta
+
+import structlog
+
+from consumers.account import Account
+from consumers.ports.bus import Bus, BusAway
+from schemas.callbacks import Claim
+from schemas.words import Source
+from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.queue.due import MOST_WAITING, POLL_SECONDS, next_due_at, take_due
+from worker.runtime.clock import set_within
+from worker.telemetry.metrics import Metrics
+from worker.telemetry.tracing import OFF, Span, Tracing, traced
+from worker.verify.own_claims import own_claim
+
+BATCH = 50
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 1.0  # between looks at what is due and cannot be taken
+
+log = structlog.get_logger()
+
+
+class Sweep:
+    """Runs until cancelled. `hear` is told when a payment is due earlier than was known.
+
+    Payments of accounts that are no longer configured are left alone: nobody could ask about them.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        bus: Bus,
+        accounts: Mapping[str, Account],
+        metrics: Metrics,
+        tracing: Tracing = OFF,
+    ) -> None:
+        self._database, self._bus, self._accounts, self._metrics = database, bus, accounts, metrics
+        self._tracing = tracing
+        self._wake = asyncio.Event()
+        self._until: datetime | None = None
+        self._pause = SHORTEST_SECONDS
+
+    def hear(self, due_at: datetime | None) -> None:
+        if due_at is not None and (self._until is None or due_at < self._until):
+            self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            try:
+                swept = await self._sweep()
+                self._metrics.look("sweep")
+            except (*UNAVAILABLE, BusAway) as error:
+                log.warning("sweep.unavailable", error=type(error).__name__)
+                swept = 0
+            if swept:
+                self._pause = SHORTEST_SECONDS
+            if swept < BATCH:
+                await self._wait()
+
+    async def _sweep(self) -> int:
+        waiting = await self._bus.waiting()
+        due = await take_due(self._database, BATCH, self._budgets(waiting))
+        if due:
+            now = self._database.clock.now()
+            with ExitStack() as spans:
+                claims = [own_claim(Source.SWEEP, *payment, now) for payment in due]
+                if self._tracing.on:  # what the clock finds begins a trace of its own, as a callback does
+                    claims = [traced(one, spans.enter_context(self._begin(one)).traceparent) for one in claims]
+                await self._bus.publish(claims)
+            self._metrics.swept.inc(len(due))
+        return len(due)
+
+    def _begin(self, claim: Claim) -> AbstractContextManager[Span]:
+        return self._tracing.begin("sweep", payment_id=claim.payment_id, account=claim.account)
+
+    def _budgets(self, waiting: Mapping[str, int]) -> dict[str, float | None]:
+        """The accounts whose gateways' queues have room, with their budgets."""
+        return {
+            account.id: account.calls_per_second
+            for account in self._accounts.values()
+            if waiting.get(account.provider.name, 0) < MOST_WAITING
+        }
+
+    async def _wait(self) -> None:
+        """Sleep until the next payment is due, at most for the poll, or until one is due earlier.
+
+        What is due and was not taken is locked, or its gateway's queue is full: that is looked at ever less often,
+        until some of it could be taken.
+        """
+        self._wake.clear()
+        now = self._database.clock.now()
+        self._until = now + timedelta(seconds=POLL_SECONDS)
+        with suppress(*UNAVAILABLE):
+            due_at = await next_due_at(self._database, self._budgets({}))
+            overdue = due_at is not None and due_at <= now
+            self._pause = min(2 * self._pause, LONGEST_SECONDS) if overdue else SHORTEST_SECONDS
+            if due_at is not None:
+                self._until = min(self._until, max(due_at, now + timedelta(seconds=self._pause)))
+        await set_within(self._wake, (self._until - now).total_seconds())
