@@ -20,6 +20,7 @@ from consumers.allowance import BURST_SECONDS, FIRST_PAUSE, TROUBLES
 from consumers.ledger import Looked, Write, Written
 from consumers.pipeline import Counted, Inquiry, record, take
 from schemas.answers import ExecuteReply, Inconclusive, Outcome, Stranger, Trouble
+from schemas.checks import Checks
 from schemas.payments import Change, Owners
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
 from tests.fakes.drive import Drive, answered, executed, says, troubled
@@ -426,10 +427,11 @@ async def test_the_claim_of_an_execute_whose_commit_nobody_heard_of_asks_query_a
         (PLAIN, troubled()),
         (EXECUTING, lambda one: executed(one, "not_sent", None)),
         (EXECUTING, lambda one: executed(one, "none", None)),
+        (EXECUTING, lambda one: executed(one, "unread", None)),
         (EXECUTING, lambda one: executed(one, "refused", Status.PENDING)),
         (EXECUTING, lambda one: executed(one, "completed", Status.COMPLETED)),
     ],
-    ids=["answer", "trouble", "not sent", "no reply", "refused", "completed"],
+    ids=["answer", "trouble", "not sent", "no reply", "unread", "refused", "completed"],
 )
 async def test_a_reply_that_is_written_again_because_nobody_heard_of_its_commit_stands_there_once(
     account: Account, outcome: Callable[[Inquiry], Outcome]
@@ -448,12 +450,19 @@ async def test_a_reply_that_is_written_again_because_nobody_heard_of_its_commit_
     assert len(entries(drive, payment_id, EntryKind.ANSWER)) == 1
 
 
+async def loses_its_lease(drive: Drive, payment_id: str) -> None:
+    """By a worker that saw its turn free, and could not ask."""
+    async with drive.ledger.batch([payment_id]) as batch:
+        await batch.store([Change(payment=replace(drive.payment(payment_id), lease_until=None))])
+        await batch.commit()
+
+
 @pytest.mark.parametrize("reply_of_execute", ["completed", "unread"])
 @pytest.mark.parametrize("tries", [0, 1])
 async def test_the_reply_of_an_execute_is_written_though_another_worker_let_its_lease_go(
     tries: int, reply_of_execute: ExecuteReply
 ) -> None:
-    """That one saw its turn free, and could not ask. The reply is new, however often its write was tried.
+    """The reply is new, however often its write was tried.
 
     One that could not be read leaves the doubt, and the Query that followed it says that the money is there.
     """
@@ -461,19 +470,63 @@ async def test_the_reply_of_an_execute_is_written_though_another_worker_let_its_
     payment_id = await drive.open(EXECUTING)
     (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
     drive.clock.advance(1)
-
-    async def let_go() -> None:
-        async with ledger.batch([payment_id]) as batch:
-            await batch.store([Change(payment=replace(drive.payment(payment_id), lease_until=None))])
-            await batch.commit()
-
     reply, counted = drive.reply(inquiry, executed(inquiry, reply_of_execute, Status.COMPLETED)), Counted()
-    ledger.before = [*[lost] * tries, let_go]
+    ledger.before = [*[lost] * tries, lambda: loses_its_lease(drive, payment_id)]
     for _ in range(tries):
         with pytest.raises(LostError):
             await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
     await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
     assert drive.told(payment_id) == [EventType.COMPLETED]
+
+
+async def test_an_execute_that_was_not_sent_is_in_doubt_no_more_though_another_worker_let_its_lease_go() -> None:
+    """Its reply has no answer of the gateway, and its first write failed."""
+    drive, ledger = drive_with()
+    payment_id = await drive.open(EXECUTING)
+    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    drive.clock.advance(1)
+    replies = [(inquiry, drive.reply(inquiry, executed(inquiry, "not_sent", None)))]
+    ledger.before = [lost, lambda: loses_its_lease(drive, payment_id)]
+    counted = Counted()
+    with pytest.raises(LostError):
+        await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+    await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+    drive.turns.held.clear()
+    drive.clock.advance(2)
+    assert [one.question.kind for one in await drive.take(drive.claim(payment_id, source=Source.SWEEP))] == [EXECUTE]
+
+
+async def test_a_claim_that_asks_nothing_leaves_an_execute_alone_that_began_before_it_was_written() -> None:
+    drive, ledger = drive_with()
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id)
+    late = drive.claim(payment_id, received_at=drive.payment(payment_id).opened_at)
+    drive.clock.advance(5)
+
+    async def another() -> None:
+        await take(ledger, drive.rules, [drive.claim(payment_id, Said.SUCCESS)], FakeTurns())
+
+    ledger.before = [another]
+    assert await drive.take(late) == []
+    payment = drive.payment(payment_id)
+    assert (payment.execute_state, payment.next_check_at) == ("kept", payment.lease_until)
+    assert len(entries(drive, payment_id, EntryKind.CLAIM)) == 3
+
+
+async def test_a_claim_that_is_written_beside_a_question_leaves_the_lease_of_the_execute_before_it() -> None:
+    """Should the worker of that question die too, the payment is due at once, and not by its schedule."""
+    drive = Drive(checks=Checks(claimed=(300.0,)))
+    payment_id = await drive.open(EXECUTING)
+    await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    drive.turns.held.clear()
+    drive.clock.advance(41)
+    for claim, asked in (drive.claim(payment_id, source=Source.SWEEP), [QUERY]), (drive.claim(payment_id), []):
+        taken = await take(drive.ledger, drive.rules, [claim], drive.turns, patient=False)
+        assert [one.question.kind for one in taken.inquiries] == asked
+    assert len(entries(drive, payment_id, EntryKind.CLAIM)) == 2
+    due = drive.payment(payment_id).next_check_at
+    assert due is not None
+    assert due <= drive.clock.now
 
 
 async def test_keys_that_turn_out_to_be_others_one_after_the_other_are_learnt_under_the_lock() -> None:
