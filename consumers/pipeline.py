@@ -305,17 +305,9 @@ async def _begun(
 
 
 def _after(write: Write) -> Sight:
-    """The reading of a payment just after this write of it."""
-    sight, change = write.sight, write.change
-    facts = {fact.key: fact for fact in (*sight.case.facts, *change.facts)}
-    return replace(
-        sight,
-        case=replace(sight.case, payment=change.payment, facts=tuple(facts.values())),
-        revision=sight.revision + 1,
-        sessions=sight.sessions | write.keys.sessions,
-        transactions=sight.transactions | write.keys.transactions,
-        order=replace(sight.order, executing=change.payment.id) if write.executes else sight.order,
-    )
+    """The reading of a payment just after the write that it executes, which brings neither Facts nor keys."""
+    sight = write.sight
+    return replace(sight, case=replace(sight.case, payment=write.change.payment), revision=sight.revision + 1)
 
 
 def _inquiry(rules: Rules, work: Work, sights: Mapping[str, Sight], looked: Looked) -> Inquiry:

@@ -5,7 +5,8 @@ through payproof itself; every settled payment is a copy of one of the three in 
 id and its own times, so the rows are what that code left behind. Kept below `.payproof/bench/`, by how many, by schema
 and by what ids look like, and by PostgreSQL's version.
 
-Ids are random, so a payment that is added touches another leaf of each index, as in a shop's own tables.
+Ids of gateways and shops are random, so a payment that is added touches another leaf of their indexes, as in a shop's
+own tables; a payment's own id begins with its week.
 
 The one thing to get wrong: that it fits. From FULL payments on, each has three entries and short events and facts: what
 is left out is never read again by the path of a payment, and every index has its full number of rows. The callbacks as
@@ -33,8 +34,8 @@ import msgspec
 
 from tests.bench.drain import Listener, load
 from tests.bench.installation import open_payments, service, simulated_gateways
-from tests.bench.multiplied import FULL, OLDEST, multiply
-from tests.bench.numbered import claim, number_in
+from tests.bench.multiplied import FULL, multiply
+from tests.bench.numbered import OLDEST, claim, number_in
 from tests.bench.servers import Postgres, Servers, postgres_version, servers
 from tests.broker import rabbitmq
 from tests.processes import directory

@@ -18,16 +18,14 @@ from typing import TYPE_CHECKING
 import asyncpg
 from msgspec import Struct
 
-from tests.bench.numbered import DIGITS, KINDS, hashed_sql, number_sql
-
-OLDEST = 5_000_000_000
-"""Settled payments are numbered from here; those that a benchmark opens stay below."""
+from tests.bench.numbered import DIGITS, KINDS, OLDEST, hashed_sql, number_sql
 
 FULL = 2_000_000
 """So many payments and more have three entries each, and short events and facts."""
 
 CHUNK = 200_000
 APART = "interval '2 seconds'"
+"""302,400 of them are a week, see PER_WEEK."""
 SECONDS = 3600
 AT_ONCE = 2
 

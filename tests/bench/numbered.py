@@ -1,7 +1,8 @@
 """Payment number n: every id, amount and claim of it follows from its number, for whoever needs to know it.
 
 An id is random to every index, as real ones are: it begins with 64 bits of a hash of its kind and number, and no two
-kinds are in the same order. It ends with the number itself, so that whoever hears of an id knows whose it is.
+kinds are in the same order. A payment's own id begins with its week, as those of payproof do. At its end an id has the
+number itself, so that a reader of an id knows whose it is.
 
 The one thing to get wrong: state. The simulated gateways keep none; they know what payment n is as everybody else here
 does, so they cost as little as can be and answer alike for every contender.
@@ -27,14 +28,38 @@ HASHED, DIGITS = 16, 10
 """Of the signs of an id: those that a hash gives, and those of the number at its end."""
 
 
+OLDEST: Final = 5_000_000_000
+"""Settled payments are numbered from here, PER_WEEK a week; those that a benchmark opens stay below."""
+PER_WEEK: Final = 302_400
+NOW: Final = "zz"
+"""The week of the payments that a benchmark opens: after all others."""
+_SIGNS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
 def hashed(kind: Kind, n: int) -> str:
-    """What is random in an id: HASHED signs of 0 to 9 and a to f. `hashed_sql` says the same."""
-    return md5(f"{kind}:{n}".encode(), usedforsecurity=False).hexdigest()[:HASHED]
+    """What is random in an id: HASHED signs of 0 to 9 and a to f, the first two of a payment its week.
+
+    `hashed_sql` says the same.
+    """
+    signs = md5(f"{kind}:{n}".encode(), usedforsecurity=False).hexdigest()
+    return f"{_week(n)}{signs[: HASHED - 2]}" if kind == "payment" else signs[:HASHED]
+
+
+def _week(n: int) -> str:
+    week = (n - OLDEST) // PER_WEEK
+    return NOW if week < 0 else _SIGNS[week // 36] + _SIGNS[week % 36]
 
 
 def hashed_sql(kind: Kind, n: str = "n") -> str:
     """The same in SQL, of a bigint that is called `n` there."""
-    return f"left(md5('{kind}:' || {n}::bigint), {HASHED})"
+    signs = f"md5('{kind}:' || {n}::bigint)"
+    if kind != "payment":
+        return f"left({signs}, {HASHED})"
+    week = f"(({n}::bigint - {OLDEST}) / {PER_WEEK})::int"
+    first, second = (f"substr('{_SIGNS}', 1 + {one}, 1)" for one in (f"{week} / 36", f"{week} % 36"))
+    return (
+        f"(CASE WHEN {n}::bigint < {OLDEST} THEN '{NOW}' ELSE {first} || {second} END || left({signs}, {HASHED - 2}))"
+    )
 
 
 def payment_id_sql(n: str = "n") -> str:

@@ -374,6 +374,25 @@ async def test_a_payment_that_nobody_has_is_no_payment(payproof: Payproof, words
     assert (ended.code, ended.out, ended.err) == (1, "", f"there is no payment {UNKNOWN}\n")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("show",), ("verify",), ("resolve", "--status", "completed", "--reason", "seen")],
+    ids=lambda words: words[0],
+)
+async def test_a_name_that_only_explain_knows_leads_there(payproof: Payproof, words: tuple[str, ...]) -> None:
+    ended = await payproof_says(payproof, "payments", words[0], "order-7831", *words[1:])
+    says = "there is no payment order-7831; payproof explain order-7831 looks for it by its other names\n"
+    assert (ended.code, ended.out, ended.err) == (1, "", says)
+
+
+async def test_a_list_of_an_account_that_is_not_configured_says_so(payproof: Payproof) -> None:
+    ended = await payproof_says(payproof, "payments", "list", "--account", "shop-onepaydb")
+    assert (ended.code, ended.lines[-1]) == (0, "0 in all; 0 completed for 0.00 BDT, 0 failed")
+    assert ended.err.startswith("--account: shop-onepaydb is not configured; there are shop-")
+    known = await payproof_says(payproof, "payments", "list", "--account", "shop-onepaybd")
+    assert (known.code, known.err) == (0, "")
+
+
 async def test_verify_asks_the_gateway_and_says_what_came_of_it(payproof: Payproof) -> None:
     buyer = await payproof.opened("ipay")
     await buyer.at_gateway("pay")

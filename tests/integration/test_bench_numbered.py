@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncpg
 
 from tests.bench.installation import open_payments
-from tests.bench.multiplied import OLDEST, multiply
-from tests.bench.numbered import account_of, number_in, payment_id, reference, session_id
+from tests.bench.multiplied import multiply
+from tests.bench.numbered import OLDEST, account_of, number_in, payment_id, payment_id_sql, reference, session_id
 
 SETTLED = 3_000
 
@@ -54,3 +54,13 @@ async def test_settled_payments_are_copied_under_ids_of_their_own(dsn: str) -> N
     assert {tuple(row) for row in entries} == {(payment_id(n), f"{payment_id(n)}.1") for n in numbers}
     assert len(bodies) == SETTLED
     assert all(f'"id":"{payment_id(number_in(row["payment_id"]))}.1"' in row["body"] for row in bodies)
+
+
+async def test_sql_calls_payments_of_every_week_as_python_does(dsn: str) -> None:
+    numbers = [1, OLDEST - 1, *(OLDEST + week * 302_400 + more for week in (0, 1, 35, 36, 1000) for more in (-1, 0, 7))]
+    connection = await asyncpg.connect(dsn)
+    try:
+        rows = await connection.fetch(f"SELECT {payment_id_sql()} AS id FROM unnest($1::bigint[]) AS n", numbers)
+    finally:
+        await connection.close()
+    assert [row["id"] for row in rows] == [payment_id(n) for n in numbers]

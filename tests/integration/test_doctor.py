@@ -30,10 +30,12 @@ def noon() -> datetime:
 
 
 @asynccontextmanager
-async def gateway(date: Callable[[], str]) -> AsyncIterator[str]:
-    """A gateway that knows nobody's payment, and says this date."""
+async def gateway(date: Callable[[], str], *, elsewhere: bool = False) -> AsyncIterator[str]:
+    """A gateway that knows nobody's payment, and says this date; or the web page of whatever is `elsewhere`."""
 
     async def answer(_: web.Request) -> web.Response:
+        if elsewhere:
+            return web.Response(text="<h1>Not here</h1>", content_type="text/html", status=404)
         return web.json_response({"detail": "Order not found"}, status=404, headers={"Date": date()})
 
     app = web.Application()
@@ -73,6 +75,17 @@ async def test_more_than_two_minutes_are_told(shops: Shops, seconds: int, told: 
     assert first.mark == "ok", first
     assert [one.words for one in more] == ([told] if told else [])
     assert all(one.mark == "no" and "NTP" in one.to_do for one in more)
+
+
+async def test_where_no_gateway_answers_every_setting_of_the_address_is_named(shops: Shops) -> None:
+    async with (
+        gateway(lambda: format_datetime(NOON, usegmt=True), elsewhere=True) as url,
+        gateways(PostgresTokens(shops.database)) as asking,
+    ):
+        account = Account(id="a", merchant="shop", provider=IPay(base_url=url, api_key=Secret("key")))
+        found, *_ = await ask(asking, account, noon)
+    assert (found.mark, found.words.partition(" (")[0]) == ("no", "it answers, but not as this gateway should")
+    assert found.to_do == f"is base_url right, and the path of status_check if it has one? base_url is {url}"
 
 
 @pytest.mark.parametrize(

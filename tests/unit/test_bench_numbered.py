@@ -12,6 +12,8 @@ from tests.bench.gateway import answer
 from tests.bench.hits import hit
 from tests.bench.numbered import (
     GATEWAYS,
+    OLDEST,
+    PER_WEEK,
     claim,
     claim_id,
     event_id,
@@ -46,6 +48,14 @@ def test_no_two_kinds_of_ids_are_in_the_same_order() -> None:
 def test_the_number_of_an_id_is_read_back(made: object, n: int) -> None:
     assert callable(made)
     assert number_in(made(n)) == n
+
+
+def test_payments_of_a_week_stand_together_and_new_ones_last() -> None:
+    numbers = [OLDEST + week * PER_WEEK + n for week in range(40) for n in (0, PER_WEEK // 2, PER_WEEK - 1)]
+    weeks = [payment_id(n)[4:6] for n in numbers]
+    assert weeks == sorted(weeks)
+    assert len(set(weeks)) == 40
+    assert payment_id(1)[4:6] > weeks[-1]
 
 
 def test_a_payment_has_an_id_of_payproofs_shape() -> None:

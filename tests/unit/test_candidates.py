@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from consumers.checks.candidates import KNOWN_WITHIN, next_ask, not_found, unpaid
 from consumers.commands.resolve import Wish, resolve
-from consumers.pipeline import Inquiry, take
+from consumers.pipeline import Inquiry, record_kept, take
 from schemas.answers import Answer, Inconclusive, Outcome, Stranger, Trouble
 from schemas.checks import Checks
 from schemas.payments import Candidate, Change
@@ -453,6 +453,18 @@ async def test_but_not_where_another_payment_has_exactly_that_reference() -> Non
     payment = drive.payment(payment_id)
     assert (payment.status, payment.hold) == (Status.PENDING, None)
     assert [one.state for one in payment.candidates] == ["struck"]
+    assert drive.ledger.entries(payment_id)[-1].data["refused"] == "other_payment"
+
+
+async def test_nor_where_that_reply_comes_from_the_dead_letters() -> None:
+    drive = Drive(troubled())
+    payment_id = await drive.open(CANDIDATES, reference="Order-7")
+    await drive.open(CANDIDATES, reference="ORDER-7")
+    (inquiry,) = await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    drive.clock.advance(1)
+    await record_kept(drive.ledger, drive.rules, [drive.reply(inquiry, echoes("ORDER-7")(inquiry))])
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.hold) == (Status.PENDING, None)
     assert drive.ledger.entries(payment_id)[-1].data["refused"] == "other_payment"
 
 

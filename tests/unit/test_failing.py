@@ -139,6 +139,34 @@ async def test_whoever_stops_it_ends_the_lease_of_its_execute_and_tells_it_once(
     assert drive.ledger.entries(payment_id) == before
 
 
+async def test_one_that_is_stopped_again_is_told_of_no_second_time() -> None:
+    """It was stopped, a claim executed, and the process died of it."""
+    drive = Drive()
+    payment_id = await drive.open(EXECUTING)
+    now = drive.clock.now
+    failing = Failing(payment_id=payment_id, failures=FAILURES, first_at=now, last_at=now, reason="a fault")
+    assert await stop_asking(drive.ledger, drive.rules, failing) is not None
+    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    assert inquiry.question.kind is QuestionKind.EXECUTE
+    before = drive.ledger.entries(payment_id)
+    stopped = msgspec.structs.replace(failing, stopped_at=now)
+    assert await stop_asking(drive.ledger, drive.rules, stopped) is not None
+    assert drive.payment(payment_id).lease_until is None
+    assert (drive.told(payment_id), drive.ledger.entries(payment_id)) == ([EventType.HELD], before)
+
+
+async def test_one_that_was_claimed_is_asked_no_sooner_than_another() -> None:
+    drive = Drive()
+    payment_id = await drive.open(PLAIN)
+    await drive.hit(payment_id, Said.SUCCESS)
+    assert drive.payment(payment_id).schedule == "claimed"
+    now = drive.clock.now
+    failing = Failing(payment_id=payment_id, failures=FAILURES, first_at=now, last_at=now, reason="a fault")
+    await stop_asking(drive.ledger, drive.rules, failing)
+    payment, pending = drive.payment(payment_id), drive.rules.checks.pending
+    assert (payment.schedule, payment.step) == ("pending", len(pending) - 1)
+
+
 async def test_of_a_payment_that_is_not_here_nothing_is_stopped() -> None:
     drive = Drive()
     now = drive.clock.now

@@ -17,9 +17,10 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.checks.limits import BURST_SECONDS, FIRST_PAUSE, TROUBLES
-from consumers.pipeline import Counted, Inquiry, record, take
+from consumers.pipeline import Counted, Inquiry, record, record_kept, take
 from consumers.ports.ledger import Looked, Write, Written
 from schemas.answers import ExecuteReply, Inconclusive, Outcome, Stranger, Trouble
+from schemas.checks import Checks
 from schemas.payments import Change, Owners
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
 from tests.fakes.drive import Drive, answered, executed, says, troubled
@@ -236,6 +237,32 @@ async def test_claims_of_a_payment_that_is_discarded_before_they_are_written_are
     assert [one.id for one in ledger.kept] == [claim.id]
 
 
+async def test_claims_of_a_discarded_payment_are_written_to_the_one_that_has_its_reference_by_then() -> None:
+    """It is asked about next time: until then the clock does not close it."""
+    drive, ledger = drive_with()
+    discarded = await drive.open(CANDIDATES)
+    known = drive.payment(discarded)
+    claim = drive.claim(discarded, source=Source.IPN, transaction_id="T1", reference=known.reference)
+    in_flight = await drive.take(claim)
+    ledger._tables.payments[discarded] = replace(known, version=0)
+    await ledger.discard(discarded)
+    payment_id = await drive.open(CANDIDATES, reference=known.reference)
+    closes = drive.payment(payment_id).next_check_at
+    assert closes is not None
+    drive.clock.set(closes)
+    await drive.answer(in_flight)
+    assert len(entries(drive, payment_id, EntryKind.CLAIM)) == 1
+    assert (ledger.kept, drive.told(payment_id)) == ((), [])
+
+
+async def test_a_claim_about_a_payment_that_is_gone_is_set_aside() -> None:
+    drive, ledger = drive_with()
+    payment_id = await drive.open()
+    claim = replace(drive.claim(payment_id), payment_id="pay_gone")
+    await drive.take(claim)
+    assert (ledger.kept, list(ledger._tables.claims)) == ((), [claim.id])
+
+
 async def test_the_sweeps_claim_about_a_payment_that_is_gone_leaves_nothing() -> None:
     drive, ledger = drive_with()
     payment_id = await drive.open()
@@ -320,6 +347,29 @@ async def test_a_reply_that_is_written_at_the_fourth_time_counts_once_at_its_acc
     assert known.troubles + len(known.unknown_by) == 1
     assert round(BURST_SECONDS - known.calls, 2) == 1.0, "one call beside the one that is counted when it is asked"
     assert len(entries(drive, payment_id, EntryKind.ANSWER)) == 1
+
+
+async def test_what_a_forgetful_gateway_said_speaks_for_no_closing_when_it_comes_from_the_dead_letters() -> None:
+    drive = Drive(troubled(Trouble.NOT_FOUND))
+    payments = [await drive.open() for _ in range(2)]
+    await drive.wait(timedelta(minutes=45))
+    inquiries = await drive.take(*(drive.claim(one, source=Source.OPERATOR) for one in payments))
+    replies = [drive.reply(one, Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown")) for one in inquiries]
+    await record_kept(drive.ledger, drive.rules, replies)
+    assert [drive.payment(one).unpaid_at for one in payments] == [None, None]
+
+
+async def test_a_process_that_knows_of_no_trouble_takes_it_from_the_look_that_asked() -> None:
+    drive = Drive(troubled(Trouble.SERVER_ERROR))
+    first, second = [await drive.open() for _ in range(2)]
+    await drive.hit(first)
+    (inquiry,) = await drive.take(drive.claim(second))
+    await record(
+        drive.ledger, drive.rules, [(inquiry, drive.reply(inquiry, answered(inquiry, Status.PENDING)))], drive.clock.now
+    )
+    allowance = drive.ledger.allowance(PLAIN.id)
+    assert allowance is not None
+    assert allowance.troubles == 0
 
 
 async def test_what_a_forgetful_gateway_said_speaks_for_no_closing_when_it_is_written_later() -> None:
@@ -426,10 +476,11 @@ async def test_the_claim_of_an_execute_whose_commit_nobody_heard_of_asks_query_a
         (PLAIN, troubled()),
         (EXECUTING, lambda one: executed(one, "not_sent", None)),
         (EXECUTING, lambda one: executed(one, "none", None)),
+        (EXECUTING, lambda one: executed(one, "unread", None)),
         (EXECUTING, lambda one: executed(one, "refused", Status.PENDING)),
         (EXECUTING, lambda one: executed(one, "completed", Status.COMPLETED)),
     ],
-    ids=["answer", "trouble", "not sent", "no reply", "refused", "completed"],
+    ids=["answer", "trouble", "not sent", "no reply", "unread", "refused", "completed"],
 )
 async def test_a_reply_that_is_written_again_because_nobody_heard_of_its_commit_stands_there_once(
     account: Account, outcome: Callable[[Inquiry], Outcome]
@@ -448,12 +499,19 @@ async def test_a_reply_that_is_written_again_because_nobody_heard_of_its_commit_
     assert len(entries(drive, payment_id, EntryKind.ANSWER)) == 1
 
 
+async def loses_its_lease(drive: Drive, payment_id: str) -> None:
+    """By a worker that saw its turn free, and could not ask."""
+    async with drive.ledger.batch([payment_id]) as batch:
+        await batch.store([Change(payment=replace(drive.payment(payment_id), lease_until=None))])
+        await batch.commit()
+
+
 @pytest.mark.parametrize("reply_of_execute", ["completed", "unread"])
 @pytest.mark.parametrize("tries", [0, 1])
 async def test_the_reply_of_an_execute_is_written_though_another_worker_let_its_lease_go(
     tries: int, reply_of_execute: ExecuteReply
 ) -> None:
-    """That one saw its turn free, and could not ask. The reply is new, however often its write was tried.
+    """The reply is new, however often its write was tried.
 
     One that could not be read leaves the doubt, and the Query that followed it says that the money is there.
     """
@@ -461,19 +519,100 @@ async def test_the_reply_of_an_execute_is_written_though_another_worker_let_its_
     payment_id = await drive.open(EXECUTING)
     (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
     drive.clock.advance(1)
-
-    async def let_go() -> None:
-        async with ledger.batch([payment_id]) as batch:
-            await batch.store([Change(payment=replace(drive.payment(payment_id), lease_until=None))])
-            await batch.commit()
-
     reply, counted = drive.reply(inquiry, executed(inquiry, reply_of_execute, Status.COMPLETED)), Counted()
-    ledger.before = [*[lost] * tries, let_go]
+    ledger.before = [*[lost] * tries, lambda: loses_its_lease(drive, payment_id)]
     for _ in range(tries):
         with pytest.raises(LostError):
             await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
     await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
     assert drive.told(payment_id) == [EventType.COMPLETED]
+
+
+async def test_an_execute_that_was_not_sent_is_in_doubt_no_more_though_another_worker_let_its_lease_go() -> None:
+    """Its reply has no answer of the gateway, and its first write failed."""
+    drive, ledger = drive_with()
+    payment_id = await drive.open(EXECUTING)
+    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    drive.clock.advance(1)
+    replies = [(inquiry, drive.reply(inquiry, executed(inquiry, "not_sent", None)))]
+    ledger.before = [lost, lambda: loses_its_lease(drive, payment_id)]
+    counted = Counted()
+    with pytest.raises(LostError):
+        await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+    await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+    drive.turns.held.clear()
+    drive.clock.advance(2)
+    assert [one.question.kind for one in await drive.take(drive.claim(payment_id, source=Source.SWEEP))] == [EXECUTE]
+
+
+async def touched(drive: Drive, payment_id: str) -> None:
+    async with drive.ledger.batch([payment_id]) as batch:
+        await batch.store([Change(payment=drive.payment(payment_id))])
+        await batch.commit()
+
+
+async def test_a_question_without_an_answer_is_written_though_its_second_write_loses_the_swap() -> None:
+    drive, ledger = drive_with()
+    payment_id = await drive.open()
+    (inquiry,) = await drive.take(drive.claim(payment_id))
+    replies = [(inquiry, drive.reply(inquiry, troubled()(inquiry)))]
+    ledger.before = [lost, lambda: touched(drive, payment_id)]
+    counted = Counted()
+    with pytest.raises(LostError):
+        await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+    await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+    assert [len(entries(drive, payment_id, kind)) for kind in (EntryKind.CLAIM, EntryKind.ANSWER)] == [1, 1]
+
+
+async def test_an_answer_that_was_given_before_counts_once_more_though_another_worker_let_the_lease_go() -> None:
+    """The reply to Execute could not be read, and the Query after it says "pending", as one before Execute did."""
+    drive, ledger = drive_with()
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id)
+    drive.clock.advance(5)
+    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    assert inquiry.question.kind is EXECUTE
+    drive.clock.advance(1)
+    replies = [(inquiry, drive.reply(inquiry, executed(inquiry, "unread", Status.PENDING)))]
+    ledger.before = [lost, lambda: loses_its_lease(drive, payment_id)]
+    counted = Counted()
+    with pytest.raises(LostError):
+        await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+    await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+    assert len(entries(drive, payment_id, EntryKind.ANSWER)) == 2
+
+
+async def test_a_claim_that_asks_nothing_leaves_an_execute_alone_that_began_before_it_was_written() -> None:
+    drive, ledger = drive_with()
+    payment_id = await drive.open(EXECUTING)
+    await drive.hit(payment_id)
+    late = drive.claim(payment_id, received_at=drive.payment(payment_id).opened_at)
+    drive.clock.advance(5)
+
+    async def another() -> None:
+        await take(ledger, drive.rules, [drive.claim(payment_id, Said.SUCCESS)], FakeTurns())
+
+    ledger.before = [another]
+    assert await drive.take(late) == []
+    payment = drive.payment(payment_id)
+    assert (payment.execute_state, payment.next_check_at) == ("kept", payment.lease_until)
+    assert len(entries(drive, payment_id, EntryKind.CLAIM)) == 3
+
+
+async def test_a_claim_that_is_written_beside_a_question_leaves_the_lease_of_the_execute_before_it() -> None:
+    """Should the worker of that question die too, the payment is due at once, and not by its schedule."""
+    drive = Drive(checks=Checks(claimed=(300.0,)))
+    payment_id = await drive.open(EXECUTING)
+    await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    drive.turns.held.clear()
+    drive.clock.advance(41)
+    for claim, asked in (drive.claim(payment_id, source=Source.SWEEP), [QUERY]), (drive.claim(payment_id), []):
+        taken = await take(drive.ledger, drive.rules, [claim], drive.turns, patient=False)
+        assert [one.question.kind for one in taken.inquiries] == asked
+    assert len(entries(drive, payment_id, EntryKind.CLAIM)) == 2
+    due = drive.payment(payment_id).next_check_at
+    assert due is not None
+    assert due <= drive.clock.now
 
 
 async def test_keys_that_turn_out_to_be_others_one_after_the_other_are_learnt_under_the_lock() -> None:

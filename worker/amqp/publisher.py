@@ -53,7 +53,14 @@ class Publisher:
             self.tried.set()
 
     async def publish(self, posts: Sequence[Post], *, seconds: float = CONFIRM_SECONDS) -> None:
-        """Return when the broker has made every one of them durable. Raises BusAway; some may be there all the same."""
+        """Return when the broker has made every one of them durable. Raises BusAway; some may be there all the same.
+
+        At the start the first attempt to connect is waited for, up to `seconds` more.
+        """
+        if not self.tried.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.tried.wait()
         channel = self._channel
         if channel is None:
             raise BusAway("the broker is away")

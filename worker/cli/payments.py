@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
@@ -56,6 +57,7 @@ def list_(
     async def read() -> Page | Work:
         config = configuration()
         whose = merchant_meant(config, merchant)
+        _warn_of_account(config, whose, account)
         async with opened_as_it_is(config) as database:
             if hold not in (None, "none"):
                 return await read_work(database, whose, query)
@@ -192,6 +194,13 @@ async def _verify(payment_id: str) -> Payment:
         return payment
 
 
+def _warn_of_account(config: Config, merchant: str, account: str | None) -> None:
+    """On stderr, as payments of an account that was taken out of the configuration are still listed."""
+    ids = [one.id for one in config.accounts if one.merchant == merchant]
+    if account is not None and account not in ids:
+        print(f"--account: {account} is not configured; there are {', '.join(ids)}", file=sys.stderr)
+
+
 async def _find(config: Config, database: Database, payment_id: str) -> Payment:
     from worker.postgres.reads.reading import read_payment
 
@@ -199,7 +208,8 @@ async def _find(config: Config, database: Database, payment_id: str) -> Payment:
         payment = await read_payment(database, merchant.id, payment_id)
         if payment is not None:
             return payment
-    raise CommandFailed(f"there is no payment {payment_id}")
+    by_name = f"; payproof explain {payment_id} looks for it by its other names"
+    raise CommandFailed(f"there is no payment {payment_id}" + ("" if payment_id.startswith("pay_") else by_name))
 
 
 def _account(config: Config, payment: Payment) -> Account:

@@ -77,7 +77,8 @@ def _verdict(account: Account, outcome: Outcome, base_url: str) -> Finding:
             return _finding(account, "ok", "reachable, and it accepts the key")
         case Inconclusive(trouble=Trouble.UNREADABLE, detail=detail):
             words = f"it answers, but not as this gateway should ({detail})"
-            return _finding(account, "no", words, f"is base_url right? it is {base_url}")
+            to_do = f"is base_url right, and the path of status_check if it has one? base_url is {base_url}"
+            return _finding(account, "no", words, to_do)
         case Inconclusive(detail=detail):
             return _finding(account, "no", f"it is in trouble just now ({detail})", "try again in some minutes")
         case _:

