@@ -29,6 +29,7 @@ from worker.config.rules import AccountHead
 from worker.config.shapes import File
 from worker.playground.demo.stories import STORIES
 from worker.playground.demo.story import EVERY, Story
+from worker.playground.demo.system import CALM, PRIVATE
 from worker.playground.sandbox.accounts import accounts_toml
 from worker.playground.sandbox.config import GATEWAYS, SandboxConfig
 from worker.playground.sandbox.control import ROUTES
@@ -109,7 +110,7 @@ def sandbox() -> str:
     """The shell command that writes a configuration with an account at every simulated gateway."""
     head = '[[merchants]]\nid = "shop"\napi_keys = ["env:SHOP_API_KEY"]\n'
     hook = f'[[merchants.webhooks]]\nurl = "{SHOP}"\nsecret = "env:SHOP_WEBHOOK_SECRET"\n'
-    toml = f"allow_private_webhooks = true\n\n{head}\n{hook}\n{accounts_toml(SANDBOX)}"
+    toml = f"{PRIVATE}{CALM}\n{head}\n{hook}\n{accounts_toml(SANDBOX)}"
     return f"```sh\ncat > payproof.toml <<'END'\n{toml}END\n```"
 
 

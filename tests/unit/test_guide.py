@@ -88,6 +88,27 @@ def test_the_commands_of_a_page_are_ours(page: Path) -> None:
             app.parse_args(shlex.split(line, comments=True)[1:], exit_on_error=False, print_error=False)
 
 
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
+def test_the_programs_and_verbs_that_a_page_names_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"python -m (tests[\w.]+)", text):
+        place = ROOT.joinpath(*name.split("."))
+        assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), name
+    verbs = re.findall(r"^  ([a-z]+) ", (ROOT / "deploy/dev").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert set(re.findall(r"deploy/dev ([a-z]+)\b(?! lists)", text)) - {"alone"} <= set(verbs)
+    for test in re.findall(r"pytest (tests/\S+\.py)", text):
+        assert (ROOT / test).exists(), test
+
+
+def test_doctor_ticks_what_the_checklist_says_it_ticks() -> None:
+    checklist = (GUIDES / "go-live.md").read_text(encoding="utf-8")
+    ticked, _, _ = checklist.partition("## What a person ticks")
+    doctor = [ROOT / "worker/cli/doctor.py", *(ROOT / "worker/ops/doctor").glob("*.py")]
+    source = "\n".join(path.read_text(encoding="utf-8") for path in doctor)
+    for subject in re.findall(r"^- \[ \] `([^`]+)`:", ticked, flags=re.MULTILINE):
+        assert f'"{subject.partition(" NAME")[0]}' in source, subject
+
+
 def integrate() -> dict[str, Any]:
     """What the Python of the shop's guide defines."""
     names: dict[str, Any] = {}
