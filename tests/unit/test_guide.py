@@ -15,7 +15,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from schemas.payments import Glance
+from schemas.requests import NEW_PAYMENT, Wrong
 from schemas.secret import Secret
+from schemas.wire import read_json
 from schemas.words import Status
 from tests.guide import source
 from tests.guide.__main__ import GUIDES
@@ -106,6 +108,15 @@ def test_doctor_ticks_what_the_checklist_says_it_ticks() -> None:
     source = "\n".join(path.read_text(encoding="utf-8") for path in doctor)
     for subject in re.findall(r"^- \[ \] `([^`]+)`:", ticked, flags=re.MULTILINE):
         assert f'"{subject.partition(" NAME")[0]}' in source, subject
+
+
+@pytest.mark.parametrize("page", [README, GUIDES / "integrate.md"], ids=lambda page: page.name)
+def test_the_payment_that_a_page_opens_is_taken(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    (body,) = re.findall(r"^```http\nPOST /v1/payments\n.*?\n\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    wrong: list[Wrong] = []
+    NEW_PAYMENT.read(read_json(body.encode()), wrong)
+    assert wrong == []
 
 
 def integrate() -> dict[str, Any]:
