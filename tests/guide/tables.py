@@ -28,7 +28,7 @@ from worker.config.environment import read_settings
 from worker.config.rules import AccountHead
 from worker.config.shapes import File
 from worker.playground.demo.stories import STORIES
-from worker.playground.demo.story import EVERY, Story
+from worker.playground.demo.story import CHECKED, EVERY, Story
 from worker.playground.demo.system import CALM, PRIVATE
 from worker.playground.sandbox.accounts import accounts_toml
 from worker.playground.sandbox.config import GATEWAYS, SandboxConfig
@@ -346,8 +346,10 @@ def _recipe(script: ShownScript) -> str:
 
 
 def _names(names: list[str]) -> str:
-    checked = [one.name for one in EVERY if one.name in names]
-    return "every gateway" if len(checked) == len(EVERY) else "; ".join(checked)
+    for every, words in ((EVERY, "Every gateway"), (CHECKED, "Every gateway that can be asked")):
+        if {one.name for one in every} == set(names):
+            return words
+    return "; ".join(one.name for one in EVERY if one.name in names)
 
 
 def _deed(story: Story) -> str:
