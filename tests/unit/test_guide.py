@@ -1,0 +1,173 @@
+"""README and guides: their tables are the code's, what they name is there, their Python and their commands work."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from schemas.payments import Glance
+from schemas.requests import NEW_PAYMENT, Wrong
+from schemas.secret import Secret
+from schemas.wire import read_json
+from schemas.words import Status
+from tests.guide import source
+from tests.guide.__main__ import GUIDES
+from tests.guide.source import ROOT
+from tests.guide.tables import filled
+from tests.runbook import anchor
+from worker.cli import app
+from worker.config import Merchant, Webhook
+from worker.deliver.sender import signed
+from worker.ingress.redirect import shop_url
+from worker.telemetry.metrics import Metrics
+
+README = ROOT / "README.md"
+PAGES = sorted(GUIDES.glob("*.md"))
+SECRET = "whsec_c2FuZGJveC1zaG9wLXdlYmhvb2stc2VjcmV0"
+PAYMENT = "pay_00000000000000000000000000"
+LONGEST_README = 100
+MOST_FILES = 8
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_tables_are_what_the_code_says(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert filled(text) == text, "python -m tests.guide makes them anew"
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
+def test_what_a_page_names_is_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    paths = set(re.findall(r"`((?:\.ci|\.github|consumers|deploy|schemas|tests|worker)/[^`\s<]*)", text))
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+    links = {link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link}
+    assert [link for link in sorted(links) if not (page.parent / link).exists()] == []
+    beside = set(re.findall(r"`([a-z-]+\.md)`", text)) if page != README else set()
+    assert [name for name in sorted(beside) if not (GUIDES / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_sections_and_metrics_that_a_page_names_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name, heading in re.findall(r'`([a-z/-]+\.md)`, "([^"]+)"', text):
+        told = (ROOT if "/" in name else GUIDES).joinpath(name).read_text(encoding="utf-8")
+        assert anchor(heading) in {anchor(one) for one in re.findall(r"^#+ (.+)$", told, flags=re.MULTILINE)}
+    named = set(re.findall(r"`(payproof_[a-z_]+)`", text)) - {"payproof_process_cpu_seconds_total"}
+    assert named <= {one.name for one in source.metrics()}
+
+
+def test_every_metric_that_a_process_counts_is_found_in_the_source() -> None:
+    families = {family.name for family in CollectorRegistry.collect(Metrics().registry)}
+    counted = {name for name in families if not name.startswith("payproof_process")}
+    assert counted <= {one.name.removesuffix("_total") for one in source.metrics()}
+
+
+def test_the_readme_is_short_and_names_a_payments_way_in_a_few_files() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LONGEST_README
+    (way,) = re.findall(r"^A payment's way can be read in.*?\n\n", text, flags=re.MULTILINE | re.DOTALL)
+    files = re.findall(r"`([^`]+\.py)`", way)
+    assert 1 < len(files) == len(set(files)) <= MOST_FILES
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
+def test_the_commands_of_a_page_are_ours(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    fences = re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    lines = [line for fence in fences for line in fence.splitlines()]
+    for line in (*lines, *re.findall(r"`(payproof [^`]+)`", text)):
+        if line.startswith("payproof "):
+            app.parse_args(shlex.split(line, comments=True)[1:], exit_on_error=False, print_error=False)
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
+def test_the_programs_and_verbs_that_a_page_names_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"python -m (tests[\w.]+)", text):
+        place = ROOT.joinpath(*name.split("."))
+        assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), name
+    verbs = re.findall(r"^  ([a-z]+) ", (ROOT / "deploy/dev").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert set(re.findall(r"deploy/dev ([a-z]+)\b(?! lists)", text)) - {"alone"} <= set(verbs)
+    for test in re.findall(r"pytest (tests/\S+\.py)", text):
+        assert (ROOT / test).exists(), test
+
+
+def test_doctor_ticks_what_the_checklist_says_it_ticks() -> None:
+    checklist = (GUIDES / "go-live.md").read_text(encoding="utf-8")
+    ticked, _, _ = checklist.partition("## What a person ticks")
+    doctor = [ROOT / "worker/cli/doctor.py", *(ROOT / "worker/ops/doctor").glob("*.py")]
+    source = "\n".join(path.read_text(encoding="utf-8") for path in doctor)
+    for subject in re.findall(r"^- \[ \] `([^`]+)`:", ticked, flags=re.MULTILINE):
+        assert f'"{subject.partition(" NAME")[0]}' in source, subject
+
+
+@pytest.mark.parametrize("page", [README, GUIDES / "integrate.md"], ids=lambda page: page.name)
+def test_the_payment_that_a_page_opens_is_taken(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    (body,) = re.findall(r"^```http\nPOST /v1/payments\n.*?\n\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    wrong: list[Wrong] = []
+    NEW_PAYMENT.read(read_json(body.encode()), wrong)
+    assert wrong == []
+
+
+def integrate() -> dict[str, Any]:
+    """What the Python of the shop's guide defines."""
+    names: dict[str, Any] = {}
+    text = (GUIDES / "integrate.md").read_text(encoding="utf-8")
+    for snippet in re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
+        exec(compile(snippet, "integrate.md", "exec"), names)
+    return names
+
+
+def test_a_shop_that_follows_the_guide_knows_our_webhooks() -> None:
+    verify, now = integrate()["verify_webhook"], datetime.now(UTC)
+    body = b'{"type": "payment.completed"}'
+    ours = signed([Secret(SECRET)], f"{PAYMENT}.2", now, body)
+    both = signed([Secret("whsec_" + "QUJD" * 8), Secret(SECRET)], f"{PAYMENT}.2", now, body)
+    late = signed([Secret(SECRET)], f"{PAYMENT}.2", now - timedelta(minutes=6), body)
+    assert verify(SECRET, ours, body)
+    assert verify(SECRET, both, body), "signed by a newer secret too"
+    assert not verify(SECRET, ours, body + b" ")
+    assert not verify(SECRET, late, body)
+    assert not verify("whsec_" + "QUJD" * 8, ours, body)
+    assert not verify(SECRET, {}, body)
+    assert not verify(SECRET, ours | {"webhook-signature": "v1,ünsinn v1,"}, body)
+
+
+def test_a_shop_that_follows_the_guide_knows_our_returns() -> None:
+    verify = integrate()["verify_return"]
+    back = "https://shop.example/thanks?order=1"
+    status, reference = Status.COMPLETED, "order-1-a1"
+    payment = Glance(id=PAYMENT, account="a", reference=reference, return_url=back, status=status, holds=(), version=2)
+    hook = Webhook(url="https://shop.example/hooks", secret=Secret(SECRET))
+    address = shop_url(payment, Merchant(id="shop", api_keys=(Secret("k"),), webhooks=(hook,)))
+    query = dict(parse_qsl(urlsplit(address or "").query))
+    assert verify(SECRET, query)
+    assert not verify(SECRET, query | {"status": "refunded"})
+    assert not verify(SECRET, query | {"reference": "order-2-a1"})
+    assert not verify(SECRET, {name: value for name, value in query.items() if name != "signature"})
+    assert not verify(SECRET, {})
+
+
+def test_a_shop_that_follows_the_guide_ships_an_order_once() -> None:
+    take, database = integrate()["take"], sqlite3.connect(":memory:")
+
+    def hears(payment_id: str, version: int, status: str, hold: str | None = None) -> bool:
+        data = {"payment_id": payment_id, "order": "order-1", "reference": f"order-1-{payment_id}"}
+        return take(database, json.dumps({"data": data | {"version": version, "status": status, "hold": hold}}))
+
+    assert not hears("a", 1, "pending")
+    assert not hears("a", 3, "completed", "amount_mismatch")
+    assert not hears("a", 2, "completed"), "a straggler"
+    assert hears("a", 4, "completed")
+    assert not hears("a", 4, "completed"), "the same again"
+    assert not hears("b", 2, "completed"), "another attempt of the order"
