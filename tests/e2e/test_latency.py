@@ -25,6 +25,7 @@ def figures() -> Figures:
     return asyncio.run(measure())
 
 
+@pytest.mark.alone
 def test_a_verified_outcome_leaves_as_an_event_within_50_ms(
     figures: Figures, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -33,9 +34,11 @@ def test_a_verified_outcome_leaves_as_an_event_within_50_ms(
     assert statistics.median(figures.latencies) < EVENT_SECONDS
 
 
+@pytest.mark.alone
 def test_it_idles_under_120_mb(figures: Figures) -> None:
     assert figures.idle < IDLE_BYTES
 
 
+@pytest.mark.alone
 def test_it_is_ready_within_5_seconds(figures: Figures) -> None:
     assert figures.ready_cpu < READY_CPU_SECONDS

@@ -205,6 +205,7 @@ async def test_a_language_that_was_chosen_is_kept_along_the_wait(payproof: Paypr
     assert f'content="3;url={offered}"' in bangla.text
 
 
+@pytest.mark.alone
 async def test_a_wait_that_prefers_it_is_held_and_ends_with_the_answer(payproof: Payproof) -> None:
     buyer = await payproof.opened("ipay")
     payment_id = buyer.payment["payment_id"]
@@ -220,6 +221,7 @@ async def test_a_wait_that_prefers_it_is_held_and_ends_with_the_answer(payproof:
     assert len(await payproof.claims(payment_id)) == 1
 
 
+@pytest.mark.alone
 async def test_only_so_many_waits_of_one_payment_are_held(payproof: Payproof) -> None:
     buyer = await payproof.opened("ipay")
     path = f"/return/shop-ipay/{buyer.payment['payment_id']}/wait"
@@ -301,6 +303,7 @@ def tracked(reference: str) -> Document:
     return {**named, "amount": "10.00", "currency": "BDT"}
 
 
+@pytest.mark.alone
 async def test_a_known_end_is_shown_at_once_and_asks_nothing(payproof: Payproof) -> None:
     buyer = await payproof.opened("ipay")
     returned = await buyer.at_gateway("pay")

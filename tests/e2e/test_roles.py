@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.buyers import Payproof
 from tests.logins import LOGINS, as_user, make_logins
-from tests.processes import directory, loud
+from tests.processes import directory, loud, until
 from worker.playground.demo.children import Child, environment, free_ports
 from worker.playground.demo.playing import staged
 from worker.playground.demo.system import QUICK, READY_SECONDS, System
@@ -155,9 +155,9 @@ async def test_the_callback_is_sealed_and_only_the_owner_reads_it(payproof: Payp
 
 async def test_the_house_is_kept_by_whoever_may(apart: Apart) -> None:
     """Partitions of the archive are made by a worker that may make no table."""
-    ingress, consume, clockwork = (child.log.read_text() for child in apart.children)
-    assert '"archive.kept"' in consume
-    assert '"archive.kept"' not in ingress + clockwork
+    ingress, consume, clockwork = (child.log for child in apart.children)
+    await until(lambda: '"archive.kept"' in consume.read_text(), what="the partitions are made")
+    assert '"archive.kept"' not in ingress.read_text() + clockwork.read_text()
 
 
 async def test_a_reader_reads_and_may_do_nothing_else(payproof: Payproof, apart: Apart) -> None:

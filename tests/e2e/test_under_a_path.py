@@ -51,6 +51,7 @@ async def test_a_buyer_goes_the_whole_way_under_it(installed: System) -> None:
         assert answered.status == 303
         payment = await payproof.settled(payment_id, "completed")
         assert payment["checkout_url"]
+        await stage.feed.until(payment_id, bool, seconds=20)
         (opened,) = [told for told in stage.feed.all if told.id == f"{payment_id}.1"]
         schema = json.loads(opened.raw)["dataschema"]
         assert schema == f"{installed.url}{PATH}/schemas/payment-1.json"

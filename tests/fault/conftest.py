@@ -12,9 +12,16 @@ import pytest
 
 from tests.broker import RabbitMQ
 from tests.fault.fleet import Fleet, running_fleet
-from tests.integration.conftest import database, dsn, server
+from tests.integration.conftest import a_server, database, dsn
 
 __all__ = ["aside", "database", "dsn", "fleet", "server", "the_fleet"]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The URL of a server as it is shipped, which syncs to the disk."""
+    with a_server() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

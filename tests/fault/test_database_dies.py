@@ -19,6 +19,7 @@ import pytest
 
 from tests.fault.shoppers import AWAY
 from tests.processes import loud, running, until
+from worker.playground.demo.feed import Told
 from worker.playground.demo.playing import staged
 from worker.playground.demo.scene import Scene, Stage
 from worker.playground.demo.story import IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY
@@ -131,11 +132,15 @@ async def assert_as_if_nothing_had_been(system: System, scenes: list[Scene], ans
                 return completed and returns >= answered[payment_id]
 
             await until(ended, what=f"{scene.gateway.name}: completed, with {answered[payment_id]} returns", seconds=45)
-            told = [told.word for told in stage.feed.by_payment[payment_id]]
-            assert told == ["opened", "completed"]
+            await stage.feed.until(payment_id, told_of_its_end, seconds=45)
+            assert stage.feed.words(payment_id) == ("opened", "completed")
     assert system.service.running
     assert system.service.stop() == 0
     assert loud(system.service.log.read_text()) == []
+
+
+def told_of_its_end(events: list[Told]) -> bool:
+    return any(event.word == "completed" for event in events)
 
 
 def some(answered: Counter[str]) -> Callable[[], Awaitable[bool]]:

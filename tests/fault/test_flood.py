@@ -14,6 +14,7 @@ SEED = int(os.environ.get("PAYPROOF_TEST_SEED") or secrets.randbits(32))
 HITS, BUYERS = 2000, 20
 
 
+@pytest.mark.alone
 async def test_everyone_who_pays_under_a_flood_completes_within_the_budgets(capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         print(f"\nPAYPROOF_TEST_SEED={SEED}")

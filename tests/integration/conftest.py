@@ -1,4 +1,8 @@
-"""A real Postgres for the layer: one embedded server for the session, a fresh database of a template for each test."""
+"""A real Postgres for the layer: one embedded server for the session, a fresh database of a template for each test.
+
+That server syncs nothing to the disk, since no test here outlives the machine. Commits are synchronous as in the
+product: tests read that setting, and without syncs it costs nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -25,11 +30,18 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The URL of a server that has a migrated template; it ends with the session."""
+    with a_server(fsync="off", full_page_writes="off") as url:
+        yield url
+
+
+@contextmanager
+def a_server(**settings: str) -> Iterator[str]:
+    """The URL of an embedded server of one's own that has a migrated template. Blocks."""
     with directory() as home:
         home.chmod(0o755)  # the server's own user must get through
         with embedded_here(home / "data") as url:
             with ThreadPoolExecutor(1) as aside:  # a test's event loop may be running here
-                aside.submit(asyncio.run, migrate(_named(url, _TEMPLATE))).result()
+                aside.submit(asyncio.run, _prepare(url, settings)).result()
             yield url
 
 
@@ -58,7 +70,7 @@ async def dsn(server: str) -> AsyncIterator[str]:
     name = f"test_{next(_numbers)}"
     admin = await asyncpg.connect(_named(server, "postgres"))
     try:
-        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY FILE_COPY")
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY WAL_LOG")
         yield _named(server, name)
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
@@ -76,6 +88,17 @@ async def shops(database: Database) -> AsyncIterator[Shops]:
     """The merchant API over that database, with two shops."""
     async with serving(database) as shops:
         yield shops
+
+
+async def _prepare(url: str, settings: dict[str, str]) -> None:
+    admin = await asyncpg.connect(_named(url, "postgres"))
+    try:
+        for name, value in settings.items():
+            await admin.execute(f"ALTER SYSTEM SET {name} = {value}")
+        await admin.execute("SELECT pg_reload_conf()")
+    finally:
+        await admin.close()
+    await migrate(_named(url, _TEMPLATE))
 
 
 def _named(url: str, name: str) -> str:

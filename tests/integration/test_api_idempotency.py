@@ -150,7 +150,7 @@ async def dies(shops: Shops) -> None:
                body = coalesce((SELECT id::bytea FROM payments), body)"""
     )
     await shops.database.execute(
-        "UPDATE payments SET opening_until = clock_timestamp() WHERE opening_until IS NOT NULL"
+        "UPDATE payments SET opening_until = clock_timestamp() - interval '1 s' WHERE opening_until IS NOT NULL"
     )
 
 

@@ -134,6 +134,7 @@ async def test_what_is_no_sound_json_is_a_400(shops: Shops, path: str, body: byt
     assert (await shops.send(body, path)).problem == (400, "unreadable_body", None)
 
 
+@pytest.mark.alone
 def test_quotes_without_an_end_are_read_once() -> None:
     started = time.perf_counter()
     with pytest.raises(Unreadable):

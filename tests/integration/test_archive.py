@@ -163,6 +163,7 @@ async def test_a_month_that_is_over_long_enough_is_dropped_and_payments_stay(sho
     assert (await shops.get(f"/v1/payments/{payment['payment_id']}")).status == 200
 
 
+@pytest.mark.alone
 async def test_nobody_who_writes_waits_for_the_housekeeping_nor_it_for_them(database: Database) -> None:
     then = database.clock.now() - timedelta(days=130)
     await database.execute("SELECT archive_make($1)", then)

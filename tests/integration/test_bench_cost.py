@@ -23,6 +23,7 @@ async def cost(broker: RabbitMQ) -> AsyncIterator[Cost]:
         yield await alone_cost(servers, 1)
 
 
+@pytest.mark.alone
 async def test_a_payment_costs_no_more_than_it_did(cost: Cost) -> None:
     counted = {"statements": cost.statements, "syncs": cost.wal_syncs, "wal": cost.wal_bytes / 1000}
     print(table(cost))

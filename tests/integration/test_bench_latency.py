@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.bench.bare_latency import bare_latency
 from tests.bench.conditions import Under
 from tests.bench.delays import Delays
@@ -15,6 +17,7 @@ SLOW = Under(delays=Delays(least=0.3, most=0.6), standby=0.02, snapshot=True)
 WORDS = "gateways that take 0.3 to 0.6 s, a standby 20 ms away, an old snapshot held"
 
 
+@pytest.mark.alone
 async def test_payproof_and_the_bare_limit_are_measured_under_the_same_conditions(broker: RabbitMQ) -> None:
     async with benched(broker) as both:
         ours = await latency(both, 1, per_second=RATE, seconds=SECONDS, layout=TWO_CONSUME, under=SLOW)

@@ -22,6 +22,7 @@ async def both(broker: RabbitMQ) -> AsyncIterator[Servers]:
         yield servers
 
 
+@pytest.mark.alone
 async def test_who_asks_is_killed_and_missed_by_nobody_who_waits_for_the_event(both: Servers) -> None:
     told = await recovery(both, 1, consumers=2, kills=2, gateway_seconds=GATEWAY_SECONDS)
     assert len(told.after_kill) == 2
@@ -29,6 +30,7 @@ async def test_who_asks_is_killed_and_missed_by_nobody_who_waits_for_the_event(b
     assert told.after_ready == ()
 
 
+@pytest.mark.alone
 async def test_one_alone_is_started_again_and_counted_from_when_it_is_ready(both: Servers) -> None:
     told = await recovery(both, 1, consumers=1, kills=1, gateway_seconds=GATEWAY_SECONDS)
     (kill,), (ready,) = told.after_kill, told.after_ready

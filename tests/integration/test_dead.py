@@ -182,7 +182,11 @@ async def test_a_letter_that_came_after_the_look_is_not_touched(bench: Bench) ->
     assert await bench.ids() == [late.id]
 
 
-@pytest.mark.parametrize("body", [b'{"newer":1,"payment_id":"%b"}' % OURS.encode(), b"\xff", b"[" * 5000])
+@pytest.mark.parametrize(
+    "body",
+    [b'{"newer":1,"payment_id":"%b"}' % OURS.encode(), b"\xff", b"[" * 5000],
+    ids=["newer", "no UTF-8", "deep"],
+)
 async def test_what_cannot_be_read_is_told_and_has_an_id_to_type(bench: Bench, body: bytes) -> None:
     await bench.bury("unknown", body)
     (letter,) = await survey(bench.place)

@@ -114,7 +114,7 @@ async def test_each_attempt_is_an_entry_of_the_payments_timeline(database: Datab
         (event_id,) = await happen(database)
         await turned(courier)
         hook.answers = 204
-        await database.execute("UPDATE deliveries SET next_at = now()")
+        await database.execute("UPDATE deliveries SET next_at = now() - interval '1 minute'")
         await turned(courier)
     timeline = [entry async for page in timeline_pages(database, event_id.removesuffix(".1")) for entry in page]
     first, second = timeline
@@ -139,7 +139,7 @@ async def test_an_attempt_after_another_keeps_its_id_and_is_signed_anew(database
         (event_id,) = await happen(database)
         await turned(courier)
         hook.answers = 200
-        await database.execute("UPDATE deliveries SET next_at = now()")
+        await database.execute("UPDATE deliveries SET next_at = now() - interval '1 minute'")
         await turned(courier)
     assert hook.heard == [(event_id, 500), (event_id, 200)]
     for headers, body in hook.requests:
@@ -194,19 +194,19 @@ async def test_after_five_failures_one_delivery_at_a_time_probes_and_the_rest_go
         assert TROUBLES <= tried < 40
         await turned(courier)
         assert len(hook.heard) == tried, "it is shut"
-        await database.execute("UPDATE endpoints SET shut_until = now()")
+        await database.execute("UPDATE endpoints SET shut_until = now() - interval '1 minute'")
         await turned(courier)
         assert len(hook.heard) == tried + 1, "one probes it"
         (listed,) = await list_endpoints(database)
         assert listed.health.failures == TROUBLES + 1
         hook.answers = 204
-        await database.execute("UPDATE endpoints SET shut_until = now()")
+        await database.execute("UPDATE endpoints SET shut_until = now() - interval '1 minute'")
         await turned(courier)
         waiting = [event for event, state in (await deliveries(database, endpoint)).items() if state == "waiting"]
         assert len(waiting) == tried + 1, "all that were never attempted are there"
         rows = await database.fetch("SELECT max(next_at) - now() AS longest FROM deliveries WHERE next_at IS NOT NULL")
         assert rows[0]["longest"] < timedelta(minutes=1)
-        await database.execute("UPDATE deliveries SET next_at = now() WHERE next_at IS NOT NULL")
+        await database.execute("UPDATE deliveries SET next_at = now() - interval '1 minute' WHERE next_at IS NOT NULL")
         await turned(courier)
         assert set((await deliveries(database, endpoint)).values()) == {"delivered"}
         assert set(hook.taken) == set(events)
@@ -229,7 +229,7 @@ async def test_the_last_attempt_gives_up_and_says_so(database: Database, sending
         courier = await courier_of(endpoint, database, sending)
         (event_id,) = await happen(database)
         await turned(courier)
-        await database.execute("UPDATE deliveries SET next_at = now(), step = $1", len(DELAYS))
+        await database.execute("UPDATE deliveries SET next_at = now() - interval '1 minute', step = $1", len(DELAYS))
         await turned(courier)
         assert await deliveries(database, endpoint) == {event_id: "given up"}
         timeline = [entry async for page in timeline_pages(database, event_id.removesuffix(".1")) for entry in page]

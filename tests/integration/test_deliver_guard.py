@@ -152,6 +152,7 @@ async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.Monkey
     assert proxy.requests == []
 
 
+@pytest.mark.alone
 async def test_an_answer_that_never_ends_is_cut_and_its_status_counts() -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(status=200)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.integration.slow_endpoint import measure
 from worker.deliver.courier import HANDS
 from worker.postgres.database import Database
 
 
+@pytest.mark.alone
 async def test_an_endpoint_that_sits_on_all_it_gets_delays_no_other(database: Database) -> None:
     figures = await measure(database, 200, slow=True)
     print(figures)

@@ -83,7 +83,9 @@ async def test_an_account_that_is_shut_is_left_alone_until_it_may_be_probed(data
     )
     both: dict[str, float | None] = {"silent": None, "well": None}
     assert len(await taken(database, both)) == 5, "nothing of the account that is shut, and nothing of it is put off"
-    await database.execute("UPDATE allowances SET shut_until = clock_timestamp() WHERE account = 'silent'")
+    await database.execute(
+        "UPDATE allowances SET shut_until = clock_timestamp() - interval '1 s' WHERE account = 'silent'"
+    )
     assert len(await taken(database, both)) == PROBING
     await database.execute("UPDATE allowances SET troubles = 0, shut_until = NULL WHERE account = 'silent'")
     assert len(await taken(database, both)) == 5, "and all that is due once it answered"

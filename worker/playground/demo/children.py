@@ -6,19 +6,22 @@ starts one ends it, whatever happened in between.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 STOP_SECONDS = 60.0
 LOOK_SECONDS = 0.02
+PORTS = range(12_000, 32_000)
 _ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -98,12 +101,37 @@ class Child:
 
 
 def free_ports(count: int) -> Sequence[int]:
-    """Ports of loopback that nobody listens on now."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    """Ports of loopback that nobody listens on, and that no other process of ours is given while this one runs.
+
+    They lie below those that the system hands out by itself, so that one whose server is away for a while stays free.
+    """
+    numbers = _ports()
+    return [next(numbers) for _ in range(count)]
+
+
+@cache
+def _ports() -> Iterator[int]:
+    """Each is locked as one byte of a file, which the kernel unlocks when this process ends."""
+    path = Path(tempfile.gettempdir()) / f"payproof-ports-{os.getuid()}"
+    locks = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    return (port for port in PORTS if _locked(locks, port) and _unused(port))
+
+
+def _locked(locks: int, port: int) -> bool:
+    try:
+        fcntl.lockf(locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
+
+
+def _unused(port: int) -> bool:
+    with socket.socket() as one:
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def environment() -> dict[str, str]:
