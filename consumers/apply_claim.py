@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -12,6 +12,7 @@ from consumers.checks.execute import WISH_HEARD_WITHIN, wished
 from consumers.checks.next_check import by_transaction, hints_used_up
 from consumers.checks.schedule import answered, came_back, claimed_anew
 from consumers.ports.gateway import Capabilities
+from consumers.ports.ledger import Admission
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Entry, Payment
 from schemas.words import Authenticity, EntryKind, Said, Source, Status
@@ -23,9 +24,6 @@ TOO_MANY = "too many that anyone could have sent came within the hour"
 """The verdict of a claim that waits until its payment may be asked about again; see consumers.checks.next_check."""
 
 _Asked = TypeVar("_Asked", Payment, Candidate)
-
-Admission = Literal["new", "seen", "repeated"]
-"""`seen`: this very claim was taken before. `repeated`: another claim brought the same signed gateway event."""
 
 
 def receive(

@@ -13,27 +13,13 @@ from consumers.checks.execute import answered_again, executed, too_soon
 from consumers.checks.schedule import came_back, closes_at, looked
 from consumers.money.facts import recorded_as
 from consumers.ports.gateway import Capabilities
-from schemas.answers import Answer, Executed, Fact, Inconclusive, Outcome, Question, Stranger, Trouble
+from consumers.ports.reply import Reply
+from schemas.answers import Answer, Executed, Fact, Inconclusive, Question, Stranger, Trouble
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment
 from schemas.words import EntryKind, Status
 
 _NOT_YET = {"inconclusive": Trouble.NOT_FOUND, "detail": "the gateway does not know this transaction yet"}
-
-
-class Reply(Struct, frozen=True, kw_only=True):
-    """What a question brought, and when, by the database's clock; `calls` is how many requests it took.
-
-    `traceparent` names the trace of what made us ask.
-    """
-
-    payment_id: str
-    question: Question
-    asked_at: datetime
-    answered_at: datetime
-    outcome: Outcome
-    calls: int = 1
-    traceparent: str | None = None
 
 
 class Taken(Struct, frozen=True, kw_only=True):

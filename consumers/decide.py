@@ -13,8 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.apply_change import Draft, change_of
-from consumers.apply_claim import Admission, receive
-from consumers.apply_reply import Reply, question_entry, take_in
+from consumers.apply_claim import receive
+from consumers.apply_reply import question_entry, take_in
 from consumers.checks.admission import RELIABLE, Unreliable
 from consumers.checks.execute import may_execute, taken_over, to_the_back
 from consumers.checks.expiry import marked
@@ -22,7 +22,8 @@ from consumers.checks.next_check import Due, begun, next_due
 from consumers.checks.order_execution import in_line
 from consumers.checks.schedule import let_go, looked
 from consumers.money.unique_keys import claimed_by
-from consumers.ports.ledger import Sight, Write
+from consumers.ports.ledger import Admission, Sight, Write
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.answers import Question
 from schemas.callbacks import Claim

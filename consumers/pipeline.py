@@ -16,15 +16,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.apply_claim import Admission
-from consumers.apply_reply import Reply
 from consumers.checks.admission import RELIABLE, Unreliable, hear_gateways, turned_away
 from consumers.checks.execute import ends_doubt, under_way
-from consumers.checks.limits import Allowance
 from consumers.decide import NOBODY, Work, clock_marks, conclude, next_question
 from consumers.early_claims import may_wait
 from consumers.money.foreign_answers import others_left_alone
-from consumers.ports.ledger import Arbiter, Ledger, Looked, Sight, Turns, Write
+from consumers.ports.allowance import Allowance
+from consumers.ports.ledger import Admission, Arbiter, Ledger, Looked, Sight, Turns, Write
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.answers import Answer, Executed, Expected, Question
 from schemas.callbacks import Claim

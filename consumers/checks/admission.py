@@ -12,10 +12,11 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from consumers.apply_reply import Reply
 from consumers.checks import candidates
-from consumers.checks.limits import Allowance, Asking, Heard, contended, forgetful, fresh, hear, matters, silent
+from consumers.checks.limits import Asking, Heard, contended, forgetful, fresh, hear, matters, silent
+from consumers.ports.allowance import Allowance
 from consumers.ports.ledger import Ledger, Looked, Sight
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.payments import Payment
 

@@ -15,7 +15,8 @@ from zlib import crc32
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.apply_reply import Reply
+from consumers.ports.allowance import Allowance
+from consumers.ports.reply import Reply
 from schemas.answers import Executed, Inconclusive, Stranger, Trouble
 
 BURST_SECONDS = 2.0
@@ -34,21 +35,6 @@ UNKNOWN = 5
 SOON = timedelta(seconds=3)
 """A payment that is turned away because the account is shut comes again after this, or sooner where it opens sooner. It
 may open at any moment, because any answer opens it. The sweep leaves its payments alone meanwhile."""
-
-
-class Allowance(Struct, frozen=True, kw_only=True):
-    """What stood of an account at `at`: calls left of the budget, which extra calls may take below nothing.
-
-    `troubles` counts the questions since the last answer; nobody asks before `shut_until`. `unknown_by` names the
-    payments of the last answers "not found" in a row, about checkouts that the gateway itself had opened.
-    """
-
-    account: str
-    calls: float
-    at: datetime
-    troubles: int = 0
-    shut_until: datetime | None = None
-    unknown_by: tuple[str, ...] = ()
 
 
 class Asking(Struct):

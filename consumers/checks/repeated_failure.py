@@ -17,10 +17,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.apply_reply import Reply
 from consumers.money.events import event_entry, write_event
 from consumers.money.fold import Standing, advance
 from consumers.ports.ledger import Ledger
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.answers import Answer, Executed, ExecuteReply, Inconclusive, Outcome, Stranger
 from schemas.checks import Checks

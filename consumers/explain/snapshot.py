@@ -8,9 +8,9 @@ from datetime import datetime
 from msgspec import Struct, field
 
 from consumers.account import Account
-from consumers.checks.limits import Allowance
 from consumers.checks.repeated_failure import Failing
 from consumers.explain.reached import Receiver
+from consumers.ports.allowance import Allowance
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment
 from schemas.words import EntryKind, Source

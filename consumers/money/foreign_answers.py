@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from consumers.apply_reply import Reply
 from consumers.ports.ledger import Ledger, Sight
+from consumers.ports.reply import Reply
 from schemas.answers import Answer, Stranger
 
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.apply_claim import Admission
-from consumers.checks.limits import Allowance
+from consumers.ports.allowance import Allowance
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Owners, Payment
 from schemas.words import Status
+
+Admission = Literal["new", "seen", "repeated"]
+"""`seen`: this very claim was taken before. `repeated`: another claim brought the same signed gateway event."""
 
 
 class Keys(Struct, frozen=True, kw_only=True):

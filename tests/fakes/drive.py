@@ -14,11 +14,11 @@ from itertools import count
 from typing import Any, TypeVar
 
 from consumers.account import Account
-from consumers.apply_reply import Reply
-from consumers.checks.limits import Allowance
 from consumers.commands.open_payment import open_payment
 from consumers.pipeline import Inquiry, record, record_kept, take
+from consumers.ports.allowance import Allowance
 from consumers.ports.gateway import Opened, OpeningOutcome
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.answers import Answer, Executed, ExecuteReply, Inconclusive, Outcome, Trouble
 from schemas.callbacks import Claim

@@ -17,12 +17,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.apply_claim import KEPT_CANDIDATES, Admission
+from consumers.apply_claim import KEPT_CANDIDATES
 from consumers.checks.execute import EXECUTE_AGAIN
-from consumers.checks.limits import Allowance
 from consumers.commands.open_payment import Created, Taken, taken_up_again
 from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, names, signed
-from consumers.ports.ledger import Keys, Looked, Sight, Wish, Write, Written
+from consumers.ports.allowance import Allowance
+from consumers.ports.ledger import Admission, Keys, Looked, Sight, Wish, Write, Written
 from consumers.ports.ledger import Order as SeenOrder
 from schemas.answers import Fact
 from schemas.callbacks import Claim

@@ -17,9 +17,9 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.checks.limits import Allowance
 from consumers.commands.open_payment import Created, Openings, Taken
 from consumers.money.events import write_event
+from consumers.ports.allowance import Allowance
 from consumers.ports.ledger import Keys, Write
 from schemas.answers import Answer, Fact
 from schemas.callbacks import Claim

@@ -16,9 +16,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.apply_reply import Reply
 from consumers.pipeline import record_kept
 from consumers.ports.bus import Bus
+from consumers.ports.reply import Reply
 from consumers.providers.ipay import IPay
 from consumers.providers.moneybag import Moneybag
 from consumers.providers.onepaybd import OnePayBD

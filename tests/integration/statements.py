@@ -10,11 +10,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.apply_reply import Reply
 from consumers.commands.open_payment import Created
 from consumers.pipeline import record, record_kept, take
 from consumers.ports.gateway import Capabilities
 from consumers.ports.ledger import Keys
+from consumers.ports.reply import Reply
 from consumers.reconciliation.verdicts import Terms
 from consumers.rules import Rules
 from schemas.answers import Answer, Question

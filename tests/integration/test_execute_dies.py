@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from consumers.apply_reply import Reply
 from consumers.commands.open_payment import open_payment
 from consumers.pipeline import Inquiry, record, take
 from consumers.ports.gateway import Opened
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.checks import Checks
 from schemas.payments import Payment

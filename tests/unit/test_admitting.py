@@ -11,9 +11,10 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.checks.limits import BURST_SECONDS, PROBE, SOON, SPREAD, TROUBLES, Allowance
+from consumers.checks.limits import BURST_SECONDS, PROBE, SOON, SPREAD, TROUBLES
 from consumers.commands.open_payment import track_payment
 from consumers.pipeline import Inquiry, take
+from consumers.ports.allowance import Allowance
 from schemas.answers import Inconclusive, Trouble
 from schemas.callbacks import Claim
 from schemas.words import EntryKind, Source, Status

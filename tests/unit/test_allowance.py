@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from consumers.apply_reply import Reply
 from consumers.checks.limits import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
@@ -14,7 +13,6 @@ from consumers.checks.limits import (
     SOON,
     SPREAD,
     TROUBLES,
-    Allowance,
     Asking,
     Heard,
     contended,
@@ -24,6 +22,8 @@ from consumers.checks.limits import (
     matters,
     refilled,
 )
+from consumers.ports.allowance import Allowance
+from consumers.ports.reply import Reply
 from schemas.answers import Answer, Executed, Inconclusive, Outcome, Question, Stranger, Trouble
 from schemas.words import Status
 from tests.fakes.clock import NOON

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.apply_claim import TOO_MANY
-from consumers.checks.limits import Allowance
 from consumers.checks.repeated_failure import Failing, stop_asking
 from consumers.commands.resolve import Wish, resolve
 from consumers.explain.collapse import line, shortened
@@ -22,6 +21,7 @@ from consumers.explain.reached import Receiver
 from consumers.explain.snapshot import Counted, Dossier, LeftOut, Others
 from consumers.explain.timeline_text import masked
 from consumers.money.rule_names import OF_HOLDS, rule_of
+from consumers.ports.allowance import Allowance
 from schemas.answers import Stranger
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment, ScheduleName

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.apply_reply import Reply
 from consumers.commands.resolve import ResolutionRefused, Wish, resolve
 from consumers.ports.gateway import Opened
 from consumers.ports.ledger import Keys
+from consumers.ports.reply import Reply
 from schemas.answers import Answer, Question
 from schemas.events import Event
 from schemas.payments import Case, Change, Payment

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.apply_reply import Reply
 from consumers.commands.adopt import NotAdopted, adopt
 from consumers.commands.resolve import Wish, resolve
 from consumers.explain.explain import explain
 from consumers.explain.snapshot import Dossier
+from consumers.ports.reply import Reply
 from consumers.reconciliation.statements import Recorded, Said, Statement, record_lines
 from consumers.reconciliation.unexpected import Found, Stray, record_unexpected
 from schemas.answers import Answer, Fact, Question

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from consumers.apply_reply import Reply
 from consumers.pipeline import Inquiry
+from consumers.ports.reply import Reply
 from schemas.answers import Executed, Inconclusive, Outcome, Stranger
 from worker.postgres.database import UNAVAILABLE
 from worker.runtime.clock import DatabaseClock

@@ -13,10 +13,10 @@ import asyncpg
 import structlog
 
 from consumers.account import Account
-from consumers.apply_reply import Reply
 from consumers.checks.repeated_failure import Failing, Failures, letter_of, stop_asking, why
 from consumers.pipeline import Inquiry
 from consumers.ports.ledger import Ledger
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.callbacks import Claim
 from worker.postgres.database import UNAVAILABLE

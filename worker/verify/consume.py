@@ -15,9 +15,9 @@ from functools import partial
 import structlog
 from msgspec.structs import replace
 
-from consumers.checks.limits import Allowance
 from consumers.checks.repeated_failure import Failures
 from consumers.pipeline import Inquiry, Taken, take
+from consumers.ports.allowance import Allowance
 from consumers.ports.bus import Bus
 from consumers.ports.ledger import Ledger, Turns
 from consumers.rules import Rules

@@ -15,10 +15,10 @@ from zlib import crc32
 import structlog
 from msgspec import Struct, structs
 
-from consumers.apply_reply import Reply
-from consumers.checks.limits import Allowance
 from consumers.pipeline import Counted, Inquiry, record
+from consumers.ports.allowance import Allowance
 from consumers.ports.ledger import Ledger
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.payments import Change
 from schemas.words import QuestionKind

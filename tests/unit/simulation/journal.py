@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from consumers.apply_reply import Reply
-from consumers.checks.limits import TROUBLES, Allowance
+from consumers.checks.limits import TROUBLES
 from consumers.pipeline import Inquiry
+from consumers.ports.allowance import Allowance
+from consumers.ports.reply import Reply
 from schemas.answers import Executed, Outcome, Question
 from schemas.callbacks import Claim
 from schemas.payments import Payment

@@ -17,11 +17,12 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.apply_reply import Reply
-from consumers.checks.limits import Allowance, silent
+from consumers.checks.limits import silent
 from consumers.commands.open_payment import OpeningFailed, open_payment, track_payment
 from consumers.pipeline import Inquiry, record, take
+from consumers.ports.allowance import Allowance
 from consumers.ports.gateway import OpeningOutcome
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.answers import Inconclusive, Trouble
 from schemas.callbacks import Callback, Claim

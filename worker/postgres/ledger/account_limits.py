@@ -12,7 +12,7 @@ from datetime import datetime
 import asyncpg
 import msgspec
 
-from consumers.checks.limits import Allowance
+from consumers.ports.allowance import Allowance
 from worker.postgres.database import Connection
 
 _KEEP = """

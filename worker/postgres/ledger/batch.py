@@ -15,8 +15,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from consumers.apply_claim import Admission
-from consumers.ports.ledger import Keys
+from consumers.ports.ledger import Admission, Keys
 from schemas.answers import Fact
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Owners, Payment, Resolution

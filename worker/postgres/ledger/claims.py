@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from consumers.apply_claim import Admission
+from consumers.ports.ledger import Admission
 from schemas.callbacks import Claim
 from schemas.words import Authenticity
 from worker.postgres.database import Connection

@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from consumers.checks.limits import Allowance
+from consumers.ports.allowance import Allowance
 from consumers.ports.ledger import Looked, Order, Sight, Wish
 from schemas.answers import Fact
 from schemas.callbacks import Claim

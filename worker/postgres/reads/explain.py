@@ -12,9 +12,9 @@ import asyncpg
 import msgspec
 
 from consumers.account import Account
-from consumers.checks.limits import Allowance
 from consumers.explain.snapshot import Dossier, Others
 from consumers.money.matching import transaction_of
+from consumers.ports.allowance import Allowance
 from schemas.answers import Fact
 from schemas.checks import Checks
 from schemas.payments import Case, Payment, Resolution

@@ -14,7 +14,8 @@ import asyncpg
 from msgspec import Struct
 
 from consumers.account import Account
-from consumers.checks.limits import Allowance, forgetful, refilled, silent
+from consumers.checks.limits import forgetful, refilled, silent
+from consumers.ports.allowance import Allowance
 from consumers.webhook_policy import TROUBLES
 from worker.postgres.database import Connection, Database
 from worker.postgres.events.publish_cursor import BROKER
