@@ -15,6 +15,7 @@ from worker.postgres.queue.claim_queue import PostgresBus
 from worker.requests.expected import Registrar
 from worker.requests.expected_consumer import ExpectedPayments, expected_inbox
 from worker.telemetry.metrics import Metrics
+from worker.verify.concurrency import WINDOW
 
 
 class Broker(Struct, frozen=True):
@@ -33,7 +34,7 @@ def broker_of(config: Config, rules: Rules, database: Database, spool: PostgresB
     if url is None:
         return None
     providers = {account.provider.name for account in config.accounts}
-    publisher, inbox = Publisher(url, providers), Inbox(url, providers, metrics)
+    publisher, inbox = Publisher(url, providers), Inbox(url, providers, metrics, prefetch=WINDOW)
     bus = RabbitBus(publisher, inbox, spool, database.clock, metrics)
     expected = expected_inbox(url, metrics)
     registrar = Registrar(

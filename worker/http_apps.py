@@ -6,13 +6,12 @@ from aiohttp import web
 
 from consumers.ports.bus import Bus
 from consumers.rules import Rules
+from schemas.wire import MAX_BODY
 from worker.api.auth import authenticate
 from worker.api.context import Api
-from worker.api.headers import guarded
 from worker.api.problems import problems
 from worker.api.routes import routes
 from worker.config import Config
-from worker.ingress.callbacks import MAX_BODY
 from worker.ingress.ingress import ingress_of
 from worker.ingress.returns import Returns
 from worker.ingress.waiters import Outcomes
@@ -20,6 +19,7 @@ from worker.ingress.webhooks import Webhooks
 from worker.ops.health import Ops
 from worker.postgres.database import Database
 from worker.postgres.ledger.ledger import PostgresLedger
+from worker.runtime.http_listener import guarded
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import OFF, Tracing
 from worker.verify.gateways import Gateways

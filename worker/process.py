@@ -21,8 +21,8 @@ from consumers.rules import Rules
 from schemas.payments import Change, Payment
 from worker.broker import Broker, broker_of
 from worker.config import Config
+from worker.config.webhook_endpoints import endpoints_of
 from worker.deliver.carrier import AWAY_SECONDS
-from worker.deliver.endpoints import endpoints_of
 from worker.deliver.relay import Relay
 from worker.deliver.role import Deliver
 from worker.http_apps import ops_app, public_app

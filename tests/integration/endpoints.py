@@ -13,8 +13,8 @@ from aiohttp import web
 
 from schemas.secret import Secret
 from worker.config import Webhook
+from worker.config.webhook_endpoints import Endpoint, endpoint_of
 from worker.deliver.courier import Courier
-from worker.deliver.endpoints import Endpoint, endpoint_of
 from worker.deliver.sender import Sender
 from worker.postgres.database import Database
 from worker.postgres.events.endpoints import begin_endpoints

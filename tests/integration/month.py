@@ -22,10 +22,10 @@ from schemas.payments import Payment
 from schemas.statements import LineOutcome
 from schemas.words import Status
 from tests.integration.portals import Entry, Portal
-from worker.api.context import new_payment_id
 from worker.postgres.database import Database
 from worker.postgres.ledger.ledger import PostgresLedger
 from worker.postgres.ledger.rows import INSERT_MANY
+from worker.runtime.ids import new_payment_id
 
 START = datetime(2026, 9, 30, 18, tzinfo=UTC)  # the first of October in Dhaka
 END = START + timedelta(days=31)

@@ -21,6 +21,7 @@ from worker.postgres.database import Database
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
+from worker.verify.concurrency import WINDOW
 
 PROVIDERS = ("ipay", "moneybag", "other")
 
@@ -63,7 +64,7 @@ class Rabbit(Struct):
 async def attached(broker: RabbitMQ, database: Database) -> AsyncIterator[Rabbit]:
     await emptied(broker)
     metrics, url = Metrics(), Secret(broker.url)
-    publisher, inbox = Publisher(url, PROVIDERS), Inbox(url, PROVIDERS, metrics)
+    publisher, inbox = Publisher(url, PROVIDERS), Inbox(url, PROVIDERS, metrics, prefetch=WINDOW)
     bus = RabbitBus(publisher, inbox, PostgresBus(database), database.clock, metrics)
     publishing = asyncio.create_task(publisher.run())
     await publisher.tried.wait()

@@ -21,6 +21,7 @@ from schemas.answers import Answer, Question
 from schemas.callbacks import Claim
 from schemas.checks import Checks
 from schemas.payments import Change, Payment
+from schemas.report import Row
 from schemas.statements import Line, LineOutcome, Unread
 from schemas.words import Status
 from tests.fakes.ledger import FakeTurns
@@ -31,7 +32,6 @@ from worker.postgres.ledger.ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.reads.reading import read_payment
 from worker.postgres.statements.runs import Run, read_rows
-from worker.reconciliation.report.shapes import Row
 from worker.reconciliation.run import About, reconcile
 
 NOON = datetime.fromisoformat("2026-05-17T06:00:00+00:00")

@@ -17,9 +17,9 @@ from schemas.requests import ListQuery
 from schemas.statements import Line
 from schemas.words import Hold, Status
 from tests.integration.shops import CONFIG, ORDER, RULES, TRACKED, Shops
-from worker.api.context import new_payment_id
 from worker.postgres.reads.explain import find_payments, read_dossier
 from worker.postgres.reads.work_list import read_work
+from worker.runtime.ids import new_payment_id
 
 REFERENCE = ORDER["reference"]
 

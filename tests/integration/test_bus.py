@@ -23,7 +23,7 @@ from worker.postgres.queue import claim_queue as bus
 from worker.postgres.queue.claim_queue import _FREE, _TAKE, LEASE_SECONDS, PostgresBus
 from worker.postgres.queue.turns import PostgresTurns
 from worker.runtime.cancellation import end_one
-from worker.verify.in_hand import ATTEMPTS, SUSPECT
+from worker.runtime.retries import ATTEMPTS, SUSPECT
 
 SECONDS = 30.0
 

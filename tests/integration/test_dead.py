@@ -28,7 +28,6 @@ from worker.amqp.examine import Examined, examine
 from worker.amqp.messages import Post, claim_post, dead_letter
 from worker.amqp.publisher import confirm
 from worker.amqp.topology import DEAD, claims_queue, declare
-from worker.api.context import new_payment_id
 from worker.cli.desk import desk
 from worker.cli.failures import CommandFailed, WrongUsage
 from worker.config import Config
@@ -38,6 +37,7 @@ from worker.playground.demo.children import free_ports
 from worker.postgres.database import Database, connect
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.queue.dead_letters import PostgresDead, alone
+from worker.runtime.ids import new_payment_id
 from worker.telemetry.redaction import masked_callback
 
 OURS = new_payment_id()

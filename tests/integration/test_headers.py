@@ -12,7 +12,6 @@ from aiohttp.test_utils import TestClient, TestServer
 from msgspec.structs import replace
 
 from tests.integration.shops import CONFIG, KEYS, RULES
-from worker.api.headers import HEADERS
 from worker.config import Config
 from worker.http_apps import ops_app, public_app
 from worker.ingress.waiters import Outcomes
@@ -22,6 +21,7 @@ from worker.postgres.database import Database
 from worker.postgres.ledger.ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.tokens import PostgresTokens
+from worker.runtime.http_listener import HEADERS
 from worker.telemetry.metrics import Metrics
 from worker.verify.gateways import gateways
 

@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from tests.integration.shops import CONFIG, KEYS, RULES
 from tests.integration.test_headers import NOBODYS
-from worker.api.headers import HEADERS
 from worker.config import Config
 from worker.http_apps import ops_app, public_app
 from worker.ingress.waiters import Outcomes
@@ -27,7 +26,7 @@ from worker.postgres.database import Database
 from worker.postgres.ledger.ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.tokens import PostgresTokens
-from worker.runtime.http_listener import Runner
+from worker.runtime.http_listener import HEADERS, Runner
 from worker.telemetry.metrics import Metrics
 from worker.verify.gateways import gateways
 

@@ -28,7 +28,8 @@ from worker.amqp.topology import CLAIMS, DEAD, EVENTS, EXPECTED, claims_queue
 from worker.postgres.database import Database
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.runtime.cancellation import end_one
-from worker.verify.in_hand import SUSPECT
+from worker.runtime.retries import SUSPECT
+from worker.verify.concurrency import WINDOW
 
 
 @pytest.fixture
@@ -365,7 +366,7 @@ async def test_who_stops_leaves_to_others_what_was_delivered_meanwhile(broker: R
 
         await until(delivered, what="the claim that is delivered and not taken")
         await stopping.bus.end("ipay")
-        other = Inbox(Secret(broker.url), ["ipay"], stopping.metrics)
+        other = Inbox(Secret(broker.url), ["ipay"], stopping.metrics, prefetch=WINDOW)
         running = asyncio.create_task(other.run())
         try:
 

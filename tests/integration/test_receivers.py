@@ -8,7 +8,7 @@ from consumers.explain.reached import Receiver
 from schemas.checks import Checks
 from schemas.words import EventType
 from tests.integration.test_failures import opened
-from worker.deliver.endpoints import Endpoint
+from worker.config.webhook_endpoints import Endpoint
 from worker.postgres.database import Database
 from worker.postgres.events.endpoints import begin_endpoints
 from worker.postgres.events.event_log import place

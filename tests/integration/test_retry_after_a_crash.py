@@ -26,10 +26,10 @@ from schemas.callbacks import Claim
 from schemas.statements import Line
 from schemas.words import Authenticity, Source, Status
 from tests.integration.shops import NEAR, ORDER, RULES, TRACKED, Got, Shops, serving
-from worker.api.context import new_payment_id
 from worker.postgres.database import Database
 from worker.postgres.ledger.ledger import PostgresLedger
 from worker.postgres.notices import Notice
+from worker.runtime.ids import new_payment_id
 
 CALLS = ("fetch", "fetchrow", "fetchval", "execute")
 NO_REPLY = Inconclusive(trouble=Trouble.NO_REPLY, detail="no reply")

@@ -25,10 +25,10 @@ from consumers.providers import PROVIDERS
 from consumers.providers.kit.callback_fields import body_fields, fields, text
 from consumers.providers.kit.multipart import read_multipart
 from schemas.callbacks import Callback, Claim
-from schemas.wire import Unreadable
+from schemas.wire import MAX_BODY, Unreadable
 from schemas.words import Authenticity, Said, Source
 from tests.unit.test_providers import FILES, provider
-from worker.ingress.callbacks import MAX_BODY, MAX_HEADERS, ForgedError, make_claim, read_callback
+from worker.ingress.callbacks import MAX_HEADERS, ForgedError, make_claim, read_callback
 
 NOON = datetime(2026, 5, 17, 10, 10, tzinfo=UTC)
 NAMES = {

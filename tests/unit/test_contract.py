@@ -26,8 +26,8 @@ from schemas.words import EventType, Hold, Status
 from tests.compatibility.documents import breaks
 from tests.contract import PUBLISHED, check_event, read, released, strict, todays, written
 from worker.amqp.messages import event_post
-from worker.api.context import new_payment_id
 from worker.api.samples import EXPECTED, sample
+from worker.runtime.ids import new_payment_id
 
 PUBLIC = "https://pay.shop.example"
 TODAY = todays()

@@ -26,8 +26,8 @@ from tests.fakes.consuming import Consuming
 from tests.fakes.drive import Drive, answered, executed, says
 from tests.fakes.providers import EXECUTING, PLAIN
 from tests.processes import until
+from worker.runtime.retries import ATTEMPTS, SUSPECT
 from worker.verify.course import Calls
-from worker.verify.in_hand import ATTEMPTS, SUSPECT
 from worker.verify.record import LOCKED_TRIES
 
 

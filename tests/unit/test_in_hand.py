@@ -24,11 +24,12 @@ from tests.fakes.drive import says
 from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import EXECUTING, PLAIN
 from tests.processes import until
+from worker.runtime.retries import ATTEMPTS
 from worker.telemetry.metrics import Metrics
 from worker.verify import intake
 from worker.verify.concurrency import SLOTS
 from worker.verify.course import TooLate
-from worker.verify.in_hand import ATTEMPTS, InHand
+from worker.verify.in_hand import InHand
 from worker.verify.intake import MOST_WAITING, PATIENT_SECONDS, Intake, Part
 
 

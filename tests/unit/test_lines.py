@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from worker.cli.lines import lasted, print_line, printable
+from worker.console import lasted, print_line, printable
 
 
 @pytest.mark.parametrize(

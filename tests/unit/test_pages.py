@@ -15,11 +15,11 @@ from aiohttp.test_utils import make_mocked_request
 from schemas.words import Status
 from worker.ingress.pages import HEADERS, document, page
 from worker.ingress.pages.again import Again
-from worker.ingress.pages.drawing import DARK, LIGHT, PAIRS
 from worker.ingress.pages.language import preferred
 from worker.ingress.pages.words import LANGUAGES
 from worker.ingress.polling import seconds_to_hold, since
 from worker.ingress.waiters import HELD_AT_MOST, Outcomes
+from worker.palette import DARK, LIGHT, PAIRS
 
 NAMES = sorted(LANGUAGES["en"].pages)
 MARKUP = "</title><script>alert(1)</script>\"'&"

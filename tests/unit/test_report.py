@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from schemas.report import About, Next, Report, Row
 from schemas.statements import LineOutcome
 from worker.reconciliation.report.amounts import short, taka
 from worker.reconciliation.report.gathering import SHOWN, gather, gathered
 from worker.reconciliation.report.page import page
-from worker.reconciliation.report.shapes import About, Next, Report, Row
 from worker.reconciliation.report.table import COLUMNS, table
 from worker.reconciliation.report.terminal import print_report
 from worker.reconciliation.report.words import NEXTS, OUTCOMES

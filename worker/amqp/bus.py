@@ -26,8 +26,8 @@ from worker.amqp.publisher import Publisher
 from worker.postgres.database import UNAVAILABLE
 from worker.postgres.queue.claim_queue import POLL_SECONDS, UNREADABLE, PostgresBus
 from worker.runtime.clock import DatabaseClock, set_within
+from worker.runtime.retries import SUSPECT
 from worker.telemetry.metrics import Metrics
-from worker.verify.in_hand import SUSPECT
 
 REST_SECONDS = 60.0
 """When Postgres has been away for so long, what was delivered goes back to the broker until Postgres is there again."""

@@ -23,10 +23,7 @@ from schemas.secret import Secret
 from worker.amqp.link import UNREACHABLE, ended, keep
 from worker.amqp.topology import claims_queue, declare
 from worker.telemetry.metrics import Metrics
-from worker.verify.concurrency import WINDOW
 
-PREFETCH = WINDOW
-"""What one worker may have in hand, and no more: what is here is ahead of all that comes."""
 WATCH_SECONDS = 3.0
 IDLE_SECONDS = 5.0
 """So long may a queue with messages deliver nothing to a consumer with room before it is held to be forgotten."""
@@ -85,6 +82,7 @@ class Inbox:
     """Works while `run` runs; without it, nothing is ever delivered.
 
     A queue of claims is called by its gateway's name here; `others` are queues by the names they are called instead.
+    `prefetch` is how many messages of each queue may be here: all of them are ahead of those that come later.
     """
 
     def __init__(
@@ -93,8 +91,8 @@ class Inbox:
         providers: Collection[str],
         metrics: Metrics,
         *,
+        prefetch: int,
         others: Mapping[str, str] = MappingProxyType({}),
-        prefetch: int = PREFETCH,
     ) -> None:
         self._url, self._providers, self._metrics = url, tuple(sorted(providers)), metrics
         self._queues = {provider: claims_queue(provider) for provider in self._providers} | dict(others)

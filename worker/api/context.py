@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import string
 from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
@@ -15,15 +13,8 @@ from consumers.rules import Rules
 from worker.config import Config
 from worker.postgres.database import Database
 from worker.postgres.ledger.ledger import PostgresLedger
+from worker.runtime.ids import new_payment_id
 from worker.telemetry.tracing import OFF, Tracing
-
-_SIGNS = string.digits + string.ascii_lowercase
-_ID_SIGNS = 26  # of 36 kinds each: 134 random bits
-
-
-def new_payment_id() -> str:
-    """In a path it is the buyer's ticket, so nobody can guess it."""
-    return "pay_" + "".join(secrets.choice(_SIGNS) for _ in range(_ID_SIGNS))
 
 
 class Api(Struct, frozen=True, kw_only=True):

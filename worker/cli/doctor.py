@@ -16,8 +16,8 @@ from rich.text import Text
 from consumers.ports.gateway import Token
 from worker.amqp.examine import examine as broker_examined
 from worker.cli.configured import configuration
-from worker.cli.lines import print_line
 from worker.config import Config
+from worker.console import print_line
 from worker.ops.doctor import broker
 from worker.ops.doctor.address import public_url
 from worker.ops.doctor.database import look

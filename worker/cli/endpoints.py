@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from worker.cli.failures import CommandFailed
-from worker.cli.lines import lasted, print_whole
-from worker.deliver.endpoints import Endpoint
+from worker.config.webhook_endpoints import Endpoint
+from worker.console import lasted, print_whole
 from worker.postgres.database import Database
 from worker.postgres.events.endpoints import Listed, list_endpoints
 from worker.postgres.events.replay import Progress as Done

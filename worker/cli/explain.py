@@ -11,9 +11,9 @@ from rich.text import Text
 
 from worker.cli.evidence import WIDTH, print_evidence
 from worker.cli.failures import CommandFailed
-from worker.cli.lines import print_line
 from worker.cli.payments import as_json
 from worker.cli.rows import print_rows, row_of
+from worker.console import print_line
 
 if TYPE_CHECKING:
     from consumers.explain.collapse import Line
@@ -50,7 +50,7 @@ def explain(
 async def _read(typed: str) -> tuple[list[Payment], Dossier | None]:
     """The payments that are meant, and all that is known of the one, if it is one. Raises CommandFailed."""
     from worker.cli.configured import configuration
-    from worker.deliver.endpoints import endpoints_of
+    from worker.config.webhook_endpoints import endpoints_of
     from worker.postgres.reads.explain import find_payments, read_dossier
     from worker.process import opened_as_it_is
 

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from schemas.statements import Line, StatementMap, Unread
 from worker.cli.failures import WrongUsage
-from worker.cli.lines import printable
+from worker.console import printable
 from worker.reconciliation.report.amounts import plain as plain_amount
 from worker.reconciliation.statements import (
     Look,

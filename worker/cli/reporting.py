@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from schemas.report import About, Report, Row
 from schemas.statements import LineOutcome
 from worker.cli.failures import WrongUsage
 from worker.config import Config
@@ -21,7 +22,6 @@ from worker.postgres.statements.matched import read_matched
 from worker.postgres.statements.runs import Run, read_rows
 from worker.reconciliation.report.gathering import gather
 from worker.reconciliation.report.page import page
-from worker.reconciliation.report.shapes import About, Report, Row
 from worker.reconciliation.report.table import table
 from worker.reconciliation.report.terminal import print_report
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.payments import Payment
-from worker.cli.lines import print_whole
+from worker.console import print_whole
 
 COLUMNS = ("payment", "opened (UTC)", "account", "reference", "status", "hold", "amount")
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.statements import LineOutcome
-from worker.cli.lines import print_whole, printable
+from worker.console import print_whole, printable
 from worker.postgres.statements.runs import Run
 
 COLUMNS = ("run", "at (UTC)", "account", "statement", "rows", "not matched", "how")

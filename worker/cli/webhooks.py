@@ -16,7 +16,7 @@ from worker.cli.failures import CommandFailed, WrongUsage
 
 if TYPE_CHECKING:
     from worker.config import Config
-    from worker.deliver.endpoints import Endpoint
+    from worker.config.webhook_endpoints import Endpoint
 
 webhooks = App(name="webhooks", help="Look at the shop's webhook endpoints; test one, enable one, send events again.")
 
@@ -28,7 +28,7 @@ def list_() -> int:
     """List the endpoints: what waits for each, what was given up, and how it does."""
     from worker.cli.configured import configuration
     from worker.cli.endpoints import print_endpoints
-    from worker.deliver.endpoints import endpoints_of
+    from worker.config.webhook_endpoints import endpoints_of
     from worker.postgres.events.endpoints import list_endpoints
     from worker.process import opened_as_it_is
 
@@ -138,7 +138,7 @@ def replay(
 
 def _meant(config: Config, named: str | None) -> Endpoint:
     """The endpoint of this id or URL, or the only one. Raises WrongUsage."""
-    from worker.deliver.endpoints import endpoints_of
+    from worker.config.webhook_endpoints import endpoints_of
 
     found = endpoints_of(config)
     if not found:

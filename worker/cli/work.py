@@ -6,8 +6,8 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from worker.cli.lines import lasted
 from worker.cli.rows import print_rows, row_of
+from worker.console import lasted
 
 if TYPE_CHECKING:
     from worker.postgres.reads.work_list import Work

@@ -19,7 +19,7 @@ import structlog
 from msgspec import Struct
 
 from consumers.webhook_policy import EARLY, Delivered, Health, Outcome, hear, outcome, room
-from worker.deliver.endpoints import Endpoint
+from worker.config.webhook_endpoints import Endpoint
 from worker.deliver.sender import Sender, Sent
 from worker.deliver.telling import record, result_of
 from worker.postgres.database import UNAVAILABLE, Connection, Database

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from worker.config.webhook_endpoints import Endpoint
 from worker.deliver.courier import Courier
-from worker.deliver.endpoints import Endpoint
 from worker.deliver.sender import sender
 from worker.postgres.database import Database
 from worker.postgres.events.endpoints import begin_endpoints

@@ -21,8 +21,8 @@ from yarl import URL
 
 from consumers.webhook_policy import Heard, retry_after
 from schemas.secret import Secret
+from worker.config.webhook_endpoints import Endpoint
 from worker.deliver.addresses import Allowed, NotPublic, Resolver, anywhere, guarded_socket, is_public
-from worker.deliver.endpoints import Endpoint
 from worker.telemetry.tracing import HEADER
 
 SECONDS = 15.0

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from consumers.webhook_policy import Again, Delivered, GivenUp, Outcome, Refused
-from worker.deliver.endpoints import Endpoint
+from worker.config.webhook_endpoints import Endpoint
 from worker.deliver.sender import Sent
 from worker.postgres.events.deliveries import Settled, Taken
 

@@ -18,7 +18,6 @@ from schemas.callbacks import Callback, Claim, Reading
 from schemas.wire import Unreadable
 from schemas.words import Authenticity, Said, Source
 
-MAX_BODY = 64 * 1024
 MAX_HEADERS = 16 * 1024
 """Of longer ones together the shortest are stored; the names count too."""
 

@@ -19,7 +19,7 @@ from consumers.account import Account
 from schemas.words import Hold
 from worker.broker import Broker
 from worker.config import Config
-from worker.deliver.endpoints import endpoints_of
+from worker.config.webhook_endpoints import endpoints_of
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.reads.state import AccountStands, EndpointStands, Standing, read_standing
 from worker.telemetry.metrics import Metrics

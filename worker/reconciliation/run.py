@@ -19,13 +19,13 @@ from consumers.ports.bus import Bus
 from consumers.reconciliation.verdicts import Terms
 from consumers.rules import Rules
 from schemas.statements import Line, Unread
-from worker.api.context import new_payment_id
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.ledger.ledger import PostgresLedger
 from worker.postgres.statements.follow_up import finish
 from worker.postgres.statements.runs import Run, read_run
 from worker.postgres.statements.statements import Judging, Staging
 from worker.reconciliation.follow_up import follow
+from worker.runtime.ids import new_payment_id
 
 BATCH = 5_000
 

@@ -14,13 +14,12 @@ from msgspec import Struct
 from consumers.commands.open_payment import OpeningFailed, Openings
 from consumers.rules import Rules
 from schemas.requests import EXPECTED_PAYMENT, Wrong
-from schemas.wire import Unreadable, UnsoundText, read_json
+from schemas.wire import MAX_BODY, Unreadable, UnsoundText, read_json
 from worker.amqp.topology import EXPECTED
-from worker.api.context import new_payment_id
 from worker.config import Config, Merchant
-from worker.ingress.callbacks import MAX_BODY
 from worker.requests.payment_request import TO_BLAME, WrongWish, track
 from worker.runtime.clock import DatabaseClock
+from worker.runtime.ids import new_payment_id
 
 log = structlog.get_logger()
 

@@ -22,10 +22,8 @@ from worker.amqp.topology import EXPECTED
 from worker.postgres.database import UNAVAILABLE
 from worker.requests.expected import Refusal, Registrar, Result
 from worker.runtime.clock import DatabaseClock, set_within
+from worker.runtime.retries import ATTEMPTS, PAUSE_SECONDS, place_of
 from worker.telemetry.metrics import Metrics
-from worker.verify.blame import place_of
-from worker.verify.in_hand import ATTEMPTS
-from worker.verify.record import PAUSE_SECONDS
 
 NAME = "expected"
 PREFETCH = 5

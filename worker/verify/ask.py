@@ -20,13 +20,14 @@ from consumers.ports.reply import Reply
 from schemas.answers import Executed, Inconclusive, Outcome, Stranger
 from worker.postgres.database import UNAVAILABLE
 from worker.runtime.clock import DatabaseClock
-from worker.telemetry.metrics import Metrics
+from worker.runtime.retries import PAUSE_SECONDS
+from worker.telemetry.metrics import NOT_SENT, Metrics
 from worker.telemetry.tracing import Span, Tracing
 from worker.verify.blame import Blame
-from worker.verify.course import NOT_SENT, Calls, TooLate
+from worker.verify.course import Calls, TooLate
 from worker.verify.gateways import Gateways
 from worker.verify.in_hand import InHand
-from worker.verify.record import PAUSE_SECONDS, Recorder
+from worker.verify.record import Recorder
 
 log = structlog.get_logger()
 

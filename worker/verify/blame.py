@@ -6,7 +6,6 @@ one that others brought about is excused.
 
 from __future__ import annotations
 
-import traceback
 from contextlib import suppress
 
 import asyncpg
@@ -20,6 +19,7 @@ from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.callbacks import Claim
 from worker.postgres.database import UNAVAILABLE
+from worker.runtime.retries import place_of
 
 log = structlog.get_logger()
 
@@ -149,9 +149,3 @@ def reason_of(error: Exception) -> str:
     """Its type, and where it was; of what the tables refused also the rule, since the place is asyncpg's own then."""
     rule = error.constraint_name if isinstance(error, asyncpg.PostgresError) else None
     return f"{type(error).__name__}{f' of {rule}' if rule else ''} at {place_of(error)}"
-
-
-def place_of(error: Exception) -> str:
-    """The innermost place that the error passed, as `consumers/apply_claim.py:41`."""
-    passed = traceback.extract_tb(error.__traceback__)
-    return "/".join(passed[-1].filename.split("/")[-2:]) + f":{passed[-1].lineno}" if passed else "nowhere"

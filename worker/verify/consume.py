@@ -24,6 +24,7 @@ from consumers.rules import Rules
 from schemas.callbacks import Claim
 from worker.postgres.database import LOCKED, UNAVAILABLE, despite_others
 from worker.runtime.clock import DatabaseClock
+from worker.runtime.retries import PAUSE_SECONDS
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import OFF, Tracing, traced
 from worker.verify.ask import Asker
@@ -32,7 +33,7 @@ from worker.verify.concurrency import SLOTS, Slots, apart
 from worker.verify.gateways import Gateways
 from worker.verify.in_hand import InHand
 from worker.verify.intake import Intake, Part
-from worker.verify.record import PAUSE_SECONDS, Recorder, away
+from worker.verify.record import Recorder, away
 
 UNKNOWN_ACCOUNT = timedelta(hours=1)
 """A claim of an account that this worker does not know waits so long, since it was queued, for a worker that does."""

@@ -19,9 +19,6 @@ WHOLE_SECONDS = {QuestionKind.STATUS: 25.0, QuestionKind.EXECUTE: 38.0}
 BEGIN_SECONDS = 5.0
 """A request that takes money, and has not begun so long after its question was asked, is not sent."""
 
-NOT_SENT = "not_sent"
-"""The outcome under which a question that was not sent is counted."""
-
 
 class TooLate(Exception):
     """A question's time was over before anything of it was sent."""

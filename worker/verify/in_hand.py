@@ -17,11 +17,8 @@ from consumers.ports.ledger import Turns
 from schemas.callbacks import Claim
 from schemas.words import Source
 from worker.postgres.database import UNAVAILABLE
+from worker.runtime.retries import ATTEMPTS, SUSPECT
 from worker.telemetry.metrics import Metrics
-
-ATTEMPTS = 5
-SUSPECT = 3
-"""Workers may die of a claim that was handed out so often: it is counted first, and taken without others."""
 
 log = structlog.get_logger()
 

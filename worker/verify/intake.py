@@ -21,9 +21,9 @@ from consumers.ports.bus import Bus, Delivery
 from schemas.callbacks import Claim
 from worker.postgres.database import UNAVAILABLE
 from worker.runtime.clock import set_within
+from worker.runtime.retries import PAUSE_SECONDS
 from worker.verify.concurrency import WINDOW
 from worker.verify.in_hand import InHand
-from worker.verify.record import PAUSE_SECONDS
 
 AGAIN_SECONDS, PATIENT_SECONDS = 0.25, 1.0
 """A claim that waits is looked at again every AGAIN_SECONDS, for PATIENT_SECONDS.

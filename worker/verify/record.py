@@ -24,12 +24,11 @@ from schemas.payments import Change
 from schemas.words import QuestionKind
 from worker.postgres.database import LOCKED, UNAVAILABLE, despite_others
 from worker.runtime.clock import DatabaseClock
+from worker.runtime.retries import PAUSE_SECONDS
 from worker.telemetry.tracing import Tracing
 from worker.verify.blame import Blame, reason_of
 from worker.verify.concurrency import BATCH, apart
 from worker.verify.in_hand import InHand
-
-PAUSE_SECONDS = 1.0
 
 LOCKED_TRIES = 5
 """The reply of an Execute is tried so often more where others lock its payment, each time until the lock times out."""

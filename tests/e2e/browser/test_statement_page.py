@@ -11,12 +11,12 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Page, expect
 
+from schemas.report import About, Next, Row
 from schemas.statements import LineOutcome
 from tests.e2e.browser.chromium import DESKTOP, PHONE, Windows
 from tests.e2e.browser.looking import fits, looked_over, looked_over_everywhere
 from worker.reconciliation.report.gathering import gathered
 from worker.reconciliation.report.page import page as written
-from worker.reconciliation.report.shapes import About, Next, Row
 
 START = datetime(2026, 10, 31, 18, tzinfo=UTC)
 ROWS = 2_000

@@ -18,7 +18,7 @@ from consumers.ports.allowance import Allowance
 from schemas.answers import Fact
 from schemas.checks import Checks
 from schemas.payments import Case, Payment, Resolution
-from worker.deliver.endpoints import Endpoint
+from worker.config.webhook_endpoints import Endpoint
 from worker.postgres.database import Connection, Database
 from worker.postgres.ledger.failures import read_failing
 from worker.postgres.ledger.rows import PAYMENT, payment_of

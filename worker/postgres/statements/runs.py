@@ -14,9 +14,9 @@ from asyncpg import Record
 from msgspec import Struct
 
 from consumers.reconciliation.verdicts import Found, Verdict, sentence
+from schemas.report import Next, Row
 from schemas.statements import LineOutcome
 from worker.postgres.database import Database
-from worker.reconciliation.report.shapes import Next, Row
 
 PREFETCH = 2_000
 _ROW = (

@@ -10,9 +10,9 @@ from datetime import date, timedelta
 from decimal import Decimal
 from html import escape
 
+from schemas.report import ZERO, Report
 from schemas.statements import LineOutcome
 from worker.reconciliation.report.amounts import short, taka
-from worker.reconciliation.report.shapes import ZERO, Report
 from worker.reconciliation.report.words import OUTCOMES, matched_first
 
 HEIGHT = 100

@@ -12,8 +12,8 @@ from datetime import date
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from schemas.report import ZERO, About, Matched, Money, Next, Report, Row, Sum
 from schemas.statements import LineOutcome
-from worker.reconciliation.report.shapes import ZERO, About, Matched, Money, Next, Report, Row, Sum
 
 SHOWN = 200
 """So many rows of each outcome are shown on the page."""

@@ -10,9 +10,9 @@ from decimal import Decimal
 from html import escape
 from zoneinfo import ZoneInfo
 
+from schemas.report import Report, Row, Sum
 from schemas.statements import LineOutcome
 from worker.reconciliation.report.amounts import taka
-from worker.reconciliation.report.shapes import Report, Row, Sum
 from worker.reconciliation.report.told import steps
 from worker.reconciliation.report.words import OUTCOMES, SHORT, matched_first
 

@@ -10,11 +10,11 @@ import base64
 from hashlib import sha256
 from html import escape
 
+from schemas.report import Report
 from schemas.statements import LineOutcome
 from worker.reconciliation.report.amounts import taka
 from worker.reconciliation.report.chart import strips
 from worker.reconciliation.report.groups import day_table, groups
-from worker.reconciliation.report.shapes import Report
 from worker.reconciliation.report.style import STYLE
 from worker.reconciliation.report.told import difference, headline, period, remarks, steps
 from worker.reconciliation.report.words import OUTCOMES

@@ -20,8 +20,8 @@ from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
 
+from schemas.report import Row
 from worker.reconciliation.report.amounts import plain
-from worker.reconciliation.report.shapes import Row
 
 COLUMNS = (
     "row",

@@ -9,10 +9,10 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from schemas.report import Report, Row
 from schemas.statements import LineOutcome
-from worker.cli.lines import print_line, printable
+from worker.console import print_line, printable
 from worker.reconciliation.report.amounts import taka
-from worker.reconciliation.report.shapes import Report, Row
 from worker.reconciliation.report.told import difference, headline, period, remarks, steps
 from worker.reconciliation.report.words import OUTCOMES
 

@@ -9,9 +9,9 @@ from datetime import timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from schemas.report import About, Next, Report
 from schemas.statements import LineOutcome
 from worker.reconciliation.report.amounts import taka
-from worker.reconciliation.report.shapes import About, Next, Report
 from worker.reconciliation.report.words import what_next
 
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from schemas.report import Next
 from schemas.statements import LineOutcome
-from worker.reconciliation.report.shapes import Next
 
 
 class Words(Struct, frozen=True):
