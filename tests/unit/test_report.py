@@ -17,8 +17,9 @@ from rich.console import Console
 
 from schemas.report import About, Next, Report, Row
 from schemas.statements import LineOutcome
+from tests.reports import gathered
 from worker.reconciliation.report.amounts import short, taka
-from worker.reconciliation.report.gathering import SHOWN, gather, gathered
+from worker.reconciliation.report.gathering import SHOWN, gather
 from worker.reconciliation.report.page import page
 from worker.reconciliation.report.table import COLUMNS, table
 from worker.reconciliation.report.terminal import print_report

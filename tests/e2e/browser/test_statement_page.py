@@ -15,7 +15,7 @@ from schemas.report import About, Next, Row
 from schemas.statements import LineOutcome
 from tests.e2e.browser.chromium import DESKTOP, PHONE, Windows
 from tests.e2e.browser.looking import fits, looked_over, looked_over_everywhere
-from worker.reconciliation.report.gathering import gathered
+from tests.reports import gathered
 from worker.reconciliation.report.page import page as written
 
 START = datetime(2026, 10, 31, 18, tzinfo=UTC)

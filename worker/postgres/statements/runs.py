@@ -6,7 +6,7 @@ The one thing to get wrong: memory. A run has a million rows; they come through 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -60,25 +60,6 @@ class Run(Struct, frozen=True, kw_only=True):
         return {outcome: one.rows for outcome, one in self.sums.items()}
 
 
-class Total(Struct, frozen=True, kw_only=True):
-    """One day's rows of one outcome; `day` is None for rows without a time."""
-
-    day: date | None
-    outcome: LineOutcome
-    rows: int
-    amount: Decimal
-    fee: Decimal
-
-
-class Unexplained(Struct, frozen=True, kw_only=True):
-    """Money that the two sides do not agree on: what the rows come to there, and what here."""
-
-    outcome: LineOutcome
-    rows: int
-    there: Decimal
-    here: Decimal
-
-
 async def read_run(database: Database, run: str) -> Run | None:
     rows = await database.fetch("SELECT * FROM statements WHERE id = $1", run)
     return _run(rows[0]) if rows else None
@@ -105,38 +86,6 @@ async def read_rows(database: Database, run: str, outcome: LineOutcome | None = 
         await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         async for row in connection.cursor(sql, *values, prefetch=PREFETCH):
             yield _row(row)
-
-
-async def read_totals(database: Database, run: str, zone: str = "Asia/Dhaka") -> list[Total]:
-    """Per day of that zone and outcome."""
-    rows = await database.fetch(
-        """SELECT (at AT TIME ZONE $2)::date AS day, outcome, count(*) AS rows,
-               coalesce(sum(coalesce(amount, amount_here)), 0) AS amount, coalesce(sum(fee), 0) AS fee
-           FROM statement_rows WHERE statement = $1 GROUP BY 1, 2 ORDER BY 1 NULLS LAST, 2""",
-        run,
-        zone,
-    )
-    return [Total(**{**dict(row), "outcome": LineOutcome(row["outcome"])}) for row in rows]
-
-
-async def read_unexplained(database: Database, run: str) -> list[Unexplained]:
-    """What was missing or different when the run judged it, but for payments that are paid, unheld and fitting by now.
-
-    Repeated lines and fees are no money of their own; what cannot be read has no amount.
-    """
-    rows = await database.fetch(
-        """SELECT r.outcome, count(*) AS rows, coalesce(sum(r.amount), 0) AS there,
-               coalesce(sum(r.amount_here) FILTER (WHERE r.status_here IN ('completed', 'refunded')), 0) AS here
-           FROM statement_rows r LEFT JOIN payments p ON p.id = r.payment_id
-           WHERE r.statement = $1 AND r.outcome IN (
-               'missing_here', 'missing_there', 'amount_differs', 'status_differs', 'unreadable')
-               AND NOT coalesce(r.outcome = 'missing_here' AND p.hold IS NULL AND r.kind = 'payment'
-                   AND r.amount = coalesce(p.accepted_amount, p.amount)
-                   AND p.status IN ('completed', 'refunded'), false)
-           GROUP BY r.outcome ORDER BY r.outcome""",
-        run,
-    )
-    return [Unexplained(**{**dict(row), "outcome": LineOutcome(row["outcome"])}) for row in rows]
 
 
 def _run(row: Record) -> Run:

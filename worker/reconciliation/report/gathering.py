@@ -40,13 +40,6 @@ async def gather(
     return adding.report()
 
 
-def gathered(about: About, rows: Iterable[Row]) -> Report:
-    adding = Adding(about)
-    for row in rows:
-        adding.add(row)
-    return adding.report()
-
-
 class Adding:
     """A report in the making."""
 
