@@ -32,7 +32,7 @@ from worker.cli.desk import desk
 from worker.cli.failures import CommandFailed, WrongUsage
 from worker.config import Config
 from worker.dead_letters import DeadLetters, Letter, NotOne, Opened, meant, survey, taken
-from worker.ops.doctor.broker import findings
+from worker.ops.doctor.findings import broker_findings
 from worker.playground.demo.children import free_ports
 from worker.postgres.database import Database, connect
 from worker.postgres.queue.claim_queue import PostgresBus
@@ -310,7 +310,7 @@ async def test_the_doctor_counts_the_dead_letters_at_the_broker_and_leaves_them_
     for number in range(3):
         await rabbit.bury(f"claim-{number}", b"{}")
     for _ in range(2):
-        (well, dead) = findings(await examine(rabbit.url, PROVIDERS))
+        (well, dead) = broker_findings(await examine(rabbit.url, PROVIDERS))
         assert (well.mark, dead.mark, dead.words) == ("ok", "!!", "3 waiting at the broker")
         assert dead.to_do == "look at them with payproof dead list"
 
@@ -320,7 +320,7 @@ async def test_the_doctor_names_the_queue_that_keeps_silent_within_its_deadlines
     assert await examine(Secret(broker.url), PROVIDERS) == Examined(dead=0)
     for queue in (claims_queue("ipay"), DEAD):
         with silent(broker, queue):
-            (found,) = findings(await asyncio.wait_for(examine(Secret(broker.url), PROVIDERS), 20))
+            (found,) = broker_findings(await asyncio.wait_for(examine(Secret(broker.url), PROVIDERS), 20))
         assert (found.mark, found.subject) == ("no", f"queue {queue}")
         assert "lost its leader" in found.words
 

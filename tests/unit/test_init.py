@@ -10,7 +10,7 @@ import pytest
 
 from consumers.providers import PROVIDERS
 from schemas.checks import Checks
-from worker.cli.init import starter, write_starter
+from worker.cli.configured import starter, write_starter
 from worker.config import Archive, load
 from worker.runtime.encryption import new_key
 

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.test_config import GOOD, problems, read
 from worker.cli import app
 from worker.config.keys import hashed, new_key
-from worker.ops.doctor.secrets import secrets as findings
+from worker.ops.doctor.findings import secret_findings
 from worker.runtime.encryption import NotOpened, Seal, key_of
 from worker.runtime.encryption import new_key as new_archive_key
 
@@ -74,13 +74,13 @@ def test_a_made_key_is_printed_once_with_its_hash(capsys: pytest.CaptureFixture[
 
 def test_the_doctor_says_how_to_hash_a_key_and_how_to_encrypt(tmp_path: Path) -> None:
     config = read(tmp_path, keys(KEY))
-    told = {found.subject: found for found in findings(config)}
+    told = {found.subject: found for found in secret_findings(config)}
     assert "sha256sum" in told["merchants[0].api_keys[0]"].to_do
     assert "payproof key --archive" in told["archive.keys"].to_do
     assert KEY not in str(told)
     archive = '[archive]\nkeys = ["env:ARCHIVE"]\n'
     sealed = read(tmp_path, archive + keys(HASH), ARCHIVE=new_archive_key())
-    assert {found.subject for found in findings(sealed)} <= {"user"}
+    assert {found.subject for found in secret_findings(sealed)} <= {"user"}
 
 
 def test_archive_keys_that_are_none_or_there_twice_are_problems(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ DONE, DID_NOT_HOLD, WRONG_USAGE = 0, 1, 2
 @app.command
 def init(path: Path = Path("payproof.toml")) -> int:
     """Write a commented starter configuration to PATH."""
-    from worker.cli.init import write_starter
+    from worker.cli.configured import write_starter
 
     try:
         write_starter(path)

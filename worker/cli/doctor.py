@@ -18,12 +18,10 @@ from worker.amqp.examine import examine as broker_examined
 from worker.cli.configured import configuration
 from worker.config import Config
 from worker.console import print_line
-from worker.ops.doctor import broker
 from worker.ops.doctor.address import public_url
 from worker.ops.doctor.database import look
-from worker.ops.doctor.finding import Finding
+from worker.ops.doctor.findings import Finding, broker_findings, secret_findings
 from worker.ops.doctor.gateway import ask
-from worker.ops.doctor.secrets import secrets
 from worker.postgres.database import Database
 from worker.postgres.server.embedded import EmbeddedError
 from worker.postgres.server.migrate import MigrationError
@@ -52,12 +50,12 @@ async def _examine(config: Config, console: Console) -> bool:
 
 async def _findings(config: Config) -> AsyncIterator[Finding]:
     yield Finding("ok", "configuration", f"merchants: {len(config.merchants)}, accounts: {len(config.accounts)}")
-    for found in secrets(config):
+    for found in secret_findings(config):
         yield found
     yield await public_url(config)
     if config.settings.amqp_url is not None:
         names = {account.provider.name for account in config.accounts}
-        for found in broker.findings(await broker_examined(config.settings.amqp_url, names)):
+        for found in broker_findings(await broker_examined(config.settings.amqp_url, names)):
             yield found
     async with AsyncExitStack() as stack:
         database, found = await _database(config, stack)

@@ -44,7 +44,7 @@ def list_(
     """List payments, newest first, with what all matches come to. --hold any, or a reason, is the work list."""
     from schemas.requests import ListQuery
     from worker.cli.configured import configuration, merchant_meant
-    from worker.cli.work import print_work
+    from worker.cli.rows import print_work
     from worker.postgres.reads.reading import Page, read_page
     from worker.postgres.reads.work_list import Work, read_work
     from worker.process import opened_as_it_is

@@ -1,17 +1,20 @@
-"""Payments as a table, a row each.
+"""Payments as a table, a row each; and the work list, which is the held ones with what to do about each reason.
 
 The one thing to get wrong: cutting off. An id that is not whole is of no use to whoever copies it.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from schemas.payments import Payment
-from worker.console import print_whole
+from worker.console import lasted, print_whole
 
 COLUMNS = ("payment", "opened (UTC)", "account", "reference", "status", "hold", "amount")
 
@@ -36,3 +39,28 @@ def print_rows(rows: list[tuple[str, ...]], columns: Sequence[str] = COLUMNS) ->
     for payment_id, since, account, reference, status, hold, amount in rows:
         first = "  ".join(filter(None, (payment_id, status, amount, hold)))
         console.print(f"{first}\n    {since}  {account}  {reference}", markup=False, soft_wrap=True)
+
+
+if TYPE_CHECKING:
+    from worker.postgres.reads.work_list import Work
+
+COLUMNS = ("payment", "held for", "account", "reference", "status", "hold", "amount")
+
+
+def print_work(work: Work) -> None:
+    """A row for each payment; a line for each reason with the money at stake; the sum of all that match."""
+    from consumers.explain.evidence import TO_DO
+
+    rows = []
+    for held in work.held:
+        payment_id, _, *rest = row_of(held.payment)
+        rows.append((payment_id, lasted(work.now - held.since), *rest))
+    print_rows(rows, COLUMNS)
+    total: dict[str, Decimal] = defaultdict(Decimal)
+    for stake in work.stakes:
+        total[stake.currency] += stake.amount
+        print(f"{stake.hold}: {stake.count} for {stake.amount:.2f} {stake.currency}: {TO_DO[stake.hold]}")
+    count = sum(stake.count for stake in work.stakes)
+    shown = "" if count == len(work.held) else f", the oldest {len(work.held)} are shown"
+    money = " and ".join(f"{amount:.2f} {currency}" for currency, amount in total.items()) or "nothing"
+    print(f"{count} held{shown}; {money} at stake")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from worker.config import Config
 from worker.config.rules import is_loopback
-from worker.ops.doctor.finding import Finding
+from worker.ops.doctor.findings import Finding
 
 SUBJECT = "PAYPROOF_PUBLIC_URL"
 LOOKUP_SECONDS = 5.0

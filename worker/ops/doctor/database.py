@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from consumers.checks.limits import TROUBLES
 from worker.config import Config
-from worker.ops.doctor.finding import Finding
+from worker.ops.doctor.findings import Finding
 from worker.postgres.database import Database
 from worker.postgres.reads.explain import ACCOUNTS
 

@@ -15,7 +15,7 @@ import aiohttp
 from consumers.account import Account
 from consumers.providers.kit.replies import UNDOCUMENTED_404
 from schemas.answers import Expected, Inconclusive, Outcome, Question, Stranger, Trouble
-from worker.ops.doctor.finding import Finding, Mark
+from worker.ops.doctor.findings import Finding, Mark
 from worker.verify.gateways import Gateways
 
 NOBODYS_PAYMENT = "payproof-doctor"

@@ -18,7 +18,7 @@ from consumers.commands.open_payment import Created, Taken, taken_up_again
 from consumers.ports.ledger import Looked, Write, Written
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Glance, Payment
-from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_others
+from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_others, planned_once
 from worker.postgres.events.event_log import Placed
 from worker.postgres.idempotency import came_to
 from worker.postgres.ledger.account_limits import PostgresLimits, open_limits
@@ -27,7 +27,6 @@ from worker.postgres.ledger.claims import admit, names_of
 from worker.postgres.ledger.early_claims import keep, settle_turns
 from worker.postgres.ledger.look import look
 from worker.postgres.ledger.news import news_of
-from worker.postgres.ledger.planning import planned_once
 from worker.postgres.ledger.rows import INSERT, PAYMENT, payment_of
 from worker.postgres.ledger.store import store
 from worker.postgres.ledger.unexpected import insert, withdraw

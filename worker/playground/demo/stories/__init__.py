@@ -14,13 +14,12 @@ from worker.playground.demo.stories import (
     money,
     repeats,
     surprises,
-    webhooks,
 )
 from worker.playground.demo.story import Story
 from worker.playground.sandbox.scripts import BY_NAME
 
 _PLACES = {name: place for place, name in enumerate(BY_NAME)}
-_SCRIPTED = (*callbacks.STORIES, *money.STORIES, *answers.STORIES, *webhooks.STORIES)
+_SCRIPTED = (*callbacks.STORIES, *money.STORIES, *answers.STORIES)
 
 STORIES: tuple[Story, ...] = (
     *ends.STORIES,

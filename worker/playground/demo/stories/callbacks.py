@@ -1,10 +1,10 @@
-"""What becomes of callbacks: lost, doubled, late, in the wrong order, made up, or somebody else's."""
+"""What becomes of callbacks and signed webhooks: lost, doubled, late, out of order, forged, or another payment's."""
 
 from __future__ import annotations
 
 from worker.playground.demo.browser import CONFIRMING
 from worker.playground.demo.scene import Scene
-from worker.playground.demo.stories.deeds import leaves, pays
+from worker.playground.demo.stories.ends import leaves, pays
 from worker.playground.demo.story import (
     BLIND,
     CHECKED,
@@ -22,6 +22,18 @@ from worker.playground.demo.story import (
 
 LIVES = 6.0
 """Longer than a returning buyer is held, so that the confirming page is seen before the end."""
+
+
+async def is_refused(scene: Scene) -> None:
+    """Whoever sends such a webhook is refused, and the buyer's return is asked about as ever."""
+    await pays(scene)
+    await scene.gateway_was_refused()
+
+
+async def hears_of_the_money_late(scene: Scene) -> None:
+    """The clock has closed it when the gateway's webhook gets through after all."""
+    await scene.open(lives=1.5)
+    await scene.at_gateway("pay")
 
 
 async def approves_and_never_returns(scene: Scene) -> None:
@@ -44,6 +56,7 @@ async def pretends_to_have_paid(scene: Scene) -> None:
 
 FOUND = completed(saw=())
 NOBODY_PAID = closed("expired", CONFIRMING, "failed (expired)")
+LATE = End(status="completed", late=True, told=("opened", "expired", "completed"))
 TOO_LATE_TO_ASK = End(status="expired", hold="unverifiable", told=("opened", "expired", "held"))
 
 STORIES = (
@@ -65,4 +78,11 @@ STORIES = (
         scripted("callback_of_another", one, pretends_to_have_paid, NOBODY_PAID, lasts=8)
         for one in (ONEPAYBD, MONEYBAG)
     ),
+    *(scripted("webhook_forged", gateway, is_refused, completed()) for gateway in (SHADHINPAY, MONEYBAG)),
+    *(scripted("webhook_late", one, leaves, completed(saw=()), seconds=4) for one in (SHADHINPAY, MONEYBAG)),
+    scripted("webhook_late", MONEYBAG, hears_of_the_money_late, LATE, but="after the end", seconds=5),
+    # One question for the event however often it comes, one for the return, one for the copy whose signature is old;
+    # Moneybag's unsigned notification is one more.
+    scripted("webhook_replayed", SHADHINPAY, pays, completed(questions=3)),
+    scripted("webhook_replayed", MONEYBAG, pays, completed(questions=4)),
 )
