@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from consumers.checks.execute import dropped, frees_order, in_doubt
 from consumers.checks.next_check import scheduled
-from consumers.money.events import event_entry, write_event
 from consumers.money.fold import Standing, advance
 from consumers.money.rule_names import named_row, rule_of
 from consumers.money.unique_keys import judge
+from consumers.money.write_event import event_entry, write_event
 from consumers.ports.ledger import Batch
 from consumers.rules import Rules
 from schemas.answers import Fact, StatementRow

@@ -33,8 +33,13 @@ def production_files(root: Path) -> list[Path]:
 
 
 def rooms(files: Iterable[Path]) -> list[str]:
-    """Packages and modules directly below `worker` and `consumers`; `schemas` is one room."""
-    return sorted({_room(file.with_suffix("").parts) for file in files} - {"worker", "consumers"})
+    """The packages directly below `worker` and `consumers`; `schemas` is one room."""
+    return sorted({"/".join(file.parts[: 1 if file.parts[0] == "schemas" else 2]) for file in files if _in_room(file)})
+
+
+def outside_rooms(files: Iterable[Path]) -> list[str]:
+    """The modules that stand beside the rooms."""
+    return sorted(str(file) for file in files if not _in_room(file) and file.name != "__init__.py")
 
 
 def imports_back_up() -> list[str]:
@@ -70,8 +75,8 @@ def shared_file_names(files: Iterable[Path]) -> dict[str, list[str]]:
     return _more_than_once(places)
 
 
-def _room(parts: tuple[str, ...]) -> str:
-    return parts[0] if parts[0] == "schemas" or parts[1] == "__init__" else ".".join(parts[:2])
+def _in_room(file: Path) -> bool:
+    return file.parts[0] == "schemas" or len(file.parts) > 2
 
 
 def _more_than_once(places: Mapping[str, list[str]]) -> dict[str, list[str]]:
@@ -88,6 +93,7 @@ def main() -> None:
     back_up = imports_back_up()
     counted: dict[str, Iterable[str]] = {
         "rooms at the first level": rooms(files),
+        "modules beside them": outside_rooms(files),
         "imports between rooms that run back up": back_up,
         "top-level names in more than one module": _listed(shared_names(root, files)),
         "the same without the playground": _listed(shared_names(root, product)),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from msgspec import Struct
 
 from consumers.rules import Rules
-from worker.amqp.bus import RabbitBus
 from worker.amqp.inbox import Inbox
 from worker.amqp.publisher import Publisher
+from worker.amqp.rabbit_bus import RabbitBus
 from worker.config import Config
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.requests.expected import Registrar
 from worker.requests.expected_consumer import ExpectedPayments, expected_inbox

@@ -1,7 +1,7 @@
 """Dead letters: claims and replies that failed by themselves, and refused messages of shops that expect a payment.
 
 The one thing to get wrong: two at once. Whoever reads the broker's has them all in hand until the reading ends, and
-another reader would be told that there are none; so readers take turns (worker.postgres.queue.dead_letters.alone).
+another reader would be told that there are none; so readers take turns (worker.postgres.queue.dead_table.alone).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from worker.ingress.waiters import Outcomes
 from worker.ingress.webhooks import Webhooks
 from worker.ops.health import Ops
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.runtime.http_listener import guarded
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import OFF, Tracing

@@ -32,14 +32,14 @@ from worker.ops.state_metrics import standings_of
 from worker.postgres.database import UNAVAILABLE, Database, connect
 from worker.postgres.events.publish_cursor import begin_carrying
 from worker.postgres.ledger.failures import PostgresFailures
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.notices import Notice
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.queue.turns import PostgresTurns
 from worker.postgres.server.embedded import EmbeddedError, embedded, revive
 from worker.postgres.server.identity import NOT_AS_ROOT, is_root
 from worker.postgres.server.schema import bring_up_to_date, expect_present
-from worker.postgres.server.sessions import expect_sessions
+from worker.postgres.server.session_check import expect_sessions
 from worker.postgres.tokens import PostgresTokens
 from worker.retention import keep_house
 from worker.runtime.cancellation import ended_at_exit

@@ -16,9 +16,9 @@ import structlog
 from worker.config import Config
 from worker.postgres.archive import keep_archive
 from worker.postgres.database import UNAVAILABLE, Database
-from worker.postgres.idempotency import forget_old
-from worker.postgres.ledger.early_claims import forget_kept
+from worker.postgres.idempotency_keys import forget_old
 from worker.postgres.ledger.failures import forget_healed
+from worker.postgres.ledger.kept_claims import forget_kept
 
 EVERY_SECONDS = 3600
 

@@ -17,8 +17,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.money.events import event_entry, write_event
 from consumers.money.fold import Standing, advance
+from consumers.money.write_event import event_entry, write_event
 from consumers.ports.ledger import Ledger
 from consumers.ports.reply import Reply
 from consumers.rules import Rules

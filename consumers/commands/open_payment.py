@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from consumers.checks.next_check import scheduled
 from consumers.commands.adopt import NotAdopted, adopt
-from consumers.money.events import event_entry, write_event
+from consumers.money.write_event import event_entry, write_event
 from consumers.ports.gateway import Opened, OpeningOutcome, ReferenceUsed, Refused
 from consumers.ports.ledger import Keys, Ledger
 from consumers.rules import Rules

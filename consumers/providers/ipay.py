@@ -26,7 +26,7 @@ from consumers.ports.gateway import (
     Unsigned,
 )
 from consumers.providers.kit import callback_fields as callbacks
-from consumers.providers.kit import limits
+from consumers.providers.kit import field_limits
 from consumers.providers.kit.outgoing import endpoint, get, number, post, segment
 from consumers.providers.kit.replies import (
     exchange,
@@ -93,12 +93,12 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def check(self, opening: Opening) -> list[FieldError]:
         """Lengths as S4 gives them. It names no smallest and no greatest amount."""
         return [
-            *limits.amount_between(opening, "0.01", None),
-            *limits.length("reference", opening.reference, least=1, most=50),
-            *limits.path_reference(opening),
-            *limits.length("description", opening.description, least=1, most=255),
-            *limits.callback_urls(opening, 512),
-            *limits.options_apart(opening, _SENT),
+            *field_limits.amount_between(opening, "0.01", None),
+            *field_limits.length("reference", opening.reference, least=1, most=50),
+            *field_limits.path_reference(opening),
+            *field_limits.length("description", opening.description, least=1, most=255),
+            *field_limits.callback_urls(opening, 512),
+            *field_limits.options_apart(opening, _SENT),
         ]
 
     @exchange

@@ -28,7 +28,7 @@ from consumers.ports.gateway import (
     Unsigned,
 )
 from consumers.providers.kit import callback_fields as callbacks
-from consumers.providers.kit import limits
+from consumers.providers.kit import field_limits
 from consumers.providers.kit.outgoing import endpoint, get, post, segment, two_decimals
 from consumers.providers.kit.replies import (
     Received,
@@ -111,11 +111,11 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def check(self, opening: Opening) -> list[FieldError]:
         """The limits that S3 and OA both accept, and every customer field ("All customer fields are required", S3)."""
         found = [
-            *limits.length("reference", opening.reference, least=10, most=30),
-            *limits.amount_between(opening, "10.00", "500000.00"),
-            *limits.length("description", opening.description, least=1, most=255),
-            *limits.callback_urls(opening, 255),
-            *limits.options_apart(opening, _SENT),
+            *field_limits.length("reference", opening.reference, least=10, most=30),
+            *field_limits.amount_between(opening, "10.00", "500000.00"),
+            *field_limits.length("description", opening.description, least=1, most=255),
+            *field_limits.callback_urls(opening, 255),
+            *field_limits.options_apart(opening, _SENT),
         ]
         if opening.method is not None and opening.method.lower() not in _METHODS:
             found.append(FieldError(field="method", message=f"this gateway takes {' or '.join(_METHODS)}"))

@@ -34,7 +34,7 @@ from consumers.ports.gateway import (
     Unsigned,
 )
 from consumers.providers.kit import callback_fields as callbacks
-from consumers.providers.kit import limits
+from consumers.providers.kit import field_limits
 from consumers.providers.kit.outgoing import endpoint, post, two_decimals
 from consumers.providers.kit.replies import (
     Received,
@@ -159,9 +159,9 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def check(self, opening: Opening) -> list[FieldError]:
         """S1 names no smallest and no greatest amount, and no lengths."""
         return [
-            *limits.amount_between(opening, "0.01", None),
-            *limits.seconds(opening, 300, 86_400),
-            *limits.options_apart(opening, _SENT),
+            *field_limits.amount_between(opening, "0.01", None),
+            *field_limits.seconds(opening, 300, 86_400),
+            *field_limits.options_apart(opening, _SENT),
         ]
 
     @exchange

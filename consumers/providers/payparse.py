@@ -28,7 +28,7 @@ from consumers.ports.gateway import (
     Unsigned,
 )
 from consumers.providers.kit import callback_fields as callbacks
-from consumers.providers.kit import limits
+from consumers.providers.kit import field_limits
 from consumers.providers.kit.outgoing import endpoint, get, number, post, segment
 from consumers.providers.kit.pointers import is_pointer, resolve
 from consumers.providers.kit.replies import (
@@ -171,10 +171,10 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def check(self, opening: Opening) -> list[FieldError]:
         """Amount and lifetime as S0 limits them."""
         return [
-            *limits.amount_between(opening, "10.00", "500000.00"),
-            *limits.seconds(opening, 300, 86_400),
-            *(limits.path_reference(opening) if "reference" in self.capabilities.asked_by else ()),
-            *limits.options_apart(opening, _SENT),
+            *field_limits.amount_between(opening, "10.00", "500000.00"),
+            *field_limits.seconds(opening, 300, 86_400),
+            *(field_limits.path_reference(opening) if "reference" in self.capabilities.asked_by else ()),
+            *field_limits.options_apart(opening, _SENT),
         ]
 
     @exchange

@@ -28,7 +28,7 @@ from consumers.ports.gateway import (
     Unsigned,
 )
 from consumers.providers.kit import callback_fields as callbacks
-from consumers.providers.kit import limits
+from consumers.providers.kit import field_limits
 from consumers.providers.kit.outgoing import endpoint, get, post, segment, two_decimals
 from consumers.providers.kit.replies import (
     Received,
@@ -113,10 +113,10 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def check(self, opening: Opening) -> list[FieldError]:
         """Amounts and vendors as S2 gives them. It names no lengths."""
         found = [
-            *limits.amount_between(opening, "10", "200000"),
-            *limits.seconds(opening, 60, None),
-            *limits.options_apart(opening, _SENT),
-            *limits.options_known(opening, _OPTIONS, _SENT),
+            *field_limits.amount_between(opening, "10", "200000"),
+            *field_limits.seconds(opening, 60, None),
+            *field_limits.options_apart(opening, _SENT),
+            *field_limits.options_known(opening, _OPTIONS, _SENT),
         ]
         if opening.method is not None and opening.method.lower() not in _VENDORS:
             found.append(FieldError(field="method", message="this gateway takes bkash or nagad"))

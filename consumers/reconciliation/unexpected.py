@@ -20,7 +20,7 @@ from consumers.account import Account
 from consumers.apply_change import Draft, settle
 from consumers.money.unique_keys import judge
 from consumers.ports.ledger import Batch, Keys, Ledger
-from consumers.reconciliation.statements import CURRENCY, REFERENCE, Statement, hear
+from consumers.reconciliation.statement_facts import CURRENCY, REFERENCE, Statement, hear
 from consumers.rules import Rules
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Payment

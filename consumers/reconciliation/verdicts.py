@@ -1,8 +1,8 @@
 """What a line of a statement and our payment come to: every verdict with its outcome, its sentence and what follows.
 
-The SQL in `worker/postgres/statements/verdicts.py` finds the verdict of each line, a million at once; here stands what
-a verdict means. The one thing to get wrong: a statement is no answer. It makes us ask; only where nobody can be asked
-is a line itself recorded, and what it says against an answer newer than itself counts for nothing.
+The SQL in `worker/postgres/statements/verdict_sql.py` finds the verdict of each line, a million at once; here stands
+what a verdict means. The one thing to get wrong: a statement is no answer. It makes us ask; only where nobody can be
+asked is a line itself recorded, and what it says against an answer newer than itself counts for nothing.
 """
 
 from __future__ import annotations

@@ -25,10 +25,10 @@ from tests.processes import directory, until
 from worker.playground.demo.children import Child
 from worker.playground.demo.control import Control, ControlError
 from worker.playground.demo.elsewhere import OPENED
-from worker.playground.demo.feed import Told, read_event, read_page
-from worker.playground.demo.shop import Document, Refused, Shop
+from worker.playground.demo.stories_shop import Document, Refused, Shop
 from worker.playground.demo.story import MONEYBAG, SHADHINPAY
 from worker.playground.demo.system import System
+from worker.playground.demo.told_events import Told, read_event, read_page
 from worker.playground.shop.ordering import CUSTOMER
 
 SETTINGS = """\

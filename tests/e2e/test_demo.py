@@ -17,8 +17,8 @@ from tests.processes import directory, until
 from worker.playground.demo.children import Child, environment
 from worker.playground.demo.stories import STORIES
 from worker.playground.demo.story import BLIND, CHECKED
-from worker.playground.sandbox.config import GATEWAYS, SandboxConfig
 from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.sandbox_config import GATEWAYS, SandboxConfig
 from worker.playground.sandbox.scripts import BY_NAME, SCRIPTS
 
 COMMAND = (sys.executable, "-P", "-m", "worker.cli", "demo")

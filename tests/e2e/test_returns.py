@@ -22,7 +22,7 @@ from tests.processes import until
 from worker.ingress.pages import HEADERS
 from worker.ingress.waiters import HELD_AT_MOST
 from worker.playground.demo.scene import Scene
-from worker.playground.demo.shop import Document
+from worker.playground.demo.stories_shop import Document
 from worker.postgres.server.embedded import embedded
 
 

@@ -22,7 +22,7 @@ from tests.fakes.ledger import FakeBatch, FakeLedger, FakeTurns
 from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
 from worker.verify.consume import Consumer
-from worker.verify.course import Calls
+from worker.verify.question_course import Calls
 
 TURNS = 400
 """So often the loop goes round before all that can happen without time passing has happened."""

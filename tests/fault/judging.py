@@ -20,10 +20,10 @@ from tests.fault.verdicts import Seen, Verdicts, by_order, rightly_ended, what_i
 from tests.processes import until
 from worker.amqp.topology import claims_queue
 from worker.playground.demo.control import Control
-from worker.playground.demo.feed import Told, read_event, read_page
 from worker.playground.demo.scene import Stage
-from worker.playground.demo.shop import Document, Shop
+from worker.playground.demo.stories_shop import Document, Shop
 from worker.playground.demo.story import EVERY
+from worker.playground.demo.told_events import Told, read_event, read_page
 
 END_SECONDS = 60.0
 TOLD_SECONDS = 75.0

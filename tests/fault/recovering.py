@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from worker.playground.demo.feed import Told
+from worker.playground.demo.told_events import Told
 
 
 class Spell(Struct, frozen=True):

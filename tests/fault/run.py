@@ -35,9 +35,9 @@ from tests.fault.recovering import Spell, slowest_recovery
 from tests.fault.shoppers import Customer, PatientBrowser, shop_until
 from tests.fault.verdicts import Verdicts
 from tests.processes import until
-from worker.playground.demo.feed import Told
 from worker.playground.demo.playing import staged
 from worker.playground.demo.scene import Stage
+from worker.playground.demo.told_events import Told
 
 BUYERS = 32
 PACE = {"least": 0.2, "most": 5.0}

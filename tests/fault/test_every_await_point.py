@@ -27,7 +27,7 @@ from tests.fakes.providers import EXECUTING, PLAIN
 from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
 from worker.verify.consume import Consumer
-from worker.verify.course import Calls
+from worker.verify.question_course import Calls
 
 How = Literal["dies", "breaks"]
 END_SECONDS = 30.0

@@ -17,7 +17,7 @@ from tests.fuzz.mutating import STATUSES, Dice
 from tests.fuzz.parser import Parser
 from tests.unit.test_providers import assert_sound, begun, driven, fixture, http, is_sound, of_case
 from tests.unit.test_providers import provider as made_for
-from worker.ingress.callbacks import _storable
+from worker.ingress.read_callback import _storable
 
 REPLY_HEADERS = ("retry-after", "content-type", "location")
 

@@ -26,7 +26,7 @@ from tests.fakes.providers import PLAIN
 from tests.integration.conformance_ledger import a_payment
 from tests.processes import directory
 from worker.postgres.database import Database, connect
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.queue.due import _DUE, _TAKE, BURST_SECONDS, SHARE
 from worker.postgres.server.embedded import embedded_here

@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.commands.open_payment import Created, Openings, Taken
-from consumers.money.events import write_event
+from consumers.money.write_event import write_event
 from consumers.ports.allowance import Allowance
 from consumers.ports.ledger import Keys, Write
 from schemas.answers import Answer, Fact

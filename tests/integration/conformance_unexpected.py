@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from consumers.commands.adopt import NotAdopted, adopt
 from consumers.commands.open_payment import Created, Openings, Taken
-from consumers.reconciliation.statements import Said, Statement, record_lines
+from consumers.reconciliation.statement_facts import Said, Statement, record_lines
 from consumers.reconciliation.unexpected import Findings, Found, Stray, record_unexpected
 from consumers.rules import Rules
 from schemas.checks import Checks

@@ -17,7 +17,7 @@ from worker.config.webhook_endpoints import Endpoint, endpoint_of
 from worker.deliver.courier import Courier
 from worker.deliver.sender import Sender
 from worker.postgres.database import Database
-from worker.postgres.events.endpoints import begin_endpoints
+from worker.postgres.events.endpoint_rows import begin_endpoints
 from worker.telemetry.metrics import Metrics
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four bytes").decode()

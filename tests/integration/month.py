@@ -23,7 +23,7 @@ from schemas.statements import LineOutcome
 from schemas.words import Status
 from tests.integration.portals import Entry, Portal
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.ledger.rows import INSERT_MANY
 from worker.runtime.ids import new_payment_id
 

@@ -12,10 +12,10 @@ from msgspec import Struct
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
 from tests.processes import until
-from worker.amqp.bus import RabbitBus
 from worker.amqp.inbox import Inbox
 from worker.amqp.messages import REASON
 from worker.amqp.publisher import Publisher
+from worker.amqp.rabbit_bus import RabbitBus
 from worker.amqp.topology import DEAD, EXPECTED, claims_queue
 from worker.postgres.database import Database
 from worker.postgres.queue.claim_queue import PostgresBus

@@ -33,12 +33,12 @@ from worker.postgres.database import Database, connect
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.server.embedded import embedded_here
 from worker.postgres.server.migrate import migrate
-from worker.postgres.statements.follow_up import to_follow
-from worker.postgres.statements.statements import WORK_MEGABYTES, Staging
-from worker.postgres.statements.verdicts import KEEP_LINES
+from worker.postgres.statements.judge import WORK_MEGABYTES, Staging
+from worker.postgres.statements.unfollowed import to_follow
+from worker.postgres.statements.verdict_sql import KEEP_LINES
 from worker.reconciliation.run import About, reconcile
 from worker.reconciliation.statements.lines import read_lines
-from worker.reconciliation.statements.opening import open_statement
+from worker.reconciliation.statements.open_file import open_statement
 
 SECONDS, MEGABYTES = 90, 300
 """What a million rows may take on two cores."""

@@ -34,7 +34,7 @@ from worker.api.routes import routes
 from worker.config import Config, Merchant, Settings
 from worker.postgres.database import Database
 from worker.postgres.events.event_log import place
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 
 PUBLIC = "http://pay.test"

@@ -28,7 +28,7 @@ from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import PLAIN, account
 from tests.integration.conformance_ledger import a_payment
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.reads.reading import read_payment
 from worker.postgres.statements.runs import Run, read_rows

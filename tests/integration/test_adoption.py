@@ -11,13 +11,13 @@ import msgspec
 import pytest
 
 from consumers.explain.explain import explain
-from consumers.reconciliation.statements import Statement
+from consumers.reconciliation.statement_facts import Statement
 from consumers.reconciliation.unexpected import Stray, record_unexpected
 from schemas.requests import ListQuery
 from schemas.statements import Line
 from schemas.words import Hold, Status
 from tests.integration.shops import CONFIG, ORDER, RULES, TRACKED, Shops
-from worker.postgres.reads.explain import find_payments, read_dossier
+from worker.postgres.reads.snapshots import find_payments, read_dossier
 from worker.postgres.reads.work_list import read_work
 from worker.runtime.ids import new_payment_id
 

@@ -13,7 +13,7 @@ from schemas.answers import Inconclusive, Trouble
 from schemas.words import Status
 from tests.integration.shops import KEYS, ORDER, TRACKED, Got, Shops, serving
 from worker.postgres.database import Database
-from worker.postgres.idempotency import forget_old
+from worker.postgres.idempotency_keys import forget_old
 
 NO_REPLY = Inconclusive(trouble=Trouble.NO_REPLY, detail="no reply")
 

@@ -21,7 +21,7 @@ from tests.fakes.ledger import FakeTurns
 from tests.integration.shops import RULES, Shops
 from worker.postgres.archive import archived, keep_archive
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.server.migrate import migrate
 from worker.runtime.encryption import Seal
 from worker.verify.own_claims import own_claim

@@ -31,7 +31,7 @@ from worker.config import load
 from worker.playground.demo.children import free_ports
 from worker.playground.demo.system import System
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.process import run_roles
 
 ACCOUNT = "shop-moneybag"

@@ -23,20 +23,20 @@ from tests.integration.rabbit import PROVIDERS, emptied, silent
 from tests.integration.shops import CONFIG
 from tests.integration.test_bus import a_claim
 from tests.processes import until
-from worker.amqp.dead import dead_at_broker
+from worker.amqp.dead_queue import dead_at_broker
 from worker.amqp.examine import Examined, examine
 from worker.amqp.messages import Post, claim_post, dead_letter
 from worker.amqp.publisher import confirm
 from worker.amqp.topology import DEAD, claims_queue, declare
+from worker.cli.command_errors import CommandFailed, WrongUsage
 from worker.cli.desk import desk
-from worker.cli.failures import CommandFailed, WrongUsage
 from worker.config import Config
 from worker.dead_letters import DeadLetters, Letter, NotOne, Opened, meant, survey, taken
 from worker.ops.doctor.findings import broker_findings
 from worker.playground.demo.children import free_ports
 from worker.postgres.database import Database, connect
 from worker.postgres.queue.claim_queue import PostgresBus
-from worker.postgres.queue.dead_letters import PostgresDead, alone
+from worker.postgres.queue.dead_table import PostgresDead, alone
 from worker.runtime.ids import new_payment_id
 from worker.telemetry.redaction import masked_callback
 

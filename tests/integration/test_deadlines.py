@@ -19,8 +19,8 @@ from schemas.answers import Answer, Executed, Expected, Inconclusive, Outcome, Q
 from schemas.secret import Secret
 from schemas.words import QuestionKind, Status
 from tests.fakes.clock import FakeClock
-from worker.verify.course import BEGIN_SECONDS, WHOLE_SECONDS, TooLate
 from worker.verify.gateways import LAST_SECONDS, Tokens, gateways
+from worker.verify.question_course import BEGIN_SECONDS, WHOLE_SECONDS, TooLate
 
 EXPECTED = Expected(payment_id="p", reference="r", amount=Decimal("10.00"), currency="BDT", session_id="TR1")
 EXECUTE, QUERY = Question(kind=QuestionKind.EXECUTE), Question()

@@ -29,7 +29,7 @@ from worker.deliver.courier import Courier
 from worker.deliver.sender import Sender, sender
 from worker.postgres.database import Database
 from worker.postgres.events.deliveries import _DUE, _SETTLE, _TAKE
-from worker.postgres.events.endpoints import _LEAD, enable_endpoint, list_endpoints
+from worker.postgres.events.endpoint_rows import _LEAD, enable_endpoint, list_endpoints
 from worker.postgres.reads.timeline import timeline_pages
 from worker.runtime.cancellation import end_one
 

@@ -17,8 +17,8 @@ from schemas.secret import Secret
 from tests.integration.shops import CONFIG, Shops
 from worker.config import Config
 from worker.ops.doctor.address import named_locally, not_public, public_url
-from worker.ops.doctor.database import look, overdue
-from worker.ops.doctor.gateway import ask, clock_skew
+from worker.ops.doctor.gateway_check import ask, clock_skew
+from worker.ops.doctor.installation import look, overdue
 from worker.postgres.tokens import PostgresTokens
 from worker.verify.gateways import gateways
 

@@ -19,7 +19,7 @@ from tests.fakes.drive import answered, executed
 from tests.fakes.providers import EXECUTING
 from tests.integration.conformance_ledger import a_claim, a_payment
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.turns import PostgresTurns
 
 RULES = Rules(accounts={EXECUTING.id: EXECUTING}, checks=Checks(), public_url="https://pay.example")

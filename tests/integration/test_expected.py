@@ -20,7 +20,7 @@ from tests.broker import RabbitMQ
 from tests.integration.rabbit import emptied
 from tests.integration.shops import CONFIG, RULES, TRACKED, Shops
 from tests.processes import until
-from worker.amqp.dead import dead_at_broker
+from worker.amqp.dead_queue import dead_at_broker
 from worker.amqp.messages import CODE, FIELD, REASON
 from worker.amqp.topology import DEAD, EVENTS, EXPECTED, claims_queue
 from worker.broker import Broker, broker_of

@@ -32,14 +32,14 @@ from tests.processes import until
 from worker.dead_letters import NotReplayed, survey
 from worker.postgres.database import LOCK_SECONDS, Database
 from worker.postgres.ledger.failures import PostgresFailures, forget_healed
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
-from worker.postgres.queue.dead_letters import PostgresDead
-from worker.postgres.reads.state import read_standing
+from worker.postgres.queue.dead_table import PostgresDead
+from worker.postgres.reads.installation_state import read_standing
 from worker.telemetry.metrics import Metrics
 from worker.verify.consume import Consumer
-from worker.verify.course import Calls
 from worker.verify.own_claims import own_claim
+from worker.verify.question_course import Calls
 from worker.verify.replay_reply import record_kept
 
 RULES = Rules(accounts={PLAIN.id: PLAIN}, checks=Checks(), public_url="https://pay.example")

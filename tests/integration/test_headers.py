@@ -18,7 +18,7 @@ from worker.ingress.waiters import Outcomes
 from worker.ops.health import Ops
 from worker.ops.state_metrics import standings_of
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.tokens import PostgresTokens
 from worker.runtime.http_listener import HEADERS

@@ -24,7 +24,7 @@ from tests.integration.shops import RULES, TRACKED, Shops
 from tests.integration.test_adoption import found
 from tests.processes import until
 from worker.postgres.database import Database
-from worker.postgres.ledger.early_claims import forget_kept, keep, settle_turns
+from worker.postgres.ledger.kept_claims import forget_kept, keep, settle_turns
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.runtime.encryption import Seal
 

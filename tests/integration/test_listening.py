@@ -19,11 +19,11 @@ from worker.http_apps import ops_app, public_app
 from worker.ingress.waiters import Outcomes
 from worker.ops.health import Ops
 from worker.ops.state_metrics import standings_of
-from worker.playground.demo.shop import shop_pages
-from worker.playground.sandbox.app import make_app
-from worker.playground.sandbox.config import SandboxConfig
+from worker.playground.demo.stories_shop import shop_pages
+from worker.playground.sandbox.sandbox_app import make_app
+from worker.playground.sandbox.sandbox_config import SandboxConfig
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.tokens import PostgresTokens
 from worker.runtime.http_listener import HEADERS, Runner

@@ -9,7 +9,7 @@ from consumers.commands.open_payment import Created
 from schemas.payments import Payment
 from tests.integration.conformance_ledger import OVER, a_payment
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.ledger.rows import INSERT
 from worker.verify.blame import reason_of
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from consumers.money.events import write_event
+from consumers.money.write_event import write_event
 from consumers.ports.ledger import Change, Write
 from schemas.payments import Payment
 from schemas.words import EventType, Status
@@ -25,7 +25,7 @@ from tests.processes import until
 from tests.schema import archived, commit_of, has_history
 from worker.postgres.database import Database, connect
 from worker.postgres.events.event_log import PLACING_LOCK, Placed, place, place_before, read
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.ledger.write import put
 from worker.postgres.notices import Notice
 from worker.runtime.encryption import Seal

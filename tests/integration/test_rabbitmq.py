@@ -18,11 +18,11 @@ from tests.broker import RabbitMQ
 from tests.integration.rabbit import PROVIDERS, Rabbit, attached, emptied
 from tests.integration.test_bus import a_claim, receive
 from tests.processes import until
-from worker.amqp import bus, link
-from worker.amqp.bus import MOST_OFTEN
+from worker.amqp import link, rabbit_bus
 from worker.amqp.inbox import Inbox
 from worker.amqp.messages import claim_post, event_post
 from worker.amqp.publisher import CONFIRM_SECONDS, Publisher
+from worker.amqp.rabbit_bus import MOST_OFTEN
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.amqp.topology import CLAIMS, DEAD, EVENTS, EXPECTED, claims_queue
 from worker.postgres.database import Database
@@ -287,7 +287,7 @@ async def test_while_postgres_is_away_the_broker_counts_one_delivery_however_lon
     broker: RabbitMQ, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would give up on us again and again, and after twenty times lay the claims among the dead."""
-    monkeypatch.setattr(bus, "REST_SECONDS", 1.0)
+    monkeypatch.setattr(rabbit_bus, "REST_SECONDS", 1.0)
     async with attached(broker, database) as rabbit:
         spool = rabbit.bus._spool = AwaySpool(database)
         await rabbit.bus.publish(claims := [a_claim() for _ in range(3)])

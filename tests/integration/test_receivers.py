@@ -10,9 +10,9 @@ from schemas.words import EventType
 from tests.integration.test_failures import opened
 from worker.config.webhook_endpoints import Endpoint
 from worker.postgres.database import Database
-from worker.postgres.events.endpoints import begin_endpoints
+from worker.postgres.events.endpoint_rows import begin_endpoints
 from worker.postgres.events.event_log import place
-from worker.postgres.reads.explain import read_dossier
+from worker.postgres.reads.snapshots import read_dossier
 
 EVERYTHING = tuple(kind.value for kind in EventType)
 

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from consumers.explain.evidence import evidence
-from consumers.reconciliation.statements import Said, Statement, record_lines
+from consumers.reconciliation.statement_facts import Said, Statement, record_lines
 from schemas.requests import ListQuery
 from schemas.statements import Line
 from schemas.words import Hold, Status
 from tests.fakes.providers import SILENT
 from tests.integration.shops import CONFIG, RULES, Got, Shops
-from worker.postgres.reads.explain import find_payments, read_dossier
+from worker.postgres.reads.snapshots import find_payments, read_dossier
 from worker.postgres.reads.work_list import read_work
 
 PEOPLE = 8

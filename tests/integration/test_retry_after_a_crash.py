@@ -19,7 +19,7 @@ import pytest
 
 from consumers.account import Account
 from consumers.ports.gateway import Opened, Opening, OpeningOutcome
-from consumers.reconciliation.statements import Statement
+from consumers.reconciliation.statement_facts import Statement
 from consumers.reconciliation.unexpected import Stray, record_unexpected
 from schemas.answers import Inconclusive, Trouble
 from schemas.callbacks import Claim
@@ -27,7 +27,7 @@ from schemas.statements import Line
 from schemas.words import Authenticity, Source, Status
 from tests.integration.shops import NEAR, ORDER, RULES, TRACKED, Got, Shops, serving
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.notices import Notice
 from worker.runtime.ids import new_payment_id
 

@@ -24,7 +24,7 @@ from worker.ingress.ingress import ingress_of
 from worker.ingress.returns import Returns
 from worker.ingress.waiters import Outcomes
 from worker.postgres.database import CHANNEL, Connection, Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.notices import Notice
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.runtime.cancellation import ended_at_exit

@@ -18,12 +18,12 @@ from tests.integration.test_kept import early
 from tests.logins import LOGINS, as_user, make_logins
 from worker.postgres.archive import keep_archive
 from worker.postgres.database import Database, connect
-from worker.postgres.idempotency import forget_old
-from worker.postgres.ledger.early_claims import forget_kept
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.idempotency_keys import forget_old
+from worker.postgres.ledger.kept_claims import forget_kept
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.ledger.rows import MOVING
 from worker.postgres.queue.claim_queue import PostgresBus
-from worker.postgres.queue.dead_letters import PostgresDead
+from worker.postgres.queue.dead_table import PostgresDead
 from worker.postgres.server.migrate import MigrationError, migrate
 from worker.postgres.server.schema import SchemaOlder, bring_up_to_date, expect_present, granted
 

@@ -36,8 +36,8 @@ from tests.integration.sandboxes import (
     told_by_status,
 )
 from worker.playground.sandbox.accounts import accounts_toml
-from worker.playground.sandbox.app import make_app
-from worker.playground.sandbox.config import GATEWAYS, SandboxConfig
+from worker.playground.sandbox.sandbox_app import make_app
+from worker.playground.sandbox.sandbox_config import GATEWAYS, SandboxConfig
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.integration.conformance_ledger import a_payment
 from tests.integration.conformance_looking import a_write
 from tests.processes import directory
 from worker.postgres.database import UNAVAILABLE, Database, connect
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.server.cluster import Cluster
 from worker.postgres.server.migrate import migrate
 from worker.postgres.server.restored import raise_versions

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from tests.fakes.providers import PLAIN, account
 from worker.ops.state_metrics import Standings
 from worker.postgres.database import Database, connect
-from worker.postgres.reads import state as standing
+from worker.postgres.reads import installation_state as standing
 
 ENDPOINT = "wh_000000000001"
 MUCH = (

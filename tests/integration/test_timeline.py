@@ -8,7 +8,7 @@ from consumers.explain.explain import explain
 from schemas.checks import Checks
 from tests.integration.shops import CONFIG, Shops
 from worker.postgres.database import Database
-from worker.postgres.reads.explain import read_dossier
+from worker.postgres.reads.snapshots import read_dossier
 from worker.postgres.reads.timeline import AT_EACH_END, PAGE, timeline_pages
 
 FLOOD = 50_000

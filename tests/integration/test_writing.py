@@ -29,7 +29,7 @@ from tests.integration.conformance_ledger import (
 from tests.integration.wire import wire
 from tests.processes import until
 from worker.postgres.database import UNAVAILABLE, Database, connect
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.ledger.rows import MOVING
 from worker.postgres.notices import Notice
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.reconciliation.statements import Said, Statement, record_lines
+from consumers.reconciliation.statement_facts import Said, Statement, record_lines
 from schemas.payments import Payment
 from schemas.statements import Line
 from schemas.words import Status

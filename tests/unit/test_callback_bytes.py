@@ -28,7 +28,7 @@ from schemas.callbacks import Callback, Claim
 from schemas.wire import MAX_BODY, Unreadable
 from schemas.words import Authenticity, Said, Source
 from tests.unit.test_providers import FILES, provider
-from worker.ingress.callbacks import MAX_HEADERS, ForgedError, make_claim, read_callback
+from worker.ingress.read_callback import MAX_HEADERS, ForgedError, make_claim, read_callback
 
 NOON = datetime(2026, 5, 17, 10, 10, tzinfo=UTC)
 NAMES = {

@@ -18,7 +18,7 @@ from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.money.events import write_event
+from consumers.money.write_event import write_event
 from schemas.payments import Payment
 from schemas.requests import EXPECTED_PAYMENT
 from schemas.shown import CLOUD_EVENT, PAYMENT_ID, PAYMENT_SCHEMA

@@ -27,7 +27,7 @@ from tests.fakes.drive import Drive, answered, executed, says
 from tests.fakes.providers import EXECUTING, PLAIN
 from tests.processes import until
 from worker.runtime.retries import ATTEMPTS, SUSPECT
-from worker.verify.course import Calls
+from worker.verify.question_course import Calls
 from worker.verify.record import LOCKED_TRIES
 
 

@@ -10,9 +10,9 @@ import pytest
 from tests.fault.recovering import Spell, slowest_recovery
 from tests.fault.shoppers import Customer
 from tests.fault.verdicts import Seen, by_order, rightly_ended, what_is_wrong
-from worker.playground.demo.feed import Told
 from worker.playground.demo.scene import Gateway
 from worker.playground.demo.story import BLIND, IPAY, ONEPAYBD, SHADHINPAY
+from worker.playground.demo.told_events import Told
 
 
 def seen(

@@ -28,9 +28,9 @@ from worker.runtime.retries import ATTEMPTS
 from worker.telemetry.metrics import Metrics
 from worker.verify import intake
 from worker.verify.concurrency import SLOTS
-from worker.verify.course import TooLate
 from worker.verify.in_hand import InHand
 from worker.verify.intake import MOST_WAITING, PATIENT_SECONDS, Intake, Part
+from worker.verify.question_course import TooLate
 
 
 @pytest.fixture(autouse=True)

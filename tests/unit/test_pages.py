@@ -16,7 +16,7 @@ from schemas.words import Status
 from worker.ingress.pages import HEADERS, document, page
 from worker.ingress.pages.again import Again
 from worker.ingress.pages.language import preferred
-from worker.ingress.pages.words import LANGUAGES
+from worker.ingress.pages.page_words import LANGUAGES
 from worker.ingress.polling import seconds_to_hold, since
 from worker.ingress.waiters import HELD_AT_MOST, Outcomes
 from worker.palette import DARK, LIGHT, PAIRS

@@ -22,7 +22,7 @@ from consumers.reconciliation.verdicts import (
 )
 from schemas.statements import Line, LineOutcome, StatementMap
 from schemas.words import Authenticity, Source, Status
-from worker.postgres.statements.verdicts import VERDICT
+from worker.postgres.statements.verdict_sql import VERDICT
 
 FOUND = Found(
     status="completed",

@@ -20,10 +20,10 @@ from schemas.statements import LineOutcome
 from tests.reports import gathered
 from worker.reconciliation.report.amounts import short, taka
 from worker.reconciliation.report.gathering import SHOWN, gather
+from worker.reconciliation.report.outcome_words import NEXTS, OUTCOMES
 from worker.reconciliation.report.page import page
 from worker.reconciliation.report.table import COLUMNS, table
 from worker.reconciliation.report.terminal import print_report
-from worker.reconciliation.report.words import NEXTS, OUTCOMES
 
 START = datetime(2026, 10, 31, 18, tzinfo=UTC)  # midnight in Dhaka
 EVIL = "<script>alert(1)</script>"

@@ -24,7 +24,7 @@ from consumers.commands.resolve import Wish, resolve
 from consumers.explain.explain import explain
 from consumers.explain.snapshot import Dossier
 from consumers.ports.reply import Reply
-from consumers.reconciliation.statements import Recorded, Said, Statement, record_lines
+from consumers.reconciliation.statement_facts import Recorded, Said, Statement, record_lines
 from consumers.reconciliation.unexpected import Found, Stray, record_unexpected
 from schemas.answers import Answer, Fact, Question
 from schemas.payments import Case, Payment

@@ -13,7 +13,7 @@ from aio_pika.abc import AbstractConnection
 from msgspec import Struct
 
 from schemas.secret import Secret
-from worker.amqp.dead import GET_SECONDS
+from worker.amqp.dead_queue import GET_SECONDS
 from worker.amqp.link import CONNECT_SECONDS, UNREACHABLE, connected
 from worker.amqp.publisher import probe
 from worker.amqp.refusals import BrokerRefusedError, TopologyError

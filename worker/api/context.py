@@ -12,7 +12,7 @@ from consumers.ports.gateway import Opening, OpeningOutcome
 from consumers.rules import Rules
 from worker.config import Config
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.runtime.ids import new_payment_id
 from worker.telemetry.tracing import OFF, Tracing
 

@@ -24,7 +24,7 @@ from worker.api.bodies import read_body
 from worker.api.context import Api
 from worker.api.problems import Problem, Reply, invalid
 from worker.postgres.database import UNAVAILABLE
-from worker.postgres.idempotency import Busy, Claimed, Kept, OtherBody, claim, give_back, keep
+from worker.postgres.idempotency_keys import Busy, Claimed, Kept, OtherBody, claim, give_back, keep
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"

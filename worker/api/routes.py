@@ -11,7 +11,7 @@ from aiohttp import web
 from schemas.shown import PAYMENT_ID
 from worker.api.context import Api
 from worker.api.documents import documents
-from worker.api.open_payment import Openings
+from worker.api.post_payments import Openings
 from worker.api.read import Reading
 from worker.api.verify import Asking
 

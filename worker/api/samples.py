@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from consumers.money.events import write_event
+from consumers.money.write_event import write_event
 from schemas.events import Event
 from schemas.payments import Payment
 from schemas.words import EventType, Hold, Status

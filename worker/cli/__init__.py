@@ -16,16 +16,16 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
-from worker.cli.archive import archive
+from worker.cli.archived_callback import archive
 from worker.cli.bench import bench
+from worker.cli.command_errors import FAILURES, WrongUsage, explain_failure, only_failure
 from worker.cli.dead import dead
-from worker.cli.events import events
-from worker.cli.explain import explain
-from worker.cli.failures import FAILURES, WrongUsage, explain_failure, only_failure
-from worker.cli.payments import payments
+from worker.cli.event_tail import events
+from worker.cli.explain_command import explain
+from worker.cli.payment_commands import payments
 from worker.cli.reconcile import reconcile
-from worker.cli.sandbox import sandbox
-from worker.cli.webhooks import webhooks
+from worker.cli.sandbox_command import sandbox
+from worker.cli.webhook_commands import webhooks
 
 app = App(
     name="payproof",

@@ -9,7 +9,7 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
-from worker.cli.failures import WrongUsage
+from worker.cli.command_errors import WrongUsage
 from worker.config import Config, load
 from worker.telemetry import logs
 

@@ -16,7 +16,7 @@ from cyclopts.validators import Number
 from rich.console import Console
 from rich.text import Text
 
-from worker.cli.failures import CommandFailed, WrongUsage
+from worker.cli.command_errors import CommandFailed, WrongUsage
 
 if TYPE_CHECKING:
     from worker.cli.desk import Desk

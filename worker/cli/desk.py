@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from consumers.ports.bus import BusAway
-from worker.amqp.dead import dead_at_broker
+from worker.amqp.dead_queue import dead_at_broker
 from worker.amqp.refusals import BrokerRefusedError
-from worker.cli.failures import CommandFailed, WrongUsage
+from worker.cli.command_errors import CommandFailed, WrongUsage
 from worker.config import Config
 from worker.dead_letters import (
     DeadLetters,
@@ -33,7 +33,7 @@ from worker.dead_letters import (
     survey,
     taken,
 )
-from worker.postgres.queue.dead_letters import BeingRead, PostgresDead, alone
+from worker.postgres.queue.dead_table import BeingRead, PostgresDead, alone
 from worker.process import opened_as_it_is, rules_of
 from worker.verify.replay_reply import record_kept
 

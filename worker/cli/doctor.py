@@ -19,9 +19,9 @@ from worker.cli.configured import configuration
 from worker.config import Config
 from worker.console import print_line
 from worker.ops.doctor.address import public_url
-from worker.ops.doctor.database import look
 from worker.ops.doctor.findings import Finding, broker_findings, secret_findings
-from worker.ops.doctor.gateway import ask
+from worker.ops.doctor.gateway_check import ask
+from worker.ops.doctor.installation import look
 from worker.postgres.database import Database
 from worker.postgres.server.embedded import EmbeddedError
 from worker.postgres.server.migrate import MigrationError

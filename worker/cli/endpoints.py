@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from worker.cli.failures import CommandFailed
+from worker.cli.command_errors import CommandFailed
 from worker.config.webhook_endpoints import Endpoint
 from worker.console import lasted, print_whole
 from worker.postgres.database import Database
-from worker.postgres.events.endpoints import Listed, list_endpoints
+from worker.postgres.events.endpoint_rows import Listed, list_endpoints
 from worker.postgres.events.replay import Progress as Done
 from worker.postgres.events.replay import Replay, replay_progress
 

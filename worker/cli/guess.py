@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.statements import Line, StatementMap, Unread
-from worker.cli.failures import WrongUsage
+from worker.cli.command_errors import WrongUsage
 from worker.console import printable
 from worker.reconciliation.report.amounts import plain as plain_amount
 from worker.reconciliation.statements import (

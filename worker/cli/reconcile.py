@@ -17,7 +17,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from worker.cli.failures import CommandFailed, WrongUsage
+from worker.cli.command_errors import CommandFailed, WrongUsage
 
 reconcile = App(name="reconcile", help="Compare a gateway's statement with our payments; list and show such runs.")
 
@@ -69,7 +69,7 @@ def list_(
 ) -> int:
     """List runs, newest first."""
     from worker.cli.configured import configuration
-    from worker.cli.runs import print_runs
+    from worker.cli.run_table import print_runs
     from worker.postgres.statements.runs import Run, read_runs
     from worker.process import opened_as_it_is
 

@@ -19,12 +19,12 @@ from consumers.account import Account
 from consumers.reconciliation.verdicts import Terms
 from schemas.statements import Line, Unread
 from worker.cli.bar import Bar, bar
+from worker.cli.command_errors import CommandFailed, WrongUsage
 from worker.cli.configured import configuration
-from worker.cli.failures import CommandFailed, WrongUsage
 from worker.cli.reporting import ZONE, show_run
 from worker.config import Config
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.tokens import PostgresTokens
 from worker.process import opened_as_it_is, rules_of

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from schemas.report import About, Report, Row
 from schemas.statements import LineOutcome
-from worker.cli.failures import WrongUsage
+from worker.cli.command_errors import WrongUsage
 from worker.config import Config
 from worker.postgres.database import Database
 from worker.postgres.statements.matched import read_matched

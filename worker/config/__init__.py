@@ -16,11 +16,11 @@ from msgspec.structs import asdict, replace
 from consumers.account import Account
 from consumers.providers import PROVIDERS
 from schemas.secret import Secret
+from worker.config.config_problems import ConfigError, Problem
+from worker.config.consistency import Rules, rules_for
 from worker.config.environment import config_path, read_settings
 from worker.config.keys import hashed, is_hashed
-from worker.config.problems import ConfigError, Problem
-from worker.config.reading import BAD, Reader, Written, type_info
-from worker.config.rules import Rules, rules_for
+from worker.config.read_toml import BAD, Reader, Written, type_info
 from worker.config.secrets import Secrets
 from worker.config.shapes import Archive, Config, File, Merchant, Settings, Webhook
 

@@ -11,8 +11,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from schemas.secret import Secret
-from worker.config.problems import Problem
-from worker.config.rules import split_url
+from worker.config.config_problems import Problem
+from worker.config.consistency import split_url
 from worker.config.secrets import SecretError, Secrets
 from worker.config.shapes import Settings
 

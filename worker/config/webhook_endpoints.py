@@ -13,7 +13,7 @@ from msgspec import Struct
 from schemas.secret import Secret
 from schemas.words import EventType
 from worker.config import Config, Webhook
-from worker.config.rules import split_url
+from worker.config.consistency import split_url
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):

@@ -32,7 +32,7 @@ from worker.postgres.events.deliveries import (
     settle_deliveries,
     take_deliveries,
 )
-from worker.postgres.events.endpoints import Held, hold_endpoint, keep_health, lead_on, note_success
+from worker.postgres.events.endpoint_rows import Held, hold_endpoint, keep_health, lead_on, note_success
 from worker.runtime.clock import set_within
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import OFF, Tracing, traceparent_of

@@ -13,7 +13,7 @@ from worker.config.webhook_endpoints import Endpoint
 from worker.deliver.courier import Courier
 from worker.deliver.sender import sender
 from worker.postgres.database import Database
-from worker.postgres.events.endpoints import begin_endpoints
+from worker.postgres.events.endpoint_rows import begin_endpoints
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import OFF, Tracing
 

@@ -27,7 +27,7 @@ from worker.ingress.batching import Together
 from worker.ingress.rate_limits import Limits
 from worker.ingress.waiters import Outcomes
 from worker.postgres.database import UNAVAILABLE
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.runtime.clock import DatabaseClock
 from worker.telemetry.metrics import UNPROVEN, Metrics
 from worker.telemetry.tracing import OFF, Tracing, traced

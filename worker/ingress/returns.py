@@ -17,11 +17,11 @@ from consumers.ports.bus import BusAway
 from schemas.callbacks import Claim
 from schemas.payments import Glance
 from schemas.words import Said, Source
-from worker.ingress.callbacks import make_claim, read_callback
 from worker.ingress.ingress import COME_AGAIN_SECONDS, RETRY_AFTER, Ingress, Turn, slashed
 from worker.ingress.pages import outcome_name, page
 from worker.ingress.pages.again import Again
 from worker.ingress.polling import GO_ON_SECONDS, LOOK_AGAIN_SECONDS, in_language, seconds_to_hold, since, waiting_path
+from worker.ingress.read_callback import make_claim, read_callback
 from worker.ingress.redirect import outcome_known, shop_url
 from worker.ingress.waiters import Changing
 from worker.postgres.database import UNAVAILABLE

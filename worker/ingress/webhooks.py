@@ -16,8 +16,8 @@ from consumers.ports.bus import BusAway
 from schemas.callbacks import Claim
 from schemas.wire import Unreadable
 from schemas.words import Source
-from worker.ingress.callbacks import ForgedError, make_claim, read_callback
 from worker.ingress.ingress import RETRY_AFTER, Ingress, Turn, slashed
+from worker.ingress.read_callback import ForgedError, make_claim, read_callback
 from worker.postgres.database import UNAVAILABLE
 
 RECEIVED = b'{"received": true}'

@@ -21,7 +21,7 @@ from worker.broker import Broker
 from worker.config import Config
 from worker.config.webhook_endpoints import endpoints_of
 from worker.postgres.database import UNAVAILABLE, Database
-from worker.postgres.reads.state import AccountStands, EndpointStands, Standing, read_standing
+from worker.postgres.reads.installation_state import AccountStands, EndpointStands, Standing, read_standing
 from worker.telemetry.metrics import Metrics
 
 READ_SECONDS = 2.0

@@ -11,14 +11,14 @@ from datetime import datetime
 
 from consumers.account import Account
 from consumers.ports.bus import Bus
-from consumers.reconciliation.statements import Said, Statement, record_lines
+from consumers.reconciliation.statement_facts import Said, Statement, record_lines
 from consumers.reconciliation.unexpected import Stray, record_unexpected
 from consumers.reconciliation.verdicts import claim
 from consumers.rules import Rules
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
-from worker.postgres.statements.follow_up import Following, mark_followed, name_payments, refunds_of_found, to_follow
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.statements.runs import Run
+from worker.postgres.statements.unfollowed import Following, mark_followed, name_payments, refunds_of_found, to_follow
 from worker.runtime.ids import new_payment_id
 
 BATCH = 500

@@ -20,10 +20,10 @@ from consumers.reconciliation.verdicts import Terms
 from consumers.rules import Rules
 from schemas.statements import Line, Unread
 from worker.postgres.database import UNAVAILABLE, Database
-from worker.postgres.ledger.ledger import PostgresLedger
-from worker.postgres.statements.follow_up import finish
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
+from worker.postgres.statements.judge import Judging, Staging
 from worker.postgres.statements.runs import Run, read_run
-from worker.postgres.statements.statements import Judging, Staging
+from worker.postgres.statements.unfollowed import finish
 from worker.reconciliation.follow_up import follow
 from worker.runtime.ids import new_payment_id
 

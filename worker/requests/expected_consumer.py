@@ -14,10 +14,10 @@ from aiormq.abc import DeliveredMessage
 
 from consumers.ports.bus import BusAway
 from schemas.secret import Secret
-from worker.amqp.bus import REST_SECONDS
 from worker.amqp.inbox import Inbox
 from worker.amqp.messages import CODE, FIELD, REASON, expected_letter, strangers_id
 from worker.amqp.publisher import Publisher
+from worker.amqp.rabbit_bus import REST_SECONDS
 from worker.amqp.topology import EXPECTED
 from worker.postgres.database import UNAVAILABLE
 from worker.requests.expected import Refusal, Registrar, Result

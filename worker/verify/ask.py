@@ -24,9 +24,9 @@ from worker.runtime.retries import PAUSE_SECONDS
 from worker.telemetry.metrics import NOT_SENT, Metrics
 from worker.telemetry.tracing import Span, Tracing
 from worker.verify.blame import Blame
-from worker.verify.course import Calls, TooLate
 from worker.verify.gateways import Gateways
 from worker.verify.in_hand import InHand
+from worker.verify.question_course import Calls, TooLate
 from worker.verify.record import Recorder
 
 log = structlog.get_logger()

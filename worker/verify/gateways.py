@@ -34,7 +34,7 @@ from consumers.ports.gateway import (
 from schemas.answers import Executed, Expected, Inconclusive, Outcome, Question, Trouble
 from schemas.words import QuestionKind
 from worker.postgres.database import UNAVAILABLE
-from worker.verify.course import WHOLE_SECONDS, Calls, Course, NotSent, TooLate
+from worker.verify.question_course import WHOLE_SECONDS, Calls, Course, NotSent, TooLate
 
 MAX_REPLY = 1024 * 1024
 CONNECT_SECONDS = 5.0

@@ -12,7 +12,7 @@ from schemas.letters import KeptReply
 from worker.dead_letters import NotReplayed
 from worker.postgres.database import UNAVAILABLE, Database, despite_others
 from worker.postgres.ledger.failures import PostgresFailures
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.verify.blame import reason_of
 
 

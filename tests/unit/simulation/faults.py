@@ -67,7 +67,7 @@ FAULTS = (
     ),
     Fault(
         name="Execute is sent however late",
-        file="worker/verify/course.py",
+        file="worker/verify/question_course.py",
         old="BEGIN_SECONDS = 5.0",
         new="BEGIN_SECONDS = 600.0",
     ),
@@ -103,7 +103,7 @@ FAULTS = (
     ),
     Fault(
         name="an unreadable body throws its query away",
-        file="worker/ingress/callbacks.py",
+        file="worker/ingress/read_callback.py",
         old='reading, note = provider.read_claim(replace(callback, body=b"")), UNREAD',
         new="reading, note = Reading(said=callback.said), UNREAD",
     ),

@@ -22,7 +22,7 @@ from tests.unit.simulation.accounts import SKEWS
 from tests.unit.simulation.dressing import JSON, PROXIES, proxied, reply
 from tests.unit.simulation.truth import State, Truth, lag
 from tests.unit.simulation.wires import WIRES, Asks, OnePayBDWire
-from worker.verify.course import BEGIN_SECONDS, WHOLE_SECONDS
+from worker.verify.question_course import BEGIN_SECONDS, WHOLE_SECONDS
 
 DEADLINE_SECONDS = 10.0
 SECOND = timedelta(seconds=1)

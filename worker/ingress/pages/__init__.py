@@ -21,7 +21,7 @@ from schemas.words import Status
 from worker.ingress.pages.again import SCRIPT, Again
 from worker.ingress.pages.drawing import STYLE, icon
 from worker.ingress.pages.language import chosen, preferred
-from worker.ingress.pages.words import LANGUAGES
+from worker.ingress.pages.page_words import LANGUAGES
 
 
 def _named(text: str) -> str:

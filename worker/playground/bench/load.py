@@ -17,7 +17,7 @@ import aiohttp
 from consumers.account import Account
 from worker.playground.bench.figures import Ended
 from worker.playground.bench.sandboxed import opened_there
-from worker.playground.bench.told import Told
+from worker.playground.bench.told_times import Told
 from worker.playground.demo.control import Control, ControlError
 from worker.playground.shop.client import AWAY, Document, Payproof
 from worker.playground.shop.ordering import CUSTOMER

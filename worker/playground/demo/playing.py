@@ -18,12 +18,12 @@ from msgspec import Struct
 
 from worker.playground.demo.browser import CONFIRMING, Browser
 from worker.playground.demo.control import Control, ControlError
-from worker.playground.demo.feed import Feed
 from worker.playground.demo.lifetime import shorten
 from worker.playground.demo.scene import Scene, Stage
-from worker.playground.demo.shop import Document, Refused, Shop, shop_pages
+from worker.playground.demo.stories_shop import Document, Refused, Shop, shop_pages
 from worker.playground.demo.story import Story
 from worker.playground.demo.system import QUICK, System
+from worker.playground.demo.told_events import Feed
 from worker.playground.demo.waiting import Otherwise
 from worker.runtime.cancellation import end_one
 

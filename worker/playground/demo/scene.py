@@ -17,9 +17,9 @@ from msgspec import Struct
 from worker.playground.demo.browser import Browser
 from worker.playground.demo.control import Control
 from worker.playground.demo.elsewhere import OPENED
-from worker.playground.demo.feed import Feed, Told
 from worker.playground.demo.heard import all_heard, answers
-from worker.playground.demo.shop import Document, Shop
+from worker.playground.demo.stories_shop import Document, Shop
+from worker.playground.demo.told_events import Feed, Told
 from worker.playground.demo.waiting import UNTIL_SECONDS, Otherwise, until
 from worker.playground.shop.ordering import CUSTOMER
 

@@ -1,6 +1,6 @@
 """Writing down what a gateway has to tell: its signed webhook, and the unsigned form an order asked for.
 
-The one thing to get wrong: this only queues, in the caller's transaction; `worker.playground.sandbox.webhooks` sends.
+The one thing to get wrong: this only queues, in the caller's transaction; `sandbox.send_webhook` sends.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from worker.playground.sandbox.config import WEBHOOK_EVENTS
-from worker.playground.sandbox.gateway import Gateway, Happening
+from worker.playground.sandbox.sandbox_config import WEBHOOK_EVENTS
 from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import Gateway, Happening
 
 FORGER = "whsec_of_somebody_else"
 STALE_SECONDS = 3600.0

@@ -8,9 +8,9 @@ from aiohttp import web
 
 from schemas.wire import Unreadable
 from worker.playground.sandbox import troubles
-from worker.playground.sandbox.gateway import Call, Endpoint, Gateway, Refusal, Reply
 from worker.playground.sandbox.pace import drawn_pace
 from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.simulated_gateway import Call, Endpoint, Gateway, Refusal, Reply
 from worker.playground.sandbox.troubles import Trouble
 
 

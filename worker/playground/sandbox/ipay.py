@@ -17,8 +17,9 @@ from typing import Any, ClassVar
 from msgspec import Raw
 
 from schemas.wire import Number
-from worker.playground.sandbox import fields
-from worker.playground.sandbox.gateway import (
+from worker.playground.sandbox import request_fields
+from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import (
     Call,
     Change,
     Deed,
@@ -30,7 +31,6 @@ from worker.playground.sandbox.gateway import (
     Shows,
     about_session,
 )
-from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.times import bangladesh_time
 
 LIFETIME = 15 * 60
@@ -90,7 +90,7 @@ class IPay(Gateway):
         body = call.document()
         try:
             session = self._opened(body)
-        except fields.Wrong as wrong:
+        except request_fields.Wrong as wrong:
             raise Refusal(self.failure(400, wrong.message)) from wrong
         if self.sessions.latest(self.name, session.reference):
             raise Refusal(self.failure(409, f"Reference Id '{session.reference}' has already been used"))
@@ -139,12 +139,12 @@ class IPay(Gateway):
 
     def _opened(self, body: dict[str, Any]) -> Session:
         if body.get("amount") is not None and not isinstance(body["amount"], Number):
-            raise fields.Wrong("amount", "amount must be a number")
-        amount = fields.amount(body.get("amount"), "amount", least="0.01", most="999999999.99")
-        reference = fields.text(body, "referenceId", most=50)
-        fields.text(body, "description", most=255)
+            raise request_fields.Wrong("amount", "amount must be a number")
+        amount = request_fields.amount(body.get("amount"), "amount", least="0.01", most="999999999.99")
+        reference = request_fields.text(body, "referenceId", most=50)
+        request_fields.text(body, "description", most=255)
         for name in URLS:
-            fields.link(body, name, most=512)
+            request_fields.link(body, name, most=512)
         now = self.state.now()
         return Session(
             provider=self.name,

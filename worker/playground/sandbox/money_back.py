@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from schemas.wire import Unreadable, money
 from worker.playground.sandbox.announcing import announce
-from worker.playground.sandbox.gateway import Gateway, Impossible
 from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import Gateway, Impossible
 
 
 def give_back(gateway: Gateway, session: Session, amount: str | None, *, webhook: bool = True) -> Decimal:

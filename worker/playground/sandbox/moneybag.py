@@ -23,8 +23,9 @@ from urllib.parse import urlencode
 
 from msgspec.structs import replace
 
-from worker.playground.sandbox import fields
-from worker.playground.sandbox.gateway import (
+from worker.playground.sandbox import request_fields
+from worker.playground.sandbox.sessions import Session, Standing, Transaction
+from worker.playground.sandbox.simulated_gateway import (
     Call,
     Change,
     Deed,
@@ -36,7 +37,6 @@ from worker.playground.sandbox.gateway import (
     Shows,
     about_session,
 )
-from worker.playground.sandbox.sessions import Session, Standing, Transaction
 from worker.playground.sandbox.times import drawn_moment, naive_dhaka
 
 CUSTOMER = ("name", "email", "address", "city", "postcode", "country", "phone")
@@ -62,27 +62,27 @@ KNOWN = frozenset(
 
 def checked_amount(body: dict[str, Any]) -> str:
     """The amount of a request in which all is well. Raises fields.Wrong."""
-    fields.text(body, "order_id", least=10, most=30)
-    currency = fields.text(body, "currency")
+    request_fields.text(body, "order_id", least=10, most=30)
+    currency = request_fields.text(body, "currency")
     if not re.fullmatch(r"[A-Z]{3}", currency):
-        raise fields.Wrong("currency", "currency must match ^[A-Z]{3}$")
-    if not re.fullmatch(r"[0-9]+\.[0-9]{2}", fields.text(body, "order_amount")):
-        raise fields.Wrong("order_amount", "order_amount must be a string with exactly 2 decimal places")
-    fields.text(body, "order_description", most=255)
+        raise request_fields.Wrong("currency", "currency must match ^[A-Z]{3}$")
+    if not re.fullmatch(r"[0-9]+\.[0-9]{2}", request_fields.text(body, "order_amount")):
+        raise request_fields.Wrong("order_amount", "order_amount must be a string with exactly 2 decimal places")
+    request_fields.text(body, "order_description", most=255)
     for name in ("success_url", "cancel_url", "fail_url", *(("ipn_url",) if "ipn_url" in body else ())):
-        fields.link(body, name, most=255)
+        request_fields.link(body, name, most=255)
     _check_customer(body.get("customer"))
-    return fields.amount(body["order_amount"], "order_amount", least="10.00", most="500000.00")
+    return request_fields.amount(body["order_amount"], "order_amount", least="10.00", most="500000.00")
 
 
 def _check_customer(customer: object) -> None:
     if not isinstance(customer, dict):
-        raise fields.Wrong("customer", "customer is required")
+        raise request_fields.Wrong("customer", "customer is required")
     for name in CUSTOMER:
         try:
-            fields.text(customer, name)
-        except fields.Wrong as wrong:
-            raise fields.Wrong(f"customer.{name}", f"customer.{wrong.message}") from None
+            request_fields.text(customer, name)
+        except request_fields.Wrong as wrong:
+            raise request_fields.Wrong(f"customer.{name}", f"customer.{wrong.message}") from None
 
 
 LIFETIME = 30 * 60
@@ -150,7 +150,7 @@ class Moneybag(Gateway):
             raise Refusal(Reply(status=422, body={"detail": [detail]}))
         try:
             session = self._opened(body)
-        except fields.Wrong as wrong:
+        except request_fields.Wrong as wrong:
             raise Refusal(_error(400, "INVALID_REQUEST", wrong.message, field=wrong.field)) from wrong
         if any(earlier.paid for earlier in self.sessions.of(self.name, session.reference)):
             raise Refusal(_error(409, "DUPLICATE_TRANSACTION", "Duplicate transaction ID", field="order_id"))

@@ -19,8 +19,10 @@ from urllib.parse import quote
 from msgspec.structs import replace
 
 from schemas.wire import Unreadable, money
-from worker.playground.sandbox import fields
-from worker.playground.sandbox.gateway import (
+from worker.playground.sandbox import request_fields
+from worker.playground.sandbox.onepaybd_shapes import coded, short, told
+from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import (
     Call,
     Change,
     Deed,
@@ -32,8 +34,6 @@ from worker.playground.sandbox.gateway import (
     Shows,
     about_session,
 )
-from worker.playground.sandbox.onepaybd_shapes import coded, short, told
-from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.times import colon_ms, drawn_moment
 
 LIFETIME = 24 * 3600
@@ -104,7 +104,7 @@ class OnePayBD(Gateway):
         body = call.document()
         try:
             self._check(body)
-        except fields.Wrong as wrong:
+        except request_fields.Wrong as wrong:
             return coded("2065" if wrong.missing else _FIELD_CODES[wrong.field])
         reference = str(body["merchantInvoiceNumber"])
         if any(earlier.paid for earlier in self.sessions.of(self.name, reference)):
@@ -219,16 +219,16 @@ class OnePayBD(Gateway):
 
     def _check(self, body: dict[str, Any]) -> None:
         for name in _FIELD_CODES:
-            fields.text(body, name)
+            request_fields.text(body, name)
         for name, only in (("mode", "0011"), ("currency", "BDT"), ("intent", "sale")):
             if body[name] != only:
-                raise fields.Wrong(name, f"{name} must be {only}")
+                raise request_fields.Wrong(name, f"{name} must be {only}")
         try:
             if money(body["amount"]) <= 0:
-                raise fields.Wrong("amount", "amount must be positive")
+                raise request_fields.Wrong("amount", "amount must be positive")
         except Unreadable:
-            raise fields.Wrong("amount", "amount must be a decimal") from None
-        fields.link(body, "callbackURL")
+            raise request_fields.Wrong("amount", "amount must be a decimal") from None
+        request_fields.link(body, "callbackURL")
 
     def _session(self, call: Call) -> Session:
         self._admit(call)
@@ -254,6 +254,6 @@ class OnePayBD(Gateway):
 
 def _required(body: dict[str, Any], name: str) -> str:
     try:
-        return fields.text(body, name)
-    except fields.Wrong:
+        return request_fields.text(body, name)
+    except request_fields.Wrong:
         raise Refusal(coded("2065")) from None

@@ -8,8 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from worker.playground.sandbox.gateway import Reply
 from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import Reply
 
 WORDS = {
     "open": "Initiated",

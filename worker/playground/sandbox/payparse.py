@@ -17,8 +17,9 @@ from typing import ClassVar
 from msgspec import Raw
 
 from schemas.wire import Number
-from worker.playground.sandbox import fields
-from worker.playground.sandbox.gateway import (
+from worker.playground.sandbox import request_fields
+from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import (
     Call,
     Change,
     Deed,
@@ -29,7 +30,6 @@ from worker.playground.sandbox.gateway import (
     Shows,
     about_session,
 )
-from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.times import iso_ms_z
 
 WORDS = {
@@ -83,7 +83,7 @@ class PayParse(Gateway):
         body = call.document()
         try:
             session = self._opened(body, merchant)
-        except fields.Wrong as wrong:
+        except request_fields.Wrong as wrong:
             raise Refusal(self.failure(400, wrong.message)) from wrong
         self.sessions.save(session)
         answer = {
@@ -127,12 +127,12 @@ class PayParse(Gateway):
 
     def _opened(self, body: dict[str, object], merchant: str) -> Session:
         if body.get("amount") is not None and not isinstance(body["amount"], Number):
-            raise fields.Wrong("amount", "amount must be a number")
-        amount = fields.amount(body.get("amount"), "amount", least="10.00", most="500000.00")
-        reference = fields.text(body, "order_ref")
-        seconds = fields.number_between(body, "expires_in", 300, 86_400, default=900)
+            raise request_fields.Wrong("amount", "amount must be a number")
+        amount = request_fields.amount(body.get("amount"), "amount", least="10.00", most="500000.00")
+        reference = request_fields.text(body, "order_ref")
+        seconds = request_fields.number_between(body, "expires_in", 300, 86_400, default=900)
         for name in ("success_url", "cancel_url"):
-            fields.link(body, name)
+            request_fields.link(body, name)
         if any(earlier.paid for earlier in self.sessions.of(self.name, reference, merchant)):
             raise Refusal(self.failure(409, "order_ref has already been paid"))
         now = self.state.now()

@@ -7,14 +7,14 @@ import asyncio
 from aiohttp import web
 
 from worker.playground.sandbox.announcing import announce
-from worker.playground.sandbox.config import SandboxConfig
-from worker.playground.sandbox.gateway import Gateway
 from worker.playground.sandbox.ipay import IPay
 from worker.playground.sandbox.moneybag import Moneybag
 from worker.playground.sandbox.onepaybd import OnePayBD
 from worker.playground.sandbox.payparse import PayParse
+from worker.playground.sandbox.sandbox_config import SandboxConfig
 from worker.playground.sandbox.sessions import Sessions
 from worker.playground.sandbox.shadhinpay import ShadhinPay
+from worker.playground.sandbox.simulated_gateway import Gateway
 from worker.playground.sandbox.state import State
 from worker.playground.sandbox.troubles import Troubles
 

@@ -13,10 +13,10 @@ from typing import Literal
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from worker.playground.sandbox.announcing import announce
-from worker.playground.sandbox.gateway import Gateway, Impossible
 from worker.playground.sandbox.money_back import give_back
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import Gateway, Impossible
 
 Does = Literal["visit", "pay_again", "give_back"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from worker.playground.sandbox.gateway import Gateway, Kind, Shows
+from worker.playground.sandbox.simulated_gateway import Gateway, Kind, Shows
 
 Fits = Callable[[Gateway], bool]
 

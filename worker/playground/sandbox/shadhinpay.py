@@ -14,8 +14,12 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from worker.playground.sandbox import fields, shadhinpay_list, shadhinpay_webhooks
-from worker.playground.sandbox.gateway import (
+from worker.playground.sandbox import request_fields, shadhinpay_list, shadhinpay_webhooks
+from worker.playground.sandbox.money_back import give_back
+from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.shadhinpay_idempotency import remembered
+from worker.playground.sandbox.shadhinpay_shapes import METADATA, done, error, invalid, payment
+from worker.playground.sandbox.simulated_gateway import (
     Call,
     Change,
     Deed,
@@ -28,10 +32,6 @@ from worker.playground.sandbox.gateway import (
     Shows,
     about_session,
 )
-from worker.playground.sandbox.idempotency import remembered
-from worker.playground.sandbox.money_back import give_back
-from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.shadhinpay_shapes import METADATA, done, error, invalid, payment
 from worker.playground.sandbox.times import drawn_moment
 
 TEST_PHONES: Mapping[str, Deed] = MappingProxyType(
@@ -98,7 +98,7 @@ class ShadhinPay(Gateway):
         sessions = self.sessions.of(self.name, call.query.get("merchantTxnId"))
         try:
             found = shadhinpay_list.page(call.query, [payment(session) for session in sessions])
-        except fields.Wrong as wrong:
+        except request_fields.Wrong as wrong:
             raise Refusal(invalid("VALIDATION_ERROR", wrong.field, wrong.message)) from wrong
         return done("Payments retrieved successfully", found)
 
@@ -151,7 +151,7 @@ class ShadhinPay(Gateway):
         body = call.document()
         try:
             session = self._opened(body)
-        except fields.Wrong as wrong:
+        except request_fields.Wrong as wrong:
             kind = "INVALID_AMOUNT" if wrong.field == "amount" else "VALIDATION_ERROR"
             kind = "MISSING_REQUIRED_FIELD" if wrong.missing else kind
             raise Refusal(invalid(kind, wrong.field, wrong.message)) from wrong
@@ -162,19 +162,19 @@ class ShadhinPay(Gateway):
         return done("Payment initiated successfully", shown, status=201)
 
     def _opened(self, body: dict[str, Any]) -> Session:
-        fields.text(body, "amount")
-        reference = fields.text(body, "merchantTxnId")
-        amount = fields.amount(body["amount"], "amount", least="10", most="200000")
-        if fields.text(body, "currency") != "BDT":
-            raise fields.Wrong("currency", "currency must be BDT")
-        fields.link(body, "callbackUrl")
+        request_fields.text(body, "amount")
+        reference = request_fields.text(body, "merchantTxnId")
+        amount = request_fields.amount(body["amount"], "amount", least="10", most="200000")
+        if request_fields.text(body, "currency") != "BDT":
+            raise request_fields.Wrong("currency", "currency must be BDT")
+        request_fields.link(body, "callbackUrl")
         for name in ("customerPhone", "customerEmail", "description", *METADATA):
-            fields.optional_text(body, name)
-        if fields.optional_text(body, "preferredVendor") not in (None, "BKASH", "NAGAD"):
-            raise fields.Wrong("preferredVendor", "preferredVendor must be BKASH or NAGAD")
+            request_fields.optional_text(body, name)
+        if request_fields.optional_text(body, "preferredVendor") not in (None, "BKASH", "NAGAD"):
+            raise request_fields.Wrong("preferredVendor", "preferredVendor must be BKASH or NAGAD")
         if not isinstance(body.get("isSandbox"), bool | None):
-            raise fields.Wrong("isSandbox", "isSandbox must be a boolean")
-        minutes = fields.number_between(body, "expiresInMinutes", 1, 1440, default=15)
+            raise request_fields.Wrong("isSandbox", "isSandbox must be a boolean")
+        minutes = request_fields.number_between(body, "expiresInMinutes", 1, 1440, default=15)
         now, draw = self.state.now(), self.draw(reference)
         return Session(
             provider=self.name,
@@ -191,10 +191,10 @@ class ShadhinPay(Gateway):
     def _refund(self, call: Call) -> Reply:
         session, body = self._session(call), call.document()
         try:
-            reason = fields.text(body, "reason")
-            wanted = fields.optional_text(body, "amount")
-            merchant_ref = fields.optional_text(body, "merchantRef")
-        except fields.Wrong as wrong:
+            reason = request_fields.text(body, "reason")
+            wanted = request_fields.optional_text(body, "amount")
+            merchant_ref = request_fields.optional_text(body, "merchantRef")
+        except request_fields.Wrong as wrong:
             kind = "MISSING_REQUIRED_FIELD" if wrong.missing else "VALIDATION_ERROR"
             raise Refusal(invalid(kind, wrong.field, wrong.message)) from wrong
         if session.status != "paid":

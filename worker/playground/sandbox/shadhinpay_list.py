@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from schemas.wire import Unreadable, money, whole
-from worker.playground.sandbox.fields import Wrong
+from worker.playground.sandbox.request_fields import Wrong
 
 
 def page(query: Mapping[str, str], payments: list[dict[str, Any]]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from aiohttp import web
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from worker.playground.sandbox.gateway import Change, Deed, Gateway, Kind, Reply
 from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import Change, Deed, Gateway, Kind, Reply
 from worker.playground.sandbox.state import State
 
 Name = Literal[

@@ -21,12 +21,12 @@ from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Owners, Payment, Resolution
 from worker.postgres.database import Connection
 from worker.postgres.ledger.claims import admit
-from worker.postgres.ledger.early_claims import hear_kept
+from worker.postgres.ledger.kept_claims import hear_kept
 from worker.postgres.ledger.news import news_of
 from worker.postgres.ledger.reserve import reserve
 from worker.postgres.ledger.rows import payment_of
 from worker.postgres.ledger.store import store
-from worker.postgres.ledger.unexpected import announce
+from worker.postgres.ledger.unexpected_rows import announce
 from worker.postgres.notices import Notice
 from worker.runtime.encryption import Seal
 

@@ -13,7 +13,7 @@ from html import escape
 from schemas.report import ZERO, Report
 from schemas.statements import LineOutcome
 from worker.reconciliation.report.amounts import short, taka
-from worker.reconciliation.report.words import OUTCOMES, matched_first
+from worker.reconciliation.report.outcome_words import OUTCOMES, matched_first
 
 HEIGHT = 100
 BAR = 10

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from schemas.report import Report, Row, Sum
 from schemas.statements import LineOutcome
 from worker.reconciliation.report.amounts import taka
+from worker.reconciliation.report.outcome_words import OUTCOMES, SHORT, matched_first
 from worker.reconciliation.report.told import steps
-from worker.reconciliation.report.words import OUTCOMES, SHORT, matched_first
 
 
 def day_table(report: Report) -> str:

@@ -15,9 +15,9 @@ from schemas.statements import LineOutcome
 from worker.reconciliation.report.amounts import taka
 from worker.reconciliation.report.chart import strips
 from worker.reconciliation.report.groups import day_table, groups
+from worker.reconciliation.report.outcome_words import OUTCOMES
 from worker.reconciliation.report.style import STYLE
 from worker.reconciliation.report.told import difference, headline, period, remarks, steps
-from worker.reconciliation.report.words import OUTCOMES
 
 
 def _named(text: str) -> str:

@@ -13,8 +13,8 @@ from schemas.report import Report, Row
 from schemas.statements import LineOutcome
 from worker.console import print_line, printable
 from worker.reconciliation.report.amounts import taka
+from worker.reconciliation.report.outcome_words import OUTCOMES
 from worker.reconciliation.report.told import difference, headline, period, remarks, steps
-from worker.reconciliation.report.words import OUTCOMES
 
 FEW = 3
 _STYLES = {"good": "green", "hand": "yellow", "stop": "red", "quiet": "dim"}

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from schemas.report import About, Next, Report
 from schemas.statements import LineOutcome
 from worker.reconciliation.report.amounts import taka
-from worker.reconciliation.report.words import what_next
+from worker.reconciliation.report.outcome_words import what_next
 
 
 def headline(report: Report) -> str:

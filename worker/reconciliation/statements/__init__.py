@@ -8,7 +8,7 @@ The one thing to get wrong: `read_lines` may raise `StatementError` at the last 
 
 from worker.reconciliation.statements.guessing import Look, Proposal, look, propose
 from worker.reconciliation.statements.lines import read_lines
-from worker.reconciliation.statements.opening import open_statement
+from worker.reconciliation.statements.open_file import open_statement
 from worker.reconciliation.statements.pasting import as_toml
 from worker.reconciliation.statements.tables import Statement, StatementError
 

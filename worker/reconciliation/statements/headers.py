@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from schemas.statements import StatementMap, Unread
-from worker.config.problems import suggestion
+from worker.config.config_problems import suggestion
 from worker.reconciliation.statements.tables import HEAD, Row, Statement, StatementError, Table, column_name
 
 COLUMNS = ("transaction_id", "session_id", "reference", "amount", "currency", "fee", "at", "status", "kind")

@@ -29,9 +29,9 @@ from python_calamine import (
     SheetVisibleEnum,
 )
 
-from worker.reconciliation.statements.archive import check_workbook
 from worker.reconciliation.statements.hollow import Hollow, hollow_cells
 from worker.reconciliation.statements.tables import HEAD, StatementError
+from worker.reconciliation.statements.zip_archive import check_workbook
 
 MEMORY = 1536 << 20
 SECONDS = 120

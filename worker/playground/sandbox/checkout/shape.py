@@ -13,8 +13,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from worker.playground.sandbox.gateway import Deed
 from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import Deed
 
 
 class Field(Struct, frozen=True, kw_only=True):

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from worker.playground.sandbox.control import buyers, description, scripts, time, troubles, webhooks, whole
+from worker.playground.sandbox.control import (
+    buyers,
+    description,
+    script_routes,
+    time,
+    trouble_routes,
+    webhook_routes,
+    whole,
+)
 from worker.playground.sandbox.control.routing import Route, handler
 
 ROUTES: tuple[Route, ...] = (
     *buyers.ROUTES,
-    *scripts.ROUTES,
-    *troubles.ROUTES,
-    *webhooks.ROUTES,
+    *script_routes.ROUTES,
+    *trouble_routes.ROUTES,
+    *webhook_routes.ROUTES,
     *time.ROUTES,
     *whole.ROUTES,
 )

@@ -14,9 +14,9 @@ from aiohttp.typedefs import Handler
 from msgspec import Struct, field
 
 from worker.playground.sandbox.background import HTTP
-from worker.playground.sandbox.control.reading import Wrong, read, read_body
-from worker.playground.sandbox.gateway import Impossible
+from worker.playground.sandbox.control.read_request import Wrong, read, read_body
 from worker.playground.sandbox.sandbox import SANDBOX, Sandbox
+from worker.playground.sandbox.simulated_gateway import Impossible
 
 
 class Refused(Struct, frozen=True, kw_only=True, omit_defaults=True):

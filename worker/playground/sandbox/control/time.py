@@ -6,11 +6,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from worker.playground.sandbox.config import GATEWAYS, Provider
-from worker.playground.sandbox.control.reading import Body, Seconds, Wrong
+from worker.playground.sandbox.control.read_request import Body, Seconds, Wrong
 from worker.playground.sandbox.control.routing import Asked, Route
 from worker.playground.sandbox.pace import set_pace
 from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.sandbox_config import GATEWAYS, Provider
 from worker.playground.sandbox.times import iso_ms_z
 
 

@@ -16,8 +16,8 @@ from worker.playground.shop.client import Document
 from worker.playground.shop.pages.beliefs import outcome, word
 from worker.playground.shop.pages.frame import page, respond
 from worker.playground.shop.pages.markup import Html, html, joined
-from worker.playground.shop.pages.timeline import timeline
-from worker.playground.shop.returns import Return
+from worker.playground.shop.pages.order_timeline import timeline
+from worker.playground.shop.return_signature import Return
 
 NOTHING = Html("")
 REFRESH_SECONDS = 4

@@ -16,11 +16,11 @@ from aiohttp import web
 from worker.playground.sandbox.checkout import ORDER_PAGE, ipay, moneybag, onepaybd, payparse, shadhinpay
 from worker.playground.sandbox.checkout.shape import Look
 from worker.playground.sandbox.checkout.visited import Visited
-from worker.playground.sandbox.config import GATEWAYS
-from worker.playground.sandbox.gateway import Deed
 from worker.playground.sandbox.sandbox import SANDBOX
+from worker.playground.sandbox.sandbox_config import GATEWAYS
 from worker.playground.sandbox.scripts import BY_NAME
 from worker.playground.sandbox.shopper import may_pay_late
+from worker.playground.sandbox.simulated_gateway import Deed
 from worker.playground.sandbox.troubles import Trouble
 
 LOOKS: Mapping[str, Look] = MappingProxyType(

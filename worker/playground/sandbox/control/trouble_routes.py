@@ -7,12 +7,12 @@ from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
-from worker.playground.sandbox.config import Provider
-from worker.playground.sandbox.control.reading import About, Body, Seconds
+from worker.playground.sandbox.control.read_request import About, Body, Seconds
 from worker.playground.sandbox.control.routing import Asked, Route
-from worker.playground.sandbox.course import revoke_tokens
-from worker.playground.sandbox.gateway import Impossible, Kind
 from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.sandbox_config import Provider
+from worker.playground.sandbox.simulated_gateway import Impossible, Kind
+from worker.playground.sandbox.troubled_course import revoke_tokens
 from worker.playground.sandbox.troubles import FALSIFIES, Name, Trouble
 
 Times = Annotated[int, Meta(ge=1)]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from worker.cli.failures import CommandFailed, WrongUsage
+from worker.cli.command_errors import CommandFailed, WrongUsage
 
 if TYPE_CHECKING:
-    from worker.playground.shop.config import ShopConfig
+    from worker.playground.shop.shop_config import ShopConfig
 
 
 def sandbox(
@@ -33,8 +33,8 @@ def sandbox(
     shop_secret: Annotated[str | None, Parameter(help="Its whsec_ webhook secret, written likewise.")] = None,
 ) -> int:
     """Run the five simulated gateways on one port, with hosted checkout pages and scripted troubles."""
-    from worker.playground.sandbox.app import run
-    from worker.playground.sandbox.config import GATEWAYS, SandboxConfig
+    from worker.playground.sandbox.sandbox_app import run
+    from worker.playground.sandbox.sandbox_config import GATEWAYS, SandboxConfig
     from worker.playground.sandbox.state import AnotherVersion
 
     webhook_urls = dict(item.partition("=")[::2] for item in webhook)
@@ -61,8 +61,8 @@ def sandbox(
 
 def _shop(url: str | None, key: str | None, secret: str | None, public_url: str | None) -> ShopConfig | None:
     """Raises WrongUsage."""
-    from worker.playground.shop.config import ShopConfig
-    from worker.playground.shop.returns import key_of
+    from worker.playground.shop.return_signature import key_of
+    from worker.playground.shop.shop_config import ShopConfig
 
     if url is None:
         if key is not None or secret is not None:

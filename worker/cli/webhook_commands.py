@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from worker.cli.failures import CommandFailed, WrongUsage
+from worker.cli.command_errors import CommandFailed, WrongUsage
 
 if TYPE_CHECKING:
     from worker.config import Config
@@ -29,7 +29,7 @@ def list_() -> int:
     from worker.cli.configured import configuration
     from worker.cli.endpoints import print_endpoints
     from worker.config.webhook_endpoints import endpoints_of
-    from worker.postgres.events.endpoints import list_endpoints
+    from worker.postgres.events.endpoint_rows import list_endpoints
     from worker.process import opened_as_it_is
 
     async def run() -> None:
@@ -71,7 +71,7 @@ def try_(endpoint: EndpointId = None) -> int:
 def enable(endpoint: EndpointId = None) -> int:
     """Send to an endpoint again that answered 410, or that is shut after failures: all that waits for it, at once."""
     from worker.cli.configured import configuration
-    from worker.postgres.events.endpoints import enable_endpoint
+    from worker.postgres.events.endpoint_rows import enable_endpoint
     from worker.postgres.notices import Notice
     from worker.process import opened_as_it_is
 
@@ -106,7 +106,7 @@ def replay(
     from schemas.words import EventType
     from worker.cli.configured import configuration
     from worker.cli.endpoints import follow
-    from worker.postgres.events.endpoints import begin_endpoints
+    from worker.postgres.events.endpoint_rows import begin_endpoints
     from worker.postgres.events.replay import find_replay, make_due
     from worker.postgres.notices import Notice
     from worker.process import opened_as_it_is

@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from worker.playground.demo.shop import Refused, Shop
+from worker.playground.demo.stories_shop import Refused, Shop
 
 LOOK_SECONDS = 0.03
 AWAY_SECONDS = 0.2

@@ -11,8 +11,8 @@ import time
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
-from worker.playground.sandbox.gateway import Gateway
 from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.simulated_gateway import Gateway
 
 
 def signed_headers(

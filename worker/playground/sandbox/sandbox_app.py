@@ -13,10 +13,10 @@ from aiohttp.typedefs import Handler
 
 from worker.playground.sandbox import background, control, front, welcome
 from worker.playground.sandbox.checkout import ORDER_PAGE
-from worker.playground.sandbox.checkout import routes as checkout
-from worker.playground.sandbox.config import SandboxConfig
+from worker.playground.sandbox.checkout import checkout_routes as checkout
 from worker.playground.sandbox.sandbox import SANDBOX, Sandbox
-from worker.playground.shop.app import mount
+from worker.playground.sandbox.sandbox_config import SandboxConfig
+from worker.playground.shop.shop_app import mount
 from worker.runtime.http_listener import Runner
 
 SHUTDOWN_SECONDS = 2.0

@@ -23,13 +23,13 @@ from worker.playground.sandbox.announcing import (
     webhook_events,
     webhook_url,
 )
-from worker.playground.sandbox.config import Provider
-from worker.playground.sandbox.control.reading import About, Body, Named, find
+from worker.playground.sandbox.control.read_request import About, Body, Named, find
 from worker.playground.sandbox.control.routing import Asked, Route
-from worker.playground.sandbox.gateway import Gateway, Happening, Impossible
 from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.sandbox_config import Provider
+from worker.playground.sandbox.send_webhook import post, signed_headers
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.webhooks import post, signed_headers
+from worker.playground.sandbox.simulated_gateway import Gateway, Happening, Impossible
 
 
 class WebhookUrl(Body, frozen=True, kw_only=True):

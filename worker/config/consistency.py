@@ -20,9 +20,9 @@ from schemas.checks import Delay
 from schemas.secret import Secret
 from schemas.statements import StatementMap
 from schemas.words import EventType
+from worker.config.config_problems import suggestion
 from worker.config.keys import digest_of, is_hashed
-from worker.config.problems import suggestion
-from worker.config.reading import BAD, Reader, join, type_info
+from worker.config.read_toml import BAD, Reader, join, type_info
 from worker.config.shapes import ALL_EVENTS, WEBHOOK_SECRET_PREFIX, Archive, Id, Merchant, Webhook
 from worker.config.statement import check_map
 from worker.runtime.encryption import key_of

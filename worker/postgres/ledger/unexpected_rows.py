@@ -13,7 +13,7 @@ import asyncpg
 
 from schemas.payments import Payment
 from worker.postgres.database import Connection
-from worker.postgres.idempotency import came_to
+from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.rows import ANNOUNCE, INSERT_MANY
 
 

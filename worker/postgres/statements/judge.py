@@ -17,7 +17,7 @@ from msgspec.structs import astuple
 from consumers.reconciliation.verdicts import VERDICTS, Terms, too_many, too_many_words
 from schemas.statements import Line, Unread
 from worker.postgres.database import Connection
-from worker.postgres.statements.verdicts import KEEP_ABSENT, KEEP_LINES, KEEP_UNREAD
+from worker.postgres.statements.verdict_sql import KEEP_ABSENT, KEEP_LINES, KEEP_UNREAD
 
 COPY_SECONDS = 60.0
 JUDGE_SECONDS = 1800.0

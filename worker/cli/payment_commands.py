@@ -16,9 +16,9 @@ from rich.console import Console
 
 from schemas.payments import Payment, view
 from schemas.words import Hold, Status
-from worker.cli.evidence import print_evidence
-from worker.cli.failures import CommandFailed, WrongUsage
-from worker.cli.rows import print_rows, row_of
+from worker.cli.command_errors import CommandFailed, WrongUsage
+from worker.cli.payment_rows import print_rows, row_of
+from worker.cli.show_evidence import print_evidence
 
 if TYPE_CHECKING:
     from consumers.account import Account
@@ -44,7 +44,7 @@ def list_(
     """List payments, newest first, with what all matches come to. --hold any, or a reason, is the work list."""
     from schemas.requests import ListQuery
     from worker.cli.configured import configuration, merchant_meant
-    from worker.cli.rows import print_work
+    from worker.cli.payment_rows import print_work
     from worker.postgres.reads.reading import Page, read_page
     from worker.postgres.reads.work_list import Work, read_work
     from worker.process import opened_as_it_is
@@ -78,7 +78,7 @@ def show(payment_id: str) -> int:
     """Show a payment as the API does, its timeline, an entry a line, and what to decide by if it is held."""
     from consumers.explain.evidence import evidence
     from worker.cli.configured import configuration
-    from worker.postgres.reads.explain import read_dossier
+    from worker.postgres.reads.snapshots import read_dossier
     from worker.postgres.reads.timeline import timeline_pages
     from worker.process import opened_as_it_is
 
@@ -126,7 +126,7 @@ def resolve(
     from consumers.commands.resolve import resolve as settle
     from schemas.requests import RESOLUTION, Wrong
     from worker.cli.configured import configuration
-    from worker.postgres.ledger.ledger import PostgresLedger
+    from worker.postgres.ledger.postgres_ledger import PostgresLedger
     from worker.process import opened_as_it_is, rules_of
 
     given = {

@@ -9,10 +9,10 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
-from worker.cli.evidence import WIDTH, print_evidence
-from worker.cli.failures import CommandFailed
-from worker.cli.payments import as_json
-from worker.cli.rows import print_rows, row_of
+from worker.cli.command_errors import CommandFailed
+from worker.cli.payment_commands import as_json
+from worker.cli.payment_rows import print_rows, row_of
+from worker.cli.show_evidence import WIDTH, print_evidence
 from worker.console import print_line
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ async def _read(typed: str) -> tuple[list[Payment], Dossier | None]:
     """The payments that are meant, and all that is known of the one, if it is one. Raises CommandFailed."""
     from worker.cli.configured import configuration
     from worker.config.webhook_endpoints import endpoints_of
-    from worker.postgres.reads.explain import find_payments, read_dossier
+    from worker.postgres.reads.snapshots import find_payments, read_dossier
     from worker.process import opened_as_it_is
 
     config = configuration()

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from worker.playground.sandbox.config import GATEWAYS, Provider
-from worker.playground.sandbox.control.reading import About, Body, Seconds, Wrong
+from worker.playground.sandbox.control.read_request import About, Body, Seconds, Wrong
 from worker.playground.sandbox.control.routing import Asked, Route
-from worker.playground.sandbox.control.troubles import Troubles
+from worker.playground.sandbox.control.trouble_routes import Troubles
 from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.sandbox_config import GATEWAYS, Provider
 from worker.playground.sandbox.scheduled import Does
 from worker.playground.sandbox.scripted import set_script
 from worker.playground.sandbox.scripts import BY_NAME, SCRIPTS

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct, field
 
-from worker.playground.shop.config import ShopConfig
+from worker.playground.shop.shop_config import ShopConfig
 
 Provider = Literal["payparse", "onepaybd", "shadhinpay", "moneybag", "ipay"]
 GATEWAYS: tuple[Provider, ...] = get_args(Provider)

@@ -13,7 +13,7 @@ from consumers.checks.limits import TROUBLES
 from worker.config import Config
 from worker.ops.doctor.findings import Finding
 from worker.postgres.database import Database
-from worker.postgres.reads.explain import ACCOUNTS
+from worker.postgres.reads.snapshots import ACCOUNTS
 
 MOST_APART = timedelta(seconds=2)
 LATE, VERY_LATE = timedelta(minutes=2), timedelta(minutes=15)

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
 
 from worker.playground.sandbox.announcing import FORGER, Telling, announce
-from worker.playground.sandbox.gateway import Gateway
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.scheduled import schedule
 from worker.playground.sandbox.scripts import has_call
 from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import Gateway
 from worker.playground.sandbox.troubles import PROXY_404, AtDeed
 
 PART = Decimal("250.00")

@@ -10,7 +10,7 @@ import asyncio
 
 from cyclopts import App
 
-from worker.cli.failures import CommandFailed
+from worker.cli.command_errors import CommandFailed
 
 archive = App(name="archive", help="Look at callbacks as they were received.")
 

@@ -20,16 +20,16 @@ from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Glance, Payment
 from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_others, planned_once
 from worker.postgres.events.event_log import Placed
-from worker.postgres.idempotency import came_to
+from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.account_limits import PostgresLimits, open_limits
 from worker.postgres.ledger.batch import PostgresBatch, open_batch, referenced
 from worker.postgres.ledger.claims import admit, names_of
-from worker.postgres.ledger.early_claims import keep, settle_turns
+from worker.postgres.ledger.kept_claims import keep, settle_turns
 from worker.postgres.ledger.look import look
 from worker.postgres.ledger.news import news_of
 from worker.postgres.ledger.rows import INSERT, PAYMENT, payment_of
 from worker.postgres.ledger.store import store
-from worker.postgres.ledger.unexpected import insert, withdraw
+from worker.postgres.ledger.unexpected_rows import insert, withdraw
 from worker.postgres.ledger.write import PostgresArbiter, Tried, open_arbiter, put, write_all
 from worker.postgres.notices import Notice
 from worker.runtime.encryption import Seal

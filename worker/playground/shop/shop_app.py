@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from worker.playground.shop.config import ShopConfig
 from worker.playground.shop.hooks import Forged, Unreadable
 from worker.playground.shop.ordering import Ordering
 from worker.playground.shop.orders import Orders
 from worker.playground.shop.shop import Shop
+from worker.playground.shop.shop_config import ShopConfig
 from worker.runtime.cancellation import end_one
 
 

@@ -11,8 +11,8 @@ from html import escape
 
 from aiohttp import web
 
+from worker.playground.sandbox.checkout.checkout_style import BASE
 from worker.playground.sandbox.checkout.shape import Field, Look, Step, View
-from worker.playground.sandbox.checkout.style import BASE
 from worker.playground.sandbox.times import DHAKA
 
 HEADERS = {

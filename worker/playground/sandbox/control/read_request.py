@@ -10,8 +10,8 @@ from msgspec import Meta, Struct
 from msgspec.structs import fields
 
 from schemas.wire import Unreadable, read_json
-from worker.playground.sandbox.config import Provider
 from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.sandbox_config import Provider
 from worker.playground.sandbox.sessions import Session
 
 Asked = TypeVar("Asked", bound=Struct)

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from schemas.wire import Unreadable, read_json
-from worker.playground.sandbox.config import SandboxConfig
+from worker.playground.sandbox.sandbox_config import SandboxConfig
 from worker.playground.sandbox.sessions import Session, Sessions, Standing, Transaction
 from worker.playground.sandbox.state import State
 

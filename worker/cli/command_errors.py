@@ -15,7 +15,7 @@ from worker.config import ConfigError
 from worker.postgres.database import UNAVAILABLE
 from worker.postgres.server.embedded import EmbeddedError
 from worker.postgres.server.migrate import MigrationError
-from worker.postgres.server.sessions import SessionsLent
+from worker.postgres.server.session_check import SessionsLent
 
 
 class CommandFailed(Exception):

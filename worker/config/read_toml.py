@@ -17,7 +17,7 @@ from msgspec import Struct, inspect
 
 from consumers.ports.gateway import Misconfigured
 from schemas.secret import Secret
-from worker.config.problems import Problem, suggestion
+from worker.config.config_problems import Problem, suggestion
 from worker.config.secrets import SecretError, Secrets
 from worker.runtime.durations import IN_WORDS, read_duration
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from worker.cli.failures import WrongUsage
+from worker.cli.command_errors import WrongUsage
 from worker.runtime.durations import read_duration
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import secrets
 
 from worker.playground.demo.browser import CONFIRMING
 from worker.playground.demo.scene import Scene
-from worker.playground.demo.shop import Refused
 from worker.playground.demo.stories.ends import pays
+from worker.playground.demo.stories_shop import Refused
 from worker.playground.demo.story import (
     CHECKED,
     IPAY,
