@@ -97,7 +97,7 @@ async def test_a_service_whose_gateway_is_another_than_our_configurations_is_ref
     """The sandbox that is asked here has proven itself, but the service does not open its checkouts there."""
     (port,) = free_ports(1)
     sandbox = Child(
-        "another", "worker.playground.sandbox", f"--port={port}", log=payproof.system.place / "another.log", settings={}
+        "another", "worker.cli", "sandbox", f"--port={port}", log=payproof.system.place / "another.log", settings={}
     )
     sandbox.start()
     before = await opened(payproof)

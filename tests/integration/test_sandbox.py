@@ -625,7 +625,8 @@ async def test_the_process_survives_a_kill_and_ends_cleanly_when_asked(tmp_path:
                 *(
                     sys.executable,
                     "-m",
-                    "worker.playground.sandbox",
+                    "worker.cli",
+                    "sandbox",
                     "--port",
                     "0",
                     "--state",
