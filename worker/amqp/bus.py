@@ -194,7 +194,7 @@ class RabbitBus:
         log.error("claim.unreadable", claim_id=message.header.properties.message_id, exc_info=error)
         reason, claim_id = f"{type(error).__name__} in receive", message.header.properties.message_id or "unknown"
         await self._bury(claim_id, provider, message.body, reason)
-        self._metrics.parked.labels(provider).inc()
+        self._metrics.dead_lettered.labels(provider).inc()
 
     async def _bury(self, claim_id: str, provider: str, body: bytes, reason: str) -> None:
         """The spool has a place for the dead too, while the broker is away; whoever looks at them sees both."""

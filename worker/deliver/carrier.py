@@ -129,7 +129,7 @@ class Carrier:
                 await asyncio.sleep(BROKER_AWAY_SECONDS)
                 return True
             at.place = events[-1].place
-            self._metrics.carried.inc(len(events))
+            self._metrics.published.inc(len(events))
             self._remembered = {place: one for place, one in self._remembered.items() if place > at.place}
         return bool(events)
 

@@ -49,7 +49,7 @@ class Relay:
             self._carrier.hear()
 
     def placed(self, events: Sequence[Placed]) -> None:
-        self._metrics.placed.inc(len(events))
+        self._metrics.sequenced.inc(len(events))
         if self._tracing.on:
             with self._tracing.follow_all("place", [traceparent_of(one.body) for one in events]):
                 pass
@@ -65,11 +65,11 @@ class Relay:
             self._written.clear()
             try:
                 placed = await self._place_batch()
-                self._metrics.look("relay")
+                self._metrics.polled("relay")
             except UNAVAILABLE as error:
                 log.warning("relay.unavailable", error=type(error).__name__)
                 placed = 0
-            self._metrics.placed.inc(placed)
+            self._metrics.sequenced.inc(placed)
             if self._carrier is not None:  # events may have got places here, or elsewhere without a notice
                 self._carrier.hear()
             if placed:

@@ -110,7 +110,7 @@ class InHand:
         async def park(deliveries: Sequence[Delivery]) -> None:
             for one in deliveries:
                 await self._bus.park(one, reason)
-            self._metrics.parked.labels(claim.provider).inc()
+            self._metrics.dead_lettered.labels(claim.provider).inc()
 
         await self._settle([claim], self._bus.done if claim.source is Source.SWEEP else park)
 

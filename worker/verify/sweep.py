@@ -57,7 +57,7 @@ class Sweep:
         while True:
             try:
                 swept = await self._sweep()
-                self._metrics.look("sweep")
+                self._metrics.polled("sweep")
             except (*UNAVAILABLE, BusAway) as error:
                 log.warning("sweep.unavailable", error=type(error).__name__)
                 swept = 0
