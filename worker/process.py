@@ -229,7 +229,7 @@ async def _begin(
             if "deliver" in roles:
                 await deliver.begin()
         except UNAVAILABLE as error:
-            log.warning("process.not_begun", error=type(error).__name__)
+            log.warning("process.start_failed", error=type(error).__name__)
             await set_within(stop, AWAY_SECONDS)
         else:
             return True
@@ -283,7 +283,7 @@ async def _keep_postgres(database: Database, data_dir: Path) -> None:
             try:
                 await asyncio.to_thread(revive, data_dir)
             except EmbeddedError as failed:
-                log.error("postgres.not_started", why=str(failed))  # noqa: TRY400 - its words say it all
+                log.error("postgres.start_failed", why=str(failed))  # noqa: TRY400 - its words say it all
 
 
 async def _listen(app: web.Application, setting: str, address: tuple[str, int], path: str = "") -> Runner:

@@ -123,7 +123,7 @@ class Inbox:
         """
         if provider not in self._resting:
             self._resting.add(provider)
-            log.warning("consumer.resting", provider=provider)
+            log.warning("consumer.paused", provider=provider)
             await self._end(self._subscriptions.pop(provider, None), "nothing can be done with what it delivers")
 
     def resume(self, provider: str) -> None:

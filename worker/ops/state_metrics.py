@@ -78,7 +78,7 @@ class Standings(Collector):
             async with asyncio.timeout(READ_SECONDS):
                 return await read_standing(self._database, self._accounts, self._endpoints)
         except UNAVAILABLE as error:
-            log.warning("standing.unread", error=type(error).__name__)
+            log.warning("state_metrics.read_failed", error=type(error).__name__)
             return None
 
     async def _ask_broker(self) -> AtBroker | None:

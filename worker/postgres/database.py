@@ -145,7 +145,7 @@ class Database:
             async with asyncio.timeout(NOTIFY_SECONDS):  # those behind it would wait as well
                 await self.execute(_NOTIFY, CHANNEL, payload)
         except UNAVAILABLE as error:
-            log.warning("notice.unsent", error=type(error).__name__)
+            log.warning("wakeup.send_failed", error=type(error).__name__)
 
     async def set_clock(self) -> None:
         async with self.connection() as connection:
@@ -159,7 +159,7 @@ class Database:
             try:
                 await self.set_clock()
             except UNAVAILABLE as error:
-                log.warning("clock.unread", error=type(error).__name__)
+                log.warning("clock.read_failed", error=type(error).__name__)
                 await asyncio.sleep(RECONNECT_SECONDS)
             else:
                 await asyncio.sleep(CLOCK_SECONDS)
@@ -188,7 +188,7 @@ class Database:
                 finally:
                     await connection.close(timeout=1)
             except UNAVAILABLE as error:
-                log.warning("notices.disconnected", error=type(error).__name__)
+                log.warning("wakeups.disconnected", error=type(error).__name__)
             await asyncio.sleep(RECONNECT_SECONDS)
 
 

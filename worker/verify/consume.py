@@ -175,7 +175,7 @@ class Consumer:
 
     async def _not_taken(self, claims: Sequence[Claim], error: Exception) -> None:
         """The claims are not at fault. Where only a payment is locked the others go on, and its claims come later."""
-        log.warning("claims.not_taken", claims=len(claims), error=type(error).__name__)
+        log.warning("claims.take_failed", claims=len(claims), error=type(error).__name__)
         if away(error):
             await asyncio.sleep(PAUSE_SECONDS)
         for one in claims:

@@ -130,7 +130,7 @@ class InHand:
         try:
             await settle(deliveries)
         except UNAVAILABLE as error:
-            log.warning("claims.not_settled", claims=len(deliveries), error=type(error).__name__)
+            log.warning("claims.ack_failed", claims=len(deliveries), error=type(error).__name__)
             await self._bus.give_back(deliveries)
 
     def _end_turns(self, inquiries: Iterable[Inquiry]) -> None:

@@ -89,7 +89,7 @@ class PostgresBus:
                 await self._return()
                 await self._free()
             except UNAVAILABLE as error:
-                log.warning("claims.not_freed", error=type(error).__name__)
+                log.warning("claims.free_failed", error=type(error).__name__)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _free(self) -> None:
