@@ -26,7 +26,7 @@ from worker.deliver.endpoints import endpoints_of
 from worker.deliver.relay import Relay
 from worker.deliver.role import Deliver
 from worker.http_apps import ops_app, public_app
-from worker.ingress.waiters import Outcomes
+from worker.ingress.waiters import PaymentWaiters
 from worker.ops.health import Ops
 from worker.ops.state_metrics import standings_of
 from worker.postgres.database import UNAVAILABLE, Database, connect
@@ -133,7 +133,12 @@ async def run_roles(
     config: Config, roles: Collection[str], database: Database, stop: asyncio.Event, tracing: Tracing = OFF
 ) -> None:
     """Run until `stop` is set, or a part fails, which ends the process loudly."""
-    metrics, outcomes, rules, turns = Metrics(config.accounts), Outcomes(), rules_of(config), PostgresTurns(database)
+    metrics, waiters, rules, turns = (
+        Metrics(config.accounts),
+        PaymentWaiters(),
+        rules_of(config),
+        PostgresTurns(database),
+    )
     queue = PostgresBus(database, turns.holder)
     broker = broker_of(config, rules, database, queue, metrics)
     bus = broker.bus if broker else queue
@@ -146,7 +151,7 @@ async def run_roles(
         PostgresLedger(
             database,
             Seal(config.archive.sealing),
-            _changed(metrics, outcomes),
+            _changed(metrics, waiters),
             metrics.drop,
             relay.placed if "consume" in roles else None,
         ),
@@ -155,7 +160,7 @@ async def run_roles(
 
     def hear(notice: Notice) -> None:
         bus.wake(notice.claims)
-        outcomes.hear(notice.outcomes)
+        waiters.notify(notice.outcomes)
         consumer.hear(notice.outcomes)
         sweep.hear(notice.look_at)
         relay.hear(notice)
@@ -163,7 +168,7 @@ async def run_roles(
 
     async def look_again() -> None:
         hear(Notice(events=True, placed=True, claims=[account.provider.name for account in config.accounts]))
-        outcomes.hear_all()
+        waiters.notify_all()
 
     def missing() -> list[str]:
         return sorted(name for name, task in tasks.items() if task.done())
@@ -199,7 +204,7 @@ async def run_roles(
             if "ingress" in roles:
                 servers.append(
                     await _listen(
-                        public_app(config, rules, database, ledger, bus, asking, outcomes, metrics, tracing),
+                        public_app(config, rules, database, ledger, bus, asking, waiters, metrics, tracing),
                         *("PAYPROOF_LISTEN", config.settings.listen, config.settings.public_path),
                     )
                 )
@@ -236,11 +241,11 @@ async def _begin(
     return False
 
 
-def _changed(metrics: Metrics, outcomes: Outcomes) -> Callable[[Payment, Change], None]:
+def _changed(metrics: Metrics, waiters: PaymentWaiters) -> Callable[[Payment, Change], None]:
     def changed(before: Payment, change: Change) -> None:
         metrics.changed(before, change)
         if change.event is not None:
-            outcomes.tell(change.payment)
+            waiters.tell(change.payment)
 
     return changed
 
