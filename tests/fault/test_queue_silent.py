@@ -29,5 +29,5 @@ async def test_the_others_are_heard_and_it_is_too_once_it_answers(aside: RabbitM
             await rabbit.bus.publish([other := a_claim("moneybag")])
             (heard,) = await asyncio.wait_for(rabbit.bus.receive("moneybag", 10), 10)
             assert heard.claim == other
-            await rabbit.bus.done([heard])
+            await rabbit.bus.ack([heard])
         await rabbit.subscribed()

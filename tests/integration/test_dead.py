@@ -97,7 +97,7 @@ async def bench(request: pytest.FixtureRequest, dsn: str) -> AsyncIterator[Bench
     async with connect(dsn) as database:
 
         async def bury(claim_id: str, body: bytes) -> None:
-            await PostgresBus(database).bury(claim_id, "ipay", body, REASON)
+            await PostgresBus(database).dead_letter_raw(claim_id, "ipay", body, REASON)
 
         async def queued() -> list[bytes]:
             return [row["body"] for row in await database.fetch("DELETE FROM queue RETURNING body")]
@@ -345,7 +345,7 @@ async def test_both_places_are_one_list_oldest_first_and_are_replayed_together(
     async with await aio_pika.connect(broker.url) as connection:
         await declare(connection, {provider, *PROVIDERS})
     here, there = known_claim(), known_claim()
-    await PostgresBus(database).bury(here.id, provider, body_of(here), REASON)
+    await PostgresBus(database).dead_letter_raw(here.id, provider, body_of(here), REASON)
     await rabbit.post(dead_letter(there.id, provider, body_of(there), REASON, NOON))
     await rabbit.bury("unreadable", b'{"newer":1}')
     async with desk(configured(dsn, broker.url)) as found:
@@ -369,7 +369,7 @@ async def test_without_the_broker_those_in_postgres_are_there_and_it_is_said(
     dsn: str, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     claim = known_claim()
-    await PostgresBus(database).bury(claim.id, claim.provider, body_of(claim), REASON)
+    await PostgresBus(database).dead_letter_raw(claim.id, claim.provider, body_of(claim), REASON)
     away = f"amqp://guest:sesame@127.0.0.1:{free_ports(1)[0]}/"
     async with desk(configured(dsn, away)) as found:
         assert [letter.id for letter in found.letters] == [claim.id]
@@ -387,7 +387,7 @@ async def test_a_letter_of_a_gateway_that_is_no_longer_configured_stays(
     dsn: str, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     claim = a_claim("gone")
-    await PostgresBus(database).bury(claim.id, claim.provider, body_of(claim), REASON)
+    await PostgresBus(database).dead_letter_raw(claim.id, claim.provider, body_of(claim), REASON)
     async with desk(configured(dsn, None)) as found:
         assert await found.replay(found.letters) == 1
         assert len(found.letters) == 1
@@ -407,7 +407,7 @@ async def test_two_who_read_take_turns_and_the_second_is_told(dsn: str, database
 
 async def test_a_beginning_of_several_ids_is_wrong_usage(dsn: str, database: Database) -> None:
     for name in ("abcd", "abce"):
-        await PostgresBus(database).bury(name, "ipay", b"", REASON)
+        await PostgresBus(database).dead_letter_raw(name, "ipay", b"", REASON)
     async with desk(configured(dsn, None)) as found:
         with pytest.raises(WrongUsage, match="abc: several begin so: abcd, abce"):
             found.find("abc")

@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from consumers.ports.bus import BusAway, Delivery
+from consumers.ports.bus import BusAway, ClaimMessage
 from schemas.callbacks import Claim
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
@@ -74,9 +74,9 @@ async def test_a_broker_that_confirms_nothing_costs_one_deadline_and_no_claim(
     await connected(rabbit)
     heard: set[str] = set()
     while heard != {claim.id for claim in claims + late}:
-        deliveries = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
-        heard |= {delivery.claim.id for delivery in deliveries}
-        await rabbit.bus.done(deliveries)
+        messages = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
+        heard |= {message.claim.id for message in messages}
+        await rabbit.bus.ack(messages)
     await rabbit.bus.publish([claim := a_claim()])
     assert claim.id not in await spooled(database)
 
@@ -92,9 +92,9 @@ async def test_a_broker_that_goes_away_leaves_claims_to_the_spool_and_comes_back
     await rabbit.subscribed()
     heard: set[str] = set()
     while heard != {claim.id for claim in claims}:
-        deliveries = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
-        heard |= {delivery.claim.id for delivery in deliveries}
-        await rabbit.bus.done(deliveries)
+        messages = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
+        heard |= {message.claim.id for message in messages}
+        await rabbit.bus.ack(messages)
 
 
 async def test_without_broker_and_without_postgres_nothing_is_acknowledged(rabbit: Rabbit, database: Database) -> None:
@@ -122,9 +122,9 @@ async def test_a_queue_that_somebody_deletes_is_made_again_and_its_consumer_too(
 
     async def over_the_broker() -> bool:
         await rabbit.bus.publish([again := a_claim()])
-        deliveries = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
-        await rabbit.bus.done(deliveries)
-        return again.id in {one.claim.id for one in deliveries} and rabbit.inbox.missing() == []
+        messages = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
+        await rabbit.bus.ack(messages)
+        return again.id in {one.claim.id for one in messages} and rabbit.inbox.missing() == []
 
     await until(over_the_broker, what="a claim by the new queue")
 
@@ -135,8 +135,8 @@ async def test_a_consumer_that_the_broker_forgot_is_noticed_built_anew_and_count
     (tag,) = subscription.channel.consumers
     await subscription.channel.basic_cancel(tag)
     await rabbit.bus.publish([claim := a_claim()])
-    deliveries = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 15)
-    assert [one.claim for one in deliveries] == [claim]
+    messages = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 15)
+    assert [one.claim for one in messages] == [claim]
     assert rabbit.metrics.registry.get_sample_value("payproof_consumers_rebuilt_total", {"queue": "ipay"}) == 1
 
 
@@ -157,12 +157,12 @@ async def test_what_is_given_back_comes_again_in_its_order(rabbit: Rabbit) -> No
     heard = []
     while len(heard) < 3:
         heard += await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 5)
-    await rabbit.bus.give_back(heard)
+    await rabbit.bus.requeue(heard)
     again = await rabbit.bus.receive("ipay", 10)
     assert [one.claim.id for one in again] == [one.claim.id for one in heard]
-    await rabbit.bus.done(again)
+    await rabbit.bus.ack(again)
     await rabbit.reconnect()
-    assert await rabbit.bus.waiting() == dict.fromkeys(PROVIDERS, 0)
+    assert await rabbit.bus.depths() == dict.fromkeys(PROVIDERS, 0)
 
 
 async def test_an_event_reaches_the_queue_that_is_bound_for_it_and_no_other(rabbit: Rabbit) -> None:
@@ -234,13 +234,13 @@ async def test_a_claim_that_was_spooled_twice_is_there_once(rabbit: Rabbit, data
 async def test_whatever_is_settled_at_once_the_broker_counts_one_delivery(rabbit: Rabbit) -> None:
     """It closes a channel where something is settled twice, and gives out anew all that was in hand there."""
     await rabbit.bus.publish([a_claim() for _ in range(100)])
-    deliveries = await receive_all(rabbit, 100)
-    await asyncio.gather(*(rabbit.bus.done(deliveries[start::20]) for start in range(20)))
+    messages = await receive_all(rabbit, 100)
+    await asyncio.gather(*(rabbit.bus.ack(messages[start::20]) for start in range(20)))
     for claim in [a_claim() for _ in range(3)]:
         await rabbit.bus.publish([claim])
-        (delivery,) = await receive_all(rabbit, 1)
-        assert (delivery.claim, delivery.handed_out) == (claim, 1)
-        await rabbit.bus.done([delivery])
+        (message,) = await receive_all(rabbit, 1)
+        assert (message.claim, message.handed_out) == (claim, 1)
+        await rabbit.bus.ack([message])
     assert rabbit.metrics.registry.get_sample_value("payproof_consumers_rebuilt_total", {"queue": "ipay"}) in (None, 0)
 
 
@@ -249,10 +249,10 @@ class AwaySpool(PostgresBus):
 
     away = False
 
-    async def lease(self, provider: str, most: int, *, later: bool = True) -> list[Delivery]:
+    async def lease(self, provider: str, most: int, *, low_priority: bool = True) -> list[ClaimMessage]:
         if self.away:
             raise ConnectionRefusedError
-        return await super().lease(provider, most, later=later)
+        return await super().lease(provider, most, low_priority=low_priority)
 
 
 class FullSpool(PostgresBus):
@@ -292,7 +292,7 @@ async def test_while_postgres_is_away_the_broker_counts_one_delivery_however_lon
         await rabbit.bus.publish(claims := [a_claim() for _ in range(3)])
         (first, *others) = await receive_all(rabbit, 3)
         spool.away = True
-        await rabbit.bus.give_back([first, *others])
+        await rabbit.bus.requeue([first, *others])
         until_when = asyncio.get_running_loop().time() + 9  # four times as long as the broker waits
         while asyncio.get_running_loop().time() < until_when:
             with suppress(ConnectionRefusedError):
@@ -303,7 +303,7 @@ async def test_while_postgres_is_away_the_broker_counts_one_delivery_however_lon
         again = await receive_all(rabbit, 3)
         assert {one.claim.id for one in again} == {claim.id for claim in claims}
         assert {one.handed_out for one in again} == {2}
-        await rabbit.bus.done(again)
+        await rabbit.bus.ack(again)
         assert await rabbit.dead_letters() == []
 
 
@@ -312,8 +312,8 @@ async def test_a_claim_that_was_given_out_often_moves_to_the_spool_before_the_br
 ) -> None:
     await rabbit.bus.publish([claim := a_claim()])
     for handed_out in range(1, MOST_OFTEN + 1):
-        (delivery,) = await receive_all(rabbit, 1)
-        assert delivery.handed_out == handed_out
+        (message,) = await receive_all(rabbit, 1)
+        assert message.handed_out == handed_out
         await rabbit.reconnect()
 
     async def moved() -> bool:
@@ -323,9 +323,9 @@ async def test_a_claim_that_was_given_out_often_moves_to_the_spool_before_the_br
 
     await until(moved, what="the claim in the spool")
     await database.execute("UPDATE queue SET available_at = clock_timestamp()")
-    (delivery,) = await receive_all(rabbit, 1)
-    assert (delivery.claim, delivery.handed_out) == (claim, SUSPECT)
-    await rabbit.bus.done([delivery])
+    (message,) = await receive_all(rabbit, 1)
+    assert (message.claim, message.handed_out) == (claim, SUSPECT)
+    await rabbit.bus.ack([message])
     assert await rabbit.dead_letters() == []
 
 
@@ -348,9 +348,9 @@ async def test_what_cannot_be_moved_to_the_spool_yet_keeps_nothing_else_back(
         with pytest.raises(asyncpg.DiskFullError):
             await rabbit.bus.receive("ipay", 10)
     spool.full = False
-    deliveries = await receive_all(rabbit, 3)
-    assert [one.claim for one in deliveries] == claims
-    await rabbit.bus.done(deliveries)
+    messages = await receive_all(rabbit, 3)
+    assert [one.claim for one in messages] == claims
+    await rabbit.bus.ack(messages)
     assert await spooled(database) == [first.id]
 
 
@@ -364,7 +364,7 @@ async def test_who_stops_leaves_to_others_what_was_delivered_meanwhile(broker: R
             return stopping.inbox.holds("ipay")
 
         await until(delivered, what="the claim that is delivered and not taken")
-        await stopping.bus.end("ipay")
+        await stopping.bus.stop_receiving("ipay")
         other = Inbox(Secret(broker.url), ["ipay"], stopping.metrics)
         running = asyncio.create_task(other.run())
         try:
@@ -377,14 +377,14 @@ async def test_who_stops_leaves_to_others_what_was_delivered_meanwhile(broker: R
             assert message.header.properties.message_id == waiting.id
             assert held.claim == in_hand
             await other.acknowledge([message])
-            await stopping.bus.done([held])
+            await stopping.bus.ack([held])
         finally:
             await end_one(running)
-        assert (await stopping.bus.waiting())["ipay"] == 0
+        assert (await stopping.bus.depths())["ipay"] == 0
 
 
-async def receive_all(rabbit: Rabbit, count: int) -> list[Delivery]:
-    found: list[Delivery] = []
+async def receive_all(rabbit: Rabbit, count: int) -> list[ClaimMessage]:
+    found: list[ClaimMessage] = []
     async with asyncio.timeout(20):
         while len(found) < count:
             found += await rabbit.bus.receive("ipay", 10)

@@ -171,7 +171,7 @@ class Inbox:
         await self._settle(messages, Subscription.acknowledge)
 
     async def reject(self, messages: Sequence[DeliveredMessage]) -> None:
-        """Have the broker itself lay them among the dead."""
+        """Have the broker itself dead-letter them."""
         await self._settle(messages, Subscription.reject)
 
     async def _settle(

@@ -78,7 +78,7 @@ class Publisher:
         self._give_up(channel, type(failures[0]).__name__)
         raise BusAway(type(failures[0]).__name__)
 
-    async def waiting(self) -> dict[str, int]:
+    async def depths(self) -> dict[str, int]:
         """How many claims wait at the broker, by provider; empty while it is away."""
         return await self._depths({provider: claims_queue(provider) for provider in self._providers})
 

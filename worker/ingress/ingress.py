@@ -181,8 +181,8 @@ def ingress_of(
     metrics: Metrics,
     tracing: Tracing = OFF,
 ) -> Ingress:
-    async def publish(claims: Sequence[Claim], *, later: bool) -> Sequence[None]:
-        await bus.publish(claims, later=later)
+    async def publish(claims: Sequence[Claim], *, low_priority: bool) -> Sequence[None]:
+        await bus.publish(claims, low_priority=low_priority)
         return [None] * len(claims)
 
     async def find(claims: Sequence[Claim]) -> Sequence[str | None]:
@@ -192,9 +192,9 @@ def ingress_of(
     return Ingress(
         config=config,
         normal=RequestBatcher(
-            partial(publish, later=False), shared_errors=(BusAway,), seconds=PUBLISH_SECONDS, at_once=2
+            partial(publish, low_priority=False), shared_errors=(BusAway,), seconds=PUBLISH_SECONDS, at_once=2
         ),
-        low=RequestBatcher(partial(publish, later=True), shared_errors=(BusAway,), seconds=PUBLISH_SECONDS),
+        low=RequestBatcher(partial(publish, low_priority=True), shared_errors=(BusAway,), seconds=PUBLISH_SECONDS),
         payments=RequestBatcher(ledger.peek, shared_errors=UNAVAILABLE, seconds=LOOK_UP_SECONDS),
         homes=RequestBatcher(find, shared_errors=UNAVAILABLE, seconds=LOOK_UP_SECONDS),
         clock=clock,

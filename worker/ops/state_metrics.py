@@ -85,7 +85,7 @@ class Standings(Collector):
         if self._broker is None:
             return None
         publisher = self._broker.publisher
-        return AtBroker(*await asyncio.gather(publisher.waiting(), publisher.dead()))
+        return AtBroker(*await asyncio.gather(publisher.depths(), publisher.dead()))
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         give_up = "payproof_checks_give_up_seconds"

@@ -1,7 +1,7 @@
 """The queue `payproof.expected`: a shop registers a payment that it opened itself by publishing it there.
 
 The one thing to get wrong: the size. A broker takes messages of many megabytes and hands over as many as are asked for;
-so few are, and one that is far too large goes among the dead inside the broker, without passing through us again.
+so few are, and one that is far too large is dead-lettered inside the broker, without passing through us again.
 """
 
 from __future__ import annotations
@@ -84,13 +84,13 @@ class ExpectedPayments:
         self._inbox.resume(NAME)
 
     async def _settle(self, message: DeliveredMessage) -> bool:
-        """Register it, or bury it with the reason; whether it is off our hands. Only then was it acknowledged."""
+        """Register it, or dead-letter it with the reason. Returns whether it was acknowledged."""
         try:
             result = await self._register(message)
             if result == "later":
                 return False
             if isinstance(result, Refusal):
-                await self._bury(message, result)
+                await self._dead_letter(message, result)
             else:
                 await self._inbox.acknowledge([message])
         except (BusAway, *UNAVAILABLE) as error:
@@ -118,8 +118,8 @@ class ExpectedPayments:
                     return Refusal(code="internal", reason=reason)
                 await set_within(self._stopping, PAUSE_SECONDS)
 
-    async def _bury(self, message: DeliveredMessage, refusal: Refusal) -> None:
-        """Lay it among the dead with what is wrong in its headers. Raises BusAway."""
+    async def _dead_letter(self, message: DeliveredMessage, refusal: Refusal) -> None:
+        """Dead-letter it with what is wrong in its headers. Raises BusAway."""
         log.warning("expected.refused", message_id=_id(message), code=refusal.code)
         if len(message.body) > LARGEST_LETTER:
             await self._inbox.reject([message])

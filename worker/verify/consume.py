@@ -114,9 +114,9 @@ class Consumer:
             log.warning("claims.unknown_account", accounts=sorted({one.account for one in unknown}))
             old = self._clock.now() - UNKNOWN_ACCOUNT
             late = [one for one in unknown if self._in_hand.queued_before(one, old)]
-            await self._in_hand.leave([one for one in unknown if one not in late])
+            await self._in_hand.postpone([one for one in unknown if one not in late])
             for one in late:
-                await self._in_hand.park(one, f"no worker knows the account {one.account}, for an hour")
+                await self._in_hand.dead_letter(one, f"no worker knows the account {one.account}, for an hour")
         return [one for one in claims if one.account in self._rules.accounts]
 
     def _apart(self, claims: Sequence[Claim]) -> list[list[Claim]]:
@@ -135,7 +135,7 @@ class Consumer:
         try:
             if suspect is not None and not await self._blame.mark_claim(suspect):
                 for one in claims:
-                    await self._in_hand.park(one, "no worker ever finished what was asked of its payment")
+                    await self._in_hand.dead_letter(one, "no worker ever finished what was asked of its payment")
                 return []
             taken = await self._taken(part, room)
         except Exception as error:  # noqa: BLE001 - a claim that fails by itself is logged and put aside, never lost
@@ -146,7 +146,7 @@ class Consumer:
             if isinstance(error, UNAVAILABLE):
                 await self._not_taken(claims, error)
             else:
-                await self._put_aside(claims[0], error)
+                await self._claim_failed(claims[0], error)
             return []
         for inquiry in taken.inquiries:
             start(inquiry)
@@ -180,16 +180,16 @@ class Consumer:
             await asyncio.sleep(PAUSE_SECONDS)
         for one in claims:
             await self._blame.excuse_claim(one)
-        await (self._in_hand.give_back(claims) if away(error) else self._in_hand.leave(claims))
+        await (self._in_hand.requeue(claims) if away(error) else self._in_hand.postpone(claims))
 
-    async def _put_aside(self, claim: Claim, error: Exception) -> None:
+    async def _claim_failed(self, claim: Claim, error: Exception) -> None:
         log.error("claim.failed", claim_id=claim.id, exc_info=error)
         try:
             await self._blame.claim_failed(claim, error)
         except UNAVAILABLE:
-            await self._in_hand.give_back([claim])
+            await self._in_hand.requeue([claim])
         else:
-            await self._in_hand.put_aside(claim, reason_of(error))
+            await self._in_hand.retry_or_dead_letter(claim, reason_of(error))
 
 
 def _by_payment(claims: Sequence[Claim]) -> list[list[Claim]]:

@@ -67,7 +67,7 @@ class Sweep:
                 await self._wait()
 
     async def _sweep(self) -> int:
-        waiting = await self._bus.waiting()
+        waiting = await self._bus.depths()
         due = await take_due(self._database, BATCH, self._budgets(waiting))
         if due:
             now = self._database.clock.now()
