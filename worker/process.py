@@ -192,9 +192,9 @@ async def run_roles(
         if broker:
             parts["publisher"] = broker.publisher.run
         if "consume" in roles:
-            parts |= {"lost claims": queue.free_lost} | ({"inbox": broker.inbox.run} if broker else {})
+            parts |= {"lost claims": queue.free_lost} | ({"inbox": broker.pool.run} if broker else {})
         if broker and "ingress" in roles:  # a shop may publish what it may post, and that takes the ingress's rights
-            parts |= {"expected inbox": broker.expected.run, "registering": broker.registering.run}
+            parts |= {"expected inbox": broker.expected.run, "registering": broker.expected_consumer.run}
         working = {"sweep": sweep.run, "relay": relay.run, "consume": consumer.run, "deliver": deliver.run}
         parts |= {role: run for role, run in working.items() if role in roles}
         async with asyncio.TaskGroup() as group, ended_at_exit(tasks):
@@ -267,7 +267,7 @@ async def _drain(
     consumer.stop()
     deliver.stop()
     if broker:
-        broker.registering.stop()
+        broker.expected_consumer.stop()
     if working := [tasks[name] for name in ("consume", "deliver", "registering") if name in tasks]:
         await asyncio.wait(working, timeout=DRAIN_SECONDS)
 

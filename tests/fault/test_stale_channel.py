@@ -62,7 +62,7 @@ async def assert_nothing_comes(rabbit: Rabbit) -> None:
     await rabbit.reconnect()
 
     async def none_waits() -> bool:
-        return (await rabbit.bus.depths()).get("ipay") == 0 and not rabbit.inbox.holds("ipay")
+        return (await rabbit.bus.depths()).get("ipay") == 0 and not rabbit.pool.has_buffered("ipay")
 
     await until(none_waits, what="an empty queue")
     await rabbit.bus.publish([last := a_claim()])

@@ -69,7 +69,7 @@ async def bench(request: pytest.FixtureRequest, dsn: str) -> AsyncIterator[Bench
                 rabbit.bus.wake(["ipay"])
                 await rabbit.reconnect()
 
-            yield Bench(rabbit.bus, workers_die, rabbit.dead_letters, lambda: rabbit.inbox.holds("ipay"))
+            yield Bench(rabbit.bus, workers_die, rabbit.dead_letters, lambda: rabbit.pool.has_buffered("ipay"))
 
 
 def a_claim(provider: str = "ipay") -> Claim:

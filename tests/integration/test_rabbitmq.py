@@ -20,8 +20,8 @@ from tests.integration.test_bus import a_claim, receive
 from tests.processes import until
 from worker.amqp import bus, link
 from worker.amqp.bus import MOST_OFTEN
-from worker.amqp.inbox import Inbox
-from worker.amqp.messages import claim_post, event_post
+from worker.amqp.consumer_pool import ConsumerPool
+from worker.amqp.messages import claim_message, event_message
 from worker.amqp.publisher import CONFIRM_SECONDS, Publisher
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.amqp.topology import CLAIMS, DEAD, EVENTS, EXPECTED, claims_queue
@@ -124,14 +124,14 @@ async def test_a_queue_that_somebody_deletes_is_made_again_and_its_consumer_too(
         await rabbit.bus.publish([again := a_claim()])
         messages = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
         await rabbit.bus.ack(messages)
-        return again.id in {one.claim.id for one in messages} and rabbit.inbox.missing() == []
+        return again.id in {one.claim.id for one in messages} and rabbit.pool.missing() == []
 
     await until(over_the_broker, what="a claim by the new queue")
 
 
 async def test_a_consumer_that_the_broker_forgot_is_noticed_built_anew_and_counted(rabbit: Rabbit) -> None:
     """The consumer is cancelled behind its back, as after a reconnect that did not resume it."""
-    subscription = rabbit.inbox._subscriptions["ipay"]
+    subscription = rabbit.pool._subscriptions["ipay"]
     (tag,) = subscription.channel.consumers
     await subscription.channel.basic_cancel(tag)
     await rabbit.bus.publish([claim := a_claim()])
@@ -141,8 +141,8 @@ async def test_a_consumer_that_the_broker_forgot_is_noticed_built_anew_and_count
 
 
 async def test_a_message_that_cannot_be_read_is_put_aside_with_its_reason(rabbit: Rabbit) -> None:
-    post = msgspec.structs.replace(claim_post(a_claim()), body=b'{"newer": 1}')
-    await rabbit.publisher.publish([post, claim_post(claim := a_claim())])
+    post = msgspec.structs.replace(claim_message(a_claim()), body=b'{"newer": 1}')
+    await rabbit.publisher.publish([post, claim_message(claim := a_claim())])
     assert await receive(rabbit.bus) == [claim]
 
     async def dead() -> list[str]:
@@ -170,8 +170,8 @@ async def test_an_event_reaches_the_queue_that_is_bound_for_it_and_no_other(rabb
         channel = await connection.channel()
         queue = await channel.declare_queue(exclusive=True)
         await queue.bind(EVENTS, "payment.completed.#")
-        opened = event_post("pay_1.1", "payment.opened", "shop", "shop-ipay", b"{}")
-        completed = event_post("pay_1.2", "payment.completed", "shop", "shop-ipay", b'{"id":"pay_1.2"}')
+        opened = event_message("pay_1.1", "payment.opened", "shop", "shop-ipay", b"{}")
+        completed = event_message("pay_1.2", "payment.completed", "shop", "shop-ipay", b'{"id":"pay_1.2"}')
         await rabbit.publisher.publish([opened, completed])
         message = await queue.get(timeout=5)
         assert (message.message_id, message.type, message.routing_key, message.body) == (
@@ -298,7 +298,7 @@ async def test_while_postgres_is_away_the_broker_counts_one_delivery_however_lon
             with suppress(ConnectionRefusedError):
                 await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 1)
             await asyncio.sleep(0.2)
-        assert "ipay" in rabbit.inbox.missing()
+        assert "ipay" in rabbit.pool.missing()
         spool.away = False
         again = await receive_all(rabbit, 3)
         assert {one.claim.id for one in again} == {claim.id for claim in claims}
@@ -340,7 +340,7 @@ async def test_what_cannot_be_moved_to_the_spool_yet_keeps_nothing_else_back(
     await rabbit.bus.publish(claims := [a_claim() for _ in range(3)])
 
     async def delivered() -> bool:
-        return len(rabbit.inbox._subscriptions["ipay"].buffer) == 4
+        return len(rabbit.pool._subscriptions["ipay"].buffer) == 4
 
     await until(delivered, what="all of them")
     spool.full = True
@@ -361,16 +361,16 @@ async def test_who_stops_leaves_to_others_what_was_delivered_meanwhile(broker: R
         await stopping.bus.publish([waiting := a_claim()])
 
         async def delivered() -> bool:
-            return stopping.inbox.holds("ipay")
+            return stopping.pool.has_buffered("ipay")
 
         await until(delivered, what="the claim that is delivered and not taken")
         await stopping.bus.stop_receiving("ipay")
-        other = Inbox(Secret(broker.url), ["ipay"], stopping.metrics)
+        other = ConsumerPool(Secret(broker.url), ["ipay"], stopping.metrics)
         running = asyncio.create_task(other.run())
         try:
 
             async def heard() -> bool:
-                return other.holds("ipay")
+                return other.has_buffered("ipay")
 
             await until(heard, what="the claim at another worker")
             (message,) = other.take("ipay", 10)

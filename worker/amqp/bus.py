@@ -20,8 +20,8 @@ from aiormq.abc import DeliveredMessage
 
 from consumers.ports.bus import BusAway, ClaimMessage
 from schemas.callbacks import Claim
-from worker.amqp.inbox import Inbox
-from worker.amqp.messages import claim_post, dead_letter, delivered_before
+from worker.amqp.consumer_pool import ConsumerPool
+from worker.amqp.messages import claim_message, dead_letter_message, delivered_before
 from worker.amqp.publisher import Publisher
 from worker.postgres.database import UNAVAILABLE
 from worker.postgres.queue.claim_queue import POLL_SECONDS, UNREADABLE, PostgresBus
@@ -42,15 +42,15 @@ class RabbitBus:
     """See consumers.ports.bus.Bus. A message's tag is the broker's own message, or the spool's row."""
 
     def __init__(
-        self, publisher: Publisher, inbox: Inbox, spool: PostgresBus, clock: DatabaseClock, metrics: Metrics
+        self, publisher: Publisher, pool: ConsumerPool, spool: PostgresBus, clock: DatabaseClock, metrics: Metrics
     ) -> None:
-        self._publisher, self._inbox, self._spool = publisher, inbox, spool
+        self._publisher, self._pool, self._spool = publisher, pool, spool
         self._clock, self._metrics = clock, metrics
         self._arrived = defaultdict[str, asyncio.Event](asyncio.Event)
         self._spooled: set[str] = set()
         self._spool_looked_at = defaultdict[str, float](float)
         self._away_since: dict[str, float] = {}
-        inbox.on_arrival(self._hear)
+        pool.on_arrival(self._hear)
 
     def wake(self, providers: Iterable[str]) -> None:
         """Claims about these gateways' payments were put into the spool."""
@@ -65,7 +65,7 @@ class RabbitBus:
                 self.wake({claim.provider for claim in claims})
                 return
         try:
-            await self._publisher.publish([claim_post(claim) for claim in claims])
+            await self._publisher.publish([claim_message(claim) for claim in claims])
         except BusAway as away:
             await self._spool.publish(claims)
             log.info("claims.spooled", claims=len(claims), why=str(away))
@@ -87,17 +87,17 @@ class RabbitBus:
         heard, spooled = _apart(messages)
         if spooled:
             await self._spool.ack(spooled)
-        await self._inbox.acknowledge(heard)  # last, because it may not be told again
+        await self._pool.acknowledge(heard)  # last, because it may not be told again
 
     async def requeue(self, messages: Sequence[ClaimMessage]) -> None:
         heard, spooled = _apart(messages)
-        self._inbox.give_back(heard)
+        self._pool.put_back(heard)
         if spooled:
             await self._spool.requeue(spooled)
             self.wake({one.claim.provider for one in spooled})
 
     async def stop_receiving(self, provider: str) -> None:
-        await self._inbox.end(provider)
+        await self._pool.stop_consuming(provider)
 
     async def postpone(self, messages: Sequence[ClaimMessage]) -> None:
         """They go to the spool, where they wait for any worker; the broker would give them out again at once."""
@@ -107,13 +107,13 @@ class RabbitBus:
                 await self._spool.publish_again(message.claim, 0)
         if spooled:
             await self._spool.postpone(spooled)
-        await self._inbox.acknowledge(heard)
+        await self._pool.acknowledge(heard)
 
     async def retry(self, message: ClaimMessage) -> None:
         heard, _ = _apart([message])
         if heard:
             await self._spool.publish_again(message.claim, message.handed_out, message.attempts)
-            await self._inbox.acknowledge(heard)
+            await self._pool.acknowledge(heard)
         else:
             await self._spool.retry(message)
 
@@ -137,7 +137,7 @@ class RabbitBus:
         due = time.monotonic() - self._spool_looked_at[provider] >= POLL_SECONDS
         if provider not in self._spooled and not due:
             return []
-        busy = self._inbox.holds(provider)
+        busy = self._pool.has_buffered(provider)
         room = max(1, most // 2) if busy else most
         self._spooled.discard(provider)  # before the look, or a notice that comes during it would be forgotten
         try:
@@ -145,14 +145,14 @@ class RabbitBus:
         except UNAVAILABLE:
             self._spooled.add(provider)
             if self._away_since.setdefault(provider, time.monotonic()) + REST_SECONDS <= time.monotonic():
-                await self._inbox.rest(provider)
+                await self._pool.pause(provider)
             raise
         except BaseException:
             self._spooled.add(provider)
             raise
         self._spool_looked_at[provider] = time.monotonic()
         self._away_since.pop(provider, None)
-        self._inbox.resume(provider)
+        self._pool.resume(provider)
         if len(messages) == room:
             self.wake([provider])
         elif busy:
@@ -161,7 +161,7 @@ class RabbitBus:
 
     async def _from_broker(self, provider: str, most: int) -> list[ClaimMessage]:
         """What is there, but for what is put elsewhere. Where that fails the others are left there."""
-        messages, left = list[ClaimMessage](), deque(self._inbox.take(provider, most))
+        messages, left = list[ClaimMessage](), deque(self._pool.take(provider, most))
         try:
             while left:
                 message = await self._claim_message(provider, left[0])
@@ -169,9 +169,9 @@ class RabbitBus:
                 if message is not None:
                     messages.append(message)
                 else:
-                    await self._inbox.acknowledge([delivered])
+                    await self._pool.acknowledge([delivered])
         except BaseException:
-            self._inbox.give_back([*_apart(messages)[0], *left])
+            self._pool.put_back([*_apart(messages)[0], *left])
             raise
         return messages
 
@@ -199,7 +199,7 @@ class RabbitBus:
     async def _dead_letter_raw(self, claim_id: str, provider: str, body: bytes, reason: str) -> None:
         """While the broker is away, dead letters go to the spool's table; `payproof dead` shows both."""
         try:
-            await self._publisher.publish([dead_letter(claim_id, provider, body, reason, self._clock.now())])
+            await self._publisher.publish([dead_letter_message(claim_id, provider, body, reason, self._clock.now())])
         except BusAway:
             await self._spool.dead_letter_raw(claim_id, provider, body, reason)
 

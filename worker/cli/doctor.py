@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from consumers.ports.gateway import Token
-from worker.amqp.examine import examine as broker_examined
+from worker.amqp.diagnose import diagnose as diagnose_broker
 from worker.cli.configured import configuration
 from worker.cli.lines import print_line
 from worker.config import Config
@@ -57,7 +57,7 @@ async def _findings(config: Config) -> AsyncIterator[Finding]:
     yield await public_url(config)
     if config.settings.amqp_url is not None:
         names = {account.provider.name for account in config.accounts}
-        for found in broker.findings(await broker_examined(config.settings.amqp_url, names)):
+        for found in broker.findings(await diagnose_broker(config.settings.amqp_url, names)):
             yield found
     async with AsyncExitStack() as stack:
         database, found = await _database(config, stack)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from worker.amqp.examine import Examined
+from worker.amqp.diagnose import Diagnosis
 from worker.amqp.topology import DEAD
 from worker.ops.doctor.finding import Finding
 
 _ELECT = "rabbitmq-queues quorum_status tells more; restarting its node of RabbitMQ has a leader elected again"
 
 
-def findings(examined: Examined) -> Iterator[Finding]:
+def findings(examined: Diagnosis) -> Iterator[Finding]:
     if examined.trouble is not None:
         yield Finding("no", "broker", examined.trouble)
     elif not examined.silent:
