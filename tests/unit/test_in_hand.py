@@ -26,7 +26,7 @@ from tests.fakes.providers import EXECUTING, PLAIN
 from tests.processes import until
 from worker.telemetry.metrics import Metrics
 from worker.verify import intake
-from worker.verify.concurrency import SLOTS
+from worker.verify.concurrency import MAX_CONCURRENT
 from worker.verify.course import TooLate
 from worker.verify.in_hand import ATTEMPTS, InHand
 from worker.verify.intake import MOST_WAITING, PATIENT_SECONDS, Intake, Part
@@ -386,30 +386,30 @@ async def test_stopping_finishes_what_is_asked_and_gives_back_what_waits() -> No
 async def test_claims_that_find_no_slot_are_given_back_when_stopping() -> None:
     consuming = Consuming()
     gateway = Thinking(consuming)
-    payments = [await consuming.drive.open(PLAIN if one % 2 else EXECUTING) for one in range(SLOTS + 10)]
+    payments = [await consuming.drive.open(PLAIN if one % 2 else EXECUTING) for one in range(MAX_CONCURRENT + 10)]
     async with consuming.working():
         await consuming.bus.publish([consuming.drive.claim(one, source=Source.OPERATOR) for one in payments])
         await consuming.settle()
-        assert gateway.begun == SLOTS
+        assert gateway.begun == MAX_CONCURRENT
         stopping = asyncio.create_task(consuming.stop())
         await consuming.settle()
         assert len(await consuming.bus.receive("fake", 100)) == 10
         gateway.done.set()
         await stopping
-    assert len(consuming.asked) == SLOTS
+    assert len(consuming.asked) == MAX_CONCURRENT
 
 
 async def test_what_waits_is_given_back_when_stopping_though_every_slot_is_taken() -> None:
     consuming = Consuming()
     gateway = Thinking(consuming)
-    payments = [await consuming.drive.open(PLAIN if one % 2 else EXECUTING) for one in range(SLOTS)]
+    payments = [await consuming.drive.open(PLAIN if one % 2 else EXECUTING) for one in range(MAX_CONCURRENT)]
     claims = [consuming.drive.claim(one, source=Source.OPERATOR) for one in payments]
     waiting = consuming.drive.claim(payments[0], source=Source.OPERATOR)
     async with consuming.working():
         for published in (claims[:-1], [waiting], claims[-1:]):
             await consuming.bus.publish(published)
             await consuming.settle()
-        assert gateway.begun == SLOTS
+        assert gateway.begun == MAX_CONCURRENT
         stopping = asyncio.create_task(consuming.stop())
         await consuming.settle()
         assert [one.claim for one in await consuming.bus.receive("fake", 100)] == [waiting]

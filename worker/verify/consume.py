@@ -1,6 +1,6 @@
 """The consume role: claims in, questions out, replies recorded, one loop per gateway.
 
-The one thing to get wrong: a slow gateway. Each has its own slots, so its outage leaves the others flowing. Replies
+The one thing to get wrong: a slow gateway. Each has its own limit, so its outage leaves the others flowing. Replies
 wait for the recorder alone (worker.verify.record). A claim stays in hand (worker.verify.in_hand) until it is written.
 """
 
@@ -28,7 +28,7 @@ from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import OFF, Tracing, traced
 from worker.verify.ask import Asker
 from worker.verify.blame import Blame, reason_of
-from worker.verify.concurrency import SLOTS, Slots, apart
+from worker.verify.concurrency import MAX_CONCURRENT, ConcurrencyLimit, apart
 from worker.verify.gateways import Gateways
 from worker.verify.in_hand import InHand
 from worker.verify.intake import Intake, Part
@@ -84,27 +84,27 @@ class Consumer:
             self._recorder.end()
 
     def _shares(self, provider: str) -> dict[str, int]:
-        """How many questions each account may have in flight here, where several accounts share a gateway's slots.
+        """How many questions each account may have in flight here, where several accounts share a gateway's limit.
 
-        No account gets all of the slots. So an account whose calls hang leaves some to the others.
+        No account gets all of it. So an account whose calls hang leaves some to the others.
         """
         accounts = [account.id for account in self._rules.accounts.values() if account.provider.name == provider]
-        return dict.fromkeys(accounts, SLOTS * 3 // 4) if len(accounts) > 1 else {}
+        return dict.fromkeys(accounts, MAX_CONCURRENT * 3 // 4) if len(accounts) > 1 else {}
 
     async def _consume(self, provider: str, shares: Mapping[str, int]) -> None:
-        slots = Slots()
+        limit = ConcurrencyLimit()
 
         def start(inquiry: Inquiry) -> None:
             account = inquiry.account.id
-            slots.take(account)
-            asking.create_task(self._asker.ask(inquiry)).add_done_callback(partial(slots.give_back, account))
+            limit.acquire(account)
+            asking.create_task(self._asker.ask(inquiry)).add_done_callback(partial(limit.release, account))
 
         async with asyncio.TaskGroup() as asking:
             intake = Intake(self._bus, provider, self._in_hand, self._stopping, asking)
             self._intakes.append(intake)
-            while (part := await intake.next(await slots.free(intake.stopped))) is not None:
+            while (part := await intake.next(await limit.free(intake.stopped))) is not None:
                 for claims in self._apart(await self._known(part.claims)):
-                    room = {account: share - slots.used[account] for account, share in shares.items()}
+                    room = {account: share - limit.used[account] for account, share in shares.items()}
                     intake.wait(await self._take(replace(part, claims=claims), room, start), part)
 
     async def _known(self, claims: Sequence[Claim]) -> list[Claim]:
