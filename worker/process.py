@@ -33,7 +33,6 @@ from worker.postgres.database import UNAVAILABLE, Database, connect
 from worker.postgres.events.publish_cursor import begin_carrying
 from worker.postgres.ledger.failures import PostgresFailures
 from worker.postgres.ledger.ledger import PostgresLedger
-from worker.postgres.notices import Notice
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.queue.turns import PostgresTurns
 from worker.postgres.server.embedded import EmbeddedError, embedded, revive
@@ -41,6 +40,7 @@ from worker.postgres.server.identity import NOT_AS_ROOT, is_root
 from worker.postgres.server.schema import bring_up_to_date, expect_present
 from worker.postgres.server.sessions import expect_sessions
 from worker.postgres.tokens import PostgresTokens
+from worker.postgres.wakeups import Wakeup
 from worker.retention import keep_house
 from worker.runtime.cancellation import ended_at_exit
 from worker.runtime.clock import set_within
@@ -158,16 +158,16 @@ async def run_roles(
         dict[str, asyncio.Task[None]](),
     )
 
-    def hear(notice: Notice) -> None:
-        bus.wake(notice.claims)
-        waiters.notify(notice.outcomes)
-        consumer.hear(notice.outcomes)
-        sweep.hear(notice.look_at)
-        relay.hear(notice)
-        deliver.hear(placed=notice.placed)
+    def hear(wakeup: Wakeup) -> None:
+        bus.wake(wakeup.claims)
+        waiters.notify(wakeup.outcomes)
+        consumer.hear(wakeup.outcomes)
+        sweep.hear(wakeup.look_at)
+        relay.hear(wakeup)
+        deliver.hear(placed=wakeup.placed)
 
     async def look_again() -> None:
-        hear(Notice(events=True, placed=True, claims=[account.provider.name for account in config.accounts]))
+        hear(Wakeup(events=True, placed=True, claims=[account.provider.name for account in config.accounts]))
         waiters.notify_all()
 
     def missing() -> list[str]:

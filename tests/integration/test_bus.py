@@ -18,10 +18,10 @@ from tests.fakes.clock import NOON, FakeClock
 from tests.integration.rabbit import attached
 from tests.processes import until
 from worker.postgres.database import UNAVAILABLE, Database, connect
-from worker.postgres.notices import Notice
 from worker.postgres.queue import claim_queue as bus
 from worker.postgres.queue.claim_queue import _FREE, _TAKE, LEASE_SECONDS, PostgresBus
 from worker.postgres.queue.turns import PostgresTurns
+from worker.postgres.wakeups import Wakeup
 from worker.runtime.cancellation import end_one
 from worker.verify.in_hand import ATTEMPTS, SUSPECT
 
@@ -306,12 +306,12 @@ async def workers(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     monkeypatch.setattr(bus, "POLL_SECONDS", 3600.0)
     workers = [Worker(database) for _ in range(3)]
 
-    def hear(notice: Notice) -> None:
+    def hear(wakeup: Wakeup) -> None:
         for one in workers:
-            one.bus.wake(notice.claims)
+            one.bus.wake(wakeup.claims)
 
     async def connected() -> None:
-        hear(Notice(claims=["ipay"]))
+        hear(Wakeup(claims=["ipay"]))
 
     listening = asyncio.create_task(database.listen(hear, connected=connected))
     yield workers

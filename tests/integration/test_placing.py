@@ -27,7 +27,7 @@ from worker.postgres.database import Database, connect
 from worker.postgres.events.event_log import PLACING_LOCK, Placed, place, place_before, read
 from worker.postgres.ledger.ledger import PostgresLedger
 from worker.postgres.ledger.write import put
-from worker.postgres.notices import Notice
+from worker.postgres.wakeups import Wakeup
 from worker.runtime.encryption import Seal
 
 WRITERS, EACH = 6, 25
@@ -106,7 +106,7 @@ async def test_a_locked_write_and_a_batch_leave_the_places_to_the_relay(database
 async def test_a_write_leaves_its_place_to_the_relay_while_another_commits_slowly(
     database: Database, telling: Told
 ) -> None:
-    payment, heard = await opened(telling.ledger), list[Notice]()
+    payment, heard = await opened(telling.ledger), list[Wakeup]()
     write, connected = await next_of(telling.ledger, payment), asyncio.Event()
 
     async def listening() -> None:
@@ -148,7 +148,7 @@ async def committing(database: Database) -> None:
         await connection.execute("SET synchronous_commit = on")
         while await connection.fetchval("SHOW synchronous_standby_names"):
             write = await next_of(ledger, await opened(ledger))
-            await put(connection, [write], Seal(), placing=True, notices=["{}"])
+            await put(connection, [write], Seal(), placing=True, wakeups=["{}"])
 
 
 @asynccontextmanager

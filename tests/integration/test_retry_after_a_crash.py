@@ -29,7 +29,7 @@ from tests.integration.shops import NEAR, ORDER, RULES, TRACKED, Got, Shops, ser
 from worker.api.context import new_payment_id
 from worker.postgres.database import Database
 from worker.postgres.ledger.ledger import PostgresLedger
-from worker.postgres.notices import Notice
+from worker.postgres.wakeups import Wakeup
 
 CALLS = ("fetch", "fetchrow", "fetchval", "execute")
 NO_REPLY = Inconclusive(trouble=Trouble.NO_REPLY, detail="no reply")
@@ -112,7 +112,7 @@ class FragileDatabase(Database):
         async with super().connection() as connection:
             yield Fragile(connection, self.fate)
 
-    def notify(self, notice: Notice) -> None:
+    def notify(self, wakeup: Wakeup) -> None:
         """Sent beside the requests, at no set moment: it would be a point of one request or of the next."""
 
 

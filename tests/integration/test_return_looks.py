@@ -25,8 +25,8 @@ from worker.ingress.returns import Returns
 from worker.ingress.waiters import PaymentWaiters
 from worker.postgres.database import CHANNEL, Connection, Database
 from worker.postgres.ledger.ledger import PostgresLedger
-from worker.postgres.notices import Notice
 from worker.postgres.queue.claim_queue import PostgresBus
+from worker.postgres.wakeups import Wakeup
 from worker.runtime.cancellation import ended_at_exit
 from worker.telemetry.metrics import Metrics
 
@@ -58,9 +58,9 @@ class Here:
         async with self.shops.api.ledger.batch([payment["payment_id"]]) as batch:
             return batch.cases[payment["payment_id"]].payment
 
-    def hear(self, notice: Notice) -> None:
-        self.heard += notice.outcomes
-        self.waiters.notify(notice.outcomes)
+    def hear(self, wakeup: Wakeup) -> None:
+        self.heard += wakeup.outcomes
+        self.waiters.notify(wakeup.outcomes)
 
     async def tracked(self) -> dict[str, Any]:
         """A payment that another process was told of, and whose opening is heard of here."""
@@ -71,7 +71,7 @@ class Here:
         async def look() -> bool:
             return payment["payment_id"] in self.heard
 
-        await until(look, what="the notice of the opening")
+        await until(look, what="the wakeup of the opening")
         return payment
 
     def looks(self) -> list[str]:

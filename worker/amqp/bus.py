@@ -133,13 +133,13 @@ class RabbitBus:
         self._arrived[provider].set()
 
     async def _from_spool(self, provider: str, most: int) -> list[ClaimMessage]:
-        """Look there after a notice and from time to time; half the room is kept for what the broker delivered."""
+        """Look there after a wakeup and from time to time; half the room is kept for what the broker delivered."""
         due = time.monotonic() - self._spool_looked_at[provider] >= POLL_SECONDS
         if provider not in self._spooled and not due:
             return []
         busy = self._pool.has_buffered(provider)
         room = max(1, most // 2) if busy else most
-        self._spooled.discard(provider)  # before the look, or a notice that comes during it would be forgotten
+        self._spooled.discard(provider)  # before the look, or a wakeup that comes during it would be forgotten
         try:
             messages = await self._spool.lease(provider, room, low_priority=not busy)
         except UNAVAILABLE:

@@ -1,7 +1,7 @@
 """The claims that one gateway's loop works at next: those delivered, and those that wait for another's question to end.
 
 The one thing to get wrong: claims that wait. They are unacknowledged and take room, so few may wait, and for a second
-at most. A claim that names its payment is looked at as soon as a notice says that this payment changed.
+at most. A claim that names its payment is looked at as soon as a wakeup says that this payment changed.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from worker.postgres.ledger.reserve import reserve
 from worker.postgres.ledger.rows import payment_of
 from worker.postgres.ledger.store import store
 from worker.postgres.ledger.unexpected import announce
-from worker.postgres.notices import Notice
+from worker.postgres.wakeups import Wakeup
 from worker.runtime.encryption import Seal
 
 _LOCK = """
@@ -43,7 +43,7 @@ _REFERENCED = """
 class PostgresBatch:
     """One transaction; see consumers.ports.ledger.Batch.
 
-    The ledger that began the transaction sets `end`, which commits it, and sends `notice` after the commit.
+    The ledger that began the transaction sets `end`, which commits it, and sends `wakeup` after the commit.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class PostgresBatch:
     ) -> None:
         self.now = now
         self.cases = cases
-        self.notice: Notice | None = None
+        self.wakeup: Wakeup | None = None
         self.changes: Sequence[Change] = ()
         self.committed = False
         self.end: Callable[[], Awaitable[None]]
@@ -78,7 +78,7 @@ class PostgresBatch:
         self.changes = changes
         if changes:
             await store(self._connection, [(self.cases[change.payment.id].payment, change) for change in changes])
-            self.notice = news_of(changes, self.now, self._queued)
+            self.wakeup = news_of(changes, self.now, self._queued)
 
     async def commit(self) -> None:
         await self.end()

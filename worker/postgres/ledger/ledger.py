@@ -1,6 +1,6 @@
 """The ledger in Postgres: looks and writes, batches, claims without a payment, and payments on their way to a checkout.
 
-A change is told to the other processes once it is committed; only a write that gives places sends its notice by itself.
+A change is told to the other processes once it is committed; only a write that gives places sends its wakeup by itself.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from worker.postgres.ledger.rows import INSERT, PAYMENT, payment_of
 from worker.postgres.ledger.store import store
 from worker.postgres.ledger.unexpected import insert, withdraw
 from worker.postgres.ledger.write import PostgresArbiter, Tried, open_arbiter, put, write_all
-from worker.postgres.notices import Notice
+from worker.postgres.wakeups import Wakeup
 from worker.runtime.encryption import Seal
 
 _Batch = TypeVar("_Batch", bound=PostgresBatch)
@@ -112,8 +112,8 @@ class PostgresLedger:
         for change in batch.changes:
             self._changed(batch.cases[change.payment.id].payment, change)
         self._count_dropped(batch.dropped)
-        if batch.notice is not None:
-            self._database.notify(batch.notice)
+        if batch.wakeup is not None:
+            self._database.notify(batch.wakeup)
 
     async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> Looked:
         async with self._database.connection() as connection:
@@ -126,8 +126,8 @@ class PostgresLedger:
         async with self._database.connection() as connection:
             placing = self._placed is not None
             news = self._news(writes, [write.change.event.id for write in writes if write.change.event is not None])
-            notices = self._database.payloads(news) if news is not None and placing else []
-            tried = await put(connection, writes, self._seal, placing=placing, notices=notices)
+            wakeups = self._database.payloads(news) if news is not None and placing else []
+            tried = await put(connection, writes, self._seal, placing=placing, wakeups=wakeups)
         self._tell_written(tried.done, tried.places)
         return tried
 
@@ -141,7 +141,7 @@ class PostgresLedger:
         self._tell_written(arbiter.written, {})
 
     def _tell_written(self, writes: Sequence[Write], places: Mapping[str, int]) -> None:
-        """`places` are those that events of these writes got. If there are any, the statement has sent the notice."""
+        """`places` are those that events of these writes got. If there are any, the statement has sent the wakeup."""
         for write in writes:
             self._changed(write.sight.case.payment, write.change)
         if (news := self._news(writes, places)) is None:
@@ -152,9 +152,9 @@ class PostgresLedger:
         self._placed(_in_their_order(writes, places))
         self._database.told(news)
         if news.events:
-            self._database.notify(Notice(events=True))
+            self._database.notify(Wakeup(events=True))
 
-    def _news(self, writes: Sequence[Write], placed: Collection[str]) -> Notice | None:
+    def _news(self, writes: Sequence[Write], placed: Collection[str]) -> Wakeup | None:
         return news_of([write.change for write in writes], self._database.clock.now(), placed=placed)
 
     @asynccontextmanager

@@ -60,12 +60,12 @@ async def put(
     seal: Seal,
     *,
     placing: bool = False,
-    notices: Sequence[str] = (),
+    wakeups: Sequence[str] = (),
 ) -> Tried:
     """Write all of these or nothing, by one statement.
 
     `placing`: their events get their places too, where they can. Only for a statement that is a transaction by itself.
-    Where an event got its place, the statement also sends `notices`.
+    Where an event got its place, the statement also sends `wakeups`.
     Where it raises outside a transaction, all may be written: perhaps only the answer of the server was lost.
     """
     claims = [(claim, write.change.payment.id) for write in writes for claim in write.claims]
@@ -79,7 +79,7 @@ async def put(
     second = [write.change.payment.id for write in writes if write.keys.order_ref is None]
     parts = {"claims": came.rows, "keys": wanted(keys), "executing": executing, "second": second}
     doc = stored.doc | {part: rows for part, rows in parts.items() if rows}
-    said = await connection.fetchval(_WRITE, doc, came.callbacks, stored.bodies, notices, placing)
+    said = await connection.fetchval(_WRITE, doc, came.callbacks, stored.bodies, wakeups, placing)
     return Tried(done=writes, places=said["places"]) if "places" in said else _without(writes, claims, keys, said)
 
 

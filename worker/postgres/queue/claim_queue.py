@@ -19,7 +19,7 @@ from asyncpg import Record
 from consumers.ports.bus import BusAway, ClaimMessage
 from schemas.callbacks import Claim
 from worker.postgres.database import UNAVAILABLE, Database
-from worker.postgres.notices import Notice
+from worker.postgres.wakeups import Wakeup
 from worker.runtime.clock import set_within
 
 LEASE_SECONDS = 40
@@ -73,7 +73,7 @@ async def nobody() -> None:
 
 
 class PostgresBus:
-    """See consumers.ports.bus.Bus. `wake` is called with the providers of a notice that claims were queued."""
+    """See consumers.ports.bus.Bus. `wake` is called with the providers of a wakeup that claims were queued."""
 
     def __init__(self, database: Database, holder: Callable[[], Awaitable[int | None]] = nobody) -> None:
         """`holder` tells the number of a lock that this process's session holds now; see PostgresTurns."""
@@ -188,7 +188,7 @@ class PostgresBus:
     def _tell(self, providers: Collection[str]) -> None:
         """Tell this process and the others that these gateways have claims."""
         self.wake(providers)
-        self._database.notify(Notice(claims=sorted(providers)))
+        self._database.notify(Wakeup(claims=sorted(providers)))
 
     async def publish_again(self, claim: Claim, handed_out: int, failures: int = 0) -> None:
         """Queue a claim that was elsewhere until now, to be tried again after a while."""
