@@ -44,7 +44,7 @@ from worker.postgres.wakeups import Wakeup
 from worker.retention import keep_house
 from worker.runtime.cancellation import ended_at_exit
 from worker.runtime.clock import set_within
-from worker.runtime.encryption import Seal
+from worker.runtime.encryption import ArchiveCipher
 from worker.runtime.http_listener import Runner
 from worker.runtime.tuning import allow_files, look_less_for_garbage
 from worker.telemetry.metrics import Metrics
@@ -150,7 +150,7 @@ async def run_roles(
     ledger, tasks = (
         PostgresLedger(
             database,
-            Seal(config.archive.sealing),
+            ArchiveCipher(config.archive.cipher_keys),
             _changed(metrics, waiters),
             metrics.drop,
             relay.placed if "consume" in roles else None,

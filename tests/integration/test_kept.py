@@ -26,7 +26,7 @@ from tests.processes import until
 from worker.postgres.database import Database
 from worker.postgres.ledger.early_claims import forget_kept, keep, settle_turns
 from worker.postgres.queue.claim_queue import PostgresBus
-from worker.runtime.encryption import Seal
+from worker.runtime.encryption import ArchiveCipher
 
 WISH: dict[str, Any] = {**TRACKED, "account": "shop-bag"}
 NAMED = {"transaction_id": "T-1", "reference": TRACKED["reference"]}
@@ -211,7 +211,7 @@ async def test_a_payment_that_is_recorded_while_a_claim_is_being_kept_hears_it(s
     claim = early(shops)
     async with shops.database.connection() as connection, connection.transaction():
         await settle_turns(connection, [claim])
-        await keep(connection, Seal(), [claim])
+        await keep(connection, ArchiveCipher(), [claim])
         tracking = asyncio.create_task(shops.post("/v1/payments/track", WISH))
         await blocked(shops.database)
     assert (await tracking).status == 201

@@ -28,7 +28,7 @@ from worker.postgres.events.event_log import PLACING_LOCK, Placed, place, place_
 from worker.postgres.ledger.ledger import PostgresLedger
 from worker.postgres.ledger.write import put
 from worker.postgres.wakeups import Wakeup
-from worker.runtime.encryption import Seal
+from worker.runtime.encryption import ArchiveCipher
 
 WRITERS, EACH = 6, 25
 
@@ -148,7 +148,7 @@ async def committing(database: Database) -> None:
         await connection.execute("SET synchronous_commit = on")
         while await connection.fetchval("SHOW synchronous_standby_names"):
             write = await next_of(ledger, await opened(ledger))
-            await put(connection, [write], Seal(), placing=True, wakeups=["{}"])
+            await put(connection, [write], ArchiveCipher(), placing=True, wakeups=["{}"])
 
 
 @asynccontextmanager
@@ -178,7 +178,7 @@ async def test_no_place_is_given_twice_whatever_isolation_the_database_comes_wit
         left, other = await opened(ledger, told_of=True), await opened(ledger)
         write = await next_of(ledger, other)
         async with later.connection() as connection, connection.transaction():
-            await put(connection, [write], Seal(), placing=True)
+            await put(connection, [write], ArchiveCipher(), placing=True)
             placing = group.create_task(place(later, 10))
             await until(lambda: waits(later), what="the relay waits for the writer")
         assert await placing == 1
@@ -282,7 +282,7 @@ async def test_a_reader_never_sees_a_place_before_the_one_below_it(
             payment = await opened(ledger)
             write = await next_of(ledger, payment)
             async with database.connection() as connection, connection.transaction():
-                await put(connection, [write], Seal(), placing=True)
+                await put(connection, [write], ArchiveCipher(), placing=True)
                 await connection.execute("SELECT pg_sleep(0.02)")
 
     async def relaying() -> None:
