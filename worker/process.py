@@ -41,7 +41,7 @@ from worker.postgres.server.schema import bring_up_to_date, expect_present
 from worker.postgres.server.sessions import expect_sessions
 from worker.postgres.tokens import PostgresTokens
 from worker.postgres.wakeups import Wakeup
-from worker.retention import keep_house
+from worker.retention import run_retention
 from worker.runtime.cancellation import ended_at_exit
 from worker.runtime.clock import set_within
 from worker.runtime.encryption import ArchiveCipher
@@ -184,7 +184,7 @@ async def run_roles(
         )
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "clock": database.keep_clock,
-            "housekeeping": partial(keep_house, database, config, roles),
+            "housekeeping": partial(run_retention, database, config, roles),
             "notices": partial(database.listen, hear, connected=look_again),
         }
         if config.settings.database_url is None:

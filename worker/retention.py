@@ -25,7 +25,7 @@ EVERY_SECONDS = 3600
 log = structlog.get_logger()
 
 
-async def keep_house(database: Database, config: Config, roles: Collection[str]) -> None:
+async def run_retention(database: Database, config: Config, roles: Collection[str]) -> None:
     """Runs until cancelled."""
     while True:
         try:
