@@ -14,7 +14,7 @@ from worker.api.routes import routes
 from worker.config import Config
 from worker.ingress.ingress import ingress_of
 from worker.ingress.returns import Returns
-from worker.ingress.waiters import Outcomes
+from worker.ingress.waiters import PaymentWaiters
 from worker.ingress.webhooks import Webhooks
 from worker.ops.health import Ops
 from worker.postgres.database import Database
@@ -32,11 +32,11 @@ def public_app(
     ledger: PostgresLedger,
     bus: Bus,
     gateways: Gateways,
-    outcomes: Outcomes,
+    waiters: PaymentWaiters,
     metrics: Metrics,
     tracing: Tracing = OFF,
 ) -> web.Application:
-    ingress = ingress_of(config, ledger, bus, database.clock, outcomes, metrics, tracing)
+    ingress = ingress_of(config, ledger, bus, database.clock, waiters, metrics, tracing)
     api = Api(
         config=config,
         rules=rules,

@@ -26,14 +26,13 @@ from worker.deliver.carrier import AWAY_SECONDS
 from worker.deliver.relay import Relay
 from worker.deliver.role import Deliver
 from worker.http_apps import ops_app, public_app
-from worker.ingress.waiters import Outcomes
+from worker.ingress.waiters import PaymentWaiters
 from worker.ops.health import Ops
 from worker.ops.state_metrics import standings_of
 from worker.postgres.database import UNAVAILABLE, Database, connect
 from worker.postgres.events.publish_cursor import begin_carrying
 from worker.postgres.ledger.failures import PostgresFailures
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
-from worker.postgres.notices import Notice
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.queue.turns import PostgresTurns
 from worker.postgres.server.embedded import EmbeddedError, embedded, revive
@@ -41,10 +40,11 @@ from worker.postgres.server.identity import NOT_AS_ROOT, is_root
 from worker.postgres.server.schema import bring_up_to_date, expect_present
 from worker.postgres.server.session_check import expect_sessions
 from worker.postgres.tokens import PostgresTokens
-from worker.retention import keep_house
+from worker.postgres.wakeups import Wakeup
+from worker.retention import run_retention
 from worker.runtime.cancellation import ended_at_exit
 from worker.runtime.clock import set_within
-from worker.runtime.encryption import Seal
+from worker.runtime.encryption import ArchiveCipher
 from worker.runtime.http_listener import Runner
 from worker.runtime.tuning import allow_files, look_less_for_garbage
 from worker.telemetry.metrics import Metrics
@@ -133,7 +133,12 @@ async def run_roles(
     config: Config, roles: Collection[str], database: Database, stop: asyncio.Event, tracing: Tracing = OFF
 ) -> None:
     """Run until `stop` is set, or a part fails, which ends the process loudly."""
-    metrics, outcomes, rules, turns = Metrics(config.accounts), Outcomes(), rules_of(config), PostgresTurns(database)
+    metrics, waiters, rules, turns = (
+        Metrics(config.accounts),
+        PaymentWaiters(),
+        rules_of(config),
+        PostgresTurns(database),
+    )
     queue = PostgresBus(database, turns.holder)
     broker = broker_of(config, rules, database, queue, metrics)
     bus = broker.bus if broker else queue
@@ -145,25 +150,25 @@ async def run_roles(
     ledger, tasks = (
         PostgresLedger(
             database,
-            Seal(config.archive.sealing),
-            _changed(metrics, outcomes),
+            ArchiveCipher(config.archive.cipher_keys),
+            _changed(metrics, waiters),
             metrics.drop,
             relay.placed if "consume" in roles else None,
         ),
         dict[str, asyncio.Task[None]](),
     )
 
-    def hear(notice: Notice) -> None:
-        bus.wake(notice.claims)
-        outcomes.hear(notice.outcomes)
-        consumer.hear(notice.outcomes)
-        sweep.hear(notice.look_at)
-        relay.hear(notice)
-        deliver.hear(placed=notice.placed)
+    def hear(wakeup: Wakeup) -> None:
+        bus.wake(wakeup.claims)
+        waiters.notify(wakeup.outcomes)
+        consumer.hear(wakeup.outcomes)
+        sweep.hear(wakeup.look_at)
+        relay.hear(wakeup)
+        deliver.hear(placed=wakeup.placed)
 
     async def look_again() -> None:
-        hear(Notice(events=True, placed=True, claims=[account.provider.name for account in config.accounts]))
-        outcomes.hear_all()
+        hear(Wakeup(events=True, placed=True, claims=[account.provider.name for account in config.accounts]))
+        waiters.notify_all()
 
     def missing() -> list[str]:
         return sorted(name for name, task in tasks.items() if task.done())
@@ -179,7 +184,7 @@ async def run_roles(
         )
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "clock": database.keep_clock,
-            "housekeeping": partial(keep_house, database, config, roles),
+            "housekeeping": partial(run_retention, database, config, roles),
             "notices": partial(database.listen, hear, connected=look_again),
         }
         if config.settings.database_url is None:
@@ -187,9 +192,9 @@ async def run_roles(
         if broker:
             parts["publisher"] = broker.publisher.run
         if "consume" in roles:
-            parts |= {"lost claims": queue.free_lost} | ({"inbox": broker.inbox.run} if broker else {})
+            parts |= {"lost claims": queue.free_lost} | ({"inbox": broker.pool.run} if broker else {})
         if broker and "ingress" in roles:  # a shop may publish what it may post, and that takes the ingress's rights
-            parts |= {"expected inbox": broker.expected.run, "registering": broker.registering.run}
+            parts |= {"expected inbox": broker.expected.run, "registering": broker.expected_consumer.run}
         working = {"sweep": sweep.run, "relay": relay.run, "consume": consumer.run, "deliver": deliver.run}
         parts |= {role: run for role, run in working.items() if role in roles}
         async with asyncio.TaskGroup() as group, ended_at_exit(tasks):
@@ -199,7 +204,7 @@ async def run_roles(
             if "ingress" in roles:
                 servers.append(
                     await _listen(
-                        public_app(config, rules, database, ledger, bus, asking, outcomes, metrics, tracing),
+                        public_app(config, rules, database, ledger, bus, asking, waiters, metrics, tracing),
                         *("PAYPROOF_LISTEN", config.settings.listen, config.settings.public_path),
                     )
                 )
@@ -229,18 +234,18 @@ async def _begin(
             if "deliver" in roles:
                 await deliver.begin()
         except UNAVAILABLE as error:
-            log.warning("process.not_begun", error=type(error).__name__)
+            log.warning("process.start_failed", error=type(error).__name__)
             await set_within(stop, AWAY_SECONDS)
         else:
             return True
     return False
 
 
-def _changed(metrics: Metrics, outcomes: Outcomes) -> Callable[[Payment, Change], None]:
+def _changed(metrics: Metrics, waiters: PaymentWaiters) -> Callable[[Payment, Change], None]:
     def changed(before: Payment, change: Change) -> None:
         metrics.changed(before, change)
         if change.event is not None:
-            outcomes.tell(change.payment)
+            waiters.tell(change.payment)
 
     return changed
 
@@ -262,7 +267,7 @@ async def _drain(
     consumer.stop()
     deliver.stop()
     if broker:
-        broker.registering.stop()
+        broker.expected_consumer.stop()
     if working := [tasks[name] for name in ("consume", "deliver", "registering") if name in tasks]:
         await asyncio.wait(working, timeout=DRAIN_SECONDS)
 
@@ -283,7 +288,7 @@ async def _keep_postgres(database: Database, data_dir: Path) -> None:
             try:
                 await asyncio.to_thread(revive, data_dir)
             except EmbeddedError as failed:
-                log.error("postgres.not_started", why=str(failed))  # noqa: TRY400 - its words say it all
+                log.error("postgres.start_failed", why=str(failed))  # noqa: TRY400 - its words say it all
 
 
 async def _listen(app: web.Application, setting: str, address: tuple[str, int], path: str = "") -> Runner:

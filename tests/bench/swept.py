@@ -22,7 +22,7 @@ from tests.bench.numbered import claim, payment_id_sql
 from tests.bench.servers import Servers
 from tests.bench.spread import Spread, spread
 from tests.bench.stages import Stages, stages
-from worker.amqp.messages import claim_post
+from worker.amqp.messages import claim_message
 from worker.amqp.publisher import confirm
 from worker.postgres.server.migrate import migrate
 
@@ -109,7 +109,7 @@ async def _send(url: str, numbers: Collection[int]) -> Mapping[int, float]:
         async with asyncio.TaskGroup() as tasks:
             for nth, n in enumerate(numbers):
                 await asyncio.sleep(began + nth / RATE - time.perf_counter())
-                post = claim_post(claim(n, datetime.now(UTC)))
+                post = claim_message(claim(n, datetime.now(UTC)))
                 sent[n] = time.perf_counter()
                 tasks.create_task(confirm(channel, post))
     return sent

@@ -156,8 +156,8 @@ async def test_the_callback_is_sealed_and_only_the_owner_reads_it(payproof: Payp
 async def test_the_house_is_kept_by_whoever_may(apart: Apart) -> None:
     """Partitions of the archive are made by a worker that may make no table."""
     ingress, consume, clockwork = (child.log.read_text() for child in apart.children)
-    assert '"archive.kept"' in consume
-    assert '"archive.kept"' not in ingress + clockwork
+    assert '"archive.maintained"' in consume
+    assert '"archive.maintained"' not in ingress + clockwork
 
 
 async def test_a_reader_reads_and_may_do_nothing_else(payproof: Payproof, apart: Apart) -> None:

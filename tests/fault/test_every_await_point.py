@@ -159,7 +159,7 @@ class Life:
         return asyncio.create_task(consumer.run())
 
     async def _over(self, payment_id: str) -> bool:
-        return self.drive.payment(payment_id).status is Status.COMPLETED and not await self.bus.waiting()
+        return self.drive.payment(payment_id).status is Status.COMPLETED and not await self.bus.depths()
 
     async def _time_passes(self) -> None:
         await self.bus.end_leases()

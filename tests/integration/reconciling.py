@@ -184,9 +184,9 @@ class Noting(PostgresBus):
 
     at: float | None = None
 
-    async def publish(self, claims: Sequence[Claim], *, later: bool = False) -> None:
+    async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
         self.at = self.at or time.monotonic()
-        await super().publish(claims, later=later)
+        await super().publish(claims, low_priority=low_priority)
 
 
 async def _reconcile(dsn: str, file: str, *, explain: bool) -> None:

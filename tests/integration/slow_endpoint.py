@@ -69,7 +69,7 @@ async def measure(database: Database, events: int, *, slow: bool) -> Figures:
         for _ in range(events):
             (event_id,) = await happen(database)
             placed[event_id] = time.monotonic()
-            for courier in couriers:  # as the notice of the relay does
+            for courier in couriers:  # as the wakeup of the relay does
                 courier.hear()
             await asyncio.sleep(PAUSE_SECONDS)
         await until(lambda: len(arrived) == events, what="all arrived", seconds=60)

@@ -132,9 +132,9 @@ class Books:
 
     async def queued(self) -> list[Claim]:
         """The claims that wait, taken off the queue as workers do it."""
-        deliveries = await self.bus.lease(self.account.provider.name, 1_000)
-        await self.bus.done(deliveries)
-        return [delivery.claim for delivery in deliveries]
+        messages = await self.bus.lease(self.account.provider.name, 1_000)
+        await self.bus.ack(messages)
+        return [message.claim for message in messages]
 
     async def asked(self, answers: dict[str, dict[str, Any]]) -> int:
         """Work the queue off: each payment that is asked about is answered as told, by reference."""

@@ -287,7 +287,7 @@ async def test_verify_queues_an_operators_claim(shops: Shops) -> None:
 class Away:
     """A bus that can make nothing durable."""
 
-    async def publish(self, claims: Any, *, later: bool = False) -> None:
+    async def publish(self, claims: Any, *, low_priority: bool = False) -> None:
         raise BusAway("refused")
 
 

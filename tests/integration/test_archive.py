@@ -23,11 +23,11 @@ from worker.postgres.archive import archived, keep_archive
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.server.migrate import migrate
-from worker.runtime.encryption import Seal
+from worker.runtime.encryption import ArchiveCipher
 from worker.verify.own_claims import own_claim
 
 KEPT = timedelta(days=90)
-SEAL = Seal([b"k" * 32])
+CIPHER = ArchiveCipher([b"k" * 32])
 PHONE = "01700000000"
 
 
@@ -54,9 +54,9 @@ def claim(payment_id: str | None, received_at: datetime) -> Claim:
     )
 
 
-async def take_in(database: Database, *claims: Claim, seal: Seal = SEAL) -> None:
+async def take_in(database: Database, *claims: Claim, cipher: ArchiveCipher = CIPHER) -> None:
     """Take claims, whose questions no gateway answers."""
-    ledger = PostgresLedger(database, seal)
+    ledger = PostgresLedger(database, cipher)
     taken = await take(ledger, RULES, claims, FakeTurns())
     if taken.inquiries:
         await record(ledger, RULES, [(inquiry, None) for inquiry in taken.inquiries], database.clock.now())
@@ -88,12 +88,12 @@ async def test_a_callback_is_sealed_beside_its_claim_and_opened_with_the_key(sho
     (row,) = await shops.database.fetch("SELECT key_id, body FROM archive")
     assert PHONE.encode() not in row["body"]
     assert row["key_id"]
-    read = await archived(shops.database, one.id, SEAL)
+    read = await archived(shops.database, one.id, CIPHER)
     assert read is not None
     assert b'"user-agent","gateway"' in read
     (known,) = await shops.database.fetch("SELECT id, payment_id FROM claims")
     assert (known["id"], known["payment_id"]) == (one.id, payment["payment_id"])
-    assert await archived(shops.database, "no-such-claim", SEAL) is None
+    assert await archived(shops.database, "no-such-claim", CIPHER) is None
 
 
 async def test_a_claim_that_comes_again_is_archived_once_and_our_own_never(shops: Shops) -> None:
@@ -109,8 +109,8 @@ async def test_a_claim_that_comes_again_is_archived_once_and_our_own_never(shops
 
 async def test_without_a_key_it_is_stored_as_it_is_and_read_by_whoever_has_one_later(database: Database) -> None:
     one = claim(None, database.clock.now())
-    await take_in(database, one, seal=Seal())
-    read = await archived(database, one.id, SEAL)
+    await take_in(database, one, cipher=ArchiveCipher())
+    read = await archived(database, one.id, CIPHER)
     assert read is not None
     assert one.id.encode() in read
 

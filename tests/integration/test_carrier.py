@@ -17,7 +17,7 @@ from consumers.ports.bus import BusAway
 from tests.integration.conformance_ledger import NOON
 from tests.integration.endpoints import happen
 from tests.processes import until
-from worker.amqp.messages import Post
+from worker.amqp.messages import OutgoingMessage
 from worker.deliver.carrier import KEEP_SECONDS, REMEMBERED, Carrier
 from worker.postgres.database import Database
 from worker.postgres.events.event_log import Placed
@@ -44,16 +44,16 @@ class Broker:
         self.stuck.set()
         self.asked = 0
 
-    async def publish(self, posts: Sequence[Post], *, seconds: float) -> None:
+    async def publish(self, messages: Sequence[OutgoingMessage], *, seconds: float) -> None:
         self.asked += 1
         async with asyncio.timeout(seconds):
             await self.stuck.wait()
         if self.away:
             raise BusAway("as the test wants it")
-        for post in posts:
-            message_id = str(post.properties.message_id)
+        for message in messages:
+            message_id = str(message.properties.message_id)
             self.ids.append(message_id)
-            if post.body == b"remembered":
+            if message.body == b"remembered":
                 self.from_memory.add(message_id)
 
     async def heard(self, ids: Sequence[str]) -> None:

@@ -24,8 +24,8 @@ from tests.integration.shops import CONFIG
 from tests.integration.test_bus import a_claim
 from tests.processes import until
 from worker.amqp.dead_queue import dead_at_broker
-from worker.amqp.examine import Examined, examine
-from worker.amqp.messages import Post, claim_post, dead_letter
+from worker.amqp.diagnose import Diagnosis, diagnose
+from worker.amqp.messages import OutgoingMessage, claim_message, dead_letter_message
 from worker.amqp.publisher import confirm
 from worker.amqp.topology import DEAD, claims_queue, declare
 from worker.cli.command_errors import CommandFailed, WrongUsage
@@ -50,11 +50,11 @@ class AtBroker(Struct):
     url: Secret
     channel: AbstractChannel
 
-    async def post(self, post: Post) -> None:
+    async def post(self, post: OutgoingMessage) -> None:
         await confirm(self.channel, post)
 
     async def bury(self, claim_id: str, body: bytes) -> None:
-        await self.post(dead_letter(claim_id, "ipay", body, REASON, NOON))
+        await self.post(dead_letter_message(claim_id, "ipay", body, REASON, NOON))
 
     async def queued(self) -> list[bytes]:
         """What waits to be heard, taken off."""
@@ -97,7 +97,7 @@ async def bench(request: pytest.FixtureRequest, dsn: str) -> AsyncIterator[Bench
     async with connect(dsn) as database:
 
         async def bury(claim_id: str, body: bytes) -> None:
-            await PostgresBus(database).bury(claim_id, "ipay", body, REASON)
+            await PostgresBus(database).dead_letter_raw(claim_id, "ipay", body, REASON)
 
         async def queued() -> list[bytes]:
             return [row["body"] for row in await database.fetch("DELETE FROM queue RETURNING body")]
@@ -208,7 +208,7 @@ def test_an_id_may_be_shortened_as_long_as_it_means_one_claim() -> None:
 
 
 async def test_what_the_broker_put_aside_by_itself_says_so_in_words(rabbit: AtBroker) -> None:
-    await rabbit.post(claim_post(claim := a_claim()))
+    await rabbit.post(claim_message(claim := a_claim()))
     queue = await rabbit.channel.get_queue(claims_queue("ipay"), ensure=False)
 
     async def died() -> list[Letter] | None:
@@ -284,12 +284,12 @@ async def test_connections_that_are_cut_while_reading_are_told_and_lose_nothing(
 
 
 async def trouble(url: Secret, providers: Collection[str]) -> str | None:
-    return (await examine(url, providers)).trouble
+    return (await diagnose(url, providers)).trouble
 
 
 async def test_the_doctors_words_on_a_broker(broker: RabbitMQ) -> None:
     await emptied(broker)
-    assert await examine(Secret(broker.url), PROVIDERS) == Examined(dead=0)
+    assert await diagnose(Secret(broker.url), PROVIDERS) == Diagnosis(dead=0)
     refused = await trouble(Secret(broker.url.replace(":guest@", ":wrong-one@")), PROVIDERS)
     assert refused == "the broker refuses the user or password of PAYPROOF_AMQP_URL"
     away = await trouble(Secret(f"amqp://guest:guest@127.0.0.1:{free_ports(1)[0]}/"), PROVIDERS)
@@ -310,17 +310,17 @@ async def test_the_doctor_counts_the_dead_letters_at_the_broker_and_leaves_them_
     for number in range(3):
         await rabbit.bury(f"claim-{number}", b"{}")
     for _ in range(2):
-        (well, dead) = broker_findings(await examine(rabbit.url, PROVIDERS))
+        (well, dead) = broker_findings(await diagnose(rabbit.url, PROVIDERS))
         assert (well.mark, dead.mark, dead.words) == ("ok", "!!", "3 waiting at the broker")
         assert dead.to_do == "look at them with payproof dead list"
 
 
 async def test_the_doctor_names_the_queue_that_keeps_silent_within_its_deadlines(broker: RabbitMQ) -> None:
     await emptied(broker)
-    assert await examine(Secret(broker.url), PROVIDERS) == Examined(dead=0)
+    assert await diagnose(Secret(broker.url), PROVIDERS) == Diagnosis(dead=0)
     for queue in (claims_queue("ipay"), DEAD):
         with silent(broker, queue):
-            (found,) = broker_findings(await asyncio.wait_for(examine(Secret(broker.url), PROVIDERS), 20))
+            (found,) = broker_findings(await asyncio.wait_for(diagnose(Secret(broker.url), PROVIDERS), 20))
         assert (found.mark, found.subject) == ("no", f"queue {queue}")
         assert "lost its leader" in found.words
 
@@ -345,8 +345,8 @@ async def test_both_places_are_one_list_oldest_first_and_are_replayed_together(
     async with await aio_pika.connect(broker.url) as connection:
         await declare(connection, {provider, *PROVIDERS})
     here, there = known_claim(), known_claim()
-    await PostgresBus(database).bury(here.id, provider, body_of(here), REASON)
-    await rabbit.post(dead_letter(there.id, provider, body_of(there), REASON, NOON))
+    await PostgresBus(database).dead_letter_raw(here.id, provider, body_of(here), REASON)
+    await rabbit.post(dead_letter_message(there.id, provider, body_of(there), REASON, NOON))
     await rabbit.bury("unreadable", b'{"newer":1}')
     async with desk(configured(dsn, broker.url)) as found:
         assert found.letters[-1].id == here.id
@@ -369,7 +369,7 @@ async def test_without_the_broker_those_in_postgres_are_there_and_it_is_said(
     dsn: str, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     claim = known_claim()
-    await PostgresBus(database).bury(claim.id, claim.provider, body_of(claim), REASON)
+    await PostgresBus(database).dead_letter_raw(claim.id, claim.provider, body_of(claim), REASON)
     away = f"amqp://guest:sesame@127.0.0.1:{free_ports(1)[0]}/"
     async with desk(configured(dsn, away)) as found:
         assert [letter.id for letter in found.letters] == [claim.id]
@@ -387,7 +387,7 @@ async def test_a_letter_of_a_gateway_that_is_no_longer_configured_stays(
     dsn: str, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     claim = a_claim("gone")
-    await PostgresBus(database).bury(claim.id, claim.provider, body_of(claim), REASON)
+    await PostgresBus(database).dead_letter_raw(claim.id, claim.provider, body_of(claim), REASON)
     async with desk(configured(dsn, None)) as found:
         assert await found.replay(found.letters) == 1
         assert len(found.letters) == 1
@@ -407,7 +407,7 @@ async def test_two_who_read_take_turns_and_the_second_is_told(dsn: str, database
 
 async def test_a_beginning_of_several_ids_is_wrong_usage(dsn: str, database: Database) -> None:
     for name in ("abcd", "abce"):
-        await PostgresBus(database).bury(name, "ipay", b"", REASON)
+        await PostgresBus(database).dead_letter_raw(name, "ipay", b"", REASON)
     async with desk(configured(dsn, None)) as found:
         with pytest.raises(WrongUsage, match="abc: several begin so: abcd, abce"):
             found.find("abc")

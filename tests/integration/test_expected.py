@@ -33,8 +33,8 @@ from worker.postgres.database import Database, connect
 from worker.postgres.events.publish_cursor import begin_carrying
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.requests import expected_consumer as expected
-from worker.requests.expected import Result
 from worker.requests.expected_consumer import LARGEST_LETTER, PREFETCH
+from worker.requests.expected_handler import Result
 from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
 
@@ -78,7 +78,7 @@ class Desk(Struct):
         """Messages that are not acknowledged yet count too, as the broker gives them back when the consumer ends."""
         queue = await self.channel.declare_queue(EXPECTED, passive=True)
         return (queue.declaration_result.message_count or 0) + len(
-            self.broker.expected._subscriptions["expected"].in_hand
+            self.broker.expected._subscriptions["expected"].unacked
         )
 
     async def letter(self) -> AbstractIncomingMessage:
@@ -96,7 +96,7 @@ class Desk(Struct):
 @asynccontextmanager
 async def listening(broker: Broker) -> AsyncIterator[None]:
     """The worker at work, ended as a kill would end it: what it has in hand it neither finishes nor acknowledges."""
-    tasks = [asyncio.create_task(part.run()) for part in (broker.publisher, broker.expected, broker.registering)]
+    tasks = [asyncio.create_task(part.run()) for part in (broker.publisher, broker.expected, broker.expected_consumer)]
 
     async def subscribed() -> bool:
         return not broker.expected.missing() and broker.publisher.connected
@@ -279,13 +279,13 @@ async def test_a_bug_of_ours_is_tried_again_and_then_told_with_its_place(at: Des
         async def register(self, key: str, body: bytes) -> Result:
             raise ZeroDivisionError
 
-    registering = at.broker.registering
-    whole, registering._registrar = registering._registrar, Broken()  # type: ignore[assignment]
+    expected_consumer = at.broker.expected_consumer
+    whole, expected_consumer._handler = expected_consumer._handler, Broken()  # type: ignore[assignment]
     await at.publish(WANTED)
     letter = await at.letter()
     assert letter.headers[CODE] == "internal"
     assert re.fullmatch(r"ZeroDivisionError at integration/test_expected.py:\d+, 5 times", letter.headers[REASON])
-    registering._registrar = whole
+    expected_consumer._handler = whole
     await at.publish(WANTED)
     await at.became("registered")
 
@@ -305,8 +305,8 @@ async def test_while_postgres_is_away_for_long_nothing_is_kept_in_hand(
             if not back.is_set():
                 raise ConnectionRefusedError
 
-    registering = at.broker.registering
-    whole, registering._registrar = registering._registrar, Away()  # type: ignore[assignment]
+    expected_consumer = at.broker.expected_consumer
+    whole, expected_consumer._handler = expected_consumer._handler, Away()  # type: ignore[assignment]
     await at.publish(WANTED)
 
     async def resting() -> bool:
@@ -319,7 +319,7 @@ async def test_while_postgres_is_away_for_long_nothing_is_kept_in_hand(
         return queue.declaration_result.message_count == 1
 
     await until(given_back, what="the message at the broker again")
-    registering._registrar = whole
+    expected_consumer._handler = whole
     back.set()
 
     async def subscribed() -> bool:
@@ -479,7 +479,7 @@ async def test_while_postgres_is_away_messages_wait_at_the_broker_and_none_is_re
             await at.publish({**WANTED, "reference": f"order-{number}", "session_id": f"TR-{number}"})
 
         async def full() -> bool:
-            return len(at.broker.expected._subscriptions["expected"].in_hand) == PREFETCH
+            return len(at.broker.expected._subscriptions["expected"].unacked) == PREFETCH
 
         await until(full, what="no more in hand than may be")
         assert at.metrics.registry.get_sample_value("payproof_expected_messages_total", {"result": "refused"}) == 0

@@ -26,7 +26,7 @@ from tests.processes import until
 from worker.postgres.database import Database
 from worker.postgres.ledger.kept_claims import forget_kept, keep, settle_turns
 from worker.postgres.queue.claim_queue import PostgresBus
-from worker.runtime.encryption import Seal
+from worker.runtime.encryption import ArchiveCipher
 
 WISH: dict[str, Any] = {**TRACKED, "account": "shop-bag"}
 NAMED = {"transaction_id": "T-1", "reference": TRACKED["reference"]}
@@ -211,7 +211,7 @@ async def test_a_payment_that_is_recorded_while_a_claim_is_being_kept_hears_it(s
     claim = early(shops)
     async with shops.database.connection() as connection, connection.transaction():
         await settle_turns(connection, [claim])
-        await keep(connection, Seal(), [claim])
+        await keep(connection, ArchiveCipher(), [claim])
         tracking = asyncio.create_task(shops.post("/v1/payments/track", WISH))
         await blocked(shops.database)
     assert (await tracking).status == 201
@@ -239,32 +239,32 @@ async def _one_by_one(shops: Shops, claims: list[Claim]) -> list[Inquiry]:
     return [inquiry for inquiries in asked for inquiry in inquiries]
 
 
-@pytest.mark.parametrize("later", [False, True], ids=["queued", "spooled for later"])
-@pytest.mark.parametrize("ends", ["done", "park", "retry"])
+@pytest.mark.parametrize("low_priority", [False, True], ids=["queued", "spooled with low priority"])
+@pytest.mark.parametrize("ends", ["ack", "dead_letter", "retry"])
 async def test_one_whose_payment_is_recorded_before_it_is_acknowledged_is_heard(
-    shops: Shops, ends: str, later: bool
+    shops: Shops, ends: str, low_priority: bool
 ) -> None:
     """The worker has it in hand still, and what it then does with that is not done to what is to be heard."""
     claim, bus = early(shops), shops.api.bus
     assert isinstance(bus, PostgresBus)
     await shops.post("/v1/payments/track", {**WISH, "reference": "order-other"})
-    await bus.publish([claim], later=later)
+    await bus.publish([claim], low_priority=low_priority)
     # The first is refused when it has heard, so that what was heard is kept once more, and in hand once more.
     for session_id, status in (("TR-1", 409), ("TR-2", 201)):
-        (delivery,) = await bus.lease("moneybag", 10)
-        assert await taken(shops, delivery.claim) == []
+        (message,) = await bus.lease("moneybag", 10)
+        assert await taken(shops, message.claim) == []
         assert (await shops.post("/v1/payments/track", {**WISH, "session_id": session_id})).status == status
         match ends:
-            case "done":
-                await bus.done([delivery])
-            case "park":
-                await bus.park(delivery, "it failed")
+            case "ack":
+                await bus.ack([message])
+            case "dead_letter":
+                await bus.dead_letter(message, "it failed")
             case _:
-                await bus.retry(delivery)
+                await bus.retry(message)
     (heard,) = await bus.lease("moneybag", 10)
     assert len(await taken(shops, heard.claim)) == 1
     dead = await shops.database.fetch("SELECT DISTINCT claim_id FROM dead")
-    assert [row["claim_id"] for row in dead] == [claim.id] * (ends == "park")
+    assert [row["claim_id"] for row in dead] == [claim.id] * (ends == "dead_letter")
 
 
 async def test_recording_a_payment_waits_for_nobody_who_takes_from_the_queue(shops: Shops) -> None:

@@ -31,7 +31,7 @@ from worker.postgres.events.event_log import (
     place_before,
     read,
 )
-from worker.postgres.notices import Notice
+from worker.postgres.wakeups import Wakeup
 from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
 
@@ -118,7 +118,7 @@ async def placing(database: Database) -> AsyncIterator[None]:
 
     async def hurry() -> None:
         while True:
-            relay.hear(Notice(events=True))
+            relay.hear(Wakeup(events=True))
             await asyncio.sleep(0.002)
 
     tasks = [asyncio.create_task(relay.run()), asyncio.create_task(hurry())]

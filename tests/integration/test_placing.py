@@ -27,8 +27,8 @@ from worker.postgres.database import Database, connect
 from worker.postgres.events.event_log import PLACING_LOCK, Placed, place, place_before, read
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.ledger.write import put
-from worker.postgres.notices import Notice
-from worker.runtime.encryption import Seal
+from worker.postgres.wakeups import Wakeup
+from worker.runtime.encryption import ArchiveCipher
 
 WRITERS, EACH = 6, 25
 
@@ -106,7 +106,7 @@ async def test_a_locked_write_and_a_batch_leave_the_places_to_the_relay(database
 async def test_a_write_leaves_its_place_to_the_relay_while_another_commits_slowly(
     database: Database, telling: Told
 ) -> None:
-    payment, heard = await opened(telling.ledger), list[Notice]()
+    payment, heard = await opened(telling.ledger), list[Wakeup]()
     write, connected = await next_of(telling.ledger, payment), asyncio.Event()
 
     async def listening() -> None:
@@ -148,7 +148,7 @@ async def committing(database: Database) -> None:
         await connection.execute("SET synchronous_commit = on")
         while await connection.fetchval("SHOW synchronous_standby_names"):
             write = await next_of(ledger, await opened(ledger))
-            await put(connection, [write], Seal(), placing=True, notices=["{}"])
+            await put(connection, [write], ArchiveCipher(), placing=True, wakeups=["{}"])
 
 
 @asynccontextmanager
@@ -178,7 +178,7 @@ async def test_no_place_is_given_twice_whatever_isolation_the_database_comes_wit
         left, other = await opened(ledger, told_of=True), await opened(ledger)
         write = await next_of(ledger, other)
         async with later.connection() as connection, connection.transaction():
-            await put(connection, [write], Seal(), placing=True)
+            await put(connection, [write], ArchiveCipher(), placing=True)
             placing = group.create_task(place(later, 10))
             await until(lambda: waits(later), what="the relay waits for the writer")
         assert await placing == 1
@@ -282,7 +282,7 @@ async def test_a_reader_never_sees_a_place_before_the_one_below_it(
             payment = await opened(ledger)
             write = await next_of(ledger, payment)
             async with database.connection() as connection, connection.transaction():
-                await put(connection, [write], Seal(), placing=True)
+                await put(connection, [write], ArchiveCipher(), placing=True)
                 await connection.execute("SELECT pg_sleep(0.02)")
 
     async def relaying() -> None:

@@ -31,8 +31,8 @@ RULE = Terms(fee_percent=Decimal("1.5"), grace=0)
 class BreaksDown(PostgresBus):
     """Takes some of what it is given."""
 
-    async def publish(self, claims: Sequence[Claim], *, later: bool = False) -> None:
-        await super().publish(claims[:3], later=later)
+    async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
+        await super().publish(claims[:3], low_priority=low_priority)
         raise BusAway("gone")
 
 

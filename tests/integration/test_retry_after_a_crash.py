@@ -28,7 +28,7 @@ from schemas.words import Authenticity, Source, Status
 from tests.integration.shops import NEAR, ORDER, RULES, TRACKED, Got, Shops, serving
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
-from worker.postgres.notices import Notice
+from worker.postgres.wakeups import Wakeup
 from worker.runtime.ids import new_payment_id
 
 CALLS = ("fetch", "fetchrow", "fetchval", "execute")
@@ -112,7 +112,7 @@ class FragileDatabase(Database):
         async with super().connection() as connection:
             yield Fragile(connection, self.fate)
 
-    def notify(self, notice: Notice) -> None:
+    def notify(self, wakeup: Wakeup) -> None:
         """Sent beside the requests, at no set moment: it would be a point of one request or of the next."""
 
 

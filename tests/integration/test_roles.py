@@ -241,17 +241,17 @@ async def test_ingress_opens_refuses_repeats_tracks_and_reads(shop: Shops) -> No
         assert (await shop.get(f"/v1/payments{path}")).status == 200
     assert (await shop.get("/v1/events")).status == 200
     assert (await shop.post(f"/v1/payments/{opened['payment_id']}/verify", {})).status == 202
-    assert await PostgresBus(shop.database).waiting() == {"onepaybd": 1}
+    assert await PostgresBus(shop.database).depths() == {"onepaybd": 1}
     await forget_old(shop.database)
 
 
 async def test_a_worker_puts_aside_replays_and_keeps_the_archive(worker: Database, database: Database) -> None:
     bus = PostgresBus(worker)
-    await bus.bury("claim", "ipay", b"{}", "unreadable")
+    await bus.dead_letter_raw("claim", "ipay", b"{}", "unreadable")
     dead = PostgresDead(worker)
     async for opened in dead.read():
         await dead.replay(opened)
-    assert await bus.waiting() == {"ipay": 1}
+    assert await bus.depths() == {"ipay": 1}
     kept = await keep_archive(worker, timedelta(days=90))
     assert kept.made
     owners = await database.fetch("SELECT DISTINCT relowner::regrole::text AS owner FROM pg_class WHERE relispartition")

@@ -96,4 +96,4 @@ async def test_without_the_database_nothing_is_told_of_it_but_that_it_is_away(ds
     registry = CollectorRegistry()
     registry.register(standings)
     assert registry.get_sample_value("payproof_database_up") == 0
-    assert registry.get_sample_value("payproof_oldest_unplaced_event_seconds") is None
+    assert registry.get_sample_value("payproof_oldest_unsequenced_event_seconds") is None

@@ -31,7 +31,7 @@ from tests.processes import until
 from worker.postgres.database import UNAVAILABLE, Database, connect
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.ledger.rows import MOVING
-from worker.postgres.notices import Notice
+from worker.postgres.wakeups import Wakeup
 
 Changes = list[tuple[Payment, Change]]
 COLUMNS = """
@@ -134,7 +134,7 @@ async def test_a_write_raises_the_revision_by_one(database: Database, ledger: Po
 async def test_what_was_written_is_told_once_and_what_lost_is_not(
     database: Database, ledger: PostgresLedger, row: Payment, changes: Changes
 ) -> None:
-    heard, listening = list[Notice](), asyncio.Event()
+    heard, listening = list[Wakeup](), asyncio.Event()
 
     async def connected() -> None:
         listening.set()

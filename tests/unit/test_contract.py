@@ -25,7 +25,7 @@ from schemas.shown import CLOUD_EVENT, PAYMENT_ID, PAYMENT_SCHEMA
 from schemas.words import EventType, Hold, Status
 from tests.compatibility.documents import breaks
 from tests.contract import PUBLISHED, check_event, read, released, strict, todays, written
-from worker.amqp.messages import event_post
+from worker.amqp.messages import event_message
 from worker.api.samples import EXPECTED, sample
 from worker.runtime.ids import new_payment_id
 
@@ -202,7 +202,7 @@ def test_a_subscriber_that_validates_takes_what_is_added_later() -> None:
 @given(payments, kinds, times)
 def test_the_cloudevents_sdk_reads_our_messages(payment: Payment, kind: EventType, time: datetime) -> None:
     event = write_event(payment, kind, time, PUBLIC)
-    post = event_post(event.id, event.type, event.merchant, event.account, event.body)
+    post = event_message(event.id, event.type, event.merchant, event.account, event.body)
     sent = post.properties
     over_amqp = from_amqp_event(AMQPMessage({"content-type": sent.content_type}, dict(sent.headers or {}), post.body))
     over_http = from_http_event(HTTPMessage({"content-type": CLOUD_EVENT}, event.body))
@@ -233,7 +233,7 @@ def test_the_routing_keys_are_the_channels_addresses() -> None:
     addresses = [one["address"] for one in TODAY["asyncapi.json"]["channels"].values()]
     for kind in EventType:
         event = sample(kind, PUBLIC)
-        key = event_post(event.id, event.type, event.merchant, event.account, event.body).routing_key
+        key = event_message(event.id, event.type, event.merchant, event.account, event.body).routing_key
         assert key in [one.format(merchant=event.merchant, account=event.account) for one in addresses]
 
 

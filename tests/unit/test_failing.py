@@ -259,7 +259,7 @@ async def test_what_execute_brought_is_tried_again_until_its_payment_is_not_lock
     async with consuming.working():
         await consuming.bus.publish([consuming.drive.claim(one, Said.SUCCESS) for one in (payment_id, neighbour)])
         await consuming.settle()
-        assert await consuming.bus.waiting() == {}
+        assert await consuming.bus.depths() == {}
     assert [consuming.drive.told(one) for one in (payment_id, neighbour)] == [[EventType.COMPLETED]] * 2
     assert [one.question.kind for one in consuming.asked] == [QuestionKind.EXECUTE] * 2
     assert (broken.raised, consuming.failures.letters) == (LOCKED_TRIES + 1, {})
@@ -277,12 +277,12 @@ async def test_what_execute_brought_is_kept_where_its_payment_stays_locked() -> 
         assert (kept.payment_id, kept.execute) == (payment_id, "completed")
         assert kept.answer is not None
         assert "LockNotAvailableError" in reason
-        assert (await consuming.bus.waiting(), consuming.turns) == ({"fake": 1}, set())
+        assert (await consuming.bus.depths(), consuming.turns) == ({"fake": 1}, set())
         assert all(not row.failures for row in consuming.failures.rows.values())
         broken.payment_ids.clear()
         consuming.answer = says(Status.COMPLETED)
         await consuming.pass_time(timedelta(seconds=31))
-        assert await consuming.bus.waiting() == {}
+        assert await consuming.bus.depths() == {}
     assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
     assert [one.question.kind for one in consuming.asked] == [QuestionKind.EXECUTE, QuestionKind.STATUS]
 
@@ -329,7 +329,7 @@ async def test_claims_about_a_locked_payment_are_left_and_hold_up_no_others() ->
         assert consuming.drive.told(other) == [EventType.COMPLETED]
         assert (tried, len(consuming.asked)) == (2, 2)
         for round_ in range(2 * ATTEMPTS):
-            assert await consuming.bus.waiting() == {"fake": 4}
+            assert await consuming.bus.depths() == {"fake": 4}
             consuming.drive.clock.advance(30)
             await consuming.bus.wake()
             await consuming.settle()
@@ -530,7 +530,7 @@ async def test_claims_of_an_account_that_is_not_configured_wait_for_another_work
             consuming.drive.clock.advance(30)
             await consuming.bus.wake()
         assert consuming.bus.dead == []
-        assert await consuming.bus.waiting() == {"fake": 1}
+        assert await consuming.bus.depths() == {"fake": 1}
         consuming.drive.clock.advance(timedelta(hours=1))
         await consuming.bus.wake()
         await consuming.settle()
@@ -541,14 +541,14 @@ async def test_claims_of_an_account_that_is_not_configured_wait_for_another_work
 async def test_questions_begin_before_their_claims_are_acknowledged() -> None:
     consuming = Consuming()
     payment_id = await consuming.drive.open(PLAIN)
-    done = consuming.bus.done
+    done = consuming.bus.ack
     held_up = asyncio.Event()
 
-    async def slow(deliveries: Sequence[object]) -> None:
+    async def slow(messages: Sequence[object]) -> None:
         await held_up.wait()
-        await done(deliveries)  # type: ignore[arg-type]
+        await done(messages)  # type: ignore[arg-type]
 
-    consuming.bus.done = slow  # type: ignore[method-assign]
+    consuming.bus.ack = slow  # type: ignore[method-assign]
     async with consuming.working():
         await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
         await consuming.settle()

@@ -18,7 +18,7 @@ from worker.ingress.pages.again import Again
 from worker.ingress.pages.language import preferred
 from worker.ingress.pages.page_words import LANGUAGES
 from worker.ingress.polling import seconds_to_hold, since
-from worker.ingress.waiters import HELD_AT_MOST, Outcomes
+from worker.ingress.waiters import MAX_WAITERS, PaymentWaiters
 from worker.palette import DARK, LIGHT, PAIRS
 
 NAMES = sorted(LANGUAGES["en"].pages)
@@ -213,19 +213,19 @@ def test_a_forged_beginning_only_shortens_the_wait(said: str, began: float) -> N
 
 
 async def test_a_payment_is_crowded_by_those_who_wait_for_it_and_by_nobody_else() -> None:
-    outcomes = Outcomes()
+    waiters = PaymentWaiters()
     leave = asyncio.Event()
 
     async def wait(payment_id: str) -> None:
-        with outcomes.of(payment_id):
+        with waiters.of(payment_id):
             await leave.wait()
 
     async with asyncio.TaskGroup() as group:
-        for number in range(HELD_AT_MOST):
-            assert not outcomes.crowded("a")
+        for number in range(MAX_WAITERS):
+            assert not waiters.full("a")
             group.create_task(wait("a"), name=f"browser {number}")
             await asyncio.sleep(0)
-        assert outcomes.crowded("a")
-        assert not outcomes.crowded("b")
+        assert waiters.full("a")
+        assert not waiters.full("b")
         leave.set()
-    assert not outcomes.crowded("a")
+    assert not waiters.full("a")

@@ -18,7 +18,15 @@ from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError
 from consumers.ports.bus import BusAway
 from schemas.secret import Secret
 from worker.amqp.link import CLOSE_SECONDS, UNREACHABLE, connected
-from worker.amqp.messages import EXPECTED_TYPE, PROVIDER, REASON, Post, claim_post, expected_post, strangers_id
+from worker.amqp.messages import (
+    EXPECTED_TYPE,
+    PROVIDER,
+    REASON,
+    OutgoingMessage,
+    claim_message,
+    expected_message,
+    strangers_id,
+)
 from worker.amqp.publisher import CONFIRM_SECONDS, confirm
 from worker.amqp.topology import DEAD, DELIVERY_LIMIT, EXPECTED
 from worker.dead_letters import Opened, Place, expected_letter, letter, read_claim
@@ -104,12 +112,12 @@ async def _next(channel: AbstractChannel) -> AbstractIncomingMessage | None:
         raise BusAway(f"the broker went away ({type(error).__name__})") from error
 
 
-def _again(opened: Opened) -> Post:
+def _again(opened: Opened) -> OutgoingMessage:
     if opened.letter.kind == "expected":
-        return expected_post(opened.letter.id, _tag(opened).routing_key or "", opened.body)
+        return expected_message(opened.letter.id, _tag(opened).routing_key or "", opened.body)
     claim, unreadable = read_claim(opened.body)
     assert claim is not None, unreadable
-    return claim_post(claim)
+    return claim_message(claim)
 
 
 def _opened(message: AbstractIncomingMessage) -> Opened:

@@ -37,7 +37,7 @@ log = structlog.get_logger()
 Use = Callable[[AbstractConnection], Awaitable[None]]
 
 
-async def keep(url: Secret, name: str, *, prepare: Use, use: Use, failed: Callable[[], None]) -> NoReturn:
+async def run_with_reconnect(url: Secret, name: str, *, prepare: Use, use: Use, failed: Callable[[], None]) -> NoReturn:
     """Connect, `prepare`, `use` until that returns or the broker goes away, and begin again, until cancelled.
 
     `name` is what the broker's operator sees; `failed` is called each time that the broker was not there. Raises

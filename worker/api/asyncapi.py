@@ -15,7 +15,7 @@ from schemas.contract import components
 from schemas.requests import EXPECTED_PAYMENT
 from schemas.shown import CLOUD_EVENT, EVENT_ID, PaymentEvent
 from schemas.words import EventType
-from worker.amqp.messages import CODE, FIELD, REASON, event_post
+from worker.amqp.messages import CODE, FIELD, REASON, event_message
 from worker.amqp.topology import DEAD, EVENTS, EXPECTED
 from worker.api import samples
 
@@ -141,7 +141,7 @@ def _parking() -> dict[str, Any]:
 
 def _message(kind: EventType, public_url: str) -> dict[str, Any]:
     event = samples.sample(kind, public_url)
-    sent = event_post(event.id, event.type, event.merchant, event.account, event.body).properties
+    sent = event_message(event.id, event.type, event.merchant, event.account, event.body).properties
     properties = {"message_id": sent.message_id, "type": sent.message_type, "app_id": sent.app_id}
     return {
         "name": kind.value,

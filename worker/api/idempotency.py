@@ -101,4 +101,4 @@ async def _hold(api: Api, merchant: str, key: str, held: Claimed, body: Any, wor
             else:
                 await give_back(api.database, merchant, key, held)
         except UNAVAILABLE as error:  # the claim runs out by itself, and the payment is known again by its id
-            log.warning("idempotency.unkept", error=type(error).__name__)
+            log.warning("idempotency.store_failed", error=type(error).__name__)

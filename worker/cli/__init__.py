@@ -110,10 +110,10 @@ def migrate(*, restored: bool = False) -> int:
 def key(*, archive: bool = False) -> int:
     """Print a new API key and its hash for api_keys; --archive: a new key for the archive. Nothing is stored."""
     from worker.config import keys
-    from worker.runtime import encryption as sealing
+    from worker.runtime import encryption
 
     if archive:
-        print(sealing.new_key())
+        print(encryption.new_key())
         return DONE
     made = keys.new_key()
     print(f"key:  {made}")

@@ -21,14 +21,14 @@ def show(claim_id: str) -> int:
     from worker.cli.configured import configuration
     from worker.postgres.archive import archived
     from worker.process import opened_as_it_is
-    from worker.runtime.encryption import NotOpened, Seal
+    from worker.runtime.encryption import ArchiveCipher, NotDecrypted
 
     async def run() -> bytes | None:
         config = configuration()
         async with opened_as_it_is(config) as database:
             try:
-                return await archived(database, claim_id, Seal(config.archive.sealing))
-            except NotOpened as error:
+                return await archived(database, claim_id, ArchiveCipher(config.archive.cipher_keys))
+            except NotDecrypted as error:
                 raise CommandFailed(f"{claim_id} cannot be read: {error}") from None
 
     found = asyncio.run(run())

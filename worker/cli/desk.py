@@ -106,7 +106,9 @@ class Desk:
             async def drop(opened: Opened) -> None:
                 await place.drop(opened)
                 one = opened.letter
-                log.info("letter.dropped", claim_id=one.id, payment_id=one.payment_id, place=one.place, reason=reason)
+                log.info(
+                    "dead_letter.dropped", claim_id=one.id, payment_id=one.payment_id, place=one.place, reason=reason
+                )
 
             return drop
 

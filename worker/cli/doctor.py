@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.text import Text
 
 from consumers.ports.gateway import Token
-from worker.amqp.examine import examine as broker_examined
 from worker.cli.configured import configuration
 from worker.config import Config
 from worker.console import print_line
@@ -55,7 +54,7 @@ async def _findings(config: Config) -> AsyncIterator[Finding]:
     yield await public_url(config)
     if config.settings.amqp_url is not None:
         names = {account.provider.name for account in config.accounts}
-        for found in broker_findings(await broker_examined(config.settings.amqp_url, names)):
+        for found in broker_findings(await diagnose_broker(config.settings.amqp_url, names)):
             yield found
     async with AsyncExitStack() as stack:
         database, found = await _database(config, stack)

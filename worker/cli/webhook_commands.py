@@ -72,7 +72,7 @@ def enable(endpoint: EndpointId = None) -> int:
     """Send to an endpoint again that answered 410, or that is shut after failures: all that waits for it, at once."""
     from worker.cli.configured import configuration
     from worker.postgres.events.endpoint_rows import enable_endpoint
-    from worker.postgres.notices import Notice
+    from worker.postgres.wakeups import Wakeup
     from worker.process import opened_as_it_is
 
     config = configuration()
@@ -83,7 +83,7 @@ def enable(endpoint: EndpointId = None) -> int:
             before = await enable_endpoint(database, meant.id, database.clock.now())
             if before is None:
                 raise CommandFailed(f"{meant.id} was never sent anything; `payproof serve` begins with it when it runs")
-            database.notify(Notice(placed=True))
+            database.notify(Wakeup(placed=True))
         was = "was disabled" if before.disabled_at else "was shut" if before.probing else "was open already"
         print(f"{meant.id} {was}; what waits for it goes out while a `payproof serve` is running")
 
@@ -108,7 +108,7 @@ def replay(
     from worker.cli.endpoints import follow
     from worker.postgres.events.endpoint_rows import begin_endpoints
     from worker.postgres.events.replay import find_replay, make_due
-    from worker.postgres.notices import Notice
+    from worker.postgres.wakeups import Wakeup
     from worker.process import opened_as_it_is
 
     if unknown := sorted(set(type_) - set(EventType)):
@@ -129,7 +129,7 @@ def replay(
                 until.astimezone() if until else now,
             )
             await make_due(database, found, now)
-            database.notify(Notice(placed=True))
+            database.notify(Wakeup(placed=True))
             print(f"{found.events} events are due to {meant.id} at {meant.host}")
             return await follow(database, found) if wait and found.events else 0
 

@@ -81,7 +81,7 @@ class Archive(Struct, frozen=True, kw_only=True):
     retention: Retention = 90 * DAY
 
     @property
-    def sealing(self) -> tuple[bytes, ...]:
+    def cipher_keys(self) -> tuple[bytes, ...]:
         return tuple(key_of(key.reveal()) for key in self.keys)
 
 

@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from consumers.ports.bus import BusAway
-from worker.amqp.messages import Post, event_post
+from worker.amqp.messages import OutgoingMessage, event_message
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.events.event_log import Placed
 from worker.postgres.events.publish_cursor import Carrying, carrying
@@ -41,7 +41,7 @@ log = structlog.get_logger()
 class Publisher(Protocol):
     """See worker.amqp.publisher."""
 
-    async def publish(self, posts: Sequence[Post], *, seconds: float) -> None: ...
+    async def publish(self, messages: Sequence[OutgoingMessage], *, seconds: float) -> None: ...
 
 
 class Carrier:
@@ -129,7 +129,7 @@ class Carrier:
                 await asyncio.sleep(BROKER_AWAY_SECONDS)
                 return True
             at.place = events[-1].place
-            self._metrics.carried.inc(len(events))
+            self._metrics.published.inc(len(events))
             self._remembered = {place: one for place, one in self._remembered.items() if place > at.place}
         return bool(events)
 
@@ -142,8 +142,8 @@ class Carrier:
 
     async def _publish(self, events: Sequence[Placed]) -> None:
         with self._tracing.follow_all("relay", [traceparent_of(one.body) for one in events]) as traces:
-            posts = [
-                event_post(one.id, one.type, one.merchant, one.account, one.body, trace)
+            messages = [
+                event_message(one.id, one.type, one.merchant, one.account, one.body, trace)
                 for one, trace in zip(events, traces, strict=True)
             ]
-            await self._publisher.publish(posts, seconds=CONFIRM_SECONDS)
+            await self._publisher.publish(messages, seconds=CONFIRM_SECONDS)

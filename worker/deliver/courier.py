@@ -216,4 +216,6 @@ class Courier:
             log.warning("endpoint.disabled", endpoint=self._endpoint.id, host=self._endpoint.host)
         elif health.probing != before.probing:
             change = log.warning if health.probing else log.info
-            change("endpoint.shut" if health.probing else "endpoint.opened", endpoint=self._endpoint.id)
+            change(
+                "endpoint.breaker_opened" if health.probing else "endpoint.breaker_closed", endpoint=self._endpoint.id
+            )

@@ -15,7 +15,7 @@ import structlog
 from worker.deliver.carrier import Carrier, Publisher
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.events.event_log import Placed, place, place_telling
-from worker.postgres.notices import Notice
+from worker.postgres.wakeups import Wakeup
 from worker.runtime.cancellation import run_all
 from worker.runtime.clock import set_within
 from worker.telemetry.metrics import Metrics
@@ -42,14 +42,14 @@ class Relay:
         self._carrier = Carrier(database, publisher, metrics, tracing) if publisher else None
         self._written = asyncio.Event()
 
-    def hear(self, notice: Notice) -> None:
-        if notice.events:
+    def hear(self, wakeup: Wakeup) -> None:
+        if wakeup.events:
             self._written.set()
-        if notice.placed and notice.sender and self._carrier is not None:
+        if wakeup.placed and wakeup.sender and self._carrier is not None:
             self._carrier.hear()
 
     def placed(self, events: Sequence[Placed]) -> None:
-        self._metrics.placed.inc(len(events))
+        self._metrics.sequenced.inc(len(events))
         if self._tracing.on:
             with self._tracing.follow_all("place", [traceparent_of(one.body) for one in events]):
                 pass
@@ -65,15 +65,15 @@ class Relay:
             self._written.clear()
             try:
                 placed = await self._place_batch()
-                self._metrics.look("relay")
+                self._metrics.polled("relay")
             except UNAVAILABLE as error:
                 log.warning("relay.unavailable", error=type(error).__name__)
                 placed = 0
-            self._metrics.placed.inc(placed)
-            if self._carrier is not None:  # events may have got places here, or elsewhere without a notice
+            self._metrics.sequenced.inc(placed)
+            if self._carrier is not None:  # events may have got places here, or elsewhere without a wakeup
                 self._carrier.hear()
             if placed:
-                self._database.notify(Notice(placed=True))
+                self._database.notify(Wakeup(placed=True))
             if placed < BATCH:
                 await asyncio.sleep(PAUSE_SECONDS)
                 await set_within(self._written, POLL_SECONDS)

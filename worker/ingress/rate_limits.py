@@ -6,8 +6,8 @@ so without such a name behind it it is not limited at all. Mobile carriers put m
 stops floods, and no shop's busiest minute.
 
 Whoever has many addresses meets the other bounds: a few unsigned claims about one payment are enough to make us look
-as often as the rules allow. So what repeats them is heard when nothing else waits, and nobody queues behind it; after a
-thousand, or while many wait at the door, it is not queued at all.
+as often as the rules allow. So a claim that repeats them has low priority, and no other claim queues behind it; after a
+thousand, or while ingress is overloaded, it is not queued at all.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REMEMBERED = 100_000
 SIXTY_FOUR = 64  # whoever has an IPv6 address has as many as there are in its /64
 
 
-class Buckets:
+class TokenBuckets:
     """For each key a burst at once, and then so many a second. `clock` is monotonic, in seconds."""
 
     def __init__(self, burst: float, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -55,14 +55,14 @@ class Limits:
     """Counts what strangers send: by address, and unsigned claims by the payment that they are about.
 
     Those about no payment that is here count by what they name. `payments` bounds how many of all these are kept,
-    `prompt` how many are heard in their turn.
+    `unsigned_normal` how many have the normal priority.
     """
 
     def __init__(self, trusted: Sequence[Network] = (), clock: Callable[[], float] = time.monotonic) -> None:
         self._trusted = tuple(trusted)
-        self.addresses = Buckets(burst=200, per_second=20, clock=clock)
-        self.payments = Buckets(burst=1000, per_second=1, clock=clock)
-        self.prompt = Buckets(burst=4, per_second=0.1, clock=clock)
+        self.addresses = TokenBuckets(burst=200, per_second=20, clock=clock)
+        self.payments = TokenBuckets(burst=1000, per_second=1, clock=clock)
+        self.unsigned_normal = TokenBuckets(burst=4, per_second=0.1, clock=clock)
 
     def allows(self, request: web.Request) -> bool:
         """Count one hit of whoever sent this; False when that is too many."""

@@ -17,13 +17,13 @@ from consumers.ports.bus import BusAway
 from schemas.callbacks import Claim
 from schemas.payments import Glance
 from schemas.words import Said, Source
-from worker.ingress.ingress import COME_AGAIN_SECONDS, RETRY_AFTER, Ingress, Turn, slashed
+from worker.ingress.ingress import COME_AGAIN_SECONDS, RETRY_AFTER, Ingress, Priority, slashed
 from worker.ingress.pages import outcome_name, page
 from worker.ingress.pages.again import Again
 from worker.ingress.polling import GO_ON_SECONDS, LOOK_AGAIN_SECONDS, in_language, seconds_to_hold, since, waiting_path
 from worker.ingress.read_callback import make_claim, read_callback
 from worker.ingress.redirect import outcome_known, shop_url
-from worker.ingress.waiters import Changing
+from worker.ingress.waiters import Waiter
 from worker.postgres.database import UNAVAILABLE
 
 log = structlog.get_logger()
@@ -58,19 +58,19 @@ class Returns:
         now = self._ingress.clock.now()
         callback = await read_callback(request, Source.RETURN, account, now, payment_id=payment_id, said=said)
         claim = make_claim(account, callback, lenient=True)
-        turn = self._ingress.turn(claim, payment_id)
-        if turn is Turn.NEVER:
+        priority = self._ingress.prioritise(claim, payment_id)
+        if priority is Priority.REJECT:
             return self._come_again(request, account, 429, payment_id, claim.said)
-        with self._ingress.outcomes.of(payment_id) as changing:
+        with self._ingress.waiters.of(payment_id) as waiter:
             try:
                 payment = await self._ingress.look_up(account.id, payment_id)
             except UNAVAILABLE:
-                return await self._taken_unseen(request, account, claim, turn)
+                return await self._taken_unseen(request, account, claim, priority)
             if payment is None:
                 return await self._unknown(request, account, claim)
             try:
-                await self._ingress.publish(claim, turn)
-                payment = await self._outcome(payment, changing, self._ingress.config.return_wait)
+                await self._ingress.publish(claim, priority)
+                payment = await self._outcome(payment, waiter, self._ingress.config.return_wait)
             except (BusAway, TimeoutError) as error:
                 return self._busy(request, account, claim, error)
         return self._send_on(request, payment, claim.said)
@@ -91,21 +91,21 @@ class Returns:
             return await self._taken_unseen(request, account, claim)
         if found is None:
             return await self._unknown(request, account, claim)
-        with self._ingress.outcomes.of(found) as changing:
+        with self._ingress.waiters.of(found) as waiter:
             try:
                 payment = await self._ingress.look_up(account.id, found)
             except UNAVAILABLE:
                 return await self._taken_unseen(request, account, claim)
             if payment is None:
                 return await self._unknown(request, account, claim)
-            turn = self._ingress.turn(claim, payment.id)
-            if turn is Turn.NEVER:
+            priority = self._ingress.prioritise(claim, payment.id)
+            if priority is Priority.REJECT:
                 return self._come_again(request, account, 429, None, None)
             try:
-                await self._ingress.publish(claim, turn)
+                await self._ingress.publish(claim, priority)
                 # A transaction id counts once an answer confirmed it, which the question now asked may do.
                 if _issued(claim, payment) or claim.transaction_id is not None:
-                    payment = await self._outcome(payment, changing, self._ingress.config.return_wait)
+                    payment = await self._outcome(payment, waiter, self._ingress.config.return_wait)
             except (BusAway, TimeoutError) as error:
                 return self._busy(request, account, claim, error)
         if not _issued(claim, payment):
@@ -121,12 +121,12 @@ class Returns:
         if not self._ingress.limits.allows(request):
             return self._confirming(request, account, payment_id, status=429, headers=RETRY_AFTER)
         try:
-            seconds, outcomes = seconds_to_hold(request, self._ingress.config.return_wait), self._ingress.outcomes
-            held = seconds > 0 and not outcomes.crowded(payment_id)
-            with outcomes.of(payment_id) if held else nullcontext() as changing:
+            seconds, waiters = seconds_to_hold(request, self._ingress.config.return_wait), self._ingress.waiters
+            held = seconds > 0 and not waiters.full(payment_id)
+            with waiters.of(payment_id) if held else nullcontext() as waiter:
                 payment = await self._ingress.look_up(account.id, payment_id)
-                if payment is not None and changing is not None:
-                    payment = await self._outcome(payment, changing, seconds)
+                if payment is not None and waiter is not None:
+                    payment = await self._outcome(payment, waiter, seconds)
         except UNAVAILABLE:
             return self._confirming(request, account, payment_id, headers=RETRY_AFTER)
         if payment is None:
@@ -134,11 +134,11 @@ class Returns:
         return self._send_on(request, payment, None)
 
     async def _taken_unseen(
-        self, request: web.Request, account: Account, claim: Claim, turn: Turn = Turn.NOW
+        self, request: web.Request, account: Account, claim: Claim, priority: Priority = Priority.NORMAL
     ) -> web.Response:
         """Postgres is away: what can be made durable without it is, and the buyer waits for it to come back."""
         try:
-            await self._ingress.publish(claim, turn)
+            await self._ingress.publish(claim, priority)
         except (BusAway, TimeoutError) as error:
             return self._busy(request, account, claim, error)
         if claim.payment_id is None:
@@ -155,14 +155,14 @@ class Returns:
             return self._come_again(request, account, 429, claim.payment_id, claim.said)
         return page(request, "not_found", status=404)
 
-    async def _outcome(self, payment: Glance, changing: Changing, seconds: float) -> Glance:
+    async def _outcome(self, payment: Glance, waiter: Waiter, seconds: float) -> Glance:
         """The payment once its outcome is recorded, or as it is when the wait is over. A known end does not wait."""
         if outcome_known(payment) or seconds <= 0:
             return payment
         with suppress(*UNAVAILABLE):  # the wait is over, or Postgres went away and the claim is safe all the same
             async with asyncio.timeout(seconds):
                 while not outcome_known(payment):
-                    told = await changing.change()
+                    told = await waiter.change()
                     if told is not None and told.version > payment.version and outcome_known(told):
                         return told
                     payment = await self._ingress.look_up(payment.account, payment.id) or payment

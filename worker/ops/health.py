@@ -10,7 +10,7 @@ from aiohttp import web
 from msgspec import Struct
 from prometheus_client import generate_latest
 
-from worker.amqp.inbox import Inbox
+from worker.amqp.consumer_pool import ConsumerPool
 from worker.broker import Broker
 from worker.ops.state_metrics import Standings
 from worker.postgres.database import UNAVAILABLE, Database
@@ -78,14 +78,14 @@ class Ops(Struct, frozen=True):
 
     def _unheard(self) -> list[str]:
         """The queues that RabbitMQ does not deliver to this process, though it should."""
-        return [queue for inbox in self._inboxes() for queue in inbox.missing()]
+        return [queue for pool in self._pools() for queue in pool.missing()]
 
     def _queues(self) -> list[str]:
-        return [queue for inbox in self._inboxes() for queue in inbox.queues]
+        return [queue for pool in self._pools() for queue in pool.queues]
 
-    def _inboxes(self) -> list[Inbox]:
+    def _pools(self) -> list[ConsumerPool]:
         """What this process hears from RabbitMQ: claims where it asks, expected payments where shops open theirs."""
         if self.broker is None:
             return []
-        heard = {"consume": self.broker.inbox, "ingress": self.broker.expected}
-        return [inbox for role, inbox in heard.items() if role in self.roles]
+        heard = {"consume": self.broker.pool, "ingress": self.broker.expected}
+        return [pool for role, pool in heard.items() if role in self.roles]

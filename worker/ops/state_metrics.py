@@ -78,14 +78,14 @@ class Standings(Collector):
             async with asyncio.timeout(READ_SECONDS):
                 return await read_standing(self._database, self._accounts, self._endpoints)
         except UNAVAILABLE as error:
-            log.warning("standing.unread", error=type(error).__name__)
+            log.warning("state_metrics.read_failed", error=type(error).__name__)
             return None
 
     async def _ask_broker(self) -> AtBroker | None:
         if self._broker is None:
             return None
         publisher = self._broker.publisher
-        return AtBroker(*await asyncio.gather(publisher.waiting(), publisher.dead()))
+        return AtBroker(*await asyncio.gather(publisher.depths(), publisher.dead()))
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         give_up = "payproof_checks_give_up_seconds"
@@ -114,7 +114,7 @@ class Standings(Collector):
         yield stopped
 
     def _events(self, standing: Standing) -> Iterator[GaugeMetricFamily]:
-        unplaced = _gauge("payproof_oldest_unplaced_event_seconds", "Age of the oldest event without a place")
+        unplaced = _gauge("payproof_oldest_unsequenced_event_seconds", "Age of the oldest event without a place")
         unplaced.add_metric([], standing.unplaced)
         yield unplaced
         newest = _gauge("payproof_newest_event_timestamp_seconds", "When the last event that has its place was written")
@@ -123,15 +123,15 @@ class Standings(Collector):
         yield newest
         if self._broker is not None:
             uncarried = _gauge(
-                "payproof_oldest_uncarried_event_seconds", "Age of the oldest event that RabbitMQ has not confirmed"
+                "payproof_oldest_unpublished_event_seconds", "Age of the oldest event that RabbitMQ has not confirmed"
             )
             uncarried.add_metric([], standing.uncarried)
             yield uncarried
 
     def _claims(self, standing: Standing | None, broker: AtBroker | None) -> Iterator[GaugeMetricFamily]:
         waiting = _gauge("payproof_claims_waiting", "Claims that wait or are in hand, wherever they lie", "provider")
-        later = _gauge("payproof_claims_later", "Claims that repeat others, heard when nothing else waits", "provider")
-        spool = _gauge("payproof_spool_claims", "Claims in Postgres, although RabbitMQ should have them", "provider")
+        low = _gauge("payproof_claims_low_priority", "Claims that repeat others, taken after all others", "provider")
+        spool = _gauge("payproof_claims_in_spool", "Claims in Postgres, although RabbitMQ should have them", "provider")
         dead = _gauge("payproof_dead_letters", "Dead letters, by where they lie", "place")
         for provider in self._providers:
             counts = [standing.queued.get(provider, 0)] if standing else []
@@ -139,14 +139,14 @@ class Standings(Collector):
             if counts:
                 waiting.add_metric([provider], sum(counts))
             if standing:
-                later.add_metric([provider], standing.later.get(provider, 0))
+                low.add_metric([provider], standing.later.get(provider, 0))
             if standing and self._broker is not None:
                 spool.add_metric([provider], standing.queued.get(provider, 0))
         if standing:
             dead.add_metric(["postgres"], standing.dead)
         if broker and broker.dead is not None:
             dead.add_metric(["broker"], broker.dead)
-        yield from (waiting, later, spool, dead)
+        yield from (waiting, low, spool, dead)
 
 
 def _of_accounts(accounts: Sequence[AccountStands]) -> Iterator[GaugeMetricFamily]:
@@ -155,7 +155,9 @@ def _of_accounts(accounts: Sequence[AccountStands]) -> Iterator[GaugeMetricFamil
         "payproof_oldest_unresolved_seconds", "Age of the oldest payment that is pending and not held", *labels
     )
     overdue = _gauge("payproof_oldest_overdue_check_seconds", "How long a payment has been due for a question", *labels)
-    shut = _gauge("payproof_account_silent", "1 while the gateway gives this account no answers and is probed", *labels)
+    shut = _gauge(
+        "payproof_account_breaker_open", "1 while the gateway gives this account no answers and is probed", *labels
+    )
     forgetful = _gauge(
         "payproof_account_forgetful", '1 while the gateway says "not found" of one payment after the other', *labels
     )
@@ -173,7 +175,7 @@ def _of_accounts(accounts: Sequence[AccountStands]) -> Iterator[GaugeMetricFamil
 
 def _of_endpoints(endpoints: Sequence[EndpointStands]) -> Iterator[GaugeMetricFamily]:
     disabled = _gauge("payproof_endpoint_disabled", "1 while nothing is sent, because it answered 410", "endpoint")
-    shut = _gauge("payproof_endpoint_shut", "1 while it fails and is only probed", "endpoint")
+    shut = _gauge("payproof_endpoint_breaker_open", "1 while it fails and is only probed", "endpoint")
     waiting = _gauge("payproof_deliveries_waiting", "Webhooks that wait; counted up to 10,000", "endpoint")
     given_up = _gauge("payproof_deliveries_given_up", "Webhooks whose schedule ended in failure", "endpoint")
     oldest = _gauge("payproof_oldest_undelivered_event_seconds", "Age of the oldest event it was not told", "endpoint")

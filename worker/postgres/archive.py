@@ -11,7 +11,7 @@ from datetime import timedelta
 from msgspec import Struct
 
 from worker.postgres.database import Database
-from worker.runtime.encryption import Seal
+from worker.runtime.encryption import ArchiveCipher
 
 AT_ONCE = 5_000
 
@@ -53,8 +53,8 @@ async def _forget_openings(database: Database, retention: timedelta) -> int:
             return forgotten
 
 
-async def archived(database: Database, claim_id: str, seal: Seal) -> bytes | None:
-    """The claim as JSON with its callback; None where there was none, or its time is over. Raises NotOpened."""
+async def archived(database: Database, claim_id: str, cipher: ArchiveCipher) -> bytes | None:
+    """The claim as JSON with its callback; None where there was none, or its time is over. Raises NotDecrypted."""
     for row in await database.fetch(_READ, claim_id):
-        return seal.open(row["claim_id"], row["key_id"], row["body"])
+        return cipher.decrypt(row["claim_id"], row["key_id"], row["body"])
     return None

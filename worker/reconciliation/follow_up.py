@@ -80,4 +80,4 @@ async def _ask(bus: Bus, account: Account, run: Run, rows: Sequence[Following], 
         if payment_id is not None
     ]
     if claims:
-        await bus.publish(claims, later=True)
+        await bus.publish(claims, low_priority=True)

@@ -57,7 +57,7 @@ class Asker:
             try:
                 await self._ask(span, inquiry)
             except UNAVAILABLE as error:  # the gateway's token is kept in the database
-                log.warning("question.not_asked", payment_id=inquiry.expected.payment_id, error=type(error).__name__)
+                log.warning("question.postponed", payment_id=inquiry.expected.payment_id, error=type(error).__name__)
                 await asyncio.sleep(PAUSE_SECONDS)
                 await self._in_hand.not_asked(inquiry)
 

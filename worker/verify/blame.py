@@ -128,7 +128,7 @@ class Blame:
         except UNAVAILABLE:
             raise
         except Exception:  # not even that can be written of it; the sweep leaves it in peace all the same
-            log.exception("payment.not_put_before_a_person", payment_id=failing.payment_id)
+            log.exception("payment.hold_failed", payment_id=failing.payment_id)
         await self._failures.stop(failing.payment_id, self._rules.checks)
         if failing.stopped_at is None:
             log.error("payment.stopped", payment_id=failing.payment_id, why=why(failing))

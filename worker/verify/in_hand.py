@@ -12,7 +12,7 @@ from datetime import datetime
 import structlog
 
 from consumers.pipeline import Inquiry
-from consumers.ports.bus import Bus, Delivery
+from consumers.ports.bus import Bus, ClaimMessage
 from consumers.ports.ledger import Turns
 from schemas.callbacks import Claim
 from schemas.words import Source
@@ -24,20 +24,20 @@ log = structlog.get_logger()
 
 
 class InHand:
-    """Claims from their delivery until they are settled, and the turns of the questions that they led to.
+    """Claims until they are acknowledged or given back, and the turns of the questions that they led to.
 
-    Nothing here raises UNAVAILABLE: a claim that could not be settled comes again.
+    Nothing here raises UNAVAILABLE: a claim that could not be acknowledged comes again.
     """
 
     def __init__(self, bus: Bus, turns: Turns, metrics: Metrics) -> None:
         self._bus, self._turns, self._metrics = bus, turns, metrics
-        self._deliveries = dict[str, list[Delivery]]()
+        self._messages = dict[str, list[ClaimMessage]]()
 
-    def hold(self, deliveries: Iterable[Delivery]) -> list[Claim]:
+    def hold(self, messages: Iterable[ClaimMessage]) -> list[Claim]:
         """Take them in hand. Returns the claims that were not in hand before."""
         claims = []
-        for one in deliveries:
-            held = self._deliveries.setdefault(one.claim.id, [])
+        for one in messages:
+            held = self._messages.setdefault(one.claim.id, [])
             if not held:
                 claims.append(one.claim)
                 self._metrics.in_hand.labels(one.claim.provider).inc()
@@ -46,12 +46,12 @@ class InHand:
 
     def suspect(self, claims: Iterable[Claim]) -> Claim | None:
         """A claim of these that workers may have died of, or None: of the claim itself, or of the answer it led to."""
-        deliveries = (one for claim in claims for one in self._deliveries.get(claim.id, ()))
-        return next((one.claim for one in deliveries if one.handed_out >= SUSPECT), None)
+        messages = (one for claim in claims for one in self._messages.get(claim.id, ()))
+        return next((one.claim for one in messages if one.handed_out >= SUSPECT), None)
 
     def queued_before(self, claim: Claim, at: datetime) -> bool:
         """Whether the claim is known to have been queued by then."""
-        queued = [one.queued_at for one in self._deliveries.get(claim.id, ()) if one.queued_at is not None]
+        queued = [one.queued_at for one in self._messages.get(claim.id, ()) if one.queued_at is not None]
         return any(one <= at for one in queued)
 
     async def recorded(self, inquiries: Sequence[Inquiry]) -> None:
@@ -62,73 +62,73 @@ class InHand:
     async def not_asked(self, inquiry: Inquiry) -> None:
         """The question was not asked, and its claims are not at fault: they come again at once."""
         self._end_turns([inquiry])
-        await self.give_back(inquiry.claims)
+        await self.requeue(inquiry.claims)
 
     async def not_recorded(self, inquiry: Inquiry) -> None:
         """Another transaction kept the reply from being written: the claims come again after a while."""
         self._end_turns([inquiry])
-        await self.leave(inquiry.claims)
+        await self.postpone(inquiry.claims)
 
     async def failed(self, inquiry: Inquiry, reason: str) -> None:
         """Neither the reply nor the question alone could be written: each claim is tried again later, a few times."""
         self._end_turns([inquiry])
         for claim in inquiry.claims:
-            await self.put_aside(claim, reason)
+            await self.retry_or_dead_letter(claim, reason)
 
     async def hopeless(self, inquiry: Inquiry, reason: str) -> None:
         """The question was asked too often for nothing: its claims are for a person."""
         self._end_turns([inquiry])
         for claim in inquiry.claims:
-            await self.park(claim, reason)
+            await self.dead_letter(claim, reason)
 
     async def written(self, claims: Collection[Claim]) -> None:
-        """The claims are written, so the bus may forget them. Where it cannot, they come again as `seen`."""
+        """The claims are written, so they are acknowledged. Where they cannot be, they come again as `seen`."""
         for claim in claims:
             self._metrics.claims.labels(claim.provider).inc()
-        await self._settle(claims, self._bus.done)
+        await self._release(claims, self._bus.ack)
 
-    async def give_back(self, claims: Iterable[Claim]) -> None:
-        await self._settle(claims, self._bus.give_back)
+    async def requeue(self, claims: Iterable[Claim]) -> None:
+        await self._release(claims, self._bus.requeue)
 
-    async def leave(self, claims: Iterable[Claim]) -> None:
-        await self._settle(claims, self._bus.leave)
+    async def postpone(self, claims: Iterable[Claim]) -> None:
+        await self._release(claims, self._bus.postpone)
 
-    async def put_aside(self, claim: Claim, reason: str) -> None:
+    async def retry_or_dead_letter(self, claim: Claim, reason: str) -> None:
         """The claim failed by itself: it comes again after a while, a few times, and is then for a person."""
-        attempts = max((one.attempts for one in self._deliveries.get(claim.id, ())), default=1)
+        attempts = max((one.attempts for one in self._messages.get(claim.id, ())), default=1)
         if attempts >= ATTEMPTS or claim.source is Source.SWEEP:
-            await self.park(claim, f"{reason}, {attempts} times")
+            await self.dead_letter(claim, f"{reason}, {attempts} times")
         else:
-            await self._settle([claim], self._retry)
+            await self._release([claim], self._retry)
 
-    async def park(self, claim: Claim, reason: str) -> None:
+    async def dead_letter(self, claim: Claim, reason: str) -> None:
         """The claim is for a person. One of the sweep is not: the sweep makes a new one while the payment is due."""
 
-        async def park(deliveries: Sequence[Delivery]) -> None:
-            for one in deliveries:
-                await self._bus.park(one, reason)
-            self._metrics.parked.labels(claim.provider).inc()
+        async def dead_letter(messages: Sequence[ClaimMessage]) -> None:
+            for one in messages:
+                await self._bus.dead_letter(one, reason)
+            self._metrics.dead_lettered.labels(claim.provider).inc()
 
-        await self._settle([claim], self._bus.done if claim.source is Source.SWEEP else park)
+        await self._release([claim], self._bus.ack if claim.source is Source.SWEEP else dead_letter)
 
-    async def _retry(self, deliveries: Sequence[Delivery]) -> None:
-        for one in deliveries:
+    async def _retry(self, messages: Sequence[ClaimMessage]) -> None:
+        for one in messages:
             await self._bus.retry(one)
 
-    async def _settle(self, claims: Iterable[Claim], settle: Callable[[list[Delivery]], Awaitable[None]]) -> None:
-        deliveries = list[Delivery]()
+    async def _release(self, claims: Iterable[Claim], release: Callable[[list[ClaimMessage]], Awaitable[None]]) -> None:
+        messages = list[ClaimMessage]()
         for claim in claims:
-            held = self._deliveries.pop(claim.id, [])
-            deliveries += held
+            held = self._messages.pop(claim.id, [])
+            messages += held
             if held:
                 self._metrics.in_hand.labels(claim.provider).dec()
-        if not deliveries:
+        if not messages:
             return
         try:
-            await settle(deliveries)
+            await release(messages)
         except UNAVAILABLE as error:
-            log.warning("claims.not_settled", claims=len(deliveries), error=type(error).__name__)
-            await self._bus.give_back(deliveries)
+            log.warning("claims.ack_failed", claims=len(messages), error=type(error).__name__)
+            await self._bus.requeue(messages)
 
     def _end_turns(self, inquiries: Iterable[Inquiry]) -> None:
         self._turns.give_back([inquiry.expected.payment_id for inquiry in inquiries])

@@ -108,17 +108,17 @@ class Recorder:
         try:
             await self._write([(inquiry, None)], {})
         except UNAVAILABLE as unavailable:
-            log.warning("question.not_recorded", payment_id=inquiry.expected.payment_id, error=_name(unavailable))
+            log.warning("question.record_failed", payment_id=inquiry.expected.payment_id, error=_name(unavailable))
             await self._in_hand.not_recorded(inquiry)
         except Exception:
-            log.exception("question.not_recorded", payment_id=inquiry.expected.payment_id)
+            log.exception("question.record_failed", payment_id=inquiry.expected.payment_id)
             await self._in_hand.failed(inquiry, reason_of(error))
         else:
             await self._in_hand.recorded([inquiry])
         try:
             await count()
         except UNAVAILABLE as unavailable:  # the fault is counted when it comes again
-            log.warning("reply.not_counted", payment_id=inquiry.expected.payment_id, error=_name(unavailable))
+            log.warning("failure.count_failed", payment_id=inquiry.expected.payment_id, error=_name(unavailable))
 
     async def _record(self, batch: list[Heard], counted: Counted) -> None:
         """Write replies until it is done. One whose question was `lost` is alone in its batch, and marked first."""
@@ -131,7 +131,7 @@ class Recorder:
                 await self._write([(one.inquiry, one.reply) for one in batch], counted)
             except Exception as error:  # noqa: BLE001 - the reply is counted or tried again, and never lost
                 if away(error):
-                    log.warning("replies.not_recorded", replies=len(batch), error=_name(error))
+                    log.warning("replies.record_retrying", replies=len(batch), error=_name(error))
                     await asyncio.sleep(PAUSE_SECONDS)
                     continue
                 if len(batch) > 1:
@@ -173,7 +173,7 @@ class Recorder:
         try:
             await self._blame.keep(heard.reply, heard.inquiry.account, f"others locked its payment: {_name(error)}")
         except UNAVAILABLE as unavailable:
-            log.warning("reply.not_kept", payment_id=heard.reply.payment_id, error=_name(unavailable))
+            log.warning("reply.dead_letter_failed", payment_id=heard.reply.payment_id, error=_name(unavailable))
             await asyncio.sleep(PAUSE_SECONDS)
             return False
         return True

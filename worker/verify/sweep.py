@@ -57,7 +57,7 @@ class Sweep:
         while True:
             try:
                 swept = await self._sweep()
-                self._metrics.look("sweep")
+                self._metrics.polled("sweep")
             except (*UNAVAILABLE, BusAway) as error:
                 log.warning("sweep.unavailable", error=type(error).__name__)
                 swept = 0
@@ -67,7 +67,7 @@ class Sweep:
                 await self._wait()
 
     async def _sweep(self) -> int:
-        waiting = await self._bus.waiting()
+        waiting = await self._bus.depths()
         due = await take_due(self._database, BATCH, self._budgets(waiting))
         if due:
             now = self._database.clock.now()

@@ -1,7 +1,7 @@
 """The processes of the simulation: a queue of claims, workers that take and ask and record, and the sweep.
 
 The one thing to get wrong: only moments are simulated here. What a claim makes due, who may ask and what a reply comes
-to are decided by the real stages; the slots and shares are those of `worker/verify/consume.py`, the sweep's portion
+to are decided by the real stages; the limits and shares are those of `worker/verify/consume.py`, the sweep's portion
 that of `worker/postgres/queue/due.py`.
 """
 
@@ -38,7 +38,7 @@ from tests.unit.simulation.mortal import Killed, Mortality, MortalLedger, Mortal
 from tests.unit.simulation.senders import heard
 from tests.unit.simulation.truth import Truth
 from worker.postgres.queue.due import BURST_SECONDS, MOST_WAITING, PROBING, SHARE, SWEPT_SECONDS
-from worker.verify.concurrency import SLOTS
+from worker.verify.concurrency import MAX_CONCURRENT
 from worker.verify.record import BATCH
 
 TAKING_SECONDS, RECORDING_SECONDS = 0.004, 0.005
@@ -82,7 +82,7 @@ class System:
         self.deaths, self.held_up = deaths, held_up
         self.gateways: dict[str, SimulatedGateway] = {}
         self.queues = defaultdict[str, deque[tuple[datetime, Claim]]](deque)
-        """By gateway: each has slots of its own, so that its outage leaves the others flowing."""
+        """By gateway: each has a limit of its own, so that its outage leaves the others flowing."""
         self.workers = [Worker(self) for _ in range(workers)]
         self.sweep = Sweep(self, accounts)
         self._claims = self._kept = 0
@@ -182,7 +182,7 @@ class System:
 
 
 class Worker:
-    """One process. It takes as many claims as it has slots, asks, and records what has come together.
+    """One process. It takes as many claims as its limit allows, asks, and records what has come together.
 
     `_hand` are the claims that it has not acknowledged yet: what is asked, and what waits for another's question.
     """
@@ -192,7 +192,7 @@ class Worker:
         self._used = Counter[str]()
         self._life = 0
         self._awake = set[str]()
-        self._shares = dict.fromkeys(system.rules.accounts, SLOTS * 3 // 4)
+        self._shares = dict.fromkeys(system.rules.accounts, MAX_CONCURRENT * 3 // 4)
         self._begins()
 
     def _begins(self) -> None:
@@ -222,7 +222,9 @@ class Worker:
 
     def _free(self, provider: str) -> int:
         accounts = self._system.rules.accounts
-        return SLOTS - sum(used for name, used in self._used.items() if accounts[name].provider.name == provider)
+        return MAX_CONCURRENT - sum(
+            used for name, used in self._used.items() if accounts[name].provider.name == provider
+        )
 
     def _take(self, provider: str) -> None:
         self._awake.discard(provider)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from worker.amqp.examine import Examined
+from worker.amqp.diagnose import Diagnosis
 from worker.amqp.topology import DEAD
 from worker.config import Config
 from worker.postgres.server.identity import NOT_AS_ROOT, is_root
@@ -31,7 +31,7 @@ class Finding(Struct, frozen=True):
 _ELECT = "rabbitmq-queues quorum_status tells more; restarting its node of RabbitMQ has a leader elected again"
 
 
-def broker_findings(examined: Examined) -> Iterator[Finding]:
+def broker_findings(examined: Diagnosis) -> Iterator[Finding]:
     """A silent queue is named, because the others flow and only the buyers of its gateway notice."""
     if examined.trouble is not None:
         yield Finding("no", "broker", examined.trouble)

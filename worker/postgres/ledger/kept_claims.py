@@ -22,7 +22,7 @@ from schemas.callbacks import Claim
 from schemas.payments import Payment
 from worker.postgres.database import Connection, Database
 from worker.postgres.ledger.claims import archived
-from worker.runtime.encryption import Seal
+from worker.runtime.encryption import ArchiveCipher
 
 ACCOUNT_TURN, ID_TURN = 7_242_018, 7_242_019
 
@@ -98,7 +98,9 @@ async def settle_turns(connection: Connection[asyncpg.Record], claims: Iterable[
     await _wait_for(connection, turns)
 
 
-async def keep(connection: Connection[asyncpg.Record], seal: Seal, claims: Sequence[Claim]) -> Mapping[str, int]:
+async def keep(
+    connection: Connection[asyncpg.Record], cipher: ArchiveCipher, claims: Sequence[Claim]
+) -> Mapping[str, int]:
     """Keep them, each once, and archive the signed ones. Returns, by gateway, how many unsigned ones were dropped.
 
     An unsigned claim is counted under the first of its ids, so that one with no more than a reference does not push out
@@ -116,7 +118,7 @@ async def keep(connection: Connection[asyncpg.Record], seal: Seal, claims: Seque
             event(claim),
             claim.received_at,
             msgspec.json.encode(as_kept(claim)),
-            *(archived(seal, claim) if signed(claim) else (None, None)),
+            *(archived(cipher, claim) if signed(claim) else (None, None)),
         )
         for claim in sorted(claims, key=lambda claim: (claim.account, claim.event_id or "", claim.id))
     ]

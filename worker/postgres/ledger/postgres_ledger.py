@@ -1,6 +1,6 @@
 """The ledger in Postgres: looks and writes, batches, claims without a payment, and payments on their way to a checkout.
 
-A change is told to the other processes once it is committed; only a write that gives places sends its notice by itself.
+A change is told to the other processes once it is committed; only a write that gives places sends its wakeup by itself.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from worker.postgres.ledger.rows import INSERT, PAYMENT, payment_of
 from worker.postgres.ledger.store import store
 from worker.postgres.ledger.unexpected_rows import insert, withdraw
 from worker.postgres.ledger.write import PostgresArbiter, Tried, open_arbiter, put, write_all
-from worker.postgres.notices import Notice
-from worker.runtime.encryption import Seal
+from worker.postgres.wakeups import Wakeup
+from worker.runtime.encryption import ArchiveCipher
 
 _Batch = TypeVar("_Batch", bound=PostgresBatch)
 
@@ -58,33 +58,33 @@ _LOCK_BY_REFERENCE = f"SELECT {PAYMENT} FROM payments p WHERE account = $1 AND r
 class PostgresLedger:
     """The ledger of consumers.ports.ledger, and the Openings and Findings of its commands.
 
-    `seal` is what callbacks are archived under. `changed` is called with a payment as it was and its change, once the
-    change is committed. `dropped` is called with a gateway and how many of its kept claims gave way to others. `placed`
-    is called with the events that got their places as they were written, in the order of places; without it, no write
-    gives places, and relays give them.
+    `cipher` encrypts the callbacks of the archive. `changed` is called with a payment as it was and its change, once
+    the change is committed. `dropped` is called with a gateway and how many of its kept claims gave way to others.
+    `placed` is called with the events that got their places as they were written, in the order of places; without it,
+    no write gives places, and relays give them.
     """
 
     def __init__(
         self,
         database: Database,
-        seal: Seal | None = None,
+        cipher: ArchiveCipher | None = None,
         changed: Callable[[Payment, Change], None] = lambda *_: None,
         dropped: Callable[[str, int], None] = lambda *_: None,
         placed: Callable[[Sequence[Placed]], None] | None = None,
     ) -> None:
         self._database, self._changed, self._dropped, self._placed = database, changed, dropped, placed
-        self._seal = seal or Seal()
+        self._cipher = cipher or ArchiveCipher()
 
     @asynccontextmanager
     async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresBatch]:
         async with self._transaction(
-            lambda connection: open_batch(connection, sorted(payment_ids), self._seal)
+            lambda connection: open_batch(connection, sorted(payment_ids), self._cipher)
         ) as batch:
             yield batch
 
     @asynccontextmanager
     async def found(self, payments: Sequence[Payment]) -> AsyncIterator[PostgresFoundBatch]:
-        async with self._transaction(lambda connection: _open_found(connection, payments, self._seal)) as batch:
+        async with self._transaction(lambda connection: _open_found(connection, payments, self._cipher)) as batch:
             yield batch
 
     @asynccontextmanager
@@ -111,8 +111,8 @@ class PostgresLedger:
         for change in batch.changes:
             self._changed(batch.cases[change.payment.id].payment, change)
         self._count_dropped(batch.dropped)
-        if batch.notice is not None:
-            self._database.notify(batch.notice)
+        if batch.wakeup is not None:
+            self._database.notify(batch.wakeup)
 
     async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> Looked:
         async with self._database.connection() as connection:
@@ -125,22 +125,22 @@ class PostgresLedger:
         async with self._database.connection() as connection:
             placing = self._placed is not None
             news = self._news(writes, [write.change.event.id for write in writes if write.change.event is not None])
-            notices = self._database.payloads(news) if news is not None and placing else []
-            tried = await put(connection, writes, self._seal, placing=placing, notices=notices)
+            wakeups = self._database.payloads(news) if news is not None and placing else []
+            tried = await put(connection, writes, self._cipher, placing=placing, wakeups=wakeups)
         self._tell_written(tried.done, tried.places)
         return tried
 
     @asynccontextmanager
     async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresArbiter]:
         wanted = sorted(payment_ids)
-        async with self._transaction(partial(open_arbiter, payment_ids=wanted, seal=self._seal)) as arbiter:
+        async with self._transaction(partial(open_arbiter, payment_ids=wanted, cipher=self._cipher)) as arbiter:
             yield arbiter
             if arbiter.written:
                 await arbiter.commit()
         self._tell_written(arbiter.written, {})
 
     def _tell_written(self, writes: Sequence[Write], places: Mapping[str, int]) -> None:
-        """`places` are those that events of these writes got. If there are any, the statement has sent the notice."""
+        """`places` are those that events of these writes got. If there are any, the statement has sent the wakeup."""
         for write in writes:
             self._changed(write.sight.case.payment, write.change)
         if (news := self._news(writes, places)) is None:
@@ -151,9 +151,9 @@ class PostgresLedger:
         self._placed(_in_their_order(writes, places))
         self._database.told(news)
         if news.events:
-            self._database.notify(Notice(events=True))
+            self._database.notify(Wakeup(events=True))
 
-    def _news(self, writes: Sequence[Write], placed: Collection[str]) -> Notice | None:
+    def _news(self, writes: Sequence[Write], placed: Collection[str]) -> Wakeup | None:
         return news_of([write.change for write in writes], self._database.clock.now(), placed=placed)
 
     @asynccontextmanager
@@ -163,7 +163,7 @@ class PostgresLedger:
 
     async def set_aside(self, claims: Sequence[Claim]) -> None:
         async with self._database.connection() as connection:
-            await admit(connection, self._seal, [(claim, None) for claim in sorted(claims, key=lambda one: one.id)])
+            await admit(connection, self._cipher, [(claim, None) for claim in sorted(claims, key=lambda one: one.id)])
 
     async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         async with self._database.connection() as connection:
@@ -179,7 +179,7 @@ class PostgresLedger:
         async with self._database.connection() as connection, connection.transaction():
             await settle_turns(connection, claims)
             found = await _find(connection, claims)
-            dropped = await keep(connection, self._seal, [claim for claim in claims if claim.id not in found])
+            dropped = await keep(connection, self._cipher, [claim for claim in claims if claim.id not in found])
         self._count_dropped(dropped)
         return found
 
@@ -251,12 +251,12 @@ async def _find(connection: Connection[asyncpg.Record], claims: Sequence[Claim])
 
 
 async def _open_found(
-    connection: Connection[asyncpg.Record], payments: Sequence[Payment], seal: Seal
+    connection: Connection[asyncpg.Record], payments: Sequence[Payment], cipher: ArchiveCipher
 ) -> PostgresFoundBatch:
     new = await insert(connection, payments)
     now: datetime = await connection.fetchval("SELECT clock_timestamp()")
     cases = {payment.id: Case(payment=payment) for payment in payments if payment.id in new}
-    return PostgresFoundBatch(connection, now, dict(sorted(cases.items())), seal)
+    return PostgresFoundBatch(connection, now, dict(sorted(cases.items())), cipher)
 
 
 async def _create(

@@ -24,7 +24,7 @@ from worker.postgres.ledger.claims import heard
 from worker.postgres.ledger.look import look
 from worker.postgres.ledger.reserve import attempts, owners, wanted
 from worker.postgres.ledger.store import storing
-from worker.runtime.encryption import Seal
+from worker.runtime.encryption import ArchiveCipher
 
 _LOCK = "SELECT locked_at FROM lock_revisions($1)"
 _WRITE = "SELECT write_payments($1, $2, $3, $4, $5)"
@@ -57,20 +57,20 @@ async def write_all(writes: Sequence[Write], put: Callable[[Sequence[Write]], Aw
 async def put(
     connection: Connection[asyncpg.Record],
     writes: Sequence[Write],
-    seal: Seal,
+    cipher: ArchiveCipher,
     *,
     placing: bool = False,
-    notices: Sequence[str] = (),
+    wakeups: Sequence[str] = (),
 ) -> Tried:
     """Write all of these or nothing, by one statement.
 
     `placing`: their events get their places too, where they can. Only for a statement that is a transaction by itself.
-    Where an event got its place, the statement also sends `notices`.
+    Where an event got its place, the statement also sends `wakeups`.
     Where it raises outside a transaction, all may be written: perhaps only the answer of the server was lost.
     """
     claims = [(claim, write.change.payment.id) for write in writes for claim in write.claims]
     claims.sort(key=lambda one: (one[0].account, one[0].event_id or "", one[0].id))
-    came = heard(seal, claims)
+    came = heard(cipher, claims)
     keys = [_unowned(write) for write in writes]
     stored = storing([(write.sight.case.payment, write.change) for write in writes])
     for row, write in zip(stored.doc["payments"], writes, strict=True):
@@ -79,7 +79,7 @@ async def put(
     second = [write.change.payment.id for write in writes if write.keys.order_ref is None]
     parts = {"claims": came.rows, "keys": wanted(keys), "executing": executing, "second": second}
     doc = stored.doc | {part: rows for part, rows in parts.items() if rows}
-    said = await connection.fetchval(_WRITE, doc, came.callbacks, stored.bodies, notices, placing)
+    said = await connection.fetchval(_WRITE, doc, came.callbacks, stored.bodies, wakeups, placing)
     return Tried(done=writes, places=said["places"]) if "places" in said else _without(writes, claims, keys, said)
 
 
@@ -136,9 +136,9 @@ class PostgresArbiter(PostgresBatch):
     """See consumers.ports.ledger.Arbiter. `written` are the writes that are committed with this transaction."""
 
     def __init__(
-        self, connection: Connection[asyncpg.Record], now: datetime, payment_ids: Collection[str], seal: Seal
+        self, connection: Connection[asyncpg.Record], now: datetime, payment_ids: Collection[str], cipher: ArchiveCipher
     ) -> None:
-        super().__init__(connection, now, {}, seal)
+        super().__init__(connection, now, {}, cipher)
         self.written: list[Write] = []
         self._payment_ids = payment_ids
 
@@ -149,14 +149,14 @@ class PostgresArbiter(PostgresBatch):
         return await write_all(writes, self._put)
 
     async def _put(self, writes: Sequence[Write]) -> Tried:
-        tried = await put(self._connection, writes, self._seal)
+        tried = await put(self._connection, writes, self._cipher)
         self.written.extend(tried.done)
         return tried
 
 
 async def open_arbiter(
-    connection: Connection[asyncpg.Record], payment_ids: Sequence[str], seal: Seal
+    connection: Connection[asyncpg.Record], payment_ids: Sequence[str], cipher: ArchiveCipher
 ) -> PostgresArbiter:
     rows = await connection.fetch(_LOCK, payment_ids)
     now = rows[-1]["locked_at"] if rows else await connection.fetchval("SELECT clock_timestamp()")
-    return PostgresArbiter(connection, now, payment_ids, seal)
+    return PostgresArbiter(connection, now, payment_ids, cipher)

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from schemas.letters import KeptReply
 from worker.dead_letters import NotReplayed, Opened, Place, letter, read_reply, reply_letter
 from worker.postgres.database import LOCKED, UNAVAILABLE, Database
-from worker.postgres.notices import Notice
+from worker.postgres.wakeups import Wakeup
 
 READING_LOCK = 0x64656164
 PAGE = 100
@@ -71,7 +71,7 @@ class PostgresDead:
             opened.letter.id,
             opened.letter.provider,
         )
-        self._database.notify(Notice(claims=[opened.letter.provider]))
+        self._database.notify(Wakeup(claims=[opened.letter.provider]))
 
     async def drop(self, opened: Opened) -> None:
         await self._database.execute("DELETE FROM dead WHERE id = $1", opened.tag)

@@ -20,7 +20,7 @@ from aiormq.exceptions import ChannelInvalidStateError
 from msgspec import Struct, field
 
 from schemas.secret import Secret
-from worker.amqp.link import UNREACHABLE, ended, keep
+from worker.amqp.link import UNREACHABLE, ended, run_with_reconnect
 from worker.amqp.topology import claims_queue, declare
 from worker.telemetry.metrics import Metrics
 
@@ -35,50 +35,50 @@ log = structlog.get_logger()
 class Subscription(Struct):
     """Where one queue's consumer stands. `heard_at` is monotonic.
 
-    `in_hand` are the tags of what was delivered and is not settled, in the order of their rising; `done` are those that
-    the broker is not told of yet. One word for several is only right as long as they stand so: nothing else is
-    `settling` until it is said. The broker closes a channel on which a message is settled twice, and a word for all
-    would settle what is being given back.
+    `unacked` are the tags of messages that were neither acknowledged nor rejected, rising; `acked` are those that the
+    broker is not told of yet. One word for several is only right as long as they stand so: nothing else holds `acking`
+    until it is said. The broker closes a channel on which a message is acknowledged twice, and a word for all would
+    acknowledge a message that is being requeued.
     """
 
     channel: AbstractChannel
     heard_at: float
     buffer: deque[DeliveredMessage] = field(default_factory=deque)
-    in_hand: dict[int, None] = field(default_factory=dict)
-    done: set[int] = field(default_factory=set)
+    unacked: dict[int, None] = field(default_factory=dict)
+    acked: set[int] = field(default_factory=set)
     cancelled: bool = False
     consumer_tag: str | None = None
-    settling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    acking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def acknowledge(self, tags: Sequence[int]) -> None:
-        """One word for all that are older than whatever is still in hand, and one for each of the others."""
+        """One word for all that are older than every unacked message, and one for each of the others."""
         for tag in tags:
-            self.in_hand.pop(tag, None)
-        self.done.update(tags)
-        async with self.settling:
-            while not self.done.isdisjoint(tags):
-                oldest_left = next(iter(self.in_hand), None)
-                older = {tag for tag in self.done if oldest_left is None or tag < oldest_left}
-                said = older or {next(tag for tag in tags if tag in self.done)}
-                self.done -= said
+            self.unacked.pop(tag, None)
+        self.acked.update(tags)
+        async with self.acking:
+            while not self.acked.isdisjoint(tags):
+                oldest_left = next(iter(self.unacked), None)
+                older = {tag for tag in self.acked if oldest_left is None or tag < oldest_left}
+                said = older or {next(tag for tag in tags if tag in self.acked)}
+                self.acked -= said
                 await self.channel.basic_ack(max(said), multiple=bool(older))
 
     async def reject(self, tags: Sequence[int]) -> None:
-        async with self.settling:
+        async with self.acking:
             for tag in tags:
                 await self.channel.basic_reject(tag, requeue=False)
-                self.in_hand.pop(tag, None)
+                self.unacked.pop(tag, None)
 
-    async def give_back(self) -> None:
-        """What is in the buffer goes to the broker, who gives it to another consumer."""
-        async with self.settling:
+    async def requeue(self) -> None:
+        """Requeue the buffered messages: the broker gives them to another consumer."""
+        async with self.acking:
             while self.buffer:
                 tag = _tag(self.buffer.popleft())
                 await self.channel.basic_nack(tag, requeue=True)
-                self.in_hand.pop(tag, None)
+                self.unacked.pop(tag, None)
 
 
-class Inbox:
+class ConsumerPool:
     """Works while `run` runs; without it, nothing is ever delivered.
 
     A queue of claims is called by its gateway's name here; `others` are queues by the names they are called instead.
@@ -98,7 +98,7 @@ class Inbox:
         self._queues = {provider: claims_queue(provider) for provider in self._providers} | dict(others)
         self._prefetch = prefetch
         self._subscriptions: dict[str, Subscription] = {}
-        self._resting: set[str] = set()
+        self._paused: set[str] = set()
         self._arrived: Callable[[str], None] = lambda _: None
 
     def on_arrival(self, arrived: Callable[[str], None]) -> None:
@@ -114,38 +114,40 @@ class Inbox:
         """The queues that the broker does not deliver from just now."""
         return [provider for provider in self._queues if provider not in self._subscriptions]
 
-    async def rest(self, provider: str) -> None:
+    async def pause(self, provider: str) -> None:
         """Deliver nothing from this queue until `resume`; what is in hand goes back to the broker.
 
         The broker gives up on a consumer that keeps a message for half an hour, and counts that towards dead letters.
         """
-        if provider not in self._resting:
-            self._resting.add(provider)
-            log.warning("consumer.resting", provider=provider)
+        if provider not in self._paused:
+            self._paused.add(provider)
+            log.warning("consumer.paused", provider=provider)
             await self._end(self._subscriptions.pop(provider, None), "nothing can be done with what it delivers")
 
     def resume(self, provider: str) -> None:
         """Deliver again, within a few seconds."""
-        self._resting.discard(provider)
+        self._paused.discard(provider)
 
-    async def end(self, provider: str) -> None:
+    async def stop_consuming(self, provider: str) -> None:
         """Deliver nothing more from this queue; what was delivered and not taken goes back to the broker.
 
         What was taken can still be acknowledged.
         """
-        self._resting.add(provider)
+        self._paused.add(provider)
         subscription = self._subscriptions.get(provider)
         if subscription is None or subscription.consumer_tag is None:
             return
         with suppress(*UNREACHABLE):
             async with asyncio.timeout(REPLY_SECONDS):
                 await subscription.channel.basic_cancel(subscription.consumer_tag)
-                await subscription.give_back()
+                await subscription.requeue()
 
     async def run(self) -> None:
-        await keep(self._url, "payproof consumer", prepare=self._prepare, use=self._subscribe, failed=lambda: None)
+        await run_with_reconnect(
+            self._url, "payproof consumer", prepare=self._prepare, use=self._subscribe, failed=lambda: None
+        )
 
-    def holds(self, provider: str) -> bool:
+    def has_buffered(self, provider: str) -> bool:
         subscription = self._subscriptions.get(provider)
         return subscription is not None and bool(subscription.buffer)
 
@@ -156,7 +158,7 @@ class Inbox:
             return []
         return [subscription.buffer.popleft() for _ in range(min(most, len(subscription.buffer)))]
 
-    def give_back(self, messages: Sequence[DeliveredMessage]) -> None:
+    def put_back(self, messages: Sequence[DeliveredMessage]) -> None:
         """Put them in front again. Those of a channel that has ended come anew from the broker."""
         for message in reversed(messages):
             for provider, subscription in self._subscriptions.items():
@@ -166,23 +168,23 @@ class Inbox:
 
     async def acknowledge(self, messages: Sequence[DeliveredMessage]) -> None:
         """Tell the broker that they are done. Where their channel has ended they come again, which does no harm."""
-        await self._settle(messages, Subscription.acknowledge)
+        await self._answer(messages, Subscription.acknowledge)
 
     async def reject(self, messages: Sequence[DeliveredMessage]) -> None:
-        """Have the broker itself lay them among the dead."""
-        await self._settle(messages, Subscription.reject)
+        """Have the broker itself dead-letter them."""
+        await self._answer(messages, Subscription.reject)
 
-    async def _settle(
+    async def _answer(
         self,
         messages: Sequence[DeliveredMessage],
-        settle: Callable[[Subscription, Sequence[int]], Awaitable[None]],
+        answer: Callable[[Subscription, Sequence[int]], Awaitable[None]],
     ) -> None:
         for subscription in list(self._subscriptions.values()):
             tags = [_tag(message) for message in messages if message.channel is subscription.channel]
             if tags:
                 with suppress(*UNREACHABLE):
                     async with asyncio.timeout(REPLY_SECONDS):
-                        await settle(subscription, tags)
+                        await answer(subscription, tags)
 
     async def _prepare(self, connection: AbstractConnection) -> None:
         await declare(connection, self._providers)
@@ -190,7 +192,7 @@ class Inbox:
     async def _subscribe(self, connection: AbstractConnection) -> None:
         end = ended(connection)
         try:
-            await self._consume_each(connection, [one for one in self._queues if one not in self._resting])
+            await self._consume_each(connection, [one for one in self._queues if one not in self._paused])
             log.info("broker.connected", connection="consumer", missing=self.missing())
             closed = asyncio.ensure_future(end.wait())
             try:
@@ -220,7 +222,7 @@ class Inbox:
 
             async def delivered(message: DeliveredMessage) -> None:
                 subscription.buffer.append(message)
-                subscription.in_hand[_tag(message)] = None
+                subscription.unacked[_tag(message)] = None
                 subscription.heard_at = time.monotonic()
                 self._arrived(provider)
 
@@ -239,7 +241,7 @@ class Inbox:
         async with asyncio.timeout(REPLY_SECONDS):
             async with connection.channel(publisher_confirms=False) as channel:
                 for provider, name in self._queues.items():
-                    if provider in self._resting:
+                    if provider in self._paused:
                         continue
                     queue = await channel.declare_queue(name, passive=True)
                     waiting = queue.declaration_result.message_count or 0
@@ -254,7 +256,7 @@ class Inbox:
         subscription = self._subscriptions.get(provider)
         if subscription is None or subscription.cancelled or subscription.channel.is_closed or consumers == 0:
             return True
-        room = len(subscription.in_hand) < self._prefetch
+        room = len(subscription.unacked) < self._prefetch
         return waiting > 0 and room and time.monotonic() - subscription.heard_at > IDLE_SECONDS
 
     async def _forget(self, provider: str) -> None:

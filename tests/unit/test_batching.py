@@ -1,15 +1,15 @@
-"""What is asked together: grouped while others are on their way, and none failing for another."""
+"""Batches of requests: what comes while others run goes as one, and none fails for another."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 
-from worker.ingress.batching import LARGEST, Together
+from worker.ingress.batching import MAX_BATCH, RequestBatcher
 
 
 class AwayError(Exception):
-    """All fare alike."""
+    """The whole batch fails."""
 
 
 class Slow:
@@ -20,7 +20,7 @@ class Slow:
         self.let = asyncio.Semaphore(0)
         self.refuses: int | None = None
         self.away = False
-        self.together = Together(self.answer, alike=(AwayError,), seconds=30, at_once=at_once)
+        self.batcher = RequestBatcher(self.answer, shared_errors=(AwayError,), seconds=30, at_once=at_once)
 
     async def answer(self, group: Sequence[int]) -> Sequence[int]:
         self.groups.append(list(group))
@@ -35,7 +35,7 @@ class Slow:
         """Each as far as it can come, one after the other."""
         asking = []
         for number in numbers:
-            asking.append(asyncio.create_task(self.together.ask(number)))
+            asking.append(asyncio.create_task(self.batcher.submit(number)))
             for _ in range(3):
                 await asyncio.sleep(0)
         return asking
@@ -49,11 +49,11 @@ async def test_what_comes_while_others_are_on_their_way_goes_as_one() -> None:
     slow = Slow()
     asking = await slow.asked(1, 2, 3, 4, 5)
     assert slow.groups == [[1], [2]]
-    assert slow.together.in_line == 3
+    assert slow.batcher.pending == 3
     slow.go_on()
     assert await asyncio.gather(*asking) == [-1, -2, -3, -4, -5]
     assert slow.groups == [[1], [2], [3, 4, 5]]
-    assert slow.together.in_line == 0
+    assert slow.batcher.pending == 0
 
 
 async def test_nobody_is_answered_before_their_group_is() -> None:
@@ -77,19 +77,19 @@ async def test_one_that_fails_by_itself_fails_alone() -> None:
 async def test_what_fails_all_alike_fails_a_group_at_once() -> None:
     slow = Slow(at_once=1)
     slow.away = True
-    asking = await slow.asked(*range(LARGEST))
+    asking = await slow.asked(*range(MAX_BATCH))
     slow.go_on()
     said = await asyncio.gather(*asking, return_exceptions=True)
     assert all(isinstance(one, AwayError) for one in said)
-    assert [len(group) for group in slow.groups] == [1, LARGEST - 1]
+    assert [len(group) for group in slow.groups] == [1, MAX_BATCH - 1]
 
 
 async def test_a_group_has_its_bound() -> None:
     slow = Slow(at_once=1)
-    asking = await slow.asked(*range(LARGEST + 2))
+    asking = await slow.asked(*range(MAX_BATCH + 2))
     slow.go_on()
     await asyncio.gather(*asking)
-    assert [len(group) for group in slow.groups] == [1, LARGEST, 1]
+    assert [len(group) for group in slow.groups] == [1, MAX_BATCH, 1]
 
 
 async def test_whoever_stops_waiting_takes_nobody_along() -> None:
@@ -107,7 +107,7 @@ async def test_whoever_asks_again_at_once_is_answered() -> None:
     slow.go_on()
     async with asyncio.timeout(5):
         for number in range(5):
-            assert await slow.together.ask(number) == -number
+            assert await slow.batcher.submit(number) == -number
 
 
 async def test_whoever_gave_up_leaves_the_line() -> None:
@@ -115,7 +115,7 @@ async def test_whoever_gave_up_leaves_the_line() -> None:
     asking = await slow.asked(1, 2, 3)
     asking[1].cancel()
     await asyncio.wait({asking[1]})
-    assert slow.together.in_line == 1
+    assert slow.batcher.pending == 1
     slow.go_on()
     assert await asyncio.gather(asking[0], asking[2]) == [-1, -3]
     assert slow.groups == [[1], [3]]
@@ -123,28 +123,28 @@ async def test_whoever_gave_up_leaves_the_line() -> None:
 
 async def test_a_group_that_is_not_answered_in_time_fails_as_one() -> None:
     slow = Slow(at_once=1)
-    together = Together(slow.answer, alike=(AwayError,), seconds=0.01)
-    said = await asyncio.gather(*(together.ask(number) for number in range(3)), return_exceptions=True)
+    batcher = RequestBatcher(slow.answer, shared_errors=(AwayError,), seconds=0.01)
+    said = await asyncio.gather(*(batcher.submit(number) for number in range(3)), return_exceptions=True)
     assert [type(one) for one in said] == [TimeoutError] * 3
     assert len(slow.groups) <= 2
 
 
 async def test_whoever_is_in_line_waits_no_longer_than_who_is_on_the_way() -> None:
     slow = Slow(at_once=1)
-    together = Together(slow.answer, alike=(AwayError,), seconds=0.5)
-    slow.together = together
+    batcher = RequestBatcher(slow.answer, shared_errors=(AwayError,), seconds=0.5)
+    slow.batcher = batcher
     began = asyncio.get_running_loop().time()
     said = await asyncio.gather(*await slow.asked(1, 2, 3), return_exceptions=True)
     assert [type(one) for one in said] == [TimeoutError] * 3
     assert asyncio.get_running_loop().time() - began < 0.9
-    assert together.in_line == 0
+    assert batcher.pending == 0
 
 
 async def test_whoever_asks_after_a_time_without_anyone_has_a_deadline_too() -> None:
     slow = Slow(at_once=1)
-    slow.together = Together(slow.answer, alike=(AwayError,), seconds=0.05)
+    slow.batcher = RequestBatcher(slow.answer, shared_errors=(AwayError,), seconds=0.05)
     for number in (1, 2):
         slow.go_on(1)
-        assert await slow.together.ask(number) == -number
+        assert await slow.batcher.submit(number) == -number
         said = await asyncio.gather(*await slow.asked(number), return_exceptions=True)
         assert [type(one) for one in said] == [TimeoutError]

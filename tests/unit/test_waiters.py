@@ -9,7 +9,7 @@ import pytest
 
 from schemas.payments import Payment
 from schemas.words import Status
-from worker.ingress.waiters import Outcomes
+from worker.ingress.waiters import PaymentWaiters
 
 NOON = datetime(2026, 5, 17, 6, tzinfo=UTC)
 
@@ -32,48 +32,48 @@ def payment(version: int, status: Status, payment_id: str = "pay_1") -> Payment:
 
 @pytest.mark.parametrize("order", [(2, 3), (3, 2)])
 async def test_of_two_commits_the_newer_is_told_however_they_are_heard(order: tuple[int, int]) -> None:
-    outcomes, status = Outcomes(), {2: Status.COMPLETED, 3: Status.REFUNDED}
-    with outcomes.of("pay_1") as changing:
+    waiters, status = PaymentWaiters(), {2: Status.COMPLETED, 3: Status.REFUNDED}
+    with waiters.of("pay_1") as changing:
         for version in order:
-            outcomes.tell(payment(version, status[version]))
+            waiters.tell(payment(version, status[version]))
         told = await changing.change()
     assert told is not None
     assert (told.version, told.status) == (3, Status.REFUNDED)
 
 
 async def test_all_who_wait_are_told_and_nobody_else() -> None:
-    outcomes = Outcomes()
-    with outcomes.of("pay_1") as first, outcomes.of("pay_1") as second, outcomes.of("pay_2") as other:
-        outcomes.tell(payment(2, Status.FAILED))
+    waiters = PaymentWaiters()
+    with waiters.of("pay_1") as first, waiters.of("pay_1") as second, waiters.of("pay_2") as other:
+        waiters.tell(payment(2, Status.FAILED))
         told = [await first.change(), await second.change()]
         assert [one and one.status for one in told] == [Status.FAILED] * 2
         assert not other.changed.is_set()
 
 
 async def test_a_notice_tells_nothing_but_that_it_changed() -> None:
-    outcomes = Outcomes()
-    with outcomes.of("pay_1") as changing:
-        outcomes.hear(["pay_1"])
+    waiters = PaymentWaiters()
+    with waiters.of("pay_1") as changing:
+        waiters.notify(["pay_1"])
         assert await changing.change() is None
-        outcomes.hear_all()
+        waiters.notify_all()
         assert await changing.change() is None
 
 
 async def test_a_commit_is_told_once() -> None:
     """What comes after it may be news from elsewhere, for which somebody has to look."""
-    outcomes = Outcomes()
-    with outcomes.of("pay_1") as changing:
-        outcomes.tell(payment(2, Status.PENDING))
-        outcomes.hear(["pay_1"])
+    waiters = PaymentWaiters()
+    with waiters.of("pay_1") as changing:
+        waiters.tell(payment(2, Status.PENDING))
+        waiters.notify(["pay_1"])
         assert await changing.change() is not None
         assert not changing.changed.is_set()
-        outcomes.hear(["pay_1"])
+        waiters.notify(["pay_1"])
         assert await changing.change() is None
 
 
 async def test_what_nobody_waits_for_is_not_kept() -> None:
-    outcomes = Outcomes()
-    outcomes.tell(payment(2, Status.COMPLETED))
-    with outcomes.of("pay_1") as changing:
+    waiters = PaymentWaiters()
+    waiters.tell(payment(2, Status.COMPLETED))
+    with waiters.of("pay_1") as changing:
         assert not changing.changed.is_set()
         assert changing.told is None

@@ -3,7 +3,7 @@
 The one thing to get wrong: the numbers. A confirm names a message by its place on the wire, so a number that is counted
 and not sent would let the broker's word for one message stand for another. They are counted after the write is in the
 connection's queue, with nothing to wait for in between. And the ids: a message that no queue takes is named by its id,
-so of several with one id that must arrive, each waits until the one before it is settled.
+so of several with one id that must arrive, each waits until the one before it is confirmed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pamqp.body import ContentBody
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from worker.amqp.messages import Post
+from worker.amqp.messages import OutgoingMessage
 
 _OTHERS = [name for name in spec.Basic.Properties.__slots__ if name not in ("message_id", "headers")]
 _others = attrgetter(*_OTHERS)
@@ -28,53 +28,53 @@ _SIZE_AT, _SIZE = 11, 8
 """Of the body, in a content header: after seven bytes of a frame, the class and the weight."""
 
 
-async def send(channel: Channel, posts: Sequence[Post]) -> list[asyncio.Future[object]]:
-    """What the broker will say to each, in their order; a refusal and a message that no queue takes are raised there.
+async def publish_batch(channel: Channel, messages: Sequence[OutgoingMessage]) -> list[asyncio.Future[object]]:
+    """Write them. Returns the broker's word on each, in their order: a refusal, or that no queue takes it, is raised.
 
     The channel is one with confirms and `on_return_raises`. Raises ChannelInvalidStateError where it is closed. A call
     that is cancelled may have sent some of them, and none that is not counted.
     """
     assert channel.publisher_confirms, "without confirms they would be waited for in vain"
     said: list[asyncio.Future[object]] = []
-    groups = [(group, b"".join([part for post in group for part in _parts(channel, post)])) for group in _apart(posts)]
+    batches = [(batch, b"".join(part for one in batch for part in _parts(channel, one))) for batch in _apart(messages)]
     async with channel.lock:
-        for group, payload in groups:
-            if unsettled := _unsettled(channel, group):
-                await asyncio.wait(unsettled)
+        for batch, payload in batches:
+            if unconfirmed := _unconfirmed(channel, batch):
+                await asyncio.wait(unconfirmed)
             await channel.write_queue.put(ChannelFrame(payload=payload, should_close=False))
-            said += [_confirmation(channel, post) for post in group]
+            said += [_confirmation(channel, message) for message in batch]
     return said
 
 
-def _apart(posts: Sequence[Post]) -> Iterator[list[Post]]:
-    """The posts in their order, cut where an id would come again."""
-    group: list[Post] = []
+def _apart(messages: Sequence[OutgoingMessage]) -> Iterator[list[OutgoingMessage]]:
+    """The messages in their order, cut where an id would come again."""
+    batch: list[OutgoingMessage] = []
     ids: set[str] = set()
-    for post in posts:
-        if post.mandatory:
-            if (message_id := _id_of(post)) in ids:
-                yield group
-                group, ids = [], set()
+    for message in messages:
+        if message.mandatory:
+            if (message_id := _id_of(message)) in ids:
+                yield batch
+                batch, ids = [], set()
             ids.add(message_id)
-        group.append(post)
-    if group:
-        yield group
+        batch.append(message)
+    if batch:
+        yield batch
 
 
-def _unsettled(channel: Channel, group: Sequence[Post]) -> list[asyncio.Future[object]]:
+def _unconfirmed(channel: Channel, batch: Sequence[OutgoingMessage]) -> list[asyncio.Future[object]]:
     """The confirmations that are still waited for under the same ids."""
-    numbers = [channel.message_id_delivery_tag.get(_id_of(post)) for post in group if post.mandatory]
+    numbers = [channel.message_id_delivery_tag.get(_id_of(message)) for message in batch if message.mandatory]
     waited_for = [channel.confirmations.get(number) for number in numbers if number is not None]
     return [one for one in waited_for if isinstance(one, asyncio.Future)]
 
 
-def _confirmation(channel: Channel, post: Post) -> asyncio.Future[object]:
+def _confirmation(channel: Channel, message: OutgoingMessage) -> asyncio.Future[object]:
     channel.delivery_tag += 1
     number = channel.delivery_tag
     confirmation: asyncio.Future[object] = channel.create_future()
     channel.confirmations[number] = confirmation
-    if post.mandatory:
-        message_id = _id_of(post)
+    if message.mandatory:
+        message_id = _id_of(message)
         channel.message_id_delivery_tag[message_id] = number
 
         def forget(_: object) -> None:
@@ -85,19 +85,19 @@ def _confirmation(channel: Channel, post: Post) -> asyncio.Future[object]:
     return confirmation
 
 
-def _id_of(post: Post) -> str:
-    message_id = post.properties.message_id
+def _id_of(message: OutgoingMessage) -> str:
+    message_id = message.properties.message_id
     assert message_id, "what must arrive has an id, by which the broker would give it back"
     return str(message_id)
 
 
-def _parts(channel: Channel, post: Post) -> list[bytes]:
+def _parts(channel: Channel, message: OutgoingMessage) -> list[bytes]:
     """The frames of one message: where it goes, what it is, and its body in pieces that the broker agreed to."""
-    number, body = channel.number, post.body
+    number, body = channel.number, message.body
     size = channel.max_content_size if channel.max_content_size > 0 else max(len(body), 1)  # a broker may set no limit
     return [
-        _target(number, post.exchange, post.routing_key, post.mandatory),
-        _header(number, post.properties, len(body)),
+        _target(number, message.exchange, message.routing_key, message.mandatory),
+        _header(number, message.properties, len(body)),
         *(marshal(ContentBody(body[start : start + size]), number) for start in range(0, len(body), size)),
     ]
 

@@ -11,8 +11,8 @@ from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
 from schemas.shown import CLOUD_EVENT
-from worker.amqp.messages import event_post
-from worker.amqp.sending import _header
+from worker.amqp.batch_publish import _header
+from worker.amqp.messages import event_message
 
 KIND: dict[str, Any] = {"content_type": "application/json", "message_type": "claim", "app_id": "payproof"}
 
@@ -39,6 +39,6 @@ def test_it_is_what_the_library_writes(message_id: str | None, more: dict[str, A
 
 def test_events_of_one_type_differ_in_their_ids_alone() -> None:
     for event_id in ("pay_1.2", "pay_2.2", "pay_1.3"):
-        properties = event_post(event_id, "payment.completed", "shop", "shop-ipay", b"{}").properties
+        properties = event_message(event_id, "payment.completed", "shop", "shop-ipay", b"{}").properties
         assert properties.content_type == CLOUD_EVENT
         assert _header(1, properties, 2) == marshal(ContentHeader(properties=properties, body_size=2), 1)

@@ -17,9 +17,9 @@ from msgspec import Struct
 
 from tests.broker import RabbitMQ
 from tests.processes import until
+from worker.amqp.batch_publish import publish_batch
 from worker.amqp.link import UNREACHABLE
-from worker.amqp.messages import Post
-from worker.amqp.sending import send
+from worker.amqp.messages import OutgoingMessage
 
 SECONDS = 10.0
 
@@ -32,19 +32,19 @@ class Line(Struct):
 
     def post(
         self, message_id: str | None, body: bytes = b"{}", *, to: str | None = None, mandatory: bool = True
-    ) -> Post:
+    ) -> OutgoingMessage:
         properties = spec.Basic.Properties(delivery_mode=2, message_id=message_id)
         key = to or self.queue.name
-        return Post(exchange="", routing_key=key, body=body, properties=properties, mandatory=mandatory)
+        return OutgoingMessage(exchange="", routing_key=key, body=body, properties=properties, mandatory=mandatory)
 
-    def lost(self, message_id: str) -> Post:
+    def lost(self, message_id: str) -> OutgoingMessage:
         """One that has to arrive and that no queue takes."""
         return self.post(message_id, to="of-nobody")
 
-    async def words(self, *posts: Post) -> list[str]:
+    async def words(self, *posts: OutgoingMessage) -> list[str]:
         """What the broker said to each: `Ack`, or the name of what was raised."""
         async with asyncio.timeout(SECONDS):
-            said = await asyncio.gather(*await send(self.channel, posts), return_exceptions=True)
+            said = await asyncio.gather(*await publish_batch(self.channel, posts), return_exceptions=True)
         return [type(one).__name__ for one in said]
 
     async def kept(self) -> list[bytes]:
@@ -94,7 +94,7 @@ async def test_what_need_not_arrive_is_confirmed_without_a_queue(line: Line) -> 
 async def test_what_must_arrive_has_an_id(line: Line) -> None:
     """Without one, nobody could tell which of a group the broker gave back."""
     with pytest.raises(AssertionError, match="has an id"):
-        await send(line.channel, [line.post("m1"), line.post(None)])
+        await publish_batch(line.channel, [line.post("m1"), line.post(None)])
     assert await line.words(line.post("m2"), line.lost("m3")) == ["Ack", PublishError.__name__]
     assert len(await line.kept()) == 1, "and none of its group was sent"
 
@@ -102,7 +102,7 @@ async def test_what_must_arrive_has_an_id(line: Line) -> None:
 async def test_of_two_with_one_id_each_has_its_own_word(line: Line) -> None:
     """The broker names what no queue takes by its id alone, so one of the two could be taken for the other."""
     assert await line.words(line.lost("m1"), line.lost("m1")) == [PublishError.__name__] * 2
-    both = [send(line.channel, [post]) for post in (line.lost("m2"), line.post("m2", b"2"), line.lost("m2"))]
+    both = [publish_batch(line.channel, [post]) for post in (line.lost("m2"), line.post("m2", b"2"), line.lost("m2"))]
     said = await asyncio.gather(*[one for (one,) in await asyncio.gather(*both)], return_exceptions=True)
     assert [type(one).__name__ for one in said] == [PublishError.__name__, "Ack", PublishError.__name__]
     assert await line.kept() == [b"2"]
@@ -117,7 +117,7 @@ async def test_a_broker_without_a_limit_gets_the_body_in_one_piece(line: Line) -
 
 async def test_of_a_call_that_is_cancelled_while_it_waits_for_its_turn_nothing_is_sent(line: Line) -> None:
     async with line.channel.lock:
-        sending = send(line.channel, [line.post("m1")])
+        sending = publish_batch(line.channel, [line.post("m1")])
         waiting = asyncio.create_task(sending)
 
         async def waits() -> bool:
@@ -135,7 +135,7 @@ async def test_of_a_call_that_is_cancelled_while_it_waits_for_room_nothing_is_co
     counted = line.channel.delivery_tag
     while not line.channel.write_queue.full():  # nobody takes anything out while this task waits for nothing
         line.channel.write_queue.put_nowait(ChannelFrame(payload=b"", should_close=False))
-    waiting = send(line.channel, [line.post("m1")])
+    waiting = publish_batch(line.channel, [line.post("m1")])
     waiting.send(None)
     assert line.channel.delivery_tag == counted
     assert line.channel.confirmations == {}
@@ -147,14 +147,14 @@ async def test_of_a_call_that_is_cancelled_while_it_waits_for_room_nothing_is_co
 async def test_a_closed_channel_is_said_at_once(line: Line) -> None:
     await line.channel.close()
     with pytest.raises(ChannelInvalidStateError):
-        await send(line.channel, [line.post("m1")])
+        await publish_batch(line.channel, [line.post("m1")])
 
 
 async def test_whoever_waits_hears_that_the_connection_ended(line: Line, broker: RabbitMQ) -> None:
     """In alarm the broker confirms nothing."""
     await asyncio.to_thread(broker.raise_alarm)
     try:
-        waiting = await send(line.channel, [line.post(f"m{n}") for n in range(3)])
+        waiting = await publish_batch(line.channel, [line.post(f"m{n}") for n in range(3)])
         await asyncio.to_thread(broker.cut_connections)
         async with asyncio.timeout(SECONDS):
             said = await asyncio.gather(*waiting, return_exceptions=True)
@@ -162,4 +162,4 @@ async def test_whoever_waits_hears_that_the_connection_ended(line: Line, broker:
         await asyncio.to_thread(broker.clear_alarm)
     assert all(isinstance(one, UNREACHABLE) for one in said), said
     with pytest.raises(UNREACHABLE):
-        await send(line.channel, [line.post("m4")])
+        await publish_batch(line.channel, [line.post("m4")])

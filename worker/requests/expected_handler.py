@@ -36,7 +36,7 @@ Result = Literal["registered", "known", "later"]
 """`known`: an equal message, or POST, has made that payment. `later`: one is about to, or has died over it."""
 
 
-class Registrar:
+class ExpectedPaymentHandler:
     """Registers for every merchant of the configuration. A message sent to the queue itself has its name as key."""
 
     def __init__(self, openings: Openings, rules: Rules, config: Config, clock: DatabaseClock) -> None:
@@ -46,7 +46,7 @@ class Registrar:
         """Ask the ledger for anything, to learn whether it is there. Raises what it raises when it is away."""
         await self._openings.holder("", "")
 
-    async def register(self, key: str, body: bytes) -> Result | Refusal:
+    async def handle(self, key: str, body: bytes) -> Result | Refusal:
         """Take on the payment that a message tells of, published with this key. Raises what the ledger does."""
         if len(body) > MAX_BODY:
             return Refusal(code="too_large", reason="a body has at most 64 KiB")

@@ -1,4 +1,4 @@
-"""What is wrong with the broker, for whoever sets payproof up.
+"""What is wrong with the broker, for the operator who sets payproof up.
 
 The one thing to get wrong: a connection proves nothing. A broker in alarm takes connections, declares queues, and then
 confirms no message; so one is published, to nobody.
@@ -20,7 +20,7 @@ from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.amqp.topology import DEAD, DECLARE_SECONDS, declared
 
 
-class Examined(Struct, frozen=True, kw_only=True):
+class Diagnosis(Struct, frozen=True, kw_only=True):
     """`trouble`: what keeps claims from going over the broker, in words. `silent`: the queues that do not answer.
 
     `dead` is how many dead letters wait at the broker; None where that could not be learned.
@@ -31,9 +31,9 @@ class Examined(Struct, frozen=True, kw_only=True):
     dead: int | None = None
 
 
-async def examine(url: Secret, providers: Collection[str]) -> Examined:
+async def diagnose(url: Secret, providers: Collection[str]) -> Diagnosis:
     """Makes the queues that are missing; every wait has its deadline."""
-    found = Examined()
+    found = Diagnosis()
     try:
         async with connected(url, "payproof doctor") as connection:
             async with asyncio.timeout(CONNECT_SECONDS + DECLARE_SECONDS):
@@ -41,7 +41,7 @@ async def examine(url: Secret, providers: Collection[str]) -> Examined:
                 channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             answers = await asyncio.gather(*[_answers(connection, *one) for one in waiting.items()])
             silent = tuple(name for name, well in zip(waiting, answers, strict=True) if not well)
-            found = Examined(silent=silent, dead=None if DEAD in silent else waiting[DEAD])
+            found = Diagnosis(silent=silent, dead=None if DEAD in silent else waiting[DEAD])
             try:
                 await probe(channel)
             except TimeoutError:
@@ -49,15 +49,15 @@ async def examine(url: Secret, providers: Collection[str]) -> Examined:
                     "it takes connections and confirms nothing, as in a memory or disk alarm (rabbitmqctl status "
                     "tells); until that is over, claims go through Postgres"
                 )
-                return Examined(trouble=words, silent=found.silent, dead=found.dead)
+                return Diagnosis(trouble=words, silent=found.silent, dead=found.dead)
     except (BrokerRefusedError, TopologyError) as error:
-        return Examined(trouble=str(error))
+        return Diagnosis(trouble=str(error))
     except UNREACHABLE as error:
         words = (
             f"it cannot be reached ({type(error).__name__}); check PAYPROOF_AMQP_URL, and whether RabbitMQ runs there; "
             "until it can, claims go through Postgres"
         )
-        return Examined(trouble=words)
+        return Diagnosis(trouble=words)
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from worker.amqp.inbox import Subscription
+from worker.amqp.consumer_pool import Subscription
 
 
 class Message(Struct):
@@ -52,8 +52,8 @@ async def _moment() -> None:
 
 def subscription(channel: Any, buffer: Sequence[int] = ()) -> Subscription:
     messages: deque[Any] = deque(Message(tag) for tag in buffer)
-    in_hand = dict.fromkeys(sorted(channel.left))
-    return Subscription(channel=channel, heard_at=time.monotonic(), buffer=messages, in_hand=in_hand)
+    unacked = dict.fromkeys(sorted(channel.left))
+    return Subscription(channel=channel, heard_at=time.monotonic(), buffer=messages, unacked=unacked)
 
 
 async def test_what_is_settled_at_the_same_time_is_settled_once() -> None:
@@ -68,11 +68,11 @@ async def test_what_is_being_given_back_is_not_acknowledged_with_what_came_after
     one = subscription(channel, buffer=[1])
     channel.returns.clear()
     async with asyncio.TaskGroup() as group:
-        group.create_task(one.give_back())
+        group.create_task(one.requeue())
         await _moment()
         group.create_task(one.acknowledge([2, 3]))
         await _moment()
         await _moment()
         channel.returns.set()
     assert (channel.closed, channel.acknowledged, channel.returned) == (False, {2, 3}, {1})
-    assert one.in_hand == {}
+    assert one.unacked == {}
