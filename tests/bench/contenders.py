@@ -21,10 +21,10 @@ from tests.bench.installation import open_payments, service
 from tests.bench.numbered import GATEWAYS, claim, number_sql, payment_id_sql, reference_sql, session_id_sql
 from tests.bench.peers import bare
 from tests.bench.servers import Servers
+from tests.harness import Child
 from worker.amqp.messages import claim_message
 from worker.amqp.publisher import confirm
 from worker.amqp.topology import claims_queue, declare
-from worker.playground.demo.children import Child
 from worker.postgres.server.migrate import migrate
 
 ROOT = Path(__file__).resolve().parents[2]

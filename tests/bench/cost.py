@@ -39,8 +39,8 @@ from tests.bench.latency import DELAY, OVER_SECONDS, count, pace
 from tests.bench.servers import Servers
 from tests.bench.serving import serving
 from tests.bench.spent import cpu_seconds, family, rss_bytes
+from tests.harness import Child
 from tests.processes import directory, until
-from worker.playground.demo.children import Child
 from worker.postgres.server.migrate import migrate
 
 TOP = 10

@@ -27,9 +27,9 @@ from tests.bench.servers import Servers
 from tests.bench.serving import serving
 from tests.bench.spent import cpu_seconds
 from tests.bench.spread import Spread
+from tests.harness import Child, free_ports
 from tests.processes import directory
 from worker.amqp.topology import claims_queue
-from worker.playground.demo.children import Child, free_ports
 from worker.postgres.server.migrate import migrate
 
 Contender = Literal["payproof", "bare"]

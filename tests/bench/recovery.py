@@ -29,8 +29,8 @@ from tests.bench.installation import READY_SECONDS, Gateways, open_payments
 from tests.bench.numbered import payment_id
 from tests.bench.servers import Servers
 from tests.bench.serving import Serving, serving
+from tests.harness import Child
 from tests.processes import directory, until
-from worker.playground.demo.children import Child
 from worker.postgres.server.migrate import migrate
 
 Bus = Literal["rabbitmq", "postgres"]

@@ -21,14 +21,22 @@ import asyncpg
 
 from consumers.checks.execute import EXECUTE_SPACING
 from tests.compare.acts import Act, reference
+from tests.harness import (
+    MONEYBAG,
+    OPENED,
+    SHADHINPAY,
+    Child,
+    Control,
+    ControlError,
+    Document,
+    Refused,
+    Shop,
+    System,
+    Told,
+    read_event,
+    read_page,
+)
 from tests.processes import directory, until
-from worker.playground.demo.children import Child
-from worker.playground.demo.control import Control, ControlError
-from worker.playground.demo.elsewhere import OPENED
-from worker.playground.demo.stories_shop import Document, Refused, Shop
-from worker.playground.demo.story import MONEYBAG, SHADHINPAY
-from worker.playground.demo.system import System
-from worker.playground.demo.told_events import Told, read_event, read_page
 from worker.playground.shop.ordering import CUSTOMER
 
 SETTINGS = """\

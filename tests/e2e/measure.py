@@ -21,12 +21,8 @@ from aiohttp.typedefs import Handler
 from msgspec import Struct
 
 from tests.bench.spent import cpu_seconds, family
+from tests.harness import BLIND, CHECKED, IPAY, Scene, Stage, System, read_event, read_page, staged
 from tests.processes import directory
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Scene, Stage
-from worker.playground.demo.story import BLIND, CHECKED, IPAY
-from worker.playground.demo.system import System
-from worker.playground.demo.told_events import read_event, read_page
 from worker.playground.sandbox.sandbox_app import make_app
 from worker.playground.sandbox.sandbox_config import SandboxConfig
 

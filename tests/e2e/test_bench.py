@@ -14,8 +14,8 @@ import pytest
 
 from tests.e2e.buyers import Payproof
 from tests.e2e.test_commands import SECONDS, Ended, payproof_says, started
+from tests.harness import Child, free_ports
 from tests.processes import until
-from worker.playground.demo.children import Child, free_ports
 
 KEY = "--key=env:SHOP_API_KEY"
 

@@ -24,9 +24,8 @@ from msgspec import Struct
 
 from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
 from tests.e2e.conftest import SETTINGS
+from tests.harness import System, environment, free_ports
 from tests.processes import directory, running, until
-from worker.playground.demo.children import environment, free_ports
-from worker.playground.demo.system import System
 from worker.postgres.server.embedded import embedded
 
 SECONDS = 30

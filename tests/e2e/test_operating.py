@@ -23,14 +23,10 @@ from msgspec import Struct
 from tests.broker import RabbitMQ, rabbitmq
 from tests.dashboard import dashboard, queries
 from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
+from tests.harness import BLIND, CHECKED, QUICK, STORIES, System, environment, play, staged
 from tests.processes import directory, until
 from tests.prometheus import Prometheus, prometheus, promtool
 from tests.runbook import Alert, alerts, commands, metrics
-from worker.playground.demo.children import environment
-from worker.playground.demo.playing import play, staged
-from worker.playground.demo.stories import STORIES
-from worker.playground.demo.story import BLIND, CHECKED
-from worker.playground.demo.system import QUICK, System
 from worker.postgres.server.embedded import embedded
 from worker.telemetry.old_names import OLD_NAMES
 

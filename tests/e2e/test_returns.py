@@ -18,11 +18,10 @@ import asyncpg
 import pytest
 
 from tests.e2e.buyers import GATEWAYS, WEBHOOK_SECRET, Answered, Payproof
+from tests.harness import Document, Scene
 from tests.processes import until
 from worker.ingress.pages import HEADERS
 from worker.ingress.waiters import MAX_WAITERS
-from worker.playground.demo.scene import Scene
-from worker.playground.demo.stories_shop import Document
 from worker.postgres.server.embedded import embedded
 
 

@@ -13,11 +13,9 @@ import aiohttp
 import pytest
 
 from tests.e2e.buyers import Payproof
+from tests.harness import QUICK, READY_SECONDS, Child, System, environment, free_ports, staged
 from tests.logins import LOGINS, as_user, make_logins
 from tests.processes import directory, loud
-from worker.playground.demo.children import Child, environment, free_ports
-from worker.playground.demo.playing import staged
-from worker.playground.demo.system import QUICK, READY_SECONDS, System
 from worker.postgres.server.embedded import embedded_here
 from worker.postgres.server.migrate import migrate
 from worker.runtime.encryption import new_key

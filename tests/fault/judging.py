@@ -17,13 +17,9 @@ import asyncpg
 from tests.fault.fleet import Fleet
 from tests.fault.shoppers import Customer, PatientBrowser, patiently
 from tests.fault.verdicts import Seen, Verdicts, by_order, rightly_ended, what_is_wrong
+from tests.harness import EVERY, Control, Document, Shop, Stage, Told, read_event, read_page
 from tests.processes import until
 from worker.amqp.topology import claims_queue
-from worker.playground.demo.control import Control
-from worker.playground.demo.scene import Stage
-from worker.playground.demo.stories_shop import Document, Shop
-from worker.playground.demo.story import EVERY
-from worker.playground.demo.told_events import Told, read_event, read_page
 
 END_SECONDS = 60.0
 TOLD_SECONDS = 75.0

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from worker.playground.demo.told_events import Told
+from tests.harness import Told
 
 
 class Spell(Struct, frozen=True):

@@ -34,10 +34,8 @@ from tests.fault.judging import dead_letters, doubled, ends, everything_told, lo
 from tests.fault.recovering import Spell, slowest_recovery
 from tests.fault.shoppers import Customer, PatientBrowser, shop_until
 from tests.fault.verdicts import Verdicts
+from tests.harness import Stage, Told, staged
 from tests.processes import until
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Stage
-from worker.playground.demo.told_events import Told
 
 BUYERS = 32
 PACE = {"least": 0.2, "most": 5.0}

@@ -18,11 +18,8 @@ import asyncpg
 import pytest
 
 from tests.fault.shoppers import AWAY
+from tests.harness import IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY, Scene, Stage, System, staged
 from tests.processes import loud, running, until
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Scene, Stage
-from worker.playground.demo.story import IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY
-from worker.playground.demo.system import System
 
 SETTINGS = """\
 return_wait = "500ms"

@@ -10,10 +10,9 @@ from schemas.words import Source
 from tests.fault.fleet import Fleet
 from tests.fault.load import Load, buying
 from tests.fault.shoppers import Customer
+from tests.harness import IPAY, Scene
 from worker.amqp.messages import claim_message
 from worker.amqp.publisher import confirm
-from worker.playground.demo.scene import Scene
-from worker.playground.demo.story import IPAY
 from worker.runtime.clock import DatabaseClock
 from worker.verify.own_claims import own_claim
 

@@ -20,11 +20,8 @@ import pytest
 
 from tests.fault.judging import assert_told_once, ends, everything_told, none
 from tests.fault.shoppers import Customer, PatientBrowser, shop_until
+from tests.harness import Feed, Stage, System, Told, staged
 from tests.processes import loud, running
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Stage
-from worker.playground.demo.system import System
-from worker.playground.demo.told_events import Feed, Told
 
 KILLS = int(os.environ.get("PAYPROOF_TEST_KILLS") or 25)
 SEED = int(os.environ.get("PAYPROOF_TEST_SEED") or secrets.randbits(32))

@@ -7,12 +7,9 @@ import asyncio
 from aiohttp import web
 
 from consumers.webhook_policy import LEASE
+from tests.harness import IPAY, Scene, System, staged
 from tests.integration.endpoints import SECRET, Hook, hooking
 from tests.processes import directory, until
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Scene
-from worker.playground.demo.story import IPAY
-from worker.playground.demo.system import System
 
 ENDPOINT = """
 [[merchants.webhooks]]

@@ -18,13 +18,8 @@ import asyncpg
 from msgspec.structs import replace
 
 from tests.e2e.buyers import GATEWAYS
+from tests.harness import QUICK, READY_SECONDS, Child, Feed, Scene, Shop, Stage, System, Told, free_ports, staged
 from tests.processes import loud, until
-from worker.playground.demo.children import Child, free_ports
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Scene, Stage
-from worker.playground.demo.stories_shop import Shop
-from worker.playground.demo.system import QUICK, READY_SECONDS, System
-from worker.playground.demo.told_events import Feed, Told
 from worker.runtime.cancellation import ended_at_exit
 
 CHECKED = tuple(name for name in GATEWAYS if name != "blind")

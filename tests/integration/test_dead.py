@@ -19,6 +19,7 @@ from schemas.callbacks import Claim
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
 from tests.fakes.clock import NOON
+from tests.harness import free_ports
 from tests.integration.rabbit import PROVIDERS, emptied, silent
 from tests.integration.shops import CONFIG
 from tests.integration.test_bus import a_claim
@@ -33,7 +34,6 @@ from worker.cli.desk import desk
 from worker.config import Config
 from worker.dead_letters import DeadLetters, Letter, NotOne, Opened, meant, survey, taken
 from worker.ops.doctor.findings import broker_findings
-from worker.playground.demo.children import free_ports
 from worker.postgres.database import Database, connect
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.queue.dead_table import PostgresDead, alone

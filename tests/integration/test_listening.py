@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
+from tests.harness import shop_pages
 from tests.integration.shops import CONFIG, KEYS, RULES
 from tests.integration.test_headers import NOBODYS
 from worker.config import Config
@@ -19,7 +20,6 @@ from worker.http_apps import ops_app, public_app
 from worker.ingress.waiters import PaymentWaiters
 from worker.ops.health import Ops
 from worker.ops.state_metrics import standings_of
-from worker.playground.demo.stories_shop import shop_pages
 from worker.playground.sandbox.sandbox_app import make_app
 from worker.playground.sandbox.sandbox_config import SandboxConfig
 from worker.postgres.database import Database

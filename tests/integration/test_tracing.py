@@ -30,14 +30,12 @@ from schemas.words import Source
 from tests.broker import RabbitMQ
 from tests.contract import check_event
 from tests.e2e.buyers import GATEWAYS
+from tests.harness import Scene, Stage, System, staged
 from tests.integration.endpoints import SECRET, Hook, hooking
 from tests.integration.rabbit import emptied
 from tests.processes import directory, until
 from worker.amqp.messages import claim_message
 from worker.config import load
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Scene, Stage
-from worker.playground.demo.system import System
 from worker.postgres.database import connect
 from worker.process import ROLES, run_roles
 from worker.telemetry.tracing import OFF, traced, tracing_of

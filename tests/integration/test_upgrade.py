@@ -20,11 +20,10 @@ import pytest
 from tests.broker import RabbitMQ
 from tests.contract import RELEASED, ROOT, number, released
 from tests.fault.subscriber import Subscriber
+from tests.harness import System, environment
 from tests.integration.rolling import CHECKED, SETTINGS, Fleet, Node, dead, rolling, versions
 from tests.processes import directory, until
 from tests.schema import archived, breaks, commit_of, has_history, schema_of
-from worker.playground.demo.children import environment
-from worker.playground.demo.system import System
 from worker.postgres.database import connect
 from worker.postgres.server.migrate import migrate
 

@@ -10,9 +10,7 @@ import pytest
 from tests.fault.recovering import Spell, slowest_recovery
 from tests.fault.shoppers import Customer
 from tests.fault.verdicts import Seen, by_order, rightly_ended, what_is_wrong
-from worker.playground.demo.scene import Gateway
-from worker.playground.demo.story import BLIND, IPAY, ONEPAYBD, SHADHINPAY
-from worker.playground.demo.told_events import Told
+from tests.harness import BLIND, IPAY, ONEPAYBD, SHADHINPAY, Gateway, Told
 
 
 def seen(
