@@ -164,7 +164,7 @@ async def run_roles(
         consumer.hear(wakeup.outcomes)
         sweep.hear(wakeup.look_at)
         relay.hear(wakeup)
-        deliver.hear(placed=wakeup.placed)
+        deliver.wake(placed=wakeup.placed)
 
     async def look_again() -> None:
         hear(Wakeup(events=True, placed=True, claims=[account.provider.name for account in config.accounts]))

@@ -1,4 +1,4 @@
-"""Which endpoints have the newest event of a payment, read from what the couriers wrote."""
+"""Which endpoints have the newest event of a payment, read from what the endpoint workers wrote."""
 
 from __future__ import annotations
 

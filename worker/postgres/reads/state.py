@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from consumers.account import Account
 from consumers.checks.limits import Allowance, forgetful, refilled, silent
-from consumers.webhook_policy import TROUBLES
+from consumers.webhook_policy import FAILURE_THRESHOLD
 from worker.postgres.database import Connection, Database
 from worker.postgres.events.publish_cursor import BROKER
 
@@ -182,7 +182,7 @@ async def _endpoints(connection: Connection[asyncpg.Record], endpoints: Collecti
         EndpointStands(
             endpoint=row["id"],
             disabled=row["disabled"],
-            shut=row["failures"] >= TROUBLES,
+            shut=row["failures"] >= FAILURE_THRESHOLD,
             waiting=row["waiting"],
             given_up=row["given_up"],
             oldest=max(0, row["oldest"] or 0),
