@@ -26,7 +26,7 @@ async def test_an_event_is_sent_as_soon_as_a_relay_anywhere_gave_it_its_place(da
 
         def hear(wakeup: Wakeup) -> None:
             deliver.wake(placed=wakeup.placed)
-            relay.hear(wakeup)
+            relay.on_wakeup(wakeup)
 
         async with asyncio.TaskGroup() as group:
             working = group.create_task(deliver.run())

@@ -72,7 +72,7 @@ async def test_what_waits_is_told_with_its_age_and_counted_up_to_a_bound(crowded
     found = await standing.read_standing(crowded, accounts, [ENDPOINT])
     assert found.held == {("ipay", "amount_mismatch"): 200}
     assert max(one.unresolved for one in found.accounts) == pytest.approx(19_998, abs=60)
-    assert found.uncarried == pytest.approx(999, abs=60)
+    assert found.unpublished == pytest.approx(999, abs=60)
     (endpoint,) = found.endpoints
     assert (endpoint.waiting, endpoint.given_up, endpoint.disabled, endpoint.shut) == (1000, 0, False, False)
     assert endpoint.oldest == pytest.approx(1999, abs=60)

@@ -114,19 +114,19 @@ class Standings(Collector):
         yield stopped
 
     def _events(self, standing: Standing) -> Iterator[GaugeMetricFamily]:
-        unplaced = _gauge("payproof_oldest_unsequenced_event_seconds", "Age of the oldest event without a place")
-        unplaced.add_metric([], standing.unplaced)
-        yield unplaced
+        unsequenced = _gauge("payproof_oldest_unsequenced_event_seconds", "Age of the oldest event without a place")
+        unsequenced.add_metric([], standing.unsequenced)
+        yield unsequenced
         newest = _gauge("payproof_newest_event_timestamp_seconds", "When the last event that has its place was written")
         if standing.newest is not None:
             newest.add_metric([], standing.newest)
         yield newest
         if self._broker is not None:
-            uncarried = _gauge(
+            unpublished = _gauge(
                 "payproof_oldest_unpublished_event_seconds", "Age of the oldest event that RabbitMQ has not confirmed"
             )
-            uncarried.add_metric([], standing.uncarried)
-            yield uncarried
+            unpublished.add_metric([], standing.unpublished)
+            yield unpublished
 
     def _claims(self, standing: Standing | None, broker: AtBroker | None) -> Iterator[GaugeMetricFamily]:
         waiting = _gauge("payproof_claims_waiting", "Claims that wait or are in hand, wherever they lie", "provider")

@@ -53,11 +53,11 @@ _QUEUE = f"""
 _LOG = f"""
     SELECT
         extract(epoch FROM clock_timestamp() - (
-            SELECT time FROM events WHERE place IS NULL ORDER BY time LIMIT 1))::float8 AS unplaced,
+            SELECT time FROM events WHERE place IS NULL ORDER BY time LIMIT 1))::float8 AS unsequenced,
         extract(epoch FROM (
             SELECT time FROM events WHERE place IS NOT NULL ORDER BY place DESC LIMIT 1))::float8 AS newest,
         extract(epoch FROM clock_timestamp() - (
-            SELECT time FROM events WHERE place > r.place ORDER BY place LIMIT 1))::float8 AS uncarried,
+            SELECT time FROM events WHERE place > r.place ORDER BY place LIMIT 1))::float8 AS unpublished,
         (SELECT count(*) FROM (SELECT FROM dead LIMIT {MOST}) AS counted) AS dead
     FROM (SELECT (SELECT place FROM relays WHERE name = $1) AS place) AS r
 """  # noqa: S608
@@ -119,9 +119,9 @@ class Standing(Struct, frozen=True, kw_only=True):
     endpoints: Sequence[EndpointStands]
     queued: Mapping[str, int]
     later: Mapping[str, int]
-    unplaced: float
+    unsequenced: float
     newest: float | None
-    uncarried: float
+    unpublished: float
     dead: int
 
 
@@ -140,9 +140,9 @@ async def read_standing(database: Database, accounts: Collection[Account], endpo
             endpoints=await _endpoints(connection, endpoints),
             queued={row["provider"]: row["waiting"] for row in queue},
             later={row["provider"]: row["later"] for row in queue},
-            unplaced=log["unplaced"] or 0,
+            unsequenced=log["unsequenced"] or 0,
             newest=log["newest"],
-            uncarried=log["uncarried"] or 0,
+            unpublished=log["unpublished"] or 0,
             dead=log["dead"],
         )
 
