@@ -28,7 +28,7 @@ from worker.deliver.role import Deliver
 from worker.http_apps import ops_app, public_app
 from worker.ingress.waiters import PaymentWaiters
 from worker.ops.health import Ops
-from worker.ops.state_metrics import standings_of
+from worker.ops.state_metrics import state_metrics_of
 from worker.postgres.database import UNAVAILABLE, Database, connect
 from worker.postgres.events.publish_cursor import start_publishing
 from worker.postgres.ledger.failures import PostgresFailures
@@ -208,8 +208,8 @@ async def run_roles(
                         *("PAYPROOF_LISTEN", config.settings.listen, config.settings.public_path),
                     )
                 )
-            standings = standings_of(config, database, broker, metrics)
-            ops = Ops(database, broker, metrics, standings, missing, roles)
+            state_metrics = state_metrics_of(config, database, broker, metrics)
+            ops = Ops(database, broker, metrics, state_metrics, missing, roles)
             servers.append(await _listen(ops_app(ops), "PAYPROOF_OPS_LISTEN", config.settings.ops_listen))
             log.info("process.ready", roles=sorted(roles), listen=_address(config), public_url=rules.public_url)
             await stop.wait()
