@@ -13,6 +13,7 @@ from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.requests.expected_consumer import ExpectedConsumer, expected_pool
+from worker.requests.expected_handler import ExpectedPaymentHandler
 from worker.telemetry.metrics import Metrics
 from worker.verify.concurrency import WINDOW
 

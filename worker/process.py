@@ -22,15 +22,15 @@ from schemas.payments import Change, Payment
 from worker.broker import Broker, broker_of
 from worker.config import Config
 from worker.config.webhook_endpoints import endpoints_of
-from worker.deliver.carrier import AWAY_SECONDS
+from worker.deliver.event_publisher import AWAY_SECONDS
 from worker.deliver.relay import Relay
 from worker.deliver.role import Deliver
 from worker.http_apps import ops_app, public_app
 from worker.ingress.waiters import PaymentWaiters
 from worker.ops.health import Ops
-from worker.ops.state_metrics import standings_of
+from worker.ops.state_metrics import state_metrics_of
 from worker.postgres.database import UNAVAILABLE, Database, connect
-from worker.postgres.events.publish_cursor import begin_carrying
+from worker.postgres.events.publish_cursor import start_publishing
 from worker.postgres.ledger.failures import PostgresFailures
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
@@ -77,8 +77,8 @@ def serve(config: Config, roles: Collection[str] = ROLES) -> None:
             loop.add_signal_handler(sign, stop.set)
         if config.settings.database_url is None and is_root():
             log.warning("embedded.as_root", to_do=NOT_AS_ROOT)
-        url, carries = config.settings.database_url, "relay" in roles and config.settings.amqp_url is not None
-        if url is not None and ("consume" in roles or carries):
+        url, publishes = config.settings.database_url, "relay" in roles and config.settings.amqp_url is not None
+        if url is not None and ("consume" in roles or publishes):
             await expect_sessions(url.reveal())
         async with opened(config) as database:
             await run_roles(config, roles, database, stop, tracing_of(os.environ))
@@ -153,7 +153,7 @@ async def run_roles(
             ArchiveCipher(config.archive.cipher_keys),
             _changed(metrics, waiters),
             metrics.drop,
-            relay.placed if "consume" in roles else None,
+            relay.sequenced if "consume" in roles else None,
         ),
         dict[str, asyncio.Task[None]](),
     )
@@ -163,8 +163,8 @@ async def run_roles(
         waiters.notify(wakeup.outcomes)
         consumer.hear(wakeup.outcomes)
         sweep.hear(wakeup.look_at)
-        relay.hear(wakeup)
-        deliver.hear(placed=wakeup.placed)
+        relay.on_wakeup(wakeup)
+        deliver.wake(placed=wakeup.placed)
 
     async def look_again() -> None:
         hear(Wakeup(events=True, placed=True, claims=[account.provider.name for account in config.accounts]))
@@ -208,8 +208,8 @@ async def run_roles(
                         *("PAYPROOF_LISTEN", config.settings.listen, config.settings.public_path),
                     )
                 )
-            standings = standings_of(config, database, broker, metrics)
-            ops = Ops(database, broker, metrics, standings, missing, roles)
+            state_metrics = state_metrics_of(config, database, broker, metrics)
+            ops = Ops(database, broker, metrics, state_metrics, missing, roles)
             servers.append(await _listen(ops_app(ops), "PAYPROOF_OPS_LISTEN", config.settings.ops_listen))
             log.info("process.ready", roles=sorted(roles), listen=_address(config), public_url=rules.public_url)
             await stop.wait()
@@ -230,7 +230,7 @@ async def _begin(
     while not stop.is_set():
         try:
             if broker and not {"consume", "relay"}.isdisjoint(roles):
-                await begin_carrying(database)
+                await start_publishing(database)
             if "deliver" in roles:
                 await deliver.begin()
         except UNAVAILABLE as error:

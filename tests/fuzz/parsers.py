@@ -23,7 +23,7 @@ from multidict import CIMultiDict
 from consumers.providers.kit import timestamps
 from consumers.providers.kit.callback_fields import text
 from consumers.providers.kit.multipart import read_multipart
-from consumers.webhook_policy import Again, Delivered, Heard, Refused, outcome, retry_after
+from consumers.webhook_policy import AttemptResponse, Delivered, Gone, Retry, outcome, retry_after
 from schemas.callbacks import Claim
 from schemas.requests import (
     EVENTS_QUERY,
@@ -262,8 +262,8 @@ def waiting(text: str) -> None:
 def endpoints(text: str) -> None:
     """Standard Webhooks: what an endpoint answers beside its status, which is when to come again."""
     for status in (200, 410, 429, 503):
-        heard = Heard(status=status, retry_after=retry_after(text, NOON))
-        assert isinstance(outcome(heard, 3, NOON, 0.5), Delivered | Again | Refused)
+        heard = AttemptResponse(status=status, retry_after=retry_after(text, NOON))
+        assert isinstance(outcome(heard, 3, NOON, 0.5), Delivered | Retry | Gone)
 
 
 def statements(content: bytes) -> None:

@@ -14,7 +14,7 @@ from aiohttp import web
 from schemas.secret import Secret
 from worker.config import Webhook
 from worker.config.webhook_endpoints import Endpoint, endpoint_of
-from worker.deliver.courier import Courier
+from worker.deliver.endpoint_worker import EndpointWorker
 from worker.deliver.sender import Sender
 from worker.postgres.database import Database
 from worker.postgres.events.endpoint_rows import begin_endpoints
@@ -74,12 +74,12 @@ def endpoint_at(url: str, *, merchant: str = "m", previous: tuple[str, ...] = ()
     return endpoint_of(merchant, Webhook(url=url, secret=Secret(SECRET), previous_secrets=secrets, **more))
 
 
-async def courier_of(
+async def worker_of(
     endpoint: Endpoint, database: Database, sender: Sender, now: Callable[[], datetime] | None = None
-) -> Courier:
-    """A courier whose endpoint is told of what is placed from now on."""
+) -> EndpointWorker:
+    """A endpoint worker whose endpoint is told of what is placed from now on."""
     await begin_endpoints(database, [(endpoint.id, endpoint.merchant, endpoint.url)])
-    return Courier(endpoint, database, sender, Metrics(), now or database.clock.now)
+    return EndpointWorker(endpoint, database, sender, Metrics(), now or database.clock.now)
 
 
 async def happen(

@@ -33,7 +33,7 @@ from worker.api.problems import problems
 from worker.api.routes import routes
 from worker.config import Config, Merchant, Settings
 from worker.postgres.database import Database
-from worker.postgres.events.event_log import place
+from worker.postgres.events.event_log import assign_positions
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 
@@ -177,7 +177,7 @@ class Shops:
         await record_kept(self.api.ledger, RULES, [reply])
 
     async def placed(self) -> None:
-        while await place(self.database, 1000):
+        while await assign_positions(self.database, 1000):
             pass
 
     async def queued(self) -> list[dict[str, Any]]:

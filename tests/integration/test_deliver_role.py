@@ -6,7 +6,7 @@ import asyncio
 
 from tests.integration.endpoints import Hook, deliveries, endpoint_at, happen, hooking
 from tests.processes import until
-from worker.deliver.courier import POLL_SECONDS
+from worker.deliver.endpoint_worker import POLL_SECONDS
 from worker.deliver.relay import Relay
 from worker.deliver.role import Deliver
 from worker.postgres.database import Database
@@ -25,8 +25,8 @@ async def test_an_event_is_sent_as_soon_as_a_relay_anywhere_gave_it_its_place(da
             connected.set()
 
         def hear(wakeup: Wakeup) -> None:
-            deliver.hear(placed=wakeup.placed)
-            relay.hear(wakeup)
+            deliver.wake(placed=wakeup.placed)
+            relay.on_wakeup(wakeup)
 
         async with asyncio.TaskGroup() as group:
             working = group.create_task(deliver.run())

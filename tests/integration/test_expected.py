@@ -30,7 +30,7 @@ from worker.config import Config
 from worker.dead_letters import Letter, Opened, survey, taken
 from worker.deliver.relay import Relay
 from worker.postgres.database import Database, connect
-from worker.postgres.events.publish_cursor import begin_carrying
+from worker.postgres.events.publish_cursor import start_publishing
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.requests import expected_consumer as expected
 from worker.requests.expected_consumer import LARGEST_LETTER, PREFETCH
@@ -140,7 +140,7 @@ async def at(broker: RabbitMQ, database: Database) -> AsyncIterator[Desk]:
 
 @pytest.mark.parametrize("key", [None, "shop"])
 async def test_an_expected_payment_is_registered_and_announced(at: Desk, key: str | None) -> None:
-    await begin_carrying(at.database)
+    await start_publishing(at.database)
     relay = asyncio.create_task(Relay(at.database, at.metrics, at.broker.publisher).run())
     try:
         queue = await at.channel.declare_queue(exclusive=True)

@@ -35,7 +35,7 @@ from worker.postgres.ledger.failures import PostgresFailures, forget_healed
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.queue.dead_table import PostgresDead
-from worker.postgres.reads.installation_state import read_standing
+from worker.postgres.reads.installation_state import read_state
 from worker.telemetry.metrics import Metrics
 from worker.verify.consume import Consumer
 from worker.verify.own_claims import own_claim
@@ -202,7 +202,7 @@ async def test_a_fault_from_end_to_end_and_its_mending(database: Database, logge
     assert row["next_check_at"] - clock.now() > timedelta(hours=23)
     types = [row["type"] for row in await database.fetch("SELECT type FROM events ORDER BY version")]
     assert types == ["payment.opened", "payment.held"]
-    assert (await read_standing(database, [PLAIN], [])).stopped == {"fake": 1}
+    assert (await read_state(database, [PLAIN], [])).stopped == {"fake": 1}
 
     dead = PostgresDead(database, partial(record_kept, database, RULES))
     (letter,) = await survey(dead)
@@ -215,7 +215,7 @@ async def test_a_fault_from_end_to_end_and_its_mending(database: Database, logge
     types = [row["type"] for row in await database.fetch("SELECT type FROM events ORDER BY version")]
     assert types == ["payment.opened", "payment.held", "payment.completed"]
     assert await survey(dead) == []
-    assert (await read_standing(database, [PLAIN], [])).stopped == {}
+    assert (await read_state(database, [PLAIN], [])).stopped == {}
 
 
 async def replay(dead: PostgresDead) -> None:
@@ -238,9 +238,9 @@ async def test_what_was_recorded_since_by_whomever_is_stopped_no_more(database: 
     await failures.count(payment.id, PLAIN.id, "a")
     await failures.stop(payment.id, RULES.checks)
     await forget_healed(database)
-    assert (await read_standing(database, [PLAIN], [])).stopped == {"fake": 1}
+    assert (await read_state(database, [PLAIN], [])).stopped == {"fake": 1}
     await database.execute("UPDATE payments SET asked_at = clock_timestamp()")
-    assert (await read_standing(database, [PLAIN], [])).stopped == {}
+    assert (await read_state(database, [PLAIN], [])).stopped == {}
     await forget_healed(database)
     assert await database.fetch("SELECT FROM failures") == []
 

@@ -16,7 +16,7 @@ from worker.config import Config
 from worker.http_apps import ops_app, public_app
 from worker.ingress.waiters import PaymentWaiters
 from worker.ops.health import Ops
-from worker.ops.state_metrics import standings_of
+from worker.ops.state_metrics import state_metrics_of
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
@@ -116,7 +116,7 @@ async def test_browsers_are_held_to_https_only_where_we_have_it(database: Databa
 
 async def test_the_operators_port_is_guarded_too(database: Database) -> None:
     metrics = Metrics(CONFIG.accounts)
-    ops = Ops(database, None, metrics, standings_of(CONFIG, database, None, metrics), list, ("ingress",))
+    ops = Ops(database, None, metrics, state_metrics_of(CONFIG, database, None, metrics), list, ("ingress",))
     app = ops_app(ops)
     async with TestClient(TestServer(app)) as client:
         for method, path in [*paths(app), ("GET", "/nothing")]:

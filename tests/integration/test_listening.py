@@ -19,7 +19,7 @@ from worker.config import Config
 from worker.http_apps import ops_app, public_app
 from worker.ingress.waiters import PaymentWaiters
 from worker.ops.health import Ops
-from worker.ops.state_metrics import standings_of
+from worker.ops.state_metrics import state_metrics_of
 from worker.playground.sandbox.sandbox_app import make_app
 from worker.playground.sandbox.sandbox_config import SandboxConfig
 from worker.postgres.database import Database
@@ -66,7 +66,7 @@ async def listener(name: str, database: Database) -> AsyncIterator[str]:
                 yield url
         case "ops":
             metrics = Metrics(CONFIG.accounts)
-            ops = Ops(database, None, metrics, standings_of(CONFIG, database, None, metrics), list, ("ingress",))
+            ops = Ops(database, None, metrics, state_metrics_of(CONFIG, database, None, metrics), list, ("ingress",))
             async with listening(ops_app(ops)) as url:
                 yield url
         case "sandbox":

@@ -189,7 +189,7 @@ async def test_limits_are_nothing_to_wait_for_the_disk_for(database: Database, l
 async def test_a_write_that_gives_places_is_one_statement_whatever_it_writes(dsn: str, ledger: PostgresLedger) -> None:
     """The others are told by it; who gives none tells them by a statement that waits for no disk."""
     async with wire(dsn) as between, connect(between.dsn, size=1) as far:
-        near = PostgresLedger(far, placed=lambda _: None)
+        near = PostgresLedger(far, sequenced=lambda _: None)
         for expected in (None, 1):  # the first asks what types there are
             payment = a_payment(order_ref=f"b-{expected}")
             await ledger.create(payment, {}, timedelta(seconds=45))

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from consumers.ports.gateway import Token
+from worker.amqp.diagnose import diagnose as diagnose_broker
 from worker.cli.configured import configuration
 from worker.config import Config
 from worker.console import print_line

@@ -41,7 +41,7 @@ def tail(
 ) -> int:
     """Print events in the log's order, from --since on or from now, until Ctrl-C; --no-follow ends with the newest."""
     from worker.cli.configured import configuration, merchant_meant
-    from worker.postgres.events.event_log import newest_place, place_before
+    from worker.postgres.events.event_log import newest_position, position_before
     from worker.process import opened_as_it_is
 
     begin = None if since is None else read_since(since)
@@ -53,10 +53,10 @@ def tail(
         whose = merchant_meant(config, merchant)
         async with opened_as_it_is(config) as database:
             if begin is None:
-                after = await newest_place(database, whose)
+                after = await newest_position(database, whose)
             else:
                 moment = begin if isinstance(begin, datetime) else database.clock.now() - begin
-                after = await place_before(database, whose, moment)
+                after = await position_before(database, whose, moment)
             await _print(database, whose, after, interrupt, follow=follow)
 
     try:

@@ -58,7 +58,7 @@ def try_(endpoint: EndpointId = None) -> int:
         event_id, body = trial_event(meant.merchant, now())
         async with sender(now, private=config.allow_private_webhooks) as sending:
             sent = await sending.send(meant, event_id, body)
-        heard = sent.heard
+        heard = sent.response
         good = heard.status is not None and 200 <= heard.status < 300
         then = "as it should" if good else "which is not a 2xx" if heard.status else "so it was not delivered"
         print(f"{meant.id} at {meant.host}: {heard.words} after {sent.seconds:.3f} s, {then}")

@@ -19,7 +19,7 @@ from msgspec import Struct
 from standardwebhooks import Webhook
 from yarl import URL
 
-from consumers.webhook_policy import Heard, retry_after
+from consumers.webhook_policy import AttemptResponse, retry_after
 from schemas.secret import Secret
 from worker.config.webhook_endpoints import Endpoint
 from worker.deliver.addresses import Allowed, NotPublic, Resolver, anywhere, guarded_socket, is_public
@@ -34,7 +34,7 @@ CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 class Sent(Struct, frozen=True):
     """What an attempt brought, and the seconds it took."""
 
-    heard: Heard
+    response: AttemptResponse
     seconds: float
 
 
@@ -46,11 +46,11 @@ class Sender:
 
     async def send(self, endpoint: Endpoint, event_id: str, body: bytes, traceparent: str | None = None) -> Sent:
         began = time.monotonic()
-        heard = await self._send(endpoint, event_id, body, {HEADER: traceparent} if traceparent else {})
-        return Sent(heard, time.monotonic() - began)
+        response = await self._send(endpoint, event_id, body, {HEADER: traceparent} if traceparent else {})
+        return Sent(response, time.monotonic() - began)
 
-    async def _send(self, endpoint: Endpoint, event_id: str, body: bytes, trace: dict[str, str]) -> Heard:
-        heard = None
+    async def _send(self, endpoint: Endpoint, event_id: str, body: bytes, trace: dict[str, str]) -> AttemptResponse:
+        answered = None
         try:
             async with (
                 asyncio.timeout(self._seconds),
@@ -59,16 +59,16 @@ class Sender:
                     data=body,
                     headers=signed(endpoint.secrets, event_id, self._now(), body) | trace,
                     allow_redirects=False,
-                ) as response,
+                ) as got,
             ):
-                wait = retry_after(response.headers.get("Retry-After"), self._now())
-                heard = Heard(status=response.status, retry_after=wait)
-                await _drop(response)
-                return heard
+                wait = retry_after(got.headers.get("Retry-After"), self._now())
+                answered = AttemptResponse(status=got.status, retry_after=wait)
+                await _drop(got)
+                return answered
         except TimeoutError:
-            return heard or Heard(trouble=f"no answer within {self._seconds:g} s")
+            return answered or AttemptResponse(trouble=f"no answer within {self._seconds:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return heard or Heard(trouble=_why(error))
+            return answered or AttemptResponse(trouble=_why(error))
 
 
 @asynccontextmanager
@@ -77,7 +77,7 @@ async def sender(
 ) -> AsyncIterator[Sender]:
     """Keep connections to endpoints open. `private`: they may be anywhere, for development.
 
-    There is no limit of connections: each endpoint's courier has few hands, and a pool that all shared would let a slow
+    There is no limit of connections: each endpoint's worker sends few at a time, and a shared pool would let a slow
     endpoint take another's place.
     """
     allowed = anywhere if private else allowed

@@ -12,7 +12,7 @@ from prometheus_client import generate_latest
 
 from worker.amqp.consumer_pool import ConsumerPool
 from worker.broker import Broker
-from worker.ops.state_metrics import Standings
+from worker.ops.state_metrics import StateMetrics
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.telemetry.metrics import Metrics
 
@@ -29,7 +29,7 @@ class Ops(Struct, frozen=True):
     database: Database
     broker: Broker | None
     metrics: Metrics
-    standings: Standings
+    state_metrics: StateMetrics
     missing: Callable[[], list[str]]
     roles: Collection[str]
 
@@ -58,7 +58,7 @@ class Ops(Struct, frozen=True):
 
     async def scrape(self, _: web.Request) -> web.Response:
         """The counters are worth having without the database as well; what is read there is left out then."""
-        answered, unheard = await self.standings.look(), self._unheard()
+        answered, unheard = await self.state_metrics.refresh(), self._unheard()
         for role in self.roles:
             self.metrics.roles.labels(role).set(1)
         self.metrics.ready.set(not self._missing(unheard, answered=answered))

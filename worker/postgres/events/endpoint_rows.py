@@ -23,8 +23,8 @@ _BEGIN = """
     FROM unnest($1::text[], $2::text[], $3::text[]) AS e (id, merchant, url) ORDER BY 1
     ON CONFLICT (id) DO NOTHING
 """
-_HOLD = "SELECT place, failures, shut_until, disabled_at FROM endpoints WHERE id = $1 FOR NO KEY UPDATE"
-_LEAD = """
+_LOCK = "SELECT place, failures, shut_until, disabled_at FROM endpoints WHERE id = $1 FOR NO KEY UPDATE"
+_ENQUEUE = """
     WITH batch AS (
         SELECT id, place, type FROM events
         WHERE (merchant, place) > ($2, $3) AND (merchant, place) <= ($2, 9223372036854775807) AND place IS NOT NULL
@@ -44,7 +44,7 @@ _LIST = """
 """
 
 
-class Held(Struct, frozen=True):
+class LockedEndpoint(Struct, frozen=True):
     """An endpoint whose row this transaction holds."""
 
     place: int
@@ -69,14 +69,14 @@ async def begin_endpoints(database: Database, endpoints: Sequence[tuple[str, str
     await database.execute(_BEGIN, *map(list, zip(*endpoints, strict=True))) if endpoints else None
 
 
-async def hold_endpoint(connection: Connection[asyncpg.Record], endpoint: str) -> Held:
-    """Hold its row for the transaction: the couriers of all processes take turns."""
-    row = await connection.fetchrow(_HOLD, endpoint)
-    assert row is not None, "endpoints begin before their couriers do"
-    return Held(row["place"], _health(row))
+async def lock_endpoint(connection: Connection[asyncpg.Record], endpoint: str) -> LockedEndpoint:
+    """Lock its row for the transaction: the workers of all processes take turns."""
+    row = await connection.fetchrow(_LOCK, endpoint)
+    assert row is not None, "endpoints begin before their workers do"
+    return LockedEndpoint(row["place"], _health(row))
 
 
-async def lead_on(
+async def enqueue_new_events(
     connection: Connection[asyncpg.Record],
     endpoint: str,
     merchant: str,
@@ -86,7 +86,7 @@ async def lead_on(
     now: datetime,
 ) -> int:
     """Make deliveries of the merchant's next events after `place`; how many events were passed."""
-    row = await connection.fetchrow(_LEAD, endpoint, merchant, place, most, list(types), now)
+    row = await connection.fetchrow(_ENQUEUE, endpoint, merchant, place, most, list(types), now)
     assert row is not None, "an aggregate has one row"
     if row["events"]:
         await connection.execute("UPDATE endpoints SET place = $2 WHERE id = $1", endpoint, row["place"])
@@ -94,7 +94,7 @@ async def lead_on(
     return passed
 
 
-async def keep_health(connection: Connection[asyncpg.Record], endpoint: str, health: Health) -> None:
+async def save_health(connection: Connection[asyncpg.Record], endpoint: str, health: Health) -> None:
     await connection.execute(
         "UPDATE endpoints SET failures = $2, shut_until = $3, disabled_at = $4 WHERE id = $1",
         endpoint,
@@ -117,10 +117,10 @@ async def note_success(connection: Connection[asyncpg.Record], endpoint: str, no
 async def enable_endpoint(database: Database, endpoint: str, now: datetime) -> Health | None:
     """Send to it again, at once, all that waits; what its health was, None where nobody knows the endpoint."""
     async with database.connection() as connection, connection.transaction():
-        row = await connection.fetchrow(_HOLD, endpoint)
+        row = await connection.fetchrow(_LOCK, endpoint)
         if row is None:
             return None
-        await keep_health(connection, endpoint, Health())
+        await save_health(connection, endpoint, Health())
         await connection.execute(
             "UPDATE deliveries SET next_at = $2 WHERE endpoint = $1 AND next_at > $2", endpoint, now
         )

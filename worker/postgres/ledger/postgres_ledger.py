@@ -19,7 +19,7 @@ from consumers.ports.ledger import Looked, Write, Written
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Glance, Payment
 from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_others, planned_once
-from worker.postgres.events.event_log import Placed
+from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.account_limits import PostgresLimits, open_limits
 from worker.postgres.ledger.batch import PostgresBatch, open_batch, referenced
@@ -60,8 +60,8 @@ class PostgresLedger:
 
     `cipher` encrypts the callbacks of the archive. `changed` is called with a payment as it was and its change, once
     the change is committed. `dropped` is called with a gateway and how many of its kept claims gave way to others.
-    `placed` is called with the events that got their places as they were written, in the order of places; without it,
-    no write gives places, and relays give them.
+    `sequenced` is called with the events that got their places as they were written, in the order of places. Without
+    it, no write gives places, and relays give them.
     """
 
     def __init__(
@@ -70,9 +70,9 @@ class PostgresLedger:
         cipher: ArchiveCipher | None = None,
         changed: Callable[[Payment, Change], None] = lambda *_: None,
         dropped: Callable[[str, int], None] = lambda *_: None,
-        placed: Callable[[Sequence[Placed]], None] | None = None,
+        sequenced: Callable[[Sequence[SequencedEvent]], None] | None = None,
     ) -> None:
-        self._database, self._changed, self._dropped, self._placed = database, changed, dropped, placed
+        self._database, self._changed, self._dropped, self._sequenced = database, changed, dropped, sequenced
         self._cipher = cipher or ArchiveCipher()
 
     @asynccontextmanager
@@ -123,7 +123,7 @@ class PostgresLedger:
 
     async def _put(self, writes: Sequence[Write]) -> Tried:
         async with self._database.connection() as connection:
-            placing = self._placed is not None
+            placing = self._sequenced is not None
             news = self._news(writes, [write.change.event.id for write in writes if write.change.event is not None])
             wakeups = self._database.payloads(news) if news is not None and placing else []
             tried = await put(connection, writes, self._cipher, placing=placing, wakeups=wakeups)
@@ -145,10 +145,10 @@ class PostgresLedger:
             self._changed(write.sight.case.payment, write.change)
         if (news := self._news(writes, places)) is None:
             return
-        if self._placed is None or not places:
+        if self._sequenced is None or not places:
             self._database.notify(news)
             return
-        self._placed(_in_their_order(writes, places))
+        self._sequenced(_in_their_order(writes, places))
         self._database.told(news)
         if news.events:
             self._database.notify(Wakeup(events=True))
@@ -228,9 +228,9 @@ class PostgresFoundBatch(PostgresBatch):
         self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
 
 
-def _in_their_order(writes: Sequence[Write], places: Mapping[str, int]) -> list[Placed]:
+def _in_their_order(writes: Sequence[Write], places: Mapping[str, int]) -> list[SequencedEvent]:
     placed = [
-        Placed(
+        SequencedEvent(
             place=places[event.id],
             id=event.id,
             type=event.type,

@@ -1,4 +1,4 @@
-"""How things stand in the database, for operators: what waits, what is held, what is old.
+"""The state of the database, for operators: what waits, what is held, what is old.
 
 The one thing to get wrong: the price. Every process reads this every few seconds, also when a million payments are kept
 and a hundred thousand things wait; so each part of it ends at an index's first row, or counts no further than MOST. The
@@ -16,7 +16,7 @@ from msgspec import Struct
 from consumers.account import Account
 from consumers.checks.limits import forgetful, refilled, silent
 from consumers.ports.allowance import Allowance
-from consumers.webhook_policy import TROUBLES
+from consumers.webhook_policy import FAILURE_THRESHOLD
 from worker.postgres.database import Connection, Database
 from worker.postgres.events.publish_cursor import BROKER
 
@@ -54,11 +54,11 @@ _QUEUE = f"""
 _LOG = f"""
     SELECT
         extract(epoch FROM clock_timestamp() - (
-            SELECT time FROM events WHERE place IS NULL ORDER BY time LIMIT 1))::float8 AS unplaced,
+            SELECT time FROM events WHERE place IS NULL ORDER BY time LIMIT 1))::float8 AS unsequenced,
         extract(epoch FROM (
             SELECT time FROM events WHERE place IS NOT NULL ORDER BY place DESC LIMIT 1))::float8 AS newest,
         extract(epoch FROM clock_timestamp() - (
-            SELECT time FROM events WHERE place > r.place ORDER BY place LIMIT 1))::float8 AS uncarried,
+            SELECT time FROM events WHERE place > r.place ORDER BY place LIMIT 1))::float8 AS unpublished,
         (SELECT count(*) FROM (SELECT FROM dead LIMIT {MOST}) AS counted) AS dead
     FROM (SELECT (SELECT place FROM relays WHERE name = $1) AS place) AS r
 """  # noqa: S608
@@ -87,82 +87,82 @@ _ENDPOINTS = f"""
 """  # noqa: S608
 
 
-class AccountStands(Struct, frozen=True, kw_only=True):
+class AccountState(Struct, frozen=True, kw_only=True):
     """Ages in seconds, 0 where there is nothing. `calls`: left of the budget just now, if it has one."""
 
     account: str
     provider: str
     unresolved: float
     overdue: float
-    shut: bool
+    breaker_open: bool
     forgetful: bool
     calls: float | None
 
 
-class EndpointStands(Struct, frozen=True, kw_only=True):
+class EndpointState(Struct, frozen=True, kw_only=True):
     endpoint: str
     disabled: bool
-    shut: bool
+    breaker_open: bool
     waiting: int
     given_up: int
     oldest: float
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class DatabaseState(Struct, frozen=True, kw_only=True):
     """One reading; `newest` is a time, the other numbers are ages.
 
-    By gateway: `stopped` are payments, `queued` and `later` claims in Postgres.
+    By gateway: `stopped` are payments, `queued` and `low_priority` claims in Postgres.
     """
 
     held: Mapping[tuple[str, str], int]
     stopped: Mapping[str, int]
-    accounts: Sequence[AccountStands]
-    endpoints: Sequence[EndpointStands]
+    accounts: Sequence[AccountState]
+    endpoints: Sequence[EndpointState]
     queued: Mapping[str, int]
-    later: Mapping[str, int]
-    unplaced: float
+    low_priority: Mapping[str, int]
+    unsequenced: float
     newest: float | None
-    uncarried: float
+    unpublished: float
     dead: int
 
 
-async def read_standing(database: Database, accounts: Collection[Account], endpoints: Collection[str]) -> Standing:
-    """How it stands now, of these accounts and these endpoints' ids. Raises UNAVAILABLE."""
+async def read_state(database: Database, accounts: Collection[Account], endpoints: Collection[str]) -> DatabaseState:
+    """Read it for these accounts and these endpoints' ids. Raises UNAVAILABLE."""
     providers = sorted({account.provider.name for account in accounts})
     async with database.connection() as connection:
         held = await connection.fetch(_HELD)
         queue = await connection.fetch(_QUEUE, providers)
         log = await connection.fetchrow(_LOG, BROKER)
         assert log is not None, "a query over one row has one row"
-        return Standing(
+        return DatabaseState(
             stopped={row["provider"]: row["count"] for row in await connection.fetch(_STOPPED)},
             held={(row["provider"], row["hold"]): row["count"] for row in held},
             accounts=await _accounts(connection, accounts),
             endpoints=await _endpoints(connection, endpoints),
             queued={row["provider"]: row["waiting"] for row in queue},
-            later={row["provider"]: row["later"] for row in queue},
-            unplaced=log["unplaced"] or 0,
+            low_priority={row["provider"]: row["later"] for row in queue},
+            unsequenced=log["unsequenced"] or 0,
             newest=log["newest"],
-            uncarried=log["uncarried"] or 0,
+            unpublished=log["unpublished"] or 0,
             dead=log["dead"],
         )
 
 
-async def _accounts(connection: Connection[asyncpg.Record], accounts: Collection[Account]) -> list[AccountStands]:
+async def _accounts(connection: Connection[asyncpg.Record], accounts: Collection[Account]) -> list[AccountState]:
     known = {account.id: account for account in accounts}
     rows = await connection.fetch(_ACCOUNTS, list(known))
     return [_account(known[row["account"]], row) for row in rows]
 
 
-def _account(account: Account, row: asyncpg.Record) -> AccountStands:
+def _account(account: Account, row: asyncpg.Record) -> AccountState:
     rate, now = account.calls_per_second, row["now"]
     allowance = _allowance(row, now)
-    return AccountStands(
+    return AccountState(
         account=account.id,
         provider=account.provider.name,
         unresolved=row["unresolved"] or 0,
         overdue=max(0, row["overdue"] or 0),
-        shut=silent(allowance),
+        breaker_open=silent(allowance),
         forgetful=forgetful(allowance),
         calls=None if rate is None or allowance is None else refilled(allowance, rate, now).calls,
     )
@@ -176,14 +176,14 @@ def _allowance(row: asyncpg.Record, now: datetime) -> Allowance | None:
     return Allowance(**kept, at=min(row["at"], now), unknown_by=tuple(row["unknown_by"]))
 
 
-async def _endpoints(connection: Connection[asyncpg.Record], endpoints: Collection[str]) -> list[EndpointStands]:
+async def _endpoints(connection: Connection[asyncpg.Record], endpoints: Collection[str]) -> list[EndpointState]:
     if not endpoints:
         return []
     return [
-        EndpointStands(
+        EndpointState(
             endpoint=row["id"],
             disabled=row["disabled"],
-            shut=row["failures"] >= TROUBLES,
+            breaker_open=row["failures"] >= FAILURE_THRESHOLD,
             waiting=row["waiting"],
             given_up=row["given_up"],
             oldest=max(0, row["oldest"] or 0),

@@ -7,7 +7,7 @@ the places of the log: a subscriber's cursor may stand beyond the backup's last 
 from __future__ import annotations
 
 from worker.postgres.database import Database
-from worker.postgres.events.event_log import PLACING_LOCK
+from worker.postgres.events.event_log import SEQUENCING_LOCK
 
 SECONDS = 3600
 VERSIONS = 1000
@@ -39,7 +39,7 @@ async def raise_versions(database: Database) -> int:
     from before it sees it again. No Execute is sent for a minute, and none without a Query before it.
     """
     async with database.connection() as connection, connection.transaction():
-        await connection.execute(_LEAVE_PLACES, PLACES, PLACING_LOCK, timeout=SECONDS)
+        await connection.execute(_LEAVE_PLACES, PLACES, SEQUENCING_LOCK, timeout=SECONDS)
         await connection.execute(_TAKE_OVER, timeout=SECONDS)
         done = await connection.execute(_RAISE, VERSIONS, timeout=SECONDS)
     return int(done.split()[-1])

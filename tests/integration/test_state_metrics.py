@@ -1,4 +1,4 @@
-"""How things stand, read where much lies: cheaply, at most once in a while, and never as if all were well."""
+"""The state metrics, read where much lies: cheaply, at most once in a while, and never as if all were well."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.fakes.providers import PLAIN, account
-from worker.ops.state_metrics import Standings
+from worker.ops.state_metrics import StateMetrics
 from worker.postgres.database import Database, connect
-from worker.postgres.reads import installation_state as standing
+from worker.postgres.reads import installation_state as state
 
 ENDPOINT = "wh_000000000001"
 MUCH = (
@@ -54,12 +54,12 @@ async def crowded(database: Database) -> Database:
 @pytest.mark.parametrize(
     ("query", "about"),
     [
-        (standing._HELD, ()),
-        (standing._ACCOUNTS, (["shop-0", "shop-1"],)),
-        (standing._QUEUE, (["ipay", "moneybag"],)),
-        (standing._LOG, ("rabbitmq",)),
-        (standing._STOPPED, ()),
-        (standing._ENDPOINTS, ([ENDPOINT],)),
+        (state._HELD, ()),
+        (state._ACCOUNTS, (["shop-0", "shop-1"],)),
+        (state._QUEUE, (["ipay", "moneybag"],)),
+        (state._LOG, ("rabbitmq",)),
+        (state._STOPPED, ()),
+        (state._ENDPOINTS, ([ENDPOINT],)),
     ],
 )
 async def test_no_table_that_grows_is_read_as_a_whole(crowded: Database, query: str, about: tuple[object, ...]) -> None:
@@ -69,31 +69,31 @@ async def test_no_table_that_grows_is_read_as_a_whole(crowded: Database, query: 
 
 async def test_what_waits_is_told_with_its_age_and_counted_up_to_a_bound(crowded: Database) -> None:
     accounts = [account(f"shop-{number}", PLAIN.provider.capabilities) for number in range(5)]
-    found = await standing.read_standing(crowded, accounts, [ENDPOINT])
+    found = await state.read_state(crowded, accounts, [ENDPOINT])
     assert found.held == {("ipay", "amount_mismatch"): 200}
     assert max(one.unresolved for one in found.accounts) == pytest.approx(19_998, abs=60)
-    assert found.uncarried == pytest.approx(999, abs=60)
+    assert found.unpublished == pytest.approx(999, abs=60)
     (endpoint,) = found.endpoints
-    assert (endpoint.waiting, endpoint.given_up, endpoint.disabled, endpoint.shut) == (1000, 0, False, False)
+    assert (endpoint.waiting, endpoint.given_up, endpoint.disabled, endpoint.breaker_open) == (1000, 0, False, False)
     assert endpoint.oldest == pytest.approx(1999, abs=60)
-    assert sum(found.queued.values()) <= standing.MOST
+    assert sum(found.queued.values()) <= state.MOST
 
 
 async def test_it_is_read_once_however_often_it_is_scraped(database: Database) -> None:
-    standings = Standings(database, None, [account("shop-a", PLAIN.provider.capabilities)], [], 60)
-    assert await standings.look()
-    first = standings._standing
-    assert await standings.look()
-    assert standings._standing is first
+    state_metrics = StateMetrics(database, None, [account("shop-a", PLAIN.provider.capabilities)], [], 60)
+    assert await state_metrics.refresh()
+    first = state_metrics._state
+    assert await state_metrics.refresh()
+    assert state_metrics._state is first
 
 
 async def test_without_the_database_nothing_is_told_of_it_but_that_it_is_away(dsn: str) -> None:
     async with connect(dsn) as database:
-        standings = Standings(database, None, [account("shop-a", PLAIN.provider.capabilities)], [], 60)
-        assert await standings.look()
-        standings._until = 0  # as if the time of that reading were over
-    assert not await standings.look()
+        state_metrics = StateMetrics(database, None, [account("shop-a", PLAIN.provider.capabilities)], [], 60)
+        assert await state_metrics.refresh()
+        state_metrics._until = 0  # as if the time of that reading were over
+    assert not await state_metrics.refresh()
     registry = CollectorRegistry()
-    registry.register(standings)
+    registry.register(state_metrics)
     assert registry.get_sample_value("payproof_database_up") == 0
     assert registry.get_sample_value("payproof_oldest_unsequenced_event_seconds") is None

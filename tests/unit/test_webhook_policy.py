@@ -10,36 +10,36 @@ from hypothesis import strategies as st
 
 from consumers.webhook_policy import (
     DELAYS,
+    EXPEDITE_SPREAD,
+    FAILURE_THRESHOLD,
     FIRST_PAUSE,
-    HURRY,
     JITTER,
     LEASE,
     LONGEST_PAUSE,
     LONGEST_WAIT,
-    TROUBLES,
-    Again,
+    AttemptResponse,
     Delivered,
     GivenUp,
+    Gone,
     Health,
-    Heard,
-    Refused,
-    hear,
+    Retry,
+    capacity,
+    next_health,
     outcome,
     retry_after,
-    room,
 )
 from tests.fakes.clock import NOON
 
 SECOND = timedelta(seconds=1)
 STATUSES = st.integers(100, 599)
 CHANCES = st.floats(0, 1, exclude_max=True)
-FAILED = Heard(status=500)
+FAILED = AttemptResponse(status=500)
 STEPS = st.integers(0, len(DELAYS) - 1)
 
 
-def failures(health: Health, count: int, *, probe: bool = False, heard: Heard = FAILED) -> Health:
+def failures(health: Health, count: int, *, probe: bool = False, response: AttemptResponse = FAILED) -> Health:
     for _ in range(count):
-        health = hear(health, heard, Again(NOON), NOON, probe=probe)
+        health = next_health(health, response, Retry(NOON), NOON, probe=probe)
     return health
 
 
@@ -49,7 +49,7 @@ def test_the_whole_schedule_is_longer_than_three_days() -> None:
 
 
 def test_a_delivery_that_is_being_sent_is_not_hurried_and_not_sent_by_two() -> None:
-    assert timedelta(seconds=15) < LEASE < HURRY
+    assert timedelta(seconds=15) < LEASE < EXPEDITE_SPREAD
 
 
 @given(status=STATUSES, step=st.integers(0, 20), chance=CHANCES)
@@ -60,21 +60,21 @@ def test_a_delivery_that_is_being_sent_is_not_hurried_and_not_sent_by_two() -> N
 def test_any_2xx_is_delivered_410_disables_and_everything_else_is_a_failure(
     status: int, step: int, chance: float
 ) -> None:
-    became = outcome(Heard(status=status), step, NOON, chance)
+    became = outcome(AttemptResponse(status=status), step, NOON, chance)
     if 200 <= status < 300:
         assert became == Delivered()
     elif status == 410:
-        assert became == Refused()
+        assert became == Gone()
     elif step < len(DELAYS):
-        assert isinstance(became, Again)
+        assert isinstance(became, Retry)
     else:
         assert became == GivenUp()
 
 
 @given(step=STEPS, chance=CHANCES)
 def test_a_wait_is_never_shorter_than_planned_and_a_tenth_longer_at_most(step: int, chance: float) -> None:
-    became = outcome(Heard(trouble="no answer"), step, NOON, chance)
-    assert isinstance(became, Again)
+    became = outcome(AttemptResponse(trouble="no answer"), step, NOON, chance)
+    assert isinstance(became, Retry)
     assert DELAYS[step] <= became.at - NOON <= DELAYS[step] * (1 + JITTER)
 
 
@@ -82,9 +82,9 @@ def test_a_wait_is_never_shorter_than_planned_and_a_tenth_longer_at_most(step: i
 def test_retry_after_lengthens_a_wait_to_a_day_at_most_and_shortens_none(
     step: int, seconds: int, chance: float
 ) -> None:
-    heard = Heard(status=503, retry_after=timedelta(seconds=seconds))
-    became = outcome(heard, step, NOON, chance)
-    assert isinstance(became, Again)
+    response = AttemptResponse(status=503, retry_after=timedelta(seconds=seconds))
+    became = outcome(response, step, NOON, chance)
+    assert isinstance(became, Retry)
     assert became.at - NOON >= max(DELAYS[step], min(timedelta(seconds=seconds), LONGEST_WAIT))
     assert became.at - NOON <= max(DELAYS[step], LONGEST_WAIT) * (1 + JITTER)
 
@@ -118,12 +118,12 @@ def test_whatever_retry_after_says_it_is_read_without_harm(value: str) -> None:
 
 
 def test_an_endpoint_is_shut_after_five_failures_and_longer_with_each_probe_that_fails_up_to_ten_minutes() -> None:
-    health = failures(Health(), TROUBLES - 1)
-    assert room(health, 8, NOON) == 8
+    health = failures(Health(), FAILURE_THRESHOLD - 1)
+    assert capacity(health, 8, NOON) == 8
     health = failures(health, 1)
     assert health.shut_until == NOON + FIRST_PAUSE
-    assert room(health, 8, NOON) == 0
-    assert room(health, 8, NOON + FIRST_PAUSE) == 1
+    assert capacity(health, 8, NOON) == 0
+    assert capacity(health, 8, NOON + FIRST_PAUSE) == 1
     pauses = []
     for _ in range(12):
         health = failures(health, 1, probe=True)
@@ -135,30 +135,30 @@ def test_an_endpoint_is_shut_after_five_failures_and_longer_with_each_probe_that
 
 
 def test_those_that_were_on_their_way_when_it_was_shut_make_the_pause_no_longer() -> None:
-    shut = failures(Health(), TROUBLES)
-    assert failures(shut, 7) == shut
+    is_open = failures(Health(), FAILURE_THRESHOLD)
+    assert failures(is_open, 7) == is_open
 
 
 @given(before=st.integers(0, 30), probe=st.booleans())
 def test_any_success_opens_it(before: int, probe: bool) -> None:
     health = failures(Health(), before, probe=True)
-    opened = hear(health, Heard(status=204), Delivered(), NOON, probe=probe)
-    assert (opened.failures, opened.shut_until, room(opened, 8, NOON)) == (0, None, 8)
+    opened = next_health(health, AttemptResponse(status=204), Delivered(), NOON, probe=probe)
+    assert (opened.failures, opened.shut_until, capacity(opened, 8, NOON)) == (0, None, 8)
 
 
 def test_whoever_asks_for_a_pause_gets_it_before_five_failures_and_ten_minutes_at_most() -> None:
     for status in (429, 503):
-        health = failures(Health(), 1, heard=Heard(status=status, retry_after=timedelta(seconds=40)))
-        assert room(health, 8, NOON + 39 * SECOND) == 0
-        assert room(health, 8, NOON + 40 * SECOND) == 8
-    other = failures(Health(), 1, heard=Heard(status=500, retry_after=timedelta(seconds=40)))
-    assert room(other, 8, NOON) == 8, "with another status it speaks of this delivery, not of the endpoint"
-    health = failures(Health(), 1, heard=Heard(status=503, retry_after=timedelta(days=30)))
+        health = failures(Health(), 1, response=AttemptResponse(status=status, retry_after=timedelta(seconds=40)))
+        assert capacity(health, 8, NOON + 39 * SECOND) == 0
+        assert capacity(health, 8, NOON + 40 * SECOND) == 8
+    other = failures(Health(), 1, response=AttemptResponse(status=500, retry_after=timedelta(seconds=40)))
+    assert capacity(other, 8, NOON) == 8, "with another status it speaks of this delivery, not of the endpoint"
+    health = failures(Health(), 1, response=AttemptResponse(status=503, retry_after=timedelta(days=30)))
     assert health.shut_until == NOON + LONGEST_PAUSE
 
 
 def test_once_it_said_that_it_is_gone_nothing_is_sent_whatever_comes_back_after() -> None:
-    health = hear(Health(), Heard(status=410), Refused(), NOON, probe=False)
-    later = hear(health, Heard(status=204), Delivered(), NOON + SECOND, probe=False)
+    health = next_health(Health(), AttemptResponse(status=410), Gone(), NOON, probe=False)
+    later = next_health(health, AttemptResponse(status=204), Delivered(), NOON + SECOND, probe=False)
     assert health.disabled_at == later.disabled_at == NOON
-    assert room(later, 8, NOON + timedelta(days=9)) == 0
+    assert capacity(later, 8, NOON + timedelta(days=9)) == 0

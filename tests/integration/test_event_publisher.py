@@ -1,6 +1,6 @@
-"""Carrying the log on: every event, in order, once while nothing fails, again after a crash; from memory where it can.
+"""Publishing the log: every event, in order, once while nothing fails, again after a crash; from memory where it can.
 
-An event that a test has a carrier remember has another body than in the log, so that the broker can tell the two apart.
+An event that a test has a publisher remember has another body than in the log, so that the broker tells the two apart.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from tests.integration.conformance_ledger import NOON
 from tests.integration.endpoints import happen
 from tests.processes import until
 from worker.amqp.messages import OutgoingMessage
-from worker.deliver.carrier import KEEP_SECONDS, REMEMBERED, Carrier
+from worker.deliver.event_publisher import REMEMBERED, SAVE_SECONDS, EventPublisher
 from worker.postgres.database import Database
-from worker.postgres.events.event_log import Placed
-from worker.postgres.events.publish_cursor import CARRYING_LOCK, begin_carrying
-from worker.postgres.events.publish_cursor import carrying as standing_still
+from worker.postgres.events.event_log import SequencedEvent
+from worker.postgres.events.publish_cursor import PUBLISHER_LOCK, start_publishing
+from worker.postgres.events.publish_cursor import publish_cursor as standing_still
 from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import OFF
@@ -69,14 +69,14 @@ def broker() -> Broker:
 
 @pytest.fixture
 async def begun(database: Database) -> None:
-    await begin_carrying(database)
+    await start_publishing(database)
 
 
 @asynccontextmanager
-async def carrier(
+async def event_publisher(
     database: Database, broker: Broker, ticking: Callable[[], float] = monotonic
-) -> AsyncIterator[Carrier]:
-    one = Carrier(database, broker, Metrics(), OFF, ticking)
+) -> AsyncIterator[EventPublisher]:
+    one = EventPublisher(database, broker, Metrics(), OFF, ticking)
     task = asyncio.create_task(one.run())
     try:
         yield one
@@ -90,31 +90,31 @@ async def place_of(database: Database) -> int:
     return place
 
 
-async def remembered(database: Database, ids: Sequence[str]) -> list[Placed]:
+async def remembered(database: Database, ids: Sequence[str]) -> list[SequencedEvent]:
     rows = await database.fetch(
         "SELECT place, id, type, merchant, account FROM events WHERE id = ANY($1) ORDER BY place", ids
     )
-    return [Placed(**dict(row), body=b"remembered") for row in rows]
+    return [SequencedEvent(**dict(row), body=b"remembered") for row in rows]
 
 
-async def written(database: Database, one: Carrier, count: int = 1) -> list[str]:
-    """Events that the process of this carrier wrote, and told it of."""
+async def written(database: Database, one: EventPublisher, count: int = 1) -> list[str]:
+    """Events that the process of this publisher wrote, and told it of."""
     ids = await happen(database, count)
     one.remember(await remembered(database, ids))
     return ids
 
 
-async def carrying(database: Database, broker: Broker, one: Carrier, so_far: Sequence[str] = ()) -> list[str]:
-    """Wait until this carrier carries, and has read the log: it carries on an event that was written just now."""
+async def carrying(database: Database, broker: Broker, one: EventPublisher, so_far: Sequence[str] = ()) -> list[str]:
+    """Wait until this publisher publishes, and has read the log: it publishes an event that was written just now."""
     ids = [*so_far, *await happen(database)]
-    one.hear()
+    one.wake()
     await broker.heard(ids)
     return ids
 
 
 @pytest.mark.usefixtures("begun")
 async def test_what_this_process_wrote_is_carried_from_memory(database: Database, broker: Broker) -> None:
-    async with carrier(database, broker) as one:
+    async with event_publisher(database, broker) as one:
         ids = await carrying(database, broker, one)
         for count in (1, 3, 1):
             ids += await written(database, one, count)
@@ -124,7 +124,7 @@ async def test_what_this_process_wrote_is_carried_from_memory(database: Database
 
 @pytest.mark.usefixtures("begun")
 async def test_what_does_not_follow_on_is_read_from_the_log(database: Database, broker: Broker) -> None:
-    async with carrier(database, broker) as one:
+    async with event_publisher(database, broker) as one:
         ids = await carrying(database, broker, one)
         others, ours = await happen(database, 3), await happen(database, 2)
         one.remember(await remembered(database, ours))
@@ -141,7 +141,7 @@ async def test_what_another_server_wrote_in_a_place_is_not_what_this_one_has_the
     database: Database, broker: Broker
 ) -> None:
     """A server that was taken for dead writes on, and gives places that its successor gives to other events."""
-    async with carrier(database, broker) as one:
+    async with event_publisher(database, broker) as one:
         ids = await carrying(database, broker, one)
         new = await happen(database)
         (event,) = await remembered(database, new)
@@ -154,7 +154,7 @@ async def test_what_another_server_wrote_in_a_place_is_not_what_this_one_has_the
 
 @pytest.mark.usefixtures("begun")
 async def test_what_is_told_out_of_order_is_carried_in_order_and_once(database: Database, broker: Broker) -> None:
-    async with carrier(database, broker) as one:
+    async with event_publisher(database, broker) as one:
         ids = await carrying(database, broker, one)
         new = await happen(database, 4)
         events = await remembered(database, new)
@@ -165,7 +165,7 @@ async def test_what_is_told_out_of_order_is_carried_in_order_and_once(database: 
 
 @pytest.mark.usefixtures("begun")
 async def test_another_processs_events_are_carried_when_they_are_heard_of(database: Database, broker: Broker) -> None:
-    async with carrier(database, broker) as one:
+    async with event_publisher(database, broker) as one:
         await carrying(database, broker, one, await carrying(database, broker, one))
 
 
@@ -175,7 +175,7 @@ async def test_a_carrier_that_ends_writes_down_its_place_and_the_next_one_goes_o
 ) -> None:
     ids = list[str]()
     for _ in range(3):
-        async with carrier(database, broker) as one:
+        async with event_publisher(database, broker) as one:
             ids = await carrying(database, broker, one, ids)
             ids += await written(database, one, 2)
             await broker.heard(ids)
@@ -187,14 +187,14 @@ async def test_a_carrier_that_ends_writes_down_its_place_and_the_next_one_goes_o
 async def test_a_crash_sends_again_what_was_not_written_down_and_loses_nothing(
     database: Database, broker: Broker
 ) -> None:
-    async with carrier(database, broker) as one:
+    async with event_publisher(database, broker) as one:
         ids = await carrying(database, broker, one)
         broker.stuck.clear()  # the broker's word for the next ones never comes
         new = await written(database, one, 2)
         await until(lambda: broker.asked > 1, what="they are sent")
     assert await place_of(database) == 1
     broker.stuck.set()
-    async with carrier(database, broker):
+    async with event_publisher(database, broker):
         await broker.heard([*ids, *new])
     assert await place_of(database) == 3
 
@@ -203,29 +203,29 @@ async def test_a_crash_sends_again_what_was_not_written_down_and_loses_nothing(
 async def test_a_carrier_whose_session_ends_publishes_nothing_more_until_it_is_the_one_again(
     database: Database, broker: Broker
 ) -> None:
-    async with carrier(database, broker) as one:
+    async with event_publisher(database, broker) as one:
         ids = await carrying(database, broker, one)
         await until(lambda: carried_to(database, 1), what="it wrote down how far it came")
-        await database.execute(END_THE_CARRIER, CARRYING_LOCK)
+        await database.execute(END_THE_CARRIER, PUBLISHER_LOCK)
         second = Broker()
-        async with carrier(database, second) as other:
+        async with event_publisher(database, second) as other:
             new = await written(database, one, 2)
-            other.hear()
-            await until(lambda: len(broker.ids) + len(second.ids) >= 3, what="one of the two carries")
+            other.wake()
+            await until(lambda: len(broker.ids) + len(second.ids) >= 3, what="one of the two publishes")
             assert [*broker.ids[1:], *second.ids] == new
     assert broker.ids[0] == ids[0]
 
 
 @pytest.mark.usefixtures("begun")
 async def test_a_carrier_that_stands_still_gives_way_to_the_next(database: Database, broker: Broker) -> None:
-    async with standing_still(database, still_seconds=0.5), carrier(database, broker):
+    async with standing_still(database, still_seconds=0.5), event_publisher(database, broker):
         await broker.heard(await happen(database))
 
 
 @pytest.mark.usefixtures("begun")
 async def test_what_the_broker_did_not_take_is_read_again(database: Database, broker: Broker) -> None:
-    """A carrier that waits for the broker reads the log again and again, so the database does not end its session."""
-    async with carrier(database, broker) as one:
+    """A publisher that waits for the broker reads the log again and again, so the database does not end its session."""
+    async with event_publisher(database, broker) as one:
         ids = await carrying(database, broker, one)
         broker.away = True
         new = await written(database, one)
@@ -238,16 +238,16 @@ async def test_what_the_broker_did_not_take_is_read_again(database: Database, br
 @pytest.mark.usefixtures("begun")
 async def test_one_carries_at_a_time_and_the_next_takes_over(database: Database, broker: Broker) -> None:
     second = Broker()
-    async with carrier(database, broker) as one:
+    async with event_publisher(database, broker) as one:
         ids = await carrying(database, broker, one)
-        async with carrier(database, second) as other:
+        async with event_publisher(database, second) as other:
             new = await happen(database, 3)
             for each in (one, other):
                 each.remember(await remembered(database, new))
-                each.hear()
+                each.wake()
             await broker.heard([*ids, *new])
             assert second.ids == []
-    async with carrier(database, second):
+    async with event_publisher(database, second):
         last = await happen(database)
         await second.heard(last)
 
@@ -256,11 +256,11 @@ async def test_one_carries_at_a_time_and_the_next_takes_over(database: Database,
 async def test_what_is_remembered_while_the_broker_is_away_is_bounded_and_read_again(
     database: Database, broker: Broker
 ) -> None:
-    async with carrier(database, broker) as one:
+    async with event_publisher(database, broker) as one:
         ids = await carrying(database, broker, one)
         broker.away = True
         new = await written(database, one, REMEMBERED + 1)
-        one.hear()
+        one.wake()
         await until(lambda: broker.asked > 1, what="the broker is found away")
         broker.away = False
         await broker.heard([*ids, *new])
@@ -276,14 +276,14 @@ async def test_the_place_is_written_down_once_in_a_while_and_not_for_every_event
 ) -> None:
     """The row of the place is a new one after each write."""
     now = 0.0
-    async with carrier(database, broker, lambda: now) as one:
+    async with event_publisher(database, broker, lambda: now) as one:
         ids, rows = await carrying(database, broker, one), set[str]()
         for _ in range(20):
             ids += await written(database, one)
             await broker.heard(ids)
             rows |= {row["xmin"] for row in await database.fetch("SELECT xmin::text FROM relays")}
         assert len(rows) == 1, "no time has passed"
-        now = KEEP_SECONDS
+        now = SAVE_SECONDS
         await until(lambda: carried_to(database, len(ids)), what="the last place is written down")
 
 

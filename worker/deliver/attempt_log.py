@@ -8,47 +8,49 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, assert_never
 
-from consumers.webhook_policy import Again, Delivered, GivenUp, Outcome, Refused
+from consumers.webhook_policy import AttemptOutcome, Delivered, GivenUp, Gone, Retry
 from worker.config.webhook_endpoints import Endpoint
 from worker.deliver.sender import Sent
-from worker.postgres.events.deliveries import Settled, Taken
+from worker.postgres.events.deliveries import AttemptResult, LeasedDelivery
 
 RESULTS = ("delivered", "failed", "given_up", "disabled")
 
 
-def result_of(became: Outcome) -> str:
+def result_of(became: AttemptOutcome) -> str:
     match became:
         case Delivered():
             return "delivered"
-        case Again():
+        case Retry():
             return "failed"
         case GivenUp():
             return "given_up"
-        case Refused():
+        case Gone():
             return "disabled"
     assert_never(became)
 
 
-def record(endpoint: Endpoint, taken: Taken, sent: Sent, became: Outcome, at: datetime) -> Settled:
-    again = became.at if isinstance(became, Again) else at if isinstance(became, Refused) else None
-    heard = sent.heard
+def attempt_result(
+    endpoint: Endpoint, taken: LeasedDelivery, sent: Sent, became: AttemptOutcome, at: datetime
+) -> AttemptResult:
+    again = became.at if isinstance(became, Retry) else at if isinstance(became, Gone) else None
+    response = sent.response
     told: dict[str, Any] = {
         "endpoint": endpoint.id,
         "host": endpoint.host,
         "event_id": taken.event_id,
         "type": taken.type,
         "attempt": taken.attempt,
-        **({"status": heard.status} if heard.status is not None else {"error": heard.trouble}),
+        **({"status": response.status} if response.status is not None else {"error": response.trouble}),
         "milliseconds": round(sent.seconds * 1000),
         "result": result_of(became),
     }
-    if isinstance(became, Again):
+    if isinstance(became, Retry):
         told["next_at"] = became.at
-    return Settled(
+    return AttemptResult(
         taken=taken,
         at=at,
-        step=taken.step + isinstance(became, Again),
-        answer=heard.words,
+        step=taken.step + isinstance(became, Retry),
+        answer=response.words,
         told=told,
         next_at=again,
         delivered_at=at if isinstance(became, Delivered) else None,
