@@ -21,8 +21,8 @@ from tests.integration.month import EACH, EVIL, Making, Month, keep
 from tests.integration.portals import PORTALS, Portal
 from tests.processes import told_until_its_end
 from worker.config import Config, load
+from worker.parts import rules_of
 from worker.postgres.database import Database
-from worker.process import rules_of
 
 SECONDS = 120
 SEED = int(os.environ.get("PAYPROOF_SEED", "20261121"))

@@ -33,8 +33,9 @@ from worker.dead_letters import (
     survey,
     taken,
 )
+from worker.parts import rules_of
 from worker.postgres.queue.dead_table import BeingRead, PostgresDead, alone
-from worker.process import opened_as_it_is, rules_of
+from worker.process import opened_as_it_is
 from worker.verify.replay_reply import record_kept
 
 MANY = 20

@@ -126,8 +126,9 @@ def resolve(
     from consumers.commands.resolve import resolve as settle
     from schemas.requests import RESOLUTION, Wrong
     from worker.cli.configured import configuration
+    from worker.parts import rules_of
     from worker.postgres.ledger.postgres_ledger import PostgresLedger
-    from worker.process import opened_as_it_is, rules_of
+    from worker.process import opened_as_it_is
 
     given = {
         "status": status.value,
