@@ -13,7 +13,7 @@ from consumers.rules import Rules
 from schemas.payments import Change, Payment
 from worker.amqp.rabbit_bus import RabbitBus
 from worker.broker import Broker, broker_of
-from worker.config import Config
+from worker.config import Config, rules_of
 from worker.config.webhook_endpoints import endpoints_of
 from worker.deliver.relay import Relay
 from worker.deliver.role import Deliver
@@ -33,8 +33,6 @@ from worker.telemetry.tracing import Tracing
 from worker.verify.consume import Consumer
 from worker.verify.gateways import Gateways, gateways
 from worker.verify.sweep import Sweep
-
-JITTER = 0.05
 
 
 class Part(Struct, frozen=True):
@@ -66,15 +64,6 @@ class Shared(Struct, frozen=True, kw_only=True):
     @property
     def bus(self) -> RabbitBus | PostgresBus:
         return self.broker.bus if self.broker else self.queue
-
-
-def rules_of(config: Config) -> Rules:
-    return Rules(
-        accounts={account.id: account for account in config.accounts},
-        checks=config.checks,
-        public_url=config.settings.public_url,
-        jitter=JITTER,
-    )
 
 
 def shared_by_roles(config: Config, roles: Collection[str], database: Database, tracing: Tracing) -> Shared:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 
 import structlog
 import uvloop
@@ -25,11 +24,10 @@ from worker.http_apps import ops_app
 from worker.ops.health import Ops
 from worker.ops.state_metrics import standings_of
 from worker.parts import Part, deliver_role, notices_part, parts_of, shared_by_roles
-from worker.postgres.database import UNAVAILABLE, Database, connect
+from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.events.publish_cursor import begin_carrying
-from worker.postgres.server.embedded import EmbeddedError, embedded, revive
 from worker.postgres.server.identity import NOT_AS_ROOT, is_root
-from worker.postgres.server.schema import bring_up_to_date, expect_present
+from worker.postgres.server.opened import keep_postgres, opened
 from worker.postgres.server.session_check import expect_sessions
 from worker.runtime.cancellation import ended_at_exit
 from worker.runtime.clock import set_within
@@ -40,7 +38,6 @@ from worker.telemetry.tracing import OFF, Tracing, tracing_of
 ROLES = ("ingress", "consume", "sweep", "relay", "deliver")
 HTTP_DRAIN_SECONDS = 10
 DRAIN_SECONDS = 45
-LOOK_SECONDS = 3
 
 log = structlog.get_logger()
 
@@ -70,39 +67,6 @@ def serve(config: Config, roles: Collection[str] = ROLES) -> None:
         runner.run(run())
 
 
-@asynccontextmanager
-async def opened(config: Config) -> AsyncIterator[Database]:
-    """The database of the configuration, embedded where none is named, brought to the present schema.
-
-    Raises SchemaNewer where a newer program took away what this one needs.
-    """
-    async with _server(config) as dsn:
-        applied = await bring_up_to_date(dsn)
-        if applied:
-            log.info("schema.migrated", files=list(applied))
-        async with connect(dsn) as database:
-            yield database
-
-
-@asynccontextmanager
-async def opened_as_it_is(config: Config) -> AsyncIterator[Database]:
-    """The same for a command that only looks: its schema must not be older. Raises SchemaDiffers."""
-    async with _server(config) as dsn:
-        await expect_present(dsn)
-        async with connect(dsn) as database:
-            yield database
-
-
-@asynccontextmanager
-async def _server(config: Config) -> AsyncIterator[str]:
-    url = config.settings.database_url
-    if url is not None:
-        yield url.reveal()
-        return
-    async with embedded(config.settings.data_dir) as dsn:
-        yield dsn
-
-
 async def run_roles(
     config: Config, roles: Collection[str], database: Database, stop: asyncio.Event, tracing: Tracing = OFF
 ) -> None:
@@ -117,7 +81,7 @@ async def run_roles(
         parts, public = await stack.enter_async_context(parts_of(shared, deliver))
         parts.append(notices_part(shared, parts))
         if config.settings.database_url is None:
-            parts.append(Part("postgres", partial(_keep_postgres, database, config.settings.data_dir)))
+            parts.append(Part("postgres", partial(keep_postgres, database, config.settings.data_dir)))
 
         def missing() -> list[str]:
             return sorted(name for name, task in tasks.items() if task.done())
@@ -185,21 +149,6 @@ async def _drain(parts: Collection[Part], tasks: Mapping[str, asyncio.Task[None]
 
 async def _run(part: Callable[[], Awaitable[None]]) -> None:
     await part()
-
-
-async def _keep_postgres(database: Database, data_dir: Path) -> None:
-    """Start the embedded server again should it die; no other program does."""
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                await database.fetch("SELECT")
-        except UNAVAILABLE as error:
-            log.warning("postgres.away", error=type(error).__name__)
-            try:
-                await asyncio.to_thread(revive, data_dir)
-            except EmbeddedError as failed:
-                log.error("postgres.not_started", why=str(failed))  # noqa: TRY400 - its words say it all
 
 
 async def _listen(app: web.Application, setting: str, address: tuple[str, int], path: str = "") -> Runner:

@@ -19,7 +19,7 @@ from tests.integration.month import START, Making, keep
 from tests.integration.portals import PORTALS, Entry
 from tests.integration.sandboxes import Driver, driving
 from tests.integration.test_statement_month import SEED, Office, differing
-from worker.parts import rules_of
+from worker.config import rules_of
 from worker.playground.sandbox.sandbox_config import SandboxConfig
 from worker.postgres.database import Database
 

@@ -20,8 +20,7 @@ from schemas.statements import LineOutcome
 from tests.integration.month import EACH, EVIL, Making, Month, keep
 from tests.integration.portals import PORTALS, Portal
 from tests.processes import told_until_its_end
-from worker.config import Config, load
-from worker.parts import rules_of
+from worker.config import Config, load, rules_of
 from worker.postgres.database import Database
 
 SECONDS = 120

@@ -30,7 +30,7 @@ def list_() -> int:
     from worker.cli.endpoints import print_endpoints
     from worker.config.webhook_endpoints import endpoints_of
     from worker.postgres.events.endpoint_rows import list_endpoints
-    from worker.process import opened_as_it_is
+    from worker.postgres.server.opened import opened_as_it_is
 
     async def run() -> None:
         config = configuration()
@@ -73,7 +73,7 @@ def enable(endpoint: EndpointId = None) -> int:
     from worker.cli.configured import configuration
     from worker.postgres.events.endpoint_rows import enable_endpoint
     from worker.postgres.notices import Notice
-    from worker.process import opened_as_it_is
+    from worker.postgres.server.opened import opened_as_it_is
 
     config = configuration()
     meant = _meant(config, endpoint)
@@ -109,7 +109,7 @@ def replay(
     from worker.postgres.events.endpoint_rows import begin_endpoints
     from worker.postgres.events.replay import find_replay, make_due
     from worker.postgres.notices import Notice
-    from worker.process import opened_as_it_is
+    from worker.postgres.server.opened import opened_as_it_is
 
     if unknown := sorted(set(type_) - set(EventType)):
         raise WrongUsage(f"--type: {', '.join(unknown)} is none of {', '.join(EventType)}")
