@@ -35,7 +35,7 @@ from worker.verify.gateways import Gateways, gateways
 from worker.verify.sweep import Sweep
 
 
-class Part(Struct, frozen=True):
+class ProcessPart(Struct, frozen=True):
     """A loop of the process. With a `stop` it takes nothing new after that, and `run` returns when its work is done.
 
     `hear` is called with every notice, of this process or of another.
@@ -90,16 +90,20 @@ def deliver_role(shared: Shared) -> Deliver:
 
 
 @asynccontextmanager
-async def parts_of(shared: Shared, deliver: Deliver | None) -> AsyncIterator[tuple[list[Part], web.Application | None]]:
+async def parts_of(
+    shared: Shared, deliver: Deliver | None
+) -> AsyncIterator[tuple[list[ProcessPart], web.Application | None]]:
     """The parts of the chosen roles, and what `ingress` serves. Their connections are closed when the block is left."""
     roles, parts = shared.roles, [*_of_every_role(shared)]
     relay = Relay(shared.database, shared.metrics, shared.broker.publisher if shared.broker else None, shared.tracing)
     if "sweep" in roles:
         parts.append(_sweep(shared))
     if "relay" in roles:
-        parts.append(Part("relay", relay.run, hear=relay.hear))
+        parts.append(ProcessPart("relay", relay.run, hear=relay.hear))
     if deliver:
-        parts.append(Part("deliver", deliver.run, deliver.stop, lambda notice: deliver.hear(placed=notice.placed)))
+        parts.append(
+            ProcessPart("deliver", deliver.run, deliver.stop, lambda notice: deliver.hear(placed=notice.placed))
+        )
     if {"consume", "ingress"}.isdisjoint(roles):
         yield parts, None
         return
@@ -119,7 +123,7 @@ async def parts_of(shared: Shared, deliver: Deliver | None) -> AsyncIterator[tup
             await shared.turns.close()
 
 
-def notices_part(shared: Shared, parts: Sequence[Part]) -> Part:
+def notices_part(shared: Shared, parts: Sequence[ProcessPart]) -> ProcessPart:
     """Listens to notices, and wakes those parts, the bus and the browsers that wait."""
 
     def hear(notice: Notice) -> None:
@@ -134,20 +138,20 @@ def notices_part(shared: Shared, parts: Sequence[Part]) -> Part:
         hear(Notice(events=True, placed=True, claims=providers))
         shared.outcomes.hear_all()
 
-    return Part("notices", partial(shared.database.listen, hear, connected=look_again))
+    return ProcessPart("notices", partial(shared.database.listen, hear, connected=look_again))
 
 
-def _of_every_role(shared: Shared) -> list[Part]:
+def _of_every_role(shared: Shared) -> list[ProcessPart]:
     parts = [
-        Part("clock", shared.database.keep_clock),
-        Part("housekeeping", partial(keep_house, shared.database, shared.config, shared.roles)),
+        ProcessPart("clock", shared.database.keep_clock),
+        ProcessPart("housekeeping", partial(keep_house, shared.database, shared.config, shared.roles)),
     ]
-    return [*parts, Part("publisher", shared.broker.publisher.run)] if shared.broker else parts
+    return [*parts, ProcessPart("publisher", shared.broker.publisher.run)] if shared.broker else parts
 
 
-def _sweep(shared: Shared) -> Part:
+def _sweep(shared: Shared) -> ProcessPart:
     sweep = Sweep(shared.database, shared.bus, shared.rules.accounts, shared.metrics, shared.tracing)
-    return Part("sweep", sweep.run, hear=lambda notice: sweep.hear(notice.look_at))
+    return ProcessPart("sweep", sweep.run, hear=lambda notice: sweep.hear(notice.look_at))
 
 
 def _ledger(shared: Shared, relay: Relay) -> PostgresLedger:
@@ -160,26 +164,26 @@ def _ledger(shared: Shared, relay: Relay) -> PostgresLedger:
     )
 
 
-def _consume(shared: Shared, ledger: PostgresLedger, asking: Gateways) -> list[Part]:
+def _consume(shared: Shared, ledger: PostgresLedger, asking: Gateways) -> list[ProcessPart]:
     consumer = Consumer(
         *(shared.bus, ledger, shared.turns, shared.rules, asking, PostgresFailures(shared.database)),
         *(shared.database.clock, shared.metrics, shared.tracing),
     )
     parts = [
-        Part("lost claims", shared.queue.free_lost),
-        Part("consume", consumer.run, consumer.stop, lambda notice: consumer.hear(notice.outcomes)),
+        ProcessPart("lost claims", shared.queue.free_lost),
+        ProcessPart("consume", consumer.run, consumer.stop, lambda notice: consumer.hear(notice.outcomes)),
     ]
-    return [*parts, Part("inbox", shared.broker.inbox.run)] if shared.broker else parts
+    return [*parts, ProcessPart("inbox", shared.broker.inbox.run)] if shared.broker else parts
 
 
-def _expected(shared: Shared) -> list[Part]:
+def _expected(shared: Shared) -> list[ProcessPart]:
     """A shop may publish what it may post, and reading that takes the rights of `ingress`."""
     broker = shared.broker
     if broker is None:
         return []
     return [
-        Part("expected inbox", broker.expected.run),
-        Part("registering", broker.registering.run, broker.registering.stop),
+        ProcessPart("expected inbox", broker.expected.run),
+        ProcessPart("registering", broker.registering.run, broker.registering.stop),
     ]
 
 

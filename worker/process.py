@@ -23,7 +23,7 @@ from worker.deliver.role import Deliver
 from worker.http_apps import ops_app
 from worker.ops.health import Ops
 from worker.ops.state_metrics import standings_of
-from worker.parts import Part, deliver_role, notices_part, parts_of, shared_by_roles
+from worker.parts import ProcessPart, deliver_role, notices_part, parts_of, shared_by_roles
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.events.publish_cursor import begin_carrying
 from worker.postgres.server.identity import NOT_AS_ROOT, is_root
@@ -81,7 +81,7 @@ async def run_roles(
         parts, public = await stack.enter_async_context(parts_of(shared, deliver))
         parts.append(notices_part(shared, parts))
         if config.settings.database_url is None:
-            parts.append(Part("postgres", partial(keep_postgres, database, config.settings.data_dir)))
+            parts.append(ProcessPart("postgres", partial(keep_postgres, database, config.settings.data_dir)))
 
         def missing() -> list[str]:
             return sorted(name for name, task in tasks.items() if task.done())
@@ -136,7 +136,7 @@ async def _tried(broker: Broker | None, stop: asyncio.Event) -> None:
         one.cancel()
 
 
-async def _drain(parts: Collection[Part], tasks: Mapping[str, asyncio.Task[None]]) -> None:
+async def _drain(parts: Collection[ProcessPart], tasks: Mapping[str, asyncio.Task[None]]) -> None:
     """Have the parts take nothing new, and wait until the work in hand is done."""
     working = []
     for part in parts:
