@@ -1,8 +1,8 @@
 """What every HTTP listener of ours says beside a handler's own answer, and under which path it is reached.
 
-The headers for browsers are set where each answer leaves, so that no handler can forget them. aiohttp answers bytes that
-are no request by itself, and tells its version and what it could not read; those answers are replaced by ones that say
-no more than their status.
+The headers for browsers are set where each answer leaves, so that no handler can forget them. aiohttp answers bytes
+that are no request by itself, and tells its version and what it could not read; those answers are replaced by ones that
+say no more than their status.
 """
 
 from __future__ import annotations
