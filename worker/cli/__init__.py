@@ -87,9 +87,9 @@ def migrate(*, restored: bool = False) -> int:
     import asyncio
 
     from worker.cli.configured import configuration
+    from worker.postgres.server.opened import opened
     from worker.postgres.server.restored import raise_versions
     from worker.postgres.server.schema import granted
-    from worker.process import opened
 
     async def run() -> None:
         async with opened(configuration()) as database:

@@ -20,7 +20,7 @@ def show(claim_id: str) -> int:
     """Print a claim with its callback as JSON, the body in base64, personal data included; `explain` names claims."""
     from worker.cli.configured import configuration
     from worker.postgres.archive import archived
-    from worker.process import opened_as_it_is
+    from worker.postgres.server.opened import opened_as_it_is
     from worker.runtime.encryption import ArchiveCipher, NotDecrypted
 
     async def run() -> bytes | None:

@@ -19,7 +19,7 @@ from consumers.ports.bus import BusAway
 from worker.amqp.dead_queue import dead_at_broker
 from worker.amqp.refusals import BrokerRefusedError
 from worker.cli.command_errors import CommandFailed, WrongUsage
-from worker.config import Config
+from worker.config import Config, rules_of
 from worker.dead_letters import (
     DeadLetters,
     Letter,
@@ -34,7 +34,7 @@ from worker.dead_letters import (
     taken,
 )
 from worker.postgres.queue.dead_table import BeingRead, PostgresDead, alone
-from worker.process import opened_as_it_is, rules_of
+from worker.postgres.server.opened import opened_as_it_is
 from worker.verify.replay_reply import record_kept
 
 MANY = 20

@@ -25,9 +25,9 @@ from worker.ops.doctor.installation import look
 from worker.postgres.database import Database
 from worker.postgres.server.embedded import EmbeddedError
 from worker.postgres.server.migrate import MigrationError
+from worker.postgres.server.opened import opened_as_it_is
 from worker.postgres.server.schema import SchemaNewer, SchemaOlder
 from worker.postgres.tokens import PostgresTokens
-from worker.process import opened_as_it_is
 from worker.verify.gateways import Tokens, gateways
 
 _STYLES = {"ok": "green", "!!": "yellow", "no": "red"}

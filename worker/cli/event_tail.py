@@ -42,7 +42,7 @@ def tail(
     """Print events in the log's order, from --since on or from now, until Ctrl-C; --no-follow ends with the newest."""
     from worker.cli.configured import configuration, merchant_meant
     from worker.postgres.events.event_log import newest_position, position_before
-    from worker.process import opened_as_it_is
+    from worker.postgres.server.opened import opened_as_it_is
 
     begin = None if since is None else read_since(since)
     interrupt = _Interrupt()

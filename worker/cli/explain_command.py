@@ -52,7 +52,7 @@ async def _read(typed: str) -> tuple[list[Payment], Dossier | None]:
     from worker.cli.configured import configuration
     from worker.config.webhook_endpoints import endpoints_of
     from worker.postgres.reads.snapshots import find_payments, read_dossier
-    from worker.process import opened_as_it_is
+    from worker.postgres.server.opened import opened_as_it_is
 
     config = configuration()
     async with opened_as_it_is(config) as database:

@@ -47,7 +47,7 @@ def list_(
     from worker.cli.payment_rows import print_work
     from worker.postgres.reads.reading import Page, read_page
     from worker.postgres.reads.work_list import Work, read_work
-    from worker.process import opened_as_it_is
+    from worker.postgres.server.opened import opened_as_it_is
 
     if hold is not None and hold not in {*Hold, "any", "none"}:
         raise WrongUsage(f"--hold: {hold} is none of any, none, {', '.join(Hold)}")
@@ -80,7 +80,7 @@ def show(payment_id: str) -> int:
     from worker.cli.configured import configuration
     from worker.postgres.reads.snapshots import read_dossier
     from worker.postgres.reads.timeline import timeline_pages
-    from worker.process import opened_as_it_is
+    from worker.postgres.server.opened import opened_as_it_is
 
     async def run() -> None:
         config, console = configuration(), Console(soft_wrap=True)
@@ -126,8 +126,9 @@ def resolve(
     from consumers.commands.resolve import resolve as settle
     from schemas.requests import RESOLUTION, Wrong
     from worker.cli.configured import configuration
+    from worker.config import rules_of
     from worker.postgres.ledger.postgres_ledger import PostgresLedger
-    from worker.process import opened_as_it_is, rules_of
+    from worker.postgres.server.opened import opened_as_it_is
 
     given = {
         "status": status.value,
@@ -163,7 +164,7 @@ async def _verify(payment_id: str) -> Payment:
     from worker.cli.configured import configuration
     from worker.postgres.queue.claim_queue import PostgresBus
     from worker.postgres.reads.reading import read_payment
-    from worker.process import opened_as_it_is
+    from worker.postgres.server.opened import opened_as_it_is
     from worker.verify.own_claims import own_claim
 
     config = configuration()

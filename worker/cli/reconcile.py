@@ -70,8 +70,8 @@ def list_(
     """List runs, newest first."""
     from worker.cli.configured import configuration
     from worker.cli.run_table import print_runs
+    from worker.postgres.server.opened import opened_as_it_is
     from worker.postgres.statements.runs import Run, read_runs
-    from worker.process import opened_as_it_is
 
     async def read() -> list[Run]:
         async with opened_as_it_is(configuration()) as database:
@@ -86,8 +86,8 @@ def show(run_id: Annotated[str, Parameter(name="RUN")], /, *, csv: Csv = None, h
     """Show a run again as it was judged, and write its CSV and its page."""
     from worker.cli.configured import configuration
     from worker.cli.reporting import show_run
+    from worker.postgres.server.opened import opened_as_it_is
     from worker.postgres.statements.runs import read_run
-    from worker.process import opened_as_it_is
 
     outputs = _outputs(csv, html)
 

@@ -22,12 +22,12 @@ from worker.cli.bar import Bar, bar
 from worker.cli.command_errors import CommandFailed, WrongUsage
 from worker.cli.configured import configuration
 from worker.cli.reporting import ZONE, show_run
-from worker.config import Config
+from worker.config import Config, rules_of
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
+from worker.postgres.server.opened import opened_as_it_is
 from worker.postgres.tokens import PostgresTokens
-from worker.process import opened_as_it_is, rules_of
 from worker.reconciliation.gateway_list import ListFailed, list_lines
 from worker.reconciliation.run import About, Busy, Lines
 from worker.reconciliation.run import reconcile as judge

@@ -30,7 +30,7 @@ def list_() -> int:
     from worker.cli.endpoints import print_endpoints
     from worker.config.webhook_endpoints import endpoints_of
     from worker.postgres.events.endpoint_rows import list_endpoints
-    from worker.process import opened_as_it_is
+    from worker.postgres.server.opened import opened_as_it_is
 
     async def run() -> None:
         config = configuration()
@@ -72,8 +72,8 @@ def enable(endpoint: EndpointId = None) -> int:
     """Send to an endpoint again that answered 410, or that is shut after failures: all that waits for it, at once."""
     from worker.cli.configured import configuration
     from worker.postgres.events.endpoint_rows import enable_endpoint
+    from worker.postgres.server.opened import opened_as_it_is
     from worker.postgres.wakeups import Wakeup
-    from worker.process import opened_as_it_is
 
     config = configuration()
     meant = _meant(config, endpoint)
@@ -108,8 +108,8 @@ def replay(
     from worker.cli.endpoints import follow
     from worker.postgres.events.endpoint_rows import begin_endpoints
     from worker.postgres.events.replay import find_replay, make_due
+    from worker.postgres.server.opened import opened_as_it_is
     from worker.postgres.wakeups import Wakeup
-    from worker.process import opened_as_it_is
 
     if unknown := sorted(set(type_) - set(EventType)):
         raise WrongUsage(f"--type: {', '.join(unknown)} is none of {', '.join(EventType)}")

@@ -22,9 +22,9 @@ from worker.config.environment import config_path, read_settings
 from worker.config.keys import hashed, is_hashed
 from worker.config.read_toml import BAD, Reader, Written, type_info
 from worker.config.secrets import Secrets
-from worker.config.shapes import Archive, Config, File, Merchant, Settings, Webhook
+from worker.config.shapes import Archive, Config, File, Merchant, Settings, Webhook, rules_of
 
-__all__ = ["Archive", "Config", "ConfigError", "File", "Merchant", "Problem", "Settings", "Webhook", "load"]
+__all__ = ["Archive", "Config", "ConfigError", "File", "Merchant", "Problem", "Settings", "Webhook", "load", "rules_of"]
 
 
 def load(

@@ -1,7 +1,8 @@
-"""What every HTTP listener of ours says before a handler has its turn, and under which path it is reached.
+"""What every HTTP listener of ours says beside a handler's own answer, and under which path it is reached.
 
-aiohttp answers bytes that are no request by itself, and tells its version and what it could not read. So its answers
-are replaced by ones that say no more than their status.
+The headers for browsers are set where each answer leaves, so that no handler can forget them. aiohttp answers bytes
+that are no request by itself, and tells its version and what it could not read; those answers are replaced by ones that
+say no more than their status.
 """
 
 from __future__ import annotations
