@@ -158,16 +158,16 @@ async def run_roles(
         dict[str, asyncio.Task[None]](),
     )
 
-    def hear(wakeup: Wakeup) -> None:
+    def on_wakeup(wakeup: Wakeup) -> None:
         bus.wake(wakeup.claims)
         waiters.notify(wakeup.outcomes)
-        consumer.hear(wakeup.outcomes)
-        sweep.hear(wakeup.look_at)
+        consumer.payments_changed(wakeup.outcomes)
+        sweep.wake_if_due(wakeup.look_at)
         relay.on_wakeup(wakeup)
         deliver.wake(placed=wakeup.placed)
 
     async def look_again() -> None:
-        hear(Wakeup(events=True, placed=True, claims=[account.provider.name for account in config.accounts]))
+        on_wakeup(Wakeup(events=True, placed=True, claims=[account.provider.name for account in config.accounts]))
         waiters.notify_all()
 
     def missing() -> list[str]:
@@ -185,7 +185,7 @@ async def run_roles(
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "clock": database.keep_clock,
             "housekeeping": partial(run_retention, database, config, roles),
-            "notices": partial(database.listen, hear, connected=look_again),
+            "notices": partial(database.listen, on_wakeup, connected=look_again),
         }
         if config.settings.database_url is None:
             parts["postgres"] = partial(_keep_postgres, database, config.settings.data_dir)
