@@ -20,7 +20,7 @@ from worker.playground.demo.playing import staged
 from worker.playground.demo.system import QUICK, READY_SECONDS, System
 from worker.postgres.server.embedded import embedded_here
 from worker.postgres.server.migrate import migrate
-from worker.runtime.encryption import new_key
+from worker.runtime.encryption import new_archive_key
 
 PROCESSES = {
     "ingress": ("ingress", "ingress"),
@@ -36,7 +36,7 @@ class Apart:
     def __init__(self, system: System, url: str) -> None:
         self.system = system
         self.urls = {group: as_user(url, login) for group, login in LOGINS.items()} | {"owner": url}
-        self.settings = system.settings | {"PAYPROOF_ARCHIVE_KEY": new_key()}
+        self.settings = system.settings | {"PAYPROOF_ARCHIVE_KEY": new_archive_key()}
         self.ops: list[str] = []
         self.children = [self._child(name, *how) for name, how in PROCESSES.items()]
 

@@ -27,9 +27,9 @@ from worker.requests.payment_request import (
     InvalidRequest,
     kept,
     opening_of,
+    payment_row,
     read_payment_request,
     reject,
-    row_of,
     track,
 )
 
@@ -73,7 +73,7 @@ class Openings:
         async def call(row: Payment) -> OpeningOutcome:
             return await self._api.open_checkout(account, opening_of(row.id, account, wanted, rules.public_url))
 
-        row = row_of(payment_id, account, wanted, self._api.database.clock.now())
+        row = payment_row(payment_id, account, wanted, self._api.database.clock.now())
         try:
             payment = await open_payment(self._api.ledger, rules, row, kept(body), call)
         except OpeningFailed as failed:

@@ -20,7 +20,7 @@ from worker.cli.lines import print_line
 from worker.config import Config
 from worker.ops.doctor import broker
 from worker.ops.doctor.address import public_url
-from worker.ops.doctor.database import look
+from worker.ops.doctor.database import inspect_installation
 from worker.ops.doctor.finding import Finding
 from worker.ops.doctor.gateway import ask
 from worker.ops.doctor.secrets import secrets
@@ -63,7 +63,7 @@ async def _findings(config: Config) -> AsyncIterator[Finding]:
         database, found = await _database(config, stack)
         yield found
         if database is not None:
-            async for found in look(database, config):
+            async for found in inspect_installation(database, config):
                 yield found
         tokens: Tokens = PostgresTokens(database) if database else _NewTokens()
         now = database.clock.now if database else _wall_clock

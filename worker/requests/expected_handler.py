@@ -33,7 +33,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     field: str = ""
 
 
-Result = Literal["registered", "known", "later"]
+Handled = Literal["registered", "known", "later"]
 """`known`: an equal message, or POST, has made that payment. `later`: one is about to, or has died over it."""
 
 
@@ -47,7 +47,7 @@ class ExpectedPaymentHandler:
         """Ask the ledger for anything, to learn whether it is there. Raises what it raises when it is away."""
         await self._openings.holder("", "")
 
-    async def handle(self, key: str, body: bytes) -> Result | Refusal:
+    async def handle(self, key: str, body: bytes) -> Handled | Refusal:
         """Take on the payment that a message tells of, published with this key. Raises what the ledger does."""
         if len(body) > MAX_BODY:
             return Refusal(code="too_large", reason="a body has at most 64 KiB")
@@ -84,7 +84,7 @@ def _invalid(error: InvalidRequest) -> Refusal:
     return Refusal(code="invalid_request", reason=str(error), field=error.wrong[0].field)
 
 
-def _failed(failed: OpeningFailed) -> Result | Refusal:
+def _failed(failed: OpeningFailed) -> Handled | Refusal:
     if failed.code == "reference_used" and failed.equal:
         return "known"
     if failed.retry_after is not None:

@@ -47,7 +47,7 @@ async def track(
     # The shop's checkout has passed the gateway's own limits; what matters here is what it will be asked by.
     found = account.provider.check(opening_of(payment_id, account, wanted, rules.public_url))
     reject(one for one in found if one.field == "reference")
-    return await track_payment(openings, rules, row_of(payment_id, account, wanted, now), kept(body))
+    return await track_payment(openings, rules, payment_row(payment_id, account, wanted, now), kept(body))
 
 
 def read_payment_request(shape: Shape, merchant: Merchant, body: Any) -> tuple[Account, PaymentRequest]:
@@ -69,7 +69,7 @@ def reject(found: Iterable[FieldError]) -> None:
         raise InvalidRequest(wrong)
 
 
-def row_of(payment_id: str, account: Account, wanted: PaymentRequest, now: datetime) -> Payment:
+def payment_row(payment_id: str, account: Account, wanted: PaymentRequest, now: datetime) -> Payment:
     return Payment(
         id=payment_id,
         merchant=account.merchant,
