@@ -123,7 +123,7 @@ def resolve(
 ) -> int:
     """Resolve a held payment: to its present status or a higher one. The first of two people decides."""
     from consumers.commands.resolve import ResolutionRefused, ResolutionRequest
-    from consumers.commands.resolve import resolve as settle
+    from consumers.commands.resolve import resolve as resolve_payment
     from schemas.requests import RESOLUTION, Wrong
     from worker.cli.configured import configuration
     from worker.postgres.ledger.ledger import PostgresLedger
@@ -148,7 +148,7 @@ def resolve(
             payment = await _find(config, database, payment_id)
             _account(config, payment)
             try:
-                return await settle(PostgresLedger(database), rules_of(config), payment.id, wanted)
+                return await resolve_payment(PostgresLedger(database), rules_of(config), payment.id, wanted)
             except ResolutionRefused as error:
                 raise CommandFailed(f"{error.code}: {error}") from None
 
