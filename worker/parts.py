@@ -126,7 +126,7 @@ async def parts_of(
 def wakeups_part(shared: Shared, parts: Sequence[ProcessPart]) -> ProcessPart:
     """Listens to wakeups, and wakes those parts, the bus and the browsers that wait."""
 
-    def hear(wakeup: Wakeup) -> None:
+    def on_wakeup(wakeup: Wakeup) -> None:
         shared.bus.wake(wakeup.claims)
         shared.waiters.notify(wakeup.outcomes)
         for part in parts:
@@ -135,10 +135,10 @@ def wakeups_part(shared: Shared, parts: Sequence[ProcessPart]) -> ProcessPart:
 
     async def look_again() -> None:
         providers = [account.provider.name for account in shared.config.accounts]
-        hear(Wakeup(events=True, placed=True, claims=providers))
+        on_wakeup(Wakeup(events=True, placed=True, claims=providers))
         shared.waiters.notify_all()
 
-    return ProcessPart("notices", partial(shared.database.listen, hear, connected=look_again))
+    return ProcessPart("notices", partial(shared.database.listen, on_wakeup, connected=look_again))
 
 
 def _of_every_role(shared: Shared) -> list[ProcessPart]:
@@ -151,7 +151,7 @@ def _of_every_role(shared: Shared) -> list[ProcessPart]:
 
 def _sweep(shared: Shared) -> ProcessPart:
     sweep = Sweep(shared.database, shared.bus, shared.rules.accounts, shared.metrics, shared.tracing)
-    return ProcessPart("sweep", sweep.run, hear=lambda wakeup: sweep.hear(wakeup.look_at))
+    return ProcessPart("sweep", sweep.run, hear=lambda wakeup: sweep.wake_if_due(wakeup.look_at))
 
 
 def _ledger(shared: Shared, relay: Relay) -> PostgresLedger:
@@ -171,7 +171,7 @@ def _consume(shared: Shared, ledger: PostgresLedger, asking: Gateways) -> list[P
     )
     parts = [
         ProcessPart("lost claims", shared.queue.free_lost),
-        ProcessPart("consume", consumer.run, consumer.stop, lambda wakeup: consumer.hear(wakeup.outcomes)),
+        ProcessPart("consume", consumer.run, consumer.stop, lambda wakeup: consumer.payments_changed(wakeup.outcomes)),
     ]
     return [*parts, ProcessPart("inbox", shared.broker.pool.run)] if shared.broker else parts
 

@@ -18,7 +18,7 @@ from tests.logins import LOGINS, as_user, make_logins
 from tests.processes import directory, loud
 from worker.postgres.server.embedded import embedded_here
 from worker.postgres.server.migrate import migrate
-from worker.runtime.encryption import new_key
+from worker.runtime.encryption import new_archive_key
 
 PROCESSES = {
     "ingress": ("ingress", "ingress"),
@@ -34,7 +34,7 @@ class Apart:
     def __init__(self, system: System, url: str) -> None:
         self.system = system
         self.urls = {group: as_user(url, login) for group, login in LOGINS.items()} | {"owner": url}
-        self.settings = system.settings | {"PAYPROOF_ARCHIVE_KEY": new_key()}
+        self.settings = system.settings | {"PAYPROOF_ARCHIVE_KEY": new_archive_key()}
         self.ops: list[str] = []
         self.children = [self._child(name, *how) for name, how in PROCESSES.items()]
 

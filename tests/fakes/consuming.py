@@ -125,10 +125,10 @@ class Consuming:
         self._consumer.stop()
         await self._worker
 
-    def hear(self, *payment_ids: str) -> None:
+    def payments_changed(self, *payment_ids: str) -> None:
         """Somebody tells that these payments changed."""
         assert self._consumer is not None
-        self._consumer.hear(payment_ids)
+        self._consumer.payments_changed(payment_ids)
 
     async def settle(self) -> None:
         """Let everything happen that can without time passing."""

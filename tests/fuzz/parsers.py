@@ -46,7 +46,7 @@ from worker.api.problems import Problem
 from worker.api.read import LIST_QUERY, _cursor, _events_cursor, _place, _position
 from worker.ingress.pages.language import preferred
 from worker.ingress.polling import seconds_to_hold, since
-from worker.ingress.rate_limits import Limits, _key
+from worker.ingress.rate_limits import RateLimits, _key
 from worker.postgres.queue.claim_queue import UNREADABLE
 from worker.reconciliation.statements import StatementError
 from worker.requests.expected_consumer import _printable
@@ -237,7 +237,7 @@ def cursors(text: str) -> None:
 
 
 def forwarded() -> Read:
-    limits = Limits([ip_network(one) for one in ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "fe80::/10")])
+    limits = RateLimits([ip_network(one) for one in ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "fe80::/10")])
 
     def read(text: str) -> None:
         for remote in ("127.0.0.1", "::1", text):

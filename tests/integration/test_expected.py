@@ -34,7 +34,7 @@ from worker.postgres.events.publish_cursor import start_publishing
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.requests import expected_consumer as expected
 from worker.requests.expected_consumer import LARGEST_LETTER, PREFETCH
-from worker.requests.expected_handler import Result
+from worker.requests.expected_handler import Handled
 from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
 
@@ -276,7 +276,7 @@ async def test_what_a_stranger_named_is_fit_to_be_printed(at: Desk) -> None:
 
 async def test_a_bug_of_ours_is_tried_again_and_then_told_with_its_place(at: Desk) -> None:
     class Broken:
-        async def register(self, key: str, body: bytes) -> Result:
+        async def handle(self, key: str, body: bytes) -> Handled:
             raise ZeroDivisionError
 
     expected_consumer = at.broker.expected_consumer
@@ -298,7 +298,7 @@ async def test_while_postgres_is_away_for_long_nothing_is_kept_in_hand(
     back = asyncio.Event()
 
     class Away:
-        async def register(self, key: str, body: bytes) -> Result:
+        async def handle(self, key: str, body: bytes) -> Handled:
             raise ConnectionRefusedError
 
         async def reach(self) -> None:

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import pytest
 
-from consumers.commands.resolve import Wish, resolve
+from consumers.commands.resolve import ResolutionRequest, resolve
 from consumers.ports.bus import BusAway
 from consumers.reconciliation.verdicts import Terms
 from schemas.callbacks import Claim
@@ -137,7 +137,7 @@ async def test_amounts_are_compared_by_value(books: Books) -> None:
 async def test_an_amount_that_a_person_accepted_is_the_one_compared(books: Books) -> None:
     payment = await books.opened("a")
     await books.answered(payment, Status.COMPLETED, amount=Decimal("1500.00"), transaction_id="t-a")
-    wish = Wish(status=Status.COMPLETED, actor="rahima", reason="half a taka is no matter")
+    wish = ResolutionRequest(status=Status.COMPLETED, actor="rahima", reason="half a taka is no matter")
     await resolve(books.ledger, books.rules, payment.id, wish)
     assert await books.found([line(2, reference="a", amount=Decimal("1500.00"))]) == [(2, "matched", "none")]
     asked = await books.found([line(2, reference="a")], sha256="b" * 64)

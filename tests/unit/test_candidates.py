@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.checks.candidates import KNOWN_WITHIN, next_ask, not_found, unpaid
-from consumers.commands.resolve import Wish, resolve
+from consumers.commands.resolve import ResolutionRequest, resolve
 from consumers.pipeline import Inquiry, take
 from schemas.answers import Answer, Inconclusive, Outcome, Stranger, Trouble
 from schemas.checks import Checks
@@ -256,7 +256,7 @@ async def test_what_a_person_released_as_pending_is_not_put_before_them_again_at
     payment_id = await drive.open(CANDIDATES)
     await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
     await drive.wait(HOUR)
-    wish = Wish(status=Status.PENDING, actor="rahima", reason="the gateway is behind")
+    wish = ResolutionRequest(status=Status.PENDING, actor="rahima", reason="the gateway is behind")
     assert (await resolve(drive.ledger, drive.rules, payment_id, wish)).hold is None
     await drive.wait(6 * DAY)
     assert drive.payment(payment_id).hold is None
@@ -650,7 +650,7 @@ async def test_released_as_pending_its_ids_are_asked_about_again() -> None:
     payment_id = await drive.open(CANDIDATES)
     await drive.hit(payment_id, signed=True, transaction_id="T1")
     await drive.wait(3 * DAY)
-    wish = Wish(status=Status.PENDING, actor="rahima", reason="the gateway is behind")
+    wish = ResolutionRequest(status=Status.PENDING, actor="rahima", reason="the gateway is behind")
     await resolve(drive.ledger, drive.rules, payment_id, wish)
     drive.gateway = later(drive, 3600, "T1")
     await drive.wait(3 * HOUR)

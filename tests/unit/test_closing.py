@@ -15,7 +15,7 @@ from consumers.checks.expiry import marked
 from consumers.checks.next_check import next_due
 from consumers.checks.schedule import closes_at, schedule_of
 from consumers.commands.open_payment import OpeningFailed, open_payment
-from consumers.commands.resolve import Wish, resolve
+from consumers.commands.resolve import ResolutionRequest, resolve
 from consumers.pipeline import Inquiry
 from consumers.ports.gateway import OpeningOutcome
 from schemas.answers import Answer, Inconclusive, Outcome, Stranger, Trouble
@@ -154,7 +154,7 @@ async def test_a_payment_released_as_pending_is_asked_about_as_long_again() -> N
     payment_id = await drive.open(PLAIN)
     await drive.wait(20 * DAY)
     asked = len(drive.asked)
-    wish = Wish(status=Status.PENDING, actor="rahima", reason="the bank is on strike")
+    wish = ResolutionRequest(status=Status.PENDING, actor="rahima", reason="the bank is on strike")
     assert (await resolve(drive.ledger, drive.rules, payment_id, wish)).hold is None
     await drive.wait(6 * DAY)
     assert len(drive.asked) > asked + 3
@@ -171,7 +171,7 @@ async def test_a_payment_that_was_not_given_up_and_is_released_as_pending_is_giv
     await drive.hit(payment_id)
     await drive.wait(3 * DAY)
     drive.gateway = says(Status.PENDING)
-    wish = Wish(status=Status.PENDING, actor="rahima", reason="that was a test of ours")
+    wish = ResolutionRequest(status=Status.PENDING, actor="rahima", reason="that was a test of ours")
     assert (await resolve(drive.ledger, drive.rules, payment_id, wish)).hold is None
     await drive.wait(4 * DAY + MINUTE)
     assert drive.payment(payment_id).hold is Hold.UNRESOLVED

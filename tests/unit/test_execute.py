@@ -25,10 +25,9 @@ from consumers.checks.execute import (
 )
 from consumers.checks.next_check import LEASE
 from consumers.checks.order_execution import in_line
-from consumers.commands.resolve import Wish, resolve
+from consumers.commands.resolve import ResolutionRequest, resolve
 from consumers.pipeline import Inquiry, take
-from consumers.ports.ledger import Order
-from consumers.ports.ledger import Wish as OtherWish
+from consumers.ports.ledger import Order, Wish
 from schemas.answers import ExecuteReply, Outcome, Question, Trouble
 from schemas.checks import Checks
 from schemas.words import Hold, QuestionKind, Said, Source, Status
@@ -614,7 +613,7 @@ def test_a_wish_waits_for_an_older_one_of_its_order_that_was_looked_at_within_a_
 ) -> None:
     drive = Drive()
     payment = wished(drive.new(EXECUTING, session_id="S", order_ref="basket-9"), NOON)
-    other = OtherWish(payment_id="pay_other", wanted_at=NOON - older_by, waits_until=looked_at_again)
+    other = Wish(payment_id="pay_other", wanted_at=NOON - older_by, waits_until=looked_at_again)
     after = in_line(payment, Order(wishes=(other,)), drive.rules, NOON)
     assert after == (waiting(payment, NOON) if waits else payment)
 
@@ -856,7 +855,7 @@ async def test_a_person_who_closes_it_within_the_minute_does_not_free_its_order(
     drive.gateway = says(None)
     await drive.wait(4)
     assert drive.payment(first).hold is Hold.UNMAPPED_STATUS
-    wish = Wish(status=Status.CANCELLED, actor="rahima", reason="the buyer called")
+    wish = ResolutionRequest(status=Status.CANCELLED, actor="rahima", reason="the buyer called")
     await resolve(drive.ledger, drive.rules, first, wish)
     drive.gateway = onepaybd("completed", COMPLETED)
     await drive.hit(second, Said.SUCCESS)

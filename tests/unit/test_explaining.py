@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.apply_claim import TOO_MANY
 from consumers.checks.repeated_failure import Failing, stop_asking
-from consumers.commands.resolve import Wish, resolve
+from consumers.commands.resolve import ResolutionRequest, resolve
 from consumers.explain.collapse import line, shortened
 from consumers.explain.evidence import TO_DO, WHY, Compared, evidence
 from consumers.explain.explain import Explanation, explain
@@ -392,7 +392,7 @@ def test_what_a_person_settled_is_not_shown_again() -> None:
     drive = Drive(says(Status.COMPLETED, amount=Decimal("15.00")))
     payment_id = at_once(drive.open())
     at_once(drive.hit(payment_id))
-    wish = Wish(status=Status.COMPLETED, actor="rahim", reason="it is on the statement")
+    wish = ResolutionRequest(status=Status.COMPLETED, actor="rahim", reason="it is on the statement")
     at_once(resolve(drive.ledger, drive.rules, payment_id, wish))
     explanation = told(drive, payment_id)
     assert "as rahim decided at " in explanation.summary
@@ -556,7 +556,7 @@ def test_a_refund_is_compared_with_the_amount_that_a_person_accepted() -> None:
     drive = Drive(says(Status.COMPLETED, **more))
     payment_id = at_once(drive.open(PLAIN))
     at_once(drive.hit(payment_id, source=Source.OPERATOR))
-    wish = Wish(status=Status.COMPLETED, actor="rahima", reason="more is more")
+    wish = ResolutionRequest(status=Status.COMPLETED, actor="rahima", reason="more is more")
     at_once(resolve(drive.ledger, drive.rules, payment_id, wish))
     for back, differs in (("110.00", False), ("120.01", True)):
         drive.gateway = says(Status.COMPLETED, **more, refunded_amount=Decimal(back), currency="USD")

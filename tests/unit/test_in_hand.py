@@ -233,17 +233,17 @@ async def test_what_waits_is_looked_at_when_its_payment_is_heard_to_have_changed
         await consuming.bus.publish([second])
         await consuming.settle()
         for _ in range(10):
-            consuming.hear(payment_id)
+            consuming.payments_changed(payment_id)
             await consuming.settle()
         assert (claimed(consuming, payment_id), gateway.begun) == ([], 1), "no news makes it lose its patience"
         consuming.drive.clock.advance(1)
         gateway.done.set()
         await consuming.settle()
         assert claimed(consuming, payment_id) == [first.id]
-        consuming.hear("another")
+        consuming.payments_changed("another")
         await consuming.settle()
         assert claimed(consuming, payment_id) == [first.id]
-        consuming.hear("another", payment_id)
+        consuming.payments_changed("another", payment_id)
         await consuming.settle()
         assert (claimed(consuming, payment_id), await consuming.bus.depths()) == ([first.id, second.id], {})
     assert consuming.drive.told(payment_id) == [EventType.COMPLETED]

@@ -12,8 +12,7 @@ from tests.unit.test_config import GOOD, problems, read
 from worker.cli import app
 from worker.config.keys import hashed, new_key
 from worker.ops.doctor.findings import secret_findings
-from worker.runtime.encryption import ArchiveCipher, NotDecrypted, key_of
-from worker.runtime.encryption import new_key as new_archive_key
+from worker.runtime.encryption import ArchiveCipher, NotDecrypted, key_of, new_archive_key
 
 KEY = "a-key-of-the-shop"
 HASH = "sha256:" + sha256(KEY.encode()).hexdigest()

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.commands.resolve import ResolutionRefused, Wish, resolve
+from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolve
 from consumers.ports.gateway import Opened
 from consumers.ports.ledger import Keys
 from consumers.ports.reply import Reply
@@ -90,7 +90,7 @@ class Bench:
 
     def resolve(self, payment_id: str, status: Status, **fields: Any) -> Payment:
         self.drive.clock.advance(1)
-        wish = Wish(**({"status": status, "actor": "rahima", "reason": "asked the gateway"} | fields))
+        wish = ResolutionRequest(**({"status": status, "actor": "rahima", "reason": "asked the gateway"} | fields))
         return at_once(resolve(self.drive.ledger, self.drive.rules, payment_id, wish))
 
     def case(self, payment_id: str) -> Case:

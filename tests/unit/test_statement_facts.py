@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.commands.adopt import NotAdopted, adopt
-from consumers.commands.resolve import Wish, resolve
+from consumers.commands.resolve import ResolutionRequest, resolve
 from consumers.explain.explain import explain
 from consumers.explain.snapshot import Dossier
 from consumers.ports.reply import Reply
@@ -131,7 +131,7 @@ class Desk:
 
     def resolve(self, payment_id: str, status: Status) -> Payment:
         self.drive.clock.advance(1)
-        wish = Wish(status=status, actor="rahima", reason="seen in the panel")
+        wish = ResolutionRequest(status=status, actor="rahima", reason="seen in the panel")
         return at_once(resolve(self.drive.ledger, self.drive.rules, payment_id, wish))
 
     def dossier(self, payment_id: str) -> Dossier:

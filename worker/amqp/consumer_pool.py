@@ -20,7 +20,7 @@ from aiormq.exceptions import ChannelInvalidStateError
 from msgspec import Struct, field
 
 from schemas.secret import Secret
-from worker.amqp.link import UNREACHABLE, ended, run_with_reconnect
+from worker.amqp.link import UNREACHABLE, closing_of, run_with_reconnect
 from worker.amqp.topology import claims_queue, declare
 from worker.telemetry.metrics import Metrics
 
@@ -190,7 +190,7 @@ class ConsumerPool:
         await declare(connection, self._providers)
 
     async def _subscribe(self, connection: AbstractConnection) -> None:
-        end = ended(connection)
+        end = closing_of(connection)
         try:
             await self._consume_each(connection, [one for one in self._queues if one not in self._paused])
             log.info("broker.connected", connection="consumer", missing=self.missing())

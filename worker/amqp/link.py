@@ -75,7 +75,7 @@ async def connected(url: Secret, name: str) -> AsyncIterator[AbstractConnection]
                 await connection.close()
 
 
-def ended(connection: AbstractConnection) -> asyncio.Event:
+def closing_of(connection: AbstractConnection) -> asyncio.Event:
     """Set when the connection ends, whoever ends it; aio-pika's own `closed()` tells only of our closing it."""
     ending = asyncio.Event()
     connection.close_callbacks.add(lambda *_: ending.set())

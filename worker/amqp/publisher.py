@@ -20,7 +20,7 @@ from aiormq import Channel, spec
 from consumers.ports.bus import BusAway
 from schemas.secret import Secret
 from worker.amqp.batch_publish import publish_batch
-from worker.amqp.link import UNREACHABLE, ended, run_with_reconnect
+from worker.amqp.link import UNREACHABLE, closing_of, run_with_reconnect
 from worker.amqp.messages import OutgoingMessage
 from worker.amqp.topology import DEAD, EVENTS, claims_queue, declare
 
@@ -127,7 +127,7 @@ class Publisher:
         await declare(connection, self._providers)
 
     async def _serve(self, connection: AbstractConnection) -> None:
-        end = ended(connection)
+        end = closing_of(connection)
         async with asyncio.timeout(CONFIRM_SECONDS):
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         await probe(channel)

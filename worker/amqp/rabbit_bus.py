@@ -50,13 +50,13 @@ class RabbitBus:
         self._spooled: set[str] = set()
         self._spool_looked_at = defaultdict[str, float](float)
         self._away_since: dict[str, float] = {}
-        pool.on_arrival(self._hear)
+        pool.on_arrival(self._wake)
 
     def wake(self, providers: Iterable[str]) -> None:
         """Claims about these gateways' payments were put into the spool."""
         for provider in providers:
             self._spooled.add(provider)
-            self._hear(provider)
+            self._wake(provider)
 
     async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
         if low_priority:
@@ -129,7 +129,7 @@ class RabbitBus:
             waiting[provider] = waiting.get(provider, 0) + count
         return waiting
 
-    def _hear(self, provider: str) -> None:
+    def _wake(self, provider: str) -> None:
         self._arrived[provider].set()
 
     async def _from_spool(self, provider: str, most: int) -> list[ClaimMessage]:

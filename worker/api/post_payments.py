@@ -22,7 +22,16 @@ from worker.api.problems import Problem, Reply, invalid, json_reply
 from worker.config import Config, Merchant
 from worker.config.consistency import is_loopback, split_url
 from worker.postgres.reads.reading import read_payment
-from worker.requests.payment_request import TO_BLAME, WrongWish, kept, opening_of, read_wish, refuse, row_of, track
+from worker.requests.payment_request import (
+    TO_BLAME,
+    InvalidRequest,
+    kept,
+    opening_of,
+    payment_row,
+    read_payment_request,
+    reject,
+    track,
+)
 
 _STATUS = {"gateway_refused": 422, "gateway_unavailable": 502, "gateway_timeout": 504}
 
@@ -39,7 +48,7 @@ class Openings:
         async def work(payment_id: str, body: Any) -> Reply:
             try:
                 return await self._open(merchant, payment_id, body)
-            except WrongWish as refused:
+            except InvalidRequest as refused:
                 raise invalid(refused.wrong) from None
 
         return await once(self._api, request, work)
@@ -50,21 +59,21 @@ class Openings:
         async def work(payment_id: str, body: Any) -> Reply:
             try:
                 return await self._track(merchant, payment_id, body)
-            except WrongWish as refused:
+            except InvalidRequest as refused:
                 raise invalid(refused.wrong) from None
 
         return await once(self._api, request, work)
 
     async def _open(self, merchant: Merchant, payment_id: str, body: Any) -> Reply:
         rules = self._api.rules
-        account, wish = read_wish(NEW_PAYMENT, merchant, body)
-        refuse(account.provider.check(opening_of(payment_id, account, wish, rules.public_url)))
+        account, wanted = read_payment_request(NEW_PAYMENT, merchant, body)
+        reject(account.provider.check(opening_of(payment_id, account, wanted, rules.public_url)))
         _check_public_url(account, self._api.config, rules.public_url)
 
         async def call(row: Payment) -> OpeningOutcome:
-            return await self._api.open_checkout(account, opening_of(row.id, account, wish, rules.public_url))
+            return await self._api.open_checkout(account, opening_of(row.id, account, wanted, rules.public_url))
 
-        row = row_of(payment_id, account, wish, self._api.database.clock.now())
+        row = payment_row(payment_id, account, wanted, self._api.database.clock.now())
         try:
             payment = await open_payment(self._api.ledger, rules, row, kept(body), call)
         except OpeningFailed as failed:

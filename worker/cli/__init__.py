@@ -113,7 +113,7 @@ def key(*, archive: bool = False) -> int:
     from worker.runtime import encryption
 
     if archive:
-        print(encryption.new_key())
+        print(encryption.new_archive_key())
         return DONE
     made = keys.new_key()
     print(f"key:  {made}")

@@ -21,7 +21,7 @@ from worker.console import print_line
 from worker.ops.doctor.address import public_url
 from worker.ops.doctor.findings import Finding, broker_findings, secret_findings
 from worker.ops.doctor.gateway_check import ask
-from worker.ops.doctor.installation import look
+from worker.ops.doctor.installation import inspect_installation
 from worker.postgres.database import Database
 from worker.postgres.server.embedded import EmbeddedError
 from worker.postgres.server.migrate import MigrationError
@@ -61,7 +61,7 @@ async def _findings(config: Config) -> AsyncIterator[Finding]:
         database, found = await _database(config, stack)
         yield found
         if database is not None:
-            async for found in look(database, config):
+            async for found in inspect_installation(database, config):
                 yield found
         tokens: Tokens = PostgresTokens(database) if database else _NewTokens()
         now = database.clock.now if database else _wall_clock

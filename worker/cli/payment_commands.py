@@ -122,8 +122,8 @@ def resolve(
     ] = None,
 ) -> int:
     """Resolve a held payment: to its present status or a higher one. The first of two people decides."""
-    from consumers.commands.resolve import ResolutionRefused, Wish
-    from consumers.commands.resolve import resolve as settle
+    from consumers.commands.resolve import ResolutionRefused, ResolutionRequest
+    from consumers.commands.resolve import resolve as resolve_payment
     from schemas.requests import RESOLUTION, Wrong
     from worker.cli.configured import configuration
     from worker.config import rules_of
@@ -141,7 +141,7 @@ def resolve(
     found = RESOLUTION.read({name: value for name, value in given.items() if value is not None}, wrong)
     if wrong:
         raise WrongUsage("\n".join(f"--{one.field.replace('_', '-')}: {one.message}" for one in wrong))
-    wish = Wish(**{**found, "status": status, "version": version})
+    wanted = ResolutionRequest(**{**found, "status": status, "version": version})
 
     async def run() -> Payment:
         config = configuration()
@@ -149,7 +149,7 @@ def resolve(
             payment = await _find(config, database, payment_id)
             _account(config, payment)
             try:
-                return await settle(PostgresLedger(database), rules_of(config), payment.id, wish)
+                return await resolve_payment(PostgresLedger(database), rules_of(config), payment.id, wanted)
             except ResolutionRefused as error:
                 raise CommandFailed(f"{error.code}: {error}") from None
 

@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 from consumers.webhook_policy import AttemptOutcome, Delivered, GivenUp, Gone, Retry
 from worker.config.webhook_endpoints import Endpoint
-from worker.deliver.sender import Sent
+from worker.deliver.sender import SentAttempt
 from worker.postgres.events.deliveries import AttemptResult, LeasedDelivery
 
 RESULTS = ("delivered", "failed", "given_up", "disabled")
@@ -30,7 +30,7 @@ def result_of(became: AttemptOutcome) -> str:
 
 
 def attempt_result(
-    endpoint: Endpoint, taken: LeasedDelivery, sent: Sent, became: AttemptOutcome, at: datetime
+    endpoint: Endpoint, taken: LeasedDelivery, sent: SentAttempt, became: AttemptOutcome, at: datetime
 ) -> AttemptResult:
     again = became.at if isinstance(became, Retry) else at if isinstance(became, Gone) else None
     response = sent.response

@@ -21,7 +21,7 @@ from msgspec import Struct
 from consumers.webhook_policy import EARLY, AttemptOutcome, Delivered, Health, capacity, next_health, outcome
 from worker.config.webhook_endpoints import Endpoint
 from worker.deliver.attempt_log import attempt_result, result_of
-from worker.deliver.sender import Sender, Sent
+from worker.deliver.sender import Sender, SentAttempt
 from worker.postgres.database import UNAVAILABLE, Connection, Database
 from worker.postgres.events.deliveries import (
     LeasedDelivery,
@@ -56,7 +56,7 @@ class FinishedAttempt(Struct, frozen=True, kw_only=True):
     """An attempt that is over, and not recorded yet."""
 
     taken: LeasedDelivery
-    sent: Sent
+    sent: SentAttempt
     became: AttemptOutcome
     at: datetime
 

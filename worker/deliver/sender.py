@@ -31,7 +31,7 @@ MOST_READ = 64 * 1024
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
 
-class Sent(Struct, frozen=True):
+class SentAttempt(Struct, frozen=True):
     """What an attempt brought, and the seconds it took."""
 
     response: AttemptResponse
@@ -44,10 +44,10 @@ class Sender:
     def __init__(self, session: aiohttp.ClientSession, now: Callable[[], datetime], seconds: float) -> None:
         self._session, self._now, self._seconds = session, now, seconds
 
-    async def send(self, endpoint: Endpoint, event_id: str, body: bytes, traceparent: str | None = None) -> Sent:
+    async def send(self, endpoint: Endpoint, event_id: str, body: bytes, traceparent: str | None = None) -> SentAttempt:
         began = time.monotonic()
         response = await self._send(endpoint, event_id, body, {HEADER: traceparent} if traceparent else {})
-        return Sent(response, time.monotonic() - began)
+        return SentAttempt(response, time.monotonic() - began)
 
     async def _send(self, endpoint: Endpoint, event_id: str, body: bytes, trace: dict[str, str]) -> AttemptResponse:
         answered = None
@@ -57,7 +57,7 @@ class Sender:
                 self._session.post(
                     URL(endpoint.url, encoded=True),
                     data=body,
-                    headers=signed(endpoint.secrets, event_id, self._now(), body) | trace,
+                    headers=signature_headers(endpoint.secrets, event_id, self._now(), body) | trace,
                     allow_redirects=False,
                 ) as got,
             ):
@@ -100,7 +100,7 @@ async def sender(
         yield Sender(session, now, seconds)
 
 
-def signed(secrets: Sequence[Secret], event_id: str, at: datetime, body: bytes) -> dict[str, str]:
+def signature_headers(secrets: Sequence[Secret], event_id: str, at: datetime, body: bytes) -> dict[str, str]:
     """The headers of Standard Webhooks: a signature by each secret, the newest first."""
     at = at.astimezone(UTC)
     signatures = [Webhook(secret.reveal()).sign(event_id, at, body.decode()) for secret in secrets]

@@ -24,7 +24,7 @@ from schemas.shown import PAYMENT_ID
 from schemas.words import Authenticity, Source
 from worker.config import Config, Merchant
 from worker.ingress.batching import RequestBatcher
-from worker.ingress.rate_limits import Limits
+from worker.ingress.rate_limits import RateLimits
 from worker.ingress.waiters import PaymentWaiters
 from worker.postgres.database import UNAVAILABLE
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
@@ -58,7 +58,7 @@ class Ingress(Struct, frozen=True):
     homes: RequestBatcher[Claim, str | None]
     clock: DatabaseClock
     waiters: PaymentWaiters
-    limits: Limits
+    limits: RateLimits
     metrics: Metrics
     tracing: Tracing = OFF
 
@@ -199,7 +199,7 @@ def ingress_of(
         homes=RequestBatcher(find, shared_errors=UNAVAILABLE, seconds=LOOK_UP_SECONDS),
         clock=clock,
         waiters=waiters,
-        limits=Limits(config.settings.trusted_proxies),
+        limits=RateLimits(config.settings.trusted_proxies),
         metrics=metrics,
         tracing=tracing,
     )

@@ -18,7 +18,7 @@ from schemas.callbacks import Claim
 from schemas.payments import Glance
 from schemas.words import Said, Source
 from worker.ingress.ingress import COME_AGAIN_SECONDS, RETRY_AFTER, Ingress, Priority, slashed
-from worker.ingress.pages import outcome_name, page
+from worker.ingress.pages import buyer_page, outcome_name
 from worker.ingress.pages.again import Again
 from worker.ingress.polling import GO_ON_SECONDS, LOOK_AGAIN_SECONDS, in_language, seconds_to_hold, since, waiting_path
 from worker.ingress.read_callback import make_claim, read_callback
@@ -50,7 +50,7 @@ class Returns:
         account = self._ingress.account(request)
         payment_id = self._ingress.payment_id(request)
         if account is None or payment_id is None:
-            return page(request, "not_found", status=404)
+            return buyer_page(request, "not_found", status=404)
         said = Said(request.match_info["said"]) if "said" in request.match_info else None
         if not self._ingress.limits.allows(request):
             self._ingress.count_unread(Source.RETURN, account, "limited")
@@ -79,7 +79,7 @@ class Returns:
         """A buyer comes back from a checkout that the shop opened itself: only an id of the gateway's is a ticket."""
         account = self._ingress.account(request)
         if account is None:
-            return page(request, "not_found", status=404)
+            return buyer_page(request, "not_found", status=404)
         if not self._ingress.limits.allows(request):
             self._ingress.count_unread(Source.RETURN, account, "limited")
             return self._come_again(request, account, 429, None, None)
@@ -109,7 +109,7 @@ class Returns:
             except (BusAway, TimeoutError) as error:
                 return self._busy(request, account, claim, error)
         if not _issued(claim, payment):
-            return page(request, "noted", shop=self._ingress.merchant(account).name)
+            return buyer_page(request, "noted", shop=self._ingress.merchant(account).name)
         return self._send_on(request, payment, claim.said)
 
     async def waiting(self, request: web.Request) -> web.Response:
@@ -117,7 +117,7 @@ class Returns:
         account = self._ingress.account(request)
         payment_id = self._ingress.payment_id(request)
         if account is None or payment_id is None:
-            return page(request, "not_found", status=404)
+            return buyer_page(request, "not_found", status=404)
         if not self._ingress.limits.allows(request):
             return self._confirming(request, account, payment_id, status=429, headers=RETRY_AFTER)
         try:
@@ -130,7 +130,7 @@ class Returns:
         except UNAVAILABLE:
             return self._confirming(request, account, payment_id, headers=RETRY_AFTER)
         if payment is None:
-            return page(request, "not_found", status=404)
+            return buyer_page(request, "not_found", status=404)
         return self._send_on(request, payment, None)
 
     async def _taken_unseen(
@@ -142,7 +142,7 @@ class Returns:
         except (BusAway, TimeoutError) as error:
             return self._busy(request, account, claim, error)
         if claim.payment_id is None:
-            return page(request, "noted", shop=self._ingress.merchant(account).name)
+            return buyer_page(request, "noted", shop=self._ingress.merchant(account).name)
         return self._confirming(request, account, claim.payment_id, headers=RETRY_AFTER)
 
     async def _unknown(self, request: web.Request, account: Account, claim: Claim) -> web.Response:
@@ -153,7 +153,7 @@ class Returns:
             return self._busy(request, account, claim, error)
         if not taken:
             return self._come_again(request, account, 429, claim.payment_id, claim.said)
-        return page(request, "not_found", status=404)
+        return buyer_page(request, "not_found", status=404)
 
     async def _outcome(self, payment: Glance, waiter: Waiter, seconds: float) -> Glance:
         """The payment once its outcome is recorded, or as it is when the wait is over. A known end does not wait."""
@@ -180,7 +180,7 @@ class Returns:
                 return web.Response(status=303, headers={"Location": target, "Cache-Control": "no-store"})
             path = self._ingress.reached_at(waiting_path(account.id, payment.id, began))
             name = outcome_name(payment)
-            return page(request, name, shop=merchant.name, reference=payment.reference, own_path=path)
+            return buyer_page(request, name, shop=merchant.name, reference=payment.reference, own_path=path)
         return self._confirming(request, account, payment.id, payment=payment)
 
     def _confirming(
@@ -197,7 +197,7 @@ class Returns:
         merchant = self._ingress.merchant(account)
         began = since(request, self._ingress.clock.now().timestamp())
         path = self._ingress.reached_at(waiting_path(account.id, payment_id, began))
-        return page(
+        return buyer_page(
             request,
             "confirming",
             status=status,
@@ -230,7 +230,7 @@ class Returns:
             again = Again(path=path, seconds=COME_AGAIN_SECONDS) if payment_id else None
         name = "busy" if again else "send_again"
         shop = self._ingress.merchant(account).name
-        return page(request, name, status=status, shop=shop, again=again, headers=RETRY_AFTER)
+        return buyer_page(request, name, status=status, shop=shop, again=again, headers=RETRY_AFTER)
 
 
 def _issued(claim: Claim, payment: Glance) -> bool:

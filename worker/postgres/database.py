@@ -1,4 +1,4 @@
-"""The pool of connections, with our types and deadlines, and where the wakeups of other processes are heard.
+"""The pool of connections, with our types and deadlines, and where the wakeups of other processes are received.
 
 The one thing to get wrong: a connection that says nothing. A server may be gone, full or failing over, so every command
 and every wait for a connection has its deadline, and what counts as away is said in one place.
@@ -134,7 +134,7 @@ class Database:
         return self._wakeups.payloads(wakeup)
 
     def told(self, wakeup: Wakeup) -> None:
-        self._wakeups.heard(wakeup)
+        self._wakeups.on_wakeup(wakeup)
 
     async def notified(self) -> None:
         """Wait until what `notify` was told is sent."""
@@ -165,7 +165,11 @@ class Database:
                 await asyncio.sleep(CLOCK_SECONDS)
 
     async def listen(
-        self, heard: Callable[[Wakeup], None], *, connected: Callable[[], Awaitable[None]], probe: float = PROBE_SECONDS
+        self,
+        on_wakeup: Callable[[Wakeup], None],
+        *,
+        connected: Callable[[], Awaitable[None]],
+        probe: float = PROBE_SECONDS,
     ) -> None:
         """Pass on wakeups until cancelled, over a connection of its own that is made again whenever it breaks.
 
@@ -174,14 +178,14 @@ class Database:
         `connected` runs after each connect, because wakeups may have been missed before it. Every `probe` seconds the
         connection has to answer, because a network that forgot it tells nobody.
         """
-        self._wakeups.heard = heard
+        self._wakeups.on_wakeup = on_wakeup
         while True:
             try:
                 connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_SECONDS)
                 try:
                     broken = asyncio.Event()
                     connection.add_termination_listener(lambda _, broken=broken: broken.set())
-                    await connection.add_listener(CHANNEL, lambda *arrived: self._wakeups.hear(arrived[-1]))
+                    await connection.add_listener(CHANNEL, lambda *arrived: self._wakeups.receive(arrived[-1]))
                     await connected()
                     while not await set_within(broken, probe):
                         await connection.execute("SELECT", timeout=probe)

@@ -28,8 +28,8 @@ class Wakeup(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `claims`: gateways that have new claims. `events`: events were written that have no places. `placed`: events got
     their places, or deliveries became due, so that endpoints may have something to be told. `outcomes`: payments that
-    changed. `look_at`: the earliest next look at a payment. `sender`: the process that sent this, which does not hear
-    it from the database again.
+    changed. `look_at`: the earliest next look at a payment. `sender`: the process that sent this, which does not
+    receive it from the database again.
     """
 
     claims: list[str] = []
@@ -43,28 +43,28 @@ class Wakeup(msgspec.Struct, kw_only=True, omit_defaults=True):
 class Wakeups:
     """Sends wakeups one after the other; those that come meanwhile are merged into the next. `send` raises nothing.
 
-    `heard` is called with wakeups of this process at once, and with those of other processes as they come.
+    `on_wakeup` is called with wakeups of this process at once, and with those of other processes as they come.
     """
 
     def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
         self._send = send
         self._sender = secrets.token_hex(8)
-        self.heard: Callable[[Wakeup], None] = lambda _: None
+        self.on_wakeup: Callable[[Wakeup], None] = lambda _: None
         self._unsent: list[Wakeup] = []
         self._sending: asyncio.Task[None] | None = None
 
-    def hear(self, payload: object) -> None:
-        """A wakeup came from the database. One of our own was heard when it was added."""
+    def receive(self, payload: object) -> None:
+        """A wakeup came from the database. One of our own was passed on when it was added."""
         wakeup = _read(payload)
         if wakeup.sender != self._sender:
-            self.heard(wakeup)
+            self.on_wakeup(wakeup)
 
     def payloads(self, wakeup: Wakeup) -> list[str]:
-        """The wakeup as a statement sends it by itself. Pass it to `heard` once that statement is committed."""
+        """The wakeup as a statement sends it by itself. Pass it to `on_wakeup` once that statement is committed."""
         return [msgspec.json.encode(replace(part, sender=self._sender)).decode() for part in _parts(wakeup)]
 
     def add(self, wakeup: Wakeup) -> None:
-        self.heard(wakeup)
+        self.on_wakeup(wakeup)
         self._unsent.append(wakeup)
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._go())

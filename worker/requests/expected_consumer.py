@@ -20,7 +20,7 @@ from worker.amqp.publisher import Publisher
 from worker.amqp.rabbit_bus import REST_SECONDS
 from worker.amqp.topology import EXPECTED
 from worker.postgres.database import UNAVAILABLE
-from worker.requests.expected_handler import ExpectedPaymentHandler, Refusal, Result
+from worker.requests.expected_handler import ExpectedPaymentHandler, Handled, Refusal
 from worker.runtime.clock import DatabaseClock, set_within
 from worker.runtime.retries import ATTEMPTS, PAUSE_SECONDS, place_of
 from worker.telemetry.metrics import Metrics
@@ -105,7 +105,7 @@ class ExpectedConsumer:
         self._metrics.expected.labels("refused" if isinstance(result, Refusal) else result).inc()
         return True
 
-    async def _register(self, message: DeliveredMessage) -> Result | Refusal:
+    async def _register(self, message: DeliveredMessage) -> Handled | Refusal:
         """Try it, and where that fails by itself, as it would by a bug of ours, a few times more."""
         attempts = 0
         while True:

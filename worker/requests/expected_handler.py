@@ -17,7 +17,7 @@ from schemas.requests import EXPECTED_PAYMENT, Wrong
 from schemas.wire import MAX_BODY, Unreadable, UnsoundText, read_json
 from worker.amqp.topology import EXPECTED
 from worker.config import Config, Merchant
-from worker.requests.payment_request import TO_BLAME, WrongWish, track
+from worker.requests.payment_request import TO_BLAME, InvalidRequest, track
 from worker.runtime.clock import DatabaseClock
 from worker.runtime.ids import new_payment_id
 
@@ -32,7 +32,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     field: str = ""
 
 
-Result = Literal["registered", "known", "later"]
+Handled = Literal["registered", "known", "later"]
 """`known`: an equal message, or POST, has made that payment. `later`: one is about to, or has died over it."""
 
 
@@ -46,19 +46,19 @@ class ExpectedPaymentHandler:
         """Ask the ledger for anything, to learn whether it is there. Raises what it raises when it is away."""
         await self._openings.holder("", "")
 
-    async def handle(self, key: str, body: bytes) -> Result | Refusal:
+    async def handle(self, key: str, body: bytes) -> Handled | Refusal:
         """Take on the payment that a message tells of, published with this key. Raises what the ledger does."""
         if len(body) > MAX_BODY:
             return Refusal(code="too_large", reason="a body has at most 64 KiB")
         try:
-            merchant, wish = self._read(key, read_json(body))
+            merchant, wanted = self._read(key, read_json(body))
             payment_id, now = new_payment_id(), self._clock.now()
-            payment = await track(self._openings, self._rules, merchant, wish, payment_id=payment_id, now=now)
+            payment = await track(self._openings, self._rules, merchant, wanted, payment_id=payment_id, now=now)
         except UnsoundText as error:
-            return _invalid(WrongWish([Wrong(error.path[:200], str(error))]))
+            return _invalid(InvalidRequest([Wrong(error.path[:200], str(error))]))
         except Unreadable as error:
             return Refusal(code="unreadable_body", reason=f"the body is no sound JSON: {error}")
-        except WrongWish as error:
+        except InvalidRequest as error:
             return _invalid(error)
         except OpeningFailed as failed:
             return _failed(failed)
@@ -66,7 +66,7 @@ class ExpectedPaymentHandler:
         return "registered"
 
     def _read(self, key: str, body: Any) -> tuple[Merchant, Any]:
-        """The merchant, and what it would have posted. Raises WrongWish."""
+        """The merchant, and what it would have posted. Raises InvalidRequest."""
         wrong: list[Wrong] = []
         named = EXPECTED_PAYMENT.read(body, wrong).get("merchant")
         merchant = self._config.merchant(named) if named is not None else None
@@ -75,15 +75,15 @@ class ExpectedPaymentHandler:
         elif merchant is not None and key not in (merchant.id, EXPECTED):
             wrong.insert(0, Wrong("merchant", "is not the one whose id is the message's routing key"))
         if merchant is None or wrong:
-            raise WrongWish(wrong)
+            raise InvalidRequest(wrong)
         return merchant, {name: value for name, value in body.items() if name != "merchant"}
 
 
-def _invalid(error: WrongWish) -> Refusal:
+def _invalid(error: InvalidRequest) -> Refusal:
     return Refusal(code="invalid_request", reason=str(error), field=error.wrong[0].field)
 
 
-def _failed(failed: OpeningFailed) -> Result | Refusal:
+def _failed(failed: OpeningFailed) -> Handled | Refusal:
     if failed.code == "reference_used" and failed.equal:
         return "known"
     if failed.retry_after is not None:

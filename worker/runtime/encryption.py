@@ -62,7 +62,7 @@ def key_of(text: str) -> bytes:
     return key
 
 
-def new_key() -> str:
+def new_archive_key() -> str:
     return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 

@@ -91,7 +91,7 @@ class Asker:
             traceparent=span.traceparent,
         )
         span.note(outcome=_word(outcome), calls=calls.made)
-        self._recorder.hear(inquiry, reply)
+        self._recorder.add(inquiry, reply)
 
 
 def _word(outcome: Outcome) -> str:

@@ -70,10 +70,10 @@ class Consumer:
     def stop(self) -> None:
         self._stopping.set()
 
-    def hear(self, payment_ids: Collection[str]) -> None:
+    def payments_changed(self, payment_ids: Collection[str]) -> None:
         """These payments changed, here or elsewhere."""
         for intake in self._intakes:
-            intake.hear(payment_ids)
+            intake.payments_changed(payment_ids)
 
     async def run(self) -> None:
         providers = sorted({account.provider.name for account in self._rules.accounts.values()})

@@ -1,7 +1,7 @@
 """The claims that this worker has in hand: the deliveries that brought each, and what becomes of them.
 
 The one thing to get wrong: forgetting a claim before it is written. Until then the bus keeps it, and gives it to
-another worker should this one die. A claim may be delivered again meanwhile; all its deliveries are settled together.
+another worker should this one die. A claim may come again meanwhile; all its messages are acknowledged together.
 """
 
 from __future__ import annotations

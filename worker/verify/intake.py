@@ -92,7 +92,7 @@ class Intake:
             until = min(part.until, now + PATIENT_SECONDS)
             self._waiting.append(Part(list(claims[:room]), min(now + AGAIN_SECONDS, until), until))
 
-    def hear(self, payment_ids: Collection[str]) -> None:
+    def payments_changed(self, payment_ids: Collection[str]) -> None:
         """These payments changed: claims that wait for them are looked at now."""
         for part in [self._waiting.popleft() for _ in range(len(self._waiting))]:
             told = [claim for claim in part.claims if claim.payment_id in payment_ids]
@@ -105,7 +105,7 @@ class Intake:
                     self._heard.set_result(None)
 
     async def _arrival(self, most: int) -> None:
-        """Wait until claims are delivered, claims that wait are due or heard of, or the intake is to stop."""
+        """Wait until claims are delivered, waiting claims are due or their payments changed, or it is to stop."""
         if self._receiving is None:
             self._receiving = self._group.create_task(self._receive(most))
         seconds = self._waiting[0].at - _now() if self._waiting else None

@@ -36,14 +36,14 @@ LOCKED_TRIES = 5
 log = structlog.get_logger()
 
 
-class Heard(Struct, frozen=True):
+class PendingReply(Struct, frozen=True):
     """A question and its reply. `tries`: how often it was tried again, because others had locked the payment."""
 
     inquiry: Inquiry
     reply: Reply
     tries: int = 0
 
-    def traced(self, traceparent: str | None) -> Heard:
+    def traced(self, traceparent: str | None) -> PendingReply:
         return structs.replace(self, reply=structs.replace(self.reply, traceparent=traceparent))
 
     @property
@@ -56,7 +56,7 @@ class Heard(Struct, frozen=True):
 
 
 class Recorder:
-    """Records the replies that `hear` is given. After `end`, `run` returns when all of them are recorded."""
+    """Records the replies that are added. After `end`, `run` returns when all of them are recorded."""
 
     def __init__(
         self,
@@ -70,27 +70,27 @@ class Recorder:
     ) -> None:
         self._ledger, self._rules, self._clock = ledger, rules, clock
         self._in_hand, self._blame, self._allowances, self._tracing = in_hand, blame, allowances, tracing
-        self._heard: asyncio.Queue[Heard | None] = asyncio.Queue()
+        self._pending: asyncio.Queue[PendingReply | None] = asyncio.Queue()
         self._trying_again = asyncio.TaskGroup()
 
-    def hear(self, inquiry: Inquiry, reply: Reply) -> None:
-        self._heard.put_nowait(Heard(inquiry, reply))
+    def add(self, inquiry: Inquiry, reply: Reply) -> None:
+        self._pending.put_nowait(PendingReply(inquiry, reply))
 
     def end(self) -> None:
-        self._heard.put_nowait(None)
+        self._pending.put_nowait(None)
 
     async def run(self) -> None:
         async with self._trying_again:
             await self._run()
 
     async def _run(self) -> None:
-        while (first := await self._heard.get()) is not None:
+        while (first := await self._pending.get()) is not None:
             counted: Counted = {}  # for all tries of this batch
             batch = [first]
-            while len(batch) < BATCH and not self._heard.empty():
-                more = self._heard.get_nowait()
+            while len(batch) < BATCH and not self._pending.empty():
+                more = self._pending.get_nowait()
                 if more is None:
-                    self._heard.put_nowait(None)
+                    self._pending.put_nowait(None)
                     break
                 batch.append(more)
             with self._tracing.follow_all("record", [one.reply.traceparent for one in batch]) as traces:
@@ -120,7 +120,7 @@ class Recorder:
         except UNAVAILABLE as unavailable:  # the fault is counted when it comes again
             log.warning("failure.count_failed", payment_id=inquiry.expected.payment_id, error=_name(unavailable))
 
-    async def _record(self, batch: list[Heard], counted: Counted) -> None:
+    async def _record(self, batch: list[PendingReply], counted: Counted) -> None:
         """Write replies until it is done. One whose question was `lost` is alone in its batch, and marked first."""
         first = batch[0]
         while True:
@@ -151,29 +151,29 @@ class Recorder:
         log.error("reply.failed", payment_id=reply.payment_id, exc_info=error)
         await self.unanswered(inquiry, error, partial(self._blame.reply_failed, reply, inquiry.account, error))
 
-    async def _locked(self, heard: Heard, error: Exception, counted: Counted) -> None:
+    async def _locked(self, pending: PendingReply, error: Exception, counted: Counted) -> None:
         """Others lock the payment. A status is asked for again; the reply of an Execute cannot be asked for again.
 
         So that reply is tried again, beside the other batches. Where that does not help it is kept as a dead letter,
         and Query is asked.
         """
-        inquiry, payment_id = heard.inquiry, heard.reply.payment_id
-        log.warning("reply.locked_out", payment_id=payment_id, tries=heard.tries, error=_name(error))
+        inquiry, payment_id = pending.inquiry, pending.reply.payment_id
+        log.warning("reply.locked_out", payment_id=payment_id, tries=pending.tries, error=_name(error))
         await self._blame.excuse(payment_id, payment_id, inquiry.account.id)
-        if inquiry.question.kind is QuestionKind.EXECUTE and not await self._kept(heard, error):
-            again = structs.replace(heard, tries=heard.tries + 1)
+        if inquiry.question.kind is QuestionKind.EXECUTE and not await self._kept(pending, error):
+            again = structs.replace(pending, tries=pending.tries + 1)
             self._trying_again.create_task(self._record([again], counted))
         else:
             await self._in_hand.not_recorded(inquiry)
 
-    async def _kept(self, heard: Heard, error: Exception) -> bool:
+    async def _kept(self, pending: PendingReply, error: Exception) -> bool:
         """Whether the reply was tried often enough, and is among the dead letters now."""
-        if heard.tries < LOCKED_TRIES:
+        if pending.tries < LOCKED_TRIES:
             return False
         try:
-            await self._blame.keep(heard.reply, heard.inquiry.account, f"others locked its payment: {_name(error)}")
+            await self._blame.keep(pending.reply, pending.inquiry.account, f"others locked its payment: {_name(error)}")
         except UNAVAILABLE as unavailable:
-            log.warning("reply.dead_letter_failed", payment_id=heard.reply.payment_id, error=_name(unavailable))
+            log.warning("reply.dead_letter_failed", payment_id=pending.reply.payment_id, error=_name(unavailable))
             await asyncio.sleep(PAUSE_SECONDS)
             return False
         return True

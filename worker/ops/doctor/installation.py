@@ -37,7 +37,7 @@ _SILENT = """
 """
 
 
-async def look(database: Database, config: Config) -> AsyncIterator[Finding]:
+async def inspect_installation(database: Database, config: Config) -> AsyncIterator[Finding]:
     accounts = [account.id for account in config.accounts]
     yield await _clock(database)
     for row in await database.fetch("SELECT count(*) AS count, min(died_at) AS since FROM dead"):
