@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.apply_change import Draft, change_of
+from consumers.apply_change import PendingChange, change_of
 from consumers.apply_claim import receive
 from consumers.apply_reply import question_entry, take_in
 from consumers.checks.admission import RELIABLE, Unreliable
@@ -34,7 +34,7 @@ MOMENT = timedelta(microseconds=1)
 NOBODY = Owners()
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class AskedQuestion(Struct, frozen=True, kw_only=True):
     """A question, when it was asked (`at`), and why it was due."""
 
     question: Question
@@ -46,7 +46,7 @@ class Asked(Struct, frozen=True, kw_only=True):
         return self.question.kind is QuestionKind.EXECUTE
 
 
-class Work(Struct, frozen=True, kw_only=True):
+class PaymentWork(Struct, frozen=True, kw_only=True):
     """What a worker does about one payment, until it is written.
 
     `claims` are recorded with the work; `admissions` tell which of them are new. `asked` is recorded with its reply.
@@ -60,7 +60,7 @@ class Work(Struct, frozen=True, kw_only=True):
     claims: tuple[Claim, ...] = ()
     admissions: Mapping[str, Admission] = {}
     recorded: bool = False
-    asked: Asked | None = None
+    asked: AskedQuestion | None = None
     replies: tuple[Reply, ...] = ()
     turned_away: datetime | None = None
     beside: bool = False
@@ -71,22 +71,22 @@ class Work(Struct, frozen=True, kw_only=True):
         return self.asked is not None and self.asked.executes
 
 
-def next_question(sight: Sight, work: Work, rules: Rules, now: datetime) -> Asked | None:
+def next_question(sight: Sight, work: PaymentWork, rules: Rules, now: datetime) -> AskedQuestion | None:
     """The question that comes now, if the work's claims are taken in; None where none does."""
-    draft = _with_claims(sight, work, rules, now)
-    payment, capabilities = in_line(draft.payment, sight.order, rules, now), rules.capabilities(draft.payment)
+    pending = _with_claims(sight, work, rules, now)
+    payment, capabilities = in_line(pending.payment, sight.order, rules, now), rules.capabilities(pending.payment)
     due = next_due(payment, capabilities, rules.checks, now)
     if due is None or due.at > now:
         return None
     waits = payment.execute_waits_until is not None and payment.execute_waits_until > now
     if may_execute(payment, capabilities, now) and not waits:
-        return Asked(question=Question(kind=QuestionKind.EXECUTE), due=due, at=now)
-    return Asked(question=Question(transaction_id=due.transaction_id), due=due, at=now)
+        return AskedQuestion(question=Question(kind=QuestionKind.EXECUTE), due=due, at=now)
+    return AskedQuestion(question=Question(transaction_id=due.transaction_id), due=due, at=now)
 
 
 def conclude(
     sight: Sight,
-    work: Work,
+    work: PaymentWork,
     rules: Rules,
     now: datetime,
     owners: Owners = NOBODY,
@@ -94,76 +94,76 @@ def conclude(
 ) -> Write:
     """What the work comes to on this reading. `owners` are its keys that are known to belong to other payments."""
     at = now if work.asked is None else work.asked.at
-    draft = _with_claims(sight, work, rules, at)
-    capabilities = rules.capabilities(draft.payment)
+    pending = _with_claims(sight, work, rules, at)
+    capabilities = rules.capabilities(pending.payment)
     if not work.beside:
-        draft.becomes(in_line(draft.payment, sight.order, rules, at))
+        pending.becomes(in_line(pending.payment, sight.order, rules, at))
     if work.asked is not None:
-        draft.becomes(begun(draft.payment, work.asked.question, work.asked.due, rules.checks, at))
-        draft.entries.extend([draft.look] if draft.look else [])
-        draft.entries.append(question_entry(work.asked.question, at, work.asked.due.trigger))
+        pending.becomes(begun(pending.payment, work.asked.question, work.asked.due, rules.checks, at))
+        pending.entries.extend([pending.look] if pending.look else [])
+        pending.entries.append(question_entry(work.asked.question, at, work.asked.due.trigger))
         if not work.replies and not work.executes:  # a fault of ours took its reply
-            draft.becomes(looked(draft.payment, at, answered=False))
+            pending.becomes(looked(pending.payment, at, answered=False))
     elif not work.replies and not work.beside:
         # This worker has the turn of a payment that is turned away, so no other one waits for the reply of an Execute.
-        lease = draft.payment.lease_until
+        lease = pending.payment.lease_until
         over = lease is not None and (lease <= now or work.turned_away is not None)
-        draft.becomes(let_go(draft.payment) if over else draft.payment)
+        pending.becomes(let_go(pending.payment) if over else pending.payment)
     if work.turned_away is not None:
-        draft.becomes(replace(to_the_back(draft.payment, now), not_before=work.turned_away))
+        pending.becomes(replace(to_the_back(pending.payment, now), not_before=work.turned_away))
     for reply in sorted(work.replies, key=lambda reply: reply.answered_at):
-        _hear(draft, reply, rules, now, unreliable)
+        _hear(pending, reply, rules, now, unreliable)
     if not work.replies and work.asked is None and not work.beside:
-        draft.becomes(marked(draft.payment, capabilities, rules.checks, now))
-    standing, keys = claimed_by(draft.case, owners, capabilities.always)
+        pending.becomes(marked(pending.payment, capabilities, rules.checks, now))
+    standing, keys = claimed_by(pending.case, owners, capabilities.always)
     first = "seen" if work.recorded else "new"
     return Write(
         sight=sight,
-        change=change_of(draft, standing, rules, now),
+        change=change_of(pending, standing, rules, now),
         claims=tuple(one for one in work.claims if _recorded(one) and work.admissions.get(one.id, first) == "new"),
         keys=keys,
         executes=work.executes,
     )
 
 
-def clock_marks(sight: Sight, work: Work, rules: Rules, now: datetime) -> bool:
+def clock_marks(sight: Sight, work: PaymentWork, rules: Rules, now: datetime) -> bool:
     """Whether the clock closes the payment or gives it up now, if nothing is asked and its claims are taken in."""
     payment = _with_claims(sight, work, rules, now).payment
     return marked(payment, rules.capabilities(payment), rules.checks, now) != payment
 
 
-def _with_claims(sight: Sight, work: Work, rules: Rules, at: datetime) -> Draft:
+def _with_claims(sight: Sight, work: PaymentWork, rules: Rules, at: datetime) -> PendingChange:
     """The payment after its claims. A claim of the sweep is no evidence, and stands in the timeline only if it asks."""
-    draft = Draft(case=sight.case, entries=[], facts=[])
+    pending = PendingChange(case=sight.case, entries=[], facts=[])
     for claim in work.claims:
         if work.recorded and work.admissions.get(claim.id) != "new":
             continue
-        draft.traceparent = draft.traceparent or claim.traceparent
+        pending.traceparent = pending.traceparent or claim.traceparent
         heard = replace(claim, received_at=min(claim.received_at, at - MOMENT))  # a clock ahead of the database's
         admission = work.admissions.get(claim.id, "new")
-        payment, entry = receive(draft.case, heard, admission, rules.capabilities(draft.payment), at)
-        draft.becomes(payment)
+        payment, entry = receive(pending.case, heard, admission, rules.capabilities(pending.payment), at)
+        pending.becomes(payment)
         if _recorded(claim):
-            draft.entries.append(entry)
+            pending.entries.append(entry)
         else:
-            draft.look = entry
-    draft.becomes(taken_over(draft.payment, sight.since, at))
-    return draft
+            pending.look = entry
+    pending.becomes(taken_over(pending.payment, sight.since, at))
+    return pending
 
 
 def _recorded(claim: Claim) -> bool:
     return claim.source is not Source.SWEEP
 
 
-def _hear(draft: Draft, reply: Reply, rules: Rules, now: datetime, unreliable: Unreliable) -> None:
-    account, capabilities = draft.payment.account, rules.capabilities(draft.payment)
-    draft.repeats = account in unreliable.silent
-    taken = take_in(draft.case, reply, capabilities, rules.checks)
-    draft.case = taken.case
+def _hear(pending: PendingChange, reply: Reply, rules: Rules, now: datetime, unreliable: Unreliable) -> None:
+    account, capabilities = pending.payment.account, rules.capabilities(pending.payment)
+    pending.repeats = account in unreliable.silent
+    taken = take_in(pending.case, reply, capabilities, rules.checks)
+    pending.case = taken.case
     forgetful = account in unreliable.forgetful
-    draft.becomes(
-        marked(draft.payment, capabilities, rules.checks, now, taken.heard, reply.asked_at, forgetful=forgetful)
+    pending.becomes(
+        marked(pending.payment, capabilities, rules.checks, now, taken.heard, reply.asked_at, forgetful=forgetful)
     )
-    draft.entries.extend(taken.entries)
-    draft.facts.extend([taken.fact] if taken.fact else [])
-    draft.traceparent = reply.traceparent or draft.traceparent
+    pending.entries.extend(taken.entries)
+    pending.facts.extend([taken.fact] if taken.fact else [])
+    pending.traceparent = reply.traceparent or pending.traceparent

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.checks.admission import RELIABLE, Unreliable, hear_gateways, turned_away
 from consumers.checks.execute import ends_doubt, under_way
-from consumers.decide import NOBODY, Work, clock_marks, conclude, next_question
+from consumers.decide import NOBODY, PaymentWork, clock_marks, conclude, next_question
 from consumers.early_claims import may_wait
 from consumers.money.foreign_answers import others_left_alone
 from consumers.ports.allowance import Allowance
@@ -36,13 +36,13 @@ SWAPS = 3
 LESSONS = 10
 """So often the write of a locked payment may find that another payment has a key of it, or that a claim is recorded."""
 
-Counted = dict[tuple[str, datetime], Unreliable]
+HealthRecorded = dict[tuple[str, datetime], Unreliable]
 """The replies that their accounts were told of: what each brought about there, by its payment and its `asked_at`."""
 
 NO_LIMIT: Mapping[str, int] = MappingProxyType({})
 
 
-class Inquiry(Struct, frozen=True, kw_only=True):
+class AssignedQuestion(Struct, frozen=True, kw_only=True):
     """A question to ask now. `work` is written with its reply; `sight` is the reading it was decided on.
 
     `claims` led to the question, and stay with the bus until the reply is written. Those of an Execute are recorded
@@ -56,7 +56,7 @@ class Inquiry(Struct, frozen=True, kw_only=True):
     question: Question
     expected: Expected
     asked_at: datetime
-    work: Work
+    work: PaymentWork
     sight: Sight
     claims: tuple[Claim, ...] = ()
     allowance: Allowance | None = None
@@ -69,18 +69,18 @@ class Inquiry(Struct, frozen=True, kw_only=True):
         return self.asked_at if self.taken_at is None else min(self.asked_at, self.taken_at)
 
 
-class Taken(Struct, frozen=True, kw_only=True):
-    """What became of claims. Those in neither `inquiries` nor `waiting` are written, and done with.
+class TakenClaims(Struct, frozen=True, kw_only=True):
+    """What became of claims. Those in neither `questions` nor `waiting` are written, and done with.
 
     `waiting` are about payments that another question is in flight about.
     """
 
-    inquiries: list[Inquiry]
+    questions: list[AssignedQuestion]
     waiting: list[Claim]
     changes: list[Change]
 
 
-async def take(
+async def take_claims(
     ledger: Ledger,
     rules: Rules,
     claims: Sequence[Claim],
@@ -89,7 +89,7 @@ async def take(
     *,
     patient: bool = True,
     known: dict[str, Allowance] | None = None,
-) -> Taken:
+) -> TakenClaims:
     """Look at claims and decide what to ask. A claim that leads to no question is written at once.
 
     `room` is how many more questions the worker takes on, for each account where it bounds them. `patient`: a claim
@@ -129,22 +129,22 @@ async def take(
             beside = [replace(work, asked=None, beside=True) for work in outrun if _tells(work)]
             changes += await _write(ledger, rules, beside, sights, looked.now)
             outrun = []
-        inquiries = [_inquiry(rules, work, sights | begun, looked) for work in asking]
+        questions = [_assigned(rules, work, sights | begun, looked) for work in asking]
         asked_about = frozenset(work.payment_id for work in asking)
     finally:
         turns.give_back(mine - asked_about)
     waiting = [*(claim for work in (*others, *outrun) for claim in work.claims), *strays]
     waiting.sort(key=lambda claim: claim.source is Source.SWEEP)  # few may wait, and the sweep repeats its own anyway
-    return Taken(inquiries=inquiries, waiting=waiting, changes=changes)
+    return TakenClaims(questions=questions, waiting=waiting, changes=changes)
 
 
-async def record(
+async def record_replies(
     ledger: Ledger,
     rules: Rules,
-    asked: Sequence[tuple[Inquiry, Reply | None]],
+    asked: Sequence[tuple[AssignedQuestion, Reply | None]],
     now: datetime,
     known: dict[str, Allowance] | None = None,
-    counted: Counted | None = None,
+    counted: HealthRecorded | None = None,
 ) -> list[Change]:
     """Write what gateways replied, with the claims that made us ask: one version and one event per payment at most.
 
@@ -153,13 +153,13 @@ async def record(
     adds its own, so that no account is told of a reply twice. A reply is None where a fault of ours took it. Its
     question is written all the same, so that its schedule goes on.
     """
-    sights = {inquiry.sight.case.payment.id: inquiry.sight for inquiry, _ in asked}
+    sights = {assigned.sight.case.payment.id: assigned.sight for assigned, _ in asked}
     allowances = {} if known is None else known
     counted = {} if counted is None else counted
     tried = frozenset(counted)
-    for inquiry, _ in asked:
-        if inquiry.allowance is not None:
-            allowances.setdefault(inquiry.account.id, inquiry.allowance)
+    for assigned, _ in asked:
+        if assigned.allowance is not None:
+            allowances.setdefault(assigned.account.id, assigned.allowance)
     heard = await others_left_alone(ledger, sights, [reply for _, reply in asked if reply is not None])
     news = [reply for reply in heard if (reply.payment_id, reply.asked_at) not in counted]
     brought = await hear_gateways(ledger, rules, sights, allowances, news)
@@ -167,16 +167,16 @@ async def record(
     unreliable = Unreliable.any_of(counted[reply.payment_id, reply.asked_at] for reply in heard)
     replies = iter(heard)
     works = [
-        inquiry.work
+        assigned.work
         if reply is None
-        else replace(inquiry.work, replies=(next(replies),), tried=(reply.payment_id, reply.asked_at) in tried)
-        for inquiry, reply in asked
+        else replace(assigned.work, replies=(next(replies),), tried=(reply.payment_id, reply.asked_at) in tried)
+        for assigned, reply in asked
     ]
     works = [work for work in works if work.asked is not None or work.replies]
     return await _write(ledger, rules, works, sights, now, unreliable)
 
 
-async def record_kept(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list[Change]:
+async def record_dead_replies(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list[Change]:
     """Write replies whose questions no process remembers: those that were kept among the dead letters."""
     looked = await ledger.look([], {reply.payment_id for reply in replies})
     replies = [reply for reply in replies if reply.payment_id in looked.sights]
@@ -185,7 +185,7 @@ async def record_kept(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) ->
     by_payment = defaultdict[str, list[Reply]](list)
     for reply in replies:
         by_payment[reply.payment_id].append(reply)
-    works = [Work(payment_id=payment_id, replies=tuple(group)) for payment_id, group in by_payment.items()]
+    works = [PaymentWork(payment_id=payment_id, replies=tuple(group)) for payment_id, group in by_payment.items()]
     return await _write(ledger, rules, works, looked.sights, looked.now, unreliable)
 
 
@@ -228,14 +228,14 @@ async def _without_home(ledger: Ledger, strays: Sequence[Claim]) -> list[Claim]:
     return [claim for claim in early if claim.id in found]
 
 
-def _works(looked: Looked, claims: Iterable[Claim]) -> list[Work]:
+def _works(looked: Looked, claims: Iterable[Claim]) -> list[PaymentWork]:
     """The claims by their payments."""
     by_payment = defaultdict[str, list[Claim]](list)
     for claim in claims:
         if claim.id in looked.homes:
             by_payment[looked.homes[claim.id]].append(claim)
     return [
-        Work(payment_id=payment_id, claims=tuple(group), admissions=_admissions(looked, group))
+        PaymentWork(payment_id=payment_id, claims=tuple(group), admissions=_admissions(looked, group))
         for payment_id, group in sorted(by_payment.items())
     ]
 
@@ -252,13 +252,13 @@ def _admissions(looked: Looked, claims: Sequence[Claim]) -> dict[str, Admission]
     return told
 
 
-def _decided(rules: Rules, works: Iterable[Work], sights: dict[str, Sight], now: datetime) -> list[Work]:
+def _decided(rules: Rules, works: Iterable[PaymentWork], sights: dict[str, Sight], now: datetime) -> list[PaymentWork]:
     """The works with their questions. Of an order's attempts the first one executes.
 
     `sights` then shows its execution to the other attempts. Otherwise each of them would begin to execute too, lose
     that write to the first, and be looked at again.
     """
-    decided, executing = list[Work](), dict[tuple[str, str | None], str]()
+    decided, executing = list[PaymentWork](), dict[tuple[str, str | None], str]()
     for work in works:
         sight = sights[work.payment_id]
         payment = sight.case.payment
@@ -274,12 +274,12 @@ def _decided(rules: Rules, works: Iterable[Work], sights: dict[str, Sight], now:
     return decided
 
 
-def _ends(sights: Mapping[str, Sight], work: Work, rules: Rules, now: datetime) -> bool:
+def _ends(sights: Mapping[str, Sight], work: PaymentWork, rules: Rules, now: datetime) -> bool:
     """Whether the clock closes this payment or gives it up now. It may not while a gateway is asked about it."""
     return not work.beside and clock_marks(sights[work.payment_id], work, rules, now)
 
 
-def _tells(work: Work) -> bool:
+def _tells(work: PaymentWork) -> bool:
     return any(claim.source is not Source.SWEEP for claim in work.claims)
 
 
@@ -290,7 +290,7 @@ def _asked_elsewhere(payment: Payment, now: datetime) -> bool:
 
 
 async def _begun(
-    ledger: Ledger, rules: Rules, works: Sequence[Work], sights: Mapping[str, Sight], now: datetime
+    ledger: Ledger, rules: Rules, works: Sequence[PaymentWork], sights: Mapping[str, Sight], now: datetime
 ) -> dict[str, Sight]:
     """Write that these execute, each as the one attempt of its order. Returns the readings of those written, by id.
 
@@ -317,17 +317,17 @@ def _after(write: Write) -> Sight:
     )
 
 
-def _inquiry(rules: Rules, work: Work, sights: Mapping[str, Sight], looked: Looked) -> Inquiry:
+def _assigned(rules: Rules, work: PaymentWork, sights: Mapping[str, Sight], looked: Looked) -> AssignedQuestion:
     """The question of this work. An Execute is recorded by now, with its claims; only its reply is left to write."""
     asked, sight = work.asked, sights[work.payment_id]
     assert asked is not None, "there is a question"
     payment, before = sight.case.payment, looked.sights[work.payment_id].case.payment
-    return Inquiry(
+    return AssignedQuestion(
         account=rules.accounts[payment.account],
         question=asked.question,
         expected=expected(payment),
         asked_at=asked.at,
-        work=Work(payment_id=payment.id, claims=work.claims, recorded=True) if asked.executes else work,
+        work=PaymentWork(payment_id=payment.id, claims=work.claims, recorded=True) if asked.executes else work,
         sight=sight,
         claims=work.claims,
         allowance=looked.allowances.get(payment.account),
@@ -339,7 +339,7 @@ def _inquiry(rules: Rules, work: Work, sights: Mapping[str, Sight], looked: Look
 async def _write(
     ledger: Ledger,
     rules: Rules,
-    works: Sequence[Work],
+    works: Sequence[PaymentWork],
     sights: Mapping[str, Sight],
     now: datetime,
     unreliable: Unreliable = RELIABLE,
@@ -372,7 +372,7 @@ async def _write(
     return changes
 
 
-def _written(work: Work, sight: Sight) -> bool:
+def _written(work: PaymentWork, sight: Sight) -> bool:
     """Whether an earlier try has written this work: its commit was in doubt, and had come about.
 
     The payment then has the time of the question, and no lease. An Execute's time and lease are written before it is
@@ -393,7 +393,7 @@ def _is_news(reply: Reply, case: Case) -> bool:
     return isinstance(answer, Answer) and not any(known)
 
 
-async def _homeless(ledger: Ledger, rules: Rules, works: Iterable[Work]) -> list[Change]:
+async def _homeless(ledger: Ledger, rules: Rules, works: Iterable[PaymentWork]) -> list[Change]:
     """Keep the claims of payments that were discarded meanwhile, or write them to the payments that they name now."""
     claims = [claim for work in works for claim in work.claims]
     arrived = await _without_home(ledger, claims) if claims else []
@@ -407,13 +407,13 @@ async def _homeless(ledger: Ledger, rules: Rules, works: Iterable[Work]) -> list
 async def _swapped(
     ledger: Ledger | Arbiter,
     rules: Rules,
-    works: Sequence[Work],
+    works: Sequence[PaymentWork],
     sights: Mapping[str, Sight],
     now: datetime,
     owners: dict[str, Owners],
     unreliable: Unreliable,
     changes: list[Change],
-) -> list[Work]:
+) -> list[PaymentWork]:
     """Try to write each of these once, and of several about one payment the first.
 
     Adds to `changes` and to `owners`; returns the work that is left.
@@ -432,5 +432,5 @@ async def _swapped(
     return [work for work in works if work.payment_id not in written.done or work is not first[work.payment_id]]
 
 
-def _readmitted(work: Work, looked: Looked) -> Work:
+def _readmitted(work: PaymentWork, looked: Looked) -> PaymentWork:
     return replace(work, admissions=_admissions(looked, work.claims))

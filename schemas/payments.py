@@ -174,7 +174,7 @@ def glance(payment: Payment) -> Glance:
 class Resolution(Struct, frozen=True, kw_only=True):
     """What a person decided on a held payment.
 
-    `settled` are the keys of the Facts it settles, and the holds that stood. `transaction_id` is the person's word;
+    `settled` are the keys of the Facts it covers, and the holds that stood. `transaction_id` is the person's word;
     `recorded_transaction` that, or the transaction the payment had or was answered with.
     """
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.apply_change import Draft, settle
+from consumers.apply_change import PendingChange, apply_changes
 from consumers.ports.ledger import Keys, Ledger
 from consumers.rules import Rules
 from schemas.payments import Entry, Payment
@@ -53,12 +53,12 @@ async def adopt(
                 return NotAdopted(code="session_used", message="another payment has this session_id")
         await batch.hear_kept(payment, signed_only=False)
         change = {"change": f"the shop announced it: {_words(payment)}"}
-        draft = Draft(
+        pending = PendingChange(
             case=replace(case, payment=payment),
             entries=[Entry(kind=EntryKind.DECISION, at=batch.now, data=change)],
             facts=[],
         )
-        (adopted,) = await settle(batch, rules, [draft])
+        (adopted,) = await apply_changes(batch, rules, [pending])
         await batch.commit()
         return adopted.payment
 

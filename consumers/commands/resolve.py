@@ -1,6 +1,6 @@
-"""A person's word on a held payment: an audited event that settles what is known, not an update.
+"""A person's word on a held payment: an audited event that covers what is known, not an update.
 
-The one thing to get wrong: a resolution settles the answers that were recorded, not the payment. A different answer
+The one thing to get wrong: a resolution covers the answers that were recorded, not the payment. A different answer
 afterwards moves or holds it again.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.apply_change import Draft, settle
+from consumers.apply_change import PendingChange, apply_changes
 from consumers.checks.candidates import changed, heard_anew, lasting
 from consumers.money.matching import says_paid, transactions_of
 from consumers.ports.ledger import Keys, Ledger
@@ -74,9 +74,9 @@ async def resolve(ledger: Ledger, rules: Rules, payment_id: str, wanted: Resolut
                         "transaction_used", "another payment has this transaction", "transaction_id"
                     )
                 recorded = None
-        settled = frozenset(fact.key for fact in case.facts) | frozenset(payment.holds)
-        settled = settled.union(*(earlier.settled for earlier in case.resolutions))
-        resolution = replace(resolution, recorded_transaction=recorded, settled=settled)
+        resolved_keys = frozenset(fact.key for fact in case.facts) | frozenset(payment.holds)
+        resolved_keys = resolved_keys.union(*(earlier.settled for earlier in case.resolutions))
+        resolution = replace(resolution, recorded_transaction=recorded, settled=resolved_keys)
         if wanted.status is Status.PENDING and payment.unresolved_at is not None:
             payment = replace(payment, unresolved_at=batch.now)  # asked about as long again, counted from here
             for one in lasting(payment):
@@ -85,8 +85,8 @@ async def resolve(ledger: Ledger, rules: Rules, payment_id: str, wanted: Resolut
         said = {"status": wanted.status, "actor": wanted.actor, "reason": wanted.reason, "settles": list(payment.holds)}
         said |= {"evidence": wanted.evidence} if wanted.evidence else {}
         entry = Entry(kind=EntryKind.RESOLUTION, at=batch.now, data=said)
-        draft = Draft(case=case, entries=[entry], facts=[], resolution=resolution)
-        (resolved,) = await settle(batch, rules, [draft])
+        pending = PendingChange(case=case, entries=[entry], facts=[], resolution=resolution)
+        (resolved,) = await apply_changes(batch, rules, [pending])
         await batch.commit()
         return resolved.payment
 

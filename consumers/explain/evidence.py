@@ -1,6 +1,6 @@
 """What a person needs to decide on a held payment: asked, answered and expected, side by side.
 
-The one thing to get wrong: showing what is settled. A person's earlier word settled some answers; what holds the
+The one thing to get wrong: showing what was resolved. A person's earlier word covers some answers; what holds the
 payment now are the others.
 """
 
@@ -124,7 +124,7 @@ def held_since(entries: Sequence[Entry]) -> datetime | None:
 def _relevant(dossier: Dossier) -> list[Fact]:
     """The answers to decide by: those that hold it, and those they disagree with; else the newest."""
     payment, resolutions = dossier.payment, dossier.case.resolutions
-    settled = resolutions[-1].settled if resolutions else frozenset[str]()
+    resolved_keys = resolutions[-1].settled if resolutions else frozenset[str]()
     owners = _owners(dossier.others)
 
     def matters(fact: Fact) -> bool:
@@ -134,8 +134,8 @@ def _relevant(dossier: Dossier) -> list[Fact]:
         return against or any(strange_ids(fact, payment, owners))
 
     ordered = sorted(dossier.case.facts, key=lambda fact: (fact.first_answered_at, fact.key))
-    live = [fact for fact in ordered if fact.key not in settled and matters(fact)]
-    earlier = [fact for fact in ordered if fact.key in settled and fact.answer.status and fact.answer.status.paid]
+    live = [fact for fact in ordered if fact.key not in resolved_keys and matters(fact)]
+    earlier = [fact for fact in ordered if fact.key in resolved_keys and fact.answer.status and fact.answer.status.paid]
     chosen = (earlier[-1:] if Hold.CONTRADICTION in payment.holds else []) + live
     if len(chosen) > MOST_ANSWERS:
         chosen = [chosen[0], *chosen[1 - MOST_ANSWERS :]]

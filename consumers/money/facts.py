@@ -28,12 +28,12 @@ def recorded_as(case: Case, fact: Fact, always: frozenset[str], most: int = MOST
         return known[fact.key].merged(fact)
     if len(known) < most:
         return fact
-    settled = case.resolutions[-1].settled if case.resolutions else frozenset()
+    resolved_keys = case.resolutions[-1].settled if case.resolutions else frozenset()
     weight = _weight(case, fact, always)
     alike = [
         one
         for one in case.facts
-        if one.key not in settled
+        if one.key not in resolved_keys
         and one.row is None
         and first_said(one) < first_said(fact)
         and _weight(case, one, always) == weight

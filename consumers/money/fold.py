@@ -57,10 +57,10 @@ def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
     ids, sessions and order belong to other payments. The result does not depend on the order or repetition of Facts.
     """
     payment, resolution = case.payment, case.resolutions[-1] if case.resolutions else None
-    settled = resolution.settled if resolution else frozenset()
+    resolved_keys = resolution.settled if resolution else frozenset()
     measured = measure_of(case, owners, always)
     wrong = {fact.key: differences(fact, payment, owners, always, measured) for fact in case.facts}
-    live = [fact for fact in case.facts if fact.key not in settled]
+    live = [fact for fact in case.facts if fact.key not in resolved_keys]
     fitting = [fact for fact in case.facts if not wrong[fact.key] and not reuses(fact.answer, payment, owners)]
     if not any(_arrived(fact) for fact in fitting) and not (resolution and resolution.status.paid):
         fitting = [fact for fact in fitting if not fact.refund]  # what went back proves no amount that came
@@ -75,12 +75,12 @@ def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
         holds.update(one.hold for one in wrong[fact.key] if not (one.readable_later and read))
     if any(reuses(fact.answer, payment, owners) for fact in live if not wrong[fact.key]):
         holds.add(Hold.TRANSACTION_REUSED)
-    if _second_payment(payment, [fact for fact in arrived if fact.key not in settled], transactions, kept):
+    if _second_payment(payment, [fact for fact in arrived if fact.key not in resolved_keys], transactions, kept):
         holds.add(Hold.DUPLICATE_FOR_ORDER)
-    challengers = [fact for fact in fitting if fact.key not in settled]
+    challengers = [fact for fact in fitting if fact.key not in resolved_keys]
     if contradicted(payment, challengers, paid, resolution, measured.whole):
         holds.add(Hold.CONTRADICTION)
-    if payment.unexpected_at is not None and payment.adopted_at is None and Hold.UNEXPECTED not in settled:
+    if payment.unexpected_at is not None and payment.adopted_at is None and Hold.UNEXPECTED not in resolved_keys:
         holds.add(Hold.UNEXPECTED)
 
     refunded = max((returned(fact.answer, measured.whole) for fact in paid), default=ZERO)
@@ -89,7 +89,7 @@ def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
     said = _statuses(payment, [fact for fact in challengers if not closes_replaced(fact, payment)], resolution)
     status = _by_refunds(max(said, key=lambda status: status.rank), refunded, measured.whole)
     order_lost = payment.order_lost or (owners.order and status is Status.COMPLETED)
-    if order_lost and status.paid and Hold.DUPLICATE_FOR_ORDER not in settled:
+    if order_lost and status.paid and Hold.DUPLICATE_FOR_ORDER not in resolved_keys:
         holds.add(Hold.DUPLICATE_FOR_ORDER)
     holds.update(_waiting(payment, live, fitting, resolution, status))
     first = next((fact for fact in arrived if transactions[fact.key] == kept), None)

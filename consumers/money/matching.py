@@ -61,7 +61,7 @@ class Measure(Struct, frozen=True, kw_only=True):
 
 
 def measure_of(case: Case, owners: Owners, always: frozenset[str]) -> Measure:
-    """What was accepted by the last resolution, if it says paid, from the answers that it settled.
+    """What was accepted by the last resolution, if it says paid, from the answers that it covers.
 
     An id that another payment has is never accepted, and nothing that was said of refunds is. Of several amounts the
     one that the shop asked for counts, else the greatest, because nothing is left only when all of that went back.
@@ -71,10 +71,12 @@ def measure_of(case: Case, owners: Owners, always: frozenset[str]) -> Measure:
     recorded = resolution.recorded_transaction if resolution and resolution.status.paid else None
     if resolution is None or recorded is None or recorded in owners.transactions:
         return asked
-    settled = [fact for fact in case.facts if fact.key in resolution.settled and says_paid(fact.answer)]
-    sessions = frozenset(session_of(one.answer, payment) for one in settled if one.answer.transaction_id == recorded)
+    resolved_keys = [fact for fact in case.facts if fact.key in resolution.settled and says_paid(fact.answer)]
+    sessions = frozenset(
+        session_of(one.answer, payment) for one in resolved_keys if one.answer.transaction_id == recorded
+    )
     sessions |= {recorded}
-    mine = [fact for fact in settled if _about(fact.answer, payment, recorded, sessions)]
+    mine = [fact for fact in resolved_keys if _about(fact.answer, payment, recorded, sessions)]
     said = frozenset[Misfit]().union(*(differences(fact, payment, owners, always, asked) for fact in mine))
     amounts = {fact.answer.amount for fact in mine if fact.answer.amount is not None}
     fits = payment.amount in amounts

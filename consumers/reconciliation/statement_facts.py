@@ -16,7 +16,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.apply_change import Draft, settle
+from consumers.apply_change import PendingChange, apply_changes
 from consumers.apply_reply import shown
 from consumers.ports.gateway import Capabilities
 from consumers.ports.ledger import Ledger
@@ -81,21 +81,21 @@ async def record_lines(ledger: Ledger, rules: Rules, about: Statement, said: Seq
         by_payment[one.payment_id].append(one)
     found: dict[str, Recorded] = {key: Recorded(payment_id=key, outcome="unknown") for key in by_payment}
     async with ledger.batch(by_payment.keys()) as batch:
-        drafts = []
+        pending_changes = []
         for payment_id, case in batch.cases.items():
             if case.payment.account != about.account:
                 continue
             if not _counts(case.payment, rules):
                 found[payment_id] = Recorded(payment_id=payment_id, outcome="ask", payment=case.payment)
                 continue
-            draft = Draft(case=case, entries=[], facts=[])
+            pending = PendingChange(case=case, entries=[], facts=[])
             for one in sorted(by_payment[payment_id], key=lambda one: (one.line.kind, one.line.row)):
-                hear(draft, about, one.line, one.refunded, rules, batch.now)
-            outcome: Literal["recorded", "known"] = "recorded" if draft.entries else "known"
+                hear(pending, about, one.line, one.refunded, rules, batch.now)
+            outcome: Literal["recorded", "known"] = "recorded" if pending.entries else "known"
             found[payment_id] = Recorded(payment_id=payment_id, outcome=outcome, payment=case.payment)
-            drafts += [draft] if draft.facts else []
-        if drafts:
-            for change in await settle(batch, rules, drafts):
+            pending_changes += [pending] if pending.facts else []
+        if pending_changes:
+            for change in await apply_changes(batch, rules, pending_changes):
                 found[change.payment.id] = replace(found[change.payment.id], payment=change.payment)
             await batch.commit()
     return list(found.values())
@@ -107,25 +107,27 @@ def _counts(payment: Payment, rules: Rules) -> bool:
     return alone or not rules.capabilities(payment).asked_by
 
 
-def hear(draft: Draft, about: Statement, line: Line, refunded: Decimal | None, rules: Rules, now: datetime) -> None:
+def hear(
+    pending: PendingChange, about: Statement, line: Line, refunded: Decimal | None, rules: Rules, now: datetime
+) -> None:
     """Take a row in as a Fact. What is known already leaves no entry, only its time where it is earlier than known."""
     if line.status is Status.PENDING:
         return
-    case = draft.case
+    case = pending.case
     fact = _fact(about, line, refunded, rules.capabilities(case.payment), now)
     facts = {one.key: one for one in case.facts}
     before = facts.get(fact.key)
     fact = before.merged(fact) if before else fact
     if before is not None and replace(fact, row=before.row) == before:
         return
-    draft.facts.append(fact)
+    pending.facts.append(fact)
     payment = case.payment
     if before is None:
         checked_at = max(payment.checked_at or fact.last_answered_at, fact.last_answered_at)
         payment = replace(payment, checked_at=checked_at)
-        draft.entries.append(_entry(fact, now))
-        draft.stated = draft.stated or fact.row
-    draft.case = replace(case, payment=payment, facts=tuple((facts | {fact.key: fact}).values()))
+        pending.entries.append(_entry(fact, now))
+        pending.stated = pending.stated or fact.row
+    pending.case = replace(case, payment=payment, facts=tuple((facts | {fact.key: fact}).values()))
 
 
 def _fact(about: Statement, line: Line, refunded: Decimal | None, capabilities: Capabilities, now: datetime) -> Fact:

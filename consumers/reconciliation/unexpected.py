@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.apply_change import Draft, settle
+from consumers.apply_change import PendingChange, apply_changes
 from consumers.money.unique_keys import judge
 from consumers.ports.ledger import Batch, Keys, Ledger
 from consumers.reconciliation.statement_facts import CURRENCY, REFERENCE, Statement, hear
@@ -87,15 +87,17 @@ async def record_unexpected(
     if rows:
         by_id = {row.id: one for row, one in rows.values()}
         async with ledger.found([row for row, _ in rows.values()]) as batch:
-            drafts = {key: _draft(case, about, by_id[key], rules, batch.now) for key, case in batch.cases.items()}
+            pending_changes = {
+                key: _draft(case, about, by_id[key], rules, batch.now) for key, case in batch.cases.items()
+            }
             for others in (_others_sessions, _others_transactions):
-                taken = await others(batch, rules, list(drafts.values()))
+                taken = await others(batch, rules, list(pending_changes.values()))
                 await batch.withdraw(taken)
-                drafts = {key: draft for key, draft in drafts.items() if key not in taken}
-            if drafts:
-                await settle(batch, rules, list(drafts.values()))
+                pending_changes = {key: pending for key, pending in pending_changes.items() if key not in taken}
+            if pending_changes:
+                await apply_changes(batch, rules, list(pending_changes.values()))
                 await batch.commit()
-            new = {by_id[key].line.row: key for key in drafts}
+            new = {by_id[key].line.row: key for key in pending_changes}
     rest = [one for one in strays if one.line.row not in known and one.line.row not in new]
     known |= await _homes(ledger, account, about, rest)
     homes = known | new
@@ -142,7 +144,7 @@ def _reference(line: Line) -> str:
     return plain if REFERENCE.fullmatch(plain) else f"unexpected~{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
-def _draft(case: Case, about: Statement, one: Stray, rules: Rules, now: datetime) -> Draft:
+def _draft(case: Case, about: Statement, one: Stray, rules: Rules, now: datetime) -> PendingChange:
     at, session_id = min(case.payment.opened_at, now), one.line.session_id
     payment = replace(
         case.payment,
@@ -152,24 +154,24 @@ def _draft(case: Case, about: Statement, one: Stray, rules: Rules, now: datetime
         expires_at=at,
         unexpected_at=now,
     )
-    draft = Draft(case=replace(case, payment=payment), entries=[], facts=[])
-    hear(draft, about, one.line, None, rules, now)
+    pending = PendingChange(case=replace(case, payment=payment), entries=[], facts=[])
+    hear(pending, about, one.line, None, rules, now)
     if one.refund is not None:
-        hear(draft, about, one.refund, one.refunded, rules, now)
-    return draft
+        hear(pending, about, one.refund, one.refunded, rules, now)
+    return pending
 
 
-async def _others_sessions(batch: Batch, rules: Rules, drafts: Sequence[Draft]) -> list[str]:
+async def _others_sessions(batch: Batch, rules: Rules, pending_changes: Sequence[PendingChange]) -> list[str]:
     """Those whose session became another payment's just before, or is that of a line before it."""
     del rules
-    payments = [draft.case.payment for draft in drafts]
+    payments = [pending.case.payment for pending in pending_changes]
     keys = [Keys.of(one, sessions=[one.session_id]) for one in payments if one.session_id is not None]
     owners = await batch.reserve(keys)
     return [key for key in owners if owners[key].sessions]
 
 
-async def _others_transactions(batch: Batch, rules: Rules, drafts: Sequence[Draft]) -> list[str]:
-    judged = await judge(batch, rules, [draft.case for draft in drafts])
+async def _others_transactions(batch: Batch, rules: Rules, pending_changes: Sequence[PendingChange]) -> list[str]:
+    judged = await judge(batch, rules, [pending.case for pending in pending_changes])
     return [key for key, one in judged.items() if one.owners.transactions or one.owners.sessions]
 
 

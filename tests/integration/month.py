@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from consumers.account import Account
-from consumers.pipeline import record_kept
+from consumers.pipeline import record_dead_replies
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.answers import Answer, Question
@@ -201,7 +201,7 @@ async def keep(database: Database, rules: Rules, sales: Sequence[Sale]) -> None:
         )
     replies = [_reply(sale, rules) for sale in sales if sale.status is not None]
     for start in range(0, len(replies), BATCH):
-        await record_kept(PostgresLedger(database), rules, replies[start : start + BATCH])
+        await record_dead_replies(PostgresLedger(database), rules, replies[start : start + BATCH])
 
 
 def _reply(sale: Sale, rules: Rules) -> Reply:

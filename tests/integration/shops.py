@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.pipeline import record_kept
+from consumers.pipeline import record_dead_replies
 from consumers.ports.bus import Bus
 from consumers.ports.reply import Reply
 from consumers.providers.ipay import IPay
@@ -174,7 +174,7 @@ class Shops:
             answered_at=now,
             outcome=replace(answer, **changes),
         )
-        await record_kept(self.api.ledger, RULES, [reply])
+        await record_dead_replies(self.api.ledger, RULES, [reply])
 
     async def placed(self) -> None:
         while await assign_positions(self.database, 1000):

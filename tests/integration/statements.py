@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.commands.open_payment import Created
-from consumers.pipeline import record, record_kept, take
+from consumers.pipeline import record_dead_replies, record_replies, take_claims
 from consumers.ports.gateway import Capabilities
 from consumers.ports.ledger import Keys
 from consumers.ports.reply import Reply
@@ -89,7 +89,7 @@ class Books:
         return opened
 
     async def answered(self, payment: Payment, status: Status, at: datetime | None = None, **fields: Any) -> None:
-        await record_kept(self.ledger, self.rules, [self.reply(payment, status, at, **fields)])
+        await record_dead_replies(self.ledger, self.rules, [self.reply(payment, status, at, **fields)])
 
     def reply(self, payment: Payment, status: Status, at: datetime | None = None, **fields: Any) -> Reply:
         at = at or NOON + timedelta(minutes=5)
@@ -138,13 +138,15 @@ class Books:
 
     async def asked(self, answers: dict[str, dict[str, Any]]) -> int:
         """Work the queue off: each payment that is asked about is answered as told, by reference."""
-        taken = await take(self.ledger, self.rules, await self.queued(), FakeTurns())
-        for inquiry in taken.inquiries:
-            told = dict(answers[inquiry.expected.reference])
-            payment = await self.payment(inquiry.expected.payment_id)
-            at = max(self.database.clock.now(), inquiry.asked_at)
-            await record(self.ledger, self.rules, [(inquiry, self.reply(payment, told.pop("status"), at, **told))], at)
-        return len(taken.inquiries)
+        taken = await take_claims(self.ledger, self.rules, await self.queued(), FakeTurns())
+        for assigned in taken.questions:
+            told = dict(answers[assigned.expected.reference])
+            payment = await self.payment(assigned.expected.payment_id)
+            at = max(self.database.clock.now(), assigned.asked_at)
+            await record_replies(
+                self.ledger, self.rules, [(assigned, self.reply(payment, told.pop("status"), at, **told))], at
+            )
+        return len(taken.questions)
 
     async def kept(self) -> dict[str, str]:
         """All that stands in the tables of payments, as one digest for each."""

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 import schemas
-from consumers.pipeline import record, take
+from consumers.pipeline import record_replies, take_claims
 from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Source
 from tests.fakes.ledger import FakeTurns
@@ -57,9 +57,9 @@ def claim(payment_id: str | None, received_at: datetime) -> Claim:
 async def take_in(database: Database, *claims: Claim, cipher: ArchiveCipher = CIPHER) -> None:
     """Take claims, whose questions no gateway answers."""
     ledger = PostgresLedger(database, cipher)
-    taken = await take(ledger, RULES, claims, FakeTurns())
-    if taken.inquiries:
-        await record(ledger, RULES, [(inquiry, None) for inquiry in taken.inquiries], database.clock.now())
+    taken = await take_claims(ledger, RULES, claims, FakeTurns())
+    if taken.questions:
+        await record_replies(ledger, RULES, [(assigned, None) for assigned in taken.questions], database.clock.now())
 
 
 async def stored(database: Database) -> list[tuple[str, str]]:

@@ -40,7 +40,7 @@ from worker.telemetry.metrics import Metrics
 from worker.verify.consume import Consumer
 from worker.verify.own_claims import own_claim
 from worker.verify.question_course import Calls
-from worker.verify.replay_reply import record_kept
+from worker.verify.replay_reply import replay_dead_reply
 
 RULES = Rules(accounts={PLAIN.id: PLAIN}, checks=Checks(), public_url="https://pay.example")
 FAULT = """
@@ -204,7 +204,7 @@ async def test_a_fault_from_end_to_end_and_its_mending(database: Database, logge
     assert types == ["payment.opened", "payment.held"]
     assert (await read_state(database, [PLAIN], [])).stopped == {"fake": 1}
 
-    dead = PostgresDead(database, partial(record_kept, database, RULES))
+    dead = PostgresDead(database, partial(replay_dead_reply, database, RULES))
     (letter,) = await survey(dead)
     assert (letter.kind, letter.payment_id, letter.provider, letter.unreadable) == ("reply", payment.id, "fake", None)
     assert "CheckViolationError" in letter.reason
@@ -227,9 +227,9 @@ async def replay(dead: PostgresDead) -> None:
 async def test_an_equal_reply_is_kept_once_and_another_beside_it(database: Database) -> None:
     drive, failures = Drive(), PostgresFailures(database)
     payment_id = await drive.open(PLAIN)
-    (inquiry,) = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    (assigned,) = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
     for status in (Status.COMPLETED, Status.COMPLETED, Status.PENDING):
-        await failures.keep(*letter_of(drive.reply(inquiry, answered(inquiry, status)), PLAIN), "a reason")
+        await failures.keep(*letter_of(drive.reply(assigned, answered(assigned, status)), PLAIN), "a reason")
     assert len(await survey(PostgresDead(database))) == 2
 
 

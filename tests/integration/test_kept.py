@@ -14,7 +14,7 @@ import pytest
 
 from consumers.apply_claim import KEPT_CANDIDATES
 from consumers.early_claims import KEPT_FOR, PER_ACCOUNT
-from consumers.pipeline import Inquiry, take
+from consumers.pipeline import AssignedQuestion, take_claims
 from consumers.ports.ledger import Keys
 from schemas.callbacks import Callback, Claim
 from schemas.payments import Change
@@ -58,8 +58,8 @@ TURNS = FakeTurns()
 """Payments' ids are random, so all tests may share them: what was asked about here once stays in flight."""
 
 
-async def taken(shops: Shops, *claims: Claim) -> list[Inquiry]:
-    return (await take(shops.api.ledger, RULES, claims, TURNS, patient=False)).inquiries
+async def taken(shops: Shops, *claims: Claim) -> list[AssignedQuestion]:
+    return (await take_claims(shops.api.ledger, RULES, claims, TURNS, patient=False)).questions
 
 
 async def queued(shops: Shops) -> list[Claim]:
@@ -81,8 +81,8 @@ async def test_it_asks_nothing_until_its_payment_is_tracked_and_then_once(shops:
     (heard,) = await queued(shops)
     assert (heard.id, heard.kept, heard.callback, heard.received_at) == (claim.id, True, None, claim.received_at)
     assert await count(shops.database, "kept") == 0
-    (inquiry,) = await taken(shops, heard)
-    assert (inquiry.expected.payment_id, inquiry.question.transaction_id) == (payment["payment_id"], "T-1")
+    (assigned,) = await taken(shops, heard)
+    assert (assigned.expected.payment_id, assigned.question.transaction_id) == (payment["payment_id"], "T-1")
     assert await taken(shops, heard) == [], "the queue may deliver twice"
     assert await taken(shops, early(shops, "claim-2")) == [], "and the gateway tell its event again"
 
@@ -234,9 +234,9 @@ async def test_many_at_once_lose_nothing(shops: Shops) -> None:
     assert sorted(one.expected.reference for one in asked) == sorted(wish["reference"] for wish in wishes)
 
 
-async def _one_by_one(shops: Shops, claims: list[Claim]) -> list[Inquiry]:
+async def _one_by_one(shops: Shops, claims: list[Claim]) -> list[AssignedQuestion]:
     asked = await asyncio.gather(*(taken(shops, claim) for claim in claims))
-    return [inquiry for inquiries in asked for inquiry in inquiries]
+    return [assigned for questions in asked for assigned in questions]
 
 
 @pytest.mark.parametrize("low_priority", [False, True], ids=["queued", "spooled with low priority"])

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from consumers.early_claims import PER_ID
-from consumers.pipeline import take
+from consumers.pipeline import take_claims
 from consumers.ports.gateway import Refused
 from tests.fakes.ledger import FakeTurns
 from tests.integration.shops import RULES, TRACKED, Shops, serving
@@ -142,13 +142,15 @@ async def test_workers_keep_what_comes_before_its_payment_and_ingress_has_it_hea
 ) -> None:
     kept = PostgresLedger(worker)
     for number in range(PER_ID + 1):
-        await take(kept, RULES, [early(shop, f"claim-{number}", signed=signed, event_id=f"E-{number}")], FakeTurns())
+        await take_claims(
+            kept, RULES, [early(shop, f"claim-{number}", signed=signed, event_id=f"E-{number}")], FakeTurns()
+        )
     wish = {**TRACKED, "account": "shop-bag", "session_id": "TR-1"}
     assert (await shop.post("/v1/payments/track", wish)).status == 201
     heard = await PostgresBus(worker).lease("moneybag", 100)
     assert len(heard) == PER_ID + signed
-    taken = await take(kept, RULES, [delivery.claim for delivery in heard], FakeTurns())
-    assert len(taken.inquiries) == 1
+    taken = await take_claims(kept, RULES, [delivery.claim for delivery in heard], FakeTurns())
+    assert len(taken.questions) == 1
     assert await forget_kept(worker) == 0
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.checks.limits import BURST_SECONDS, PROBE, SOON, SPREAD, TROUBLES
 from consumers.commands.open_payment import track_payment
-from consumers.pipeline import Inquiry, take
+from consumers.pipeline import AssignedQuestion, take_claims
 from consumers.ports.allowance import Allowance
 from schemas.answers import Inconclusive, Trouble
 from schemas.callbacks import Claim
@@ -115,8 +115,8 @@ async def test_a_claim_whose_worker_died_is_not_looked_at_again_and_again_while_
     drive, _ = shared
     lost, other = [await drive.open(POOR) for _ in range(2)]
     claim = drive.claim(lost)
-    (inquiry,) = await drive.take(claim)
-    drive.dies(inquiry)
+    (assigned,) = await drive.take(claim)
+    drive.dies(assigned)
     drive.clock.advance(30)
     assert len(await drive.hit(other)) == 1
     assert await drive.publish(claim) == []
@@ -159,8 +159,8 @@ async def test_a_worker_takes_on_as_many_questions_of_an_account_as_it_has_room_
     drive, ledger = shared
     claims = [drive.claim(await drive.open(account)) for account in (HEALTHY, HEALTHY, HEALTHY, POOR)]
     drive.clock.advance(1)
-    taken = await take(ledger, drive.rules, claims, drive.turns, {HEALTHY.id: 2})
-    assert [one.account.id for one in taken.inquiries] == ["healthy", "healthy", "poor"]
+    taken = await take_claims(ledger, drive.rules, claims, drive.turns, {HEALTHY.id: 2})
+    assert [one.account.id for one in taken.questions] == ["healthy", "healthy", "poor"]
     assert taken.waiting == []
 
 
@@ -223,9 +223,9 @@ async def test_the_calls_that_an_answer_took_are_missing_in_the_budget(shared: t
     rules = drive.rules
     for budget, left in ((None, -1.0), (POOR.calls_per_second, -2.0)):
         drive.rules = replace(rules, accounts={**rules.accounts, POOR.id: replace(POOR, calls_per_second=budget)})
-        [inquiry] = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+        [assigned] = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
         drive.rules = rules
-        await drive.record([replace(drive.reply(inquiry, answered(inquiry, Status.PENDING)), calls=3)])
+        await drive.record([replace(drive.reply(assigned, answered(assigned, Status.PENDING)), calls=3)])
         known = ledger.allowance(POOR.id)
         assert known is not None
         assert round(known.calls, 2) == left
@@ -244,15 +244,15 @@ async def test_what_a_gateway_brought_counts_in_the_order_of_its_replies(shared:
     assert known.troubles == 0
 
 
-async def asked_about(drive: Drive, how: str) -> Inquiry:
+async def asked_about(drive: Drive, how: str) -> AssignedQuestion:
     """The question about a payment that we opened, or that was tracked, or never opened; or about one of its ids."""
     if how in ("new id", "known id"):
         payment_id = await drive.open(CANDIDATES)
         if how == "known id":
             drive.gateway = says(Status.PENDING)
             await drive.hit(payment_id, transaction_id="T1")
-        [inquiry] = await drive.take(drive.claim(payment_id, signed=True, source=Source.WEBHOOK, transaction_id="T1"))
-        return inquiry
+        [assigned] = await drive.take(drive.claim(payment_id, signed=True, source=Source.WEBHOOK, transaction_id="T1"))
+        return assigned
     row = drive.new(HEALTHY, session_id="S-1")
     if how == "opened":
         row = drive.payment(await drive.open(HEALTHY))
@@ -260,8 +260,8 @@ async def asked_about(drive: Drive, how: str) -> Inquiry:
         await track_payment(drive.ledger, drive.rules, row, {})
     else:
         await drive.ledger.create(replace(row, session_id=None), {}, timedelta(seconds=45))
-    [inquiry] = await drive.take(drive.claim(row.id, source=Source.OPERATOR))
-    return inquiry
+    [assigned] = await drive.take(drive.claim(row.id, source=Source.OPERATOR))
+    return assigned
 
 
 @pytest.mark.parametrize(
@@ -272,10 +272,10 @@ async def test_a_refusal_is_trouble_of_the_account_where_the_gateway_knows_what_
     shared: tuple[Drive, SharedLedger], how: str, *, counts: bool
 ) -> None:
     drive, ledger = shared
-    inquiry = await asked_about(drive, how)
+    assigned = await asked_about(drive, how)
     refused = Inconclusive(trouble=Trouble.KEY_REFUSED, detail="HTTP 401")
-    await drive.record([drive.reply(inquiry, refused)])
-    known = ledger.allowance(inquiry.account.id)
+    await drive.record([drive.reply(assigned, refused)])
+    known = ledger.allowance(assigned.account.id)
     assert (known is not None and known.troubles > 0) is counts
 
 
@@ -287,10 +287,10 @@ async def test_a_gateway_forgets_only_checkouts_that_it_opened_itself(
     shared: tuple[Drive, SharedLedger], how: str, *, counts: bool
 ) -> None:
     drive, ledger = shared
-    inquiry = await asked_about(drive, how)
-    await drive.record([drive.reply(inquiry, Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown"))])
-    known = ledger.allowance(inquiry.account.id)
-    assert (known is not None and known.unknown_by == (inquiry.expected.payment_id,)) is counts
+    assigned = await asked_about(drive, how)
+    await drive.record([drive.reply(assigned, Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown"))])
+    known = ledger.allowance(assigned.account.id)
+    assert (known is not None and known.unknown_by == (assigned.expected.payment_id,)) is counts
 
 
 @pytest.mark.parametrize(("payments", "closes"), [(1, True), (2, False)])

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.apply_claim import TOO_MANY
 from consumers.checks.next_check import LEASE, Due, Trigger, begun, hints_used_up, next_due, next_look, scheduled
-from consumers.pipeline import Inquiry
+from consumers.pipeline import AssignedQuestion
 from consumers.ports.ledger import Keys
 from schemas.answers import Outcome, Question, Stranger, Trouble
 from schemas.callbacks import Claim
@@ -65,8 +65,8 @@ async def test_a_claim_by_the_path_of_another_account_asks_nothing() -> None:
 async def test_an_execute_and_its_lease_are_committed_before_the_gateway_is_called() -> None:
     drive = Drive()
     payment_id = await drive.open(EXECUTING)
-    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
-    assert inquiry.question.kind is QuestionKind.EXECUTE
+    (assigned,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    assert assigned.question.kind is QuestionKind.EXECUTE
     payment = drive.payment(payment_id)
     assert (payment.execute_state, payment.execute_asked_at) == ("kept", drive.clock.now)
     assert payment.lease_until == drive.clock.now + LEASE[QuestionKind.EXECUTE]
@@ -463,8 +463,8 @@ async def test_a_retry_after_of_days_is_cut_to_minutes() -> None:
 
 
 def by_transaction(**statuses: Status) -> Gateway:
-    def gateway(inquiry: Inquiry) -> Outcome:
-        return answered(inquiry, statuses[inquiry.question.transaction_id or ""])
+    def gateway(assigned: AssignedQuestion) -> Outcome:
+        return answered(assigned, statuses[assigned.question.transaction_id or ""])
 
     return gateway
 
@@ -560,8 +560,8 @@ async def test_a_second_transaction_is_asked_about_again_when_the_gateway_failed
     assert drive.told(payment_id) == [EventType.COMPLETED, EventType.HELD]
 
 
-def paid_by_the_transaction_asked(inquiry: Inquiry) -> Outcome:
-    return answered(inquiry, Status.COMPLETED, transaction_id=inquiry.question.transaction_id)
+def paid_by_the_transaction_asked(assigned: AssignedQuestion) -> Outcome:
+    return answered(assigned, Status.COMPLETED, transaction_id=assigned.question.transaction_id)
 
 
 # -- who asks: the payment's own path, our reference alone, a return without a word (3.7) ------------------------------
@@ -986,9 +986,9 @@ async def test_a_question_follows_the_trace_of_the_first_claim_and_an_event_that
     drive = Drive()
     payment_id = await drive.open()
     claims = [drive.claim(payment_id, traceparent=name) for name in ("first", "second")]
-    [inquiry] = await drive.take(*claims)
-    assert inquiry.traceparent == "first"
-    reply = drive.reply(inquiry, answered(inquiry, Status.COMPLETED))
+    [assigned] = await drive.take(*claims)
+    assert assigned.traceparent == "first"
+    reply = drive.reply(assigned, answered(assigned, Status.COMPLETED))
     await drive.record([replace(reply, traceparent="reply")])
     assert drive.ledger.events_of(payment_id)[-1].traceparent == "reply"
 
@@ -1001,9 +1001,9 @@ async def test_the_timeline_shows_all_that_a_claim_said_what_was_asked_and_what_
     payment_id = await drive.open(CANDIDATES)
     ids = {"session_id": "S-001", "reference": "order-1", "transaction_id": "T1"}
     claim = drive.claim(payment_id, Said.SUCCESS, source=Source.WEBHOOK, event_type="paid", note="late", **ids)
-    [inquiry] = await drive.publish(claim)
+    [assigned] = await drive.publish(claim)
     heard, asked, answer = drive.ledger.entries(payment_id)[1:4]
-    assert (heard.kind, heard.at, asked.at) == (EntryKind.CLAIM, claim.received_at, inquiry.asked_at)
+    assert (heard.kind, heard.at, asked.at) == (EntryKind.CLAIM, claim.received_at, assigned.asked_at)
     assert heard.data == ids | {
         "claim_id": claim.id,
         "source": "webhook",
@@ -1028,7 +1028,7 @@ async def test_the_timeline_shows_all_that_a_claim_said_what_was_asked_and_what_
 
 
 async def test_the_timeline_shows_what_became_of_an_execute() -> None:
-    drive = Drive(lambda inquiry: executed(inquiry, "other", None))
+    drive = Drive(lambda assigned: executed(assigned, "other", None))
     payment_id = await drive.open(EXECUTING)
     await drive.hit(payment_id, Said.SUCCESS)
     answer = drive.ledger.entries(payment_id)[-1]
@@ -1042,7 +1042,7 @@ async def test_the_timeline_shows_what_became_of_an_execute() -> None:
 
 
 async def test_the_timeline_says_which_answer_came_too_soon_to_count() -> None:
-    drive = Drive(lambda inquiry: executed(inquiry, "none", None))
+    drive = Drive(lambda assigned: executed(assigned, "none", None))
     payment_id = await drive.open(EXECUTING)
     await drive.hit(payment_id, Said.SUCCESS)
     drive.gateway = says(Status.FAILED)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from consumers.checks.candidates import KNOWN_WITHIN, next_ask, not_found, unpaid
 from consumers.commands.resolve import ResolutionRequest, resolve
-from consumers.pipeline import Inquiry, take
+from consumers.pipeline import AssignedQuestion, take_claims
 from schemas.answers import Answer, Inconclusive, Outcome, Stranger, Trouble
 from schemas.checks import Checks
 from schemas.payments import Candidate, Change
@@ -29,9 +29,9 @@ CONFIRM = timedelta(minutes=10)
 def knows(when: Callable[[], datetime], known_at: datetime, *ids: str) -> Gateway:
     """A gateway that knows these transactions as paid from a moment on, and before says that it does not."""
 
-    def gateway(inquiry: Inquiry) -> Outcome:
-        if inquiry.question.transaction_id in ids and when() >= known_at:
-            return answered(inquiry, Status.COMPLETED)
+    def gateway(assigned: AssignedQuestion) -> Outcome:
+        if assigned.question.transaction_id in ids and when() >= known_at:
+            return answered(assigned, Status.COMPLETED)
         return Stranger(why="not_found")
 
     return gateway
@@ -41,11 +41,11 @@ def later(drive: Drive, seconds: float, *ids: str) -> Gateway:
     return knows(lambda: drive.clock.now, drive.clock.now + timedelta(seconds=seconds), *ids)
 
 
-def unknown(_: Inquiry) -> Outcome:
+def unknown(_: AssignedQuestion) -> Outcome:
     return Stranger(why="not_found")
 
 
-def others(_: Inquiry) -> Outcome:
+def others(_: AssignedQuestion) -> Outcome:
     """A gateway that knows whatever it is asked about as another payment's."""
     return Stranger(why="other_payment")
 
@@ -170,8 +170,8 @@ async def test_one_that_a_buyer_said_was_paid_is_put_before_a_person_at_the_very
 async def asked_exactly(drive: Drive, payment_id: str, at: datetime, **fields: Any) -> None:
     """A claim that has a question asked at this very moment."""
     drive.clock.set(at - timedelta(seconds=TRANSIT_SECONDS))
-    [inquiry] = await drive.hit(payment_id, **fields)
-    assert inquiry.asked_at == at
+    [assigned] = await drive.hit(payment_id, **fields)
+    assert assigned.asked_at == at
 
 
 # -- how it ends -------------------------------------------------------------------------------------------------------
@@ -410,8 +410,8 @@ async def test_of_what_is_due_a_known_id_comes_first_then_the_own_path_then_one_
             await drive.take(drive.claim(payment_id, transaction_id=name))
     await drive.answer(in_flight)
     drive.clock.advance(10)
-    [inquiry] = await drive.hit(payment_id, source=Source.SWEEP)
-    assert inquiry.question.transaction_id == first
+    [assigned] = await drive.hit(payment_id, source=Source.SWEEP)
+    assert assigned.question.transaction_id == first
 
 
 async def test_trouble_about_made_up_ids_shuts_no_account() -> None:
@@ -428,8 +428,8 @@ async def test_trouble_about_made_up_ids_shuts_no_account() -> None:
 
 
 def echoes(reference: str) -> Gateway:
-    def gateway(inquiry: Inquiry) -> Answer:
-        return answered(inquiry, Status.COMPLETED, reference=reference)
+    def gateway(assigned: AssignedQuestion) -> Answer:
+        return answered(assigned, Status.COMPLETED, reference=reference)
 
     return gateway
 
@@ -477,7 +477,7 @@ async def test_an_id_counts_for_the_most_that_anyone_who_named_it_brought(order:
         "webhook": drive.claim(payment_id, signed=True, source=Source.WEBHOOK, transaction_id="T1"),
     }
     in_flight = [await drive.take(claims[name]) for name in order]
-    await drive.answer([inquiry for inquiries in in_flight for inquiry in inquiries])
+    await drive.answer([assigned for questions in in_flight for assigned in questions])
     (one,) = drive.payment(payment_id).candidates
     assert (one.own, one.signed, one.success_at is not None) == (True, True, True)
 
@@ -491,7 +491,7 @@ async def test_a_transaction_that_is_known_and_not_paid_yet_is_asked_about_close
 
     None is a word that is not in the gateway's table, as of money that is looked into.
     """
-    drive = Drive(lambda inquiry: answered(inquiry, first))
+    drive = Drive(lambda assigned: answered(assigned, first))
     payment_id = await drive.open(CANDIDATES)
     await drive.wait(60)
     await drive.hit(payment_id, transaction_id="T1")
@@ -664,7 +664,7 @@ async def test_an_id_whose_last_question_was_turned_away_is_not_held_yet() -> No
     await drive.wait(END - MINUTE)
     claim = drive.claim(payment_id, source=Source.SWEEP)
     drive.clock.advance(90)
-    await take(drive.ledger, drive.rules, [claim], drive.turns, {CANDIDATES.id: 0})
+    await take_claims(drive.ledger, drive.rules, [claim], drive.turns, {CANDIDATES.id: 0})
     assert drive.payment(payment_id).hold is None
     await drive.wait(MINUTE)
     assert drive.payment(payment_id).hold is Hold.UNRESOLVED
@@ -793,7 +793,7 @@ def test_an_id_that_nobody_answers_is_asked_about_once_more_at_the_moment_when_w
 
 
 async def test_the_first_success_about_a_transaction_known_as_pending_begins_its_close_questions_anew() -> None:
-    drive = Drive(lambda inquiry: answered(inquiry, Status.PENDING))
+    drive = Drive(lambda assigned: answered(assigned, Status.PENDING))
     payment_id = await drive.open(CANDIDATES)
     await drive.hit(payment_id, transaction_id="T1")
     await drive.wait(60)
@@ -880,12 +880,12 @@ async def test_a_late_reply_about_an_id_that_gave_way_changes_nothing() -> None:
 async def test_an_earlier_reply_about_an_id_that_is_recorded_later_takes_nothing_from_the_later_one() -> None:
     drive = Drive(unknown)
     payment_id = await drive.open(CANDIDATES)
-    [inquiry] = await drive.publish(*(drive.claim(payment_id, transaction_id=one) for one in ("T1", "T2")))
-    later = replace(drive.reply(inquiry, answered(inquiry, Status.PENDING)), asked_at=inquiry.asked_at + MINUTE)
-    for reply in (later, replace(later, asked_at=inquiry.asked_at + MINUTE / 2)):
+    [assigned] = await drive.publish(*(drive.claim(payment_id, transaction_id=one) for one in ("T1", "T2")))
+    later = replace(drive.reply(assigned, answered(assigned, Status.PENDING)), asked_at=assigned.asked_at + MINUTE)
+    for reply in (later, replace(later, asked_at=assigned.asked_at + MINUTE / 2)):
         await drive.record([reply])
     one, other = drive.payment(payment_id).candidates
-    assert (one.state, one.fact_asked_at) == ("confirmed", inquiry.asked_at + MINUTE)
+    assert (one.state, one.fact_asked_at) == ("confirmed", assigned.asked_at + MINUTE)
     assert (other.state, other.fact_asked_at) == ("unasked", None), "nothing was said of that one"
 
 

@@ -16,7 +16,7 @@ from consumers.checks.next_check import next_due
 from consumers.checks.schedule import closes_at, schedule_of
 from consumers.commands.open_payment import OpeningFailed, open_payment
 from consumers.commands.resolve import ResolutionRequest, resolve
-from consumers.pipeline import Inquiry
+from consumers.pipeline import AssignedQuestion
 from consumers.ports.gateway import OpeningOutcome
 from schemas.answers import Answer, Inconclusive, Outcome, Stranger, Trouble
 from schemas.checks import Checks
@@ -139,9 +139,9 @@ async def test_an_answer_that_comes_as_we_give_up_is_never_held_as_unresolved(st
     payment_id = await drive.open(PLAIN)
     await drive.wait(7 * DAY - 3 * MINUTE)
     drive.gateway = says(status)
-    inquiries = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    questions = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
     drive.clock.advance(4 * MINUTE)
-    await drive.answer(inquiries)
+    await drive.answer(questions)
     payment = drive.payment(payment_id)
     assert (payment.status, payment.hold) == (status, None)
     await drive.wait(30 * DAY)
@@ -514,10 +514,10 @@ async def test_a_success_after_the_clock_closed_it_is_held_too() -> None:
 def about(**outcomes: Status | str) -> Gateway:
     """A gateway asked by transaction: a status, or why it is a stranger's."""
 
-    def gateway(inquiry: Inquiry) -> Outcome:
-        told = outcomes.get(inquiry.question.transaction_id or "", "not_found")
+    def gateway(assigned: AssignedQuestion) -> Outcome:
+        told = outcomes.get(assigned.question.transaction_id or "", "not_found")
         if isinstance(told, Status):
-            return answered(inquiry, told)
+            return answered(assigned, told)
         if told == "silent":
             return Inconclusive(trouble=Trouble.NO_REPLY, detail="silent")
         return Stranger(why="other_payment" if told == "other_payment" else "not_found")

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from consumers.account import Account
 from consumers.checks.repeated_failure import FAILURES, OVER, RULE, Failing, letter_of, reply_of, stop_asking
-from consumers.pipeline import Inquiry
+from consumers.pipeline import AssignedQuestion
 from schemas.answers import Executed, Expected, Inconclusive, Outcome, Question, Stranger, Trouble
 from schemas.letters import KeptReply
 from schemas.payments import Change
@@ -125,8 +125,8 @@ async def test_whoever_stops_it_ends_the_lease_of_its_execute_and_tells_it_once(
     failing = Failing(
         payment_id=payment_id, failures=FAILURES, first_at=drive.clock.now, last_at=drive.clock.now, reason="a fault"
     )
-    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
-    assert inquiry.question.kind is QuestionKind.EXECUTE
+    (assigned,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    assert assigned.question.kind is QuestionKind.EXECUTE
     assert drive.payment(payment_id).lease_until is not None
     change = await stop_asking(drive.ledger, drive.rules, failing)
     assert change is not None
@@ -555,7 +555,7 @@ async def test_questions_begin_before_their_claims_are_acknowledged() -> None:
         assert len(consuming.asked) == 1
 
 
-OUTCOMES: dict[str, Callable[[Inquiry], Outcome]] = {
+OUTCOMES: dict[str, Callable[[AssignedQuestion], Outcome]] = {
     "answer": lambda asked: answered(asked, Status.COMPLETED),
     "inconclusive": lambda _: Inconclusive(trouble=Trouble.RATE_LIMITED, detail="429", retry_after=7.0),
     "stranger": lambda _: Stranger(why="other_payment"),
@@ -567,17 +567,17 @@ OUTCOMES: dict[str, Callable[[Inquiry], Outcome]] = {
 async def test_whatever_a_reply_says_it_is_kept_as_it_was_and_each_has_a_letter_of_its_own() -> None:
     consuming = Consuming()
     payment_id = await consuming.drive.open(EXECUTING)
-    (inquiry,) = await consuming.drive.take(consuming.drive.claim(payment_id, source=Source.OPERATOR))
+    (assigned,) = await consuming.drive.take(consuming.drive.claim(payment_id, source=Source.OPERATOR))
     letters = set[str]()
     for outcome in OUTCOMES.values():
-        said = outcome(inquiry)
+        said = outcome(assigned)
         kind = QuestionKind.EXECUTE if isinstance(said, Executed) else QuestionKind.STATUS
-        reply = msgspec.structs.replace(consuming.drive.reply(inquiry, said), question=Question(kind=kind), calls=3)
-        letter_id, kept = letter_of(reply, inquiry.account)
+        reply = msgspec.structs.replace(consuming.drive.reply(assigned, said), question=Question(kind=kind), calls=3)
+        letter_id, kept = letter_of(reply, assigned.account)
         assert re.fullmatch(f"{payment_id}-[0-9a-f]{{8}}", letter_id)
         again = msgspec.json.decode(msgspec.json.encode(kept), type=KeptReply)
         assert reply_of(again) == reply
-        assert letter_of(reply_of(again), inquiry.account)[0] == letter_id
+        assert letter_of(reply_of(again), assigned.account)[0] == letter_id
         letters.add(letter_id)
     assert len(letters) == len(OUTCOMES)
 

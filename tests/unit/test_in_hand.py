@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumers.account import Account
-from consumers.pipeline import take
+from consumers.pipeline import take_claims
 from consumers.ports.bus import ClaimMessage
 from consumers.ports.ledger import Write, Written
 from schemas.answers import Outcome
@@ -166,8 +166,8 @@ async def test_while_whoever_executes_lives_its_claim_brings_no_question_to_anot
         others = FakeTurns(consuming.turns)
         for patient in (True, False):
             consuming.drive.clock.advance(15)
-            taken = await take(consuming.ledger, consuming.drive.rules, [claim], others, patient=patient)
-            assert (taken.inquiries, taken.waiting) == ([], [claim] if patient else [])
+            taken = await take_claims(consuming.ledger, consuming.drive.rules, [claim], others, patient=patient)
+            assert (taken.questions, taken.waiting) == ([], [claim] if patient else [])
         gateway.done.set()
         await consuming.settle()
         assert [one.question.kind for one in consuming.asked] == [QuestionKind.EXECUTE]
@@ -490,11 +490,11 @@ async def test_a_take_that_fails_leaves_no_turn_behind_and_sends_no_execute() ->
     consuming.ledger.store = store  # type: ignore[method-assign]
     claims = [drive.claim(poison), drive.claim(executing, Said.SUCCESS)]
     with pytest.raises(ValueError, match="a fault"):
-        await take(consuming.ledger, drive.rules, claims, FakeTurns(turns))
+        await take_claims(consuming.ledger, drive.rules, claims, FakeTurns(turns))
     assert turns == set()
     assert drive.payment(executing).execute_asked_at is None
-    taken = await take(consuming.ledger, drive.rules, claims[1:], FakeTurns(turns))
-    assert [one.question.kind for one in taken.inquiries] == [QuestionKind.EXECUTE]
+    taken = await take_claims(consuming.ledger, drive.rules, claims[1:], FakeTurns(turns))
+    assert [one.question.kind for one in taken.questions] == [QuestionKind.EXECUTE]
     assert turns == {executing}
     assert drive.payment(executing).execute_asked_at is not None
 

@@ -8,7 +8,7 @@ import pytest
 
 from consumers.commands.open_payment import OpeningFailed, track_payment
 from consumers.early_claims import LONGEST_ID, as_kept, event, may_wait, names
-from consumers.pipeline import take
+from consumers.pipeline import take_claims
 from consumers.ports.gateway import Opened, Refused
 from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Said, Source, Status
@@ -144,5 +144,5 @@ async def test_such_a_claim_too_is_asked_about_only_where_there_is_room() -> Non
     drive = Drive()
     session = drive.payment(await drive.open()).session_id
     astray = told(drive, source=Source.RETURN, payment_id="pay_" + "9" * 26, session_id=session)
-    taken = await take(drive.ledger, drive.rules, [astray], drive.turns, {PLAIN.id: 0})
-    assert (taken.inquiries, taken.waiting) == ([], [])
+    taken = await take_claims(drive.ledger, drive.rules, [astray], drive.turns, {PLAIN.id: 0})
+    assert (taken.questions, taken.waiting) == ([], [])

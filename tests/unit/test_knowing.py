@@ -28,7 +28,7 @@ COMPLETED, PENDING = Status.COMPLETED, Status.PENDING
 async def asked_again_and_again(status: Status, name: str) -> tuple[Drive, str]:
     """The gateway makes up an id for each of its answers."""
     drive = Drive()
-    drive.gateway = lambda inquiry: answered(inquiry, status, **{name: f"made-up-{len(drive.asked)}"})
+    drive.gateway = lambda assigned: answered(assigned, status, **{name: f"made-up-{len(drive.asked)}"})
     payment_id = await drive.open(PLAIN)
     for _ in range(300):
         await drive.hit(payment_id, source=Source.OPERATOR)
@@ -63,7 +63,7 @@ def test_an_answer_that_says_paid_over_the_number_brings_no_fact() -> None:
 
 async def test_money_after_many_answers_counts() -> None:
     drive, payment_id = await asked_again_and_again(PENDING, "transaction_id")
-    drive.gateway = lambda inquiry: answered(inquiry, COMPLETED)
+    drive.gateway = lambda assigned: answered(assigned, COMPLETED)
     await drive.hit(payment_id, source=Source.OPERATOR)
     payment = drive.payment(payment_id)
     assert (payment.status, payment.hold) == (COMPLETED, None)

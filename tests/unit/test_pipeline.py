@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.checks.limits import BURST_SECONDS, FIRST_PAUSE, TROUBLES
-from consumers.pipeline import Counted, Inquiry, record, take
+from consumers.pipeline import AssignedQuestion, HealthRecorded, record_replies, take_claims
 from consumers.ports.ledger import Looked, Write, Written
 from schemas.answers import ExecuteReply, Inconclusive, Outcome, Stranger, Trouble
 from schemas.payments import Change, Owners
@@ -114,14 +114,14 @@ async def test_of_two_workers_that_execute_for_one_order_at_once_one_does() -> N
     theirs = []
 
     async def another() -> None:
-        theirs.append(await take(ledger, drive.rules, [claims[second]], turns))
+        theirs.append(await take_claims(ledger, drive.rules, [claims[second]], turns))
 
     ledger.before = [another]
-    mine = await take(ledger, drive.rules, [claims[first]], drive.turns)
-    assert [one.question.kind for one in theirs[0].inquiries] == [EXECUTE]
-    assert (mine.inquiries, mine.waiting) == ([], [claims[first]])
-    again = await take(ledger, drive.rules, mine.waiting, drive.turns)
-    assert [one.question.kind for one in again.inquiries] == [QUERY]
+    mine = await take_claims(ledger, drive.rules, [claims[first]], drive.turns)
+    assert [one.question.kind for one in theirs[0].questions] == [EXECUTE]
+    assert (mine.questions, mine.waiting) == ([], [claims[first]])
+    again = await take_claims(ledger, drive.rules, mine.waiting, drive.turns)
+    assert [one.question.kind for one in again.questions] == [QUERY]
     assert drive.payment(first).execute_asked_at is None
 
 
@@ -135,11 +135,11 @@ async def test_an_execute_that_was_decided_on_another_server_is_not_sent() -> No
         ledger.since = drive.clock.now
 
     ledger.before = [taken_over]
-    taken = await take(ledger, drive.rules, [claim], drive.turns)
-    assert (taken.inquiries, taken.waiting) == ([], [claim])
+    taken = await take_claims(ledger, drive.rules, [claim], drive.turns)
+    assert (taken.questions, taken.waiting) == ([], [claim])
     assert drive.payment(payment_id).execute_asked_at is None
-    again = await take(ledger, drive.rules, taken.waiting, drive.turns)
-    assert [one.question.kind for one in again.inquiries] == [QUERY]
+    again = await take_claims(ledger, drive.rules, taken.waiting, drive.turns)
+    assert [one.question.kind for one in again.questions] == [QUERY]
 
 
 async def test_a_reply_from_before_a_takeover_is_folded_on_what_the_new_server_has() -> None:
@@ -147,10 +147,10 @@ async def test_a_reply_from_before_a_takeover_is_folded_on_what_the_new_server_h
     drive, ledger = drive_with()
     payment_id = await drive.open(EXECUTING)
     before = drive.payment(payment_id)
-    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    (assigned,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
     ledger._tables.payments[payment_id] = before
     ledger.since = drive.clock.now
-    await drive.record([drive.reply(inquiry, executed(inquiry, "completed", Status.COMPLETED))])
+    await drive.record([drive.reply(assigned, executed(assigned, "completed", Status.COMPLETED))])
     assert drive.told(payment_id) == [EventType.COMPLETED]
 
 
@@ -163,11 +163,11 @@ async def test_a_claim_whose_execute_is_missing_on_the_new_server_is_recorded_wi
     payment_id = await drive.open(EXECUTING)
     standby = deepcopy(drive.ledger._tables), drive.ledger.revisions.copy()
     claim = drive.claim(payment_id, Said.SUCCESS)
-    (inquiry,) = await drive.take(claim)
-    assert inquiry.question.kind is EXECUTE
+    (assigned,) = await drive.take(claim)
+    assert assigned.question.kind is EXECUTE
     drive.ledger._tables, drive.ledger.revisions = standby
     drive.ledger.since = drive.clock.now
-    await drive.record([drive.reply(inquiry, executed(inquiry, reply, status))])
+    await drive.record([drive.reply(assigned, executed(assigned, reply, status))])
     payment = drive.payment(payment_id)
     assert [one["claim_id"] for one in entries(drive, payment_id, EntryKind.CLAIM)] == [claim.id]
     if status is None:
@@ -177,10 +177,10 @@ async def test_a_claim_whose_execute_is_missing_on_the_new_server_is_recorded_wi
     assert drive.told(payment_id) == [EventType.COMPLETED]
 
 
-def _pays(inquiry: Inquiry) -> Outcome:
-    if inquiry.question.kind is EXECUTE:
-        return executed(inquiry, "completed", Status.COMPLETED)
-    return answered(inquiry, Status.PENDING)
+def _pays(assigned: AssignedQuestion) -> Outcome:
+    if assigned.question.kind is EXECUTE:
+        return executed(assigned, "completed", Status.COMPLETED)
+    return answered(assigned, Status.PENDING)
 
 
 async def test_whoever_lost_an_execute_and_waits_no_longer_is_recorded_with_the_wish() -> None:
@@ -195,9 +195,9 @@ async def test_whoever_lost_an_execute_and_waits_no_longer_is_recorded_with_the_
             await batch.commit()
 
     ledger.before = [another]
-    taken = await take(ledger, drive.rules, [claim], drive.turns, patient=False)
+    taken = await take_claims(ledger, drive.rules, [claim], drive.turns, patient=False)
     payment = drive.payment(payment_id)
-    assert (taken.inquiries, taken.waiting) == ([], [])
+    assert (taken.questions, taken.waiting) == ([], [])
     assert (payment.execute_state, payment.execute_asked_at) == ("wanted", None)
     assert drive.turns.held == set()
 
@@ -211,7 +211,7 @@ async def test_a_reply_is_folded_again_on_what_others_wrote_however_often(times:
 
     async def another() -> None:
         claim = drive.claim(payment_id, source=Source.OPERATOR)
-        await take(ledger, drive.rules, [claim], drive.turns, patient=False)
+        await take_claims(ledger, drive.rules, [claim], drive.turns, patient=False)
 
     async def nobody() -> None:
         pass
@@ -273,7 +273,7 @@ async def test_a_look_that_another_workers_answer_overtakes_asks_once_more_at_mo
 
 async def test_the_clock_closes_nothing_while_a_question_is_in_flight() -> None:
     """The id that is asked about is recorded with its reply, and until then only the question knows it."""
-    drive = Drive(lambda inquiry: answered(inquiry, Status.COMPLETED))
+    drive = Drive(lambda assigned: answered(assigned, Status.COMPLETED))
     payment_id = await drive.open(CANDIDATES)
     closes = drive.payment(payment_id).next_check_at
     assert closes is not None
@@ -306,15 +306,15 @@ async def test_the_clock_speaks_where_nothing_is_in_flight_and_gives_the_turn_ba
 async def test_a_reply_that_is_written_at_the_fourth_time_counts_once_at_its_account(trouble: Trouble) -> None:
     drive, ledger = drive_with(gateway=troubled(trouble))
     payment_id = await drive.open()
-    (inquiry,) = await drive.take(drive.claim(payment_id))
-    reply = replace(drive.reply(inquiry, Inconclusive(trouble=trouble, detail=trouble)), calls=2)
+    (assigned,) = await drive.take(drive.claim(payment_id))
+    reply = replace(drive.reply(assigned, Inconclusive(trouble=trouble, detail=trouble)), calls=2)
     rules = replace(drive.rules, accounts={PLAIN.id: replace(PLAIN, calls_per_second=1.0)})
     ledger.before = [lost, lost, lost]
-    counted: Counted = {}
+    counted: HealthRecorded = {}
     for _ in range(3):
         with pytest.raises(LostError):
-            await record(ledger, rules, [(inquiry, reply)], drive.clock.now, counted=counted)
-    await record(ledger, rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+            await record_replies(ledger, rules, [(assigned, reply)], drive.clock.now, counted=counted)
+    await record_replies(ledger, rules, [(assigned, reply)], drive.clock.now, counted=counted)
     known = ledger.allowance(PLAIN.id)
     assert known is not None
     assert known.troubles + len(known.unknown_by) == 1
@@ -326,14 +326,14 @@ async def test_what_a_forgetful_gateway_said_speaks_for_no_closing_when_it_is_wr
     drive, ledger = drive_with(gateway=troubled(Trouble.NOT_FOUND))
     first, second = [await drive.open() for _ in range(2)]
     await drive.wait(timedelta(minutes=45))
-    inquiries = await drive.take(*(drive.claim(one, source=Source.OPERATOR) for one in (first, second)))
-    replies = [(one, drive.reply(one, Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown"))) for one in inquiries]
+    questions = await drive.take(*(drive.claim(one, source=Source.OPERATOR) for one in (first, second)))
+    replies = [(one, drive.reply(one, Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown"))) for one in questions]
     ledger.before = [lost]
-    counted: Counted = {}
+    counted: HealthRecorded = {}
     with pytest.raises(LostError):
-        await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+        await record_replies(ledger, drive.rules, replies, drive.clock.now, counted=counted)
     for one in replies:
-        await record(ledger, drive.rules, [one], drive.clock.now, counted=counted)
+        await record_replies(ledger, drive.rules, [one], drive.clock.now, counted=counted)
     assert [drive.payment(one).unpaid_at for one in (first, second)] == [None, None], "no step to the end of either"
 
 
@@ -355,8 +355,8 @@ async def test_what_a_worker_of_the_last_release_asks_about_is_left_to_it() -> N
     assert len(entries(drive, payment_id, EntryKind.CLAIM)) == 2
     assert (drive.told(payment_id), drive.payment(payment_id).lease_until) == ([], leased.lease_until)
     drive.clock.advance(30)
-    (inquiry,) = await drive.take(drive.claim(payment_id, source=Source.SWEEP))
-    assert inquiry.lost, "its worker may have died of it"
+    (assigned,) = await drive.take(drive.claim(payment_id, source=Source.SWEEP))
+    assert assigned.lost, "its worker may have died of it"
 
 
 @pytest.mark.parametrize("seconds", [1, 41])
@@ -367,7 +367,7 @@ async def test_the_lease_of_an_execute_that_died_is_let_go_where_its_query_is_tu
     drive.clock.advance(seconds)
     drive.turns.held.clear()
     claim = drive.claim(payment_id, source=Source.SWEEP)
-    await take(drive.ledger, drive.rules, [claim], drive.turns, {EXECUTING.id: 0})
+    await take_claims(drive.ledger, drive.rules, [claim], drive.turns, {EXECUTING.id: 0})
     payment = drive.payment(payment_id)
     assert payment.lease_until is None
     assert payment.next_check_at is not None
@@ -432,18 +432,18 @@ async def test_the_claim_of_an_execute_whose_commit_nobody_heard_of_asks_query_a
     ids=["answer", "trouble", "not sent", "no reply", "refused", "completed"],
 )
 async def test_a_reply_that_is_written_again_because_nobody_heard_of_its_commit_stands_there_once(
-    account: Account, outcome: Callable[[Inquiry], Outcome]
+    account: Account, outcome: Callable[[AssignedQuestion], Outcome]
 ) -> None:
     drive, ledger = drive_with()
     payment_id = await drive.open(account)
-    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    (assigned,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
     drive.clock.advance(1)
-    reply, counted = drive.reply(inquiry, outcome(inquiry)), Counted()
+    reply, counted = drive.reply(assigned, outcome(assigned)), HealthRecorded()
     ledger.after = [lost]
     with pytest.raises(LostError):
-        await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+        await record_replies(ledger, drive.rules, [(assigned, reply)], drive.clock.now, counted=counted)
     written = drive.payment(payment_id)
-    await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+    await record_replies(ledger, drive.rules, [(assigned, reply)], drive.clock.now, counted=counted)
     assert drive.payment(payment_id) == written
     assert len(entries(drive, payment_id, EntryKind.ANSWER)) == 1
 
@@ -459,7 +459,7 @@ async def test_the_reply_of_an_execute_is_written_though_another_worker_let_its_
     """
     drive, ledger = drive_with()
     payment_id = await drive.open(EXECUTING)
-    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    (assigned,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
     drive.clock.advance(1)
 
     async def let_go() -> None:
@@ -467,12 +467,12 @@ async def test_the_reply_of_an_execute_is_written_though_another_worker_let_its_
             await batch.store([Change(payment=replace(drive.payment(payment_id), lease_until=None))])
             await batch.commit()
 
-    reply, counted = drive.reply(inquiry, executed(inquiry, reply_of_execute, Status.COMPLETED)), Counted()
+    reply, counted = drive.reply(assigned, executed(assigned, reply_of_execute, Status.COMPLETED)), HealthRecorded()
     ledger.before = [*[lost] * tries, let_go]
     for _ in range(tries):
         with pytest.raises(LostError):
-            await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
-    await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+            await record_replies(ledger, drive.rules, [(assigned, reply)], drive.clock.now, counted=counted)
+    await record_replies(ledger, drive.rules, [(assigned, reply)], drive.clock.now, counted=counted)
     assert drive.told(payment_id) == [EventType.COMPLETED]
 
 
@@ -502,9 +502,9 @@ async def test_answers_that_were_asked_for_before_the_troubles_end_them() -> Non
     drive = Drive()
     payments = [await drive.open() for _ in range(2 * TROUBLES)]
     asked = await drive.take(*(drive.claim(one) for one in payments))
-    for number, inquiry in enumerate(asked):
+    for number, assigned in enumerate(asked):
         drive.gateway = says(Status.PENDING) if number % 2 else troubled(Trouble.SERVER_ERROR)
-        await drive.answer([inquiry])
+        await drive.answer([assigned])
     allowance = drive.ledger.allowance(PLAIN.id)
     assert allowance is not None
     assert (allowance.troubles, allowance.shut_until) == (0, None)

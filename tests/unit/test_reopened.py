@@ -104,7 +104,7 @@ async def test_money_that_came_by_a_replaced_checkout_counts() -> None:
     payment_id = await lost(drive)
     await drive.hit(payment_id, source=Source.OPERATOR)
     await opened_again(drive, payment_id)
-    drive.gateway = lambda inquiry: answered(inquiry, COMPLETED, session_id="S-lost")
+    drive.gateway = lambda assigned: answered(assigned, COMPLETED, session_id="S-lost")
     await drive.hit(payment_id, source=Source.OPERATOR)
     assert drive.payment(payment_id).status is COMPLETED
     drive.gateway = says(EXPIRED, session_id="S-new")
@@ -124,9 +124,9 @@ async def test_what_was_asked_before_the_checkout_was_opened_again_closes_nothin
     payment_id = await lost(drive)
     drive.clock.advance(60)
     await opened_again(drive, payment_id)
-    (inquiry,) = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
-    inquiry = replace(inquiry, asked_at=drive.payment(payment_id).opened_at - before)
-    await drive.record([drive.reply(inquiry, answered(inquiry, EXPIRED, session_id=session))])
+    (assigned,) = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    assigned = replace(assigned, asked_at=drive.payment(payment_id).opened_at - before)
+    await drive.record([drive.reply(assigned, answered(assigned, EXPIRED, session_id=session))])
     assert drive.payment(payment_id).status is becomes
 
 

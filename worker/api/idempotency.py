@@ -33,11 +33,11 @@ POLL_SECONDS = 0.1
 
 log = structlog.get_logger()
 
-Work = Callable[[str, Any], Awaitable[Reply]]
+Operation = Callable[[str, Any], Awaitable[Reply]]
 """Does what a body asks for, under the payment id given. Raises Problem."""
 
 
-async def once(api: Api, request: web.Request, work: Work) -> web.Response:
+async def once(api: Api, request: web.Request, work: Operation) -> web.Response:
     """Read the body and do the work: once per merchant and key, or simply, where the request has no key.
 
     Raises Problem for a body that cannot be read, and for a key in use with another body, or still in use.
@@ -83,7 +83,7 @@ async def _claim(
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _hold(api: Api, merchant: str, key: str, held: Claimed, body: Any, work: Work) -> Reply:
+async def _hold(api: Api, merchant: str, key: str, held: Claimed, body: Any, work: Operation) -> Reply:
     """Work under the claim, and keep the answer or give the claim back."""
     kept: Reply | None = None
     try:

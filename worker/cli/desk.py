@@ -35,7 +35,7 @@ from worker.dead_letters import (
 )
 from worker.postgres.queue.dead_table import BeingRead, PostgresDead, alone
 from worker.postgres.server.opened import opened_as_it_is
-from worker.verify.replay_reply import record_kept
+from worker.verify.replay_reply import replay_dead_reply
 
 MANY = 20
 """So many are done before anybody wants to see how far it is."""
@@ -149,7 +149,7 @@ async def desk(config: Config) -> AsyncIterator[Desk]:
             await stack.enter_async_context(alone(database))
         except BeingRead:
             raise CommandFailed("another payproof dead is at work; wait until it has ended") from None
-        postgres = PostgresDead(database, partial(record_kept, database, rules_of(config)))
+        postgres = PostgresDead(database, partial(replay_dead_reply, database, rules_of(config)))
         places: list[DeadLetters] = [postgres]
         letters, unasked = await survey(postgres), None
         if url := config.settings.amqp_url:

@@ -46,14 +46,14 @@ def list_(
     from worker.cli.configured import configuration, merchant_meant
     from worker.cli.payment_rows import print_work
     from worker.postgres.reads.reading import Page, read_page
-    from worker.postgres.reads.work_list import Work, read_work
+    from worker.postgres.reads.work_list import WorkList, read_work
     from worker.postgres.server.opened import opened_as_it_is
 
     if hold is not None and hold not in {*Hold, "any", "none"}:
         raise WrongUsage(f"--hold: {hold} is none of any, none, {', '.join(Hold)}")
     query = ListQuery(status=status, hold=hold, account=account, reference=reference, order=order, limit=limit)
 
-    async def read() -> Page | Work:
+    async def read() -> Page | WorkList:
         config = configuration()
         whose = merchant_meant(config, merchant)
         async with opened_as_it_is(config) as database:
@@ -62,7 +62,7 @@ def list_(
             return await read_page(database, whose, query, None)
 
     found = asyncio.run(read())
-    if isinstance(found, Work):
+    if isinstance(found, WorkList):
         print_work(found)
         return 0
     print_rows([row_of(payment) for payment in found.payments])

@@ -42,12 +42,12 @@ def print_rows(rows: list[tuple[str, ...]], columns: Sequence[str] = COLUMNS) ->
 
 
 if TYPE_CHECKING:
-    from worker.postgres.reads.work_list import Work
+    from worker.postgres.reads.work_list import WorkList
 
 COLUMNS = ("payment", "held for", "account", "reference", "status", "hold", "amount")
 
 
-def print_work(work: Work) -> None:
+def print_work(work: WorkList) -> None:
     """A row for each payment; a line for each reason with the money at stake; the sum of all that match."""
     from consumers.explain.evidence import TO_DO
 

@@ -13,7 +13,7 @@ import structlog
 
 from consumers.account import Account
 from consumers.checks.repeated_failure import Failing, Failures, letter_of, stop_asking, why
-from consumers.pipeline import Inquiry
+from consumers.pipeline import AssignedQuestion
 from consumers.ports.ledger import Ledger
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
@@ -63,9 +63,9 @@ class Blame:
         """Put it among the dead letters."""
         await self._failures.keep(*letter_of(reply, account), reason)
 
-    async def question_failed(self, inquiry: Inquiry, error: Exception) -> None:
-        payment_id = inquiry.expected.payment_id
-        await self._stop_if_hopeless(await self._count_failed(payment_id, payment_id, inquiry.account.id, error))
+    async def question_failed(self, assigned: AssignedQuestion, error: Exception) -> None:
+        payment_id = assigned.expected.payment_id
+        await self._stop_if_hopeless(await self._count_failed(payment_id, payment_id, assigned.account.id, error))
 
     async def claim_failed(self, claim: Claim, error: Exception) -> None:
         payment_id = await self._home(claim)

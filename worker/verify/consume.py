@@ -16,7 +16,7 @@ import structlog
 from msgspec.structs import replace
 
 from consumers.checks.repeated_failure import Failures
-from consumers.pipeline import Inquiry, Taken, take
+from consumers.pipeline import AssignedQuestion, TakenClaims, take_claims
 from consumers.ports.allowance import Allowance
 from consumers.ports.bus import Bus
 from consumers.ports.ledger import Ledger, Turns
@@ -40,7 +40,7 @@ UNKNOWN_ACCOUNT = timedelta(hours=1)
 
 log = structlog.get_logger()
 
-Start = Callable[[Inquiry], None]
+Start = Callable[[AssignedQuestion], None]
 
 
 class Consumer:
@@ -95,10 +95,10 @@ class Consumer:
     async def _consume(self, provider: str, shares: Mapping[str, int]) -> None:
         limit = ConcurrencyLimit()
 
-        def start(inquiry: Inquiry) -> None:
-            account = inquiry.account.id
+        def start(assigned: AssignedQuestion) -> None:
+            account = assigned.account.id
             limit.acquire(account)
-            asking.create_task(self._asker.ask(inquiry)).add_done_callback(partial(limit.release, account))
+            asking.create_task(self._asker.ask(assigned)).add_done_callback(partial(limit.release, account))
 
         async with asyncio.TaskGroup() as asking:
             intake = Intake(self._bus, provider, self._in_hand, self._stopping, asking)
@@ -149,30 +149,30 @@ class Consumer:
             else:
                 await self._claim_failed(claims[0], error)
             return []
-        for inquiry in taken.inquiries:
-            start(inquiry)
+        for assigned in taken.questions:
+            start(assigned)
         if suspect is not None:
             await self._blame.excuse_claim(suspect)
-        asked = {claim.id for inquiry in taken.inquiries for claim in inquiry.claims}
+        asked = {claim.id for assigned in taken.questions for claim in assigned.claims}
         wait = {claim.id for claim in taken.waiting}
         await self._in_hand.written([one for one in claims if one.id not in asked | wait])
         return [one for one in claims if one.id in wait]
 
-    async def _taken(self, part: Part, room: Mapping[str, int]) -> Taken:
+    async def _taken(self, part: Part, room: Mapping[str, int]) -> TakenClaims:
         """Look at the claims and decide. The time that the look tells is the database's, and checks our clock."""
         with self._tracing.follow_all("take", [claim.traceparent for claim in part.claims]) as traces:
             claims = [traced(claim, trace) for claim, trace in zip(part.claims, traces, strict=True)]
             began, taken_at = self._clock.ticking(), self._clock.now()
             taken = await despite_others(
-                lambda: take(
+                lambda: take_claims(
                     self._ledger, self._rules, claims, self._turns, room, patient=part.patient, known=self._allowances
                 )
             )
-        for inquiry in taken.inquiries[:1]:
-            self._clock.check(inquiry.asked_at, asked=began, answered=self._clock.ticking())
+        for assigned in taken.questions[:1]:
+            self._clock.check(assigned.asked_at, asked=began, answered=self._clock.ticking())
         suspect = self._in_hand.suspect(part.claims) is not None
-        inquiries = [replace(one, taken_at=taken_at, lost=one.lost or suspect) for one in taken.inquiries]
-        return replace(taken, inquiries=inquiries)
+        questions = [replace(one, taken_at=taken_at, lost=one.lost or suspect) for one in taken.questions]
+        return replace(taken, questions=questions)
 
     async def _not_taken(self, claims: Sequence[Claim], error: Exception) -> None:
         """The claims are not at fault. Where only a payment is locked the others go on, and its claims come later."""

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import structlog
 
-from consumers.pipeline import Inquiry
+from consumers.pipeline import AssignedQuestion
 from consumers.ports.bus import Bus, ClaimMessage
 from consumers.ports.ledger import Turns
 from schemas.callbacks import Claim
@@ -54,31 +54,31 @@ class InHand:
         queued = [one.queued_at for one in self._messages.get(claim.id, ()) if one.queued_at is not None]
         return any(one <= at for one in queued)
 
-    async def recorded(self, inquiries: Sequence[Inquiry]) -> None:
+    async def recorded(self, questions: Sequence[AssignedQuestion]) -> None:
         """The replies are written, with the claims that led to the questions."""
-        self._end_turns(inquiries)
-        await self.written([claim for inquiry in inquiries for claim in inquiry.claims])
+        self._end_turns(questions)
+        await self.written([claim for assigned in questions for claim in assigned.claims])
 
-    async def not_asked(self, inquiry: Inquiry) -> None:
+    async def not_asked(self, assigned: AssignedQuestion) -> None:
         """The question was not asked, and its claims are not at fault: they come again at once."""
-        self._end_turns([inquiry])
-        await self.requeue(inquiry.claims)
+        self._end_turns([assigned])
+        await self.requeue(assigned.claims)
 
-    async def not_recorded(self, inquiry: Inquiry) -> None:
+    async def not_recorded(self, assigned: AssignedQuestion) -> None:
         """Another transaction kept the reply from being written: the claims come again after a while."""
-        self._end_turns([inquiry])
-        await self.postpone(inquiry.claims)
+        self._end_turns([assigned])
+        await self.postpone(assigned.claims)
 
-    async def failed(self, inquiry: Inquiry, reason: str) -> None:
+    async def failed(self, assigned: AssignedQuestion, reason: str) -> None:
         """Neither the reply nor the question alone could be written: each claim is tried again later, a few times."""
-        self._end_turns([inquiry])
-        for claim in inquiry.claims:
+        self._end_turns([assigned])
+        for claim in assigned.claims:
             await self.retry_or_dead_letter(claim, reason)
 
-    async def hopeless(self, inquiry: Inquiry, reason: str) -> None:
+    async def hopeless(self, assigned: AssignedQuestion, reason: str) -> None:
         """The question was asked too often for nothing: its claims are for a person."""
-        self._end_turns([inquiry])
-        for claim in inquiry.claims:
+        self._end_turns([assigned])
+        for claim in assigned.claims:
             await self.dead_letter(claim, reason)
 
     async def written(self, claims: Collection[Claim]) -> None:
@@ -130,5 +130,5 @@ class InHand:
             log.warning("claims.ack_failed", claims=len(messages), error=type(error).__name__)
             await self._bus.requeue(messages)
 
-    def _end_turns(self, inquiries: Iterable[Inquiry]) -> None:
-        self._turns.give_back([inquiry.expected.payment_id for inquiry in inquiries])
+    def _end_turns(self, questions: Iterable[AssignedQuestion]) -> None:
+        self._turns.give_back([assigned.expected.payment_id for assigned in questions])

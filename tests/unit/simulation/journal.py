@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from consumers.checks.limits import TROUBLES
-from consumers.pipeline import Inquiry
+from consumers.pipeline import AssignedQuestion
 from consumers.ports.allowance import Allowance
 from consumers.ports.reply import Reply
 from schemas.answers import Executed, Outcome, Question
@@ -131,12 +131,12 @@ class Journal:
     def swept(self, account: str, late: timedelta) -> None:
         self.longest_sweep[account] = max(self.longest_sweep[account], late)
 
-    def asks(self, inquiry: Inquiry, allowance: Allowance | None) -> Asked:
+    def asks(self, assigned: AssignedQuestion, allowance: Allowance | None) -> Asked:
         asked = Asked(
-            account=inquiry.account.id,
-            payment_id=inquiry.expected.payment_id,
-            question=inquiry.question,
-            at=inquiry.asked_at,
+            account=assigned.account.id,
+            payment_id=assigned.expected.payment_id,
+            question=assigned.question,
+            at=assigned.asked_at,
             probes=allowance is not None and allowance.troubles >= TROUBLES,
         )
         self.asked.append(asked)

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.checks.limits import silent
 from consumers.commands.open_payment import OpeningFailed, open_payment, track_payment
-from consumers.pipeline import Inquiry, record, take
+from consumers.pipeline import AssignedQuestion, record_replies, take_claims
 from consumers.ports.allowance import Allowance
 from consumers.ports.gateway import OpeningOutcome
 from consumers.ports.reply import Reply
@@ -201,7 +201,7 @@ class Worker:
         self._known = dict[str, Allowance]()
         self._hand = dict[str, Claim]()
         self._asking: list[Asked] = []
-        self._replies: list[tuple[Inquiry, Reply]] = []
+        self._replies: list[tuple[AssignedQuestion, Reply]] = []
         self._recording = False
         self._used.clear()
 
@@ -245,26 +245,26 @@ class Worker:
         homes = set(at_once(system.ledger.find(claims)).values())
         before = {payment_id: system.ledger.payment(payment_id) for payment_id in homes}
         ledger, life = self._mortal_ledger(), self._life
-        taking = take(ledger, system.rules, claims, self._turns, room, patient=patient, known=self._known)
+        taking = take_claims(ledger, system.rules, claims, self._turns, room, patient=patient, known=self._known)
         try:
             taken = at_once(taking)
         except Killed:
             self._died_taking(homes)
             self._die(life)
             return
-        asked = {one.expected.payment_id for one in taken.inquiries}
+        asked = {one.expected.payment_id for one in taken.questions}
         for payment_id in homes - asked:
             after = system.ledger.payment(payment_id)
             if after.not_before not in (None, before[payment_id].not_before):
                 system.journal.turned_away(after, system.ledger.allowance(after.account), now)
         system.looked_at(homes)
-        kept = {claim.id for inquiry in taken.inquiries for claim in inquiry.claims}
+        kept = {claim.id for assigned in taken.questions for claim in assigned.claims}
         waiting = {claim.id: claim for claim in taken.waiting}
         for claim in claims:
             if claim.id not in kept | waiting.keys():
                 del self._hand[claim.id]
-        for inquiry in taken.inquiries:
-            self._begin(inquiry)
+        for assigned in taken.questions:
+            self._begin(assigned)
         if waiting:
             self._later(AGAIN_SECONDS, lambda: self._look([*waiting.values()], since if patient else now))
 
@@ -281,40 +281,40 @@ class Worker:
         life = self._life
         self._system.agenda.after(seconds, lambda: what() if life == self._life else None)
 
-    def _begin(self, inquiry: Inquiry) -> None:
+    def _begin(self, assigned: AssignedQuestion) -> None:
         """Ask now, or after the worker was held up."""
         system = self._system
-        self._used[inquiry.account.id] += 1
-        asked = system.journal.asks(inquiry, system.ledger.allowance(inquiry.account.id))
+        self._used[assigned.account.id] += 1
+        asked = system.journal.asks(assigned, system.ledger.allowance(assigned.account.id))
         self._asking.append(asked)
         held_up = 0.0
-        executes = inquiry.question.kind is QuestionKind.EXECUTE
+        executes = assigned.question.kind is QuestionKind.EXECUTE
         if system.random.random() < system.held_up * (8 if executes else 1):
             held_up = system.random.choice([1.0, 4.0, 8.0, 45.0]) * system.random.random()
-        self._later(held_up, lambda: self._ask(inquiry, asked))
+        self._later(held_up, lambda: self._ask(assigned, asked))
 
-    def _ask(self, inquiry: Inquiry, asked: Asked) -> None:
+    def _ask(self, assigned: AssignedQuestion, asked: Asked) -> None:
         system = self._system
-        account = inquiry.account.id
+        account = assigned.account.id
         now = system.clock.now
-        told = system.gateways[account].ask(inquiry, now, now - inquiry.asked_at)
+        told = system.gateways[account].ask(assigned, now, now - assigned.asked_at)
         asked.told, asked.sent_at = told, now
 
         def answered() -> None:
             self._used[account] -= 1
             reply = Reply(
-                payment_id=inquiry.expected.payment_id,
-                question=inquiry.question,
-                asked_at=inquiry.asked_at,
+                payment_id=assigned.expected.payment_id,
+                question=assigned.question,
+                asked_at=assigned.asked_at,
                 answered_at=system.clock.now,
                 outcome=told.outcome,
                 calls=told.calls,
             )
-            self._replies.append((inquiry, reply))
+            self._replies.append((assigned, reply))
             if not self._recording:
                 self._recording = True
                 self._later(RECORDING_SECONDS, self._record)
-            self.wake(inquiry.account.provider.name)
+            self.wake(assigned.account.provider.name)
 
         if system.random.random() < system.deaths:
             life = self._life
@@ -328,7 +328,7 @@ class Worker:
         ledger, life = self._mortal_ledger(), self._life
         homes = {reply.payment_id for _, reply in pairs}
         try:
-            at_once(record(ledger, system.rules, pairs, system.clock.now, self._known))
+            at_once(record_replies(ledger, system.rules, pairs, system.clock.now, self._known))
         except Killed:
             left = Counter(ledger.written)  # of several about one payment the first are written first
             done = list[Reply]()
@@ -343,8 +343,8 @@ class Worker:
         system.journal.recorded([reply for _, reply in pairs], system.clock.now)
         system.looked_at(homes)
         self._turns.give_back(homes)
-        for inquiry, _ in pairs:
-            for claim in inquiry.claims:
+        for assigned, _ in pairs:
+            for claim in assigned.claims:
                 self._hand.pop(claim.id, None)
         self._asking = [one for one in self._asking if one.recorded_at is None]
         if self._replies:

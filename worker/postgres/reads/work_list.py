@@ -39,7 +39,7 @@ class Stake(Struct, frozen=True, kw_only=True):
     currency: str
 
 
-class Work(Struct, frozen=True, kw_only=True):
+class WorkList(Struct, frozen=True, kw_only=True):
     """`held` are the oldest; `stakes` are of all that match."""
 
     held: list[Held]
@@ -47,7 +47,7 @@ class Work(Struct, frozen=True, kw_only=True):
     now: datetime
 
 
-async def read_work(database: Database, merchant: str, query: ListQuery) -> Work:
+async def read_work(database: Database, merchant: str, query: ListQuery) -> WorkList:
     where, values = matching(merchant, query)
     async with (
         database.connection() as connection,
@@ -65,7 +65,7 @@ async def read_work(database: Database, merchant: str, query: ListQuery) -> Work
         )
         now = await connection.fetchval("SELECT clock_timestamp()")
     order = list(Hold)
-    return Work(
+    return WorkList(
         held=[Held(payment=payment_of(row), since=row["held_since"]) for row in rows],
         stakes=sorted(
             (Stake(**{**dict(row), "hold": Hold(row["hold"])}) for row in stakes),
