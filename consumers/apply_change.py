@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from consumers.checks.execute import dropped, frees_order, in_doubt
 from consumers.checks.next_check import scheduled
-from consumers.money.fold import Standing, advance
+from consumers.money.fold import Folded, advance
 from consumers.money.rule_names import named_row, rule_of
-from consumers.money.unique_keys import judge
+from consumers.money.unique_keys import reserve_and_fold
 from consumers.money.write_event import event_entry, write_event
 from consumers.ports.ledger import Batch
 from consumers.rules import Rules
@@ -52,15 +52,15 @@ class PendingChange(Struct, kw_only=True):
 async def apply_changes(batch: Batch, rules: Rules, pending_changes: Iterable[PendingChange]) -> list[Change]:
     """Fold each payment over its Facts and write what changed: one version and one event per payment at most."""
     pending_changes = list(pending_changes)
-    judged = await judge(batch, rules, [pending.case for pending in pending_changes])
-    changes = [change_of(pending, judged[pending.payment.id].standing, rules, batch.now) for pending in pending_changes]
+    reserved = await reserve_and_fold(batch, rules, [pending.case for pending in pending_changes])
+    changes = [change_of(pending, reserved[pending.payment.id].folded, rules, batch.now) for pending in pending_changes]
     await batch.store(changes)
     return changes
 
 
-def change_of(pending: PendingChange, standing: Standing, rules: Rules, now: datetime) -> Change:
+def change_of(pending: PendingChange, folded: Folded, rules: Rules, now: datetime) -> Change:
     capabilities = rules.capabilities(pending.payment)
-    step = advance(pending.payment, standing)
+    step = advance(pending.payment, folded)
     payment, entries = step.payment, list(pending.entries)
     ended = payment.status.paid or (payment.status.closed and not in_doubt(payment, now))
     if payment.execute_state is not None and ended:

@@ -21,17 +21,17 @@ from consumers.checks.expiry import marked
 from consumers.checks.next_check import Due, begun, next_due
 from consumers.checks.order_execution import in_line
 from consumers.checks.schedule import let_go, looked
-from consumers.money.unique_keys import claimed_by
+from consumers.money.unique_keys import fold_with_keys
 from consumers.ports.ledger import Admission, Sight, Write
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.answers import Question
 from schemas.callbacks import Claim
-from schemas.payments import Owners
+from schemas.payments import TakenKeys
 from schemas.words import QuestionKind, Source
 
 MOMENT = timedelta(microseconds=1)
-NOBODY = Owners()
+NOBODY = TakenKeys()
 
 
 class AskedQuestion(Struct, frozen=True, kw_only=True):
@@ -89,10 +89,10 @@ def conclude(
     work: PaymentWork,
     rules: Rules,
     now: datetime,
-    owners: Owners = NOBODY,
+    taken_keys: TakenKeys = NOBODY,
     unreliable: Unreliable = RELIABLE,
 ) -> Write:
-    """What the work comes to on this reading. `owners` are its keys that are known to belong to other payments."""
+    """What the work comes to on this reading. `taken_keys` are its keys that are known to belong to other payments."""
     at = now if work.asked is None else work.asked.at
     pending = _with_claims(sight, work, rules, at)
     capabilities = rules.capabilities(pending.payment)
@@ -115,11 +115,11 @@ def conclude(
         _hear(pending, reply, rules, now, unreliable)
     if not work.replies and work.asked is None and not work.beside:
         pending.becomes(marked(pending.payment, capabilities, rules.checks, now))
-    standing, keys = claimed_by(pending.case, owners, capabilities.always)
+    folded, keys = fold_with_keys(pending.case, taken_keys, capabilities.always)
     first = "seen" if work.recorded else "new"
     return Write(
         sight=sight,
-        change=change_of(pending, standing, rules, now),
+        change=change_of(pending, folded, rules, now),
         claims=tuple(one for one in work.claims if _recorded(one) and work.admissions.get(one.id, first) == "new"),
         keys=keys,
         executes=work.executes,

@@ -27,7 +27,7 @@ from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.answers import Answer, Executed, Expected, Question
 from schemas.callbacks import Claim
-from schemas.payments import Case, Change, Owners, Payment
+from schemas.payments import Case, Change, Payment, TakenKeys
 from schemas.words import Authenticity, Source
 
 SWAPS = 3
@@ -345,9 +345,9 @@ async def _write(
     unreliable: Unreliable = RELIABLE,
 ) -> list[Change]:
     """Write what each work comes to. A work that lost its swap, or a key, is decided again on a new reading."""
-    left, owners, changes = list(works), dict[str, Owners](), list[Change]()
+    left, taken_keys, changes = list(works), dict[str, TakenKeys](), list[Change]()
     for _ in range(SWAPS):
-        left = await _swapped(ledger, rules, left, sights, now, owners, unreliable, changes)
+        left = await _swapped(ledger, rules, left, sights, now, taken_keys, unreliable, changes)
         if not left:
             return changes
         looked = await ledger.look(
@@ -365,7 +365,7 @@ async def _write(
                 if not alone or work.payment_id not in looked.sights:
                     break
                 sights, now, alone = looked.sights, max(now, looked.now), [_readmitted(work, looked)]
-                alone = await _swapped(arbiter, rules, alone, sights, now, owners, unreliable, changes)
+                alone = await _swapped(arbiter, rules, alone, sights, now, taken_keys, unreliable, changes)
         if alone and work.payment_id in looked.sights:
             raise RuntimeError(f"{work.payment_id} is locked, and still not to be written as it was read")
         changes += await _homeless(ledger, rules, alone)
@@ -410,17 +410,17 @@ async def _swapped(
     works: Sequence[PaymentWork],
     sights: Mapping[str, Sight],
     now: datetime,
-    owners: dict[str, Owners],
+    taken_keys: dict[str, TakenKeys],
     unreliable: Unreliable,
     changes: list[Change],
 ) -> list[PaymentWork]:
     """Try to write each of these once, and of several about one payment the first.
 
-    Adds to `changes` and to `owners`; returns the work that is left.
+    Adds to `changes` and to `taken_keys`; returns the work that is left.
     """
     first = {work.payment_id: work for work in reversed(works)}
     writes = [
-        conclude(sights[payment_id], work, rules, now, owners.get(payment_id, NOBODY), unreliable)
+        conclude(sights[payment_id], work, rules, now, taken_keys.get(payment_id, NOBODY), unreliable)
         for payment_id, work in first.items()
     ]
     if not writes:
@@ -428,7 +428,7 @@ async def _swapped(
     written = await ledger.write(writes)
     changes.extend(write.change for write in writes if write.change.payment.id in written.done)
     for payment_id, taken in written.taken.items():
-        owners[payment_id] = owners.get(payment_id, NOBODY).and_(taken)
+        taken_keys[payment_id] = taken_keys.get(payment_id, NOBODY).and_(taken)
     return [work for work in works if work.payment_id not in written.done or work is not first[work.payment_id]]
 
 

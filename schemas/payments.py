@@ -200,7 +200,7 @@ class Case(Struct, frozen=True, kw_only=True):
     resolutions: tuple[Resolution, ...] = ()
 
 
-class Owners(Struct, frozen=True, kw_only=True):
+class TakenKeys(Struct, frozen=True, kw_only=True):
     """Which of a payment's keys belong to other payments, as the unique keys of the database say.
 
     `order`: another attempt has paid it, and not all of that went back.
@@ -211,8 +211,8 @@ class Owners(Struct, frozen=True, kw_only=True):
     references: frozenset[str] = frozenset()
     order: bool = False
 
-    def and_(self, others: Owners) -> Owners:
-        return Owners(
+    def and_(self, others: TakenKeys) -> TakenKeys:
+        return TakenKeys(
             transactions=self.transactions | others.transactions,
             sessions=self.sessions | others.sessions,
             references=self.references | others.references,

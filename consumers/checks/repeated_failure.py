@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.money.fold import Standing, advance
+from consumers.money.fold import Folded, advance
 from consumers.money.write_event import event_entry, write_event
 from consumers.ports.ledger import Ledger
 from consumers.ports.reply import Reply
@@ -99,7 +99,7 @@ async def stop_asking(ledger: Ledger, rules: Rules, failing: Failing) -> Change 
             if Hold.UNRESOLVED not in holds:
                 holds.add(Hold.UNRESOLVED)
                 payment = replace(payment, unresolved_at=batch.now)
-        step = advance(payment, _standing(payment, tuple(hold for hold in Hold if hold in holds)))
+        step = advance(payment, _folded(payment, tuple(hold for hold in Hold if hold in holds)))
         payment, entries, event = step.payment, [], None
         if step.event is not None:
             event = write_event(payment, step.event, batch.now, rules.public_url)
@@ -162,8 +162,8 @@ def reply_of(kept: KeptReply) -> Reply:
     )
 
 
-def _standing(payment: Payment, holds: tuple[Hold, ...]) -> Standing:
-    return Standing(
+def _folded(payment: Payment, holds: tuple[Hold, ...]) -> Folded:
+    return Folded(
         status=payment.status,
         whole=payment.accepted_amount or payment.amount,
         holds=holds,

@@ -67,8 +67,8 @@ async def resolve(ledger: Ledger, rules: Rules, payment_id: str, wanted: Resolut
             recorded = payment.transaction_id or _answered_with(case)
         if recorded is not None:
             key = Keys.of(payment, transactions=[recorded])
-            owners = await batch.reserve([key])
-            if recorded in owners[payment_id].transactions:
+            taken_keys = await batch.reserve([key])
+            if recorded in taken_keys[payment_id].transactions:
                 if wanted.transaction_id is not None:
                     raise ResolutionRefused(
                         "transaction_used", "another payment has this transaction", "transaction_id"

@@ -15,10 +15,10 @@ from msgspec import Struct
 from consumers.checks import candidates
 from consumers.checks.repeated_failure import why
 from consumers.explain.snapshot import Dossier, Others
-from consumers.money.matching import IN_EVERY_ROW, strange_ids
+from consumers.money.matching import IN_EVERY_ROW, foreign_ids
 from consumers.money.rule_names import named_row
 from schemas.answers import Answer, Fact
-from schemas.payments import Entry, Owners, Payment
+from schemas.payments import Entry, Payment, TakenKeys
 from schemas.words import EntryKind, Hold, Said, Status
 
 MOST_ANSWERS = 4
@@ -125,13 +125,13 @@ def _relevant(dossier: Dossier) -> list[Fact]:
     """The answers to decide by: those that hold it, and those they disagree with; else the newest."""
     payment, resolutions = dossier.payment, dossier.case.resolutions
     resolved_keys = resolutions[-1].settled if resolutions else frozenset[str]()
-    owners = _owners(dossier.others)
+    taken_keys = _taken_keys(dossier.others)
 
     def matters(fact: Fact) -> bool:
         if fact.answer.status is None or fact.answer.status.paid:
             return True
         against = fact.answer.status is not Status.PENDING and Hold.CONTRADICTION in payment.holds
-        return against or any(strange_ids(fact, payment, owners))
+        return against or any(foreign_ids(fact, payment, taken_keys))
 
     ordered = sorted(dossier.case.facts, key=lambda fact: (fact.first_answered_at, fact.key))
     live = [fact for fact in ordered if fact.key not in resolved_keys and matters(fact)]
@@ -252,8 +252,8 @@ def _always(dossier: Dossier) -> frozenset[str]:
     return dossier.account.capabilities.always if dossier.account else frozenset()
 
 
-def _owners(others: Others) -> Owners:
-    return Owners(transactions=frozenset(others.transactions), sessions=frozenset(others.sessions))
+def _taken_keys(others: Others) -> TakenKeys:
+    return TakenKeys(transactions=frozenset(others.transactions), sessions=frozenset(others.sessions))
 
 
 def _said(answer: Answer, name: str) -> str | None:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from consumers.explain.collapse import Line, shortened
 from consumers.explain.evidence import Evidence, evidence
-from consumers.explain.next_steps import Plan, outlook, standing
+from consumers.explain.next_steps import Plan, outlook, where_it_stands
 from consumers.explain.reached import Receiver, told
 from consumers.explain.snapshot import Dossier
 from consumers.explain.timeline_text import row_of, tell
@@ -39,7 +39,7 @@ def explain(dossier: Dossier) -> Explanation:
         summary=f"{_paid(dossier)} {told(dossier.entries, dossier.receivers)}",
         evidence=evidence(dossier),
         story=tuple(shortened(list(tell(dossier.payment, dossier.entries, dossier.left_out)))),
-        standing=standing(dossier.payment),
+        standing=where_it_stands(dossier.payment),
         plans=tuple(outlook(dossier)),
         deliveries=dossier.receivers,
     )

@@ -160,7 +160,7 @@ def _ends(dossier: Dossier, capabilities: Capabilities) -> Iterator[Plan]:
         yield Plan(at=gives_up, words="we give up asking")
 
 
-def standing(payment: Payment) -> str:
+def where_it_stands(payment: Payment) -> str:
     """Where it stands, in a sentence."""
     late = ", late" if payment.late else ""
     if payment.hold is not None:

@@ -170,7 +170,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     """What a gateway declares, so that the core needs no `if provider ==`.
 
     `always`: which of `session_id`, `reference`, `transaction_id`, `amount`, `currency` every paid answer carries; one
-    that is missing there is a misfit. `asked_by`: the ids it can be asked by (`session_id`, `reference`: ours;
+    that is missing there is a mismatch. `asked_by`: the ids it can be asked by (`session_id`, `reference`: ours;
     `transaction_id`: one that only a callback brings); empty when there is no status API. `executes`: a success claim
     has to be followed by Execute, by us. `pending_expires`: `pending` after the end proves that nobody paid;
     `pending_expires_after`: where an account says so, it proves that so many seconds after the end.

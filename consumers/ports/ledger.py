@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from consumers.ports.allowance import Allowance
 from schemas.callbacks import Claim
-from schemas.payments import Case, Change, Owners, Payment
+from schemas.payments import Case, Change, Payment, TakenKeys
 from schemas.words import Status
 
 Admission = Literal["new", "seen", "repeated"]
@@ -142,9 +142,9 @@ class Write(Struct, frozen=True, kw_only=True):
             return replace(keys, order_ref=payment.order_ref)
         return keys
 
-    def lost(self, owners: Owners) -> Owners:
+    def lost(self, taken_keys: TakenKeys) -> TakenKeys:
         """Which of the wanted keys that belong to other payments stand against this write."""
-        return owners if self.keys.order_ref is not None else replace(owners, order=False)
+        return taken_keys if self.keys.order_ref is not None else replace(taken_keys, order=False)
 
 
 class Written(Struct, frozen=True, kw_only=True):
@@ -154,7 +154,7 @@ class Written(Struct, frozen=True, kw_only=True):
     """
 
     done: frozenset[str]
-    taken: Mapping[str, Owners]
+    taken: Mapping[str, TakenKeys]
 
 
 class Batch(Protocol):
@@ -167,7 +167,7 @@ class Batch(Protocol):
         """Record claims with the payments they are about; tell by claim id which are new."""
         ...
 
-    async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, Owners]:
+    async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, TakenKeys]:
         """Take keys that are free; tell by payment id which keys belong to others. The first payment keeps a key.
 
         Without a key no table is asked.

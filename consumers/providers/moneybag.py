@@ -45,7 +45,7 @@ from consumers.providers.kit.replies import (
     web_address,
 )
 from consumers.providers.kit.said import said
-from consumers.providers.kit.signatures import judge
+from consumers.providers.kit.signatures import check_signature
 from consumers.providers.kit.timestamps import iso_or_dhaka, known
 from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question, Stranger
 from schemas.callbacks import Callback, Reading
@@ -168,7 +168,7 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return Forged("the signature or its timestamp is missing")
         if not signature.startswith("sha256="):
             return Forged("the signature is no sha256=<hex>")
-        return judge(
+        return check_signature(
             secret=self.webhook_secret,
             message=stamp.encode("utf-8", "replace") + b"." + callback.body,
             given=[signature.removeprefix("sha256=")],

@@ -46,7 +46,7 @@ from consumers.providers.kit.replies import (
     web_address,
 )
 from consumers.providers.kit.said import said
-from consumers.providers.kit.signatures import judge
+from consumers.providers.kit.signatures import check_signature
 from consumers.providers.kit.timestamps import iso, known
 from consumers.providers.shadhinpay_list import list_payments, listed_rows
 from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question, Trouble
@@ -171,7 +171,7 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if len(stamps) != 1 or not digests:
             return Forged("the signature is missing or malformed")
         prefix = "t=" if self.webhook_scheme == "documented" else ""
-        return judge(
+        return check_signature(
             secret=self.webhook_secret,
             message=f"{prefix}{stamps[0]}.".encode("utf-8", "replace") + callback.body,
             given=digests,

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.apply_change import PendingChange, apply_changes
-from consumers.money.unique_keys import judge
+from consumers.money.unique_keys import reserve_and_fold
 from consumers.ports.ledger import Batch, Keys, Ledger
 from consumers.reconciliation.statement_facts import CURRENCY, REFERENCE, Statement, hear
 from consumers.rules import Rules
@@ -166,13 +166,13 @@ async def _others_sessions(batch: Batch, rules: Rules, pending_changes: Sequence
     del rules
     payments = [pending.case.payment for pending in pending_changes]
     keys = [Keys.of(one, sessions=[one.session_id]) for one in payments if one.session_id is not None]
-    owners = await batch.reserve(keys)
-    return [key for key in owners if owners[key].sessions]
+    taken_keys = await batch.reserve(keys)
+    return [key for key in taken_keys if taken_keys[key].sessions]
 
 
 async def _others_transactions(batch: Batch, rules: Rules, pending_changes: Sequence[PendingChange]) -> list[str]:
-    judged = await judge(batch, rules, [pending.case for pending in pending_changes])
-    return [key for key, one in judged.items() if one.owners.transactions or one.owners.sessions]
+    reserved = await reserve_and_fold(batch, rules, [pending.case for pending in pending_changes])
+    return [key for key, one in reserved.items() if one.taken_keys.transactions or one.taken_keys.sessions]
 
 
 async def _homes(ledger: Ledger, account: Account, about: Statement, strays: Sequence[Stray]) -> dict[int, str]:

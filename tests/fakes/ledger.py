@@ -27,7 +27,7 @@ from consumers.ports.ledger import Order as SeenOrder
 from schemas.answers import Fact
 from schemas.callbacks import Claim
 from schemas.events import Event
-from schemas.payments import Case, Change, Entry, Owners, Payment, Resolution
+from schemas.payments import Case, Change, Entry, Payment, Resolution, TakenKeys
 from schemas.words import Authenticity, EntryKind, EventType, Source, Status
 from tests.fakes.clock import FakeClock
 
@@ -177,16 +177,16 @@ class FakeLedger:
 
     async def write(self, writes: Sequence[Write]) -> Written:
         """One batch of the fake for each: what is left out leaves nothing."""
-        done, taken = set[str](), dict[str, Owners]()
+        done, taken = set[str](), dict[str, TakenKeys]()
         for write in sorted(writes, key=lambda write: write.change.payment.id):
             payment_id = write.change.payment.id
             async with self.batch([payment_id]) as batch:
                 stands = (self.revisions[payment_id], self.since) == (write.sight.revision, write.sight.since)
                 if not stands or payment_id not in batch.cases:
                     continue
-                owners = write.lost((await batch.reserve([write.wanted]))[payment_id])
-                if owners != Owners():
-                    taken[payment_id] = owners
+                taken_keys = write.lost((await batch.reserve([write.wanted]))[payment_id])
+                if taken_keys != TakenKeys():
+                    taken[payment_id] = taken_keys
                     continue
                 admitted = await batch.admit([(claim, payment_id) for claim in write.claims])
                 begun = await batch.begin_executions([payment_id]) if write.executes else {payment_id}
@@ -422,7 +422,7 @@ class FakeBatch:
             layer.signed_events[claim.account, claim.event_id] = claim.id
         return "new"
 
-    async def reserve(self, keys: Sequence[Keys]) -> dict[str, Owners]:
+    async def reserve(self, keys: Sequence[Keys]) -> dict[str, TakenKeys]:
         await self._write()
         layer, told = self.layer, {}
         self._let_go([key for key in keys if key.returned])
@@ -433,7 +433,7 @@ class FakeBatch:
                 order = row.paid_by not in (None, key.payment_id)
                 if not order:
                     layer.orders[key.merchant, key.order_ref] = replace(row, paid_by=key.payment_id)
-            told[key.payment_id] = Owners(
+            told[key.payment_id] = TakenKeys(
                 transactions=_take(layer.transactions, key, key.transactions),
                 sessions=_take(layer.sessions, key, key.sessions),
                 references=frozenset(
@@ -560,10 +560,10 @@ class FakeBatch:
 
     def _check_own(self, before: Payment, payment: Payment) -> None:
         """As payments_own_their_keys() of schemas/sql does."""
-        for column, owners in (("session_id", self.layer.sessions), ("transaction_id", self.layer.transactions)):
+        for column, taken_keys in (("session_id", self.layer.sessions), ("transaction_id", self.layer.transactions)):
             name = getattr(payment, column)
             changed = name is not None and name != getattr(before, column)
-            if changed and owners.get((payment.account, name)) != payment.id:
+            if changed and taken_keys.get((payment.account, name)) != payment.id:
                 raise Refused(f"{column} {name} is not {payment.id}'s own")
 
     def _tell(self, event: Event) -> None:
@@ -588,8 +588,8 @@ def _named(claim: Claim) -> str | None:
 
 def _take(taken: MutableMapping[tuple[str, str], str], key: Keys, wanted: Collection[str]) -> frozenset[str]:
     """Take what is free; what belongs to others."""
-    owners = {one: taken.setdefault((key.account, one), key.payment_id) for one in sorted(wanted)}
-    return frozenset(one for one, owner in owners.items() if owner != key.payment_id)
+    taken_keys = {one: taken.setdefault((key.account, one), key.payment_id) for one in sorted(wanted)}
+    return frozenset(one for one, owner in taken_keys.items() if owner != key.payment_id)
 
 
 def _counted(entries: tuple[Entry, ...], new: Entry) -> tuple[Entry, ...] | None:

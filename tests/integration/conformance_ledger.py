@@ -23,7 +23,7 @@ from consumers.ports.allowance import Allowance
 from consumers.ports.ledger import Keys, Write
 from schemas.answers import Answer, Fact
 from schemas.callbacks import Claim
-from schemas.payments import Candidate, Case, Change, Entry, Owners, Payment, Resolution
+from schemas.payments import Candidate, Case, Change, Entry, Payment, Resolution, TakenKeys
 from schemas.words import Authenticity, EntryKind, EventType, Hold, Said, Source, Status
 
 SECONDS = 10.0
@@ -168,11 +168,11 @@ def _named(payment: Payment) -> Keys:
     return keys(payment, **{kind: frozenset({name}) for kind, name in named.items() if name is not None})
 
 
-async def reserve(kept: Kept, *wanted: Keys) -> dict[str, Owners]:
+async def reserve(kept: Kept, *wanted: Keys) -> dict[str, TakenKeys]:
     async with kept.ledger.batch([key.payment_id for key in wanted]) as batch:
-        owners = dict(await batch.reserve(wanted))
+        taken_keys = dict(await batch.reserve(wanted))
         await batch.commit()
-        return owners
+        return taken_keys
 
 
 async def admit(kept: Kept, *claims: Claim, home: Payment | None = None) -> list[str]:
@@ -405,7 +405,7 @@ class LedgerConformance:
         other = await stored(kept, order_ref="b-1")
         assert await self.begin(kept, other) == {other.id}
         key = keys(other, transactions=frozenset({"T1"}), sessions=frozenset({"S1"}), order_ref="b-1")
-        assert (await reserve(kept, key))[other.id] == Owners()
+        assert (await reserve(kept, key))[other.id] == TakenKeys()
 
     async def test_a_batch_that_was_committed_is_there_with_all_that_it_took(self, kept: Kept) -> None:
         row, claim = await stored(kept, order_ref="b-1"), a_signed_claim("E1")
@@ -416,8 +416,8 @@ class LedgerConformance:
         assert await admit(kept, claim, home=row) == ["seen"]
         other = await stored(kept, order_ref="b-1")
         key = keys(other, transactions=frozenset({"T1"}), sessions=frozenset({"S1"}), order_ref="b-1")
-        owners = Owners(transactions=frozenset({"T1"}), sessions=frozenset({"S1"}), order=True)
-        assert (await reserve(kept, key))[other.id] == owners
+        taken_keys = TakenKeys(transactions=frozenset({"T1"}), sessions=frozenset({"S1"}), order=True)
+        assert (await reserve(kept, key))[other.id] == taken_keys
 
     async def test_one_bad_row_fails_the_whole_batch(self, kept: Kept) -> None:
         good, bad = await stored(kept), await stored(kept)
@@ -526,7 +526,7 @@ class LedgerConformance:
 
     async def test_who_reserves_first_keeps_it(self, kept: Kept) -> None:
         first, second = await stored(kept), await stored(kept)
-        assert (await reserve(kept, transactions(first, "T1", "T2")))[first.id] == Owners()
+        assert (await reserve(kept, transactions(first, "T1", "T2")))[first.id] == TakenKeys()
         assert (await reserve(kept, transactions(second, "T2", "T3")))[second.id].transactions == {"T2"}
         assert (await reserve(kept, transactions(first, "T1", "T2", "T3")))[first.id].transactions == {"T3"}
 
@@ -534,46 +534,46 @@ class LedgerConformance:
         row = await stored(kept, order_ref="b-1")
         key = keys(row, transactions=frozenset({"T1"}), sessions=frozenset({"S1"}), order_ref="b-1")
         for _ in range(2):
-            assert (await reserve(kept, key))[row.id] == Owners()
+            assert (await reserve(kept, key))[row.id] == TakenKeys()
 
     async def test_of_two_in_one_batch_one_keeps_it(self, kept: Kept) -> None:
         rows = [await stored(kept, order_ref="b-1") for _ in range(3)]
-        owners = await reserve(kept, *(keys(row, transactions=frozenset({"T1"}), order_ref="b-1") for row in rows))
-        assert sorted(bool(owners[row.id].transactions) for row in rows) == [False, True, True]
-        assert sorted(owners[row.id].order for row in rows) == [False, True, True]
+        taken_keys = await reserve(kept, *(keys(row, transactions=frozenset({"T1"}), order_ref="b-1") for row in rows))
+        assert sorted(bool(taken_keys[row.id].transactions) for row in rows) == [False, True, True]
+        assert sorted(taken_keys[row.id].order for row in rows) == [False, True, True]
 
     async def test_sessions_and_transactions_are_keys_of_their_own(self, kept: Kept) -> None:
         first, second = await stored(kept), await stored(kept)
         await reserve(kept, keys(first, transactions=frozenset({"X"})))
-        assert (await reserve(kept, keys(second, sessions=frozenset({"X"}))))[second.id] == Owners()
+        assert (await reserve(kept, keys(second, sessions=frozenset({"X"}))))[second.id] == TakenKeys()
 
     async def test_accounts_and_merchants_are_kept_apart(self, kept: Kept) -> None:
         first = await stored(kept, order_ref="b-1")
         second = await stored(kept, order_ref="b-1", account="shop-b")
         third = await stored(kept, order_ref="b-1", account="else-a", merchant="else")
         claimed = {"transactions": frozenset({"T1"}), "sessions": frozenset({"S1"}), "order_ref": "b-1"}
-        assert (await reserve(kept, keys(first, **claimed)))[first.id] == Owners()
-        assert (await reserve(kept, keys(second, **claimed)))[second.id] == Owners(order=True), "one shop, one order"
-        assert (await reserve(kept, keys(third, **claimed)))[third.id] == Owners()
+        assert (await reserve(kept, keys(first, **claimed)))[first.id] == TakenKeys()
+        assert (await reserve(kept, keys(second, **claimed)))[second.id] == TakenKeys(order=True), "one shop, one order"
+        assert (await reserve(kept, keys(third, **claimed)))[third.id] == TakenKeys()
 
     async def test_where_nobody_names_a_key_nothing_is_anothers(self, kept: Kept) -> None:
         row = await stored(kept)
         async with kept.ledger.batch([row.id]) as batch:
             assert dict(await batch.reserve([])) == {}
-            assert (await batch.reserve([keys(row)]))[row.id] == Owners()
+            assert (await batch.reserve([keys(row)]))[row.id] == TakenKeys()
 
     async def test_a_batch_sees_what_it_reserved_itself(self, kept: Kept) -> None:
         row, other = await stored(kept), await stored(kept)
         async with kept.ledger.batch([row.id, other.id]) as batch:
-            assert (await batch.reserve([transactions(row, "T1")]))[row.id] == Owners()
+            assert (await batch.reserve([transactions(row, "T1")]))[row.id] == TakenKeys()
             assert (await batch.reserve([transactions(other, "T1")]))[other.id].transactions == {"T1"}
 
     async def test_two_batches_that_want_one_transaction_at_once_do_not_both_get_it(self, kept: Kept) -> None:
         rows = [await stored(kept, order_ref="b-1") for _ in range(6)]
         wanted = [keys(row, transactions=frozenset({"T1"}), order_ref="b-1") for row in rows]
         async with asyncio.timeout(SECONDS):
-            owners = await asyncio.gather(*(reserve(kept, key) for key in wanted))
-        won = [one[row.id] for one, row in zip(owners, rows, strict=True)]
+            taken_keys = await asyncio.gather(*(reserve(kept, key) for key in wanted))
+        won = [one[row.id] for one, row in zip(taken_keys, rows, strict=True)]
         assert sorted(bool(one.transactions) for one in won) == [False, True, True, True, True, True]
         assert sorted(one.order for one in won) == [False, True, True, True, True, True]
 
@@ -582,19 +582,19 @@ class LedgerConformance:
         elsewhere = await stored(kept, account="shop-b", reference="order-elsewhere")
         named = frozenset({owner.reference, other.reference, elsewhere.reference, "order-of-nobody"})
         for _ in range(2):
-            assert (await reserve(kept, keys(other, references=named)))[other.id] == Owners(
+            assert (await reserve(kept, keys(other, references=named)))[other.id] == TakenKeys(
                 references=frozenset({owner.reference})
             )
 
     # -- orders that are let go: paid back in full (3.3) ---------------------------------------------------------------
 
-    async def pay(self, kept: Kept, row: Payment) -> Owners:
+    async def pay(self, kept: Kept, row: Payment) -> TakenKeys:
         """Recorded as paid: it has asked for its order, and is stored as completed whoever has it."""
         async with kept.ledger.batch([row.id]) as batch:
-            owners = (await batch.reserve([keys(row, order_ref=row.order_ref)]))[row.id]
+            taken_keys = (await batch.reserve([keys(row, order_ref=row.order_ref)]))[row.id]
             await batch.store([Change(payment=replace(row, status=Status.COMPLETED))])
             await batch.commit()
-            return owners
+            return taken_keys
 
     async def pay_back(self, kept: Kept, *rows: Payment) -> None:
         async with kept.ledger.batch([row.id for row in rows]) as batch:
@@ -605,19 +605,19 @@ class LedgerConformance:
 
     async def test_an_order_that_is_paid_back_is_the_next_ones_to_pay_or_execute(self, kept: Kept) -> None:
         first, second, third = [await stored(kept, order_ref="b-1") for _ in range(3)]
-        assert await self.pay(kept, first) == Owners()
+        assert await self.pay(kept, first) == TakenKeys()
         await self.pay_back(kept, first)
         assert await self.begin(kept, second) == {second.id}
-        assert await self.pay(kept, third) == Owners()
-        assert await self.pay(kept, second) == Owners(order=True)
+        assert await self.pay(kept, third) == TakenKeys()
+        assert await self.pay(kept, second) == TakenKeys(order=True)
 
     async def test_a_paid_attempt_that_lost_the_order_keeps_it_from_the_next(self, kept: Kept) -> None:
         first, held, third = [await stored(kept, order_ref="b-1") for _ in range(3)]
         await self.pay(kept, first)
-        assert await self.pay(kept, held) == Owners(order=True)
+        assert await self.pay(kept, held) == TakenKeys(order=True)
         await self.pay_back(kept, first)
         assert await self.begin(kept, third) == frozenset()
-        assert (await reserve(kept, keys(third, order_ref="b-1")))[third.id] == Owners(order=True)
+        assert (await reserve(kept, keys(third, order_ref="b-1")))[third.id] == TakenKeys(order=True)
         await self.pay_back(kept, held)
         assert await self.begin(kept, third) == {third.id}
 
@@ -626,19 +626,19 @@ class LedgerConformance:
         for row in rows[:2]:
             await self.pay(kept, row)
         await self.pay_back(kept, *rows[:2])
-        assert await self.pay(kept, rows[2]) == Owners()
+        assert await self.pay(kept, rows[2]) == TakenKeys()
 
     async def test_what_one_lets_go_another_of_the_same_batch_takes(self, kept: Kept) -> None:
         first, second = [await stored(kept, order_ref="b-1") for _ in range(2)]
         await self.pay(kept, first)
         wanted = [keys(second, order_ref="b-1"), keys(first, order_ref="b-1", returned=True)]
-        assert await reserve(kept, *wanted) == {first.id: Owners(), second.id: Owners()}
+        assert await reserve(kept, *wanted) == {first.id: TakenKeys(), second.id: TakenKeys()}
 
     async def test_an_attempt_that_never_had_the_order_frees_nobody_elses(self, kept: Kept) -> None:
         first, second, third = [await stored(kept, order_ref="b-1") for _ in range(3)]
         await self.pay(kept, first)
         await self.pay_back(kept, second)
-        assert await self.pay(kept, third) == Owners(order=True)
+        assert await self.pay(kept, third) == TakenKeys(order=True)
 
     async def test_payments_and_refunds_at_once_leave_at_most_one_attempt_with_the_order(self, kept: Kept) -> None:
         """And do not lock each other out, in whatever order they come."""
@@ -649,14 +649,14 @@ class LedgerConformance:
         async def together(attempts: list[Payment]) -> None:
             async with kept.ledger.batch([row.id for row in attempts]) as batch:
                 wanted = [keys(row, order_ref=row.order_ref, returned=row in rows[0]) for row in attempts]
-                owners = await batch.reserve(wanted)
+                taken_keys = await batch.reserve(wanted)
                 paid = {"status": Status.COMPLETED}
                 back = {"status": Status.REFUNDED, "refunded_amount": Decimal("1500.50")}
                 await batch.store(
                     [Change(payment=replace(row, **(back if row in rows[0] else paid))) for row in attempts]
                 )
                 await batch.commit()
-                won.extend(row for row in attempts if row not in rows[0] and not owners[row.id].order)
+                won.extend(row for row in attempts if row not in rows[0] and not taken_keys[row.id].order)
 
         won: list[Payment] = []
         mixed = [[rows[0][n], rows[1][(n + 1) % 4], rows[2][(n + 2) % 4], rows[3][(n + 3) % 4]] for n in range(4)]
@@ -711,8 +711,8 @@ class LedgerConformance:
         """3.3: which attempt is paid is decided by money alone."""
         first, second = [await stored(kept, order_ref="b-1") for _ in range(2)]
         await self.begin(kept, first)
-        assert (await reserve(kept, keys(second, order_ref="b-1")))[second.id] == Owners()
-        assert (await reserve(kept, keys(first, order_ref="b-1")))[first.id] == Owners(order=True)
+        assert (await reserve(kept, keys(second, order_ref="b-1")))[second.id] == TakenKeys()
+        assert (await reserve(kept, keys(first, order_ref="b-1")))[first.id] == TakenKeys(order=True)
 
     async def test_two_attempts_at_once_do_not_both_execute(self, kept: Kept) -> None:
         rows = [await stored(kept, order_ref="b-1") for _ in range(6)]

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from consumers.ports.ledger import Keys, Looked, Order, Sight, Wish, Write, Written
 from schemas.callbacks import Claim
-from schemas.payments import Change, Owners, Payment, Resolution
+from schemas.payments import Change, Payment, Resolution, TakenKeys
 from schemas.words import EventType, Status
 from tests.integration.conformance_ledger import (
     NOON,
@@ -135,11 +135,11 @@ class LookingConformance:
         row, other = await stored(kept), await stored(kept)
         named = replace(row, session_id="S-2", aliases=("S-1",), transaction_id="T-1")
         answered = a_fact(session_id="S-9", transaction_id="T-2")
-        judged = Resolution(at=NOON, status=Status.FAILED, actor="p", reason="r", recorded_transaction="T-3")
+        reserved = Resolution(at=NOON, status=Status.FAILED, actor="p", reason="r", recorded_transaction="T-3")
         await reserve(kept, keys(other, sessions=frozenset({"S-9"})))
         mine = {"sessions": frozenset({"S-1", "S-2"}), "transactions": frozenset({"T-1", "T-2", "T-3"})}
         await reserve(kept, keys(row, **mine))
-        await store(kept, Change(payment=named, facts=(answered,), resolution=judged))
+        await store(kept, Change(payment=named, facts=(answered,), resolution=reserved))
         sight = await sight_of(kept, row)
         assert (sight.sessions, sight.transactions) == (mine["sessions"], mine["transactions"])
         assert (await sight_of(kept, other)).transactions == frozenset()
@@ -197,8 +197,8 @@ class LookingConformance:
         assert [kind for kind, *_ in await kept.entries(row.id)] == [an_entry().kind]
         assert await admit(kept, claim, home=row) == ["seen"]
         other = await stored(kept, order_ref="b-1")
-        owners = Owners(transactions=frozenset({"T1"}), sessions=frozenset({"S1"}), order=True)
-        assert (await reserve(kept, replace(wanted, payment_id=other.id)))[other.id] == owners
+        taken_keys = TakenKeys(transactions=frozenset({"T1"}), sessions=frozenset({"S1"}), order=True)
+        assert (await reserve(kept, replace(wanted, payment_id=other.id)))[other.id] == taken_keys
 
     async def test_writing_nothing_is_nothing(self, kept: Kept) -> None:
         assert await write(kept) == Written(done=frozenset(), taken={})
@@ -226,7 +226,7 @@ class LookingConformance:
         assert len(await kept.entries(rows[1].id)) == 1
         next_one = await stored(kept, order_ref="b-1")
         free = keys(next_one, transactions=frozenset({f"T-{rows[1].id}"}), order_ref="b-1")
-        assert (await reserve(kept, free))[next_one.id] == Owners()
+        assert (await reserve(kept, free))[next_one.id] == TakenKeys()
 
     async def test_a_payment_that_is_gone_is_not_written(self, kept: Kept) -> None:
         row, claim = await stored(kept), a_claim()
@@ -272,11 +272,11 @@ class LookingConformance:
     @pytest.mark.parametrize("what", ["facts", "entries", "resolution", "nothing", "next_check_at"])
     async def test_every_write_makes_readings_before_it_old(self, kept: Kept, what: str) -> None:
         row = await stored(kept)
-        judged = Resolution(at=NOON, status=Status.FAILED, actor="p", reason="r")
+        reserved = Resolution(at=NOON, status=Status.FAILED, actor="p", reason="r")
         change = {
             "facts": Change(payment=row, facts=(a_fact(),)),
             "entries": Change(payment=row, entries=(an_entry(),)),
-            "resolution": Change(payment=row, resolution=judged),
+            "resolution": Change(payment=row, resolution=reserved),
             "nothing": Change(payment=row),
             "next_check_at": Change(payment=replace(row, next_check_at=NOON)),
         }[what]
@@ -316,7 +316,7 @@ class LookingConformance:
         if kind == "reference":
             return owner.reference
         name = "b-1" if kind == "order" else "X1"
-        assert (await reserve(kept, a_key(owner, kind, name)))[owner.id] == Owners()
+        assert (await reserve(kept, a_key(owner, kind, name)))[owner.id] == TakenKeys()
         return name
 
     @pytest.mark.parametrize("kind", KINDS)
@@ -335,13 +335,13 @@ class LookingConformance:
             a_write(sights[row.id], claim, claimed=claimed, method="bkash"),
             a_write(sights[good.id], its, claimed=keys(good, transactions=frozenset({"T-good"})), method="bkash"),
         )
-        others = Owners(order=True) if kind == "order" else Owners(**{f"{kind}s": frozenset({name})})
+        others = TakenKeys(order=True) if kind == "order" else TakenKeys(**{f"{kind}s": frozenset({name})})
         assert (written.done, written.taken) == ({good.id}, {row.id: others})
         assert (await case_of(kept, row)).payment == row
         assert await kept.entries(row.id) == []
         assert await admit(kept, claim, its, home=row) == ["new", "seen"]
         anyone = await stored(kept)
-        assert (await reserve(kept, keys(anyone, **free)))[anyone.id] == Owners()
+        assert (await reserve(kept, keys(anyone, **free)))[anyone.id] == TakenKeys()
         assert (await write(kept, a_write(sights[row.id], method="bkash"))).done == {row.id}, "without that key"
 
     async def test_all_keys_of_others_are_told_at_once(self, kept: Kept) -> None:
@@ -358,13 +358,13 @@ class LookingConformance:
         )
         assert written.done == frozenset()
         assert written.taken == {
-            row.id: Owners(
+            row.id: TakenKeys(
                 transactions=frozenset({"X1"}),
                 sessions=frozenset({"X1"}),
                 references=frozenset({names["reference"]}),
                 order=True,
             ),
-            other.id: Owners(sessions=frozenset({"X1"})),
+            other.id: TakenKeys(sessions=frozenset({"X1"})),
         }
 
     async def test_the_keys_that_a_payment_has_are_its_own(self, kept: Kept) -> None:
@@ -421,13 +421,13 @@ class LookingConformance:
         order = {row.id: keys(row, order_ref="b-1") for row in (first, second, third)}
         await write(kept, a_write(sights[first.id], claimed=order[first.id], **paid))
         late = a_write(sights[second.id], claimed=order[second.id], **paid)
-        assert (await write(kept, late)).taken == {second.id: Owners(order=True)}
+        assert (await write(kept, late)).taken == {second.id: TakenKeys(order=True)}
         back = {"status": Status.REFUNDED, "version": 2, "refunded_amount": first.amount}
         returned = replace(order[first.id], returned=True)
         await write(kept, a_write(await sight_of(kept, first), claimed=returned, **back))
         assert (await write(kept, replace(late, keys=keys(second)))).done == {second.id}
         last = await write(kept, a_write(sights[third.id], claimed=order[third.id], **paid))
-        assert last == Written(done=frozenset(), taken={third.id: Owners(order=True)})
+        assert last == Written(done=frozenset(), taken={third.id: TakenKeys(order=True)})
 
     async def test_a_paid_attempt_that_came_second_is_written_while_the_first_has_the_order(self, kept: Kept) -> None:
         first, second, third = [await stored(kept, order_ref="b-1") for _ in range(3)]
@@ -440,7 +440,7 @@ class LookingConformance:
             a_write(sights[second.id], claimed=keys(second), **paid),
             a_write(sights[third.id], claimed=order[third.id], **paid),
         )
-        assert written == Written(done=frozenset({second.id}), taken={third.id: Owners(order=True)})
+        assert written == Written(done=frozenset({second.id}), taken={third.id: TakenKeys(order=True)})
         assert (await sight_of(kept, second)).order.paid_by == first.id
 
     # -- claims, and what executes -------------------------------------------------------------------------------------
@@ -466,7 +466,7 @@ class LookingConformance:
             fresh.id: "new",
             second.id: "repeated" if repeated else "seen",
         }
-        assert (await reserve(kept, keys(good, transactions=frozenset({"T1"}))))[good.id] == Owners()
+        assert (await reserve(kept, keys(good, transactions=frozenset({"T1"}))))[good.id] == TakenKeys()
 
     async def test_a_claim_is_written_once_whoever_writes_it(self, kept: Kept) -> None:
         rows, claim = [await stored(kept) for _ in range(3)], a_claim()
@@ -549,7 +549,7 @@ class LookingConformance:
             sight = (await arbiter.look([])).sights[row.id]
             claimed = keys(row, transactions=frozenset({name, "T-free"}))
             first = await arbiter.write([a_write(sight, claim, claimed=claimed)])
-            assert first == Written(done=frozenset(), taken={row.id: Owners(transactions=frozenset({name}))})
+            assert first == Written(done=frozenset(), taken={row.id: TakenKeys(transactions=frozenset({name}))})
             claimed = keys(row, transactions=frozenset({"T-free"}))
             assert (await arbiter.write([a_write(sight, claim, claimed=claimed, method="bkash")])).done == {row.id}
         assert (await case_of(kept, row)).payment.method == "bkash"

@@ -213,12 +213,12 @@ async def _reconcile(dsn: str, file: str, *, explain: bool) -> None:
         again = About(source="few.csv")
         await reconcile(database, books.rules, bus, books.account, few, again, terms=Terms.of(COLUMNS), dry_run=True)
         few_ended = time.monotonic()
-    judged = bus.at or ended
+    reserved = bus.at or ended
     told = {
         "seconds": ended - began,
         "staged": staged - began,
-        "judged": judged - staged,
-        "followed": ended - judged,
+        "judged": reserved - staged,
+        "followed": ended - reserved,
         "few": few_ended - ended,
         "worked": worked,
         "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

@@ -256,8 +256,10 @@ async def test_a_worker_puts_aside_replays_and_keeps_the_archive(worker: Databas
     assert await bus.depths() == {"ipay": 1}
     kept = await keep_archive(worker, timedelta(days=90))
     assert kept.made
-    owners = await database.fetch("SELECT DISTINCT relowner::regrole::text AS owner FROM pg_class WHERE relispartition")
-    assert [row["owner"] for row in owners] == ["payproof"], "partitions are the owner's, whoever had them made"
+    taken_keys = await database.fetch(
+        "SELECT DISTINCT relowner::regrole::text AS owner FROM pg_class WHERE relispartition"
+    )
+    assert [row["owner"] for row in taken_keys] == ["payproof"], "partitions are the owner's, whoever had them made"
 
 
 async def test_each_group_sees_that_the_schema_is_present(logins: dict[str, str]) -> None:

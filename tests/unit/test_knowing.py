@@ -15,7 +15,7 @@ from consumers.account import Account
 from consumers.money.facts import MOST_FACTS, recorded_as
 from consumers.money.fold import fold
 from schemas.answers import Answer, Fact, StatementRow
-from schemas.payments import Case, Owners, Resolution
+from schemas.payments import Case, Resolution, TakenKeys
 from schemas.words import Hold, Source, Status
 from tests.fakes.clock import NOON
 from tests.fakes.drive import Drive, answered
@@ -222,7 +222,7 @@ def test_whatever_is_counted_away_the_fold_is_the_same(
             continue  # said again after a person settled it; where it was counted away, they are told of it once more
         few = _with(few, recorded_as(few, fact, always, most=most))
         all_of_them = _with(all_of_them, recorded_as(all_of_them, fact, always, most=100))
-        assert fold(few, Owners(), always) == fold(all_of_them, Owners(), always)
+        assert fold(few, TakenKeys(), always) == fold(all_of_them, TakenKeys(), always)
         if settles is not None and settles[0] == place:
             few, all_of_them = (_settled(case, settles[1]) for case in (few, all_of_them))
 

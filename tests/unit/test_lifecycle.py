@@ -426,7 +426,7 @@ MISFITS = [
 def test_a_paid_answer_that_does_not_fit_holds_and_raises_nothing(
     bench: Bench, status: Status, fields: dict[str, Any], hold: Hold
 ) -> None:
-    """3.2, 3.3; PLAIN declares ids, amount and currency, so one that is missing is a misfit."""
+    """3.2, 3.3; PLAIN declares ids, amount and currency, so one that is missing is a mismatch."""
     payment_id = bench.open()
     after = bench.says(payment_id, status, 10, **fields)
     assert (after.status, after.holds, after.transaction_id) == (PENDING, (hold,), None)

@@ -20,7 +20,7 @@ from consumers.checks.limits import BURST_SECONDS, FIRST_PAUSE, TROUBLES
 from consumers.pipeline import AssignedQuestion, HealthRecorded, record_replies, take_claims
 from consumers.ports.ledger import Looked, Write, Written
 from schemas.answers import ExecuteReply, Inconclusive, Outcome, Stranger, Trouble
-from schemas.payments import Change, Owners
+from schemas.payments import Change, TakenKeys
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
 from tests.fakes.drive import Drive, answered, executed, says, troubled
 from tests.fakes.ledger import FakeLedger, FakeTurns
@@ -485,7 +485,7 @@ async def test_keys_that_turn_out_to_be_others_one_after_the_other_are_learnt_un
     async def write(writes: Sequence[Write]) -> Written:
         told.extend(writes)
         if len(told) <= 5:
-            others = Owners(transactions=frozenset({f"other-{len(told)}"}))
+            others = TakenKeys(transactions=frozenset({f"other-{len(told)}"}))
             return Written(done=frozenset(), taken={payment_id: others})
         return await real(writes)
 

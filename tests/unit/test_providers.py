@@ -602,9 +602,9 @@ def test_any_callback_is_judged_and_read_and_a_random_signature_is_never_signed(
             body=body,
             received_at=NOON,
         )
-        judged = made.authenticate(callback)
-        assert isinstance(judged, Unsigned | Forged)
-        assert source is not Source.WEBHOOK or isinstance(judged, Forged)
+        reserved = made.authenticate(callback)
+        assert isinstance(reserved, Unsigned | Forged)
+        assert source is not Source.WEBHOOK or isinstance(reserved, Forged)
         try:
             reading = made.read_claim(callback)
         except Unreadable:

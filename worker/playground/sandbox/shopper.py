@@ -23,7 +23,7 @@ _BRINGS: Mapping[Deed, Happening] = MappingProxyType({"pay": "paid", "fail": "fa
 
 
 class Visit(Struct, frozen=True, kw_only=True):
-    """What the buyer does; another amount, currency or transaction id than the gateway's own for tests of misfits."""
+    """What the buyer does; another amount, currency or transaction id than the gateway's own, to test mismatches."""
 
     does: Deed
     amount: str | None = None

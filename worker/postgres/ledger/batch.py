@@ -18,7 +18,7 @@ import msgspec
 from consumers.ports.ledger import Admission, Keys
 from schemas.answers import Fact
 from schemas.callbacks import Claim
-from schemas.payments import Case, Change, Owners, Payment, Resolution
+from schemas.payments import Case, Change, Payment, Resolution, TakenKeys
 from worker.postgres.database import Connection
 from worker.postgres.ledger.claims import admit
 from worker.postgres.ledger.kept_claims import hear_kept
@@ -62,7 +62,7 @@ class PostgresBatch:
     async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> Mapping[str, Admission]:
         return await admit(self._connection, self._cipher, claims)
 
-    async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, Owners]:
+    async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, TakenKeys]:
         return await reserve(self._connection, keys)
 
     async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:

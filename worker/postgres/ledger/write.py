@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from consumers.decide import NOBODY
 from consumers.ports.ledger import Keys, Looked, Write, Written
 from schemas.callbacks import Claim
-from schemas.payments import Owners
+from schemas.payments import TakenKeys
 from worker.postgres.database import Connection
 from worker.postgres.ledger.batch import PostgresBatch
 from worker.postgres.ledger.claims import heard
@@ -40,13 +40,13 @@ class Tried(Struct, frozen=True, kw_only=True):
     done: Sequence[Write] = ()
     places: Mapping[str, int] = {}
     left: Sequence[Write] = ()
-    taken: dict[str, Owners] = {}
+    taken: dict[str, TakenKeys] = {}
 
 
 async def write_all(writes: Sequence[Write], put: Callable[[Sequence[Write]], Awaitable[Tried]]) -> Written:
     """Write all that stand as they were read. `put` tries some; those that lost are left out of the next try."""
     assert len({write.change.payment.id for write in writes}) == len(writes), "each payment once"
-    done, left, taken = frozenset[str](), writes, dict[str, Owners]()
+    done, left, taken = frozenset[str](), writes, dict[str, TakenKeys]()
     while left:
         tried = await put(left)
         done = frozenset(write.change.payment.id for write in tried.done)
@@ -105,7 +105,9 @@ def _unowned(write: Write) -> Keys:
     return replace(keys, sessions=keys.sessions - sight.sessions, transactions=keys.transactions - sight.transactions)
 
 
-def _by_others(writes: Sequence[Write], owners: Mapping[str, Owners], told: Mapping[str, Owners]) -> dict[str, Owners]:
+def _by_others(
+    writes: Sequence[Write], owners: Mapping[str, TakenKeys], told: Mapping[str, TakenKeys]
+) -> dict[str, TakenKeys]:
     """Which of the keys in `told` belong to payments outside this batch for certain.
 
     A key that another write of this batch took is not certain: that write is undone with the batch, and may not be
