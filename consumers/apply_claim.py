@@ -26,7 +26,7 @@ TOO_MANY = "too many that anyone could have sent came within the hour"
 _Asked = TypeVar("_Asked", Payment, Candidate)
 
 
-def receive(
+def apply_claim(
     case: Case, claim: Claim, admission: Admission, capabilities: Capabilities, now: datetime
 ) -> tuple[Payment, Entry]:
     """The payment with what the claim asks for, and the claim's entry for the timeline."""

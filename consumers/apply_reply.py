@@ -22,19 +22,20 @@ from schemas.words import EntryKind, Status
 _NOT_YET = {"inconclusive": Trouble.NOT_FOUND, "detail": "the gateway does not know this transaction yet"}
 
 
-class Taken(Struct, frozen=True, kw_only=True):
+class AppliedReply(Struct, frozen=True, kw_only=True):
     """A case with a reply taken in: its new Fact, if the reply was an Answer, and what the timeline says of it.
 
-    `heard` is what the reply says of the payment as a whole; None where it is only about an id that a claim gave us.
+    `about_payment` is what the reply says of the payment as a whole; None where it is only about an id that a claim
+    gave us.
     """
 
     case: Case
     entries: tuple[Entry, ...]
     fact: Fact | None = None
-    heard: Answer | Inconclusive | None = None
+    about_payment: Answer | Inconclusive | None = None
 
 
-def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks) -> Taken:
+def apply_reply(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks) -> AppliedReply:
     """Apply one reply to its payment. The lease ends if it is this question's; another worker's is left alone."""
     payment = case.payment
     early = too_soon(payment, reply.asked_at, reply.outcome)
@@ -46,19 +47,19 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks
             payment = executed(payment, outcome, reply.asked_at)
         outcome = outcome.then
     if isinstance(outcome, Stranger):
-        payment = _unknown(payment, reply, outcome, checks)
+        payment = _foreign(payment, reply, outcome, checks)
         said = _NOT_YET if outcome.why == "not_found" else {"refused": outcome.why}
-        return Taken(case=replace(case, payment=payment), entries=(_entry(reply, said),))
+        return AppliedReply(case=replace(case, payment=payment), entries=(_entry(reply, said),))
     if isinstance(outcome, Inconclusive):
         if outcome.retry_after is not None:
             wait = min(outcome.retry_after, checks.claimed[-1])  # a day of silence would be one about the truth
             payment = replace(payment, not_before=reply.answered_at + timedelta(seconds=wait))
         payment = looked(payment, reply.asked_at, answered=outcome.trouble is Trouble.NOT_FOUND)
         said = {"inconclusive": outcome.trouble, "detail": outcome.detail}
-        return Taken(case=replace(case, payment=payment), entries=(_entry(reply, said),), heard=outcome)
+        return AppliedReply(case=replace(case, payment=payment), entries=(_entry(reply, said),), about_payment=outcome)
     if early:
-        said = shown(outcome) | {"too_soon": "Execute may still be under way"}
-        return Taken(case=replace(case, payment=payment), entries=(_entry(reply, said),))
+        said = answer_data(outcome) | {"too_soon": "Execute may still be under way"}
+        return AppliedReply(case=replace(case, payment=payment), entries=(_entry(reply, said),))
     fact = Fact(
         answer=outcome,
         transaction_asked=reply.question.transaction_id,
@@ -70,11 +71,11 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks
     fact = recorded_as(case, fact, capabilities.always)
     payment = _answered(payment, reply, outcome, capabilities)
     facts = tuple(({one.key: one for one in case.facts} | {fact.key: fact}).values())
-    return Taken(
+    return AppliedReply(
         case=replace(case, payment=payment, facts=facts),
-        entries=(_entry(reply, shown(outcome)),),
+        entries=(_entry(reply, answer_data(outcome)),),
         fact=fact,
-        heard=outcome,
+        about_payment=outcome,
     )
 
 
@@ -98,7 +99,7 @@ def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capa
     return answered_again(payment, capabilities, reply.asked_at, answer)
 
 
-def _unknown(payment: Payment, reply: Reply, stranger: Stranger, checks: Checks) -> Payment:
+def _foreign(payment: Payment, reply: Reply, stranger: Stranger, checks: Checks) -> Payment:
     """What the gateway says of an id that only a claim gave us: it is another payment's, or not known (yet)."""
     one = candidates.candidate(payment, reply.question.transaction_id)
     if one is None or one.state != "unasked":
@@ -117,7 +118,7 @@ def _entry(reply: Reply, said: dict[str, Any]) -> Entry:
     return Entry(kind=EntryKind.ANSWER, at=reply.answered_at, data=data | {"seconds": seconds})
 
 
-def shown(answer: Answer) -> dict[str, Any]:
+def answer_data(answer: Answer) -> dict[str, Any]:
     """The answer as its entry in the timeline shows it."""
     return {
         "status": answer.status or "unmapped",

@@ -13,11 +13,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.apply_change import PendingChange, change_of
-from consumers.apply_claim import receive
-from consumers.apply_reply import question_entry, take_in
+from consumers.apply_claim import apply_claim
+from consumers.apply_reply import apply_reply, question_entry
 from consumers.checks.admission import RELIABLE, Unreliable
 from consumers.checks.execute import may_execute, taken_over, to_the_back
-from consumers.checks.expiry import marked
+from consumers.checks.expiry import expire_or_give_up
 from consumers.checks.next_check import Due, begun, next_due
 from consumers.checks.order_execution import in_line
 from consumers.checks.schedule import let_go, looked
@@ -112,9 +112,9 @@ def conclude(
     if work.turned_away is not None:
         pending.becomes(replace(to_the_back(pending.payment, now), not_before=work.turned_away))
     for reply in sorted(work.replies, key=lambda reply: reply.answered_at):
-        _hear(pending, reply, rules, now, unreliable)
+        _apply_reply(pending, reply, rules, now, unreliable)
     if not work.replies and work.asked is None and not work.beside:
-        pending.becomes(marked(pending.payment, capabilities, rules.checks, now))
+        pending.becomes(expire_or_give_up(pending.payment, capabilities, rules.checks, now))
     folded, keys = fold_with_keys(pending.case, taken_keys, capabilities.always)
     first = "seen" if work.recorded else "new"
     return Write(
@@ -126,10 +126,10 @@ def conclude(
     )
 
 
-def clock_marks(sight: Sight, work: PaymentWork, rules: Rules, now: datetime) -> bool:
+def clock_ends(sight: Sight, work: PaymentWork, rules: Rules, now: datetime) -> bool:
     """Whether the clock closes the payment or gives it up now, if nothing is asked and its claims are taken in."""
     payment = _with_claims(sight, work, rules, now).payment
-    return marked(payment, rules.capabilities(payment), rules.checks, now) != payment
+    return expire_or_give_up(payment, rules.capabilities(payment), rules.checks, now) != payment
 
 
 def _with_claims(sight: Sight, work: PaymentWork, rules: Rules, at: datetime) -> PendingChange:
@@ -139,9 +139,9 @@ def _with_claims(sight: Sight, work: PaymentWork, rules: Rules, at: datetime) ->
         if work.recorded and work.admissions.get(claim.id) != "new":
             continue
         pending.traceparent = pending.traceparent or claim.traceparent
-        heard = replace(claim, received_at=min(claim.received_at, at - MOMENT))  # a clock ahead of the database's
+        timed = replace(claim, received_at=min(claim.received_at, at - MOMENT))  # a clock ahead of the database's
         admission = work.admissions.get(claim.id, "new")
-        payment, entry = receive(pending.case, heard, admission, rules.capabilities(pending.payment), at)
+        payment, entry = apply_claim(pending.case, timed, admission, rules.capabilities(pending.payment), at)
         pending.becomes(payment)
         if _recorded(claim):
             pending.entries.append(entry)
@@ -155,15 +155,17 @@ def _recorded(claim: Claim) -> bool:
     return claim.source is not Source.SWEEP
 
 
-def _hear(pending: PendingChange, reply: Reply, rules: Rules, now: datetime, unreliable: Unreliable) -> None:
+def _apply_reply(pending: PendingChange, reply: Reply, rules: Rules, now: datetime, unreliable: Unreliable) -> None:
     account, capabilities = pending.payment.account, rules.capabilities(pending.payment)
     pending.repeats = account in unreliable.silent
-    taken = take_in(pending.case, reply, capabilities, rules.checks)
-    pending.case = taken.case
+    applied = apply_reply(pending.case, reply, capabilities, rules.checks)
+    pending.case = applied.case
     forgetful = account in unreliable.forgetful
     pending.becomes(
-        marked(pending.payment, capabilities, rules.checks, now, taken.heard, reply.asked_at, forgetful=forgetful)
+        expire_or_give_up(
+            pending.payment, capabilities, rules.checks, now, applied.about_payment, reply.asked_at, forgetful=forgetful
+        )
     )
-    pending.entries.extend(taken.entries)
-    pending.facts.extend([taken.fact] if taken.fact else [])
+    pending.entries.extend(applied.entries)
+    pending.facts.extend([applied.fact] if applied.fact else [])
     pending.traceparent = reply.traceparent or pending.traceparent

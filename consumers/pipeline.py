@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.checks.admission import RELIABLE, Unreliable, hear_gateways, turned_away
 from consumers.checks.execute import ends_doubt, under_way
-from consumers.decide import NOBODY, PaymentWork, clock_marks, conclude, next_question
+from consumers.decide import NOBODY, PaymentWork, clock_ends, conclude, next_question
 from consumers.early_claims import may_wait
 from consumers.money.foreign_answers import others_left_alone
 from consumers.ports.allowance import Allowance
@@ -160,12 +160,12 @@ async def record_replies(
     for assigned, _ in asked:
         if assigned.allowance is not None:
             allowances.setdefault(assigned.account.id, assigned.allowance)
-    heard = await others_left_alone(ledger, sights, [reply for _, reply in asked if reply is not None])
-    news = [reply for reply in heard if (reply.payment_id, reply.asked_at) not in counted]
+    attributed = await others_left_alone(ledger, sights, [reply for _, reply in asked if reply is not None])
+    news = [reply for reply in attributed if (reply.payment_id, reply.asked_at) not in counted]
     brought = await hear_gateways(ledger, rules, sights, allowances, news)
     counted.update({(reply.payment_id, reply.asked_at): brought for reply in news})
-    unreliable = Unreliable.any_of(counted[reply.payment_id, reply.asked_at] for reply in heard)
-    replies = iter(heard)
+    unreliable = Unreliable.any_of(counted[reply.payment_id, reply.asked_at] for reply in attributed)
+    replies = iter(attributed)
     works = [
         assigned.work
         if reply is None
@@ -276,7 +276,7 @@ def _decided(rules: Rules, works: Iterable[PaymentWork], sights: dict[str, Sight
 
 def _ends(sights: Mapping[str, Sight], work: PaymentWork, rules: Rules, now: datetime) -> bool:
     """Whether the clock closes this payment or gives it up now. It may not while a gateway is asked about it."""
-    return not work.beside and clock_marks(sights[work.payment_id], work, rules, now)
+    return not work.beside and clock_ends(sights[work.payment_id], work, rules, now)
 
 
 def _tells(work: PaymentWork) -> bool:

@@ -122,16 +122,16 @@ def next_ask(payment: Payment, one: Candidate, checks: Checks, end: datetime, gi
     One that is `unheard` after its time is asked about until `give_up`, and once more at that moment: on the `claimed`
     delays, or after ever longer waits where it came with our reference alone.
     """
-    heard = one.heard_at or payment.opened_at
-    base, until = one.asked_at or heard, ends_at(payment, one, end)
+    named_at = one.heard_at or payment.opened_at
+    base, until = one.asked_at or named_at, ends_at(payment, one, end)
     again = base + timedelta(seconds=checks.claimed[min(one.step, len(checks.claimed) - 1)])
     if base < until:
         return min(again, until)
     if unheard(one):
-        said = max(at for at in (heard, payment.opened_at, one.urgent_at, one.hinted_at) if at is not None)
+        said = max(at for at in (named_at, payment.opened_at, one.urgent_at, one.hinted_at) if at is not None)
         last = said + give_up
         if not (one.signed or one.own):
-            again = base + max(timedelta(seconds=checks.claimed[-1]), base - heard)
+            again = base + max(timedelta(seconds=checks.claimed[-1]), base - named_at)
         return min(again, last) if base < last else None
     later = _closing_ask(one, checks, base)
     if one.late_step < len(checks.closed):
@@ -175,8 +175,8 @@ def turn(one: Candidate, *, urgent: bool) -> tuple[bool, bool, bool, bool, float
     First those that a signed claim or a person wants asked about, then those that the gateway knows, then those on the
     payment's own path (or a stranger's would always come first), then those never asked about, and then the newest.
     """
-    heard = one.heard_at.timestamp() if one.heard_at is not None else 0.0
-    return not urgent, one.state != "confirmed", not (one.own or one.signed), one.asked_at is not None, -heard
+    named_at = one.heard_at.timestamp() if one.heard_at is not None else 0.0
+    return not urgent, one.state != "confirmed", not (one.own or one.signed), one.asked_at is not None, -named_at
 
 
 def vouched(candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.apply_change import PendingChange, apply_changes
-from consumers.apply_reply import shown
+from consumers.apply_reply import answer_data
 from consumers.ports.gateway import Capabilities
 from consumers.ports.ledger import Ledger
 from consumers.rules import Rules
@@ -163,7 +163,7 @@ def _fact(about: Statement, line: Line, refunded: Decimal | None, capabilities: 
 
 def _entry(fact: Fact, now: datetime) -> Entry:
     assert fact.row is not None, "a row made it"
-    said = {name: value for name, value in shown(fact.answer).items() if value is not None}
+    said = {name: value for name, value in answer_data(fact.answer).items() if value is not None}
     row = {"statement": fact.row.name, "row": fact.row.row, "of": f"{fact.first_asked_at:%Y-%m-%dT%H:%M:%SZ}"}
     row |= {"listed": True} if fact.row.listed else {}
     row |= {"refund": True} if fact.row.refund else {}

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.checks.expiry import marked
+from consumers.checks.expiry import expire_or_give_up
 from consumers.checks.next_check import next_due
 from consumers.checks.schedule import closes_at, schedule_of
 from consumers.commands.open_payment import OpeningFailed, open_payment
@@ -734,7 +734,7 @@ def standing(account: Account, **fields: Any) -> tuple[Payment, datetime]:
 def heard(
     payment: Payment, account: Account, asked_at: datetime, reply: Answer | Inconclusive = UNPAID, **forgetful: bool
 ) -> Payment:
-    return marked(payment, account.capabilities, CHECKS, asked_at + INSTANT, reply, asked_at, **forgetful)
+    return expire_or_give_up(payment, account.capabilities, CHECKS, asked_at + INSTANT, reply, asked_at, **forgetful)
 
 
 def test_an_answer_counts_from_the_moment_of_the_end_on() -> None:
@@ -762,15 +762,15 @@ def test_an_answer_from_before_the_end_is_not_the_first_of_the_two() -> None:
 def test_where_nobody_can_be_asked_the_clock_closes_at_the_moment_of_the_end() -> None:
     payment, end = standing(SILENT)
     capabilities = SILENT.capabilities
-    assert marked(payment, capabilities, CHECKS, end - INSTANT).expired_by_clock_at is None
-    assert marked(payment, capabilities, CHECKS, end).expired_by_clock_at == end
+    assert expire_or_give_up(payment, capabilities, CHECKS, end - INSTANT).expired_by_clock_at is None
+    assert expire_or_give_up(payment, capabilities, CHECKS, end).expired_by_clock_at == end
 
 
 def test_it_is_given_up_at_the_moment_of_give_up() -> None:
     payment, _ = standing(PLAIN)
     capabilities, at = PLAIN.capabilities, payment.opened_at + 7 * DAY
-    assert marked(payment, capabilities, CHECKS, at - INSTANT).unresolved_at is None
-    assert marked(payment, capabilities, CHECKS, at).unresolved_at == at
+    assert expire_or_give_up(payment, capabilities, CHECKS, at - INSTANT).unresolved_at is None
+    assert expire_or_give_up(payment, capabilities, CHECKS, at).unresolved_at == at
 
 
 @pytest.mark.parametrize(
