@@ -49,11 +49,12 @@ class AskedQuestion(Struct, frozen=True, kw_only=True):
 class PaymentWork(Struct, frozen=True, kw_only=True):
     """What a worker does about one payment, until it is written.
 
-    `claims` are recorded with the work; `admissions` tell which of them are new. `asked` is recorded with its reply.
-    An Execute is recorded before it is sent; afterwards it no longer stands in `asked`, and its claims are `recorded`.
+    `claims` are recorded with the work; `admissions` tell which of them are new. `asked` is recorded with its reply. An
+    Execute is recorded before it is sent; afterwards it no longer stands in `asked`, and its claims are `recorded`.
     They are heard once more only where they are new again: another server took over, and has none of them.
-    `turned_away`: the account may not be asked before then. `beside`: another question about the payment is in flight;
-    its reply decides, and the clock does not. `tried`: a write of these replies failed, and may have been committed.
+    `postponed_until`: the account may not be asked before then. `beside`: another question about the payment is in
+    flight; its reply decides, and the clock does not. `tried`: a write of these replies failed, and may have been
+    committed.
     """
 
     payment_id: str
@@ -62,7 +63,7 @@ class PaymentWork(Struct, frozen=True, kw_only=True):
     recorded: bool = False
     asked: AskedQuestion | None = None
     replies: tuple[Reply, ...] = ()
-    turned_away: datetime | None = None
+    postponed_until: datetime | None = None
     beside: bool = False
     tried: bool = False
 
@@ -107,10 +108,10 @@ def conclude(
     elif not work.replies and not work.beside:
         # This worker has the turn of a payment that is turned away, so no other one waits for the reply of an Execute.
         lease = pending.payment.lease_until
-        over = lease is not None and (lease <= now or work.turned_away is not None)
+        over = lease is not None and (lease <= now or work.postponed_until is not None)
         pending.becomes(let_go(pending.payment) if over else pending.payment)
-    if work.turned_away is not None:
-        pending.becomes(replace(to_the_back(pending.payment, now), not_before=work.turned_away))
+    if work.postponed_until is not None:
+        pending.becomes(replace(to_the_back(pending.payment, now), not_before=work.postponed_until))
     for reply in sorted(work.replies, key=lambda reply: reply.answered_at):
         _apply_reply(pending, reply, rules, now, unreliable)
     if not work.replies and work.asked is None and not work.beside:
@@ -157,7 +158,7 @@ def _recorded(claim: Claim) -> bool:
 
 def _apply_reply(pending: PendingChange, reply: Reply, rules: Rules, now: datetime, unreliable: Unreliable) -> None:
     account, capabilities = pending.payment.account, rules.capabilities(pending.payment)
-    pending.repeats = account in unreliable.silent
+    pending.repeats = account in unreliable.breaker_open
     applied = apply_reply(pending.case, reply, capabilities, rules.checks)
     pending.case = applied.case
     forgetful = account in unreliable.forgetful

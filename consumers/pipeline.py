@@ -16,12 +16,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.checks.admission import RELIABLE, Unreliable, hear_gateways, turned_away
+from consumers.checks.admission import RELIABLE, Unreliable, acquire_call_budget, record_gateway_health
 from consumers.checks.execute import ends_doubt, under_way
 from consumers.decide import NOBODY, PaymentWork, clock_ends, conclude, next_question
 from consumers.early_claims import may_wait
 from consumers.money.foreign_answers import others_left_alone
-from consumers.ports.allowance import Allowance
+from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Admission, Arbiter, Ledger, Looked, Sight, Turns, Write
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
@@ -59,7 +59,7 @@ class AssignedQuestion(Struct, frozen=True, kw_only=True):
     work: PaymentWork
     sight: Sight
     claims: tuple[Claim, ...] = ()
-    allowance: Allowance | None = None
+    limits: AccountLimits | None = None
     lost: bool = False
     traceparent: str | None = None
     taken_at: datetime | None = None
@@ -88,18 +88,18 @@ async def take_claims(
     room: Mapping[str, int] = NO_LIMIT,
     *,
     patient: bool = True,
-    known: dict[str, Allowance] | None = None,
+    known: dict[str, AccountLimits] | None = None,
 ) -> TakenClaims:
     """Look at claims and decide what to ask. A claim that leads to no question is written at once.
 
     `room` is how many more questions the worker takes on, for each account where it bounds them. `patient`: a claim
     about a payment that is being asked about waits. Otherwise it is written, and the sweep asks for it. `known` has the
-    allowances that this process read last, by account; every look renews them. Where this raises, no turn is kept, and
+    limits that this process read last, by account; every look renews them. Where this raises, no turn is kept, and
     no question may be sent.
     """
     looked, claims, strays = await _looked(ledger, {claim.id: claim for claim in claims})
     if known is not None:
-        known.update(looked.allowances)
+        known.update(looked.limits_by_account)
     sights = dict(looked.sights)
     works = _decided(rules, _works(looked, claims), sights, looked.now)
     wanted = [work for work in works if work.asked is not None or _ends(sights, work, rules, looked.now)]
@@ -109,11 +109,11 @@ async def take_claims(
         others = [work for work in wanted if work.payment_id not in mine]
         asking = [work for work in wanted if work.payment_id in mine and work.asked is not None]
         payments = [sights[work.payment_id].case.payment for work in asking]
-        away = await turned_away(ledger, rules, looked, payments, room)
+        away = await acquire_call_budget(ledger, rules, looked, payments, room)
         asking = [work for work in asking if work.payment_id not in away]
         left = {work.payment_id for work in (*others, *asking)}
         rest = [
-            replace(work, asked=None, turned_away=away.get(work.payment_id))
+            replace(work, asked=None, postponed_until=away.get(work.payment_id))
             for work in works
             if work.payment_id not in left
         ]
@@ -143,26 +143,26 @@ async def record_replies(
     rules: Rules,
     asked: Sequence[tuple[AssignedQuestion, Reply | None]],
     now: datetime,
-    known: dict[str, Allowance] | None = None,
+    known: dict[str, AccountLimits] | None = None,
     counted: HealthRecorded | None = None,
 ) -> list[Change]:
     """Write what gateways replied, with the claims that made us ask: one version and one event per payment at most.
 
-    `known` has the allowances that this process read last, by account: an answer ends the troubles that its account
+    `known` has the limits that this process read last, by account: an answer ends the troubles that its account
     had meanwhile. `counted` has the replies that an earlier call told their accounts of, before it failed. This call
     adds its own, so that no account is told of a reply twice. A reply is None where a fault of ours took it. Its
     question is written all the same, so that its schedule goes on.
     """
     sights = {assigned.sight.case.payment.id: assigned.sight for assigned, _ in asked}
-    allowances = {} if known is None else known
+    limits_by_account = {} if known is None else known
     counted = {} if counted is None else counted
     tried = frozenset(counted)
     for assigned, _ in asked:
-        if assigned.allowance is not None:
-            allowances.setdefault(assigned.account.id, assigned.allowance)
+        if assigned.limits is not None:
+            limits_by_account.setdefault(assigned.account.id, assigned.limits)
     attributed = await others_left_alone(ledger, sights, [reply for _, reply in asked if reply is not None])
     news = [reply for reply in attributed if (reply.payment_id, reply.asked_at) not in counted]
-    brought = await hear_gateways(ledger, rules, sights, allowances, news)
+    brought = await record_gateway_health(ledger, rules, sights, limits_by_account, news)
     counted.update({(reply.payment_id, reply.asked_at): brought for reply in news})
     unreliable = Unreliable.any_of(counted[reply.payment_id, reply.asked_at] for reply in attributed)
     replies = iter(attributed)
@@ -181,7 +181,7 @@ async def record_dead_replies(ledger: Ledger, rules: Rules, replies: Sequence[Re
     looked = await ledger.look([], {reply.payment_id for reply in replies})
     replies = [reply for reply in replies if reply.payment_id in looked.sights]
     replies = await others_left_alone(ledger, looked.sights, replies)
-    unreliable = await hear_gateways(ledger, rules, looked.sights, dict(looked.allowances), replies)
+    unreliable = await record_gateway_health(ledger, rules, looked.sights, dict(looked.limits_by_account), replies)
     by_payment = defaultdict[str, list[Reply]](list)
     for reply in replies:
         by_payment[reply.payment_id].append(reply)
@@ -330,7 +330,7 @@ def _assigned(rules: Rules, work: PaymentWork, sights: Mapping[str, Sight], look
         work=PaymentWork(payment_id=payment.id, claims=work.claims, recorded=True) if asked.executes else work,
         sight=sight,
         claims=work.claims,
-        allowance=looked.allowances.get(payment.account),
+        limits=looked.limits_by_account.get(payment.account),
         lost=before.lease_until is not None,
         traceparent=next((claim.traceparent for claim in work.claims if claim.traceparent), None),
     )

@@ -94,7 +94,7 @@ def _question(dossier: Dossier, account: Account) -> Iterator[Plan]:
         because = f"the gateway does not know transaction {due.transaction_id} yet, which a callback named"
     elif _confirms(payment, due, dossier):
         because = f"one answer that nobody paid is not enough: a second one, {_span(dossier)} later, closes it"
-    opens_at = dossier.allowance.shut_until if dossier.allowance else None
+    opens_at = dossier.limits.shut_until if dossier.limits else None
     looks_at = max(at for at in (due.at, payment.next_check_at, opens_at) if at is not None)
     waits = "".join(f"; {reason}" for reason in _waits(dossier, account))
     if looks_at <= dossier.now:
@@ -108,13 +108,13 @@ _UNTAKEN = "; a running `payproof serve` asks it"
 
 def _waits(dossier: Dossier, account: Account) -> Iterable[str]:
     """What a question waits for, where it is not its time alone."""
-    payment, allowance, now = dossier.payment, dossier.allowance, dossier.now
-    if allowance is not None and allowance.shut_until is not None and allowance.shut_until > now:
-        until = f"{allowance.shut_until:%H:%M:%SZ}"
-        yield f"the gateway gave {allowance.troubles} times in a row no answer, so nobody asks it before {until}"
+    payment, account_limits, now = dossier.payment, dossier.limits, dossier.now
+    if account_limits is not None and account_limits.shut_until is not None and account_limits.shut_until > now:
+        until = f"{account_limits.shut_until:%H:%M:%SZ}"
+        yield f"the gateway gave {account_limits.troubles} times in a row no answer, so nobody asks it before {until}"
         return
     rate = account.calls_per_second
-    if allowance is not None and rate is not None and refilled(allowance, rate, now).calls < 1:
+    if account_limits is not None and rate is not None and refilled(account_limits, rate, now).calls < 1:
         yield f"the account's budget of {rate:g} calls a second is used up just now"
         return
     if payment.not_before is not None and payment.not_before > now:
@@ -137,7 +137,7 @@ def _ends(dossier: Dossier, capabilities: Capabilities) -> Iterator[Plan]:
     payment, checks = dossier.payment, dossier.checks
     if payment.status is not Status.PENDING:
         return
-    if forgetful(dossier.allowance):
+    if forgetful(dossier.limits):
         words = "no payment of the account closes on `not found`, which its gateway said of several in a row"
         yield Plan(at=None, words=words)
     closes, gives_up = closes_at(payment, checks), gives_up_at(payment, checks)

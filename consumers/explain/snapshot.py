@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from consumers.account import Account
 from consumers.checks.repeated_failure import Failing
 from consumers.explain.reached import Receiver
-from consumers.ports.allowance import Allowance
+from consumers.ports.call_limits import AccountLimits
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment
 from schemas.words import EntryKind, Source
@@ -42,7 +42,7 @@ class LeftOut(Struct, frozen=True, kw_only=True):
 
 
 class Dossier(Struct, frozen=True, kw_only=True):
-    """`account` is None where the configuration has it no longer; `allowance` where its gateway was never counted.
+    """`account` is None where the configuration has it no longer; `limits` where its gateway was never counted.
 
     `receivers` are the endpoints that want its events; `failing` counts what fails of it by itself.
     """
@@ -54,7 +54,7 @@ class Dossier(Struct, frozen=True, kw_only=True):
     now: datetime
     checks: Checks
     account: Account | None = None
-    allowance: Allowance | None = None
+    limits: AccountLimits | None = None
     receivers: tuple[Receiver, ...] = ()
     failing: Failing | None = None
 

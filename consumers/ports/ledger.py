@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.ports.allowance import Allowance
+from consumers.ports.call_limits import AccountLimits
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Payment, TakenKeys
 from schemas.words import Status
@@ -108,15 +108,15 @@ class Looked(Struct, frozen=True, kw_only=True):
     """What one look read, at `now` by the database's clock.
 
     `homes` are the payments that claims are about, by claim id. `admissions` tell which of these claims are new, by
-    claim id. `sights` are by payment id. `allowances` are by account, and have the accounts of these payments at least;
-    an account that was never asked is absent.
+    claim id. `sights` are by payment id. `limits_by_account` are by account, and have the accounts of these payments at
+    least; an account that was never asked is absent.
     """
 
     now: datetime
     homes: Mapping[str, str]
     admissions: Mapping[str, Admission]
     sights: Mapping[str, Sight]
-    allowances: Mapping[str, Allowance]
+    limits_by_account: Mapping[str, AccountLimits]
 
 
 class Write(Struct, frozen=True, kw_only=True):
@@ -213,16 +213,16 @@ class Arbiter(Protocol):
     async def write(self, writes: Sequence[Write]) -> Written: ...
 
 
-class Limits(Protocol):
+class LockedLimits(Protocol):
     """What accounts may be asked, in one transaction of its own; see consumers.checks.limits.
 
-    `allowances` are by account; an account that nobody has asked about is absent.
+    `limits_by_account` are by account; an account that nobody has asked about is absent.
     """
 
     now: datetime
-    allowances: Mapping[str, Allowance]
+    limits_by_account: Mapping[str, AccountLimits]
 
-    async def keep(self, allowances: Sequence[Allowance]) -> None: ...
+    async def save(self, limits_by_account: Sequence[AccountLimits]) -> None: ...
 
 
 class Turns(Protocol):
@@ -263,7 +263,7 @@ class Ledger(Protocol):
         """Look and write while no other transaction can write these payments: for those that lose every swap."""
         ...
 
-    def limits(self, accounts: Collection[str]) -> AbstractAsyncContextManager[Limits]:
+    def limits(self, accounts: Collection[str]) -> AbstractAsyncContextManager[LockedLimits]:
         """What these accounts may be asked, locked in the order of their ids, and committed when the block ends well.
 
         A crash of the database may forget what was committed.

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from consumers.account import Account
 from consumers.commands.open_payment import open_payment
 from consumers.pipeline import AssignedQuestion, record_dead_replies, record_replies, take_claims
-from consumers.ports.allowance import Allowance
+from consumers.ports.call_limits import AccountLimits
 from consumers.ports.gateway import Opened, OpeningOutcome
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
@@ -111,7 +111,7 @@ class Drive:
         self._in_flight: dict[tuple[str, datetime], AssignedQuestion] = {}
         self._unheard: list[tuple[datetime, Claim]] = []
         self._deaths = Counter[str]()
-        self._known: dict[str, Allowance] = {}
+        self._known: dict[str, AccountLimits] = {}
         self._numbers = count(1)
 
     # -- what happens --------------------------------------------------------------------------------------------------

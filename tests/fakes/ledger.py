@@ -21,7 +21,7 @@ from consumers.apply_claim import KEPT_CANDIDATES
 from consumers.checks.execute import EXECUTE_AGAIN
 from consumers.commands.open_payment import Created, Taken, taken_up_again
 from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, names, signed
-from consumers.ports.allowance import Allowance
+from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Admission, Keys, Looked, Sight, Wish, Write, Written
 from consumers.ports.ledger import Order as SeenOrder
 from schemas.answers import Fact
@@ -60,7 +60,7 @@ class Tables:
         self.sessions: MutableMapping[tuple[str, str], str] = table("sessions")
         self.orders: MutableMapping[tuple[str, str], Order] = table("orders")
         self.openings: MutableMapping[str, dict[str, Any]] = table("openings")
-        self.allowances: MutableMapping[str, Allowance] = table("allowances")
+        self.allowances: MutableMapping[str, AccountLimits] = table("allowances")
         self.proposed: MutableMapping[str, str] = table("proposed")
         """Which payment a request goes on as, by the id that it proposed: what its Idempotency-Key is told."""
         self.told: MutableMapping[str, tuple[Event, ...]] = table("told")
@@ -127,7 +127,7 @@ class FakeLedger:
             homes=homes,
             admissions={claim.id: self._admission(claim) for claim in claims},
             sights=dict(sorted(sights.items())),
-            allowances=dict(self._tables.allowances),
+            limits_by_account=dict(self._tables.allowances),
         )
 
     def _sight(self, case: Case) -> Sight:
@@ -335,7 +335,7 @@ class FakeLedger:
         self._tables.payments[payment_id] = replace(self.payment(payment_id), lease_until=None, next_check_at=until)
         self.revisions[payment_id] += 1
 
-    def allowance(self, account: str) -> Allowance | None:
+    def allowance(self, account: str) -> AccountLimits | None:
         return self._tables.allowances.get(account)
 
     def _home(self, claim: Claim) -> str | None:
@@ -362,12 +362,12 @@ class FakeArbiter:
 
 
 class FakeLimits:
-    def __init__(self, now: datetime, allowances: Mapping[str, Allowance]) -> None:
-        self.now, self.allowances = now, allowances
-        self.kept: dict[str, Allowance] = {}
+    def __init__(self, now: datetime, limits_by_account: Mapping[str, AccountLimits]) -> None:
+        self.now, self.limits_by_account = now, limits_by_account
+        self.kept: dict[str, AccountLimits] = {}
 
-    async def keep(self, allowances: Sequence[Allowance]) -> None:
-        self.kept.update({one.account: one for one in allowances})
+    async def save(self, limits_by_account: Sequence[AccountLimits]) -> None:
+        self.kept.update({one.account: one for one in limits_by_account})
 
 
 class FakeTurns:

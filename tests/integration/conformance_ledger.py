@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from consumers.commands.open_payment import Created, Openings, Taken
 from consumers.money.write_event import write_event
-from consumers.ports.allowance import Allowance
+from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Keys, Write
 from schemas.answers import Answer, Fact
 from schemas.callbacks import Claim
@@ -110,18 +110,18 @@ def a_fact(seconds: int = 0, **fields: Any) -> Fact:
     )
 
 
-def an_allowance(account: str, **fields: Any) -> Allowance:
-    return Allowance(**({"account": account, "calls": 1.5, "at": NOON} | fields))
+def an_allowance(account: str, **fields: Any) -> AccountLimits:
+    return AccountLimits(**({"account": account, "calls": 1.5, "at": NOON} | fields))
 
 
-async def keep(kept: Kept, *allowances: Allowance) -> None:
-    async with kept.ledger.limits([one.account for one in allowances]) as limits:
-        await limits.keep(allowances)
+async def keep(kept: Kept, *limits_by_account: AccountLimits) -> None:
+    async with kept.ledger.limits([one.account for one in limits_by_account]) as limits:
+        await limits.save(limits_by_account)
 
 
-async def allowance(kept: Kept, account: str) -> Allowance | None:
+async def allowance(kept: Kept, account: str) -> AccountLimits | None:
     async with kept.ledger.limits([account]) as limits:
-        return limits.allowances.get(account)
+        return limits.limits_by_account.get(account)
 
 
 def an_entry(n: int = 0) -> Entry:
@@ -846,14 +846,14 @@ class LedgerConformance:
             await batch.store([Change(payment=replace(two, step=1))])
             await batch.commit()
 
-    # -- allowances ----------------------------------------------------------------------------------------------------
+    # -- limits ----------------------------------------------------------------------------------------------------
 
     async def test_an_account_that_nobody_asked_about_has_no_allowance(self, kept: Kept) -> None:
         await keep(kept, an_allowance("shop-b"))
         async with kept.ledger.limits(["shop-a", "shop-b"]) as limits:
-            assert dict(limits.allowances) == {"shop-b": an_allowance("shop-b")}
+            assert dict(limits.limits_by_account) == {"shop-b": an_allowance("shop-b")}
         async with kept.ledger.limits([]) as limits:
-            assert dict(limits.allowances) == {}
+            assert dict(limits.limits_by_account) == {}
 
     async def test_an_allowance_is_kept_as_it_was_written_and_written_over(self, kept: Kept) -> None:
         until = NOON + timedelta(microseconds=1)
@@ -868,7 +868,7 @@ class LedgerConformance:
         names = ["shop-c", "shop-a", "shop-b"]
         await keep(kept, *(an_allowance(name, troubles=n) for n, name in enumerate(names)))
         async with kept.ledger.limits(names) as limits:
-            assert {name: one.troubles for name, one in limits.allowances.items()} == {
+            assert {name: one.troubles for name, one in limits.limits_by_account.items()} == {
                 "shop-c": 0,
                 "shop-a": 1,
                 "shop-b": 2,

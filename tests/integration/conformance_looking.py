@@ -170,7 +170,7 @@ class LookingConformance:
         row, other = await stored(kept), await stored(kept, account="shop-b")
         known = an_allowance("shop-a", troubles=3, shut_until=NOON, unknown_by=("pay-1",))
         await keep(kept, known)
-        assert (await kept.ledger.look([], [row.id, other.id])).allowances == {"shop-a": known}
+        assert (await kept.ledger.look([], [row.id, other.id])).limits_by_account == {"shop-a": known}
 
     async def test_a_look_does_not_wait_for_whoever_has_the_payment_locked(self, kept: Kept) -> None:
         row, claim = await stored(kept), a_claim()
@@ -567,40 +567,40 @@ class LookingConformance:
     async def test_limits_are_kept_when_the_block_ends_well(self, kept: Kept) -> None:
         before = (await kept.ledger.look([])).now
         async with kept.ledger.limits(["shop-b", "shop-a"]) as limits:
-            assert limits.allowances == {}
+            assert limits.limits_by_account == {}
             assert limits.now >= before
-            await limits.keep([an_allowance("shop-b"), an_allowance("shop-a", troubles=2, unknown_by=("p",))])
+            await limits.save([an_allowance("shop-b"), an_allowance("shop-a", troubles=2, unknown_by=("p",))])
         async with kept.ledger.limits(["shop-a", "shop-c"]) as limits:
-            assert limits.allowances == {"shop-a": an_allowance("shop-a", troubles=2, unknown_by=("p",))}
-            await limits.keep([])
+            assert limits.limits_by_account == {"shop-a": an_allowance("shop-a", troubles=2, unknown_by=("p",))}
+            await limits.save([])
         async with kept.ledger.limits(["shop-a", "shop-b"]) as limits:
-            assert {name: one.troubles for name, one in limits.allowances.items()} == {"shop-a": 2, "shop-b": 0}
+            assert {name: one.troubles for name, one in limits.limits_by_account.items()} == {"shop-a": 2, "shop-b": 0}
 
     async def test_limits_of_a_block_that_fails_are_forgotten(self, kept: Kept) -> None:
         async def fails() -> None:
             async with kept.ledger.limits(["shop-a"]) as limits:
-                await limits.keep([an_allowance("shop-a", troubles=9)])
+                await limits.save([an_allowance("shop-a", troubles=9)])
                 raise Left
 
         await keep(kept, an_allowance("shop-a"))
         with pytest.raises(Left):
             await fails()
         async with kept.ledger.limits(["shop-a"]) as limits:
-            assert limits.allowances == {"shop-a": an_allowance("shop-a")}
+            assert limits.limits_by_account == {"shop-a": an_allowance("shop-a")}
 
     async def test_those_who_count_at_one_account_take_turns(self, kept: Kept) -> None:
         await keep(kept, an_allowance("shop-a"), an_allowance("shop-b"))
 
         async def count(*accounts: str) -> None:
             async with kept.ledger.limits(accounts) as limits:
-                found = [replace(one, troubles=one.troubles + 1) for one in limits.allowances.values()]
+                found = [replace(one, troubles=one.troubles + 1) for one in limits.limits_by_account.values()]
                 await asyncio.sleep(0)
-                await limits.keep(found)
+                await limits.save(found)
 
         async with asyncio.timeout(SECONDS):
             await asyncio.gather(*(count(*accounts) for accounts in [("shop-a", "shop-b"), ("shop-b", "shop-a")] * 4))
         async with kept.ledger.limits(["shop-a", "shop-b"]) as limits:
-            assert [one.troubles for one in limits.allowances.values()] == [8, 8]
+            assert [one.troubles for one in limits.limits_by_account.values()] == [8, 8]
 
     # -- what is about no payment --------------------------------------------------------------------------------------
 

@@ -11,10 +11,10 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.checks.limits import BURST_SECONDS, PROBE, SOON, SPREAD, TROUBLES
+from consumers.checks.limits import BURST_SECONDS, FAILURE_THRESHOLD, HALF_OPEN_LEASE, SOON, SPREAD
 from consumers.commands.open_payment import track_payment
 from consumers.pipeline import AssignedQuestion, take_claims
-from consumers.ports.allowance import Allowance
+from consumers.ports.call_limits import AccountLimits
 from schemas.answers import Inconclusive, Trouble
 from schemas.callbacks import Claim
 from schemas.words import EntryKind, Source, Status
@@ -55,13 +55,13 @@ async def shared() -> tuple[Drive, SharedLedger]:
     drive = Drive(says(Status.COMPLETED))
     drive.rules = replace(drive.rules, accounts={one.id: one for one in (HEALTHY, POOR, SILENT, CANDIDATES)})
     drive.ledger = ledger = SharedLedger(drive.clock)
-    await stood(ledger, SILENT, troubles=TROUBLES)
+    await stood(ledger, SILENT, troubles=FAILURE_THRESHOLD)
     return drive, ledger
 
 
 async def stood(ledger: FakeLedger, account: Account, **fields: Any) -> None:
     async with ledger.limits([account.id]) as limits:
-        await limits.keep([Allowance(account=account.id, calls=0.0, at=NOON, **fields)])
+        await limits.save([AccountLimits(account=account.id, calls=0.0, at=NOON, **fields)])
 
 
 async def test_what_one_batch_asks_is_missing_in_the_budget_of_the_next(shared: tuple[Drive, SharedLedger]) -> None:
@@ -94,8 +94,8 @@ async def test_a_probe_that_was_never_sent_silences_its_gateway_for_no_longer_th
     several = [await drive.open(SILENT) for _ in range(3)]
     failed_at = await fails(drive, ledger, drive.claim(several[0]))
     assert await drive.publish(*map(drive.claim, several)) == []
-    await drive.wait(PROBE + SOON + 2 * SPREAD)
-    assert PROBE <= min(one.asked_at for one in drive.asked) - failed_at <= PROBE + SPREAD
+    await drive.wait(HALF_OPEN_LEASE + SOON + 2 * SPREAD)
+    assert HALF_OPEN_LEASE <= min(one.asked_at for one in drive.asked) - failed_at <= HALF_OPEN_LEASE + SPREAD
     assert [drive.payment(one).status for one in several] == [Status.COMPLETED] * 3
 
 
@@ -202,7 +202,9 @@ async def test_what_a_gateway_brought_waits_for_the_row_only_where_it_changes_it
     assert (known.troubles if known is not None else 0) == (0 if answers else 1)
 
 
-@pytest.mark.parametrize(("troubles", "entries"), [(0, 2), (TROUBLES - 2, 2), (TROUBLES - 1, 1), (TROUBLES, 1)])
+@pytest.mark.parametrize(
+    ("troubles", "entries"), [(0, 2), (FAILURE_THRESHOLD - 2, 2), (FAILURE_THRESHOLD - 1, 1), (FAILURE_THRESHOLD, 1)]
+)
 async def test_what_a_silent_gateway_does_not_answer_again_is_one_entry_of_the_timeline(
     shared: tuple[Drive, SharedLedger], troubles: int, entries: int
 ) -> None:

@@ -21,7 +21,7 @@ from consumers.explain.reached import Receiver
 from consumers.explain.snapshot import Counted, Dossier, LeftOut, Others
 from consumers.explain.timeline_text import masked
 from consumers.money.rule_names import OF_HOLDS, rule_of
-from consumers.ports.allowance import Allowance
+from consumers.ports.call_limits import AccountLimits
 from schemas.answers import Stranger
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment, ScheduleName
@@ -484,13 +484,13 @@ def test_a_question_that_waits_for_its_gateway_or_its_budget_says_so() -> None:
     drive.clock.advance(timedelta(minutes=3))
     now = drive.clock.now
     assert plans(told(drive, payment_id))[0].startswith("a question is due, because it is not paid yet; a running")
-    shut = Allowance(account="plain", calls=0, at=now, troubles=12, shut_until=now + timedelta(seconds=9))
+    shut = AccountLimits(account="plain", calls=0, at=now, troubles=12, shut_until=now + timedelta(seconds=9))
     assert (
         "the gateway gave 12 times in a row no answer, so nobody asks it before"
         in plans(told(drive, payment_id, allowance=shut))[0]
     )
     poor = replace(PLAIN, calls_per_second=2.0)
-    spent = Allowance(account="plain", calls=-3, at=now)
+    spent = AccountLimits(account="plain", calls=-3, at=now)
     assert (
         "the account's budget of 2 calls a second is used up just now"
         in plans(told(drive, payment_id, allowance=spent, account=poor))[0]
@@ -725,7 +725,7 @@ def test_an_execute_that_was_not_sent_is_told_as_one_that_took_nothing() -> None
 def test_a_gateway_that_knows_none_of_an_accounts_payments_closes_none_and_that_is_told() -> None:
     drive = Drive()
     payment_id = at_once(drive.open(PROVING))
-    row = Allowance(account="proving", calls=0.0, at=drive.clock.now, unknown_by=("a", "b", "a", "b", "a"))
+    row = AccountLimits(account="proving", calls=0.0, at=drive.clock.now, unknown_by=("a", "b", "a", "b", "a"))
     planned = plans(told(drive, payment_id, allowance=row))
     assert any("no payment of the account closes on `not found`" in one for one in planned)
 

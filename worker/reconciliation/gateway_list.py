@@ -14,7 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.checks.limits import Asking, fresh
+from consumers.checks.limits import CallBudget, new_limits
 from consumers.ports.gateway import Effect, HttpReply, Listed, ListsPayments, NoReply, Reply
 from consumers.ports.ledger import Ledger
 from consumers.providers.kit.replies import trouble
@@ -104,11 +104,11 @@ async def _admitted(ledger: Ledger, account: Account, sleep: Sleep) -> None:
         if waited > LONGEST_WAIT:
             raise ListFailed(f"{account.id}: no call of its budget was free within {LONGEST_WAIT:.0f} s")
         async with ledger.limits([account.id]) as limits:
-            stood = limits.allowances.get(account.id) or fresh(account.id, rate, limits.now)
-            asking = Asking(stood, rate, limits.now)
-            again_at = asking.admit("list")
+            stood = limits.limits_by_account.get(account.id) or new_limits(account.id, rate, limits.now)
+            asking = CallBudget(stood, rate, limits.now)
+            again_at = asking.acquire("list")
             if again_at is None:
-                await limits.keep([asking.allowance])
+                await limits.save([asking.limits])
                 return
             wait = min(max((again_at - limits.now).total_seconds(), 0.01), LONGEST_PAUSE)
         await sleep(wait)

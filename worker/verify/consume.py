@@ -17,8 +17,8 @@ from msgspec.structs import replace
 
 from consumers.checks.repeated_failure import Failures
 from consumers.pipeline import AssignedQuestion, TakenClaims, take_claims
-from consumers.ports.allowance import Allowance
 from consumers.ports.bus import Bus
+from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Ledger, Turns
 from consumers.rules import Rules
 from schemas.callbacks import Claim
@@ -61,7 +61,7 @@ class Consumer:
         self._bus, self._ledger, self._turns, self._rules = bus, ledger, turns, rules
         self._clock, self._tracing = clock, tracing
         self._in_hand, self._blame = InHand(bus, turns, metrics), Blame(ledger, rules, failures)
-        self._allowances = dict[str, Allowance]()
+        self._allowances = dict[str, AccountLimits]()
         self._recorder = Recorder(ledger, rules, self._in_hand, self._blame, self._allowances, clock, tracing)
         self._asker = Asker(gateways, self._recorder, self._in_hand, self._blame, clock, metrics, tracing)
         self._stopping = asyncio.Event()

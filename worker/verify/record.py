@@ -16,7 +16,7 @@ import structlog
 from msgspec import Struct, structs
 
 from consumers.pipeline import AssignedQuestion, HealthRecorded, record_replies
-from consumers.ports.allowance import Allowance
+from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Ledger
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
@@ -64,12 +64,12 @@ class Recorder:
         rules: Rules,
         in_hand: InHand,
         blame: Blame,
-        allowances: dict[str, Allowance],
+        limits_by_account: dict[str, AccountLimits],
         clock: DatabaseClock,
         tracing: Tracing,
     ) -> None:
         self._ledger, self._rules, self._clock = ledger, rules, clock
-        self._in_hand, self._blame, self._allowances, self._tracing = in_hand, blame, allowances, tracing
+        self._in_hand, self._blame, self._allowances, self._tracing = in_hand, blame, limits_by_account, tracing
         self._pending: asyncio.Queue[PendingReply | None] = asyncio.Queue()
         self._trying_again = asyncio.TaskGroup()
 

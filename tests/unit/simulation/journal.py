@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from consumers.checks.limits import TROUBLES
+from consumers.checks.limits import FAILURE_THRESHOLD
 from consumers.pipeline import AssignedQuestion
-from consumers.ports.allowance import Allowance
+from consumers.ports.call_limits import AccountLimits
 from consumers.ports.reply import Reply
 from schemas.answers import Executed, Outcome, Question
 from schemas.callbacks import Claim
@@ -131,13 +131,13 @@ class Journal:
     def swept(self, account: str, late: timedelta) -> None:
         self.longest_sweep[account] = max(self.longest_sweep[account], late)
 
-    def asks(self, assigned: AssignedQuestion, allowance: Allowance | None) -> Asked:
+    def asks(self, assigned: AssignedQuestion, account_limits: AccountLimits | None) -> Asked:
         asked = Asked(
             account=assigned.account.id,
             payment_id=assigned.expected.payment_id,
             question=assigned.question,
             at=assigned.asked_at,
-            probes=allowance is not None and allowance.troubles >= TROUBLES,
+            probes=account_limits is not None and account_limits.troubles >= FAILURE_THRESHOLD,
         )
         self.asked.append(asked)
         self.by_payment[asked.payment_id].append(asked)
@@ -145,9 +145,9 @@ class Journal:
         self._open[asked.payment_id, asked.at] = asked
         return asked
 
-    def turned_away(self, payment: Payment, allowance: Allowance | None, now: datetime) -> None:
+    def turned_away(self, payment: Payment, account_limits: AccountLimits | None, now: datetime) -> None:
         assert payment.not_before is not None
-        shut = allowance is not None and allowance.shut_until is not None and allowance.shut_until > now
+        shut = account_limits is not None and account_limits.shut_until is not None and account_limits.shut_until > now
         refusal = TurnedAway(
             account=payment.account, payment_id=payment.id, at=now, again_at=payment.not_before, shut=shut
         )

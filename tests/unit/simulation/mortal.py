@@ -124,11 +124,11 @@ class _MortalArbiter:
 class _MortalLimits:
     def __init__(self, limits: Any, live: Callable[[], None]) -> None:
         self._limits, self._live = limits, live
-        self.now, self.allowances = limits.now, limits.allowances
+        self.now, self.limits_by_account = limits.now, limits.limits_by_account
 
-    async def keep(self, *given: Any) -> None:
+    async def save(self, *given: Any) -> None:
         self._live()
-        await self._limits.keep(*given)
+        await self._limits.save(*given)
         self._live()
 
 

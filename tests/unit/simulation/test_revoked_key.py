@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from consumers.checks.limits import LONGEST_PAUSE, TROUBLES
+from consumers.checks.limits import FAILURE_THRESHOLD, LONGEST_PAUSE
 from consumers.rules import Rules
 from schemas.checks import Checks
 from schemas.words import EntryKind, EventType, Said, Source, Status
@@ -67,7 +67,7 @@ def test_the_timeline_tells_it_in_a_handful_of_entries(payments: int) -> None:
 def test_a_lone_payment_tells_each_of_the_first_questions_and_then_how_often_it_was_asked_on() -> None:
     system, (name,) = a_day_without_key(1)
     entries = system.ledger.entries(name)
-    assert len(entries) <= 3 * TROUBLES + 2
+    assert len(entries) <= 3 * FAILURE_THRESHOLD + 2
     assert entries[-1].data["times"] > 200
     assert datetime.fromisoformat(entries[-1].data["last_at"]) > ENDS - timedelta(minutes=10)
 

@@ -17,10 +17,10 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.checks.limits import silent
+from consumers.checks.limits import breaker_open
 from consumers.commands.open_payment import OpeningFailed, open_payment, track_payment
 from consumers.pipeline import AssignedQuestion, record_replies, take_claims
-from consumers.ports.allowance import Allowance
+from consumers.ports.call_limits import AccountLimits
 from consumers.ports.gateway import OpeningOutcome
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
@@ -198,7 +198,7 @@ class Worker:
     def _begins(self) -> None:
         """With nothing in memory."""
         self._turns = MortalTurns(self._system.clock, self._system.turns, self._live)
-        self._known = dict[str, Allowance]()
+        self._known = dict[str, AccountLimits]()
         self._hand = dict[str, Claim]()
         self._asking: list[Asked] = []
         self._replies: list[tuple[AssignedQuestion, Reply]] = []
@@ -413,9 +413,9 @@ class Sweep:
         heap, most = self._due[account], BATCH
         if not self._known(heap) or heap[0][0] > now:
             return
-        allowance = self._system.ledger.allowance(account)
-        if silent(allowance):
-            shut = allowance.shut_until is not None and allowance.shut_until > now
+        account_limits = self._system.ledger.allowance(account)
+        if breaker_open(account_limits):
+            shut = account_limits.shut_until is not None and account_limits.shut_until > now
             most = 0 if shut else PROBING
         rate = self._rates[account]
         if rate is not None:

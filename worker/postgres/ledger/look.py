@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from consumers.ports.allowance import Allowance
+from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Looked, Order, Sight, Wish
 from schemas.answers import Fact
 from schemas.callbacks import Claim
@@ -41,7 +41,7 @@ log = structlog.get_logger()
 async def look(
     connection: Connection[asyncpg.Record], claims: Sequence[Claim], payment_ids: Collection[str] = ()
 ) -> Looked:
-    """See consumers.ports.ledger.Ledger. `allowances` are those of the payments that were read."""
+    """See consumers.ports.ledger.Ledger. `limits_by_account` are those of the payments that were read."""
     signed = [claim.event_id if claim.authenticity is Authenticity.SIGNED else None for claim in claims]
     given = (*names_of(claims), signed, list(payment_ids))
     rows = await connection.fetch(_LOOK, *given)
@@ -55,8 +55,8 @@ async def look(
         homes={one["claim_id"]: one["home"] for one in heard if one["home"] is not None},
         admissions={one["claim_id"]: one["admission"] for one in heard},
         sights={row["id"]: _sight(row) for row in seen},
-        allowances={
-            row["account"]: msgspec.convert(row["known_allowance"], Allowance)
+        limits_by_account={
+            row["account"]: msgspec.convert(row["known_allowance"], AccountLimits)
             for row in seen
             if row["known_allowance"] is not None
         },

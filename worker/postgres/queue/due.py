@@ -13,7 +13,7 @@ from datetime import datetime
 
 import asyncpg
 
-from consumers.checks.limits import TROUBLES
+from consumers.checks.limits import FAILURE_THRESHOLD
 from worker.postgres.database import Connection, Database
 
 POLL_SECONDS = 5.0
@@ -98,7 +98,7 @@ async def _allowed(
         await connection.execute(_SHARES, list(shares), list(shares.values()), BURST_SECONDS)
         rows = await connection.fetch(_REFILL, list(shares), list(shares.values()), BURST_SECONDS)
         allowed |= {row["account"]: min(most, int(row["sweep_calls"])) for row in rows}
-    for row in await connection.fetch(_SILENT, list(allowed), TROUBLES):
+    for row in await connection.fetch(_SILENT, list(allowed), FAILURE_THRESHOLD):
         allowed[row["account"]] = 0 if row["shut"] else min(allowed[row["account"]], PROBING)
     return {account: allowed[account] for account in sorted(allowed) if allowed[account] > 0}
 

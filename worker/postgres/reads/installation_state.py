@@ -14,8 +14,8 @@ import asyncpg
 from msgspec import Struct
 
 from consumers.account import Account
-from consumers.checks.limits import forgetful, refilled, silent
-from consumers.ports.allowance import Allowance
+from consumers.checks.limits import breaker_open, forgetful, refilled
+from consumers.ports.call_limits import AccountLimits
 from consumers.webhook_policy import FAILURE_THRESHOLD
 from worker.postgres.database import Connection, Database
 from worker.postgres.events.publish_cursor import BROKER
@@ -156,24 +156,24 @@ async def _accounts(connection: Connection[asyncpg.Record], accounts: Collection
 
 def _account(account: Account, row: asyncpg.Record) -> AccountState:
     rate, now = account.calls_per_second, row["now"]
-    allowance = _allowance(row, now)
+    account_limits = _allowance(row, now)
     return AccountState(
         account=account.id,
         provider=account.provider.name,
         unresolved=row["unresolved"] or 0,
         overdue=max(0, row["overdue"] or 0),
-        breaker_open=silent(allowance),
-        forgetful=forgetful(allowance),
-        calls=None if rate is None or allowance is None else refilled(allowance, rate, now).calls,
+        breaker_open=breaker_open(account_limits),
+        forgetful=forgetful(account_limits),
+        calls=None if rate is None or account_limits is None else refilled(account_limits, rate, now).calls,
     )
 
 
-def _allowance(row: asyncpg.Record, now: datetime) -> Allowance | None:
+def _allowance(row: asyncpg.Record, now: datetime) -> AccountLimits | None:
     """What is written of the account; None where nobody asked about it yet."""
     if row["at"] is None:
         return None
     kept = {name: row[name] for name in ("account", "calls", "troubles", "shut_until")}
-    return Allowance(**kept, at=min(row["at"], now), unknown_by=tuple(row["unknown_by"]))
+    return AccountLimits(**kept, at=min(row["at"], now), unknown_by=tuple(row["unknown_by"]))
 
 
 async def _endpoints(connection: Connection[asyncpg.Record], endpoints: Collection[str]) -> list[EndpointState]:

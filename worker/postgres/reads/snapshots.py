@@ -14,7 +14,7 @@ import msgspec
 from consumers.account import Account
 from consumers.explain.snapshot import Dossier, Others
 from consumers.money.matching import transaction_of
-from consumers.ports.allowance import Allowance
+from consumers.ports.call_limits import AccountLimits
 from schemas.answers import Fact
 from schemas.checks import Checks
 from schemas.payments import Case, Payment, Resolution
@@ -99,7 +99,7 @@ async def read_dossier(
             facts=tuple(msgspec.convert(fact, Fact) for fact in facts),
             resolutions=tuple(msgspec.convert(word, Resolution) for word in words),
         )
-        allowance = await connection.fetchrow(
+        account_limits = await connection.fetchrow(
             "SELECT account, calls, at, troubles, shut_until, unknown_by FROM allowances WHERE account = $1",
             payment.account,
         )
@@ -111,7 +111,7 @@ async def read_dossier(
             now=await connection.fetchval("SELECT clock_timestamp()"),
             checks=checks,
             account=account,
-            allowance=msgspec.convert(dict(allowance), Allowance) if allowance else None,
+            limits=msgspec.convert(dict(account_limits), AccountLimits) if account_limits else None,
             receivers=await read_receivers(connection, payment, endpoints),
             failing=await read_failing(connection, payment_id),
         )

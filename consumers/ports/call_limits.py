@@ -7,8 +7,8 @@ from datetime import datetime
 from msgspec import Struct
 
 
-class Allowance(Struct, frozen=True, kw_only=True):
-    """What stood of an account at `at`: calls left of the budget, which extra calls may take below nothing.
+class AccountLimits(Struct, frozen=True, kw_only=True):
+    """The token bucket and the circuit breaker of an account at `at`. Extra calls may take `calls` below nothing.
 
     `troubles` counts the questions since the last answer; nobody asks before `shut_until`. `unknown_by` names the
     payments of the last answers "not found" in a row, about checkouts that the gateway itself had opened.
