@@ -11,8 +11,8 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.checks.execute import dropped, frees_order, in_doubt
-from consumers.checks.next_check import scheduled
+from consumers.checks.execute import drop_execute_request, frees_order, in_doubt
+from consumers.checks.next_check import reschedule
 from consumers.money.fold import Folded, advance
 from consumers.money.rule_names import named_row, rule_of
 from consumers.money.unique_keys import reserve_and_fold
@@ -64,8 +64,8 @@ def change_of(pending: PendingChange, folded: Folded, rules: Rules, now: datetim
     payment, entries = step.payment, list(pending.entries)
     ended = payment.status.paid or (payment.status.closed and not in_doubt(payment, now))
     if payment.execute_state is not None and ended:
-        payment = replace(dropped(payment), execute_unanswered=False, execute_doubted=False)
-    payment = scheduled(payment, capabilities, rules.checks, now, rules.jitter)
+        payment = replace(drop_execute_request(payment), execute_unanswered=False, execute_doubted=False)
+    payment = reschedule(payment, capabilities, rules.checks, now, rules.jitter)
     event = None
     if step.event is not None:
         event = write_event(payment, step.event, now, rules.public_url, pending.traceparent)

@@ -8,8 +8,8 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from consumers.checks import candidates
-from consumers.checks.execute import WISH_HEARD_WITHIN, wished
-from consumers.checks.next_check import by_transaction, hints_used_up
+from consumers.checks.execute import REQUEST_VALID_FOR, request_execute
+from consumers.checks.next_check import by_transaction, unsigned_asks_used_up
 from consumers.checks.schedule import answered, came_back, claimed_anew
 from consumers.ports.gateway import Capabilities
 from consumers.ports.ledger import Admission
@@ -69,7 +69,7 @@ def _verdict(case: Case, claim: Claim, admission: Admission, capabilities: Capab
     new = known is None and _names_its_question(claim, capabilities)
     if not new and answered(known or payment, claim.received_at):
         return "answered already"
-    free = _believed(claim) or claim.kept or not hints_used_up(payment, now, own=_own(payment, claim))
+    free = _believed(claim) or claim.kept or not unsigned_asks_used_up(payment, now, own=_own(payment, claim))
     return "asks" if free else TOO_MANY
 
 
@@ -149,9 +149,9 @@ def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capa
         and not payment.held_for_money
         and payment.session_id is not None
         and now < payment.expires_at
-        and not (claim.kept and claim.received_at < now - WISH_HEARD_WITHIN)
+        and not (claim.kept and claim.received_at < now - REQUEST_VALID_FOR)
     )
-    return wished(payment, claim.received_at) if wants_execute else payment
+    return request_execute(payment, claim.received_at) if wants_execute else payment
 
 
 def _restarted(payment: Payment) -> Payment:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from consumers.checks import candidates
 from consumers.checks.execute import answered_again, executed, too_soon
-from consumers.checks.schedule import came_back, closes_at, looked
+from consumers.checks.schedule import came_back, check_ended, closes_at
 from consumers.money.facts import recorded_as
 from consumers.ports.gateway import Capabilities
 from consumers.ports.reply import Reply
@@ -54,7 +54,7 @@ def apply_reply(case: Case, reply: Reply, capabilities: Capabilities, checks: Ch
         if outcome.retry_after is not None:
             wait = min(outcome.retry_after, checks.claimed[-1])  # a day of silence would be one about the truth
             payment = replace(payment, not_before=reply.answered_at + timedelta(seconds=wait))
-        payment = looked(payment, reply.asked_at, answered=outcome.trouble is Trouble.NOT_FOUND)
+        payment = check_ended(payment, reply.asked_at, answered=outcome.trouble is Trouble.NOT_FOUND)
         said = {"inconclusive": outcome.trouble, "detail": outcome.detail}
         return AppliedReply(case=replace(case, payment=payment), entries=(_entry(reply, said),), about_payment=outcome)
     if early:

@@ -18,9 +18,9 @@ from consumers.apply_reply import apply_reply, question_entry
 from consumers.checks.admission import RELIABLE, Unreliable
 from consumers.checks.execute import may_execute, taken_over, to_the_back
 from consumers.checks.expiry import expire_or_give_up
-from consumers.checks.next_check import Due, begun, next_due
+from consumers.checks.next_check import Due, next_due, start_question
 from consumers.checks.order_execution import in_line
-from consumers.checks.schedule import let_go, looked
+from consumers.checks.schedule import check_ended, end_lease
 from consumers.money.unique_keys import fold_with_keys
 from consumers.ports.ledger import Admission, Sight, Write
 from consumers.ports.reply import Reply
@@ -100,16 +100,16 @@ def conclude(
     if not work.beside:
         pending.becomes(in_line(pending.payment, sight.order, rules, at))
     if work.asked is not None:
-        pending.becomes(begun(pending.payment, work.asked.question, work.asked.due, rules.checks, at))
+        pending.becomes(start_question(pending.payment, work.asked.question, work.asked.due, rules.checks, at))
         pending.entries.extend([pending.look] if pending.look else [])
         pending.entries.append(question_entry(work.asked.question, at, work.asked.due.trigger))
         if not work.replies and not work.executes:  # a fault of ours took its reply
-            pending.becomes(looked(pending.payment, at, answered=False))
+            pending.becomes(check_ended(pending.payment, at, answered=False))
     elif not work.replies and not work.beside:
         # This worker has the turn of a payment that is turned away, so no other one waits for the reply of an Execute.
         lease = pending.payment.lease_until
         over = lease is not None and (lease <= now or work.postponed_until is not None)
-        pending.becomes(let_go(pending.payment) if over else pending.payment)
+        pending.becomes(end_lease(pending.payment) if over else pending.payment)
     if work.postponed_until is not None:
         pending.becomes(replace(to_the_back(pending.payment, now), not_before=work.postponed_until))
     for reply in sorted(work.replies, key=lambda reply: reply.answered_at):

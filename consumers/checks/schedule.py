@@ -95,7 +95,7 @@ def _step_of(payment: Payment, name: ScheduleName, checks: Checks) -> timedelta 
     return timedelta(seconds=delays[-1]) if name in ("claimed", "pending") else None
 
 
-def makes_up(payment: Payment, checks: Checks) -> bool:
+def repeats_missed_check(payment: Payment, checks: Checks) -> bool:
     """Whether the last look brought nothing, and is to be made up for before the next step of its schedule."""
     return _again_at(payment, checks) is not None
 
@@ -121,7 +121,7 @@ def _again_at(payment: Payment, checks: Checks) -> datetime | None:
     return min(asked + wait, until) if asked < until else None
 
 
-def looked(payment: Payment, asked_at: datetime, *, answered: bool) -> Payment:
+def check_ended(payment: Payment, asked_at: datetime, *, answered: bool) -> Payment:
     """The payment after a reply that is no Fact: a look that brought no answer is to be made up for."""
     if answered or payment.schedule in (None, "claimed"):
         return replace(payment, missed_at=None, missed_step=None)
@@ -130,14 +130,14 @@ def looked(payment: Payment, asked_at: datetime, *, answered: bool) -> Payment:
     return replace(payment, missed_at=asked_at, missed_step=payment.step)
 
 
-def let_go(payment: Payment) -> Payment:
+def end_lease(payment: Payment) -> Payment:
     """The payment without the lease that ran out: nobody recorded a reply, so that look is to be made up for."""
     if payment.lease_until is None or payment.asked_at is None:
         return payment
-    return replace(looked(payment, payment.asked_at, answered=False), lease_until=None)
+    return replace(check_ended(payment, payment.asked_at, answered=False), lease_until=None)
 
 
-def ended(payment: Payment, at: datetime, checks: Checks) -> bool:
+def schedule_ended(payment: Payment, at: datetime, checks: Checks) -> bool:
     if payment.status is not Status.PENDING:
         return False
     heard_until = [claimed + timedelta(seconds=checks.give_up) for claimed in _unheard(payment)]

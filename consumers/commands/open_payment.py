@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.checks.next_check import scheduled
+from consumers.checks.next_check import reschedule
 from consumers.commands.adopt import NotAdopted, adopt
 from consumers.money.write_event import event_entry, write_event
 from consumers.ports.gateway import Opened, OpeningOutcome, ReferenceUsed, Refused
@@ -191,7 +191,7 @@ async def _adopt(openings: Openings, rules: Rules, found_id: str, wanted: Paymen
 
 def _looked_after(payment: Payment, rules: Rules) -> Payment:
     """The row with the time at which the sweep looks at it, should we die before the reply is recorded."""
-    return scheduled(payment, rules.capabilities(payment), rules.checks, payment.opened_at)
+    return reschedule(payment, rules.capabilities(payment), rules.checks, payment.opened_at)
 
 
 async def _record(
@@ -235,7 +235,7 @@ def _change(row: Payment, outcome: Opened | ReferenceUsed | Inconclusive, rules:
     if not isinstance(outcome, Opened):
         said = outcome.trouble if isinstance(outcome, Inconclusive) else "reference used at the gateway"
         entry = Entry(kind=EntryKind.DECISION, at=now, data={"change": "no checkout", "why": said})
-        return Change(payment=scheduled(row, capabilities, rules.checks, now), entries=(entry,))
+        return Change(payment=reschedule(row, capabilities, rules.checks, now), entries=(entry,))
     replaced = (row.session_id,) if row.session_id not in (None, outcome.session_id) else ()
     payment = replace(
         row,
@@ -246,8 +246,8 @@ def _change(row: Payment, outcome: Opened | ReferenceUsed | Inconclusive, rules:
         expires_at=_expires_at(row, outcome, now),
     )
     if payment.version > 0 or payment.status is not Status.PENDING:
-        return Change(payment=scheduled(payment, capabilities, rules.checks, now))
-    payment = scheduled(replace(payment, version=1), capabilities, rules.checks, now)
+        return Change(payment=reschedule(payment, capabilities, rules.checks, now))
+    payment = reschedule(replace(payment, version=1), capabilities, rules.checks, now)
     event = write_event(payment, EventType.OPENED, now, rules.public_url)
     return Change(payment=payment, entries=(event_entry(event),), event=event)
 

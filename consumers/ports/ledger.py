@@ -62,8 +62,8 @@ class Keys(Struct, frozen=True, kw_only=True):
         )
 
 
-class Wish(Struct, frozen=True, kw_only=True):
-    """Another attempt of the order, which wishes to execute.
+class ExecuteRequest(Struct, frozen=True, kw_only=True):
+    """Another attempt of the order, which requests an Execute.
 
     `wanted_at`: since when. `waits_until`: when it is looked at again whether this attempt may.
     """
@@ -74,7 +74,7 @@ class Wish(Struct, frozen=True, kw_only=True):
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """Which attempt paid an order, which one executes, and which others wish to. None: no attempt does.
+    """Which attempt paid an order, which one executes, and which others request to. None: no attempt does.
 
     `unheard` are the accounts of attempts that may have executed unknown to the database. These other attempts are
     pending, and were opened before the database's server took over from another server. No answer about them counts
@@ -83,7 +83,7 @@ class Order(Struct, frozen=True, kw_only=True):
 
     paid_by: str | None = None
     executing: str | None = None
-    wishes: tuple[Wish, ...] = ()
+    execute_requests: tuple[ExecuteRequest, ...] = ()
     unheard: frozenset[str] = frozenset()
 
 

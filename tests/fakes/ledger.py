@@ -22,7 +22,7 @@ from consumers.checks.execute import EXECUTE_AGAIN
 from consumers.commands.open_payment import Created, Taken, taken_up_again
 from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, names, signed
 from consumers.ports.call_limits import AccountLimits
-from consumers.ports.ledger import Admission, Keys, Looked, Sight, Wish, Write, Written
+from consumers.ports.ledger import Admission, ExecuteRequest, Keys, Looked, Sight, Write, Written
 from consumers.ports.ledger import Order as SeenOrder
 from schemas.answers import Fact
 from schemas.callbacks import Claim
@@ -141,17 +141,17 @@ class FakeLedger:
             order=SeenOrder(
                 paid_by=order.paid_by,
                 executing=order.executing,
-                wishes=self._wishes(payment),
+                execute_requests=self._wishes(payment),
                 unheard=self._unheard(payment),
             ),
             since=self.since,
         )
 
-    def _wishes(self, payment: Payment) -> tuple[Wish, ...]:
+    def _wishes(self, payment: Payment) -> tuple[ExecuteRequest, ...]:
         if payment.order_ref is None:
             return ()
         return tuple(
-            Wish(payment_id=one.id, wanted_at=one.execute_wanted_at, waits_until=one.execute_waits_until)
+            ExecuteRequest(payment_id=one.id, wanted_at=one.execute_wanted_at, waits_until=one.execute_waits_until)
             for one in self._tables.payments.values()
             if (one.merchant, one.order_ref) == (payment.merchant, payment.order_ref) and one.id != payment.id
             if one.execute_state == "wanted" and one.status is Status.PENDING and one.execute_wanted_at is not None

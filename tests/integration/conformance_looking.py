@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from consumers.ports.ledger import Keys, Looked, Order, Sight, Wish, Write, Written
+from consumers.ports.ledger import ExecuteRequest, Keys, Looked, Order, Sight, Write, Written
 from schemas.callbacks import Claim
 from schemas.payments import Change, Payment, Resolution, TakenKeys
 from schemas.words import EventType, Status
@@ -158,12 +158,14 @@ class LookingConformance:
 
         def others(row: Payment) -> Order:
             order = looked.sights[row.id].order
-            return replace(order, wishes=tuple(sorted(order.wishes, key=lambda wish: wish.payment_id)))
+            return replace(
+                order, execute_requests=tuple(sorted(order.execute_requests, key=lambda wish: wish.payment_id))
+            )
 
-        waiting = Wish(payment_id=waits.id, wanted_at=NOON, waits_until=later)
-        wishing = Wish(payment_id=idle.id, wanted_at=NOON)
-        assert others(asked) == Order(paid_by=paid.id, executing=asked.id, wishes=(waiting, wishing))
-        assert others(waits) == Order(paid_by=paid.id, executing=asked.id, wishes=(wishing,))
+        waiting = ExecuteRequest(payment_id=waits.id, wanted_at=NOON, waits_until=later)
+        wishing = ExecuteRequest(payment_id=idle.id, wanted_at=NOON)
+        assert others(asked) == Order(paid_by=paid.id, executing=asked.id, execute_requests=(waiting, wishing))
+        assert others(waits) == Order(paid_by=paid.id, executing=asked.id, execute_requests=(wishing,))
         assert others(apart) == others(stranger) == Order()
 
     async def test_a_look_tells_what_stands_of_the_accounts(self, kept: Kept) -> None:

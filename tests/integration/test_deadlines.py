@@ -12,7 +12,7 @@ from aiohttp import web
 from msgspec import Struct, field
 
 from consumers.account import Account
-from consumers.checks.next_check import LEASE
+from consumers.checks.next_check import QUESTION_LEASES
 from consumers.ports.gateway import Token
 from consumers.providers import PROVIDERS
 from schemas.answers import Answer, Executed, Expected, Inconclusive, Outcome, Question
@@ -97,9 +97,9 @@ def is_not_sent(outcome: Outcome) -> bool:
 
 
 def test_every_question_ends_before_its_lease_and_execute_before_another_may_follow() -> None:
-    assert WHOLE_SECONDS.keys() == LEASE.keys()
+    assert WHOLE_SECONDS.keys() == QUESTION_LEASES.keys()
     for kind, seconds in WHOLE_SECONDS.items():
-        assert timedelta(seconds=seconds + LAST_SECONDS) < LEASE[kind]
+        assert timedelta(seconds=seconds + LAST_SECONDS) < QUESTION_LEASES[kind]
 
 
 async def test_an_execute_held_up_43_seconds_does_not_reach_the_gateway(slow: Slow) -> None:

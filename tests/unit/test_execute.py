@@ -14,20 +14,20 @@ from msgspec.structs import replace
 
 from consumers.checks.execute import (
     EXECUTE_TRIES,
-    dropped,
+    drop_execute_request,
     executing,
     in_doubt,
     may_execute,
+    request_checked_at,
+    request_execute,
     to_the_back,
     waiting,
-    wish_looked_at,
-    wished,
 )
-from consumers.checks.next_check import LEASE
+from consumers.checks.next_check import QUESTION_LEASES
 from consumers.checks.order_execution import in_line
 from consumers.commands.resolve import ResolutionRequest, resolve
 from consumers.pipeline import AssignedQuestion, take_claims
-from consumers.ports.ledger import Order, Wish
+from consumers.ports.ledger import ExecuteRequest, Order
 from schemas.answers import ExecuteReply, Outcome, Question, Trouble
 from schemas.checks import Checks
 from schemas.words import Hold, QuestionKind, Said, Source, Status
@@ -223,7 +223,7 @@ async def test_it_executes_before_the_end_and_not_at_it() -> None:
     ],
 )
 def test_it_is_tried_twenty_times_and_two_seconds_after_the_last(done: dict[str, Any], may: bool) -> None:
-    payment = wished(Drive().new(EXECUTING, session_id="S", **done), NOON)
+    payment = request_execute(Drive().new(EXECUTING, session_id="S", **done), NOON)
     assert may_execute(payment, EXECUTING.provider.capabilities, NOON) is may
 
 
@@ -236,7 +236,7 @@ async def test_the_wish_and_the_lease_are_committed_before_the_call() -> None:
     await drive.take(drive.claim(payment_id, Said.SUCCESS))
     payment = drive.payment(payment_id)
     assert (payment.execute_state, payment.execute_unanswered, payment.execute_tries) == ("kept", True, 1)
-    assert payment.lease_until == drive.clock.now + LEASE[EXECUTE] == drive.clock.now + timedelta(seconds=40)
+    assert payment.lease_until == drive.clock.now + QUESTION_LEASES[EXECUTE] == drive.clock.now + timedelta(seconds=40)
 
 
 async def test_two_buyers_windows_execute_once() -> None:
@@ -596,8 +596,8 @@ async def test_a_younger_wish_does_not_go_ahead_of_one_that_waits(at_once: bool)
 def test_a_waiting_wish_is_looked_at_every_two_seconds_for_a_minute_and_then_less_often(
     waited: timedelta, seconds: int
 ) -> None:
-    payment = wished(Drive().new(EXECUTING), NOON)
-    assert wish_looked_at(waiting(payment, NOON + waited)) == NOON + waited + timedelta(seconds=seconds)
+    payment = request_execute(Drive().new(EXECUTING), NOON)
+    assert request_checked_at(waiting(payment, NOON + waited)) == NOON + waited + timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -614,29 +614,29 @@ def test_a_wish_waits_for_an_older_one_of_its_order_that_was_looked_at_within_a_
     older_by: timedelta, looked_at_again: datetime | None, waits: bool
 ) -> None:
     drive = Drive()
-    payment = wished(drive.new(EXECUTING, session_id="S", order_ref="basket-9"), NOON)
-    other = Wish(payment_id="pay_other", wanted_at=NOON - older_by, waits_until=looked_at_again)
-    after = in_line(payment, Order(wishes=(other,)), drive.rules, NOON)
+    payment = request_execute(drive.new(EXECUTING, session_id="S", order_ref="basket-9"), NOON)
+    other = ExecuteRequest(payment_id="pay_other", wanted_at=NOON - older_by, waits_until=looked_at_again)
+    after = in_line(payment, Order(execute_requests=(other,)), drive.rules, NOON)
     assert after == (waiting(payment, NOON) if waits else payment)
 
 
 def test_a_wish_is_not_looked_at_any_more_from_the_end_on_nor_when_it_is_none() -> None:
-    payment = wished(Drive().new(EXECUTING), NOON)
+    payment = request_execute(Drive().new(EXECUTING), NOON)
     end = payment.expires_at
-    assert wish_looked_at(replace(payment, execute_waits_until=end - LAST)) == end - LAST
-    assert wish_looked_at(replace(payment, execute_waits_until=end)) is None
-    assert wish_looked_at(replace(payment, execute_waits_until=NOON, execute_state=None)) is None
-    assert wish_looked_at(executing(waiting(payment, NOON), NOON)) is None
+    assert request_checked_at(replace(payment, execute_waits_until=end - LAST)) == end - LAST
+    assert request_checked_at(replace(payment, execute_waits_until=end)) is None
+    assert request_checked_at(replace(payment, execute_waits_until=NOON, execute_state=None)) is None
+    assert request_checked_at(executing(waiting(payment, NOON), NOON)) is None
 
 
 def test_nothing_of_a_wish_stays_when_it_is_dropped() -> None:
     payment = Drive().new(EXECUTING)
-    assert dropped(waiting(wished(payment, NOON), NOON)) == payment
+    assert drop_execute_request(waiting(request_execute(payment, NOON), NOON)) == payment
 
 
 @pytest.mark.parametrize("state", [None, "kept"])
 def test_only_a_wish_that_could_be_sent_now_goes_to_the_back_of_the_line(state: Literal["kept"] | None) -> None:
-    payment = wished(Drive().new(EXECUTING), NOON)
+    payment = request_execute(Drive().new(EXECUTING), NOON)
     assert to_the_back(payment, NOON + MINUTE).execute_wanted_at == NOON + MINUTE
     other = replace(payment, execute_state=state)
     assert to_the_back(other, NOON + MINUTE) == other
@@ -734,7 +734,7 @@ async def test_what_query_says_counts_from_the_minute_on(
 
 
 def test_an_execute_is_in_doubt_for_a_minute() -> None:
-    payment = executing(wished(Drive().new(EXECUTING), NOON), NOON)
+    payment = executing(request_execute(Drive().new(EXECUTING), NOON), NOON)
     assert in_doubt(payment, NOON + MINUTE - LAST)
     assert not in_doubt(payment, NOON + MINUTE)
 

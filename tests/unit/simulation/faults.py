@@ -57,7 +57,7 @@ FAULTS = (
         name="the wish to execute is thrown away while another attempt is in doubt",
         file="consumers/checks/order_execution.py",
         old="        return waiting(payment, now)\n",
-        new="        return dropped(payment)\n",
+        new="        return drop_execute_request(payment)\n",
     ),
     Fault(
         name="what comes before its payment is never heard",
@@ -75,7 +75,7 @@ FAULTS = (
         name="an Execute that was not sent ends the wish",
         file="consumers/checks/execute.py",
         old='return to_the_back(replace(payment, execute_state="wanted"), asked_at)',
-        new="return dropped(payment)",
+        new="return drop_execute_request(payment)",
     ),
     Fault(
         name="a second Execute while the first is in doubt",

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from consumers.ports.call_limits import AccountLimits
-from consumers.ports.ledger import Looked, Order, Sight, Wish
+from consumers.ports.ledger import ExecuteRequest, Looked, Order, Sight
 from schemas.answers import Fact
 from schemas.callbacks import Claim
 from schemas.payments import Case, Resolution
@@ -83,7 +83,7 @@ def _sight(row: asyncpg.Record) -> Sight:
         order=Order(
             paid_by=row["order_paid_by"],
             executing=row["order_executing"],
-            wishes=tuple(msgspec.convert(row["order_wishes"] or [], list[Wish])),
+            execute_requests=tuple(msgspec.convert(row["order_wishes"] or [], list[ExecuteRequest])),
             unheard=frozenset(row["order_unheard"] or ()),
         ),
         since=row["since"],
