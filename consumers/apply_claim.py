@@ -62,7 +62,7 @@ def _verdict(case: Case, claim: Claim, admission: Admission, capabilities: Capab
     if claim.source is Source.SWEEP:
         return "due"
     known = candidates.candidate(payment, claim.transaction_id)
-    if known is not None and candidates.is_struck(known):
+    if known is not None and candidates.is_rejected(known):
         return "refused: the gateway said that this transaction is not this payment's"
     if not capabilities.asked_by:
         return "this gateway cannot be asked"
@@ -176,8 +176,8 @@ def _with_candidate(payment: Payment, claim: Claim, capabilities: Capabilities) 
             own=known.own or own,
             success_at=known.success_at or success_at,
         )
-        if not candidates.is_struck(known) and (believed or first_success):
-            better = candidates.heard_anew(better, claim.received_at)
+        if not candidates.is_rejected(known) and (believed or first_success):
+            better = candidates.named_again(better, claim.received_at)
         return candidates.changed(payment, better)
     if claim.kept and not believed and len(candidates.unproven(payment)) >= KEPT_CANDIDATES:
         return payment

@@ -14,7 +14,7 @@ from consumers.checks.schedule import came_back, check_ended, closes_at
 from consumers.money.facts import recorded_as
 from consumers.ports.gateway import Capabilities
 from consumers.ports.reply import Reply
-from schemas.answers import Answer, Executed, Fact, Inconclusive, Question, Stranger, Trouble
+from schemas.answers import Answer, Executed, Fact, ForeignTransaction, Inconclusive, Question, Trouble
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment
 from schemas.words import EntryKind, Status
@@ -46,7 +46,7 @@ def apply_reply(case: Case, reply: Reply, capabilities: Capabilities, checks: Ch
         if payment.execute_asked_at == reply.asked_at:  # else it is about an earlier one, and the later is in doubt
             payment = executed(payment, outcome, reply.asked_at)
         outcome = outcome.then
-    if isinstance(outcome, Stranger):
+    if isinstance(outcome, ForeignTransaction):
         payment = _foreign(payment, reply, outcome, checks)
         said = _NOT_YET if outcome.why == "not_found" else {"refused": outcome.why}
         return AppliedReply(case=replace(case, payment=payment), entries=(_entry(reply, said),))
@@ -99,14 +99,14 @@ def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capa
     return answered_again(payment, capabilities, reply.asked_at, answer)
 
 
-def _foreign(payment: Payment, reply: Reply, stranger: Stranger, checks: Checks) -> Payment:
+def _foreign(payment: Payment, reply: Reply, foreign: ForeignTransaction, checks: Checks) -> Payment:
     """What the gateway says of an id that only a claim gave us: it is another payment's, or not known (yet)."""
     one = candidates.candidate(payment, reply.question.transaction_id)
     if one is None or one.state != "unasked":
         return payment
-    if stranger.why == "other_payment":
-        return candidates.struck(payment, one)
-    return candidates.changed(payment, candidates.not_found(one, reply.asked_at, closes_at(payment, checks)))
+    if foreign.why == "other_payment":
+        return candidates.rejected(payment, one)
+    return candidates.changed(payment, candidates.unknown_to_gateway(one, reply.asked_at, closes_at(payment, checks)))
 
 
 def _entry(reply: Reply, said: dict[str, Any]) -> Entry:

@@ -2,7 +2,7 @@
 
 Anybody can send one, so each is a question of its own. It is asked soon after the id was first heard, and again on the
 `claimed` delays, until the gateway knows the id as this payment's or as another's. The one thing to get wrong: "not
-found" strikes no id out. A gateway often knows a transaction a little later than the buyer who paid it.
+found" rejects no id. A gateway often knows a transaction a little later than the buyer who paid it.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ KNOWN_WITHIN = timedelta(minutes=15)
 
 UNSIGNED_KEPT = 20
 REFERRED_KEPT = 5
-STRUCK_KEPT = 20
+REJECTED_KEPT = 20
 
 
 def candidate(payment: Payment, transaction_id: str | None) -> Candidate | None:
     return next((one for one in payment.candidates if one.transaction_id == transaction_id), None)
 
 
-def is_struck(one: Candidate) -> bool:
+def is_rejected(one: Candidate) -> bool:
     """Whether it is never asked about again.
 
-    Release 0.1 struck out what the gateway did not know yet, and noted of no id when it was heard: those count no more.
+    Release 0.1 rejected what the gateway did not know yet, and noted of no id when it was heard: those count no more.
     """
     return one.state == "struck" and one.heard_at is not None
 
 
-def heard_anew(one: Candidate, at: datetime) -> Candidate:
+def named_again(one: Candidate, at: datetime) -> Candidate:
     """The id with its delays before it again: somebody who is believed named it, or its buyer said that it is paid."""
     state = "confirmed" if one.state == "confirmed" else "unasked"
     return replace(one, state=state, heard_at=at, step=0, late_step=0, unpaid_at=None)
@@ -72,15 +72,15 @@ def added(payment: Payment, new: Candidate) -> Payment:
     return replace(payment, candidate_dropped=True) if new.own else payment
 
 
-def struck(payment: Payment, one: Candidate) -> Payment:
-    """The payment with an id struck out, since the gateway knows it as another payment's. The oldest are forgotten."""
+def rejected(payment: Payment, one: Candidate) -> Payment:
+    """The payment with an id rejected, since the gateway knows it as another payment's. The oldest are forgotten."""
     payment = changed(payment, replace(one, state="struck", heard_at=one.heard_at or payment.opened_at))
-    all_struck = [known for known in payment.candidates if is_struck(known)]
-    forgotten = all_struck[:-STRUCK_KEPT]
+    all_rejected = [known for known in payment.candidates if is_rejected(known)]
+    forgotten = all_rejected[:-REJECTED_KEPT]
     return replace(payment, candidates=tuple(known for known in payment.candidates if known not in forgotten))
 
 
-def not_found(one: Candidate, asked_at: datetime, end: datetime) -> Candidate:
+def unknown_to_gateway(one: Candidate, asked_at: datetime, end: datetime) -> Candidate:
     """The id after the gateway said that it does not know it; `end` is from when on the clock may close the payment."""
     since = one.unpaid_at if one.unpaid_at is not None and one.unpaid_at >= end else None
     return replace(
@@ -98,7 +98,7 @@ def confirmed(payment: Payment) -> list[Candidate]:
 
 def unproven(payment: Payment) -> list[Candidate]:
     """Those of which only a claim says that they are this payment's."""
-    return [one for one in payment.candidates if one.state != "confirmed" and not is_struck(one)]
+    return [one for one in payment.candidates if one.state != "confirmed" and not is_rejected(one)]
 
 
 def lasting(payment: Payment) -> list[Candidate]:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.reply import Reply
-from schemas.answers import Executed, Inconclusive, Stranger, Trouble
+from schemas.answers import Executed, ForeignTransaction, Inconclusive, Trouble
 
 BURST_SECONDS = 2.0
 """How many seconds of the budget may be used at once."""
@@ -176,7 +176,7 @@ def _unknown_by(limits: AccountLimits, counted: CountedReply) -> tuple[str, ...]
     trouble = _trouble(counted)
     if trouble is Trouble.NOT_FOUND and counted.issued:
         return (*limits.unknown_by, counted.reply.payment_id)[-NOT_FOUND_THRESHOLD:]
-    answered = trouble is None and not isinstance(counted.reply.outcome, Stranger)
+    answered = trouble is None and not isinstance(counted.reply.outcome, ForeignTransaction)
     return () if answered else limits.unknown_by
 
 

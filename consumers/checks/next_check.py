@@ -66,7 +66,7 @@ def by_transaction(capabilities: Capabilities) -> bool:
 def can_ask(payment: Payment, capabilities: Capabilities) -> bool:
     """Whether there is an id that the gateway can be asked by."""
     if by_transaction(capabilities):
-        return any(not candidates.is_struck(one) for one in payment.candidates)
+        return any(not candidates.is_rejected(one) for one in payment.candidates)
     known = {"reference"} | ({"session_id"} if payment.session_id else set())
     return bool(known & capabilities.asked_by)
 
@@ -198,7 +198,7 @@ def _planned(payment: Payment, capabilities: Capabilities, checks: Checks) -> It
         return
     end, give_up = closes_at(payment, checks), timedelta(seconds=checks.give_up)
     for one in payment.candidates:
-        if not candidates.is_struck(one):
+        if not candidates.is_rejected(one):
             yield from _asked_for(payment, one, checks, one.transaction_id)
     for one in candidates.unproven(payment):
         at = candidates.next_ask(payment, one, checks, end, give_up)
@@ -227,7 +227,7 @@ def _whole(payment: Payment) -> Candidate:
         elsewhere = payment.status.paid and one.transaction_id != payment.transaction_id
         return one.state != "confirmed", not unheard_at(one, payment), elsewhere, one.asked_at or _LONG_AGO
 
-    return min((one for one in payment.candidates if not candidates.is_struck(one)), key=order)
+    return min((one for one in payment.candidates if not candidates.is_rejected(one)), key=order)
 
 
 def _asked_for(payment: Payment, one: Payment | Candidate, checks: Checks, transaction_id: str | None) -> Iterable[Due]:

@@ -22,7 +22,7 @@ from consumers.money.write_event import event_entry, write_event
 from consumers.ports.ledger import Ledger
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
-from schemas.answers import Answer, Executed, ExecuteReply, Inconclusive, Outcome, Stranger
+from schemas.answers import Answer, Executed, ExecuteReply, ForeignTransaction, Inconclusive, Outcome
 from schemas.checks import Checks
 from schemas.letters import KeptReply
 from schemas.payments import Change, Entry, Payment
@@ -138,7 +138,7 @@ def letter_of(reply: Reply, account: Account) -> tuple[str, KeptReply]:
         execute=execute,
         answer=outcome if isinstance(outcome, Answer) else None,
         inconclusive=outcome if isinstance(outcome, Inconclusive) else None,
-        stranger=outcome if isinstance(outcome, Stranger) else None,
+        stranger=outcome if isinstance(outcome, ForeignTransaction) else None,
     )
     said = msgspec.json.encode([kept.question, execute, kept.answer, kept.inconclusive, kept.stranger])
     return f"{reply.payment_id}-{sha256(said).hexdigest()[:8]}", kept
@@ -147,10 +147,10 @@ def letter_of(reply: Reply, account: Account) -> tuple[str, KeptReply]:
 def reply_of(kept: KeptReply) -> Reply:
     """The reply that was kept. Raises ValueError for one without an outcome."""
     found = kept.answer or kept.inconclusive or kept.stranger
-    if found is None or (kept.execute is not None and isinstance(found, Stranger)):
+    if found is None or (kept.execute is not None and isinstance(found, ForeignTransaction)):
         raise ValueError("the reply says nothing")
     outcome: Outcome = found
-    if kept.execute is not None and not isinstance(found, Stranger):
+    if kept.execute is not None and not isinstance(found, ForeignTransaction):
         outcome = Executed(reply=kept.execute, then=found)
     return Reply(
         payment_id=kept.payment_id,

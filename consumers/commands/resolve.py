@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.apply_change import PendingChange, apply_changes
-from consumers.checks.candidates import changed, heard_anew, lasting
+from consumers.checks.candidates import changed, lasting, named_again
 from consumers.money.matching import says_paid, transactions_of
 from consumers.ports.ledger import Keys, Ledger
 from consumers.rules import Rules
@@ -80,7 +80,7 @@ async def resolve(ledger: Ledger, rules: Rules, payment_id: str, wanted: Resolut
         if wanted.status is Status.PENDING and payment.unresolved_at is not None:
             payment = replace(payment, unresolved_at=batch.now)  # asked about as long again, counted from here
             for one in lasting(payment):
-                payment = changed(payment, heard_anew(one, batch.now))
+                payment = changed(payment, named_again(one, batch.now))
         case = replace(case, payment=payment, resolutions=(*case.resolutions, resolution))
         said = {"status": wanted.status, "actor": wanted.actor, "reason": wanted.reason, "settles": list(payment.holds)}
         said |= {"evidence": wanted.evidence} if wanted.evidence else {}

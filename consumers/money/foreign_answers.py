@@ -8,19 +8,19 @@ from msgspec.structs import replace
 
 from consumers.ports.ledger import Ledger, Sight
 from consumers.ports.reply import Reply
-from schemas.answers import Answer, Stranger
+from schemas.answers import Answer, ForeignTransaction
 
 
 async def others_left_alone(ledger: Ledger, sights: Mapping[str, Sight], replies: Sequence[Reply]) -> list[Reply]:
-    """The replies, with Stranger for each answer about a claim's id that echoes another payment's reference exactly.
+    """The replies. An answer about a claim's id that echoes another payment's reference becomes a ForeignTransaction.
 
-    A gateway's file takes an answer with another reference for a stranger's by itself. Those that come here differ from
+    A gateway's file takes an answer with another reference for foreign by itself. Those that come here differ from
     ours in case or outer blanks alone, and only a look at the account's payments tells whose they are.
     """
     names = {id(reply): name for reply in replies if (name := _other_reference(sights, reply)) is not None}
     others = await ledger.referenced(set(names.values())) if names else frozenset()
     return [
-        replace(reply, outcome=Stranger(why="other_payment")) if names.get(id(reply)) in others else reply
+        replace(reply, outcome=ForeignTransaction(why="other_payment")) if names.get(id(reply)) in others else reply
         for reply in replies
     ]
 

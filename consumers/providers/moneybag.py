@@ -47,7 +47,7 @@ from consumers.providers.kit.replies import (
 from consumers.providers.kit.said import said
 from consumers.providers.kit.signatures import check_signature
 from consumers.providers.kit.timestamps import iso_or_dhaka, known
-from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question, Stranger
+from schemas.answers import Answer, Expected, ForeignTransaction, Inconclusive, Outcome, Question
 from schemas.callbacks import Callback, Reading
 from schemas.secret import Secret
 from schemas.wire import Unreadable, aside, money, whole
@@ -154,7 +154,7 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return received
         if received.ok:
             return _answer(asked, expected, received.body)
-        return Stranger(why="not_found") if _unknown(received) else no_answer(received)
+        return ForeignTransaction(why="not_found") if _unknown(received) else no_answer(received)
 
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
         """`X-Webhook-Signature: sha256=<hex>` over `<X-Webhook-Timestamp>.<raw body>` (moneybag-skills, signing.md).
@@ -246,7 +246,7 @@ def _opened(body: Mapping[str, Any]) -> Opened:
     )
 
 
-def _answer(asked: str, expected: Expected, body: Mapping[str, Any]) -> Answer | Stranger:
+def _answer(asked: str, expected: Expected, body: Mapping[str, Any]) -> Answer | ForeignTransaction:
     """Only a reply that echoes the id asked says whose that transaction is.
 
     A reference that is ours but for its case or its outer blanks is no other payment's: it is for the fold to judge.
@@ -257,7 +257,7 @@ def _answer(asked: str, expected: Expected, body: Mapping[str, Any]) -> Answer |
         raise Unreadable("the reply is about another transaction than the one asked for")
     reference = text(data, "order_id")  # without it, nothing says whose payment this is
     if reference.strip().casefold() != expected.reference.strip().casefold():
-        return Stranger(why="other_payment")
+        return ForeignTransaction(why="other_payment")
     word = text(data, "status")
     status = STATUSES.get(word)
     if status is Status.COMPLETED and data.get("verified") is not True:

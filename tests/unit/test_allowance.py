@@ -24,7 +24,7 @@ from consumers.checks.limits import (
 )
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.reply import Reply
-from schemas.answers import Answer, Executed, Inconclusive, Outcome, Question, Stranger, Trouble
+from schemas.answers import Answer, Executed, ForeignTransaction, Inconclusive, Outcome, Question, Trouble
 from schemas.words import Status
 from tests.fakes.clock import NOON
 
@@ -222,7 +222,7 @@ def test_another_answer_ends_the_row_and_trouble_does_not() -> None:
 
 def test_an_id_that_only_a_claim_gave_us_says_nothing_of_the_gateways_memory() -> None:
     row = unknown("p", "q", "r", "s")
-    for outcome in (Stranger(why="not_found"), Stranger(why="other_payment"), UNKNOWN):
+    for outcome in (ForeignTransaction(why="not_found"), ForeignTransaction(why="other_payment"), UNKNOWN):
         assert count_replies(row, None, [reply(outcome, claimed=True)], NOON).unknown_by == row.unknown_by
 
 

@@ -24,7 +24,7 @@ from consumers.checks.next_check import (
 )
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.ledger import Keys
-from schemas.answers import Outcome, Question, Stranger, Trouble
+from schemas.answers import ForeignTransaction, Outcome, Question, Trouble
 from schemas.callbacks import Claim
 from schemas.checks import Checks
 from schemas.payments import Candidate, Change, Payment
@@ -1069,7 +1069,7 @@ async def test_the_timeline_shows_no_amount_where_the_gateway_names_none() -> No
 
 
 async def test_the_timeline_says_why_a_claim_asks_nothing() -> None:
-    drive = Drive(lambda _: Stranger(why="other_payment"))
+    drive = Drive(lambda _: ForeignTransaction(why="other_payment"))
     struck = await drive.open(CANDIDATES)
     await drive.hit(struck, transaction_id="T1")
     await drive.wait(60)
@@ -1091,7 +1091,7 @@ async def test_the_timeline_says_why_a_claim_asks_nothing() -> None:
 
 
 async def test_the_timeline_says_that_a_transaction_is_not_known_yet() -> None:
-    drive = Drive(lambda _: Stranger(why="not_found"))
+    drive = Drive(lambda _: ForeignTransaction(why="not_found"))
     payment_id = await drive.open(CANDIDATES)
     await drive.hit(payment_id, transaction_id="T1")
     answer = drive.ledger.entries(payment_id)[-1]

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from consumers.checks.candidates import KNOWN_WITHIN, next_ask, not_found, unpaid
+from consumers.checks.candidates import KNOWN_WITHIN, next_ask, unknown_to_gateway, unpaid
 from consumers.commands.resolve import ResolutionRequest, resolve
 from consumers.pipeline import AssignedQuestion, take_claims
-from schemas.answers import Answer, Inconclusive, Outcome, Stranger, Trouble
+from schemas.answers import Answer, ForeignTransaction, Inconclusive, Outcome, Trouble
 from schemas.checks import Checks
 from schemas.payments import Candidate, Change
 from schemas.words import Hold, Said, Source, Status
@@ -32,7 +32,7 @@ def knows(when: Callable[[], datetime], known_at: datetime, *ids: str) -> Gatewa
     def gateway(assigned: AssignedQuestion) -> Outcome:
         if assigned.question.transaction_id in ids and when() >= known_at:
             return answered(assigned, Status.COMPLETED)
-        return Stranger(why="not_found")
+        return ForeignTransaction(why="not_found")
 
     return gateway
 
@@ -42,12 +42,12 @@ def later(drive: Drive, seconds: float, *ids: str) -> Gateway:
 
 
 def unknown(_: AssignedQuestion) -> Outcome:
-    return Stranger(why="not_found")
+    return ForeignTransaction(why="not_found")
 
 
 def others(_: AssignedQuestion) -> Outcome:
     """A gateway that knows whatever it is asked about as another payment's."""
-    return Stranger(why="other_payment")
+    return ForeignTransaction(why="other_payment")
 
 
 # -- known a little later ----------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def test_an_answer_from_before_the_end_that_now_is_does_not_say_so() -> None:
 def unknown_at(one: Candidate, end: datetime, *minutes: float) -> Candidate:
     """The id after "not found" to questions asked so many minutes after noon."""
     for after in minutes:
-        one = not_found(one, NOON + after * MINUTE, end)
+        one = unknown_to_gateway(one, NOON + after * MINUTE, end)
     return one
 
 
@@ -356,7 +356,7 @@ async def test_where_there_is_no_room_one_by_reference_alone_takes_no_place_from
 def test_an_id_is_unknown_since_the_first_question_that_did_not_find_it() -> None:
     one, end = Candidate(transaction_id="T1", signed=False), NOON + HOUR
     for asked_at in (NOON, NOON + MINUTE):
-        one = not_found(one, asked_at, end)
+        one = unknown_to_gateway(one, asked_at, end)
         assert (one.unknown_since, one.unknown_at) == (NOON, asked_at)
 
 

@@ -18,7 +18,7 @@ from consumers.commands.open_payment import OpeningFailed, open_payment
 from consumers.commands.resolve import ResolutionRequest, resolve
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.gateway import OpeningOutcome
-from schemas.answers import Answer, Inconclusive, Outcome, Stranger, Trouble
+from schemas.answers import Answer, ForeignTransaction, Inconclusive, Outcome, Trouble
 from schemas.checks import Checks
 from schemas.payments import Payment
 from schemas.words import Hold, QuestionKind, Said, Source, Status
@@ -520,7 +520,7 @@ def about(**outcomes: Status | str) -> Gateway:
             return answered(assigned, told)
         if told == "silent":
             return Inconclusive(trouble=Trouble.NO_REPLY, detail="silent")
-        return Stranger(why="other_payment" if told == "other_payment" else "not_found")
+        return ForeignTransaction(why="other_payment" if told == "other_payment" else "not_found")
 
     return gateway
 
@@ -599,7 +599,7 @@ async def test_when_an_id_was_dropped_and_all_others_are_struck_the_clock_still_
     """3.8: a candidate was never asked."""
     drive = Drive(about())
     payment_id = await drive.open(CANDIDATES)
-    drive.gateway = lambda _: Stranger(why="other_payment")
+    drive.gateway = lambda _: ForeignTransaction(why="other_payment")
     await drive.publish(*(drive.claim(payment_id, transaction_id=f"T{number}") for number in range(25)))
     await drive.wait(6 * DAY)
     payment = drive.payment(payment_id)
@@ -610,7 +610,7 @@ async def test_when_an_id_was_dropped_and_all_others_are_struck_the_clock_still_
 
 
 async def test_a_struck_id_frees_its_place() -> None:
-    drive = Drive(lambda _: Stranger(why="other_payment"))
+    drive = Drive(lambda _: ForeignTransaction(why="other_payment"))
     payment_id = await drive.open(CANDIDATES)
     for number in range(60):
         await drive.hit(payment_id, transaction_id=f"T{number}")

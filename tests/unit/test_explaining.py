@@ -22,7 +22,7 @@ from consumers.explain.snapshot import Counted, Dossier, LeftOut, Others
 from consumers.explain.timeline_text import masked
 from consumers.money.rule_names import OF_HOLDS, rule_of
 from consumers.ports.call_limits import AccountLimits
-from schemas.answers import Stranger
+from schemas.answers import ForeignTransaction
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment, ScheduleName
 from schemas.words import EntryKind, EventType, Hold, Said, Source, Status
@@ -701,7 +701,7 @@ def test_unresolved_says_which_of_its_causes_it_was() -> None:
 
 
 def test_an_id_that_the_gateway_never_came_to_know_is_named() -> None:
-    drive = Drive(lambda _: Stranger(why="not_found"))
+    drive = Drive(lambda _: ForeignTransaction(why="not_found"))
     payment_id = at_once(drive.open(CANDIDATES))
     at_once(drive.hit(payment_id, Said.SUCCESS, transaction_id="TRX-1", signed=True))
     (asked,) = [one for one in lines(told(drive, payment_id)) if "We asked" in one]

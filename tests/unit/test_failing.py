@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from consumers.account import Account
 from consumers.checks.repeated_failure import FAILURES, OVER, RULE, Failing, letter_of, reply_of, stop_asking
 from consumers.pipeline import AssignedQuestion
-from schemas.answers import Executed, Expected, Inconclusive, Outcome, Question, Stranger, Trouble
+from schemas.answers import Executed, Expected, ForeignTransaction, Inconclusive, Outcome, Question, Trouble
 from schemas.letters import KeptReply
 from schemas.payments import Change
 from schemas.words import EntryKind, EventType, Hold, QuestionKind, Said, Source, Status
@@ -558,7 +558,7 @@ async def test_questions_begin_before_their_claims_are_acknowledged() -> None:
 OUTCOMES: dict[str, Callable[[AssignedQuestion], Outcome]] = {
     "answer": lambda asked: answered(asked, Status.COMPLETED),
     "inconclusive": lambda _: Inconclusive(trouble=Trouble.RATE_LIMITED, detail="429", retry_after=7.0),
-    "stranger": lambda _: Stranger(why="other_payment"),
+    "stranger": lambda _: ForeignTransaction(why="other_payment"),
     "executed": lambda asked: executed(asked, "settled", Status.COMPLETED),
     "unheard": lambda asked: executed(asked, "none", None),
 }
@@ -588,7 +588,7 @@ async def test_whatever_a_reply_says_it_is_kept_as_it_was_and_each_has_a_letter_
 async def test_a_letter_without_an_outcome_is_no_reply(outcome: dict[str, Any]) -> None:
     """Nor does an Execute, which is asked by our own id, end in a stranger's."""
     now = FakeClock().now
-    stranger = Stranger(why=outcome["stranger"]) if "stranger" in outcome else None
+    stranger = ForeignTransaction(why=outcome["stranger"]) if "stranger" in outcome else None
     kept = KeptReply(
         payment_id="pay_1",
         account="plain",

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.checks.schedule import delay_of
 from consumers.pipeline import AssignedQuestion
-from schemas.answers import Outcome, Stranger, Trouble
+from schemas.answers import ForeignTransaction, Outcome, Trouble
 from schemas.checks import Checks
 from schemas.payments import ScheduleName
 from schemas.words import EventType, Hold, Said, Source, Status
@@ -55,7 +55,11 @@ def about_t1(status: Status) -> Gateway:
     """A gateway asked by transaction that knows one, and no other."""
 
     def gateway(assigned: AssignedQuestion) -> Outcome:
-        return answered(assigned, status) if assigned.question.transaction_id == "T1" else Stranger(why="not_found")
+        return (
+            answered(assigned, status)
+            if assigned.question.transaction_id == "T1"
+            else ForeignTransaction(why="not_found")
+        )
 
     return gateway
 

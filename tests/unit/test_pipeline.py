@@ -19,7 +19,7 @@ from consumers.account import Account
 from consumers.checks.limits import BURST_SECONDS, FAILURE_THRESHOLD, FIRST_PAUSE
 from consumers.pipeline import AssignedQuestion, HealthRecorded, record_replies, take_claims
 from consumers.ports.ledger import Looked, Write, Written
-from schemas.answers import ExecuteReply, Inconclusive, Outcome, Stranger, Trouble
+from schemas.answers import ExecuteReply, ForeignTransaction, Inconclusive, Outcome, Trouble
 from schemas.payments import Change, TakenKeys
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
 from tests.fakes.drive import Drive, answered, executed, says, troubled
@@ -289,7 +289,7 @@ async def test_the_clock_closes_nothing_while_a_question_is_in_flight() -> None:
 
 
 async def test_the_clock_speaks_where_nothing_is_in_flight_and_gives_the_turn_back() -> None:
-    drive = Drive(lambda _: Stranger(why="not_found"))
+    drive = Drive(lambda _: ForeignTransaction(why="not_found"))
     payment_id = await drive.open(CANDIDATES)
     closes = drive.payment(payment_id).next_check_at
     assert closes is not None

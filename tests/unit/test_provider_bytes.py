@@ -18,7 +18,7 @@ import pytest
 from consumers.ports.gateway import HttpReply, Opened, ReferenceUsed, Refused
 from consumers.providers.kit.outgoing import json_body
 from consumers.providers.kit.replies import trouble
-from schemas.answers import Answer, Executed, Inconclusive, Stranger, Trouble
+from schemas.answers import Answer, Executed, ForeignTransaction, Inconclusive, Trouble
 from schemas.wire import Number, Unreadable, read_json, read_leniently
 from tests.unit.test_providers import (
     begun,
@@ -179,7 +179,7 @@ def test_what_is_read_and_spoilt_is_never_half_taken(path: Path) -> None:
             if not same(found, before, aside):
                 assert isinstance(found, Inconclusive | Refused | ReferenceUsed | Executed), found
                 concluded += 1
-    assert concluded or not isinstance(before, Answer | Opened | Stranger), "some field is read"
+    assert concluded or not isinstance(before, Answer | Opened | ForeignTransaction), "some field is read"
 
 
 def same(found: object, before: object, aside: tuple[str, ...]) -> bool:

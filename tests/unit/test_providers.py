@@ -38,14 +38,14 @@ from consumers.ports.gateway import (
     Unsigned,
 )
 from consumers.providers import PROVIDERS
-from schemas.answers import Answer, Executed, Expected, Inconclusive, Outcome, Question, Stranger, Trouble
+from schemas.answers import Answer, Executed, Expected, ForeignTransaction, Inconclusive, Outcome, Question, Trouble
 from schemas.callbacks import Callback, Reading
 from schemas.secret import Secret
 from schemas.wire import Number, Unreadable, read_json
 from schemas.words import QuestionKind, Said, Source
 
 ROOT = Path(__file__).parent.parent / "fixtures"
-OUTCOMES = (Answer, Inconclusive, Stranger, Executed, Opened, Refused, ReferenceUsed, Token)
+OUTCOMES = (Answer, Inconclusive, ForeignTransaction, Executed, Opened, Refused, ReferenceUsed, Token)
 NOON = datetime(2026, 5, 17, 10, 10, tzinfo=UTC)
 
 # -- the format --------------------------------------------------------------------------------------------------------
@@ -362,7 +362,7 @@ def test_a_claim_is_read(path: Path) -> None:
             provider(path).read_claim(case.read_claim.callback())
     else:
         found = plain(provider(path).read_claim(case.read_claim.callback()))
-        assert found == without_nulls(case.reading) | {"type": "Reading"}
+        assert found == without_nulls(case.reading) | {"type": "CallbackContent"}
 
 
 # -- every gateway -----------------------------------------------------------------------------------------------------

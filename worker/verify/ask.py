@@ -17,7 +17,7 @@ import structlog
 
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.reply import Reply
-from schemas.answers import Executed, Inconclusive, Outcome, Stranger
+from schemas.answers import Executed, ForeignTransaction, Inconclusive, Outcome
 from worker.postgres.database import UNAVAILABLE
 from worker.runtime.clock import DatabaseClock
 from worker.runtime.retries import PAUSE_SECONDS
@@ -102,7 +102,7 @@ def _word(outcome: Outcome) -> str:
     match outcome:
         case Inconclusive():
             return outcome.trouble.value
-        case Stranger():
+        case ForeignTransaction():
             return "stranger"
         case Executed(reply="not_sent"):
             return NOT_SENT

@@ -37,8 +37,8 @@ FAULTS = (
     Fault(
         name="an early not found strikes a transaction out",
         file="consumers/apply_reply.py",
-        old='if stranger.why == "other_payment":',
-        new="if stranger.why:",
+        old='if foreign.why == "other_payment":',
+        new="if foreign.why:",
     ),
     Fault(
         name="any 404 proves that nobody paid",

@@ -14,7 +14,7 @@ import aiohttp
 
 from consumers.account import Account
 from consumers.providers.kit.replies import UNDOCUMENTED_404
-from schemas.answers import Expected, Inconclusive, Outcome, Question, Stranger, Trouble
+from schemas.answers import Expected, ForeignTransaction, Inconclusive, Outcome, Question, Trouble
 from worker.ops.doctor.findings import Finding, Mark
 from worker.verify.gateways import Gateways
 
@@ -65,7 +65,7 @@ async def clock_skew(base_url: str, now: Callable[[], datetime]) -> float | None
 
 def _verdict(account: Account, outcome: Outcome, base_url: str) -> Finding:
     match outcome:
-        case Stranger() | Inconclusive(trouble=Trouble.NOT_FOUND):
+        case ForeignTransaction() | Inconclusive(trouble=Trouble.NOT_FOUND):
             return _finding(account, "ok", "reachable, and it accepts the key")
         case Inconclusive(trouble=Trouble.KEY_REFUSED, detail=detail):
             to_do = f"compare the keys of {account.id} with those in the gateway's panel: sandbox or live, renewed?"
