@@ -24,7 +24,7 @@ class Others(Struct, frozen=True, kw_only=True):
     order_paid_by: str | None = None
 
 
-class Counted(Struct, frozen=True, kw_only=True):
+class EntryCount(Struct, frozen=True, kw_only=True):
     """Entries of a kind that were only counted; `source` is whose claims they were."""
 
     kind: EntryKind
@@ -38,10 +38,10 @@ class LeftOut(Struct, frozen=True, kw_only=True):
     """What a timeline that is too long for a screen holds besides; `place` entries come before all of it."""
 
     place: int
-    counted: tuple[Counted, ...]
+    counted: tuple[EntryCount, ...]
 
 
-class Dossier(Struct, frozen=True, kw_only=True):
+class PaymentSnapshot(Struct, frozen=True, kw_only=True):
     """`account` is None where the configuration has it no longer; `limits` where its gateway was never counted.
 
     `receivers` are the endpoints that want its events; `failing` counts what fails of it by itself.

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers.explain.explain import explain
+from consumers.explain.explain import explain_payment
 from consumers.reconciliation.statement_facts import Statement
 from consumers.reconciliation.unexpected import Stray, record_unexpected
 from schemas.requests import ListQuery
@@ -77,9 +77,9 @@ async def test_a_person_finds_it_among_what_is_held(shops: Shops) -> None:
     assert held.payment.id == payment_id
     assert held.since > held.payment.opened_at
     assert [one.id for one in await find_payments(shops.database, "T-1", ["shop"])] == [payment_id]
-    dossier = await read_dossier(shops.database, payment_id, CONFIG.account("shop-one"), CONFIG.checks)
-    assert dossier is not None
-    explanation = explain(dossier)
+    snapshot = await read_dossier(shops.database, payment_id, CONFIG.account("shop-one"), CONFIG.checks)
+    assert snapshot is not None
+    explanation = explain_payment(snapshot)
     assert explanation.evidence is not None
     assert [one.by for one in explanation.evidence.answers] == ["row 17 of march.csv"]
     path = f"/v1/payments/{payment_id}/resolve"

@@ -29,9 +29,9 @@ def endpoint(number: int, types: tuple[str, ...] = EVERYTHING, merchant: str = "
 
 
 async def receivers(database: Database, payment_id: str, *endpoints: Endpoint) -> tuple[Receiver, ...]:
-    dossier = await read_dossier(database, payment_id, None, Checks(), endpoints)
-    assert dossier is not None
-    return dossier.receivers
+    snapshot = await read_dossier(database, payment_id, None, Checks(), endpoints)
+    assert snapshot is not None
+    return snapshot.receivers
 
 
 async def test_each_endpoint_tells_how_it_stands_with_what_it_wants(database: Database) -> None:

@@ -99,11 +99,11 @@ async def test_a_dossier_names_who_has_the_transaction_and_who_paid_the_order(sh
     for payment in (first, second):
         await shops.answered(payment, Status.COMPLETED, transaction_id=f"T-{payment['reference']}")
     await shops.answered(second, Status.COMPLETED, transaction_id="T-one")
-    dossier = await read_dossier(shops.database, second["payment_id"], CONFIG.account("shop-ipay"), CONFIG.checks)
-    assert dossier is not None
-    assert dossier.others.transactions == {"T-one": first["payment_id"]}
-    assert dossier.others.order_paid_by == first["payment_id"]
-    found = evidence(dossier)
+    snapshot = await read_dossier(shops.database, second["payment_id"], CONFIG.account("shop-ipay"), CONFIG.checks)
+    assert snapshot is not None
+    assert snapshot.others.transactions == {"T-one": first["payment_id"]}
+    assert snapshot.others.order_paid_by == first["payment_id"]
+    found = evidence(snapshot)
     assert found is not None
     assert found.holds == (Hold.TRANSACTION_REUSED, Hold.DUPLICATE_FOR_ORDER)
     assert found.since is not None
@@ -174,6 +174,6 @@ async def test_a_paid_duplicate_is_named_to_whoever_looks_at_the_next(shops: Sho
     shown = [(await shops.get(f"/v1/payments/{one}")).body for one in ids]
     holds = [(one["status"], one["hold"]) for one in shown]
     assert holds == [("refunded", None), ("completed", "duplicate_for_order"), ("completed", "duplicate_for_order")]
-    dossier = await read_dossier(shops.database, ids[2], CONFIG.account("shop-ipay"), CONFIG.checks)
-    assert dossier is not None
-    assert dossier.others.order_paid_by == ids[1]
+    snapshot = await read_dossier(shops.database, ids[2], CONFIG.account("shop-ipay"), CONFIG.checks)
+    assert snapshot is not None
+    assert snapshot.others.order_paid_by == ids[1]

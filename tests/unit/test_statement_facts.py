@@ -21,8 +21,8 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.commands.adopt import NotAdopted, adopt
 from consumers.commands.resolve import ResolutionRequest, resolve
-from consumers.explain.explain import explain
-from consumers.explain.snapshot import Dossier
+from consumers.explain.explain import explain_payment
+from consumers.explain.snapshot import PaymentSnapshot
 from consumers.ports.reply import Reply
 from consumers.reconciliation.statement_facts import Recorded, Said, Statement, record_lines
 from consumers.reconciliation.unexpected import Found, Stray, record_unexpected
@@ -134,8 +134,8 @@ class Desk:
         wish = ResolutionRequest(status=status, actor="rahima", reason="seen in the panel")
         return at_once(resolve(self.drive.ledger, self.drive.rules, payment_id, wish))
 
-    def dossier(self, payment_id: str) -> Dossier:
-        return Dossier(
+    def dossier(self, payment_id: str) -> PaymentSnapshot:
+        return PaymentSnapshot(
             case=self.case(payment_id),
             entries=self.drive.ledger.entries(payment_id),
             now=self.drive.clock.now,
@@ -144,7 +144,7 @@ class Desk:
         )
 
     def story(self, payment_id: str) -> list[str]:
-        return [one.words for one in explain(self.dossier(payment_id)).story]
+        return [one.words for one in explain_payment(self.dossier(payment_id)).story]
 
 
 @pytest.fixture
@@ -585,7 +585,7 @@ def test_the_story_and_the_evidence_name_the_row(desk: Desk, listed: bool, row: 
     assert said in story
     decided = f"Decided: pending rose to completed, by {row}. The rule: where nobody is asked"
     assert any(line.startswith(decided) for line in story)
-    summary = explain(desk.dossier(payment_id)).summary
+    summary = explain_payment(desk.dossier(payment_id)).summary
     assert summary.startswith(f"Paid: 100.00 BDT, as {row} says, recorded at 2026-05-17 06:01:00Z.")
     desk.says(payment_id, a_refund(), refunded=PART)
     assert any("says that 40.00 of it was paid back by" in line for line in desk.story(payment_id))
@@ -623,7 +623,7 @@ def test_the_timeline_shows_what_a_row_says_and_when_it_was_recorded(
 def test_the_evidence_of_a_misfit_names_the_row(desk: Desk) -> None:
     payment_id = desk.open()
     desk.says(payment_id, a_row(amount=Decimal("5.00")))
-    evidence = explain(desk.dossier(payment_id)).evidence
+    evidence = explain_payment(desk.dossier(payment_id)).evidence
     assert evidence is not None
     assert [one.by for one in evidence.answers] == ["row 17 of march.csv"]
     assert [one.what for one in evidence.answers[0].compared if one.differs] == ["amount"]

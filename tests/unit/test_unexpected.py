@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from consumers.account import Account
 from consumers.commands.adopt import NotAdopted
 from consumers.commands.open_payment import OpeningFailed, open_payment, track_payment
-from consumers.explain.explain import explain
+from consumers.explain.explain import explain_payment
 from consumers.ports.gateway import OpeningOutcome
 from consumers.reconciliation.unexpected import UNKNOWN_HERE, Stray
 from schemas.callbacks import Claim
@@ -178,7 +178,7 @@ def test_lines_that_are_no_paid_money_or_name_nothing_are_passed_over() -> None:
 def test_its_story_says_that_nobody_had_asked_for_it() -> None:
     desk = Desk()
     payment_id = desk.found(a_row(reference="theirs"))
-    explanation = explain(desk.dossier(payment_id))
+    explanation = explain_payment(desk.dossier(payment_id))
     assert explanation.summary.startswith("Paid, but held as unexpected: 100.00 BDT, as row 17 of march.csv says")
     story = desk.story(payment_id)
     assert story[0] == f"A statement named money through silent (fake) that nobody had asked for here: {payment_id}."

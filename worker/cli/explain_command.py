@@ -16,9 +16,9 @@ from worker.cli.show_evidence import WIDTH, print_evidence
 from worker.console import print_line
 
 if TYPE_CHECKING:
-    from consumers.explain.collapse import Line
+    from consumers.explain.collapse import TimelineLine
     from consumers.explain.explain import Explanation
-    from consumers.explain.snapshot import Dossier
+    from consumers.explain.snapshot import PaymentSnapshot
     from schemas.payments import Payment
 
 
@@ -28,26 +28,26 @@ def explain(
     json: Annotated[bool, Parameter(help="The same as one JSON document.")] = False,
 ) -> int:
     """Tell the story of one payment in plain sentences, and what happens next; several that match are listed."""
-    from consumers.explain.explain import explain as explained
+    from consumers.explain.explain import explain_payment as explained
     from schemas.payments import view
 
-    found, dossier = asyncio.run(_read(payment))
-    if dossier is None:
+    found, snapshot = asyncio.run(_read(payment))
+    if snapshot is None:
         if json:
             print(as_json({"matches": [view(one) for one in found]}))
             return 0
         print_rows([row_of(one) for one in found])
         print(f"{payment} means {len(found)} payments; explain one of them by its id")
         return 0
-    told = explained(dossier)
+    told = explained(snapshot)
     if json:
-        print(as_json(_document(dossier, told)))
+        print(as_json(_document(snapshot, told)))
     else:
-        _print(dossier, told)
+        _print(snapshot, told)
     return 0
 
 
-async def _read(typed: str) -> tuple[list[Payment], Dossier | None]:
+async def _read(typed: str) -> tuple[list[Payment], PaymentSnapshot | None]:
     """The payments that are meant, and all that is known of the one, if it is one. Raises CommandFailed."""
     from worker.cli.configured import configuration
     from worker.config.webhook_endpoints import endpoints_of
@@ -66,7 +66,7 @@ async def _read(typed: str) -> tuple[list[Payment], Dossier | None]:
         return found, await read_dossier(database, one.id, config.account(one.account), config.checks, endpoints)
 
 
-def _print(dossier: Dossier, told: Explanation) -> None:
+def _print(snapshot: PaymentSnapshot, told: Explanation) -> None:
     console = Console(highlight=False)
 
     def say(head: str, words: str, style: str = "") -> None:
@@ -74,7 +74,7 @@ def _print(dossier: Dossier, told: Explanation) -> None:
 
     say("in short", told.summary, "bold")
     if told.evidence is not None:
-        print_evidence(console, dossier.payment.id, told.evidence, dossier.now)
+        print_evidence(console, snapshot.payment.id, told.evidence, snapshot.now)
     for line in told.story:
         say(f"{line.at:%Y-%m-%d %H:%M:%SZ}", _words(line))
     say("now", told.standing)
@@ -82,17 +82,17 @@ def _print(dossier: Dossier, told: Explanation) -> None:
         say("then" if plan.at is None else f"{plan.at:%Y-%m-%d %H:%M:%SZ}", f"Next: {plan.words}.")
 
 
-def _words(line: Line) -> str:
+def _words(line: TimelineLine) -> str:
     if line.count == 1:
         return line.words
     return f"{line.words} ({line.count:,} times, the last at {line.last_at:%Y-%m-%d %H:%M:%SZ})"
 
 
-def _document(dossier: Dossier, told: Explanation) -> dict[str, Any]:
+def _document(snapshot: PaymentSnapshot, told: Explanation) -> dict[str, Any]:
     from schemas.payments import view
 
     return {
-        "payment": view(dossier.payment),
+        "payment": view(snapshot.payment),
         "summary": told.summary,
         "evidence": told.evidence,
         "story": [

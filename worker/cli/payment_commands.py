@@ -86,12 +86,12 @@ def show(payment_id: str) -> int:
         config, console = configuration(), Console(soft_wrap=True)
         async with opened_as_it_is(config) as database:
             payment = await _find(config, database, payment_id)
-            dossier = await read_dossier(database, payment.id, config.account(payment.account), config.checks)
-            if dossier is None:
+            snapshot = await read_dossier(database, payment.id, config.account(payment.account), config.checks)
+            if snapshot is None:
                 raise CommandFailed(f"there is no payment {payment_id}")
-            console.print_json(as_json(view(dossier.payment)))
-            if found := evidence(dossier):
-                print_evidence(Console(highlight=False), payment_id, found, dossier.now)
+            console.print_json(as_json(view(snapshot.payment)))
+            if found := evidence(snapshot):
+                print_evidence(Console(highlight=False), payment_id, found, snapshot.now)
             async for page in timeline_pages(database, payment.id):
                 for entry in page:
                     console.print_json(as_json(entry), indent=None)

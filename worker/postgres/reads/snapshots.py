@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 
 from consumers.account import Account
-from consumers.explain.snapshot import Dossier, Others
+from consumers.explain.snapshot import Others, PaymentSnapshot
 from consumers.money.matching import transaction_of
 from consumers.ports.call_limits import AccountLimits
 from schemas.answers import Fact
@@ -76,7 +76,7 @@ async def read_dossier(
     account: Account | None,
     checks: Checks,
     endpoints: Sequence[Endpoint] = (),
-) -> Dossier | None:
+) -> PaymentSnapshot | None:
     """All that is known of it, of a long timeline what fits on a screen.
 
     `account` and `endpoints` are those of the configuration.
@@ -103,7 +103,7 @@ async def read_dossier(
             "SELECT account, calls, at, troubles, shut_until, unknown_by FROM allowances WHERE account = $1",
             payment.account,
         )
-        return Dossier(
+        return PaymentSnapshot(
             case=case,
             entries=entries,
             left_out=left_out,
