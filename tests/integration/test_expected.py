@@ -25,9 +25,9 @@ from worker.amqp.messages import CODE, FIELD, REASON
 from worker.amqp.topology import DEAD, EVENTS, EXPECTED, claims_queue
 from worker.broker import Broker, broker_of
 from worker.cli.dead import _told
-from worker.cli.desk import desk
+from worker.cli.desk import open_dead_letters
 from worker.config import Config
-from worker.dead_letters import Letter, Opened, survey, taken
+from worker.dead_letters import CheckedOut, DeadLetter, check_out, list_all
 from worker.deliver.relay import Relay
 from worker.postgres.database import Database, connect
 from worker.postgres.events.publish_cursor import start_publishing
@@ -333,7 +333,7 @@ async def test_what_is_far_too_large_is_laid_aside_by_the_broker_itself(at: Desk
     await at.publish(b"x" * (LARGEST_LETTER + 1))
     await at.became("refused")
 
-    async def one() -> Letter | None:
+    async def one() -> DeadLetter | None:
         return next(iter(await letters(at)), None)
 
     letter = await until(one, what="the broker's letter")
@@ -377,9 +377,9 @@ async def test_a_shop_that_the_broker_keeps_to_its_own_key_speaks_for_no_other(a
 # -- looked at, and sent again -----------------------------------------------------------------------------------------
 
 
-async def letters(at: Desk) -> Sequence[Letter]:
+async def letters(at: Desk) -> Sequence[DeadLetter]:
     async with dead_at_broker(at.url) as place:
-        return await survey(place)
+        return await list_all(place)
 
 
 async def test_a_letter_is_listed_shown_and_replayed_when_the_configuration_is_mended(
@@ -391,7 +391,7 @@ async def test_a_letter_is_listed_shown_and_replayed_when_the_configuration_is_m
     async with opened(broker, database, before) as at, listening(at.broker):
         await at.publish({**WANTED, "description": "for Rahim"}, key="shop")
         await at.became("refused")
-    async with desk(configured(url, dsn)) as found:
+    async with open_dead_letters(configured(url, dsn)) as found:
         (letter,) = found.letters
         assert (letter.id, letter.kind, letter.place, letter.payment_id) == ("order-1", "expected", "broker", None)
         assert letter.reason == "merchant: there is no such merchant"
@@ -410,9 +410,9 @@ async def test_a_letter_is_listed_shown_and_replayed_when_the_configuration_is_m
 async def test_a_replay_is_held_to_the_key_it_was_published_with(at: Desk) -> None:
     await at.publish(WANTED, key="other")
     await at.became("refused")
-    async with dead_at_broker(at.url) as place, aclosing(taken(place, await survey(place))) as reading:
+    async with dead_at_broker(at.url) as place, aclosing(check_out(place, await list_all(place))) as reading:
         async for opened_letter in reading:
-            assert isinstance(opened_letter, Opened)
+            assert isinstance(opened_letter, CheckedOut)
             await place.replay(opened_letter)
     await at.became("refused", 2)
     assert await at.payments() == []

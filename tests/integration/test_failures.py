@@ -29,7 +29,7 @@ from tests.fakes.failures import FakeFailures
 from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import PLAIN
 from tests.processes import until
-from worker.dead_letters import NotReplayed, survey
+from worker.dead_letters import NotReplayed, list_all
 from worker.postgres.database import LOCK_SECONDS, Database
 from worker.postgres.ledger.failures import PostgresFailures, forget_healed
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
@@ -205,7 +205,7 @@ async def test_a_fault_from_end_to_end_and_its_mending(database: Database, logge
     assert (await read_state(database, [PLAIN], [])).stopped == {"fake": 1}
 
     dead = PostgresDead(database, partial(replay_dead_reply, database, RULES))
-    (letter,) = await survey(dead)
+    (letter,) = await list_all(dead)
     assert (letter.kind, letter.payment_id, letter.provider, letter.unreadable) == ("reply", payment.id, "fake", None)
     assert "CheckViolationError" in letter.reason
     with pytest.raises(NotReplayed, match="it fails still"):
@@ -214,7 +214,7 @@ async def test_a_fault_from_end_to_end_and_its_mending(database: Database, logge
     await replay(dead)
     types = [row["type"] for row in await database.fetch("SELECT type FROM events ORDER BY version")]
     assert types == ["payment.opened", "payment.held", "payment.completed"]
-    assert await survey(dead) == []
+    assert await list_all(dead) == []
     assert (await read_state(database, [PLAIN], [])).stopped == {}
 
 
@@ -230,7 +230,7 @@ async def test_an_equal_reply_is_kept_once_and_another_beside_it(database: Datab
     (assigned,) = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
     for status in (Status.COMPLETED, Status.COMPLETED, Status.PENDING):
         await failures.keep(*letter_of(drive.reply(assigned, answered(assigned, status)), PLAIN), "a reason")
-    assert len(await survey(PostgresDead(database))) == 2
+    assert len(await list_all(PostgresDead(database))) == 2
 
 
 async def test_what_was_recorded_since_by_whomever_is_stopped_no_more(database: Database) -> None:

@@ -29,7 +29,7 @@ from worker.amqp.messages import (
 )
 from worker.amqp.publisher import CONFIRM_SECONDS, confirm
 from worker.amqp.topology import DEAD, DELIVERY_LIMIT, EXPECTED
-from worker.dead_letters import Opened, Place, expected_letter, letter, read_claim
+from worker.dead_letters import CheckedOut, Place, claim_dead_letter, expected_dead_letter, read_claim
 
 GET_SECONDS = 5.0
 
@@ -51,7 +51,7 @@ class BrokerDead:
         self._url, self._connection, self._stack = url, connection, stack
         self._publishing: AbstractChannel | None = None
 
-    async def read(self) -> AsyncGenerator[Opened, None]:
+    async def read(self) -> AsyncGenerator[CheckedOut, None]:
         channel = self._connection.channel(publisher_confirms=False)
         try:
             while (message := await _next(channel)) is not None:
@@ -61,7 +61,7 @@ class BrokerDead:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await channel.close()
 
-    async def replay(self, opened: Opened) -> None:
+    async def replay(self, opened: CheckedOut) -> None:
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
                 await confirm(await self._channel(), _again(opened))
@@ -73,7 +73,7 @@ class BrokerDead:
             raise BusAway(f"the broker did not take it ({type(error).__name__})") from error
         await self.drop(opened)
 
-    async def drop(self, opened: Opened) -> None:
+    async def drop(self, opened: CheckedOut) -> None:
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
                 await _tag(opened).ack()
@@ -112,7 +112,7 @@ async def _next(channel: AbstractChannel) -> AbstractIncomingMessage | None:
         raise BusAway(f"the broker went away ({type(error).__name__})") from error
 
 
-def _again(opened: Opened) -> OutgoingMessage:
+def _again(opened: CheckedOut) -> OutgoingMessage:
     if opened.letter.kind == "expected":
         return expected_message(opened.letter.id, _tag(opened).routing_key or "", opened.body)
     claim, unreadable = read_claim(opened.body)
@@ -120,18 +120,18 @@ def _again(opened: Opened) -> OutgoingMessage:
     return claim_message(claim)
 
 
-def _opened(message: AbstractIncomingMessage) -> Opened:
+def _opened(message: AbstractIncomingMessage) -> CheckedOut:
     headers = message.headers
     by_broker = _death(headers).get("queue") == EXPECTED
     if by_broker or (message.type == EXPECTED_TYPE and REASON in headers):
         reason, since = _brokers_word(headers) if by_broker else (str(headers[REASON]), message.timestamp)
-        expected = expected_letter(strangers_id(message.message_id), BrokerDead.place, reason, since, message.body)
-        return Opened(letter=expected, body=message.body, tag=message)
+        expected = expected_dead_letter(strangers_id(message.message_id), BrokerDead.place, reason, since, message.body)
+        return CheckedOut(letter=expected, body=message.body, tag=message)
     provider = str(headers.get(PROVIDER) or message.routing_key or "unknown")
     ours = headers.get(REASON)
     reason, since = (str(ours), message.timestamp) if ours is not None else _brokers_word(headers)
-    known = letter(message.message_id, BrokerDead.place, provider, reason, since, message.body)
-    return Opened(letter=known, body=message.body, tag=message)
+    known = claim_dead_letter(message.message_id, BrokerDead.place, provider, reason, since, message.body)
+    return CheckedOut(letter=known, body=message.body, tag=message)
 
 
 def _brokers_word(headers: Mapping[str, Any]) -> tuple[str, datetime | None]:
@@ -151,6 +151,6 @@ def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
     return deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
 
 
-def _tag(opened: Opened) -> AbstractIncomingMessage:
+def _tag(opened: CheckedOut) -> AbstractIncomingMessage:
     assert isinstance(opened.tag, AbstractIncomingMessage), "the tag is the broker's message"
     return opened.tag

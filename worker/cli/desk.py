@@ -21,17 +21,17 @@ from worker.amqp.refusals import BrokerRefusedError
 from worker.cli.command_errors import CommandFailed, WrongUsage
 from worker.config import Config, rules_of
 from worker.dead_letters import (
-    DeadLetters,
-    Letter,
-    NotOne,
+    AmbiguousId,
+    CheckedOut,
+    DeadLetter,
+    DeadLetterStore,
     NotReplayed,
-    Opened,
     Place,
-    meant,
+    check_out,
+    list_all,
+    match_prefix,
     not_to_be_replayed,
     oldest_first,
-    survey,
-    taken,
 )
 from worker.postgres.queue.dead_table import BeingRead, PostgresDead, alone
 from worker.postgres.server.opened import opened_as_it_is
@@ -45,16 +45,20 @@ WHERE: dict[Place, str] = {"postgres": "in Postgres", "broker": "at the broker"}
 log = structlog.get_logger()
 
 
-class Desk:
+class DeadLetters:
     """`letters` are those of the places that could be asked, oldest first; `unasked` says why the broker was not."""
 
     def __init__(
-        self, places: Sequence[DeadLetters], letters: Sequence[Letter], unasked: str | None, gateways: Collection[str]
+        self,
+        places: Sequence[DeadLetterStore],
+        letters: Sequence[DeadLetter],
+        unasked: str | None,
+        gateways: Collection[str],
     ) -> None:
         self._places, self.letters, self.unasked, self._gateways = places, letters, unasked, gateways
         self._console = Console(stderr=True, highlight=False)
 
-    def counted(self, letters: Sequence[Letter]) -> str:
+    def counted(self, letters: Sequence[DeadLetter]) -> str:
         """How many lie where."""
         count = Counter(one.place for one in letters)
         return ", ".join(f"{count[place.place]} {WHERE[place.place]}" for place in self._places)
@@ -69,23 +73,23 @@ class Desk:
     def say(self, words: str) -> None:
         self._console.print(words, markup=False, soft_wrap=True)
 
-    def find(self, typed: str) -> list[Letter]:
+    def find(self, typed: str) -> list[DeadLetter]:
         """The letters that this id, or beginning of an id, means. Raises WrongUsage and CommandFailed."""
         try:
-            return meant(self.letters, typed)
-        except NotOne as error:
+            return match_prefix(self.letters, typed)
+        except AmbiguousId as error:
             if error.ids:
                 raise WrongUsage(f"{typed}: several begin so: {', '.join(error.ids[:10])}") from None
             unasked = f"; what lies at the broker could not be asked for: {self.unasked}" if self.unasked else ""
             raise CommandFailed(f"there is no dead letter {typed}{unasked}") from None
 
-    async def open(self, letters: Sequence[Letter]) -> AsyncGenerator[Opened, None]:
+    async def open(self, letters: Sequence[DeadLetter]) -> AsyncGenerator[CheckedOut, None]:
         for place in self._places:
-            async with aclosing(taken(place, letters)) as opened:
+            async with aclosing(check_out(place, letters)) as opened:
                 async for one in opened:
                     yield one
 
-    async def replay(self, letters: Sequence[Letter]) -> int:
+    async def replay(self, letters: Sequence[DeadLetter]) -> int:
         """Replay each that can be; how many were, and the exit code, are said."""
         whole = True
         possible = []
@@ -99,11 +103,11 @@ class Desk:
         print(f"{done} of {len(letters)} replayed")
         return max(self.verdict(), int(not whole or done < len(possible)))
 
-    async def drop(self, letters: Sequence[Letter], reason: str) -> int:
+    async def drop(self, letters: Sequence[DeadLetter], reason: str) -> int:
         """Drop each, with a line in the log; how many were, and the exit code, are said."""
 
-        def dropping(place: DeadLetters) -> Callable[[Opened], Awaitable[None]]:
-            async def drop(opened: Opened) -> None:
+        def dropping(place: DeadLetterStore) -> Callable[[CheckedOut], Awaitable[None]]:
+            async def drop(opened: CheckedOut) -> None:
                 await place.drop(opened)
                 one = opened.letter
                 log.info(
@@ -117,7 +121,7 @@ class Desk:
         return max(self.verdict(), int(done < len(letters)))
 
     async def _each(
-        self, letters: Sequence[Letter], doing: Callable[[DeadLetters], Callable[[Opened], Awaitable[None]]]
+        self, letters: Sequence[DeadLetter], doing: Callable[[DeadLetterStore], Callable[[CheckedOut], Awaitable[None]]]
     ) -> int:
         """Take them in hand one after the other; what failed is said, and what is left stays."""
         done = 0
@@ -127,7 +131,7 @@ class Desk:
             for place in self._places:
                 do = doing(place)
                 try:
-                    async with aclosing(taken(place, letters)) as opened:
+                    async with aclosing(check_out(place, letters)) as opened:
                         async for one in opened:
                             try:
                                 await do(one)
@@ -142,7 +146,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(config: Config) -> AsyncIterator[Desk]:
+async def open_dead_letters(config: Config) -> AsyncIterator[DeadLetters]:
     """Read what there is. Raises CommandFailed while another reads."""
     async with opened_as_it_is(config) as database, AsyncExitStack() as stack:
         try:
@@ -150,14 +154,14 @@ async def desk(config: Config) -> AsyncIterator[Desk]:
         except BeingRead:
             raise CommandFailed("another payproof dead is at work; wait until it has ended") from None
         postgres = PostgresDead(database, partial(replay_dead_reply, database, rules_of(config)))
-        places: list[DeadLetters] = [postgres]
-        letters, unasked = await survey(postgres), None
+        places: list[DeadLetterStore] = [postgres]
+        letters, unasked = await list_all(postgres), None
         if url := config.settings.amqp_url:
             try:
                 broker = await stack.enter_async_context(dead_at_broker(url))
-                letters += await survey(broker)
+                letters += await list_all(broker)
                 places.append(broker)
             except (BusAway, BrokerRefusedError) as error:
                 unasked = str(error)
         gateways = {account.provider.name for account in config.accounts}
-        yield Desk(places, oldest_first(letters), unasked, gateways)
+        yield DeadLetters(places, oldest_first(letters), unasked, gateways)

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 from schemas.letters import KeptReply
-from worker.dead_letters import NotReplayed, Opened, Place, letter, read_reply, reply_letter
+from worker.dead_letters import CheckedOut, NotReplayed, Place, claim_dead_letter, read_reply, reply_dead_letter
 from worker.postgres.database import LOCKED, UNAVAILABLE, Database
 from worker.postgres.wakeups import Wakeup
 
@@ -38,7 +38,7 @@ class PostgresDead:
     def __init__(self, database: Database, record: Record = _nobody_records) -> None:
         self._database, self._record = database, record
 
-    async def read(self) -> AsyncGenerator[Opened, None]:
+    async def read(self) -> AsyncGenerator[CheckedOut, None]:
         after = 0
         while True:
             rows = await self._database.fetch(
@@ -49,13 +49,13 @@ class PostgresDead:
             )
             for row in rows:
                 after = row["id"]
-                of_kind = reply_letter if row["kind"] == "reply" else letter
+                of_kind = reply_dead_letter if row["kind"] == "reply" else claim_dead_letter
                 stands = (row["provider"], row["reason"], row["died_at"], row["body"])
-                yield Opened(letter=of_kind(row["claim_id"], self.place, *stands), body=row["body"], tag=after)
+                yield CheckedOut(letter=of_kind(row["claim_id"], self.place, *stands), body=row["body"], tag=after)
             if len(rows) < PAGE:
                 return
 
-    async def replay(self, opened: Opened) -> None:
+    async def replay(self, opened: CheckedOut) -> None:
         if opened.letter.kind == "reply":
             kept, unreadable = read_reply(opened.body)
             if kept is None:
@@ -73,7 +73,7 @@ class PostgresDead:
         )
         self._database.notify(Wakeup(claims=[opened.letter.provider]))
 
-    async def drop(self, opened: Opened) -> None:
+    async def drop(self, opened: CheckedOut) -> None:
         await self._database.execute("DELETE FROM dead WHERE id = $1", opened.tag)
 
 
