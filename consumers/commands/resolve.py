@@ -38,7 +38,7 @@ class ResolutionRefused(Exception):
         self.field = field
 
 
-async def resolve(ledger: Ledger, rules: Rules, payment_id: str, wanted: ResolutionRequest) -> Payment:
+async def resolve_payment(ledger: Ledger, rules: Rules, payment_id: str, wanted: ResolutionRequest) -> Payment:
     """Resolve a held payment; the same resolution again changes nothing. Raises ResolutionRefused."""
     async with ledger.batch([payment_id]) as batch:
         case = batch.cases[payment_id]

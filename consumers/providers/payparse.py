@@ -30,7 +30,7 @@ from consumers.ports.gateway import (
 from consumers.providers.kit import callback_fields as callbacks
 from consumers.providers.kit import field_limits
 from consumers.providers.kit.outgoing import endpoint, get, number, post, segment
-from consumers.providers.kit.pointers import is_pointer, resolve
+from consumers.providers.kit.pointers import is_pointer, value_at
 from consumers.providers.kit.replies import (
     Received,
     echoed_money,
@@ -247,13 +247,13 @@ def _unknown(form: NotFound | None, received: Received) -> bool:
 
 def _word(body: Told, pointer: str) -> Any:
     """An API that says `"paid": true` has the words "true" and "false"."""
-    word = resolve(body, pointer)
+    word = value_at(body, pointer)
     return str(word).lower() if isinstance(word, bool) else word
 
 
 def _answer(check: StatusCheck, body: Told) -> Answer:
     # The pointed places as one flat object, so that they are read, and complained of, like any other reply's fields.
-    flat = {name: resolve(body, pointer) for name in _POINTED if (pointer := getattr(check, name)) is not None}
+    flat = {name: value_at(body, pointer) for name in _POINTED if (pointer := getattr(check, name)) is not None}
     word = text({"status": _word(body, check.status)}, "status")
     return Answer(
         status=check.statuses.get(word),

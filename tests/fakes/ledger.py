@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from consumers.apply_claim import KEPT_CANDIDATES
 from consumers.checks.execute import EXECUTE_AGAIN
-from consumers.commands.open_payment import Created, Taken, taken_up_again
+from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
 from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, names, signed
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Admission, ExecuteRequest, Keys, Looked, Sight, Write, Written
@@ -237,7 +237,7 @@ class FakeLedger:
         for one in [*alike[PER_ID:], *newest[PER_ACCOUNT:]]:
             self._tables.kept[one.id] = None
 
-    async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
+    async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> ReadyToOpen | ReferenceTaken:
         until = self.clock.now + lease
         async with self._writing:
             present = self._tables.payments.get(self._tables.references.get((payment.account, payment.reference), ""))
@@ -247,12 +247,12 @@ class FakeLedger:
                 created = replace(payment, opening_until=until)
                 self._tables.payments[payment.id] = created
                 self._tables.openings[payment.id] = request
-                return Created(created)
+                return ReadyToOpen(created)
         async with self._locks[present.id]:
             present = self._tables.payments[present.id]
             equal = self._tables.openings.get(present.id, {}) == request
-            made = taken_up_again(present, payment, equal=equal, until=until, now=self.clock.now)
-            if isinstance(made, Created):
+            made = reopen_or_reject(present, payment, equal=equal, until=until, now=self.clock.now)
+            if isinstance(made, ReadyToOpen):
                 _check_rise(present, made.payment)
                 self._tables.payments[present.id] = made.payment
                 self.revisions[present.id] += 1

@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.commands.open_payment import Created
+from consumers.commands.open_payment import ReadyToOpen
 from schemas.callbacks import Claim
 from tests.fakes.providers import PLAIN
 from tests.integration.conformance_ledger import a_payment
@@ -83,7 +83,7 @@ async def fill(database: Database, payments: int, accounts: Sequence[str]) -> No
     now = database.clock.now()
     row = a_payment(account="none", opened_at=now, next_check_at=None)
     made = await PostgresLedger(database).create(row, {}, timedelta(0))
-    assert isinstance(made, Created)
+    assert isinstance(made, ReadyToOpen)
     names = await database.fetch(
         """SELECT string_agg(quote_ident(attname), ', ') AS names FROM pg_attribute
            WHERE attrelid = 'payments'::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''

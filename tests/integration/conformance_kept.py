@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.apply_claim import KEPT_CANDIDATES
-from consumers.commands.open_payment import Openings
+from consumers.commands.open_payment import CheckoutStore
 from consumers.early_claims import PER_ID
 from schemas.callbacks import Callback, Claim
 from schemas.payments import Change, Payment
@@ -30,7 +30,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
     queued: Callable[[], Awaitable[list[Claim]]]
 
     @property
-    def ledger(self) -> Openings:
+    def ledger(self) -> CheckoutStore:
         return self.kept.ledger
 
     async def keep(self, *claims: Claim) -> dict[str, str]:

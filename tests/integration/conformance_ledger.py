@@ -17,7 +17,7 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.commands.open_payment import Created, Openings, Taken
+from consumers.commands.open_payment import CheckoutStore, ReadyToOpen, ReferenceTaken
 from consumers.money.write_event import write_event
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Keys, Write
@@ -37,7 +37,7 @@ _numbers = count(1)
 class Kept(Struct, frozen=True, kw_only=True):
     """A ledger under test. `refusals` is what it raises for a row that the tables would not take."""
 
-    ledger: Openings
+    ledger: CheckoutStore
     refusals: tuple[type[Exception], ...]
     events: Callable[[str], Awaitable[list[tuple[str, str, bytes]]]]
     """A payment's events as (id, type, body), in order of version."""
@@ -69,7 +69,7 @@ def a_payment(**fields: Any) -> Payment:
 async def stored(kept: Kept, **fields: Any) -> Payment:
     """A payment that the ledger has, without a checkout."""
     made = await kept.ledger.create(a_payment(**fields), {"a": "body"}, OVER)
-    assert isinstance(made, Created)
+    assert isinstance(made, ReadyToOpen)
     return made.payment
 
 
@@ -878,13 +878,13 @@ class LedgerConformance:
 
     async def test_a_reference_has_one_row(self, kept: Kept) -> None:
         first = await kept.ledger.create(a_payment(reference="order-1"), {"a": 1}, LEASE)
-        assert isinstance(first, Created)
+        assert isinstance(first, ReadyToOpen)
         assert first.payment.opening_until is not None
         again = await kept.ledger.create(a_payment(reference="order-1"), {"a": 1}, LEASE)
-        assert isinstance(again, Taken)
+        assert isinstance(again, ReferenceTaken)
         assert (again.payment.id, again.why) == (first.payment.id, "opening")
         elsewhere = await kept.ledger.create(a_payment(reference="order-1", account="shop-b"), {"a": 1}, LEASE)
-        assert isinstance(elsewhere, Created)
+        assert isinstance(elsewhere, ReadyToOpen)
 
     async def test_a_row_without_checkout_is_taken_up_again_when_its_lease_is_over(self, kept: Kept) -> None:
         first = await kept.ledger.create(a_payment(reference="order-1"), {"a": {"c": "d"}, "b": [1]}, OVER)
@@ -892,19 +892,19 @@ class LedgerConformance:
             reference="order-1", expires_at=NOON + timedelta(days=1), next_check_at=NOON, schedule="pending"
         )
         again = await kept.ledger.create(wanted, {"b": [1], "a": {"c": "d"}}, LEASE)
-        assert isinstance(again, Created)
+        assert isinstance(again, ReadyToOpen)
         assert again.payment.id == first.payment.id
         assert again.payment.expires_at == wanted.expires_at
         assert (again.payment.schedule, again.payment.next_check_at) == ("pending", NOON)
         assert (await case_of(kept, again.payment)).payment == again.payment
         third = await kept.ledger.create(a_payment(reference="order-1"), {"b": [1], "a": {"c": "d"}}, LEASE)
-        assert isinstance(third, Taken)
+        assert isinstance(third, ReferenceTaken)
         assert third.why == "opening", "the lease was renewed"
 
     async def test_a_row_without_checkout_is_not_taken_up_for_another_body(self, kept: Kept) -> None:
         first = await kept.ledger.create(a_payment(reference="order-1"), {"a": 1}, OVER)
         again = await kept.ledger.create(a_payment(reference="order-1"), {"a": 2}, LEASE)
-        assert again == Taken(payment=first.payment, why="other_body", equal=False)
+        assert again == ReferenceTaken(payment=first.payment, why="other_body", equal=False)
 
     @pytest.mark.parametrize(
         "learned",
@@ -922,13 +922,13 @@ class LedgerConformance:
         row = replace(await stored(kept), **learned)
         await store(kept, Change(payment=row))
         again = await kept.ledger.create(a_payment(reference=row.reference), {"a": "body"}, LEASE)
-        assert again == Taken(payment=row, why="opened", equal=again.equal)
+        assert again == ReferenceTaken(payment=row, why="opened", equal=again.equal)
 
     async def test_a_row_that_the_clock_closed_in_silence_is_opened_again(self, kept: Kept) -> None:
         row = replace(await stored(kept), status=Status.EXPIRED, expired_by_clock_at=NOON)
         await store(kept, Change(payment=row))
         again = await kept.ledger.create(a_payment(reference=row.reference), {"a": "body"}, LEASE)
-        assert isinstance(again, Created)
+        assert isinstance(again, ReadyToOpen)
         assert (again.payment.id, again.payment.status) == (row.id, Status.PENDING)
 
     async def test_of_many_posts_at_once_one_opens(self, kept: Kept) -> None:
@@ -946,7 +946,7 @@ class LedgerConformance:
         assert dict(await kept.ledger.find([a_claim(reference="order-1")])) == {}
         async with kept.ledger.batch([row.id]) as batch:
             assert dict(batch.cases) == {}
-        assert isinstance(await kept.ledger.create(a_payment(reference="order-1"), {"b": 2}, LEASE), Created)
+        assert isinstance(await kept.ledger.create(a_payment(reference="order-1"), {"b": 2}, LEASE), ReadyToOpen)
 
     async def test_a_row_of_which_a_fact_is_known_is_not_discarded(self, kept: Kept) -> None:
         row = await stored(kept)

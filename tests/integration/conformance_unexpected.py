@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.commands.adopt import NotAdopted, adopt
-from consumers.commands.open_payment import Created, Openings, Taken
+from consumers.commands.open_payment import CheckoutStore, ReadyToOpen, ReferenceTaken
 from consumers.reconciliation.statement_facts import Said, Statement, record_lines
 from consumers.reconciliation.unexpected import Findings, Found, Stray, record_unexpected
 from consumers.rules import Rules
@@ -29,7 +29,7 @@ RULES = Rules(accounts={one.id: one for one in ACCOUNTS}, checks=Checks(), publi
 MARCH = Statement(account=SILENT.id, name="march.csv", newest=NOON + timedelta(hours=1))
 
 
-class Both(Openings, Findings, Protocol):
+class Both(CheckoutStore, Findings, Protocol):
     """What one ledger is."""
 
 
@@ -83,7 +83,7 @@ class UnexpectedConformance:
 
     async def test_rows_are_inserted_where_their_reference_is_free(self, books: Books) -> None:
         taken = a_payment(reference="taken")
-        assert isinstance(await books.ledger.create(taken, {}, LEASE), Created)
+        assert isinstance(await books.ledger.create(taken, {}, LEASE), ReadyToOpen)
         rows = [a_payment(reference="free"), a_payment(reference="taken"), a_payment(reference="free")]
         async with books.ledger.found(rows) as batch:
             assert set(batch.cases) == {rows[0].id}
@@ -97,7 +97,7 @@ class UnexpectedConformance:
             assert set(batch.cases) == {row.id}
         async with books.ledger.batch([row.id]) as batch:
             assert dict(batch.cases) == {}
-        assert isinstance(await books.ledger.create(a_payment(reference="free"), {}, LEASE), Created)
+        assert isinstance(await books.ledger.create(a_payment(reference="free"), {}, LEASE), ReadyToOpen)
 
     async def test_a_row_that_is_withdrawn_leaves_nothing(self, books: Books) -> None:
         gone, stays = a_payment(reference="gone"), a_payment(reference="stays")
@@ -158,7 +158,7 @@ class UnexpectedConformance:
 
     async def test_rows_of_known_payments_are_facts(self, books: Books) -> None:
         row = wanted()
-        assert isinstance(await books.ledger.create(row, {}, LEASE), Created)
+        assert isinstance(await books.ledger.create(row, {}, LEASE), ReadyToOpen)
         said = [Said(payment_id=row.id, line=a_line(7, reference=row.reference))]
         for outcome in ("recorded", "known"):
             (recorded,) = await record_lines(books.ledger, RULES, MARCH, said)
@@ -175,7 +175,7 @@ class UnexpectedConformance:
     async def test_a_post_meets_what_is_unexpected(self, books: Books) -> None:
         found = await one_found(books)
         met = await books.ledger.create(wanted(reference=found.reference), {"a": 1}, LEASE)
-        assert met == Taken(payment=found, why="unexpected", equal=False)
+        assert met == ReferenceTaken(payment=found, why="unexpected", equal=False)
 
     async def test_what_is_adopted_is_read_back_as_announced(self, books: Books) -> None:
         found = await one_found(books, reference=None)
@@ -207,7 +207,7 @@ class UnexpectedConformance:
     async def test_a_reference_that_another_payment_has_adopts_nothing(self, books: Books) -> None:
         found = await one_found(books)
         other = wanted(reference="order-7831")
-        assert isinstance(await books.ledger.create(other, {}, LEASE), Created)
+        assert isinstance(await books.ledger.create(other, {}, LEASE), ReadyToOpen)
         made = await adopt(books.ledger, RULES, found.id, wanted(reference="order-7831"), {})
         assert isinstance(made, NotAdopted)
         assert (made.code, made.payment_id) == ("reference_used", other.id)
@@ -238,7 +238,7 @@ class UnexpectedConformance:
 
     async def test_an_order_that_is_paid_already_holds_what_is_adopted(self, books: Books) -> None:
         paid = wanted(order_ref="basket")
-        assert isinstance(await books.ledger.create(paid, {}, LEASE), Created)
+        assert isinstance(await books.ledger.create(paid, {}, LEASE), ReadyToOpen)
         await record_lines(books.ledger, RULES, MARCH, [Said(payment_id=paid.id, line=a_line(9, reference=None))])
         found = await one_found(books)
         adopted = await adopt(books.ledger, RULES, found.id, wanted(reference="theirs-2", order_ref="basket"), {})
@@ -265,14 +265,14 @@ class UnexpectedConformance:
 
     async def test_a_payment_that_was_announced_is_not_adopted(self, books: Books) -> None:
         row = wanted()
-        assert isinstance(await books.ledger.create(row, {}, LEASE), Created)
+        assert isinstance(await books.ledger.create(row, {}, LEASE), ReadyToOpen)
         await store(books.kept, Change(payment=replace(row, version=1, holds=(Hold.UNVERIFIABLE,))))
         assert isinstance(await adopt(books.ledger, RULES, row.id, wanted(reference=row.reference), {}), NotAdopted)
         assert isinstance(await adopt(books.ledger, RULES, new_id(), wanted(), {}), NotAdopted)
 
     async def test_plain_is_an_account_that_can_be_asked(self, books: Books) -> None:
         row = a_payment(account=PLAIN.id)
-        assert isinstance(await books.ledger.create(row, {}, LEASE), Created)
+        assert isinstance(await books.ledger.create(row, {}, LEASE), ReadyToOpen)
         about = replace(MARCH, account=PLAIN.id)
         (recorded,) = await record_lines(books.ledger, RULES, about, [Said(payment_id=row.id, line=a_line())])
         assert recorded.outcome == "ask"

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.commands.open_payment import Created
+from consumers.commands.open_payment import ReadyToOpen
 from consumers.pipeline import record_dead_replies, record_replies, take_claims
 from consumers.ports.gateway import Capabilities
 from consumers.ports.ledger import Keys
@@ -80,7 +80,7 @@ class Books:
         given = {"account": self.account.id, "reference": reference, "session_id": f"s-{reference}", "opened": True}
         row = a_payment(**(given | {"opened_at": NOON, "expires_at": NOON + timedelta(hours=1)} | fields))
         made = await self.ledger.create(replace(row, session_id=None), {}, timedelta(0))
-        assert isinstance(made, Created)
+        assert isinstance(made, ReadyToOpen)
         opened = replace(made.payment, session_id=row.session_id)
         async with self.ledger.batch([row.id]) as batch:
             await batch.reserve([Keys.of(row, sessions=[row.session_id] if row.session_id else [])])

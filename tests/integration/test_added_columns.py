@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consumers.commands.open_payment import Created
+from consumers.commands.open_payment import ReadyToOpen
 from schemas.checks import Checks
 from schemas.requests import ListQuery
 from tests.integration.conformance_ledger import OVER, a_payment
@@ -23,9 +23,9 @@ async def worked(database: Database) -> None:
     """Every statement that reads a payment or its failures, on the pool's one connection."""
     ledger, payment = PostgresLedger(database), a_payment()
     made = await ledger.create(payment, {"a": "body"}, OVER)
-    assert isinstance(made, Created)
+    assert isinstance(made, ReadyToOpen)
     again = await ledger.create(payment, {"a": "body"}, OVER)
-    assert isinstance(again, Created)
+    assert isinstance(again, ReadyToOpen)
     async with ledger.batch([payment.id]) as batch:
         assert list(batch.cases) == [payment.id]
     assert list((await ledger.look([], [payment.id])).sights) == [payment.id]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from consumers.commands.open_payment import Created
+from consumers.commands.open_payment import ReadyToOpen
 from schemas.payments import Payment
 from tests.integration.conformance_ledger import OVER, a_payment
 from worker.postgres.database import Database
@@ -16,7 +16,7 @@ from worker.verify.blame import reason_of
 
 async def a_row(database: Database) -> Payment:
     made = await PostgresLedger(database).create(a_payment(), {"a": "body"}, OVER)
-    assert isinstance(made, Created)
+    assert isinstance(made, ReadyToOpen)
     return made.payment
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import pytest
 
-from consumers.commands.resolve import ResolutionRequest, resolve
+from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.ports.bus import BusAway
 from consumers.reconciliation.verdicts import Terms
 from schemas.callbacks import Claim
@@ -138,7 +138,7 @@ async def test_an_amount_that_a_person_accepted_is_the_one_compared(books: Books
     payment = await books.opened("a")
     await books.answered(payment, Status.COMPLETED, amount=Decimal("1500.00"), transaction_id="t-a")
     wish = ResolutionRequest(status=Status.COMPLETED, actor="rahima", reason="half a taka is no matter")
-    await resolve(books.ledger, books.rules, payment.id, wish)
+    await resolve_payment(books.ledger, books.rules, payment.id, wish)
     assert await books.found([line(2, reference="a", amount=Decimal("1500.00"))]) == [(2, "matched", "none")]
     asked = await books.found([line(2, reference="a")], sha256="b" * 64)
     assert asked == [(2, "amount_differs", "asked")]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from consumers.commands.resolve import ResolutionRequest, resolve
+from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.money.matching import Measure, measure_of
 from schemas.payments import Payment, TakenKeys
 from schemas.words import Hold, Said, Status
@@ -320,10 +320,10 @@ def test_completing_a_payment_whose_full_refund_a_statement_listed_is_refunded()
     desk.says(payment_id, a_refund(AMOUNT))
     assert seen(desk.drive.payment(payment_id)) == (PENDING, Hold.UNVERIFIABLE, Decimal("0.00"))
     wish = ResolutionRequest(status=COMPLETED, actor="rahima", reason="it is in the statement")
-    after = at_once(resolve(desk.drive.ledger, desk.drive.rules, payment_id, wish))
+    after = at_once(resolve_payment(desk.drive.ledger, desk.drive.rules, payment_id, wish))
     assert seen(after) == (REFUNDED, None, AMOUNT)
     assert desk.told(payment_id) == ["held", "refunded"]
-    assert at_once(resolve(desk.drive.ledger, desk.drive.rules, payment_id, wish)) == after, "and again"
+    assert at_once(resolve_payment(desk.drive.ledger, desk.drive.rules, payment_id, wish)) == after, "and again"
 
 
 @pytest.mark.parametrize("amount", [LESS, MORE])
@@ -332,7 +332,7 @@ def test_rows_of_refunds_are_measured_by_what_was_accepted(amount: Decimal) -> N
     payment_id = desk.open()
     desk.says(payment_id, a_row(amount=amount))
     wish = ResolutionRequest(status=COMPLETED, actor="rahima", reason="the buyer paid that")
-    at_once(resolve(desk.drive.ledger, desk.drive.rules, payment_id, wish))
+    at_once(resolve_payment(desk.drive.ledger, desk.drive.rules, payment_id, wish))
     assert seen(desk.says(payment_id, a_refund(PART), refunded=PART)) == (COMPLETED, None, PART)
     assert seen(desk.says(payment_id, a_refund(amount, at=25), refunded=amount)) == (REFUNDED, None, amount)
 

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.checks.candidates import KNOWN_WITHIN, next_ask, unknown_to_gateway, unpaid
-from consumers.commands.resolve import ResolutionRequest, resolve
+from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.pipeline import AssignedQuestion, take_claims
 from schemas.answers import Answer, ForeignTransaction, Inconclusive, Outcome, Trouble
 from schemas.checks import Checks
@@ -257,7 +257,7 @@ async def test_what_a_person_released_as_pending_is_not_put_before_them_again_at
     await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
     await drive.wait(HOUR)
     wish = ResolutionRequest(status=Status.PENDING, actor="rahima", reason="the gateway is behind")
-    assert (await resolve(drive.ledger, drive.rules, payment_id, wish)).hold is None
+    assert (await resolve_payment(drive.ledger, drive.rules, payment_id, wish)).hold is None
     await drive.wait(6 * DAY)
     assert drive.payment(payment_id).hold is None
     await drive.wait(2 * DAY)
@@ -651,7 +651,7 @@ async def test_released_as_pending_its_ids_are_asked_about_again() -> None:
     await drive.hit(payment_id, signed=True, transaction_id="T1")
     await drive.wait(3 * DAY)
     wish = ResolutionRequest(status=Status.PENDING, actor="rahima", reason="the gateway is behind")
-    await resolve(drive.ledger, drive.rules, payment_id, wish)
+    await resolve_payment(drive.ledger, drive.rules, payment_id, wish)
     drive.gateway = later(drive, 3600, "T1")
     await drive.wait(3 * HOUR)
     assert drive.payment(payment_id).status is Status.COMPLETED

@@ -15,7 +15,7 @@ from consumers.checks.expiry import expire_or_give_up
 from consumers.checks.next_check import next_due
 from consumers.checks.schedule import closes_at, schedule_of
 from consumers.commands.open_payment import OpeningFailed, open_payment
-from consumers.commands.resolve import ResolutionRequest, resolve
+from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.gateway import OpeningOutcome
 from schemas.answers import Answer, ForeignTransaction, Inconclusive, Outcome, Trouble
@@ -155,7 +155,7 @@ async def test_a_payment_released_as_pending_is_asked_about_as_long_again() -> N
     await drive.wait(20 * DAY)
     asked = len(drive.asked)
     wish = ResolutionRequest(status=Status.PENDING, actor="rahima", reason="the bank is on strike")
-    assert (await resolve(drive.ledger, drive.rules, payment_id, wish)).hold is None
+    assert (await resolve_payment(drive.ledger, drive.rules, payment_id, wish)).hold is None
     await drive.wait(6 * DAY)
     assert len(drive.asked) > asked + 3
     assert drive.payment(payment_id).hold is None
@@ -172,7 +172,7 @@ async def test_a_payment_that_was_not_given_up_and_is_released_as_pending_is_giv
     await drive.wait(3 * DAY)
     drive.gateway = says(Status.PENDING)
     wish = ResolutionRequest(status=Status.PENDING, actor="rahima", reason="that was a test of ours")
-    assert (await resolve(drive.ledger, drive.rules, payment_id, wish)).hold is None
+    assert (await resolve_payment(drive.ledger, drive.rules, payment_id, wish)).hold is None
     await drive.wait(4 * DAY + MINUTE)
     assert drive.payment(payment_id).hold is Hold.UNRESOLVED
 

@@ -25,7 +25,7 @@ from consumers.checks.execute import (
 )
 from consumers.checks.next_check import QUESTION_LEASES
 from consumers.checks.order_execution import in_line
-from consumers.commands.resolve import ResolutionRequest, resolve
+from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.pipeline import AssignedQuestion, take_claims
 from consumers.ports.ledger import ExecuteRequest, Order
 from schemas.answers import ExecuteReply, Outcome, Question, Trouble
@@ -858,7 +858,7 @@ async def test_a_person_who_closes_it_within_the_minute_does_not_free_its_order(
     await drive.wait(4)
     assert drive.payment(first).hold is Hold.UNMAPPED_STATUS
     wish = ResolutionRequest(status=Status.CANCELLED, actor="rahima", reason="the buyer called")
-    await resolve(drive.ledger, drive.rules, first, wish)
+    await resolve_payment(drive.ledger, drive.rules, first, wish)
     drive.gateway = onepaybd("completed", COMPLETED)
     await drive.hit(second, Said.SUCCESS)
     await drive.wait(40)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.apply_claim import TOO_MANY
 from consumers.checks.repeated_failure import Failing, stop_asking
-from consumers.commands.resolve import ResolutionRequest, resolve
+from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.explain.collapse import collapse_rounds, timeline_line
 from consumers.explain.evidence import HOLD_CAUSES, TO_DO, Compared, evidence
 from consumers.explain.explain import Explanation, explain_payment
@@ -395,7 +395,7 @@ def test_what_a_person_settled_is_not_shown_again() -> None:
     payment_id = at_once(drive.open())
     at_once(drive.hit(payment_id))
     wish = ResolutionRequest(status=Status.COMPLETED, actor="rahim", reason="it is on the statement")
-    at_once(resolve(drive.ledger, drive.rules, payment_id, wish))
+    at_once(resolve_payment(drive.ledger, drive.rules, payment_id, wish))
     explanation = told(drive, payment_id)
     assert "as rahim decided at " in explanation.summary
     assert lines(explanation)[-3] == "rahim resolved it as completed: it is on the statement."
@@ -559,7 +559,7 @@ def test_a_refund_is_compared_with_the_amount_that_a_person_accepted() -> None:
     payment_id = at_once(drive.open(PLAIN))
     at_once(drive.hit(payment_id, source=Source.OPERATOR))
     wish = ResolutionRequest(status=Status.COMPLETED, actor="rahima", reason="more is more")
-    at_once(resolve(drive.ledger, drive.rules, payment_id, wish))
+    at_once(resolve_payment(drive.ledger, drive.rules, payment_id, wish))
     for back, differs in (("110.00", False), ("120.01", True)):
         drive.gateway = says(Status.COMPLETED, **more, refunded_amount=Decimal(back), currency="USD")
         at_once(drive.wait(timedelta(minutes=1)))

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolve
+from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolve_payment
 from consumers.ports.gateway import Opened
 from consumers.ports.ledger import Keys
 from consumers.ports.reply import Reply
@@ -91,7 +91,7 @@ class Bench:
     def resolve(self, payment_id: str, status: Status, **fields: Any) -> Payment:
         self.drive.clock.advance(1)
         wish = ResolutionRequest(**({"status": status, "actor": "rahima", "reason": "asked the gateway"} | fields))
-        return at_once(resolve(self.drive.ledger, self.drive.rules, payment_id, wish))
+        return at_once(resolve_payment(self.drive.ledger, self.drive.rules, payment_id, wish))
 
     def case(self, payment_id: str) -> Case:
         case = self.drive.ledger.case(payment_id)

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.commands.open_payment import OpeningFailed
-from consumers.commands.resolve import ResolutionRequest, resolve
+from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.ports.gateway import Opened
 from schemas.answers import Inconclusive, Trouble
 from schemas.words import Hold, Source, Status
@@ -92,7 +92,7 @@ async def test_a_replaced_checkout_that_ends_contradicts_no_person_who_said_paid
     drive.gateway = says(None, session_id="S-new")
     await drive.hit(payment_id, source=Source.OPERATOR)
     wish = ResolutionRequest(status=COMPLETED, actor="rahima", reason="the gateway said so on the telephone")
-    await resolve(drive.ledger, drive.rules, payment_id, wish)
+    await resolve_payment(drive.ledger, drive.rules, payment_id, wish)
     for session, hold in (("S-lost", None), ("S-new", Hold.CONTRADICTION)):
         drive.gateway = says(EXPIRED, session_id=session)
         await drive.hit(payment_id, source=Source.OPERATOR)

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.commands.adopt import NotAdopted, adopt
-from consumers.commands.resolve import ResolutionRequest, resolve
+from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.explain.explain import explain_payment
 from consumers.explain.snapshot import PaymentSnapshot
 from consumers.ports.reply import Reply
@@ -132,7 +132,7 @@ class Desk:
     def resolve(self, payment_id: str, status: Status) -> Payment:
         self.drive.clock.advance(1)
         wish = ResolutionRequest(status=status, actor="rahima", reason="seen in the panel")
-        return at_once(resolve(self.drive.ledger, self.drive.rules, payment_id, wish))
+        return at_once(resolve_payment(self.drive.ledger, self.drive.rules, payment_id, wish))
 
     def dossier(self, payment_id: str) -> PaymentSnapshot:
         return PaymentSnapshot(

@@ -36,7 +36,7 @@ from worker.requests.payment_request import (
 _STATUS = {"gateway_refused": 422, "gateway_unavailable": 502, "gateway_timeout": 504}
 
 
-class Openings:
+class OpenPayments:
     """The two handlers, both of which honour Idempotency-Key."""
 
     def __init__(self, api: Api) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolve
+from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolve_payment
 from schemas.payments import Payment, view
 from schemas.requests import RESOLUTION
 from schemas.words import Source, Status
@@ -37,7 +37,7 @@ class Asking:
         found = read_fields(RESOLUTION, await read_body(request))
         wanted = ResolutionRequest(**{**found, "status": Status(found["status"])})
         try:
-            resolved = await resolve(self._api.ledger, self._api.rules, payment.id, wanted)
+            resolved = await resolve_payment(self._api.ledger, self._api.rules, payment.id, wanted)
         except ResolutionRefused as refused:
             raise Problem(409, refused.code, str(refused), field=refused.field) from None
         return json_reply(200, view(resolved)).response()

@@ -122,8 +122,7 @@ def resolve(
     ] = None,
 ) -> int:
     """Resolve a held payment: to its present status or a higher one. The first of two people decides."""
-    from consumers.commands.resolve import ResolutionRefused, ResolutionRequest
-    from consumers.commands.resolve import resolve as resolve_payment
+    from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolve_payment
     from schemas.requests import RESOLUTION, Wrong
     from worker.cli.configured import configuration
     from worker.config import rules_of

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import structlog
 from msgspec import Struct
 
-from consumers.commands.open_payment import OpeningFailed, Openings
+from consumers.commands.open_payment import CheckoutStore, OpeningFailed
 from consumers.rules import Rules
 from schemas.requests import EXPECTED_PAYMENT, Wrong
 from schemas.wire import MAX_BODY, Unreadable, UnsoundText, read_json
@@ -39,7 +39,7 @@ Handled = Literal["registered", "known", "later"]
 class ExpectedPaymentHandler:
     """Registers for every merchant of the configuration. A message sent to the queue itself has its name as key."""
 
-    def __init__(self, openings: Openings, rules: Rules, config: Config, clock: DatabaseClock) -> None:
+    def __init__(self, openings: CheckoutStore, rules: Rules, config: Config, clock: DatabaseClock) -> None:
         self._openings, self._rules, self._config, self._clock = openings, rules, config, clock
 
     async def reach(self) -> None:

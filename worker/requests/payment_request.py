@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from consumers.account import Account
-from consumers.commands.open_payment import Openings, track_payment
+from consumers.commands.open_payment import CheckoutStore, track_payment
 from consumers.ports.gateway import CallbackUrls, Customer, FieldError, Opening
 from consumers.rules import Rules
 from schemas.payments import Payment
@@ -37,7 +37,7 @@ class InvalidRequest(Exception):
 
 
 async def track(
-    openings: Openings, rules: Rules, merchant: Merchant, body: Any, *, payment_id: str, now: datetime
+    openings: CheckoutStore, rules: Rules, merchant: Merchant, body: Any, *, payment_id: str, now: datetime
 ) -> Payment:
     """Take on the payment that a body of POST /v1/payments/track tells of. Raises InvalidRequest and OpeningFailed.
 

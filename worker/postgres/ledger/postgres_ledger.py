@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import asyncpg
 import msgspec
 
-from consumers.commands.open_payment import Created, Taken, taken_up_again
+from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
 from consumers.ports.ledger import Looked, Write, Written
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Glance, Payment
@@ -197,7 +197,7 @@ class PostgresLedger:
         rows = await self._database.fetch(_HOLDER, account, session_id)
         return payment_of(rows[0]) if rows else None
 
-    async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
+    async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> ReadyToOpen | ReferenceTaken:
         while True:
             async with self._database.connection() as connection, connection.transaction():
                 made = await _create(connection, payment, request, lease)
@@ -261,13 +261,13 @@ async def _open_found(
 
 async def _create(
     connection: Connection[asyncpg.Record], payment: Payment, request: dict[str, Any], lease: timedelta
-) -> Created | Taken | None:
+) -> ReadyToOpen | ReferenceTaken | None:
     """Insert the row, or take up an unopened one. None: the row that was in the way has just been discarded."""
     now: datetime = await connection.fetchval("SELECT clock_timestamp()")
     payment = msgspec.structs.replace(payment, opening_until=now + lease)
     if await connection.fetchval(INSERT, payment) is not None:
         await connection.execute("INSERT INTO openings VALUES ($1, $2)", payment.id, request)
-        return Created(payment)
+        return ReadyToOpen(payment)
     row = await connection.fetchrow(_LOCK_BY_REFERENCE, payment.account, payment.reference)
     if row is None:
         return None
@@ -276,8 +276,8 @@ async def _create(
     asked_for = "SELECT request - 'proposed_id' FROM openings WHERE payment_id = $1"
     before = await connection.fetchval(asked_for, present.id)
     equal = before == msgspec.json.decode(msgspec.json.encode(request))
-    made = taken_up_again(present, payment, equal=equal, until=now + lease, now=now)
-    if isinstance(made, Created):
+    made = reopen_or_reject(present, payment, equal=equal, until=now + lease, now=now)
+    if isinstance(made, ReadyToOpen):
         await store(connection, [(present, Change(payment=made.payment))])
         await came_to(connection, payment.id, present.id)
     return made
