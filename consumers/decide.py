@@ -22,7 +22,7 @@ from consumers.checks.next_check import Due, next_due, start_question
 from consumers.checks.order_execution import in_line
 from consumers.checks.schedule import check_ended, end_lease
 from consumers.money.unique_keys import fold_with_keys
-from consumers.ports.ledger import Admission, Sight, Write
+from consumers.ports.ledger import Admission, Reading, Write
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.answers import Question
@@ -72,10 +72,10 @@ class PaymentWork(Struct, frozen=True, kw_only=True):
         return self.asked is not None and self.asked.executes
 
 
-def next_question(sight: Sight, work: PaymentWork, rules: Rules, now: datetime) -> AskedQuestion | None:
+def next_question(reading: Reading, work: PaymentWork, rules: Rules, now: datetime) -> AskedQuestion | None:
     """The question that comes now, if the work's claims are taken in; None where none does."""
-    pending = _with_claims(sight, work, rules, now)
-    payment, capabilities = in_line(pending.payment, sight.order, rules, now), rules.capabilities(pending.payment)
+    pending = _with_claims(reading, work, rules, now)
+    payment, capabilities = in_line(pending.payment, reading.order, rules, now), rules.capabilities(pending.payment)
     due = next_due(payment, capabilities, rules.checks, now)
     if due is None or due.at > now:
         return None
@@ -86,7 +86,7 @@ def next_question(sight: Sight, work: PaymentWork, rules: Rules, now: datetime) 
 
 
 def conclude(
-    sight: Sight,
+    reading: Reading,
     work: PaymentWork,
     rules: Rules,
     now: datetime,
@@ -95,10 +95,10 @@ def conclude(
 ) -> Write:
     """What the work comes to on this reading. `taken_keys` are its keys that are known to belong to other payments."""
     at = now if work.asked is None else work.asked.at
-    pending = _with_claims(sight, work, rules, at)
+    pending = _with_claims(reading, work, rules, at)
     capabilities = rules.capabilities(pending.payment)
     if not work.beside:
-        pending.becomes(in_line(pending.payment, sight.order, rules, at))
+        pending.becomes(in_line(pending.payment, reading.order, rules, at))
     if work.asked is not None:
         pending.becomes(start_question(pending.payment, work.asked.question, work.asked.due, rules.checks, at))
         pending.entries.extend([pending.look] if pending.look else [])
@@ -119,7 +119,7 @@ def conclude(
     folded, keys = fold_with_keys(pending.case, taken_keys, capabilities.always)
     first = "seen" if work.recorded else "new"
     return Write(
-        sight=sight,
+        reading=reading,
         change=change_of(pending, folded, rules, now),
         claims=tuple(one for one in work.claims if _recorded(one) and work.admissions.get(one.id, first) == "new"),
         keys=keys,
@@ -127,15 +127,15 @@ def conclude(
     )
 
 
-def clock_ends(sight: Sight, work: PaymentWork, rules: Rules, now: datetime) -> bool:
+def clock_ends(reading: Reading, work: PaymentWork, rules: Rules, now: datetime) -> bool:
     """Whether the clock closes the payment or gives it up now, if nothing is asked and its claims are taken in."""
-    payment = _with_claims(sight, work, rules, now).payment
+    payment = _with_claims(reading, work, rules, now).payment
     return expire_or_give_up(payment, rules.capabilities(payment), rules.checks, now) != payment
 
 
-def _with_claims(sight: Sight, work: PaymentWork, rules: Rules, at: datetime) -> PendingChange:
+def _with_claims(reading: Reading, work: PaymentWork, rules: Rules, at: datetime) -> PendingChange:
     """The payment after its claims. A claim of the sweep is no evidence, and stands in the timeline only if it asks."""
-    pending = PendingChange(case=sight.case, entries=[], facts=[])
+    pending = PendingChange(case=reading.case, entries=[], facts=[])
     for claim in work.claims:
         if work.recorded and work.admissions.get(claim.id) != "new":
             continue
@@ -148,7 +148,7 @@ def _with_claims(sight: Sight, work: PaymentWork, rules: Rules, at: datetime) ->
             pending.entries.append(entry)
         else:
             pending.look = entry
-    pending.becomes(taken_over(pending.payment, sight.since, at))
+    pending.becomes(taken_over(pending.payment, reading.since, at))
     return pending
 
 

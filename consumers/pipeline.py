@@ -22,7 +22,7 @@ from consumers.decide import NOBODY, PaymentWork, clock_ends, conclude, next_que
 from consumers.early_claims import may_wait
 from consumers.money.foreign_answers import others_left_alone
 from consumers.ports.call_limits import AccountLimits
-from consumers.ports.ledger import Admission, Arbiter, Ledger, Looked, Sight, Turns, Write
+from consumers.ports.ledger import Admission, Ledger, LockedLedger, LookResult, Reading, Turns, Write
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.answers import Answer, Executed, Expected, Question
@@ -43,7 +43,7 @@ NO_LIMIT: Mapping[str, int] = MappingProxyType({})
 
 
 class AssignedQuestion(Struct, frozen=True, kw_only=True):
-    """A question to ask now. `work` is written with its reply; `sight` is the reading it was decided on.
+    """A question to ask now. `work` is written with its reply; `reading` is the reading it was decided on.
 
     `claims` led to the question, and stay with the bus until the reply is written. Those of an Execute are recorded
     before it is sent. Should its worker die, they come again all the same, so that Query is asked at once.
@@ -57,7 +57,7 @@ class AssignedQuestion(Struct, frozen=True, kw_only=True):
     expected: Expected
     asked_at: datetime
     work: PaymentWork
-    sight: Sight
+    reading: Reading
     claims: tuple[Claim, ...] = ()
     limits: AccountLimits | None = None
     lost: bool = False
@@ -100,15 +100,15 @@ async def take_claims(
     looked, claims, strays = await _looked(ledger, {claim.id: claim for claim in claims})
     if known is not None:
         known.update(looked.limits_by_account)
-    sights = dict(looked.sights)
-    works = _decided(rules, _works(looked, claims), sights, looked.now)
-    wanted = [work for work in works if work.asked is not None or _ends(sights, work, rules, looked.now)]
+    readings = dict(looked.readings)
+    works = _decided(rules, _works(looked, claims), readings, looked.now)
+    wanted = [work for work in works if work.asked is not None or _ends(readings, work, rules, looked.now)]
     mine = await turns.take([work.payment_id for work in wanted]) if wanted else frozenset()
     asked_about = frozenset[str]()
     try:
         others = [work for work in wanted if work.payment_id not in mine]
         asking = [work for work in wanted if work.payment_id in mine and work.asked is not None]
-        payments = [sights[work.payment_id].case.payment for work in asking]
+        payments = [readings[work.payment_id].case.payment for work in asking]
         away = await acquire_call_budget(ledger, rules, looked, payments, room)
         asking = [work for work in asking if work.payment_id not in away]
         left = {work.payment_id for work in (*others, *asking)}
@@ -120,16 +120,16 @@ async def take_claims(
         if not patient:
             rest += [replace(work, asked=None, beside=True) for work in others if _tells(work)]
             others = []
-        changes = await _write(ledger, rules, rest, sights, looked.now)
+        changes = await _write(ledger, rules, rest, readings, looked.now)
         executing = [work for work in asking if work.executes]
-        begun = await _begun(ledger, rules, executing, sights, looked.now)
+        begun = await _begun(ledger, rules, executing, readings, looked.now)
         outrun = [work for work in executing if work.payment_id not in begun]
         asking = [work for work in asking if not work.executes or work.payment_id in begun]
         if not patient:
             beside = [replace(work, asked=None, beside=True) for work in outrun if _tells(work)]
-            changes += await _write(ledger, rules, beside, sights, looked.now)
+            changes += await _write(ledger, rules, beside, readings, looked.now)
             outrun = []
-        questions = [_assigned(rules, work, sights | begun, looked) for work in asking]
+        questions = [_assigned(rules, work, readings | begun, looked) for work in asking]
         asked_about = frozenset(work.payment_id for work in asking)
     finally:
         turns.give_back(mine - asked_about)
@@ -153,16 +153,16 @@ async def record_replies(
     adds its own, so that no account is told of a reply twice. A reply is None where a fault of ours took it. Its
     question is written all the same, so that its schedule goes on.
     """
-    sights = {assigned.sight.case.payment.id: assigned.sight for assigned, _ in asked}
+    readings = {assigned.reading.case.payment.id: assigned.reading for assigned, _ in asked}
     limits_by_account = {} if known is None else known
     counted = {} if counted is None else counted
     tried = frozenset(counted)
     for assigned, _ in asked:
         if assigned.limits is not None:
             limits_by_account.setdefault(assigned.account.id, assigned.limits)
-    attributed = await others_left_alone(ledger, sights, [reply for _, reply in asked if reply is not None])
+    attributed = await others_left_alone(ledger, readings, [reply for _, reply in asked if reply is not None])
     news = [reply for reply in attributed if (reply.payment_id, reply.asked_at) not in counted]
-    brought = await record_gateway_health(ledger, rules, sights, limits_by_account, news)
+    brought = await record_gateway_health(ledger, rules, readings, limits_by_account, news)
     counted.update({(reply.payment_id, reply.asked_at): brought for reply in news})
     unreliable = Unreliable.any_of(counted[reply.payment_id, reply.asked_at] for reply in attributed)
     replies = iter(attributed)
@@ -173,20 +173,20 @@ async def record_replies(
         for assigned, reply in asked
     ]
     works = [work for work in works if work.asked is not None or work.replies]
-    return await _write(ledger, rules, works, sights, now, unreliable)
+    return await _write(ledger, rules, works, readings, now, unreliable)
 
 
 async def record_dead_replies(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list[Change]:
     """Write replies whose questions no process remembers: those that were kept among the dead letters."""
     looked = await ledger.look([], {reply.payment_id for reply in replies})
-    replies = [reply for reply in replies if reply.payment_id in looked.sights]
-    replies = await others_left_alone(ledger, looked.sights, replies)
-    unreliable = await record_gateway_health(ledger, rules, looked.sights, dict(looked.limits_by_account), replies)
+    replies = [reply for reply in replies if reply.payment_id in looked.readings]
+    replies = await others_left_alone(ledger, looked.readings, replies)
+    unreliable = await record_gateway_health(ledger, rules, looked.readings, dict(looked.limits_by_account), replies)
     by_payment = defaultdict[str, list[Reply]](list)
     for reply in replies:
         by_payment[reply.payment_id].append(reply)
     works = [PaymentWork(payment_id=payment_id, replies=tuple(group)) for payment_id, group in by_payment.items()]
-    return await _write(ledger, rules, works, looked.sights, looked.now, unreliable)
+    return await _write(ledger, rules, works, looked.readings, looked.now, unreliable)
 
 
 def expected(payment: Payment) -> Expected:
@@ -200,7 +200,7 @@ def expected(payment: Payment) -> Expected:
     )
 
 
-async def _looked(ledger: Ledger, claims: Mapping[str, Claim]) -> tuple[Looked, list[Claim], list[Claim]]:
+async def _looked(ledger: Ledger, claims: Mapping[str, Claim]) -> tuple[LookResult, list[Claim], list[Claim]]:
     """A look, the claims that have a payment, and the claims whose payment came and went meanwhile."""
     homed = list(claims.values())
     looked = await ledger.look(homed)
@@ -228,7 +228,7 @@ async def _without_home(ledger: Ledger, strays: Sequence[Claim]) -> list[Claim]:
     return [claim for claim in early if claim.id in found]
 
 
-def _works(looked: Looked, claims: Iterable[Claim]) -> list[PaymentWork]:
+def _works(looked: LookResult, claims: Iterable[Claim]) -> list[PaymentWork]:
     """The claims by their payments."""
     by_payment = defaultdict[str, list[Claim]](list)
     for claim in claims:
@@ -240,7 +240,7 @@ def _works(looked: Looked, claims: Iterable[Claim]) -> list[PaymentWork]:
     ]
 
 
-def _admissions(looked: Looked, claims: Sequence[Claim]) -> dict[str, Admission]:
+def _admissions(looked: LookResult, claims: Sequence[Claim]) -> dict[str, Admission]:
     """Which of the claims are new. Of two new ones with one signed event, the second is a repetition."""
     told, events = dict[str, Admission](), set[str]()
     for claim in claims:
@@ -252,31 +252,35 @@ def _admissions(looked: Looked, claims: Sequence[Claim]) -> dict[str, Admission]
     return told
 
 
-def _decided(rules: Rules, works: Iterable[PaymentWork], sights: dict[str, Sight], now: datetime) -> list[PaymentWork]:
+def _decided(
+    rules: Rules, works: Iterable[PaymentWork], readings: dict[str, Reading], now: datetime
+) -> list[PaymentWork]:
     """The works with their questions. Of an order's attempts the first one executes.
 
-    `sights` then shows its execution to the other attempts. Otherwise each of them would begin to execute too, lose
+    `readings` then shows its execution to the other attempts. Otherwise each of them would begin to execute too, lose
     that write to the first, and be looked at again.
     """
     decided, executing = list[PaymentWork](), dict[tuple[str, str | None], str]()
     for work in works:
-        sight = sights[work.payment_id]
-        payment = sight.case.payment
+        reading = readings[work.payment_id]
+        payment = reading.case.payment
         place = (payment.merchant, payment.order_ref)
-        if payment.order_ref is not None and sight.order.executing is None and place in executing:
-            sight = sights[work.payment_id] = replace(sight, order=replace(sight.order, executing=executing[place]))
+        if payment.order_ref is not None and reading.order.executing is None and place in executing:
+            reading = readings[work.payment_id] = replace(
+                reading, order=replace(reading.order, executing=executing[place])
+            )
         if _asked_elsewhere(payment, now):
             decided.append(replace(work, beside=True))
             continue
-        decided.append(replace(work, asked=next_question(sight, work, rules, now)))
+        decided.append(replace(work, asked=next_question(reading, work, rules, now)))
         if decided[-1].executes:
             executing[place] = payment.id
     return decided
 
 
-def _ends(sights: Mapping[str, Sight], work: PaymentWork, rules: Rules, now: datetime) -> bool:
+def _ends(readings: Mapping[str, Reading], work: PaymentWork, rules: Rules, now: datetime) -> bool:
     """Whether the clock closes this payment or gives it up now. It may not while a gateway is asked about it."""
-    return not work.beside and clock_ends(sights[work.payment_id], work, rules, now)
+    return not work.beside and clock_ends(readings[work.payment_id], work, rules, now)
 
 
 def _tells(work: PaymentWork) -> bool:
@@ -290,45 +294,45 @@ def _asked_elsewhere(payment: Payment, now: datetime) -> bool:
 
 
 async def _begun(
-    ledger: Ledger, rules: Rules, works: Sequence[PaymentWork], sights: Mapping[str, Sight], now: datetime
-) -> dict[str, Sight]:
+    ledger: Ledger, rules: Rules, works: Sequence[PaymentWork], readings: Mapping[str, Reading], now: datetime
+) -> dict[str, Reading]:
     """Write that these execute, each as the one attempt of its order. Returns the readings of those written, by id.
 
     Where this raises, it may or may not be written, and no Execute is sent.
     """
     if not works:
         return {}
-    writes = {work.payment_id: conclude(sights[work.payment_id], work, rules, now) for work in works}
+    writes = {work.payment_id: conclude(readings[work.payment_id], work, rules, now) for work in works}
     written = await ledger.write(list(writes.values()))
     return {payment_id: _after(writes[payment_id]) for payment_id in written.done}
 
 
-def _after(write: Write) -> Sight:
+def _after(write: Write) -> Reading:
     """The reading of a payment just after this write of it."""
-    sight, change = write.sight, write.change
-    facts = {fact.key: fact for fact in (*sight.case.facts, *change.facts)}
+    reading, change = write.reading, write.change
+    facts = {fact.key: fact for fact in (*reading.case.facts, *change.facts)}
     return replace(
-        sight,
-        case=replace(sight.case, payment=change.payment, facts=tuple(facts.values())),
-        revision=sight.revision + 1,
-        sessions=sight.sessions | write.keys.sessions,
-        transactions=sight.transactions | write.keys.transactions,
-        order=replace(sight.order, executing=change.payment.id) if write.executes else sight.order,
+        reading,
+        case=replace(reading.case, payment=change.payment, facts=tuple(facts.values())),
+        revision=reading.revision + 1,
+        sessions=reading.sessions | write.keys.sessions,
+        transactions=reading.transactions | write.keys.transactions,
+        order=replace(reading.order, executing=change.payment.id) if write.executes else reading.order,
     )
 
 
-def _assigned(rules: Rules, work: PaymentWork, sights: Mapping[str, Sight], looked: Looked) -> AssignedQuestion:
+def _assigned(rules: Rules, work: PaymentWork, readings: Mapping[str, Reading], looked: LookResult) -> AssignedQuestion:
     """The question of this work. An Execute is recorded by now, with its claims; only its reply is left to write."""
-    asked, sight = work.asked, sights[work.payment_id]
+    asked, reading = work.asked, readings[work.payment_id]
     assert asked is not None, "there is a question"
-    payment, before = sight.case.payment, looked.sights[work.payment_id].case.payment
+    payment, before = reading.case.payment, looked.readings[work.payment_id].case.payment
     return AssignedQuestion(
         account=rules.accounts[payment.account],
         question=asked.question,
         expected=expected(payment),
         asked_at=asked.at,
         work=PaymentWork(payment_id=payment.id, claims=work.claims, recorded=True) if asked.executes else work,
-        sight=sight,
+        reading=reading,
         claims=work.claims,
         limits=looked.limits_by_account.get(payment.account),
         lost=before.lease_until is not None,
@@ -340,50 +344,52 @@ async def _write(
     ledger: Ledger,
     rules: Rules,
     works: Sequence[PaymentWork],
-    sights: Mapping[str, Sight],
+    readings: Mapping[str, Reading],
     now: datetime,
     unreliable: Unreliable = RELIABLE,
 ) -> list[Change]:
     """Write what each work comes to. A work that lost its swap, or a key, is decided again on a new reading."""
     left, taken_keys, changes = list(works), dict[str, TakenKeys](), list[Change]()
     for _ in range(SWAPS):
-        left = await _swapped(ledger, rules, left, sights, now, taken_keys, unreliable, changes)
+        left = await _swapped(ledger, rules, left, readings, now, taken_keys, unreliable, changes)
         if not left:
             return changes
         looked = await ledger.look(
             [claim for work in left for claim in work.claims], [work.payment_id for work in left]
         )
-        sights, now = looked.sights, max(now, looked.now)
-        changes += await _homeless(ledger, rules, [work for work in left if work.payment_id not in sights])
-        left = [_readmitted(work, looked) for work in left if work.payment_id in sights]
-        left = [work for work in left if not _written(work, sights[work.payment_id])]
+        readings, now = looked.readings, max(now, looked.now)
+        changes += await _homeless(ledger, rules, [work for work in left if work.payment_id not in readings])
+        left = [_readmitted(work, looked) for work in left if work.payment_id in readings]
+        left = [work for work in left if not _written(work, readings[work.payment_id])]
     for work in left:
         alone = [work]
         async with ledger.locked([work.payment_id]) as arbiter:
             for _ in range(LESSONS):
                 looked = await arbiter.look(work.claims)
-                if not alone or work.payment_id not in looked.sights:
+                if not alone or work.payment_id not in looked.readings:
                     break
-                sights, now, alone = looked.sights, max(now, looked.now), [_readmitted(work, looked)]
-                alone = await _swapped(arbiter, rules, alone, sights, now, taken_keys, unreliable, changes)
-        if alone and work.payment_id in looked.sights:
+                readings, now, alone = looked.readings, max(now, looked.now), [_readmitted(work, looked)]
+                alone = await _swapped(arbiter, rules, alone, readings, now, taken_keys, unreliable, changes)
+        if alone and work.payment_id in looked.readings:
             raise RuntimeError(f"{work.payment_id} is locked, and still not to be written as it was read")
         changes += await _homeless(ledger, rules, alone)
     return changes
 
 
-def _written(work: PaymentWork, sight: Sight) -> bool:
+def _written(work: PaymentWork, reading: Reading) -> bool:
     """Whether an earlier try has written this work: its commit was in doubt, and had come about.
 
     The payment then has the time of the question, and no lease. An Execute's time and lease are written before it is
     sent, and another worker may have ended that lease without the reply. So the reply counts as not written while it
     would still end the doubt about the Execute, or has an answer that no Fact tells of.
     """
-    payment = sight.case.payment
+    payment = reading.case.payment
     asked = payment.lease_until is None and payment.asked_at in {one.asked_at for one in work.replies}
     if not (work.tried and asked):
         return False
-    return not any(ends_doubt(payment, one.outcome, one.asked_at) or _is_news(one, sight.case) for one in work.replies)
+    return not any(
+        ends_doubt(payment, one.outcome, one.asked_at) or _is_news(one, reading.case) for one in work.replies
+    )
 
 
 def _is_news(reply: Reply, case: Case) -> bool:
@@ -401,14 +407,14 @@ async def _homeless(ledger: Ledger, rules: Rules, works: Iterable[PaymentWork]) 
         return []
     looked = await ledger.look(arrived)
     works = [replace(work, beside=True) for work in _works(looked, arrived)]
-    return await _write(ledger, rules, works, looked.sights, looked.now)
+    return await _write(ledger, rules, works, looked.readings, looked.now)
 
 
 async def _swapped(
-    ledger: Ledger | Arbiter,
+    ledger: Ledger | LockedLedger,
     rules: Rules,
     works: Sequence[PaymentWork],
-    sights: Mapping[str, Sight],
+    readings: Mapping[str, Reading],
     now: datetime,
     taken_keys: dict[str, TakenKeys],
     unreliable: Unreliable,
@@ -420,7 +426,7 @@ async def _swapped(
     """
     first = {work.payment_id: work for work in reversed(works)}
     writes = [
-        conclude(sights[payment_id], work, rules, now, taken_keys.get(payment_id, NOBODY), unreliable)
+        conclude(readings[payment_id], work, rules, now, taken_keys.get(payment_id, NOBODY), unreliable)
         for payment_id, work in first.items()
     ]
     if not writes:
@@ -432,5 +438,5 @@ async def _swapped(
     return [work for work in works if work.payment_id not in written.done or work is not first[work.payment_id]]
 
 
-def _readmitted(work: PaymentWork, looked: Looked) -> PaymentWork:
+def _readmitted(work: PaymentWork, looked: LookResult) -> PaymentWork:
     return replace(work, admissions=_admissions(looked, work.claims))

@@ -24,7 +24,7 @@ from consumers.checks.limits import (
     would_change,
 )
 from consumers.ports.call_limits import AccountLimits
-from consumers.ports.ledger import Ledger, Looked, Sight
+from consumers.ports.ledger import Ledger, LookResult, Reading
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.payments import Payment
@@ -50,7 +50,7 @@ class Unreliable(Struct, frozen=True, kw_only=True):
 
 
 async def acquire_call_budget(
-    ledger: Ledger, rules: Rules, looked: Looked, payments: Sequence[Payment], room: Mapping[str, int]
+    ledger: Ledger, rules: Rules, looked: LookResult, payments: Sequence[Payment], room: Mapping[str, int]
 ) -> Mapping[str, datetime]:
     """Count a question about each of these payments. Returns, by id, when those that may not be asked now come again.
 
@@ -89,7 +89,7 @@ def _acquired(
 async def record_gateway_health(
     ledger: Ledger,
     rules: Rules,
-    sights: Mapping[str, Sight],
+    readings: Mapping[str, Reading],
     limits_by_account: dict[str, AccountLimits],
     replies: Sequence[Reply],
 ) -> Unreliable:
@@ -99,8 +99,8 @@ async def record_gateway_health(
     """
     by_account = defaultdict[str, list[CountedReply]](list)
     for reply in sorted(replies, key=lambda reply: reply.answered_at):
-        if reply.payment_id in sights:
-            payment = sights[reply.payment_id].case.payment
+        if reply.payment_id in readings:
+            payment = readings[reply.payment_id].case.payment
             by_account[payment.account].append(_counted_reply(payment, reply))
     rates = _rates(rules, by_account)
     touched = sorted(

@@ -44,14 +44,14 @@ async def adopt(
             paid = f"{found.amount:.2f} came under this reference, and {found.refunded_amount:.2f} of it went back"
             return _used(found_id, f"{paid}; a person must resolve it")
         payment = _announced(found, wanted, batch.now)
-        other = await batch.announce(payment, request, proposed=wanted.id)
+        other = await batch.adopt_row(payment, request, proposed=wanted.id)
         if other is not None:
             return _used(other)
         if wanted.session_id is not None:
             mine = Keys.of(found, sessions=[wanted.session_id])
             if (await batch.reserve([mine]))[found_id].sessions:
                 return NotAdopted(code="session_used", message="another payment has this session_id")
-        await batch.hear_kept(payment, signed_only=False)
+        await batch.queue_early_claims(payment, signed_only=False)
         change = {"change": f"the shop announced it: {_words(payment)}"}
         pending = PendingChange(
             case=replace(case, payment=payment),

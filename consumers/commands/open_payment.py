@@ -214,7 +214,7 @@ async def _record(
                     trouble=Trouble.UNREADABLE, detail="the gateway named the session of another payment"
                 )
         change = _change(row, outcome, rules, batch.now)
-        await batch.hear_kept(change.payment, signed_only=not tracked)
+        await batch.queue_early_claims(change.payment, signed_only=not tracked)
         await batch.store([change])
         await batch.commit()
     match outcome:

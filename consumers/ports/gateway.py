@@ -18,7 +18,7 @@ from typing import ClassVar, Protocol
 from msgspec import Struct, field
 
 from schemas.answers import Expected, Inconclusive, Outcome, Question
-from schemas.callbacks import Callback, Reading
+from schemas.callbacks import Callback, CallbackContent
 from schemas.statements import Line, Unread
 
 
@@ -215,7 +215,7 @@ class Provider(Protocol):
 
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged: ...
 
-    def read_claim(self, callback: Callback) -> Reading:
+    def read_claim(self, callback: Callback) -> CallbackContent:
         """The ids and the word a callback carries. Raises schemas.wire.Unreadable."""
         ...
 

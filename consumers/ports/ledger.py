@@ -87,7 +87,7 @@ class Order(Struct, frozen=True, kw_only=True):
     unheard: frozenset[str] = frozenset()
 
 
-class Sight(Struct, frozen=True, kw_only=True):
+class Reading(Struct, frozen=True, kw_only=True):
     """A payment as it was read, without a lock.
 
     Every write that a decision about the payment may depend on raises `revision`. So a decision is written only where
@@ -104,28 +104,28 @@ class Sight(Struct, frozen=True, kw_only=True):
     since: datetime | None = None
 
 
-class Looked(Struct, frozen=True, kw_only=True):
+class LookResult(Struct, frozen=True, kw_only=True):
     """What one look read, at `now` by the database's clock.
 
     `homes` are the payments that claims are about, by claim id. `admissions` tell which of these claims are new, by
-    claim id. `sights` are by payment id. `limits_by_account` are by account, and have the accounts of these payments at
-    least; an account that was never asked is absent.
+    claim id. `readings` are by payment id. `limits_by_account` are by account, and have the accounts of these payments
+    at least; an account that was never asked is absent.
     """
 
     now: datetime
     homes: Mapping[str, str]
     admissions: Mapping[str, Admission]
-    sights: Mapping[str, Sight]
+    readings: Mapping[str, Reading]
     limits_by_account: Mapping[str, AccountLimits]
 
 
 class Write(Struct, frozen=True, kw_only=True):
-    """What is written of one payment, if no other write came since the payment was read as `sight`.
+    """What is written of one payment, if no other write came since the payment was read as `reading`.
 
     `keys` are all that its answers claim for it. `executes`: the order is marked as being executed by this payment.
     """
 
-    sight: Sight
+    reading: Reading
     change: Change
     claims: tuple[Claim, ...] = ()
     keys: Keys
@@ -147,7 +147,7 @@ class Write(Struct, frozen=True, kw_only=True):
         return taken_keys if self.keys.order_ref is not None else replace(taken_keys, order=False)
 
 
-class Written(Struct, frozen=True, kw_only=True):
+class WriteResult(Struct, frozen=True, kw_only=True):
     """What became of writes, by payment id. In neither of the two: the write lost its swap.
 
     `done` are written. `taken` are not, because these of their keys belong to other payments.
@@ -177,7 +177,7 @@ class Batch(Protocol):
         """
         ...
 
-    async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
+    async def adopt_row(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
         """Write those parts of a payment that otherwise only an opening writes. `store` writes the rest.
 
         `request` announces the payment, and `proposed` is the id that it would have given to a new one: when the
@@ -186,7 +186,7 @@ class Batch(Protocol):
         """
         ...
 
-    async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:
+    async def queue_early_claims(self, payment: Payment, *, signed_only: bool) -> None:
         """Queue the kept claims that name an id of this payment. Comes before `store`, so that the workers are told."""
         ...
 
@@ -202,15 +202,15 @@ class Batch(Protocol):
         ...
 
 
-class Arbiter(Protocol):
+class LockedLedger(Protocol):
     """A look and a write within one transaction, over payments that are locked in the order of their ids.
 
     It is committed when the block ends well.
     """
 
-    async def look(self, claims: Sequence[Claim]) -> Looked: ...
+    async def look(self, claims: Sequence[Claim]) -> LookResult: ...
 
-    async def write(self, writes: Sequence[Write]) -> Written: ...
+    async def write(self, writes: Sequence[Write]) -> WriteResult: ...
 
 
 class LockedLimits(Protocol):
@@ -243,11 +243,11 @@ class Ledger(Protocol):
 
     def batch(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[Batch]: ...
 
-    async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> Looked:
+    async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> LookResult:
         """Read the payments that these claims are about, and those named, in one round trip and without a lock."""
         ...
 
-    async def write(self, writes: Sequence[Write]) -> Written:
+    async def write(self, writes: Sequence[Write]) -> WriteResult:
         """Write each payment that still stands as it was read, with its claims and keys, all in one transaction.
 
         A payment is left out, and nothing of it is written, where:
@@ -259,7 +259,7 @@ class Ledger(Protocol):
         """
         ...
 
-    def locked(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[Arbiter]:
+    def locked(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[LockedLedger]:
         """Look and write while no other transaction can write these payments: for those that lose every swap."""
         ...
 
@@ -287,6 +287,6 @@ class Ledger(Protocol):
 
         A claim whose payment has come meanwhile is not kept. Its payment is returned, as `find` does. No claim is
         missed: a payment that is recorded before this call is found here, and of one that is recorded afterwards
-        `hear_kept` finds the claim.
+        `queue_early_claims` finds the claim.
         """
         ...

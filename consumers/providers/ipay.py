@@ -42,7 +42,7 @@ from consumers.providers.kit.replies import (
 from consumers.providers.kit.said import said
 from consumers.providers.kit.timestamps import ipay, known
 from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question
-from schemas.callbacks import Callback, Reading
+from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Told, Unreadable, aside, whole
 from schemas.words import Source, Status
@@ -137,10 +137,10 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
         return Forged("iPay does not sign") if callback.source is Source.WEBHOOK else Unsigned()
 
-    def read_claim(self, callback: Callback) -> Reading:
+    def read_claim(self, callback: Callback) -> CallbackContent:
         """No parameter of its redirects is documented (S4); the names are those of its replies."""
         found = callbacks.fields(callback, "orderid", "referenceid")
-        return Reading(
+        return CallbackContent(
             said=said(callback),
             session_id=callbacks.text(found, "orderid"),
             reference=callbacks.text(found, "referenceid"),

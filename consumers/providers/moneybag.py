@@ -48,7 +48,7 @@ from consumers.providers.kit.said import said
 from consumers.providers.kit.signatures import check_signature
 from consumers.providers.kit.timestamps import iso_or_dhaka, known
 from schemas.answers import Answer, Expected, ForeignTransaction, Inconclusive, Outcome, Question
-from schemas.callbacks import Callback, Reading
+from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Unreadable, aside, money, whole
 from schemas.words import Said, Source, Status
@@ -176,7 +176,7 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             received_at=callback.received_at,
         )
 
-    def read_claim(self, callback: Callback) -> Reading:
+    def read_claim(self, callback: Callback) -> CallbackContent:
         """The webhook's body is UNKNOWN; these names are those of S3's redirects and of receivers seen in the wild.
 
         An IPN brings "the webhook payload" (S3), or its fields by query or form. A webhook's query and its other
@@ -189,7 +189,7 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         event_type = callbacks.text(found, "event_type", "type")
         inner = (aside(found, name) for name in ("data", "payload"))
         places = [*(callbacks.folded(one.items()) for one in inner if isinstance(one, dict)), found]
-        return Reading(
+        return CallbackContent(
             said=_said(callback, event_type, _first(places, "status")),
             transaction_id=_first(places, *_TRANSACTION),
             reference=_first(places, *_REFERENCE),

@@ -65,7 +65,7 @@ from consumers.providers.onepaybd_errors import (
     troubled,
 )
 from schemas.answers import Answer, Executed, ExecuteReply, Expected, Inconclusive, Outcome, Question, Trouble
-from schemas.callbacks import Callback, Reading
+from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Unreadable, aside, whole
 from schemas.words import QuestionKind, Source, Status
@@ -214,11 +214,11 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The returns' `signature` is the same for success, failure and cancel (S1), so it proves nothing."""
         return Forged("OnePayBD does not sign") if callback.source is Source.WEBHOOK else Unsigned()
 
-    def read_claim(self, callback: Callback) -> Reading:
+    def read_claim(self, callback: Callback) -> CallbackContent:
         """`?paymentID=…&status=success|failure|cancel&signature=…` (S1), where keys and words are seen to vary."""
         found = callbacks.fields(callback, "paymentid", "status")
         word = callbacks.text(found, "status")
-        return Reading(said=said(callback, word), session_id=callbacks.text(found, "paymentid"))
+        return CallbackContent(said=said(callback, word), session_id=callbacks.text(found, "paymentid"))
 
     def _execute(self, session_id: str, reference: str) -> Generator[Effect, Reply, Executed]:
         """A reply that cannot be read may hide taken money, so the doubt stands until Query ends it."""

@@ -49,7 +49,7 @@ from consumers.providers.kit.replies import (
 from consumers.providers.kit.said import said
 from consumers.providers.kit.timestamps import iso, known
 from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question
-from schemas.callbacks import Callback, Reading
+from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Told, aside
 from schemas.words import Source, Status
@@ -214,10 +214,10 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
         return Forged("PayParse does not sign") if callback.source is Source.WEBHOOK else Unsigned()
 
-    def read_claim(self, callback: Callback) -> Reading:
+    def read_claim(self, callback: Callback) -> CallbackContent:
         """No parameter of its redirects is documented (S0); the names are those of its create request and reply."""
         found = callbacks.fields(callback, "payment_id", "order_ref")
-        return Reading(
+        return CallbackContent(
             said=said(callback),
             session_id=callbacks.text(found, "payment_id"),
             reference=callbacks.text(found, "order_ref"),

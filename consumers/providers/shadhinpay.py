@@ -50,7 +50,7 @@ from consumers.providers.kit.signatures import check_signature
 from consumers.providers.kit.timestamps import iso, known
 from consumers.providers.shadhinpay_list import list_payments, listed_rows
 from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question, Trouble
-from schemas.callbacks import Callback, Reading
+from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Told, Unreadable, aside, money
 from schemas.words import Source, Status
@@ -179,11 +179,11 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             received_at=callback.received_at,
         )
 
-    def read_claim(self, callback: Callback) -> Reading:
+    def read_claim(self, callback: Callback) -> CallbackContent:
         """A webhook's envelope and payload (/webhooks). Of a return nothing is documented: the same names are tried."""
         if callback.source is not Source.WEBHOOK:
             found = callbacks.fields(callback, "status", "paymentid", "merchanttxnid")
-            return Reading(
+            return CallbackContent(
                 said=said(callback, callbacks.text(found, "status")),
                 session_id=callbacks.text(found, "paymentid"),
                 reference=callbacks.text(found, "merchanttxnid"),
@@ -191,7 +191,7 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         event = callbacks.body_fields(callback, "eventid", "eventtype")
         payload = aside(event, "payload")
         payload = payload if isinstance(payload, dict) else {}  # events of payouts and invoices are no payments
-        return Reading(
+        return CallbackContent(
             said=said(callback, callbacks.text(payload, "status")),
             session_id=callbacks.text(payload, "paymentId"),
             reference=callbacks.text(payload, "merchantTxnId"),

@@ -52,7 +52,7 @@ def about(account: Account, question: Question, expected: Expected, asked_at: da
     unread: Any = None
     work = PaymentWork(payment_id=expected.payment_id)
     return AssignedQuestion(
-        account=account, question=question, expected=expected, asked_at=asked_at, work=work, sight=unread
+        account=account, question=question, expected=expected, asked_at=asked_at, work=work, reading=unread
     )
 
 

@@ -22,7 +22,7 @@ from consumers.checks.execute import EXECUTE_AGAIN
 from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
 from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, names, signed
 from consumers.ports.call_limits import AccountLimits
-from consumers.ports.ledger import Admission, ExecuteRequest, Keys, Looked, Sight, Write, Written
+from consumers.ports.ledger import Admission, ExecuteRequest, Keys, LookResult, Reading, Write, WriteResult
 from consumers.ports.ledger import Order as SeenOrder
 from schemas.answers import Fact
 from schemas.callbacks import Claim
@@ -119,21 +119,21 @@ class FakeLedger:
         found = {claim.id: self._home(claim) for claim in claims}
         return {claim_id: payment_id for claim_id, payment_id in found.items() if payment_id is not None}
 
-    async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> Looked:
+    async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> LookResult:
         homes = await self.find(claims)
-        sights = {key: self._sight(case) for key in {*homes.values(), *payment_ids} if (case := self.case(key))}
-        return Looked(
+        readings = {key: self._sight(case) for key in {*homes.values(), *payment_ids} if (case := self.case(key))}
+        return LookResult(
             now=self.clock.now,
             homes=homes,
             admissions={claim.id: self._admission(claim) for claim in claims},
-            sights=dict(sorted(sights.items())),
+            readings=dict(sorted(readings.items())),
             limits_by_account=dict(self._tables.allowances),
         )
 
-    def _sight(self, case: Case) -> Sight:
+    def _sight(self, case: Case) -> Reading:
         tables, payment = self._tables, case.payment
         order = tables.orders.get((payment.merchant, payment.order_ref or ""), Order())
-        return Sight(
+        return Reading(
             case=case,
             revision=self.revisions[payment.id],
             sessions=frozenset(name for (_, name), owner in tables.sessions.items() if owner == payment.id),
@@ -175,13 +175,13 @@ class FakeLedger:
         signed = claim.event_id is not None and claim.authenticity is Authenticity.SIGNED
         return "repeated" if signed and (claim.account, claim.event_id) in self._tables.signed_events else "new"
 
-    async def write(self, writes: Sequence[Write]) -> Written:
+    async def write(self, writes: Sequence[Write]) -> WriteResult:
         """One batch of the fake for each: what is left out leaves nothing."""
         done, taken = set[str](), dict[str, TakenKeys]()
         for write in sorted(writes, key=lambda write: write.change.payment.id):
             payment_id = write.change.payment.id
             async with self.batch([payment_id]) as batch:
-                stands = (self.revisions[payment_id], self.since) == (write.sight.revision, write.sight.since)
+                stands = (self.revisions[payment_id], self.since) == (write.reading.revision, write.reading.since)
                 if not stands or payment_id not in batch.cases:
                     continue
                 taken_keys = write.lost((await batch.reserve([write.wanted]))[payment_id])
@@ -195,7 +195,7 @@ class FakeLedger:
                 await batch.store([write.change])
                 await batch.commit()
                 done.add(payment_id)
-        return Written(done=frozenset(done), taken=taken)
+        return WriteResult(done=frozenset(done), taken=taken)
 
     @asynccontextmanager
     async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[FakeArbiter]:
@@ -354,10 +354,10 @@ class FakeArbiter:
     def __init__(self, ledger: FakeLedger, payment_ids: frozenset[str]) -> None:
         self._ledger, self._payment_ids = ledger, payment_ids
 
-    async def look(self, claims: Sequence[Claim]) -> Looked:
+    async def look(self, claims: Sequence[Claim]) -> LookResult:
         return await self._ledger.look(claims, self._payment_ids)
 
-    async def write(self, writes: Sequence[Write]) -> Written:
+    async def write(self, writes: Sequence[Write]) -> WriteResult:
         return await self._ledger.write(writes)
 
 
@@ -493,7 +493,7 @@ class FakeBatch:
                     del table[key]
         self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
 
-    async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
+    async def adopt_row(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
         await self._write()
         layer, before = self.layer, self.layer.payments[payment.id]
         other = layer.references.get((payment.account, payment.reference))
@@ -505,7 +505,7 @@ class FakeBatch:
         layer.proposed[proposed] = payment.id
         return None
 
-    async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:
+    async def queue_early_claims(self, payment: Payment, *, signed_only: bool) -> None:
         await self._write()
         named = (payment.session_id, payment.transaction_id, payment.reference)
         waiting = [

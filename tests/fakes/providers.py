@@ -22,7 +22,7 @@ from consumers.ports.gateway import (
     Unsigned,
 )
 from schemas.answers import Expected, Outcome, Question
-from schemas.callbacks import Callback, Reading
+from schemas.callbacks import Callback, CallbackContent
 
 MERCHANT = "shop"
 LIFETIME = timedelta(minutes=30)
@@ -54,7 +54,7 @@ class FakeProvider(Struct, frozen=True, kw_only=True):
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
         raise NotImplementedError
 
-    def read_claim(self, callback: Callback) -> Reading:
+    def read_claim(self, callback: Callback) -> CallbackContent:
         raise NotImplementedError
 
 

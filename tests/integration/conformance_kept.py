@@ -44,7 +44,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
             sessions = frozenset({session_id} if session_id else ())
             await batch.reserve([keys(row, sessions=sessions)])
             row = replace(row, session_id=session_id)
-            await batch.hear_kept(row, signed_only=signed_only)
+            await batch.queue_early_claims(row, signed_only=signed_only)
             if stores:
                 await batch.store([Change(payment=row)])
                 await batch.commit()
@@ -106,7 +106,7 @@ class KeptConformance:
         row = await waiting.registered(session_id="S1", stores=False)
         assert await waiting.heard() == []
         async with waiting.ledger.batch([row.id]) as batch:
-            await batch.hear_kept(row, signed_only=False)
+            await batch.queue_early_claims(row, signed_only=False)
             await batch.commit()
         assert await waiting.heard() == [claim.id]
 
@@ -150,7 +150,7 @@ class KeptConformance:
         row = await waiting.registered(reference="order-1")
         assert await waiting.heard() == [gateways.id, *(one.id for one in made_up[: KEPT_CANDIDATES - 1])]
         async with waiting.ledger.batch([row.id]) as batch:
-            await batch.hear_kept(row, signed_only=False)
+            await batch.queue_early_claims(row, signed_only=False)
             await batch.commit()
         assert len(await waiting.heard()) == KEPT_CANDIDATES, "the others gave way"
 

@@ -669,11 +669,11 @@ class LedgerConformance:
 
     async def begin(self, kept: Kept, *rows: Payment) -> frozenset[str]:
         """Those of these payments that begin to execute, by one write on one look."""
-        sights = (await kept.ledger.look([], [row.id for row in rows])).sights.values()
+        readings = (await kept.ledger.look([], [row.id for row in rows])).readings.values()
         written = await kept.ledger.write(
             [
-                Write(sight=one, change=Change(payment=one.case.payment), keys=keys(one.case.payment), executes=True)
-                for one in sights
+                Write(reading=one, change=Change(payment=one.case.payment), keys=keys(one.case.payment), executes=True)
+                for one in readings
             ]
         )
         return written.done

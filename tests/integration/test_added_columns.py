@@ -28,7 +28,7 @@ async def worked(database: Database) -> None:
     assert isinstance(again, ReadyToOpen)
     async with ledger.batch([payment.id]) as batch:
         assert list(batch.cases) == [payment.id]
-    assert list((await ledger.look([], [payment.id])).sights) == [payment.id]
+    assert list((await ledger.look([], [payment.id])).readings) == [payment.id]
     assert await ledger.holder("shop-a", "none") is None
     await PostgresFailures(database).count(payment.id, "shop-a", "ValueError")
     async with database.connection() as connection, connection.transaction():

@@ -24,7 +24,7 @@ from tests.integration.shops import RULES, TRACKED, Shops
 from tests.integration.test_adoption import found
 from tests.processes import until
 from worker.postgres.database import Database
-from worker.postgres.ledger.kept_claims import forget_kept, keep, settle_turns
+from worker.postgres.ledger.kept_claims import forget_kept, keep, wait_for_turns
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.runtime.encryption import ArchiveCipher
 
@@ -191,7 +191,7 @@ async def registering(shops: Shops) -> AsyncIterator[str]:
     async with shops.api.ledger.batch([payment["payment_id"]]) as batch:
         row = msgspec.structs.replace(batch.cases[payment["payment_id"]].payment, session_id="TR-9")
         await batch.reserve([Keys.of(row, sessions=["TR-9"])])
-        await batch.hear_kept(row, signed_only=False)
+        await batch.queue_early_claims(row, signed_only=False)
         yield row.id
         await batch.store([Change(payment=row)])
         await batch.commit()
@@ -210,7 +210,7 @@ async def test_one_that_comes_while_its_payment_is_being_recorded_is_about_that_
 async def test_a_payment_that_is_recorded_while_a_claim_is_being_kept_hears_it(shops: Shops) -> None:
     claim = early(shops)
     async with shops.database.connection() as connection, connection.transaction():
-        await settle_turns(connection, [claim])
+        await wait_for_turns(connection, [claim])
         await keep(connection, ArchiveCipher(), [claim])
         tracking = asyncio.create_task(shops.post("/v1/payments/track", WISH))
         await blocked(shops.database)

@@ -65,11 +65,11 @@ async def opened(ledger: PostgresLedger, *, told_of: bool = False, **fields: obj
 
 async def next_of(ledger: PostgresLedger, payment: Payment, before: timedelta = timedelta()) -> Write:
     """A write with the event of the payment's next version: completed the first time, held after that; see told()."""
-    sight = (await ledger.look([], [payment.id])).sights[payment.id]
-    now = sight.case.payment
+    reading = (await ledger.look([], [payment.id])).readings[payment.id]
+    now = reading.case.payment
     kind = EventType.HELD if now.completed_told else EventType.COMPLETED
     after = replace(now, status=Status.COMPLETED, version=now.version + 1, completed_told=True)
-    return Write(sight=sight, change=told(after, kind, before), keys=keys(payment))
+    return Write(reading=reading, change=told(after, kind, before), keys=keys(payment))
 
 
 async def places(database: Database) -> dict[str, int | None]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from consumers.ports.ledger import Sight
+from consumers.ports.ledger import Reading
 from schemas.payments import Payment
 from schemas.words import Status
 from tests.integration.conformance_ledger import a_payment
@@ -36,8 +36,8 @@ async def row(ledger: PostgresLedger) -> Payment:
     return payment
 
 
-async def sight(ledger: PostgresLedger, row: Payment) -> Sight:
-    return (await ledger.look([], [row.id])).sights[row.id]
+async def sight(ledger: PostgresLedger, row: Payment) -> Reading:
+    return (await ledger.look([], [row.id])).readings[row.id]
 
 
 async def test_the_first_server_took_over_from_none(database: Database, ledger: PostgresLedger, row: Payment) -> None:
@@ -55,9 +55,9 @@ async def test_whoever_looks_first_notes_that_another_server_took_over(
     (before,) = await database.fetch("SELECT clock_timestamp() AS now")
     with capture_logs() as logged:
         looked = await ledger.look([], [row.id])
-        assert looked.sights[row.id].since is not None
-        assert before["now"] < looked.sights[row.id].since < looked.now
-        assert (await sight(ledger, row)).since == looked.sights[row.id].since
+        assert looked.readings[row.id].since is not None
+        assert before["now"] < looked.readings[row.id].since < looked.now
+        assert (await sight(ledger, row)).since == looked.readings[row.id].since
     assert [one["event"] for one in logged] == ["server.taken_over"]
 
 
@@ -80,7 +80,7 @@ async def test_a_payment_that_is_locked_is_read_on_the_new_server_too(
     await ledger.look([], [row.id])
     await database.execute(ANOTHER)
     async with ledger.locked([row.id]) as arbiter:
-        seen = (await arbiter.look([])).sights[row.id]
+        seen = (await arbiter.look([])).readings[row.id]
         assert (await arbiter.write([a_write(seen, success_at=row.opened_at)])).done == {row.id}
     assert seen.since is not None
     assert (await sight(ledger, row)).since == seen.since

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from consumers.account import Account
 from consumers.pipeline import take_claims
 from consumers.ports.bus import ClaimMessage
-from consumers.ports.ledger import Write, Written
+from consumers.ports.ledger import Write, WriteResult
 from schemas.answers import Outcome
 from schemas.callbacks import Claim
 from schemas.payments import Change
@@ -180,7 +180,7 @@ async def test_how_late_an_execute_is_does_not_depend_on_a_clock_that_is_behind(
     late = list[timedelta]()
     write = consuming.ledger.write
 
-    async def slow(writes: Sequence[Write]) -> Written:
+    async def slow(writes: Sequence[Write]) -> WriteResult:
         written = await write(writes)
         consuming.drive.clock.advance(8)
         return written

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.checks.limits import BURST_SECONDS, FAILURE_THRESHOLD, FIRST_PAUSE
 from consumers.pipeline import AssignedQuestion, HealthRecorded, record_replies, take_claims
-from consumers.ports.ledger import Looked, Write, Written
+from consumers.ports.ledger import LookResult, Write, WriteResult
 from schemas.answers import ExecuteReply, ForeignTransaction, Inconclusive, Outcome, Trouble
 from schemas.payments import Change, TakenKeys
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
@@ -42,7 +42,7 @@ class Between(FakeLedger):
     seconds = 0.0
     """What passes before an account's row is locked."""
 
-    async def write(self, writes: Sequence[Write]) -> Written:
+    async def write(self, writes: Sequence[Write]) -> WriteResult:
         if self.before:
             await self.before.pop(0)()
         written = await super().write(writes)
@@ -254,7 +254,7 @@ async def test_a_look_that_another_workers_answer_overtakes_asks_once_more_at_mo
     assert len(theirs) == 1
     look = ledger.look
 
-    async def overtaken(*given: Any) -> Looked:
+    async def overtaken(*given: Any) -> LookResult:
         seen = await look(*given)
         ledger.look = look  # type: ignore[method-assign]
         await drive.answer(theirs)
@@ -482,11 +482,11 @@ async def test_keys_that_turn_out_to_be_others_one_after_the_other_are_learnt_un
     in_flight = await drive.take(drive.claim(payment_id))
     real, told = ledger.write, list[Write]()
 
-    async def write(writes: Sequence[Write]) -> Written:
+    async def write(writes: Sequence[Write]) -> WriteResult:
         told.extend(writes)
         if len(told) <= 5:
             others = TakenKeys(transactions=frozenset({f"other-{len(told)}"}))
-            return Written(done=frozenset(), taken={payment_id: others})
+            return WriteResult(done=frozenset(), taken={payment_id: others})
         return await real(writes)
 
     ledger.write = write  # type: ignore[method-assign]

@@ -39,7 +39,7 @@ from consumers.ports.gateway import (
 )
 from consumers.providers import PROVIDERS
 from schemas.answers import Answer, Executed, Expected, ForeignTransaction, Inconclusive, Outcome, Question, Trouble
-from schemas.callbacks import Callback, Reading
+from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Number, Unreadable, read_json
 from schemas.words import QuestionKind, Said, Source
@@ -609,7 +609,7 @@ def test_any_callback_is_judged_and_read_and_a_random_signature_is_never_signed(
             reading = made.read_claim(callback)
         except Unreadable:
             return
-        assert isinstance(reading, Reading)
+        assert isinstance(reading, CallbackContent)
         assert all(is_sound(key, value) for key, value in msgspec.structs.asdict(reading).items())
 
     holds()

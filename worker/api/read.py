@@ -31,7 +31,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Reading:
+class PaymentReads:
     """The handlers of the API's GETs."""
 
     def __init__(self, api: Api) -> None:

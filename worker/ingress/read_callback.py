@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.ports.gateway import Forged, Signed
-from schemas.callbacks import Callback, Claim, Reading
+from schemas.callbacks import Callback, CallbackContent, Claim
 from schemas.wire import Unreadable
 from schemas.words import Authenticity, Said, Source
 
@@ -84,7 +84,7 @@ def make_claim(account: Account, callback: Callback, *, lenient: bool = False) -
         reading = provider.read_claim(callback)
     except Unreadable:
         reading, note = provider.read_claim(replace(callback, body=b"")), UNREAD
-        if webhook or (reading == Reading() and not lenient):
+        if webhook or (reading == CallbackContent() and not lenient):
             raise
     return Claim(
         id=secrets.token_hex(16),

@@ -62,7 +62,7 @@ FAULTS = (
     Fault(
         name="what comes before its payment is never heard",
         file="consumers/commands/open_payment.py",
-        old="        await batch.hear_kept(change.payment, signed_only=not tracked)\n",
+        old="        await batch.queue_early_claims(change.payment, signed_only=not tracked)\n",
         new="",
     ),
     Fault(
@@ -105,7 +105,7 @@ FAULTS = (
         name="an unreadable body throws its query away",
         file="worker/ingress/read_callback.py",
         old='reading, note = provider.read_claim(replace(callback, body=b"")), UNREAD',
-        new="reading, note = Reading(said=callback.said), UNREAD",
+        new="reading, note = CallbackContent(said=callback.said), UNREAD",
     ),
     Fault(
         name="JSON labelled HTML is no answer",

@@ -37,7 +37,7 @@ NEWEST = f"SELECT place FROM events WHERE {_AFTER} {_BACKWARDS} LIMIT 1"  # noqa
 
 
 class SequencedEvent(Struct, frozen=True, kw_only=True):
-    """An event with its position, as it is published. `since`: see consumers.ports.ledger.Sight, if just written."""
+    """An event with its position, as it is published. `since`: see consumers.ports.ledger.Reading, if just written."""
 
     place: int
     id: str

@@ -21,7 +21,7 @@ from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Payment, Resolution, TakenKeys
 from worker.postgres.database import Connection
 from worker.postgres.ledger.claims import admit
-from worker.postgres.ledger.kept_claims import hear_kept
+from worker.postgres.ledger.kept_claims import queue_early_claims
 from worker.postgres.ledger.news import news_of
 from worker.postgres.ledger.reserve import reserve
 from worker.postgres.ledger.rows import payment_of
@@ -65,11 +65,11 @@ class PostgresBatch:
     async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, TakenKeys]:
         return await reserve(self._connection, keys)
 
-    async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
+    async def adopt_row(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
         return await announce(self._connection, payment, request, proposed)
 
-    async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:
-        listened = await hear_kept(self._connection, payment, signed_only=signed_only)
+    async def queue_early_claims(self, payment: Payment, *, signed_only: bool) -> None:
+        listened = await queue_early_claims(self._connection, payment, signed_only=signed_only)
         self._queued |= listened.queued
         self.dropped.update(listened.dropped)
 

@@ -90,7 +90,7 @@ class Listened(Struct, frozen=True):
     dropped: Mapping[str, int] = MappingProxyType({})
 
 
-async def settle_turns(connection: Connection[asyncpg.Record], claims: Iterable[Claim]) -> None:
+async def wait_for_turns(connection: Connection[asyncpg.Record], claims: Iterable[Claim]) -> None:
     """Wait until nobody else keeps claims of these accounts, or records a payment that has one of their ids."""
     claims = list(claims)
     turns = {(ACCOUNT_TURN, claim.account) for claim in claims}
@@ -136,7 +136,9 @@ async def keep(
     return {row["provider"]: row["gone"] for row in dropped}
 
 
-async def hear_kept(connection: Connection[asyncpg.Record], payment: Payment, *, signed_only: bool) -> Listened:
+async def queue_early_claims(
+    connection: Connection[asyncpg.Record], payment: Payment, *, signed_only: bool
+) -> Listened:
     """Queue what came before this payment and names an id of it, what names the strongest first.
 
     Of each id the oldest unsigned ones are heard: whoever only guesses a reference pushes nobody out who was there

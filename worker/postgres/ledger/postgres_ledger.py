@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 
 from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
-from consumers.ports.ledger import Looked, Write, Written
+from consumers.ports.ledger import LookResult, Write, WriteResult
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Glance, Payment
 from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_others, planned_once
@@ -24,7 +24,7 @@ from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.account_limits import PostgresLimits, open_limits
 from worker.postgres.ledger.batch import PostgresBatch, open_batch, referenced
 from worker.postgres.ledger.claims import admit, names_of
-from worker.postgres.ledger.kept_claims import keep, settle_turns
+from worker.postgres.ledger.kept_claims import keep, wait_for_turns
 from worker.postgres.ledger.look import look
 from worker.postgres.ledger.news import news_of
 from worker.postgres.ledger.rows import INSERT, PAYMENT, payment_of
@@ -114,11 +114,11 @@ class PostgresLedger:
         if batch.wakeup is not None:
             self._database.notify(batch.wakeup)
 
-    async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> Looked:
+    async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> LookResult:
         async with self._database.connection() as connection:
             return await look(connection, claims, payment_ids)
 
-    async def write(self, writes: Sequence[Write]) -> Written:
+    async def write(self, writes: Sequence[Write]) -> WriteResult:
         return await write_all(writes, lambda part: despite_others(partial(self._put, part)))
 
     async def _put(self, writes: Sequence[Write]) -> Tried:
@@ -142,7 +142,7 @@ class PostgresLedger:
     def _tell_written(self, writes: Sequence[Write], places: Mapping[str, int]) -> None:
         """`places` are those that events of these writes got. If there are any, the statement has sent the wakeup."""
         for write in writes:
-            self._changed(write.sight.case.payment, write.change)
+            self._changed(write.reading.case.payment, write.change)
         if (news := self._news(writes, places)) is None:
             return
         if self._sequenced is None or not places:
@@ -177,7 +177,7 @@ class PostgresLedger:
 
     async def keep(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         async with self._database.connection() as connection, connection.transaction():
-            await settle_turns(connection, claims)
+            await wait_for_turns(connection, claims)
             found = await _find(connection, claims)
             dropped = await keep(connection, self._cipher, [claim for claim in claims if claim.id not in found])
         self._count_dropped(dropped)
@@ -237,7 +237,7 @@ def _in_their_order(writes: Sequence[Write], places: Mapping[str, int]) -> list[
             merchant=event.merchant,
             account=event.account,
             body=event.body,
-            since=write.sight.since,
+            since=write.reading.since,
         )
         for write in writes
         if (event := write.change.event) is not None and event.id in places

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.decide import NOBODY
-from consumers.ports.ledger import Keys, Looked, Write, Written
+from consumers.ports.ledger import Keys, LookResult, Write, WriteResult
 from schemas.callbacks import Claim
 from schemas.payments import TakenKeys
 from worker.postgres.database import Connection
@@ -43,7 +43,7 @@ class Tried(Struct, frozen=True, kw_only=True):
     taken: dict[str, TakenKeys] = {}
 
 
-async def write_all(writes: Sequence[Write], put: Callable[[Sequence[Write]], Awaitable[Tried]]) -> Written:
+async def write_all(writes: Sequence[Write], put: Callable[[Sequence[Write]], Awaitable[Tried]]) -> WriteResult:
     """Write all that stand as they were read. `put` tries some; those that lost are left out of the next try."""
     assert len({write.change.payment.id for write in writes}) == len(writes), "each payment once"
     done, left, taken = frozenset[str](), writes, dict[str, TakenKeys]()
@@ -51,7 +51,7 @@ async def write_all(writes: Sequence[Write], put: Callable[[Sequence[Write]], Aw
         tried = await put(left)
         done = frozenset(write.change.payment.id for write in tried.done)
         left, taken = tried.left, taken | tried.taken
-    return Written(done=done, taken=taken)
+    return WriteResult(done=done, taken=taken)
 
 
 async def put(
@@ -72,9 +72,9 @@ async def put(
     claims.sort(key=lambda one: (one[0].account, one[0].event_id or "", one[0].id))
     came = heard(cipher, claims)
     keys = [_unowned(write) for write in writes]
-    stored = storing([(write.sight.case.payment, write.change) for write in writes])
+    stored = storing([(write.reading.case.payment, write.change) for write in writes])
     for row, write in zip(stored.doc["payments"], writes, strict=True):
-        row |= {"revision": write.sight.revision, "since": write.sight.since}
+        row |= {"revision": write.reading.revision, "since": write.reading.since}
     executing = attempts(write.change.payment for write in writes if write.executes)
     second = [write.change.payment.id for write in writes if write.keys.order_ref is None]
     parts = {"claims": came.rows, "keys": wanted(keys), "executing": executing, "second": second}
@@ -101,8 +101,10 @@ def _without(
 
 def _unowned(write: Write) -> Keys:
     """The keys of this write that the payment does not have yet; its order always, since it may have been let go."""
-    keys, sight = write.wanted, write.sight
-    return replace(keys, sessions=keys.sessions - sight.sessions, transactions=keys.transactions - sight.transactions)
+    keys, reading = write.wanted, write.reading
+    return replace(
+        keys, sessions=keys.sessions - reading.sessions, transactions=keys.transactions - reading.transactions
+    )
 
 
 def _by_others(
@@ -144,10 +146,10 @@ class PostgresArbiter(PostgresBatch):
         self.written: list[Write] = []
         self._payment_ids = payment_ids
 
-    async def look(self, claims: Sequence[Claim]) -> Looked:
+    async def look(self, claims: Sequence[Claim]) -> LookResult:
         return await look(self._connection, claims, self._payment_ids)
 
-    async def write(self, writes: Sequence[Write]) -> Written:
+    async def write(self, writes: Sequence[Write]) -> WriteResult:
         return await write_all(writes, self._put)
 
     async def _put(self, writes: Sequence[Write]) -> Tried:
