@@ -27,11 +27,11 @@ from schemas.statements import Line
 from schemas.words import EntryKind, Status
 
 CURRENCY = "BDT"
-LONGEST_NAME = 100
+LONGEST_STATEMENT_NAME = 100
 REFERENCE = re.compile(r"[A-Za-z0-9._~-]{1,50}", re.ASCII)
 
 
-class Statement(Struct, frozen=True, kw_only=True):
+class StatementSource(Struct, frozen=True, kw_only=True):
     """Where lines come from: `name` is the file's, without its folders.
 
     `newest` is the newest time of any of its rows, and counts for those that have none; where none has one, the end of
@@ -44,11 +44,11 @@ class Statement(Struct, frozen=True, kw_only=True):
     listed: bool = False
 
 
-class Said(Struct, frozen=True, kw_only=True):
+class StatementEntry(Struct, frozen=True, kw_only=True):
     """What a statement says of a payment that we know.
 
     Of a refund, `line` is its newest line, and `refunded` what all its refund lines in this statement add up to. A
-    payment whose money came and went back in one statement has one `Said` for each of the two.
+    payment whose money came and went back in one statement has one `StatementEntry` for each of the two.
     """
 
     payment_id: str
@@ -70,13 +70,15 @@ class Recorded(Struct, frozen=True, kw_only=True):
     payment: Payment | None = None
 
 
-async def record_lines(ledger: Ledger, rules: Rules, about: Statement, said: Sequence[Said]) -> list[Recorded]:
+async def record_lines(
+    ledger: Ledger, rules: Rules, about: StatementSource, said: Sequence[StatementEntry]
+) -> list[Recorded]:
     """Record what a statement says of known payments, where no better word can be had; some hundred at most at once.
 
     That is where the gateway cannot be asked, and of payments that only a statement brought. One transaction; at most
     one event per payment, as for any answer. The outcomes are by payment, in the order first named.
     """
-    by_payment = defaultdict[str, list[Said]](list)
+    by_payment = defaultdict[str, list[StatementEntry]](list)
     for one in said:
         by_payment[one.payment_id].append(one)
     found: dict[str, Recorded] = {key: Recorded(payment_id=key, outcome="unknown") for key in by_payment}
@@ -90,7 +92,7 @@ async def record_lines(ledger: Ledger, rules: Rules, about: Statement, said: Seq
                 continue
             pending = PendingChange(case=case, entries=[], facts=[])
             for one in sorted(by_payment[payment_id], key=lambda one: (one.line.kind, one.line.row)):
-                hear(pending, about, one.line, one.refunded, rules, batch.now)
+                apply_line(pending, about, one.line, one.refunded, rules, batch.now)
             outcome: Literal["recorded", "known"] = "recorded" if pending.entries else "known"
             found[payment_id] = Recorded(payment_id=payment_id, outcome=outcome, payment=case.payment)
             pending_changes += [pending] if pending.facts else []
@@ -107,8 +109,8 @@ def _counts(payment: Payment, rules: Rules) -> bool:
     return alone or not rules.capabilities(payment).asked_by
 
 
-def hear(
-    pending: PendingChange, about: Statement, line: Line, refunded: Decimal | None, rules: Rules, now: datetime
+def apply_line(
+    pending: PendingChange, about: StatementSource, line: Line, refunded: Decimal | None, rules: Rules, now: datetime
 ) -> None:
     """Take a row in as a Fact. What is known already leaves no entry, only its time where it is earlier than known."""
     if line.status is Status.PENDING:
@@ -130,7 +132,9 @@ def hear(
     pending.case = replace(case, payment=payment, facts=tuple((facts | {fact.key: fact}).values()))
 
 
-def _fact(about: Statement, line: Line, refunded: Decimal | None, capabilities: Capabilities, now: datetime) -> Fact:
+def _fact(
+    about: StatementSource, line: Line, refunded: Decimal | None, capabilities: Capabilities, now: datetime
+) -> Fact:
     """The row as an answer of its own time, which is never later than now, whatever the file says.
 
     A refund's amount is no amount of the payment: of that it says nothing.
@@ -152,7 +156,7 @@ def _fact(about: Statement, line: Line, refunded: Decimal | None, capabilities: 
     by_transaction = "transaction_id" in capabilities.asked_by
     return Fact(
         answer=answer,
-        row=StatementRow(name=about.name[:LONGEST_NAME], row=line.row, refund=refund, listed=about.listed),
+        row=StatementRow(name=about.name[:LONGEST_STATEMENT_NAME], row=line.row, refund=refund, listed=about.listed),
         transaction_asked=line.transaction_id if by_transaction else None,
         first_asked_at=at,
         first_answered_at=at,

@@ -106,7 +106,7 @@ class FakeLedger:
             yield batch
 
     @asynccontextmanager
-    async def found(self, payments: Sequence[Payment]) -> AsyncIterator[FakeBatch]:
+    async def inserted(self, payments: Sequence[Payment]) -> AsyncIterator[FakeBatch]:
         async with AsyncExitStack() as locks:
             batch = FakeBatch(self._tables, self._writing, locks, self.clock.now, {}, self.revisions)
             await batch.insert(payments)

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from consumers.commands.adopt import NotAdopted, adopt
 from consumers.commands.open_payment import CheckoutStore, ReadyToOpen, ReferenceTaken
-from consumers.reconciliation.statement_facts import Said, Statement, record_lines
-from consumers.reconciliation.unexpected import Findings, Found, Stray, record_unexpected
+from consumers.reconciliation.statement_facts import StatementEntry, StatementSource, record_lines
+from consumers.reconciliation.unexpected import PaymentOfLine, UnexpectedPayments, UnmatchedLine, record_unexpected
 from consumers.rules import Rules
 from schemas.checks import Checks
 from schemas.payments import Change, Payment
@@ -26,10 +26,10 @@ from tests.fakes.providers import ACCOUNTS, PLAIN, SILENT
 from tests.integration.conformance_ledger import LEASE, NOON, SECONDS, Kept, a_claim, a_payment, case_of, keys, store
 
 RULES = Rules(accounts={one.id: one for one in ACCOUNTS}, checks=Checks(), public_url="https://pay.example")
-MARCH = Statement(account=SILENT.id, name="march.csv", newest=NOON + timedelta(hours=1))
+MARCH = StatementSource(account=SILENT.id, name="march.csv", newest=NOON + timedelta(hours=1))
 
 
-class Both(CheckoutStore, Findings, Protocol):
+class Both(CheckoutStore, UnexpectedPayments, Protocol):
     """What one ledger is."""
 
 
@@ -57,8 +57,8 @@ def a_line(row: int = 2, **fields: Any) -> Line:
     return Line(**(given | fields))
 
 
-async def find(books: Books, *lines: Line) -> list[Found]:
-    strays = [Stray(line=line) for line in lines]
+async def find(books: Books, *lines: Line) -> list[PaymentOfLine]:
+    strays = [UnmatchedLine(line=line) for line in lines]
     return await record_unexpected(books.ledger, RULES, SILENT, MARCH, strays, new_id)
 
 
@@ -85,7 +85,7 @@ class UnexpectedConformance:
         taken = a_payment(reference="taken")
         assert isinstance(await books.ledger.create(taken, {}, LEASE), ReadyToOpen)
         rows = [a_payment(reference="free"), a_payment(reference="taken"), a_payment(reference="free")]
-        async with books.ledger.found(rows) as batch:
+        async with books.ledger.inserted(rows) as batch:
             assert set(batch.cases) == {rows[0].id}
             await batch.store([Change(payment=replace(rows[0], version=1))])
             await batch.commit()
@@ -93,7 +93,7 @@ class UnexpectedConformance:
 
     async def test_rows_stay_only_when_stored(self, books: Books) -> None:
         row = a_payment(reference="free")
-        async with books.ledger.found([row]) as batch:
+        async with books.ledger.inserted([row]) as batch:
             assert set(batch.cases) == {row.id}
         async with books.ledger.batch([row.id]) as batch:
             assert dict(batch.cases) == {}
@@ -101,7 +101,7 @@ class UnexpectedConformance:
 
     async def test_a_row_that_is_withdrawn_leaves_nothing(self, books: Books) -> None:
         gone, stays = a_payment(reference="gone"), a_payment(reference="stays")
-        async with books.ledger.found([gone, stays]) as batch:
+        async with books.ledger.inserted([gone, stays]) as batch:
             await batch.reserve([keys(gone, transactions=frozenset({"T1"}), sessions=frozenset({"S1"}))])
             await batch.withdraw([gone.id])
             assert set(batch.cases) == {stays.id}
@@ -159,7 +159,7 @@ class UnexpectedConformance:
     async def test_rows_of_known_payments_are_facts(self, books: Books) -> None:
         row = wanted()
         assert isinstance(await books.ledger.create(row, {}, LEASE), ReadyToOpen)
-        said = [Said(payment_id=row.id, line=a_line(7, reference=row.reference))]
+        said = [StatementEntry(payment_id=row.id, line=a_line(7, reference=row.reference))]
         for outcome in ("recorded", "known"):
             (recorded,) = await record_lines(books.ledger, RULES, MARCH, said)
             assert recorded.outcome == outcome
@@ -239,7 +239,9 @@ class UnexpectedConformance:
     async def test_an_order_that_is_paid_already_holds_what_is_adopted(self, books: Books) -> None:
         paid = wanted(order_ref="basket")
         assert isinstance(await books.ledger.create(paid, {}, LEASE), ReadyToOpen)
-        await record_lines(books.ledger, RULES, MARCH, [Said(payment_id=paid.id, line=a_line(9, reference=None))])
+        await record_lines(
+            books.ledger, RULES, MARCH, [StatementEntry(payment_id=paid.id, line=a_line(9, reference=None))]
+        )
         found = await one_found(books)
         adopted = await adopt(books.ledger, RULES, found.id, wanted(reference="theirs-2", order_ref="basket"), {})
         assert isinstance(adopted, Payment)
@@ -274,5 +276,5 @@ class UnexpectedConformance:
         row = a_payment(account=PLAIN.id)
         assert isinstance(await books.ledger.create(row, {}, LEASE), ReadyToOpen)
         about = replace(MARCH, account=PLAIN.id)
-        (recorded,) = await record_lines(books.ledger, RULES, about, [Said(payment_id=row.id, line=a_line())])
+        (recorded,) = await record_lines(books.ledger, RULES, about, [StatementEntry(payment_id=row.id, line=a_line())])
         assert recorded.outcome == "ask"

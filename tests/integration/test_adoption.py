@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from consumers.explain.explain import explain_payment
-from consumers.reconciliation.statement_facts import Statement
-from consumers.reconciliation.unexpected import Stray, record_unexpected
+from consumers.reconciliation.statement_facts import StatementSource
+from consumers.reconciliation.unexpected import UnmatchedLine, record_unexpected
 from schemas.requests import ListQuery
 from schemas.statements import Line
 from schemas.words import Hold, Status
@@ -37,8 +37,8 @@ async def found(shops: Shops, account: str = "shop-one", **fields: Any) -> str:
         "reference": REFERENCE,
         "at": now - timedelta(days=3),
     }
-    about = Statement(account=account, name="march.csv", newest=now)
-    strays = [Stray(line=Line(**(given | fields)))]
+    about = StatementSource(account=account, name="march.csv", newest=now)
+    strays = [UnmatchedLine(line=Line(**(given | fields)))]
     made = await record_unexpected(shops.api.ledger, RULES, RULES.accounts[account], about, strays, new_payment_id)
     return made[0].payment_id
 

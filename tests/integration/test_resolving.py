@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from consumers.explain.evidence import evidence
-from consumers.reconciliation.statement_facts import Said, Statement, record_lines
+from consumers.reconciliation.statement_facts import StatementEntry, StatementSource, record_lines
 from schemas.requests import ListQuery
 from schemas.statements import Line
 from schemas.words import Hold, Status
@@ -148,11 +148,11 @@ async def test_completing_what_a_statement_says_was_paid_back_in_full_is_refunde
     """That its money came is a person's word; the tables take what becomes of it."""
     payment = await shops.opened(account="shop-ipay", reference="order-1")
     await shops.answered(payment, Status.COMPLETED, currency="USD")
-    back = Said(
+    back = StatementEntry(
         payment_id=payment["payment_id"],
         line=Line(row=4, kind="refund", status=Status.REFUNDED, word="Refund", amount=Decimal("1500.50")),
     )
-    about = Statement(account="shop-ipay", name="march.csv", newest=shops.database.clock.now())
+    about = StatementSource(account="shop-ipay", name="march.csv", newest=shops.database.clock.now())
     assert (await record_lines(shops.api.ledger, UNASKED, about, [back]))[0].outcome == "recorded"
     path = f"/v1/payments/{payment['payment_id']}/resolve"
     got = await shops.post(path, {"status": "completed", "actor": "rahim", "reason": "it came, and went back"})

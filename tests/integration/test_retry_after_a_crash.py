@@ -19,8 +19,8 @@ import pytest
 
 from consumers.account import Account
 from consumers.ports.gateway import Opened, Opening, OpeningOutcome
-from consumers.reconciliation.statement_facts import Statement
-from consumers.reconciliation.unexpected import Stray, record_unexpected
+from consumers.reconciliation.statement_facts import StatementSource
+from consumers.reconciliation.unexpected import UnmatchedLine, record_unexpected
 from schemas.answers import Inconclusive, Trouble
 from schemas.callbacks import Claim
 from schemas.statements import Line
@@ -180,9 +180,9 @@ async def found_money(shops: Shops, number: int) -> None:
         reference=reference(number),
         at=now - timedelta(days=3),
     )
-    about = Statement(account="shop-one", name="march.csv", newest=now)
+    about = StatementSource(account="shop-one", name="march.csv", newest=now)
     account = RULES.accounts["shop-one"]
-    await record_unexpected(shops.api.ledger, RULES, account, about, [Stray(line=line)], new_payment_id)
+    await record_unexpected(shops.api.ledger, RULES, account, about, [UnmatchedLine(line=line)], new_payment_id)
 
 
 async def told_early(shops: Shops, number: int) -> None:

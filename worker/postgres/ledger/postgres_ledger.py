@@ -83,7 +83,7 @@ class PostgresLedger:
             yield batch
 
     @asynccontextmanager
-    async def found(self, payments: Sequence[Payment]) -> AsyncIterator[PostgresFoundBatch]:
+    async def inserted(self, payments: Sequence[Payment]) -> AsyncIterator[PostgresFoundBatch]:
         async with self._transaction(lambda connection: _open_found(connection, payments, self._cipher)) as batch:
             yield batch
 

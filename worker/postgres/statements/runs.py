@@ -13,7 +13,7 @@ from typing import Any
 from asyncpg import Record
 from msgspec import Struct
 
-from consumers.reconciliation.verdicts import Found, Verdict, sentence
+from consumers.reconciliation.verdicts import Verdict, VerdictFields, sentence
 from schemas.report import Next, Row
 from schemas.statements import LineOutcome
 from worker.postgres.database import Database
@@ -23,7 +23,7 @@ _ROW = (
     "row, outcome, why, next, kind, status, amount, fee, at, transaction_id, session_id, reference, payment_id, "
     "other_payment_id, first_row, refunds, status_here, amount_here, refunded_here, fee_due, words"
 )
-_FOUND = Found.__struct_fields__
+_FOUND = VerdictFields.__struct_fields__
 
 
 class Sum(Struct, frozen=True, kw_only=True):
@@ -113,6 +113,6 @@ def _row(row: Record) -> Row:
         session_id=row["session_id"],
         reference=row["reference"],
         payment_id=row["payment_id"],
-        why=sentence(Verdict(row["why"]), Found(**{name: known[name] for name in _FOUND})),
+        why=sentence(Verdict(row["why"]), VerdictFields(**{name: known[name] for name in _FOUND})),
         next=Next(row["next"]),
     )
