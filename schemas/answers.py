@@ -110,7 +110,7 @@ class Executed(Struct, frozen=True, kw_only=True):
     then: Answer | Inconclusive
 
 
-Outcome = Answer | Inconclusive | ForeignTransaction | Executed
+QuestionOutcome = Answer | Inconclusive | ForeignTransaction | Executed
 
 
 class StatementRow(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from consumers.ports.gateway import Capabilities
-from schemas.answers import Answer, Executed, Outcome
+from schemas.answers import Answer, Executed, QuestionOutcome
 from schemas.payments import Payment
 from schemas.words import Status
 
@@ -147,13 +147,13 @@ def executed(payment: Payment, outcome: Executed, asked_at: datetime) -> Payment
             return replace(payment, execute_unanswered=doubted)
 
 
-def ends_doubt(payment: Payment, outcome: Outcome, asked_at: datetime) -> bool:
+def ends_doubt(payment: Payment, outcome: QuestionOutcome, asked_at: datetime) -> bool:
     """Whether the payment is in doubt about the Execute asked at that time, and no more after this reply to it."""
     own = payment.execute_asked_at == asked_at and payment.execute_unanswered and not payment.execute_doubted
     return own and isinstance(outcome, Executed) and outcome.reply not in ("none", "unread")
 
 
-def too_soon(payment: Payment, asked_at: datetime, outcome: Outcome) -> bool:
+def too_soon(payment: Payment, asked_at: datetime, outcome: QuestionOutcome) -> bool:
     """Whether an answer closes a payment whose Execute may still be under way: it was asked too soon to count.
 
     The reply to that Execute tells by itself whether it is over. The late reply to an earlier one tells nothing of it.

@@ -22,13 +22,13 @@ from consumers.money.write_event import event_entry, write_event
 from consumers.ports.ledger import Ledger
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
-from schemas.answers import Answer, Executed, ExecuteReply, ForeignTransaction, Inconclusive, Outcome
+from schemas.answers import Answer, Executed, ExecuteReply, ForeignTransaction, Inconclusive, QuestionOutcome
 from schemas.checks import Checks
 from schemas.letters import KeptReply
 from schemas.payments import Change, Entry, Payment
 from schemas.words import EntryKind, Hold, Status
 
-FAILURES = 5
+FAILURES_BEFORE_STOP = 5
 OVER = timedelta(minutes=5)
 """So often, over so long at least, and nothing more is asked in a loop."""
 
@@ -49,7 +49,7 @@ class Failing(Struct, frozen=True, kw_only=True):
 
     @property
     def often(self) -> bool:
-        return self.failures >= FAILURES
+        return self.failures >= FAILURES_BEFORE_STOP
 
     @property
     def hopeless(self) -> bool:
@@ -123,7 +123,7 @@ def why(failing: Failing) -> str:
 
 def letter_of(reply: Reply, account: Account) -> tuple[str, KeptReply]:
     """A reply as it is kept, and the id of its letter: the same for the same reply, so that it is kept once."""
-    outcome: Outcome = reply.outcome
+    outcome: QuestionOutcome = reply.outcome
     execute: ExecuteReply | None = None
     if isinstance(outcome, Executed):
         execute, outcome = outcome.reply, outcome.then
@@ -149,7 +149,7 @@ def reply_of(kept: KeptReply) -> Reply:
     found = kept.answer or kept.inconclusive or kept.stranger
     if found is None or (kept.execute is not None and isinstance(found, ForeignTransaction)):
         raise ValueError("the reply says nothing")
-    outcome: Outcome = found
+    outcome: QuestionOutcome = found
     if kept.execute is not None and not isinstance(found, ForeignTransaction):
         outcome = Executed(reply=kept.execute, then=found)
     return Reply(

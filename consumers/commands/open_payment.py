@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from consumers.checks.next_check import reschedule
 from consumers.commands.adopt import NotAdopted, adopt
 from consumers.money.write_event import event_entry, write_event
-from consumers.ports.gateway import Opened, OpeningOutcome, ReferenceUsed, Refused
+from consumers.ports.gateway import Opened, OpeningOutcome, OpeningRefused, ReferenceUsed
 from consumers.ports.ledger import Keys, Ledger
 from consumers.rules import Rules
 from schemas.answers import Inconclusive, Trouble
@@ -142,7 +142,7 @@ async def open_payment(
         case ReadyToOpen(payment=row):
             pass
     outcome = await call(row)
-    if isinstance(outcome, Refused):
+    if isinstance(outcome, OpeningRefused):
         await checkouts.discard(row.id)
         raise OpeningFailed("gateway_refused", outcome.message)
     return await _record(checkouts, rules, row.id, outcome)

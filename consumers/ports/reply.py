@@ -6,7 +6,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from schemas.answers import Outcome, Question
+from schemas.answers import Question, QuestionOutcome
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -19,6 +19,6 @@ class Reply(Struct, frozen=True, kw_only=True):
     question: Question
     asked_at: datetime
     answered_at: datetime
-    outcome: Outcome
+    outcome: QuestionOutcome
     calls: int = 1
     traceparent: str | None = None

@@ -15,13 +15,13 @@ from msgspec import Struct, field
 from consumers.ports.gateway import (
     Capabilities,
     Effect,
+    EffectReply,
     FieldError,
     Forged,
     Opened,
     Opening,
     OpeningOutcome,
     ReferenceUsed,
-    Reply,
     Signed,
     Unsigned,
 )
@@ -41,7 +41,7 @@ from consumers.providers.kit.replies import (
 )
 from consumers.providers.kit.said import said
 from consumers.providers.kit.timestamps import ipay, known
-from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question
+from schemas.answers import Answer, Expected, Inconclusive, Question, QuestionOutcome
 from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Told, Unreadable, aside, whole
@@ -102,7 +102,7 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ]
 
     @exchange
-    def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
+    def open(self, opening: Opening) -> Generator[Effect, EffectReply, OpeningOutcome]:
         """POST /order (S4). 409 says that the reference was used, which iPay never takes back."""
         body = {
             "amount": number(opening.amount),
@@ -124,7 +124,7 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self._opened(opening, received.body)
 
     @exchange
-    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:  # noqa: ARG002
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, EffectReply, QuestionOutcome]:  # noqa: ARG002
         """GET /order/{orderId}/status, or by our reference where no order id is known (S4)."""
         if expected.session_id is not None:
             path = f"/order/{segment(expected.session_id)}/status"
@@ -142,8 +142,8 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         found = callbacks.fields(callback, "orderid", "referenceid")
         return CallbackContent(
             said=said(callback),
-            session_id=callbacks.text(found, "orderid"),
-            reference=callbacks.text(found, "referenceid"),
+            session_id=callbacks.text_or_none(found, "orderid"),
+            reference=callbacks.text_or_none(found, "referenceid"),
         )
 
     def _key(self) -> list[tuple[str, str]]:

@@ -17,13 +17,13 @@ from msgspec import Struct
 from consumers.ports.gateway import (
     Capabilities,
     Effect,
+    EffectReply,
     FieldError,
     Forged,
     Misconfigured,
     Opened,
     Opening,
     OpeningOutcome,
-    Reply,
     Signed,
     Unsigned,
 )
@@ -48,7 +48,7 @@ from consumers.providers.kit.replies import (
 )
 from consumers.providers.kit.said import said
 from consumers.providers.kit.timestamps import iso, known
-from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question
+from schemas.answers import Answer, Expected, Inconclusive, Question, QuestionOutcome
 from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Told, aside
@@ -178,7 +178,7 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ]
 
     @exchange
-    def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
+    def open(self, opening: Opening) -> Generator[Effect, EffectReply, OpeningOutcome]:
         """POST /api/v1/order/create (S0). It documents no error; a 4xx in JSON is taken as a refusal."""
         body = {
             "amount": number(opening.amount),
@@ -197,7 +197,7 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return _opened(opening, received.body)
 
     @exchange
-    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:  # noqa: ARG002
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, EffectReply, QuestionOutcome]:  # noqa: ARG002
         """The account's own `status_check`. Without one there is nobody to ask, and the core does not."""
         check = self.status_check
         if check is None:
@@ -219,8 +219,8 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         found = callbacks.fields(callback, "payment_id", "order_ref")
         return CallbackContent(
             said=said(callback),
-            session_id=callbacks.text(found, "payment_id"),
-            reference=callbacks.text(found, "order_ref"),
+            session_id=callbacks.text_or_none(found, "payment_id"),
+            reference=callbacks.text_or_none(found, "order_ref"),
         )
 
     def _url(self, path: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from consumers.account import Account
 from consumers.decide import PaymentWork
 from consumers.pipeline import AssignedQuestion
-from schemas.answers import Expected, Outcome, Question
+from schemas.answers import Expected, Question, QuestionOutcome
 from schemas.payments import Change
 from schemas.words import Source, Status
 from tests.fakes.bus import FakeBus
@@ -89,7 +89,7 @@ class Consuming:
 
     async def ask(
         self, account: Account, question: Question, expected: Expected, calls: Calls, *, asked_at: datetime
-    ) -> Outcome:
+    ) -> QuestionOutcome:
         calls.made += 1
         assigned = about(account, question, expected, asked_at)
         self.asked.append(assigned)

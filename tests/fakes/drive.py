@@ -20,7 +20,7 @@ from consumers.ports.call_limits import AccountLimits
 from consumers.ports.gateway import Opened, OpeningOutcome
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
-from schemas.answers import Answer, Executed, ExecuteReply, Inconclusive, Outcome, Trouble
+from schemas.answers import Answer, Executed, ExecuteReply, Inconclusive, QuestionOutcome, Trouble
 from schemas.callbacks import Claim
 from schemas.checks import Checks
 from schemas.payments import Change, Payment
@@ -30,7 +30,7 @@ from tests.fakes.ledger import FakeLedger, FakeTurns
 from tests.fakes.providers import ACCOUNTS, LIFETIME, PLAIN
 from worker.postgres.queue.due import SWEPT_SECONDS
 
-Gateway = Callable[[AssignedQuestion], Outcome | None]
+Gateway = Callable[[AssignedQuestion], QuestionOutcome | None]
 Result = TypeVar("Result")
 
 AMOUNT = Decimal("100.00")
@@ -61,7 +61,7 @@ def at_once(work: Coroutine[Any, Any, Result]) -> Result:
 def says(status: Status | None, **fields: Any) -> Gateway:
     """A gateway that always answers this, and echoes what was expected wherever nothing else is named."""
 
-    def gateway(assigned: AssignedQuestion) -> Outcome:
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
         return answered(assigned, status, **fields)
 
     return gateway
@@ -219,7 +219,7 @@ class Drive:
             if self._deaths[claim.id] < DEATHS:
                 self._unheard.append((self.clock.now + STARTED_AGAIN, claim))
 
-    def reply(self, assigned: AssignedQuestion, outcome: Outcome) -> Reply:
+    def reply(self, assigned: AssignedQuestion, outcome: QuestionOutcome) -> Reply:
         return Reply(
             payment_id=assigned.expected.payment_id,
             question=assigned.question,

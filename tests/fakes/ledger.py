@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from consumers.apply_claim import KEPT_CANDIDATES
 from consumers.checks.execute import EXECUTE_AGAIN
 from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
-from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, names, signed
+from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, is_signed, names
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Admission, ExecuteRequest, Keys, LookResult, Reading, Write, WriteResult
 from consumers.ports.ledger import Order as SeenOrder
@@ -229,9 +229,9 @@ class FakeLedger:
         if event(claim) is not None and any(event(one) == event(claim) for one in kept):
             return
         self._tables.kept[claim.id] = self._tables.kept.get(claim.id) or as_kept(claim)
-        if signed(claim):
+        if is_signed(claim):
             return
-        others = [one for one in kept if not signed(one) and one.id != claim.id]
+        others = [one for one in kept if not is_signed(one) and one.id != claim.id]
         newest = sorted([*others, as_kept(claim)], key=lambda one: one.received_at, reverse=True)
         alike = [one for one in newest if _named(one) == _named(claim)]
         for one in [*alike[PER_ID:], *newest[PER_ACCOUNT:]]:
@@ -517,8 +517,8 @@ class FakeBatch:
         heard, gone = dict[str, Claim](), set[str]()
         for place, name in enumerate(named):
             alike = [one for one in waiting if name is not None and names(one)[place] == name]
-            guessed = [one for one in alike if not signed(one) and not signed_only]
-            heard |= {one.id: one for one in alike if signed(one) or one in guessed[:KEPT_CANDIDATES]}
+            guessed = [one for one in alike if not is_signed(one) and not signed_only]
+            heard |= {one.id: one for one in alike if is_signed(one) or one in guessed[:KEPT_CANDIDATES]}
             gone |= {one.id for one in guessed}
         self.layer.heard.extend(heard.values())
         for claim_id in heard.keys() | gone:

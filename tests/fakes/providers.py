@@ -13,15 +13,15 @@ from consumers.account import Account
 from consumers.ports.gateway import (
     Capabilities,
     Effect,
+    EffectReply,
     FieldError,
     Forged,
     Opening,
     OpeningOutcome,
-    Reply,
     Signed,
     Unsigned,
 )
-from schemas.answers import Expected, Outcome, Question
+from schemas.answers import Expected, Question, QuestionOutcome
 from schemas.callbacks import Callback, CallbackContent
 
 MERCHANT = "shop"
@@ -45,10 +45,10 @@ class FakeProvider(Struct, frozen=True, kw_only=True):
     def check(self, opening: Opening) -> list[FieldError]:
         return []
 
-    def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
+    def open(self, opening: Opening) -> Generator[Effect, EffectReply, OpeningOutcome]:
         raise NotImplementedError
 
-    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, EffectReply, QuestionOutcome]:
         raise NotImplementedError
 
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:

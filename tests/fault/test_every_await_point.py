@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pytest
 
 from consumers.account import Account
-from schemas.answers import Executed, Expected, Outcome, Question
+from schemas.answers import Executed, Expected, Question, QuestionOutcome
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
 from tests.fakes.bus import FakeBus
 from tests.fakes.consuming import ClockOf, about
@@ -113,7 +113,7 @@ class Till:
 
     async def ask(
         self, account: Account, question: Question, expected: Expected, calls: Calls, *, asked_at: datetime
-    ) -> Outcome:
+    ) -> QuestionOutcome:
         calls.made += 1
         asked = about(account, question, expected, asked_at)
         if question.kind is not QuestionKind.EXECUTE:

@@ -15,7 +15,7 @@ from consumers.account import Account
 from consumers.checks.next_check import QUESTION_LEASES
 from consumers.ports.gateway import Token
 from consumers.providers import PROVIDERS
-from schemas.answers import Answer, Executed, Expected, Inconclusive, Outcome, Question
+from schemas.answers import Answer, Executed, Expected, Inconclusive, Question, QuestionOutcome
 from schemas.secret import Secret
 from schemas.words import QuestionKind, Status
 from tests.fakes.clock import FakeClock
@@ -61,7 +61,7 @@ class Slow(Struct):
             return web.json_response({"message": "Unauthorized"}, status=401)
         return web.json_response(NOT_APPROVED if name == "execute" else INITIATED)
 
-    async def ask(self, question: Question, late: float = 0.0, tokens: Tokens | None = None) -> Outcome:
+    async def ask(self, question: Question, late: float = 0.0, tokens: Tokens | None = None) -> QuestionOutcome:
         """Ask a question that was asked so many seconds ago."""
         provider = PROVIDERS["onepaybd"](base_url=self.url, api_key=Secret("key"))
         account = Account(id="a", merchant="m", provider=provider)
@@ -92,7 +92,7 @@ async def serving() -> AsyncIterator[Slow]:
         await runner.cleanup()
 
 
-def is_not_sent(outcome: Outcome) -> bool:
+def is_not_sent(outcome: QuestionOutcome) -> bool:
     return isinstance(outcome, Executed) and outcome.reply == "not_sent" and isinstance(outcome.then, Inconclusive)
 
 

@@ -15,11 +15,11 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from consumers.account import Account
-from consumers.checks.repeated_failure import FAILURES, Failures, letter_of
+from consumers.checks.repeated_failure import FAILURES_BEFORE_STOP, Failures, letter_of
 from consumers.commands.open_payment import open_payment
 from consumers.ports.gateway import Opened
 from consumers.rules import Rules
-from schemas.answers import Expected, Outcome, Question
+from schemas.answers import Expected, Question, QuestionOutcome
 from schemas.checks import Checks
 from schemas.payments import Payment
 from schemas.words import Hold, Source, Status
@@ -163,7 +163,7 @@ class Till:
 
     async def ask(
         self, account: Account, question: Question, expected: Expected, calls: Calls, *, asked_at: Any
-    ) -> Outcome:
+    ) -> QuestionOutcome:
         self.asked.append(expected.payment_id)
         calls.made += 1
         return answered(about(account, question, expected, asked_at), Status.COMPLETED)
@@ -179,7 +179,7 @@ async def test_a_fault_from_end_to_end_and_its_mending(database: Database, logge
     consumer = Consumer(bus, PostgresLedger(database), FakeTurns(), RULES, gateways, failures, clock, Metrics())
     working = asyncio.create_task(consumer.run())
     try:
-        for asked in range(1, FAILURES + 1):
+        for asked in range(1, FAILURES_BEFORE_STOP + 1):
             await bus.publish([own_claim(Source.OPERATOR, payment.id, PLAIN.id, "fake", clock.now())])
 
             async def failed(so_often: int = asked) -> bool:

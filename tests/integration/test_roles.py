@@ -11,7 +11,7 @@ import pytest
 
 from consumers.early_claims import PER_ID
 from consumers.pipeline import take_claims
-from consumers.ports.gateway import Refused
+from consumers.ports.gateway import OpeningRefused
 from tests.fakes.ledger import FakeTurns
 from tests.integration.shops import RULES, TRACKED, Shops, serving
 from tests.integration.test_kept import early
@@ -237,7 +237,7 @@ async def test_ingress_opens_refuses_repeats_tracks_and_reads(shop: Shops) -> No
     assert (await shop.open(reference="one")).status == 409
     assert (await shop.open(reference="two", key="key")).status == 201
     assert (await shop.open(reference="two", key="key")).status == 201
-    shop.checkout.script(Refused(message="no"))
+    shop.checkout.script(OpeningRefused(message="no"))
     assert (await shop.open(reference="three")).status == 422
     for path in ("", f"/{opened['payment_id']}", f"/{opened['payment_id']}/timeline"):
         assert (await shop.get(f"/v1/payments{path}")).status == 200

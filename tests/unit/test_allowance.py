@@ -24,7 +24,7 @@ from consumers.checks.limits import (
 )
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.reply import Reply
-from schemas.answers import Answer, Executed, ForeignTransaction, Inconclusive, Outcome, Question, Trouble
+from schemas.answers import Answer, Executed, ForeignTransaction, Inconclusive, Question, QuestionOutcome, Trouble
 from schemas.words import Status
 from tests.fakes.clock import NOON
 
@@ -35,7 +35,7 @@ UNKNOWN = Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown")
 
 
 def reply(
-    outcome: Outcome, calls: int = 1, asked_at: datetime = NOON, *, about: str = "p", claimed: bool = False
+    outcome: QuestionOutcome, calls: int = 1, asked_at: datetime = NOON, *, about: str = "p", claimed: bool = False
 ) -> CountedReply:
     made = Reply(
         payment_id=about, question=Question(), asked_at=asked_at, answered_at=asked_at, outcome=outcome, calls=calls

@@ -24,7 +24,7 @@ from consumers.checks.next_check import (
 )
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.ledger import Keys
-from schemas.answers import ForeignTransaction, Outcome, Question, Trouble
+from schemas.answers import ForeignTransaction, Question, QuestionOutcome, Trouble
 from schemas.callbacks import Claim
 from schemas.checks import Checks
 from schemas.payments import Candidate, Change, Payment
@@ -472,7 +472,7 @@ async def test_a_retry_after_of_days_is_cut_to_minutes() -> None:
 
 
 def by_transaction(**statuses: Status) -> Gateway:
-    def gateway(assigned: AssignedQuestion) -> Outcome:
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
         return answered(assigned, statuses[assigned.question.transaction_id or ""])
 
     return gateway
@@ -569,7 +569,7 @@ async def test_a_second_transaction_is_asked_about_again_when_the_gateway_failed
     assert drive.told(payment_id) == [EventType.COMPLETED, EventType.HELD]
 
 
-def paid_by_the_transaction_asked(assigned: AssignedQuestion) -> Outcome:
+def paid_by_the_transaction_asked(assigned: AssignedQuestion) -> QuestionOutcome:
     return answered(assigned, Status.COMPLETED, transaction_id=assigned.question.transaction_id)
 
 

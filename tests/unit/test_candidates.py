@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from consumers.checks.candidates import KNOWN_WITHIN, next_ask, unknown_to_gateway, unpaid
 from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.pipeline import AssignedQuestion, take_claims
-from schemas.answers import Answer, ForeignTransaction, Inconclusive, Outcome, Trouble
+from schemas.answers import Answer, ForeignTransaction, Inconclusive, QuestionOutcome, Trouble
 from schemas.checks import Checks
 from schemas.payments import Candidate, Change
 from schemas.words import Hold, Said, Source, Status
@@ -29,7 +29,7 @@ CONFIRM = timedelta(minutes=10)
 def knows(when: Callable[[], datetime], known_at: datetime, *ids: str) -> Gateway:
     """A gateway that knows these transactions as paid from a moment on, and before says that it does not."""
 
-    def gateway(assigned: AssignedQuestion) -> Outcome:
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
         if assigned.question.transaction_id in ids and when() >= known_at:
             return answered(assigned, Status.COMPLETED)
         return ForeignTransaction(why="not_found")
@@ -41,11 +41,11 @@ def later(drive: Drive, seconds: float, *ids: str) -> Gateway:
     return knows(lambda: drive.clock.now, drive.clock.now + timedelta(seconds=seconds), *ids)
 
 
-def unknown(_: AssignedQuestion) -> Outcome:
+def unknown(_: AssignedQuestion) -> QuestionOutcome:
     return ForeignTransaction(why="not_found")
 
 
-def others(_: AssignedQuestion) -> Outcome:
+def others(_: AssignedQuestion) -> QuestionOutcome:
     """A gateway that knows whatever it is asked about as another payment's."""
     return ForeignTransaction(why="other_payment")
 

@@ -18,7 +18,7 @@ from consumers.commands.open_payment import OpeningFailed, open_payment
 from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.gateway import OpeningOutcome
-from schemas.answers import Answer, ForeignTransaction, Inconclusive, Outcome, Trouble
+from schemas.answers import Answer, ForeignTransaction, Inconclusive, QuestionOutcome, Trouble
 from schemas.checks import Checks
 from schemas.payments import Payment
 from schemas.words import Hold, QuestionKind, Said, Source, Status
@@ -514,7 +514,7 @@ async def test_a_success_after_the_clock_closed_it_is_held_too() -> None:
 def about(**outcomes: Status | str) -> Gateway:
     """A gateway asked by transaction: a status, or why it is a stranger's."""
 
-    def gateway(assigned: AssignedQuestion) -> Outcome:
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
         told = outcomes.get(assigned.question.transaction_id or "", "not_found")
         if isinstance(told, Status):
             return answered(assigned, told)

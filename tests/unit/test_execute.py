@@ -28,7 +28,7 @@ from consumers.checks.order_execution import in_line
 from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.pipeline import AssignedQuestion, take_claims
 from consumers.ports.ledger import ExecuteRequest, Order
-from schemas.answers import ExecuteReply, Outcome, Question, Trouble
+from schemas.answers import ExecuteReply, Question, QuestionOutcome, Trouble
 from schemas.checks import Checks
 from schemas.words import Hold, QuestionKind, Said, Source, Status
 from tests.fakes.clock import NOON
@@ -51,7 +51,7 @@ def onepaybd(
 ) -> Gateway:
     """Execute replies this, with `then` as its answer; a Query answers `query`, or nothing."""
 
-    def gateway(assigned: AssignedQuestion) -> Outcome:
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
         if assigned.question.kind is EXECUTE:
             return executed(assigned, execute if isinstance(execute, str) else execute(assigned), then)
         return troubled()(assigned) if query is None else answered(assigned, query)  # type: ignore[return-value]
@@ -777,7 +777,7 @@ async def test_an_execute_that_was_not_sent_does_not_go_again_before_an_older_wi
     """The first attempt's reply was lost, so the other one waits, and is looked at less often than the first."""
     replies: list[ExecuteReply] = ["none", "not_sent", "completed"]
 
-    def gateway(assigned: AssignedQuestion) -> Outcome:
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
         if assigned.question.kind is not EXECUTE:
             return answered(assigned, PENDING)
         reply = replies.pop(0)
@@ -894,7 +894,7 @@ async def test_no_reply_to_a_later_execute_ends_the_doubt_about_an_earlier_one(r
 async def test_an_attempt_whose_execute_cannot_be_sent_lets_the_others_of_its_order_go_first() -> None:
     sent = onepaybd("completed", COMPLETED)
 
-    def gateway(assigned: AssignedQuestion) -> Outcome:
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
         if assigned.question.kind is EXECUTE and assigned.expected.payment_id == first:
             return executed(assigned, "not_sent", None)
         found = sent(assigned)
@@ -960,7 +960,7 @@ async def test_a_wish_that_waited_for_its_order_counts_as_sent_when_another_serv
 async def test_after_a_takeover_an_attempt_waits_for_another_that_may_have_executed_unknown_to_the_new_server() -> None:
     """Its claim, its wish and its Execute were one write, which is missing; and the money is there."""
 
-    def gateway(assigned: AssignedQuestion) -> Outcome:
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
         if assigned.expected.payment_id == executed_before:
             return answered(assigned, COMPLETED)
         return onepaybd("completed", COMPLETED)(assigned)  # type: ignore[return-value]
@@ -981,7 +981,7 @@ async def test_after_a_takeover_an_attempt_waits_for_another_that_may_have_execu
 async def test_after_a_takeover_an_attempt_waits_while_nobody_is_told_what_became_of_another() -> None:
     silent = set[str]()
 
-    def gateway(assigned: AssignedQuestion) -> Outcome:
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
         asked = troubled() if assigned.expected.payment_id in silent else onepaybd("completed", COMPLETED)
         return asked(assigned)  # type: ignore[return-value]
 

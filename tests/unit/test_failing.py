@@ -15,9 +15,17 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumers.account import Account
-from consumers.checks.repeated_failure import FAILURES, OVER, RULE, Failing, letter_of, reply_of, stop_asking
+from consumers.checks.repeated_failure import (
+    FAILURES_BEFORE_STOP,
+    OVER,
+    RULE,
+    Failing,
+    letter_of,
+    reply_of,
+    stop_asking,
+)
 from consumers.pipeline import AssignedQuestion
-from schemas.answers import Executed, Expected, ForeignTransaction, Inconclusive, Outcome, Question, Trouble
+from schemas.answers import Executed, Expected, ForeignTransaction, Inconclusive, Question, QuestionOutcome, Trouble
 from schemas.letters import KeptReply
 from schemas.payments import Change
 from schemas.words import EntryKind, EventType, Hold, QuestionKind, Said, Source, Status
@@ -65,7 +73,7 @@ async def test_a_reply_that_cannot_be_recorded_is_not_asked_for_ever_and_a_perso
     payment = consuming.drive.payment(payment_id)
     assert (payment.status, payment.hold) == (Status.PENDING, Hold.UNRESOLVED)
     assert consuming.drive.told(payment_id) == [EventType.HELD]
-    assert FAILURES <= len(consuming.asked) < MANY
+    assert FAILURES_BEFORE_STOP <= len(consuming.asked) < MANY
     failing = consuming.failures.rows[payment_id]
     assert failing.stopped_at is not None
     assert OVER <= failing.stopped_at - failing.first_at < 2 * OVER
@@ -123,7 +131,11 @@ async def test_whoever_stops_it_ends_the_lease_of_its_execute_and_tells_it_once(
     payment_id = await drive.open(EXECUTING)
     last = len(drive.rules.checks.pending) - 1
     failing = Failing(
-        payment_id=payment_id, failures=FAILURES, first_at=drive.clock.now, last_at=drive.clock.now, reason="a fault"
+        payment_id=payment_id,
+        failures=FAILURES_BEFORE_STOP,
+        first_at=drive.clock.now,
+        last_at=drive.clock.now,
+        reason="a fault",
     )
     (assigned,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
     assert assigned.question.kind is QuestionKind.EXECUTE
@@ -161,7 +173,7 @@ async def test_of_a_paid_payment_no_more_is_asked_and_it_is_not_held() -> None:
     payment = consuming.drive.payment(payment_id)
     assert (payment.status, payment.hold, payment.next_check_at) == (Status.COMPLETED, None, None)
     assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
-    assert FAILURES <= len(consuming.asked) - asked < MANY
+    assert FAILURES_BEFORE_STOP <= len(consuming.asked) - asked < MANY
     assert consuming.failures.rows[payment_id].stopped_at is not None
     last = consuming.ledger.entries(payment_id)[-1]
     assert (last.kind, last.data["change"], last.data["rule"]) == (
@@ -358,7 +370,7 @@ async def test_a_payment_of_which_nothing_can_be_written_is_swept_no_more_and_ma
     assert consuming.drive.payment(payment_id).next_check_at is None
     assert consuming.bus.dead == []
     assert tried < 2 * MANY
-    assert FAILURES <= len(consuming.asked) < MANY
+    assert FAILURES_BEFORE_STOP <= len(consuming.asked) < MANY
 
 
 async def test_a_question_that_fails_in_a_gateways_file_ends_likewise() -> None:
@@ -417,7 +429,7 @@ async def test_a_death_while_gateways_think_is_nobodys_fault() -> None:
 
     async def slow(
         account: Account, question: Question, expected: Expected, calls: Calls, *, asked_at: datetime
-    ) -> Outcome:
+    ) -> QuestionOutcome:
         if expected.payment_id != poison:
             await thought.wait()
         return await ask(account, question, expected, calls, asked_at=asked_at)
@@ -451,7 +463,7 @@ async def test_a_process_that_is_killed_again_and_again_counts_against_no_paymen
     payment_id = await consuming.drive.open(PLAIN)
     ask, well, kills = consuming.ask, asyncio.Event(), 0
 
-    async def slow(*args: Any, **kwargs: Any) -> Outcome:
+    async def slow(*args: Any, **kwargs: Any) -> QuestionOutcome:
         await well.wait()
         return await ask(*args, **kwargs)
 
@@ -502,7 +514,7 @@ async def test_a_claim_handed_out_again_and_again_counts_only_while_it_is_taken(
     thinking = asyncio.Event()
     ask = consuming.ask
 
-    async def slow(*args: Any, **kwargs: Any) -> Outcome:
+    async def slow(*args: Any, **kwargs: Any) -> QuestionOutcome:
         await thinking.wait()
         return await ask(*args, **kwargs)
 
@@ -555,7 +567,7 @@ async def test_questions_begin_before_their_claims_are_acknowledged() -> None:
         assert len(consuming.asked) == 1
 
 
-OUTCOMES: dict[str, Callable[[AssignedQuestion], Outcome]] = {
+OUTCOMES: dict[str, Callable[[AssignedQuestion], QuestionOutcome]] = {
     "answer": lambda asked: answered(asked, Status.COMPLETED),
     "inconclusive": lambda _: Inconclusive(trouble=Trouble.RATE_LIMITED, detail="429", retry_after=7.0),
     "stranger": lambda _: ForeignTransaction(why="other_payment"),

@@ -15,7 +15,7 @@ from consumers.account import Account
 from consumers.pipeline import take_claims
 from consumers.ports.bus import ClaimMessage
 from consumers.ports.ledger import Write, WriteResult
-from schemas.answers import Outcome
+from schemas.answers import QuestionOutcome
 from schemas.callbacks import Claim
 from schemas.payments import Change
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
@@ -47,7 +47,7 @@ class Thinking:
         self.begun = 0
         consuming.ask = self.ask  # type: ignore[method-assign]
 
-    async def ask(self, *args: Any, **kwargs: Any) -> Outcome:
+    async def ask(self, *args: Any, **kwargs: Any) -> QuestionOutcome:
         self.begun += 1
         await self.done.wait()
         return await self._ask(*args, **kwargs)
@@ -185,7 +185,7 @@ async def test_how_late_an_execute_is_does_not_depend_on_a_clock_that_is_behind(
         consuming.drive.clock.advance(8)
         return written
 
-    async def ask(*args: Any, asked_at: datetime) -> Outcome:
+    async def ask(*args: Any, asked_at: datetime) -> QuestionOutcome:
         late.append(consuming.clock.now() - asked_at)
         return await asked(*args, asked_at=asked_at)
 
@@ -435,7 +435,7 @@ async def test_a_question_that_could_not_be_asked_gives_its_claims_back(error: E
     claim = consuming.drive.claim(payment_id, Said.SUCCESS)
     ask, failed = consuming.ask, 0
 
-    async def once(*args: Any, **kwargs: Any) -> Outcome:
+    async def once(*args: Any, **kwargs: Any) -> QuestionOutcome:
         nonlocal failed
         failed += 1
         if failed == 1:

@@ -9,7 +9,7 @@ import pytest
 from consumers.commands.open_payment import OpeningFailed, track_payment
 from consumers.early_claims import LONGEST_ID, as_kept, event, may_wait, names
 from consumers.pipeline import take_claims
-from consumers.ports.gateway import Opened, Refused
+from consumers.ports.gateway import Opened, OpeningRefused
 from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Said, Source, Status
 from tests.fakes.clock import NOON
@@ -116,7 +116,7 @@ async def test_one_about_a_payment_of_which_nothing_came_waits_on() -> None:
     drive = Drive()
     await drive.take(told(drive, session_id=None, reference="order-7831"))
     with pytest.raises(OpeningFailed):
-        await drive.open(reference="order-7831", outcome=Refused(message="no"))
+        await drive.open(reference="order-7831", outcome=OpeningRefused(message="no"))
     assert drive.ledger.heard == ()
     assert len(drive.ledger.kept) == 1
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.checks.schedule import delay_of
 from consumers.pipeline import AssignedQuestion
-from schemas.answers import ForeignTransaction, Outcome, Trouble
+from schemas.answers import ForeignTransaction, QuestionOutcome, Trouble
 from schemas.checks import Checks
 from schemas.payments import ScheduleName
 from schemas.words import EventType, Hold, Said, Source, Status
@@ -54,7 +54,7 @@ async def closed(account: Account) -> tuple[Drive, str]:
 def about_t1(status: Status) -> Gateway:
     """A gateway asked by transaction that knows one, and no other."""
 
-    def gateway(assigned: AssignedQuestion) -> Outcome:
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
         return (
             answered(assigned, status)
             if assigned.question.transaction_id == "T1"

@@ -21,7 +21,7 @@ from consumers.commands.open_payment import (
     reopen_or_reject,
     track_payment,
 )
-from consumers.ports.gateway import Opened, OpeningOutcome, ReferenceUsed, Refused
+from consumers.ports.gateway import Opened, OpeningOutcome, OpeningRefused, ReferenceUsed
 from schemas.answers import Inconclusive, Trouble
 from schemas.payments import Payment
 from schemas.words import EntryKind, EventType, Hold, Said, Status
@@ -92,7 +92,7 @@ async def test_a_payment_is_asked_about_from_its_opening_on() -> None:
 
 async def test_a_refusal_leaves_no_payment_and_frees_the_reference() -> None:
     drive = Drive()
-    error = await failed(drive, Refused(message="amount below 10"), reference="order-7831")
+    error = await failed(drive, OpeningRefused(message="amount below 10"), reference="order-7831")
     assert (error.code, str(error), error.payment_id) == ("gateway_refused", "amount below 10", None)
     assert drive.ledger.events == ()
     assert (await drive.open(reference="order-7831")) is not None

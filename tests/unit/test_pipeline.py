@@ -19,7 +19,7 @@ from consumers.account import Account
 from consumers.checks.limits import BURST_SECONDS, FAILURE_THRESHOLD, FIRST_PAUSE
 from consumers.pipeline import AssignedQuestion, HealthRecorded, record_replies, take_claims
 from consumers.ports.ledger import LookResult, Write, WriteResult
-from schemas.answers import ExecuteReply, ForeignTransaction, Inconclusive, Outcome, Trouble
+from schemas.answers import ExecuteReply, ForeignTransaction, Inconclusive, QuestionOutcome, Trouble
 from schemas.payments import Change, TakenKeys
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
 from tests.fakes.drive import Drive, answered, executed, says, troubled
@@ -177,7 +177,7 @@ async def test_a_claim_whose_execute_is_missing_on_the_new_server_is_recorded_wi
     assert drive.told(payment_id) == [EventType.COMPLETED]
 
 
-def _pays(assigned: AssignedQuestion) -> Outcome:
+def _pays(assigned: AssignedQuestion) -> QuestionOutcome:
     if assigned.question.kind is EXECUTE:
         return executed(assigned, "completed", Status.COMPLETED)
     return answered(assigned, Status.PENDING)
@@ -432,7 +432,7 @@ async def test_the_claim_of_an_execute_whose_commit_nobody_heard_of_asks_query_a
     ids=["answer", "trouble", "not sent", "no reply", "refused", "completed"],
 )
 async def test_a_reply_that_is_written_again_because_nobody_heard_of_its_commit_stands_there_once(
-    account: Account, outcome: Callable[[AssignedQuestion], Outcome]
+    account: Account, outcome: Callable[[AssignedQuestion], QuestionOutcome]
 ) -> None:
     drive, ledger = drive_with()
     payment_id = await drive.open(account)

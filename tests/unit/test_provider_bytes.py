@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers.ports.gateway import HttpReply, Opened, ReferenceUsed, Refused
+from consumers.ports.gateway import HttpReply, Opened, OpeningRefused, ReferenceUsed
 from consumers.providers.kit.outgoing import json_body
 from consumers.providers.kit.replies import trouble
 from schemas.answers import Answer, Executed, ForeignTransaction, Inconclusive, Trouble
@@ -175,9 +175,9 @@ def test_what_is_read_and_spoilt_is_never_half_taken(path: Path) -> None:
     for at, one in enumerate(told):
         for body in spoilt(exact(one)):
             found = outcome(path, [*told[:at], http(one.status, body, **one.headers), *told[at + 1 :]])
-            assert "\ufffd" not in repr(found) or isinstance(found, Refused)
+            assert "\ufffd" not in repr(found) or isinstance(found, OpeningRefused)
             if not same(found, before, aside):
-                assert isinstance(found, Inconclusive | Refused | ReferenceUsed | Executed), found
+                assert isinstance(found, Inconclusive | OpeningRefused | ReferenceUsed | Executed), found
                 concluded += 1
     assert concluded or not isinstance(before, Answer | Opened | ForeignTransaction), "some field is read"
 

@@ -31,21 +31,30 @@ from consumers.ports.gateway import (
     Opened,
     Opening,
     OpeningOutcome,
+    OpeningRefused,
     ReferenceUsed,
-    Refused,
     Token,
     TokenWanted,
     Unsigned,
 )
 from consumers.providers import PROVIDERS
-from schemas.answers import Answer, Executed, Expected, ForeignTransaction, Inconclusive, Outcome, Question, Trouble
+from schemas.answers import (
+    Answer,
+    Executed,
+    Expected,
+    ForeignTransaction,
+    Inconclusive,
+    Question,
+    QuestionOutcome,
+    Trouble,
+)
 from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Number, Unreadable, read_json
 from schemas.words import QuestionKind, Said, Source
 
 ROOT = Path(__file__).parent.parent / "fixtures"
-OUTCOMES = (Answer, Inconclusive, ForeignTransaction, Executed, Opened, Refused, ReferenceUsed, Token)
+OUTCOMES = (Answer, Inconclusive, ForeignTransaction, Executed, Opened, OpeningRefused, ReferenceUsed, Token)
 NOON = datetime(2026, 5, 17, 10, 10, tzinfo=UTC)
 
 # -- the format --------------------------------------------------------------------------------------------------------
@@ -524,7 +533,7 @@ def nearly_documented(draw: st.DrawFn, gateway: str) -> tuple[Path, list[HttpRep
 
 def assert_sound(path: Path, outcome: object) -> None:
     case = fixture(path)
-    assert isinstance(outcome, get_args(OpeningOutcome if case.open is not None else Outcome))
+    assert isinstance(outcome, get_args(OpeningOutcome if case.open is not None else QuestionOutcome))
     for part in (outcome, getattr(outcome, "then", None)):
         assert not isinstance(part, Struct) or all(
             is_sound(key, item) for key, item in msgspec.structs.asdict(part).items()

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.checks.limits import CallBudget, new_limits
-from consumers.ports.gateway import Effect, HttpReply, Listed, ListsPayments, NoReply, Reply
+from consumers.ports.gateway import Effect, EffectReply, HttpReply, ListedLines, ListsPayments, NoReply
 from consumers.ports.ledger import Ledger
 from consumers.providers.kit.replies import trouble
 from schemas.answers import Inconclusive, Trouble
@@ -54,7 +54,7 @@ async def list_lines(
     try:
         step = next(listing)
         while True:
-            if isinstance(step, Listed):
+            if isinstance(step, ListedLines):
                 for line in step.lines:
                     if isinstance(line, Unread) or line.at is None or since <= line.at < until:
                         row += 1
@@ -69,7 +69,7 @@ async def list_lines(
         listing.close()
 
 
-async def _reply(gateways: Gateways, ledger: Ledger, account: Account, effect: Effect, sleep: Sleep) -> Reply:
+async def _reply(gateways: Gateways, ledger: Ledger, account: Account, effect: Effect, sleep: Sleep) -> EffectReply:
     """The gateway's reply; trouble that passes is waited out, as long as the gateway says, and so is the budget.
 
     Every try and every wait is bounded, so this ends within about a quarter of an hour. Raises ListFailed.

@@ -17,7 +17,7 @@ import structlog
 
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.reply import Reply
-from schemas.answers import Executed, ForeignTransaction, Inconclusive, Outcome
+from schemas.answers import Executed, ForeignTransaction, Inconclusive, QuestionOutcome
 from worker.postgres.database import UNAVAILABLE
 from worker.runtime.clock import DatabaseClock
 from worker.runtime.retries import PAUSE_SECONDS
@@ -98,7 +98,7 @@ class Asker:
         self._recorder.add(assigned, reply)
 
 
-def _word(outcome: Outcome) -> str:
+def _word(outcome: QuestionOutcome) -> str:
     match outcome:
         case Inconclusive():
             return outcome.trouble.value

@@ -15,7 +15,7 @@ from msgspec import Struct
 from consumers.account import Account
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.gateway import CallbackUrls, Effect, HttpReply, HttpRequest, NoReply, Opening, OpeningOutcome
-from schemas.answers import Executed, Inconclusive, Outcome, Trouble
+from schemas.answers import Executed, Inconclusive, QuestionOutcome, Trouble
 from schemas.payments import Payment
 from schemas.words import QuestionKind, Status
 from tests.unit.simulation.accounts import SKEWS
@@ -50,7 +50,7 @@ class Told(Struct, kw_only=True):
     """
 
     seconds: float
-    outcome: Outcome
+    outcome: QuestionOutcome
     calls: int = 1
     spoke: bool = False
     state: State | None = None

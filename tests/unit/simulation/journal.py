@@ -12,7 +12,7 @@ from consumers.checks.limits import FAILURE_THRESHOLD
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.reply import Reply
-from schemas.answers import Executed, Outcome, Question
+from schemas.answers import Executed, Question, QuestionOutcome
 from schemas.callbacks import Claim
 from schemas.payments import Payment
 from schemas.words import Said, Source, Status
@@ -38,7 +38,7 @@ class Asked(Struct, kw_only=True):
     told: Told | None = None
     recorded_at: datetime | None = None
     died_at: datetime | None = None
-    outcome: Outcome | None = None
+    outcome: QuestionOutcome | None = None
 
     @property
     def spoke(self) -> bool:

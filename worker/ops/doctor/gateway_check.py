@@ -14,7 +14,7 @@ import aiohttp
 
 from consumers.account import Account
 from consumers.providers.kit.replies import UNDOCUMENTED_404
-from schemas.answers import Expected, ForeignTransaction, Inconclusive, Outcome, Question, Trouble
+from schemas.answers import Expected, ForeignTransaction, Inconclusive, Question, QuestionOutcome, Trouble
 from worker.ops.doctor.findings import Finding, Mark
 from worker.verify.gateways import Gateways
 
@@ -63,7 +63,7 @@ async def clock_skew(base_url: str, now: Callable[[], datetime]) -> float | None
     return ((told if told.tzinfo else told.replace(tzinfo=UTC)) - ours).total_seconds()
 
 
-def _verdict(account: Account, outcome: Outcome, base_url: str) -> Finding:
+def _verdict(account: Account, outcome: QuestionOutcome, base_url: str) -> Finding:
     match outcome:
         case ForeignTransaction() | Inconclusive(trouble=Trouble.NOT_FOUND):
             return _finding(account, "ok", "reachable, and it accepts the key")

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from consumers.apply_claim import KEPT_CANDIDATES
-from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, names, signed
+from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, is_signed, names
 from schemas.callbacks import Claim
 from schemas.payments import Payment
 from worker.postgres.database import Connection, Database
@@ -113,17 +113,17 @@ async def keep(
             claim.id,
             claim.account,
             claim.provider,
-            signed(claim),
+            is_signed(claim),
             *names(claim),
             event(claim),
             claim.received_at,
             msgspec.json.encode(as_kept(claim)),
-            *(archived(cipher, claim) if signed(claim) else (None, None)),
+            *(archived(cipher, claim) if is_signed(claim) else (None, None)),
         )
         for claim in sorted(claims, key=lambda claim: (claim.account, claim.event_id or "", claim.id))
     ]
     await connection.execute(_KEEP, *(list(column) for column in zip(*rows, strict=True)))
-    unsigned = [claim for claim in claims if not signed(claim)]
+    unsigned = [claim for claim in claims if not is_signed(claim)]
     if not unsigned:
         return {}
     dropped = await connection.fetch(
