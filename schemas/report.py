@@ -56,7 +56,7 @@ class Row(Struct, frozen=True, kw_only=True):
     next: Next = Next.NONE
 
 
-class About(Struct, frozen=True, kw_only=True):
+class ReportHeader(Struct, frozen=True, kw_only=True):
     """The run: whose statement, what of, when it was read and by which version. `zone` is that of its days.
 
     `stopped` says why nothing was followed up; `finished` is false while a run's claims are still being published, and
@@ -127,7 +127,7 @@ class Money(Struct, kw_only=True):
 class Report(Struct, kw_only=True):
     """A run as it is shown. `shown` holds the first rows of each outcome that is not `matched`."""
 
-    about: About
+    about: ReportHeader
     money: Money = field(default_factory=Money)
     sums: dict[LineOutcome, Sum] = field(default_factory=dict)
     nexts: dict[tuple[LineOutcome, Next], int] = field(default_factory=dict)

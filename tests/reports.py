@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from schemas.report import About, Report, Row
+from schemas.report import Report, ReportHeader, Row
 from worker.reconciliation.report.gathering import Adding
 
 
-def gathered(about: About, rows: Iterable[Row]) -> Report:
+def gathered(about: ReportHeader, rows: Iterable[Row]) -> Report:
     adding = Adding(about)
     for row in rows:
         adding.add(row)

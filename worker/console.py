@@ -19,7 +19,7 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 def print_line(console: Console, head: Text, words: Text, *, width: int) -> None:
     """Print one line; `width` is that of the heads."""
-    head, words = printable(head), printable(words)
+    head, words = printable_line(head), printable_line(words)
     if not console.is_terminal:
         head.pad_right(width - head.cell_len)
         console.print(Text.assemble(head, "  ", words), soft_wrap=True)
@@ -41,7 +41,7 @@ def print_whole(table: Table) -> bool:
     return True
 
 
-def printable(text: Text) -> Text:
+def printable_line(text: Text) -> Text:
     """The text in one line, with a mark for whatever is no sign that can be printed; its styles stay."""
     clean = text.copy()
     clean.plain = "".join(_sign(sign) for sign in text.plain)

@@ -42,7 +42,7 @@ DRAIN_SECONDS = 45
 log = structlog.get_logger()
 
 
-def serve(config: Config, roles: Collection[str] = ROLES) -> None:
+def serve_roles(config: Config, roles: Collection[str] = ROLES) -> None:
     """Run these roles until SIGTERM or SIGINT; returns when everything is drained.
 
     Raises SessionsLent where consume would work through a pooler that has no session for it.

@@ -14,7 +14,7 @@ import asyncpg
 import structlog
 
 from worker.config import Config
-from worker.postgres.archive import keep_archive
+from worker.postgres.archive import maintain_archive
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.idempotency_keys import forget_old
 from worker.postgres.ledger.failures import forget_healed
@@ -41,6 +41,6 @@ async def run_retention(database: Database, config: Config, roles: Collection[st
 
 
 async def _keep_archive(database: Database, retention: timedelta) -> None:
-    kept = await keep_archive(database, retention)
+    kept = await maintain_archive(database, retention)
     if kept.made or kept.dropped or kept.deleted:
         log.info("archive.maintained", made=kept.made, dropped=kept.dropped, deleted=kept.deleted)

@@ -25,7 +25,7 @@ from tests.harness import Child
 from worker.amqp.messages import claim_message
 from worker.amqp.publisher import confirm
 from worker.amqp.topology import claims_queue, declare
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 ROOT = Path(__file__).resolve().parents[2]
 CELERY_PROCESSES = 8
@@ -66,7 +66,7 @@ async def load(url: str, first: int, last: int) -> None:
 
 
 async def _payproof(both: Servers, first: int, last: int) -> None:
-    await migrate(both.database.url)
+    await apply_migrations(both.database.url)
     await open_payments(both.database.url, first, last)
     await load(both.broker.url, first, last)
 

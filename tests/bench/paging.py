@@ -20,7 +20,7 @@ from worker.api.read import _events_cursor
 from worker.postgres.database import Database, connect
 from worker.postgres.events.event_log import READ, position_before
 from worker.postgres.server.embedded import embedded_here
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 EVENTS, PAGE, LOOKS = 1_000_000, 1_000, 20
 CHUNK = 50_000
@@ -49,7 +49,7 @@ async def main(events: int) -> None:
     with directory() as home:
         home.chmod(0o755)  # the server's own user must get through
         with embedded_here(home / "data") as url:
-            await migrate(url)
+            await apply_migrations(url)
             async with connect(url) as database:
                 await _fill(database, events)
                 async with serving(database) as shops:

@@ -24,7 +24,7 @@ from tests.bench.spread import Spread, spread
 from tests.bench.stages import Stages, stages
 from worker.amqp.messages import claim_message
 from worker.amqp.publisher import confirm
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 ROLES = "consume,relay,sweep"
 SECONDS = 300.0
@@ -71,7 +71,7 @@ async def swept(both: Servers, waiting: int, *, due: int, run: int) -> Swept:
     waits = range(start, start + waiting)
     fresh = range(start + _FRESH_FROM, start + _FRESH_FROM + FRESH)
     dues = range(start + _DUE_FROM, start + _DUE_FROM + due)
-    await migrate(both.database.url)
+    await apply_migrations(both.database.url)
     if due:
         await open_payments(both.database.url, dues[0], dues[-1], OPENED)
     await open_payments(both.database.url, fresh[0], fresh[-1])

@@ -17,7 +17,7 @@ from tests.harness import QUICK, READY_SECONDS, Child, System, environment, free
 from tests.logins import LOGINS, as_user, make_logins
 from tests.processes import directory, loud
 from worker.postgres.server.embedded import embedded_here
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 from worker.runtime.encryption import new_archive_key
 
 PROCESSES = {
@@ -76,7 +76,7 @@ def apart() -> Iterator[Apart]:
     with directory() as place, embedded_here(place / "data") as url:
 
         async def prepare() -> None:
-            await migrate(url)
+            await apply_migrations(url)
             await make_logins(url)
 
         with ThreadPoolExecutor(1) as aside:

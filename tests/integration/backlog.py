@@ -30,7 +30,7 @@ from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.queue.due import _DUE, _TAKE, BURST_SECONDS, SHARE
 from worker.postgres.server.embedded import embedded_here
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 from worker.telemetry.metrics import Metrics
 from worker.verify.sweep import BATCH, Sweep
 
@@ -165,7 +165,7 @@ def _shown(looks: Sequence[Looked], seconds: float) -> str:
 
 
 async def measure(url: str, payments: int, seconds: float) -> list[str]:
-    await migrate(url)
+    await apply_migrations(url)
     async with connect(url) as database:
         began = time.perf_counter()
         await fill(database, payments, list(RATES))

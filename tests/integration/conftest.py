@@ -16,7 +16,7 @@ from tests.integration.shops import Shops, serving
 from tests.processes import directory
 from worker.postgres.database import Database, connect
 from worker.postgres.server.embedded import embedded_here
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 _TEMPLATE = "template_of_tests"
 _numbers = itertools.count(1)
@@ -29,7 +29,7 @@ def server() -> Iterator[str]:
         home.chmod(0o755)  # the server's own user must get through
         with embedded_here(home / "data") as url:
             with ThreadPoolExecutor(1) as aside:  # a test's event loop may be running here
-                aside.submit(asyncio.run, migrate(_named(url, _TEMPLATE))).result()
+                aside.submit(asyncio.run, apply_migrations(_named(url, _TEMPLATE))).result()
             yield url
 
 

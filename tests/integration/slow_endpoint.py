@@ -19,7 +19,7 @@ from worker.deliver.endpoint_worker import MAX_IN_FLIGHT
 from worker.deliver.sender import sender
 from worker.postgres.database import Database, connect
 from worker.postgres.server.embedded import embedded_here
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 SLOW_SECONDS = 14.0
 PAUSE_SECONDS = 0.02
@@ -88,7 +88,7 @@ async def main() -> None:
     with directory() as home:
         home.chmod(0o755)
         with embedded_here(home / "data") as url:
-            await migrate(url)
+            await apply_migrations(url)
             async with connect(url) as database:
                 print("both quick:", await measure(database, 500, slow=False))
                 print(f"one answers after {SLOW_SECONDS:g} s:", await measure(database, 2_000, slow=True))

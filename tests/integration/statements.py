@@ -32,7 +32,7 @@ from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.reads.reading import read_payment
 from worker.postgres.statements.runs import Run, read_rows
-from worker.reconciliation.run import About, reconcile
+from worker.reconciliation.run import StatementScope, reconcile_lines
 
 NOON = datetime.fromisoformat("2026-05-17T06:00:00+00:00")
 MONTH = (NOON - timedelta(days=15), NOON + timedelta(days=15))
@@ -116,11 +116,11 @@ class Books:
         return found
 
     async def run(self, lines: Iterable[Line | Unread], *, sha256: str = "a" * 64, **options: Any) -> Run:
-        about = About(
+        about = StatementScope(
             source="may.csv", sha256=sha256, since=options.pop("since", None), until=options.pop("until", None)
         )
         options = {"terms": Terms(grace=0)} | options
-        return await reconcile(self.database, self.rules, self.bus, self.account, lines, about, **options)
+        return await reconcile_lines(self.database, self.rules, self.bus, self.account, lines, about, **options)
 
     async def rows(self, run: Run, outcome: LineOutcome | None = None) -> list[Row]:
         return [row async for row in read_rows(self.database, run.id, outcome)]

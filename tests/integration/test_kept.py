@@ -24,7 +24,7 @@ from tests.integration.shops import RULES, TRACKED, Shops
 from tests.integration.test_adoption import found
 from tests.processes import until
 from worker.postgres.database import Database
-from worker.postgres.ledger.kept_claims import forget_kept, keep, wait_for_turns
+from worker.postgres.ledger.kept_claims import forget_kept, keep_early_claims, wait_for_turns
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.runtime.encryption import ArchiveCipher
 
@@ -211,7 +211,7 @@ async def test_a_payment_that_is_recorded_while_a_claim_is_being_kept_hears_it(s
     claim = early(shops)
     async with shops.database.connection() as connection, connection.transaction():
         await wait_for_turns(connection, [claim])
-        await keep(connection, ArchiveCipher(), [claim])
+        await keep_early_claims(connection, ArchiveCipher(), [claim])
         tracking = asyncio.create_task(shops.post("/v1/payments/track", WISH))
         await blocked(shops.database)
     assert (await tracking).status == 201

@@ -22,7 +22,7 @@ from tests.integration.statements import AMOUNT, MONTH, NOON, Books, line, refun
 from worker.postgres.database import Database
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.statements.runs import read_run, read_runs
-from worker.reconciliation.run import Busy
+from worker.reconciliation.run import AnotherRun
 
 O = LineOutcome  # noqa: E741
 RULE = Terms(fee_percent=Decimal("1.5"), grace=0)
@@ -375,7 +375,7 @@ async def test_a_second_run_of_an_account_is_refused_while_one_is_at_work(books:
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         first = group.create_task(books.run(slowly()))  # type: ignore[arg-type]
         await begun.wait()
-        with pytest.raises(Busy, match="another statement of shop-a is being reconciled"):
+        with pytest.raises(AnotherRun, match="another statement of shop-a is being reconciled"):
             await books.run([line(2, reference="a")])
         assert (await Books(database, name="shop-b").run([line(2, reference="a")])).finished_at is not None
         go.set()
@@ -431,7 +431,7 @@ async def test_a_process_killed_before_anything_followed_is_made_good_by_the_nex
     assert await books.queued() == []
     async with asyncio.timeout(30):  # until the server has seen that nobody is there
         while True:
-            with suppress(Busy):
+            with suppress(AnotherRun):
                 assert (await books.run([line(2, reference="a")])).finished_at is not None
                 break
             await asyncio.sleep(0.05)

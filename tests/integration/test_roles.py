@@ -16,7 +16,7 @@ from tests.fakes.ledger import FakeTurns
 from tests.integration.shops import RULES, TRACKED, Shops, serving
 from tests.integration.test_kept import early
 from tests.logins import LOGINS, as_user, make_logins
-from worker.postgres.archive import keep_archive
+from worker.postgres.archive import maintain_archive
 from worker.postgres.database import Database, connect
 from worker.postgres.idempotency_keys import forget_old
 from worker.postgres.ledger.kept_claims import forget_kept
@@ -24,7 +24,7 @@ from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.ledger.rows import MOVING
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.queue.dead_table import PostgresDead
-from worker.postgres.server.migrate import MigrationError, migrate
+from worker.postgres.server.migrate import MigrationError, apply_migrations
 from worker.postgres.server.schema import SchemaOlder, bring_up_to_date, expect_present, granted
 
 EVERYBODY = [
@@ -213,7 +213,7 @@ async def test_nobody_holds_what_was_not_decided(database: Database) -> None:
     for row in rows:
         words = decided[row["table_name"]][row["grantee"].removeprefix("payproof_")]
         assert row["privilege_type"].lower() in words, dict(row)
-    made = await keep_archive(database, timedelta(days=90))
+    made = await maintain_archive(database, timedelta(days=90))
     assert made.made, "partitions made later are open to nobody either"
     rows = await database.fetch(
         """SELECT relname FROM pg_class CROSS JOIN unnest($1::text[]) AS g (name)
@@ -254,7 +254,7 @@ async def test_a_worker_puts_aside_replays_and_keeps_the_archive(worker: Databas
     async for opened in dead.read():
         await dead.replay(opened)
     assert await bus.depths() == {"ipay": 1}
-    kept = await keep_archive(worker, timedelta(days=90))
+    kept = await maintain_archive(worker, timedelta(days=90))
     assert kept.made
     taken_keys = await database.fetch(
         "SELECT DISTINCT relowner::regrole::text AS owner FROM pg_class WHERE relispartition"
@@ -283,7 +283,7 @@ async def test_whoever_may_not_migrate_is_told_who_has_to(logins: dict[str, str]
 
 async def test_any_number_may_grant_while_the_archive_is_kept(database: Database) -> None:
     """Every pod migrates before it starts."""
-    jobs = [granted(database) if n % 2 else keep_archive(database, timedelta(days=90)) for n in range(10)]
+    jobs = [granted(database) if n % 2 else maintain_archive(database, timedelta(days=90)) for n in range(10)]
     told = await asyncio.gather(*jobs)
     assert [one for one in told if isinstance(one, list)] == [[]] * 5
 
@@ -296,7 +296,7 @@ async def test_where_roles_cannot_be_created_the_rest_is_migrated_and_grants_fol
         await admin.execute("ALTER ROLE payproof_reader RENAME TO reader_set_aside")
         url = as_user(dsn, "plain_owner").replace("/test_", "/plain_")
         try:
-            assert "0009_roles.sql" in await migrate(url)
+            assert "0009_roles.sql" in await apply_migrations(url)
             async with connect(url, size=2) as database:
                 assert await granted(database) == ["payproof_reader"]
         finally:
@@ -305,6 +305,6 @@ async def test_where_roles_cannot_be_created_the_rest_is_migrated_and_grants_fol
             assert await granted(database) == []
             reads = "SELECT has_table_privilege('payproof_reader', 'payments', 'SELECT') AS reads"
             assert (await database.fetch(reads))[0]["reads"]
-            assert (await keep_archive(database, timedelta(days=90))).dropped == 0
+            assert (await maintain_archive(database, timedelta(days=90))).dropped == 0
     finally:
         await admin.close()

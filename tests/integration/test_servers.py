@@ -18,7 +18,7 @@ from tests.processes import directory
 from worker.postgres.database import UNAVAILABLE, Database, connect
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.server.cluster import Cluster
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 from worker.postgres.server.restored import raise_versions
 
 ANOTHER = "UPDATE servers SET name = '7000000000000000000/00000001'"
@@ -132,7 +132,7 @@ async def test_a_standby_that_is_promoted_counts_as_another_server() -> None:
         await asyncio.to_thread(cluster.start)
         try:
             url = cluster.url.replace("/payproof?", "/postgres?")
-            await migrate(url)
+            await apply_migrations(url)
             async with connect(url) as database:
                 assert (await noted(database)).endswith("/00000001 None")
             await asyncio.to_thread(cluster.stop)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.test_config import GOOD, problems, read
 from worker.cli import app
-from worker.config.keys import hashed, new_key
+from worker.config.keys import hashed, new_api_key
 from worker.ops.doctor.findings import secret_findings
 from worker.runtime.encryption import ArchiveCipher, NotDecrypted, key_of, new_archive_key
 
@@ -35,7 +35,7 @@ def test_a_key_is_known_by_its_hash_wherever_that_stands(tmp_path: Path, written
 
 
 def test_two_keys_are_live_until_the_old_one_is_taken_out(tmp_path: Path) -> None:
-    new = new_key()
+    new = new_api_key()
     both = read(tmp_path, keys("env:SHOP_API_KEY", hashed(new)))
     assert both.merchant_by_key("shop-key") is both.merchant_by_key(new) is both.merchants[0]
     after = read(tmp_path, keys(hashed(new)))

@@ -29,7 +29,7 @@ one merchant, `payment.completed.#` for one type. Every event is a full snapshot
 once; the same bytes go to webhooks and to `GET /v1/events`."""
 
 
-def document(public_url: str, version: str) -> dict[str, Any]:
+def asyncapi_document(public_url: str, version: str) -> dict[str, Any]:
     """The AsyncAPI 3.0 document; it is the same at every address but for the examples' `dataschema`."""
     example_url = public_url or EXAMPLE_URL
     return {

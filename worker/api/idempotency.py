@@ -22,7 +22,7 @@ from schemas.wire import canonical
 from worker.api.auth import merchant_of
 from worker.api.bodies import read_body
 from worker.api.context import Api
-from worker.api.problems import Problem, Reply, invalid
+from worker.api.problems import ApiReply, Problem, invalid
 from worker.postgres.database import UNAVAILABLE
 from worker.postgres.idempotency_keys import Busy, Claimed, Kept, OtherBody, claim, give_back, keep
 
@@ -33,7 +33,7 @@ POLL_SECONDS = 0.1
 
 log = structlog.get_logger()
 
-Operation = Callable[[str, Any], Awaitable[Reply]]
+Operation = Callable[[str, Any], Awaitable[ApiReply]]
 """Does what a body asks for, under the payment id given. Raises Problem."""
 
 
@@ -51,7 +51,7 @@ async def once(api: Api, request: web.Request, work: Operation) -> web.Response:
     request_hash = hashlib.sha256(request.path.encode() + b"\n" + canonical(body)).digest()
     match await _claim(api, merchant, key, request_hash, proposed):
         case Kept(status=status, body=kept):
-            return Reply(status=status, body=kept, headers={REPLAYED: "true"}).response()
+            return ApiReply(status=status, body=kept, headers={REPLAYED: "true"}).response()
         case OtherBody():
             detail = "this key was used with another request; keys are for one request each, for 24 hours"
             raise Problem(409, "idempotency_conflict", detail, field=HEADER)
@@ -83,9 +83,9 @@ async def _claim(
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _hold(api: Api, merchant: str, key: str, held: Claimed, body: Any, work: Operation) -> Reply:
+async def _hold(api: Api, merchant: str, key: str, held: Claimed, body: Any, work: Operation) -> ApiReply:
     """Work under the claim, and keep the answer or give the claim back."""
-    kept: Reply | None = None
+    kept: ApiReply | None = None
     try:
         try:
             reply = await work(held.payment_id, body)

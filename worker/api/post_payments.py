@@ -18,7 +18,7 @@ from schemas.requests import NEW_PAYMENT
 from worker.api.auth import merchant_of
 from worker.api.context import Api
 from worker.api.idempotency import once
-from worker.api.problems import Problem, Reply, invalid, json_reply
+from worker.api.problems import ApiReply, Problem, invalid, json_reply
 from worker.config import Config, Merchant
 from worker.config.consistency import is_loopback, split_url
 from worker.postgres.reads.reading import read_payment
@@ -45,7 +45,7 @@ class OpenPayments:
     async def open(self, request: web.Request) -> web.Response:
         merchant = merchant_of(request)
 
-        async def work(payment_id: str, body: Any) -> Reply:
+        async def work(payment_id: str, body: Any) -> ApiReply:
             try:
                 return await self._open(merchant, payment_id, body)
             except InvalidRequest as refused:
@@ -56,7 +56,7 @@ class OpenPayments:
     async def track(self, request: web.Request) -> web.Response:
         merchant = merchant_of(request)
 
-        async def work(payment_id: str, body: Any) -> Reply:
+        async def work(payment_id: str, body: Any) -> ApiReply:
             try:
                 return await self._track(merchant, payment_id, body)
             except InvalidRequest as refused:
@@ -64,7 +64,7 @@ class OpenPayments:
 
         return await once(self._api, request, work)
 
-    async def _open(self, merchant: Merchant, payment_id: str, body: Any) -> Reply:
+    async def _open(self, merchant: Merchant, payment_id: str, body: Any) -> ApiReply:
         rules = self._api.rules
         account, wanted = read_payment_request(NEW_PAYMENT, merchant, body)
         reject(account.provider.check(opening_of(payment_id, account, wanted, rules.public_url)))
@@ -80,7 +80,7 @@ class OpenPayments:
             payment = await self._ours(merchant, payment_id, failed)
         return json_reply(201, view(payment))
 
-    async def _track(self, merchant: Merchant, payment_id: str, body: Any) -> Reply:
+    async def _track(self, merchant: Merchant, payment_id: str, body: Any) -> ApiReply:
         ledger, now = self._api.ledger, self._api.database.clock.now()
         try:
             payment = await track(ledger, self._api.rules, merchant, body, payment_id=payment_id, now=now)

@@ -11,7 +11,7 @@ from schemas.words import Source, Status
 from worker.api.auth import merchant_of
 from worker.api.bodies import read_body, read_fields
 from worker.api.context import Api
-from worker.api.problems import Problem, json_reply, not_found
+from worker.api.problems import Problem, json_reply, no_such_payment
 from worker.postgres.reads.reading import read_payment
 from worker.telemetry.tracing import traced
 from worker.verify.own_claims import own_claim
@@ -46,7 +46,7 @@ class Asking:
         """The payment of the path. Raises Problem where the merchant has none, or its account was taken away."""
         payment = await read_payment(self._api.database, merchant_of(request).id, request.match_info["payment_id"])
         if payment is None:
-            raise not_found()
+            raise no_such_payment()
         if payment.account not in self._api.rules.accounts:
             raise Problem(409, "account_not_configured", "the account of this payment is no longer configured")
         return payment

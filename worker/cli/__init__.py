@@ -72,7 +72,7 @@ def serve(
     if unknown := sorted(set(chosen) - set(process.ROLES)):
         raise WrongUsage(f"--roles: {', '.join(unknown)} is none of {', '.join(process.ROLES)}")
     try:
-        process.serve(configuration(), chosen)
+        process.serve_roles(configuration(), chosen)
     except ExceptionGroup as group:
         failure = only_failure(group)
         if failure is None:
@@ -115,7 +115,7 @@ def key(*, archive: bool = False) -> int:
     if archive:
         print(encryption.new_archive_key())
         return DONE
-    made = keys.new_key()
+    made = keys.new_api_key()
     print(f"key:  {made}")
     print(f'hash: "{keys.hashed(made)}"')
     print(

@@ -67,7 +67,7 @@ def state_of(one: Listed, now: datetime) -> str:
     return f"open, {health.failures} failures in a row" if health.failures else "open"
 
 
-async def follow(database: Database, replay: Replay) -> int:
+async def follow_replay(database: Database, replay: Replay) -> int:
     """Wait until every one was tried; what came of it is said, and is the exit code. Raises CommandFailed."""
     console = Console(stderr=True, highlight=False)
     hidden = replay.events <= MANY or not console.is_terminal

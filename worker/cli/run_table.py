@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.statements import LineOutcome
-from worker.console import print_whole, printable
+from worker.console import print_whole, printable_line
 from worker.postgres.statements.runs import Run
 
 COLUMNS = ("run", "at (UTC)", "account", "statement", "rows", "not matched", "how")
@@ -27,17 +27,19 @@ def print_runs(runs: Sequence[Run]) -> None:
     for name in COLUMNS:
         table.add_column(name, no_wrap=True, justify="right" if name in ("rows", "not matched") else "left")
     for run in runs:
-        table.add_row(*(printable(Text(cell)) for cell in cells(run)))
+        table.add_row(*(printable_line(Text(cell)) for cell in run_cells(run)))
     if print_whole(table):
         return
     console = Console(highlight=False)
     for run in runs:
-        run_id, at, account, source, rows, differing, how = (printable(Text(cell)).plain for cell in cells(run))
+        run_id, at, account, source, rows, differing, how = (
+            printable_line(Text(cell)).plain for cell in run_cells(run)
+        )
         line = f"{run_id}  {differing} of {rows} not matched\n    {at}  {account}  {source}  {how}"
         console.print(line.rstrip(), markup=False, soft_wrap=True)
 
 
-def cells(run: Run) -> tuple[str, ...]:
+def run_cells(run: Run) -> tuple[str, ...]:
     counts = run.counts
     rows, differing = sum(counts.values()), sum(count for one, count in counts.items() if one not in _FINE)
     return (

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from worker.console import lasted, print_line, print_whole, printable
+from worker.console import lasted, print_line, print_whole, printable_line
 
 if TYPE_CHECKING:
     from consumers.explain.evidence import Answered, Evidence
@@ -49,7 +49,7 @@ def _print_answer(console: Console, answered: Answered) -> None:
     for one in answered.compared:
         style = "bold red" if one.differs else ""
         cells = [one.what, one.asked or "", DIFFERS if one.differs else "", one.answered or "-", one.expected or "-"]
-        table.add_row(*(printable(Text(cell, style)) for cell in cells))
+        table.add_row(*(printable_line(Text(cell, style)) for cell in cells))
     console.print(Text(title, "bold"))
     if not print_whole(table):
         console.print(table)

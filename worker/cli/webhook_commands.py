@@ -105,7 +105,7 @@ def replay(
     """Send events to an endpoint again, delivered or not; it knows them by their ids. A running `serve` sends them."""
     from schemas.words import EventType
     from worker.cli.configured import configuration
-    from worker.cli.endpoints import follow
+    from worker.cli.endpoints import follow_replay
     from worker.postgres.events.endpoint_rows import begin_endpoints
     from worker.postgres.events.replay import find_replay, make_due
     from worker.postgres.server.opened import opened_as_it_is
@@ -131,7 +131,7 @@ def replay(
             await make_due(database, found, now)
             database.notify(Wakeup(placed=True))
             print(f"{found.events} events are due to {meant.id} at {meant.host}")
-            return await follow(database, found) if wait and found.events else 0
+            return await follow_replay(database, found) if wait and found.events else 0
 
     return asyncio.run(run())
 

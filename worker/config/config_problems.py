@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from msgspec import Struct
 
 
-class Problem(Struct, frozen=True):
+class ConfigProblem(Struct, frozen=True):
     """`path` is a place in the file such as `merchants[0].id`, a variable such as `PAYPROOF_LISTEN`, or the file."""
 
     path: str
@@ -25,7 +25,7 @@ class Problem(Struct, frozen=True):
 class ConfigError(Exception):
     """The configuration cannot be used. `problems` has at least one entry and holds no secret."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[ConfigProblem]) -> None:
         self.problems = list(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 

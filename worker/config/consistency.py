@@ -41,7 +41,7 @@ class AccountHead(Struct, frozen=True, kw_only=True):
     statement: StatementMap | None = None
 
 
-class Rules:
+class DocumentRules:
     """The rules of one document; they remember what was seen, to find things given twice."""
 
     def __init__(self, document: Mapping[str, Any], providers: Mapping[str, type[Struct]]) -> None:
@@ -152,7 +152,7 @@ class Rules:
         )
 
 
-def rules_for(rules: Rules) -> dict[type, Any]:
+def rules_for(rules: DocumentRules) -> dict[type, Any]:
     """The rules by the class of the table they look at."""
     return {
         Merchant: rules.merchant,

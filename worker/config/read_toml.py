@@ -17,7 +17,7 @@ from msgspec import Struct, inspect
 
 from consumers.ports.gateway import Misconfigured
 from schemas.secret import Secret
-from worker.config.config_problems import Problem, suggestion
+from worker.config.config_problems import ConfigProblem, suggestion
 from worker.config.secrets import SecretError, Secrets
 from worker.runtime.durations import IN_WORDS, read_duration
 
@@ -28,7 +28,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 type_info = inspect.type_info
 
 
-class Written(float):
+class WrittenNumber(float):
     """A number of the file that also keeps how it was written, for decimals to be read exactly."""
 
     written: str
@@ -54,14 +54,14 @@ class Reader:
     """Reads values of any type a field can have here; `problems` and `literals` grow as it goes."""
 
     def __init__(self, secrets: Secrets, *, rules: Mapping[type, Rule], specials: Mapping[type, Special]) -> None:
-        self.problems: list[Problem] = []
+        self.problems: list[ConfigProblem] = []
         self.literals: list[str] = []
         self._secrets = secrets
         self._rules = rules
         self._specials = specials
 
     def note(self, path: str, message: str) -> _Bad:
-        self.problems.append(Problem(path or "the file", message))
+        self.problems.append(ConfigProblem(path or "the file", message))
         return BAD
 
     def read(self, kind: inspect.Type, value: Any, path: str, extra: Mapping[str, Any] | None = None) -> Any:
@@ -191,10 +191,10 @@ class Reader:
             return self._wrong("a whole number" if whole else "a number", value, path)
         if not math.isfinite(value):
             return self.note(path, "is no finite number")
-        return float(value) if isinstance(value, Written) else value
+        return float(value) if isinstance(value, WrittenNumber) else value
 
     def _decimal(self, value: Any, path: str) -> Any:
-        written = value.written if isinstance(value, Written) else value
+        written = value.written if isinstance(value, WrittenNumber) else value
         if isinstance(written, bool) or not isinstance(written, str | int):
             return self._wrong("a decimal", value, path)
         if not _DECIMAL.fullmatch(str(written)):

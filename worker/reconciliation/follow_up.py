@@ -24,7 +24,7 @@ from worker.runtime.ids import new_payment_id
 BATCH = 500
 
 
-async def follow(
+async def follow_up_lines(
     database: Database,
     ledger: PostgresLedger,
     rules: Rules,

@@ -20,17 +20,17 @@ from worker.postgres.database import Connection
 from worker.runtime.encryption import ArchiveCipher
 
 
-class Heard(Struct, frozen=True):
+class ClaimRows(Struct, frozen=True):
     """Claims as rows, and what is archived of each; None where nothing is."""
 
     rows: list[dict[str, Any]]
     callbacks: list[bytes | None]
 
 
-def heard(cipher: ArchiveCipher, claims: Iterable[tuple[Claim, str | None]]) -> Heard:
-    found = Heard([], [])
+def claim_rows(cipher: ArchiveCipher, claims: Iterable[tuple[Claim, str | None]]) -> ClaimRows:
+    found = ClaimRows([], [])
     for claim, payment_id in claims:
-        key_id, callback = archived(cipher, claim)
+        key_id, callback = to_archive(cipher, claim)
         signed = payment_id is not None and claim.authenticity is Authenticity.SIGNED
         found.callbacks.append(callback)
         found.rows.append(
@@ -52,7 +52,7 @@ async def admit(
     """Record claims with the payments they are about; tell by claim id which are new."""
     if not claims:
         return {}
-    came = heard(cipher, claims)
+    came = claim_rows(cipher, claims)
     known = await connection.fetchval("SELECT admit_claims($1, $2)", came.rows, came.callbacks) or {}
     return {claim.id: known.get(claim.id, "new") for claim, _ in claims}
 
@@ -69,7 +69,7 @@ def names_of(claims: Sequence[Claim]) -> list[list[str | None]]:
     ]
 
 
-def archived(cipher: ArchiveCipher, claim: Claim) -> tuple[str | None, bytes | None]:
+def to_archive(cipher: ArchiveCipher, claim: Claim) -> tuple[str | None, bytes | None]:
     """The name of the key, and the record. What nobody sent us, a person's word or our own, has none."""
     if claim.callback is None:
         return None, None

@@ -21,7 +21,7 @@ from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event
 from schemas.callbacks import Claim
 from schemas.payments import Payment
 from worker.postgres.database import Connection, Database
-from worker.postgres.ledger.claims import archived
+from worker.postgres.ledger.claims import to_archive
 from worker.runtime.encryption import ArchiveCipher
 
 ACCOUNT_TURN, ID_TURN = 7_242_018, 7_242_019
@@ -98,7 +98,7 @@ async def wait_for_turns(connection: Connection[asyncpg.Record], claims: Iterabl
     await _wait_for(connection, turns)
 
 
-async def keep(
+async def keep_early_claims(
     connection: Connection[asyncpg.Record], cipher: ArchiveCipher, claims: Sequence[Claim]
 ) -> Mapping[str, int]:
     """Keep them, each once, and archive the signed ones. Returns, by gateway, how many unsigned ones were dropped.
@@ -118,7 +118,7 @@ async def keep(
             event(claim),
             claim.received_at,
             msgspec.json.encode(as_kept(claim)),
-            *(archived(cipher, claim) if is_signed(claim) else (None, None)),
+            *(to_archive(cipher, claim) if is_signed(claim) else (None, None)),
         )
         for claim in sorted(claims, key=lambda claim: (claim.account, claim.event_id or "", claim.id))
     ]

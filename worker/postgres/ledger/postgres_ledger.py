@@ -24,7 +24,7 @@ from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.account_limits import PostgresLimits, open_limits
 from worker.postgres.ledger.batch import PostgresBatch, open_batch, referenced
 from worker.postgres.ledger.claims import admit, names_of
-from worker.postgres.ledger.kept_claims import keep, wait_for_turns
+from worker.postgres.ledger.kept_claims import keep_early_claims, wait_for_turns
 from worker.postgres.ledger.look import look
 from worker.postgres.ledger.news import news_of
 from worker.postgres.ledger.rows import INSERT, PAYMENT, payment_of
@@ -179,7 +179,9 @@ class PostgresLedger:
         async with self._database.connection() as connection, connection.transaction():
             await wait_for_turns(connection, claims)
             found = await _find(connection, claims)
-            dropped = await keep(connection, self._cipher, [claim for claim in claims if claim.id not in found])
+            dropped = await keep_early_claims(
+                connection, self._cipher, [claim for claim in claims if claim.id not in found]
+            )
         self._count_dropped(dropped)
         return found
 

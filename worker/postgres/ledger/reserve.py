@@ -21,11 +21,11 @@ Lost = list[dict[str, str]]
 
 async def reserve(connection: Connection[asyncpg.Record], keys: Sequence[Keys]) -> Mapping[str, TakenKeys]:
     """See consumers.ports.ledger.Batch."""
-    names = wanted(keys)
-    return owners(keys, await connection.fetchval("SELECT reserve_keys($1)", names) if names else None)
+    names = keys_by_kind(keys)
+    return taken_keys(keys, await connection.fetchval("SELECT reserve_keys($1)", names) if names else None)
 
 
-def wanted(keys: Sequence[Keys]) -> dict[str, list[Any]]:
+def keys_by_kind(keys: Sequence[Keys]) -> dict[str, list[Any]]:
     """The keys by their kinds; a kind that nobody names is absent."""
     kinds: dict[str, list[Any]] = {
         "sessions": [_named(key, name) for key in keys for name in key.sessions],
@@ -42,7 +42,7 @@ def attempts(payments: Iterable[Payment]) -> list[dict[str, Any]]:
     return [_ordered(Keys.of(one, order_ref=one.order_ref)) for one in payments if one.order_ref is not None]
 
 
-def owners(keys: Sequence[Keys], lost: Lost | None) -> Mapping[str, TakenKeys]:
+def taken_keys(keys: Sequence[Keys], lost: Lost | None) -> Mapping[str, TakenKeys]:
     names = defaultdict[tuple[str, str], set[str]](set)
     for one in lost or ():
         names[one["payment_id"], one["kind"]].add(one["name"])

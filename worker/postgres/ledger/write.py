@@ -20,9 +20,9 @@ from schemas.callbacks import Claim
 from schemas.payments import TakenKeys
 from worker.postgres.database import Connection
 from worker.postgres.ledger.batch import PostgresBatch
-from worker.postgres.ledger.claims import heard
+from worker.postgres.ledger.claims import claim_rows
 from worker.postgres.ledger.look import look
-from worker.postgres.ledger.reserve import attempts, owners, wanted
+from worker.postgres.ledger.reserve import attempts, keys_by_kind, taken_keys
 from worker.postgres.ledger.store import storing
 from worker.runtime.encryption import ArchiveCipher
 
@@ -70,14 +70,14 @@ async def put(
     """
     claims = [(claim, write.change.payment.id) for write in writes for claim in write.claims]
     claims.sort(key=lambda one: (one[0].account, one[0].event_id or "", one[0].id))
-    came = heard(cipher, claims)
+    came = claim_rows(cipher, claims)
     keys = [_unowned(write) for write in writes]
     stored = storing([(write.reading.case.payment, write.change) for write in writes])
     for row, write in zip(stored.doc["payments"], writes, strict=True):
         row |= {"revision": write.reading.revision, "since": write.reading.since}
     executing = attempts(write.change.payment for write in writes if write.executes)
     second = [write.change.payment.id for write in writes if write.keys.order_ref is None]
-    parts = {"claims": came.rows, "keys": wanted(keys), "executing": executing, "second": second}
+    parts = {"claims": came.rows, "keys": keys_by_kind(keys), "executing": executing, "second": second}
     doc = stored.doc | {part: rows for part, rows in parts.items() if rows}
     said = await connection.fetchval(_WRITE, doc, came.callbacks, stored.bodies, wakeups, placing)
     return Tried(done=writes, places=said["places"]) if "places" in said else _without(writes, claims, keys, said)
@@ -89,7 +89,7 @@ def _without(
     """The writes that are left, and the keys that are taken, by what the statement said stood `against` them."""
     lost = set(against.get("stale", ())) | set(against.get("executing", ()))
     lost |= {payment_id for claim, payment_id in claims if claim.id in against.get("claims", ())}
-    others = owners(keys, against.get("keys"))
+    others = taken_keys(keys, against.get("keys"))
     told = {write.change.payment.id: write.lost(others[write.change.payment.id]) for write in writes}
     told = {payment_id: them for payment_id, them in told.items() if them != NOBODY}
     taken = {payment_id: them for payment_id, them in _by_others(writes, others, told).items() if them != NOBODY}

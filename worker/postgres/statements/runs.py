@@ -26,7 +26,7 @@ _ROW = (
 _FOUND = VerdictFields.__struct_fields__
 
 
-class Sum(Struct, frozen=True, kw_only=True):
+class OutcomeSum(Struct, frozen=True, kw_only=True):
     """So many rows, their money and their fees; of a payment that has no line, the money known here."""
 
     rows: int
@@ -53,7 +53,7 @@ class Run(Struct, frozen=True, kw_only=True):
     dry_run: bool
     seen_before: bool
     stopped: str | None
-    sums: dict[LineOutcome, Sum]
+    sums: dict[LineOutcome, OutcomeSum]
 
     @property
     def counts(self) -> dict[LineOutcome, int]:
@@ -90,7 +90,7 @@ async def read_rows(database: Database, run: str, outcome: LineOutcome | None = 
 
 def _run(row: Record) -> Run:
     sums = {
-        LineOutcome(name): Sum(rows=one["rows"], amount=Decimal(one["amount"]), fee=Decimal(one["fee"]))
+        LineOutcome(name): OutcomeSum(rows=one["rows"], amount=Decimal(one["amount"]), fee=Decimal(one["fee"]))
         for name, one in row["sums"].items()
     }
     return Run(**{**dict(row), "sums": {one: sums[one] for one in LineOutcome if one in sums}})

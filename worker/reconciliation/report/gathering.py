@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from schemas.report import ZERO, About, Matched, Money, Next, Report, Row, Sum
+from schemas.report import ZERO, Matched, Money, Next, Report, ReportHeader, Row, Sum
 from schemas.statements import LineOutcome
 
 SHOWN = 200
@@ -23,7 +23,7 @@ _PAID = ("completed", "refunded")
 
 
 async def gather(
-    about: About,
+    about: ReportHeader,
     rows: AsyncIterable[Row],
     *,
     matched: Iterable[Matched] = (),
@@ -43,7 +43,7 @@ async def gather(
 class Adding:
     """A report in the making."""
 
-    def __init__(self, about: About) -> None:
+    def __init__(self, about: ReportHeader) -> None:
         self._about, self._zone = about, ZoneInfo(about.zone)
         self._money = Money()
         self._sums = defaultdict[LineOutcome, Sum](Sum)

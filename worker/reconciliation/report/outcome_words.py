@@ -14,7 +14,7 @@ from schemas.report import Next
 from schemas.statements import LineOutcome
 
 
-class Words(Struct, frozen=True):
+class OutcomeWords(Struct, frozen=True):
     """`mark` stands beside the title, so that no outcome is told by its colour alone; `tone` is that colour's name."""
 
     title: str
@@ -23,8 +23,8 @@ class Words(Struct, frozen=True):
     meaning: str
 
 
-OUTCOMES: Mapping[LineOutcome, Words] = {
-    LineOutcome.MISSING_HERE: Words(
+OUTCOMES: Mapping[LineOutcome, OutcomeWords] = {
+    LineOutcome.MISSING_HERE: OutcomeWords(
         "Missing here",
         "↓",
         "stop",
@@ -32,7 +32,7 @@ OUTCOMES: Mapping[LineOutcome, Words] = {
         "Where the payment is known the gateway is asked about it; where it is not, the money is kept as a payment of "
         "its own that waits for a person.",
     ),
-    LineOutcome.MISSING_THERE: Words(
+    LineOutcome.MISSING_THERE: OutcomeWords(
         "Missing there",
         "↑",
         "stop",
@@ -40,42 +40,42 @@ OUTCOMES: Mapping[LineOutcome, Words] = {
         "Very recent payments may be missing because they were not exported yet; they are not counted before the "
         "grace of the account has passed.",
     ),
-    LineOutcome.AMOUNT_DIFFERS: Words(
+    LineOutcome.AMOUNT_DIFFERS: OutcomeWords(
         "Amount differs",
         "≠",
         "stop",
         "The payment is known on both sides, with two different amounts. "
         "Nothing is changed by the statement: the gateway's own answer decides, and a person where that differs too.",
     ),
-    LineOutcome.STATUS_DIFFERS: Words(
+    LineOutcome.STATUS_DIFFERS: OutcomeWords(
         "Status differs",
         "↔",
         "stop",
         "The payment is known on both sides, and ended in two different ways, such as completed here and failed there. "
         "An older export never contradicts a newer answer of the gateway.",
     ),
-    LineOutcome.FEE_DIFFERS: Words(
+    LineOutcome.FEE_DIFFERS: OutcomeWords(
         "Fee differs",
         "%",
         "hand",
         "All else agrees, and the gateway kept another fee than the rule of this account says. "
         "Where the configuration names no rule, the fee that the gateway itself answered with counts.",
     ),
-    LineOutcome.UNREADABLE: Words(
+    LineOutcome.UNREADABLE: OutcomeWords(
         "Unreadable",
         "?",
         "hand",
         "The row could not be read exactly, so it was not read at all, and it may stand for money. "
         "The reason names the column; the amount is never guessed.",
     ),
-    LineOutcome.DUPLICATE: Words(
+    LineOutcome.DUPLICATE: OutcomeWords(
         "Duplicate",
         "=",
         "quiet",
         "The same transaction, or the same reference, stands in an earlier row of this statement. "
         "It is counted once and changes nothing.",
     ),
-    LineOutcome.MATCHED: Words(
+    LineOutcome.MATCHED: OutcomeWords(
         "Matched",
         "✓",
         "good",

@@ -27,7 +27,7 @@ def _named(text: str) -> str:
 POLICY = f"default-src 'none'; style-src {_named(STYLE)}; img-src data:; base-uri 'none'; form-action 'none'"
 
 
-def page(report: Report) -> str:
+def report_page(report: Report) -> str:
     """The whole document."""
     title = f"Statement of {report.about.account}"
     return (

@@ -21,7 +21,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from schemas.report import Row
-from worker.reconciliation.report.amounts import plain
+from worker.reconciliation.report.amounts import plain_amount
 
 COLUMNS = (
     "row",
@@ -83,4 +83,4 @@ def harmless(text: str | None) -> str:
 
 
 def _amount(amount: Decimal | None) -> str:
-    return "" if amount is None else plain(amount)
+    return "" if amount is None else plain_amount(amount)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from worker.reconciliation.statements.decoding import encoding_of
 from worker.reconciliation.statements.separated import separated_tables
-from worker.reconciliation.statements.tables import Statement, StatementError
+from worker.reconciliation.statements.tables import StatementError, StatementFile
 from worker.reconciliation.statements.workbook import workbook_tables
 
 _HEAD_BYTES = 8192
@@ -28,7 +28,7 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _EXPORT = "export the statement as CSV or XLSX"
 
 
-def open_statement(path: Path) -> Statement:
+def open_statement(path: Path) -> StatementFile:
     """What the file is, and the tables that it may be read as. Raises StatementError."""
     try:
         if not path.is_file():
@@ -36,11 +36,11 @@ def open_statement(path: Path) -> Statement:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
         if head.startswith(_ZIP):
-            return Statement(path=path, form="XLSX", tables=workbook_tables(path, form="XLSX"))
+            return StatementFile(path=path, form="XLSX", tables=workbook_tables(path, form="XLSX"))
         if head.startswith(_OLE):
-            return Statement(path=path, form="XLS", tables=workbook_tables(path, form="XLS"))
+            return StatementFile(path=path, form="XLS", tables=workbook_tables(path, form="XLS"))
         _refuse_others(head)
-        return Statement(path=path, form="CSV", tables=separated_tables(path))
+        return StatementFile(path=path, form="CSV", tables=separated_tables(path))
     except OSError as error:
         raise StatementError(f"it cannot be read: {error.strerror}") from None
 
