@@ -1,7 +1,7 @@
 """What went wrong, as RFC 9457 problem+json: every error that the API answers, and nothing of ours with it.
 
 The one thing to get wrong: an unexpected exception. It is logged with its type and the places it passed, never with
-what the request held, and the caller learns no more than that it happened.
+what the request contained, and the caller learns no more than that it happened.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ log = structlog.get_logger()
 Connection = PoolConnectionProxy
 
 LOCKED = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError)
-"""Others were in the way: one held a row for longer than LOCK_SECONDS, or two waited for each other and this one had to
-give up (a deadlock, a serialization failure) and will succeed when it is tried again. Everything else can go on."""
+"""Others were in the way: one locked a row for longer than LOCK_SECONDS, or two waited for each other and this one
+had to give up (a deadlock, a serialization failure). It succeeds when it is tried again. Everything else can go on."""
 
 UNAVAILABLE = (
     OSError,

@@ -37,7 +37,7 @@ class Claimed(Struct, frozen=True, kw_only=True):
     until: datetime
 
 
-class Kept(Struct, frozen=True, kw_only=True):
+class StoredAnswer(Struct, frozen=True, kw_only=True):
     """The key was answered."""
 
     status: int
@@ -52,9 +52,9 @@ class Busy(Struct, frozen=True):
     """The same request is being worked on."""
 
 
-async def claim(
+async def claim_key(
     database: Database, merchant: str, key: str, request_hash: bytes, payment_id: str, busy: timedelta
-) -> Claimed | Kept | OtherBody | Busy:
+) -> Claimed | StoredAnswer | OtherBody | Busy:
     """Claim the key for `busy`: a new one, one older than 24 hours, or one whose holder is overdue or gave it back."""
     async with database.connection() as connection:
         while True:
@@ -68,7 +68,7 @@ async def claim(
                 continue
             if row["request_hash"] != request_hash:
                 return OtherBody()
-            return Busy() if row["status"] is None else Kept(status=row["status"], body=row["body"])
+            return Busy() if row["status"] is None else StoredAnswer(status=row["status"], body=row["body"])
 
 
 async def came_to(connection: Connection[asyncpg.Record], proposed: str, payment_id: str) -> None:
@@ -81,26 +81,26 @@ async def came_to(connection: Connection[asyncpg.Record], proposed: str, payment
         )
 
 
-async def keep(database: Database, merchant: str, key: str, held: Claimed, status: int, body: bytes) -> None:
+async def store_answer(database: Database, merchant: str, key: str, claimed: Claimed, status: int, body: bytes) -> None:
     """Store the answer, unless the claim ran out and another has it."""
     await database.execute(
         """UPDATE idempotency SET status = $4, body = $5, busy_until = NULL
            WHERE merchant = $1 AND key = $2 AND busy_until = $3""",
         merchant,
         key,
-        held.until,
+        claimed.until,
         status,
         body,
     )
 
 
-async def give_back(database: Database, merchant: str, key: str, held: Claimed) -> None:
+async def release_key(database: Database, merchant: str, key: str, claimed: Claimed) -> None:
     """No answer to keep: the next POST of the same request may try at once; of another, the key is still used."""
     await database.execute(
         "UPDATE idempotency SET busy_until = clock_timestamp() WHERE merchant = $1 AND key = $2 AND busy_until = $3",
         merchant,
         key,
-        held.until,
+        claimed.until,
     )
 
 

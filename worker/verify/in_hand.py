@@ -33,15 +33,15 @@ class InHand:
         self._bus, self._turns, self._metrics = bus, turns, metrics
         self._messages = dict[str, list[ClaimMessage]]()
 
-    def hold(self, messages: Iterable[ClaimMessage]) -> list[Claim]:
+    def take(self, messages: Iterable[ClaimMessage]) -> list[Claim]:
         """Take them in hand. Returns the claims that were not in hand before."""
         claims = []
         for one in messages:
-            held = self._messages.setdefault(one.claim.id, [])
-            if not held:
+            known = self._messages.setdefault(one.claim.id, [])
+            if not known:
                 claims.append(one.claim)
                 self._metrics.in_hand.labels(one.claim.provider).inc()
-            held.append(one)
+            known.append(one)
         return claims
 
     def suspect(self, claims: Iterable[Claim]) -> Claim | None:
@@ -118,9 +118,9 @@ class InHand:
     async def _release(self, claims: Iterable[Claim], release: Callable[[list[ClaimMessage]], Awaitable[None]]) -> None:
         messages = list[ClaimMessage]()
         for claim in claims:
-            held = self._messages.pop(claim.id, [])
-            messages += held
-            if held:
+            known = self._messages.pop(claim.id, [])
+            messages += known
+            if known:
                 self._metrics.in_hand.labels(claim.provider).dec()
         if not messages:
             return

@@ -113,7 +113,7 @@ class Intake:
         first: set[asyncio.Future[Any]] = {self._receiving, self.stopped, self._heard}
         await asyncio.wait(first, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if self._receiving.done():
-            self._ready += self._in_hand.hold(self._receiving.result())
+            self._ready += self._in_hand.take(self._receiving.result())
             self._receiving = None
 
     async def _receive(self, most: int) -> Sequence[ClaimMessage]:

@@ -51,7 +51,7 @@ class LockedEndpoint(Struct, frozen=True):
     health: Health
 
 
-class Listed(Struct, frozen=True, kw_only=True):
+class EndpointOverview(Struct, frozen=True, kw_only=True):
     """`ahead`: the merchant's events that have no deliveries yet, as when the endpoint is disabled."""
 
     id: str
@@ -127,9 +127,9 @@ async def enable_endpoint(database: Database, endpoint: str, now: datetime) -> H
     return _health(row)
 
 
-async def list_endpoints(database: Database) -> list[Listed]:
+async def list_endpoints(database: Database) -> list[EndpointOverview]:
     return [
-        Listed(
+        EndpointOverview(
             **{name: row[name] for name in ("id", "merchant", "url", "delivered_at", "waiting", "given_up", "ahead")},
             health=_health(row),
         )

@@ -50,15 +50,16 @@ _POSTPONE = """
     WHERE id = ANY($1)
 """
 _FREE = """
-    WITH RECURSIVE held (holder) AS (
+    WITH RECURSIVE holders (holder) AS (
         SELECT min(holder) FROM queue
         UNION ALL
-        SELECT (SELECT min(q.holder) FROM queue q WHERE q.holder > held.holder) FROM held WHERE held.holder IS NOT NULL)
+        SELECT (SELECT min(q.holder) FROM queue q WHERE q.holder > holders.holder)
+        FROM holders WHERE holders.holder IS NOT NULL)
     UPDATE queue SET holder = NULL, available_at = clock_timestamp()
     WHERE id = ANY(ARRAY(
         SELECT id FROM queue
         WHERE holder = ANY(ARRAY(
-            SELECT holder FROM held WHERE holder IS NOT NULL AND holder NOT IN (
+            SELECT holder FROM holders WHERE holder IS NOT NULL AND holder NOT IN (
                 SELECT classid::bigint << 32 | objid::bigint FROM pg_locks
                 WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND database = (
                     SELECT oid FROM pg_database WHERE datname = current_database()))))
