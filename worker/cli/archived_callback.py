@@ -15,8 +15,8 @@ from worker.cli.command_errors import CommandFailed
 archive = App(name="archive", help="Look at callbacks as they were received.")
 
 
-@archive.command
-def show(claim_id: str) -> int:
+@archive.command(name="show")
+def show_callback(claim_id: str) -> int:
     """Print a claim with its callback as JSON, the body in base64, personal data included; `explain` names claims."""
     from worker.cli.configured import configuration
     from worker.postgres.archive import read_callback

@@ -26,7 +26,7 @@ dead = App(name="dead", help="Look at claims, replies and expected payments that
 
 
 @dead.command(name="list")
-def list_(
+def list_dead_letters(
     *,
     provider: Annotated[str | None, Parameter(help="Those of one gateway alone.")] = None,
     limit: Annotated[int, Parameter(help="At most so many.", validator=Number(gte=1))] = 50,
@@ -48,8 +48,8 @@ def list_(
     return asyncio.run(run())
 
 
-@dead.command
-def show(letter_id: str) -> int:
+@dead.command(name="show")
+def show_dead_letter(letter_id: str) -> int:
     """Show all that is known of one, which may be named by the beginning of its id; personal data is hidden."""
     from worker.cli.configured import configuration
     from worker.cli.desk import open_dead_letters
@@ -63,8 +63,8 @@ def show(letter_id: str) -> int:
     return asyncio.run(run())
 
 
-@dead.command
-def replay(
+@dead.command(name="replay")
+def replay_dead_letters(
     *letter_ids: str,
     all_: Annotated[bool, Parameter(name="--all", help="Every one that can be.", negative="")] = False,
     provider: Annotated[str | None, Parameter(help="With --all: those of one gateway alone.")] = None,

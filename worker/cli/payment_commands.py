@@ -31,7 +31,7 @@ ASK_SECONDS = 35.0
 
 
 @payments.command(name="list")
-def list_(
+def list_payments(
     *,
     merchant: Annotated[str | None, Parameter(help="Needed where there are several.")] = None,
     status: Status | None = None,
@@ -73,8 +73,8 @@ def list_(
     return 0
 
 
-@payments.command
-def show(payment_id: str) -> int:
+@payments.command(name="show")
+def show_payment(payment_id: str) -> int:
     """Show a payment as the API does, its timeline, an entry a line, and what to decide by if it is held."""
     from consumers.explain.evidence import evidence
     from worker.cli.configured import configuration
@@ -108,8 +108,8 @@ def verify(payment_id: str) -> int:
     return 0
 
 
-@payments.command
-def resolve(
+@payments.command(name="resolve")
+def resolve_command(
     payment_id: str,
     *,
     status: Status,

@@ -62,7 +62,7 @@ def run(
 
 
 @reconcile.command(name="list")
-def list_(
+def list_runs(
     *,
     account: Annotated[str | None, Parameter(help="Those of one account alone.")] = None,
     limit: Annotated[int, Parameter(help="At most so many.", validator=Number(gte=1))] = 20,
@@ -81,8 +81,8 @@ def list_(
     return 0
 
 
-@reconcile.command
-def show(run_id: Annotated[str, Parameter(name="RUN")], /, *, csv: Csv = None, html: Html = None) -> int:
+@reconcile.command(name="show")
+def show_run(run_id: Annotated[str, Parameter(name="RUN")], /, *, csv: Csv = None, html: Html = None) -> int:
     """Show a run again as it was judged, and write its CSV and its page."""
     from worker.cli.configured import configuration
     from worker.cli.reporting import show_run

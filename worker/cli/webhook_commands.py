@@ -24,7 +24,7 @@ EndpointId = Annotated[str | None, Parameter(name="--endpoint", help="Its id or 
 
 
 @webhooks.command(name="list")
-def list_() -> int:
+def list_webhooks() -> int:
     """List the endpoints: what waits for each, what was given up, and how it does."""
     from worker.cli.configured import configuration
     from worker.cli.endpoints import print_endpoints
@@ -91,8 +91,8 @@ def enable(endpoint: EndpointId = None) -> int:
     return 0
 
 
-@webhooks.command
-def replay(
+@webhooks.command(name="replay")
+def replay_webhooks(
     endpoint: EndpointId = None,
     *,
     since: Annotated[datetime, Parameter(help="Events from then on, such as 2026-11-20T14:00.")],
