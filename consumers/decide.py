@@ -31,7 +31,7 @@ from schemas.payments import TakenKeys
 from schemas.words import QuestionKind, Source
 
 MOMENT = timedelta(microseconds=1)
-NOBODY = TakenKeys()
+NO_TAKEN_KEYS = TakenKeys()
 
 
 class AskedQuestion(Struct, frozen=True, kw_only=True):
@@ -90,7 +90,7 @@ def conclude(
     work: PaymentWork,
     rules: Rules,
     now: datetime,
-    taken_keys: TakenKeys = NOBODY,
+    taken_keys: TakenKeys = NO_TAKEN_KEYS,
     unreliable: Unreliable = RELIABLE,
 ) -> Write:
     """What the work comes to on this reading. `taken_keys` are its keys that are known to belong to other payments."""

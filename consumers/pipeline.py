@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.checks.admission import RELIABLE, Unreliable, acquire_call_budget, record_gateway_health
 from consumers.checks.execute import ends_doubt, under_way
-from consumers.decide import NOBODY, PaymentWork, clock_ends, conclude, next_question
+from consumers.decide import NO_TAKEN_KEYS, PaymentWork, clock_ends, conclude, next_question
 from consumers.early_claims import may_wait
 from consumers.money.foreign_answers import others_left_alone
 from consumers.ports.call_limits import AccountLimits
@@ -39,7 +39,7 @@ LESSONS = 10
 HealthRecorded = dict[tuple[str, datetime], Unreliable]
 """The replies that their accounts were told of: what each brought about there, by its payment and its `asked_at`."""
 
-NO_LIMIT: Mapping[str, int] = MappingProxyType({})
+NO_ROOM_LIMIT: Mapping[str, int] = MappingProxyType({})
 
 
 class AssignedQuestion(Struct, frozen=True, kw_only=True):
@@ -85,7 +85,7 @@ async def take_claims(
     rules: Rules,
     claims: Sequence[Claim],
     turns: Turns,
-    room: Mapping[str, int] = NO_LIMIT,
+    room: Mapping[str, int] = NO_ROOM_LIMIT,
     *,
     patient: bool = True,
     known: dict[str, AccountLimits] | None = None,
@@ -426,7 +426,7 @@ async def _swapped(
     """
     first = {work.payment_id: work for work in reversed(works)}
     writes = [
-        conclude(readings[payment_id], work, rules, now, taken_keys.get(payment_id, NOBODY), unreliable)
+        conclude(readings[payment_id], work, rules, now, taken_keys.get(payment_id, NO_TAKEN_KEYS), unreliable)
         for payment_id, work in first.items()
     ]
     if not writes:
@@ -434,7 +434,7 @@ async def _swapped(
     written = await ledger.write(writes)
     changes.extend(write.change for write in writes if write.change.payment.id in written.done)
     for payment_id, taken in written.taken.items():
-        taken_keys[payment_id] = taken_keys.get(payment_id, NOBODY).and_(taken)
+        taken_keys[payment_id] = taken_keys.get(payment_id, NO_TAKEN_KEYS).and_(taken)
     return [work for work in works if work.payment_id not in written.done or work is not first[work.payment_id]]
 
 

@@ -27,7 +27,7 @@ DELAYS = tuple(
 )
 """Waits after the first attempt, the second and so on, each from the end of the attempt: 99.6 hours in all."""
 
-JITTER = 0.1
+RETRY_JITTER = 0.1
 """Up to so much of a wait is added to it, so that what failed together does not come again together."""
 
 LONGEST_WAIT = timedelta(days=1)
@@ -39,7 +39,7 @@ FAILURE_THRESHOLD = 5
 FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(minutes=10)
 
-EARLY = timedelta(minutes=50)
+EARLY_PROBE_AFTER = timedelta(minutes=50)
 """After so long without a delivery, an open breaker is probed with a delivery that is not due yet."""
 
 MAX_EXPEDITED = 100
@@ -48,7 +48,7 @@ MAX_EXPEDITED = 100
 EXPEDITE_SPREAD = timedelta(minutes=1)
 """What is sent early is spread over so long."""
 
-LEASE = timedelta(seconds=30)
+DELIVERY_LEASE = timedelta(seconds=30)
 """So long a delivery belongs to the worker that sends it: longer than an attempt, shorter than EXPEDITE_SPREAD."""
 
 GONE, TOO_MANY, UNAVAILABLE = 410, 429, 503
@@ -110,7 +110,7 @@ def outcome(response: AttemptResponse, step: int, ended_at: datetime, chance: fl
     if step >= len(DELAYS):
         return GivenUp()
     wait = max(DELAYS[step], min(response.retry_after or timedelta(0), LONGEST_WAIT))
-    return Retry(ended_at + wait * (1 + JITTER * chance))
+    return Retry(ended_at + wait * (1 + RETRY_JITTER * chance))
 
 
 def capacity(health: Health, free: int, now: datetime) -> int:

@@ -28,7 +28,7 @@ from tests.processes import directory
 from worker.postgres.database import Database, connect
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
-from worker.postgres.queue.due import _DUE, _TAKE, BURST_SECONDS, SHARE
+from worker.postgres.queue.due import _DUE, _TAKE, SHARE, SWEEP_BURST_SECONDS
 from worker.postgres.server.embedded import embedded_here
 from worker.postgres.server.migrate import apply_migrations
 from worker.telemetry.metrics import Metrics
@@ -125,7 +125,11 @@ def wrong(looks: Sequence[Looked], payments: int, seconds: float) -> list[str]:
     found = []
     for place, (account, rate) in enumerate(RATES.items()):
         taken = [number for one in looks for number in one.taken.get(account, ())]
-        may = len(looks) * BATCH if rate is None else max(1.0, rate * SHARE * BURST_SECONDS) + rate * SHARE * seconds
+        may = (
+            len(looks) * BATCH
+            if rate is None
+            else max(1.0, rate * SHARE * SWEEP_BURST_SECONDS) + rate * SHARE * seconds
+        )
         if len(taken) > (0 if account == SHUT else may):
             found.append(f"{account}: {len(taken)} were taken of {may:.0f}")
         due = range(payments - (payments - place) % len(RATES), 0, -len(RATES))

@@ -19,7 +19,7 @@ from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Source
 from tests.fakes.ledger import FakeTurns
 from tests.integration.shops import RULES, Shops
-from worker.postgres.archive import maintain_archive, read_callback
+from worker.postgres.archive import maintain_archive, read_archived
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.server.migrate import apply_migrations
@@ -88,12 +88,12 @@ async def test_a_callback_is_sealed_beside_its_claim_and_opened_with_the_key(sho
     (row,) = await shops.database.fetch("SELECT key_id, body FROM archive")
     assert PHONE.encode() not in row["body"]
     assert row["key_id"]
-    read = await read_callback(shops.database, one.id, CIPHER)
+    read = await read_archived(shops.database, one.id, CIPHER)
     assert read is not None
     assert b'"user-agent","gateway"' in read
     (known,) = await shops.database.fetch("SELECT id, payment_id FROM claims")
     assert (known["id"], known["payment_id"]) == (one.id, payment["payment_id"])
-    assert await read_callback(shops.database, "no-such-claim", CIPHER) is None
+    assert await read_archived(shops.database, "no-such-claim", CIPHER) is None
 
 
 async def test_a_claim_that_comes_again_is_archived_once_and_our_own_never(shops: Shops) -> None:
@@ -110,7 +110,7 @@ async def test_a_claim_that_comes_again_is_archived_once_and_our_own_never(shops
 async def test_without_a_key_it_is_stored_as_it_is_and_read_by_whoever_has_one_later(database: Database) -> None:
     one = claim(None, database.clock.now())
     await take_in(database, one, cipher=ArchiveCipher())
-    read = await read_callback(database, one.id, CIPHER)
+    read = await read_archived(database, one.id, CIPHER)
     assert read is not None
     assert one.id.encode() in read
 

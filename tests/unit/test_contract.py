@@ -26,7 +26,7 @@ from schemas.words import EventType, Hold, Status
 from tests.compatibility.documents import breaks
 from tests.contract import PUBLISHED, check_event, read, released, strict, todays, written
 from worker.amqp.messages import event_message
-from worker.api.samples import EXPECTED, sample
+from worker.api.samples import EXPECTED_SAMPLE, sample
 from worker.runtime.ids import new_payment_id
 
 PUBLIC = "https://pay.shop.example"
@@ -239,9 +239,9 @@ def test_the_routing_keys_are_the_channels_addresses() -> None:
 
 def test_the_example_of_an_expected_payment_is_taken() -> None:
     wrong: list[Any] = []
-    EXPECTED_PAYMENT.read(EXPECTED, wrong)
+    EXPECTED_PAYMENT.read(EXPECTED_SAMPLE, wrong)
     assert wrong == []
-    jsonschema.validate(EXPECTED, EXPECTED_PAYMENT.schema())
+    jsonschema.validate(EXPECTED_SAMPLE, EXPECTED_PAYMENT.schema())
 
 
 def test_the_pattern_of_our_ids_is_written_once_and_fits_the_ids_that_are_made() -> None:

@@ -20,7 +20,7 @@ from schemas.statements import LineOutcome
 from tests.reports import gathered
 from worker.reconciliation.report.amounts import short, taka
 from worker.reconciliation.report.gathering import SHOWN, gather
-from worker.reconciliation.report.outcome_words import NEXTS, OUTCOMES
+from worker.reconciliation.report.outcome_words import NEXTS, WORDS_OF_OUTCOMES
 from worker.reconciliation.report.page import report_page
 from worker.reconciliation.report.table import COLUMNS, table
 from worker.reconciliation.report.terminal import print_report
@@ -243,7 +243,7 @@ def test_the_page_tells_money_first_then_rows_then_what_the_words_mean() -> None
     text = report_page(gathered(about(), one_of_each()))
     places = [text.index(f"<h2>{head}") for head in ("Money", "Outcomes", "Day by day", "What is not", "What the")]
     assert places == sorted(places)
-    for outcome, words in OUTCOMES.items():
+    for outcome, words in WORDS_OF_OUTCOMES.items():
         assert words.meaning in text
         assert f"({outcome})" in text
     assert "1 to 30 Nov 2026" in text
@@ -285,7 +285,7 @@ def test_what_a_reader_has_to_know_of_the_run_is_told_everywhere(changes: dict[s
 
 
 def test_every_outcome_and_every_step_has_its_words() -> None:
-    assert set(OUTCOMES) == set(LineOutcome)
+    assert set(WORDS_OF_OUTCOMES) == set(LineOutcome)
     assert set(NEXTS) == set(Next)
 
 

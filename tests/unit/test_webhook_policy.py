@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from consumers.webhook_policy import (
     DELAYS,
+    DELIVERY_LEASE,
     EXPEDITE_SPREAD,
     FAILURE_THRESHOLD,
     FIRST_PAUSE,
-    JITTER,
-    LEASE,
     LONGEST_PAUSE,
     LONGEST_WAIT,
+    RETRY_JITTER,
     AttemptResponse,
     Delivered,
     GivenUp,
@@ -49,7 +49,7 @@ def test_the_whole_schedule_is_longer_than_three_days() -> None:
 
 
 def test_a_delivery_that_is_being_sent_is_not_hurried_and_not_sent_by_two() -> None:
-    assert timedelta(seconds=15) < LEASE < EXPEDITE_SPREAD
+    assert timedelta(seconds=15) < DELIVERY_LEASE < EXPEDITE_SPREAD
 
 
 @given(status=STATUSES, step=st.integers(0, 20), chance=CHANCES)
@@ -75,7 +75,7 @@ def test_any_2xx_is_delivered_410_disables_and_everything_else_is_a_failure(
 def test_a_wait_is_never_shorter_than_planned_and_a_tenth_longer_at_most(step: int, chance: float) -> None:
     became = outcome(AttemptResponse(trouble="no answer"), step, NOON, chance)
     assert isinstance(became, Retry)
-    assert DELAYS[step] <= became.at - NOON <= DELAYS[step] * (1 + JITTER)
+    assert DELAYS[step] <= became.at - NOON <= DELAYS[step] * (1 + RETRY_JITTER)
 
 
 @given(step=STEPS, seconds=st.integers(0, 10**9), chance=CHANCES)
@@ -86,7 +86,7 @@ def test_retry_after_lengthens_a_wait_to_a_day_at_most_and_shortens_none(
     became = outcome(response, step, NOON, chance)
     assert isinstance(became, Retry)
     assert became.at - NOON >= max(DELAYS[step], min(timedelta(seconds=seconds), LONGEST_WAIT))
-    assert became.at - NOON <= max(DELAYS[step], LONGEST_WAIT) * (1 + JITTER)
+    assert became.at - NOON <= max(DELAYS[step], LONGEST_WAIT) * (1 + RETRY_JITTER)
 
 
 @pytest.mark.parametrize(

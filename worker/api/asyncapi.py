@@ -174,7 +174,7 @@ def _expected() -> dict[str, Any]:
         "summary": "The body of `POST /v1/payments/track`, and whose payment it is.",
         "contentType": "application/json",
         "payload": EXPECTED_PAYMENT.schema(),
-        "examples": [{"name": "expectedPayment", "payload": samples.EXPECTED}],
+        "examples": [{"name": "expectedPayment", "payload": samples.EXPECTED_SAMPLE}],
     }
 
 

@@ -41,11 +41,11 @@ POLL_SECONDS = 0.1
 
 log = structlog.get_logger()
 
-Operation = Callable[[str, Any], Awaitable[ApiReply]]
+KeyedWork = Callable[[str, Any], Awaitable[ApiReply]]
 """Does what a body asks for, under the payment id given. Raises Problem."""
 
 
-async def once(api: Api, request: web.Request, work: Operation) -> web.Response:
+async def once(api: Api, request: web.Request, work: KeyedWork) -> web.Response:
     """Read the body and do the work: once per merchant and key, or simply, where the request has no key.
 
     Raises Problem for a body that cannot be read, and for a key in use with another body, or still in use.
@@ -92,7 +92,7 @@ async def _claim(
 
 
 async def _work_under_claim(
-    api: Api, merchant: str, key: str, claimed: Claimed, body: Any, work: Operation
+    api: Api, merchant: str, key: str, claimed: Claimed, body: Any, work: KeyedWork
 ) -> ApiReply:
     """Work under the claim, and keep the answer or give the claim back."""
     kept: ApiReply | None = None

@@ -56,7 +56,7 @@ _STANDS: dict[EventType, dict[str, Any]] = {
     EventType.RELEASED: _ANSWERED | {"version": 3},
 }
 
-EXPECTED: dict[str, Any] = {
+EXPECTED_SAMPLE: dict[str, Any] = {
     "merchant": "shop",
     "account": "shop-moneybag",
     "reference": "order-7831-a1",

@@ -19,7 +19,7 @@ archive = App(name="archive", help="Look at callbacks as they were received.")
 def show_callback(claim_id: str) -> int:
     """Print a claim with its callback as JSON, the body in base64, personal data included; `explain` names claims."""
     from worker.cli.configured import configuration
-    from worker.postgres.archive import read_callback
+    from worker.postgres.archive import read_archived
     from worker.postgres.server.opened import opened_as_it_is
     from worker.runtime.encryption import ArchiveCipher, NotDecrypted
 
@@ -27,7 +27,7 @@ def show_callback(claim_id: str) -> int:
         config = configuration()
         async with opened_as_it_is(config) as database:
             try:
-                return await read_callback(database, claim_id, ArchiveCipher(config.archive.cipher_keys))
+                return await read_archived(database, claim_id, ArchiveCipher(config.archive.cipher_keys))
             except NotDecrypted as error:
                 raise CommandFailed(f"{claim_id} cannot be read: {error}") from None
 

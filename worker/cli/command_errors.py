@@ -26,8 +26,16 @@ class WrongUsage(CommandFailed):
     """What was asked makes no sense; exit code 2."""
 
 
-TOLD = (ConfigError, EmbeddedError, MigrationError, SessionsLent, BrokerRefusedError, TopologyError, CommandFailed)
-FAILURES = (*TOLD, asyncpg.InsufficientPrivilegeError, *UNAVAILABLE)
+EXPLAINED_ERRORS = (
+    ConfigError,
+    EmbeddedError,
+    MigrationError,
+    SessionsLent,
+    BrokerRefusedError,
+    TopologyError,
+    CommandFailed,
+)
+FAILURES = (*EXPLAINED_ERRORS, asyncpg.InsufficientPrivilegeError, *UNAVAILABLE)
 
 
 def explain_failure(error: BaseException, console: Console) -> int:
@@ -56,7 +64,7 @@ def explain_failure(error: BaseException, console: Console) -> int:
 
 def only_failure(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
     """The first failure of a group that a sentence explains; None when something else is in the group too."""
-    explained, rest = group.split(lambda error: cannot_listen(error) or isinstance(error, TOLD))
+    explained, rest = group.split(lambda error: cannot_listen(error) or isinstance(error, EXPLAINED_ERRORS))
     if explained is None or rest is not None:
         return None
     error: BaseException = explained

@@ -31,7 +31,7 @@ ASK_SECONDS = 35.0
 
 
 @payments.command(name="list")
-def list_payments(
+def list_payments_command(
     *,
     merchant: Annotated[str | None, Parameter(help="Needed where there are several.")] = None,
     status: Status | None = None,
@@ -45,7 +45,7 @@ def list_payments(
     from schemas.requests import ListQuery
     from worker.cli.configured import configuration, merchant_meant
     from worker.cli.payment_rows import print_work
-    from worker.postgres.reads.reading import PaymentPage, read_page
+    from worker.postgres.reads.reading import PageWithSummary, read_page
     from worker.postgres.reads.work_list import WorkList, read_work
     from worker.postgres.server.opened import opened_as_it_is
 
@@ -53,7 +53,7 @@ def list_payments(
         raise WrongUsage(f"--hold: {hold} is none of any, none, {', '.join(Hold)}")
     query = ListQuery(status=status, hold=hold, account=account, reference=reference, order=order, limit=limit)
 
-    async def read() -> PaymentPage | WorkList:
+    async def read() -> PageWithSummary | WorkList:
         config = configuration()
         whose = merchant_meant(config, merchant)
         async with opened_as_it_is(config) as database:

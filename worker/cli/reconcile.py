@@ -82,7 +82,7 @@ def list_runs(
 
 
 @reconcile.command(name="show")
-def show_run(run_id: Annotated[str, Parameter(name="RUN")], /, *, csv: Csv = None, html: Html = None) -> int:
+def show_run_command(run_id: Annotated[str, Parameter(name="RUN")], /, *, csv: Csv = None, html: Html = None) -> int:
     """Show a run again as it was judged, and write its CSV and its page."""
     from worker.cli.configured import configuration
     from worker.cli.reporting import show_run

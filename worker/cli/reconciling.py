@@ -34,7 +34,7 @@ from worker.reconciliation.run import reconcile_lines as judge
 from worker.reconciliation.statements import StatementError, open_statement, read_lines
 from worker.verify.gateways import Gateways, gateways
 
-DAY = timedelta(days=1)
+ONE_DAY = timedelta(days=1)
 BLOCK = 1024 * 1024
 
 Outputs = tuple[Path | None, Path | None]
@@ -177,7 +177,7 @@ def _moment(option: str, typed: str, zone: ZoneInfo, *, last: bool) -> datetime:
     """A day, or a time in ISO 8601; the end of a last day is the beginning of the next."""
     try:
         if len(typed) == len("2026-11-01"):
-            day = date.fromisoformat(typed) + (DAY if last else timedelta())
+            day = date.fromisoformat(typed) + (ONE_DAY if last else timedelta())
             return datetime(day.year, day.month, day.day, tzinfo=zone)
         at = datetime.fromisoformat(typed)
     except (ValueError, OverflowError):

@@ -28,7 +28,7 @@ from worker.config.statement import check_map
 from worker.runtime.encryption import key_of
 
 MIN_WEBHOOK_KEY = 24
-EVENTS = (ALL_EVENTS, *(event.value for event in EventType))
+EVENT_NAMES = (ALL_EVENTS, *(event.value for event in EventType))
 
 
 class AccountHead(Struct, frozen=True, kw_only=True):
@@ -81,8 +81,8 @@ class DocumentRules:
             if secret is not None and not _is_webhook_secret(secret.reveal()):
                 reader.note(f"{path}.{name}", "a webhook secret is whsec_ and the base64 of 24 bytes or more")
         for index, event in enumerate(values.get("events", ())):
-            if event not in EVENTS:
-                reader.note(f"{path}.events[{index}]", f"no such event{suggestion(event, EVENTS)}")
+            if event not in EVENT_NAMES:
+                reader.note(f"{path}.events[{index}]", f"no such event{suggestion(event, EVENT_NAMES)}")
 
     def account(self, reader: Reader, table: Mapping[str, Any], path: str) -> Any:
         """Read an account: its own keys, and those of the gateway's class it names. The merchant is filled in later."""

@@ -40,7 +40,7 @@ Id = Annotated[
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 ApiKeys = Annotated[tuple[Secret, ...], Meta(min_length=1)]
 Retention = Annotated[float, Meta(ge=DAY, extra={"duration": True})]
-Events = Annotated[tuple[str, ...], Meta(min_length=1)]
+EventNames = Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
 class Webhook(Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class Webhook(Struct, frozen=True, kw_only=True):
     url: str
     secret: Secret
     previous_secrets: tuple[Secret, ...] = ()
-    events: Events = (ALL_EVENTS,)
+    events: EventNames = (ALL_EVENTS,)
 
     def wants(self, event: EventType) -> bool:
         return ALL_EVENTS in self.events or event in self.events

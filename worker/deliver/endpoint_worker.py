@@ -18,7 +18,15 @@ import asyncpg
 import structlog
 from msgspec import Struct
 
-from consumers.webhook_policy import EARLY, AttemptOutcome, Delivered, Health, capacity, next_health, outcome
+from consumers.webhook_policy import (
+    EARLY_PROBE_AFTER,
+    AttemptOutcome,
+    Delivered,
+    Health,
+    capacity,
+    next_health,
+    outcome,
+)
 from worker.config.webhook_endpoints import Endpoint
 from worker.deliver.attempt_log import attempt_result, result_of
 from worker.deliver.sender import Sender, SentAttempt
@@ -163,7 +171,7 @@ class EndpointWorker:
         most = capacity(health, free, now)
         probe = health.probing
         taken = await lease_deliveries(connection, endpoint.id, most, now, probe=probe) if most else []
-        early_at = health.shut_until + EARLY if probe and health.shut_until else None
+        early_at = health.shut_until + EARLY_PROBE_AFTER if probe and health.shut_until else None
         if most and not taken and early_at is not None and early_at <= now:
             await expedite_one(connection, endpoint.id, now)
             taken = await lease_deliveries(connection, endpoint.id, most, now, probe=probe)

@@ -53,7 +53,7 @@ async def _forget_openings(database: Database, retention: timedelta) -> int:
             return forgotten
 
 
-async def read_callback(database: Database, claim_id: str, cipher: ArchiveCipher) -> bytes | None:
+async def read_archived(database: Database, claim_id: str, cipher: ArchiveCipher) -> bytes | None:
     """The claim as JSON with its callback; None where there was none, or its time is over. Raises NotDecrypted."""
     for row in await database.fetch(_READ, claim_id):
         return cipher.decrypt(row["claim_id"], row["key_id"], row["body"])

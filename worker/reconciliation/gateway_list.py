@@ -24,7 +24,7 @@ from worker.verify.gateways import Gateways
 
 TRIES = 6
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 120.0
-LONGEST_WAIT = 300.0
+LONGEST_PAGE_WAIT = 300.0
 PASSES = (Trouble.RATE_LIMITED, Trouble.SERVER_ERROR, Trouble.NO_REPLY)
 """Trouble that another try may be spared; a refused key stays refused."""
 
@@ -101,8 +101,8 @@ async def _admitted(ledger: Ledger, account: Account, sleep: Sleep) -> None:
     rate = account.calls_per_second
     waited = 0.0
     while rate is not None:
-        if waited > LONGEST_WAIT:
-            raise ListFailed(f"{account.id}: no call of its budget was free within {LONGEST_WAIT:.0f} s")
+        if waited > LONGEST_PAGE_WAIT:
+            raise ListFailed(f"{account.id}: no call of its budget was free within {LONGEST_PAGE_WAIT:.0f} s")
         async with ledger.limits([account.id]) as limits:
             stood = limits.limits_by_account.get(account.id) or new_limits(account.id, rate, limits.now)
             asking = CallBudget(stood, rate, limits.now)

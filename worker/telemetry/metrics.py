@@ -38,7 +38,7 @@ NOT_SENT = "not_sent"
 
 OUTCOMES = (*(status.value for status in Status), "unmapped", "stranger", NOT_SENT, *(one.value for one in Trouble))
 DELIVERED = ("delivered", "failed", "given_up", "disabled")
-EXPECTED = ("registered", "known", "refused")
+EXPECTED_RESULTS = ("registered", "known", "refused")
 UNPROVEN = "unproven"
 """Whose callback it was, nobody could say: it was forged or unreadable, or not looked at."""
 
@@ -174,7 +174,7 @@ class Metrics:
                 counter.labels(name)
         for result in DELIVERED:
             self.deliveries.labels(result)
-        for result in EXPECTED:
+        for result in EXPECTED_RESULTS:
             self.expected.labels(result)
         self.rebuilt.labels("expected")
 

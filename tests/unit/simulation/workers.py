@@ -37,7 +37,7 @@ from tests.unit.simulation.journal import Asked, Heard, Journal
 from tests.unit.simulation.mortal import Killed, Mortality, MortalLedger, MortalTurns
 from tests.unit.simulation.senders import heard
 from tests.unit.simulation.truth import Truth
-from worker.postgres.queue.due import BURST_SECONDS, MOST_WAITING, PROBING, SHARE, SWEPT_SECONDS
+from worker.postgres.queue.due import MOST_WAITING, PROBING, SHARE, SWEEP_BURST_SECONDS, SWEPT_SECONDS
 from worker.verify.concurrency import MAX_CONCURRENT
 from worker.verify.record import BATCH
 
@@ -443,4 +443,4 @@ class Sweep:
 
 
 def _burst(rate: float | None) -> float:
-    return 0.0 if rate is None else max(1.0, rate * SHARE * BURST_SECONDS)
+    return 0.0 if rate is None else max(1.0, rate * SHARE * SWEEP_BURST_SECONDS)

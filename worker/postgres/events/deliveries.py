@@ -17,7 +17,7 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
-from consumers.webhook_policy import EXPEDITE_SPREAD, LEASE, MAX_EXPEDITED
+from consumers.webhook_policy import DELIVERY_LEASE, EXPEDITE_SPREAD, MAX_EXPEDITED
 from worker.postgres.database import Connection
 
 _DUE = """
@@ -88,7 +88,7 @@ async def lease_deliveries(
     if not due:
         return []
     # By ids, and not in one statement: a planner that misjudges how few they are would read a whole table.
-    lease = now + LEASE
+    lease = now + DELIVERY_LEASE
     taken = await connection.fetch(_TAKE, endpoint, due, lease)
     found = await connection.fetch("SELECT id, payment_id, type, body FROM events WHERE id = ANY($1)", due)
     events = {row["id"]: row for row in found}

@@ -15,7 +15,7 @@ from msgspec import Struct
 from consumers.webhook_policy import Health
 from worker.postgres.database import Connection, Database
 
-TOLD = timedelta(seconds=10)
+SUCCESS_NOTED_EVERY = timedelta(seconds=10)
 
 _BEGIN = """
     INSERT INTO endpoints (id, merchant, url, place)
@@ -110,7 +110,7 @@ async def note_success(connection: Connection[asyncpg.Record], endpoint: str, no
         "UPDATE endpoints SET delivered_at = $2 WHERE id = $1 AND (delivered_at IS NULL OR delivered_at < $3)",
         endpoint,
         now,
-        now - TOLD,
+        now - SUCCESS_NOTED_EVERY,
     )
 
 

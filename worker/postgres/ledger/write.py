@@ -14,7 +14,7 @@ import asyncpg
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.decide import NOBODY
+from consumers.decide import NO_TAKEN_KEYS
 from consumers.ports.ledger import Keys, LookResult, Write, WriteResult
 from schemas.callbacks import Claim
 from schemas.payments import TakenKeys
@@ -91,8 +91,8 @@ def _without(
     lost |= {payment_id for claim, payment_id in claims if claim.id in against.get("claims", ())}
     others = taken_keys(keys, against.get("keys"))
     told = {write.change.payment.id: write.lost(others[write.change.payment.id]) for write in writes}
-    told = {payment_id: them for payment_id, them in told.items() if them != NOBODY}
-    taken = {payment_id: them for payment_id, them in _by_others(writes, others, told).items() if them != NOBODY}
+    told = {payment_id: them for payment_id, them in told.items() if them != NO_TAKEN_KEYS}
+    taken = {payment_id: them for payment_id, them in _by_others(writes, others, told).items() if them != NO_TAKEN_KEYS}
     # With none of these, two writes of this batch want one key, and the second one is left out.
     out = lost | taken.keys() or told.keys()
     assert out, "what stood against them stood against one of them"

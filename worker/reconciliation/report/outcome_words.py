@@ -23,7 +23,7 @@ class OutcomeWords(Struct, frozen=True):
     meaning: str
 
 
-OUTCOMES: Mapping[LineOutcome, OutcomeWords] = {
+WORDS_OF_OUTCOMES: Mapping[LineOutcome, OutcomeWords] = {
     LineOutcome.MISSING_HERE: OutcomeWords(
         "Missing here",
         "↓",
@@ -118,4 +118,4 @@ def what_next(step: Next, *, dry_run: bool) -> str:
 
 def matched_first() -> list[LineOutcome]:
     """The order for sums, where most of the money comes first."""
-    return [LineOutcome.MATCHED, *(outcome for outcome in OUTCOMES if outcome is not LineOutcome.MATCHED)]
+    return [LineOutcome.MATCHED, *(outcome for outcome in WORDS_OF_OUTCOMES if outcome is not LineOutcome.MATCHED)]

@@ -13,7 +13,7 @@ from schemas.report import Report, Row
 from schemas.statements import LineOutcome
 from worker.console import print_line, printable_line
 from worker.reconciliation.report.amounts import taka
-from worker.reconciliation.report.outcome_words import OUTCOMES
+from worker.reconciliation.report.outcome_words import WORDS_OF_OUTCOMES
 from worker.reconciliation.report.told import difference, headline, period, remarks, steps
 
 FEW = 3
@@ -30,10 +30,10 @@ def print_report(console: Console, report: Report, *, few: int = FEW) -> None:
         soft_wrap=True,
     )
     console.print()
-    shown = [outcome for outcome in OUTCOMES if outcome in report.sums]
-    width = max((len(OUTCOMES[outcome].title) + 2 for outcome in shown), default=0)
+    shown = [outcome for outcome in WORDS_OF_OUTCOMES if outcome in report.sums]
+    width = max((len(WORDS_OF_OUTCOMES[outcome].title) + 2 for outcome in shown), default=0)
     for outcome in shown:
-        words, sum_ = OUTCOMES[outcome], report.sums[outcome]
+        words, sum_ = WORDS_OF_OUTCOMES[outcome], report.sums[outcome]
         head = Text(f"{words.mark} {words.title}", style=_STYLES[words.tone])
         said = f"{sum_.rows:,} {_rows(sum_.rows)}, {taka(sum_.money)} BDT. {' '.join(steps(report, outcome))}"
         print_line(console, head, Text(said), width=width)

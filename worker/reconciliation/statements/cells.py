@@ -13,7 +13,7 @@ from decimal import Decimal
 from worker.reconciliation.statements.formats import time_reader
 from worker.reconciliation.statements.tables import DateCell
 
-LONGEST_ID = 200
+LONGEST_CELL_ID = 200
 BLANKS = frozenset(("", "-", "--", "\u2013", "\u2014", "n/a", "null"))
 """What portals write into a cell that has nothing to say."""
 
@@ -85,8 +85,8 @@ def read_id(cell: str) -> str:
     text = cell.strip()
     if isinstance(cell, DateCell):
         raise Unclear("was taken for a date by a spreadsheet; export it as text")
-    if len(text) > LONGEST_ID:
-        raise Unclear(f"is longer than {LONGEST_ID} characters")
+    if len(text) > LONGEST_CELL_ID:
+        raise Unclear(f"is longer than {LONGEST_CELL_ID} characters")
     if not text.isprintable():
         raise Unclear("has a control character or a line break in it")
     if "E+" in text and _ROUNDED.fullmatch(text):

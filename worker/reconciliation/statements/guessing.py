@@ -16,7 +16,7 @@ from schemas.statements import StatementMap, Unread
 from worker.reconciliation.statements.cells import Unclear, blank, read_money
 from worker.reconciliation.statements.dates import date_format
 from worker.reconciliation.statements.headers import normalized
-from worker.reconciliation.statements.known_words import HEADERS, KINDS, STATUSES, header_key, word_key
+from worker.reconciliation.statements.known_words import HEADER_WORDS, KINDS, STATUS_WORDS, header_key, word_key
 from worker.reconciliation.statements.tables import HEAD, StatementError, StatementFile, column_name
 
 _LOOKED_AT = 500
@@ -67,7 +67,7 @@ def propose(headers: Sequence[str], first_rows: Sequence[Sequence[str]]) -> Prop
     draft.columns()
     draft.amounts()
     draft.times()
-    draft.words("status", STATUSES, needs=("completed",))
+    draft.words("status", STATUS_WORDS, needs=("completed",))
     draft.words("kind", KINDS, needs=("refunds", "payments"))
     values = draft.values
     for key in ("amount", "at", "status"):
@@ -101,7 +101,7 @@ class _Draft:
 
     def columns(self) -> None:
         """The columns by their headers alone."""
-        known: dict[str, list[tuple[int, int]]] = {key: [] for key in HEADERS}
+        known: dict[str, list[tuple[int, int]]] = {key: [] for key in HEADER_WORDS}
         for place, header in enumerate(self._headers):
             if found := header_key(header):
                 known[found[0]].append((found[1], place))
