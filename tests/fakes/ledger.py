@@ -335,7 +335,7 @@ class FakeLedger:
         self._tables.payments[payment_id] = replace(self.payment(payment_id), lease_until=None, next_check_at=until)
         self.revisions[payment_id] += 1
 
-    def allowance(self, account: str) -> AccountLimits | None:
+    def limits_of(self, account: str) -> AccountLimits | None:
         return self._tables.allowances.get(account)
 
     def _home(self, claim: Claim) -> str | None:

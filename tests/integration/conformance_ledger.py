@@ -119,7 +119,7 @@ async def keep(kept: Kept, *limits_by_account: AccountLimits) -> None:
         await limits.save(limits_by_account)
 
 
-async def allowance(kept: Kept, account: str) -> AccountLimits | None:
+async def limits_of(kept: Kept, account: str) -> AccountLimits | None:
     async with kept.ledger.limits([account]) as limits:
         return limits.limits_by_account.get(account)
 
@@ -859,10 +859,10 @@ class LedgerConformance:
         until = NOON + timedelta(microseconds=1)
         owing = an_allowance("shop-a", calls=-2.25, troubles=11, shut_until=until, unknown_by=("pay_1", "pay_2"))
         await keep(kept, owing)
-        assert await allowance(kept, "shop-a") == owing
+        assert await limits_of(kept, "shop-a") == owing
         opened = replace(owing, calls=0.1, troubles=0, shut_until=None, at=NOON + LEASE)
         await keep(kept, opened)
-        assert await allowance(kept, "shop-a") == opened
+        assert await limits_of(kept, "shop-a") == opened
 
     async def test_several_allowances_are_told_and_kept_in_any_order(self, kept: Kept) -> None:
         names = ["shop-c", "shop-a", "shop-b"]

@@ -58,8 +58,8 @@ def a_line(row: int = 2, **fields: Any) -> Line:
 
 
 async def find(books: Books, *lines: Line) -> list[PaymentOfLine]:
-    strays = [UnmatchedLine(line=line) for line in lines]
-    return await record_unexpected(books.ledger, RULES, SILENT, MARCH, strays, new_id)
+    unmatched = [UnmatchedLine(line=line) for line in lines]
+    return await record_unexpected(books.ledger, RULES, SILENT, MARCH, unmatched, new_id)
 
 
 async def one_found(books: Books, **fields: Any) -> Payment:

@@ -38,8 +38,8 @@ async def found(shops: Shops, account: str = "shop-one", **fields: Any) -> str:
         "at": now - timedelta(days=3),
     }
     about = StatementSource(account=account, name="march.csv", newest=now)
-    strays = [UnmatchedLine(line=Line(**(given | fields)))]
-    made = await record_unexpected(shops.api.ledger, RULES, RULES.accounts[account], about, strays, new_payment_id)
+    unmatched = [UnmatchedLine(line=Line(**(given | fields)))]
+    made = await record_unexpected(shops.api.ledger, RULES, RULES.accounts[account], about, unmatched, new_payment_id)
     return made[0].payment_id
 
 

@@ -30,7 +30,7 @@ from worker.amqp.messages import OutgoingMessage, claim_message, dead_letter_mes
 from worker.amqp.publisher import confirm
 from worker.amqp.topology import DEAD, claims_queue, declare
 from worker.cli.command_errors import CommandFailed, WrongUsage
-from worker.cli.desk import open_dead_letters
+from worker.cli.dead_letter_stores import open_dead_letters
 from worker.config import Config
 from worker.dead_letters import AmbiguousId, CheckedOut, DeadLetter, DeadLetterStore, check_out, list_all, match_prefix
 from worker.ops.doctor.findings import broker_findings

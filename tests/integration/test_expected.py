@@ -25,7 +25,7 @@ from worker.amqp.messages import CODE, FIELD, REASON
 from worker.amqp.topology import DEAD, EVENTS, EXPECTED, claims_queue
 from worker.broker import Broker, broker_of
 from worker.cli.dead import _told
-from worker.cli.desk import open_dead_letters
+from worker.cli.dead_letter_stores import open_dead_letters
 from worker.config import Config
 from worker.dead_letters import CheckedOut, DeadLetter, check_out, list_all
 from worker.deliver.relay import Relay

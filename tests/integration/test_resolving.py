@@ -113,9 +113,9 @@ async def test_a_dossier_names_who_has_the_transaction_and_who_paid_the_order(sh
 async def test_a_payment_is_found_by_whatever_a_person_has(shops: Shops) -> None:
     payment = await shops.opened(account="shop-ipay", reference="one", order="o-1")
     await shops.answered(payment, Status.COMPLETED, transaction_id="T-one")
-    misfit = await shops.opened(account="shop-ipay", reference="two", order="o-1")
-    await shops.answered(misfit, Status.COMPLETED, transaction_id="T-two", amount=Decimal("1.00"))
-    one, two = payment["payment_id"], misfit["payment_id"]
+    mismatched = await shops.opened(account="shop-ipay", reference="two", order="o-1")
+    await shops.answered(mismatched, Status.COMPLETED, transaction_id="T-two", amount=Decimal("1.00"))
+    one, two = payment["payment_id"], mismatched["payment_id"]
 
     async def find(typed: str, merchant: str = "shop") -> list[str]:
         return [found.id for found in await find_payments(shops.database, typed, [merchant])]

@@ -81,7 +81,7 @@ async def test_a_batch_that_fails_before_it_asks_costs_a_budget_its_calls_and_no
     drive.rules = replace(drive.rules, accounts={POOR.id: replace(POOR, calls_per_second=5.0)})
     claims = [drive.claim(await drive.open(POOR)) for _ in range(12)]
     await fails(drive, ledger, *claims[:3])
-    known = ledger.allowance(POOR.id)
+    known = ledger.limits_of(POOR.id)
     assert known is not None
     assert known.calls == 5.0 * BURST_SECONDS - 3
     assert len(await drive.take(*claims)) == 7
@@ -198,7 +198,7 @@ async def test_what_a_gateway_brought_waits_for_the_row_only_where_it_changes_it
         ledger.taken = frozenset()
     await drive.answer(in_flight)
     assert (drive.payment(payment_id).status is Status.COMPLETED) == answers
-    known = ledger.allowance(account.id)
+    known = ledger.limits_of(account.id)
     assert (known.troubles if known is not None else 0) == (0 if answers else 1)
 
 
@@ -229,7 +229,7 @@ async def test_the_calls_that_an_answer_took_are_missing_in_the_budget(shared: t
         [assigned] = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
         drive.rules = rules
         await drive.record([replace(drive.reply(assigned, answered(assigned, Status.PENDING)), calls=3)])
-        known = ledger.allowance(POOR.id)
+        known = ledger.limits_of(POOR.id)
         assert known is not None
         assert round(known.calls, 2) == left
         drive.clock.advance(60)
@@ -242,7 +242,7 @@ async def test_what_a_gateway_brought_counts_in_the_order_of_its_replies(shared:
     away = drive.reply(first, Inconclusive(trouble=Trouble.NO_REPLY, detail="silent"))
     drive.clock.advance(1)
     await drive.record([drive.reply(second, answered(second, Status.PENDING)), away])
-    known = ledger.allowance(HEALTHY.id)
+    known = ledger.limits_of(HEALTHY.id)
     assert known is not None
     assert known.troubles == 0
 
@@ -278,7 +278,7 @@ async def test_a_refusal_is_trouble_of_the_account_where_the_gateway_knows_what_
     assigned = await asked_about(drive, how)
     refused = Inconclusive(trouble=Trouble.KEY_REFUSED, detail="HTTP 401")
     await drive.record([drive.reply(assigned, refused)])
-    known = ledger.allowance(assigned.account.id)
+    known = ledger.limits_of(assigned.account.id)
     assert (known is not None and known.troubles > 0) is counts
 
 
@@ -292,7 +292,7 @@ async def test_a_gateway_forgets_only_checkouts_that_it_opened_itself(
     drive, ledger = shared
     assigned = await asked_about(drive, how)
     await drive.record([drive.reply(assigned, Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown"))])
-    known = ledger.allowance(assigned.account.id)
+    known = ledger.limits_of(assigned.account.id)
     assert (known is not None and known.unknown_by == (assigned.expected.payment_id,)) is counts
 
 

@@ -420,7 +420,7 @@ async def test_trouble_about_made_up_ids_shuts_no_account() -> None:
     for number in range(30):
         await drive.hit(payment_id, transaction_id=f"T{number}")
         await drive.wait(3)
-    known = drive.ledger.allowance(CANDIDATES.id)
+    known = drive.ledger.limits_of(CANDIDATES.id)
     assert known is None or known.troubles == 0
 
 

@@ -41,7 +41,7 @@ def dossier(drive: Drive, payment_id: str, **more: Any) -> PaymentSnapshot:
         "now": drive.clock.now,
         "checks": drive.rules.checks,
         "account": drive.rules.accounts[case.payment.account],
-        "limits": drive.ledger.allowance(case.payment.account),
+        "limits": drive.ledger.limits_of(case.payment.account),
     }
     return PaymentSnapshot(**(given | more))
 

@@ -315,7 +315,7 @@ async def test_a_reply_that_is_written_at_the_fourth_time_counts_once_at_its_acc
         with pytest.raises(LostError):
             await record_replies(ledger, rules, [(assigned, reply)], drive.clock.now, counted=counted)
     await record_replies(ledger, rules, [(assigned, reply)], drive.clock.now, counted=counted)
-    known = ledger.allowance(PLAIN.id)
+    known = ledger.limits_of(PLAIN.id)
     assert known is not None
     assert known.troubles + len(known.unknown_by) == 1
     assert round(BURST_SECONDS - known.calls, 2) == 1.0, "one call beside the one that is counted when it is asked"
@@ -505,7 +505,7 @@ async def test_answers_that_were_asked_for_before_the_troubles_end_them() -> Non
     for number, assigned in enumerate(asked):
         drive.gateway = says(Status.PENDING) if number % 2 else troubled(Trouble.SERVER_ERROR)
         await drive.answer([assigned])
-    account_limits = drive.ledger.allowance(PLAIN.id)
+    account_limits = drive.ledger.limits_of(PLAIN.id)
     assert account_limits is not None
     assert (account_limits.troubles, account_limits.shut_until) == (0, None)
 
@@ -519,7 +519,7 @@ async def test_a_probe_that_was_silent_too_is_known_by_its_time_however_long_its
         await drive.hit(one)
     drive.clock.advance(2)
     assert len(await drive.hit(payments[-1])) == 1
-    account_limits = drive.ledger.allowance(PLAIN.id)
+    account_limits = drive.ledger.limits_of(PLAIN.id)
     assert account_limits is not None
     assert account_limits.shut_until is not None
     assert account_limits.shut_until - drive.clock.now <= 2 * ACCOUNT_FIRST_PAUSE

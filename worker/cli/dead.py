@@ -19,7 +19,7 @@ from rich.text import Text
 from worker.cli.command_errors import CommandFailed, WrongUsage
 
 if TYPE_CHECKING:
-    from worker.cli.desk import DeadLetters
+    from worker.cli.dead_letter_stores import DeadLetters
     from worker.dead_letters import CheckedOut, DeadLetter
 
 dead = App(name="dead", help="Look at claims, replies and expected payments that were put aside; replay or drop them.")
@@ -34,7 +34,7 @@ def list_dead_letters(
 ) -> int:
     """List dead letters, oldest first, those in Postgres and those at the broker together."""
     from worker.cli.configured import configuration
-    from worker.cli.desk import open_dead_letters
+    from worker.cli.dead_letter_stores import open_dead_letters
 
     async def run() -> int:
         async with open_dead_letters(configuration()) as found:
@@ -52,7 +52,7 @@ def list_dead_letters(
 def show_dead_letter(letter_id: str) -> int:
     """Show all that is known of one, which may be named by the beginning of its id; personal data is hidden."""
     from worker.cli.configured import configuration
-    from worker.cli.desk import open_dead_letters
+    from worker.cli.dead_letter_stores import open_dead_letters
 
     async def run() -> int:
         async with open_dead_letters(configuration()) as found:
@@ -71,7 +71,7 @@ def replay_dead_letters(
 ) -> int:
     """Publish them again, record replies, and remove their letters. What is heard twice by that does no harm."""
     from worker.cli.configured import configuration
-    from worker.cli.desk import open_dead_letters
+    from worker.cli.dead_letter_stores import open_dead_letters
 
     if bool(letter_ids) == all_:
         raise WrongUsage("--all goes without ids" if all_ else "name letters, or say --all")
@@ -94,7 +94,7 @@ def drop(
 ) -> int:
     """Remove letters for good; what they asked for is not done."""
     from worker.cli.configured import configuration
-    from worker.cli.desk import open_dead_letters
+    from worker.cli.dead_letter_stores import open_dead_letters
 
     if not letter_ids:
         raise WrongUsage("name letters")
@@ -133,7 +133,7 @@ def _named(found: DeadLetters, typed: Sequence[str]) -> list[DeadLetter]:
 
 def _print_letters(letters: list[DeadLetter], *, json: bool) -> None:
     """A line each in a pipe, for grep; two on a terminal, because nothing may be cut off."""
-    from worker.cli.desk import WHERE
+    from worker.cli.dead_letter_stores import WHERE
 
     console = Console(highlight=False)
     between = "\n    " if console.is_terminal else "  "

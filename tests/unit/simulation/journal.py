@@ -145,7 +145,7 @@ class Journal:
         self._open[asked.payment_id, asked.at] = asked
         return asked
 
-    def turned_away(self, payment: Payment, account_limits: AccountLimits | None, now: datetime) -> None:
+    def postponed(self, payment: Payment, account_limits: AccountLimits | None, now: datetime) -> None:
         assert payment.not_before is not None
         shut = account_limits is not None and account_limits.shut_until is not None and account_limits.shut_until > now
         refusal = TurnedAway(

@@ -256,7 +256,7 @@ class Worker:
         for payment_id in homes - asked:
             after = system.ledger.payment(payment_id)
             if after.not_before not in (None, before[payment_id].not_before):
-                system.journal.turned_away(after, system.ledger.allowance(after.account), now)
+                system.journal.postponed(after, system.ledger.limits_of(after.account), now)
         system.looked_at(homes)
         kept = {claim.id for assigned in taken.questions for claim in assigned.claims}
         waiting = {claim.id: claim for claim in taken.waiting}
@@ -285,7 +285,7 @@ class Worker:
         """Ask now, or after the worker was held up."""
         system = self._system
         self._used[assigned.account.id] += 1
-        asked = system.journal.asks(assigned, system.ledger.allowance(assigned.account.id))
+        asked = system.journal.asks(assigned, system.ledger.limits_of(assigned.account.id))
         self._asking.append(asked)
         held_up = 0.0
         executes = assigned.question.kind is QuestionKind.EXECUTE
@@ -413,7 +413,7 @@ class Sweep:
         heap, most = self._due[account], BATCH
         if not self._known(heap) or heap[0][0] > now:
             return
-        account_limits = self._system.ledger.allowance(account)
+        account_limits = self._system.ledger.limits_of(account)
         if breaker_open(account_limits):
             shut = account_limits.shut_until is not None and account_limits.shut_until > now
             most = 0 if shut else PROBING

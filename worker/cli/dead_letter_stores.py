@@ -1,4 +1,4 @@
-"""The dead letters of both places on one desk, for the length of a command.
+"""The dead letters of both stores, for the length of a command.
 
 The one thing to get wrong: saying that there is nothing when one of the two places could not be asked. A command does
 what it can with the other, says so, and ends with 1.
