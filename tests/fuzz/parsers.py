@@ -45,7 +45,7 @@ from worker.amqp.messages import strangers_id
 from worker.api.problems import Problem
 from worker.api.read import LIST_QUERY, _cursor, _events_cursor, _place, _position
 from worker.ingress.pages.language import preferred
-from worker.ingress.polling import seconds_to_hold, since
+from worker.ingress.polling import seconds_to_wait, since
 from worker.ingress.rate_limits import RateLimits, _key
 from worker.postgres.queue.claim_queue import UNREADABLE
 from worker.reconciliation.statements import StatementError
@@ -255,7 +255,7 @@ def languages(text: str) -> None:
 
 def waiting(text: str) -> None:
     request: Any = Asked(CIMultiDict([("Prefer", text)]), {"since": text}, None)
-    assert 0 <= seconds_to_hold(request, 4.0) <= 4
+    assert 0 <= seconds_to_wait(request, 4.0) <= 4
     assert since(request, 1e9) <= 1e9
 
 

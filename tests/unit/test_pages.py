@@ -17,7 +17,7 @@ from worker.ingress.pages import HEADERS, buyer_page, page_html
 from worker.ingress.pages.again import Again
 from worker.ingress.pages.language import preferred
 from worker.ingress.pages.page_words import LANGUAGES
-from worker.ingress.polling import seconds_to_hold, since
+from worker.ingress.polling import seconds_to_wait, since
 from worker.ingress.waiters import MAX_WAITERS, PaymentWaiters
 from worker.palette import DARK, LIGHT, PAIRS
 
@@ -202,7 +202,7 @@ def test_a_chosen_language_wins_over_the_browsers(said: str, language: str) -> N
     ],
 )
 def test_a_wait_is_as_long_as_preferred_and_no_longer_than_ours(prefer: str, seconds: float) -> None:
-    assert seconds_to_hold(make_mocked_request("GET", "/", headers={"Prefer": prefer}), 4.0) == seconds
+    assert seconds_to_wait(make_mocked_request("GET", "/", headers={"Prefer": prefer}), 4.0) == seconds
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from worker.telemetry.metrics import Metrics
 
 WATCH_SECONDS = 3.0
 IDLE_SECONDS = 5.0
-"""So long may a queue with messages deliver nothing to a consumer with room before it is held to be forgotten."""
+"""So long may a queue with messages deliver nothing to a consumer with room before it counts as forgotten."""
 REPLY_SECONDS = 5.0
 
 log = structlog.get_logger()

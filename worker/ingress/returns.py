@@ -20,7 +20,7 @@ from schemas.words import Said, Source
 from worker.ingress.ingress import COME_AGAIN_SECONDS, RETRY_AFTER, Ingress, Priority, slashed
 from worker.ingress.pages import buyer_page, outcome_name
 from worker.ingress.pages.again import Again
-from worker.ingress.polling import GO_ON_SECONDS, LOOK_AGAIN_SECONDS, in_language, seconds_to_hold, since, waiting_path
+from worker.ingress.polling import GO_ON_SECONDS, LOOK_AGAIN_SECONDS, in_language, seconds_to_wait, since, waiting_path
 from worker.ingress.read_callback import make_claim, read_callback
 from worker.ingress.redirect import outcome_known, shop_url
 from worker.ingress.waiters import Waiter
@@ -113,7 +113,7 @@ class Returns:
         return self._send_on(request, payment, claim.said)
 
     async def waiting(self, request: web.Request) -> web.Response:
-        """Look again for a buyer on the confirming page, held for the outcome if it prefers; publishes no claim."""
+        """Look again for a buyer on the confirming page, waiting for the outcome if it prefers; publishes no claim."""
         account = self._ingress.account(request)
         payment_id = self._ingress.payment_id(request)
         if account is None or payment_id is None:
@@ -121,9 +121,9 @@ class Returns:
         if not self._ingress.limits.allows(request):
             return self._confirming(request, account, payment_id, status=429, headers=RETRY_AFTER)
         try:
-            seconds, waiters = seconds_to_hold(request, self._ingress.config.return_wait), self._ingress.waiters
-            held = seconds > 0 and not waiters.full(payment_id)
-            with waiters.of(payment_id) if held else nullcontext() as waiter:
+            seconds, waiters = seconds_to_wait(request, self._ingress.config.return_wait), self._ingress.waiters
+            waits = seconds > 0 and not waiters.full(payment_id)
+            with waiters.of(payment_id) if waits else nullcontext() as waiter:
                 payment = await self._ingress.look_up(account.id, payment_id)
                 if payment is not None and waiter is not None:
                     payment = await self._outcome(payment, waiter, seconds)
