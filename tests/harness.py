@@ -17,10 +17,10 @@ from worker.playground.demo.lifetime import shorten
 from worker.playground.demo.playing import play, staged
 from worker.playground.demo.scene import Gateway, Scene, Stage
 from worker.playground.demo.stories import STORIES
-from worker.playground.demo.stories_shop import Document, Refused, Shop, shop_pages
+from worker.playground.demo.stories_shop import Document, Refused, StoryShop, shop_pages
 from worker.playground.demo.story import BLIND, CHECKED, EVERY, IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY
 from worker.playground.demo.system import QUICK, READY_SECONDS, System
-from worker.playground.demo.told_events import Feed, Told, read_event, read_page
+from worker.playground.demo.told_events import DemoFeed, ToldEvent, read_event, read_feed_page
 from worker.playground.demo.waiting import Otherwise
 
 __all__ = [
@@ -41,23 +41,23 @@ __all__ = [
     "Child",
     "Control",
     "ControlError",
+    "DemoFeed",
     "Document",
-    "Feed",
     "Gateway",
     "Otherwise",
     "Refused",
     "Scene",
-    "Shop",
     "Stage",
+    "StoryShop",
     "System",
-    "Told",
+    "ToldEvent",
     "all_heard",
     "answers",
     "environment",
     "free_ports",
     "play",
     "read_event",
-    "read_page",
+    "read_feed_page",
     "shop_pages",
     "shorten",
     "staged",

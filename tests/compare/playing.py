@@ -30,11 +30,11 @@ from tests.harness import (
     ControlError,
     Document,
     Refused,
-    Shop,
+    StoryShop,
     System,
-    Told,
+    ToldEvent,
     read_event,
-    read_page,
+    read_feed_page,
 )
 from tests.processes import directory, until
 from worker.playground.shop.ordering import CUSTOMER
@@ -95,7 +95,7 @@ class Player:
         self, root: Path, system: System, http: aiohttp.ClientSession, database: asyncpg.Connection[Any]
     ) -> None:
         self._root, self.system, self._http, self._database = root, system, http, database
-        self.shop = Shop(http, system.url, system.key, SHOP)
+        self.shop = StoryShop(http, system.url, system.key, SHOP)
         self.control = Control(http, system.sandbox_url)
         self.answers: list[str] = []
         self.payments: dict[int, Document] = {}
@@ -263,14 +263,14 @@ class Player:
                 return sorted(found, key=lambda one: (one["account"], one["reference"]))
             cursor = {"cursor": page["next_cursor"]}
 
-    async def told(self) -> Mapping[str, list[Told]]:
+    async def told(self) -> Mapping[str, list[ToldEvent]]:
         """Every event, by payment."""
-        by: dict[str, list[Told]] = defaultdict(list)
-        page = await read_page(self.shop, None)
+        by: dict[str, list[ToldEvent]] = defaultdict(list)
+        page = await read_feed_page(self.shop, None)
         while page.events:
             for one in map(read_event, page.events):
                 by[one.subject].append(one)
-            page = await read_page(self.shop, page.next)
+            page = await read_feed_page(self.shop, page.next)
         return by
 
 

@@ -21,7 +21,7 @@ from aiohttp.typedefs import Handler
 from msgspec import Struct
 
 from tests.bench.spent import cpu_seconds, family
-from tests.harness import BLIND, CHECKED, IPAY, Scene, Stage, System, read_event, read_page, staged
+from tests.harness import BLIND, CHECKED, IPAY, Scene, Stage, System, read_event, read_feed_page, staged
 from tests.processes import directory
 from worker.playground.sandbox.sandbox_app import make_app
 from worker.playground.sandbox.sandbox_config import SandboxConfig
@@ -106,10 +106,10 @@ async def _one(stage: Stage, replies: Replies, number: int) -> float:
     scene = Scene(stage, CHECKED[number % len(CHECKED)], number)
     await scene.open()
     returned = await scene.at_gateway("pay", webhook=False)
-    cursor = (await read_page(stage.shop, None)).next
+    cursor = (await read_feed_page(stage.shop, None)).next
     returning = asyncio.create_task(stage.browser.get(returned))
     while True:
-        page = await read_page(stage.shop, cursor)
+        page = await read_feed_page(stage.shop, cursor)
         seen = time.monotonic()
         if any(read_event(raw).type == "payment.completed" for raw in page.events):
             break

@@ -20,7 +20,7 @@ import pytest
 
 from tests.fault.judging import assert_told_once, ends, everything_told, none
 from tests.fault.shoppers import Customer, PatientBrowser, shop_until
-from tests.harness import Feed, Stage, System, Told, staged
+from tests.harness import DemoFeed, Stage, System, ToldEvent, staged
 from tests.processes import loud, running
 
 KILLS = int(os.environ.get("PAYPROOF_TEST_KILLS") or 25)
@@ -79,7 +79,7 @@ async def shop_and_kill(system: System, stage: Stage, rng: random.Random, custom
         over.set()
 
 
-def assert_read_as_told(feed: Feed, told: list[Told]) -> None:
+def assert_read_as_told(feed: DemoFeed, told: list[ToldEvent]) -> None:
     """No id with two contents, and no place filled in later."""
     assert feed.conflicts == []
     assert [(one.id, one.raw) for one in feed.all] == [(one.id, one.raw) for one in told[: len(feed.all)]]

@@ -135,7 +135,7 @@ def doctor() -> int:
 @app.command
 def demo(*, exit: bool = False) -> int:  # noqa: A002 - the option is called --exit
     """Take a simulated shopper through every gateway and every trouble; nothing else needs to be installed."""
-    from worker.playground.demo import demo as run
+    from worker.playground.demo import play_demo as run
 
     return run(exit_after=exit)
 

@@ -33,7 +33,7 @@ def sandbox(
     shop_secret: Annotated[str | None, Parameter(help="Its whsec_ webhook secret, written likewise.")] = None,
 ) -> int:
     """Run the five simulated gateways on one port, with hosted checkout pages and scripted troubles."""
-    from worker.playground.sandbox.sandbox_app import run
+    from worker.playground.sandbox.sandbox_app import run_sandbox
     from worker.playground.sandbox.sandbox_config import GATEWAYS, SandboxConfig
     from worker.playground.sandbox.state import AnotherVersion
 
@@ -53,7 +53,7 @@ def sandbox(
         shop=_shop(shop, shop_key, shop_secret, public_url),
     )
     try:
-        asyncio.run(run(config))
+        asyncio.run(run_sandbox(config))
     except AnotherVersion as error:
         raise CommandFailed(f"{error}; --reset begins it anew") from error
     return 0
@@ -61,7 +61,7 @@ def sandbox(
 
 def _shop(url: str | None, key: str | None, secret: str | None, public_url: str | None) -> ShopConfig | None:
     """Raises WrongUsage."""
-    from worker.playground.shop.return_signature import key_of
+    from worker.playground.shop.return_signature import signing_key
     from worker.playground.shop.shop_config import ShopConfig
 
     if url is None:
@@ -75,7 +75,7 @@ def _shop(url: str | None, key: str | None, secret: str | None, public_url: str 
     revealed = None if secret is None else _secret("--shop-secret", secret)
     if revealed is not None:
         try:
-            key_of(revealed)
+            signing_key(revealed)
         except ValueError as error:
             raise WrongUsage(f"--shop-secret: {error}") from None
     return ShopConfig(payproof_url=url, key=_secret("--shop-key", key), secret=revealed, public_url=public_url)

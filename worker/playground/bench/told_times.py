@@ -32,7 +32,7 @@ class _Page(Struct):
     next: str
 
 
-class Told:
+class ToldTimes:
     """One reader of one merchant's log."""
 
     def __init__(self, shop: Payproof) -> None:

@@ -16,12 +16,12 @@ from aiohttp import web
 from worker.playground.shop.client import Document, Payproof, Refused
 from worker.runtime.http_listener import Runner
 
-__all__ = ["Document", "Refused", "Shop", "shop_pages"]
+__all__ = ["Document", "Refused", "StoryShop", "shop_pages"]
 
 PAGES = ("thanks", "failed", "cancelled")
 
 
-class Shop(Payproof):
+class StoryShop(Payproof):
     """A merchant's system: opens payments, asks about them, and knows where its pages are."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, key: str, pages_url: str) -> None:

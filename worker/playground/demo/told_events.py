@@ -15,13 +15,13 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from worker.playground.demo.stories_shop import Refused, Shop
+from worker.playground.demo.stories_shop import Refused, StoryShop
 
 LOOK_SECONDS = 0.03
 AWAY_SECONDS = 0.2
 
 
-class Told(Struct, frozen=True, kw_only=True):
+class ToldEvent(Struct, frozen=True, kw_only=True):
     """One event as it came."""
 
     id: str
@@ -36,14 +36,14 @@ class Told(Struct, frozen=True, kw_only=True):
         return self.type.removeprefix("payment.")
 
 
-class Feed:
+class DemoFeed:
     """Reads until cancelled, and goes on after the service was away. `conflicts`: ids that came with other bytes."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: StoryShop) -> None:
         self._shop = shop
         self._grown = asyncio.Condition()
-        self.all: list[Told] = []
-        self.by_payment = defaultdict[str, list[Told]](list)
+        self.all: list[ToldEvent] = []
+        self.by_payment = defaultdict[str, list[ToldEvent]](list)
         self.conflicts: list[str] = []
 
     async def run(self) -> None:
@@ -51,7 +51,7 @@ class Feed:
         known: dict[str, bytes] = {}
         while True:
             try:
-                page = await read_page(self._shop, cursor)
+                page = await read_feed_page(self._shop, cursor)
             except (aiohttp.ClientError, OSError, TimeoutError, Refused):
                 await asyncio.sleep(AWAY_SECONDS)
                 continue
@@ -66,7 +66,7 @@ class Feed:
             if not page.events:
                 await asyncio.sleep(LOOK_SECONDS)
 
-    async def until(self, payment_id: str, fits: Callable[[list[Told]], bool], *, seconds: float) -> None:
+    async def until(self, payment_id: str, fits: Callable[[list[ToldEvent]], bool], *, seconds: float) -> None:
         """Wait until what was told of a payment fits. Raises TimeoutError."""
         async with asyncio.timeout(seconds), self._grown:
             await self._grown.wait_for(lambda: fits(self.by_payment[payment_id]))
@@ -75,17 +75,17 @@ class Feed:
         return tuple(told.word for told in self.by_payment[payment_id])
 
 
-class Page(Struct):
+class DemoPage(Struct):
     events: list[msgspec.Raw]
     next: str
 
 
-async def read_page(shop: Shop, after: str | None) -> Page:
-    return msgspec.json.decode(await shop.events(after), type=Page)
+async def read_feed_page(shop: StoryShop, after: str | None) -> DemoPage:
+    return msgspec.json.decode(await shop.events(after), type=DemoPage)
 
 
-def read_event(raw: msgspec.Raw) -> Told:
+def read_event(raw: msgspec.Raw) -> ToldEvent:
     event = msgspec.json.decode(raw)
     moment = datetime.fromisoformat(event["time"])
     names = ("id", "type", "subject", "data")
-    return Told(**{name: event[name] for name in names}, time=moment, raw=bytes(raw))
+    return ToldEvent(**{name: event[name] for name in names}, time=moment, raw=bytes(raw))

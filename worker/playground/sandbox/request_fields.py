@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from schemas.wire import Number, Unreadable, money, whole
 
 
-class Wrong(Exception):
+class WrongField(Exception):
     """One field is missing, of another kind, or outside its limits."""
 
     def __init__(self, field: str, message: str, *, missing: bool = False) -> None:
@@ -20,45 +20,45 @@ class Wrong(Exception):
         self.missing = missing
 
 
-def text(body: Mapping[str, Any], name: str, *, most: int = 1000, least: int = 1) -> str:
+def field_text(body: Mapping[str, Any], name: str, *, most: int = 1000, least: int = 1) -> str:
     """A required string; a JSON number is none."""
-    value = optional_text(body, name, most=most, least=least)
+    value = optional_field_text(body, name, most=most, least=least)
     if value is None:
-        raise Wrong(name, f"{name} is required", missing=True)
+        raise WrongField(name, f"{name} is required", missing=True)
     return value
 
 
-def optional_text(body: Mapping[str, Any], name: str, *, most: int = 1000, least: int = 0) -> str | None:
+def optional_field_text(body: Mapping[str, Any], name: str, *, most: int = 1000, least: int = 0) -> str | None:
     value = body.get(name)
     if value is None:
         return None
     if not isinstance(value, str) or isinstance(value, Number):
-        raise Wrong(name, f"{name} must be a string")
+        raise WrongField(name, f"{name} must be a string")
     if not value and least:
-        raise Wrong(name, f"{name} is required", missing=True)
+        raise WrongField(name, f"{name} is required", missing=True)
     if not least <= len(value) <= most:
-        raise Wrong(name, f"{name} must have {least} to {most} characters")
+        raise WrongField(name, f"{name} must have {least} to {most} characters")
     return value
 
 
 def link(body: Mapping[str, Any], name: str, *, most: int = 1000) -> str:
     """A required http or https URL. The gateways want https; on loopback there is none."""
-    value = text(body, name, most=most)
+    value = field_text(body, name, most=most)
     if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc:
-        raise Wrong(name, f"{name} must be an absolute URL")
+        raise WrongField(name, f"{name} must be an absolute URL")
     return value
 
 
 def amount(value: object, name: str, *, least: str, most: str) -> str:
     """An amount with exactly two decimals, from a string or a JSON number: the caller says which is right before."""
     if value is None:
-        raise Wrong(name, f"{name} is required", missing=True)
+        raise WrongField(name, f"{name} is required", missing=True)
     try:
         read = money(value)
     except Unreadable as error:
-        raise Wrong(name, f"{name}: {error}") from None
+        raise WrongField(name, f"{name}: {error}") from None
     if not Decimal(least) <= read <= Decimal(most):
-        raise Wrong(name, f"The {name} must be between {least} and {most}")
+        raise WrongField(name, f"The {name} must be between {least} and {most}")
     return str(read)
 
 
@@ -72,5 +72,5 @@ def number_between(body: Mapping[str, Any], name: str, least: int, most: int, de
     except Unreadable:
         read = None
     if read is None or not least <= read <= most:
-        raise Wrong(name, f"{name} must be a whole number from {least} to {most}")
+        raise WrongField(name, f"{name} must be a whole number from {least} to {most}")
     return read

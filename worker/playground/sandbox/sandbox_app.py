@@ -28,11 +28,11 @@ def make_app(config: SandboxConfig) -> web.Application:
     app = web.Application(middlewares=[_notice_expiry])
     app[SANDBOX] = sandbox
     for gateway in sandbox.gateways.values():
-        app.add_routes(front.routes(sandbox, gateway))
-    app.add_routes(checkout.routes())
-    app.add_routes(control.routes())
+        app.add_routes(front.gateway_routes(sandbox, gateway))
+    app.add_routes(checkout.checkout_routes())
+    app.add_routes(control.control_routes())
     if config.shop is None:
-        app.add_routes(welcome.routes())
+        app.add_routes(welcome.welcome_routes())
     else:
         mount(app, config.shop)
         app[ORDER_PAGE] = lambda reference: f"/orders/{quote(reference, safe='')}"
@@ -42,7 +42,7 @@ def make_app(config: SandboxConfig) -> web.Application:
     return app
 
 
-async def run(config: SandboxConfig) -> None:
+async def run_sandbox(config: SandboxConfig) -> None:
     """Serve until SIGTERM or SIGINT, or until cancelled. Says on stdout where, once it listens."""
     runner = Runner(make_app(config), shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()

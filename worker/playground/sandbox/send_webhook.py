@@ -12,18 +12,25 @@ import time
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from worker.playground.sandbox.sandbox import Sandbox
-from worker.playground.sandbox.simulated_gateway import Gateway
+from worker.playground.sandbox.simulated_gateway import SimulatedGateway
 
 
 def signed_headers(
-    gateway: Gateway, body: bytes, event_id: str, event_type: str, *, at: int, attempt: int, secret: str | None = None
+    gateway: SimulatedGateway,
+    body: bytes,
+    event_id: str,
+    event_type: str,
+    *,
+    at: int,
+    attempt: int,
+    secret: str | None = None,
 ) -> dict[str, str]:
     secret = secret or gateway.config.credential(gateway.name, "webhook_secret")
     headers = gateway.event_headers(body, event_id, event_type, at=at, attempt=attempt, secret=secret)
     return {"Content-Type": "application/json", **headers}
 
 
-async def post(http: ClientSession, url: str, body: bytes, headers: dict[str, str], *, seconds: float) -> int:
+async def post_webhook(http: ClientSession, url: str, body: bytes, headers: dict[str, str], *, seconds: float) -> int:
     """The receiver's HTTP status; 0 when there was none within the time."""
     try:
         async with http.post(
@@ -48,7 +55,7 @@ async def attempt(sandbox: Sandbox, http: ClientSession, row: sqlite3.Row) -> No
             attempt=number,
             secret=row["secret"],
         )
-    status = await post(http, row["url"], row["body"], headers, seconds=sandbox.config.webhook_timeout)
+    status = await post_webhook(http, row["url"], row["body"], headers, seconds=sandbox.config.webhook_timeout)
     _note(sandbox, row, number, status)
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from typing import Protocol
 
-from worker.playground.sandbox.simulated_gateway import Call, Reply
+from worker.playground.sandbox.simulated_gateway import Call, GatewayReply
 from worker.playground.sandbox.state import State
 
 REMEMBERED = 24 * 3600
@@ -20,10 +20,10 @@ REMEMBERED = 24 * 3600
 class Remembers(Protocol):
     state: State
 
-    def conflict(self, message: str) -> Reply: ...
+    def conflict(self, message: str) -> GatewayReply: ...
 
 
-def remembered(gateway: Remembers, key: str, call: Call, do: Callable[[], Reply]) -> Reply:
+def remembered(gateway: Remembers, key: str, call: Call, do: Callable[[], GatewayReply]) -> GatewayReply:
     """Answer as before where the key is known, else `do` it and remember its answer. A refusal is not remembered."""
     call.document()
     fingerprint = hashlib.sha256(json.dumps(json.loads(call.body), sort_keys=True).encode()).hexdigest()
@@ -36,4 +36,4 @@ def remembered(gateway: Remembers, key: str, call: Call, do: Callable[[], Reply]
         return reply
     if row["fingerprint"] != fingerprint:
         return gateway.conflict("The idempotency key was used with another body")
-    return Reply(status=row["status"], body=json.loads(row["answer"]), headers={"Idempotent-Replay": "true"})
+    return GatewayReply(status=row["status"], body=json.loads(row["answer"]), headers={"Idempotent-Replay": "true"})

@@ -28,7 +28,7 @@ EVENTS: Mapping[Happening, str] = MappingProxyType(
 )
 
 
-def event(session: Session, happening: Happening, event_id: str, *, at: float) -> dict[str, Any]:
+def webhook_event(session: Session, happening: Happening, event_id: str, *, at: float) -> dict[str, Any]:
     told = payment(session)
     word = {"paid": "COMPLETED", "refunded": told["status"]}.get(happening, happening.upper())
     names = ("paymentId", "merchantTxnId", "amount", "currency", "vendor", *METADATA)

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 
 from schemas.wire import Unreadable, money
 from worker.playground.sandbox import troubled_course
-from worker.playground.sandbox.announcing import announce
+from worker.playground.sandbox.announcing import announce_happening
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import Deed, Gateway, Happening, Impossible
+from worker.playground.sandbox.simulated_gateway import Deed, Happening, Impossible, SimulatedGateway
 
 _BRINGS: Mapping[Deed, Happening] = MappingProxyType({"pay": "paid", "fail": "failed", "cancel": "cancelled"})
 
@@ -59,7 +59,7 @@ def perform(sandbox: Sandbox, session: Session, visit: Visit) -> tuple[Session, 
     redirect = gateway.redirect(session, does)
     happening = _BRINGS[does]
     if visit.webhook and session.status == happening and "callback_lost" not in met:
-        announce(gateway, session, happening, troubled_course.telling(met))
+        announce_happening(gateway, session, happening, troubled_course.telling(met))
     if failed_try is not None:
         troubled_course.tell_of_earlier(
             gateway, failed_try, redirect, after=met["callback_reordered"], webhook=visit.webhook
@@ -74,7 +74,7 @@ def may_pay_late(sandbox: Sandbox, session: Session) -> bool:
     return session.status == "expired" and any(trouble.trouble == "paid_after_expiry" for trouble in about)
 
 
-def _done(gateway: Gateway, session: Session, does: Deed, visit: Visit) -> Session:
+def _done(gateway: SimulatedGateway, session: Session, does: Deed, visit: Visit) -> Session:
     if does == "pay":
         return gateway.pay(session, transaction_id=visit.transaction_id)
     return gateway.end(session, "failed" if does == "fail" else "cancelled")

@@ -53,7 +53,7 @@ class Call(Struct, frozen=True, kw_only=True):
         return value if isinstance(value, str) else None
 
 
-class Reply(Struct, frozen=True, kw_only=True):
+class GatewayReply(Struct, frozen=True, kw_only=True):
     """An answer before it is written. `msgspec.Raw` stands in it where a number must show its own digits."""
 
     body: dict[str, Any]
@@ -64,10 +64,10 @@ class Reply(Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self.body)
 
 
-class Refusal(Exception):
+class GatewayRefusal(Exception):
     """Raised by a handler to answer at once."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: GatewayReply) -> None:
         super().__init__(reply.status)
         self.reply = reply
 
@@ -76,17 +76,17 @@ class Impossible(Exception):
     """What was asked for cannot happen to this session. The message says why."""
 
 
-class Endpoint(Struct, frozen=True, kw_only=True):
+class GatewayEndpoint(Struct, frozen=True, kw_only=True):
     """A route below the gateway's base URL. `about` tells which reference a call concerns, None where it names none."""
 
     method: str
     path: str
     kind: Kind
-    handler: Callable[[Call], Reply]
+    handler: Callable[[Call], GatewayReply]
     about: Callable[[Call], str | None]
 
 
-class Gateway(ABC):
+class SimulatedGateway(ABC):
     """One simulated gateway.
 
     `tampers` says, for each trouble that falsifies an answer, which places in it to overwrite; a place the answer does
@@ -105,10 +105,10 @@ class Gateway(ABC):
         self.sessions = Sessions(state)
 
     @abstractmethod
-    def endpoints(self) -> tuple[Endpoint, ...]: ...
+    def endpoints(self) -> tuple[GatewayEndpoint, ...]: ...
 
     @abstractmethod
-    def failure(self, status: int, message: str) -> Reply:
+    def failure(self, status: int, message: str) -> GatewayReply:
         """An error of any HTTP status in this gateway's own shape."""
 
     @abstractmethod
@@ -118,10 +118,10 @@ class Gateway(ABC):
     @abstractmethod
     def new_transaction_id(self, draw: Random) -> str: ...
 
-    def not_found(self) -> Reply:
+    def not_found(self) -> GatewayReply:
         return self.failure(404, "Not found")
 
-    def unreadable(self, why: str) -> Reply:
+    def unreadable(self, why: str) -> GatewayReply:
         """The answer to a body that is no JSON object."""
         return self.failure(400, f"Invalid request body: {why}")
 
@@ -200,7 +200,7 @@ class Gateway(ABC):
         return None
 
 
-def about_session(gateway: Gateway, session_id: str | None) -> str | None:
+def about_session(gateway: SimulatedGateway, session_id: str | None) -> str | None:
     """The reference a session belongs to, for `Endpoint.about`."""
     session = gateway.sessions.get(gateway.name, session_id) if session_id else None
     return session.reference if session else None

@@ -10,12 +10,12 @@ import time
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
 
-from worker.playground.sandbox.announcing import FORGER, Telling, announce
+from worker.playground.sandbox.announcing import FORGER, Telling, announce_happening
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.scheduled import schedule
 from worker.playground.sandbox.scripts import has_call
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import Gateway
+from worker.playground.sandbox.simulated_gateway import SimulatedGateway
 from worker.playground.sandbox.troubles import PROXY_404, AtDeed
 
 PART = Decimal("250.00")
@@ -23,7 +23,7 @@ REPLAYS = 30
 Met = Mapping[AtDeed, float]
 
 
-def forged(gateway: Gateway, session: Session) -> tuple[Session, str]:
+def forged(gateway: SimulatedGateway, session: Session) -> tuple[Session, str]:
     """The buyer pays nothing and opens the address of success by hand."""
     session = gateway.walk_away(session)
     address = gateway.redirect(session, "pay")
@@ -32,7 +32,7 @@ def forged(gateway: Gateway, session: Session) -> tuple[Session, str]:
     return session, address
 
 
-def of_another(gateway: Gateway, session: Session) -> str:
+def of_another(gateway: SimulatedGateway, session: Session) -> str:
     """The address of success of another order, which somebody else has paid."""
     number = gateway.draw(session.reference).getrandbits(32)
     other = gateway.sessions.save(gateway.another(session, f"another-{number:08x}"))
@@ -59,13 +59,15 @@ def redirects(met: Met) -> bool:
     return not met.keys() & {"callback_lost", "callback_late", "webhook_late"}
 
 
-def tell_of_earlier(gateway: Gateway, failed_try: Session, redirect: str, *, after: float, webhook: bool) -> None:
+def tell_of_earlier(
+    gateway: SimulatedGateway, failed_try: Session, redirect: str, *, after: float, webhook: bool
+) -> None:
     """Word of a try that failed before the payment, and comes after it."""
     address = gateway.redirect(failed_try, "fail")
     if address != redirect:
         schedule(gateway, failed_try, "visit", address, after=after)
     if webhook:
-        announce(gateway, failed_try, "failed", Telling(after=after))
+        announce_happening(gateway, failed_try, "failed", Telling(after=after))
 
 
 def follow(sandbox: Sandbox, session: Session, redirect: str, met: Met) -> None:

@@ -43,10 +43,10 @@ def read_return(query: Mapping[str, str], reference: str, secret: str | None) ->
 def sign_return(secret: str, payment_id: str, reference: str, status: str) -> str:
     """HMAC-SHA256 in hex, keyed with the bytes behind `whsec_`."""
     text = f"payproof-return.{payment_id}.{reference}.{status}"
-    return hmac.new(key_of(secret), text.encode(errors="replace"), sha256).hexdigest()
+    return hmac.new(signing_key(secret), text.encode(errors="replace"), sha256).hexdigest()
 
 
-def key_of(secret: str) -> bytes:
+def signing_key(secret: str) -> bytes:
     """The bytes of a `whsec_` secret. Raises ValueError where it is none."""
     written = secret.removeprefix("whsec_")
     try:

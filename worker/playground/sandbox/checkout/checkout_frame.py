@@ -12,7 +12,7 @@ from html import escape
 from aiohttp import web
 
 from worker.playground.sandbox.checkout.checkout_style import BASE
-from worker.playground.sandbox.checkout.shape import Field, Look, Step, View
+from worker.playground.sandbox.checkout.shape import CheckoutField, CheckoutLook, Step, View
 from worker.playground.sandbox.times import DHAKA
 
 HEADERS = {
@@ -29,7 +29,9 @@ _FOOT = "Simulated by Payproof's sandbox"  # once it is over, the gateway's own 
 _SHOWN = 300  # characters of a text that a shop chose
 
 
-def page(look: Look, view: View, act: str, controls: str, *, over: bool = False, status: int = 200) -> web.Response:
+def checkout_page(
+    look: CheckoutLook, view: View, act: str, controls: str, *, over: bool = False, status: int = 200
+) -> web.Response:
     """The whole document around `act`. While the checkout is open it looks again by itself when the time is over."""
     session = view.session
     watch = not over and view.left <= COUNTED_SECONDS
@@ -50,7 +52,7 @@ def page(look: Look, view: View, act: str, controls: str, *, over: bool = False,
     return web.Response(text=html, status=status, content_type="text/html", headers=HEADERS)
 
 
-def step_html(look: Look, step: Step, view: View) -> str:
+def step_html(look: CheckoutLook, step: Step, view: View) -> str:
     """The step's form, filled in; what earlier steps asked travels along hidden."""
     cancel = deed(view, "cancel", "Cancel and return", mark="back")
     head = (
@@ -83,7 +85,7 @@ def deed(view: View, does: str, label: str, *, mark: str = "") -> str:
     )
 
 
-def _field(field: Field, view: View) -> str:
+def _field(field: CheckoutField, view: View) -> str:
     told = f' aria-describedby="{field.name}-hint"' if field.hint else ""
     hint = f'<small class="hint" id="{field.name}-hint">{escape(field.hint)}</small>' if field.hint else ""
     kind = f'type="{"password" if field.secret else "text"}"{" inputmode=numeric" if field.digits else ""}'
@@ -94,7 +96,7 @@ def _field(field: Field, view: View) -> str:
     )
 
 
-def _order(look: Look, view: View, *, over: bool) -> str:
+def _order(look: CheckoutLook, view: View, *, over: bool) -> str:
     about = str(view.session.body.get(look.about) or "")
     rows = [
         ("Shop", "Sandbox shop"),

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from aiohttp import web
 
 from worker.playground.sandbox.checkout import ORDER_PAGE, ipay, moneybag, onepaybd, payparse, shadhinpay
-from worker.playground.sandbox.checkout.shape import Look
+from worker.playground.sandbox.checkout.shape import CheckoutLook
 from worker.playground.sandbox.checkout.visited import Visited
 from worker.playground.sandbox.sandbox import SANDBOX
 from worker.playground.sandbox.sandbox_config import GATEWAYS
@@ -23,7 +23,7 @@ from worker.playground.sandbox.shopper import may_pay_late
 from worker.playground.sandbox.simulated_gateway import Deed
 from worker.playground.sandbox.troubles import Trouble
 
-LOOKS: Mapping[str, Look] = MappingProxyType(
+LOOKS: Mapping[str, CheckoutLook] = MappingProxyType(
     {
         "payparse": payparse.LOOK,
         "onepaybd": onepaybd.LOOK,
@@ -38,7 +38,7 @@ DEEDS: Mapping[str, Deed] = MappingProxyType(
 TYPED_CHARACTERS = 64
 
 
-def routes() -> list[web.RouteDef]:
+def checkout_routes() -> list[web.RouteDef]:
     path = f"/{{provider:{'|'.join(GATEWAYS)}}}/checkout/{{session_id}}"
     return [
         web.get(path, show),

@@ -29,8 +29,8 @@ ROUTES: tuple[Route, ...] = (
 )
 
 
-def routes() -> list[web.RouteDef]:
+def control_routes() -> list[web.RouteDef]:
     return [
         *(web.route(route.method, route.path, handler(route)) for route in ROUTES),
-        *description.routes(ROUTES),
+        *description.described_routes(ROUTES),
     ]

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from worker.playground.sandbox.announcing import announce
+from worker.playground.sandbox.announcing import announce_happening
 from worker.playground.sandbox.control.read_request import About, Named, find
 from worker.playground.sandbox.control.routing import Asked, Route
 from worker.playground.sandbox.money_back import give_back
@@ -121,7 +121,7 @@ async def _expire(sandbox: Sandbox, asked: Asked) -> OneSession:
         if session.status not in ("open", "approved"):
             raise Impossible(f"the session is {session.status}")
         expired = sandbox.sessions.save(replace(session, status="expired", expires_at=sandbox.state.now()))
-        announce(sandbox.gateways[named.provider], expired, "expired")
+        announce_happening(sandbox.gateways[named.provider], expired, "expired")
     return OneSession(session=shown(sandbox, expired))
 
 

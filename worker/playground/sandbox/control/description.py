@@ -35,7 +35,7 @@ _STYLE = (
 )
 
 
-def routes(described: Sequence[Route]) -> list[web.RouteDef]:
+def described_routes(described: Sequence[Route]) -> list[web.RouteDef]:
     async def page(request: web.Request) -> web.Response:
         html = _page(request.app[SANDBOX], described, _root(request))
         return web.Response(text=html, content_type="text/html", headers=HEADERS)

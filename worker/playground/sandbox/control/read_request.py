@@ -18,7 +18,7 @@ Asked = TypeVar("Asked", bound=Struct)
 Seconds = Annotated[float, Meta(ge=0, le=3600)]
 
 
-class Wrong(Exception):
+class WrongControl(Exception):
     """What was asked cannot be read. `field` names the place; None where it is all of the body."""
 
     def __init__(self, field: str | None, why: str) -> None:
@@ -45,29 +45,31 @@ class About(Body, frozen=True, kw_only=True):
     reference: str | None = None
 
 
-def read_body(body: bytes, kind: type[Asked]) -> Asked:
+def read_control_body(body: bytes, kind: type[Asked]) -> Asked:
     """The body as `kind`; an empty one is an empty object. Raises Wrong."""
     try:
         document = read_json(body) if body else {}
     except Unreadable as error:
-        raise Wrong(None, f"the body is no JSON: {error}") from None
+        raise WrongControl(None, f"the body is no JSON: {error}") from None
     if not isinstance(document, dict):
-        raise Wrong(None, "the body is no JSON object")
-    return read(document, kind)
+        raise WrongControl(None, "the body is no JSON object")
+    return read_control(document, kind)
 
 
-def read(given: Mapping[str, Any], kind: type[Asked]) -> Asked:
+def read_control(given: Mapping[str, Any], kind: type[Asked]) -> Asked:
     """The fields as `kind`. Raises Wrong for the first that is unknown, missing or of another kind."""
     known = {field.encode_name: field for field in fields(kind)}
     for name in given:
         if name not in known:
-            raise Wrong(name, f"is not known here; known are {', '.join(known)}" if known else "nothing is taken here")
+            raise WrongControl(
+                name, f"is not known here; known are {', '.join(known)}" if known else "nothing is taken here"
+            )
     values = {}
     for name, field in known.items():
         if name in given:
             values[name] = _converted(name, given[name], field.type)
         elif field.required:
-            raise Wrong(name, "is missing")
+            raise WrongControl(name, "is missing")
     return kind(**values)
 
 
@@ -89,4 +91,4 @@ def _converted(name: str, value: object, kind: Any) -> Any:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
         words = [word for part in (kind, *get_args(kind)) if get_origin(part) is Literal for word in get_args(part)]
-        raise Wrong(name, f"is none of {', '.join(words)}" if words else str(error)) from None
+        raise WrongControl(name, f"is none of {', '.join(words)}" if words else str(error)) from None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from worker.playground.sandbox.control.read_request import About, Body, Seconds, Wrong
+from worker.playground.sandbox.control.read_request import About, Body, Seconds, WrongControl
 from worker.playground.sandbox.control.routing import Asked, Route
 from worker.playground.sandbox.control.trouble_routes import Troubles
 from worker.playground.sandbox.sandbox import Sandbox
@@ -86,9 +86,9 @@ async def _set_script(sandbox: Sandbox, asked: Asked) -> Troubles:
     new: NewScript = asked.said
     script = BY_NAME.get(new.script)
     if script is None:
-        raise Wrong("script", f"is none of {', '.join(BY_NAME)}")
+        raise WrongControl("script", f"is none of {', '.join(BY_NAME)}")
     if new.seconds is not None and (script.seconds is None or new.seconds == 0):
-        raise Wrong("seconds", "are more than 0" if script.seconds else f"{script.name} takes none")
+        raise WrongControl("seconds", "are more than 0" if script.seconds else f"{script.name} takes none")
     with sandbox.state.transaction():
         return Troubles(troubles=set_script(sandbox, new.provider, new.reference, script, seconds=new.seconds))
 

@@ -27,9 +27,9 @@ from worker.playground.sandbox.control.read_request import About, Body, Named, f
 from worker.playground.sandbox.control.routing import Asked, Route
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sandbox_config import Provider
-from worker.playground.sandbox.send_webhook import post, signed_headers
+from worker.playground.sandbox.send_webhook import post_webhook, signed_headers
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import Gateway, Happening, Impossible
+from worker.playground.sandbox.simulated_gateway import Happening, Impossible, SimulatedGateway
 
 
 class WebhookUrl(Body, frozen=True, kw_only=True):
@@ -118,7 +118,7 @@ async def _send(sandbox: Sandbox, asked: Asked) -> Sent:
     statuses = []
     for attempt in range(1, extra.times + 1):
         headers = _headers(gateway, extra, message, attempt)
-        sent = post(asked.http, message.url, message.body, headers, seconds=sandbox.config.webhook_timeout)
+        sent = post_webhook(asked.http, message.url, message.body, headers, seconds=sandbox.config.webhook_timeout)
         statuses.append(await sent)
     return Sent(statuses=statuses)
 
@@ -164,7 +164,7 @@ def _mixed(sandbox: Sandbox, extra: Extra, session: Session) -> Session:
     return replace(session, session_id=other.session_id, transaction_id=other.transaction_id)
 
 
-def _headers(gateway: Gateway, extra: Extra, message: Message, attempt: int) -> dict[str, str]:
+def _headers(gateway: SimulatedGateway, extra: Extra, message: Message, attempt: int) -> dict[str, str]:
     if not message.signed:
         return {"Content-Type": "application/x-www-form-urlencoded"}
     at = int(time.time() - (STALE_SECONDS if extra.stale else 0))

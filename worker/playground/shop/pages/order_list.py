@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from worker.playground.shop.books import Believed, Books, Event
-from worker.playground.shop.pages.beliefs import outcome, paid_by, word
-from worker.playground.shop.pages.frame import page
+from worker.playground.shop.pages.beliefs import outcome_shown, paid_by, word
+from worker.playground.shop.pages.frame import shop_page
 from worker.playground.shop.pages.markup import Html, html, joined
 
 PER_PAGE = 20
@@ -38,12 +38,12 @@ def orders_page(books: Books, names: Mapping[str, str], number: int, trouble: st
         newer=html(_LINK, number=number - 1, text="Newer") if number > 1 else "",
         older=html(_LINK, number=number + 1, text="Older") if len(payments) > first + PER_PAGE else "",
     )
-    return page("Orders", body, refresh=REFRESH_SECONDS)
+    return shop_page("Orders", body, refresh=REFRESH_SECONDS)
 
 
 def unknown_page(reference: str, trouble: str | None) -> web.Response:
     body = html(_UNKNOWN, reference=reference, trouble=trouble or "")
-    return page("No such order", body, refresh=REFRESH_SECONDS, status=404)
+    return shop_page("No such order", body, refresh=REFRESH_SECONDS, status=404)
 
 
 def _row(one: Believed, books: Books, names: Mapping[str, str]) -> Html:
@@ -54,7 +54,7 @@ def _row(one: Believed, books: Books, names: Mapping[str, str]) -> Html:
         description=payment.description,
         amount=f"{payment.amount} {payment.currency}",
         gateway=names.get(payment.account, payment.account),
-        tone=outcome(one, shipped).tone,
+        tone=outcome_shown(one, shipped).tone,
         status=word(one),
         shipped=_shipped(one, shipped),
     )
