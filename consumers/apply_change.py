@@ -1,4 +1,4 @@
-"""A change on its way through one transaction: folded, judged and written as one version and one event at most.
+"""A change on its way through one transaction: folded and written as one version and one event at most.
 
 Every change of a payment, whatever brought it, is made by `change_of`.
 """

@@ -1,4 +1,4 @@
-"""Taking a claim in: what it makes us want to know, and never what it makes us believe."""
+"""Apply a claim: what it makes us want to know, and never what it makes us believe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking a gateway's reply in: an Answer becomes a Fact, anything else moves the times and nothing more."""
+"""Apply a gateway's reply: an Answer becomes a Fact, anything else moves the times and nothing more."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NOT_YET = {"inconclusive": Trouble.NOT_FOUND, "detail": "the gateway does not k
 
 
 class AppliedReply(Struct, frozen=True, kw_only=True):
-    """A case with a reply taken in: its new Fact, if the reply was an Answer, and what the timeline says of it.
+    """A case after a reply: its new Fact, if the reply was an Answer, and what the timeline says of it.
 
     `about_payment` is what the reply says of the payment as a whole; None where it is only about an id that a claim
     gave us.

@@ -51,7 +51,7 @@ class PaymentWork(Struct, frozen=True, kw_only=True):
 
     `claims` are recorded with the work; `admissions` tell which of them are new. `asked` is recorded with its reply. An
     Execute is recorded before it is sent; afterwards it no longer stands in `asked`, and its claims are `recorded`.
-    They are heard once more only where they are new again: another server took over, and has none of them.
+    They are applied once more only where they are new again: another server took over, and has none of them.
     `postponed_until`: the account may not be asked before then. `beside`: another question about the payment is in
     flight; its reply decides, and the clock does not. `tried`: a write of these replies failed, and may have been
     committed.
@@ -73,7 +73,7 @@ class PaymentWork(Struct, frozen=True, kw_only=True):
 
 
 def next_question(reading: Reading, work: PaymentWork, rules: Rules, now: datetime) -> AskedQuestion | None:
-    """The question that comes now, if the work's claims are taken in; None where none does."""
+    """The question that comes now, if the work's claims are applied; None where none does."""
     pending = _with_claims(reading, work, rules, now)
     payment, capabilities = in_line(pending.payment, reading.order, rules, now), rules.capabilities(pending.payment)
     due = next_due(payment, capabilities, rules.checks, now)
@@ -106,7 +106,7 @@ def conclude(
         if not work.replies and not work.executes:  # a fault of ours took its reply
             pending.becomes(check_ended(pending.payment, at, answered=False))
     elif not work.replies and not work.beside:
-        # This worker has the turn of a payment that is turned away, so no other one waits for the reply of an Execute.
+        # This worker has the turn of a payment that is postponed, so no other one waits for the reply of an Execute.
         lease = pending.payment.lease_until
         over = lease is not None and (lease <= now or work.postponed_until is not None)
         pending.becomes(end_lease(pending.payment) if over else pending.payment)
@@ -128,7 +128,7 @@ def conclude(
 
 
 def clock_ends(reading: Reading, work: PaymentWork, rules: Rules, now: datetime) -> bool:
-    """Whether the clock closes the payment or gives it up now, if nothing is asked and its claims are taken in."""
+    """Whether the clock closes the payment or gives it up now, if nothing is asked and its claims are applied."""
     payment = _with_claims(reading, work, rules, now).payment
     return expire_or_give_up(payment, rules.capabilities(payment), rules.checks, now) != payment
 

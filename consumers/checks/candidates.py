@@ -1,7 +1,7 @@
 """Transaction ids that only callbacks bring, for a gateway that knows a payment by none of ours (Moneybag).
 
-Anybody can send one, so each is a question of its own. It is asked soon after the id was first heard, and again on the
-`claimed` delays, until the gateway knows the id as this payment's or as another's. The one thing to get wrong: "not
+Anybody can send one, so each is a question of its own. It is asked soon after a claim first named the id, and again on
+the `claimed` delays, until the gateway knows the id as this payment's or as another's. The one thing to get wrong: "not
 found" rejects no id. A gateway often knows a transaction a little later than the buyer who paid it.
 """
 
@@ -16,7 +16,7 @@ from schemas.checks import Checks
 from schemas.payments import Candidate, Payment
 
 KNOWN_WITHIN = timedelta(minutes=15)
-"""An id is asked about for at least so long after it was first heard, even where the payment's time is over."""
+"""An id is asked about for at least so long after a claim first named it, even where the payment's time is over."""
 
 UNSIGNED_KEPT = 20
 REFERRED_KEPT = 5
@@ -30,7 +30,8 @@ def candidate(payment: Payment, transaction_id: str | None) -> Candidate | None:
 def is_rejected(one: Candidate) -> bool:
     """Whether it is never asked about again.
 
-    Release 0.1 rejected what the gateway did not know yet, and noted of no id when it was heard: those count no more.
+    Release 0.1 rejected what the gateway did not know yet, and noted of no id when a claim named it: those count no
+    more.
     """
     return one.state == "struck" and one.heard_at is not None
 
@@ -111,7 +112,7 @@ def ends_at(payment: Payment, one: Candidate, end: datetime) -> datetime:
     return max(end, (one.heard_at or payment.opened_at) + KNOWN_WITHIN)
 
 
-def unheard(one: Candidate) -> bool:
+def unanswered(one: Candidate) -> bool:
     """Whether it was never asked about, or the last question brought no answer; "not found" is one."""
     return one.asked_at is None or one.unknown_at != one.asked_at
 
@@ -119,15 +120,15 @@ def unheard(one: Candidate) -> bool:
 def next_ask(payment: Payment, one: Candidate, checks: Checks, end: datetime, give_up: timedelta) -> datetime | None:
     """When an unproven id is asked about by its own schedule; None when that has run through.
 
-    One that is `unheard` after its time is asked about until `give_up`, and once more at that moment: on the `claimed`
-    delays, or after ever longer waits where it came with our reference alone.
+    One that is `unanswered` after its time is asked about until `give_up`, and once more at that moment: on the
+    `claimed` delays, or after ever longer waits where it came with our reference alone.
     """
     named_at = one.heard_at or payment.opened_at
     base, until = one.asked_at or named_at, ends_at(payment, one, end)
     again = base + timedelta(seconds=checks.claimed[min(one.step, len(checks.claimed) - 1)])
     if base < until:
         return min(again, until)
-    if unheard(one):
+    if unanswered(one):
         said = max(at for at in (named_at, payment.opened_at, one.urgent_at, one.hinted_at) if at is not None)
         last = said + give_up
         if not (one.signed or one.own):
@@ -149,7 +150,7 @@ def _closing_ask(one: Candidate, checks: Checks, base: datetime) -> list[datetim
 
 def unknown_at_its_end(payment: Payment, one: Candidate, end: datetime) -> bool:
     """Whether the gateway said that it does not know the id when it was asked at the end of its time, or later."""
-    return one.unknown_at is not None and not unheard(one) and one.unknown_at >= ends_at(payment, one, end)
+    return one.unknown_at is not None and not unanswered(one) and one.unknown_at >= ends_at(payment, one, end)
 
 
 def unpaid(one: Candidate, checks: Checks, end: datetime) -> bool:
@@ -162,7 +163,7 @@ def unpaid(one: Candidate, checks: Checks, end: datetime) -> bool:
 def stepped(payment: Payment, one: Candidate, checks: Checks, end: datetime, now: datetime) -> Candidate:
     """The id with a question of its own schedule in flight. The one that confirms the end is no step of it."""
     base = one.asked_at or one.heard_at or payment.opened_at
-    if base < ends_at(payment, one, end) or unheard(one):
+    if base < ends_at(payment, one, end) or unanswered(one):
         return replace(one, asked_at=now, step=one.step + 1)
     if _closing_ask(one, checks, base):
         return replace(one, asked_at=now)

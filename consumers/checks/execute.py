@@ -84,8 +84,8 @@ def under_way(payment: Payment) -> bool:
 def in_doubt(payment: Payment, now: datetime) -> bool:
     """Whether its Execute may be under way still: until a minute is over, or its reply is known."""
     asked = payment.execute_asked_at
-    unheard = payment.execute_state == "kept" and payment.execute_unanswered
-    return unheard and asked is not None and now < asked + EXECUTE_AGAIN
+    unanswered = payment.execute_state == "kept" and payment.execute_unanswered
+    return unanswered and asked is not None and now < asked + EXECUTE_AGAIN
 
 
 def executing(payment: Payment, now: datetime) -> Payment:
@@ -158,12 +158,12 @@ def too_soon(payment: Payment, asked_at: datetime, outcome: QuestionOutcome) -> 
 
     The reply to that Execute tells by itself whether it is over. The late reply to an earlier one tells nothing of it.
     """
-    unheard, executed_at = payment.execute_unanswered, payment.execute_asked_at
+    unanswered, executed_at = payment.execute_unanswered, payment.execute_asked_at
     if isinstance(outcome, Executed):
-        unheard = outcome.reply in ("none", "unread") if asked_at == executed_at else unheard
+        unanswered = outcome.reply in ("none", "unread") if asked_at == executed_at else unanswered
         outcome = outcome.then
     closes = isinstance(outcome, Answer) and outcome.status is not None and outcome.status.closed
-    return unheard and closes and executed_at is not None and asked_at < executed_at + EXECUTE_AGAIN
+    return unanswered and closes and executed_at is not None and asked_at < executed_at + EXECUTE_AGAIN
 
 
 def answered_again(payment: Payment, capabilities: Capabilities, asked_at: datetime, answer: Answer) -> Payment:

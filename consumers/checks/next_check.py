@@ -25,7 +25,7 @@ from consumers.checks.schedule import (
     schedule_ended,
     schedule_of,
     success_unanswered,
-    unheard_at,
+    unanswered_at,
     wants,
 )
 from consumers.ports.gateway import Capabilities
@@ -167,7 +167,7 @@ def reschedule(
 
 
 def may_close(payment: Payment) -> bool:
-    """Whether nothing speaks against closing it by the clock: no hold, no unheard claim, no id that was dropped."""
+    """Whether nothing speaks against closing it by the clock: no hold, no unanswered claim, no id that was dropped."""
     return not payment.holds and not success_unanswered(payment) and not payment.candidate_dropped
 
 
@@ -219,13 +219,13 @@ def _planned(payment: Payment, capabilities: Capabilities, checks: Checks) -> It
 def _whole(payment: Payment) -> Candidate:
     """The id asked about for the payment as a whole.
 
-    One that the gateway knows comes first. Among several: the one whose claim was not heard, then the one that the
+    One that the gateway knows comes first. Among several: the one whose claim was not answered, then the one that the
     money came by, then the one asked longest ago. Where the gateway knows none, they take turns.
     """
 
     def order(one: Candidate) -> tuple[bool, bool, bool, datetime]:
         elsewhere = payment.status.paid and one.transaction_id != payment.transaction_id
-        return one.state != "confirmed", not unheard_at(one, payment), elsewhere, one.asked_at or _LONG_AGO
+        return one.state != "confirmed", not unanswered_at(one, payment), elsewhere, one.asked_at or _LONG_AGO
 
     return min((one for one in payment.candidates if not candidates.is_rejected(one)), key=order)
 

@@ -1,4 +1,4 @@
-"""Adopting money that came before it was announced: the shop names it, and it is judged by what the shop expects.
+"""Adopting money that came before it was announced: the shop names it, and it is compared with what the shop expects.
 
 The one thing to get wrong: a second checkout. The money is at the gateway already, so nothing is opened; the Facts that
 brought it are folded again against the amount, the session and the order of the request.
@@ -68,7 +68,7 @@ def _used(payment_id: str, message: str = "a payment with this reference exists"
 
 
 def _announced(found: Payment, wanted: Payment, now: datetime) -> Payment:
-    """What the shop says of it, beside what the gateway said; whether the amount fits is judged anew.
+    """What the shop says of it, beside what the gateway said; whether the amount matches is decided anew.
 
     A payment whose session nobody told us stays unopened, so that its reference beside a session is as good.
     """

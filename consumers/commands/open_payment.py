@@ -204,7 +204,7 @@ async def _record(
     *,
     tracked: bool = False,
 ) -> Payment:
-    """`tracked`: the shop opened the checkout, so what was said of it before we knew it is heard, signed or not."""
+    """`tracked`: the shop opened the checkout, so what was said of it before we knew it counts, signed or not."""
     async with checkouts.batch([payment_id]) as batch:
         row = batch.cases[payment_id].payment
         if isinstance(outcome, Opened):

@@ -67,7 +67,7 @@ def _paid(snapshot: PaymentSnapshot) -> str:
 
 def _unpaid(snapshot: PaymentSnapshot, money: str) -> str:
     payment = snapshot.payment
-    heard = (
+    answered_so = (
         f"the gateway last said so at {_time(payment.checked_at)}"
         if payment.checked_at is not None
         else "and the gateway has given no answer yet"
@@ -76,7 +76,7 @@ def _unpaid(snapshot: PaymentSnapshot, money: str) -> str:
         one.at for one in snapshot.entries if one.kind is EntryKind.CLAIM and one.data.get("said") == Said.SUCCESS
     ]
     claimed = f" Someone said success at {_time(claims[-1])}, and that proves nothing." if claims else ""
-    return f"Not paid so far: {money} is pending, {heard}.{claimed}"
+    return f"Not paid so far: {money} is pending, {answered_so}.{claimed}"
 
 
 def _word(snapshot: PaymentSnapshot) -> str:

@@ -168,16 +168,16 @@ def _delivery(entry: Entry) -> TimelineLine:
     data = entry.data
     version = str(data["event_id"]).rpartition(".")[2]
     sent = f"Sent {data['type']}, version {version}, to {data['host']} ({data['endpoint']})"
-    heard = f"it answered {data['status']}" if "status" in data else str(data["error"])
+    answered_so = f"it answered {data['status']}" if "status" in data else str(data["error"])
     then = _AFTERWARDS[data["result"]]
     return TimelineLine(
         at=entry.at,
         last_at=entry.at,
         kind=entry.kind,
-        before=f"{sent}; {heard} ",
+        before=f"{sent}; {answered_so} ",
         seconds=data["milliseconds"] / 1000,
         after=f": {then}.",
-        key=(sent, heard, then),
+        key=(sent, answered_so, then),
     )
 
 

@@ -49,7 +49,7 @@ def fold_with_keys(case: Case, taken_keys: TakenKeys, always: frozenset[str]) ->
 
 
 async def reserve_and_fold(batch: Batch, rules: Rules, cases: Sequence[Case]) -> dict[str, ReservedFold]:
-    """Take the keys of each payment and judge it, step by step: what does not fit by one claims nothing in the next."""
+    """Reserve the keys of each payment and fold it in steps: what does not fit in one claims nothing in the next."""
     by_id = {case.payment.id: case for case in cases}
     always = {payment_id: rules.capabilities(case.payment).always for payment_id, case in by_id.items()}
     taken_keys = {payment_id: TakenKeys() for payment_id in by_id}
