@@ -1,4 +1,4 @@
-"""A change on its way through one transaction: folded, judged and written as one version and one event at most.
+"""A change on its way through one transaction: folded and written as one version and one event at most.
 
 Every change of a payment, whatever brought it, is made by `change_of`.
 """
@@ -11,12 +11,12 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.checks.execute import dropped, frees_order, in_doubt
-from consumers.checks.next_check import scheduled
-from consumers.money.events import event_entry, write_event
-from consumers.money.fold import Standing, advance
+from consumers.checks.execute import drop_execute_request, frees_order, in_doubt
+from consumers.checks.next_check import reschedule
+from consumers.money.fold import Folded, advance
 from consumers.money.rule_names import named_row, rule_of
-from consumers.money.unique_keys import judge
+from consumers.money.unique_keys import reserve_and_fold
+from consumers.money.write_event import event_entry, write_event
 from consumers.ports.ledger import Batch
 from consumers.rules import Rules
 from schemas.answers import Fact, StatementRow
@@ -24,7 +24,7 @@ from schemas.payments import Case, Change, Entry, Payment, Resolution
 from schemas.words import EntryKind, Source
 
 
-class Draft(Struct, kw_only=True):
+class PendingChange(Struct, kw_only=True):
     """A payment on its way through one transaction.
 
     `look` is the entry of the sweep's claim, told only with the question that it leads to. `repeats`: an answer that
@@ -49,47 +49,47 @@ class Draft(Struct, kw_only=True):
         self.case = replace(self.case, payment=payment)
 
 
-async def settle(batch: Batch, rules: Rules, drafts: Iterable[Draft]) -> list[Change]:
+async def apply_changes(batch: Batch, rules: Rules, pending_changes: Iterable[PendingChange]) -> list[Change]:
     """Fold each payment over its Facts and write what changed: one version and one event per payment at most."""
-    drafts = list(drafts)
-    judged = await judge(batch, rules, [draft.case for draft in drafts])
-    changes = [change_of(draft, judged[draft.payment.id].standing, rules, batch.now) for draft in drafts]
+    pending_changes = list(pending_changes)
+    reserved = await reserve_and_fold(batch, rules, [pending.case for pending in pending_changes])
+    changes = [change_of(pending, reserved[pending.payment.id].folded, rules, batch.now) for pending in pending_changes]
     await batch.store(changes)
     return changes
 
 
-def change_of(draft: Draft, standing: Standing, rules: Rules, now: datetime) -> Change:
-    capabilities = rules.capabilities(draft.payment)
-    step = advance(draft.payment, standing)
-    payment, entries = step.payment, list(draft.entries)
+def change_of(pending: PendingChange, folded: Folded, rules: Rules, now: datetime) -> Change:
+    capabilities = rules.capabilities(pending.payment)
+    step = advance(pending.payment, folded)
+    payment, entries = step.payment, list(pending.entries)
     ended = payment.status.paid or (payment.status.closed and not in_doubt(payment, now))
     if payment.execute_state is not None and ended:
-        payment = replace(dropped(payment), execute_unanswered=False, execute_doubted=False)
-    payment = scheduled(payment, capabilities, rules.checks, now, rules.jitter)
+        payment = replace(drop_execute_request(payment), execute_unanswered=False, execute_doubted=False)
+    payment = reschedule(payment, capabilities, rules.checks, now, rules.jitter)
     event = None
     if step.event is not None:
-        event = write_event(payment, step.event, now, rules.public_url, draft.traceparent)
+        event = write_event(payment, step.event, now, rules.public_url, pending.traceparent)
         decision = {
             "change": step.change,
             "rule": rule_of(
-                payment, step.event, resolved=draft.resolution is not None, stated=draft.stated is not None
+                payment, step.event, resolved=pending.resolution is not None, stated=pending.stated is not None
             ),
             "status": payment.status,
             "hold": payment.hold,
             "version": payment.version,
         }
-        if draft.stated is not None:
-            decision["by"] = named_row(draft.stated)
+        if pending.stated is not None:
+            decision["by"] = named_row(pending.stated)
         entries.append(Entry(kind=EntryKind.DECISION, at=now, data=decision))
         entries.append(event_entry(event))
     return Change(
         payment=payment,
-        facts=tuple(draft.facts),
+        facts=tuple(pending.facts),
         entries=tuple(entries),
         event=event,
-        resolution=draft.resolution,
+        resolution=pending.resolution,
         order_freed=frees_order(payment, capabilities),
-        repeats=draft.repeats and not draft.facts and _only_asked_again(entries),
+        repeats=pending.repeats and not pending.facts and _only_asked_again(entries),
     )
 
 

@@ -1,17 +1,18 @@
-"""Taking a claim in: what it makes us want to know, and never what it makes us believe."""
+"""Apply a claim: what it makes us want to know, and never what it makes us believe."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from consumers.checks import candidates
-from consumers.checks.execute import WISH_HEARD_WITHIN, wished
-from consumers.checks.next_check import by_transaction, hints_used_up
+from consumers.checks.execute import REQUEST_VALID_FOR, request_execute
+from consumers.checks.next_check import by_transaction, unsigned_asks_used_up
 from consumers.checks.schedule import answered, came_back, claimed_anew
 from consumers.ports.gateway import Capabilities
+from consumers.ports.ledger import Admission
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Entry, Payment
 from schemas.words import Authenticity, EntryKind, Said, Source, Status
@@ -24,11 +25,8 @@ TOO_MANY = "too many that anyone could have sent came within the hour"
 
 _Asked = TypeVar("_Asked", Payment, Candidate)
 
-Admission = Literal["new", "seen", "repeated"]
-"""`seen`: this very claim was taken before. `repeated`: another claim brought the same signed gateway event."""
 
-
-def receive(
+def apply_claim(
     case: Case, claim: Claim, admission: Admission, capabilities: Capabilities, now: datetime
 ) -> tuple[Payment, Entry]:
     """The payment with what the claim asks for, and the claim's entry for the timeline."""
@@ -64,14 +62,14 @@ def _verdict(case: Case, claim: Claim, admission: Admission, capabilities: Capab
     if claim.source is Source.SWEEP:
         return "due"
     known = candidates.candidate(payment, claim.transaction_id)
-    if known is not None and candidates.is_struck(known):
+    if known is not None and candidates.is_rejected(known):
         return "refused: the gateway said that this transaction is not this payment's"
     if not capabilities.asked_by:
         return "this gateway cannot be asked"
     new = known is None and _names_its_question(claim, capabilities)
     if not new and answered(known or payment, claim.received_at):
         return "answered already"
-    free = _believed(claim) or claim.kept or not hints_used_up(payment, now, own=_own(payment, claim))
+    free = _believed(claim) or claim.kept or not unsigned_asks_used_up(payment, now, own=_own(payment, claim))
     return "asks" if free else TOO_MANY
 
 
@@ -151,9 +149,9 @@ def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capa
         and not payment.held_for_money
         and payment.session_id is not None
         and now < payment.expires_at
-        and not (claim.kept and claim.received_at < now - WISH_HEARD_WITHIN)
+        and not (claim.kept and claim.received_at < now - REQUEST_VALID_FOR)
     )
-    return wished(payment, claim.received_at) if wants_execute else payment
+    return request_execute(payment, claim.received_at) if wants_execute else payment
 
 
 def _restarted(payment: Payment) -> Payment:
@@ -178,8 +176,8 @@ def _with_candidate(payment: Payment, claim: Claim, capabilities: Capabilities) 
             own=known.own or own,
             success_at=known.success_at or success_at,
         )
-        if not candidates.is_struck(known) and (believed or first_success):
-            better = candidates.heard_anew(better, claim.received_at)
+        if not candidates.is_rejected(known) and (believed or first_success):
+            better = candidates.named_again(better, claim.received_at)
         return candidates.changed(payment, better)
     if claim.kept and not believed and len(candidates.unproven(payment)) >= KEPT_CANDIDATES:
         return payment

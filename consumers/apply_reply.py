@@ -1,4 +1,4 @@
-"""Taking a gateway's reply in: an Answer becomes a Fact, anything else moves the times and nothing more."""
+"""Apply a gateway's reply: an Answer becomes a Fact, anything else moves the times and nothing more."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from consumers.checks import candidates
 from consumers.checks.execute import answered_again, executed, too_soon
-from consumers.checks.schedule import came_back, closes_at, looked
+from consumers.checks.schedule import came_back, check_ended, closes_at
 from consumers.money.facts import recorded_as
 from consumers.ports.gateway import Capabilities
-from schemas.answers import Answer, Executed, Fact, Inconclusive, Outcome, Question, Stranger, Trouble
+from consumers.ports.reply import Reply
+from schemas.answers import Answer, Executed, Fact, ForeignTransaction, Inconclusive, Question, Trouble
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment
 from schemas.words import EntryKind, Status
@@ -21,34 +22,20 @@ from schemas.words import EntryKind, Status
 _NOT_YET = {"inconclusive": Trouble.NOT_FOUND, "detail": "the gateway does not know this transaction yet"}
 
 
-class Reply(Struct, frozen=True, kw_only=True):
-    """What a question brought, and when, by the database's clock; `calls` is how many requests it took.
+class AppliedReply(Struct, frozen=True, kw_only=True):
+    """A case after a reply: its new Fact, if the reply was an Answer, and what the timeline says of it.
 
-    `traceparent` names the trace of what made us ask.
-    """
-
-    payment_id: str
-    question: Question
-    asked_at: datetime
-    answered_at: datetime
-    outcome: Outcome
-    calls: int = 1
-    traceparent: str | None = None
-
-
-class Taken(Struct, frozen=True, kw_only=True):
-    """A case with a reply taken in: its new Fact, if the reply was an Answer, and what the timeline says of it.
-
-    `heard` is what the reply says of the payment as a whole; None where it is only about an id that a claim gave us.
+    `about_payment` is what the reply says of the payment as a whole; None where it is only about an id that a claim
+    gave us.
     """
 
     case: Case
     entries: tuple[Entry, ...]
     fact: Fact | None = None
-    heard: Answer | Inconclusive | None = None
+    about_payment: Answer | Inconclusive | None = None
 
 
-def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks) -> Taken:
+def apply_reply(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks) -> AppliedReply:
     """Apply one reply to its payment. The lease ends if it is this question's; another worker's is left alone."""
     payment = case.payment
     early = too_soon(payment, reply.asked_at, reply.outcome)
@@ -59,20 +46,20 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks
         if payment.execute_asked_at == reply.asked_at:  # else it is about an earlier one, and the later is in doubt
             payment = executed(payment, outcome, reply.asked_at)
         outcome = outcome.then
-    if isinstance(outcome, Stranger):
-        payment = _unknown(payment, reply, outcome, checks)
+    if isinstance(outcome, ForeignTransaction):
+        payment = _foreign(payment, reply, outcome, checks)
         said = _NOT_YET if outcome.why == "not_found" else {"refused": outcome.why}
-        return Taken(case=replace(case, payment=payment), entries=(_entry(reply, said),))
+        return AppliedReply(case=replace(case, payment=payment), entries=(_entry(reply, said),))
     if isinstance(outcome, Inconclusive):
         if outcome.retry_after is not None:
             wait = min(outcome.retry_after, checks.claimed[-1])  # a day of silence would be one about the truth
             payment = replace(payment, not_before=reply.answered_at + timedelta(seconds=wait))
-        payment = looked(payment, reply.asked_at, answered=outcome.trouble is Trouble.NOT_FOUND)
+        payment = check_ended(payment, reply.asked_at, answered=outcome.trouble is Trouble.NOT_FOUND)
         said = {"inconclusive": outcome.trouble, "detail": outcome.detail}
-        return Taken(case=replace(case, payment=payment), entries=(_entry(reply, said),), heard=outcome)
+        return AppliedReply(case=replace(case, payment=payment), entries=(_entry(reply, said),), about_payment=outcome)
     if early:
-        said = shown(outcome) | {"too_soon": "Execute may still be under way"}
-        return Taken(case=replace(case, payment=payment), entries=(_entry(reply, said),))
+        said = answer_data(outcome) | {"too_soon": "Execute may still be under way"}
+        return AppliedReply(case=replace(case, payment=payment), entries=(_entry(reply, said),))
     fact = Fact(
         answer=outcome,
         transaction_asked=reply.question.transaction_id,
@@ -84,11 +71,11 @@ def take_in(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks
     fact = recorded_as(case, fact, capabilities.always)
     payment = _answered(payment, reply, outcome, capabilities)
     facts = tuple(({one.key: one for one in case.facts} | {fact.key: fact}).values())
-    return Taken(
+    return AppliedReply(
         case=replace(case, payment=payment, facts=facts),
-        entries=(_entry(reply, shown(outcome)),),
+        entries=(_entry(reply, answer_data(outcome)),),
         fact=fact,
-        heard=outcome,
+        about_payment=outcome,
     )
 
 
@@ -112,14 +99,14 @@ def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capa
     return answered_again(payment, capabilities, reply.asked_at, answer)
 
 
-def _unknown(payment: Payment, reply: Reply, stranger: Stranger, checks: Checks) -> Payment:
+def _foreign(payment: Payment, reply: Reply, foreign: ForeignTransaction, checks: Checks) -> Payment:
     """What the gateway says of an id that only a claim gave us: it is another payment's, or not known (yet)."""
     one = candidates.candidate(payment, reply.question.transaction_id)
     if one is None or one.state != "unasked":
         return payment
-    if stranger.why == "other_payment":
-        return candidates.struck(payment, one)
-    return candidates.changed(payment, candidates.not_found(one, reply.asked_at, closes_at(payment, checks)))
+    if foreign.why == "other_payment":
+        return candidates.rejected(payment, one)
+    return candidates.changed(payment, candidates.unknown_to_gateway(one, reply.asked_at, closes_at(payment, checks)))
 
 
 def _entry(reply: Reply, said: dict[str, Any]) -> Entry:
@@ -131,7 +118,7 @@ def _entry(reply: Reply, said: dict[str, Any]) -> Entry:
     return Entry(kind=EntryKind.ANSWER, at=reply.answered_at, data=data | {"seconds": seconds})
 
 
-def shown(answer: Answer) -> dict[str, Any]:
+def answer_data(answer: Answer) -> dict[str, Any]:
     """The answer as its entry in the timeline shows it."""
     return {
         "status": answer.status or "unmapped",

@@ -12,28 +12,29 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.apply_change import Draft, change_of
-from consumers.apply_claim import Admission, receive
-from consumers.apply_reply import Reply, question_entry, take_in
+from consumers.apply_change import PendingChange, change_of
+from consumers.apply_claim import apply_claim
+from consumers.apply_reply import apply_reply, question_entry
 from consumers.checks.admission import RELIABLE, Unreliable
 from consumers.checks.execute import may_execute, taken_over, to_the_back
-from consumers.checks.expiry import marked
-from consumers.checks.next_check import Due, begun, next_due
+from consumers.checks.expiry import expire_or_give_up
+from consumers.checks.next_check import Due, next_due, start_question
 from consumers.checks.order_execution import in_line
-from consumers.checks.schedule import let_go, looked
-from consumers.money.unique_keys import claimed_by
-from consumers.ports.ledger import Sight, Write
+from consumers.checks.schedule import check_ended, end_lease
+from consumers.money.unique_keys import fold_with_keys
+from consumers.ports.ledger import Admission, Reading, Write
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.answers import Question
 from schemas.callbacks import Claim
-from schemas.payments import Owners
+from schemas.payments import TakenKeys
 from schemas.words import QuestionKind, Source
 
 MOMENT = timedelta(microseconds=1)
-NOBODY = Owners()
+NO_TAKEN_KEYS = TakenKeys()
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class AskedQuestion(Struct, frozen=True, kw_only=True):
     """A question, when it was asked (`at`), and why it was due."""
 
     question: Question
@@ -45,23 +46,24 @@ class Asked(Struct, frozen=True, kw_only=True):
         return self.question.kind is QuestionKind.EXECUTE
 
 
-class Work(Struct, frozen=True, kw_only=True):
+class PaymentWork(Struct, frozen=True, kw_only=True):
     """What a worker does about one payment, until it is written.
 
-    `claims` are recorded with the work; `admissions` tell which of them are new. `asked` is recorded with its reply.
-    An Execute is recorded before it is sent; afterwards it no longer stands in `asked`, and its claims are `recorded`.
-    They are heard once more only where they are new again: another server took over, and has none of them.
-    `turned_away`: the account may not be asked before then. `beside`: another question about the payment is in flight;
-    its reply decides, and the clock does not. `tried`: a write of these replies failed, and may have been committed.
+    `claims` are recorded with the work; `admissions` tell which of them are new. `asked` is recorded with its reply. An
+    Execute is recorded before it is sent; afterwards it no longer stands in `asked`, and its claims are `recorded`.
+    They are applied once more only where they are new again: another server took over, and has none of them.
+    `postponed_until`: the account may not be asked before then. `beside`: another question about the payment is in
+    flight; its reply decides, and the clock does not. `tried`: a write of these replies failed, and may have been
+    committed.
     """
 
     payment_id: str
     claims: tuple[Claim, ...] = ()
     admissions: Mapping[str, Admission] = {}
     recorded: bool = False
-    asked: Asked | None = None
+    asked: AskedQuestion | None = None
     replies: tuple[Reply, ...] = ()
-    turned_away: datetime | None = None
+    postponed_until: datetime | None = None
     beside: bool = False
     tried: bool = False
 
@@ -70,99 +72,101 @@ class Work(Struct, frozen=True, kw_only=True):
         return self.asked is not None and self.asked.executes
 
 
-def next_question(sight: Sight, work: Work, rules: Rules, now: datetime) -> Asked | None:
-    """The question that comes now, if the work's claims are taken in; None where none does."""
-    draft = _with_claims(sight, work, rules, now)
-    payment, capabilities = in_line(draft.payment, sight.order, rules, now), rules.capabilities(draft.payment)
+def next_question(reading: Reading, work: PaymentWork, rules: Rules, now: datetime) -> AskedQuestion | None:
+    """The question that comes now, if the work's claims are applied; None where none does."""
+    pending = _with_claims(reading, work, rules, now)
+    payment, capabilities = in_line(pending.payment, reading.order, rules, now), rules.capabilities(pending.payment)
     due = next_due(payment, capabilities, rules.checks, now)
     if due is None or due.at > now:
         return None
     waits = payment.execute_waits_until is not None and payment.execute_waits_until > now
     if may_execute(payment, capabilities, now) and not waits:
-        return Asked(question=Question(kind=QuestionKind.EXECUTE), due=due, at=now)
-    return Asked(question=Question(transaction_id=due.transaction_id), due=due, at=now)
+        return AskedQuestion(question=Question(kind=QuestionKind.EXECUTE), due=due, at=now)
+    return AskedQuestion(question=Question(transaction_id=due.transaction_id), due=due, at=now)
 
 
 def conclude(
-    sight: Sight,
-    work: Work,
+    reading: Reading,
+    work: PaymentWork,
     rules: Rules,
     now: datetime,
-    owners: Owners = NOBODY,
+    taken_keys: TakenKeys = NO_TAKEN_KEYS,
     unreliable: Unreliable = RELIABLE,
 ) -> Write:
-    """What the work comes to on this reading. `owners` are its keys that are known to belong to other payments."""
+    """What the work comes to on this reading. `taken_keys` are its keys that are known to belong to other payments."""
     at = now if work.asked is None else work.asked.at
-    draft = _with_claims(sight, work, rules, at)
-    capabilities = rules.capabilities(draft.payment)
+    pending = _with_claims(reading, work, rules, at)
+    capabilities = rules.capabilities(pending.payment)
     if not work.beside:
-        draft.becomes(in_line(draft.payment, sight.order, rules, at))
+        pending.becomes(in_line(pending.payment, reading.order, rules, at))
     if work.asked is not None:
-        draft.becomes(begun(draft.payment, work.asked.question, work.asked.due, rules.checks, at))
-        draft.entries.extend([draft.look] if draft.look else [])
-        draft.entries.append(question_entry(work.asked.question, at, work.asked.due.trigger))
+        pending.becomes(start_question(pending.payment, work.asked.question, work.asked.due, rules.checks, at))
+        pending.entries.extend([pending.look] if pending.look else [])
+        pending.entries.append(question_entry(work.asked.question, at, work.asked.due.trigger))
         if not work.replies and not work.executes:  # a fault of ours took its reply
-            draft.becomes(looked(draft.payment, at, answered=False))
+            pending.becomes(check_ended(pending.payment, at, answered=False))
     elif not work.replies and not work.beside:
-        # This worker has the turn of a payment that is turned away, so no other one waits for the reply of an Execute.
-        lease = draft.payment.lease_until
-        over = lease is not None and (lease <= now or work.turned_away is not None)
-        draft.becomes(let_go(draft.payment) if over else draft.payment)
-    if work.turned_away is not None:
-        draft.becomes(replace(to_the_back(draft.payment, now), not_before=work.turned_away))
+        # This worker has the turn of a payment that is postponed, so no other one waits for the reply of an Execute.
+        lease = pending.payment.lease_until
+        over = lease is not None and (lease <= now or work.postponed_until is not None)
+        pending.becomes(end_lease(pending.payment) if over else pending.payment)
+    if work.postponed_until is not None:
+        pending.becomes(replace(to_the_back(pending.payment, now), not_before=work.postponed_until))
     for reply in sorted(work.replies, key=lambda reply: reply.answered_at):
-        _hear(draft, reply, rules, now, unreliable)
+        _apply_reply(pending, reply, rules, now, unreliable)
     if not work.replies and work.asked is None and not work.beside:
-        draft.becomes(marked(draft.payment, capabilities, rules.checks, now))
-    standing, keys = claimed_by(draft.case, owners, capabilities.always)
+        pending.becomes(expire_or_give_up(pending.payment, capabilities, rules.checks, now))
+    folded, keys = fold_with_keys(pending.case, taken_keys, capabilities.always)
     first = "seen" if work.recorded else "new"
     return Write(
-        sight=sight,
-        change=change_of(draft, standing, rules, now),
+        reading=reading,
+        change=change_of(pending, folded, rules, now),
         claims=tuple(one for one in work.claims if _recorded(one) and work.admissions.get(one.id, first) == "new"),
         keys=keys,
         executes=work.executes,
     )
 
 
-def clock_marks(sight: Sight, work: Work, rules: Rules, now: datetime) -> bool:
-    """Whether the clock closes the payment or gives it up now, if nothing is asked and its claims are taken in."""
-    payment = _with_claims(sight, work, rules, now).payment
-    return marked(payment, rules.capabilities(payment), rules.checks, now) != payment
+def clock_ends(reading: Reading, work: PaymentWork, rules: Rules, now: datetime) -> bool:
+    """Whether the clock closes the payment or gives it up now, if nothing is asked and its claims are applied."""
+    payment = _with_claims(reading, work, rules, now).payment
+    return expire_or_give_up(payment, rules.capabilities(payment), rules.checks, now) != payment
 
 
-def _with_claims(sight: Sight, work: Work, rules: Rules, at: datetime) -> Draft:
+def _with_claims(reading: Reading, work: PaymentWork, rules: Rules, at: datetime) -> PendingChange:
     """The payment after its claims. A claim of the sweep is no evidence, and stands in the timeline only if it asks."""
-    draft = Draft(case=sight.case, entries=[], facts=[])
+    pending = PendingChange(case=reading.case, entries=[], facts=[])
     for claim in work.claims:
         if work.recorded and work.admissions.get(claim.id) != "new":
             continue
-        draft.traceparent = draft.traceparent or claim.traceparent
-        heard = replace(claim, received_at=min(claim.received_at, at - MOMENT))  # a clock ahead of the database's
+        pending.traceparent = pending.traceparent or claim.traceparent
+        timed = replace(claim, received_at=min(claim.received_at, at - MOMENT))  # a clock ahead of the database's
         admission = work.admissions.get(claim.id, "new")
-        payment, entry = receive(draft.case, heard, admission, rules.capabilities(draft.payment), at)
-        draft.becomes(payment)
+        payment, entry = apply_claim(pending.case, timed, admission, rules.capabilities(pending.payment), at)
+        pending.becomes(payment)
         if _recorded(claim):
-            draft.entries.append(entry)
+            pending.entries.append(entry)
         else:
-            draft.look = entry
-    draft.becomes(taken_over(draft.payment, sight.since, at))
-    return draft
+            pending.look = entry
+    pending.becomes(taken_over(pending.payment, reading.since, at))
+    return pending
 
 
 def _recorded(claim: Claim) -> bool:
     return claim.source is not Source.SWEEP
 
 
-def _hear(draft: Draft, reply: Reply, rules: Rules, now: datetime, unreliable: Unreliable) -> None:
-    account, capabilities = draft.payment.account, rules.capabilities(draft.payment)
-    draft.repeats = account in unreliable.silent
-    taken = take_in(draft.case, reply, capabilities, rules.checks)
-    draft.case = taken.case
+def _apply_reply(pending: PendingChange, reply: Reply, rules: Rules, now: datetime, unreliable: Unreliable) -> None:
+    account, capabilities = pending.payment.account, rules.capabilities(pending.payment)
+    pending.repeats = account in unreliable.breaker_open
+    applied = apply_reply(pending.case, reply, capabilities, rules.checks)
+    pending.case = applied.case
     forgetful = account in unreliable.forgetful
-    draft.becomes(
-        marked(draft.payment, capabilities, rules.checks, now, taken.heard, reply.asked_at, forgetful=forgetful)
+    pending.becomes(
+        expire_or_give_up(
+            pending.payment, capabilities, rules.checks, now, applied.about_payment, reply.asked_at, forgetful=forgetful
+        )
     )
-    draft.entries.extend(taken.entries)
-    draft.facts.extend([taken.fact] if taken.fact else [])
-    draft.traceparent = reply.traceparent or draft.traceparent
+    pending.entries.extend(applied.entries)
+    pending.facts.extend([applied.fact] if applied.fact else [])
+    pending.traceparent = reply.traceparent or pending.traceparent

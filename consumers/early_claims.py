@@ -41,10 +41,10 @@ def names(claim: Claim) -> tuple[str | None, str | None, str | None]:
 
 def event(claim: Claim) -> str | None:
     """The gateway's event, of which one claim is kept. Only a signed claim has one: anyone may name another's event."""
-    return claim.event_id if signed(claim) and len(claim.event_id or "") <= LONGEST_ID else None
+    return claim.event_id if is_signed(claim) and len(claim.event_id or "") <= LONGEST_ID else None
 
 
-def signed(claim: Claim) -> bool:
+def is_signed(claim: Claim) -> bool:
     return claim.authenticity is Authenticity.SIGNED
 
 

@@ -1,14 +1,15 @@
-"""How an event reaches the shop's endpoint: when it is sent again, when it is given up, when the endpoint rests.
+"""How an event reaches the shop's endpoint: when it is sent again, when it is given up, when only a probe is sent.
 
 Two clocks run here. A delivery has its schedule: eleven attempts over more than four days. An endpoint has its breaker:
-after five failures in a row it is shut, and one delivery at a time probes it, at most ten minutes apart, until one
-arrives. While it is shut nothing else is sent, and what waits is not touched: that costs no attempt and no write, so an
-outage of days makes a hundred thousand deliveries late and gives none up. Those that were attempted and put off for
-hours come soon after the probe that arrived, in addition to their schedule and not instead of a part of it; and where
-all that waits is put off for hours, one of them is the probe once an hour. Such early attempts are counted (`HURRIED`).
+after five failures in a row it opens, and one delivery at a time probes the endpoint, at most ten minutes apart, until
+one arrives. While it is open nothing else is sent, and no other delivery is touched: that costs no attempt and no
+write, so an outage of days makes a hundred thousand deliveries late and gives none up. Those that were attempted and
+put off for hours come soon after the probe that arrived, in addition to their schedule and not instead of a part of it.
+Where every delivery is put off for hours, one of them is the probe once an hour. Such early attempts are counted
+(`MAX_EXPEDITED`).
 
-The one thing to get wrong: an event that fails at an endpoint that is otherwise well. It must neither shut the endpoint
-for good, which is why any success opens it, nor be hurried without end, which is why that is counted.
+The one thing to get wrong: an event that fails at an endpoint that is otherwise well. It must neither open the
+breaker for good, which is why any success closes it, nor be expedited without end, which is why that is counted.
 """
 
 from __future__ import annotations
@@ -26,34 +27,34 @@ DELAYS = tuple(
 )
 """Waits after the first attempt, the second and so on, each from the end of the attempt: 99.6 hours in all."""
 
-JITTER = 0.1
+RETRY_JITTER = 0.1
 """Up to so much of a wait is added to it, so that what failed together does not come again together."""
 
 LONGEST_WAIT = timedelta(days=1)
 """The most that an endpoint's Retry-After is believed."""
 
-TROUBLES = 5
-"""So many failures in a row, and the endpoint is shut for a while."""
+FAILURE_THRESHOLD = 5
+"""So many failures in a row open the breaker for a while."""
 
 FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(minutes=10)
 
-EARLY = timedelta(minutes=50)
-"""An endpoint that was shut and then was sent nothing for so long is probed with a delivery that is not due yet."""
+EARLY_PROBE_AFTER = timedelta(minutes=50)
+"""After so long without a delivery, an open breaker is probed with a delivery that is not due yet."""
 
-HURRIED = 100
+MAX_EXPEDITED = 100
 """So often at most is one delivery sent early, which is hourly while its schedule lasts; then it keeps to that."""
 
-HURRY = timedelta(minutes=1)
+EXPEDITE_SPREAD = timedelta(minutes=1)
 """What is sent early is spread over so long."""
 
-LEASE = timedelta(seconds=30)
-"""So long a delivery belongs to whoever sends it: longer than an attempt, shorter than HURRY, which leaves it alone."""
+DELIVERY_LEASE = timedelta(seconds=30)
+"""So long a delivery belongs to the worker that sends it: longer than an attempt, shorter than EXPEDITE_SPREAD."""
 
 GONE, TOO_MANY, UNAVAILABLE = 410, 429, 503
 
 
-class Heard(Struct, frozen=True, kw_only=True):
+class AttemptResponse(Struct, frozen=True, kw_only=True):
     """What one attempt brought: a status, or why there is none, in words that name neither address nor content."""
 
     status: int | None = None
@@ -69,7 +70,7 @@ class Delivered(Struct, frozen=True):
     """It answered 2xx; whatever else it said is not looked at."""
 
 
-class Again(Struct, frozen=True):
+class Retry(Struct, frozen=True):
     at: datetime
 
 
@@ -77,11 +78,11 @@ class GivenUp(Struct, frozen=True):
     """The last attempt of the schedule failed. A person may replay it."""
 
 
-class Refused(Struct, frozen=True):
+class Gone(Struct, frozen=True):
     """The endpoint said that it is gone. The delivery waits, untouched, until a person enables the endpoint."""
 
 
-Outcome = Delivered | Again | GivenUp | Refused
+AttemptOutcome = Delivered | Retry | GivenUp | Gone
 
 
 class Health(Struct, frozen=True, kw_only=True):
@@ -94,43 +95,45 @@ class Health(Struct, frozen=True, kw_only=True):
     @property
     def probing(self) -> bool:
         """Whether the next delivery goes alone, to see whether the endpoint is back."""
-        return self.failures >= TROUBLES
+        return self.failures >= FAILURE_THRESHOLD
 
-    def shut(self, now: datetime) -> bool:
+    def is_open(self, now: datetime) -> bool:
         return self.shut_until is not None and self.shut_until > now
 
 
-def outcome(heard: Heard, step: int, ended_at: datetime, chance: float) -> Outcome:
+def outcome(response: AttemptResponse, step: int, ended_at: datetime, chance: float) -> AttemptOutcome:
     """What becomes of a delivery that was at `step` of its schedule. `chance`, below 1, is drawn for the jitter."""
-    if heard.status is not None and 200 <= heard.status < 300:
+    if response.status is not None and 200 <= response.status < 300:
         return Delivered()
-    if heard.status == GONE:
-        return Refused()
+    if response.status == GONE:
+        return Gone()
     if step >= len(DELAYS):
         return GivenUp()
-    wait = max(DELAYS[step], min(heard.retry_after or timedelta(0), LONGEST_WAIT))
-    return Again(ended_at + wait * (1 + JITTER * chance))
+    wait = max(DELAYS[step], min(response.retry_after or timedelta(0), LONGEST_WAIT))
+    return Retry(ended_at + wait * (1 + RETRY_JITTER * chance))
 
 
-def room(health: Health, free: int, now: datetime) -> int:
-    """How many deliveries may be taken, of those that a worker has hands for."""
-    if health.disabled_at is not None or health.shut(now):
+def capacity(health: Health, free: int, now: datetime) -> int:
+    """How many deliveries may be taken, where a worker can send so many more."""
+    if health.disabled_at is not None or health.is_open(now):
         return 0
     return min(free, 1) if health.probing else free
 
 
-def hear(health: Health, heard: Heard, became: Outcome, now: datetime, *, probe: bool) -> Health:
-    """The endpoint's health after an attempt. `probe`: it went alone because the endpoint was shut before."""
+def next_health(
+    health: Health, response: AttemptResponse, became: AttemptOutcome, now: datetime, *, probe: bool
+) -> Health:
+    """The endpoint's health after an attempt. `probe`: it went alone because the breaker was open."""
     match became:
         case Delivered():
             return replace(health, failures=0, shut_until=None)
-        case Refused():
+        case Gone():
             return replace(health, disabled_at=health.disabled_at or now)
-        case Again() | GivenUp():
-            if health.shut(now) and not probe:
-                return health  # begun before it was shut: says nothing new, and must not make the pause longer
+        case Retry() | GivenUp():
+            if health.is_open(now) and not probe:
+                return health  # begun before the breaker opened: it must not make the pause longer
             failures = health.failures + 1
-            return replace(health, failures=failures, shut_until=_shut_until(failures, heard, now))
+            return replace(health, failures=failures, shut_until=_open_until(failures, response, now))
     assert_never(became)
 
 
@@ -146,9 +149,9 @@ def retry_after(value: str | None, now: datetime) -> timedelta | None:
         return None
 
 
-def _shut_until(failures: int, heard: Heard, now: datetime) -> datetime | None:
-    asked = heard.retry_after if heard.status in (TOO_MANY, UNAVAILABLE) else None
-    if failures >= TROUBLES:
-        doubled = FIRST_PAUSE * float(2 ** min(failures - TROUBLES, 10))
+def _open_until(failures: int, response: AttemptResponse, now: datetime) -> datetime | None:
+    asked = response.retry_after if response.status in (TOO_MANY, UNAVAILABLE) else None
+    if failures >= FAILURE_THRESHOLD:
+        doubled = FIRST_PAUSE * float(2 ** min(failures - FAILURE_THRESHOLD, 10))
         return now + min(max(doubled, asked or timedelta(0)), LONGEST_PAUSE)
     return None if asked is None else now + min(asked, LONGEST_PAUSE)

@@ -1,4 +1,4 @@
-"""What a gateway is asked and what it says: Question, Answer, Inconclusive, Stranger, Executed, and the Fact.
+"""What a gateway is asked and what it says: Question, Answer, Inconclusive, ForeignTransaction, Executed, and the Fact.
 
 The one thing to get wrong: only an Answer can become a Fact. Timeouts, 5xx, 429, 401, HTML and "not found" are
 Inconclusive and never mean that a payment failed.
@@ -86,7 +86,7 @@ class Inconclusive(Struct, frozen=True, kw_only=True):
     retry_after: float | None = None
 
 
-class Stranger(Struct, frozen=True, kw_only=True):
+class ForeignTransaction(Struct, frozen=True, kw_only=True):
     """The id asked by came from a claim alone, and the gateway does not know it, or knows it as another payment's."""
 
     why: Literal["not_found", "other_payment"]
@@ -110,7 +110,7 @@ class Executed(Struct, frozen=True, kw_only=True):
     then: Answer | Inconclusive
 
 
-Outcome = Answer | Inconclusive | Stranger | Executed
+QuestionOutcome = Answer | Inconclusive | ForeignTransaction | Executed
 
 
 class StatementRow(Struct, frozen=True, kw_only=True):

@@ -34,7 +34,7 @@ class Callback(Struct, frozen=True, kw_only=True):
         return f"Callback({self.source} {self.account}, {len(self.body)} bytes)"
 
 
-class Reading(Struct, frozen=True, kw_only=True):
+class CallbackContent(Struct, frozen=True, kw_only=True):
     """What a gateway's file reads out of a Callback: ids to look up by, and at most a word on what it said."""
 
     said: Said | None = None

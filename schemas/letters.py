@@ -9,7 +9,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from schemas.answers import Answer, ExecuteReply, Inconclusive, Question, Stranger
+from schemas.answers import Answer, ExecuteReply, ForeignTransaction, Inconclusive, Question
 
 
 class KeptReply(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -25,4 +25,4 @@ class KeptReply(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     execute: ExecuteReply | None = None
     answer: Answer | None = None
     inconclusive: Inconclusive | None = None
-    stranger: Stranger | None = None
+    stranger: ForeignTransaction | None = None

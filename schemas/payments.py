@@ -174,7 +174,7 @@ def glance(payment: Payment) -> Glance:
 class Resolution(Struct, frozen=True, kw_only=True):
     """What a person decided on a held payment.
 
-    `settled` are the keys of the Facts it settles, and the holds that stood. `transaction_id` is the person's word;
+    `settled` are the keys of the Facts it covers, and the holds that stood. `transaction_id` is the person's word;
     `recorded_transaction` that, or the transaction the payment had or was answered with.
     """
 
@@ -200,7 +200,7 @@ class Case(Struct, frozen=True, kw_only=True):
     resolutions: tuple[Resolution, ...] = ()
 
 
-class Owners(Struct, frozen=True, kw_only=True):
+class TakenKeys(Struct, frozen=True, kw_only=True):
     """Which of a payment's keys belong to other payments, as the unique keys of the database say.
 
     `order`: another attempt has paid it, and not all of that went back.
@@ -211,8 +211,8 @@ class Owners(Struct, frozen=True, kw_only=True):
     references: frozenset[str] = frozenset()
     order: bool = False
 
-    def and_(self, others: Owners) -> Owners:
-        return Owners(
+    def and_(self, others: TakenKeys) -> TakenKeys:
+        return TakenKeys(
             transactions=self.transactions | others.transactions,
             sessions=self.sessions | others.sessions,
             references=self.references | others.references,

@@ -87,7 +87,7 @@ class Shape(Struct, frozen=True):
         }
 
 
-class PaymentWish(Struct, frozen=True, kw_only=True):
+class PaymentRequest(Struct, frozen=True, kw_only=True):
     """POST /v1/payments, or /v1/payments/track, which has a `session_id` and may do without the shop's URLs.
 
     `customer` has the fields of consumers.ports.gateway.Customer; personal data.
@@ -110,7 +110,7 @@ class PaymentWish(Struct, frozen=True, kw_only=True):
     provider_options: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"PaymentWish({self.account} {self.reference})"
+        return f"PaymentRequest({self.account} {self.reference})"
 
 
 class ListQuery(Struct, frozen=True, kw_only=True):

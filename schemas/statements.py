@@ -17,7 +17,7 @@ from schemas.checks import DAY, Seconds
 from schemas.words import Status
 
 Header = Annotated[str, Meta(min_length=1, max_length=200)]
-Words = tuple[Annotated[str, Meta(min_length=1)], ...]
+StatementWords = tuple[Annotated[str, Meta(min_length=1)], ...]
 
 
 class StatementMap(Struct, frozen=True, kw_only=True):
@@ -44,14 +44,14 @@ class StatementMap(Struct, frozen=True, kw_only=True):
     date_format: str | None = None
     time_zone: str = "Asia/Dhaka"
     signed_amounts: bool = False
-    refunds: Words = ()
-    payments: Words = ()
-    completed: Words = ()
-    failed: Words = ()
-    cancelled: Words = ()
-    expired: Words = ()
-    pending: Words = ()
-    refunded: Words = ()
+    refunds: StatementWords = ()
+    payments: StatementWords = ()
+    completed: StatementWords = ()
+    failed: StatementWords = ()
+    cancelled: StatementWords = ()
+    expired: StatementWords = ()
+    pending: StatementWords = ()
+    refunded: StatementWords = ()
     fee_percent: Decimal | None = None
     fee_fixed: Decimal | None = None
     grace: Seconds = DAY

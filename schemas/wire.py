@@ -14,6 +14,9 @@ from typing import Any, NoReturn
 
 import msgspec
 
+MAX_BODY = 64 * 1024
+"""Bytes of a request's or a message's body at most."""
+
 MAX_DEPTH = 32
 MAX_NUMBER = 40
 

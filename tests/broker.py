@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.harness import free_ports
 from tests.processes import directory
-from worker.playground.demo.children import free_ports
 
 SBIN = Path("/usr/lib/rabbitmq/bin")
 START_SECONDS = 60.0

@@ -105,7 +105,7 @@ ROWS = {
             "Payments that reached a status, a minute",
             "",
             "short",
-            {"{{status}}": a_minute("payproof_payments_reached_total", "status")},
+            {"{{status}}": a_minute("payproof_payment_transitions_total", "status")},
         ),
         Panel(
             "New holds in an hour",
@@ -161,11 +161,11 @@ ROWS = {
             },
         ),
         Panel(
-            "Silent and forgetful gateways",
+            "Gateways behind an open breaker, and forgetful ones",
             "1 while a gateway gives an account no answers and is only probed, or knows none of its payments.",
             "short",
             {
-                "{{account}} silent": same("payproof_account_silent", "account", where=HERE),
+                "{{account}} breaker open": same("payproof_account_breaker_open", "account", where=HERE),
                 "{{account}} forgetful": same("payproof_account_forgetful", "account", where=HERE),
             },
         ),
@@ -192,21 +192,21 @@ ROWS = {
         ),
         Panel(
             "Claims aside",
-            "The spool: in Postgres although there is a RabbitMQ. For later: they repeat others.",
+            "The spool: in Postgres although there is a RabbitMQ. Low priority: they repeat others.",
             "short",
             {
-                "{{provider}} spool": same("payproof_spool_claims", "provider", where=HERE),
-                "{{provider}} later": same("payproof_claims_later", "provider", where=HERE),
+                "{{provider}} spool": same("payproof_claims_in_spool", "provider", where=HERE),
+                "{{provider}} low priority": same("payproof_claims_low_priority", "provider", where=HERE),
             },
         ),
         Panel(
             "Claims a minute",
-            "Taken, written to the spool, put among the dead, and given up while their payments are not here.",
+            "Taken, written to the spool, dead-lettered, and given up while their payments are not here.",
             "short",
             {
                 "{{provider}} taken": a_minute("payproof_claims_taken_total", "provider"),
                 "{{provider}} spooled": a_minute("payproof_claims_spooled_total", "provider"),
-                "{{provider}} dead": a_minute("payproof_claims_parked_total", "provider"),
+                "{{provider}} dead-lettered": a_minute("payproof_claims_dead_lettered_total", "provider"),
                 "{{provider}} dropped": a_minute("payproof_kept_claims_dropped_total", "provider"),
             },
         ),
@@ -242,8 +242,8 @@ ROWS = {
             "Given their place in the log, and confirmed by RabbitMQ.",
             "short",
             {
-                "placed": f"sum(rate(payproof_events_placed_total{RATE})) * 60",
-                "carried": f"sum(rate(payproof_events_carried_total{RATE})) * 60",
+                "sequenced": f"sum(rate(payproof_events_sequenced_total{RATE})) * 60",
+                "published": f"sum(rate(payproof_events_published_total{RATE})) * 60",
             },
         ),
         Panel(
@@ -251,8 +251,8 @@ ROWS = {
             "For its place, for RabbitMQ, and for an endpoint.",
             "s",
             {
-                "place": same("payproof_oldest_unplaced_event_seconds"),
-                "RabbitMQ": same("payproof_oldest_uncarried_event_seconds"),
+                "place": same("payproof_oldest_unsequenced_event_seconds"),
+                "RabbitMQ": same("payproof_oldest_unpublished_event_seconds"),
                 "{{endpoint}}": same("payproof_oldest_undelivered_event_seconds", "endpoint"),
             },
         ),
@@ -279,10 +279,10 @@ ROWS = {
         ),
         Panel(
             "Endpoints in trouble",
-            "Shut: it fails and is probed. Disabled: it answered 410.",
+            "Breaker open: it fails and is only probed. Disabled: it answered 410.",
             "short",
             {
-                "{{endpoint}} shut": same("payproof_endpoint_shut", "endpoint"),
+                "{{endpoint}} breaker open": same("payproof_endpoint_breaker_open", "endpoint"),
                 "{{endpoint}} disabled": same("payproof_endpoint_disabled", "endpoint"),
             },
         ),
@@ -332,7 +332,7 @@ ROWS = {
             "Time since the last look for work",
             "Of the sweep and of the relay.",
             "s",
-            {"{{role}}": "time() - max by (role) (payproof_role_looked_timestamp_seconds)"},
+            {"{{role}}": "time() - max by (role) (payproof_role_last_poll_timestamp_seconds)"},
         ),
         Panel(
             "Processor",

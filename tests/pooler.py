@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from tests.harness import free_ports
 from tests.processes import directory
-from worker.playground.demo.children import free_ports
 
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from worker.playground.demo.system import QUICK, System
+from tests.harness import QUICK, System
 
 T = TypeVar("T")
 LOOK_SECONDS = 0.02

@@ -13,8 +13,8 @@ from urllib.error import URLError
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
+from tests.harness import free_ports
 from tests.processes import directory
-from worker.playground.demo.children import free_ports
 
 RULES = Path(__file__).parents[1] / "deploy/prometheus/rules.yaml"
 START_SECONDS = 60.0

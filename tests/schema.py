@@ -21,7 +21,7 @@ import asyncpg
 from tests.contract import RELEASED, ROOT, VERSION, number
 from tests.processes import directory
 from worker.postgres.server.embedded import embedded_here
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 _LINES = r"""
     WITH ours AS (
@@ -185,7 +185,7 @@ def main() -> None:
         known = (place / "commit").exists()
         sql = archived(commit_of(place), Path(unpacked)) / "schemas/sql" if known else ROOT / "schemas/sql"
         with embedded_here(home / "data") as dsn:
-            asyncio.run(migrate(dsn, directory=sql))
+            asyncio.run(apply_migrations(dsn, directory=sql))
             lines = asyncio.run(schema_of(dsn))
     (place / "schema.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print((place / "schema.txt").relative_to(ROOT))

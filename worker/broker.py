@@ -5,25 +5,26 @@ from __future__ import annotations
 from msgspec import Struct
 
 from consumers.rules import Rules
-from worker.amqp.bus import RabbitBus
-from worker.amqp.inbox import Inbox
+from worker.amqp.consumer_pool import ConsumerPool
 from worker.amqp.publisher import Publisher
+from worker.amqp.rabbit_bus import RabbitBus
 from worker.config import Config
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
-from worker.requests.expected import Registrar
-from worker.requests.expected_consumer import ExpectedPayments, expected_inbox
+from worker.requests.expected_consumer import ExpectedConsumer, expected_pool
+from worker.requests.expected_handler import ExpectedPaymentHandler
 from worker.telemetry.metrics import Metrics
+from worker.verify.concurrency import WINDOW
 
 
 class Broker(Struct, frozen=True):
     """What stands on RabbitMQ, where the configuration names one."""
 
     publisher: Publisher
-    inbox: Inbox
-    expected: Inbox
-    registering: ExpectedPayments
+    pool: ConsumerPool
+    expected: ConsumerPool
+    expected_consumer: ExpectedConsumer
     bus: RabbitBus
 
 
@@ -33,11 +34,11 @@ def broker_of(config: Config, rules: Rules, database: Database, spool: PostgresB
     if url is None:
         return None
     providers = {account.provider.name for account in config.accounts}
-    publisher, inbox = Publisher(url, providers), Inbox(url, providers, metrics)
-    bus = RabbitBus(publisher, inbox, spool, database.clock, metrics)
-    expected = expected_inbox(url, metrics)
-    registrar = Registrar(
+    publisher, pool = Publisher(url, providers), ConsumerPool(url, providers, metrics, prefetch=WINDOW)
+    bus = RabbitBus(publisher, pool, spool, database.clock, metrics)
+    expected = expected_pool(url, metrics)
+    handler = ExpectedPaymentHandler(
         PostgresLedger(database, changed=metrics.changed, dropped=metrics.drop), rules, config, database.clock
     )
-    registering = ExpectedPayments(expected, publisher, registrar, database.clock, metrics)
-    return Broker(publisher, inbox, expected, registering, bus)
+    expected_consumer = ExpectedConsumer(expected, publisher, handler, database.clock, metrics)
+    return Broker(publisher, pool, expected, expected_consumer, bus)

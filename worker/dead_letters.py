@@ -1,7 +1,7 @@
 """Dead letters: claims and replies that failed by themselves, and refused messages of shops that expect a payment.
 
 The one thing to get wrong: two at once. Whoever reads the broker's has them all in hand until the reading ends, and
-another reader would be told that there are none; so readers take turns (worker.postgres.queue.dead_letters.alone).
+another reader would be told that there are none; so readers take turns (worker.postgres.queue.dead_table.alone).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from schemas.letters import KeptReply
 from schemas.shown import PAYMENT_ID
 
 Place = Literal["postgres", "broker"]
-Kind = Literal["claim", "expected", "reply"]
+LetterKind = Literal["claim", "expected", "reply"]
 """`expected`: what a shop published to `payproof.expected`; it is the shop's own words, and holds no claim. `reply`:
 what a gateway said when it was asked, and could not be recorded; it is replayed by recording it."""
 
@@ -34,7 +34,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _PAYMENT_ID = re.compile(PAYMENT_ID)
 
 
-class Letter(Struct, frozen=True, kw_only=True):
+class DeadLetter(Struct, frozen=True, kw_only=True):
     """What is known of one without its body; `id` is the message's. `unreadable` says why its claim cannot be read."""
 
     id: str
@@ -44,31 +44,31 @@ class Letter(Struct, frozen=True, kw_only=True):
     reason: str
     since: datetime | None
     unreadable: str | None = None
-    kind: Kind = "claim"
+    kind: LetterKind = "claim"
 
 
-class Opened(Struct, frozen=True, kw_only=True):
+class CheckedOut(Struct, frozen=True, kw_only=True):
     """A letter in hand, with the body as it was published. `tag` is the place's own."""
 
-    letter: Letter
+    letter: DeadLetter
     body: bytes
     tag: object
 
 
-class DeadLetters(Protocol):
+class DeadLetterStore(Protocol):
     """Where dead letters lie. Raises BusAway when that place cannot be asked."""
 
     place: Place
 
-    def read(self) -> AsyncGenerator[Opened, None]:
+    def read(self) -> AsyncGenerator[CheckedOut, None]:
         """Each in turn, until it is closed; what was neither replayed nor dropped by then stays where it is."""
         ...
 
-    async def replay(self, opened: Opened) -> None:
+    async def replay(self, opened: CheckedOut) -> None:
         """Publish or record it again, durably, and then remove it; only while it is being read. Raises NotReplayed."""
         ...
 
-    async def drop(self, opened: Opened) -> None:
+    async def drop(self, opened: CheckedOut) -> None:
         """Remove it; only while it is being read."""
         ...
 
@@ -77,7 +77,7 @@ class NotReplayed(Exception):
     """It failed once more, and stays."""
 
 
-class NotOne(Exception):
+class AmbiguousId(Exception):
     """What was typed begins no letter's id, or those of several claims: `ids`."""
 
     def __init__(self, typed: str, ids: Sequence[str]) -> None:
@@ -85,13 +85,13 @@ class NotOne(Exception):
         self.typed, self.ids = typed, ids
 
 
-def letter(
+def claim_dead_letter(
     claim_id: str | None, place: Place, provider: str, reason: str, since: datetime | None, body: bytes
-) -> Letter:
+) -> DeadLetter:
     """What is known of a letter, from its body and from what stands beside it."""
     claim, unreadable = read_claim(body)
     named = claim_id if claim_id is not None and claim_id not in NAMELESS else None
-    return Letter(
+    return DeadLetter(
         id=named or (claim.id if claim else _nameless(body)),
         place=place,
         provider=claim.provider if claim else provider,
@@ -102,9 +102,11 @@ def letter(
     )
 
 
-def expected_letter(message_id: str | None, place: Place, reason: str, since: datetime | None, body: bytes) -> Letter:
+def expected_dead_letter(
+    message_id: str | None, place: Place, reason: str, since: datetime | None, body: bytes
+) -> DeadLetter:
     """What is known of the letter of an expected payment. Its gateway is whatever the configuration says."""
-    return Letter(
+    return DeadLetter(
         id=message_id if message_id is not None and message_id not in NAMELESS else _nameless(body),
         place=place,
         provider="unknown",
@@ -115,10 +117,12 @@ def expected_letter(message_id: str | None, place: Place, reason: str, since: da
     )
 
 
-def reply_letter(letter_id: str, place: Place, provider: str, reason: str, since: datetime, body: bytes) -> Letter:
+def reply_dead_letter(
+    letter_id: str, place: Place, provider: str, reason: str, since: datetime, body: bytes
+) -> DeadLetter:
     """What is known of the letter of a gateway's reply."""
     kept, unreadable = read_reply(body)
-    return Letter(
+    return DeadLetter(
         id=letter_id,
         place=place,
         provider=provider,
@@ -146,27 +150,27 @@ def read_claim(body: bytes) -> tuple[Claim | None, str | None]:
         return None, f"this version reads no claim in it ({type(error).__name__}: {error})"
 
 
-async def survey(place: DeadLetters) -> list[Letter]:
+async def list_all(place: DeadLetterStore) -> list[DeadLetter]:
     """All that lie there, without their bodies. Raises BusAway."""
     async with aclosing(place.read()) as reading:
         return [opened.letter async for opened in reading]
 
 
-def oldest_first(letters: Iterable[Letter]) -> list[Letter]:
+def oldest_first(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
     return sorted(letters, key=lambda letter: letter.since or datetime.min.replace(tzinfo=UTC))
 
 
-def meant(letters: Iterable[Letter], typed: str) -> list[Letter]:
+def match_prefix(letters: Iterable[DeadLetter], typed: str) -> list[DeadLetter]:
     """The letters of the claim whose id is this or alone begins so: one, unless it died twice. Raises NotOne."""
     matching = [one for one in letters if one.id.startswith(typed)] if typed else []
     exact = [one for one in matching if one.id == typed]
     ids = sorted({one.id for one in exact or matching})
     if len(ids) != 1:
-        raise NotOne(typed, ids)
+        raise AmbiguousId(typed, ids)
     return exact or matching
 
 
-async def taken(place: DeadLetters, letters: Iterable[Letter]) -> AsyncGenerator[Opened, None]:
+async def check_out(place: DeadLetterStore, letters: Iterable[DeadLetter]) -> AsyncGenerator[CheckedOut, None]:
     """Those of the letters that lie there, one after the other in hand; no letter that came later. Raises BusAway."""
     wanted = Counter(one.id for one in letters if one.place == place.place)
     if not wanted:
@@ -181,7 +185,7 @@ async def taken(place: DeadLetters, letters: Iterable[Letter]) -> AsyncGenerator
                 return
 
 
-def not_to_be_replayed(one: Letter, providers: Collection[str]) -> str | None:
+def not_to_be_replayed(one: DeadLetter, providers: Collection[str]) -> str | None:
     """Why this letter cannot be published again, if it cannot: whoever works would fail on it, or nobody would."""
     if one.kind == "expected":  # what was wrong with it may have been mended in the configuration
         return None

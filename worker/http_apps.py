@@ -6,20 +6,20 @@ from aiohttp import web
 
 from consumers.ports.bus import Bus
 from consumers.rules import Rules
+from schemas.wire import MAX_BODY
 from worker.api.auth import authenticate
 from worker.api.context import Api
-from worker.api.headers import guarded
 from worker.api.problems import problems
 from worker.api.routes import routes
 from worker.config import Config
-from worker.ingress.callbacks import MAX_BODY
 from worker.ingress.ingress import ingress_of
 from worker.ingress.returns import Returns
-from worker.ingress.waiters import Outcomes
+from worker.ingress.waiters import PaymentWaiters
 from worker.ingress.webhooks import Webhooks
 from worker.ops.health import Ops
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
+from worker.runtime.http_listener import guarded
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import OFF, Tracing
 from worker.verify.gateways import Gateways
@@ -32,11 +32,11 @@ def public_app(
     ledger: PostgresLedger,
     bus: Bus,
     gateways: Gateways,
-    outcomes: Outcomes,
+    waiters: PaymentWaiters,
     metrics: Metrics,
     tracing: Tracing = OFF,
 ) -> web.Application:
-    ingress = ingress_of(config, ledger, bus, database.clock, outcomes, metrics, tracing)
+    ingress = ingress_of(config, ledger, bus, database.clock, waiters, metrics, tracing)
     api = Api(
         config=config,
         rules=rules,

@@ -14,18 +14,18 @@ import asyncpg
 import structlog
 
 from worker.config import Config
-from worker.postgres.archive import keep_archive
+from worker.postgres.archive import maintain_archive
 from worker.postgres.database import UNAVAILABLE, Database
-from worker.postgres.idempotency import forget_old
-from worker.postgres.ledger.early_claims import forget_kept
+from worker.postgres.idempotency_keys import forget_old
 from worker.postgres.ledger.failures import forget_healed
+from worker.postgres.ledger.kept_claims import forget_kept
 
 EVERY_SECONDS = 3600
 
 log = structlog.get_logger()
 
 
-async def keep_house(database: Database, config: Config, roles: Collection[str]) -> None:
+async def run_retention(database: Database, config: Config, roles: Collection[str]) -> None:
     """Runs until cancelled."""
     while True:
         try:
@@ -36,11 +36,11 @@ async def keep_house(database: Database, config: Config, roles: Collection[str])
                 await _keep_archive(database, timedelta(seconds=config.archive.retention))
                 await forget_healed(database)
         except (*UNAVAILABLE, asyncpg.PostgresError) as error:  # a chore that failed is done an hour later
-            log.warning("housekeeping.failed", error=type(error).__name__)
+            log.warning("retention.failed", error=type(error).__name__)
         await asyncio.sleep(EVERY_SECONDS)
 
 
 async def _keep_archive(database: Database, retention: timedelta) -> None:
-    kept = await keep_archive(database, retention)
+    kept = await maintain_archive(database, retention)
     if kept.made or kept.dropped or kept.deleted:
-        log.info("archive.kept", made=kept.made, dropped=kept.dropped, deleted=kept.deleted)
+        log.info("archive.maintained", made=kept.made, dropped=kept.dropped, deleted=kept.deleted)

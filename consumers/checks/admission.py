@@ -1,4 +1,4 @@
-"""Accounts' allowances inside a transaction: whose questions may be asked now, and what their gateways brought.
+"""Limits of accounts inside a transaction: whose questions may be asked now, and how their gateways do.
 
 Workers take turns, by locking its row, only at an account with a budget to share or a silent gateway to probe. The row
 of any other account is read and left alone.
@@ -12,10 +12,20 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from consumers.apply_reply import Reply
 from consumers.checks import candidates
-from consumers.checks.limits import Allowance, Asking, Heard, contended, forgetful, fresh, hear, matters, silent
-from consumers.ports.ledger import Ledger, Looked, Sight
+from consumers.checks.limits import (
+    CallBudget,
+    CountedReply,
+    breaker_open,
+    count_replies,
+    forgetful,
+    needs_lock,
+    new_limits,
+    would_change,
+)
+from consumers.ports.call_limits import AccountLimits
+from consumers.ports.ledger import Ledger, LookResult, Reading
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.payments import Payment
 
@@ -26,7 +36,7 @@ class Unreliable(Struct, frozen=True, kw_only=True):
     `silent`: silent before these replies, and still. `forgetful`: they say "not found" of one payment after the other.
     """
 
-    silent: frozenset[str]
+    breaker_open: frozenset[str]
     forgetful: frozenset[str]
 
     @classmethod
@@ -34,97 +44,101 @@ class Unreliable(Struct, frozen=True, kw_only=True):
         """Those that one of these names."""
         several = list(several)
         return cls(
-            silent=frozenset[str]().union(*(one.silent for one in several)),
+            breaker_open=frozenset[str]().union(*(one.breaker_open for one in several)),
             forgetful=frozenset[str]().union(*(one.forgetful for one in several)),
         )
 
 
-async def turned_away(
-    ledger: Ledger, rules: Rules, looked: Looked, payments: Sequence[Payment], room: Mapping[str, int]
+async def acquire_call_budget(
+    ledger: Ledger, rules: Rules, looked: LookResult, payments: Sequence[Payment], room: Mapping[str, int]
 ) -> Mapping[str, datetime]:
     """Count a question about each of these payments. Returns, by id, when those that may not be asked now come again.
 
     `room` is how many more questions this worker takes on for an account, where it bounds them.
 
     A call that is counted is not given back. A worker that dies or fails before it asks costs each account at most the
-    calls of that one batch, and a silent gateway one probe: it is probed again once `PROBE` is over.
+    calls of that one batch, and a silent gateway one probe: it is probed again once `HALF_OPEN_LEASE` is over.
     """
     accounts = {payment.account for payment in payments}
     rates = _rates(rules, accounts)
-    shared = sorted(one for one in accounts if contended(looked.allowances.get(one), rates[one]))
+    shared = sorted(one for one in accounts if needs_lock(looked.limits_by_account.get(one), rates[one]))
     if not shared:
-        return _turned_away(looked.allowances, rates, payments, room, looked.now)[0]
+        return _acquired(looked.limits_by_account, rates, payments, room, looked.now)[0]
     async with ledger.limits(shared) as limits:
-        stored = {**looked.allowances, **limits.allowances}
-        away, used = _turned_away(stored, rates, payments, room, looked.now)  # a probe is known by when it was asked
-        await limits.keep([used[account].allowance for account in shared])
+        stored = {**looked.limits_by_account, **limits.limits_by_account}
+        away, used = _acquired(stored, rates, payments, room, looked.now)  # a probe is known by when it was asked
+        await limits.save([used[account].limits for account in shared])
     return away
 
 
-def _turned_away(
-    stored: Mapping[str, Allowance],
+def _acquired(
+    stored: Mapping[str, AccountLimits],
     rates: Mapping[str, float | None],
     payments: Sequence[Payment],
     room: Mapping[str, int],
     now: datetime,
-) -> tuple[dict[str, datetime], dict[str, Asking]]:
+) -> tuple[dict[str, datetime], dict[str, CallBudget]]:
     used = {
-        account: Asking(stored.get(account) or fresh(account, rate, now), rate, now, room.get(account))
+        account: CallBudget(stored.get(account) or new_limits(account, rate, now), rate, now, room.get(account))
         for account, rate in sorted(rates.items())
     }
-    again_at = {payment.id: used[payment.account].admit(payment.id) for payment in payments}
+    again_at = {payment.id: used[payment.account].acquire(payment.id) for payment in payments}
     return {payment_id: at for payment_id, at in again_at.items() if at is not None}, used
 
 
-async def hear_gateways(
+async def record_gateway_health(
     ledger: Ledger,
     rules: Rules,
-    sights: Mapping[str, Sight],
-    allowances: dict[str, Allowance],
+    readings: Mapping[str, Reading],
+    limits_by_account: dict[str, AccountLimits],
     replies: Sequence[Reply],
 ) -> Unreliable:
     """Count the calls that the questions took, and the questions that brought no answer.
 
-    `allowances` are those that were seen last, and become those that are written.
+    `limits_by_account` are those that were seen last, and become those that are written.
     """
-    by_account = defaultdict[str, list[Heard]](list)
+    by_account = defaultdict[str, list[CountedReply]](list)
     for reply in sorted(replies, key=lambda reply: reply.answered_at):
-        if reply.payment_id in sights:
-            payment = sights[reply.payment_id].case.payment
-            by_account[payment.account].append(_heard(payment, reply))
+        if reply.payment_id in readings:
+            payment = readings[reply.payment_id].case.payment
+            by_account[payment.account].append(_counted_reply(payment, reply))
     rates = _rates(rules, by_account)
     touched = sorted(
-        account for account, brought in by_account.items() if matters(allowances.get(account), rates[account], brought)
+        account
+        for account, brought in by_account.items()
+        if would_change(limits_by_account.get(account), rates[account], brought)
     )
     if not touched:
         return RELIABLE
     async with ledger.limits(touched) as limits:
         kept = [
-            hear(
-                limits.allowances.get(account) or fresh(account, rates[account], limits.now),
+            count_replies(
+                limits.limits_by_account.get(account) or new_limits(account, rates[account], limits.now),
                 rates[account],
                 by_account[account],
                 limits.now,
             )
             for account in touched
         ]
-        await limits.keep(kept)
-    allowances.update({one.account: one for one in kept})
+        await limits.save(kept)
+    limits_by_account.update({one.account: one for one in kept})
     return Unreliable(
-        silent=frozenset(one.account for one in kept if silent(limits.allowances.get(one.account)) and silent(one)),
+        breaker_open=frozenset(
+            one.account for one in kept if breaker_open(limits.limits_by_account.get(one.account)) and breaker_open(one)
+        ),
         forgetful=frozenset(one.account for one in kept if forgetful(one)),
     )
 
 
-RELIABLE = Unreliable(silent=frozenset(), forgetful=frozenset())
+RELIABLE = Unreliable(breaker_open=frozenset(), forgetful=frozenset())
 
 
-def _heard(payment: Payment, reply: Reply) -> Heard:
+def _counted_reply(payment: Payment, reply: Reply) -> CountedReply:
     named = reply.question.transaction_id
     known = candidates.candidate(payment, named)  # none where the claim that named it is recorded with this reply
     claimed = not payment.opened or (named is not None and (known is None or known.state != "confirmed"))
     issued = payment.checkout_url is not None and named is None
-    return Heard(reply=reply, issued=issued, claimed=claimed)
+    return CountedReply(reply=reply, issued=issued, claimed=claimed)
 
 
 def _rates(rules: Rules, accounts: Iterable[str]) -> dict[str, float | None]:

@@ -1,8 +1,8 @@
 """Transaction ids that only callbacks bring, for a gateway that knows a payment by none of ours (Moneybag).
 
-Anybody can send one, so each is a question of its own. It is asked soon after the id was first heard, and again on the
-`claimed` delays, until the gateway knows the id as this payment's or as another's. The one thing to get wrong: "not
-found" strikes no id out. A gateway often knows a transaction a little later than the buyer who paid it.
+Anybody can send one, so each is a question of its own. It is asked soon after a claim first named the id, and again on
+the `claimed` delays, until the gateway knows the id as this payment's or as another's. The one thing to get wrong: "not
+found" rejects no id. A gateway often knows a transaction a little later than the buyer who paid it.
 """
 
 from __future__ import annotations
@@ -16,26 +16,27 @@ from schemas.checks import Checks
 from schemas.payments import Candidate, Payment
 
 KNOWN_WITHIN = timedelta(minutes=15)
-"""An id is asked about for at least so long after it was first heard, even where the payment's time is over."""
+"""An id is asked about for at least so long after a claim first named it, even where the payment's time is over."""
 
 UNSIGNED_KEPT = 20
 REFERRED_KEPT = 5
-STRUCK_KEPT = 20
+REJECTED_KEPT = 20
 
 
 def candidate(payment: Payment, transaction_id: str | None) -> Candidate | None:
     return next((one for one in payment.candidates if one.transaction_id == transaction_id), None)
 
 
-def is_struck(one: Candidate) -> bool:
+def is_rejected(one: Candidate) -> bool:
     """Whether it is never asked about again.
 
-    Release 0.1 struck out what the gateway did not know yet, and noted of no id when it was heard: those count no more.
+    Release 0.1 rejected what the gateway did not know yet, and noted of no id when a claim named it: those count no
+    more.
     """
     return one.state == "struck" and one.heard_at is not None
 
 
-def heard_anew(one: Candidate, at: datetime) -> Candidate:
+def named_again(one: Candidate, at: datetime) -> Candidate:
     """The id with its delays before it again: somebody who is believed named it, or its buyer said that it is paid."""
     state = "confirmed" if one.state == "confirmed" else "unasked"
     return replace(one, state=state, heard_at=at, step=0, late_step=0, unpaid_at=None)
@@ -72,15 +73,15 @@ def added(payment: Payment, new: Candidate) -> Payment:
     return replace(payment, candidate_dropped=True) if new.own else payment
 
 
-def struck(payment: Payment, one: Candidate) -> Payment:
-    """The payment with an id struck out, since the gateway knows it as another payment's. The oldest are forgotten."""
+def rejected(payment: Payment, one: Candidate) -> Payment:
+    """The payment with an id rejected, since the gateway knows it as another payment's. The oldest are forgotten."""
     payment = changed(payment, replace(one, state="struck", heard_at=one.heard_at or payment.opened_at))
-    all_struck = [known for known in payment.candidates if is_struck(known)]
-    forgotten = all_struck[:-STRUCK_KEPT]
+    all_rejected = [known for known in payment.candidates if is_rejected(known)]
+    forgotten = all_rejected[:-REJECTED_KEPT]
     return replace(payment, candidates=tuple(known for known in payment.candidates if known not in forgotten))
 
 
-def not_found(one: Candidate, asked_at: datetime, end: datetime) -> Candidate:
+def unknown_to_gateway(one: Candidate, asked_at: datetime, end: datetime) -> Candidate:
     """The id after the gateway said that it does not know it; `end` is from when on the clock may close the payment."""
     since = one.unpaid_at if one.unpaid_at is not None and one.unpaid_at >= end else None
     return replace(
@@ -98,7 +99,7 @@ def confirmed(payment: Payment) -> list[Candidate]:
 
 def unproven(payment: Payment) -> list[Candidate]:
     """Those of which only a claim says that they are this payment's."""
-    return [one for one in payment.candidates if one.state != "confirmed" and not is_struck(one)]
+    return [one for one in payment.candidates if one.state != "confirmed" and not is_rejected(one)]
 
 
 def lasting(payment: Payment) -> list[Candidate]:
@@ -111,7 +112,7 @@ def ends_at(payment: Payment, one: Candidate, end: datetime) -> datetime:
     return max(end, (one.heard_at or payment.opened_at) + KNOWN_WITHIN)
 
 
-def unheard(one: Candidate) -> bool:
+def unanswered(one: Candidate) -> bool:
     """Whether it was never asked about, or the last question brought no answer; "not found" is one."""
     return one.asked_at is None or one.unknown_at != one.asked_at
 
@@ -119,19 +120,19 @@ def unheard(one: Candidate) -> bool:
 def next_ask(payment: Payment, one: Candidate, checks: Checks, end: datetime, give_up: timedelta) -> datetime | None:
     """When an unproven id is asked about by its own schedule; None when that has run through.
 
-    One that is `unheard` after its time is asked about until `give_up`, and once more at that moment: on the `claimed`
-    delays, or after ever longer waits where it came with our reference alone.
+    One that is `unanswered` after its time is asked about until `give_up`, and once more at that moment: on the
+    `claimed` delays, or after ever longer waits where it came with our reference alone.
     """
-    heard = one.heard_at or payment.opened_at
-    base, until = one.asked_at or heard, ends_at(payment, one, end)
+    named_at = one.heard_at or payment.opened_at
+    base, until = one.asked_at or named_at, ends_at(payment, one, end)
     again = base + timedelta(seconds=checks.claimed[min(one.step, len(checks.claimed) - 1)])
     if base < until:
         return min(again, until)
-    if unheard(one):
-        said = max(at for at in (heard, payment.opened_at, one.urgent_at, one.hinted_at) if at is not None)
+    if unanswered(one):
+        said = max(at for at in (named_at, payment.opened_at, one.urgent_at, one.hinted_at) if at is not None)
         last = said + give_up
         if not (one.signed or one.own):
-            again = base + max(timedelta(seconds=checks.claimed[-1]), base - heard)
+            again = base + max(timedelta(seconds=checks.claimed[-1]), base - named_at)
         return min(again, last) if base < last else None
     later = _closing_ask(one, checks, base)
     if one.late_step < len(checks.closed):
@@ -149,7 +150,7 @@ def _closing_ask(one: Candidate, checks: Checks, base: datetime) -> list[datetim
 
 def unknown_at_its_end(payment: Payment, one: Candidate, end: datetime) -> bool:
     """Whether the gateway said that it does not know the id when it was asked at the end of its time, or later."""
-    return one.unknown_at is not None and not unheard(one) and one.unknown_at >= ends_at(payment, one, end)
+    return one.unknown_at is not None and not unanswered(one) and one.unknown_at >= ends_at(payment, one, end)
 
 
 def unpaid(one: Candidate, checks: Checks, end: datetime) -> bool:
@@ -162,7 +163,7 @@ def unpaid(one: Candidate, checks: Checks, end: datetime) -> bool:
 def stepped(payment: Payment, one: Candidate, checks: Checks, end: datetime, now: datetime) -> Candidate:
     """The id with a question of its own schedule in flight. The one that confirms the end is no step of it."""
     base = one.asked_at or one.heard_at or payment.opened_at
-    if base < ends_at(payment, one, end) or unheard(one):
+    if base < ends_at(payment, one, end) or unanswered(one):
         return replace(one, asked_at=now, step=one.step + 1)
     if _closing_ask(one, checks, base):
         return replace(one, asked_at=now)
@@ -175,8 +176,8 @@ def turn(one: Candidate, *, urgent: bool) -> tuple[bool, bool, bool, bool, float
     First those that a signed claim or a person wants asked about, then those that the gateway knows, then those on the
     payment's own path (or a stranger's would always come first), then those never asked about, and then the newest.
     """
-    heard = one.heard_at.timestamp() if one.heard_at is not None else 0.0
-    return not urgent, one.state != "confirmed", not (one.own or one.signed), one.asked_at is not None, -heard
+    named_at = one.heard_at.timestamp() if one.heard_at is not None else 0.0
+    return not urgent, one.state != "confirmed", not (one.own or one.signed), one.asked_at is not None, -named_at
 
 
 def vouched(candidates: Iterable[Candidate]) -> list[Candidate]:

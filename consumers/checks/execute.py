@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from consumers.ports.gateway import Capabilities
-from schemas.answers import Answer, Executed, Outcome
+from schemas.answers import Answer, Executed, QuestionOutcome
 from schemas.payments import Payment
 from schemas.words import Status
 
@@ -20,24 +20,24 @@ EXECUTE_SPACING = timedelta(seconds=2)
 EXECUTE_AGAIN = timedelta(seconds=60)
 EXECUTE_TRIES = 20
 EXECUTE_DOUBT = timedelta(hours=24)
-WISH_HEARD_WITHIN = timedelta(hours=1)
-"""A claim that was kept for longer than this wishes for no Execute: the buyer who approved has gone."""
+REQUEST_VALID_FOR = timedelta(hours=1)
+"""A claim that was kept for longer than this requests no Execute: the buyer who approved has gone."""
 
 WAITS_SECONDS = 60
-"""An older wish goes before a younger one of its order, unless nobody has looked at it for so long."""
+"""An older request goes before a younger one of its order, unless nobody has looked at it for so long."""
 
 _SOON, _LATER = timedelta(seconds=2), timedelta(seconds=15)
 
 
-def wished(payment: Payment, at: datetime) -> Payment:
-    """The payment with the wish of a success claim received at that time; a wish that stands is not replaced."""
+def request_execute(payment: Payment, at: datetime) -> Payment:
+    """The payment with the request of a success claim received at that time; a request that stands is not replaced."""
     if payment.execute_state is not None:
         return payment
     return replace(payment, execute_state="wanted", execute_wanted_at=at)
 
 
-def dropped(payment: Payment) -> Payment:
-    """The payment without a wish; only a new claim of success brings one again."""
+def drop_execute_request(payment: Payment) -> Payment:
+    """The payment without a request; only a new claim of success brings one again."""
     return replace(payment, execute_state=None, execute_wanted_at=None, execute_waits_until=None)
 
 
@@ -56,20 +56,20 @@ def may_execute(payment: Payment, capabilities: Capabilities, now: datetime) -> 
 
 
 def waiting(payment: Payment, now: datetime) -> Payment:
-    """The payment whose wish waits for another attempt of its order: it is looked at again soon, then less often."""
+    """The payment whose request waits for another attempt of its order: it is looked at again soon, then less often."""
     wanted = payment.execute_wanted_at or now
     wait = _SOON if now - wanted < EXECUTE_AGAIN else _LATER
     return replace(payment, execute_waits_until=now + wait)
 
 
-def wish_looked_at(payment: Payment) -> datetime | None:
-    """When a wish that waits is looked at again; None where none waits, or its time is over."""
+def request_checked_at(payment: Payment) -> datetime | None:
+    """When a request that waits is looked at again; None where none waits, or its time is over."""
     at = payment.execute_waits_until
     return at if at is not None and payment.execute_state is not None and at < payment.expires_at else None
 
 
 def to_the_back(payment: Payment, now: datetime) -> Payment:
-    """The payment whose wish had its turn and could not be sent: the order's other attempts go first."""
+    """The payment whose request had its turn and could not be sent: the order's other attempts go first."""
     return replace(payment, execute_wanted_at=now) if payment.execute_state == "wanted" else payment
 
 
@@ -84,8 +84,8 @@ def under_way(payment: Payment) -> bool:
 def in_doubt(payment: Payment, now: datetime) -> bool:
     """Whether its Execute may be under way still: until a minute is over, or its reply is known."""
     asked = payment.execute_asked_at
-    unheard = payment.execute_state == "kept" and payment.execute_unanswered
-    return unheard and asked is not None and now < asked + EXECUTE_AGAIN
+    unanswered = payment.execute_state == "kept" and payment.execute_unanswered
+    return unanswered and asked is not None and now < asked + EXECUTE_AGAIN
 
 
 def executing(payment: Payment, now: datetime) -> Payment:
@@ -107,7 +107,7 @@ def executing(payment: Payment, now: datetime) -> Payment:
 def taken_over(payment: Payment, since: datetime | None, now: datetime) -> Payment:
     """The payment on a server that took over from another at that time, where what was committed last may be missing.
 
-    An Execute may have been sent and be missing too, so a wish counts as one that was sent then and whose reply was
+    An Execute may have been sent and be missing too, so a request counts as one that was sent then and whose reply was
     lost: Query is asked, and again a minute later. For a payment that was opened afterwards only the minute counts,
     because other attempts of its order may be missing.
     """
@@ -125,9 +125,9 @@ def taken_over(payment: Payment, since: datetime | None, now: datetime) -> Payme
 def executed(payment: Payment, outcome: Executed, asked_at: datetime) -> Payment:
     """The payment after the reply to the Execute asked at that time, which ends the doubt about it.
 
-    No reply, or one that cannot be read, leaves the doubt. A refusal drops the wish, unless someone said "paid" while
-    Execute was under way: a stranger may have brought this one about, and the buyer approved a moment later. An earlier
-    Execute whose reply was lost stays in doubt.
+    No reply, or one that cannot be read, leaves the doubt. A refusal drops the request, unless someone said "paid"
+    while Execute was under way: a stranger may have brought this one about, and the buyer approved a moment later. An
+    earlier Execute whose reply was lost stays in doubt.
     """
     doubted = payment.execute_doubted
     match outcome.reply:
@@ -142,28 +142,28 @@ def executed(payment: Payment, outcome: Executed, asked_at: datetime) -> Payment
             payment = replace(payment, execute_unanswered=doubted)
             if said is not None and said > asked_at:
                 return replace(payment, execute_state="wanted", execute_wanted_at=said)
-            return dropped(payment)
+            return drop_execute_request(payment)
         case "completed" | "settled" | "other":
             return replace(payment, execute_unanswered=doubted)
 
 
-def ends_doubt(payment: Payment, outcome: Outcome, asked_at: datetime) -> bool:
+def ends_doubt(payment: Payment, outcome: QuestionOutcome, asked_at: datetime) -> bool:
     """Whether the payment is in doubt about the Execute asked at that time, and no more after this reply to it."""
     own = payment.execute_asked_at == asked_at and payment.execute_unanswered and not payment.execute_doubted
     return own and isinstance(outcome, Executed) and outcome.reply not in ("none", "unread")
 
 
-def too_soon(payment: Payment, asked_at: datetime, outcome: Outcome) -> bool:
+def too_soon(payment: Payment, asked_at: datetime, outcome: QuestionOutcome) -> bool:
     """Whether an answer closes a payment whose Execute may still be under way: it was asked too soon to count.
 
     The reply to that Execute tells by itself whether it is over. The late reply to an earlier one tells nothing of it.
     """
-    unheard, executed_at = payment.execute_unanswered, payment.execute_asked_at
+    unanswered, executed_at = payment.execute_unanswered, payment.execute_asked_at
     if isinstance(outcome, Executed):
-        unheard = outcome.reply in ("none", "unread") if asked_at == executed_at else unheard
+        unanswered = outcome.reply in ("none", "unread") if asked_at == executed_at else unanswered
         outcome = outcome.then
     closes = isinstance(outcome, Answer) and outcome.status is not None and outcome.status.closed
-    return unheard and closes and executed_at is not None and asked_at < executed_at + EXECUTE_AGAIN
+    return unanswered and closes and executed_at is not None and asked_at < executed_at + EXECUTE_AGAIN
 
 
 def answered_again(payment: Payment, capabilities: Capabilities, asked_at: datetime, answer: Answer) -> Payment:

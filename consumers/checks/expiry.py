@@ -22,7 +22,7 @@ from schemas.payments import Payment
 from schemas.words import Hold, Status
 
 
-def marked(
+def expire_or_give_up(
     payment: Payment,
     capabilities: Capabilities,
     checks: Checks,

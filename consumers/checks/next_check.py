@@ -16,16 +16,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.checks import candidates
-from consumers.checks.execute import EXECUTE_AGAIN, executing, under_way, wish_looked_at
+from consumers.checks.execute import EXECUTE_AGAIN, executing, request_checked_at, under_way
 from consumers.checks.schedule import (
     closes_at,
     delay_of,
-    ended,
     gives_up_at,
-    makes_up,
+    repeats_missed_check,
+    schedule_ended,
     schedule_of,
     success_unanswered,
-    unheard_at,
+    unanswered_at,
     wants,
 )
 from consumers.ports.gateway import Capabilities
@@ -34,11 +34,11 @@ from schemas.checks import Checks
 from schemas.payments import Candidate, Payment
 from schemas.words import Hold, QuestionKind, Status
 
-HINTS_PER_HOUR = 10
-HOUR = timedelta(hours=1)
-LEASE = {QuestionKind.STATUS: timedelta(seconds=30), QuestionKind.EXECUTE: timedelta(seconds=40)}
+UNSIGNED_ASKS_PER_HOUR = 10
+ONE_HOUR = timedelta(hours=1)
+QUESTION_LEASES = {QuestionKind.STATUS: timedelta(seconds=30), QuestionKind.EXECUTE: timedelta(seconds=40)}
 JITTER_FROM, LONGEST_JITTER = timedelta(minutes=1), timedelta(minutes=10)
-END_INSISTS = HOUR
+END_INSISTS = ONE_HOUR
 """A question about the end that brought no answer is asked again for so long, on the last `claimed` delay."""
 
 Trigger = Literal["urgent", "hint", "reference", "wish", "schedule"]
@@ -66,7 +66,7 @@ def by_transaction(capabilities: Capabilities) -> bool:
 def can_ask(payment: Payment, capabilities: Capabilities) -> bool:
     """Whether there is an id that the gateway can be asked by."""
     if by_transaction(capabilities):
-        return any(not candidates.is_struck(one) for one in payment.candidates)
+        return any(not candidates.is_rejected(one) for one in payment.candidates)
     known = {"reference"} | ({"session_id"} if payment.session_id else set())
     return bool(known & capabilities.asked_by)
 
@@ -85,7 +85,7 @@ def next_due(payment: Payment, capabilities: Capabilities, checks: Checks, now: 
     return min(planned, key=lambda due: due.at, default=None)
 
 
-def next_look(payment: Payment, capabilities: Capabilities, checks: Checks) -> datetime | None:
+def next_check(payment: Payment, capabilities: Capabilities, checks: Checks) -> datetime | None:
     """When the sweep has to look again: at the next question, or when the clock may close it or gives up on it."""
     if payment.lease_until is not None:
         return payment.lease_until
@@ -111,14 +111,14 @@ def by_clock_alone(payment: Payment, capabilities: Capabilities) -> bool:
     return not can_ask(payment, capabilities)
 
 
-def begun(payment: Payment, asked: Question, due: Due, checks: Checks, now: datetime) -> Payment:
+def start_question(payment: Payment, asked: Question, due: Due, checks: Checks, now: datetime) -> Payment:
     """The payment with a question asked at that time. An Execute is in flight until its reply, or its lease ends.
 
     A question that is asked again, because its worker died or it brought nothing, is no next step of the schedule. Nor
     is one that another, asked later, has overtaken.
     """
     later = payment.asked_at is not None and payment.asked_at > now
-    again = payment.lease_until is not None or makes_up(payment, checks) or later
+    again = payment.lease_until is not None or repeats_missed_check(payment, checks) or later
     hints, referred = _recent(payment.hint_asks, now), _recent(payment.referred_asks, now)
     one = candidates.candidate(payment, asked.transaction_id)
     if one is not None and (one.asked_at is None or one.asked_at <= now):
@@ -142,11 +142,11 @@ def begun(payment: Payment, asked: Question, due: Due, checks: Checks, now: date
 def _lease(payment: Payment, asked: Question, now: datetime, *, later: bool) -> datetime | None:
     """Until when an Execute counts as in flight. A status question leaves that of an Execute asked later alone."""
     if asked.kind is QuestionKind.EXECUTE:
-        return now + LEASE[asked.kind]
+        return now + QUESTION_LEASES[asked.kind]
     return payment.lease_until if later else None
 
 
-def scheduled(
+def reschedule(
     payment: Payment, capabilities: Capabilities, checks: Checks, now: datetime, jitter: float = 0.0
 ) -> Payment:
     """The payment with the schedule that now applies, and the time at which the sweep looks at it next.
@@ -160,24 +160,24 @@ def scheduled(
         name = schedule_of(payment, capabilities, checks, now)
         if name != payment.schedule:
             payment = replace(payment, schedule=name, step=0)
-    at = next_look(payment, capabilities, checks)
+    at = next_check(payment, capabilities, checks)
     if at is not None and jitter > 0 and at - now >= JITTER_FROM:
         at += min((at - now) * jitter, LONGEST_JITTER) * (crc32(f"{payment.id}/{payment.step}".encode()) / 2**32)
     return replace(payment, next_check_at=at)
 
 
 def may_close(payment: Payment) -> bool:
-    """Whether nothing speaks against closing it by the clock: no hold, no unheard claim, no id that was dropped."""
+    """Whether nothing speaks against closing it by the clock: no hold, no unanswered claim, no id that was dropped."""
     return not payment.holds and not success_unanswered(payment) and not payment.candidate_dropped
 
 
-def hints_used_up(payment: Payment, at: datetime, *, own: bool) -> bool:
+def unsigned_asks_used_up(payment: Payment, at: datetime, *, own: bool) -> bool:
     """Whether unsigned claims of a kind made us ask as often as they may in the hour before."""
-    return len(_recent(payment.hint_asks if own else payment.referred_asks, at)) >= HINTS_PER_HOUR
+    return len(_recent(payment.hint_asks if own else payment.referred_asks, at)) >= UNSIGNED_ASKS_PER_HOUR
 
 
 def _recent(asks: tuple[datetime, ...], at: datetime) -> tuple[datetime, ...]:
-    return tuple(ask for ask in asks if ask > at - HOUR)
+    return tuple(ask for ask in asks if ask > at - ONE_HOUR)
 
 
 def _not_before(due: Due, payment: Payment) -> Due:
@@ -198,14 +198,14 @@ def _planned(payment: Payment, capabilities: Capabilities, checks: Checks) -> It
         return
     end, give_up = closes_at(payment, checks), timedelta(seconds=checks.give_up)
     for one in payment.candidates:
-        if not candidates.is_struck(one):
+        if not candidates.is_rejected(one):
             yield from _asked_for(payment, one, checks, one.transaction_id)
     for one in candidates.unproven(payment):
         at = candidates.next_ask(payment, one, checks, end, give_up)
         if at is not None and (one.own or one.signed):
             yield Due(at=at, trigger="schedule", transaction_id=one.transaction_id, alone=True)
         elif at is not None:
-            at = _hint_at(payment, at, payment.referred_asks, checks)
+            at = _unsigned_ask_at(payment, at, payment.referred_asks, checks)
             yield Due(at=at, trigger="reference", transaction_id=one.transaction_id, alone=True)
     chosen = _whole(payment)
     yield from _asked_for(payment, payment, checks, chosen.transaction_id)
@@ -219,15 +219,15 @@ def _planned(payment: Payment, capabilities: Capabilities, checks: Checks) -> It
 def _whole(payment: Payment) -> Candidate:
     """The id asked about for the payment as a whole.
 
-    One that the gateway knows comes first. Among several: the one whose claim was not heard, then the one that the
+    One that the gateway knows comes first. Among several: the one whose claim was not answered, then the one that the
     money came by, then the one asked longest ago. Where the gateway knows none, they take turns.
     """
 
     def order(one: Candidate) -> tuple[bool, bool, bool, datetime]:
         elsewhere = payment.status.paid and one.transaction_id != payment.transaction_id
-        return one.state != "confirmed", not unheard_at(one, payment), elsewhere, one.asked_at or _LONG_AGO
+        return one.state != "confirmed", not unanswered_at(one, payment), elsewhere, one.asked_at or _LONG_AGO
 
-    return min((one for one in payment.candidates if not candidates.is_struck(one)), key=order)
+    return min((one for one in payment.candidates if not candidates.is_rejected(one)), key=order)
 
 
 def _asked_for(payment: Payment, one: Payment | Candidate, checks: Checks, transaction_id: str | None) -> Iterable[Due]:
@@ -235,10 +235,10 @@ def _asked_for(payment: Payment, one: Payment | Candidate, checks: Checks, trans
     if one.urgent_at is not None and wants(one.urgent_at, one.asked_at):
         yield Due(at=one.urgent_at, trigger="urgent", transaction_id=transaction_id)
     if one.hinted_at is not None and wants(one.hinted_at, one.asked_at):
-        at = _hint_at(payment, one.hinted_at, payment.hint_asks, checks)
+        at = _unsigned_ask_at(payment, one.hinted_at, payment.hint_asks, checks)
         yield Due(at=at, trigger="hint", transaction_id=transaction_id)
     if one.referred_at is not None and wants(one.referred_at, one.asked_at):
-        at = _hint_at(payment, one.referred_at, payment.referred_asks, checks)
+        at = _unsigned_ask_at(payment, one.referred_at, payment.referred_asks, checks)
         yield Due(at=at, trigger="reference", transaction_id=transaction_id)
 
 
@@ -254,12 +254,12 @@ def _by_clock(
     if payment.lease_until is not None:  # its worker died: the turn tells it of an Execute, else the time does
         at = asked if under_way(payment) else payment.lease_until
         yield Due(at=at, trigger="schedule", transaction_id=transaction_id)
-    look_at = wish_looked_at(payment)
+    look_at = request_checked_at(payment)
     if look_at is not None:
         yield Due(at=look_at, trigger="wish")
     delay = delay_of(payment, checks)
     base = max(asked, payment.opened_at)  # a row opened again was asked about before
-    if delay is not None and not ended(payment, base + delay, checks):
+    if delay is not None and not schedule_ended(payment, base + delay, checks):
         yield Due(at=base + delay, trigger="schedule", transaction_id=transaction_id)
     if payment.status is Status.PENDING and not payment.holds:
         end = _asks_about_end(payment, capabilities, asked, checks)
@@ -288,12 +288,12 @@ def _asks_about_end(payment: Payment, capabilities: Capabilities, asked: datetim
     return None
 
 
-def _hint_at(payment: Payment, at: datetime, asks: tuple[datetime, ...], checks: Checks) -> datetime:
+def _unsigned_ask_at(payment: Payment, at: datetime, asks: tuple[datetime, ...], checks: Checks) -> datetime:
     """An unsigned claim asks a moment after the last question, and at most ten times an hour beside the schedule."""
     if payment.asked_at is not None:
         at = max(at, payment.asked_at + timedelta(seconds=checks.claimed[0]))
     recent = _recent(asks, at)
-    return at if len(recent) < HINTS_PER_HOUR else max(at, recent[-HINTS_PER_HOUR] + HOUR)
+    return at if len(recent) < UNSIGNED_ASKS_PER_HOUR else max(at, recent[-UNSIGNED_ASKS_PER_HOUR] + ONE_HOUR)
 
 
 _LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

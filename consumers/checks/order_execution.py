@@ -2,7 +2,7 @@
 
 The one thing to get wrong: two that take money for one order. Before a payment executes, its order is marked as being
 executed by it, in the transaction that starts the question. A server that took over from another may have lost that
-mark with the Execute, its claim and its wish; so there each attempt is asked about before another executes.
+mark with the Execute, its claim and its request; so there each attempt is asked about before another executes.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from consumers.checks.execute import WAITS_SECONDS, dropped, may_execute, waiting
+from consumers.checks.execute import WAITS_SECONDS, drop_execute_request, may_execute, waiting
 from consumers.ports.ledger import Order
 from consumers.rules import Rules
 from schemas.payments import Payment
 
 
 def in_line(payment: Payment, order: Order, rules: Rules, now: datetime) -> Payment:
-    """The payment with its wish to execute as its order lets it stand.
+    """The payment with its request to execute as its order lets it stand.
 
-    A wish waits while another attempt executes, may have executed unknown to this server, or has wished for longer. It
-    is dropped where another attempt is paid.
+    A request waits while another attempt executes, may have executed unknown to this server, or requested it earlier.
+    It is dropped where another attempt is paid.
     """
     if payment.order_ref is None or not may_execute(payment, rules.capabilities(payment), now):
         return payment
     if order.paid_by not in (None, payment.id):
-        return dropped(payment)
+        return drop_execute_request(payment)
     others = order.executing not in (None, payment.id) or _may_have_executed(order, rules)
-    if others or _older_wishes(payment, order, now):
+    if others or _older_requests(payment, order, now):
         return waiting(payment, now)
     if payment.execute_waits_until is not None:
         return replace(payment, execute_waits_until=now)  # its turn has come
@@ -41,12 +41,12 @@ def _may_have_executed(order: Order, rules: Rules) -> bool:
     return any(account is None or account.capabilities.executes for account in accounts)
 
 
-def _older_wishes(payment: Payment, order: Order, now: datetime) -> bool:
-    """Whether another attempt wishes for longer, and was looked at lately."""
+def _older_requests(payment: Payment, order: Order, now: datetime) -> bool:
+    """Whether another attempt requested it earlier, and was looked at lately."""
     mine, lately = payment.execute_wanted_at or payment.opened_at, now - timedelta(seconds=WAITS_SECONDS)
     return any(
         (one.wanted_at, one.payment_id) < (mine, payment.id)
         and one.waits_until is not None
         and one.waits_until > lately
-        for one in order.wishes
+        for one in order.execute_requests
     )

@@ -17,18 +17,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.apply_reply import Reply
-from consumers.money.events import event_entry, write_event
-from consumers.money.fold import Standing, advance
+from consumers.money.fold import Folded, advance
+from consumers.money.write_event import event_entry, write_event
 from consumers.ports.ledger import Ledger
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
-from schemas.answers import Answer, Executed, ExecuteReply, Inconclusive, Outcome, Stranger
+from schemas.answers import Answer, Executed, ExecuteReply, ForeignTransaction, Inconclusive, QuestionOutcome
 from schemas.checks import Checks
 from schemas.letters import KeptReply
 from schemas.payments import Change, Entry, Payment
 from schemas.words import EntryKind, Hold, Status
 
-FAILURES = 5
+FAILURES_BEFORE_STOP = 5
 OVER = timedelta(minutes=5)
 """So often, over so long at least, and nothing more is asked in a loop."""
 
@@ -49,7 +49,7 @@ class Failing(Struct, frozen=True, kw_only=True):
 
     @property
     def often(self) -> bool:
-        return self.failures >= FAILURES
+        return self.failures >= FAILURES_BEFORE_STOP
 
     @property
     def hopeless(self) -> bool:
@@ -99,7 +99,7 @@ async def stop_asking(ledger: Ledger, rules: Rules, failing: Failing) -> Change 
             if Hold.UNRESOLVED not in holds:
                 holds.add(Hold.UNRESOLVED)
                 payment = replace(payment, unresolved_at=batch.now)
-        step = advance(payment, _standing(payment, tuple(hold for hold in Hold if hold in holds)))
+        step = advance(payment, _folded(payment, tuple(hold for hold in Hold if hold in holds)))
         payment, entries, event = step.payment, [], None
         if step.event is not None:
             event = write_event(payment, step.event, batch.now, rules.public_url)
@@ -123,7 +123,7 @@ def why(failing: Failing) -> str:
 
 def letter_of(reply: Reply, account: Account) -> tuple[str, KeptReply]:
     """A reply as it is kept, and the id of its letter: the same for the same reply, so that it is kept once."""
-    outcome: Outcome = reply.outcome
+    outcome: QuestionOutcome = reply.outcome
     execute: ExecuteReply | None = None
     if isinstance(outcome, Executed):
         execute, outcome = outcome.reply, outcome.then
@@ -138,7 +138,7 @@ def letter_of(reply: Reply, account: Account) -> tuple[str, KeptReply]:
         execute=execute,
         answer=outcome if isinstance(outcome, Answer) else None,
         inconclusive=outcome if isinstance(outcome, Inconclusive) else None,
-        stranger=outcome if isinstance(outcome, Stranger) else None,
+        stranger=outcome if isinstance(outcome, ForeignTransaction) else None,
     )
     said = msgspec.json.encode([kept.question, execute, kept.answer, kept.inconclusive, kept.stranger])
     return f"{reply.payment_id}-{sha256(said).hexdigest()[:8]}", kept
@@ -147,10 +147,10 @@ def letter_of(reply: Reply, account: Account) -> tuple[str, KeptReply]:
 def reply_of(kept: KeptReply) -> Reply:
     """The reply that was kept. Raises ValueError for one without an outcome."""
     found = kept.answer or kept.inconclusive or kept.stranger
-    if found is None or (kept.execute is not None and isinstance(found, Stranger)):
+    if found is None or (kept.execute is not None and isinstance(found, ForeignTransaction)):
         raise ValueError("the reply says nothing")
-    outcome: Outcome = found
-    if kept.execute is not None and not isinstance(found, Stranger):
+    outcome: QuestionOutcome = found
+    if kept.execute is not None and not isinstance(found, ForeignTransaction):
         outcome = Executed(reply=kept.execute, then=found)
     return Reply(
         payment_id=kept.payment_id,
@@ -162,8 +162,8 @@ def reply_of(kept: KeptReply) -> Reply:
     )
 
 
-def _standing(payment: Payment, holds: tuple[Hold, ...]) -> Standing:
-    return Standing(
+def _folded(payment: Payment, holds: tuple[Hold, ...]) -> Folded:
+    return Folded(
         status=payment.status,
         whole=payment.accepted_amount or payment.amount,
         holds=holds,

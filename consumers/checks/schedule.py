@@ -42,7 +42,7 @@ def success_unanswered(payment: Payment) -> bool:
 
 
 def schedule_of(payment: Payment, capabilities: Capabilities, checks: Checks, now: datetime) -> ScheduleName | None:
-    if any(now < at + timedelta(seconds=checks.give_up) for at in _unheard(payment)):
+    if any(now < at + timedelta(seconds=checks.give_up) for at in _unanswered(payment)):
         return "claimed"
     if Hold.UNRESOLVED in payment.holds:
         return "pending" if now < gives_up_at(payment, checks) else None
@@ -95,7 +95,7 @@ def _step_of(payment: Payment, name: ScheduleName, checks: Checks) -> timedelta 
     return timedelta(seconds=delays[-1]) if name in ("claimed", "pending") else None
 
 
-def makes_up(payment: Payment, checks: Checks) -> bool:
+def repeats_missed_check(payment: Payment, checks: Checks) -> bool:
     """Whether the last look brought nothing, and is to be made up for before the next step of its schedule."""
     return _again_at(payment, checks) is not None
 
@@ -121,7 +121,7 @@ def _again_at(payment: Payment, checks: Checks) -> datetime | None:
     return min(asked + wait, until) if asked < until else None
 
 
-def looked(payment: Payment, asked_at: datetime, *, answered: bool) -> Payment:
+def check_ended(payment: Payment, asked_at: datetime, *, answered: bool) -> Payment:
     """The payment after a reply that is no Fact: a look that brought no answer is to be made up for."""
     if answered or payment.schedule in (None, "claimed"):
         return replace(payment, missed_at=None, missed_step=None)
@@ -130,17 +130,17 @@ def looked(payment: Payment, asked_at: datetime, *, answered: bool) -> Payment:
     return replace(payment, missed_at=asked_at, missed_step=payment.step)
 
 
-def let_go(payment: Payment) -> Payment:
+def end_lease(payment: Payment) -> Payment:
     """The payment without the lease that ran out: nobody recorded a reply, so that look is to be made up for."""
     if payment.lease_until is None or payment.asked_at is None:
         return payment
-    return replace(looked(payment, payment.asked_at, answered=False), lease_until=None)
+    return replace(check_ended(payment, payment.asked_at, answered=False), lease_until=None)
 
 
-def ended(payment: Payment, at: datetime, checks: Checks) -> bool:
+def schedule_ended(payment: Payment, at: datetime, checks: Checks) -> bool:
     if payment.status is not Status.PENDING:
         return False
-    heard_until = [claimed + timedelta(seconds=checks.give_up) for claimed in _unheard(payment)]
+    heard_until = [claimed + timedelta(seconds=checks.give_up) for claimed in _unanswered(payment)]
     return at > max([gives_up_at(payment, checks), *heard_until])
 
 
@@ -149,7 +149,7 @@ def wants(claimed_at: datetime | None, asked_at: datetime | None) -> bool:
     return claimed_at is not None and (asked_at is None or claimed_at > asked_at)
 
 
-def unheard_at(one: Payment | Candidate, payment: Payment) -> list[datetime]:
+def unanswered_at(one: Payment | Candidate, payment: Payment) -> list[datetime]:
     """When the claims came that made us ask about this, and got no answer yet.
 
     Unsigned ones do not count while the payment is pending and not given up: its own schedule asks on anyway.
@@ -166,10 +166,10 @@ def answered(one: Payment | Candidate, received_at: datetime) -> bool:
     return one.fact_asked_at is not None and one.fact_asked_at > received_at
 
 
-def _unheard(payment: Payment) -> list[datetime]:
-    """As `unheard_at`, of the payment and all ids it is asked by, except those that have a schedule of their own."""
+def _unanswered(payment: Payment) -> list[datetime]:
+    """As `unanswered_at`, of the payment and all ids it is asked by, except those that have a schedule of their own."""
     asked: list[Payment | Candidate] = [payment, *candidates.confirmed(payment)]
-    return [at for one in asked for at in unheard_at(one, payment)]
+    return [at for one in asked for at in unanswered_at(one, payment)]
 
 
 def _claimed(payment: Payment) -> bool:

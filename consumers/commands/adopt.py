@@ -1,4 +1,4 @@
-"""Adopting money that came before it was announced: the shop names it, and it is judged by what the shop expects.
+"""Adopting money that came before it was announced: the shop names it, and it is compared with what the shop expects.
 
 The one thing to get wrong: a second checkout. The money is at the gateway already, so nothing is opened; the Facts that
 brought it are folded again against the amount, the session and the order of the request.
@@ -12,7 +12,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.apply_change import Draft, settle
+from consumers.apply_change import PendingChange, apply_changes
 from consumers.ports.ledger import Keys, Ledger
 from consumers.rules import Rules
 from schemas.payments import Entry, Payment
@@ -44,21 +44,21 @@ async def adopt(
             paid = f"{found.amount:.2f} came under this reference, and {found.refunded_amount:.2f} of it went back"
             return _used(found_id, f"{paid}; a person must resolve it")
         payment = _announced(found, wanted, batch.now)
-        other = await batch.announce(payment, request, proposed=wanted.id)
+        other = await batch.adopt_row(payment, request, proposed=wanted.id)
         if other is not None:
             return _used(other)
         if wanted.session_id is not None:
             mine = Keys.of(found, sessions=[wanted.session_id])
             if (await batch.reserve([mine]))[found_id].sessions:
                 return NotAdopted(code="session_used", message="another payment has this session_id")
-        await batch.hear_kept(payment, signed_only=False)
+        await batch.queue_early_claims(payment, signed_only=False)
         change = {"change": f"the shop announced it: {_words(payment)}"}
-        draft = Draft(
+        pending = PendingChange(
             case=replace(case, payment=payment),
             entries=[Entry(kind=EntryKind.DECISION, at=batch.now, data=change)],
             facts=[],
         )
-        (adopted,) = await settle(batch, rules, [draft])
+        (adopted,) = await apply_changes(batch, rules, [pending])
         await batch.commit()
         return adopted.payment
 
@@ -68,7 +68,7 @@ def _used(payment_id: str, message: str = "a payment with this reference exists"
 
 
 def _announced(found: Payment, wanted: Payment, now: datetime) -> Payment:
-    """What the shop says of it, beside what the gateway said; whether the amount fits is judged anew.
+    """What the shop says of it, beside what the gateway said; whether the amount matches is decided anew.
 
     A payment whose session nobody told us stays unopened, so that its reference beside a session is as good.
     """

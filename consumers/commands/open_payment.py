@@ -13,10 +13,10 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.checks.next_check import scheduled
+from consumers.checks.next_check import reschedule
 from consumers.commands.adopt import NotAdopted, adopt
-from consumers.money.events import event_entry, write_event
-from consumers.ports.gateway import Opened, OpeningOutcome, ReferenceUsed, Refused
+from consumers.money.write_event import event_entry, write_event
+from consumers.ports.gateway import Opened, OpeningOutcome, OpeningRefused, ReferenceUsed
 from consumers.ports.ledger import Keys, Ledger
 from consumers.rules import Rules
 from schemas.answers import Inconclusive, Trouble
@@ -29,13 +29,13 @@ TRACKING_LEASE = timedelta(seconds=10)
 """No gateway is called, so this is long for what it takes; a twin waits no longer for one that died."""
 
 
-class Created(Struct, frozen=True):
+class ReadyToOpen(Struct, frozen=True):
     """The row is ours to open, until `opening_until`; it is new, or an earlier opening of it brought no checkout."""
 
     payment: Payment
 
 
-class Taken(Struct, frozen=True, kw_only=True):
+class ReferenceTaken(Struct, frozen=True, kw_only=True):
     """The reference has a row already.
 
     `why`: it has a checkout, another POST is opening it, the bodies differ, or its money came before it was announced.
@@ -47,25 +47,25 @@ class Taken(Struct, frozen=True, kw_only=True):
     equal: bool
 
 
-def taken_up_again(
+def reopen_or_reject(
     present: Payment, wanted: Payment, *, equal: bool, until: datetime, now: datetime
-) -> Created | Taken:
+) -> ReadyToOpen | ReferenceTaken:
     """What a POST meets whose reference has a row: that row, to be opened again, or the reason why not.
 
     `equal`: it asks for the same as the row does. A row that the clock closed before anyone was told of it is opened
     again too, with the time of a new one; nothing that a gateway said can be undone like that.
     """
     if Hold.UNEXPECTED in present.holds:
-        return Taken(payment=present, why="unexpected", equal=False)
+        return ReferenceTaken(payment=present, why="unexpected", equal=False)
     unheard_of = present.version == 0 and not present.holds
     closed_by_clock = present.status is Status.EXPIRED and present.expired_by_clock_at is not None
     if present.opened or not unheard_of or not (present.status is Status.PENDING or closed_by_clock):
-        return Taken(payment=present, why="opened", equal=equal)
+        return ReferenceTaken(payment=present, why="opened", equal=equal)
     if not equal:
-        return Taken(payment=present, why="other_body", equal=equal)
+        return ReferenceTaken(payment=present, why="other_body", equal=equal)
     if present.opening_until is not None and present.opening_until > now:
-        return Taken(payment=present, why="opening", equal=equal)
-    return Created(
+        return ReferenceTaken(payment=present, why="opening", equal=equal)
+    return ReadyToOpen(
         replace(
             present,
             status=Status.PENDING,
@@ -80,10 +80,10 @@ def taken_up_again(
     )
 
 
-class Openings(Ledger, Protocol):
+class CheckoutStore(Ledger, Protocol):
     """What the ledger keeps of payments on their way to a checkout."""
 
-    async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
+    async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> ReadyToOpen | ReferenceTaken:
         """Insert the row, or take up again one without a checkout whose request is equal.
 
         A row that is taken up keeps its id, and from then on a request that proposed another id finds the row by it.
@@ -124,7 +124,7 @@ class OpeningFailed(Exception):
 
 
 async def open_payment(
-    openings: Openings,
+    checkouts: CheckoutStore,
     rules: Rules,
     payment: Payment,
     request: dict[str, Any],
@@ -134,46 +134,46 @@ async def open_payment(
 
     Where the money came before, there is nothing to open: a second checkout would charge twice.
     """
-    match await openings.create(_looked_after(payment, rules), request, OPENING_LEASE):
-        case Taken(why="unexpected", payment=found):
-            return await _adopt(openings, rules, found.id, payment, request)
-        case Taken() as taken:
+    match await checkouts.create(_looked_after(payment, rules), request, OPENING_LEASE):
+        case ReferenceTaken(why="unexpected", payment=found):
+            return await _adopt(checkouts, rules, found.id, payment, request)
+        case ReferenceTaken() as taken:
             raise _in_the_way(taken)
-        case Created(payment=row):
+        case ReadyToOpen(payment=row):
             pass
     outcome = await call(row)
-    if isinstance(outcome, Refused):
-        await openings.discard(row.id)
+    if isinstance(outcome, OpeningRefused):
+        await checkouts.discard(row.id)
         raise OpeningFailed("gateway_refused", outcome.message)
-    return await _record(openings, rules, row.id, outcome)
+    return await _record(checkouts, rules, row.id, outcome)
 
 
-async def track_payment(openings: Openings, rules: Rules, payment: Payment, request: dict[str, Any]) -> Payment:
+async def track_payment(checkouts: CheckoutStore, rules: Rules, payment: Payment, request: dict[str, Any]) -> Payment:
     """Take on a payment that the shop opened itself; `payment.session_id` is set. Raises OpeningFailed."""
     session_id = payment.session_id
     assert session_id is not None, "a tracked payment has a session"
-    holder = await openings.holder(payment.account, session_id)
+    holder = await checkouts.holder(payment.account, session_id)
     if holder is not None and Hold.UNEXPECTED in holder.holds:
-        return await _adopt(openings, rules, holder.id, payment, request)
+        return await _adopt(checkouts, rules, holder.id, payment, request)
     wanted = _looked_after(replace(payment, session_id=None), rules)
-    match await openings.create(wanted, request, TRACKING_LEASE):
-        case Taken(why="unexpected", payment=found):
-            return await _adopt(openings, rules, found.id, payment, request)
-        case Taken(why="opened", equal=True, payment=row) if not row.opened:
+    match await checkouts.create(wanted, request, TRACKING_LEASE):
+        case ReferenceTaken(why="unexpected", payment=found):
+            return await _adopt(checkouts, rules, found.id, payment, request)
+        case ReferenceTaken(why="opened", equal=True, payment=row) if not row.opened:
             pass  # an equal request died before it recorded the session, and the gateway was asked by the reference
-        case Taken() as taken:
+        case ReferenceTaken() as taken:
             raise _in_the_way(taken)
-        case Created(payment=row):
+        case ReadyToOpen(payment=row):
             pass
     try:
         opened = Opened(session_id=session_id, checkout_url="")
-        return await _record(openings, rules, row.id, opened, tracked=True)
+        return await _record(checkouts, rules, row.id, opened, tracked=True)
     except OpeningFailed:
-        await openings.discard(row.id)
+        await checkouts.discard(row.id)
         raise OpeningFailed("session_used", "another payment has this session_id") from None
 
 
-def _in_the_way(taken: Taken) -> OpeningFailed:
+def _in_the_way(taken: ReferenceTaken) -> OpeningFailed:
     payment_id = taken.payment.id
     if taken.why == "opening":
         message = "this reference is being opened"
@@ -182,8 +182,10 @@ def _in_the_way(taken: Taken) -> OpeningFailed:
     return OpeningFailed("reference_used", message, payment_id=payment_id, equal=taken.equal)
 
 
-async def _adopt(openings: Openings, rules: Rules, found_id: str, wanted: Payment, request: dict[str, Any]) -> Payment:
-    made = await adopt(openings, rules, found_id, wanted, request)
+async def _adopt(
+    checkouts: CheckoutStore, rules: Rules, found_id: str, wanted: Payment, request: dict[str, Any]
+) -> Payment:
+    made = await adopt(checkouts, rules, found_id, wanted, request)
     if isinstance(made, NotAdopted):
         raise OpeningFailed(made.code, made.message, payment_id=made.payment_id)
     return made
@@ -191,19 +193,19 @@ async def _adopt(openings: Openings, rules: Rules, found_id: str, wanted: Paymen
 
 def _looked_after(payment: Payment, rules: Rules) -> Payment:
     """The row with the time at which the sweep looks at it, should we die before the reply is recorded."""
-    return scheduled(payment, rules.capabilities(payment), rules.checks, payment.opened_at)
+    return reschedule(payment, rules.capabilities(payment), rules.checks, payment.opened_at)
 
 
 async def _record(
-    openings: Openings,
+    checkouts: CheckoutStore,
     rules: Rules,
     payment_id: str,
     outcome: Opened | ReferenceUsed | Inconclusive,
     *,
     tracked: bool = False,
 ) -> Payment:
-    """`tracked`: the shop opened the checkout, so what was said of it before we knew it is heard, signed or not."""
-    async with openings.batch([payment_id]) as batch:
+    """`tracked`: the shop opened the checkout, so what was said of it before we knew it counts, signed or not."""
+    async with checkouts.batch([payment_id]) as batch:
         row = batch.cases[payment_id].payment
         if isinstance(outcome, Opened):
             key = Keys.of(row, sessions=[outcome.session_id])
@@ -212,7 +214,7 @@ async def _record(
                     trouble=Trouble.UNREADABLE, detail="the gateway named the session of another payment"
                 )
         change = _change(row, outcome, rules, batch.now)
-        await batch.hear_kept(change.payment, signed_only=not tracked)
+        await batch.queue_early_claims(change.payment, signed_only=not tracked)
         await batch.store([change])
         await batch.commit()
     match outcome:
@@ -235,7 +237,7 @@ def _change(row: Payment, outcome: Opened | ReferenceUsed | Inconclusive, rules:
     if not isinstance(outcome, Opened):
         said = outcome.trouble if isinstance(outcome, Inconclusive) else "reference used at the gateway"
         entry = Entry(kind=EntryKind.DECISION, at=now, data={"change": "no checkout", "why": said})
-        return Change(payment=scheduled(row, capabilities, rules.checks, now), entries=(entry,))
+        return Change(payment=reschedule(row, capabilities, rules.checks, now), entries=(entry,))
     replaced = (row.session_id,) if row.session_id not in (None, outcome.session_id) else ()
     payment = replace(
         row,
@@ -246,8 +248,8 @@ def _change(row: Payment, outcome: Opened | ReferenceUsed | Inconclusive, rules:
         expires_at=_expires_at(row, outcome, now),
     )
     if payment.version > 0 or payment.status is not Status.PENDING:
-        return Change(payment=scheduled(payment, capabilities, rules.checks, now))
-    payment = scheduled(replace(payment, version=1), capabilities, rules.checks, now)
+        return Change(payment=reschedule(payment, capabilities, rules.checks, now))
+    payment = reschedule(replace(payment, version=1), capabilities, rules.checks, now)
     event = write_event(payment, EventType.OPENED, now, rules.public_url)
     return Change(payment=payment, entries=(event_entry(event),), event=event)
 

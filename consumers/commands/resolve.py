@@ -1,6 +1,6 @@
-"""A person's word on a held payment: an audited event that settles what is known, not an update.
+"""A person's word on a held payment: an audited event that covers what is known, not an update.
 
-The one thing to get wrong: a resolution settles the answers that were recorded, not the payment. A different answer
+The one thing to get wrong: a resolution covers the answers that were recorded, not the payment. A different answer
 afterwards moves or holds it again.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.apply_change import Draft, settle
-from consumers.checks.candidates import changed, heard_anew, lasting
+from consumers.apply_change import PendingChange, apply_changes
+from consumers.checks.candidates import changed, lasting, named_again
 from consumers.money.matching import says_paid, transactions_of
 from consumers.ports.ledger import Keys, Ledger
 from consumers.rules import Rules
@@ -18,7 +18,7 @@ from schemas.payments import Case, Entry, Payment, Resolution
 from schemas.words import EntryKind, Status
 
 
-class Wish(Struct, frozen=True, kw_only=True):
+class ResolutionRequest(Struct, frozen=True, kw_only=True):
     """What a person asks for. `version`, when given, must be the payment's present one."""
 
     status: Status
@@ -38,55 +38,55 @@ class ResolutionRefused(Exception):
         self.field = field
 
 
-async def resolve(ledger: Ledger, rules: Rules, payment_id: str, wish: Wish) -> Payment:
+async def resolve_payment(ledger: Ledger, rules: Rules, payment_id: str, wanted: ResolutionRequest) -> Payment:
     """Resolve a held payment; the same resolution again changes nothing. Raises ResolutionRefused."""
     async with ledger.batch([payment_id]) as batch:
         case = batch.cases[payment_id]
         payment = case.payment
         resolution = Resolution(
             at=batch.now,
-            status=wish.status,
-            actor=wish.actor,
-            reason=wish.reason,
-            evidence=wish.evidence,
-            transaction_id=wish.transaction_id,
+            status=wanted.status,
+            actor=wanted.actor,
+            reason=wanted.reason,
+            evidence=wanted.evidence,
+            transaction_id=wanted.transaction_id,
         )
         if payment.hold is None:
             if case.resolutions and case.resolutions[-1].same_decision(resolution):
                 return payment
             raise ResolutionRefused("not_held", f"only a held payment can be resolved{_decided(case)}")
-        if wish.version is not None and wish.version != payment.version:
+        if wanted.version is not None and wanted.version != payment.version:
             words = f"the payment is at version {payment.version}{_decided(case)}"
             raise ResolutionRefused("version_conflict", words, "version")
-        if wish.status.rank < payment.status.rank:
+        if wanted.status.rank < payment.status.rank:
             raise ResolutionRefused(
                 "lower_status", f"the payment is {payment.status} already; it never falls{_decided(case)}", "status"
             )
-        recorded = wish.transaction_id
-        if recorded is None and wish.status.paid:
+        recorded = wanted.transaction_id
+        if recorded is None and wanted.status.paid:
             recorded = payment.transaction_id or _answered_with(case)
         if recorded is not None:
             key = Keys.of(payment, transactions=[recorded])
-            owners = await batch.reserve([key])
-            if recorded in owners[payment_id].transactions:
-                if wish.transaction_id is not None:
+            taken_keys = await batch.reserve([key])
+            if recorded in taken_keys[payment_id].transactions:
+                if wanted.transaction_id is not None:
                     raise ResolutionRefused(
                         "transaction_used", "another payment has this transaction", "transaction_id"
                     )
                 recorded = None
-        settled = frozenset(fact.key for fact in case.facts) | frozenset(payment.holds)
-        settled = settled.union(*(earlier.settled for earlier in case.resolutions))
-        resolution = replace(resolution, recorded_transaction=recorded, settled=settled)
-        if wish.status is Status.PENDING and payment.unresolved_at is not None:
+        resolved_keys = frozenset(fact.key for fact in case.facts) | frozenset(payment.holds)
+        resolved_keys = resolved_keys.union(*(earlier.settled for earlier in case.resolutions))
+        resolution = replace(resolution, recorded_transaction=recorded, settled=resolved_keys)
+        if wanted.status is Status.PENDING and payment.unresolved_at is not None:
             payment = replace(payment, unresolved_at=batch.now)  # asked about as long again, counted from here
             for one in lasting(payment):
-                payment = changed(payment, heard_anew(one, batch.now))
+                payment = changed(payment, named_again(one, batch.now))
         case = replace(case, payment=payment, resolutions=(*case.resolutions, resolution))
-        said = {"status": wish.status, "actor": wish.actor, "reason": wish.reason, "settles": list(payment.holds)}
-        said |= {"evidence": wish.evidence} if wish.evidence else {}
+        said = {"status": wanted.status, "actor": wanted.actor, "reason": wanted.reason, "settles": list(payment.holds)}
+        said |= {"evidence": wanted.evidence} if wanted.evidence else {}
         entry = Entry(kind=EntryKind.RESOLUTION, at=batch.now, data=said)
-        draft = Draft(case=case, entries=[entry], facts=[], resolution=resolution)
-        (resolved,) = await settle(batch, rules, [draft])
+        pending = PendingChange(case=case, entries=[entry], facts=[], resolution=resolution)
+        (resolved,) = await apply_changes(batch, rules, [pending])
         await batch.commit()
         return resolved.payment
 

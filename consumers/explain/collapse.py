@@ -16,7 +16,7 @@ LONGEST_ROUND = 3
 FEWEST_ROUNDS = 3
 
 
-class Line(Struct, frozen=True, kw_only=True):
+class TimelineLine(Struct, frozen=True, kw_only=True):
     """One thing that happened, `count` times from `at` to `last_at`. Lines with equal keys say the same.
 
     `seconds` is how long the gateway took, at most; its words stand between `before` and `after`.
@@ -39,11 +39,11 @@ class Line(Struct, frozen=True, kw_only=True):
         return f"{self.before}{took}{self.after}"
 
 
-def line(at: datetime, kind: str, words: str, *key: object) -> Line:
-    return Line(at=at, last_at=at, kind=kind, before=words, key=key or (kind, words))
+def timeline_line(at: datetime, kind: str, words: str, *key: object) -> TimelineLine:
+    return TimelineLine(at=at, last_at=at, kind=kind, before=words, key=key or (kind, words))
 
 
-def shortened(lines: Sequence[Line]) -> list[Line]:
+def collapse_rounds(lines: Sequence[TimelineLine]) -> list[TimelineLine]:
     """The lines with every repetition put together: of one line, then of rounds of two and three."""
     short = list(lines)
     for length in range(1, LONGEST_ROUND + 1):
@@ -51,8 +51,8 @@ def shortened(lines: Sequence[Line]) -> list[Line]:
     return short
 
 
-def _put_together(lines: list[Line], length: int, fewest: int) -> list[Line]:
-    done: list[Line] = []
+def _put_together(lines: list[TimelineLine], length: int, fewest: int) -> list[TimelineLine]:
+    done: list[TimelineLine] = []
     start = 0
     while start < len(lines):
         keys = [one.key for one in lines[start : start + length]]
@@ -68,7 +68,7 @@ def _put_together(lines: list[Line], length: int, fewest: int) -> list[Line]:
     return done
 
 
-def _as_one(same: Sequence[Line]) -> Line:
+def _as_one(same: Sequence[TimelineLine]) -> TimelineLine:
     seconds = [one.seconds for one in same if one.seconds is not None]
     return replace(
         same[0],

@@ -1,6 +1,6 @@
 """What a person needs to decide on a held payment: asked, answered and expected, side by side.
 
-The one thing to get wrong: showing what is settled. A person's earlier word settled some answers; what holds the
+The one thing to get wrong: showing what was resolved. A person's earlier word covers some answers; what holds the
 payment now are the others.
 """
 
@@ -14,16 +14,16 @@ from msgspec import Struct
 
 from consumers.checks import candidates
 from consumers.checks.repeated_failure import why
-from consumers.explain.snapshot import Dossier, Others
-from consumers.money.matching import IN_EVERY_ROW, strange_ids
+from consumers.explain.snapshot import Others, PaymentSnapshot
+from consumers.money.matching import IN_EVERY_ROW, foreign_ids
 from consumers.money.rule_names import named_row
 from schemas.answers import Answer, Fact
-from schemas.payments import Entry, Owners, Payment
+from schemas.payments import Entry, Payment, TakenKeys
 from schemas.words import EntryKind, Hold, Said, Status
 
 MOST_ANSWERS = 4
 
-WHY = {
+HOLD_CAUSES = {
     Hold.IDENTITY_MISMATCH: "the gateway answered about another payment than the one asked about",
     Hold.CURRENCY_MISMATCH: "the gateway names another currency than was asked for",
     Hold.AMOUNT_MISMATCH: "the gateway names another amount than was asked for, or one that is no money",
@@ -82,34 +82,34 @@ class Evidence(Struct, frozen=True, kw_only=True):
     others: tuple[str, ...]
 
 
-def evidence(dossier: Dossier) -> Evidence | None:
+def evidence(snapshot: PaymentSnapshot) -> Evidence | None:
     """What stands against the payment; None when nothing holds it."""
-    payment = dossier.payment
+    payment = snapshot.payment
     if payment.hold is None:
         return None
     return Evidence(
         hold=payment.hold,
         holds=payment.holds,
-        since=held_since(dossier.entries),
-        why=_why(dossier, payment.hold),
+        since=held_since(snapshot.entries),
+        why=_why(snapshot, payment.hold),
         to_do=TO_DO[payment.hold],
-        answers=tuple(_answered(fact, dossier) for fact in _relevant(dossier)),
-        others=tuple(_others(dossier)),
+        answers=tuple(_answered(fact, snapshot) for fact in _relevant(snapshot)),
+        others=tuple(_others(snapshot)),
     )
 
 
-def _why(dossier: Dossier, hold: Hold) -> str:
+def _why(snapshot: PaymentSnapshot, hold: Hold) -> str:
     """Why it is held, in words. `unresolved` has three causes, and a person looks elsewhere for each."""
-    payment = dossier.payment
+    payment = snapshot.payment
     if hold is not Hold.UNRESOLVED:
-        return WHY[hold]
-    if dossier.failing is not None and dossier.failing.stopped_at is not None:
-        return f"what is known of it cannot be recorded: {why(dossier.failing)}; see payproof dead list"
-    gave_up_at = payment.opened_at + timedelta(seconds=dossier.checks.give_up)
+        return HOLD_CAUSES[hold]
+    if snapshot.failing is not None and snapshot.failing.stopped_at is not None:
+        return f"what is known of it cannot be recorded: {why(snapshot.failing)}; see payproof dead list"
+    gave_up_at = payment.opened_at + timedelta(seconds=snapshot.checks.give_up)
     named = [one.transaction_id for one in candidates.vouched(candidates.unproven(payment))]
     if named and payment.unresolved_at is not None and payment.unresolved_at < gave_up_at:
         return f"it was said to be paid by {', '.join(named)}, which the gateway never came to know"
-    return WHY[hold]
+    return HOLD_CAUSES[hold]
 
 
 def held_since(entries: Sequence[Entry]) -> datetime | None:
@@ -121,40 +121,40 @@ def held_since(entries: Sequence[Entry]) -> datetime | None:
     return since
 
 
-def _relevant(dossier: Dossier) -> list[Fact]:
+def _relevant(snapshot: PaymentSnapshot) -> list[Fact]:
     """The answers to decide by: those that hold it, and those they disagree with; else the newest."""
-    payment, resolutions = dossier.payment, dossier.case.resolutions
-    settled = resolutions[-1].settled if resolutions else frozenset[str]()
-    owners = _owners(dossier.others)
+    payment, resolutions = snapshot.payment, snapshot.case.resolutions
+    resolved_keys = resolutions[-1].settled if resolutions else frozenset[str]()
+    taken_keys = _taken_keys(snapshot.others)
 
     def matters(fact: Fact) -> bool:
         if fact.answer.status is None or fact.answer.status.paid:
             return True
         against = fact.answer.status is not Status.PENDING and Hold.CONTRADICTION in payment.holds
-        return against or any(strange_ids(fact, payment, owners))
+        return against or any(foreign_ids(fact, payment, taken_keys))
 
-    ordered = sorted(dossier.case.facts, key=lambda fact: (fact.first_answered_at, fact.key))
-    live = [fact for fact in ordered if fact.key not in settled and matters(fact)]
-    earlier = [fact for fact in ordered if fact.key in settled and fact.answer.status and fact.answer.status.paid]
+    ordered = sorted(snapshot.case.facts, key=lambda fact: (fact.first_answered_at, fact.key))
+    live = [fact for fact in ordered if fact.key not in resolved_keys and matters(fact)]
+    earlier = [fact for fact in ordered if fact.key in resolved_keys and fact.answer.status and fact.answer.status.paid]
     chosen = (earlier[-1:] if Hold.CONTRADICTION in payment.holds else []) + live
     if len(chosen) > MOST_ANSWERS:
         chosen = [chosen[0], *chosen[1 - MOST_ANSWERS :]]
     return chosen or sorted(ordered, key=lambda fact: fact.last_answered_at)[-1:]
 
 
-def _answered(fact: Fact, dossier: Dossier) -> Answered:
+def _answered(fact: Fact, snapshot: PaymentSnapshot) -> Answered:
     return Answered(
         first_at=fact.first_answered_at,
         last_at=fact.last_answered_at,
         by=named_row(fact.row) if fact.row else None,
-        compared=tuple(_compared(fact, dossier)),
+        compared=tuple(_compared(fact, snapshot)),
     )
 
 
-def _compared(fact: Fact, dossier: Dossier) -> Iterable[Compared]:
-    answer, payment, always = fact.answer, dossier.payment, _always(dossier)
+def _compared(fact: Fact, snapshot: PaymentSnapshot) -> Iterable[Compared]:
+    answer, payment, always = fact.answer, snapshot.payment, _always(snapshot)
     paid = answer.status is not None and answer.status.paid
-    asked_by = dossier.account.capabilities.asked_by if dossier.account else frozenset[str]()
+    asked_by = snapshot.account.capabilities.asked_by if snapshot.account else frozenset[str]()
     by_session = "session_id" in asked_by and payment.session_id is not None
 
     def missing(name: str) -> bool:
@@ -199,7 +199,7 @@ def _compared(fact: Fact, dossier: Dossier) -> Iterable[Compared]:
         expected=payment.session_id,
         differs=missing("session_id")
         if answer.session_id is None
-        else answer.session_id in dossier.others.sessions or (payment.opened and answer.session_id not in ours),
+        else answer.session_id in snapshot.others.sessions or (payment.opened and answer.session_id not in ours),
     )
     known = payment.transaction_id or fact.transaction_asked
     yield Compared(
@@ -209,7 +209,7 @@ def _compared(fact: Fact, dossier: Dossier) -> Iterable[Compared]:
         expected=known,
         differs=missing("transaction_id")
         if answer.transaction_id is None
-        else answer.transaction_id in dossier.others.transactions
+        else answer.transaction_id in snapshot.others.transactions
         or (known or answer.transaction_id) != answer.transaction_id,
     )
     if answer.refunded_amount is not None or payment.refunded_amount or unread("refunded_amount"):
@@ -222,8 +222,8 @@ def _compared(fact: Fact, dossier: Dossier) -> Iterable[Compared]:
         )
 
 
-def _others(dossier: Dossier) -> Iterable[str]:
-    payment, others = dossier.payment, dossier.others
+def _others(snapshot: PaymentSnapshot) -> Iterable[str]:
+    payment, others = snapshot.payment, snapshot.others
     for transaction_id, payment_id in sorted(others.transactions.items()):
         yield f"Transaction {transaction_id} was recorded first for {payment_id}."
     for session_id, payment_id in sorted(others.sessions.items()):
@@ -231,7 +231,7 @@ def _others(dossier: Dossier) -> Iterable[str]:
     if others.order_paid_by is not None and Hold.DUPLICATE_FOR_ORDER in payment.holds:
         yield f"The order {payment.order_ref} is paid by {others.order_paid_by}."
     if Hold.UNVERIFIABLE in payment.holds:
-        yield from _claimed(payment, dossier.entries)
+        yield from _claimed(payment, snapshot.entries)
 
 
 def _claimed(payment: Payment, entries: Sequence[Entry]) -> Iterable[str]:
@@ -248,12 +248,12 @@ def _claimed(payment: Payment, entries: Sequence[Entry]) -> Iterable[str]:
         yield f"The last claim of success came at {last.at:%Y-%m-%d %H:%M:%SZ}{told}; expected is {payment.reference}."
 
 
-def _always(dossier: Dossier) -> frozenset[str]:
-    return dossier.account.capabilities.always if dossier.account else frozenset()
+def _always(snapshot: PaymentSnapshot) -> frozenset[str]:
+    return snapshot.account.capabilities.always if snapshot.account else frozenset()
 
 
-def _owners(others: Others) -> Owners:
-    return Owners(transactions=frozenset(others.transactions), sessions=frozenset(others.sessions))
+def _taken_keys(others: Others) -> TakenKeys:
+    return TakenKeys(transactions=frozenset(others.transactions), sessions=frozenset(others.sessions))
 
 
 def _said(answer: Answer, name: str) -> str | None:

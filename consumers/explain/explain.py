@@ -10,12 +10,12 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from consumers.explain.collapse import Line, shortened
+from consumers.explain.collapse import TimelineLine, collapse_rounds
 from consumers.explain.evidence import Evidence, evidence
-from consumers.explain.next_steps import Plan, outlook, standing
-from consumers.explain.reached import Receiver, told
-from consumers.explain.snapshot import Dossier
-from consumers.explain.timeline_text import row_of, tell
+from consumers.explain.next_steps import Plan, next_steps, where_it_stands
+from consumers.explain.reached import Receiver, delivery_sentence
+from consumers.explain.snapshot import PaymentSnapshot
+from consumers.explain.timeline_text import statement_row, timeline_lines
 from schemas.payments import Entry, Payment
 from schemas.words import EntryKind, Said, Status
 
@@ -28,33 +28,33 @@ class Explanation(Struct, frozen=True, kw_only=True):
 
     summary: str
     evidence: Evidence | None
-    story: tuple[Line, ...]
+    story: tuple[TimelineLine, ...]
     standing: str
     plans: tuple[Plan, ...]
     deliveries: tuple[Receiver, ...] = ()
 
 
-def explain(dossier: Dossier) -> Explanation:
+def explain_payment(snapshot: PaymentSnapshot) -> Explanation:
     return Explanation(
-        summary=f"{_paid(dossier)} {told(dossier.entries, dossier.receivers)}",
-        evidence=evidence(dossier),
-        story=tuple(shortened(list(tell(dossier.payment, dossier.entries, dossier.left_out)))),
-        standing=standing(dossier.payment),
-        plans=tuple(outlook(dossier)),
-        deliveries=dossier.receivers,
+        summary=f"{_paid(snapshot)} {delivery_sentence(snapshot.entries, snapshot.receivers)}",
+        evidence=evidence(snapshot),
+        story=tuple(collapse_rounds(list(timeline_lines(snapshot.payment, snapshot.entries, snapshot.left_out)))),
+        standing=where_it_stands(snapshot.payment),
+        plans=tuple(next_steps(snapshot)),
+        deliveries=snapshot.receivers,
     )
 
 
-def _paid(dossier: Dossier) -> str:
+def _paid(snapshot: PaymentSnapshot) -> str:
     """Paid or not, as whose word, and since when."""
-    payment, money = dossier.payment, f"{dossier.payment.amount:.2f} {dossier.payment.currency}"
-    word = _word(dossier)
+    payment, money = snapshot.payment, f"{snapshot.payment.amount:.2f} {snapshot.payment.currency}"
+    word = _word(snapshot)
     held = f", but held as {payment.hold}" if payment.hold else ""
     match payment.status:
         case Status.PENDING if payment.hold is not None:
             return f"Not proven: {money} is held as {payment.hold}, and a person must decide."
         case Status.PENDING:
-            return _unpaid(dossier, money)
+            return _unpaid(snapshot, money)
         case Status.COMPLETED:
             back = f", {payment.refunded_amount:.2f} of it paid back" if payment.refunded_amount else ""
             late = ", late" if payment.late else ""
@@ -65,29 +65,31 @@ def _paid(dossier: Dossier) -> str:
             return f"Not paid{held}: {money} is {status}, {word}."
 
 
-def _unpaid(dossier: Dossier, money: str) -> str:
-    payment = dossier.payment
-    heard = (
+def _unpaid(snapshot: PaymentSnapshot, money: str) -> str:
+    payment = snapshot.payment
+    answered_so = (
         f"the gateway last said so at {_time(payment.checked_at)}"
         if payment.checked_at is not None
         else "and the gateway has given no answer yet"
     )
-    claims = [one.at for one in dossier.entries if one.kind is EntryKind.CLAIM and one.data.get("said") == Said.SUCCESS]
+    claims = [
+        one.at for one in snapshot.entries if one.kind is EntryKind.CLAIM and one.data.get("said") == Said.SUCCESS
+    ]
     claimed = f" Someone said success at {_time(claims[-1])}, and that proves nothing." if claims else ""
-    return f"Not paid so far: {money} is pending, {heard}.{claimed}"
+    return f"Not paid so far: {money} is pending, {answered_so}.{claimed}"
 
 
-def _word(dossier: Dossier) -> str:
+def _word(snapshot: PaymentSnapshot) -> str:
     """Whose word brought it to its status, and when that was recorded."""
-    payment, last = dossier.payment, None
-    for entry in dossier.entries:
+    payment, last = snapshot.payment, None
+    for entry in snapshot.entries:
         if entry.kind is EntryKind.RESOLUTION or (entry.kind is EntryKind.ANSWER and _says(entry, payment)):
             last = entry
         if entry.kind is EntryKind.DECISION and f"rose to {payment.status}" in entry.data["change"]:
             if last is not None and last.kind is EntryKind.RESOLUTION:
                 return f"as {last.data['actor']} decided at {_time(entry.at)}"
             if last is not None and "statement" in last.data:
-                return f"as {row_of(last.data)} says, recorded at {_time(entry.at)}"
+                return f"as {statement_row(last.data)} says, recorded at {_time(entry.at)}"
             if last is None and payment.expired_by_clock_at is not None:
                 break
             return f"as the gateway itself said at {_time(entry.at)}"

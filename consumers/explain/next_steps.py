@@ -17,7 +17,7 @@ from consumers.checks.next_check import Due, by_clock_alone, can_ask, may_close,
 from consumers.checks.repeated_failure import why
 from consumers.checks.schedule import closes_at, gives_up_at, success_unanswered
 from consumers.explain.reached import open_deliveries
-from consumers.explain.snapshot import Dossier
+from consumers.explain.snapshot import PaymentSnapshot
 from consumers.ports.gateway import Capabilities
 from schemas.payments import Payment
 from schemas.words import Hold, Status
@@ -43,20 +43,20 @@ class Plan(Struct, frozen=True, kw_only=True):
     words: str
 
 
-def outlook(dossier: Dossier) -> list[Plan]:
+def next_steps(snapshot: PaymentSnapshot) -> list[Plan]:
     """What is planned: what has no time first, then by time; never empty."""
-    plans = [*_plans(dossier)]
-    sent = [Plan(at=at, words=words) for at, words in open_deliveries(dossier.receivers, dossier.now)]
+    plans = [*_plans(snapshot)]
+    sent = [Plan(at=at, words=words) for at, words in open_deliveries(snapshot.receivers, snapshot.now)]
     if plans or sent:
         plans += sent
     else:
-        waits = dossier.payment.status is Status.PENDING
+        waits = snapshot.payment.status is Status.PENDING
         return [Plan(at=None, words="nothing until a claim comes in" if waits else "nothing; it is settled")]
     return sorted(plans, key=lambda plan: plan.at.timestamp() if plan.at else 0.0)
 
 
-def _plans(dossier: Dossier) -> Iterator[Plan]:
-    payment, account = dossier.payment, dossier.account
+def _plans(snapshot: PaymentSnapshot) -> Iterator[Plan]:
+    payment, account = snapshot.payment, snapshot.account
     if payment.hold is not None:
         alone = payment.held_for_money or (account is not None and not account.capabilities.asked_by)
         lifts = "a person resolves it" if alone else "a later answer lifts the hold, or a person"
@@ -68,22 +68,22 @@ def _plans(dossier: Dossier) -> Iterator[Plan]:
             words = f"nothing is asked while the account {payment.account} is not in the configuration"
             yield Plan(at=None, words=words)
         return
-    stopped = dossier.failing is not None and dossier.failing.stopped_at is not None
+    stopped = snapshot.failing is not None and snapshot.failing.stopped_at is not None
     if stopped and payment.next_check_at is None and payment.lease_until is None:
-        assert dossier.failing is not None
-        words = f"nothing more is asked by itself, because {why(dossier.failing)} (payproof dead list)"
+        assert snapshot.failing is not None
+        words = f"nothing more is asked by itself, because {why(snapshot.failing)} (payproof dead list)"
         yield Plan(at=None, words=words)
         return
-    yield from _question(dossier, account)
-    yield from _ends(dossier, account.capabilities)
+    yield from _question(snapshot, account)
+    yield from _ends(snapshot, account.capabilities)
 
 
-def _question(dossier: Dossier, account: Account) -> Iterator[Plan]:
-    payment, capabilities = dossier.payment, account.capabilities
-    if payment.lease_until is not None and payment.lease_until > dossier.now:
+def _question(snapshot: PaymentSnapshot, account: Account) -> Iterator[Plan]:
+    payment, capabilities = snapshot.payment, account.capabilities
+    if payment.lease_until is not None and payment.lease_until > snapshot.now:
         yield Plan(at=payment.lease_until, words="a question is on its way; without a reply by then we ask again")
         return
-    due = next_due(payment, capabilities, dossier.checks)
+    due = next_due(payment, capabilities, snapshot.checks)
     if due is None:
         if not can_ask(payment, capabilities) and payment.status is Status.PENDING and payment.hold is None:
             known = "no id is known yet that it can be asked by" if capabilities.asked_by else "it cannot be asked"
@@ -92,12 +92,12 @@ def _question(dossier: Dossier, account: Account) -> Iterator[Plan]:
     because = _TRIGGERS.get(due.trigger) or SCHEDULES.get(payment.schedule or "", "its time is over then")
     if due.alone:
         because = f"the gateway does not know transaction {due.transaction_id} yet, which a callback named"
-    elif _confirms(payment, due, dossier):
-        because = f"one answer that nobody paid is not enough: a second one, {_span(dossier)} later, closes it"
-    opens_at = dossier.allowance.shut_until if dossier.allowance else None
+    elif _confirms(payment, due, snapshot):
+        because = f"one answer that nobody paid is not enough: a second one, {_span(snapshot)} later, closes it"
+    opens_at = snapshot.limits.shut_until if snapshot.limits else None
     looks_at = max(at for at in (due.at, payment.next_check_at, opens_at) if at is not None)
-    waits = "".join(f"; {reason}" for reason in _waits(dossier, account))
-    if looks_at <= dossier.now:
+    waits = "".join(f"; {reason}" for reason in _waits(snapshot, account))
+    if looks_at <= snapshot.now:
         yield Plan(at=looks_at, words=f"a question is due, because {because}{waits or _UNTAKEN}")
     else:
         yield Plan(at=looks_at, words=f"we ask the gateway again, because {because}{waits}")
@@ -106,38 +106,38 @@ def _question(dossier: Dossier, account: Account) -> Iterator[Plan]:
 _UNTAKEN = "; a running `payproof serve` asks it"
 
 
-def _waits(dossier: Dossier, account: Account) -> Iterable[str]:
+def _waits(snapshot: PaymentSnapshot, account: Account) -> Iterable[str]:
     """What a question waits for, where it is not its time alone."""
-    payment, allowance, now = dossier.payment, dossier.allowance, dossier.now
-    if allowance is not None and allowance.shut_until is not None and allowance.shut_until > now:
-        until = f"{allowance.shut_until:%H:%M:%SZ}"
-        yield f"the gateway gave {allowance.troubles} times in a row no answer, so nobody asks it before {until}"
+    payment, account_limits, now = snapshot.payment, snapshot.limits, snapshot.now
+    if account_limits is not None and account_limits.shut_until is not None and account_limits.shut_until > now:
+        until = f"{account_limits.shut_until:%H:%M:%SZ}"
+        yield f"the gateway gave {account_limits.troubles} times in a row no answer, so nobody asks it before {until}"
         return
     rate = account.calls_per_second
-    if allowance is not None and rate is not None and refilled(allowance, rate, now).calls < 1:
+    if account_limits is not None and rate is not None and refilled(account_limits, rate, now).calls < 1:
         yield f"the account's budget of {rate:g} calls a second is used up just now"
         return
     if payment.not_before is not None and payment.not_before > now:
         yield "the gateway asked us to wait, or its account's budget was used up"
 
 
-def _confirms(payment: Payment, due: Due, dossier: Dossier) -> bool:
+def _confirms(payment: Payment, due: Due, snapshot: PaymentSnapshot) -> bool:
     """Whether a question is the second one about the end."""
     first = payment.unpaid_at
-    if payment.status is not Status.PENDING or first is None or first < closes_at(payment, dossier.checks):
+    if payment.status is not Status.PENDING or first is None or first < closes_at(payment, snapshot.checks):
         return False
-    return due.at == first + timedelta(seconds=dossier.checks.confirm_end)
+    return due.at == first + timedelta(seconds=snapshot.checks.confirm_end)
 
 
-def _span(dossier: Dossier) -> str:
-    return f"{dossier.checks.confirm_end / 60:g} minutes"
+def _span(snapshot: PaymentSnapshot) -> str:
+    return f"{snapshot.checks.confirm_end / 60:g} minutes"
 
 
-def _ends(dossier: Dossier, capabilities: Capabilities) -> Iterator[Plan]:
-    payment, checks = dossier.payment, dossier.checks
+def _ends(snapshot: PaymentSnapshot, capabilities: Capabilities) -> Iterator[Plan]:
+    payment, checks = snapshot.payment, snapshot.checks
     if payment.status is not Status.PENDING:
         return
-    if forgetful(dossier.allowance):
+    if forgetful(snapshot.limits):
         words = "no payment of the account closes on `not found`, which its gateway said of several in a row"
         yield Plan(at=None, words=words)
     closes, gives_up = closes_at(payment, checks), gives_up_at(payment, checks)
@@ -145,12 +145,12 @@ def _ends(dossier: Dossier, capabilities: Capabilities) -> Iterator[Plan]:
         if by_clock_alone(payment, capabilities):
             yield Plan(at=closes, words="it closes as expired by the clock")
         elif capabilities.pending_expires or not payment.opened:
-            words = f"it closes as expired, once two answers {_span(dossier)} apart say that nobody paid"
+            words = f"it closes as expired, once two answers {_span(snapshot)} apart say that nobody paid"
             yield Plan(at=closes, words=words)
         elif (after := capabilities.pending_expires_after) is not None:
-            words = f"it closes as expired, once two answers {_span(dossier)} apart say that it is pending still"
+            words = f"it closes as expired, once two answers {_span(snapshot)} apart say that it is pending still"
             yield Plan(at=closes + timedelta(seconds=after), words=words)
-        elif dossier.now < closes:
+        elif snapshot.now < closes:
             yield Plan(at=closes, words="its time is over; then it closes if the gateway says so")
     elif success_unanswered(payment) and not payment.holds:
         yield Plan(at=None, words="it is not closed while someone says that it is paid and no answer came since")
@@ -160,7 +160,7 @@ def _ends(dossier: Dossier, capabilities: Capabilities) -> Iterator[Plan]:
         yield Plan(at=gives_up, words="we give up asking")
 
 
-def standing(payment: Payment) -> str:
+def where_it_stands(payment: Payment) -> str:
     """Where it stands, in a sentence."""
     late = ", late" if payment.late else ""
     if payment.hold is not None:

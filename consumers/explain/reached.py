@@ -40,7 +40,7 @@ class Receiver(Struct, frozen=True, kw_only=True):
         return f"{self.host} ({self.endpoint})"
 
 
-def told(entries: Sequence[Entry], receivers: Sequence[Receiver]) -> str:
+def delivery_sentence(entries: Sequence[Entry], receivers: Sequence[Receiver]) -> str:
     """What was written for the shop last, and which of its endpoints have it."""
     events = [entry for entry in entries if entry.kind is EntryKind.EVENT]
     if not events:

@@ -8,9 +8,9 @@ from datetime import datetime
 from msgspec import Struct, field
 
 from consumers.account import Account
-from consumers.checks.limits import Allowance
 from consumers.checks.repeated_failure import Failing
 from consumers.explain.reached import Receiver
+from consumers.ports.call_limits import AccountLimits
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment
 from schemas.words import EntryKind, Source
@@ -24,7 +24,7 @@ class Others(Struct, frozen=True, kw_only=True):
     order_paid_by: str | None = None
 
 
-class Counted(Struct, frozen=True, kw_only=True):
+class EntryCount(Struct, frozen=True, kw_only=True):
     """Entries of a kind that were only counted; `source` is whose claims they were."""
 
     kind: EntryKind
@@ -38,11 +38,11 @@ class LeftOut(Struct, frozen=True, kw_only=True):
     """What a timeline that is too long for a screen holds besides; `place` entries come before all of it."""
 
     place: int
-    counted: tuple[Counted, ...]
+    counted: tuple[EntryCount, ...]
 
 
-class Dossier(Struct, frozen=True, kw_only=True):
-    """`account` is None where the configuration has it no longer; `allowance` where its gateway was never counted.
+class PaymentSnapshot(Struct, frozen=True, kw_only=True):
+    """`account` is None where the configuration has it no longer; `limits` where its gateway was never counted.
 
     `receivers` are the endpoints that want its events; `failing` counts what fails of it by itself.
     """
@@ -54,7 +54,7 @@ class Dossier(Struct, frozen=True, kw_only=True):
     now: datetime
     checks: Checks
     account: Account | None = None
-    allowance: Allowance | None = None
+    limits: AccountLimits | None = None
     receivers: tuple[Receiver, ...] = ()
     failing: Failing | None = None
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from consumers.apply_claim import TOO_MANY
-from consumers.explain.collapse import Line, line
+from consumers.explain.collapse import TimelineLine, timeline_line
 from consumers.explain.snapshot import LeftOut
 from consumers.money.rule_names import named_row
 from schemas.answers import StatementRow, Trouble
@@ -56,7 +56,9 @@ _PHONE = re.compile(r"(?<![0-9A-Za-z])(?:\+?88)?(01[3-9])[0-9]{8}(?![0-9A-Za-z])
 _EMAIL = re.compile(r"[^\s@<>(),;:]+@[^\s@<>(),;:]+")
 
 
-def tell(payment: Payment, entries: Sequence[Entry], left_out: LeftOut | None = None) -> Iterator[Line]:
+def timeline_lines(
+    payment: Payment, entries: Sequence[Entry], left_out: LeftOut | None = None
+) -> Iterator[TimelineLine]:
     """A line for the opening and each entry in order; a question is told with its answer."""
     cut = left_out.place if left_out else 0
     yield _opening(payment)
@@ -72,7 +74,7 @@ def tell(payment: Payment, entries: Sequence[Entry], left_out: LeftOut | None = 
                     yield _claim(entry)
                 elif not _asked_next(entries[:cut] if place < cut else entries, place, cut=place < cut):
                     words = "Our schedule said that it was time, and nothing could be asked just then."
-                    yield line(entry.at, entry.kind, words)
+                    yield timeline_line(entry.at, entry.kind, words)
             case EntryKind.QUESTION:
                 yield _question(entry, answers.get(id(entry)), cut=place < cut)
             case EntryKind.ANSWER:
@@ -84,29 +86,31 @@ def tell(payment: Payment, entries: Sequence[Entry], left_out: LeftOut | None = 
                 why = f" ({masked(str(data['why']))})" if "why" in data else ""
                 by = f", by {masked(str(data['by']))}" if "by" in data else ""
                 rule = f" The rule: {data['rule']}." if "rule" in data else ""
-                yield line(entry.at, entry.kind, f"Decided: {data['change']}{by}{why}.{rule}")
+                yield timeline_line(entry.at, entry.kind, f"Decided: {data['change']}{by}{why}.{rule}")
             case EntryKind.EVENT:
                 version = str(data["id"]).rpartition(".")[2]
-                yield line(entry.at, entry.kind, f"Wrote {data['type']}, version {version}, to the shop's log.")
+                yield timeline_line(
+                    entry.at, entry.kind, f"Wrote {data['type']}, version {version}, to the shop's log."
+                )
             case EntryKind.RESOLUTION:
                 rests = f" (evidence: {data['evidence']})" if "evidence" in data else ""
                 words = f"{data['actor']} resolved it as {data['status']}: {data['reason']}{rests}."
-                yield line(entry.at, entry.kind, words)
+                yield timeline_line(entry.at, entry.kind, words)
             case EntryKind.DELIVERY:
                 yield _delivery(entry)
 
 
-def _opening(payment: Payment) -> Line:
+def _opening(payment: Payment) -> TimelineLine:
     through = f"{payment.account} ({payment.provider})"
     if payment.unexpected_at is not None:
         words = f"A statement named money through {through} that nobody had asked for here: {payment.id}."
-        return line(payment.unexpected_at, "opening", words)
+        return timeline_line(payment.unexpected_at, "opening", words)
     order = f", order {payment.order_ref}" if payment.order_ref else ""
     asked = f"{payment.amount:.2f} {payment.currency} through {through}, reference {payment.reference}{order}"
-    return line(payment.opened_at, "opening", f"The shop asked for {asked}: {payment.id}.")
+    return timeline_line(payment.opened_at, "opening", f"The shop asked for {asked}: {payment.id}.")
 
 
-def row_of(data: dict[str, Any]) -> str:
+def statement_row(data: dict[str, Any]) -> str:
     """Which row of which statement an answer's entry is of."""
     row = StatementRow(name=masked(str(data["statement"])), row=data["row"], listed="listed" in data)
     return named_row(row)
@@ -117,12 +121,12 @@ def masked(text: str) -> str:
     return _EMAIL.sub("***@***", _PHONE.sub(r"\1********", text))
 
 
-def _left_out(left_out: LeftOut) -> Line:
+def _left_out(left_out: LeftOut) -> TimelineLine:
     counted = sorted(left_out.counted, key=lambda one: -one.count)
     since, until = min(one.first_at for one in counted), max(one.last_at for one in counted)
     kinds = ", ".join(f"{one.count:,} × {_KINDS.get(one.source or one.kind, one.kind)}" for one in counted)
     words = f"Until {until:%Y-%m-%d %H:%M:%SZ} more happened than fits here: {kinds}. The timeline has all of it."
-    return line(since, "left out", words)
+    return timeline_line(since, "left out", words)
 
 
 def _asked_next(entries: Sequence[Entry], place: int, *, cut: bool) -> bool:
@@ -131,57 +135,59 @@ def _asked_next(entries: Sequence[Entry], place: int, *, cut: bool) -> bool:
     return cut if later is None else later.kind is EntryKind.QUESTION
 
 
-def _claim(entry: Entry) -> Line:
+def _claim(entry: Entry) -> TimelineLine:
     data = entry.data
     verdict = str(data["verdict"])
     then = _VERDICTS.get(verdict, f"and nothing is asked: {verdict}")
     key = tuple(data.get(name) for name in ("source", "authenticity", "said", "verdict", "transaction_id", "note"))
     if data["source"] == Source.OPERATOR:
-        return line(entry.at, entry.kind, f"A person, or the shop's API, wants it looked at, {then}.", *key)
+        return timeline_line(entry.at, entry.kind, f"A person, or the shop's API, wants it looked at, {then}.", *key)
     said = f"said {data['said']}" if "said" in data else "named this payment"
     named = f" and transaction {data['transaction_id']}" if "transaction_id" in data else ""
     note = f" ({data['note']})" if "note" in data else ""
     trust = "It is signed" if data["authenticity"] == "signed" else "Anyone could have sent it"
-    return line(entry.at, entry.kind, f"{_SOURCES[data['source']]} {said}{named}{note}. {trust}, {then}.", *key)
+    return timeline_line(
+        entry.at, entry.kind, f"{_SOURCES[data['source']]} {said}{named}{note}. {trust}, {then}.", *key
+    )
 
 
-def _question(entry: Entry, answer: Entry | None, *, cut: bool = False) -> Line:
+def _question(entry: Entry, answer: Entry | None, *, cut: bool = False) -> TimelineLine:
     data = entry.data
     about = f" about transaction {data['transaction_asked']}" if "transaction_asked" in data else ""
     what = "to take the money (Execute)" if data["question"] == "execute" else f"what happened{about}"
     asked = f"We asked the gateway {what}{_TRIGGERS.get(data.get('trigger', ''), '')}"
     if answer is None and cut:
-        return line(entry.at, entry.kind, f"{asked}; the reply, if any, is among what is left out.")
+        return timeline_line(entry.at, entry.kind, f"{asked}; the reply, if any, is among what is left out.")
     if answer is None:
-        return line(entry.at, entry.kind, f"{asked}; no reply is recorded, it may be on its way.")
+        return timeline_line(entry.at, entry.kind, f"{asked}; no reply is recorded, it may be on its way.")
     return _answer(answer, entry.at, f"{asked}; ")
 
 
-def _delivery(entry: Entry) -> Line:
+def _delivery(entry: Entry) -> TimelineLine:
     """One attempt; repeated failures of one event come out as one line."""
     data = entry.data
     version = str(data["event_id"]).rpartition(".")[2]
     sent = f"Sent {data['type']}, version {version}, to {data['host']} ({data['endpoint']})"
-    heard = f"it answered {data['status']}" if "status" in data else str(data["error"])
+    answered_so = f"it answered {data['status']}" if "status" in data else str(data["error"])
     then = _AFTERWARDS[data["result"]]
-    return Line(
+    return TimelineLine(
         at=entry.at,
         last_at=entry.at,
         kind=entry.kind,
-        before=f"{sent}; {heard} ",
+        before=f"{sent}; {answered_so} ",
         seconds=data["milliseconds"] / 1000,
         after=f": {then}.",
-        key=(sent, heard, then),
+        key=(sent, answered_so, then),
     )
 
 
-def _answer(entry: Entry, at: datetime, asked: str) -> Line:
+def _answer(entry: Entry, at: datetime, asked: str) -> TimelineLine:
     data = entry.data
     shown = {name: value for name, value in data.items() if name not in ("seconds", "at", "kind", "times", "last_at")}
     last_at = datetime.fromisoformat(data["last_at"]) if "last_at" in data else at
     if data.get("execute") == "not_sent":
         words = f"Execute, which takes the money, was to be asked and was not sent: {masked(data['detail'])}."
-        return line(at, EntryKind.ANSWER, f"{words} Nothing was taken, and it is tried again.")
+        return timeline_line(at, EntryKind.ANSWER, f"{words} Nothing was taken, and it is tried again.")
     if "refused" in data:
         known = "does not know that transaction" if data["refused"] == "not_found" else "knows it as another payment's"
         before, after = asked, f" it said that it {known}; the claim is refused."
@@ -192,7 +198,7 @@ def _answer(entry: Entry, at: datetime, asked: str) -> Line:
         before, after = f"{asked}{'no' if asked else 'No'} answer ", f": {why}. That means nothing for the money."
     else:
         before, after = f"{asked}{'it' if asked else 'It'} answered ", f": {_answered(data)}."
-    return Line(
+    return TimelineLine(
         at=at,
         last_at=last_at,
         count=data.get("times", 1),
@@ -204,7 +210,7 @@ def _answer(entry: Entry, at: datetime, asked: str) -> Line:
     )
 
 
-def _row(entry: Entry) -> Line:
+def _row(entry: Entry) -> TimelineLine:
     """What a statement says; nobody was asked for it."""
     data = entry.data
     source = "the gateway's own list, which we fetched" if "listed" in data else "exported by an accountant"
@@ -213,8 +219,8 @@ def _row(entry: Entry) -> Line:
         said = f"{data['refunded_amount']} of it was paid back by {as_of}"
     else:
         said = f"as of {as_of} it is {_answered(data)}"
-    row = row_of(data)
-    return line(entry.at, entry.kind, f"{row[0].upper()}{row[1:]}, {source}, says that {said}.")
+    row = statement_row(data)
+    return timeline_line(entry.at, entry.kind, f"{row[0].upper()}{row[1:]}, {source}, says that {said}.")
 
 
 def _answered(data: dict[str, Any]) -> str:

@@ -13,9 +13,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from consumers.money.matching import Misfit, differences, first_said, measure_of, same_money, says_paid, transactions_of
+from consumers.money.matching import (
+    Mismatch,
+    first_said,
+    measure_of,
+    mismatches,
+    same_money,
+    says_paid,
+    transactions_of,
+)
 from schemas.answers import Fact
-from schemas.payments import Case, Owners, Payment
+from schemas.payments import Case, Payment, TakenKeys
 
 MOST_FACTS = 50
 """Most payments have a handful. Up to so many, each answer is kept as it was, so that people can see it."""
@@ -28,12 +36,12 @@ def recorded_as(case: Case, fact: Fact, always: frozenset[str], most: int = MOST
         return known[fact.key].merged(fact)
     if len(known) < most:
         return fact
-    settled = case.resolutions[-1].settled if case.resolutions else frozenset()
+    resolved_keys = case.resolutions[-1].settled if case.resolutions else frozenset()
     weight = _weight(case, fact, always)
     alike = [
         one
         for one in case.facts
-        if one.key not in settled
+        if one.key not in resolved_keys
         and one.row is None
         and first_said(one) < first_said(fact)
         and _weight(case, one, always) == weight
@@ -50,19 +58,19 @@ def recorded_as(case: Case, fact: Fact, always: frozenset[str], most: int = MOST
     )
 
 
-def _weight(case: Case, fact: Fact, always: frozenset[str]) -> tuple[frozenset[Misfit], tuple[Any, ...]]:
+def _weight(case: Case, fact: Fact, always: frozenset[str]) -> tuple[frozenset[Mismatch], tuple[Any, ...]]:
     """What a Fact comes to in the fold: equal for two that differ only in which wrong or unknown id they name.
 
     First how it differs from what must fit, then all else.
     """
     answer = fact.answer
-    found = differences(fact, case.payment, Owners(), always, measure_of(case, Owners(), always))
-    misfits = frozenset(one if one.readable_later else replace(one, said=None) for one in found)
+    found = mismatches(fact, case.payment, TakenKeys(), always, measure_of(case, TakenKeys(), always))
+    mismatches_found = frozenset(one if one.readable_later else replace(one, said=None) for one in found)
     rest = (answer.status, fact.transaction_asked, None if found else answer.session_id)
     if not says_paid(answer):
-        return misfits, rest
+        return mismatches_found, rest
     money = (answer.amount, answer.currency, answer.refunded_amount)
-    return misfits, (*rest, *money, bool(answer.transaction_id))
+    return mismatches_found, (*rest, *money, bool(answer.transaction_id))
 
 
 def _money_is_known(payment: Payment, fact: Fact, alike: list[Fact]) -> bool:

@@ -1,7 +1,7 @@
 """The rules of money: a payment is a fold of its Facts, and one change is one version is one event.
 
 The one thing to get wrong: `fold` looks at the *set* of Facts and their times, never at the order in which they were
-recorded. Whatever is history (version, late, what was told) belongs to `advance`, which compares two standings.
+recorded. Whatever is history (version, late, what was told) belongs to `advance`, which compares two folds.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from msgspec.structs import replace
 from consumers.money.contradiction import closes_replaced, contradicted
 from consumers.money.matching import (
     ZERO,
-    differences,
     first_said,
     measure_of,
+    mismatches,
     returned,
     reuses,
     same_money,
@@ -27,11 +27,11 @@ from consumers.money.matching import (
     transactions_of,
 )
 from schemas.answers import Fact
-from schemas.payments import Case, Owners, Payment, Resolution
+from schemas.payments import Case, Payment, Resolution, TakenKeys
 from schemas.words import EventType, Hold, Status
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class Folded(Struct, frozen=True, kw_only=True):
     """What the Facts, the clock and people make of a payment. All holds that apply, in the order they are shown.
 
     `whole` is what refunds are measured by: all of it back is `refunded`.
@@ -50,18 +50,19 @@ class Standing(Struct, frozen=True, kw_only=True):
     order_lost: bool = False
 
 
-def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
+def fold(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Folded:
     """Judge a payment by the set of its Facts.
 
-    `always` is what the gateway declares that every paid answer carries; `owners` which of the payment's transaction
-    ids, sessions and order belong to other payments. The result does not depend on the order or repetition of Facts.
+    `always` is what the gateway declares that every paid answer carries; `taken_keys` which of the payment's
+    transaction ids, sessions and order belong to other payments. The result does not depend on the order or repetition
+    of Facts.
     """
     payment, resolution = case.payment, case.resolutions[-1] if case.resolutions else None
-    settled = resolution.settled if resolution else frozenset()
-    measured = measure_of(case, owners, always)
-    wrong = {fact.key: differences(fact, payment, owners, always, measured) for fact in case.facts}
-    live = [fact for fact in case.facts if fact.key not in settled]
-    fitting = [fact for fact in case.facts if not wrong[fact.key] and not reuses(fact.answer, payment, owners)]
+    resolved_keys = resolution.settled if resolution else frozenset()
+    measured = measure_of(case, taken_keys, always)
+    wrong = {fact.key: mismatches(fact, payment, taken_keys, always, measured) for fact in case.facts}
+    live = [fact for fact in case.facts if fact.key not in resolved_keys]
+    fitting = [fact for fact in case.facts if not wrong[fact.key] and not reuses(fact.answer, payment, taken_keys)]
     if not any(_arrived(fact) for fact in fitting) and not (resolution and resolution.status.paid):
         fitting = [fact for fact in fitting if not fact.refund]  # what went back proves no amount that came
     paid = sorted((fact for fact in fitting if says_paid(fact.answer)), key=first_said)
@@ -73,14 +74,14 @@ def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
     for fact in live:
         read = _read_later(fact, arrived, payment)
         holds.update(one.hold for one in wrong[fact.key] if not (one.readable_later and read))
-    if any(reuses(fact.answer, payment, owners) for fact in live if not wrong[fact.key]):
+    if any(reuses(fact.answer, payment, taken_keys) for fact in live if not wrong[fact.key]):
         holds.add(Hold.TRANSACTION_REUSED)
-    if _second_payment(payment, [fact for fact in arrived if fact.key not in settled], transactions, kept):
+    if _second_payment(payment, [fact for fact in arrived if fact.key not in resolved_keys], transactions, kept):
         holds.add(Hold.DUPLICATE_FOR_ORDER)
-    challengers = [fact for fact in fitting if fact.key not in settled]
+    challengers = [fact for fact in fitting if fact.key not in resolved_keys]
     if contradicted(payment, challengers, paid, resolution, measured.whole):
         holds.add(Hold.CONTRADICTION)
-    if payment.unexpected_at is not None and payment.adopted_at is None and Hold.UNEXPECTED not in settled:
+    if payment.unexpected_at is not None and payment.adopted_at is None and Hold.UNEXPECTED not in resolved_keys:
         holds.add(Hold.UNEXPECTED)
 
     refunded = max((returned(fact.answer, measured.whole) for fact in paid), default=ZERO)
@@ -88,12 +89,12 @@ def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
         refunded = max(refunded, measured.whole)
     said = _statuses(payment, [fact for fact in challengers if not closes_replaced(fact, payment)], resolution)
     status = _by_refunds(max(said, key=lambda status: status.rank), refunded, measured.whole)
-    order_lost = payment.order_lost or (owners.order and status is Status.COMPLETED)
-    if order_lost and status.paid and Hold.DUPLICATE_FOR_ORDER not in settled:
+    order_lost = payment.order_lost or (taken_keys.order and status is Status.COMPLETED)
+    if order_lost and status.paid and Hold.DUPLICATE_FOR_ORDER not in resolved_keys:
         holds.add(Hold.DUPLICATE_FOR_ORDER)
     holds.update(_waiting(payment, live, fitting, resolution, status))
     first = next((fact for fact in arrived if transactions[fact.key] == kept), None)
-    return Standing(
+    return Folded(
         status=status,
         whole=measured.whole,
         holds=tuple(hold for hold in Hold if hold in holds),
@@ -109,39 +110,39 @@ def fold(case: Case, owners: Owners, always: frozenset[str]) -> Standing:
 
 
 class Advance(Struct, frozen=True, kw_only=True):
-    """A payment after a standing was applied. If an event is to be written: its type, and the change in words."""
+    """A payment after a fold was applied. If an event is to be written: its type, and the change in words."""
 
     payment: Payment
     event: EventType | None = None
     change: str = ""
 
 
-def advance(payment: Payment, standing: Standing) -> Advance:
-    """Apply a standing: one change of status, hold or refunded amount is one version and one event.
+def advance(payment: Payment, folded: Folded) -> Advance:
+    """Apply a fold: one change of status, hold or refunded amount is one version and one event.
 
     A row that was never opened, and of which nobody was told, closes in silence. A payment is `refunded` exactly when
     all of its money went back, whichever of the two was known first; the tables refuse anything else.
     """
-    status = max(payment.status, standing.status, key=lambda status: status.rank)
-    hold = standing.holds[0] if standing.holds else None
-    refunded = max(payment.refunded_amount, standing.refunded_amount)
+    status = max(payment.status, folded.status, key=lambda status: status.rank)
+    hold = folded.holds[0] if folded.holds else None
+    refunded = max(payment.refunded_amount, folded.refunded_amount)
     if status is Status.REFUNDED:
-        refunded = max(refunded, standing.whole)
-    status = _by_refunds(status, refunded, standing.whole)
-    came = max(standing.whole, refunded)
+        refunded = max(refunded, folded.whole)
+    status = _by_refunds(status, refunded, folded.whole)
+    came = max(folded.whole, refunded)
     after = replace(
         payment,
         status=status,
-        holds=standing.holds,
+        holds=folded.holds,
         refunded_amount=refunded,
         accepted_amount=None if came == payment.amount else came,
-        order_lost=payment.order_lost or standing.order_lost,
-        transaction_id=standing.transaction_id or payment.transaction_id,
-        session_id=payment.session_id or standing.session_id,
-        amount_verified=payment.amount_verified or standing.amount_verified,
-        completed_at=standing.completed_at or payment.completed_at,
-        fee=standing.fee if standing.fee is not None else payment.fee,
-        method=standing.method or payment.method,
+        order_lost=payment.order_lost or folded.order_lost,
+        transaction_id=folded.transaction_id or payment.transaction_id,
+        session_id=payment.session_id or folded.session_id,
+        amount_verified=payment.amount_verified or folded.amount_verified,
+        completed_at=folded.completed_at or payment.completed_at,
+        fee=folded.fee if folded.fee is not None else payment.fee,
+        method=folded.method or payment.method,
         late=payment.late or (payment.closing_told and status.paid),
     )
     if (status, hold, refunded) == (payment.status, payment.hold, payment.refunded_amount):

@@ -12,7 +12,7 @@ from decimal import ROUND_DOWN, Decimal
 from msgspec import Struct
 
 from schemas.answers import Answer, Fact
-from schemas.payments import Case, Owners, Payment
+from schemas.payments import Case, Payment, TakenKeys
 from schemas.words import Hold, Status
 
 ZERO, PAISA = Decimal("0.00"), Decimal("0.01")
@@ -21,7 +21,7 @@ IN_EVERY_ROW = frozenset({"currency"})
 IDS = frozenset({"session_id", "reference", "transaction_id"})
 
 
-class Misfit(Struct, frozen=True):
+class Mismatch(Struct, frozen=True):
     """One thing in which an answer disagrees, and the hold that this is.
 
     `what` names the field, and `said` is its value. Two words stand for what no field's name tells: `of_others`, where
@@ -46,22 +46,22 @@ class Misfit(Struct, frozen=True):
 class Measure(Struct, frozen=True, kw_only=True):
     """What a payment is measured by: what the shop asked, or what a person accepted of the transaction they recorded.
 
-    `whole` is all of the money, in takas and paisas. `accepted` are the misfits of the answers that the person had
+    `whole` is all of the money, in takas and paisas. `accepted` are the mismatches of the answers that the person had
     before them. An answer is about the transaction if it names it, or if it names none in one of its `sessions`.
     """
 
     whole: Decimal
     transaction: str | None = None
     sessions: frozenset[str] = frozenset()
-    accepted: frozenset[Misfit] = frozenset()
+    accepted: frozenset[Mismatch] = frozenset()
 
-    def of(self, answer: Answer, payment: Payment) -> frozenset[Misfit]:
-        """The misfits that were accepted, for an answer about that transaction."""
+    def of(self, answer: Answer, payment: Payment) -> frozenset[Mismatch]:
+        """The mismatches that were accepted, for an answer about that transaction."""
         return self.accepted if _about(answer, payment, self.transaction, self.sessions) else frozenset()
 
 
-def measure_of(case: Case, owners: Owners, always: frozenset[str]) -> Measure:
-    """What was accepted by the last resolution, if it says paid, from the answers that it settled.
+def measure_of(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Measure:
+    """What was accepted by the last resolution, if it says paid, from the answers that it covers.
 
     An id that another payment has is never accepted, and nothing that was said of refunds is. Of several amounts the
     one that the shop asked for counts, else the greatest, because nothing is left only when all of that went back.
@@ -69,13 +69,15 @@ def measure_of(case: Case, owners: Owners, always: frozenset[str]) -> Measure:
     payment, resolution = case.payment, case.resolutions[-1] if case.resolutions else None
     asked = Measure(whole=payment.accepted_amount or payment.amount)
     recorded = resolution.recorded_transaction if resolution and resolution.status.paid else None
-    if resolution is None or recorded is None or recorded in owners.transactions:
+    if resolution is None or recorded is None or recorded in taken_keys.transactions:
         return asked
-    settled = [fact for fact in case.facts if fact.key in resolution.settled and says_paid(fact.answer)]
-    sessions = frozenset(session_of(one.answer, payment) for one in settled if one.answer.transaction_id == recorded)
+    resolved_keys = [fact for fact in case.facts if fact.key in resolution.settled and says_paid(fact.answer)]
+    sessions = frozenset(
+        session_of(one.answer, payment) for one in resolved_keys if one.answer.transaction_id == recorded
+    )
     sessions |= {recorded}
-    mine = [fact for fact in settled if _about(fact.answer, payment, recorded, sessions)]
-    said = frozenset[Misfit]().union(*(differences(fact, payment, owners, always, asked) for fact in mine))
+    mine = [fact for fact in resolved_keys if _about(fact.answer, payment, recorded, sessions)]
+    said = frozenset[Mismatch]().union(*(mismatches(fact, payment, taken_keys, always, asked) for fact in mine))
     amounts = {fact.answer.amount for fact in mine if fact.answer.amount is not None}
     fits = payment.amount in amounts
     whole = payment.amount if fits else max((in_paisas(amount) for amount in amounts), default=ZERO)
@@ -87,51 +89,51 @@ def measure_of(case: Case, owners: Owners, always: frozenset[str]) -> Measure:
     )
 
 
-def differences(
-    fact: Fact, payment: Payment, owners: Owners, always: frozenset[str], measured: Measure
-) -> frozenset[Misfit]:
+def mismatches(
+    fact: Fact, payment: Payment, taken_keys: TakenKeys, always: frozenset[str], measured: Measure
+) -> frozenset[Mismatch]:
     """In what an answer disagrees with its payment, without what a person accepted; empty when it fits.
 
     Ids that are echoed must be ours whatever the status; an empty one is absent. Amount, currency and what the gateway
     declares to send always are demanded of an answer that says paid. Fees and times are never compared.
     """
     always = always if fact.row is None else IN_EVERY_ROW
-    found = set(strange_ids(fact, payment, owners))
+    found = set(foreign_ids(fact, payment, taken_keys))
     if says_paid(fact.answer):
-        found.update(_missing_ids(fact.answer, always), _strange_money(fact.answer, payment, always, measured.whole))
+        found.update(_missing_ids(fact.answer, always), _money_mismatches(fact.answer, payment, always, measured.whole))
     return frozenset(found) - measured.of(fact.answer, payment)
 
 
-def strange_ids(fact: Fact, payment: Payment, owners: Owners) -> Iterable[Misfit]:
+def foreign_ids(fact: Fact, payment: Payment, taken_keys: TakenKeys) -> Iterable[Mismatch]:
     """The ids it echoes that are not ours, whatever its status and whatever a person accepted."""
     answer = fact.answer
-    if answer.reference and answer.reference in owners.references:
-        yield Misfit(Hold.IDENTITY_MISMATCH, "of_others", answer.reference)
+    if answer.reference and answer.reference in taken_keys.references:
+        yield Mismatch(Hold.IDENTITY_MISMATCH, "of_others", answer.reference)
     elif answer.reference and answer.reference != payment.reference:
-        yield Misfit(Hold.IDENTITY_MISMATCH, "reference", answer.reference)
-    if answer.session_id and answer.session_id in owners.sessions:
-        yield Misfit(Hold.IDENTITY_MISMATCH, "of_others", answer.session_id)
-    elif answer.session_id and _strange(fact, payment):
-        yield Misfit(Hold.IDENTITY_MISMATCH, "session_id", answer.session_id)
+        yield Mismatch(Hold.IDENTITY_MISMATCH, "reference", answer.reference)
+    if answer.session_id and answer.session_id in taken_keys.sessions:
+        yield Mismatch(Hold.IDENTITY_MISMATCH, "of_others", answer.session_id)
+    elif answer.session_id and _foreign_session(fact, payment):
+        yield Mismatch(Hold.IDENTITY_MISMATCH, "session_id", answer.session_id)
 
 
-def _missing_ids(answer: Answer, always: frozenset[str]) -> Iterable[Misfit]:
-    return (Misfit(Hold.IDENTITY_MISMATCH, name) for name in always & IDS if not getattr(answer, name))
+def _missing_ids(answer: Answer, always: frozenset[str]) -> Iterable[Mismatch]:
+    return (Mismatch(Hold.IDENTITY_MISMATCH, name) for name in always & IDS if not getattr(answer, name))
 
 
-def _strange_money(answer: Answer, payment: Payment, always: frozenset[str], whole: Decimal) -> Iterable[Misfit]:
+def _money_mismatches(answer: Answer, payment: Payment, always: frozenset[str], whole: Decimal) -> Iterable[Mismatch]:
     for name in answer.unreadable:
-        yield Misfit(Hold.AMOUNT_MISMATCH, "unreadable", name)
+        yield Mismatch(Hold.AMOUNT_MISMATCH, "unreadable", name)
     missing = answer.amount is None and "amount" in always and "amount" not in answer.unreadable
     if missing or answer.amount not in (None, payment.amount):
-        yield Misfit(Hold.AMOUNT_MISMATCH, "amount", answer.amount)
+        yield Mismatch(Hold.AMOUNT_MISMATCH, "amount", answer.amount)
     if answer.currency != payment.currency and (answer.currency or "currency" in always):
-        yield Misfit(Hold.CURRENCY_MISMATCH, "currency", answer.currency or None)
+        yield Mismatch(Hold.CURRENCY_MISMATCH, "currency", answer.currency or None)
     if answer.refunded_amount is not None and answer.refunded_amount > (answer.amount or whole):
-        yield Misfit(Hold.AMOUNT_MISMATCH, "refunded_amount", answer.refunded_amount)
+        yield Mismatch(Hold.AMOUNT_MISMATCH, "refunded_amount", answer.refunded_amount)
 
 
-def _strange(fact: Fact, payment: Payment) -> bool:
+def _foreign_session(fact: Fact, payment: Payment) -> bool:
     """Whether the session it echoes is none of ours.
 
     Where the opening's reply was lost, no session of ours is known. The session that is answered first must not decide
@@ -195,9 +197,9 @@ def _about(answer: Answer, payment: Payment, transaction: str | None, sessions: 
     return transaction is not None and session_of(answer, payment) in sessions
 
 
-def reuses(answer: Answer, payment: Payment, owners: Owners) -> bool:
+def reuses(answer: Answer, payment: Payment, taken_keys: TakenKeys) -> bool:
     """Whether a paid answer names a transaction that another payment was recorded with first."""
-    return says_paid(answer) and transaction_of(answer, payment) in owners.transactions
+    return says_paid(answer) and transaction_of(answer, payment) in taken_keys.transactions
 
 
 def returned(answer: Answer, whole: Decimal) -> Decimal:

@@ -10,64 +10,69 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from consumers.money.fold import Standing, fold
-from consumers.money.matching import differences, measure_of, says_paid, transaction_of
+from consumers.money.fold import Folded, fold
+from consumers.money.matching import measure_of, mismatches, says_paid, transaction_of
 from consumers.ports.ledger import Batch, Keys
 from consumers.rules import Rules
 from schemas.answers import Fact
-from schemas.payments import Case, Owners
+from schemas.payments import Case, TakenKeys
 from schemas.words import Status
 
 
-class Judged(Struct, frozen=True):
+class ReservedFold(Struct, frozen=True):
     """Which of a payment's keys are others', and what it comes to by those that are its own."""
 
-    owners: Owners
-    standing: Standing
+    taken_keys: TakenKeys
+    folded: Folded
 
 
-def claimed_by(case: Case, owners: Owners, always: frozenset[str]) -> tuple[Standing, Keys]:
+def fold_with_keys(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> tuple[Folded, Keys]:
     """What a payment comes to, and all the keys that its answers claim for it, but for those that are others'.
 
-    An answer that does not fit by `owners` claims nothing. Where a key turns out to be another's, this is called again
-    with that in `owners`.
+    An answer that does not fit by `taken_keys` claims nothing. Where a key turns out to be another's, this is called
+    again with that in `taken_keys`.
     """
-    standing = fold(case, owners, always)
-    found = [one for one in (_names(case, owners, always), _transactions(case, owners, always)) if one is not None]
-    order = _order(case, standing)
+    folded = fold(case, taken_keys, always)
+    found = [
+        one for one in (_names(case, taken_keys, always), _transactions(case, taken_keys, always)) if one is not None
+    ]
+    order = _order(case, folded)
     keys = Keys.of(
         case.payment,
-        order_ref=None if order is None or owners.order else order.order_ref,
+        order_ref=None if order is None or taken_keys.order else order.order_ref,
         returned=order is not None and order.returned,
-        transactions=frozenset().union(*(one.transactions for one in found)) - owners.transactions,
-        sessions=frozenset().union(*(one.sessions for one in found)) - owners.sessions,
-        references=frozenset().union(*(one.references for one in found)) - owners.references,
+        transactions=frozenset().union(*(one.transactions for one in found)) - taken_keys.transactions,
+        sessions=frozenset().union(*(one.sessions for one in found)) - taken_keys.sessions,
+        references=frozenset().union(*(one.references for one in found)) - taken_keys.references,
     )
-    return standing, keys
+    return folded, keys
 
 
-async def judge(batch: Batch, rules: Rules, cases: Sequence[Case]) -> dict[str, Judged]:
-    """Take the keys of each payment and judge it, step by step: what does not fit by one claims nothing in the next."""
+async def reserve_and_fold(batch: Batch, rules: Rules, cases: Sequence[Case]) -> dict[str, ReservedFold]:
+    """Reserve the keys of each payment and fold it in steps: what does not fit in one claims nothing in the next."""
     by_id = {case.payment.id: case for case in cases}
     always = {payment_id: rules.capabilities(case.payment).always for payment_id, case in by_id.items()}
-    owners = {payment_id: Owners() for payment_id in by_id}
+    taken_keys = {payment_id: TakenKeys() for payment_id in by_id}
 
-    def judged(payment_id: str) -> Standing:
-        return fold(by_id[payment_id], owners[payment_id], always[payment_id])
+    def reserved(payment_id: str) -> Folded:
+        return fold(by_id[payment_id], taken_keys[payment_id], always[payment_id])
 
     for wanted in (_names, _transactions):
-        await _reserve(batch, owners, [wanted(by_id[one], owners[one], always[one]) for one in by_id])
-    standings = {payment_id: judged(payment_id) for payment_id in by_id}
-    await _reserve(batch, owners, [_order(by_id[one], standings[one]) for one in by_id])
-    return {one: Judged(owners[one], judged(one) if owners[one].order else standings[one]) for one in by_id}
+        await _reserve(batch, taken_keys, [wanted(by_id[one], taken_keys[one], always[one]) for one in by_id])
+    folded_by_id = {payment_id: reserved(payment_id) for payment_id in by_id}
+    await _reserve(batch, taken_keys, [_order(by_id[one], folded_by_id[one]) for one in by_id])
+    return {
+        one: ReservedFold(taken_keys[one], reserved(one) if taken_keys[one].order else folded_by_id[one])
+        for one in by_id
+    }
 
 
-async def _reserve(batch: Batch, owners: dict[str, Owners], wanted: Iterable[Keys | None]) -> None:
-    """Reserve keys, and add those that others have to `owners`."""
+async def _reserve(batch: Batch, taken_keys: dict[str, TakenKeys], wanted: Iterable[Keys | None]) -> None:
+    """Reserve keys, and add those that others have to `taken_keys`."""
     keys = [key for key in wanted if key is not None]
     for payment_id, others in (await batch.reserve(keys)).items():
-        known = owners[payment_id]
-        owners[payment_id] = Owners(
+        known = taken_keys[payment_id]
+        taken_keys[payment_id] = TakenKeys(
             transactions=known.transactions | others.transactions,
             sessions=known.sessions | others.sessions,
             references=known.references | others.references,
@@ -75,23 +80,23 @@ async def _reserve(batch: Batch, owners: dict[str, Owners], wanted: Iterable[Key
         )
 
 
-def _names(case: Case, owners: Owners, always: frozenset[str]) -> Keys:
+def _names(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Keys:
     """The sessions that fitting answers name for a payment whose opening told us none.
 
     With them, the sessions and references that are not ours and that a person accepted with the money.
     """
-    payment, facts = case.payment, _fitting(case, owners, always)
+    payment, facts = case.payment, _fitting(case, taken_keys, always)
     ours = {payment.session_id, *payment.aliases} if payment.opened else set()
     sessions = {fact.answer.session_id for fact in facts if fact.answer.session_id} - ours
     references = {fact.answer.reference for fact in facts if fact.answer.reference} - {payment.reference}
     return Keys.of(payment, sessions=sessions, references=references)
 
 
-def _transactions(case: Case, owners: Owners, always: frozenset[str]) -> Keys:
+def _transactions(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Keys:
     """The transactions that money came by, as fitting answers say, and the one a person recorded."""
     transactions = {
         transaction_of(fact.answer, case.payment)
-        for fact in _fitting(case, owners, always)
+        for fact in _fitting(case, taken_keys, always)
         if says_paid(fact.answer) and not fact.refund
     }
     if case.resolutions and case.resolutions[-1].recorded_transaction is not None:
@@ -99,15 +104,15 @@ def _transactions(case: Case, owners: Owners, always: frozenset[str]) -> Keys:
     return Keys.of(case.payment, transactions=transactions)
 
 
-def _order(case: Case, standing: Standing) -> Keys | None:
+def _order(case: Case, folded: Folded) -> Keys | None:
     """The order, once the payment is paid by what is its own. Where all went back, the order is let go."""
     payment = case.payment
-    status = max(payment.status, standing.status, key=lambda status: status.rank)
+    status = max(payment.status, folded.status, key=lambda status: status.rank)
     if payment.order_ref is None or not status.paid:
         return None
     return Keys.of(payment, order_ref=payment.order_ref, returned=status is Status.REFUNDED)
 
 
-def _fitting(case: Case, owners: Owners, always: frozenset[str]) -> list[Fact]:
-    measured = measure_of(case, owners, always)
-    return [fact for fact in case.facts if not differences(fact, case.payment, owners, always, measured)]
+def _fitting(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> list[Fact]:
+    measured = measure_of(case, taken_keys, always)
+    return [fact for fact in case.facts if not mismatches(fact, case.payment, taken_keys, always, measured)]

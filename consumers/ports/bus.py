@@ -1,7 +1,7 @@
-"""The port that carries claims from whoever heard them to whoever asks.
+"""The port that carries claims from the process that received them to the worker that asks the gateway.
 
 The one thing to get wrong: `publish` returns only when the claim is durable, because only then may the callback be
-acknowledged; and `done` comes only after the claim is written, with the answer where it led to a question.
+acknowledged; and `ack` comes only after the claim is written, with the answer where it led to a question.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from msgspec import Struct
 from schemas.callbacks import Claim
 
 
-class Delivery(Struct, frozen=True, kw_only=True):
-    """A claim handed to a worker, until it is done with or given back. `tag` is the bus's own.
+class ClaimMessage(Struct, frozen=True, kw_only=True):
+    """A claim handed to a worker, until the worker acknowledges it or gives it back. `tag` is the bus's own.
 
     `attempts` counts towards the dead letters: one, and one more for each time that it failed by itself. `handed_out`
     is how often it was given to a worker, whatever the reasons for which it came back. `queued_at` is when it was
@@ -31,50 +31,50 @@ class Delivery(Struct, frozen=True, kw_only=True):
 
 
 class BusAway(Exception):
-    """Nothing can be made durable now; whoever called is told to come again."""
+    """Nothing can be made durable now; the caller has to come again."""
 
 
 class Bus(Protocol):
     """Two implementations, one contract: the queue in Postgres and RabbitMQ."""
 
-    async def publish(self, claims: Sequence[Claim], *, later: bool = False) -> None:
+    async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
         """Make the claims durable; one published twice is delivered once or twice. Raises BusAway.
 
-        Those for `later` are delivered when no others of their gateway wait.
+        Those of `low_priority` are delivered when no others of their gateway wait.
         """
         ...
 
-    async def receive(self, provider: str, most: int) -> list[Delivery]:
+    async def receive(self, provider: str, most: int) -> list[ClaimMessage]:
         """Wait for claims about one gateway's payments and take up to `most` in hand; a dead worker's come back."""
         ...
 
-    async def done(self, deliveries: Sequence[Delivery]) -> None:
-        """Forget them: they are written."""
+    async def ack(self, messages: Sequence[ClaimMessage]) -> None:
+        """Acknowledge them: they are written."""
         ...
 
-    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
-        """They could not be heard, for no fault of theirs: they come again, now or when that can be told.
+    async def requeue(self, messages: Sequence[ClaimMessage]) -> None:
+        """They could not be taken, for no fault of theirs: they come again, now or when that can be told.
 
         Raises nothing of an absent database or broker.
         """
         ...
 
-    async def leave(self, deliveries: Sequence[Delivery]) -> None:
+    async def postpone(self, messages: Sequence[ClaimMessage]) -> None:
         """They are for another worker or another time: they come again after a while, and no attempt counts."""
         ...
 
-    async def retry(self, delivery: Delivery) -> None:
+    async def retry(self, message: ClaimMessage) -> None:
         """It failed by itself: it comes again after a while, with one attempt more."""
         ...
 
-    async def park(self, delivery: Delivery, reason: str) -> None:
-        """Put a claim that fails by itself aside, for a person."""
+    async def dead_letter(self, message: ClaimMessage, reason: str) -> None:
+        """Move a claim that fails by itself to the dead letters, for a person."""
         ...
 
-    async def end(self, provider: str) -> None:
+    async def stop_receiving(self, provider: str) -> None:
         """Nothing more of this gateway is received here: what was delivered meanwhile is for others."""
         ...
 
-    async def waiting(self) -> dict[str, int]:
-        """How many claims wait, by gateway, those for later apart; gateways with none may be left out."""
+    async def depths(self) -> dict[str, int]:
+        """How many claims wait, by gateway, without those of low priority. Gateways with none may be left out."""
         ...

@@ -17,8 +17,8 @@ from typing import ClassVar, Protocol
 
 from msgspec import Struct, field
 
-from schemas.answers import Expected, Inconclusive, Outcome, Question
-from schemas.callbacks import Callback, Reading
+from schemas.answers import Expected, Inconclusive, Question, QuestionOutcome
+from schemas.callbacks import Callback, CallbackContent
 from schemas.statements import Line, Unread
 
 
@@ -73,7 +73,7 @@ class Token(Struct, frozen=True, kw_only=True):
 
 
 Effect = HttpRequest | TokenWanted
-Reply = HttpReply | str
+EffectReply = HttpReply | str
 
 
 class Customer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,7 +139,7 @@ class Opened(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
 
 
-class Refused(Struct, frozen=True, kw_only=True):
+class OpeningRefused(Struct, frozen=True, kw_only=True):
     """The gateway will not open this checkout and says why, in its words (at most 200 characters)."""
 
     message: str
@@ -149,7 +149,7 @@ class ReferenceUsed(Struct, frozen=True):
     """The gateway says that the reference is used already."""
 
 
-OpeningOutcome = Opened | Refused | ReferenceUsed | Inconclusive
+OpeningOutcome = Opened | OpeningRefused | ReferenceUsed | Inconclusive
 
 
 class Signed(Struct, frozen=True):
@@ -170,7 +170,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     """What a gateway declares, so that the core needs no `if provider ==`.
 
     `always`: which of `session_id`, `reference`, `transaction_id`, `amount`, `currency` every paid answer carries; one
-    that is missing there is a misfit. `asked_by`: the ids it can be asked by (`session_id`, `reference`: ours;
+    that is missing there is a mismatch. `asked_by`: the ids it can be asked by (`session_id`, `reference`: ours;
     `transaction_id`: one that only a callback brings); empty when there is no status API. `executes`: a success claim
     has to be followed by Execute, by us. `pending_expires`: `pending` after the end proves that nobody paid;
     `pending_expires_after`: where an account says so, it proves that so many seconds after the end.
@@ -209,13 +209,13 @@ class Provider(Protocol):
         """Every documented limit, before the gateway is called; empty when all is well."""
         ...
 
-    def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]: ...
+    def open(self, opening: Opening) -> Generator[Effect, EffectReply, OpeningOutcome]: ...
 
-    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]: ...
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, EffectReply, QuestionOutcome]: ...
 
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged: ...
 
-    def read_claim(self, callback: Callback) -> Reading:
+    def read_claim(self, callback: Callback) -> CallbackContent:
         """The ids and the word a callback carries. Raises schemas.wire.Unreadable."""
         ...
 
@@ -226,7 +226,7 @@ class GrantsTokens(Protocol):
     def grant(self) -> Generator[HttpRequest, HttpReply, Token | Inconclusive]: ...
 
 
-class Listed(Struct, frozen=True, kw_only=True):
+class ListedLines(Struct, frozen=True, kw_only=True):
     """Hand these lines of a list to the runner, who sends nothing back."""
 
     lines: tuple[Line | Unread, ...]
@@ -237,7 +237,7 @@ class ListsPayments(Protocol):
 
     def list_payments(
         self, since: datetime, until: datetime
-    ) -> Generator[Effect | Listed, Reply | None, Inconclusive | None]:
+    ) -> Generator[Effect | ListedLines, EffectReply | None, Inconclusive | None]:
         """Yield the lines of every payment of this time, each payment once; a request may be asked again after trouble.
 
         Lines of other times may be among them, and their rows are not numbered yet. Returns what ended it early.

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.apply_claim import Admission
-from consumers.checks.limits import Allowance
+from consumers.ports.call_limits import AccountLimits
 from schemas.callbacks import Claim
-from schemas.payments import Case, Change, Owners, Payment
+from schemas.payments import Case, Change, Payment, TakenKeys
 from schemas.words import Status
+
+Admission = Literal["new", "seen", "repeated"]
+"""`seen`: this very claim was taken before. `repeated`: another claim brought the same signed gateway event."""
 
 
 class Keys(Struct, frozen=True, kw_only=True):
@@ -60,8 +62,8 @@ class Keys(Struct, frozen=True, kw_only=True):
         )
 
 
-class Wish(Struct, frozen=True, kw_only=True):
-    """Another attempt of the order, which wishes to execute.
+class ExecuteRequest(Struct, frozen=True, kw_only=True):
+    """Another attempt of the order, which requests an Execute.
 
     `wanted_at`: since when. `waits_until`: when it is looked at again whether this attempt may.
     """
@@ -72,7 +74,7 @@ class Wish(Struct, frozen=True, kw_only=True):
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """Which attempt paid an order, which one executes, and which others wish to. None: no attempt does.
+    """Which attempt paid an order, which one executes, and which others request to. None: no attempt does.
 
     `unheard` are the accounts of attempts that may have executed unknown to the database. These other attempts are
     pending, and were opened before the database's server took over from another server. No answer about them counts
@@ -81,11 +83,11 @@ class Order(Struct, frozen=True, kw_only=True):
 
     paid_by: str | None = None
     executing: str | None = None
-    wishes: tuple[Wish, ...] = ()
+    execute_requests: tuple[ExecuteRequest, ...] = ()
     unheard: frozenset[str] = frozenset()
 
 
-class Sight(Struct, frozen=True, kw_only=True):
+class Reading(Struct, frozen=True, kw_only=True):
     """A payment as it was read, without a lock.
 
     Every write that a decision about the payment may depend on raises `revision`. So a decision is written only where
@@ -102,28 +104,28 @@ class Sight(Struct, frozen=True, kw_only=True):
     since: datetime | None = None
 
 
-class Looked(Struct, frozen=True, kw_only=True):
+class LookResult(Struct, frozen=True, kw_only=True):
     """What one look read, at `now` by the database's clock.
 
     `homes` are the payments that claims are about, by claim id. `admissions` tell which of these claims are new, by
-    claim id. `sights` are by payment id. `allowances` are by account, and have the accounts of these payments at least;
-    an account that was never asked is absent.
+    claim id. `readings` are by payment id. `limits_by_account` are by account, and have the accounts of these payments
+    at least; an account that was never asked is absent.
     """
 
     now: datetime
     homes: Mapping[str, str]
     admissions: Mapping[str, Admission]
-    sights: Mapping[str, Sight]
-    allowances: Mapping[str, Allowance]
+    readings: Mapping[str, Reading]
+    limits_by_account: Mapping[str, AccountLimits]
 
 
 class Write(Struct, frozen=True, kw_only=True):
-    """What is written of one payment, if no other write came since the payment was read as `sight`.
+    """What is written of one payment, if no other write came since the payment was read as `reading`.
 
     `keys` are all that its answers claim for it. `executes`: the order is marked as being executed by this payment.
     """
 
-    sight: Sight
+    reading: Reading
     change: Change
     claims: tuple[Claim, ...] = ()
     keys: Keys
@@ -140,19 +142,19 @@ class Write(Struct, frozen=True, kw_only=True):
             return replace(keys, order_ref=payment.order_ref)
         return keys
 
-    def lost(self, owners: Owners) -> Owners:
+    def lost(self, taken_keys: TakenKeys) -> TakenKeys:
         """Which of the wanted keys that belong to other payments stand against this write."""
-        return owners if self.keys.order_ref is not None else replace(owners, order=False)
+        return taken_keys if self.keys.order_ref is not None else replace(taken_keys, order=False)
 
 
-class Written(Struct, frozen=True, kw_only=True):
+class WriteResult(Struct, frozen=True, kw_only=True):
     """What became of writes, by payment id. In neither of the two: the write lost its swap.
 
     `done` are written. `taken` are not, because these of their keys belong to other payments.
     """
 
     done: frozenset[str]
-    taken: Mapping[str, Owners]
+    taken: Mapping[str, TakenKeys]
 
 
 class Batch(Protocol):
@@ -165,7 +167,7 @@ class Batch(Protocol):
         """Record claims with the payments they are about; tell by claim id which are new."""
         ...
 
-    async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, Owners]:
+    async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, TakenKeys]:
         """Take keys that are free; tell by payment id which keys belong to others. The first payment keeps a key.
 
         Without a key no table is asked.
@@ -175,7 +177,7 @@ class Batch(Protocol):
         """
         ...
 
-    async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
+    async def adopt_row(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
         """Write those parts of a payment that otherwise only an opening writes. `store` writes the rest.
 
         `request` announces the payment, and `proposed` is the id that it would have given to a new one: when the
@@ -184,7 +186,7 @@ class Batch(Protocol):
         """
         ...
 
-    async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:
+    async def queue_early_claims(self, payment: Payment, *, signed_only: bool) -> None:
         """Queue the kept claims that name an id of this payment. Comes before `store`, so that the workers are told."""
         ...
 
@@ -200,27 +202,27 @@ class Batch(Protocol):
         ...
 
 
-class Arbiter(Protocol):
+class LockedLedger(Protocol):
     """A look and a write within one transaction, over payments that are locked in the order of their ids.
 
     It is committed when the block ends well.
     """
 
-    async def look(self, claims: Sequence[Claim]) -> Looked: ...
+    async def look(self, claims: Sequence[Claim]) -> LookResult: ...
 
-    async def write(self, writes: Sequence[Write]) -> Written: ...
+    async def write(self, writes: Sequence[Write]) -> WriteResult: ...
 
 
-class Limits(Protocol):
+class LockedLimits(Protocol):
     """What accounts may be asked, in one transaction of its own; see consumers.checks.limits.
 
-    `allowances` are by account; an account that nobody has asked about is absent.
+    `limits_by_account` are by account; an account that nobody has asked about is absent.
     """
 
     now: datetime
-    allowances: Mapping[str, Allowance]
+    limits_by_account: Mapping[str, AccountLimits]
 
-    async def keep(self, allowances: Sequence[Allowance]) -> None: ...
+    async def save(self, limits_by_account: Sequence[AccountLimits]) -> None: ...
 
 
 class Turns(Protocol):
@@ -241,11 +243,11 @@ class Ledger(Protocol):
 
     def batch(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[Batch]: ...
 
-    async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> Looked:
+    async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> LookResult:
         """Read the payments that these claims are about, and those named, in one round trip and without a lock."""
         ...
 
-    async def write(self, writes: Sequence[Write]) -> Written:
+    async def write(self, writes: Sequence[Write]) -> WriteResult:
         """Write each payment that still stands as it was read, with its claims and keys, all in one transaction.
 
         A payment is left out, and nothing of it is written, where:
@@ -257,11 +259,11 @@ class Ledger(Protocol):
         """
         ...
 
-    def locked(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[Arbiter]:
+    def locked(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[LockedLedger]:
         """Look and write while no other transaction can write these payments: for those that lose every swap."""
         ...
 
-    def limits(self, accounts: Collection[str]) -> AbstractAsyncContextManager[Limits]:
+    def limits(self, accounts: Collection[str]) -> AbstractAsyncContextManager[LockedLimits]:
         """What these accounts may be asked, locked in the order of their ids, and committed when the block ends well.
 
         A crash of the database may forget what was committed.
@@ -285,6 +287,6 @@ class Ledger(Protocol):
 
         A claim whose payment has come meanwhile is not kept. Its payment is returned, as `find` does. No claim is
         missed: a payment that is recorded before this call is found here, and of one that is recorded afterwards
-        `hear_kept` finds the claim.
+        `queue_early_claims` finds the claim.
         """
         ...

@@ -15,18 +15,18 @@ from msgspec import Struct, field
 from consumers.ports.gateway import (
     Capabilities,
     Effect,
+    EffectReply,
     FieldError,
     Forged,
     Opened,
     Opening,
     OpeningOutcome,
     ReferenceUsed,
-    Reply,
     Signed,
     Unsigned,
 )
 from consumers.providers.kit import callback_fields as callbacks
-from consumers.providers.kit import limits
+from consumers.providers.kit import field_limits
 from consumers.providers.kit.outgoing import endpoint, get, number, post, segment
 from consumers.providers.kit.replies import (
     exchange,
@@ -41,8 +41,8 @@ from consumers.providers.kit.replies import (
 )
 from consumers.providers.kit.said import said
 from consumers.providers.kit.timestamps import ipay, known
-from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question
-from schemas.callbacks import Callback, Reading
+from schemas.answers import Answer, Expected, Inconclusive, Question, QuestionOutcome
+from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Told, Unreadable, aside, whole
 from schemas.words import Source, Status
@@ -93,16 +93,16 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def check(self, opening: Opening) -> list[FieldError]:
         """Lengths as S4 gives them. It names no smallest and no greatest amount."""
         return [
-            *limits.amount_between(opening, "0.01", None),
-            *limits.length("reference", opening.reference, least=1, most=50),
-            *limits.path_reference(opening),
-            *limits.length("description", opening.description, least=1, most=255),
-            *limits.callback_urls(opening, 512),
-            *limits.options_apart(opening, _SENT),
+            *field_limits.amount_between(opening, "0.01", None),
+            *field_limits.length("reference", opening.reference, least=1, most=50),
+            *field_limits.path_reference(opening),
+            *field_limits.length("description", opening.description, least=1, most=255),
+            *field_limits.callback_urls(opening, 512),
+            *field_limits.options_apart(opening, _SENT),
         ]
 
     @exchange
-    def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
+    def open(self, opening: Opening) -> Generator[Effect, EffectReply, OpeningOutcome]:
         """POST /order (S4). 409 says that the reference was used, which iPay never takes back."""
         body = {
             "amount": number(opening.amount),
@@ -124,7 +124,7 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self._opened(opening, received.body)
 
     @exchange
-    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:  # noqa: ARG002
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, EffectReply, QuestionOutcome]:  # noqa: ARG002
         """GET /order/{orderId}/status, or by our reference where no order id is known (S4)."""
         if expected.session_id is not None:
             path = f"/order/{segment(expected.session_id)}/status"
@@ -137,13 +137,13 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
         return Forged("iPay does not sign") if callback.source is Source.WEBHOOK else Unsigned()
 
-    def read_claim(self, callback: Callback) -> Reading:
+    def read_claim(self, callback: Callback) -> CallbackContent:
         """No parameter of its redirects is documented (S4); the names are those of its replies."""
         found = callbacks.fields(callback, "orderid", "referenceid")
-        return Reading(
+        return CallbackContent(
             said=said(callback),
-            session_id=callbacks.text(found, "orderid"),
-            reference=callbacks.text(found, "referenceid"),
+            session_id=callbacks.text_or_none(found, "orderid"),
+            reference=callbacks.text_or_none(found, "referenceid"),
         )
 
     def _key(self) -> list[tuple[str, str]]:

@@ -17,18 +17,18 @@ from msgspec.structs import asdict
 from consumers.ports.gateway import (
     Capabilities,
     Effect,
+    EffectReply,
     FieldError,
     Forged,
     Opened,
     Opening,
     OpeningOutcome,
     ReferenceUsed,
-    Reply,
     Signed,
     Unsigned,
 )
 from consumers.providers.kit import callback_fields as callbacks
-from consumers.providers.kit import limits
+from consumers.providers.kit import field_limits
 from consumers.providers.kit.outgoing import endpoint, get, post, segment, two_decimals
 from consumers.providers.kit.replies import (
     Received,
@@ -45,10 +45,10 @@ from consumers.providers.kit.replies import (
     web_address,
 )
 from consumers.providers.kit.said import said
-from consumers.providers.kit.signatures import judge
+from consumers.providers.kit.signatures import check_signature
 from consumers.providers.kit.timestamps import iso_or_dhaka, known
-from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question, Stranger
-from schemas.callbacks import Callback, Reading
+from schemas.answers import Answer, Expected, ForeignTransaction, Inconclusive, Question, QuestionOutcome
+from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Unreadable, aside, money, whole
 from schemas.words import Said, Source, Status
@@ -111,11 +111,11 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def check(self, opening: Opening) -> list[FieldError]:
         """The limits that S3 and OA both accept, and every customer field ("All customer fields are required", S3)."""
         found = [
-            *limits.length("reference", opening.reference, least=10, most=30),
-            *limits.amount_between(opening, "10.00", "500000.00"),
-            *limits.length("description", opening.description, least=1, most=255),
-            *limits.callback_urls(opening, 255),
-            *limits.options_apart(opening, _SENT),
+            *field_limits.length("reference", opening.reference, least=10, most=30),
+            *field_limits.amount_between(opening, "10.00", "500000.00"),
+            *field_limits.length("description", opening.description, least=1, most=255),
+            *field_limits.callback_urls(opening, 255),
+            *field_limits.options_apart(opening, _SENT),
         ]
         if opening.method is not None and opening.method.lower() not in _METHODS:
             found.append(FieldError(field="method", message=f"this gateway takes {' or '.join(_METHODS)}"))
@@ -131,7 +131,7 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ]
 
     @exchange
-    def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
+    def open(self, opening: Opening) -> Generator[Effect, EffectReply, OpeningOutcome]:
         """POST /payments/checkout (S3). 409 is a "duplicate transaction ID", which is our `order_id`."""
         received = yield from fetch(post(self._url("/payments/checkout"), self._keys(), _sent(opening)))
         if isinstance(received, Inconclusive):
@@ -144,7 +144,7 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return refused(words) if words is not None else unreadable(f"HTTP {received.status} without a word")
 
     @exchange
-    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, EffectReply, QuestionOutcome]:
         """GET /payments/verify/{transaction_id} (S3). An unknown or expired id brings an error, not a status (OA)."""
         asked = question.transaction_id
         if asked is None:
@@ -154,7 +154,7 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return received
         if received.ok:
             return _answer(asked, expected, received.body)
-        return Stranger(why="not_found") if _unknown(received) else no_answer(received)
+        return ForeignTransaction(why="not_found") if _unknown(received) else no_answer(received)
 
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
         """`X-Webhook-Signature: sha256=<hex>` over `<X-Webhook-Timestamp>.<raw body>` (moneybag-skills, signing.md).
@@ -168,7 +168,7 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return Forged("the signature or its timestamp is missing")
         if not signature.startswith("sha256="):
             return Forged("the signature is no sha256=<hex>")
-        return judge(
+        return check_signature(
             secret=self.webhook_secret,
             message=stamp.encode("utf-8", "replace") + b"." + callback.body,
             given=[signature.removeprefix("sha256=")],
@@ -176,7 +176,7 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             received_at=callback.received_at,
         )
 
-    def read_claim(self, callback: Callback) -> Reading:
+    def read_claim(self, callback: Callback) -> CallbackContent:
         """The webhook's body is UNKNOWN; these names are those of S3's redirects and of receivers seen in the wild.
 
         An IPN brings "the webhook payload" (S3), or its fields by query or form. A webhook's query and its other
@@ -186,14 +186,14 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         webhook = callback.source is Source.WEBHOOK
         read = callbacks.body_fields if webhook else callbacks.fields
         found = callbacks.folded(read(callback, *_NAMES).items())
-        event_type = callbacks.text(found, "event_type", "type")
+        event_type = callbacks.text_or_none(found, "event_type", "type")
         inner = (aside(found, name) for name in ("data", "payload"))
         places = [*(callbacks.folded(one.items()) for one in inner if isinstance(one, dict)), found]
-        return Reading(
+        return CallbackContent(
             said=_said(callback, event_type, _first(places, "status")),
             transaction_id=_first(places, *_TRANSACTION),
             reference=_first(places, *_REFERENCE),
-            event_id=callbacks.text(found, "event_id", "id") if webhook else None,
+            event_id=callbacks.text_or_none(found, "event_id", "id") if webhook else None,
             event_type=event_type,
         )
 
@@ -246,7 +246,7 @@ def _opened(body: Mapping[str, Any]) -> Opened:
     )
 
 
-def _answer(asked: str, expected: Expected, body: Mapping[str, Any]) -> Answer | Stranger:
+def _answer(asked: str, expected: Expected, body: Mapping[str, Any]) -> Answer | ForeignTransaction:
     """Only a reply that echoes the id asked says whose that transaction is.
 
     A reference that is ours but for its case or its outer blanks is no other payment's: it is for the fold to judge.
@@ -257,7 +257,7 @@ def _answer(asked: str, expected: Expected, body: Mapping[str, Any]) -> Answer |
         raise Unreadable("the reply is about another transaction than the one asked for")
     reference = text(data, "order_id")  # without it, nothing says whose payment this is
     if reference.strip().casefold() != expected.reference.strip().casefold():
-        return Stranger(why="other_payment")
+        return ForeignTransaction(why="other_payment")
     word = text(data, "status")
     status = STATUSES.get(word)
     if status is Status.COMPLETED and data.get("verified") is not True:
@@ -269,7 +269,7 @@ def _answer(asked: str, expected: Expected, body: Mapping[str, Any]) -> Answer |
         transaction_id=transaction,
         currency=optional_text(data, "currency"),
         fee=_fee(aside(data, "charge_amount")),
-        method=(callbacks.text(data, "payment_method") or "").lower() or None,
+        method=(callbacks.text_or_none(data, "payment_method") or "").lower() or None,
         paid_at=known(iso_or_dhaka, aside(data, "paid_at")),  # in older documentation only
         **figures(amount=data.get("amount")),
     )
@@ -309,7 +309,11 @@ def _unknown(received: Received) -> bool:
     body = received.body
     if received.status in (400, 404):
         error = body.get("error")
-        return body.get("success") is False and isinstance(error, dict) and callbacks.text(error, "code") is not None
+        return (
+            body.get("success") is False
+            and isinstance(error, dict)
+            and callbacks.text_or_none(error, "code") is not None
+        )
     detail = body.get("detail") if received.status == 422 else None
     places = [one.get("loc") for one in detail if isinstance(one, dict)] if isinstance(detail, list) else []
     return any(isinstance(place, list) and "transaction_id" in place for place in places)
@@ -319,13 +323,13 @@ def _error(body: Mapping[str, Any]) -> str | None:
     """The words of an error: S3's `error`, FastAPI's `detail` (OA), or a bare `message` beside `success` false."""
     error, detail = aside(body, "error"), aside(body, "detail")
     if aside(body, "success") is False and error is None and detail is None:
-        return callbacks.text(body, "message", longest=2000) or ""
+        return callbacks.text_or_none(body, "message", longest=2000) or ""
     if isinstance(error, dict):
-        return callbacks.text(error, "message", "code", longest=2000) or ""
+        return callbacks.text_or_none(error, "message", "code", longest=2000) or ""
     if isinstance(detail, list) and detail and isinstance(detail[0], dict):
         place = aside(detail[0], "loc")
         where = ".".join(str(part) for part in place if isinstance(part, str)) if isinstance(place, list) else ""
-        return f"{where}: {callbacks.text(detail[0], 'msg', longest=2000) or 'refused'}".removeprefix(": ")
+        return f"{where}: {callbacks.text_or_none(detail[0], 'msg', longest=2000) or 'refused'}".removeprefix(": ")
     return str(detail) if isinstance(detail, str) else None
 
 
@@ -338,4 +342,4 @@ def _said(callback: Callback, event_type: str | None, status: str | None) -> Sai
 
 
 def _first(places: Sequence[Mapping[str, Any]], *names: str) -> str | None:
-    return next((value for place in places if (value := callbacks.text(place, *names)) is not None), None)
+    return next((value for place in places if (value := callbacks.text_or_none(place, *names)) is not None), None)

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from consumers.ports.gateway import (
     Capabilities,
     Effect,
+    EffectReply,
     FieldError,
     Forged,
     HttpReply,
@@ -27,14 +28,13 @@ from consumers.ports.gateway import (
     Opening,
     OpeningOutcome,
     ReferenceUsed,
-    Reply,
     Signed,
     Token,
     TokenWanted,
     Unsigned,
 )
 from consumers.providers.kit import callback_fields as callbacks
-from consumers.providers.kit import limits
+from consumers.providers.kit import field_limits
 from consumers.providers.kit.outgoing import endpoint, post, two_decimals
 from consumers.providers.kit.replies import (
     Received,
@@ -55,7 +55,7 @@ from consumers.providers.kit.said import said
 from consumers.providers.kit.timestamps import bkash, known
 from consumers.providers.onepaybd_errors import (
     SUCCESSFUL,
-    TROUBLES,
+    TROUBLE_OF_CODE,
     WORDS,
     codes,
     error_code,
@@ -64,8 +64,8 @@ from consumers.providers.onepaybd_errors import (
     token_refused,
     troubled,
 )
-from schemas.answers import Answer, Executed, ExecuteReply, Expected, Inconclusive, Outcome, Question, Trouble
-from schemas.callbacks import Callback, Reading
+from schemas.answers import Answer, Executed, ExecuteReply, Expected, Inconclusive, Question, QuestionOutcome, Trouble
+from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Unreadable, aside, whole
 from schemas.words import QuestionKind, Source, Status
@@ -159,13 +159,13 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def check(self, opening: Opening) -> list[FieldError]:
         """S1 names no smallest and no greatest amount, and no lengths."""
         return [
-            *limits.amount_between(opening, "0.01", None),
-            *limits.seconds(opening, 300, 86_400),
-            *limits.options_apart(opening, _SENT),
+            *field_limits.amount_between(opening, "0.01", None),
+            *field_limits.seconds(opening, 300, 86_400),
+            *field_limits.options_apart(opening, _SENT),
         ]
 
     @exchange
-    def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
+    def open(self, opening: Opening) -> Generator[Effect, EffectReply, OpeningOutcome]:
         """POST /create (S1), all fields strings. "0000" means that a session exists, not that anything was paid."""
         body: dict[str, object] = {
             "mode": "0011",
@@ -183,14 +183,14 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         code = error_code(received.body)
         if code == _REFERENCE_USED:
             return ReferenceUsed()
-        if code is not None and code in TROUBLES:
+        if code is not None and code in TROUBLE_OF_CODE:
             return troubled(code)
         if code is not None or not received.ok:
             return refusal(received, *(aside(received.body, name) for name in WORDS))
         return _opened(opening, received)
 
     @exchange
-    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, EffectReply, QuestionOutcome]:
         """Query, or Execute where that is asked and is ours to call. Both know a payment by its paymentID alone."""
         if expected.session_id is None:
             return not_found("no checkout of this payment exists that could be asked for")
@@ -214,13 +214,13 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The returns' `signature` is the same for success, failure and cancel (S1), so it proves nothing."""
         return Forged("OnePayBD does not sign") if callback.source is Source.WEBHOOK else Unsigned()
 
-    def read_claim(self, callback: Callback) -> Reading:
+    def read_claim(self, callback: Callback) -> CallbackContent:
         """`?paymentID=…&status=success|failure|cancel&signature=…` (S1), where keys and words are seen to vary."""
         found = callbacks.fields(callback, "paymentid", "status")
-        word = callbacks.text(found, "status")
-        return Reading(said=said(callback, word), session_id=callbacks.text(found, "paymentid"))
+        word = callbacks.text_or_none(found, "status")
+        return CallbackContent(said=said(callback, word), session_id=callbacks.text_or_none(found, "paymentid"))
 
-    def _execute(self, session_id: str, reference: str) -> Generator[Effect, Reply, Executed]:
+    def _execute(self, session_id: str, reference: str) -> Generator[Effect, EffectReply, Executed]:
         """A reply that cannot be read may hide taken money, so the doubt stands until Query ends it."""
         fields = {"paymentID": session_id}
         sent = yield from self._sent(self.paths.execute, fields, surely_refused, seconds=_EXECUTE_SECONDS)
@@ -236,11 +236,11 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return Executed(reply=reply, then=(yield from self._query(session_id, reference)))
 
     @exchange
-    def _query(self, session_id: str, reference: str) -> Generator[Effect, Reply, Answer | Inconclusive]:
+    def _query(self, session_id: str, reference: str) -> Generator[Effect, EffectReply, Answer | Inconclusive]:
         received = yield from self._call(self.paths.status, {"paymentID": session_id})
         return received if isinstance(received, Inconclusive) else _answer(received, reference)
 
-    def _call(self, path: str, fields: Mapping[str, object]) -> Generator[Effect, Reply, Received | Inconclusive]:
+    def _call(self, path: str, fields: Mapping[str, object]) -> Generator[Effect, EffectReply, Received | Inconclusive]:
         """What may be sent twice without harm."""
         sent = yield from self._sent(path, fields, token_refused)
         return sent if isinstance(sent, Inconclusive) else judged(sent)
@@ -252,7 +252,7 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         refused: Callable[[HttpReply], bool],
         *,
         seconds: float = 10.0,
-    ) -> Generator[Effect, Reply, HttpReply | Inconclusive]:
+    ) -> Generator[Effect, EffectReply, HttpReply | Inconclusive]:
         """POST with the shared token; where that was `refused`, it is renewed and all is sent again, once."""
         try:
             token = yield TokenWanted()

@@ -18,7 +18,7 @@ from schemas.wire import Told, Unreadable
 SUCCESSFUL = "0000"
 
 # Codes that say nothing of this payment.
-TROUBLES: Mapping[str, Trouble] = {
+TROUBLE_OF_CODE: Mapping[str, Trouble] = {
     "503": Trouble.SERVER_ERROR,  # maintenance
     "2003": Trouble.SERVER_ERROR,  # process failed
     "2020": Trouble.SERVER_ERROR,  # exception
@@ -68,7 +68,7 @@ def error_code(body: Mapping[str, Any]) -> str | None:
 
 
 def troubled(code: str) -> Inconclusive:
-    trouble = TROUBLES.get(code) or _UNKNOWN_PAYMENT.get(code) or Trouble.UNREADABLE
+    trouble = TROUBLE_OF_CODE.get(code) or _UNKNOWN_PAYMENT.get(code) or Trouble.UNREADABLE
     return Inconclusive(trouble=trouble, detail=f"error {printable(code)[:20]}")
 
 
@@ -91,7 +91,7 @@ def surely_refused(reply: HttpReply) -> bool:
     except Unreadable:
         return False
     bare = reply.status in (401, 403) and not any(name in body for name in _CODES)
-    return (bare and callbacks.text(body, "message") is not None) or (
+    return (bare and callbacks.text_or_none(body, "message") is not None) or (
         bool(told) and all(code in _TOKEN_REFUSED for code in told)
     )
 

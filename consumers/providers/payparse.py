@@ -17,20 +17,20 @@ from msgspec import Struct
 from consumers.ports.gateway import (
     Capabilities,
     Effect,
+    EffectReply,
     FieldError,
     Forged,
     Misconfigured,
     Opened,
     Opening,
     OpeningOutcome,
-    Reply,
     Signed,
     Unsigned,
 )
 from consumers.providers.kit import callback_fields as callbacks
-from consumers.providers.kit import limits
+from consumers.providers.kit import field_limits
 from consumers.providers.kit.outgoing import endpoint, get, number, post, segment
-from consumers.providers.kit.pointers import is_pointer, resolve
+from consumers.providers.kit.pointers import is_pointer, value_at
 from consumers.providers.kit.replies import (
     Received,
     echoed_money,
@@ -48,8 +48,8 @@ from consumers.providers.kit.replies import (
 )
 from consumers.providers.kit.said import said
 from consumers.providers.kit.timestamps import iso, known
-from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question
-from schemas.callbacks import Callback, Reading
+from schemas.answers import Answer, Expected, Inconclusive, Question, QuestionOutcome
+from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Told, aside
 from schemas.words import Source, Status
@@ -171,14 +171,14 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def check(self, opening: Opening) -> list[FieldError]:
         """Amount and lifetime as S0 limits them."""
         return [
-            *limits.amount_between(opening, "10.00", "500000.00"),
-            *limits.seconds(opening, 300, 86_400),
-            *(limits.path_reference(opening) if "reference" in self.capabilities.asked_by else ()),
-            *limits.options_apart(opening, _SENT),
+            *field_limits.amount_between(opening, "10.00", "500000.00"),
+            *field_limits.seconds(opening, 300, 86_400),
+            *(field_limits.path_reference(opening) if "reference" in self.capabilities.asked_by else ()),
+            *field_limits.options_apart(opening, _SENT),
         ]
 
     @exchange
-    def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
+    def open(self, opening: Opening) -> Generator[Effect, EffectReply, OpeningOutcome]:
         """POST /api/v1/order/create (S0). It documents no error; a 4xx in JSON is taken as a refusal."""
         body = {
             "amount": number(opening.amount),
@@ -197,7 +197,7 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return _opened(opening, received.body)
 
     @exchange
-    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:  # noqa: ARG002
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, EffectReply, QuestionOutcome]:  # noqa: ARG002
         """The account's own `status_check`. Without one there is nobody to ask, and the core does not."""
         check = self.status_check
         if check is None:
@@ -214,13 +214,13 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
         return Forged("PayParse does not sign") if callback.source is Source.WEBHOOK else Unsigned()
 
-    def read_claim(self, callback: Callback) -> Reading:
+    def read_claim(self, callback: Callback) -> CallbackContent:
         """No parameter of its redirects is documented (S0); the names are those of its create request and reply."""
         found = callbacks.fields(callback, "payment_id", "order_ref")
-        return Reading(
+        return CallbackContent(
             said=said(callback),
-            session_id=callbacks.text(found, "payment_id"),
-            reference=callbacks.text(found, "order_ref"),
+            session_id=callbacks.text_or_none(found, "payment_id"),
+            reference=callbacks.text_or_none(found, "order_ref"),
         )
 
     def _url(self, path: str) -> str:
@@ -247,13 +247,13 @@ def _unknown(form: NotFound | None, received: Received) -> bool:
 
 def _word(body: Told, pointer: str) -> Any:
     """An API that says `"paid": true` has the words "true" and "false"."""
-    word = resolve(body, pointer)
+    word = value_at(body, pointer)
     return str(word).lower() if isinstance(word, bool) else word
 
 
 def _answer(check: StatusCheck, body: Told) -> Answer:
     # The pointed places as one flat object, so that they are read, and complained of, like any other reply's fields.
-    flat = {name: resolve(body, pointer) for name in _POINTED if (pointer := getattr(check, name)) is not None}
+    flat = {name: value_at(body, pointer) for name in _POINTED if (pointer := getattr(check, name)) is not None}
     word = text({"status": _word(body, check.status)}, "status")
     return Answer(
         status=check.statuses.get(word),

@@ -16,19 +16,19 @@ from msgspec import Struct
 from consumers.ports.gateway import (
     Capabilities,
     Effect,
+    EffectReply,
     FieldError,
     Forged,
-    Listed,
+    ListedLines,
     Opened,
     Opening,
     OpeningOutcome,
     ReferenceUsed,
-    Reply,
     Signed,
     Unsigned,
 )
 from consumers.providers.kit import callback_fields as callbacks
-from consumers.providers.kit import limits
+from consumers.providers.kit import field_limits
 from consumers.providers.kit.outgoing import endpoint, get, post, segment, two_decimals
 from consumers.providers.kit.replies import (
     Received,
@@ -46,11 +46,11 @@ from consumers.providers.kit.replies import (
     web_address,
 )
 from consumers.providers.kit.said import said
-from consumers.providers.kit.signatures import judge
+from consumers.providers.kit.signatures import check_signature
 from consumers.providers.kit.timestamps import iso, known
 from consumers.providers.shadhinpay_list import list_payments, listed_rows
-from schemas.answers import Answer, Expected, Inconclusive, Outcome, Question, Trouble
-from schemas.callbacks import Callback, Reading
+from schemas.answers import Answer, Expected, Inconclusive, Question, QuestionOutcome, Trouble
+from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Told, Unreadable, aside, money
 from schemas.words import Source, Status
@@ -113,17 +113,17 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def check(self, opening: Opening) -> list[FieldError]:
         """Amounts and vendors as S2 gives them. It names no lengths."""
         found = [
-            *limits.amount_between(opening, "10", "200000"),
-            *limits.seconds(opening, 60, None),
-            *limits.options_apart(opening, _SENT),
-            *limits.options_known(opening, _OPTIONS, _SENT),
+            *field_limits.amount_between(opening, "10", "200000"),
+            *field_limits.seconds(opening, 60, None),
+            *field_limits.options_apart(opening, _SENT),
+            *field_limits.options_known(opening, _OPTIONS, _SENT),
         ]
         if opening.method is not None and opening.method.lower() not in _VENDORS:
             found.append(FieldError(field="method", message="this gateway takes bkash or nagad"))
         return found
 
     @exchange
-    def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
+    def open(self, opening: Opening) -> Generator[Effect, EffectReply, OpeningOutcome]:
         """POST /payments (S2). Opening again after a lost reply sends the same key and body, and replays the reply.
 
         A key is remembered for 24 hours (/idempotency). After that the reference is a DUPLICATE_RESOURCE, and the
@@ -143,7 +143,7 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return refusal(received, _complaint(received.body))
 
     @exchange
-    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:  # noqa: ARG002
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, EffectReply, QuestionOutcome]:  # noqa: ARG002
         """GET /payments/{paymentId}, or the list's row with our own reference where no payment id is known (S2)."""
         if expected.session_id is None:
             listed = yield from self._listed(expected.reference)
@@ -153,7 +153,7 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def list_payments(
         self, since: datetime, until: datetime
-    ) -> Generator[Effect | Listed, Reply | None, Inconclusive | None]:
+    ) -> Generator[Effect | ListedLines, EffectReply | None, Inconclusive | None]:
         """GET /payments with `from` and `to` (S2), by windows of time; see shadhinpay_list."""
         return list_payments(self._get, _answer, since, until)
 
@@ -171,7 +171,7 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if len(stamps) != 1 or not digests:
             return Forged("the signature is missing or malformed")
         prefix = "t=" if self.webhook_scheme == "documented" else ""
-        return judge(
+        return check_signature(
             secret=self.webhook_secret,
             message=f"{prefix}{stamps[0]}.".encode("utf-8", "replace") + callback.body,
             given=digests,
@@ -179,35 +179,35 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             received_at=callback.received_at,
         )
 
-    def read_claim(self, callback: Callback) -> Reading:
+    def read_claim(self, callback: Callback) -> CallbackContent:
         """A webhook's envelope and payload (/webhooks). Of a return nothing is documented: the same names are tried."""
         if callback.source is not Source.WEBHOOK:
             found = callbacks.fields(callback, "status", "paymentid", "merchanttxnid")
-            return Reading(
-                said=said(callback, callbacks.text(found, "status")),
-                session_id=callbacks.text(found, "paymentid"),
-                reference=callbacks.text(found, "merchanttxnid"),
+            return CallbackContent(
+                said=said(callback, callbacks.text_or_none(found, "status")),
+                session_id=callbacks.text_or_none(found, "paymentid"),
+                reference=callbacks.text_or_none(found, "merchanttxnid"),
             )
         event = callbacks.body_fields(callback, "eventid", "eventtype")
         payload = aside(event, "payload")
         payload = payload if isinstance(payload, dict) else {}  # events of payouts and invoices are no payments
-        return Reading(
-            said=said(callback, callbacks.text(payload, "status")),
-            session_id=callbacks.text(payload, "paymentId"),
-            reference=callbacks.text(payload, "merchantTxnId"),
-            event_id=callbacks.text(event, "eventId"),
-            event_type=callbacks.text(event, "eventType"),
+        return CallbackContent(
+            said=said(callback, callbacks.text_or_none(payload, "status")),
+            session_id=callbacks.text_or_none(payload, "paymentId"),
+            reference=callbacks.text_or_none(payload, "merchantTxnId"),
+            event_id=callbacks.text_or_none(event, "eventId"),
+            event_type=callbacks.text_or_none(event, "eventType"),
         )
 
     @exchange
-    def _get(self, path: str) -> Generator[Effect, Reply, Told | Inconclusive]:
+    def _get(self, path: str) -> Generator[Effect, EffectReply, Told | Inconclusive]:
         body = yield from fetch_answer(get(endpoint(self.base_url, path), self._keys()), _unknown)
         if not isinstance(body, Inconclusive):
             _successful(body)
         return body
 
     @exchange
-    def _listed(self, reference: str) -> Generator[Effect, Reply, dict[str, Any] | Inconclusive]:
+    def _listed(self, reference: str) -> Generator[Effect, EffectReply, dict[str, Any] | Inconclusive]:
         """The one payment of the list whose reference is exactly ours; whether the filter matches parts is UNKNOWN.
 
         A list without it proves nothing: the row may come later, or stand on another page.
@@ -307,7 +307,8 @@ def _answer(payment: dict[str, Any]) -> Answer:
         # The TrxID of bKash or Nagad is in no documented object; a paid payment's own id stands for its money.
         transaction_id=session if status is not None and status.paid else None,
         currency=currency,
-        method=(callbacks.text(payment, "vendor") or "").lower() or None,  # decides nothing, so it spoils no answer
+        method=(callbacks.text_or_none(payment, "vendor") or "").lower()
+        or None,  # decides nothing, so it spoils no answer
         paid_at=known(iso, aside(payment, "completedAt")),
         **money_told,
     )

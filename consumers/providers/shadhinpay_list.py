@@ -14,11 +14,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from consumers.ports.gateway import Effect, Listed, Reply
+from consumers.ports.gateway import Effect, EffectReply, ListedLines
 from consumers.providers.kit.outgoing import segment
 from consumers.providers.kit.replies import exchange, printable, text
 from consumers.providers.kit.timestamps import iso, known
-from consumers.providers.kit.windows import Listing, Page, walk
+from consumers.providers.kit.windows import Listing, ListPage, walk
 from schemas.answers import Answer, Inconclusive
 from schemas.statements import Line, Unread
 from schemas.wire import Unreadable, aside, whole
@@ -27,13 +27,13 @@ from schemas.words import Status
 SIZE = 100  # "page size (max 100)"
 EARLIER = timedelta(days=1)
 
-Get = Callable[[str], Generator[Effect, Reply, dict[str, Any] | Inconclusive]]
+Get = Callable[[str], Generator[Effect, EffectReply, dict[str, Any] | Inconclusive]]
 Read = Callable[[dict[str, Any]], Answer]
 
 
 def list_payments(
     get: Get, read: Read, since: datetime, until: datetime
-) -> Generator[Effect | Listed, Reply | None, Inconclusive | None]:
+) -> Generator[Effect | ListedLines, EffectReply | None, Inconclusive | None]:
     """Yield the lines of this time, and some before; `get` asks for a path, and `read` reads a payment object."""
     return walk(partial(_asked, get, read), since - EARLIER, until)
 
@@ -51,17 +51,17 @@ def listed_rows(data: object) -> list[dict[str, Any]]:
 @exchange
 def _asked(
     get: Get, read: Read, start: datetime, end: datetime, number: int
-) -> Generator[Effect, Reply, Page | Inconclusive]:
+) -> Generator[Effect, EffectReply, ListPage | Inconclusive]:
     body = yield from get(f"/payments?from={_moment(start)}&to={_moment(end)}&page={number}&size={SIZE}")
     return body if isinstance(body, Inconclusive) else _page(read, number, body.get("data"))
 
 
-def _page(read: Read, number: int, data: object) -> Page:
+def _page(read: Read, number: int, data: object) -> ListPage:
     """A first page that is not full is the last, unless the summary counts more successes than it shows."""
     rows = listed_rows(data)
     listings = tuple(_listing(read, row) for row in rows)
     paid = sum(aside(row, "status") in ("COMPLETED", "REFUNDED") for row in rows)
-    return Page(listings=listings, whole=number == 0 and len(rows) < SIZE and _successes(data) <= paid)
+    return ListPage(listings=listings, whole=number == 0 and len(rows) < SIZE and _successes(data) <= paid)
 
 
 def _successes(data: object) -> int:

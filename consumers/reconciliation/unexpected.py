@@ -17,10 +17,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.apply_change import Draft, settle
-from consumers.money.unique_keys import judge
+from consumers.apply_change import PendingChange, apply_changes
+from consumers.money.unique_keys import reserve_and_fold
 from consumers.ports.ledger import Batch, Keys, Ledger
-from consumers.reconciliation.statements import CURRENCY, REFERENCE, Statement, hear
+from consumers.reconciliation.statement_facts import CURRENCY, REFERENCE, StatementSource, apply_line
 from consumers.rules import Rules
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Payment
@@ -30,15 +30,15 @@ from schemas.words import Authenticity, Source
 UNKNOWN_HERE = "paid at the gateway, unknown here"
 
 
-class Stray(Struct, frozen=True, kw_only=True):
-    """A line of money that arrived and is unknown here, with the refunds of it as in `Said`."""
+class UnmatchedLine(Struct, frozen=True, kw_only=True):
+    """A line of money that arrived and is unknown here, with the refunds of it as in `StatementEntry`."""
 
     line: Line
     refund: Line | None = None
     refunded: Decimal | None = None
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class PaymentOfLine(Struct, frozen=True, kw_only=True):
     """The payment that has a line's money. `new`: it was made just now, and is held as `unexpected`."""
 
     row: int
@@ -46,7 +46,7 @@ class Found(Struct, frozen=True, kw_only=True):
     new: bool
 
 
-class FoundBatch(Batch, Protocol):
+class InsertedBatch(Batch, Protocol):
     """A batch over rows that it has just inserted."""
 
     async def withdraw(self, payment_ids: Sequence[str]) -> None:
@@ -54,54 +54,56 @@ class FoundBatch(Batch, Protocol):
         ...
 
 
-class Findings(Ledger, Protocol):
+class UnexpectedPayments(Ledger, Protocol):
     """What the ledger keeps of money that nobody announced."""
 
-    def found(self, payments: Sequence[Payment]) -> AbstractAsyncContextManager[FoundBatch]:
+    def inserted(self, payments: Sequence[Payment]) -> AbstractAsyncContextManager[InsertedBatch]:
         """Insert these; the batch's `cases` are those whose reference was free. Without `commit` none of them stays."""
         ...
 
 
 async def record_unexpected(
-    ledger: Findings,
+    ledger: UnexpectedPayments,
     rules: Rules,
     account: Account,
-    about: Statement,
-    strays: Sequence[Stray],
+    about: StatementSource,
+    unmatched: Sequence[UnmatchedLine],
     new_payment_id: Callable[[], str],
-) -> list[Found]:
+) -> list[PaymentOfLine]:
     """Make payments of money that nobody announced, held as `unexpected`; some hundred at most at once.
 
     Each has one event, `payment.held`, and is the shop's when it announces the reference or the session. A line whose
     transaction, session or reference a payment has by now is that payment's, and changes nothing. Passed over are lines
     that are no paid money, and those without any id.
     """
-    strays = [one for one in strays if one.line.kind == "payment" and one.line.status.paid and _named(one.line)]
-    known = await _homes(ledger, account, about, strays)
-    rows: dict[str, tuple[Payment, Stray]] = {}
-    for one in strays:
+    unmatched = [one for one in unmatched if one.line.kind == "payment" and one.line.status.paid and _named(one.line)]
+    known = await _homes(ledger, account, about, unmatched)
+    rows: dict[str, tuple[Payment, UnmatchedLine]] = {}
+    for one in unmatched:
         if one.line.row not in known:
             row = _row(new_payment_id(), account, about, one.line)
             rows.setdefault(row.reference, (row, one))
     new: dict[int, str] = {}
     if rows:
         by_id = {row.id: one for row, one in rows.values()}
-        async with ledger.found([row for row, _ in rows.values()]) as batch:
-            drafts = {key: _draft(case, about, by_id[key], rules, batch.now) for key, case in batch.cases.items()}
+        async with ledger.inserted([row for row, _ in rows.values()]) as batch:
+            pending_changes = {
+                key: _draft(case, about, by_id[key], rules, batch.now) for key, case in batch.cases.items()
+            }
             for others in (_others_sessions, _others_transactions):
-                taken = await others(batch, rules, list(drafts.values()))
+                taken = await others(batch, rules, list(pending_changes.values()))
                 await batch.withdraw(taken)
-                drafts = {key: draft for key, draft in drafts.items() if key not in taken}
-            if drafts:
-                await settle(batch, rules, list(drafts.values()))
+                pending_changes = {key: pending for key, pending in pending_changes.items() if key not in taken}
+            if pending_changes:
+                await apply_changes(batch, rules, list(pending_changes.values()))
                 await batch.commit()
-            new = {by_id[key].line.row: key for key in drafts}
-    rest = [one for one in strays if one.line.row not in known and one.line.row not in new]
+            new = {by_id[key].line.row: key for key in pending_changes}
+    rest = [one for one in unmatched if one.line.row not in known and one.line.row not in new]
     known |= await _homes(ledger, account, about, rest)
     homes = known | new
     return [
-        Found(row=one.line.row, payment_id=homes[one.line.row], new=one.line.row in new)
-        for one in strays
+        PaymentOfLine(row=one.line.row, payment_id=homes[one.line.row], new=one.line.row in new)
+        for one in unmatched
         if one.line.row in homes
     ]
 
@@ -110,7 +112,7 @@ def _named(line: Line) -> bool:
     return any((line.transaction_id, line.session_id, line.reference))
 
 
-def _row(payment_id: str, account: Account, about: Statement, line: Line) -> Payment:
+def _row(payment_id: str, account: Account, about: StatementSource, line: Line) -> Payment:
     """Ids come by the Fact. The times are those of the money: nothing is planned by them, as it is paid already."""
     at = line.at or about.newest
     by_transaction = line.transaction_id is not None and "transaction_id" in account.provider.capabilities.asked_by
@@ -142,7 +144,7 @@ def _reference(line: Line) -> str:
     return plain if REFERENCE.fullmatch(plain) else f"unexpected~{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
-def _draft(case: Case, about: Statement, one: Stray, rules: Rules, now: datetime) -> Draft:
+def _draft(case: Case, about: StatementSource, one: UnmatchedLine, rules: Rules, now: datetime) -> PendingChange:
     at, session_id = min(case.payment.opened_at, now), one.line.session_id
     payment = replace(
         case.payment,
@@ -152,28 +154,30 @@ def _draft(case: Case, about: Statement, one: Stray, rules: Rules, now: datetime
         expires_at=at,
         unexpected_at=now,
     )
-    draft = Draft(case=replace(case, payment=payment), entries=[], facts=[])
-    hear(draft, about, one.line, None, rules, now)
+    pending = PendingChange(case=replace(case, payment=payment), entries=[], facts=[])
+    apply_line(pending, about, one.line, None, rules, now)
     if one.refund is not None:
-        hear(draft, about, one.refund, one.refunded, rules, now)
-    return draft
+        apply_line(pending, about, one.refund, one.refunded, rules, now)
+    return pending
 
 
-async def _others_sessions(batch: Batch, rules: Rules, drafts: Sequence[Draft]) -> list[str]:
+async def _others_sessions(batch: Batch, rules: Rules, pending_changes: Sequence[PendingChange]) -> list[str]:
     """Those whose session became another payment's just before, or is that of a line before it."""
     del rules
-    payments = [draft.case.payment for draft in drafts]
+    payments = [pending.case.payment for pending in pending_changes]
     keys = [Keys.of(one, sessions=[one.session_id]) for one in payments if one.session_id is not None]
-    owners = await batch.reserve(keys)
-    return [key for key in owners if owners[key].sessions]
+    taken_keys = await batch.reserve(keys)
+    return [key for key in taken_keys if taken_keys[key].sessions]
 
 
-async def _others_transactions(batch: Batch, rules: Rules, drafts: Sequence[Draft]) -> list[str]:
-    judged = await judge(batch, rules, [draft.case for draft in drafts])
-    return [key for key, one in judged.items() if one.owners.transactions or one.owners.sessions]
+async def _others_transactions(batch: Batch, rules: Rules, pending_changes: Sequence[PendingChange]) -> list[str]:
+    reserved = await reserve_and_fold(batch, rules, [pending.case for pending in pending_changes])
+    return [key for key, one in reserved.items() if one.taken_keys.transactions or one.taken_keys.sessions]
 
 
-async def _homes(ledger: Ledger, account: Account, about: Statement, strays: Sequence[Stray]) -> dict[int, str]:
+async def _homes(
+    ledger: Ledger, account: Account, about: StatementSource, unmatched: Sequence[UnmatchedLine]
+) -> dict[int, str]:
     """Which payment has a line's session, transaction or reference, by row; what nobody has is absent."""
     wanted = [
         Claim(
@@ -187,6 +191,6 @@ async def _homes(ledger: Ledger, account: Account, about: Statement, strays: Seq
             transaction_id=one.line.transaction_id,
             reference=_reference(one.line),
         )
-        for one in strays
+        for one in unmatched
     ]
     return {int(row): payment_id for row, payment_id in (await ledger.find(wanted)).items()}

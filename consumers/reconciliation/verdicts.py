@@ -1,8 +1,8 @@
 """What a line of a statement and our payment come to: every verdict with its outcome, its sentence and what follows.
 
-The SQL in `worker/postgres/statements/verdicts.py` finds the verdict of each line, a million at once; here stands what
-a verdict means. The one thing to get wrong: a statement is no answer. It makes us ask; only where nobody can be asked
-is a line itself recorded, and what it says against an answer newer than itself counts for nothing.
+The SQL in `worker/postgres/statements/verdict_sql.py` finds the verdict of each line, a million at once; here stands
+what a verdict means. The one thing to get wrong: a statement is no answer. It makes us ask; only where nobody can be
+asked is a line itself recorded, and what it says against an answer newer than itself counts for nothing.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from schemas.callbacks import Claim
 from schemas.statements import Line, LineOutcome, StatementMap
 from schemas.words import Authenticity, Source
 
-FEW = 100
-LONGEST_NAME = 80
+ALWAYS_FOLLOWED = 100
+LONGEST_NAME_IN_NOTE = 80
 
 
 class ClaimAbout(TypedDict):
@@ -62,7 +62,7 @@ class Verdict(StrEnum):
 
 
 class Meaning(Struct, frozen=True):
-    """`says` is filled in with the fields of a `Found`."""
+    """`says` is filled in with the fields of a `VerdictFields`."""
 
     outcome: LineOutcome
     step: Step
@@ -114,7 +114,7 @@ VERDICTS: Mapping[Verdict, Meaning] = {
 }
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class VerdictFields(Struct, frozen=True, kw_only=True):
     """What a sentence is made of."""
 
     status: str | None = None
@@ -131,9 +131,9 @@ class Found(Struct, frozen=True, kw_only=True):
     words: str | None = None
 
 
-def sentence(verdict: Verdict, found: Found) -> str | None:
+def sentence(verdict: Verdict, found: VerdictFields) -> str | None:
     """Why a line has its outcome, in a few plain words; None where there is nothing to say."""
-    names = {name: getattr(found, name) for name in Found.__struct_fields__}
+    names = {name: getattr(found, name) for name in VerdictFields.__struct_fields__}
     return VERDICTS[verdict].says.format(**names) or None
 
 
@@ -154,7 +154,7 @@ class Terms(Struct, frozen=True, kw_only=True):
 
 def too_many(to_follow: int, lines: int) -> bool:
     """Whether so much differs that the file is likelier another account's, or read by a wrong map, than true."""
-    return to_follow > FEW and 2 * to_follow > lines
+    return to_follow > ALWAYS_FOLLOWED and 2 * to_follow > lines
 
 
 def too_many_words(to_follow: int, lines: int) -> str:
@@ -164,12 +164,12 @@ def too_many_words(to_follow: int, lines: int) -> str:
     )
 
 
-def claim(line: Line, source: str, **about: Unpack[ClaimAbout]) -> Claim:
+def statement_claim(line: Line, source: str, **about: Unpack[ClaimAbout]) -> Claim:
     """Have the gateway asked about a payment because of a line. It says nothing of the outcome, so it executes nothing.
 
     The line's transaction goes along, for gateways that are asked by one.
     """
-    name = source if len(source) <= LONGEST_NAME else f"{source[:LONGEST_NAME]}…"
+    name = source if len(source) <= LONGEST_NAME_IN_NOTE else f"{source[:LONGEST_NAME_IN_NOTE]}…"
     return Claim(
         source=Source.OPERATOR,
         authenticity=Authenticity.UNSIGNED,

@@ -21,7 +21,7 @@ from tests.bench.history import lived_in
 from tests.bench.installation import open_payments, service, simulated_gateways
 from tests.bench.servers import Servers
 from tests.processes import directory
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 CLAIMS = 100_000
 ROLES = "consume,relay"
@@ -43,7 +43,7 @@ async def backlog(
 ) -> Backlog:
     """Work off so many. Raises DrainError when that takes more than `seconds`, the filling of the queues apart."""
     first = run * 10_000_000 + 1
-    await migrate(both.database.url)
+    await apply_migrations(both.database.url)
     _say(f"{claims:,} payments are opened, and their claims sent")
     await open_payments(both.database.url, first, first + claims - 1)
     await load(both.broker.url, first, first + claims - 1)

@@ -18,7 +18,7 @@ from tests.bench.installation import READY_SECONDS, simulated_gateways
 from tests.bench.latency import DELAY, OVER_SECONDS, beyond, pace
 from tests.bench.servers import Servers
 from tests.bench.spread import Spread, spread
-from worker.playground.demo.children import Child, free_ports
+from tests.harness import Child, free_ports
 
 BYTES = 1000
 """Of each claim, as payproof's have."""

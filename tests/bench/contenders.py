@@ -21,11 +21,11 @@ from tests.bench.installation import open_payments, service
 from tests.bench.numbered import GATEWAYS, claim, number_sql, payment_id_sql, reference_sql, session_id_sql
 from tests.bench.peers import bare
 from tests.bench.servers import Servers
-from worker.amqp.messages import claim_post
+from tests.harness import Child
+from worker.amqp.messages import claim_message
 from worker.amqp.publisher import confirm
 from worker.amqp.topology import claims_queue, declare
-from worker.playground.demo.children import Child
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 ROOT = Path(__file__).resolve().parents[2]
 CELERY_PROCESSES = 8
@@ -61,12 +61,12 @@ async def load(url: str, first: int, last: int) -> None:
             await (await channel.get_queue(claims_queue(gateway), ensure=False)).purge()
         now = datetime.now(UTC)
         for start in range(first, last + 1, 500):
-            posts = [claim_post(claim(n, now)) for n in range(start, min(start + 500, last + 1))]
+            posts = [claim_message(claim(n, now)) for n in range(start, min(start + 500, last + 1))]
             await asyncio.gather(*[confirm(channel, post) for post in posts])
 
 
 async def _payproof(both: Servers, first: int, last: int) -> None:
-    await migrate(both.database.url)
+    await apply_migrations(both.database.url)
     await open_payments(both.database.url, first, last)
     await load(both.broker.url, first, last)
 

@@ -39,9 +39,9 @@ from tests.bench.latency import DELAY, OVER_SECONDS, count, pace
 from tests.bench.servers import Servers
 from tests.bench.serving import serving
 from tests.bench.spent import cpu_seconds, family, rss_bytes
+from tests.harness import Child
 from tests.processes import directory, until
-from worker.playground.demo.children import Child
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 TOP = 10
 SECONDS = 10.0
@@ -110,7 +110,7 @@ async def cost(
     both: Servers, payments: int, run: int = 1, roles: str = ROLES, top: int = TOP, under: Under = USUAL
 ) -> Cost:
     """What `payments` payments cost that wait in RabbitMQ, in run number `run`, which has numbers of its own."""
-    await migrate(both.database.url)
+    await apply_migrations(both.database.url)
     first = run * 10_000_000 + 1
     await open_payments(both.database.url, first, first + payments - 1)
     await load(both.broker.url, first, first + payments - 1)
@@ -147,7 +147,7 @@ async def paced_cost(
     """
     payments = count(rate, seconds)
     numbers = range(first, first + payments)
-    await migrate(both.database.url)
+    await apply_migrations(both.database.url)
     await open_payments(both.database.url, numbers[0], numbers[-1])
     async with under.upon(both.database.url), _counting(both) as counting:
         with simulated_gateways(both, under.delays or DELAY) as gateways, serving(both, gateways) as payproof:
@@ -173,7 +173,7 @@ async def alone_cost(both: Servers, first: int, payments: int = ALONE, *, top: i
     WARM_ALONE more are used up first. Raises AssertionError where an event does not come.
     """
     numbers = range(first, first + WARM_ALONE + payments)
-    await migrate(both.database.url)
+    await apply_migrations(both.database.url)
     await open_payments(both.database.url, numbers[0], numbers[-1])
     with simulated_gateways(both) as gateways, serving(both, gateways) as payproof:
         (child,) = payproof.processes

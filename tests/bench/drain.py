@@ -26,9 +26,9 @@ from tests.bench.delays import AT_ONCE
 from tests.bench.installation import simulated_gateways
 from tests.bench.servers import Servers
 from tests.bench.spent import cpu_seconds, family, rss_bytes
+from tests.harness import Child
 from tests.processes import directory
 from worker.amqp.topology import EVENTS
-from worker.playground.demo.children import Child
 
 __all__ = ["WARM", "DrainError", "Drained", "Listener", "drain", "load", "per_second"]
 

@@ -39,7 +39,7 @@ from tests.bench.numbered import OLDEST, claim, number_in
 from tests.bench.servers import Postgres, Servers, postgres_version, servers
 from tests.broker import rabbitmq
 from tests.processes import directory
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".payproof" / "bench"
@@ -157,7 +157,7 @@ def _build(home: Path, payments: int) -> None:
 async def _settle_first(both: Servers) -> None:
     """Three payments, the last before OLDEST, go through payproof."""
     first, last = OLDEST - 3, OLDEST - 1
-    await migrate(both.database.url)
+    await apply_migrations(both.database.url)
     await open_payments(both.database.url, first, last)
     await load(both.broker.url, first, last)
     with simulated_gateways(both) as gateways:

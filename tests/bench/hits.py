@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Literal, assert_never
 
 from tests.bench.numbered import account_of, body, event_id, gateway_of, payment_id, session_id, transaction_id
-from worker.playground.sandbox.config import CREDENTIALS
+from worker.playground.sandbox.sandbox_config import CREDENTIALS
 from worker.playground.sandbox.shadhinpay_webhooks import headers as shadhinpay_headers
 
 Kind = Literal["webhooks", "returns", "mixed"]

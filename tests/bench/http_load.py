@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from tests.bench.hits import Kind, hit, numbers
 from tests.bench.spread import Spread, spread
-from worker.playground.demo.children import environment
+from tests.harness import environment
 
 WARM = 0.1
 READY_SECONDS = 60.0

@@ -21,7 +21,7 @@ from tests.bench.servers import Servers
 from tests.bench.serving import serving
 from tests.bench.spent import cpu_seconds, rss_bytes
 from tests.processes import directory
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 SETTLE_SECONDS = 10.0
 
@@ -38,7 +38,7 @@ class Idle(Struct, frozen=True, kw_only=True):
 
 async def idle(servers: Servers, bus: Literal["rabbitmq", "postgres"] = "rabbitmq", seconds: float = 30.0) -> Idle:
     """Of a process with every role, after it settled."""
-    await migrate(servers.database.url)
+    await apply_migrations(servers.database.url)
     with (
         simulated_gateways(servers) as gateways,
         serving(servers, gateways, broker=bus == "rabbitmq") as payproof,

@@ -27,10 +27,10 @@ from tests.bench.servers import Servers
 from tests.bench.serving import serving
 from tests.bench.spent import cpu_seconds
 from tests.bench.spread import Spread
+from tests.harness import Child, free_ports
 from tests.processes import directory
 from worker.amqp.topology import claims_queue
-from worker.playground.demo.children import Child, free_ports
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 Contender = Literal["payproof", "bare"]
 CONNECTIONS = 32
@@ -55,7 +55,7 @@ class Accepted(Struct, frozen=True, kw_only=True):
 
 async def ingress(servers: Servers, kind: Kind, first: int, count: int = COUNT) -> Accepted:
     """Payproof's, for payments from number `first` on; half as many again are used up."""
-    await migrate(servers.database.url)
+    await apply_migrations(servers.database.url)
     await open_payments(servers.database.url, first, numbers(kind, first, count)[-1])
     with simulated_gateways(servers) as gateways, serving(servers, gateways, ["ingress"], return_wait="0s") as payproof:
         answered, cpu = await _saturated(payproof.port, payproof.pids, kind, first, count)

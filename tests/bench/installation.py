@@ -18,7 +18,7 @@ from msgspec import Struct
 from tests.bench.delays import AT_ONCE, Delays
 from tests.bench.numbered import GATEWAYS, payment_id_sql, reference_sql, session_id, session_id_sql
 from tests.bench.servers import Servers
-from worker.playground.demo.children import Child, free_ports
+from tests.harness import Child, free_ports
 from worker.playground.sandbox.accounts import accounts_toml
 
 READY_SECONDS = 60.0

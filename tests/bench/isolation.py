@@ -24,7 +24,7 @@ from tests.bench.servers import Servers
 from tests.bench.serving import ALL_IN_ONE, serving
 from tests.bench.spread import Spread, spread
 from tests.processes import directory
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 SLOW: Final = "moneybag"
 SLOW_SECONDS = 5.0
@@ -55,7 +55,7 @@ async def isolation(
 ) -> Isolation:
     """Payments from number `first` on are used up: twice the rate times the seconds and the warm-up, for each round."""
     each = count(per_second, seconds)
-    await migrate(servers.database.url)
+    await apply_migrations(servers.database.url)
     await open_payments(servers.database.url, first, first + 2 * rounds * each - 1)
     healthy, beside_slow = [], []
     with (

@@ -28,7 +28,7 @@ from tests.bench.spent import cpu_seconds
 from tests.bench.spread import Spread, spread
 from tests.bench.stages import Stages, stages
 from tests.processes import directory
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 if TYPE_CHECKING:
     from tests.bench.bare_latency import BareLatency
@@ -95,7 +95,7 @@ async def latency(
 ) -> Latency:
     """For payments from number `first` on, of which the rate times the seconds and the warm-up are used up."""
     url, delays = servers.database.url, under.delays or DELAY
-    await migrate(url)
+    await apply_migrations(url)
     await open_payments(url, first, first + count(per_second, seconds) - 1)
     async with under.upon(url):
         with simulated_gateways(servers, delays) as gateways, serving(servers, gateways, layout) as payproof:
@@ -119,7 +119,7 @@ async def saturated(
     servers: Servers, first: int, payments: int, *, buyers: int = BUYERS, delays: Delays = DELAY
 ) -> Saturated:
     """For so many payments from number `first` on; the first tenth warms up."""
-    await migrate(servers.database.url)
+    await apply_migrations(servers.database.url)
     await open_payments(servers.database.url, first, first + payments - 1)
     with simulated_gateways(servers, delays) as gateways, serving(servers, gateways) as payproof:
         load = Load(port=payproof.port, kind="returns", first=first, count=payments, connections=buyers)

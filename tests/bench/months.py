@@ -23,7 +23,7 @@ from tests.bench.spread import Spread, spread
 from tests.processes import directory
 from worker.postgres.events.event_log import READ
 from worker.postgres.server.embedded import embedded_here
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 EVENTS, MONTHS, SEED = 1_000_000, (24, 36), 15
 READS, PAGES, PAGE = 2_000, 50, 1_000
@@ -148,7 +148,7 @@ async def main(events: int, seed: int) -> None:
     with directory() as home:
         home.chmod(0o755)  # the server's own user must get through
         with embedded_here(home / "data") as url:
-            await migrate(url)
+            await apply_migrations(url)
             connection = await asyncpg.connect(url)
             try:
                 plain = _Table(connection, seed, events // 2, MONTHS[0], partitioned=False)

@@ -18,9 +18,9 @@ from tests.integration.shops import Shops, serving
 from tests.processes import directory
 from worker.api.read import _events_cursor
 from worker.postgres.database import Database, connect
-from worker.postgres.events.event_log import READ, place_before
+from worker.postgres.events.event_log import READ, position_before
 from worker.postgres.server.embedded import embedded_here
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 EVENTS, PAGE, LOOKS = 1_000_000, 1_000, 20
 CHUNK = 50_000
@@ -49,7 +49,7 @@ async def main(events: int) -> None:
     with directory() as home:
         home.chmod(0o755)  # the server's own user must get through
         with embedded_here(home / "data") as url:
-            await migrate(url)
+            await apply_migrations(url)
             async with connect(url) as database:
                 await _fill(database, events)
                 async with serving(database) as shops:
@@ -76,7 +76,7 @@ async def _measure(shops: Shops, events: int) -> None:
     print(f"nothing new for a shop that has been quiet for {events // 2:,} events of others: {_shown(seconds)}")
     for share in (0.01, 0.5, 0.99):
         since = START + timedelta(seconds=events * share)
-        seconds = await _timed(lambda since=since: place_before(shops.database, "shop", since))
+        seconds = await _timed(lambda since=since: position_before(shops.database, "shop", since))
         print(f"the place of a time, {share:.0%} into the log: {_shown(seconds)}")
     began, read, after = time.monotonic(), 0, ""
     while page := (got := (await shops.get("/v1/events", limit=PAGE, **({"after": after} if after else {}))).body)[

@@ -29,9 +29,9 @@ from tests.bench.installation import READY_SECONDS, Gateways, open_payments
 from tests.bench.numbered import payment_id
 from tests.bench.servers import Servers
 from tests.bench.serving import Serving, serving
+from tests.harness import Child
 from tests.processes import directory, until
-from worker.playground.demo.children import Child
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 Bus = Literal["rabbitmq", "postgres"]
 BUSES: Final[Sequence[Bus]] = get_args(Bus)
@@ -77,7 +77,7 @@ async def recovery(
 
     Raises AssertionError where an outcome is not told within MOST_SECONDS.
     """
-    await migrate(both.database.url)
+    await apply_migrations(both.database.url)
     await open_payments(both.database.url, first, first + kills)
     database = await asyncpg.connect(both.database.url)
     try:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from tests.bench.installation import READY_SECONDS, Gateways, config, settings_of
 from tests.bench.servers import Servers
-from worker.playground.demo.children import Child, free_ports
+from tests.harness import Child, free_ports
 
 ALL_IN_ONE: Final = ("ingress,consume,sweep,relay,deliver",)
 APART: Final = ("ingress", "consume", "sweep,relay")

@@ -22,9 +22,9 @@ from tests.bench.numbered import claim, payment_id_sql
 from tests.bench.servers import Servers
 from tests.bench.spread import Spread, spread
 from tests.bench.stages import Stages, stages
-from worker.amqp.messages import claim_post
+from worker.amqp.messages import claim_message
 from worker.amqp.publisher import confirm
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 ROLES = "consume,relay,sweep"
 SECONDS = 300.0
@@ -71,7 +71,7 @@ async def swept(both: Servers, waiting: int, *, due: int, run: int) -> Swept:
     waits = range(start, start + waiting)
     fresh = range(start + _FRESH_FROM, start + _FRESH_FROM + FRESH)
     dues = range(start + _DUE_FROM, start + _DUE_FROM + due)
-    await migrate(both.database.url)
+    await apply_migrations(both.database.url)
     if due:
         await open_payments(both.database.url, dues[0], dues[-1], OPENED)
     await open_payments(both.database.url, fresh[0], fresh[-1])
@@ -109,7 +109,7 @@ async def _send(url: str, numbers: Collection[int]) -> Mapping[int, float]:
         async with asyncio.TaskGroup() as tasks:
             for nth, n in enumerate(numbers):
                 await asyncio.sleep(began + nth / RATE - time.perf_counter())
-                post = claim_post(claim(n, datetime.now(UTC)))
+                post = claim_message(claim(n, datetime.now(UTC)))
                 sent[n] = time.perf_counter()
                 tasks.create_task(confirm(channel, post))
     return sent

@@ -12,8 +12,7 @@ from typing import Any, Final, Literal, get_args
 
 from msgspec import Struct
 
-from worker.playground.demo.scene import Gateway
-from worker.playground.demo.story import EVERY, MONEYBAG, ONEPAYBD, SHADHINPAY
+from tests.harness import EVERY, MONEYBAG, ONEPAYBD, SHADHINPAY, Gateway
 
 Does = Literal[
     "opens",

@@ -21,14 +21,22 @@ import asyncpg
 
 from consumers.checks.execute import EXECUTE_SPACING
 from tests.compare.acts import Act, reference
+from tests.harness import (
+    MONEYBAG,
+    OPENED,
+    SHADHINPAY,
+    Child,
+    Control,
+    ControlError,
+    Document,
+    Refused,
+    StoryShop,
+    System,
+    ToldEvent,
+    read_event,
+    read_feed_page,
+)
 from tests.processes import directory, until
-from worker.playground.demo.children import Child
-from worker.playground.demo.control import Control, ControlError
-from worker.playground.demo.elsewhere import OPENED
-from worker.playground.demo.feed import Told, read_event, read_page
-from worker.playground.demo.shop import Document, Refused, Shop
-from worker.playground.demo.story import MONEYBAG, SHADHINPAY
-from worker.playground.demo.system import System
 from worker.playground.shop.ordering import CUSTOMER
 
 SETTINGS = """\
@@ -87,7 +95,7 @@ class Player:
         self, root: Path, system: System, http: aiohttp.ClientSession, database: asyncpg.Connection[Any]
     ) -> None:
         self._root, self.system, self._http, self._database = root, system, http, database
-        self.shop = Shop(http, system.url, system.key, SHOP)
+        self.shop = StoryShop(http, system.url, system.key, SHOP)
         self.control = Control(http, system.sandbox_url)
         self.answers: list[str] = []
         self.payments: dict[int, Document] = {}
@@ -255,14 +263,14 @@ class Player:
                 return sorted(found, key=lambda one: (one["account"], one["reference"]))
             cursor = {"cursor": page["next_cursor"]}
 
-    async def told(self) -> Mapping[str, list[Told]]:
+    async def told(self) -> Mapping[str, list[ToldEvent]]:
         """Every event, by payment."""
-        by: dict[str, list[Told]] = defaultdict(list)
-        page = await read_page(self.shop, None)
+        by: dict[str, list[ToldEvent]] = defaultdict(list)
+        page = await read_feed_page(self.shop, None)
         while page.events:
             for one in map(read_event, page.events):
                 by[one.subject].append(one)
-            page = await read_page(self.shop, page.next)
+            page = await read_feed_page(self.shop, page.next)
         return by
 
 

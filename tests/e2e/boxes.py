@@ -22,9 +22,9 @@ import asyncpg
 from msgspec import Struct
 
 from tests.deployment import DEPLOY, ROOT, Document, compose, image
+from tests.harness import free_ports
 from tests.logins import as_user
 from tests.processes import until
-from worker.playground.demo.children import free_ports
 
 INSTALL_SECONDS = 240
 START_SECONDS = 60.0

@@ -13,12 +13,9 @@ import aiohttp
 import asyncpg
 from msgspec import Struct
 
+from tests.harness import BLIND, IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY, Document, Gateway, Scene, Stage, System
 from tests.processes import until
-from worker.playground.demo.scene import Gateway, Scene, Stage
-from worker.playground.demo.shop import Document
-from worker.playground.demo.story import BLIND, IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY
-from worker.playground.demo.system import System
-from worker.playground.sandbox.config import CREDENTIALS
+from worker.playground.sandbox.sandbox_config import CREDENTIALS
 from worker.postgres.server.embedded import embedded
 
 WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -9,9 +9,8 @@ import pytest
 
 from tests.contract import check_event
 from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
+from tests.harness import System, staged
 from tests.processes import loud, running
-from worker.playground.demo.playing import staged
-from worker.playground.demo.system import System
 
 SETTINGS = """\
 return_wait = "1s"

@@ -21,14 +21,10 @@ from aiohttp.typedefs import Handler
 from msgspec import Struct
 
 from tests.bench.spent import cpu_seconds, family
+from tests.harness import BLIND, CHECKED, IPAY, Scene, Stage, System, read_event, read_feed_page, staged
 from tests.processes import directory
-from worker.playground.demo.feed import read_event, read_page
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Scene, Stage
-from worker.playground.demo.story import BLIND, CHECKED, IPAY
-from worker.playground.demo.system import System
-from worker.playground.sandbox.app import make_app
-from worker.playground.sandbox.config import SandboxConfig
+from worker.playground.sandbox.sandbox_app import make_app
+from worker.playground.sandbox.sandbox_config import SandboxConfig
 
 PAYMENTS = 30
 PAGES = 200
@@ -110,10 +106,10 @@ async def _one(stage: Stage, replies: Replies, number: int) -> float:
     scene = Scene(stage, CHECKED[number % len(CHECKED)], number)
     await scene.open()
     returned = await scene.at_gateway("pay", webhook=False)
-    cursor = (await read_page(stage.shop, None)).next
+    cursor = (await read_feed_page(stage.shop, None)).next
     returning = asyncio.create_task(stage.browser.get(returned))
     while True:
-        page = await read_page(stage.shop, cursor)
+        page = await read_feed_page(stage.shop, cursor)
         seen = time.monotonic()
         if any(read_event(raw).type == "payment.completed" for raw in page.events):
             break

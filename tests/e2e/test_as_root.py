@@ -6,8 +6,7 @@ import os
 import subprocess
 import sys
 
-from worker.playground.demo.children import environment
-from worker.playground.demo.system import System
+from tests.harness import System, environment
 
 
 def test_root_is_told_what_to_do_instead(system: System) -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from tests.e2e.buyers import Payproof
 from tests.e2e.test_commands import SECONDS, Ended, payproof_says, started
+from tests.harness import Child, free_ports
 from tests.processes import until
-from worker.playground.demo.children import Child, free_ports
 
 KEY = "--key=env:SHOP_API_KEY"
 
@@ -97,7 +97,7 @@ async def test_a_service_whose_gateway_is_another_than_our_configurations_is_ref
     """The sandbox that is asked here has proven itself, but the service does not open its checkouts there."""
     (port,) = free_ports(1)
     sandbox = Child(
-        "another", "worker.playground.sandbox", f"--port={port}", log=payproof.system.place / "another.log", settings={}
+        "another", "worker.cli", "sandbox", f"--port={port}", log=payproof.system.place / "another.log", settings={}
     )
     sandbox.start()
     before = await opened(payproof)

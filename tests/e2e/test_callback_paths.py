@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.buyers import Answered, Payproof, signed
 from tests.e2e.test_callbacks import LARGE, UNKNOWN
 from tests.e2e.test_returns import nothing_durable
-from worker.playground.demo.scene import Scene
+from tests.harness import Scene
 
 PATHS = {
     "return": "/return/shop-moneybag/{id}/",

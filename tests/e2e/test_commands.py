@@ -24,9 +24,8 @@ from msgspec import Struct
 
 from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
 from tests.e2e.conftest import SETTINGS
+from tests.harness import System, environment, free_ports
 from tests.processes import directory, running, until
-from worker.playground.demo.children import environment, free_ports
-from worker.playground.demo.system import System
 from worker.postgres.server.embedded import embedded
 
 SECONDS = 30
@@ -565,7 +564,8 @@ async def test_dead_letters_are_listed_shown_and_replayed_and_the_service_takes_
     dropped = await payproof_says(payproof, "dead", "drop", "0123", "--reason", "written by a test", "--yes")
     assert (dropped.code, dropped.out) == (0, "1 of 1 dropped\n")
     (logged,) = [json.loads(line) for line in dropped.err.splitlines()]
-    assert logged.items() >= {"event": "letter.dropped", "claim_id": "0123dead", "reason": "written by a test"}.items()
+    told = {"event": "dead_letter.dropped", "claim_id": "0123dead", "reason": "written by a test"}
+    assert logged.items() >= told.items()
     assert (await payproof_says(payproof, "dead", "list")).out == nothing.out
 
 

@@ -16,11 +16,9 @@ from tests.broker import rabbitmq
 from tests.deployment import DEPLOY, ROOT
 from tests.e2e.boxes import NOBODY_ELSE, Boxes, Owner, installed, lends_itself
 from tests.fault.postgres import postgres
+from tests.harness import IPAY, Scene, staged
 from tests.processes import directory
 from worker.amqp.topology import EVENTS
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Scene
-from worker.playground.demo.story import IPAY
 
 HEARD_SECONDS = 20
 

@@ -13,11 +13,8 @@ import pytest
 from schemas.words import EventType
 from tests.contract import check_event
 from tests.e2e.buyers import Payproof
+from tests.harness import SHADHINPAY, STORIES, System, play, staged
 from tests.processes import running
-from worker.playground.demo.playing import play, staged
-from worker.playground.demo.stories import STORIES
-from worker.playground.demo.story import SHADHINPAY
-from worker.playground.demo.system import System
 
 TESTS = Path(__file__).parents[1]
 PARSER_SECONDS = 60

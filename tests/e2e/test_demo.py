@@ -13,12 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.broker import rabbitmq
+from tests.harness import BLIND, CHECKED, STORIES, Child, environment
 from tests.processes import directory, until
-from worker.playground.demo.children import Child, environment
-from worker.playground.demo.stories import STORIES
-from worker.playground.demo.story import BLIND, CHECKED
-from worker.playground.sandbox.config import GATEWAYS, SandboxConfig
 from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.sandbox_config import GATEWAYS, SandboxConfig
 from worker.playground.sandbox.scripts import BY_NAME, SCRIPTS
 
 COMMAND = (sys.executable, "-P", "-m", "worker.cli", "demo")

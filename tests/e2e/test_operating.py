@@ -23,15 +23,12 @@ from msgspec import Struct
 from tests.broker import RabbitMQ, rabbitmq
 from tests.dashboard import dashboard, queries
 from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
+from tests.harness import BLIND, CHECKED, QUICK, STORIES, System, environment, play, staged
 from tests.processes import directory, until
 from tests.prometheus import Prometheus, prometheus, promtool
 from tests.runbook import Alert, alerts, commands, metrics
-from worker.playground.demo.children import environment
-from worker.playground.demo.playing import play, staged
-from worker.playground.demo.stories import STORIES
-from worker.playground.demo.story import BLIND, CHECKED
-from worker.playground.demo.system import QUICK, System
 from worker.postgres.server.embedded import embedded
+from worker.telemetry.old_names import OLD_NAMES
 
 ACCOUNT = """
 [[merchants.accounts]]
@@ -144,7 +141,8 @@ async def test_alerts_and_dashboard_name_what_a_process_tells_and_leave_nothing_
     named = metrics(" ".join([*(query for _, query in queries(dashboard())), *(alert.expr for alert in alerts())]))
     told = families(scrape)
     assert named - told == set()
-    assert told - named == UNSHOWN
+    former = {name for old in OLD_NAMES.values() for name in (old, f"{old}_total")}
+    assert told - named - former == UNSHOWN
 
 
 async def test_what_all_processes_read_in_one_place_is_never_summed_over_them(scrape: str) -> None:
@@ -184,6 +182,16 @@ async def test_the_money_counted_is_the_money_that_the_log_tells_of(scene: Scene
     await until(counted, what=f"what was completed is counted as {told}")
 
 
+@pytest.mark.parametrize(("new", "old"), sorted(OLD_NAMES.items()))
+async def test_a_renamed_metric_is_told_under_both_names_with_the_same_value(scene: Scene, new: str, old: str) -> None:
+    both = f"{new}_total == {old}_total or {new} == {old}"
+
+    async def told() -> bool:
+        return bool(scene.prometheus.query(both))
+
+    await until(told, what=both)
+
+
 async def test_what_happened_is_seen(scene: Scene) -> None:
     for query in (
         'payproof_payments_held{hold="unverifiable"} > 0',
@@ -193,7 +201,7 @@ async def test_what_happened_is_seen(scene: Scene) -> None:
         'payproof_questions_total{provider="ipay", outcome="key_refused"} > 0',
         'payproof_dead_letters{place="postgres"} == 1',
         'payproof_delivery_seconds_count{result="delivered"} > 0',
-        "payproof_events_carried_total > 0 and payproof_events_carried_total == payproof_events_placed_total",
+        "payproof_events_published_total > 0 and payproof_events_published_total == payproof_events_sequenced_total",
     ):
 
         async def seen(query: str = query) -> bool:
@@ -256,7 +264,7 @@ async def test_a_broker_that_goes_away_is_seen_and_that_it_is_back(scene: Scene)
     scene.broker.stop()
     try:
         await holds('ALERTS{alertname="PayproofBrokerAway", alertstate="pending"}')
-        await holds('ALERTS{alertname="PayproofQueueUnheard", queue="ipay", alertstate="pending"}')
+        await holds('ALERTS{alertname="PayproofQueueWithoutConsumer", queue="ipay", alertstate="pending"}')
         await holds("payproof_process_ready == 1")  # it takes callbacks all the same
     finally:
         await asyncio.to_thread(scene.broker.start)

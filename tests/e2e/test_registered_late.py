@@ -15,11 +15,10 @@ from msgspec import Struct
 from tests.broker import RabbitMQ, rabbitmq
 from tests.e2e.buyers import WEBHOOK_SECRET, Payproof, signed
 from tests.e2e.conftest import SETTINGS
+from tests.harness import System, staged
 from tests.integration.sandboxes import CUSTOMER, MONEYBAG
 from tests.processes import directory, until
 from worker.amqp.topology import EXPECTED
-from worker.playground.demo.playing import staged
-from worker.playground.demo.system import System
 from worker.postgres.server.embedded import embedded
 
 ACCOUNT = "shop-moneybag"

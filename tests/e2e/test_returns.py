@@ -18,11 +18,10 @@ import asyncpg
 import pytest
 
 from tests.e2e.buyers import GATEWAYS, WEBHOOK_SECRET, Answered, Payproof
+from tests.harness import Document, Scene
 from tests.processes import until
 from worker.ingress.pages import HEADERS
-from worker.ingress.waiters import HELD_AT_MOST
-from worker.playground.demo.scene import Scene
-from worker.playground.demo.shop import Document
+from worker.ingress.waiters import MAX_WAITERS
 from worker.postgres.server.embedded import embedded
 
 
@@ -231,8 +230,8 @@ async def test_only_so_many_waits_of_one_payment_are_held(payproof: Payproof) ->
         assert (await payproof.call("GET", path, headers={"Prefer": "wait=20"})).status == 200
         return time.monotonic() - began
 
-    waited = await asyncio.gather(*[seconds() for _ in range(3 * HELD_AT_MOST)])
-    assert sum(one >= 1 for one in waited) == HELD_AT_MOST  # return_wait
+    waited = await asyncio.gather(*[seconds() for _ in range(3 * MAX_WAITERS)])
+    assert sum(one >= 1 for one in waited) == MAX_WAITERS  # return_wait
 
 
 async def test_a_wait_for_a_payment_without_an_address_shows_its_outcome(payproof: Payproof) -> None:

@@ -13,14 +13,12 @@ import aiohttp
 import pytest
 
 from tests.e2e.buyers import Payproof
+from tests.harness import QUICK, READY_SECONDS, Child, System, environment, free_ports, staged
 from tests.logins import LOGINS, as_user, make_logins
 from tests.processes import directory, loud, until
-from worker.playground.demo.children import Child, environment, free_ports
-from worker.playground.demo.playing import staged
-from worker.playground.demo.system import QUICK, READY_SECONDS, System
 from worker.postgres.server.embedded import embedded_here
-from worker.postgres.server.migrate import migrate
-from worker.runtime.encryption import new_key
+from worker.postgres.server.migrate import apply_migrations
+from worker.runtime.encryption import new_archive_key
 
 PROCESSES = {
     "ingress": ("ingress", "ingress"),
@@ -36,7 +34,7 @@ class Apart:
     def __init__(self, system: System, url: str) -> None:
         self.system = system
         self.urls = {group: as_user(url, login) for group, login in LOGINS.items()} | {"owner": url}
-        self.settings = system.settings | {"PAYPROOF_ARCHIVE_KEY": new_key()}
+        self.settings = system.settings | {"PAYPROOF_ARCHIVE_KEY": new_archive_key()}
         self.ops: list[str] = []
         self.children = [self._child(name, *how) for name, how in PROCESSES.items()]
 
@@ -78,7 +76,7 @@ def apart() -> Iterator[Apart]:
     with directory() as place, embedded_here(place / "data") as url:
 
         async def prepare() -> None:
-            await migrate(url)
+            await apply_migrations(url)
             await make_logins(url)
 
         with ThreadPoolExecutor(1) as aside:
@@ -156,8 +154,8 @@ async def test_the_callback_is_sealed_and_only_the_owner_reads_it(payproof: Payp
 async def test_the_house_is_kept_by_whoever_may(apart: Apart) -> None:
     """Partitions of the archive are made by a worker that may make no table."""
     ingress, consume, clockwork = (child.log for child in apart.children)
-    await until(lambda: '"archive.kept"' in consume.read_text(), what="the partitions are made")
-    assert '"archive.kept"' not in ingress.read_text() + clockwork.read_text()
+    await until(lambda: '"archive.maintained"' in consume.read_text(), what="the partitions are made")
+    assert '"archive.maintained"' not in ingress.read_text() + clockwork.read_text()
 
 
 async def test_a_reader_reads_and_may_do_nothing_else(payproof: Payproof, apart: Apart) -> None:

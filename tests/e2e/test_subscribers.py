@@ -25,7 +25,7 @@ from msgspec import Struct
 
 from tests.broker import RabbitMQ, rabbitmq
 from tests.processes import directory, until
-from worker.amqp.messages import event_post
+from worker.amqp.messages import event_message
 from worker.amqp.publisher import confirm
 from worker.amqp.topology import EVENTS, declare
 from worker.postgres.server.embedded import embedded_here
@@ -132,7 +132,7 @@ class Shop(Struct):
 
     async def tell(self, *events: bytes, type_: str = "payment.completed") -> None:
         for number, body in enumerate(events):
-            await confirm(self.channel, event_post(f"m-{number}", type_, "shop", "shop-ipay", body))
+            await confirm(self.channel, event_message(f"m-{number}", type_, "shop", "shop-ipay", body))
 
     async def shipped(self) -> list[str]:
         """The references, in no order."""

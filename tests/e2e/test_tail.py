@@ -87,7 +87,7 @@ async def test_ctrl_c_ends_it_quietly_in_the_middle_of_a_write_that_nobody_reads
 
 _RESOLVING = """
 import asyncio, sys
-from worker.cli.events import _Interrupt
+from worker.cli.event_tail import _Interrupt
 
 async def command():
     interrupt.ends(asyncio.current_task())

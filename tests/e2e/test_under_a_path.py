@@ -13,10 +13,8 @@ import pytest
 from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
 from tests.e2e.conftest import SETTINGS
 from tests.e2e.test_returns import nothing_durable
+from tests.harness import Child, System, staged
 from tests.processes import directory
-from worker.playground.demo.children import Child
-from worker.playground.demo.playing import staged
-from worker.playground.demo.system import System
 
 PATH = "/pay/v2"
 

@@ -9,7 +9,7 @@ from typing import Any
 from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
 from tests.e2e.test_commands import Ended, payproof_says
 from tests.processes import until
-from worker.deliver.endpoints import endpoint_id
+from worker.config.webhook_endpoints import endpoint_id
 
 DAY = f"{datetime.now(UTC):%Y-%m-%d}T00:00:00+00:00"
 

@@ -1,6 +1,6 @@
 """The bus in memory: redelivery and the dead letters of the real ones, with a clock that tests move.
 
-What a worker has in hand stays there until it settles it or dies.
+What a worker has in hand stays there until it acknowledges it or dies.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from consumers.ports.bus import Delivery
+from consumers.ports.bus import ClaimMessage
 from schemas.callbacks import Claim
 from tests.fakes.clock import FakeClock
 
@@ -25,7 +25,7 @@ class _Row(Struct):
     queued_at: datetime
     handed_out: int = 0
     failures: int = 0
-    later: bool = False
+    low_priority: bool = False
 
 
 class FakeBus:
@@ -37,23 +37,24 @@ class FakeBus:
         self._rows: dict[str, _Row] = {}
         self._changed = asyncio.Condition()
 
-    async def publish(self, claims: Sequence[Claim], *, later: bool = False) -> None:
+    async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
         async with self._changed:
             for claim in claims:
-                self._rows.setdefault(claim.id, _Row(claim, self._clock.now, self._clock.now, later=later))
+                row = _Row(claim, self._clock.now, self._clock.now, low_priority=low_priority)
+                self._rows.setdefault(claim.id, row)
             self._changed.notify_all()
 
-    async def receive(self, provider: str, most: int) -> list[Delivery]:
+    async def receive(self, provider: str, most: int) -> list[ClaimMessage]:
         async with self._changed:
             while not (rows := self._available(provider)[:most]):
                 await self._changed.wait()
             for row in rows:
                 row.handed_out += 1
                 row.available_at = None
-            return [self._delivery(row) for row in rows]
+            return [self._claim_message(row) for row in rows]
 
-    def _delivery(self, row: _Row) -> Delivery:
-        return Delivery(
+    def _claim_message(self, row: _Row) -> ClaimMessage:
+        return ClaimMessage(
             tag=row.claim.id,
             claim=row.claim,
             attempts=row.failures + 1,
@@ -61,36 +62,36 @@ class FakeBus:
             queued_at=row.queued_at,
         )
 
-    async def done(self, deliveries: Sequence[Delivery]) -> None:
-        for delivery in deliveries:
-            self._rows.pop(delivery.claim.id, None)
+    async def ack(self, messages: Sequence[ClaimMessage]) -> None:
+        for message in messages:
+            self._rows.pop(message.claim.id, None)
 
-    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
-        self._comes_again(deliveries, timedelta(), 1)
+    async def requeue(self, messages: Sequence[ClaimMessage]) -> None:
+        self._comes_again(messages, timedelta(), 1)
         await self.wake()
 
-    async def leave(self, deliveries: Sequence[Delivery]) -> None:
-        self._comes_again(deliveries, LATER, 1)
+    async def postpone(self, messages: Sequence[ClaimMessage]) -> None:
+        self._comes_again(messages, LATER, 1)
 
-    async def retry(self, delivery: Delivery) -> None:
-        self._comes_again([delivery], LATER, 0, 1)
+    async def retry(self, message: ClaimMessage) -> None:
+        self._comes_again([message], LATER, 0, 1)
 
-    def _comes_again(self, deliveries: Sequence[Delivery], after: timedelta, uncounted: int, failed: int = 0) -> None:
-        for row in {id(row): row for one in deliveries if (row := self._rows.get(one.claim.id)) is not None}.values():
+    def _comes_again(self, messages: Sequence[ClaimMessage], after: timedelta, uncounted: int, failed: int = 0) -> None:
+        for row in {id(row): row for one in messages if (row := self._rows.get(one.claim.id)) is not None}.values():
             row.available_at = self._clock.now + after
             row.handed_out -= uncounted
             row.failures += failed
 
-    async def end(self, provider: str) -> None:
+    async def stop_receiving(self, provider: str) -> None:
         """Nothing to do: nothing is in hand but what `receive` returned."""
 
-    async def park(self, delivery: Delivery, reason: str) -> None:
-        row = self._rows.pop(delivery.claim.id, None)
+    async def dead_letter(self, message: ClaimMessage, reason: str) -> None:
+        row = self._rows.pop(message.claim.id, None)
         if row is not None:
             self.dead.append((row.claim, reason))
 
-    async def waiting(self) -> dict[str, int]:
-        return dict(Counter(row.claim.provider for row in self._rows.values() if not row.later))
+    async def depths(self) -> dict[str, int]:
+        return dict(Counter(row.claim.provider for row in self._rows.values() if not row.low_priority))
 
     async def workers_die(self) -> None:
         """All that workers have in hand comes again at once."""
@@ -112,5 +113,5 @@ class FakeBus:
         rows = [row for row in self._rows.values() if row.claim.provider == provider]
         return sorted(
             (row for row in rows if row.available_at is not None and row.available_at <= self._clock.now),
-            key=lambda row: row.later,
+            key=lambda row: row.low_priority,
         )

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from consumers.account import Account
-from consumers.decide import Work
-from consumers.pipeline import Inquiry
-from schemas.answers import Expected, Outcome, Question
+from consumers.decide import PaymentWork
+from consumers.pipeline import AssignedQuestion
+from schemas.answers import Expected, Question, QuestionOutcome
 from schemas.payments import Change
 from schemas.words import Source, Status
 from tests.fakes.bus import FakeBus
@@ -22,7 +22,7 @@ from tests.fakes.ledger import FakeBatch, FakeLedger, FakeTurns
 from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
 from worker.verify.consume import Consumer
-from worker.verify.course import Calls
+from worker.verify.question_course import Calls
 
 TURNS = 400
 """So often the loop goes round before all that can happen without time passing has happened."""
@@ -47,11 +47,13 @@ class BreakableLedger(FakeLedger):
             yield batch
 
 
-def about(account: Account, question: Question, expected: Expected, asked_at: datetime) -> Inquiry:
+def about(account: Account, question: Question, expected: Expected, asked_at: datetime) -> AssignedQuestion:
     """The question as far as a gateway is told of it."""
     unread: Any = None
-    work = Work(payment_id=expected.payment_id)
-    return Inquiry(account=account, question=question, expected=expected, asked_at=asked_at, work=work, sight=unread)
+    work = PaymentWork(payment_id=expected.payment_id)
+    return AssignedQuestion(
+        account=account, question=question, expected=expected, asked_at=asked_at, work=work, reading=unread
+    )
 
 
 class ClockOf:
@@ -79,7 +81,7 @@ class Consuming:
         self.ledger = self.drive.ledger = BreakableLedger(self.drive.clock)
         self.bus, self.failures = FakeBus(self.drive.clock), FakeFailures(self.ledger)
         self.answer: Gateway = answer or says(Status.PENDING)
-        self.asked: list[Inquiry] = []
+        self.asked: list[AssignedQuestion] = []
         self.turns = set[str]()
         """The payments that some process asks about; another one's can be added."""
         self._consumer: Consumer | None = None
@@ -87,11 +89,11 @@ class Consuming:
 
     async def ask(
         self, account: Account, question: Question, expected: Expected, calls: Calls, *, asked_at: datetime
-    ) -> Outcome:
+    ) -> QuestionOutcome:
         calls.made += 1
-        inquiry = about(account, question, expected, asked_at)
-        self.asked.append(inquiry)
-        outcome = self.answer(inquiry)
+        assigned = about(account, question, expected, asked_at)
+        self.asked.append(assigned)
+        outcome = self.answer(assigned)
         if outcome is None:
             raise ValueError("a gateway's file with a fault")
         return outcome
@@ -125,10 +127,10 @@ class Consuming:
         self._consumer.stop()
         await self._worker
 
-    def hear(self, *payment_ids: str) -> None:
+    def payments_changed(self, *payment_ids: str) -> None:
         """Somebody tells that these payments changed."""
         assert self._consumer is not None
-        self._consumer.hear(payment_ids)
+        self._consumer.payments_changed(payment_ids)
 
     async def settle(self) -> None:
         """Let everything happen that can without time passing."""

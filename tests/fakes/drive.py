@@ -14,13 +14,13 @@ from itertools import count
 from typing import Any, TypeVar
 
 from consumers.account import Account
-from consumers.apply_reply import Reply
-from consumers.checks.limits import Allowance
 from consumers.commands.open_payment import open_payment
-from consumers.pipeline import Inquiry, record, record_kept, take
+from consumers.pipeline import AssignedQuestion, record_dead_replies, record_replies, take_claims
+from consumers.ports.call_limits import AccountLimits
 from consumers.ports.gateway import Opened, OpeningOutcome
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
-from schemas.answers import Answer, Executed, ExecuteReply, Inconclusive, Outcome, Trouble
+from schemas.answers import Answer, Executed, ExecuteReply, Inconclusive, QuestionOutcome, Trouble
 from schemas.callbacks import Claim
 from schemas.checks import Checks
 from schemas.payments import Change, Payment
@@ -30,7 +30,7 @@ from tests.fakes.ledger import FakeLedger, FakeTurns
 from tests.fakes.providers import ACCOUNTS, LIFETIME, PLAIN
 from worker.postgres.queue.due import SWEPT_SECONDS
 
-Gateway = Callable[[Inquiry], Outcome | None]
+Gateway = Callable[[AssignedQuestion], QuestionOutcome | None]
 Result = TypeVar("Result")
 
 AMOUNT = Decimal("100.00")
@@ -61,19 +61,19 @@ def at_once(work: Coroutine[Any, Any, Result]) -> Result:
 def says(status: Status | None, **fields: Any) -> Gateway:
     """A gateway that always answers this, and echoes what was expected wherever nothing else is named."""
 
-    def gateway(inquiry: Inquiry) -> Outcome:
-        return answered(inquiry, status, **fields)
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
+        return answered(assigned, status, **fields)
 
     return gateway
 
 
-def answered(inquiry: Inquiry, status: Status | None, **fields: Any) -> Answer:
-    asked = inquiry.expected
+def answered(assigned: AssignedQuestion, status: Status | None, **fields: Any) -> Answer:
+    asked = assigned.expected
     paid = status is not None and status.paid
-    money = {"transaction_id": inquiry.question.transaction_id or f"T-{asked.payment_id[-3:]}"} if paid else {}
+    money = {"transaction_id": assigned.question.transaction_id or f"T-{asked.payment_id[-3:]}"} if paid else {}
     echoed = {"session_id": asked.session_id, "reference": asked.reference, "currency": asked.currency}
-    if inquiry.question.transaction_id:
-        echoed["transaction_id"] = inquiry.question.transaction_id
+    if assigned.question.transaction_id:
+        echoed["transaction_id"] = assigned.question.transaction_id
     word = status.upper() if status else "ODD"
     return Answer(**{"status": status, "word": word, "amount": asked.amount, **echoed, **money, **fields})
 
@@ -83,14 +83,14 @@ def troubled(trouble: Trouble = Trouble.SERVER_ERROR, retry_after: float | None 
     return lambda _: Inconclusive(trouble=trouble, detail=trouble, retry_after=retry_after)
 
 
-def executed(inquiry: Inquiry, reply: ExecuteReply, status: Status | None) -> Executed:
+def executed(assigned: AssignedQuestion, reply: ExecuteReply, status: Status | None) -> Executed:
     """What became of an Execute; status None stands for a Query that brought no answer either."""
     if status is None:
         return Executed(reply=reply, then=Inconclusive(trouble=Trouble.NO_REPLY, detail="silent"))
-    return Executed(reply=reply, then=answered(inquiry, status))
+    return Executed(reply=reply, then=answered(assigned, status))
 
 
-def dead(_: Inquiry) -> None:
+def dead(_: AssignedQuestion) -> None:
     """A worker that dies while it asks."""
 
 
@@ -106,12 +106,12 @@ class Drive:
             public_url="https://pay.example",
         )
         self.gateway: Gateway = gateway or says(Status.PENDING)
-        self.asked: list[Inquiry] = []
+        self.asked: list[AssignedQuestion] = []
         self.turns = FakeTurns()
-        self._in_flight: dict[tuple[str, datetime], Inquiry] = {}
+        self._in_flight: dict[tuple[str, datetime], AssignedQuestion] = {}
         self._unheard: list[tuple[datetime, Claim]] = []
         self._deaths = Counter[str]()
-        self._known: dict[str, Allowance] = {}
+        self._known: dict[str, AccountLimits] = {}
         self._numbers = count(1)
 
     # -- what happens --------------------------------------------------------------------------------------------------
@@ -173,17 +173,17 @@ class Drive:
         }
         return Claim(**(given | fields))
 
-    async def hit(self, payment_id: str, said: Said | None = None, **fields: Any) -> list[Inquiry]:
+    async def hit(self, payment_id: str, said: Said | None = None, **fields: Any) -> list[AssignedQuestion]:
         """Someone says that a payment should be looked at: a browser, unless the source says another."""
         return await self.publish(self.claim(payment_id, said, **fields))
 
-    async def publish(self, *claims: Claim) -> list[Inquiry]:
+    async def publish(self, *claims: Claim) -> list[AssignedQuestion]:
         """Take claims, ask what they make due and record the replies; the questions that were asked."""
-        inquiries = await self.take(*claims)
-        await self.answer(inquiries)
-        return inquiries
+        questions = await self.take(*claims)
+        await self.answer(questions)
+        return questions
 
-    async def take(self, *claims: Claim) -> list[Inquiry]:
+    async def take(self, *claims: Claim) -> list[AssignedQuestion]:
         """Take claims and leave the questions in flight. A claim is taken a moment after it was received.
 
         Nobody waits for a question in flight: what it makes wait is written beside it, or looked at again later.
@@ -191,39 +191,39 @@ class Drive:
         self.clock.advance(TRANSIT_SECONDS)
         stopped = [one for one in self._in_flight.values() if one.asked_at + HELD_FOR <= self.clock.now]
         self.turns.give_back([one.expected.payment_id for one in stopped])
-        taken = await take(self.ledger, self.rules, claims, self.turns, patient=False, known=self._known)
+        taken = await take_claims(self.ledger, self.rules, claims, self.turns, patient=False, known=self._known)
         self._unheard.extend((self.clock.now + AGAIN, claim) for claim in taken.waiting)
-        self.asked.extend(taken.inquiries)
-        self._in_flight |= {(one.expected.payment_id, one.asked_at): one for one in taken.inquiries}
-        return taken.inquiries
+        self.asked.extend(taken.questions)
+        self._in_flight |= {(one.expected.payment_id, one.asked_at): one for one in taken.questions}
+        return taken.questions
 
-    async def answer(self, inquiries: Sequence[Inquiry]) -> None:
+    async def answer(self, questions: Sequence[AssignedQuestion]) -> None:
         """Have the gateway answer what is in flight, and record it."""
-        outcomes = [(inquiry, self.gateway(inquiry)) for inquiry in inquiries]
-        if inquiries:
+        outcomes = [(assigned, self.gateway(assigned)) for assigned in questions]
+        if questions:
             self.clock.advance(REPLY_SECONDS)
-        replies = [self.reply(inquiry, outcome) for inquiry, outcome in outcomes if outcome is not None]
+        replies = [self.reply(assigned, outcome) for assigned, outcome in outcomes if outcome is not None]
         await self.record(replies)
-        for inquiry in (inquiry for inquiry, outcome in outcomes if outcome is None):
-            self.dies(inquiry)
+        for assigned in (assigned for assigned, outcome in outcomes if outcome is None):
+            self.dies(assigned)
 
-    def dies(self, inquiry: Inquiry) -> None:
+    def dies(self, assigned: AssignedQuestion) -> None:
         """Whoever asks this dies: its turn is free, and its claims, which nobody acknowledged, come again.
 
         A claim that was there when so many died is left alone.
         """
-        del self._in_flight[inquiry.expected.payment_id, inquiry.asked_at]
-        self.turns.give_back([inquiry.expected.payment_id])
-        for claim in inquiry.claims:
+        del self._in_flight[assigned.expected.payment_id, assigned.asked_at]
+        self.turns.give_back([assigned.expected.payment_id])
+        for claim in assigned.claims:
             self._deaths[claim.id] += 1
             if self._deaths[claim.id] < DEATHS:
                 self._unheard.append((self.clock.now + STARTED_AGAIN, claim))
 
-    def reply(self, inquiry: Inquiry, outcome: Outcome) -> Reply:
+    def reply(self, assigned: AssignedQuestion, outcome: QuestionOutcome) -> Reply:
         return Reply(
-            payment_id=inquiry.expected.payment_id,
-            question=inquiry.question,
-            asked_at=inquiry.asked_at,
+            payment_id=assigned.expected.payment_id,
+            question=assigned.question,
+            asked_at=assigned.asked_at,
             answered_at=self.clock.now,
             outcome=outcome,
         )
@@ -231,13 +231,15 @@ class Drive:
     async def record(self, replies: Sequence[Reply]) -> list[Change]:
         """Write what gateways replied. A reply whose question nobody remembers is written alone."""
         known = [(self._in_flight.get((one.payment_id, one.asked_at)), one) for one in replies]
-        answered = [(inquiry, reply) for inquiry, reply in known if inquiry is not None]
-        changes = await record(self.ledger, self.rules, answered, self.clock.now, self._known) if answered else []
+        answered = [(assigned, reply) for assigned, reply in known if assigned is not None]
+        changes = (
+            await record_replies(self.ledger, self.rules, answered, self.clock.now, self._known) if answered else []
+        )
         for _, reply in answered:
             self._in_flight.pop((reply.payment_id, reply.asked_at), None)
         self.turns.give_back([reply.payment_id for _, reply in answered])
-        kept = [reply for inquiry, reply in known if inquiry is None]
-        return changes + await record_kept(self.ledger, self.rules, kept) if kept else changes
+        kept = [reply for assigned, reply in known if assigned is None]
+        return changes + await record_dead_replies(self.ledger, self.rules, kept) if kept else changes
 
     async def wait(self, span: timedelta | float) -> None:
         """Let time pass; the sweep publishes a claim whenever a payment's `next_check_at` comes."""
@@ -271,7 +273,7 @@ class Drive:
         return [event.type for event in self.ledger.events_of(payment_id) if event.type is not EventType.OPENED]
 
     def asked_times(self, payment_id: str) -> list[datetime]:
-        return [inquiry.asked_at for inquiry in self.asked if inquiry.expected.payment_id == payment_id]
+        return [assigned.asked_at for assigned in self.asked if assigned.expected.payment_id == payment_id]
 
     def seconds(self, payment_id: str) -> list[float]:
         """When a payment was asked about, in seconds after its opening, to a tenth."""

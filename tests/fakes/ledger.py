@@ -17,17 +17,17 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.apply_claim import KEPT_CANDIDATES, Admission
+from consumers.apply_claim import KEPT_CANDIDATES
 from consumers.checks.execute import EXECUTE_AGAIN
-from consumers.checks.limits import Allowance
-from consumers.commands.open_payment import Created, Taken, taken_up_again
-from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, names, signed
-from consumers.ports.ledger import Keys, Looked, Sight, Wish, Write, Written
+from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
+from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, is_signed, names
+from consumers.ports.call_limits import AccountLimits
+from consumers.ports.ledger import Admission, ExecuteRequest, Keys, LookResult, Reading, Write, WriteResult
 from consumers.ports.ledger import Order as SeenOrder
 from schemas.answers import Fact
 from schemas.callbacks import Claim
 from schemas.events import Event
-from schemas.payments import Case, Change, Entry, Owners, Payment, Resolution
+from schemas.payments import Case, Change, Entry, Payment, Resolution, TakenKeys
 from schemas.words import Authenticity, EntryKind, EventType, Source, Status
 from tests.fakes.clock import FakeClock
 
@@ -60,7 +60,7 @@ class Tables:
         self.sessions: MutableMapping[tuple[str, str], str] = table("sessions")
         self.orders: MutableMapping[tuple[str, str], Order] = table("orders")
         self.openings: MutableMapping[str, dict[str, Any]] = table("openings")
-        self.allowances: MutableMapping[str, Allowance] = table("allowances")
+        self.allowances: MutableMapping[str, AccountLimits] = table("allowances")
         self.proposed: MutableMapping[str, str] = table("proposed")
         """Which payment a request goes on as, by the id that it proposed: what its Idempotency-Key is told."""
         self.told: MutableMapping[str, tuple[Event, ...]] = table("told")
@@ -106,7 +106,7 @@ class FakeLedger:
             yield batch
 
     @asynccontextmanager
-    async def found(self, payments: Sequence[Payment]) -> AsyncIterator[FakeBatch]:
+    async def inserted(self, payments: Sequence[Payment]) -> AsyncIterator[FakeBatch]:
         async with AsyncExitStack() as locks:
             batch = FakeBatch(self._tables, self._writing, locks, self.clock.now, {}, self.revisions)
             await batch.insert(payments)
@@ -119,21 +119,21 @@ class FakeLedger:
         found = {claim.id: self._home(claim) for claim in claims}
         return {claim_id: payment_id for claim_id, payment_id in found.items() if payment_id is not None}
 
-    async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> Looked:
+    async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> LookResult:
         homes = await self.find(claims)
-        sights = {key: self._sight(case) for key in {*homes.values(), *payment_ids} if (case := self.case(key))}
-        return Looked(
+        readings = {key: self._sight(case) for key in {*homes.values(), *payment_ids} if (case := self.case(key))}
+        return LookResult(
             now=self.clock.now,
             homes=homes,
             admissions={claim.id: self._admission(claim) for claim in claims},
-            sights=dict(sorted(sights.items())),
-            allowances=dict(self._tables.allowances),
+            readings=dict(sorted(readings.items())),
+            limits_by_account=dict(self._tables.allowances),
         )
 
-    def _sight(self, case: Case) -> Sight:
+    def _sight(self, case: Case) -> Reading:
         tables, payment = self._tables, case.payment
         order = tables.orders.get((payment.merchant, payment.order_ref or ""), Order())
-        return Sight(
+        return Reading(
             case=case,
             revision=self.revisions[payment.id],
             sessions=frozenset(name for (_, name), owner in tables.sessions.items() if owner == payment.id),
@@ -141,17 +141,17 @@ class FakeLedger:
             order=SeenOrder(
                 paid_by=order.paid_by,
                 executing=order.executing,
-                wishes=self._wishes(payment),
+                execute_requests=self._wishes(payment),
                 unheard=self._unheard(payment),
             ),
             since=self.since,
         )
 
-    def _wishes(self, payment: Payment) -> tuple[Wish, ...]:
+    def _wishes(self, payment: Payment) -> tuple[ExecuteRequest, ...]:
         if payment.order_ref is None:
             return ()
         return tuple(
-            Wish(payment_id=one.id, wanted_at=one.execute_wanted_at, waits_until=one.execute_waits_until)
+            ExecuteRequest(payment_id=one.id, wanted_at=one.execute_wanted_at, waits_until=one.execute_waits_until)
             for one in self._tables.payments.values()
             if (one.merchant, one.order_ref) == (payment.merchant, payment.order_ref) and one.id != payment.id
             if one.execute_state == "wanted" and one.status is Status.PENDING and one.execute_wanted_at is not None
@@ -175,18 +175,18 @@ class FakeLedger:
         signed = claim.event_id is not None and claim.authenticity is Authenticity.SIGNED
         return "repeated" if signed and (claim.account, claim.event_id) in self._tables.signed_events else "new"
 
-    async def write(self, writes: Sequence[Write]) -> Written:
+    async def write(self, writes: Sequence[Write]) -> WriteResult:
         """One batch of the fake for each: what is left out leaves nothing."""
-        done, taken = set[str](), dict[str, Owners]()
+        done, taken = set[str](), dict[str, TakenKeys]()
         for write in sorted(writes, key=lambda write: write.change.payment.id):
             payment_id = write.change.payment.id
             async with self.batch([payment_id]) as batch:
-                stands = (self.revisions[payment_id], self.since) == (write.sight.revision, write.sight.since)
+                stands = (self.revisions[payment_id], self.since) == (write.reading.revision, write.reading.since)
                 if not stands or payment_id not in batch.cases:
                     continue
-                owners = write.lost((await batch.reserve([write.wanted]))[payment_id])
-                if owners != Owners():
-                    taken[payment_id] = owners
+                taken_keys = write.lost((await batch.reserve([write.wanted]))[payment_id])
+                if taken_keys != TakenKeys():
+                    taken[payment_id] = taken_keys
                     continue
                 admitted = await batch.admit([(claim, payment_id) for claim in write.claims])
                 begun = await batch.begin_executions([payment_id]) if write.executes else {payment_id}
@@ -195,7 +195,7 @@ class FakeLedger:
                 await batch.store([write.change])
                 await batch.commit()
                 done.add(payment_id)
-        return Written(done=frozenset(done), taken=taken)
+        return WriteResult(done=frozenset(done), taken=taken)
 
     @asynccontextmanager
     async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[FakeArbiter]:
@@ -229,15 +229,15 @@ class FakeLedger:
         if event(claim) is not None and any(event(one) == event(claim) for one in kept):
             return
         self._tables.kept[claim.id] = self._tables.kept.get(claim.id) or as_kept(claim)
-        if signed(claim):
+        if is_signed(claim):
             return
-        others = [one for one in kept if not signed(one) and one.id != claim.id]
+        others = [one for one in kept if not is_signed(one) and one.id != claim.id]
         newest = sorted([*others, as_kept(claim)], key=lambda one: one.received_at, reverse=True)
         alike = [one for one in newest if _named(one) == _named(claim)]
         for one in [*alike[PER_ID:], *newest[PER_ACCOUNT:]]:
             self._tables.kept[one.id] = None
 
-    async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> Created | Taken:
+    async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> ReadyToOpen | ReferenceTaken:
         until = self.clock.now + lease
         async with self._writing:
             present = self._tables.payments.get(self._tables.references.get((payment.account, payment.reference), ""))
@@ -247,12 +247,12 @@ class FakeLedger:
                 created = replace(payment, opening_until=until)
                 self._tables.payments[payment.id] = created
                 self._tables.openings[payment.id] = request
-                return Created(created)
+                return ReadyToOpen(created)
         async with self._locks[present.id]:
             present = self._tables.payments[present.id]
             equal = self._tables.openings.get(present.id, {}) == request
-            made = taken_up_again(present, payment, equal=equal, until=until, now=self.clock.now)
-            if isinstance(made, Created):
+            made = reopen_or_reject(present, payment, equal=equal, until=until, now=self.clock.now)
+            if isinstance(made, ReadyToOpen):
                 _check_rise(present, made.payment)
                 self._tables.payments[present.id] = made.payment
                 self.revisions[present.id] += 1
@@ -335,7 +335,7 @@ class FakeLedger:
         self._tables.payments[payment_id] = replace(self.payment(payment_id), lease_until=None, next_check_at=until)
         self.revisions[payment_id] += 1
 
-    def allowance(self, account: str) -> Allowance | None:
+    def limits_of(self, account: str) -> AccountLimits | None:
         return self._tables.allowances.get(account)
 
     def _home(self, claim: Claim) -> str | None:
@@ -354,20 +354,20 @@ class FakeArbiter:
     def __init__(self, ledger: FakeLedger, payment_ids: frozenset[str]) -> None:
         self._ledger, self._payment_ids = ledger, payment_ids
 
-    async def look(self, claims: Sequence[Claim]) -> Looked:
+    async def look(self, claims: Sequence[Claim]) -> LookResult:
         return await self._ledger.look(claims, self._payment_ids)
 
-    async def write(self, writes: Sequence[Write]) -> Written:
+    async def write(self, writes: Sequence[Write]) -> WriteResult:
         return await self._ledger.write(writes)
 
 
 class FakeLimits:
-    def __init__(self, now: datetime, allowances: Mapping[str, Allowance]) -> None:
-        self.now, self.allowances = now, allowances
-        self.kept: dict[str, Allowance] = {}
+    def __init__(self, now: datetime, limits_by_account: Mapping[str, AccountLimits]) -> None:
+        self.now, self.limits_by_account = now, limits_by_account
+        self.kept: dict[str, AccountLimits] = {}
 
-    async def keep(self, allowances: Sequence[Allowance]) -> None:
-        self.kept.update({one.account: one for one in allowances})
+    async def save(self, limits_by_account: Sequence[AccountLimits]) -> None:
+        self.kept.update({one.account: one for one in limits_by_account})
 
 
 class FakeTurns:
@@ -422,7 +422,7 @@ class FakeBatch:
             layer.signed_events[claim.account, claim.event_id] = claim.id
         return "new"
 
-    async def reserve(self, keys: Sequence[Keys]) -> dict[str, Owners]:
+    async def reserve(self, keys: Sequence[Keys]) -> dict[str, TakenKeys]:
         await self._write()
         layer, told = self.layer, {}
         self._let_go([key for key in keys if key.returned])
@@ -433,7 +433,7 @@ class FakeBatch:
                 order = row.paid_by not in (None, key.payment_id)
                 if not order:
                     layer.orders[key.merchant, key.order_ref] = replace(row, paid_by=key.payment_id)
-            told[key.payment_id] = Owners(
+            told[key.payment_id] = TakenKeys(
                 transactions=_take(layer.transactions, key, key.transactions),
                 sessions=_take(layer.sessions, key, key.sessions),
                 references=frozenset(
@@ -493,7 +493,7 @@ class FakeBatch:
                     del table[key]
         self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
 
-    async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
+    async def adopt_row(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
         await self._write()
         layer, before = self.layer, self.layer.payments[payment.id]
         other = layer.references.get((payment.account, payment.reference))
@@ -505,7 +505,7 @@ class FakeBatch:
         layer.proposed[proposed] = payment.id
         return None
 
-    async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:
+    async def queue_early_claims(self, payment: Payment, *, signed_only: bool) -> None:
         await self._write()
         named = (payment.session_id, payment.transaction_id, payment.reference)
         waiting = [
@@ -517,8 +517,8 @@ class FakeBatch:
         heard, gone = dict[str, Claim](), set[str]()
         for place, name in enumerate(named):
             alike = [one for one in waiting if name is not None and names(one)[place] == name]
-            guessed = [one for one in alike if not signed(one) and not signed_only]
-            heard |= {one.id: one for one in alike if signed(one) or one in guessed[:KEPT_CANDIDATES]}
+            guessed = [one for one in alike if not is_signed(one) and not signed_only]
+            heard |= {one.id: one for one in alike if is_signed(one) or one in guessed[:KEPT_CANDIDATES]}
             gone |= {one.id for one in guessed}
         self.layer.heard.extend(heard.values())
         for claim_id in heard.keys() | gone:
@@ -560,10 +560,10 @@ class FakeBatch:
 
     def _check_own(self, before: Payment, payment: Payment) -> None:
         """As payments_own_their_keys() of schemas/sql does."""
-        for column, owners in (("session_id", self.layer.sessions), ("transaction_id", self.layer.transactions)):
+        for column, taken_keys in (("session_id", self.layer.sessions), ("transaction_id", self.layer.transactions)):
             name = getattr(payment, column)
             changed = name is not None and name != getattr(before, column)
-            if changed and owners.get((payment.account, name)) != payment.id:
+            if changed and taken_keys.get((payment.account, name)) != payment.id:
                 raise Refused(f"{column} {name} is not {payment.id}'s own")
 
     def _tell(self, event: Event) -> None:
@@ -588,8 +588,8 @@ def _named(claim: Claim) -> str | None:
 
 def _take(taken: MutableMapping[tuple[str, str], str], key: Keys, wanted: Collection[str]) -> frozenset[str]:
     """Take what is free; what belongs to others."""
-    owners = {one: taken.setdefault((key.account, one), key.payment_id) for one in sorted(wanted)}
-    return frozenset(one for one, owner in owners.items() if owner != key.payment_id)
+    taken_keys = {one: taken.setdefault((key.account, one), key.payment_id) for one in sorted(wanted)}
+    return frozenset(one for one, owner in taken_keys.items() if owner != key.payment_id)
 
 
 def _counted(entries: tuple[Entry, ...], new: Entry) -> tuple[Entry, ...] | None:

@@ -13,16 +13,16 @@ from consumers.account import Account
 from consumers.ports.gateway import (
     Capabilities,
     Effect,
+    EffectReply,
     FieldError,
     Forged,
     Opening,
     OpeningOutcome,
-    Reply,
     Signed,
     Unsigned,
 )
-from schemas.answers import Expected, Outcome, Question
-from schemas.callbacks import Callback, Reading
+from schemas.answers import Expected, Question, QuestionOutcome
+from schemas.callbacks import Callback, CallbackContent
 
 MERCHANT = "shop"
 LIFETIME = timedelta(minutes=30)
@@ -45,16 +45,16 @@ class FakeProvider(Struct, frozen=True, kw_only=True):
     def check(self, opening: Opening) -> list[FieldError]:
         return []
 
-    def open(self, opening: Opening) -> Generator[Effect, Reply, OpeningOutcome]:
+    def open(self, opening: Opening) -> Generator[Effect, EffectReply, OpeningOutcome]:
         raise NotImplementedError
 
-    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Outcome]:
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, EffectReply, QuestionOutcome]:
         raise NotImplementedError
 
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
         raise NotImplementedError
 
-    def read_claim(self, callback: Callback) -> Reading:
+    def read_claim(self, callback: Callback) -> CallbackContent:
         raise NotImplementedError
 
 

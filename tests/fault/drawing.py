@@ -13,8 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from tests.fault.faults import broker_away, broker_frozen, broker_in_alarm, database_away, killed, terminated
 from tests.fault.fleet import Fleet
-from worker.playground.demo.control import Control
-from worker.playground.demo.story import CHECKED
+from tests.harness import CHECKED, Control
 
 SILENCES = ("timeout", "429", "html", "503", "reset", "lost_answer", "slow", "401")
 BEHIND = ("not_found", "still_pending")

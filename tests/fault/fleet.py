@@ -15,9 +15,8 @@ from pathlib import Path
 from tests.broker import RabbitMQ, rabbitmq
 from tests.fault.postgres import Postgres, postgres
 from tests.fault.subscriber import Subscriber
+from tests.harness import READY_SECONDS, Child, System, free_ports
 from tests.processes import directory, loud
-from worker.playground.demo.children import Child, free_ports
-from worker.playground.demo.system import READY_SECONDS, System
 
 SETTINGS = """\
 return_wait = "1s"
@@ -68,7 +67,7 @@ class Member:
 
 
 class Fleet:
-    """`url`, `key` and `sandbox_url` are the installation's, as in worker.playground.demo.system.System."""
+    """`url`, `key` and `sandbox_url` are the installation's, as in tests.harness.System."""
 
     def __init__(self, place: Path, database: Postgres, broker: RabbitMQ, settings: str = SETTINGS) -> None:
         self._system = System(place, settings=settings)

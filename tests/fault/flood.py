@@ -26,11 +26,8 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
+from tests.harness import CHECKED, Scene, Stage, System, staged
 from tests.processes import directory
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Scene, Stage
-from worker.playground.demo.story import CHECKED
-from worker.playground.demo.system import System
 
 SETTINGS = """\
 return_wait = "1s"

@@ -17,13 +17,9 @@ import asyncpg
 from tests.fault.fleet import Fleet
 from tests.fault.shoppers import Customer, PatientBrowser, patiently
 from tests.fault.verdicts import Seen, Verdicts, by_order, rightly_ended, what_is_wrong
+from tests.harness import EVERY, Control, Document, Stage, StoryShop, ToldEvent, read_event, read_feed_page
 from tests.processes import until
 from worker.amqp.topology import claims_queue
-from worker.playground.demo.control import Control
-from worker.playground.demo.feed import Told, read_event, read_page
-from worker.playground.demo.scene import Stage
-from worker.playground.demo.shop import Document, Shop
-from worker.playground.demo.story import EVERY
 
 END_SECONDS = 60.0
 TOLD_SECONDS = 75.0
@@ -108,26 +104,26 @@ async def session_of(control: Control, one: Customer) -> Document:
     return session
 
 
-async def everything_told(shop: Shop) -> list[Told]:
+async def everything_told(shop: StoryShop) -> list[ToldEvent]:
     """The whole log, read once more from its beginning."""
-    told: list[Told] = []
+    told: list[ToldEvent] = []
     cursor: str | None = None
     while True:
-        page = await patiently(lambda after=cursor: read_page(shop, after))
+        page = await patiently(lambda after=cursor: read_feed_page(shop, after))
         if not page.events:
             return told
         told += map(read_event, page.events)
         cursor = page.next
 
 
-def assert_told_once(told: Sequence[Told]) -> None:
+def assert_told_once(told: Sequence[ToldEvent]) -> None:
     """No id twice, versions without a gap, opened first or never, completed once and never while held.
 
     What the shop opened itself may be paid before its session is recorded, and then nobody is told that it is open.
     """
     assert len({one.id for one in told}) == len(told)
     assert doubled(told) == []
-    by_payment = defaultdict[str, list[Told]](list)
+    by_payment = defaultdict[str, list[ToldEvent]](list)
     for one in told:
         by_payment[one.subject].append(one)
     for payment_id, events in by_payment.items():
@@ -138,13 +134,13 @@ def assert_told_once(told: Sequence[Told]) -> None:
         assert all(event.data["hold"] is None for event in events if event.word == "completed")
 
 
-def doubled(told: Sequence[Told]) -> list[str]:
+def doubled(told: Sequence[ToldEvent]) -> list[str]:
     """The payments whose completion was told more than once."""
     completed = Counter(one.subject for one in told if one.word == "completed")
     return [payment_id for payment_id, times in completed.items() if times > 1]
 
 
-async def all_heard(fleet: Fleet, shop: Shop) -> None:
+async def all_heard(fleet: Fleet, shop: StoryShop) -> None:
     """Wait until every event of the log came over AMQP; fails with where those are that did not."""
 
     async def unheard() -> list[str]:
@@ -163,7 +159,7 @@ async def all_heard(fleet: Fleet, shop: Shop) -> None:
         raise AssertionError("\n".join([str(late), *await unheard(), *places, queues])) from None
 
 
-def assert_heard_the_same(fleet: Fleet, told: Sequence[Told]) -> None:
+def assert_heard_the_same(fleet: Fleet, told: Sequence[ToldEvent]) -> None:
     """What went over AMQP is what stands in the log, to the byte, and nothing else."""
     assert fleet.subscriber.conflicts == []
     assert fleet.subscriber.heard == {one.id: one.raw for one in told}

@@ -20,9 +20,8 @@ from tests.fault.fleet import Fleet
 from tests.fault.hurrying import hurried
 from tests.fault.judging import judge
 from tests.fault.shoppers import Customer, PatientBrowser, shop_until
+from tests.harness import Stage, staged
 from tests.processes import until
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Stage
 
 SEED = int(os.environ.get("PAYPROOF_TEST_SEED") or secrets.randbits(32))
 BUYERS = 8

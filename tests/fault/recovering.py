@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from worker.playground.demo.feed import Told
+from tests.harness import ToldEvent
 
 
 class Spell(Struct, frozen=True):
@@ -21,7 +21,7 @@ class Spell(Struct, frozen=True):
     ended: float
 
 
-def slowest_recovery(spells: Sequence[Spell], acknowledged_at: Mapping[str, float], told: Sequence[Told]) -> float:
+def slowest_recovery(spells: Sequence[Spell], acknowledged_at: Mapping[str, float], told: Sequence[ToldEvent]) -> float:
     """The longest time from a fault's start until a payment was told as paid whose return came before its end."""
     outcome = dict[str, float]()
     for one in told:

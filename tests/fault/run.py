@@ -34,10 +34,8 @@ from tests.fault.judging import dead_letters, doubled, ends, everything_told, lo
 from tests.fault.recovering import Spell, slowest_recovery
 from tests.fault.shoppers import Customer, PatientBrowser, shop_until
 from tests.fault.verdicts import Verdicts
+from tests.harness import Stage, ToldEvent, staged
 from tests.processes import until
-from worker.playground.demo.feed import Told
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Stage
 
 BUYERS = 32
 PACE = {"least": 0.2, "most": 5.0}
@@ -112,7 +110,7 @@ async def _inject(fleet: Fleet, stage: Stage, rng: random.Random, tally: Tally, 
             await asyncio.wait_for(over.wait(), rng.uniform(*PAUSE))
 
 
-def _gaps(told: Sequence[Told]) -> list[str]:
+def _gaps(told: Sequence[ToldEvent]) -> list[str]:
     """Payments whose versions in the log are not 1, 2, 3 ..."""
     versions = defaultdict[str, list[int]](list)
     for one in told:
@@ -120,7 +118,7 @@ def _gaps(told: Sequence[Told]) -> list[str]:
     return [f"{one}: told {seen}" for one, seen in versions.items() if seen != list(range(1, len(seen) + 1))]
 
 
-async def _unheard(fleet: Fleet, told: Sequence[Told]) -> list[str]:
+async def _unheard(fleet: Fleet, told: Sequence[ToldEvent]) -> list[str]:
     """Events of the log that did not come over AMQP, to the byte."""
     heard = fleet.subscriber.heard
 

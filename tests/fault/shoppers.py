@@ -19,12 +19,22 @@ import asyncpg
 from msgspec import Struct
 
 from tests.fault.troubling import drawn_script
+from tests.harness import (
+    BLIND,
+    CONFIRMING,
+    EVERY,
+    MONEYBAG,
+    ONEPAYBD,
+    SHADHINPAY,
+    Browser,
+    Document,
+    Gateway,
+    Otherwise,
+    Refused,
+    Scene,
+    Stage,
+)
 from tests.processes import until
-from worker.playground.demo.browser import CONFIRMING, Browser
-from worker.playground.demo.scene import Gateway, Scene, Stage
-from worker.playground.demo.shop import Document, Refused
-from worker.playground.demo.story import BLIND, EVERY, MONEYBAG, ONEPAYBD, SHADHINPAY
-from worker.playground.demo.waiting import Otherwise
 from worker.postgres.database import UNAVAILABLE
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
-from worker.amqp.link import UNREACHABLE, ended
+from worker.amqp.link import UNREACHABLE, closing_of
 from worker.amqp.messages import REASON
 from worker.amqp.topology import DEAD, EVENTS
 from worker.runtime.cancellation import end_one
@@ -72,7 +72,7 @@ class Subscriber:
             with suppress(*AWAY):
                 async with asyncio.timeout(5):
                     connection = await aio_pika.connect(self._url, heartbeat=5)
-                end = ended(connection)
+                end = closing_of(connection)
                 try:
                     async with asyncio.timeout(5):
                         channel = await connection.channel()

@@ -18,12 +18,8 @@ import asyncpg
 import pytest
 
 from tests.fault.shoppers import AWAY
+from tests.harness import IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY, Scene, Stage, System, ToldEvent, staged
 from tests.processes import loud, running, until
-from worker.playground.demo.feed import Told
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Scene, Stage
-from worker.playground.demo.story import IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY
-from worker.playground.demo.system import System
 
 SETTINGS = """\
 return_wait = "500ms"
@@ -139,7 +135,7 @@ async def assert_as_if_nothing_had_been(system: System, scenes: list[Scene], ans
     assert loud(system.service.log.read_text()) == []
 
 
-def told_of_its_end(events: list[Told]) -> bool:
+def told_of_its_end(events: list[ToldEvent]) -> bool:
     return any(event.word == "completed" for event in events)
 
 

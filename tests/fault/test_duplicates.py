@@ -10,10 +10,9 @@ from schemas.words import Source
 from tests.fault.fleet import Fleet
 from tests.fault.load import Load, buying
 from tests.fault.shoppers import Customer
-from worker.amqp.messages import claim_post
+from tests.harness import IPAY, Scene
+from worker.amqp.messages import claim_message
 from worker.amqp.publisher import confirm
-from worker.playground.demo.scene import Scene
-from worker.playground.demo.story import IPAY
 from worker.runtime.clock import DatabaseClock
 from worker.verify.own_claims import own_claim
 
@@ -39,7 +38,7 @@ async def test_two_workers_with_the_same_claim(fleet: Fleet) -> None:
         claim = own_claim(Source.OPERATOR, payment_id, IPAY.account, IPAY.provider, DatabaseClock().now())
         async with await aio_pika.connect(fleet.broker.url) as connection:
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-            await asyncio.gather(*(confirm(channel, claim_post(claim)) for _ in range(50)))
+            await asyncio.gather(*(confirm(channel, claim_message(claim)) for _ in range(50)))
         await scene.until("opened", "completed")
         heard = [one for one in await load.stage.shop.timeline(payment_id) if one.get("claim_id") == claim.id]
         assert [one["verdict"] for one in heard if one["verdict"] != "repeated"] == ["asks"]

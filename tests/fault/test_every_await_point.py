@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pytest
 
 from consumers.account import Account
-from schemas.answers import Executed, Expected, Outcome, Question
+from schemas.answers import Executed, Expected, Question, QuestionOutcome
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
 from tests.fakes.bus import FakeBus
 from tests.fakes.consuming import ClockOf, about
@@ -27,7 +27,7 @@ from tests.fakes.providers import EXECUTING, PLAIN
 from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
 from worker.verify.consume import Consumer
-from worker.verify.course import Calls
+from worker.verify.question_course import Calls
 
 How = Literal["dies", "breaks"]
 END_SECONDS = 30.0
@@ -113,7 +113,7 @@ class Till:
 
     async def ask(
         self, account: Account, question: Question, expected: Expected, calls: Calls, *, asked_at: datetime
-    ) -> Outcome:
+    ) -> QuestionOutcome:
         calls.made += 1
         asked = about(account, question, expected, asked_at)
         if question.kind is not QuestionKind.EXECUTE:
@@ -159,7 +159,7 @@ class Life:
         return asyncio.create_task(consumer.run())
 
     async def _over(self, payment_id: str) -> bool:
-        return self.drive.payment(payment_id).status is Status.COMPLETED and not await self.bus.waiting()
+        return self.drive.payment(payment_id).status is Status.COMPLETED and not await self.bus.depths()
 
     async def _time_passes(self) -> None:
         await self.bus.end_leases()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from tests.fault.fleet import Fleet
 from tests.fault.load import buying
-from worker.playground.demo.scene import Scene
-from worker.playground.demo.story import CHECKED, SHADHINPAY
+from tests.harness import CHECKED, SHADHINPAY, Scene
 
 TROUBLES = ("timeout", "429", "html", "503", "reset", "lost_answer", "slow", "401")
 

@@ -20,11 +20,8 @@ import pytest
 
 from tests.fault.judging import assert_told_once, ends, everything_told, none
 from tests.fault.shoppers import Customer, PatientBrowser, shop_until
+from tests.harness import DemoFeed, Stage, System, ToldEvent, staged
 from tests.processes import loud, running
-from worker.playground.demo.feed import Feed, Told
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Stage
-from worker.playground.demo.system import System
 
 KILLS = int(os.environ.get("PAYPROOF_TEST_KILLS") or 25)
 SEED = int(os.environ.get("PAYPROOF_TEST_SEED") or secrets.randbits(32))
@@ -82,7 +79,7 @@ async def shop_and_kill(system: System, stage: Stage, rng: random.Random, custom
         over.set()
 
 
-def assert_read_as_told(feed: Feed, told: list[Told]) -> None:
+def assert_read_as_told(feed: DemoFeed, told: list[ToldEvent]) -> None:
     """No id with two contents, and no place filled in later."""
     assert feed.conflicts == []
     assert [(one.id, one.raw) for one in feed.all] == [(one.id, one.raw) for one in told[: len(feed.all)]]

@@ -15,12 +15,8 @@ import aiohttp
 import pytest
 from msgspec import Struct
 
+from tests.harness import IPAY, READY_SECONDS, Child, Scene, Stage, System, free_ports, staged
 from tests.processes import directory, until
-from worker.playground.demo.children import Child, free_ports
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Scene, Stage
-from worker.playground.demo.story import IPAY
-from worker.playground.demo.system import READY_SECONDS, System
 
 SETTINGS = """\
 return_wait = "1s"

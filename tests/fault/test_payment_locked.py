@@ -7,10 +7,8 @@ import asyncio
 import asyncpg
 
 from tests.fault.test_database_dies import SETTINGS, address
+from tests.harness import IPAY, Scene, staged
 from tests.processes import loud, running, until
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Scene
-from worker.playground.demo.story import IPAY
 
 SECONDS = 20.0  # the lock is given up after 5, and then each claim is taken by itself
 

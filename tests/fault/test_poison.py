@@ -14,7 +14,7 @@ from tests.fault.hurrying import hurried
 from tests.fault.judging import dead_letters
 from tests.fault.load import buying
 from tests.processes import until
-from worker.amqp.messages import Post, claim_post
+from worker.amqp.messages import OutgoingMessage, claim_message
 from worker.amqp.publisher import confirm
 from worker.runtime.clock import DatabaseClock
 from worker.verify.own_claims import own_claim
@@ -28,7 +28,7 @@ POISON = replace(
 
 async def test_one_that_cannot_be_read(fleet: Fleet) -> None:
     async with buying(fleet) as load:
-        post = replace(claim_post(POISON), body=b'{"newer": 1}')
+        post = replace(claim_message(POISON), body=b'{"newer": 1}')
         await publish(fleet, post)
         await load.completed_anew(8)
         load.dead, load.loud = ["ValidationError in receive"], ["claim.unreadable"]
@@ -36,7 +36,7 @@ async def test_one_that_cannot_be_read(fleet: Fleet) -> None:
 
 async def test_one_that_fails_by_itself(fleet: Fleet) -> None:
     async with buying(fleet) as load:
-        await publish(fleet, claim_post(POISON))
+        await publish(fleet, claim_message(POISON))
         await load.completed_anew(8)
         load.loud = ["claim.failed"]
         async with hurried(fleet.database.url):  # five attempts, half a minute apart
@@ -48,7 +48,7 @@ async def test_one_that_fails_by_itself(fleet: Fleet) -> None:
         assert re.fullmatch(r"CharacterNotInRepertoireError at \S+:\d+, 5 times", reason)
 
 
-async def publish(fleet: Fleet, post: Post) -> None:
+async def publish(fleet: Fleet, post: OutgoingMessage) -> None:
     async with await aio_pika.connect(fleet.broker.url) as connection:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         await confirm(channel, post)

@@ -20,14 +20,14 @@ async def test_the_others_are_heard_and_it_is_too_once_it_answers(aside: RabbitM
     async with attached(aside, database) as rabbit:
         with silent(aside, claims_queue("ipay"), host="aside"):
             await end_one(rabbit.running)
-            rabbit.running = asyncio.create_task(rabbit.inbox.run())
+            rabbit.running = asyncio.create_task(rabbit.pool.run())
 
             async def all_but_one() -> bool:
-                return rabbit.inbox.missing() == ["ipay"]
+                return rabbit.pool.missing() == ["ipay"]
 
             await until(all_but_one, what="consumers of the other queues")
             await rabbit.bus.publish([other := a_claim("moneybag")])
             (heard,) = await asyncio.wait_for(rabbit.bus.receive("moneybag", 10), 10)
             assert heard.claim == other
-            await rabbit.bus.done([heard])
+            await rabbit.bus.ack([heard])
         await rabbit.subscribed()

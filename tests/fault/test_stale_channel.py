@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from consumers.ports.bus import Delivery
+from consumers.ports.bus import ClaimMessage
 from tests.broker import RabbitMQ
 from tests.integration.rabbit import Rabbit, attached
 from tests.integration.test_bus import a_claim
@@ -17,10 +17,10 @@ async def test_what_was_done_on_a_channel_that_ended_comes_again_once(aside: Rab
         await rabbit.bus.publish([claim := a_claim()])
         stale = await received(rabbit, 1)
         await rabbit.reconnect()
-        await rabbit.bus.done(stale)
+        await rabbit.bus.ack(stale)
         again = await received(rabbit, 1)
         assert [one.claim for one in again] == [claim]
-        await rabbit.bus.done(again)
+        await rabbit.bus.ack(again)
         await assert_nothing_comes(rabbit)
 
 
@@ -33,7 +33,7 @@ async def test_one_of_a_channel_that_ended_keeps_no_other_from_its_acknowledgeme
         await rabbit.reconnect()
         await rabbit.bus.publish([a_claim()])
         fresh = await received(rabbit, 2)
-        await rabbit.bus.done([*stale, *fresh])
+        await rabbit.bus.ack([*stale, *fresh])
         await assert_nothing_comes(rabbit)
 
 
@@ -43,15 +43,15 @@ async def test_one_of_a_channel_that_ended_can_be_given_back(aside: RabbitMQ, da
         await rabbit.bus.publish([claim := a_claim()])
         stale = await received(rabbit, 1)
         await rabbit.reconnect()
-        await rabbit.bus.give_back(stale)
+        await rabbit.bus.requeue(stale)
         again = await received(rabbit, 1)
         assert [one.claim for one in again] == [claim]
-        await rabbit.bus.done(again)
+        await rabbit.bus.ack(again)
         await assert_nothing_comes(rabbit)
 
 
-async def received(rabbit: Rabbit, claims: int) -> list[Delivery]:
-    heard: list[Delivery] = []
+async def received(rabbit: Rabbit, claims: int) -> list[ClaimMessage]:
+    heard: list[ClaimMessage] = []
     while len(heard) < claims:
         heard += await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
     return heard
@@ -62,10 +62,10 @@ async def assert_nothing_comes(rabbit: Rabbit) -> None:
     await rabbit.reconnect()
 
     async def none_waits() -> bool:
-        return (await rabbit.bus.waiting()).get("ipay") == 0 and not rabbit.inbox.holds("ipay")
+        return (await rabbit.bus.depths()).get("ipay") == 0 and not rabbit.pool.has_buffered("ipay")
 
     await until(none_waits, what="an empty queue")
     await rabbit.bus.publish([last := a_claim()])
     heard = await received(rabbit, 1)
     assert [one.claim for one in heard] == [last]
-    await rabbit.bus.done(heard)
+    await rabbit.bus.ack(heard)

@@ -6,13 +6,10 @@ import asyncio
 
 from aiohttp import web
 
-from consumers.webhook_policy import LEASE
+from consumers.webhook_policy import DELIVERY_LEASE
+from tests.harness import IPAY, Scene, System, staged
 from tests.integration.endpoints import SECRET, Hook, hooking
 from tests.processes import directory, until
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Scene
-from worker.playground.demo.story import IPAY
-from worker.playground.demo.system import System
 
 ENDPOINT = """
 [[merchants.webhooks]]
@@ -44,7 +41,7 @@ async def judge(system: System, hook: Hook) -> None:
         hook.answers = 204
         await asyncio.to_thread(system.start_service)
         sent = hook.requests[0][0]["webhook-id"]
-        seconds = LEASE.total_seconds() + 15
+        seconds = DELIVERY_LEASE.total_seconds() + 15
         await until(lambda: sent in hook.taken, what="it was sent again", seconds=seconds)
     finally:
         await asyncio.to_thread(system.stop)

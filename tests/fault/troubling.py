@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import random
 
-from worker.playground.demo.scene import Gateway
-from worker.playground.demo.story import BLIND, ONEPAYBD
-from worker.playground.sandbox.config import SandboxConfig
+from tests.harness import BLIND, ONEPAYBD, Gateway
 from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.sandbox_config import SandboxConfig
 from worker.playground.sandbox.scripts import BY_NAME, SCRIPTS
 
 OFTEN = 0.5

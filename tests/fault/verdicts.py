@@ -14,8 +14,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from tests.fault.shoppers import Customer
-from worker.playground.demo.shop import Document
-from worker.playground.demo.story import BLIND
+from tests.harness import BLIND, Document
 
 End = tuple[str, str | None]
 Kind = Literal["lost", "doubled", "wrong", "silent", "held"]

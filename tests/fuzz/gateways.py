@@ -11,13 +11,13 @@ from msgspec.structs import replace
 from consumers.ports.gateway import Forged, HttpReply, Signed, Token, Unsigned
 from consumers.providers import PROVIDERS
 from schemas.answers import Inconclusive
-from schemas.callbacks import Reading
+from schemas.callbacks import CallbackContent
 from schemas.wire import Unreadable
 from tests.fuzz.mutating import STATUSES, Dice
 from tests.fuzz.parser import Parser
 from tests.unit.test_providers import assert_sound, begun, driven, fixture, http, is_sound, of_case
 from tests.unit.test_providers import provider as made_for
-from worker.ingress.callbacks import _storable
+from worker.ingress.read_callback import _storable
 
 REPLY_HEADERS = ("retry-after", "content-type", "location")
 
@@ -49,7 +49,7 @@ def callbacks(name: str) -> Parser:
             reading = gateway.read_claim(callback)
         except Unreadable:
             return
-        assert isinstance(reading, Reading)
+        assert isinstance(reading, CallbackContent)
         for key, value in msgspec.structs.asdict(reading).items():
             assert is_sound(key, value), key
 

@@ -21,9 +21,9 @@ from msgspec import Struct
 from multidict import CIMultiDict
 
 from consumers.providers.kit import timestamps
-from consumers.providers.kit.callback_fields import text
+from consumers.providers.kit.callback_fields import text_or_none
 from consumers.providers.kit.multipart import read_multipart
-from consumers.webhook_policy import Again, Delivered, Heard, Refused, outcome, retry_after
+from consumers.webhook_policy import AttemptResponse, Delivered, Gone, Retry, outcome, retry_after
 from schemas.callbacks import Claim
 from schemas.requests import (
     EVENTS_QUERY,
@@ -45,8 +45,8 @@ from worker.amqp.messages import strangers_id
 from worker.api.problems import Problem
 from worker.api.read import LIST_QUERY, _cursor, _events_cursor, _place, _position
 from worker.ingress.pages.language import preferred
-from worker.ingress.polling import seconds_to_hold, since
-from worker.ingress.rate_limits import Limits, _key
+from worker.ingress.polling import seconds_to_wait, since
+from worker.ingress.rate_limits import RateLimits, _key
 from worker.postgres.queue.claim_queue import UNREADABLE
 from worker.reconciliation.statements import StatementError
 from worker.requests.expected_consumer import _printable
@@ -164,7 +164,7 @@ def lenient_json(body: bytes) -> None:
         return
     if isinstance(value, Told):
         for key in value:
-            read = text(value, key)
+            read = text_or_none(value, key)
             assert read is None or (read.isprintable() and read.encode() and "\ufffd" not in read)
 
 
@@ -237,7 +237,7 @@ def cursors(text: str) -> None:
 
 
 def forwarded() -> Read:
-    limits = Limits([ip_network(one) for one in ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "fe80::/10")])
+    limits = RateLimits([ip_network(one) for one in ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "fe80::/10")])
 
     def read(text: str) -> None:
         for remote in ("127.0.0.1", "::1", text):
@@ -255,15 +255,15 @@ def languages(text: str) -> None:
 
 def waiting(text: str) -> None:
     request: Any = Asked(CIMultiDict([("Prefer", text)]), {"since": text}, None)
-    assert 0 <= seconds_to_hold(request, 4.0) <= 4
+    assert 0 <= seconds_to_wait(request, 4.0) <= 4
     assert since(request, 1e9) <= 1e9
 
 
 def endpoints(text: str) -> None:
     """Standard Webhooks: what an endpoint answers beside its status, which is when to come again."""
     for status in (200, 410, 429, 503):
-        heard = Heard(status=status, retry_after=retry_after(text, NOON))
-        assert isinstance(outcome(heard, 3, NOON, 0.5), Delivered | Again | Refused)
+        heard = AttemptResponse(status=status, retry_after=retry_after(text, NOON))
+        assert isinstance(outcome(heard, 3, NOON, 0.5), Delivered | Retry | Gone)
 
 
 def statements(content: bytes) -> None:

@@ -28,8 +28,8 @@ from schemathesis.specs.openapi.checks import (
 from tests.fuzz.knocking import ANSWER_SECONDS, Knocking
 from tests.fuzz.mutating import Dice
 from tests.fuzz.running import Row, resident, rounds
+from tests.harness import System
 from tests.processes import running
-from worker.playground.demo.system import System
 
 SETTINGS = """\
 return_wait = "1ms"

@@ -15,6 +15,10 @@ from enum import Enum
 from typing import Any
 
 from msgspec import NODEFAULT, Struct, inspect
+from worker.api.open_payment import _STATUS
+from worker.config.rules import AccountHead
+from worker.playground.sandbox.config import GATEWAYS, SandboxConfig
+from worker.playground.sandbox.control.scripts import ShownScript, scripts_of
 
 from consumers.providers import PROVIDERS
 from consumers.webhook_policy import DELAYS
@@ -23,17 +27,13 @@ from schemas.statements import StatementMap
 from schemas.words import EventType, Hold
 from tests.guide import source
 from tests.guide.words import CODES, ENVIRONMENT, KEYS, LOGS, TO_DO
-from worker.api.open_payment import _STATUS
 from worker.config.environment import read_settings
-from worker.config.rules import AccountHead
 from worker.config.shapes import File
 from worker.playground.demo.stories import STORIES
 from worker.playground.demo.story import CHECKED, EVERY, Story
 from worker.playground.demo.system import CALM, PRIVATE
 from worker.playground.sandbox.accounts import accounts_toml
-from worker.playground.sandbox.config import GATEWAYS, SandboxConfig
 from worker.playground.sandbox.control import ROUTES
-from worker.playground.sandbox.control.scripts import ShownScript, scripts_of
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.runtime.durations import UNITS
 

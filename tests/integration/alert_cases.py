@@ -58,7 +58,7 @@ LATE = 'payproof_oldest_undelivered_event_seconds{endpoint="wh_1"}'
 OVERDUE = 'payproof_oldest_overdue_check_seconds{provider="ipay", account="shop-ipay"}'
 UNRESOLVED = 'payproof_oldest_unresolved_seconds{provider="ipay", account="shop-ipay"}'
 GIVE_UP = {"payproof_checks_give_up_seconds": "604800x60"}
-LOOKED = 'payproof_role_looked_timestamp_seconds{role="sweep", '
+LAST_POLL = 'payproof_role_last_poll_timestamp_seconds{role="sweep", '
 FLOOD = 'payproof_callbacks_total{provider="ipay", source="return", result="limited"}'
 FORGED = 'payproof_callbacks_total{provider="moneybag", source="webhook", result="forged"}'
 HELD = 'payproof_payments_held{provider="ipay", hold="%s"}'
@@ -77,8 +77,8 @@ CASES: dict[str, Case] = {
         beside({UNRESOLVED: "608500x60"}, GIVE_UP), beside({UNRESOLVED: "608300x60"}, GIVE_UP)
     ),
     "PayproofGatewaySilent": Case(
-        {'payproof_account_silent{provider="ipay", account="shop-ipay"}': "1x60"},
-        {'payproof_account_silent{provider="ipay", account="shop-ipay"}': "1 1 1 0 1 1 0x60"},
+        {'payproof_account_breaker_open{provider="ipay", account="shop-ipay"}': "1x60"},
+        {'payproof_account_breaker_open{provider="ipay", account="shop-ipay"}': "1 1 1 0 1 1 0x60"},
     ),
     "PayproofGatewayForgets": Case(
         {'payproof_account_forgetful{provider="ipay", account="shop-ipay"}': "1x60"},
@@ -89,27 +89,28 @@ CASES: dict[str, Case] = {
     "PayproofNoCallbacks": Case(callbacks(THEN_NONE), callbacks(STILL_SOME), "26h"),
     "PayproofClaimsPileUp": gauge('payproof_claims_waiting{provider="ipay"}', "600", "300"),
     "PayproofSpoolNotEmpty": Case(
-        {'payproof_spool_claims{provider="ipay"}': "2x60"}, {'payproof_spool_claims{provider="ipay"}': "2x10 0x50"}
+        {'payproof_claims_in_spool{provider="ipay"}': "2x60"},
+        {'payproof_claims_in_spool{provider="ipay"}': "2x10 0x50"},
     ),
     "PayproofDeadLetters": gauge('payproof_dead_letters{place="broker"}', "1", "0"),
     "PayproofPaymentsStopped": gauge('payproof_payments_stopped{provider="ipay"}', "1", "0"),
-    "PayproofSweepStandsStill": Case(
-        {f"{LOOKED}{ONE}}}": "0+60x20 1200x40"},
-        {f"{LOOKED}{ONE}}}": "0+60x20 1200x40", f"{LOOKED}{TWO}}}": "0+60x60"},
+    "PayproofSweepStalled": Case(
+        {f"{LAST_POLL}{ONE}}}": "0+60x20 1200x40"},
+        {f"{LAST_POLL}{ONE}}}": "0+60x20 1200x40", f"{LAST_POLL}{TWO}}}": "0+60x60"},
     ),
     "PayproofChecksOverdue": Case(
         {OVERDUE: "1000x60"},
-        {OVERDUE: "1000x60", 'payproof_account_silent{provider="ipay", account="shop-ipay"}': "1x60"},
+        {OVERDUE: "1000x60", 'payproof_account_breaker_open{provider="ipay", account="shop-ipay"}': "1x60"},
     ),
-    "PayproofEventsNotPlaced": gauge("payproof_oldest_unplaced_event_seconds", "61", "40"),
-    "PayproofEventsNotCarried": gauge("payproof_oldest_uncarried_event_seconds", "130", "100"),
+    "PayproofEventsNotSequenced": gauge("payproof_oldest_unsequenced_event_seconds", "61", "40"),
+    "PayproofEventsNotPublished": gauge("payproof_oldest_unpublished_event_seconds", "130", "100"),
     "PayproofWebhooksLate": Case(
         {LATE: "1000x60"}, {LATE: "1000x60", 'payproof_endpoint_disabled{endpoint="wh_1"}': "1x60"}
     ),
     "PayproofEndpointDisabled": gauge('payproof_endpoint_disabled{endpoint="wh_1"}', "1", "0"),
     "PayproofWebhooksGivenUp": gauge('payproof_deliveries_given_up{endpoint="wh_1"}', "1", "0"),
     "PayproofBrokerAway": gauge('payproof_broker_up{connection="publisher"}', "0", "1"),
-    "PayproofQueueUnheard": Case(
+    "PayproofQueueWithoutConsumer": Case(
         {f'payproof_consumer_up{{queue="ipay", {ONE}}}': "0x60"},
         {
             f'payproof_consumer_up{{queue="ipay", {ONE}}}': "0x60",

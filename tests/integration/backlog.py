@@ -20,17 +20,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.commands.open_payment import Created
+from consumers.commands.open_payment import ReadyToOpen
 from schemas.callbacks import Claim
 from tests.fakes.providers import PLAIN
 from tests.integration.conformance_ledger import a_payment
 from tests.processes import directory
 from worker.postgres.database import Database, connect
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
-from worker.postgres.queue.due import _DUE, _TAKE, BURST_SECONDS, SHARE
+from worker.postgres.queue.due import _DUE, _TAKE, SHARE, SWEEP_BURST_SECONDS
 from worker.postgres.server.embedded import embedded_here
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 from worker.telemetry.metrics import Metrics
 from worker.verify.sweep import BATCH, Sweep
 
@@ -83,7 +83,7 @@ async def fill(database: Database, payments: int, accounts: Sequence[str]) -> No
     now = database.clock.now()
     row = a_payment(account="none", opened_at=now, next_check_at=None)
     made = await PostgresLedger(database).create(row, {}, timedelta(0))
-    assert isinstance(made, Created)
+    assert isinstance(made, ReadyToOpen)
     names = await database.fetch(
         """SELECT string_agg(quote_ident(attname), ', ') AS names FROM pg_attribute
            WHERE attrelid = 'payments'::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
@@ -125,7 +125,11 @@ def wrong(looks: Sequence[Looked], payments: int, seconds: float) -> list[str]:
     found = []
     for place, (account, rate) in enumerate(RATES.items()):
         taken = [number for one in looks for number in one.taken.get(account, ())]
-        may = len(looks) * BATCH if rate is None else max(1.0, rate * SHARE * BURST_SECONDS) + rate * SHARE * seconds
+        may = (
+            len(looks) * BATCH
+            if rate is None
+            else max(1.0, rate * SHARE * SWEEP_BURST_SECONDS) + rate * SHARE * seconds
+        )
         if len(taken) > (0 if account == SHUT else may):
             found.append(f"{account}: {len(taken)} were taken of {may:.0f}")
         due = range(payments - (payments - place) % len(RATES), 0, -len(RATES))
@@ -165,7 +169,7 @@ def _shown(looks: Sequence[Looked], seconds: float) -> str:
 
 
 async def measure(url: str, payments: int, seconds: float) -> list[str]:
-    await migrate(url)
+    await apply_migrations(url)
     async with connect(url) as database:
         began = time.perf_counter()
         await fill(database, payments, list(RATES))

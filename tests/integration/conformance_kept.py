@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.apply_claim import KEPT_CANDIDATES
-from consumers.commands.open_payment import Openings
+from consumers.commands.open_payment import CheckoutStore
 from consumers.early_claims import PER_ID
 from schemas.callbacks import Callback, Claim
 from schemas.payments import Change, Payment
@@ -30,7 +30,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
     queued: Callable[[], Awaitable[list[Claim]]]
 
     @property
-    def ledger(self) -> Openings:
+    def ledger(self) -> CheckoutStore:
         return self.kept.ledger
 
     async def keep(self, *claims: Claim) -> dict[str, str]:
@@ -44,7 +44,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
             sessions = frozenset({session_id} if session_id else ())
             await batch.reserve([keys(row, sessions=sessions)])
             row = replace(row, session_id=session_id)
-            await batch.hear_kept(row, signed_only=signed_only)
+            await batch.queue_early_claims(row, signed_only=signed_only)
             if stores:
                 await batch.store([Change(payment=row)])
                 await batch.commit()
@@ -106,7 +106,7 @@ class KeptConformance:
         row = await waiting.registered(session_id="S1", stores=False)
         assert await waiting.heard() == []
         async with waiting.ledger.batch([row.id]) as batch:
-            await batch.hear_kept(row, signed_only=False)
+            await batch.queue_early_claims(row, signed_only=False)
             await batch.commit()
         assert await waiting.heard() == [claim.id]
 
@@ -150,7 +150,7 @@ class KeptConformance:
         row = await waiting.registered(reference="order-1")
         assert await waiting.heard() == [gateways.id, *(one.id for one in made_up[: KEPT_CANDIDATES - 1])]
         async with waiting.ledger.batch([row.id]) as batch:
-            await batch.hear_kept(row, signed_only=False)
+            await batch.queue_early_claims(row, signed_only=False)
             await batch.commit()
         assert len(await waiting.heard()) == KEPT_CANDIDATES, "the others gave way"
 

@@ -17,13 +17,13 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.checks.limits import Allowance
-from consumers.commands.open_payment import Created, Openings, Taken
-from consumers.money.events import write_event
+from consumers.commands.open_payment import CheckoutStore, ReadyToOpen, ReferenceTaken
+from consumers.money.write_event import write_event
+from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Keys, Write
 from schemas.answers import Answer, Fact
 from schemas.callbacks import Claim
-from schemas.payments import Candidate, Case, Change, Entry, Owners, Payment, Resolution
+from schemas.payments import Candidate, Case, Change, Entry, Payment, Resolution, TakenKeys
 from schemas.words import Authenticity, EntryKind, EventType, Hold, Said, Source, Status
 
 SECONDS = 10.0
@@ -37,7 +37,7 @@ _numbers = count(1)
 class Kept(Struct, frozen=True, kw_only=True):
     """A ledger under test. `refusals` is what it raises for a row that the tables would not take."""
 
-    ledger: Openings
+    ledger: CheckoutStore
     refusals: tuple[type[Exception], ...]
     events: Callable[[str], Awaitable[list[tuple[str, str, bytes]]]]
     """A payment's events as (id, type, body), in order of version."""
@@ -69,7 +69,7 @@ def a_payment(**fields: Any) -> Payment:
 async def stored(kept: Kept, **fields: Any) -> Payment:
     """A payment that the ledger has, without a checkout."""
     made = await kept.ledger.create(a_payment(**fields), {"a": "body"}, OVER)
-    assert isinstance(made, Created)
+    assert isinstance(made, ReadyToOpen)
     return made.payment
 
 
@@ -110,18 +110,18 @@ def a_fact(seconds: int = 0, **fields: Any) -> Fact:
     )
 
 
-def an_allowance(account: str, **fields: Any) -> Allowance:
-    return Allowance(**({"account": account, "calls": 1.5, "at": NOON} | fields))
+def an_allowance(account: str, **fields: Any) -> AccountLimits:
+    return AccountLimits(**({"account": account, "calls": 1.5, "at": NOON} | fields))
 
 
-async def keep(kept: Kept, *allowances: Allowance) -> None:
-    async with kept.ledger.limits([one.account for one in allowances]) as limits:
-        await limits.keep(allowances)
+async def keep(kept: Kept, *limits_by_account: AccountLimits) -> None:
+    async with kept.ledger.limits([one.account for one in limits_by_account]) as limits:
+        await limits.save(limits_by_account)
 
 
-async def allowance(kept: Kept, account: str) -> Allowance | None:
+async def limits_of(kept: Kept, account: str) -> AccountLimits | None:
     async with kept.ledger.limits([account]) as limits:
-        return limits.allowances.get(account)
+        return limits.limits_by_account.get(account)
 
 
 def an_entry(n: int = 0) -> Entry:
@@ -168,11 +168,11 @@ def _named(payment: Payment) -> Keys:
     return keys(payment, **{kind: frozenset({name}) for kind, name in named.items() if name is not None})
 
 
-async def reserve(kept: Kept, *wanted: Keys) -> dict[str, Owners]:
+async def reserve(kept: Kept, *wanted: Keys) -> dict[str, TakenKeys]:
     async with kept.ledger.batch([key.payment_id for key in wanted]) as batch:
-        owners = dict(await batch.reserve(wanted))
+        taken_keys = dict(await batch.reserve(wanted))
         await batch.commit()
-        return owners
+        return taken_keys
 
 
 async def admit(kept: Kept, *claims: Claim, home: Payment | None = None) -> list[str]:
@@ -405,7 +405,7 @@ class LedgerConformance:
         other = await stored(kept, order_ref="b-1")
         assert await self.begin(kept, other) == {other.id}
         key = keys(other, transactions=frozenset({"T1"}), sessions=frozenset({"S1"}), order_ref="b-1")
-        assert (await reserve(kept, key))[other.id] == Owners()
+        assert (await reserve(kept, key))[other.id] == TakenKeys()
 
     async def test_a_batch_that_was_committed_is_there_with_all_that_it_took(self, kept: Kept) -> None:
         row, claim = await stored(kept, order_ref="b-1"), a_signed_claim("E1")
@@ -416,8 +416,8 @@ class LedgerConformance:
         assert await admit(kept, claim, home=row) == ["seen"]
         other = await stored(kept, order_ref="b-1")
         key = keys(other, transactions=frozenset({"T1"}), sessions=frozenset({"S1"}), order_ref="b-1")
-        owners = Owners(transactions=frozenset({"T1"}), sessions=frozenset({"S1"}), order=True)
-        assert (await reserve(kept, key))[other.id] == owners
+        taken_keys = TakenKeys(transactions=frozenset({"T1"}), sessions=frozenset({"S1"}), order=True)
+        assert (await reserve(kept, key))[other.id] == taken_keys
 
     async def test_one_bad_row_fails_the_whole_batch(self, kept: Kept) -> None:
         good, bad = await stored(kept), await stored(kept)
@@ -526,7 +526,7 @@ class LedgerConformance:
 
     async def test_who_reserves_first_keeps_it(self, kept: Kept) -> None:
         first, second = await stored(kept), await stored(kept)
-        assert (await reserve(kept, transactions(first, "T1", "T2")))[first.id] == Owners()
+        assert (await reserve(kept, transactions(first, "T1", "T2")))[first.id] == TakenKeys()
         assert (await reserve(kept, transactions(second, "T2", "T3")))[second.id].transactions == {"T2"}
         assert (await reserve(kept, transactions(first, "T1", "T2", "T3")))[first.id].transactions == {"T3"}
 
@@ -534,46 +534,46 @@ class LedgerConformance:
         row = await stored(kept, order_ref="b-1")
         key = keys(row, transactions=frozenset({"T1"}), sessions=frozenset({"S1"}), order_ref="b-1")
         for _ in range(2):
-            assert (await reserve(kept, key))[row.id] == Owners()
+            assert (await reserve(kept, key))[row.id] == TakenKeys()
 
     async def test_of_two_in_one_batch_one_keeps_it(self, kept: Kept) -> None:
         rows = [await stored(kept, order_ref="b-1") for _ in range(3)]
-        owners = await reserve(kept, *(keys(row, transactions=frozenset({"T1"}), order_ref="b-1") for row in rows))
-        assert sorted(bool(owners[row.id].transactions) for row in rows) == [False, True, True]
-        assert sorted(owners[row.id].order for row in rows) == [False, True, True]
+        taken_keys = await reserve(kept, *(keys(row, transactions=frozenset({"T1"}), order_ref="b-1") for row in rows))
+        assert sorted(bool(taken_keys[row.id].transactions) for row in rows) == [False, True, True]
+        assert sorted(taken_keys[row.id].order for row in rows) == [False, True, True]
 
     async def test_sessions_and_transactions_are_keys_of_their_own(self, kept: Kept) -> None:
         first, second = await stored(kept), await stored(kept)
         await reserve(kept, keys(first, transactions=frozenset({"X"})))
-        assert (await reserve(kept, keys(second, sessions=frozenset({"X"}))))[second.id] == Owners()
+        assert (await reserve(kept, keys(second, sessions=frozenset({"X"}))))[second.id] == TakenKeys()
 
     async def test_accounts_and_merchants_are_kept_apart(self, kept: Kept) -> None:
         first = await stored(kept, order_ref="b-1")
         second = await stored(kept, order_ref="b-1", account="shop-b")
         third = await stored(kept, order_ref="b-1", account="else-a", merchant="else")
         claimed = {"transactions": frozenset({"T1"}), "sessions": frozenset({"S1"}), "order_ref": "b-1"}
-        assert (await reserve(kept, keys(first, **claimed)))[first.id] == Owners()
-        assert (await reserve(kept, keys(second, **claimed)))[second.id] == Owners(order=True), "one shop, one order"
-        assert (await reserve(kept, keys(third, **claimed)))[third.id] == Owners()
+        assert (await reserve(kept, keys(first, **claimed)))[first.id] == TakenKeys()
+        assert (await reserve(kept, keys(second, **claimed)))[second.id] == TakenKeys(order=True), "one shop, one order"
+        assert (await reserve(kept, keys(third, **claimed)))[third.id] == TakenKeys()
 
     async def test_where_nobody_names_a_key_nothing_is_anothers(self, kept: Kept) -> None:
         row = await stored(kept)
         async with kept.ledger.batch([row.id]) as batch:
             assert dict(await batch.reserve([])) == {}
-            assert (await batch.reserve([keys(row)]))[row.id] == Owners()
+            assert (await batch.reserve([keys(row)]))[row.id] == TakenKeys()
 
     async def test_a_batch_sees_what_it_reserved_itself(self, kept: Kept) -> None:
         row, other = await stored(kept), await stored(kept)
         async with kept.ledger.batch([row.id, other.id]) as batch:
-            assert (await batch.reserve([transactions(row, "T1")]))[row.id] == Owners()
+            assert (await batch.reserve([transactions(row, "T1")]))[row.id] == TakenKeys()
             assert (await batch.reserve([transactions(other, "T1")]))[other.id].transactions == {"T1"}
 
     async def test_two_batches_that_want_one_transaction_at_once_do_not_both_get_it(self, kept: Kept) -> None:
         rows = [await stored(kept, order_ref="b-1") for _ in range(6)]
         wanted = [keys(row, transactions=frozenset({"T1"}), order_ref="b-1") for row in rows]
         async with asyncio.timeout(SECONDS):
-            owners = await asyncio.gather(*(reserve(kept, key) for key in wanted))
-        won = [one[row.id] for one, row in zip(owners, rows, strict=True)]
+            taken_keys = await asyncio.gather(*(reserve(kept, key) for key in wanted))
+        won = [one[row.id] for one, row in zip(taken_keys, rows, strict=True)]
         assert sorted(bool(one.transactions) for one in won) == [False, True, True, True, True, True]
         assert sorted(one.order for one in won) == [False, True, True, True, True, True]
 
@@ -582,19 +582,19 @@ class LedgerConformance:
         elsewhere = await stored(kept, account="shop-b", reference="order-elsewhere")
         named = frozenset({owner.reference, other.reference, elsewhere.reference, "order-of-nobody"})
         for _ in range(2):
-            assert (await reserve(kept, keys(other, references=named)))[other.id] == Owners(
+            assert (await reserve(kept, keys(other, references=named)))[other.id] == TakenKeys(
                 references=frozenset({owner.reference})
             )
 
     # -- orders that are let go: paid back in full (3.3) ---------------------------------------------------------------
 
-    async def pay(self, kept: Kept, row: Payment) -> Owners:
+    async def pay(self, kept: Kept, row: Payment) -> TakenKeys:
         """Recorded as paid: it has asked for its order, and is stored as completed whoever has it."""
         async with kept.ledger.batch([row.id]) as batch:
-            owners = (await batch.reserve([keys(row, order_ref=row.order_ref)]))[row.id]
+            taken_keys = (await batch.reserve([keys(row, order_ref=row.order_ref)]))[row.id]
             await batch.store([Change(payment=replace(row, status=Status.COMPLETED))])
             await batch.commit()
-            return owners
+            return taken_keys
 
     async def pay_back(self, kept: Kept, *rows: Payment) -> None:
         async with kept.ledger.batch([row.id for row in rows]) as batch:
@@ -605,19 +605,19 @@ class LedgerConformance:
 
     async def test_an_order_that_is_paid_back_is_the_next_ones_to_pay_or_execute(self, kept: Kept) -> None:
         first, second, third = [await stored(kept, order_ref="b-1") for _ in range(3)]
-        assert await self.pay(kept, first) == Owners()
+        assert await self.pay(kept, first) == TakenKeys()
         await self.pay_back(kept, first)
         assert await self.begin(kept, second) == {second.id}
-        assert await self.pay(kept, third) == Owners()
-        assert await self.pay(kept, second) == Owners(order=True)
+        assert await self.pay(kept, third) == TakenKeys()
+        assert await self.pay(kept, second) == TakenKeys(order=True)
 
     async def test_a_paid_attempt_that_lost_the_order_keeps_it_from_the_next(self, kept: Kept) -> None:
         first, held, third = [await stored(kept, order_ref="b-1") for _ in range(3)]
         await self.pay(kept, first)
-        assert await self.pay(kept, held) == Owners(order=True)
+        assert await self.pay(kept, held) == TakenKeys(order=True)
         await self.pay_back(kept, first)
         assert await self.begin(kept, third) == frozenset()
-        assert (await reserve(kept, keys(third, order_ref="b-1")))[third.id] == Owners(order=True)
+        assert (await reserve(kept, keys(third, order_ref="b-1")))[third.id] == TakenKeys(order=True)
         await self.pay_back(kept, held)
         assert await self.begin(kept, third) == {third.id}
 
@@ -626,19 +626,19 @@ class LedgerConformance:
         for row in rows[:2]:
             await self.pay(kept, row)
         await self.pay_back(kept, *rows[:2])
-        assert await self.pay(kept, rows[2]) == Owners()
+        assert await self.pay(kept, rows[2]) == TakenKeys()
 
     async def test_what_one_lets_go_another_of_the_same_batch_takes(self, kept: Kept) -> None:
         first, second = [await stored(kept, order_ref="b-1") for _ in range(2)]
         await self.pay(kept, first)
         wanted = [keys(second, order_ref="b-1"), keys(first, order_ref="b-1", returned=True)]
-        assert await reserve(kept, *wanted) == {first.id: Owners(), second.id: Owners()}
+        assert await reserve(kept, *wanted) == {first.id: TakenKeys(), second.id: TakenKeys()}
 
     async def test_an_attempt_that_never_had_the_order_frees_nobody_elses(self, kept: Kept) -> None:
         first, second, third = [await stored(kept, order_ref="b-1") for _ in range(3)]
         await self.pay(kept, first)
         await self.pay_back(kept, second)
-        assert await self.pay(kept, third) == Owners(order=True)
+        assert await self.pay(kept, third) == TakenKeys(order=True)
 
     async def test_payments_and_refunds_at_once_leave_at_most_one_attempt_with_the_order(self, kept: Kept) -> None:
         """And do not lock each other out, in whatever order they come."""
@@ -649,14 +649,14 @@ class LedgerConformance:
         async def together(attempts: list[Payment]) -> None:
             async with kept.ledger.batch([row.id for row in attempts]) as batch:
                 wanted = [keys(row, order_ref=row.order_ref, returned=row in rows[0]) for row in attempts]
-                owners = await batch.reserve(wanted)
+                taken_keys = await batch.reserve(wanted)
                 paid = {"status": Status.COMPLETED}
                 back = {"status": Status.REFUNDED, "refunded_amount": Decimal("1500.50")}
                 await batch.store(
                     [Change(payment=replace(row, **(back if row in rows[0] else paid))) for row in attempts]
                 )
                 await batch.commit()
-                won.extend(row for row in attempts if row not in rows[0] and not owners[row.id].order)
+                won.extend(row for row in attempts if row not in rows[0] and not taken_keys[row.id].order)
 
         won: list[Payment] = []
         mixed = [[rows[0][n], rows[1][(n + 1) % 4], rows[2][(n + 2) % 4], rows[3][(n + 3) % 4]] for n in range(4)]
@@ -669,11 +669,11 @@ class LedgerConformance:
 
     async def begin(self, kept: Kept, *rows: Payment) -> frozenset[str]:
         """Those of these payments that begin to execute, by one write on one look."""
-        sights = (await kept.ledger.look([], [row.id for row in rows])).sights.values()
+        readings = (await kept.ledger.look([], [row.id for row in rows])).readings.values()
         written = await kept.ledger.write(
             [
-                Write(sight=one, change=Change(payment=one.case.payment), keys=keys(one.case.payment), executes=True)
-                for one in sights
+                Write(reading=one, change=Change(payment=one.case.payment), keys=keys(one.case.payment), executes=True)
+                for one in readings
             ]
         )
         return written.done
@@ -711,8 +711,8 @@ class LedgerConformance:
         """3.3: which attempt is paid is decided by money alone."""
         first, second = [await stored(kept, order_ref="b-1") for _ in range(2)]
         await self.begin(kept, first)
-        assert (await reserve(kept, keys(second, order_ref="b-1")))[second.id] == Owners()
-        assert (await reserve(kept, keys(first, order_ref="b-1")))[first.id] == Owners(order=True)
+        assert (await reserve(kept, keys(second, order_ref="b-1")))[second.id] == TakenKeys()
+        assert (await reserve(kept, keys(first, order_ref="b-1")))[first.id] == TakenKeys(order=True)
 
     async def test_two_attempts_at_once_do_not_both_execute(self, kept: Kept) -> None:
         rows = [await stored(kept, order_ref="b-1") for _ in range(6)]
@@ -846,29 +846,29 @@ class LedgerConformance:
             await batch.store([Change(payment=replace(two, step=1))])
             await batch.commit()
 
-    # -- allowances ----------------------------------------------------------------------------------------------------
+    # -- limits ----------------------------------------------------------------------------------------------------
 
     async def test_an_account_that_nobody_asked_about_has_no_allowance(self, kept: Kept) -> None:
         await keep(kept, an_allowance("shop-b"))
         async with kept.ledger.limits(["shop-a", "shop-b"]) as limits:
-            assert dict(limits.allowances) == {"shop-b": an_allowance("shop-b")}
+            assert dict(limits.limits_by_account) == {"shop-b": an_allowance("shop-b")}
         async with kept.ledger.limits([]) as limits:
-            assert dict(limits.allowances) == {}
+            assert dict(limits.limits_by_account) == {}
 
     async def test_an_allowance_is_kept_as_it_was_written_and_written_over(self, kept: Kept) -> None:
         until = NOON + timedelta(microseconds=1)
         owing = an_allowance("shop-a", calls=-2.25, troubles=11, shut_until=until, unknown_by=("pay_1", "pay_2"))
         await keep(kept, owing)
-        assert await allowance(kept, "shop-a") == owing
+        assert await limits_of(kept, "shop-a") == owing
         opened = replace(owing, calls=0.1, troubles=0, shut_until=None, at=NOON + LEASE)
         await keep(kept, opened)
-        assert await allowance(kept, "shop-a") == opened
+        assert await limits_of(kept, "shop-a") == opened
 
     async def test_several_allowances_are_told_and_kept_in_any_order(self, kept: Kept) -> None:
         names = ["shop-c", "shop-a", "shop-b"]
         await keep(kept, *(an_allowance(name, troubles=n) for n, name in enumerate(names)))
         async with kept.ledger.limits(names) as limits:
-            assert {name: one.troubles for name, one in limits.allowances.items()} == {
+            assert {name: one.troubles for name, one in limits.limits_by_account.items()} == {
                 "shop-c": 0,
                 "shop-a": 1,
                 "shop-b": 2,
@@ -878,13 +878,13 @@ class LedgerConformance:
 
     async def test_a_reference_has_one_row(self, kept: Kept) -> None:
         first = await kept.ledger.create(a_payment(reference="order-1"), {"a": 1}, LEASE)
-        assert isinstance(first, Created)
+        assert isinstance(first, ReadyToOpen)
         assert first.payment.opening_until is not None
         again = await kept.ledger.create(a_payment(reference="order-1"), {"a": 1}, LEASE)
-        assert isinstance(again, Taken)
+        assert isinstance(again, ReferenceTaken)
         assert (again.payment.id, again.why) == (first.payment.id, "opening")
         elsewhere = await kept.ledger.create(a_payment(reference="order-1", account="shop-b"), {"a": 1}, LEASE)
-        assert isinstance(elsewhere, Created)
+        assert isinstance(elsewhere, ReadyToOpen)
 
     async def test_a_row_without_checkout_is_taken_up_again_when_its_lease_is_over(self, kept: Kept) -> None:
         first = await kept.ledger.create(a_payment(reference="order-1"), {"a": {"c": "d"}, "b": [1]}, OVER)
@@ -892,19 +892,19 @@ class LedgerConformance:
             reference="order-1", expires_at=NOON + timedelta(days=1), next_check_at=NOON, schedule="pending"
         )
         again = await kept.ledger.create(wanted, {"b": [1], "a": {"c": "d"}}, LEASE)
-        assert isinstance(again, Created)
+        assert isinstance(again, ReadyToOpen)
         assert again.payment.id == first.payment.id
         assert again.payment.expires_at == wanted.expires_at
         assert (again.payment.schedule, again.payment.next_check_at) == ("pending", NOON)
         assert (await case_of(kept, again.payment)).payment == again.payment
         third = await kept.ledger.create(a_payment(reference="order-1"), {"b": [1], "a": {"c": "d"}}, LEASE)
-        assert isinstance(third, Taken)
+        assert isinstance(third, ReferenceTaken)
         assert third.why == "opening", "the lease was renewed"
 
     async def test_a_row_without_checkout_is_not_taken_up_for_another_body(self, kept: Kept) -> None:
         first = await kept.ledger.create(a_payment(reference="order-1"), {"a": 1}, OVER)
         again = await kept.ledger.create(a_payment(reference="order-1"), {"a": 2}, LEASE)
-        assert again == Taken(payment=first.payment, why="other_body", equal=False)
+        assert again == ReferenceTaken(payment=first.payment, why="other_body", equal=False)
 
     @pytest.mark.parametrize(
         "learned",
@@ -922,13 +922,13 @@ class LedgerConformance:
         row = replace(await stored(kept), **learned)
         await store(kept, Change(payment=row))
         again = await kept.ledger.create(a_payment(reference=row.reference), {"a": "body"}, LEASE)
-        assert again == Taken(payment=row, why="opened", equal=again.equal)
+        assert again == ReferenceTaken(payment=row, why="opened", equal=again.equal)
 
     async def test_a_row_that_the_clock_closed_in_silence_is_opened_again(self, kept: Kept) -> None:
         row = replace(await stored(kept), status=Status.EXPIRED, expired_by_clock_at=NOON)
         await store(kept, Change(payment=row))
         again = await kept.ledger.create(a_payment(reference=row.reference), {"a": "body"}, LEASE)
-        assert isinstance(again, Created)
+        assert isinstance(again, ReadyToOpen)
         assert (again.payment.id, again.payment.status) == (row.id, Status.PENDING)
 
     async def test_of_many_posts_at_once_one_opens(self, kept: Kept) -> None:
@@ -946,7 +946,7 @@ class LedgerConformance:
         assert dict(await kept.ledger.find([a_claim(reference="order-1")])) == {}
         async with kept.ledger.batch([row.id]) as batch:
             assert dict(batch.cases) == {}
-        assert isinstance(await kept.ledger.create(a_payment(reference="order-1"), {"b": 2}, LEASE), Created)
+        assert isinstance(await kept.ledger.create(a_payment(reference="order-1"), {"b": 2}, LEASE), ReadyToOpen)
 
     async def test_a_row_of_which_a_fact_is_known_is_not_discarded(self, kept: Kept) -> None:
         row = await stored(kept)

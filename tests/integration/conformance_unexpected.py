@@ -14,9 +14,9 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.commands.adopt import NotAdopted, adopt
-from consumers.commands.open_payment import Created, Openings, Taken
-from consumers.reconciliation.statements import Said, Statement, record_lines
-from consumers.reconciliation.unexpected import Findings, Found, Stray, record_unexpected
+from consumers.commands.open_payment import CheckoutStore, ReadyToOpen, ReferenceTaken
+from consumers.reconciliation.statement_facts import StatementEntry, StatementSource, record_lines
+from consumers.reconciliation.unexpected import PaymentOfLine, UnexpectedPayments, UnmatchedLine, record_unexpected
 from consumers.rules import Rules
 from schemas.checks import Checks
 from schemas.payments import Change, Payment
@@ -26,10 +26,10 @@ from tests.fakes.providers import ACCOUNTS, PLAIN, SILENT
 from tests.integration.conformance_ledger import LEASE, NOON, SECONDS, Kept, a_claim, a_payment, case_of, keys, store
 
 RULES = Rules(accounts={one.id: one for one in ACCOUNTS}, checks=Checks(), public_url="https://pay.example")
-MARCH = Statement(account=SILENT.id, name="march.csv", newest=NOON + timedelta(hours=1))
+MARCH = StatementSource(account=SILENT.id, name="march.csv", newest=NOON + timedelta(hours=1))
 
 
-class Both(Openings, Findings, Protocol):
+class Both(CheckoutStore, UnexpectedPayments, Protocol):
     """What one ledger is."""
 
 
@@ -57,9 +57,9 @@ def a_line(row: int = 2, **fields: Any) -> Line:
     return Line(**(given | fields))
 
 
-async def find(books: Books, *lines: Line) -> list[Found]:
-    strays = [Stray(line=line) for line in lines]
-    return await record_unexpected(books.ledger, RULES, SILENT, MARCH, strays, new_id)
+async def find(books: Books, *lines: Line) -> list[PaymentOfLine]:
+    unmatched = [UnmatchedLine(line=line) for line in lines]
+    return await record_unexpected(books.ledger, RULES, SILENT, MARCH, unmatched, new_id)
 
 
 async def one_found(books: Books, **fields: Any) -> Payment:
@@ -83,9 +83,9 @@ class UnexpectedConformance:
 
     async def test_rows_are_inserted_where_their_reference_is_free(self, books: Books) -> None:
         taken = a_payment(reference="taken")
-        assert isinstance(await books.ledger.create(taken, {}, LEASE), Created)
+        assert isinstance(await books.ledger.create(taken, {}, LEASE), ReadyToOpen)
         rows = [a_payment(reference="free"), a_payment(reference="taken"), a_payment(reference="free")]
-        async with books.ledger.found(rows) as batch:
+        async with books.ledger.inserted(rows) as batch:
             assert set(batch.cases) == {rows[0].id}
             await batch.store([Change(payment=replace(rows[0], version=1))])
             await batch.commit()
@@ -93,15 +93,15 @@ class UnexpectedConformance:
 
     async def test_rows_stay_only_when_stored(self, books: Books) -> None:
         row = a_payment(reference="free")
-        async with books.ledger.found([row]) as batch:
+        async with books.ledger.inserted([row]) as batch:
             assert set(batch.cases) == {row.id}
         async with books.ledger.batch([row.id]) as batch:
             assert dict(batch.cases) == {}
-        assert isinstance(await books.ledger.create(a_payment(reference="free"), {}, LEASE), Created)
+        assert isinstance(await books.ledger.create(a_payment(reference="free"), {}, LEASE), ReadyToOpen)
 
     async def test_a_row_that_is_withdrawn_leaves_nothing(self, books: Books) -> None:
         gone, stays = a_payment(reference="gone"), a_payment(reference="stays")
-        async with books.ledger.found([gone, stays]) as batch:
+        async with books.ledger.inserted([gone, stays]) as batch:
             await batch.reserve([keys(gone, transactions=frozenset({"T1"}), sessions=frozenset({"S1"}))])
             await batch.withdraw([gone.id])
             assert set(batch.cases) == {stays.id}
@@ -158,8 +158,8 @@ class UnexpectedConformance:
 
     async def test_rows_of_known_payments_are_facts(self, books: Books) -> None:
         row = wanted()
-        assert isinstance(await books.ledger.create(row, {}, LEASE), Created)
-        said = [Said(payment_id=row.id, line=a_line(7, reference=row.reference))]
+        assert isinstance(await books.ledger.create(row, {}, LEASE), ReadyToOpen)
+        said = [StatementEntry(payment_id=row.id, line=a_line(7, reference=row.reference))]
         for outcome in ("recorded", "known"):
             (recorded,) = await record_lines(books.ledger, RULES, MARCH, said)
             assert recorded.outcome == outcome
@@ -175,7 +175,7 @@ class UnexpectedConformance:
     async def test_a_post_meets_what_is_unexpected(self, books: Books) -> None:
         found = await one_found(books)
         met = await books.ledger.create(wanted(reference=found.reference), {"a": 1}, LEASE)
-        assert met == Taken(payment=found, why="unexpected", equal=False)
+        assert met == ReferenceTaken(payment=found, why="unexpected", equal=False)
 
     async def test_what_is_adopted_is_read_back_as_announced(self, books: Books) -> None:
         found = await one_found(books, reference=None)
@@ -207,7 +207,7 @@ class UnexpectedConformance:
     async def test_a_reference_that_another_payment_has_adopts_nothing(self, books: Books) -> None:
         found = await one_found(books)
         other = wanted(reference="order-7831")
-        assert isinstance(await books.ledger.create(other, {}, LEASE), Created)
+        assert isinstance(await books.ledger.create(other, {}, LEASE), ReadyToOpen)
         made = await adopt(books.ledger, RULES, found.id, wanted(reference="order-7831"), {})
         assert isinstance(made, NotAdopted)
         assert (made.code, made.payment_id) == ("reference_used", other.id)
@@ -238,8 +238,10 @@ class UnexpectedConformance:
 
     async def test_an_order_that_is_paid_already_holds_what_is_adopted(self, books: Books) -> None:
         paid = wanted(order_ref="basket")
-        assert isinstance(await books.ledger.create(paid, {}, LEASE), Created)
-        await record_lines(books.ledger, RULES, MARCH, [Said(payment_id=paid.id, line=a_line(9, reference=None))])
+        assert isinstance(await books.ledger.create(paid, {}, LEASE), ReadyToOpen)
+        await record_lines(
+            books.ledger, RULES, MARCH, [StatementEntry(payment_id=paid.id, line=a_line(9, reference=None))]
+        )
         found = await one_found(books)
         adopted = await adopt(books.ledger, RULES, found.id, wanted(reference="theirs-2", order_ref="basket"), {})
         assert isinstance(adopted, Payment)
@@ -265,14 +267,14 @@ class UnexpectedConformance:
 
     async def test_a_payment_that_was_announced_is_not_adopted(self, books: Books) -> None:
         row = wanted()
-        assert isinstance(await books.ledger.create(row, {}, LEASE), Created)
+        assert isinstance(await books.ledger.create(row, {}, LEASE), ReadyToOpen)
         await store(books.kept, Change(payment=replace(row, version=1, holds=(Hold.UNVERIFIABLE,))))
         assert isinstance(await adopt(books.ledger, RULES, row.id, wanted(reference=row.reference), {}), NotAdopted)
         assert isinstance(await adopt(books.ledger, RULES, new_id(), wanted(), {}), NotAdopted)
 
     async def test_plain_is_an_account_that_can_be_asked(self, books: Books) -> None:
         row = a_payment(account=PLAIN.id)
-        assert isinstance(await books.ledger.create(row, {}, LEASE), Created)
+        assert isinstance(await books.ledger.create(row, {}, LEASE), ReadyToOpen)
         about = replace(MARCH, account=PLAIN.id)
-        (recorded,) = await record_lines(books.ledger, RULES, about, [Said(payment_id=row.id, line=a_line())])
+        (recorded,) = await record_lines(books.ledger, RULES, about, [StatementEntry(payment_id=row.id, line=a_line())])
         assert recorded.outcome == "ask"

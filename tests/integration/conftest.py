@@ -21,7 +21,7 @@ from tests.integration.shops import Shops, serving
 from tests.processes import directory
 from worker.postgres.database import Database, connect
 from worker.postgres.server.embedded import embedded_here
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 _TEMPLATE = "template_of_tests"
 _numbers = itertools.count(1)
@@ -98,7 +98,7 @@ async def _prepare(url: str, settings: dict[str, str]) -> None:
         await admin.execute("SELECT pg_reload_conf()")
     finally:
         await admin.close()
-    await migrate(_named(url, _TEMPLATE))
+    await apply_migrations(_named(url, _TEMPLATE))
 
 
 def _named(url: str, name: str) -> str:

@@ -13,7 +13,7 @@ from worker.postgres.queue.claim_queue import PostgresBus
 
 
 class Stuck(PostgresBus):
-    async def publish(self, claims: Sequence[Claim], *, later: bool = False) -> None:
+    async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
         print("judged", flush=True)
         await asyncio.Event().wait()
 

@@ -13,11 +13,11 @@ from aiohttp import web
 
 from schemas.secret import Secret
 from worker.config import Webhook
-from worker.deliver.courier import Courier
-from worker.deliver.endpoints import Endpoint, endpoint_of
+from worker.config.webhook_endpoints import Endpoint, endpoint_of
+from worker.deliver.endpoint_worker import EndpointWorker
 from worker.deliver.sender import Sender
 from worker.postgres.database import Database
-from worker.postgres.events.endpoints import begin_endpoints
+from worker.postgres.events.endpoint_rows import begin_endpoints
 from worker.telemetry.metrics import Metrics
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four bytes").decode()
@@ -74,12 +74,12 @@ def endpoint_at(url: str, *, merchant: str = "m", previous: tuple[str, ...] = ()
     return endpoint_of(merchant, Webhook(url=url, secret=Secret(SECRET), previous_secrets=secrets, **more))
 
 
-async def courier_of(
+async def worker_of(
     endpoint: Endpoint, database: Database, sender: Sender, now: Callable[[], datetime] | None = None
-) -> Courier:
-    """A courier whose endpoint is told of what is placed from now on."""
+) -> EndpointWorker:
+    """A endpoint worker whose endpoint is told of what is placed from now on."""
     await begin_endpoints(database, [(endpoint.id, endpoint.merchant, endpoint.url)])
-    return Courier(endpoint, database, sender, Metrics(), now or database.clock.now)
+    return EndpointWorker(endpoint, database, sender, Metrics(), now or database.clock.now)
 
 
 async def happen(

@@ -14,18 +14,18 @@ from typing import Any
 from msgspec import Struct, field
 
 from consumers.account import Account
-from consumers.apply_reply import Reply
-from consumers.pipeline import record_kept
+from consumers.pipeline import record_dead_replies
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.answers import Answer, Question
 from schemas.payments import Payment
 from schemas.statements import LineOutcome
 from schemas.words import Status
 from tests.integration.portals import Entry, Portal
-from worker.api.context import new_payment_id
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.ledger.rows import INSERT_MANY
+from worker.runtime.ids import new_payment_id
 
 START = datetime(2026, 9, 30, 18, tzinfo=UTC)  # the first of October in Dhaka
 END = START + timedelta(days=31)
@@ -201,7 +201,7 @@ async def keep(database: Database, rules: Rules, sales: Sequence[Sale]) -> None:
         )
     replies = [_reply(sale, rules) for sale in sales if sale.status is not None]
     for start in range(0, len(replies), BATCH):
-        await record_kept(PostgresLedger(database), rules, replies[start : start + BATCH])
+        await record_dead_replies(PostgresLedger(database), rules, replies[start : start + BATCH])
 
 
 def _reply(sale: Sale, rules: Rules) -> Reply:

@@ -12,15 +12,16 @@ from msgspec import Struct
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
 from tests.processes import until
-from worker.amqp.bus import RabbitBus
-from worker.amqp.inbox import Inbox
+from worker.amqp.consumer_pool import ConsumerPool
 from worker.amqp.messages import REASON
 from worker.amqp.publisher import Publisher
+from worker.amqp.rabbit_bus import RabbitBus
 from worker.amqp.topology import DEAD, EXPECTED, claims_queue
 from worker.postgres.database import Database
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
+from worker.verify.concurrency import WINDOW
 
 PROVIDERS = ("ipay", "moneybag", "other")
 
@@ -31,18 +32,18 @@ class Rabbit(Struct):
     broker: RabbitMQ
     bus: RabbitBus
     publisher: Publisher
-    inbox: Inbox
+    pool: ConsumerPool
     metrics: Metrics
     running: asyncio.Task[None]
 
     async def reconnect(self) -> None:
         await end_one(self.running)
-        self.running = asyncio.create_task(self.inbox.run())
+        self.running = asyncio.create_task(self.pool.run())
         await self.subscribed()
 
     async def subscribed(self) -> None:
         async def all_heard() -> bool:
-            return not self.inbox.missing()
+            return not self.pool.missing()
 
         await until(all_heard, what="a consumer of every queue")
 
@@ -63,11 +64,11 @@ class Rabbit(Struct):
 async def attached(broker: RabbitMQ, database: Database) -> AsyncIterator[Rabbit]:
     await emptied(broker)
     metrics, url = Metrics(), Secret(broker.url)
-    publisher, inbox = Publisher(url, PROVIDERS), Inbox(url, PROVIDERS, metrics)
-    bus = RabbitBus(publisher, inbox, PostgresBus(database), database.clock, metrics)
+    publisher, pool = Publisher(url, PROVIDERS), ConsumerPool(url, PROVIDERS, metrics, prefetch=WINDOW)
+    bus = RabbitBus(publisher, pool, PostgresBus(database), database.clock, metrics)
     publishing = asyncio.create_task(publisher.run())
     await publisher.tried.wait()
-    rabbit = Rabbit(broker, bus, publisher, inbox, metrics, asyncio.create_task(inbox.run()))
+    rabbit = Rabbit(broker, bus, publisher, pool, metrics, asyncio.create_task(pool.run()))
     try:
         await rabbit.subscribed()
         yield rabbit

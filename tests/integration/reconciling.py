@@ -32,13 +32,13 @@ from tests.processes import directory
 from worker.postgres.database import Database, connect
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.server.embedded import embedded_here
-from worker.postgres.server.migrate import migrate
-from worker.postgres.statements.follow_up import to_follow
-from worker.postgres.statements.statements import WORK_MEGABYTES, Staging
-from worker.postgres.statements.verdicts import KEEP_LINES
-from worker.reconciliation.run import About, reconcile
+from worker.postgres.server.migrate import apply_migrations
+from worker.postgres.statements.judge import WORK_MEGABYTES, Staging
+from worker.postgres.statements.unfollowed import to_follow
+from worker.postgres.statements.verdict_sql import KEEP_LINES
+from worker.reconciliation.run import StatementScope, reconcile_lines
 from worker.reconciliation.statements.lines import read_lines
-from worker.reconciliation.statements.opening import open_statement
+from worker.reconciliation.statements.open_file import open_statement
 
 SECONDS, MEGABYTES = 90, 300
 """What a million rows may take on two cores."""
@@ -166,7 +166,7 @@ def _cells(rows: int) -> Iterator[tuple[object, ...]]:
 
 
 async def _fill(dsn: str, rows: int) -> None:
-    await migrate(dsn)
+    await apply_migrations(dsn)
     async with connect(dsn) as database, database.connection() as connection:
         async with connection.transaction():
             await connection.execute(_FILL, rows, NOON, timeout=3_600)
@@ -184,9 +184,9 @@ class Noting(PostgresBus):
 
     at: float | None = None
 
-    async def publish(self, claims: Sequence[Claim], *, later: bool = False) -> None:
+    async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
         self.at = self.at or time.monotonic()
-        await super().publish(claims, later=later)
+        await super().publish(claims, low_priority=low_priority)
 
 
 async def _reconcile(dsn: str, file: str, *, explain: bool) -> None:
@@ -201,24 +201,26 @@ async def _reconcile(dsn: str, file: str, *, explain: bool) -> None:
             nonlocal staged
             staged = time.monotonic()
 
-        about = About(source=Path(file).name, sha256="a" * 64)
+        about = StatementScope(source=Path(file).name, sha256="a" * 64)
         began = time.monotonic()
         lines = read_lines(open_statement(Path(file)), COLUMNS)
-        run = await reconcile(
+        run = await reconcile_lines(
             *(database, books.rules, bus, books.account, lines, about), terms=Terms.of(COLUMNS), progress=progress
         )
         ended, worked = time.monotonic(), time.process_time()
         assert await to_follow(database, run.id, books.account.id, 0, 1) == []
         few = islice(read_lines(open_statement(Path(file)), COLUMNS), FEW)
-        again = About(source="few.csv")
-        await reconcile(database, books.rules, bus, books.account, few, again, terms=Terms.of(COLUMNS), dry_run=True)
+        again = StatementScope(source="few.csv")
+        await reconcile_lines(
+            database, books.rules, bus, books.account, few, again, terms=Terms.of(COLUMNS), dry_run=True
+        )
         few_ended = time.monotonic()
-    judged = bus.at or ended
+    reserved = bus.at or ended
     told = {
         "seconds": ended - began,
         "staged": staged - began,
-        "judged": judged - staged,
-        "followed": ended - judged,
+        "judged": reserved - staged,
+        "followed": ended - reserved,
         "few": few_ended - ended,
         "worked": worked,
         "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

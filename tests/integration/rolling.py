@@ -18,13 +18,20 @@ import asyncpg
 from msgspec.structs import replace
 
 from tests.e2e.buyers import GATEWAYS
+from tests.harness import (
+    QUICK,
+    READY_SECONDS,
+    Child,
+    DemoFeed,
+    Scene,
+    Stage,
+    StoryShop,
+    System,
+    ToldEvent,
+    free_ports,
+    staged,
+)
 from tests.processes import loud, until
-from worker.playground.demo.children import Child, free_ports
-from worker.playground.demo.feed import Feed, Told
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Scene, Stage
-from worker.playground.demo.shop import Shop
-from worker.playground.demo.system import QUICK, READY_SECONDS, System
 from worker.runtime.cancellation import ended_at_exit
 
 CHECKED = tuple(name for name in GATEWAYS if name != "blind")
@@ -101,7 +108,7 @@ class Fleet:
     def __init__(self, older: Node, newer: Node, stage: Stage, http: aiohttp.ClientSession, key: str) -> None:
         self.older, self.newer, self.stage = older, newer, stage
         self._http, self._key = http, key
-        self.feed = Feed(self._shop(stage.url))
+        self.feed = DemoFeed(self._shop(stage.url))
         self.scenes: list[Scene] = []
 
     async def opens(self, gateways: Iterable[str], at: Node) -> list[Scene]:
@@ -145,7 +152,7 @@ class Fleet:
         for scene in scenes:
             await scene.until(*TOLD, seconds=TOLD_SECONDS)
 
-    async def all_is_told(self) -> list[Told]:
+    async def all_is_told(self) -> list[ToldEvent]:
         """Wait until both feeds told of every payment. Returns the whole log, read from its beginning."""
 
         async def told() -> bool:
@@ -156,7 +163,7 @@ class Fleet:
             )
 
         await until(told, what="the shop is told of every payment by both feeds")
-        anew = Feed(self.stage.shop)
+        anew = DemoFeed(self.stage.shop)
         async with ended_at_exit({"anew": asyncio.create_task(anew.run())}):
 
             async def all_read() -> bool:
@@ -169,8 +176,8 @@ class Fleet:
         """How often each payment that takes an Execute was executed, by the gateway's own count."""
         return [await self._calls(one, "execute") for one in self.scenes if one.gateway.provider == "onepaybd"]
 
-    def _shop(self, url: str) -> Shop:
-        return Shop(self._http, url, self._key, self.stage.shop.pages_url)
+    def _shop(self, url: str) -> StoryShop:
+        return StoryShop(self._http, url, self._key, self.stage.shop.pages_url)
 
     async def _returns(self, link: str, at: Node) -> None:
         path = link.partition("/return/")[2]

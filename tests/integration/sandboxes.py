@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from worker.playground.sandbox.app import make_app
-from worker.playground.sandbox.config import SandboxConfig
+from worker.playground.sandbox.sandbox_app import make_app
+from worker.playground.sandbox.sandbox_config import SandboxConfig
 
 DEADLINE = 10.0
 SHOP = "https://shop.example"

@@ -16,9 +16,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.apply_reply import Reply
-from consumers.pipeline import record_kept
+from consumers.pipeline import record_dead_replies
 from consumers.ports.bus import Bus
+from consumers.ports.reply import Reply
 from consumers.providers.ipay import IPay
 from consumers.providers.moneybag import Moneybag
 from consumers.providers.onepaybd import OnePayBD
@@ -33,8 +33,8 @@ from worker.api.problems import problems
 from worker.api.routes import routes
 from worker.config import Config, Merchant, Settings
 from worker.postgres.database import Database
-from worker.postgres.events.event_log import place
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.events.event_log import assign_positions
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 
 PUBLIC = "http://pay.test"
@@ -174,10 +174,10 @@ class Shops:
             answered_at=now,
             outcome=replace(answer, **changes),
         )
-        await record_kept(self.api.ledger, RULES, [reply])
+        await record_dead_replies(self.api.ledger, RULES, [reply])
 
     async def placed(self) -> None:
-        while await place(self.database, 1000):
+        while await assign_positions(self.database, 1000):
             pass
 
     async def queued(self) -> list[dict[str, Any]]:

@@ -13,13 +13,13 @@ import time
 from aiohttp import web
 from msgspec import Struct
 
-from tests.integration.endpoints import Hook, courier_of, endpoint_at, happen, hooking
+from tests.integration.endpoints import Hook, endpoint_at, happen, hooking, worker_of
 from tests.processes import directory, until
-from worker.deliver.courier import HANDS
+from worker.deliver.endpoint_worker import MAX_IN_FLIGHT
 from worker.deliver.sender import sender
 from worker.postgres.database import Database, connect
 from worker.postgres.server.embedded import embedded_here
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 SLOW_SECONDS = 14.0
 PAUSE_SECONDS = 0.02
@@ -59,24 +59,26 @@ async def measure(database: Database, events: int, *, slow: bool) -> Figures:
         sender(database.clock.now, private=True) as sending,
         asyncio.TaskGroup() as group,
     ):
-        couriers = [await courier_of(endpoint_at(hook.url), database, sending) for hook in (slow_hook, quick_hook)]
-        for courier in couriers:
-            group.create_task(courier.run())
-        await happen(database, HANDS)
-        await until(lambda: len(slow_hook.requests) >= HANDS and len(arrived) == HANDS, what="hands are full")
+        workers = [await worker_of(endpoint_at(hook.url), database, sending) for hook in (slow_hook, quick_hook)]
+        for worker in workers:
+            group.create_task(worker.run())
+        await happen(database, MAX_IN_FLIGHT)
+        await until(
+            lambda: len(slow_hook.requests) >= MAX_IN_FLIGHT and len(arrived) == MAX_IN_FLIGHT, what="hands are full"
+        )
         arrived.clear()
         placed = {}
         for _ in range(events):
             (event_id,) = await happen(database)
             placed[event_id] = time.monotonic()
-            for courier in couriers:  # as the notice of the relay does
-                courier.hear()
+            for worker in workers:  # as the wakeup of the relay does
+                worker.wake()
             await asyncio.sleep(PAUSE_SECONDS)
         await until(lambda: len(arrived) == events, what="all arrived", seconds=60)
         held = len(slow_hook.requests) - len(slow_hook.heard)
         over.set()
-        for courier in couriers:
-            courier.stop()
+        for worker in workers:
+            worker.stop()
     seconds = [arrived[event_id] - at for event_id, at in placed.items()]
     p99 = statistics.quantiles(seconds, n=100)[98]
     return Figures(events=events, median=statistics.median(seconds), p99=p99, longest=max(seconds), held=held)
@@ -86,7 +88,7 @@ async def main() -> None:
     with directory() as home:
         home.chmod(0o755)
         with embedded_here(home / "data") as url:
-            await migrate(url)
+            await apply_migrations(url)
             async with connect(url) as database:
                 print("both quick:", await measure(database, 500, slow=False))
                 print(f"one answers after {SLOW_SECONDS:g} s:", await measure(database, 2_000, slow=True))

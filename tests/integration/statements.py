@@ -10,29 +10,29 @@ from typing import Any
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.apply_reply import Reply
-from consumers.commands.open_payment import Created
-from consumers.pipeline import record, record_kept, take
+from consumers.commands.open_payment import ReadyToOpen
+from consumers.pipeline import record_dead_replies, record_replies, take_claims
 from consumers.ports.gateway import Capabilities
 from consumers.ports.ledger import Keys
+from consumers.ports.reply import Reply
 from consumers.reconciliation.verdicts import Terms
 from consumers.rules import Rules
 from schemas.answers import Answer, Question
 from schemas.callbacks import Claim
 from schemas.checks import Checks
 from schemas.payments import Change, Payment
+from schemas.report import Row
 from schemas.statements import Line, LineOutcome, Unread
 from schemas.words import Status
 from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import PLAIN, account
 from tests.integration.conformance_ledger import a_payment
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.reads.reading import read_payment
 from worker.postgres.statements.runs import Run, read_rows
-from worker.reconciliation.report.shapes import Row
-from worker.reconciliation.run import About, reconcile
+from worker.reconciliation.run import StatementScope, reconcile_lines
 
 NOON = datetime.fromisoformat("2026-05-17T06:00:00+00:00")
 MONTH = (NOON - timedelta(days=15), NOON + timedelta(days=15))
@@ -80,7 +80,7 @@ class Books:
         given = {"account": self.account.id, "reference": reference, "session_id": f"s-{reference}", "opened": True}
         row = a_payment(**(given | {"opened_at": NOON, "expires_at": NOON + timedelta(hours=1)} | fields))
         made = await self.ledger.create(replace(row, session_id=None), {}, timedelta(0))
-        assert isinstance(made, Created)
+        assert isinstance(made, ReadyToOpen)
         opened = replace(made.payment, session_id=row.session_id)
         async with self.ledger.batch([row.id]) as batch:
             await batch.reserve([Keys.of(row, sessions=[row.session_id] if row.session_id else [])])
@@ -89,7 +89,7 @@ class Books:
         return opened
 
     async def answered(self, payment: Payment, status: Status, at: datetime | None = None, **fields: Any) -> None:
-        await record_kept(self.ledger, self.rules, [self.reply(payment, status, at, **fields)])
+        await record_dead_replies(self.ledger, self.rules, [self.reply(payment, status, at, **fields)])
 
     def reply(self, payment: Payment, status: Status, at: datetime | None = None, **fields: Any) -> Reply:
         at = at or NOON + timedelta(minutes=5)
@@ -116,11 +116,11 @@ class Books:
         return found
 
     async def run(self, lines: Iterable[Line | Unread], *, sha256: str = "a" * 64, **options: Any) -> Run:
-        about = About(
+        about = StatementScope(
             source="may.csv", sha256=sha256, since=options.pop("since", None), until=options.pop("until", None)
         )
         options = {"terms": Terms(grace=0)} | options
-        return await reconcile(self.database, self.rules, self.bus, self.account, lines, about, **options)
+        return await reconcile_lines(self.database, self.rules, self.bus, self.account, lines, about, **options)
 
     async def rows(self, run: Run, outcome: LineOutcome | None = None) -> list[Row]:
         return [row async for row in read_rows(self.database, run.id, outcome)]
@@ -132,19 +132,21 @@ class Books:
 
     async def queued(self) -> list[Claim]:
         """The claims that wait, taken off the queue as workers do it."""
-        deliveries = await self.bus.lease(self.account.provider.name, 1_000)
-        await self.bus.done(deliveries)
-        return [delivery.claim for delivery in deliveries]
+        messages = await self.bus.lease(self.account.provider.name, 1_000)
+        await self.bus.ack(messages)
+        return [message.claim for message in messages]
 
     async def asked(self, answers: dict[str, dict[str, Any]]) -> int:
         """Work the queue off: each payment that is asked about is answered as told, by reference."""
-        taken = await take(self.ledger, self.rules, await self.queued(), FakeTurns())
-        for inquiry in taken.inquiries:
-            told = dict(answers[inquiry.expected.reference])
-            payment = await self.payment(inquiry.expected.payment_id)
-            at = max(self.database.clock.now(), inquiry.asked_at)
-            await record(self.ledger, self.rules, [(inquiry, self.reply(payment, told.pop("status"), at, **told))], at)
-        return len(taken.inquiries)
+        taken = await take_claims(self.ledger, self.rules, await self.queued(), FakeTurns())
+        for assigned in taken.questions:
+            told = dict(answers[assigned.expected.reference])
+            payment = await self.payment(assigned.expected.payment_id)
+            at = max(self.database.clock.now(), assigned.asked_at)
+            await record_replies(
+                self.ledger, self.rules, [(assigned, self.reply(payment, told.pop("status"), at, **told))], at
+            )
+        return len(taken.questions)
 
     async def kept(self) -> dict[str, str]:
         """All that stands in the tables of payments, as one digest for each."""

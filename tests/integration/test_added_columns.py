@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from consumers.commands.open_payment import Created
+from consumers.commands.open_payment import ReadyToOpen
 from schemas.checks import Checks
 from schemas.requests import ListQuery
 from tests.integration.conformance_ledger import OVER, a_payment
 from worker.postgres.database import Database, connect
 from worker.postgres.ledger.failures import PostgresFailures, read_failing
-from worker.postgres.ledger.ledger import PostgresLedger
-from worker.postgres.reads.explain import find_payments, read_dossier
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.reads.reading import read_page, read_payment
+from worker.postgres.reads.snapshots import find_payments, read_dossier
 from worker.postgres.reads.work_list import read_work
 
 TABLES = """
@@ -23,12 +23,12 @@ async def worked(database: Database) -> None:
     """Every statement that reads a payment or its failures, on the pool's one connection."""
     ledger, payment = PostgresLedger(database), a_payment()
     made = await ledger.create(payment, {"a": "body"}, OVER)
-    assert isinstance(made, Created)
+    assert isinstance(made, ReadyToOpen)
     again = await ledger.create(payment, {"a": "body"}, OVER)
-    assert isinstance(again, Created)
+    assert isinstance(again, ReadyToOpen)
     async with ledger.batch([payment.id]) as batch:
         assert list(batch.cases) == [payment.id]
-    assert list((await ledger.look([], [payment.id])).sights) == [payment.id]
+    assert list((await ledger.look([], [payment.id])).readings) == [payment.id]
     assert await ledger.holder("shop-a", "none") is None
     await PostgresFailures(database).count(payment.id, "shop-a", "ValueError")
     async with database.connection() as connection, connection.transaction():

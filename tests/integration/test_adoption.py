@@ -10,16 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers.explain.explain import explain
-from consumers.reconciliation.statements import Statement
-from consumers.reconciliation.unexpected import Stray, record_unexpected
+from consumers.explain.explain import explain_payment
+from consumers.reconciliation.statement_facts import StatementSource
+from consumers.reconciliation.unexpected import UnmatchedLine, record_unexpected
 from schemas.requests import ListQuery
 from schemas.statements import Line
 from schemas.words import Hold, Status
 from tests.integration.shops import CONFIG, ORDER, RULES, TRACKED, Shops
-from worker.api.context import new_payment_id
-from worker.postgres.reads.explain import find_payments, read_dossier
+from worker.postgres.reads.snapshots import find_payments, read_dossier
 from worker.postgres.reads.work_list import read_work
+from worker.runtime.ids import new_payment_id
 
 REFERENCE = ORDER["reference"]
 
@@ -37,9 +37,9 @@ async def found(shops: Shops, account: str = "shop-one", **fields: Any) -> str:
         "reference": REFERENCE,
         "at": now - timedelta(days=3),
     }
-    about = Statement(account=account, name="march.csv", newest=now)
-    strays = [Stray(line=Line(**(given | fields)))]
-    made = await record_unexpected(shops.api.ledger, RULES, RULES.accounts[account], about, strays, new_payment_id)
+    about = StatementSource(account=account, name="march.csv", newest=now)
+    unmatched = [UnmatchedLine(line=Line(**(given | fields)))]
+    made = await record_unexpected(shops.api.ledger, RULES, RULES.accounts[account], about, unmatched, new_payment_id)
     return made[0].payment_id
 
 
@@ -77,9 +77,9 @@ async def test_a_person_finds_it_among_what_is_held(shops: Shops) -> None:
     assert held.payment.id == payment_id
     assert held.since > held.payment.opened_at
     assert [one.id for one in await find_payments(shops.database, "T-1", ["shop"])] == [payment_id]
-    dossier = await read_dossier(shops.database, payment_id, CONFIG.account("shop-one"), CONFIG.checks)
-    assert dossier is not None
-    explanation = explain(dossier)
+    snapshot = await read_dossier(shops.database, payment_id, CONFIG.account("shop-one"), CONFIG.checks)
+    assert snapshot is not None
+    explanation = explain_payment(snapshot)
     assert explanation.evidence is not None
     assert [one.by for one in explanation.evidence.answers] == ["row 17 of march.csv"]
     path = f"/v1/payments/{payment_id}/resolve"

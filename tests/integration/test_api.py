@@ -17,7 +17,7 @@ import pytest
 import structlog
 
 from consumers.ports.bus import BusAway
-from consumers.ports.gateway import OpeningOutcome, ReferenceUsed, Refused
+from consumers.ports.gateway import OpeningOutcome, OpeningRefused, ReferenceUsed
 from schemas.answers import Inconclusive, Trouble
 from schemas.shown import PAYMENT_ID
 from schemas.words import Status
@@ -154,7 +154,7 @@ async def test_a_reference_with_a_checkout_is_used(shops: Shops) -> None:
 
 
 async def test_a_refusal_is_told_in_the_gateways_words_and_frees_the_reference(shops: Shops) -> None:
-    shops.checkout.script(Refused(message="Merchant is not active"))
+    shops.checkout.script(OpeningRefused(message="Merchant is not active"))
     got = await shops.open()
     assert got.problem == (422, "gateway_refused", None)
     assert got.body["detail"] == "Merchant is not active"
@@ -287,7 +287,7 @@ async def test_verify_queues_an_operators_claim(shops: Shops) -> None:
 class Away:
     """A bus that can make nothing durable."""
 
-    async def publish(self, claims: Any, *, later: bool = False) -> None:
+    async def publish(self, claims: Any, *, low_priority: bool = False) -> None:
         raise BusAway("refused")
 
 

@@ -8,12 +8,12 @@ import json
 import pytest
 from multidict import CIMultiDict
 
-from consumers.ports.gateway import Refused
+from consumers.ports.gateway import OpeningRefused
 from schemas.answers import Inconclusive, Trouble
 from schemas.words import Status
 from tests.integration.shops import KEYS, ORDER, TRACKED, Got, Shops, serving
 from worker.postgres.database import Database
-from worker.postgres.idempotency import forget_old
+from worker.postgres.idempotency_keys import forget_old
 
 NO_REPLY = Inconclusive(trouble=Trouble.NO_REPLY, detail="no reply")
 
@@ -45,7 +45,7 @@ async def test_a_body_is_compared_as_parsed_json(shops: Shops) -> None:
 
 
 async def test_4xx_are_replayed(shops: Shops) -> None:
-    shops.checkout.script(Refused(message="no"))
+    shops.checkout.script(OpeningRefused(message="no"))
     refused = await shops.open(key="refused")
     invalid = await shops.open(key="invalid", amount="-1")
     used = [await shops.opened() and await shops.open(key="used")]

@@ -14,20 +14,20 @@ import asyncpg
 import pytest
 
 import schemas
-from consumers.pipeline import record, take
+from consumers.pipeline import record_replies, take_claims
 from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Source
 from tests.fakes.ledger import FakeTurns
 from tests.integration.shops import RULES, Shops
-from worker.postgres.archive import archived, keep_archive
+from worker.postgres.archive import maintain_archive, read_archived
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
-from worker.postgres.server.migrate import migrate
-from worker.runtime.encryption import Seal
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
+from worker.postgres.server.migrate import apply_migrations
+from worker.runtime.encryption import ArchiveCipher
 from worker.verify.own_claims import own_claim
 
 KEPT = timedelta(days=90)
-SEAL = Seal([b"k" * 32])
+CIPHER = ArchiveCipher([b"k" * 32])
 PHONE = "01700000000"
 
 
@@ -54,12 +54,12 @@ def claim(payment_id: str | None, received_at: datetime) -> Claim:
     )
 
 
-async def take_in(database: Database, *claims: Claim, seal: Seal = SEAL) -> None:
+async def take_in(database: Database, *claims: Claim, cipher: ArchiveCipher = CIPHER) -> None:
     """Take claims, whose questions no gateway answers."""
-    ledger = PostgresLedger(database, seal)
-    taken = await take(ledger, RULES, claims, FakeTurns())
-    if taken.inquiries:
-        await record(ledger, RULES, [(inquiry, None) for inquiry in taken.inquiries], database.clock.now())
+    ledger = PostgresLedger(database, cipher)
+    taken = await take_claims(ledger, RULES, claims, FakeTurns())
+    if taken.questions:
+        await record_replies(ledger, RULES, [(assigned, None) for assigned in taken.questions], database.clock.now())
 
 
 async def stored(database: Database) -> list[tuple[str, str]]:
@@ -88,12 +88,12 @@ async def test_a_callback_is_sealed_beside_its_claim_and_opened_with_the_key(sho
     (row,) = await shops.database.fetch("SELECT key_id, body FROM archive")
     assert PHONE.encode() not in row["body"]
     assert row["key_id"]
-    read = await archived(shops.database, one.id, SEAL)
+    read = await read_archived(shops.database, one.id, CIPHER)
     assert read is not None
     assert b'"user-agent","gateway"' in read
     (known,) = await shops.database.fetch("SELECT id, payment_id FROM claims")
     assert (known["id"], known["payment_id"]) == (one.id, payment["payment_id"])
-    assert await archived(shops.database, "no-such-claim", SEAL) is None
+    assert await read_archived(shops.database, "no-such-claim", CIPHER) is None
 
 
 async def test_a_claim_that_comes_again_is_archived_once_and_our_own_never(shops: Shops) -> None:
@@ -109,20 +109,20 @@ async def test_a_claim_that_comes_again_is_archived_once_and_our_own_never(shops
 
 async def test_without_a_key_it_is_stored_as_it_is_and_read_by_whoever_has_one_later(database: Database) -> None:
     one = claim(None, database.clock.now())
-    await take_in(database, one, seal=Seal())
-    read = await archived(database, one.id, SEAL)
+    await take_in(database, one, cipher=ArchiveCipher())
+    read = await read_archived(database, one.id, CIPHER)
     assert read is not None
     assert one.id.encode() in read
 
 
 async def test_partitions_are_made_ahead_once_by_however_many_try(database: Database) -> None:
     before = await partitions(database)
-    made = await asyncio.gather(*(keep_archive(database, KEPT) for _ in range(6)))
+    made = await asyncio.gather(*(maintain_archive(database, KEPT) for _ in range(6)))
     now = database.clock.now().astimezone(UTC)
     ahead = {f"archive_{(now.year * 12 + now.month - 1 + n) // 12}_{(now.month - 1 + n) % 12 + 1:02}" for n in range(3)}
     assert await partitions(database) == before | ahead
     assert sum(one.made for one in made) == len(ahead - before)
-    again = await keep_archive(database, KEPT)
+    again = await maintain_archive(database, KEPT)
     assert (again.made, again.dropped, again.deleted) == (0, 0, 0)
 
 
@@ -131,7 +131,7 @@ async def test_a_month_without_a_partition_loses_no_claim_and_is_forgotten_in_it
     old, older = claim(None, now - timedelta(days=80)), claim(None, now - timedelta(days=200))
     await take_in(database, old, older)
     assert await stored(database) == [(older.id, "archive_default"), (old.id, "archive_default")]
-    assert (await keep_archive(database, KEPT)).deleted == 1
+    assert (await maintain_archive(database, KEPT)).deleted == 1
     assert [claim_id for claim_id, _ in await stored(database)] == [old.id]
     assert len(await database.fetch("SELECT id FROM claims")) == 2, "that they were taken is known for good"
 
@@ -140,7 +140,7 @@ async def test_a_month_whose_callbacks_lie_in_the_default_keeps_nobody_from_the_
     await database.execute("DROP TABLE " + ", ".join(await partitions(database) - {"archive_default"}))
     one = claim(None, database.clock.now())
     await take_in(database, one)
-    assert (await keep_archive(database, KEPT)).made == 2
+    assert (await maintain_archive(database, KEPT)).made == 2
     assert await stored(database) == [(one.id, "archive_default")]
     await take_in(database, claim(None, database.clock.now()))
     assert {place for _, place in await stored(database)} == {"archive_default"}
@@ -154,8 +154,8 @@ async def test_a_month_that_is_over_long_enough_is_dropped_and_payments_stay(sho
     one = claim(payment["payment_id"], then)
     await take_in(database, one)
     assert await stored(database) == [(one.id, month(then))]
-    assert (await keep_archive(database, timedelta(days=365))).dropped == 0
-    assert (await keep_archive(database, KEPT)).dropped == 1
+    assert (await maintain_archive(database, timedelta(days=365))).dropped == 0
+    assert (await maintain_archive(database, KEPT)).dropped == 1
     assert await stored(database) == []
     assert month(then) not in await partitions(database)
     entries = (await shops.get(f"/v1/payments/{payment['payment_id']}/timeline")).body["entries"]
@@ -170,16 +170,16 @@ async def test_nobody_who_writes_waits_for_the_housekeeping_nor_it_for_them(data
     async with database.connection() as connection, connection.transaction():
         await connection.execute("INSERT INTO archive VALUES ('open', clock_timestamp(), NULL, '')")
         began = time.monotonic()
-        kept, _ = await asyncio.gather(keep_archive(database, KEPT), take_in(database, claim(None, then)))
+        kept, _ = await asyncio.gather(maintain_archive(database, KEPT), take_in(database, claim(None, then)))
         assert time.monotonic() - began < 5
         assert kept.dropped == 0
-    assert (await keep_archive(database, KEPT)).dropped == 1
+    assert (await maintain_archive(database, KEPT)).dropped == 1
 
 
 @pytest.mark.parametrize("kept", [timedelta(0), timedelta(hours=23), timedelta(days=-1)])
 async def test_nobody_forgets_what_came_today(database: Database, kept: timedelta) -> None:
     with pytest.raises(asyncpg.InvalidParameterValueError):
-        await keep_archive(database, kept)
+        await maintain_archive(database, kept)
 
 
 async def test_the_request_of_a_checkout_is_forgotten_when_it_is_open_or_never_will_be(shops: Shops) -> None:
@@ -199,7 +199,7 @@ async def test_the_request_of_a_checkout_is_forgotten_when_it_is_open_or_never_w
     await row("nobodys", opened=True, age=timedelta(0))
     await row("lost", opened=False, age=timedelta(days=2), customer=buyer)
     await row("old", opened=False, age=timedelta(days=91))
-    assert (await keep_archive(database, KEPT)).openings == 2
+    assert (await maintain_archive(database, KEPT)).openings == 2
     left = await database.fetch("SELECT reference FROM openings JOIN payments ON id = payment_id ORDER BY 1")
     assert [one["reference"] for one in left] == ["lost", "nobodys"]
     assert len(await database.fetch("SELECT id FROM payments")) == 4
@@ -207,7 +207,7 @@ async def test_the_request_of_a_checkout_is_forgotten_when_it_is_open_or_never_w
 
 async def test_a_checkout_whose_request_is_forgotten_is_still_known_by_its_reference(shops: Shops) -> None:
     await shops.opened(reference="again")
-    await keep_archive(shops.database, KEPT)
+    await maintain_archive(shops.database, KEPT)
     assert (await shops.open(reference="again")).problem == (409, "reference_used", "reference")
 
 
@@ -220,7 +220,7 @@ async def test_what_claims_held_before_moves_into_its_months(server: str, tmp_pa
     for file in sorted(sql.glob("*.sql")):
         if file.name < "0008":
             shutil.copy(file, before)
-    await migrate(dsn, directory=before)
+    await apply_migrations(dsn, directory=before)
     connection = await asyncpg.connect(dsn)
     try:
         for days in (0, 40, 400):
@@ -230,7 +230,7 @@ async def test_what_claims_held_before_moves_into_its_months(server: str, tmp_pa
                 days,
                 f"body-{days}".encode(),
             )
-        await migrate(dsn)
+        await apply_migrations(dsn)
         rows = await connection.fetch("SELECT claim_id, body, key_id, tableoid::regclass::text AS place FROM archive")
         assert {(row["claim_id"], row["body"], row["key_id"]) for row in rows} == {
             (f"claim-{days}", f"body-{days}".encode(), None) for days in (0, 40, 400)

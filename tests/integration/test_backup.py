@@ -18,12 +18,8 @@ from msgspec import Struct
 from tests.contract import ROOT
 from tests.e2e.buyers import GATEWAYS
 from tests.fault.postgres import Postgres, postgres
+from tests.harness import READY_SECONDS, Child, Refused, Scene, Stage, System, environment, staged
 from tests.processes import directory, until
-from worker.playground.demo.children import Child, environment
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Scene, Stage
-from worker.playground.demo.shop import Refused
-from worker.playground.demo.system import READY_SECONDS, System
 from worker.postgres.server.cluster import SETTINGS as SERVER_SETTINGS
 from worker.postgres.server.cluster import Cluster
 

@@ -22,16 +22,15 @@ from msgspec.structs import replace
 from consumers.ports.ledger import Keys
 from schemas.payments import Change, Payment
 from tests.broker import RabbitMQ
+from tests.harness import System, free_ports
 from tests.integration.endpoints import SECRET, Hook, happen, hooking
 from tests.integration.rabbit import emptied
 from tests.integration.sandboxes import CUSTOMER, MONEYBAG
 from tests.processes import directory, until
 from worker.amqp.topology import EVENTS
 from worker.config import load
-from worker.playground.demo.children import free_ports
-from worker.playground.demo.system import System
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.process import run_roles
 
 ACCOUNT = "shop-moneybag"

@@ -18,12 +18,12 @@ from tests.fakes.clock import NOON, FakeClock
 from tests.integration.rabbit import attached
 from tests.processes import until
 from worker.postgres.database import UNAVAILABLE, Database, connect
-from worker.postgres.notices import Notice
 from worker.postgres.queue import claim_queue as bus
 from worker.postgres.queue.claim_queue import _FREE, _TAKE, LEASE_SECONDS, PostgresBus
 from worker.postgres.queue.turns import PostgresTurns
+from worker.postgres.wakeups import Wakeup
 from worker.runtime.cancellation import end_one
-from worker.verify.in_hand import ATTEMPTS, SUSPECT
+from worker.runtime.retries import ATTEMPTS, SUSPECT
 
 SECONDS = 30.0
 
@@ -69,7 +69,7 @@ async def bench(request: pytest.FixtureRequest, dsn: str) -> AsyncIterator[Bench
                 rabbit.bus.wake(["ipay"])
                 await rabbit.reconnect()
 
-            yield Bench(rabbit.bus, workers_die, rabbit.dead_letters, lambda: rabbit.inbox.holds("ipay"))
+            yield Bench(rabbit.bus, workers_die, rabbit.dead_letters, lambda: rabbit.pool.has_buffered("ipay"))
 
 
 def a_claim(provider: str = "ipay") -> Claim:
@@ -91,7 +91,7 @@ def a_claim(provider: str = "ipay") -> Claim:
 
 async def receive(bus: Bus, provider: str = "ipay", most: int = 10) -> list[Claim]:
     async with asyncio.timeout(SECONDS):
-        return [delivery.claim for delivery in await bus.receive(provider, most)]
+        return [message.claim for message in await bus.receive(provider, most)]
 
 
 async def nothing_for(bus: Bus, provider: str = "ipay") -> bool:
@@ -132,8 +132,8 @@ async def test_no_more_than_asked_for_are_delivered_and_none_is_lost(bench: Benc
 
 async def test_claims_for_later_come_after_all_others_and_are_not_lost(bench: Bench) -> None:
     repeats, prompt = [a_claim() for _ in range(5)], [a_claim()]
-    await bench.bus.publish(repeats, later=True)
-    assert sum((await bench.bus.waiting()).values()) == 0, "the sweep does not wait for them"
+    await bench.bus.publish(repeats, low_priority=True)
+    assert sum((await bench.bus.depths()).values()) == 0, "the sweep does not wait for them"
     await bench.bus.publish(prompt)
 
     async def arrived() -> bool:
@@ -157,7 +157,7 @@ async def test_two_workers_do_not_get_the_same_claim(bench: Bench) -> None:
 
 async def test_what_is_done_does_not_come_back(bench: Bench) -> None:
     await bench.bus.publish([a_claim()])
-    await bench.bus.done(await bench.bus.receive("ipay", 10))
+    await bench.bus.ack(await bench.bus.receive("ipay", 10))
     await bench.workers_die()
     assert await nothing_for(bench.bus)
 
@@ -175,9 +175,9 @@ async def test_the_attempts_at_a_claim_that_fails_by_itself_are_counted(bench: B
     await bench.bus.publish([claim])
     for attempt in (1, 2, 3):
         async with asyncio.timeout(SECONDS):
-            (delivery,) = await bench.bus.receive("ipay", 10)
-        assert (delivery.claim, delivery.attempts) == (claim, attempt)
-        await bench.bus.retry(delivery)
+            (message,) = await bench.bus.receive("ipay", 10)
+        assert (message.claim, message.attempts) == (claim, attempt)
+        await bench.bus.retry(message)
         await bench.workers_die()
 
 
@@ -185,15 +185,15 @@ async def test_that_its_workers_died_is_no_attempt_at_a_claim(bench: Bench) -> N
     """Or one fault, after kills that have nothing to do with it, would put it among the dead."""
     await bench.bus.publish([claim := a_claim()])
     for handed_out in range(1, ATTEMPTS):
-        (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
-        assert (delivery.claim, delivery.attempts, delivery.handed_out) == (claim, 1, handed_out)
+        (message,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
+        assert (message.claim, message.attempts, message.handed_out) == (claim, 1, handed_out)
         await bench.workers_die()
-    (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
-    await bench.bus.retry(delivery)
+    (message,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
+    await bench.bus.retry(message)
     await bench.workers_die()
-    (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
-    assert delivery.attempts == 2
-    assert delivery.handed_out >= SUSPECT
+    (message,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
+    assert message.attempts == 2
+    assert message.handed_out >= SUSPECT
 
 
 async def test_a_claim_published_twice_is_delivered_once_or_twice_and_as_itself(bench: Bench) -> None:
@@ -201,14 +201,14 @@ async def test_a_claim_published_twice_is_delivered_once_or_twice_and_as_itself(
     await bench.bus.publish([claim])
     await bench.bus.publish([claim])
     async with asyncio.timeout(SECONDS):
-        deliveries = await bench.bus.receive("ipay", 10)
-    assert {delivery.claim.id for delivery in deliveries} == {claim.id}
+        messages = await bench.bus.receive("ipay", 10)
+    assert {message.claim.id for message in messages} == {claim.id}
 
 
 async def test_a_parked_claim_is_kept_with_its_reason_and_not_delivered(bench: Bench) -> None:
     await bench.bus.publish([a_claim()])
-    [delivery] = await bench.bus.receive("ipay", 10)
-    await bench.bus.park(delivery, "it fails by itself")
+    [message] = await bench.bus.receive("ipay", 10)
+    await bench.bus.dead_letter(message, "it fails by itself")
     await bench.workers_die()
     assert await bench.dead() == ["it fails by itself"]
     assert await nothing_for(bench.bus)
@@ -223,7 +223,7 @@ async def test_a_claim_that_cannot_be_read_is_put_aside(database: Database, body
     await bus.publish([claim])
     assert await receive(bus) == [claim]
     assert [row["claim_id"] for row in await database.fetch("SELECT claim_id FROM dead")] == ["x"]
-    assert await bus.waiting() == {"ipay": 1}
+    assert await bus.depths() == {"ipay": 1}
 
 
 async def test_a_claim_that_cannot_be_made_durable_is_refused(database: Database) -> None:
@@ -259,30 +259,30 @@ async def test_no_more_is_taken_than_was_asked_for_whatever_plan_is_chosen(datab
 async def test_what_is_left_for_another_worker_comes_later_and_no_attempt_counts(bench: Bench) -> None:
     await bench.bus.publish([claim := a_claim()])
     for _ in range(8):
-        (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), 20)
-        assert delivery.claim == claim
-        await bench.bus.leave([delivery])
-        assert (await bench.bus.waiting())["ipay"] == 1
+        (message,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), 20)
+        assert message.claim == claim
+        await bench.bus.postpone([message])
+        assert (await bench.bus.depths())["ipay"] == 1
         await bench.workers_die()
-    (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), 20)
-    assert delivery.attempts == 1
-    assert delivery.queued_at is not None
+    (message,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), 20)
+    assert message.attempts == 1
+    assert message.queued_at is not None
 
 
 async def test_what_is_given_back_comes_again_at_once_and_no_attempt_counts(bench: Bench) -> None:
     await bench.bus.publish([claim := a_claim()])
     for _ in range(8):
-        (delivery,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
-        assert (delivery.claim, delivery.attempts, delivery.handed_out) == (claim, 1, 1)
-        await bench.bus.give_back([delivery])
+        (message,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
+        assert (message.claim, message.attempts, message.handed_out) == (claim, 1, 1)
+        await bench.bus.requeue([message])
 
 
 async def test_who_ends_can_still_settle_what_is_in_hand(bench: Bench) -> None:
     await bench.bus.publish([a_claim()])
-    deliveries = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
-    await bench.bus.end("ipay")
-    await bench.bus.done(deliveries)
-    assert (await bench.bus.waiting()).get("ipay", 0) == 0
+    messages = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
+    await bench.bus.stop_receiving("ipay")
+    await bench.bus.ack(messages)
+    assert (await bench.bus.depths()).get("ipay", 0) == 0
 
 
 class Worker:
@@ -306,12 +306,12 @@ async def workers(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     monkeypatch.setattr(bus, "POLL_SECONDS", 3600.0)
     workers = [Worker(database) for _ in range(3)]
 
-    def hear(notice: Notice) -> None:
+    def hear(wakeup: Wakeup) -> None:
         for one in workers:
-            one.bus.wake(notice.claims)
+            one.bus.wake(wakeup.claims)
 
     async def connected() -> None:
-        hear(Notice(claims=["ipay"]))
+        hear(Wakeup(claims=["ipay"]))
 
     listening = asyncio.create_task(database.listen(hear, connected=connected))
     yield workers
@@ -332,8 +332,8 @@ async def test_the_claims_of_a_worker_that_is_killed_are_free_at_once_and_those_
     assert await receive(dying.bus) == claims[1:]
     assert await heir.bus.lease("ipay", 10) == []
     await dying.kill()
-    (delivery,) = await asyncio.wait_for(heir.bus.receive("ipay", 10), SECONDS)
-    assert (delivery.claim, delivery.handed_out) == (claims[1], 2)
+    (message,) = await asyncio.wait_for(heir.bus.receive("ipay", 10), SECONDS)
+    assert (message.claim, message.handed_out) == (claims[1], 2)
     rows = await database.fetch("SELECT claim_id, holder FROM queue ORDER BY id")
     assert [row["claim_id"] for row in rows] == [claim.id for claim in claims]
     assert [row["holder"] for row in rows] == [await alive.turns.holder(), await heir.turns.holder()]
@@ -356,8 +356,8 @@ async def test_when_a_session_breaks_its_claims_come_again_and_who_has_them_can_
         return await one.turns.holder() != holder
 
     await until(noticed, what="a session of its own, which has a lock of its own", seconds=SECONDS)
-    await one.bus.done([first])
-    assert await one.bus.waiting() == {}
+    await one.bus.ack([first])
+    assert await one.bus.depths() == {}
 
 
 async def test_a_worker_that_stands_still_keeps_its_claims_until_their_lease_ends(
@@ -405,11 +405,11 @@ class Forgetful(PostgresBus):
 
     told = 0
 
-    async def _later(self, tags: Iterable[object], seconds: float, uncounted: int, failed: int = 0) -> None:
+    async def _postpone(self, tags: Iterable[object], seconds: float, uncounted: int, failed: int = 0) -> None:
         self.told += 1
         if self.told == 1:
             raise ConnectionRefusedError
-        await super()._later(tags, seconds, uncounted, failed)
+        await super()._postpone(tags, seconds, uncounted, failed)
 
 
 async def test_what_could_not_be_given_back_is_as_soon_as_the_database_is_there_again(
@@ -419,9 +419,9 @@ async def test_what_could_not_be_given_back_is_as_soon_as_the_database_is_there_
     bus = Forgetful(database, holding.turns.holder)
     watching = asyncio.create_task(bus.free_lost())
     await bus.publish([claim := a_claim()])
-    await bus.give_back(await asyncio.wait_for(bus.receive("ipay", 10), SECONDS))
-    (delivery,) = await asyncio.wait_for(other.bus.receive("ipay", 10), SECONDS)
-    assert (delivery.claim, delivery.handed_out) == (claim, 1)
+    await bus.requeue(await asyncio.wait_for(bus.receive("ipay", 10), SECONDS))
+    (message,) = await asyncio.wait_for(other.bus.receive("ipay", 10), SECONDS)
+    assert (message.claim, message.handed_out) == (claim, 1)
     await end_one(watching)
 
 

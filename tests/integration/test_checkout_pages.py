@@ -21,11 +21,11 @@ from tests.integration.sandboxes import (
     opened,
     serving,
 )
-from worker.playground.sandbox.app import make_app
 from worker.playground.sandbox.checkout import ORDER_PAGE
-from worker.playground.sandbox.checkout.routes import LOOKS
-from worker.playground.sandbox.checkout.shape import Special, money
-from worker.playground.sandbox.config import GATEWAYS, SandboxConfig
+from worker.playground.sandbox.checkout.checkout_routes import LOOKS
+from worker.playground.sandbox.checkout.shape import Special, shown_money
+from worker.playground.sandbox.sandbox_app import make_app
+from worker.playground.sandbox.sandbox_config import GATEWAYS, SandboxConfig
 
 MOST_BYTES = 15_000
 MARKUP = '</p><b x=\'y"&">'
@@ -354,4 +354,4 @@ async def test_an_address_that_leads_nowhere_says_so(sandbox: Driver) -> None:
     ],
 )
 def test_money_is_grouped_as_in_bangladesh(amount: str, currency: str, shown: str) -> None:
-    assert money(amount, currency) == shown
+    assert shown_money(amount, currency) == shown

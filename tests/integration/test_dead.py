@@ -19,25 +19,25 @@ from schemas.callbacks import Claim
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
 from tests.fakes.clock import NOON
+from tests.harness import free_ports
 from tests.integration.rabbit import PROVIDERS, emptied, silent
 from tests.integration.shops import CONFIG
 from tests.integration.test_bus import a_claim
 from tests.processes import until
-from worker.amqp.dead import dead_at_broker
-from worker.amqp.examine import Examined, examine
-from worker.amqp.messages import Post, claim_post, dead_letter
+from worker.amqp.dead_queue import dead_at_broker
+from worker.amqp.diagnose import Diagnosis, diagnose
+from worker.amqp.messages import OutgoingMessage, claim_message, dead_letter_message
 from worker.amqp.publisher import confirm
 from worker.amqp.topology import DEAD, claims_queue, declare
-from worker.api.context import new_payment_id
-from worker.cli.desk import desk
-from worker.cli.failures import CommandFailed, WrongUsage
+from worker.cli.command_errors import CommandFailed, WrongUsage
+from worker.cli.dead_letter_stores import open_dead_letters
 from worker.config import Config
-from worker.dead_letters import DeadLetters, Letter, NotOne, Opened, meant, survey, taken
-from worker.ops.doctor.broker import findings
-from worker.playground.demo.children import free_ports
+from worker.dead_letters import AmbiguousId, CheckedOut, DeadLetter, DeadLetterStore, check_out, list_all, match_prefix
+from worker.ops.doctor.findings import broker_findings
 from worker.postgres.database import Database, connect
 from worker.postgres.queue.claim_queue import PostgresBus
-from worker.postgres.queue.dead_letters import PostgresDead, alone
+from worker.postgres.queue.dead_table import PostgresDead, alone
+from worker.runtime.ids import new_payment_id
 from worker.telemetry.redaction import masked_callback
 
 OURS = new_payment_id()
@@ -50,11 +50,11 @@ class AtBroker(Struct):
     url: Secret
     channel: AbstractChannel
 
-    async def post(self, post: Post) -> None:
+    async def post(self, post: OutgoingMessage) -> None:
         await confirm(self.channel, post)
 
     async def bury(self, claim_id: str, body: bytes) -> None:
-        await self.post(dead_letter(claim_id, "ipay", body, REASON, NOON))
+        await self.post(dead_letter_message(claim_id, "ipay", body, REASON, NOON))
 
     async def queued(self) -> list[bytes]:
         """What waits to be heard, taken off."""
@@ -80,12 +80,12 @@ async def rabbit(broker: RabbitMQ) -> AsyncIterator[AtBroker]:
 
 
 class Bench(Struct):
-    place: DeadLetters
+    place: DeadLetterStore
     bury: Callable[[str, bytes], Awaitable[None]]
     queued: Callable[[], Awaitable[list[bytes]]]
 
     async def ids(self) -> list[str]:
-        return [letter.id for letter in await survey(self.place)]
+        return [letter.id for letter in await list_all(self.place)]
 
 
 @pytest.fixture(params=["postgres", "broker"])
@@ -97,7 +97,7 @@ async def bench(request: pytest.FixtureRequest, dsn: str) -> AsyncIterator[Bench
     async with connect(dsn) as database:
 
         async def bury(claim_id: str, body: bytes) -> None:
-            await PostgresBus(database).bury(claim_id, "ipay", body, REASON)
+            await PostgresBus(database).dead_letter_raw(claim_id, "ipay", body, REASON)
 
         async def queued() -> list[bytes]:
             return [row["body"] for row in await database.fetch("DELETE FROM queue RETURNING body")]
@@ -105,7 +105,7 @@ async def bench(request: pytest.FixtureRequest, dsn: str) -> AsyncIterator[Bench
         yield Bench(PostgresDead(database), bury, queued)
 
 
-async def exhausted(reading: AsyncIterator[Opened]) -> None:
+async def exhausted(reading: AsyncIterator[CheckedOut]) -> None:
     async for _ in reading:
         pass
 
@@ -126,7 +126,7 @@ async def buried(bench: Bench, count: int) -> list[Claim]:
 
 async def test_a_letter_says_what_died_and_why(bench: Bench) -> None:
     (claim,) = await buried(bench, 1)
-    (letter,) = await survey(bench.place)
+    (letter,) = await list_all(bench.place)
     assert (letter.id, letter.provider, letter.payment_id) == (claim.id, "ipay", claim.payment_id)
     assert (letter.place, letter.reason, letter.unreadable) == (bench.place.place, REASON, None)
     assert letter.since is not None
@@ -145,8 +145,8 @@ async def test_looking_takes_nothing_away_however_often_and_however_it_ends(benc
 
 async def test_what_is_replayed_is_queued_byte_for_byte_and_is_dead_no_more(bench: Bench) -> None:
     first, second, third = await buried(bench, 3)
-    letters = await survey(bench.place)
-    async with aclosing(taken(bench.place, meant(letters, second.id[:12]))) as reading:
+    letters = await list_all(bench.place)
+    async with aclosing(check_out(bench.place, match_prefix(letters, second.id[:12]))) as reading:
         async for opened in reading:
             await bench.place.replay(opened)
     assert await bench.queued() == [body_of(second)]
@@ -155,7 +155,7 @@ async def test_what_is_replayed_is_queued_byte_for_byte_and_is_dead_no_more(benc
 
 async def test_what_is_dropped_is_gone(bench: Bench) -> None:
     first, second = await buried(bench, 2)
-    async with aclosing(taken(bench.place, meant(await survey(bench.place), first.id))) as reading:
+    async with aclosing(check_out(bench.place, match_prefix(await list_all(bench.place), first.id))) as reading:
         async for opened in reading:
             await bench.place.drop(opened)
     assert await bench.ids() == [second.id]
@@ -166,17 +166,17 @@ async def test_a_claim_that_died_twice_has_two_letters_and_both_are_meant(bench:
     claim = a_claim()
     for _ in range(2):
         await bench.bury(claim.id, body_of(claim))
-    letters = meant(await survey(bench.place), claim.id)
+    letters = match_prefix(await list_all(bench.place), claim.id)
     assert len(letters) == 2
-    async with aclosing(taken(bench.place, letters)) as reading:
+    async with aclosing(check_out(bench.place, letters)) as reading:
         assert len([opened.letter async for opened in reading]) == 2
 
 
 async def test_a_letter_that_came_after_the_look_is_not_touched(bench: Bench) -> None:
     await buried(bench, 1)
-    letters = await survey(bench.place)
+    letters = await list_all(bench.place)
     (late,) = await buried(bench, 1)
-    async with aclosing(taken(bench.place, letters)) as reading:
+    async with aclosing(check_out(bench.place, letters)) as reading:
         async for opened in reading:
             await bench.place.replay(opened)
     assert await bench.ids() == [late.id]
@@ -189,7 +189,7 @@ async def test_a_letter_that_came_after_the_look_is_not_touched(bench: Bench) ->
 )
 async def test_what_cannot_be_read_is_told_and_has_an_id_to_type(bench: Bench, body: bytes) -> None:
     await bench.bury("unknown", body)
-    (letter,) = await survey(bench.place)
+    (letter,) = await list_all(bench.place)
     assert letter.id.startswith("unknown-")
     assert letter.unreadable is not None
     assert letter.payment_id == (OURS if b"payment_id" in body else None)
@@ -197,14 +197,14 @@ async def test_what_cannot_be_read_is_told_and_has_an_id_to_type(bench: Bench, b
 
 def test_an_id_may_be_shortened_as_long_as_it_means_one_claim() -> None:
     letters = [
-        Letter(id=name, place="postgres", provider="ipay", payment_id=None, reason="", since=None)
+        DeadLetter(id=name, place="postgres", provider="ipay", payment_id=None, reason="", since=None)
         for name in ("abcd", "abce", "abc")
     ]
-    assert meant(letters, "abcd") == letters[:1]
-    assert meant(letters, "abc") == letters[2:]
+    assert match_prefix(letters, "abcd") == letters[:1]
+    assert match_prefix(letters, "abc") == letters[2:]
     for typed, ids in (("ab", ["abc", "abcd", "abce"]), ("x", []), ("", [])):
-        with pytest.raises(NotOne) as raised:
-            meant(letters, typed)
+        with pytest.raises(AmbiguousId) as raised:
+            match_prefix(letters, typed)
         assert raised.value.ids == ids
 
 
@@ -212,21 +212,21 @@ def test_an_id_may_be_shortened_as_long_as_it_means_one_claim() -> None:
 
 
 async def test_what_the_broker_put_aside_by_itself_says_so_in_words(rabbit: AtBroker) -> None:
-    await rabbit.post(claim_post(claim := a_claim()))
+    await rabbit.post(claim_message(claim := a_claim()))
     queue = await rabbit.channel.get_queue(claims_queue("ipay"), ensure=False)
 
-    async def died() -> list[Letter] | None:
+    async def died() -> list[DeadLetter] | None:
         if (message := await queue.get(fail=False)) is not None:
             await message.nack(requeue=True)
             return None
         async with dead_at_broker(rabbit.url) as place:
-            return await survey(place) or None
+            return await list_all(place) or None
 
     (letter,) = await until(died, what="the broker's own dead letter")
     assert (letter.id, letter.provider, letter.unreadable) == (claim.id, "ipay", None)
     assert letter.reason == "given out more than 20 times, and no worker ever finished it"
     assert letter.since is not None
-    async with dead_at_broker(rabbit.url) as place, aclosing(taken(place, [letter])) as reading:
+    async with dead_at_broker(rabbit.url) as place, aclosing(check_out(place, [letter])) as reading:
         async for opened in reading:
             await place.replay(opened)
     assert await rabbit.queued() == [body_of(claim)]
@@ -241,7 +241,7 @@ async def test_a_letter_that_no_queue_takes_stays(rabbit: AtBroker) -> None:
             opened = await anext(reading)
             with pytest.raises(BusAway, match="no queue at the broker takes it"):
                 await place.replay(opened)
-        assert [letter.id for letter in await survey(place)] == [claim.id]
+        assert [letter.id for letter in await list_all(place)] == [claim.id]
 
 
 async def test_a_letter_that_the_broker_does_not_confirm_stays(rabbit: AtBroker, broker: RabbitMQ) -> None:
@@ -254,7 +254,7 @@ async def test_a_letter_that_the_broker_does_not_confirm_stays(rabbit: AtBroker,
                 opened = await anext(reading)
                 with pytest.raises(BusAway, match="did not confirm it in time"):
                     await place.replay(opened)
-            assert [letter.id for letter in await survey(place)] == [claim.id]
+            assert [letter.id for letter in await list_all(place)] == [claim.id]
         words = await trouble(rabbit.url, PROVIDERS)
         assert words is not None
         assert "alarm" in words
@@ -265,7 +265,7 @@ async def test_a_letter_that_the_broker_does_not_confirm_stays(rabbit: AtBroker,
 async def test_a_broker_that_nobody_used_yet_has_no_dead_letters(broker: RabbitMQ) -> None:
     await emptied(broker)
     async with dead_at_broker(Secret(broker.url)) as place:
-        assert await survey(place) == []
+        assert await list_all(place) == []
 
 
 async def test_connections_that_are_cut_while_reading_are_told_and_lose_nothing(
@@ -282,18 +282,18 @@ async def test_connections_that_are_cut_while_reading_are_told_and_lose_nothing(
 
     async def all_back() -> bool:
         async with dead_at_broker(rabbit.url) as place:
-            return {letter.id for letter in await survey(place)} == {claim.id for claim in claims}
+            return {letter.id for letter in await list_all(place)} == {claim.id for claim in claims}
 
     await until(all_back, what="all letters are back")
 
 
 async def trouble(url: Secret, providers: Collection[str]) -> str | None:
-    return (await examine(url, providers)).trouble
+    return (await diagnose(url, providers)).trouble
 
 
 async def test_the_doctors_words_on_a_broker(broker: RabbitMQ) -> None:
     await emptied(broker)
-    assert await examine(Secret(broker.url), PROVIDERS) == Examined(dead=0)
+    assert await diagnose(Secret(broker.url), PROVIDERS) == Diagnosis(dead=0)
     refused = await trouble(Secret(broker.url.replace(":guest@", ":wrong-one@")), PROVIDERS)
     assert refused == "the broker refuses the user or password of PAYPROOF_AMQP_URL"
     away = await trouble(Secret(f"amqp://guest:guest@127.0.0.1:{free_ports(1)[0]}/"), PROVIDERS)
@@ -314,17 +314,17 @@ async def test_the_doctor_counts_the_dead_letters_at_the_broker_and_leaves_them_
     for number in range(3):
         await rabbit.bury(f"claim-{number}", b"{}")
     for _ in range(2):
-        (well, dead) = findings(await examine(rabbit.url, PROVIDERS))
+        (well, dead) = broker_findings(await diagnose(rabbit.url, PROVIDERS))
         assert (well.mark, dead.mark, dead.words) == ("ok", "!!", "3 waiting at the broker")
         assert dead.to_do == "look at them with payproof dead list"
 
 
 async def test_the_doctor_names_the_queue_that_keeps_silent_within_its_deadlines(broker: RabbitMQ) -> None:
     await emptied(broker)
-    assert await examine(Secret(broker.url), PROVIDERS) == Examined(dead=0)
+    assert await diagnose(Secret(broker.url), PROVIDERS) == Diagnosis(dead=0)
     for queue in (claims_queue("ipay"), DEAD):
         with silent(broker, queue):
-            (found,) = findings(await asyncio.wait_for(examine(Secret(broker.url), PROVIDERS), 20))
+            (found,) = broker_findings(await asyncio.wait_for(diagnose(Secret(broker.url), PROVIDERS), 20))
         assert (found.mark, found.subject) == ("no", f"queue {queue}")
         assert "lost its leader" in found.words
 
@@ -349,10 +349,10 @@ async def test_both_places_are_one_list_oldest_first_and_are_replayed_together(
     async with await aio_pika.connect(broker.url) as connection:
         await declare(connection, {provider, *PROVIDERS})
     here, there = known_claim(), known_claim()
-    await PostgresBus(database).bury(here.id, provider, body_of(here), REASON)
-    await rabbit.post(dead_letter(there.id, provider, body_of(there), REASON, NOON))
+    await PostgresBus(database).dead_letter_raw(here.id, provider, body_of(here), REASON)
+    await rabbit.post(dead_letter_message(there.id, provider, body_of(there), REASON, NOON))
     await rabbit.bury("unreadable", b'{"newer":1}')
-    async with desk(configured(dsn, broker.url)) as found:
+    async with open_dead_letters(configured(dsn, broker.url)) as found:
         assert found.letters[-1].id == here.id
         assert {letter.id for letter in found.letters} == {here.id, there.id, "unreadable"}
         assert found.counted(found.letters) == "1 in Postgres, 2 at the broker"
@@ -364,7 +364,7 @@ async def test_both_places_are_one_list_oldest_first_and_are_replayed_together(
     assert [row["claim_id"] for row in await database.fetch("SELECT claim_id FROM queue")] == [here.id]
     queue = await rabbit.channel.get_queue(claims_queue(provider), ensure=False)
     assert (await queue.get(no_ack=True)).body == body_of(there)
-    async with desk(configured(dsn, broker.url)) as found:
+    async with open_dead_letters(configured(dsn, broker.url)) as found:
         assert [letter.id for letter in found.letters] == ["unreadable"]
     await rabbit.channel.queue_delete(claims_queue(provider))
 
@@ -373,9 +373,9 @@ async def test_without_the_broker_those_in_postgres_are_there_and_it_is_said(
     dsn: str, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     claim = known_claim()
-    await PostgresBus(database).bury(claim.id, claim.provider, body_of(claim), REASON)
+    await PostgresBus(database).dead_letter_raw(claim.id, claim.provider, body_of(claim), REASON)
     away = f"amqp://guest:sesame@127.0.0.1:{free_ports(1)[0]}/"
-    async with desk(configured(dsn, away)) as found:
+    async with open_dead_letters(configured(dsn, away)) as found:
         assert [letter.id for letter in found.letters] == [claim.id]
         assert found.verdict() == 1
         with pytest.raises(CommandFailed, match="there is no dead letter x; what lies at the broker could not be"):
@@ -391,8 +391,8 @@ async def test_a_letter_of_a_gateway_that_is_no_longer_configured_stays(
     dsn: str, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     claim = a_claim("gone")
-    await PostgresBus(database).bury(claim.id, claim.provider, body_of(claim), REASON)
-    async with desk(configured(dsn, None)) as found:
+    await PostgresBus(database).dead_letter_raw(claim.id, claim.provider, body_of(claim), REASON)
+    async with open_dead_letters(configured(dsn, None)) as found:
         assert await found.replay(found.letters) == 1
         assert len(found.letters) == 1
     assert "no account of the gateway gone is in the configuration" in capsys.readouterr().err
@@ -401,9 +401,9 @@ async def test_a_letter_of_a_gateway_that_is_no_longer_configured_stays(
 async def test_two_who_read_take_turns_and_the_second_is_told(dsn: str, database: Database) -> None:
     async with alone(database):
         with pytest.raises(CommandFailed, match="another payproof dead is at work"):
-            async with desk(configured(dsn, None)):
+            async with open_dead_letters(configured(dsn, None)):
                 pass
-    async with desk(configured(dsn, None)) as found:
+    async with open_dead_letters(configured(dsn, None)) as found:
         assert found.letters == []
         with pytest.raises(CommandFailed):
             found.find("x")
@@ -411,8 +411,8 @@ async def test_two_who_read_take_turns_and_the_second_is_told(dsn: str, database
 
 async def test_a_beginning_of_several_ids_is_wrong_usage(dsn: str, database: Database) -> None:
     for name in ("abcd", "abce"):
-        await PostgresBus(database).bury(name, "ipay", b"", REASON)
-    async with desk(configured(dsn, None)) as found:
+        await PostgresBus(database).dead_letter_raw(name, "ipay", b"", REASON)
+    async with open_dead_letters(configured(dsn, None)) as found:
         with pytest.raises(WrongUsage, match="abc: several begin so: abcd, abce"):
             found.find("abc")
 
@@ -423,12 +423,12 @@ async def test_thousands_stay_usable(rabbit: AtBroker) -> None:
         await asyncio.gather(*(rabbit.bury(claim.id, body_of(claim)) for claim in claims[start : start + 100]))
     async with dead_at_broker(rabbit.url) as place:
         async with asyncio.timeout(120):  # by far; a loaded machine is no failure
-            letters = await survey(place)
+            letters = await list_all(place)
             assert {letter.id for letter in letters} == {claim.id for claim in claims}
-            async with aclosing(taken(place, letters)) as reading:
+            async with aclosing(check_out(place, letters)) as reading:
                 async for opened in reading:
                     await place.replay(opened)
-        assert await survey(place) == []
+        assert await list_all(place) == []
     assert len(await rabbit.queued()) == 2000
 
 

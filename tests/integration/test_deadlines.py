@@ -12,15 +12,15 @@ from aiohttp import web
 from msgspec import Struct, field
 
 from consumers.account import Account
-from consumers.checks.next_check import LEASE
+from consumers.checks.next_check import QUESTION_LEASES
 from consumers.ports.gateway import Token
 from consumers.providers import PROVIDERS
-from schemas.answers import Answer, Executed, Expected, Inconclusive, Outcome, Question
+from schemas.answers import Answer, Executed, Expected, Inconclusive, Question, QuestionOutcome
 from schemas.secret import Secret
 from schemas.words import QuestionKind, Status
 from tests.fakes.clock import FakeClock
-from worker.verify.course import BEGIN_SECONDS, WHOLE_SECONDS, TooLate
 from worker.verify.gateways import LAST_SECONDS, Tokens, gateways
+from worker.verify.question_course import BEGIN_SECONDS, WHOLE_SECONDS, TooLate
 
 EXPECTED = Expected(payment_id="p", reference="r", amount=Decimal("10.00"), currency="BDT", session_id="TR1")
 EXECUTE, QUERY = Question(kind=QuestionKind.EXECUTE), Question()
@@ -61,7 +61,7 @@ class Slow(Struct):
             return web.json_response({"message": "Unauthorized"}, status=401)
         return web.json_response(NOT_APPROVED if name == "execute" else INITIATED)
 
-    async def ask(self, question: Question, late: float = 0.0, tokens: Tokens | None = None) -> Outcome:
+    async def ask(self, question: Question, late: float = 0.0, tokens: Tokens | None = None) -> QuestionOutcome:
         """Ask a question that was asked so many seconds ago."""
         provider = PROVIDERS["onepaybd"](base_url=self.url, api_key=Secret("key"))
         account = Account(id="a", merchant="m", provider=provider)
@@ -92,14 +92,14 @@ async def serving() -> AsyncIterator[Slow]:
         await runner.cleanup()
 
 
-def is_not_sent(outcome: Outcome) -> bool:
+def is_not_sent(outcome: QuestionOutcome) -> bool:
     return isinstance(outcome, Executed) and outcome.reply == "not_sent" and isinstance(outcome.then, Inconclusive)
 
 
 def test_every_question_ends_before_its_lease_and_execute_before_another_may_follow() -> None:
-    assert WHOLE_SECONDS.keys() == LEASE.keys()
+    assert WHOLE_SECONDS.keys() == QUESTION_LEASES.keys()
     for kind, seconds in WHOLE_SECONDS.items():
-        assert timedelta(seconds=seconds + LAST_SECONDS) < LEASE[kind]
+        assert timedelta(seconds=seconds + LAST_SECONDS) < QUESTION_LEASES[kind]
 
 
 async def test_an_execute_held_up_43_seconds_does_not_reach_the_gateway(slow: Slow) -> None:

@@ -1,4 +1,4 @@
-"""The courier of an endpoint over a real database and server: what it sends, records, retries and leaves alone."""
+"""The worker of an endpoint over a real database and server: what it sends, records, retries and leaves alone."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from aiohttp import web
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
-from consumers.webhook_policy import DELAYS, LEASE, TROUBLES
+from consumers.webhook_policy import DELAYS, DELIVERY_LEASE, FAILURE_THRESHOLD
 from tests.integration.endpoints import (
     OLDER,
     SECRET,
     Hook,
-    courier_of,
     deliveries,
     endpoint_at,
     happen,
     hooking,
+    worker_of,
 )
 from tests.processes import until
-from worker.deliver.courier import Courier
+from worker.deliver.endpoint_worker import EndpointWorker
 from worker.deliver.sender import Sender, sender
 from worker.postgres.database import Database
-from worker.postgres.events.deliveries import _DUE, _SETTLE, _TAKE
-from worker.postgres.events.endpoints import _LEAD, enable_endpoint, list_endpoints
+from worker.postgres.events.deliveries import _DUE, _RECORD, _TAKE
+from worker.postgres.events.endpoint_rows import _ENQUEUE, enable_endpoint, list_endpoints
 from worker.postgres.reads.timeline import timeline_pages
 from worker.runtime.cancellation import end_one
 
@@ -41,24 +41,24 @@ async def sending(database: Database) -> AsyncIterator[Sender]:
 
 
 @asynccontextmanager
-async def at_work(*couriers: Courier) -> AsyncIterator[None]:
+async def at_work(*workers: EndpointWorker) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as group:
-        for courier in couriers:
-            group.create_task(courier.run())
+        for worker in workers:
+            group.create_task(worker.run())
         try:
             yield
         finally:
-            for courier in couriers:
-                courier.stop()
+            for worker in workers:
+                worker.stop()
 
 
-async def turned(courier: Courier) -> None:
+async def turned(worker: EndpointWorker) -> None:
     """A turn, and what it sent is recorded."""
     async with asyncio.TaskGroup() as group:
-        await courier.turn(group)
-        while courier.busy:
-            await courier.woken(5)
-            await courier.turn(group)
+        await worker.cycle(group)
+        while worker.busy:
+            await worker.woken(5)
+            await worker.cycle(group)
 
 
 async def test_an_event_arrives_as_it_was_written_and_the_standard_library_verifies_it(
@@ -66,9 +66,9 @@ async def test_an_event_arrives_as_it_was_written_and_the_standard_library_verif
 ) -> None:
     async with hooking(Hook()) as hook:
         endpoint = endpoint_at(hook.url)
-        courier = await courier_of(endpoint, database, sending)
+        worker = await worker_of(endpoint, database, sending)
         (event_id,) = await happen(database)
-        await turned(courier)
+        await turned(worker)
     ((headers, body),) = hook.requests
     stored = (await database.fetch("SELECT body FROM events WHERE id = $1", event_id))[0]["body"]
     assert body == stored
@@ -83,9 +83,9 @@ async def test_while_a_secret_is_changed_both_verify_and_a_strangers_does_not(
     database: Database, sending: Sender
 ) -> None:
     async with hooking(Hook()) as hook:
-        courier = await courier_of(endpoint_at(hook.url, previous=(OLDER,)), database, sending)
+        worker = await worker_of(endpoint_at(hook.url, previous=(OLDER,)), database, sending)
         await happen(database)
-        await turned(courier)
+        await turned(worker)
     ((headers, body),) = hook.requests
     assert len(headers["webhook-signature"].split(" ")) == 2
     Verifier(SECRET).verify(body, headers)
@@ -99,23 +99,23 @@ async def test_only_what_happened_since_the_endpoint_is_known_and_only_what_it_w
 ) -> None:
     await happen(database, 3)
     async with hooking(Hook()) as hook:
-        courier = await courier_of(endpoint_at(hook.url, events=("payment.completed",)), database, sending)
+        worker = await worker_of(endpoint_at(hook.url, events=("payment.completed",)), database, sending)
         (wanted,) = await happen(database)
         await happen(database, kind="payment.opened")
         await happen(database, merchant="somebody-else")
-        await turned(courier)
+        await turned(worker)
         assert hook.taken == [wanted]
 
 
 async def test_each_attempt_is_an_entry_of_the_payments_timeline(database: Database, sending: Sender) -> None:
     async with hooking(Hook(503)) as hook:
         endpoint = endpoint_at(hook.url)
-        courier = await courier_of(endpoint, database, sending)
+        worker = await worker_of(endpoint, database, sending)
         (event_id,) = await happen(database)
-        await turned(courier)
+        await turned(worker)
         hook.answers = 204
         await database.execute("UPDATE deliveries SET next_at = now() - interval '1 minute'")
-        await turned(courier)
+        await turned(worker)
     timeline = [entry async for page in timeline_pages(database, event_id.removesuffix(".1")) for entry in page]
     first, second = timeline
     assert {name: first[name] for name in ("kind", "endpoint", "host", "event_id", "type", "attempt", "status")} == {
@@ -135,12 +135,12 @@ async def test_each_attempt_is_an_entry_of_the_payments_timeline(database: Datab
 
 async def test_an_attempt_after_another_keeps_its_id_and_is_signed_anew(database: Database, sending: Sender) -> None:
     async with hooking(Hook(500)) as hook:
-        courier = await courier_of(endpoint_at(hook.url), database, sending)
+        worker = await worker_of(endpoint_at(hook.url), database, sending)
         (event_id,) = await happen(database)
-        await turned(courier)
+        await turned(worker)
         hook.answers = 200
         await database.execute("UPDATE deliveries SET next_at = now() - interval '1 minute'")
-        await turned(courier)
+        await turned(worker)
     assert hook.heard == [(event_id, 500), (event_id, 200)]
     for headers, body in hook.requests:
         Verifier(SECRET).verify(body, headers)
@@ -155,9 +155,9 @@ async def test_whatever_is_no_2xx_is_sent_again_and_no_redirect_is_followed(
 
     async with hooking(Hook(elsewhere)) as hook:
         endpoint = endpoint_at(hook.url)
-        courier = await courier_of(endpoint, database, sending)
+        worker = await worker_of(endpoint, database, sending)
         (event_id,) = await happen(database)
-        await turned(courier)
+        await turned(worker)
         assert hook.heard == [(event_id, status)]
         assert await deliveries(database, endpoint) == {event_id: "waiting"}
 
@@ -167,18 +167,18 @@ async def test_an_endpoint_that_is_gone_is_told_nothing_more_until_a_person_enab
 ) -> None:
     async with hooking(Hook(410)) as hook:
         endpoint = endpoint_at(hook.url)
-        courier = await courier_of(endpoint, database, sending)
+        worker = await worker_of(endpoint, database, sending)
         first = await happen(database)
-        await turned(courier)
+        await turned(worker)
         hook.answers = 204
         later = await happen(database, 3)
-        await turned(courier)
+        await turned(worker)
         assert hook.heard == [(first[0], 410)]
         (listed,) = await list_endpoints(database)
         assert listed.health.disabled_at is not None
         assert (listed.waiting, listed.ahead) == (1, 3)
         assert await enable_endpoint(database, endpoint.id, database.clock.now())
-        await turned(courier)
+        await turned(worker)
         assert sorted(hook.taken) == sorted([*first, *later])
 
 
@@ -187,37 +187,37 @@ async def test_after_five_failures_one_delivery_at_a_time_probes_and_the_rest_go
 ) -> None:
     async with hooking(Hook(500)) as hook:
         endpoint = endpoint_at(hook.url)
-        courier = await courier_of(endpoint, database, sending)
+        worker = await worker_of(endpoint, database, sending)
         events = await happen(database, 40)
-        await turned(courier)
+        await turned(worker)
         tried = len(hook.heard)
-        assert TROUBLES <= tried < 40
-        await turned(courier)
+        assert FAILURE_THRESHOLD <= tried < 40
+        await turned(worker)
         assert len(hook.heard) == tried, "it is shut"
         await database.execute("UPDATE endpoints SET shut_until = now() - interval '1 minute'")
-        await turned(courier)
+        await turned(worker)
         assert len(hook.heard) == tried + 1, "one probes it"
         (listed,) = await list_endpoints(database)
-        assert listed.health.failures == TROUBLES + 1
+        assert listed.health.failures == FAILURE_THRESHOLD + 1
         hook.answers = 204
         await database.execute("UPDATE endpoints SET shut_until = now() - interval '1 minute'")
-        await turned(courier)
+        await turned(worker)
         waiting = [event for event, state in (await deliveries(database, endpoint)).items() if state == "waiting"]
         assert len(waiting) == tried + 1, "all that were never attempted are there"
         rows = await database.fetch("SELECT max(next_at) - now() AS longest FROM deliveries WHERE next_at IS NOT NULL")
         assert rows[0]["longest"] < timedelta(minutes=1)
         await database.execute("UPDATE deliveries SET next_at = now() - interval '1 minute' WHERE next_at IS NOT NULL")
-        await turned(courier)
+        await turned(worker)
         assert set((await deliveries(database, endpoint)).values()) == {"delivered"}
         assert set(hook.taken) == set(events)
 
 
 async def test_what_waits_while_an_endpoint_is_shut_is_not_touched(database: Database, sending: Sender) -> None:
     async with hooking(Hook(500)) as hook:
-        courier = await courier_of(endpoint_at(hook.url), database, sending)
+        worker = await worker_of(endpoint_at(hook.url), database, sending)
         await happen(database, 30)
-        await turned(courier)
-        await turned(courier)
+        await turned(worker)
+        await turned(worker)
         rows = await database.fetch("SELECT attempts, step FROM deliveries ORDER BY place")
         untouched = [tuple(row) for row in rows[len(hook.heard) :]]
         assert set(untouched) == {(0, 0)}
@@ -226,11 +226,11 @@ async def test_what_waits_while_an_endpoint_is_shut_is_not_touched(database: Dat
 async def test_the_last_attempt_gives_up_and_says_so(database: Database, sending: Sender) -> None:
     async with hooking(Hook(500)) as hook:
         endpoint = endpoint_at(hook.url)
-        courier = await courier_of(endpoint, database, sending)
+        worker = await worker_of(endpoint, database, sending)
         (event_id,) = await happen(database)
-        await turned(courier)
+        await turned(worker)
         await database.execute("UPDATE deliveries SET next_at = now() - interval '1 minute', step = $1", len(DELAYS))
-        await turned(courier)
+        await turned(worker)
         assert await deliveries(database, endpoint) == {event_id: "given up"}
         timeline = [entry async for page in timeline_pages(database, event_id.removesuffix(".1")) for entry in page]
         assert timeline[-1]["result"] == "given_up"
@@ -245,21 +245,21 @@ async def test_what_a_dead_process_was_sending_is_sent_by_another_after_its_leas
 
     async with hooking(Hook(never)) as hook:
         endpoint = endpoint_at(hook.url)
-        dying = await courier_of(endpoint, database, sending)
+        dying = await worker_of(endpoint, database, sending)
         (event_id,) = await happen(database)
 
         async def die() -> None:
             async with asyncio.TaskGroup() as group:
-                await dying.turn(group)
+                await dying.cycle(group)
 
         task = asyncio.create_task(die())
         await until(lambda: bool(hook.requests), what="it is being sent")
         await end_one(task)
         hook.answers = 204
-        heir = await courier_of(endpoint, database, sending)
+        heir = await worker_of(endpoint, database, sending)
         await turned(heir)
         assert hook.taken == []
-        heir._now = lambda: database.clock.now() + LEASE
+        heir._now = lambda: database.clock.now() + DELIVERY_LEASE
         await turned(heir)
         assert hook.taken == [event_id]
 
@@ -267,9 +267,9 @@ async def test_what_a_dead_process_was_sending_is_sent_by_another_after_its_leas
 async def test_two_processes_share_the_work_and_send_nothing_twice(database: Database, sending: Sender) -> None:
     async with hooking(Hook()) as hook:
         endpoint = endpoint_at(hook.url)
-        couriers = [await courier_of(endpoint, database, sending) for _ in range(3)]
+        workers = [await worker_of(endpoint, database, sending) for _ in range(3)]
         events = await happen(database, 300)
-        async with at_work(*couriers):
+        async with at_work(*workers):
 
             async def all_there() -> bool:
                 return len(hook.taken) >= 300
@@ -283,9 +283,9 @@ async def test_a_payment_that_somebody_holds_keeps_no_other_from_being_recorded(
 ) -> None:
     async with hooking(Hook()) as hook:
         endpoint = endpoint_at(hook.url)
-        courier = await courier_of(endpoint, database, sending)
+        worker = await worker_of(endpoint, database, sending)
         events = await happen(database, 20)
-        async with at_work(courier):
+        async with at_work(worker):
             async with database.connection() as holding, holding.transaction():
                 await holding.execute("SELECT FROM payments WHERE id = $1 FOR UPDATE", events[3].removesuffix(".1"))
 
@@ -312,11 +312,11 @@ async def test_what_is_being_sent_when_the_process_is_asked_to_end_is_recorded(
 
     async with hooking(Hook(slowly)) as hook:
         endpoint = endpoint_at(hook.url)
-        courier = await courier_of(endpoint, database, sending)
+        worker = await worker_of(endpoint, database, sending)
         events = await happen(database, 3)
-        running = asyncio.create_task(courier.run())
+        running = asyncio.create_task(worker.run())
         await until(lambda: len(hook.requests) == 3, what="they are being sent")
-        courier.stop()
+        worker.stop()
         release.set()
         await asyncio.wait_for(running, 5)
         assert await deliveries(database, endpoint) == dict.fromkeys(events, "delivered")
@@ -325,10 +325,10 @@ async def test_what_is_being_sent_when_the_process_is_asked_to_end_is_recorded(
 async def test_a_great_backlog_is_worked_off_by_its_indexes(database: Database, sending: Sender) -> None:
     async with hooking(Hook()) as hook:
         endpoint = endpoint_at(hook.url)
-        courier = await courier_of(endpoint, database, sending)
+        worker = await worker_of(endpoint, database, sending)
         await happen(database, 10_000, merchant="somebody-else")
         (event_id,) = await happen(database)
-        await turned(courier)
+        await turned(worker)
     await database.execute(
         """INSERT INTO deliveries (endpoint, event_id, place, next_at)
            SELECT $1, id, place, now() FROM events WHERE merchant <> 'm'""",
@@ -337,10 +337,10 @@ async def test_a_great_backlog_is_worked_off_by_its_indexes(database: Database, 
     await database.execute("ANALYZE")
     now = database.clock.now()
     values = {
-        _SETTLE: [endpoint.id, [event_id], [now], [0], [None], [now], [None], ["it answered 204"]],
+        _RECORD: [endpoint.id, [event_id], [now], [0], [None], [now], [None], ["it answered 204"]],
         _DUE: [endpoint.id, now, 8],
         _TAKE: [endpoint.id, [event_id], now],
-        _LEAD: [endpoint.id, "m", 0, 500, ["payment.completed"], now],
+        _ENQUEUE: [endpoint.id, "m", 0, 500, ["payment.completed"], now],
     }
     for sql, given in values.items():
         async with database.connection() as connection:

@@ -76,9 +76,9 @@ async def test_nothing_inside_is_reached_however_its_address_is_written(host: st
     async with everywhere(hook) as port, sender(now, private=False, seconds=5) as sending:
         sent = await sending.send(endpoint_at(f"http://{host}:{port}/hook"), "e.1", b"{}")
     assert hook.requests == []
-    assert sent.heard.status is None
-    assert sent.heard.trouble is not None
-    assert sent.heard.trouble.startswith("not sent")
+    assert sent.response.status is None
+    assert sent.response.trouble is not None
+    assert sent.response.trouble.startswith("not sent")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -86,7 +86,7 @@ async def test_development_may_send_inside(host: str) -> None:
     hook = Hook()
     async with everywhere(hook) as port, sender(now, private=True) as sending:
         sent = await sending.send(endpoint_at(f"http://{host}:{port}/hook"), "e.1", b"{}")
-    assert sent.heard.status == 204
+    assert sent.response.status == 204
 
 
 async def test_a_name_that_leads_inside_and_later_outside_is_reached_later_only() -> None:
@@ -94,9 +94,9 @@ async def test_a_name_that_leads_inside_and_later_outside_is_reached_later_only(
     async with everywhere(hook) as port, guarded(names((INSIDE,), (OUTSIDE,))) as sending:
         endpoint = endpoint_at(f"http://rebinding.example:{port}/hook")
         first = await sending.send(endpoint, "e.1", b"{}")
-        assert (first.heard.trouble, hook.requests) == (REFUSED, [])
+        assert (first.response.trouble, hook.requests) == (REFUSED, [])
         second = await sending.send(endpoint, "e.1", b"{}")
-        assert second.heard.status == 204
+        assert second.response.status == 204
 
 
 async def test_a_name_that_leads_outside_and_later_inside_is_refused_later() -> None:
@@ -104,9 +104,9 @@ async def test_a_name_that_leads_outside_and_later_inside_is_refused_later() -> 
     async with everywhere(hook) as port, guarded(names((OUTSIDE,), (INSIDE,))) as sending:
         endpoint = endpoint_at(f"http://rebinding.example:{port}/hook")
         first = await sending.send(endpoint, "e.1", b"{}")
-        assert first.heard.status == 204
+        assert first.response.status == 204
         second = await sending.send(endpoint, "e.2", b"{}")
-        assert second.heard.trouble == REFUSED
+        assert second.response.trouble == REFUSED
     assert len(hook.requests) == 1
 
 
@@ -115,7 +115,7 @@ async def test_a_name_that_leads_outside_and_inside_at_once_is_refused(answer: t
     hook = Hook()
     async with everywhere(hook) as port, guarded(names(answer)) as sending:
         sent = await sending.send(endpoint_at(f"http://both.example:{port}/hook"), "e.1", b"{}")
-    assert (sent.heard.trouble, hook.requests) == (REFUSED, [])
+    assert (sent.response.trouble, hook.requests) == (REFUSED, [])
 
 
 async def test_what_the_resolver_let_through_is_looked_at_again_when_the_connection_is_made() -> None:
@@ -126,7 +126,7 @@ async def test_what_the_resolver_let_through_is_looked_at_again_when_the_connect
         )
         async with aiohttp.ClientSession(connector=connector) as session:
             sent = await Sender(session, now, 5).send(endpoint_at(f"http://a.example:{port}/hook"), "e.1", b"{}")
-    assert (sent.heard.trouble, hook.requests) == (REFUSED, [])
+    assert (sent.response.trouble, hook.requests) == (REFUSED, [])
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -138,7 +138,7 @@ async def test_a_redirect_is_an_answer_and_is_not_followed(status: int) -> None:
 
     async with hooking(inside), hooking(Hook(redirect)) as hook, sender(now, private=True) as sending:
         sent = await sending.send(endpoint_at(hook.url), "e.1", b"{}")
-    assert sent.heard.status == status
+    assert sent.response.status == status
     assert inside.requests == []
 
 
@@ -148,7 +148,7 @@ async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.Monkey
             monkeypatch.setenv(name, proxy.url)
         async with sender(now, private=True) as sending:
             sent = await sending.send(endpoint_at(hook.url), "e.1", b"{}")
-    assert sent.heard.status == 204
+    assert sent.response.status == 204
     assert proxy.requests == []
 
 
@@ -165,7 +165,7 @@ async def test_an_answer_that_never_ends_is_cut_and_its_status_counts() -> None:
 
     async with hooking(Hook(endless)) as hook, sender(now, private=True, seconds=10) as sending:
         sent = await sending.send(endpoint_at(hook.url), "e.1", b"{}")
-    assert sent.heard.status == 200
+    assert sent.response.status == 200
     assert sent.seconds < 3
 
 
@@ -181,7 +181,7 @@ async def test_an_answer_whose_end_does_not_come_counts_by_its_status() -> None:
     async with hooking(Hook(dripping)) as hook, sender(now, private=True, seconds=0.5) as sending:
         sent = await sending.send(endpoint_at(hook.url), "e.1", b"{}")
         over.set()
-    assert sent.heard.status == 202
+    assert sent.response.status == 202
 
 
 async def test_no_answer_in_time_is_said_so_without_the_address() -> None:
@@ -194,7 +194,7 @@ async def test_no_answer_in_time_is_said_so_without_the_address() -> None:
     async with hooking(Hook(silent)) as hook, sender(now, private=True, seconds=0.2) as sending:
         sent = await sending.send(endpoint_at(hook.url), "e.1", b"{}")
         over.set()
-    assert sent.heard.trouble == "no answer within 0.2 s"
+    assert sent.response.trouble == "no answer within 0.2 s"
 
 
 async def test_a_server_that_speaks_no_http_or_is_not_there_is_told_in_words() -> None:
@@ -207,11 +207,11 @@ async def test_a_server_that_speaks_no_http_or_is_not_there_is_told_in_words() -
     port = server.sockets[0].getsockname()[1]
     async with sender(now, private=True) as sending:
         sent = await sending.send(endpoint_at(f"http://127.0.0.1:{port}/"), "e.1", b"{}")
-        assert sent.heard.trouble == "no answer that is HTTP"
+        assert sent.response.trouble == "no answer that is HTTP"
         server.close()
         await server.wait_closed()
         sent = await sending.send(endpoint_at(f"http://127.0.0.1:{port}/"), "e.1", b"{}")
-        assert sent.heard.trouble == "no answer: connection refused"
+        assert sent.response.trouble == "no answer: connection refused"
 
 
 async def _closing() -> web.Response:

@@ -1,4 +1,4 @@
-"""The role as a process runs it: it begins with its endpoints, is woken by notices, and ends when it is asked to."""
+"""The role as a process runs it: it begins with its endpoints, is woken by wakeups, and ends when it is asked to."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 
 from tests.integration.endpoints import Hook, deliveries, endpoint_at, happen, hooking
 from tests.processes import until
-from worker.deliver.courier import POLL_SECONDS
+from worker.deliver.endpoint_worker import POLL_SECONDS
 from worker.deliver.relay import Relay
 from worker.deliver.role import Deliver
 from worker.postgres.database import Database
-from worker.postgres.notices import Notice
+from worker.postgres.wakeups import Wakeup
 from worker.telemetry.metrics import Metrics
 
 
@@ -24,9 +24,9 @@ async def test_an_event_is_sent_as_soon_as_a_relay_anywhere_gave_it_its_place(da
         async def look_again() -> None:
             connected.set()
 
-        def hear(notice: Notice) -> None:
-            deliver.hear(placed=notice.placed)
-            relay.hear(notice)
+        def hear(wakeup: Wakeup) -> None:
+            deliver.wake(placed=wakeup.placed)
+            relay.on_wakeup(wakeup)
 
         async with asyncio.TaskGroup() as group:
             working = group.create_task(deliver.run())
@@ -37,7 +37,7 @@ async def test_an_event_is_sent_as_soon_as_a_relay_anywhere_gave_it_its_place(da
             await asyncio.wait_for(connected.wait(), 10)
             await happen(database)
             await database.execute("UPDATE events SET place = NULL")
-            database.notify(Notice(events=True))
+            database.notify(Wakeup(events=True))
             await until(lambda: bool(hook.taken), what="it arrived", seconds=POLL_SECONDS - 1)
             deliver.stop()
             await asyncio.wait_for(working, 5)

@@ -17,8 +17,8 @@ from schemas.secret import Secret
 from tests.integration.shops import CONFIG, Shops
 from worker.config import Config
 from worker.ops.doctor.address import named_locally, not_public, public_url
-from worker.ops.doctor.database import look, overdue
-from worker.ops.doctor.gateway import ask, clock_skew
+from worker.ops.doctor.gateway_check import ask, clock_skew
+from worker.ops.doctor.installation import inspect_installation, overdue
 from worker.postgres.tokens import PostgresTokens
 from worker.verify.gateways import gateways
 
@@ -152,18 +152,18 @@ def test_a_payment_that_nobody_looks_at_is_told_the_louder_the_longer() -> None:
 
 
 async def test_the_database_tells_who_waits_in_vain(shops: Shops) -> None:
-    assert [one.mark async for one in look(shops.database, CONFIG)] == ["ok"]
+    assert [one.mark async for one in inspect_installation(shops.database, CONFIG)] == ["ok"]
     await shops.opened(account="shop-ipay", reference="one")
     await shops.database.execute("UPDATE payments SET next_check_at = clock_timestamp() - interval '1 hour'")
-    found = [one async for one in look(shops.database, CONFIG)]
+    found = [one async for one in inspect_installation(shops.database, CONFIG)]
     assert [(one.mark, one.subject) for one in found[1:]] == [("no", "sweep")]
     assert found[1].words.startswith("a payment of shop-ipay is due since ")
     without = replace(CONFIG, merchants=())
-    found = [one async for one in look(shops.database, without)]
+    found = [one async for one in inspect_installation(shops.database, without)]
     assert [(one.mark, one.subject) for one in found[1:]] == [("no", "account shop-ipay")]
     assert "; 1 of them are not settled" in found[1].words
     await shops.database.execute("UPDATE payments SET next_check_at = NULL")
-    found = [one async for one in look(shops.database, without)]
+    found = [one async for one in inspect_installation(shops.database, without)]
     assert [one.mark for one in found[1:]] == ["!!"]
 
 
@@ -171,5 +171,5 @@ async def test_what_waits_for_a_silent_gateway_is_not_the_sweeps_fault(shops: Sh
     await shops.opened(account="shop-ipay", reference="one")
     await shops.database.execute("UPDATE payments SET next_check_at = clock_timestamp() - interval '1 hour'")
     await shops.database.execute("INSERT INTO allowances (account, troubles) VALUES ('shop-ipay', 10)")
-    found = [one async for one in look(shops.database, CONFIG)]
+    found = [one async for one in inspect_installation(shops.database, CONFIG)]
     assert [(one.mark, one.subject) for one in found[1:]] == [("!!", "account shop-ipay")]

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from consumers.apply_reply import Reply
 from consumers.commands.open_payment import open_payment
-from consumers.pipeline import Inquiry, record, take
+from consumers.pipeline import AssignedQuestion, record_replies, take_claims
 from consumers.ports.gateway import Opened
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.checks import Checks
 from schemas.payments import Payment
@@ -19,7 +19,7 @@ from tests.fakes.drive import answered, executed
 from tests.fakes.providers import EXECUTING
 from tests.integration.conformance_ledger import a_claim, a_payment
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.turns import PostgresTurns
 
 RULES = Rules(accounts={EXECUTING.id: EXECUTING}, checks=Checks(), public_url="https://pay.example")
@@ -50,17 +50,17 @@ async def opened(database: Database) -> Payment:
     return await open_payment(PostgresLedger(database), RULES, row, {"reference": row.reference}, call)
 
 
-async def hear(database: Database, inquiry: Inquiry, status: Status) -> None:
-    now, execute = database.clock.now(), inquiry.question.kind is QuestionKind.EXECUTE
-    outcome = executed(inquiry, "completed", status) if execute else answered(inquiry, status)
+async def hear(database: Database, assigned: AssignedQuestion, status: Status) -> None:
+    now, execute = database.clock.now(), assigned.question.kind is QuestionKind.EXECUTE
+    outcome = executed(assigned, "completed", status) if execute else answered(assigned, status)
     reply = Reply(
-        payment_id=inquiry.expected.payment_id,
-        question=inquiry.question,
-        asked_at=inquiry.asked_at,
+        payment_id=assigned.expected.payment_id,
+        question=assigned.question,
+        asked_at=assigned.asked_at,
         answered_at=now,
         outcome=outcome,
     )
-    await record(PostgresLedger(database), RULES, [(inquiry, reply)], now)
+    await record_replies(PostgresLedger(database), RULES, [(assigned, reply)], now)
 
 
 async def test_query_is_asked_as_soon_as_the_session_of_whoever_executes_has_ended(
@@ -69,17 +69,17 @@ async def test_query_is_asked_as_soon_as_the_session_of_whoever_executes_has_end
     ledger, payment = PostgresLedger(database), await opened(database)
     dying, other = two
     claim = a_claim(account=EXECUTING.id, payment_id=payment.id, received_at=database.clock.now())
-    (execute,) = (await take(ledger, RULES, [claim], dying)).inquiries
+    (execute,) = (await take_claims(ledger, RULES, [claim], dying)).questions
     assert (execute.question.kind, execute.claims) == (QuestionKind.EXECUTE, (claim,))
-    while_it_lives = await take(ledger, RULES, [claim], other)
-    assert (while_it_lives.inquiries, while_it_lives.waiting) == ([], [claim])
+    while_it_lives = await take_claims(ledger, RULES, [claim], other)
+    assert (while_it_lives.questions, while_it_lives.waiting) == ([], [claim])
     await dying.close()
-    (query,) = (await take(ledger, RULES, [claim], other)).inquiries
+    (query,) = (await take_claims(ledger, RULES, [claim], other)).questions
     assert (query.question.kind, query.claims, query.lost) == (QuestionKind.STATUS, (claim,), True)
     assert query.asked_at - execute.asked_at < timedelta(seconds=10)
     await hear(database, query, Status.COMPLETED)
-    found = (await ledger.look([], [payment.id])).sights[payment.id].case.payment
+    found = (await ledger.look([], [payment.id])).readings[payment.id].case.payment
     assert (found.status, found.execute_tries, found.execute_state) == (Status.COMPLETED, 1, None)
     await hear(database, execute, Status.COMPLETED)  # it had only lost its session
-    again = (await ledger.look([], [payment.id])).sights[payment.id].case.payment
+    again = (await ledger.look([], [payment.id])).readings[payment.id].case.payment
     assert (again.status, again.version) == (found.status, found.version)

@@ -20,21 +20,21 @@ from tests.broker import RabbitMQ
 from tests.integration.rabbit import emptied
 from tests.integration.shops import CONFIG, RULES, TRACKED, Shops
 from tests.processes import until
-from worker.amqp.dead import dead_at_broker
+from worker.amqp.dead_queue import dead_at_broker
 from worker.amqp.messages import CODE, FIELD, REASON
 from worker.amqp.topology import DEAD, EVENTS, EXPECTED, claims_queue
 from worker.broker import Broker, broker_of
 from worker.cli.dead import _told
-from worker.cli.desk import desk
+from worker.cli.dead_letter_stores import open_dead_letters
 from worker.config import Config
-from worker.dead_letters import Letter, Opened, survey, taken
+from worker.dead_letters import CheckedOut, DeadLetter, check_out, list_all
 from worker.deliver.relay import Relay
 from worker.postgres.database import Database, connect
-from worker.postgres.events.publish_cursor import begin_carrying
+from worker.postgres.events.publish_cursor import start_publishing
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.requests import expected_consumer as expected
-from worker.requests.expected import Result
 from worker.requests.expected_consumer import LARGEST_LETTER, PREFETCH
+from worker.requests.expected_handler import Handled
 from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
 
@@ -78,7 +78,7 @@ class Desk(Struct):
         """Messages that are not acknowledged yet count too, as the broker gives them back when the consumer ends."""
         queue = await self.channel.declare_queue(EXPECTED, passive=True)
         return (queue.declaration_result.message_count or 0) + len(
-            self.broker.expected._subscriptions["expected"].in_hand
+            self.broker.expected._subscriptions["expected"].unacked
         )
 
     async def letter(self) -> AbstractIncomingMessage:
@@ -96,7 +96,7 @@ class Desk(Struct):
 @asynccontextmanager
 async def listening(broker: Broker) -> AsyncIterator[None]:
     """The worker at work, ended as a kill would end it: what it has in hand it neither finishes nor acknowledges."""
-    tasks = [asyncio.create_task(part.run()) for part in (broker.publisher, broker.expected, broker.registering)]
+    tasks = [asyncio.create_task(part.run()) for part in (broker.publisher, broker.expected, broker.expected_consumer)]
 
     async def subscribed() -> bool:
         return not broker.expected.missing() and broker.publisher.connected
@@ -140,7 +140,7 @@ async def at(broker: RabbitMQ, database: Database) -> AsyncIterator[Desk]:
 
 @pytest.mark.parametrize("key", [None, "shop"])
 async def test_an_expected_payment_is_registered_and_announced(at: Desk, key: str | None) -> None:
-    await begin_carrying(at.database)
+    await start_publishing(at.database)
     relay = asyncio.create_task(Relay(at.database, at.metrics, at.broker.publisher).run())
     try:
         queue = await at.channel.declare_queue(exclusive=True)
@@ -276,16 +276,16 @@ async def test_what_a_stranger_named_is_fit_to_be_printed(at: Desk) -> None:
 
 async def test_a_bug_of_ours_is_tried_again_and_then_told_with_its_place(at: Desk) -> None:
     class Broken:
-        async def register(self, key: str, body: bytes) -> Result:
+        async def handle(self, key: str, body: bytes) -> Handled:
             raise ZeroDivisionError
 
-    registering = at.broker.registering
-    whole, registering._registrar = registering._registrar, Broken()  # type: ignore[assignment]
+    expected_consumer = at.broker.expected_consumer
+    whole, expected_consumer._handler = expected_consumer._handler, Broken()  # type: ignore[assignment]
     await at.publish(WANTED)
     letter = await at.letter()
     assert letter.headers[CODE] == "internal"
     assert re.fullmatch(r"ZeroDivisionError at integration/test_expected.py:\d+, 5 times", letter.headers[REASON])
-    registering._registrar = whole
+    expected_consumer._handler = whole
     await at.publish(WANTED)
     await at.became("registered")
 
@@ -298,15 +298,15 @@ async def test_while_postgres_is_away_for_long_nothing_is_kept_in_hand(
     back = asyncio.Event()
 
     class Away:
-        async def register(self, key: str, body: bytes) -> Result:
+        async def handle(self, key: str, body: bytes) -> Handled:
             raise ConnectionRefusedError
 
         async def reach(self) -> None:
             if not back.is_set():
                 raise ConnectionRefusedError
 
-    registering = at.broker.registering
-    whole, registering._registrar = registering._registrar, Away()  # type: ignore[assignment]
+    expected_consumer = at.broker.expected_consumer
+    whole, expected_consumer._handler = expected_consumer._handler, Away()  # type: ignore[assignment]
     await at.publish(WANTED)
 
     async def resting() -> bool:
@@ -319,7 +319,7 @@ async def test_while_postgres_is_away_for_long_nothing_is_kept_in_hand(
         return queue.declaration_result.message_count == 1
 
     await until(given_back, what="the message at the broker again")
-    registering._registrar = whole
+    expected_consumer._handler = whole
     back.set()
 
     async def subscribed() -> bool:
@@ -333,7 +333,7 @@ async def test_what_is_far_too_large_is_laid_aside_by_the_broker_itself(at: Desk
     await at.publish(b"x" * (LARGEST_LETTER + 1))
     await at.became("refused")
 
-    async def one() -> Letter | None:
+    async def one() -> DeadLetter | None:
         return next(iter(await letters(at)), None)
 
     letter = await until(one, what="the broker's letter")
@@ -377,9 +377,9 @@ async def test_a_shop_that_the_broker_keeps_to_its_own_key_speaks_for_no_other(a
 # -- looked at, and sent again -----------------------------------------------------------------------------------------
 
 
-async def letters(at: Desk) -> Sequence[Letter]:
+async def letters(at: Desk) -> Sequence[DeadLetter]:
     async with dead_at_broker(at.url) as place:
-        return await survey(place)
+        return await list_all(place)
 
 
 async def test_a_letter_is_listed_shown_and_replayed_when_the_configuration_is_mended(
@@ -391,7 +391,7 @@ async def test_a_letter_is_listed_shown_and_replayed_when_the_configuration_is_m
     async with opened(broker, database, before) as at, listening(at.broker):
         await at.publish({**WANTED, "description": "for Rahim"}, key="shop")
         await at.became("refused")
-    async with desk(configured(url, dsn)) as found:
+    async with open_dead_letters(configured(url, dsn)) as found:
         (letter,) = found.letters
         assert (letter.id, letter.kind, letter.place, letter.payment_id) == ("order-1", "expected", "broker", None)
         assert letter.reason == "merchant: there is no such merchant"
@@ -410,9 +410,9 @@ async def test_a_letter_is_listed_shown_and_replayed_when_the_configuration_is_m
 async def test_a_replay_is_held_to_the_key_it_was_published_with(at: Desk) -> None:
     await at.publish(WANTED, key="other")
     await at.became("refused")
-    async with dead_at_broker(at.url) as place, aclosing(taken(place, await survey(place))) as reading:
+    async with dead_at_broker(at.url) as place, aclosing(check_out(place, await list_all(place))) as reading:
         async for opened_letter in reading:
-            assert isinstance(opened_letter, Opened)
+            assert isinstance(opened_letter, CheckedOut)
             await place.replay(opened_letter)
     await at.became("refused", 2)
     assert await at.payments() == []
@@ -479,7 +479,7 @@ async def test_while_postgres_is_away_messages_wait_at_the_broker_and_none_is_re
             await at.publish({**WANTED, "reference": f"order-{number}", "session_id": f"TR-{number}"})
 
         async def full() -> bool:
-            return len(at.broker.expected._subscriptions["expected"].in_hand) == PREFETCH
+            return len(at.broker.expected._subscriptions["expected"].unacked) == PREFETCH
 
         await until(full, what="no more in hand than may be")
         assert at.metrics.registry.get_sample_value("payproof_expected_messages_total", {"result": "refused"}) == 0

@@ -15,11 +15,11 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from consumers.account import Account
-from consumers.checks.repeated_failure import FAILURES, Failures, letter_of
+from consumers.checks.repeated_failure import FAILURES_BEFORE_STOP, Failures, letter_of
 from consumers.commands.open_payment import open_payment
 from consumers.ports.gateway import Opened
 from consumers.rules import Rules
-from schemas.answers import Expected, Outcome, Question
+from schemas.answers import Expected, Question, QuestionOutcome
 from schemas.checks import Checks
 from schemas.payments import Payment
 from schemas.words import Hold, Source, Status
@@ -29,18 +29,18 @@ from tests.fakes.failures import FakeFailures
 from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import PLAIN
 from tests.processes import until
-from worker.dead_letters import NotReplayed, survey
+from worker.dead_letters import NotReplayed, list_all
 from worker.postgres.database import LOCK_SECONDS, Database
 from worker.postgres.ledger.failures import PostgresFailures, forget_healed
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
-from worker.postgres.queue.dead_letters import PostgresDead
-from worker.postgres.reads.state import read_standing
+from worker.postgres.queue.dead_table import PostgresDead
+from worker.postgres.reads.installation_state import read_state
 from worker.telemetry.metrics import Metrics
 from worker.verify.consume import Consumer
-from worker.verify.course import Calls
 from worker.verify.own_claims import own_claim
-from worker.verify.replay_reply import record_kept
+from worker.verify.question_course import Calls
+from worker.verify.replay_reply import replay_dead_reply
 
 RULES = Rules(accounts={PLAIN.id: PLAIN}, checks=Checks(), public_url="https://pay.example")
 FAULT = """
@@ -163,7 +163,7 @@ class Till:
 
     async def ask(
         self, account: Account, question: Question, expected: Expected, calls: Calls, *, asked_at: Any
-    ) -> Outcome:
+    ) -> QuestionOutcome:
         self.asked.append(expected.payment_id)
         calls.made += 1
         return answered(about(account, question, expected, asked_at), Status.COMPLETED)
@@ -179,7 +179,7 @@ async def test_a_fault_from_end_to_end_and_its_mending(database: Database, logge
     consumer = Consumer(bus, PostgresLedger(database), FakeTurns(), RULES, gateways, failures, clock, Metrics())
     working = asyncio.create_task(consumer.run())
     try:
-        for asked in range(1, FAILURES + 1):
+        for asked in range(1, FAILURES_BEFORE_STOP + 1):
             await bus.publish([own_claim(Source.OPERATOR, payment.id, PLAIN.id, "fake", clock.now())])
 
             async def failed(so_often: int = asked) -> bool:
@@ -202,10 +202,10 @@ async def test_a_fault_from_end_to_end_and_its_mending(database: Database, logge
     assert row["next_check_at"] - clock.now() > timedelta(hours=23)
     types = [row["type"] for row in await database.fetch("SELECT type FROM events ORDER BY version")]
     assert types == ["payment.opened", "payment.held"]
-    assert (await read_standing(database, [PLAIN], [])).stopped == {"fake": 1}
+    assert (await read_state(database, [PLAIN], [])).stopped == {"fake": 1}
 
-    dead = PostgresDead(database, partial(record_kept, database, RULES))
-    (letter,) = await survey(dead)
+    dead = PostgresDead(database, partial(replay_dead_reply, database, RULES))
+    (letter,) = await list_all(dead)
     assert (letter.kind, letter.payment_id, letter.provider, letter.unreadable) == ("reply", payment.id, "fake", None)
     assert "CheckViolationError" in letter.reason
     with pytest.raises(NotReplayed, match="it fails still"):
@@ -214,8 +214,8 @@ async def test_a_fault_from_end_to_end_and_its_mending(database: Database, logge
     await replay(dead)
     types = [row["type"] for row in await database.fetch("SELECT type FROM events ORDER BY version")]
     assert types == ["payment.opened", "payment.held", "payment.completed"]
-    assert await survey(dead) == []
-    assert (await read_standing(database, [PLAIN], [])).stopped == {}
+    assert await list_all(dead) == []
+    assert (await read_state(database, [PLAIN], [])).stopped == {}
 
 
 async def replay(dead: PostgresDead) -> None:
@@ -227,10 +227,10 @@ async def replay(dead: PostgresDead) -> None:
 async def test_an_equal_reply_is_kept_once_and_another_beside_it(database: Database) -> None:
     drive, failures = Drive(), PostgresFailures(database)
     payment_id = await drive.open(PLAIN)
-    (inquiry,) = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    (assigned,) = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
     for status in (Status.COMPLETED, Status.COMPLETED, Status.PENDING):
-        await failures.keep(*letter_of(drive.reply(inquiry, answered(inquiry, status)), PLAIN), "a reason")
-    assert len(await survey(PostgresDead(database))) == 2
+        await failures.keep(*letter_of(drive.reply(assigned, answered(assigned, status)), PLAIN), "a reason")
+    assert len(await list_all(PostgresDead(database))) == 2
 
 
 async def test_what_was_recorded_since_by_whomever_is_stopped_no_more(database: Database) -> None:
@@ -238,9 +238,9 @@ async def test_what_was_recorded_since_by_whomever_is_stopped_no_more(database: 
     await failures.count(payment.id, PLAIN.id, "a")
     await failures.stop(payment.id, RULES.checks)
     await forget_healed(database)
-    assert (await read_standing(database, [PLAIN], [])).stopped == {"fake": 1}
+    assert (await read_state(database, [PLAIN], [])).stopped == {"fake": 1}
     await database.execute("UPDATE payments SET asked_at = clock_timestamp()")
-    assert (await read_standing(database, [PLAIN], [])).stopped == {}
+    assert (await read_state(database, [PLAIN], [])).stopped == {}
     await forget_healed(database)
     assert await database.fetch("SELECT FROM failures") == []
 

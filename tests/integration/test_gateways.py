@@ -16,7 +16,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.ports.gateway import Effect, HttpReply, HttpRequest, NoReply, Reply, Token, TokenWanted
+from consumers.ports.gateway import Effect, EffectReply, HttpReply, HttpRequest, NoReply, Token, TokenWanted
 from consumers.providers import PROVIDERS
 from schemas.answers import Answer, Expected, Inconclusive, Question, Trouble
 from schemas.secret import Secret
@@ -124,7 +124,7 @@ class _Impatient:
         self.address = address
         self.grants = 0
 
-    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Answer | Inconclusive]:
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, EffectReply, Answer | Inconclusive]:
         del question, expected
         try:
             reply = yield HttpRequest(method="GET", url=f"http://{self.address}/", seconds=0.2)
@@ -149,7 +149,7 @@ async def test_a_silent_gateway_ends_at_its_deadline(asking: Gateways) -> None:
 class _Granting(_Impatient):
     """A gateway that needs a token; each grant gives another, the first of which is refused."""
 
-    def ask(self, question: Question, expected: Expected) -> Generator[Effect, Reply, Answer | Inconclusive]:
+    def ask(self, question: Question, expected: Expected) -> Generator[Effect, EffectReply, Answer | Inconclusive]:
         del question, expected
         token = yield TokenWanted()
         if token == "token-1":

@@ -12,16 +12,16 @@ from aiohttp.test_utils import TestClient, TestServer
 from msgspec.structs import replace
 
 from tests.integration.shops import CONFIG, KEYS, RULES
-from worker.api.headers import HEADERS
 from worker.config import Config
 from worker.http_apps import ops_app, public_app
-from worker.ingress.waiters import Outcomes
+from worker.ingress.waiters import PaymentWaiters
 from worker.ops.health import Ops
-from worker.ops.state_metrics import standings_of
+from worker.ops.state_metrics import state_metrics_of
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.tokens import PostgresTokens
+from worker.runtime.http_listener import HEADERS
 from worker.telemetry.metrics import Metrics
 from worker.verify.gateways import gateways
 
@@ -36,7 +36,7 @@ KEYED = {"Authorization": f"Bearer {KEYS['shop']}"}
 async def public(database: Database, config: Config = QUICK) -> AsyncIterator[tuple[TestClient, web.Application]]:
     bus, ledger, metrics = PostgresBus(database), PostgresLedger(database), Metrics()
     async with gateways(PostgresTokens(database)) as asking:
-        app = public_app(config, RULES, database, ledger, bus, asking, Outcomes(), metrics)
+        app = public_app(config, RULES, database, ledger, bus, asking, PaymentWaiters(), metrics)
         app.router.add_get("/breaks", breaks)
         async with TestClient(TestServer(app)) as client:
             yield client, app
@@ -116,7 +116,7 @@ async def test_browsers_are_held_to_https_only_where_we_have_it(database: Databa
 
 async def test_the_operators_port_is_guarded_too(database: Database) -> None:
     metrics = Metrics(CONFIG.accounts)
-    ops = Ops(database, None, metrics, standings_of(CONFIG, database, None, metrics), list, ("ingress",))
+    ops = Ops(database, None, metrics, state_metrics_of(CONFIG, database, None, metrics), list, ("ingress",))
     app = ops_app(ops)
     async with TestClient(TestServer(app)) as client:
         for method, path in [*paths(app), ("GET", "/nothing")]:

@@ -14,7 +14,7 @@ import pytest
 
 from consumers.apply_claim import KEPT_CANDIDATES
 from consumers.early_claims import KEPT_FOR, PER_ACCOUNT
-from consumers.pipeline import Inquiry, take
+from consumers.pipeline import AssignedQuestion, take_claims
 from consumers.ports.ledger import Keys
 from schemas.callbacks import Callback, Claim
 from schemas.payments import Change
@@ -24,9 +24,9 @@ from tests.integration.shops import RULES, TRACKED, Shops
 from tests.integration.test_adoption import found
 from tests.processes import until
 from worker.postgres.database import Database
-from worker.postgres.ledger.early_claims import forget_kept, keep, settle_turns
+from worker.postgres.ledger.kept_claims import forget_kept, keep_early_claims, wait_for_turns
 from worker.postgres.queue.claim_queue import PostgresBus
-from worker.runtime.encryption import Seal
+from worker.runtime.encryption import ArchiveCipher
 
 WISH: dict[str, Any] = {**TRACKED, "account": "shop-bag"}
 NAMED = {"transaction_id": "T-1", "reference": TRACKED["reference"]}
@@ -58,8 +58,8 @@ TURNS = FakeTurns()
 """Payments' ids are random, so all tests may share them: what was asked about here once stays in flight."""
 
 
-async def taken(shops: Shops, *claims: Claim) -> list[Inquiry]:
-    return (await take(shops.api.ledger, RULES, claims, TURNS, patient=False)).inquiries
+async def taken(shops: Shops, *claims: Claim) -> list[AssignedQuestion]:
+    return (await take_claims(shops.api.ledger, RULES, claims, TURNS, patient=False)).questions
 
 
 async def queued(shops: Shops) -> list[Claim]:
@@ -81,8 +81,8 @@ async def test_it_asks_nothing_until_its_payment_is_tracked_and_then_once(shops:
     (heard,) = await queued(shops)
     assert (heard.id, heard.kept, heard.callback, heard.received_at) == (claim.id, True, None, claim.received_at)
     assert await count(shops.database, "kept") == 0
-    (inquiry,) = await taken(shops, heard)
-    assert (inquiry.expected.payment_id, inquiry.question.transaction_id) == (payment["payment_id"], "T-1")
+    (assigned,) = await taken(shops, heard)
+    assert (assigned.expected.payment_id, assigned.question.transaction_id) == (payment["payment_id"], "T-1")
     assert await taken(shops, heard) == [], "the queue may deliver twice"
     assert await taken(shops, early(shops, "claim-2")) == [], "and the gateway tell its event again"
 
@@ -191,7 +191,7 @@ async def registering(shops: Shops) -> AsyncIterator[str]:
     async with shops.api.ledger.batch([payment["payment_id"]]) as batch:
         row = msgspec.structs.replace(batch.cases[payment["payment_id"]].payment, session_id="TR-9")
         await batch.reserve([Keys.of(row, sessions=["TR-9"])])
-        await batch.hear_kept(row, signed_only=False)
+        await batch.queue_early_claims(row, signed_only=False)
         yield row.id
         await batch.store([Change(payment=row)])
         await batch.commit()
@@ -210,8 +210,8 @@ async def test_one_that_comes_while_its_payment_is_being_recorded_is_about_that_
 async def test_a_payment_that_is_recorded_while_a_claim_is_being_kept_hears_it(shops: Shops) -> None:
     claim = early(shops)
     async with shops.database.connection() as connection, connection.transaction():
-        await settle_turns(connection, [claim])
-        await keep(connection, Seal(), [claim])
+        await wait_for_turns(connection, [claim])
+        await keep_early_claims(connection, ArchiveCipher(), [claim])
         tracking = asyncio.create_task(shops.post("/v1/payments/track", WISH))
         await blocked(shops.database)
     assert (await tracking).status == 201
@@ -234,37 +234,37 @@ async def test_many_at_once_lose_nothing(shops: Shops) -> None:
     assert sorted(one.expected.reference for one in asked) == sorted(wish["reference"] for wish in wishes)
 
 
-async def _one_by_one(shops: Shops, claims: list[Claim]) -> list[Inquiry]:
+async def _one_by_one(shops: Shops, claims: list[Claim]) -> list[AssignedQuestion]:
     asked = await asyncio.gather(*(taken(shops, claim) for claim in claims))
-    return [inquiry for inquiries in asked for inquiry in inquiries]
+    return [assigned for questions in asked for assigned in questions]
 
 
-@pytest.mark.parametrize("later", [False, True], ids=["queued", "spooled for later"])
-@pytest.mark.parametrize("ends", ["done", "park", "retry"])
+@pytest.mark.parametrize("low_priority", [False, True], ids=["queued", "spooled with low priority"])
+@pytest.mark.parametrize("ends", ["ack", "dead_letter", "retry"])
 async def test_one_whose_payment_is_recorded_before_it_is_acknowledged_is_heard(
-    shops: Shops, ends: str, later: bool
+    shops: Shops, ends: str, low_priority: bool
 ) -> None:
     """The worker has it in hand still, and what it then does with that is not done to what is to be heard."""
     claim, bus = early(shops), shops.api.bus
     assert isinstance(bus, PostgresBus)
     await shops.post("/v1/payments/track", {**WISH, "reference": "order-other"})
-    await bus.publish([claim], later=later)
+    await bus.publish([claim], low_priority=low_priority)
     # The first is refused when it has heard, so that what was heard is kept once more, and in hand once more.
     for session_id, status in (("TR-1", 409), ("TR-2", 201)):
-        (delivery,) = await bus.lease("moneybag", 10)
-        assert await taken(shops, delivery.claim) == []
+        (message,) = await bus.lease("moneybag", 10)
+        assert await taken(shops, message.claim) == []
         assert (await shops.post("/v1/payments/track", {**WISH, "session_id": session_id})).status == status
         match ends:
-            case "done":
-                await bus.done([delivery])
-            case "park":
-                await bus.park(delivery, "it failed")
+            case "ack":
+                await bus.ack([message])
+            case "dead_letter":
+                await bus.dead_letter(message, "it failed")
             case _:
-                await bus.retry(delivery)
+                await bus.retry(message)
     (heard,) = await bus.lease("moneybag", 10)
     assert len(await taken(shops, heard.claim)) == 1
     dead = await shops.database.fetch("SELECT DISTINCT claim_id FROM dead")
-    assert [row["claim_id"] for row in dead] == [claim.id] * (ends == "park")
+    assert [row["claim_id"] for row in dead] == [claim.id] * (ends == "dead_letter")
 
 
 async def test_recording_a_payment_waits_for_nobody_who_takes_from_the_queue(shops: Shops) -> None:

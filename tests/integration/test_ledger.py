@@ -17,7 +17,7 @@ from tests.integration.conformance_ledger import NOON, Kept, LedgerConformance
 from tests.integration.conformance_looking import LookingConformance
 from tests.integration.conformance_unexpected import Books, UnexpectedConformance
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.due import take_due
 
 

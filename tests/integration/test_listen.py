@@ -1,4 +1,4 @@
-"""Notices come again after a network has forgotten the connection: nothing breaks, nothing arrives."""
+"""Wakeups come again after a network has forgotten the connection: nothing breaks, nothing arrives."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import asyncio
 from tests.integration.wire import wire
 from tests.processes import until
 from worker.postgres.database import Database
-from worker.postgres.notices import Notice
+from worker.postgres.wakeups import Wakeup
 from worker.runtime.cancellation import end_one
 
 
 async def test_a_connection_that_the_network_forgot_is_made_again(database: Database, dsn: str) -> None:
-    heard: list[Notice] = []
+    heard: list[Wakeup] = []
     connected = asyncio.Semaphore(0)
 
     async def again() -> None:
@@ -27,8 +27,8 @@ async def test_a_connection_that_the_network_forgot_is_made_again(database: Data
             await connected.acquire()
 
         async def arrives() -> bool:
-            database.notify(Notice(claims=["ipay"]))
+            database.notify(Wakeup(claims=["ipay"]))
             return bool(heard)
 
-        await until(arrives, what="a notice", seconds=5)
+        await until(arrives, what="a wakeup", seconds=5)
         await end_one(listening)

@@ -12,22 +12,21 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
+from tests.harness import shop_pages
 from tests.integration.shops import CONFIG, KEYS, RULES
 from tests.integration.test_headers import NOBODYS
-from worker.api.headers import HEADERS
 from worker.config import Config
 from worker.http_apps import ops_app, public_app
-from worker.ingress.waiters import Outcomes
+from worker.ingress.waiters import PaymentWaiters
 from worker.ops.health import Ops
-from worker.ops.state_metrics import standings_of
-from worker.playground.demo.shop import shop_pages
-from worker.playground.sandbox.app import make_app
-from worker.playground.sandbox.config import SandboxConfig
+from worker.ops.state_metrics import state_metrics_of
+from worker.playground.sandbox.sandbox_app import make_app
+from worker.playground.sandbox.sandbox_config import SandboxConfig
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.tokens import PostgresTokens
-from worker.runtime.http_listener import Runner
+from worker.runtime.http_listener import HEADERS, Runner
 from worker.telemetry.metrics import Metrics
 from worker.verify.gateways import gateways
 
@@ -67,7 +66,7 @@ async def listener(name: str, database: Database) -> AsyncIterator[str]:
                 yield url
         case "ops":
             metrics = Metrics(CONFIG.accounts)
-            ops = Ops(database, None, metrics, standings_of(CONFIG, database, None, metrics), list, ("ingress",))
+            ops = Ops(database, None, metrics, state_metrics_of(CONFIG, database, None, metrics), list, ("ingress",))
             async with listening(ops_app(ops)) as url:
                 yield url
         case "sandbox":
@@ -83,7 +82,7 @@ async def public(database: Database, config: Config) -> AsyncIterator[str]:
     bus, ledger, metrics = PostgresBus(database), PostgresLedger(database), Metrics()
     rules = replace(RULES, public_url=config.settings.public_url)
     async with gateways(PostgresTokens(database)) as asking:
-        app = public_app(config, rules, database, ledger, bus, asking, Outcomes(), metrics)
+        app = public_app(config, rules, database, ledger, bus, asking, PaymentWaiters(), metrics)
         async with listening(app, config.settings.public_path) as url:
             yield url
 

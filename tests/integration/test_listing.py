@@ -13,9 +13,9 @@ from consumers.providers import PROVIDERS
 from schemas.secret import Secret
 from schemas.statements import Line, Unread
 from tests.integration.sandboxes import SHADHINPAY, Driver, driving
-from worker.playground.sandbox.config import SandboxConfig
+from worker.playground.sandbox.sandbox_config import SandboxConfig
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.tokens import PostgresTokens
 from worker.reconciliation.gateway_list import ListFailed, list_lines
 from worker.verify.gateways import Gateways, gateways

@@ -8,7 +8,7 @@ import random
 import msgspec
 
 from worker.postgres.database import Database
-from worker.postgres.events.event_log import place, read
+from worker.postgres.events.event_log import assign_positions, read
 
 WRITERS, EACH = 8, 40
 
@@ -18,8 +18,8 @@ async def test_a_reader_sees_every_event_while_eight_writers_commit(database: Da
     finished = asyncio.Event()
 
     async def placing() -> None:
-        while not finished.is_set() or await place(database, 1000):
-            await place(database, 7)
+        while not finished.is_set() or await assign_positions(database, 1000):
+            await assign_positions(database, 7)
 
     async def reading() -> None:
         after = 0
@@ -39,8 +39,8 @@ async def test_a_reader_sees_every_event_while_eight_writers_commit(database: Da
 
 async def test_places_are_given_by_one_writer_at_a_time_without_gaps(database: Database) -> None:
     await _write(database, 0)
-    placed = await asyncio.gather(*(place(database, 11) for _ in range(6)))
-    while await place(database, 11):
+    placed = await asyncio.gather(*(assign_positions(database, 11) for _ in range(6)))
+    while await assign_positions(database, 11):
         pass
     rows = await read(database, "m", 0, 1000)
     assert [row["place"] for row in rows] == list(range(1, EACH + 1)), placed

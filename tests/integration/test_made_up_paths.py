@@ -15,7 +15,7 @@ from tests.integration.shops import CONFIG, Shops
 from tests.integration.test_kept import WISH, count, queued, taken
 from worker.ingress.ingress import ingress_of
 from worker.ingress.returns import Returns
-from worker.ingress.waiters import Outcomes
+from worker.ingress.waiters import PaymentWaiters
 from worker.ingress.webhooks import Webhooks
 from worker.telemetry.metrics import Metrics
 
@@ -28,7 +28,7 @@ Buyer = TestClient[Any, Any]
 @pytest.fixture
 async def door(shops: Shops) -> AsyncIterator[Buyer]:
     database = shops.database
-    ingress = ingress_of(CONFIG, shops.api.ledger, shops.api.bus, database.clock, Outcomes(), Metrics())
+    ingress = ingress_of(CONFIG, shops.api.ledger, shops.api.bus, database.clock, PaymentWaiters(), Metrics())
     app = web.Application()
     app.add_routes([*Returns(ingress).routes(), *Webhooks(ingress).routes()])
     async with TestClient(TestServer(app)) as client:

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from worker.postgres.server.embedded import embedded_here
-from worker.postgres.server.migrate import MigrationError, migrate
+from worker.postgres.server.migrate import MigrationError, apply_migrations
 
 PASSWORD = "p@ss/wörd:%41 '?#"
 
@@ -53,19 +53,19 @@ async def ask(url: str, sql: str, *, database: str | None = None) -> object:
 
 
 async def test_a_missing_database_is_made_and_migrated(database: str, directory: Path) -> None:
-    assert await migrate(database, directory=directory) == ("0001_first.sql", "0002_second.sql")
+    assert await apply_migrations(database, directory=directory) == ("0001_first.sql", "0002_second.sql")
     assert await ask(database, "SELECT count(*) FROM second") == 1
 
 
 async def test_only_what_is_new_is_applied(database: str, directory: Path) -> None:
-    await migrate(database, directory=directory)
+    await apply_migrations(database, directory=directory)
     write(directory, "0003_third.sql", "CREATE TABLE third (n int);")
-    assert await migrate(database, directory=directory) == ("0003_third.sql",)
-    assert await migrate(database, directory=directory) == ()
+    assert await apply_migrations(database, directory=directory) == ("0003_third.sql",)
+    assert await apply_migrations(database, directory=directory) == ()
 
 
 async def test_four_at_once_apply_everything_once(database: str, directory: Path) -> None:
-    applied = await asyncio.gather(*(migrate(database, directory=directory) for _ in range(4)))
+    applied = await asyncio.gather(*(apply_migrations(database, directory=directory) for _ in range(4)))
     assert sorted(name for names in applied for name in names) == ["0001_first.sql", "0002_second.sql"]
     assert await ask(database, "SELECT count(*) FROM second") == 1
 
@@ -73,7 +73,7 @@ async def test_four_at_once_apply_everything_once(database: str, directory: Path
 async def test_a_failing_file_is_named_with_the_sql_error_and_leaves_no_trace(database: str, directory: Path) -> None:
     write(directory, "0003_bad.sql", "CREATE TABLE third (n int); SELECT no_such_thing;")
     with pytest.raises(MigrationError, match=r'0003_bad\.sql: .*column "no_such_thing" does not exist'):
-        await migrate(database, directory=directory)
+        await apply_migrations(database, directory=directory)
     assert await ask(database, "SELECT to_regclass('third')") is None
     assert await ask(database, "SELECT count(*) FROM second") == 1
 
@@ -88,7 +88,7 @@ async def test_names_and_passwords_of_any_signs_work(server: str, directory: Pat
     url = (
         f"postgresql://{quote('odd role')}:{quote(PASSWORD, safe='')}@/{quote(name, safe='')}?{urlsplit(server).query}"
     )
-    assert len(await migrate(url, directory=directory)) == 2
+    assert len(await apply_migrations(url, directory=directory)) == 2
     assert await ask(url, "SELECT current_database()") == name
 
 
@@ -98,7 +98,7 @@ async def test_a_password_is_never_repeated(database: str, directory: Path) -> N
     url = database.replace("payproof@", f"payproof:{quote(PASSWORD, safe='')}@")
     assert directory_of_sockets in url
     with pytest.raises(MigrationError, match="invalid input syntax") as caught:
-        await migrate(url, directory=directory)
+        await apply_migrations(url, directory=directory)
     assert PASSWORD not in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -114,11 +114,11 @@ async def test_a_password_is_never_repeated(database: str, directory: Path) -> N
 )
 async def test_a_database_that_cannot_be_reached_is_one_clear_error(url: str) -> None:
     with pytest.raises(MigrationError, match="the database cannot be used") as caught:
-        await migrate(url)
+        await apply_migrations(url)
     assert "hunter2" not in str(caught.value)
 
 
 async def test_the_directory_of_the_package_is_found(database: str) -> None:
-    applied = await migrate(database)
+    applied = await apply_migrations(database)
     assert applied
     assert applied[0].startswith("0001_")

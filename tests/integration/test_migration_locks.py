@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 
 from tests.contract import ROOT
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 WATCH = """
     CREATE SCHEMA watched;
@@ -40,11 +40,11 @@ STRENGTH = ("RowExclusiveLock", "ShareLock", "ShareRowExclusiveLock", "Exclusive
 async def test_no_migration_raises_the_lock_that_it_has_on_a_table(unmade: str, tmp_path: Path) -> None:
     """Each table is locked as fully as it ever is by the first statement that keeps a writer from it at all."""
     shutil.copy(ROOT / "schemas/sql/0001_payments.sql", tmp_path)
-    await migrate(unmade, directory=tmp_path)
+    await apply_migrations(unmade, directory=tmp_path)
     database = await asyncpg.connect(unmade)
     try:
         await database.execute(WATCH)
-        await migrate(unmade)
+        await apply_migrations(unmade)
         held = defaultdict[tuple[str, str], list[int]](list)
         for row in await database.fetch(LOCKS):
             modes = [STRENGTH.index(mode) for mode in row["modes"] if mode in STRENGTH]

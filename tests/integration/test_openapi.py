@@ -24,7 +24,7 @@ from schemas.shown import PAYMENT_ID
 from tests.contract import check_event
 from tests.integration.shops import KEYS, PUBLIC, Shops
 from worker.api.documents import published
-from worker.api.openapi import OPERATIONS, document
+from worker.api.openapi import OPERATIONS, openapi_document
 from worker.api.routes import routes
 
 EXAMPLES = 20
@@ -47,13 +47,13 @@ async def test_every_route_is_in_the_document_and_nothing_else(shops: Shops) -> 
     described = {(one.method.upper(), one.path) for one in OPERATIONS}
     routed = {(one.method, one.path.replace(f":{PAYMENT_ID}", "")) for one in routes(shops.api)}
     assert described == routed
-    paths: dict[str, dict[str, Any]] = document(PUBLIC, "1")["paths"]
+    paths: dict[str, dict[str, Any]] = openapi_document(PUBLIC, "1")["paths"]
     assert {(method.upper(), path) for path, methods in paths.items() for method in methods} == described
 
 
 async def test_every_keyed_operation_tells_its_problems(shops: Shops) -> None:
     for operation in OPERATIONS:
-        described = document(PUBLIC, "1")["paths"][operation.path][operation.method]
+        described = openapi_document(PUBLIC, "1")["paths"][operation.path][operation.method]
         expected = {"401", "415", "500", "503"} if operation.keyed else set()
         assert expected <= set(described["responses"])
         if operation.body is not None:

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.fakes.clock import FakeClock
-from tests.integration.endpoints import Hook, courier_of, deliveries, endpoint_at, happen, hooking
-from worker.deliver.courier import Courier
+from tests.integration.endpoints import Hook, deliveries, endpoint_at, happen, hooking, worker_of
+from worker.deliver.endpoint_worker import EndpointWorker
 from worker.deliver.sender import sender
 from worker.postgres.database import Database
 
@@ -21,12 +21,12 @@ DOWN = timedelta(hours=72)
 MINUTES, HOURS = timedelta(minutes=20), timedelta(hours=30)
 
 
-async def settled(courier: Courier, group: asyncio.TaskGroup) -> datetime | None:
+async def settled(worker: EndpointWorker, group: asyncio.TaskGroup) -> datetime | None:
     """Turn until nothing is being sent; when something is planned next."""
-    at = await courier.turn(group)
-    while courier.busy:
-        await courier.woken(5)
-        at = await courier.turn(group)
+    at = await worker.cycle(group)
+    while worker.busy:
+        await worker.woken(5)
+        at = await worker.cycle(group)
     return at
 
 
@@ -52,14 +52,14 @@ async def test_an_endpoint_that_was_down_for_72_hours_gets_every_event_afterward
 
     async with hooking(Hook(down_until_it_is_back)) as hook, sender(database.clock.now, private=True) as sending:
         endpoint = endpoint_at(hook.url)
-        courier = await courier_of(endpoint, database, sending, clock)
+        worker = await worker_of(endpoint, database, sending, clock)
         trade = began
         async with asyncio.TaskGroup() as group:
             while True:
                 if trade <= clock.now and trade < back:
                     expected += await happen(database, rush if trade == began else 1, at=clock.now)
                     trade += every
-                at = await settled(courier, group)
+                at = await settled(worker, group)
                 planned = [one for one in (at, trade if trade < back else None) if one is not None]
                 if not planned:
                     break

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from consumers.commands.open_payment import Created
+from consumers.commands.open_payment import ReadyToOpen
 from schemas.payments import Payment
 from tests.integration.conformance_ledger import OVER, a_payment
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.ledger.rows import INSERT
 from worker.verify.blame import reason_of
 
 
 async def a_row(database: Database) -> Payment:
     made = await PostgresLedger(database).create(a_payment(), {"a": "body"}, OVER)
-    assert isinstance(made, Created)
+    assert isinstance(made, ReadyToOpen)
     return made.payment
 
 
@@ -48,7 +48,7 @@ async def test_a_new_payment_may_take_its_key_until_its_transaction_ends(
     async with database.connection() as connection, connection.transaction():
         await connection.execute(INSERT, payment)
         await connection.execute(f"INSERT INTO {table} VALUES ('shop-a', 'one', $1)", payment.id)
-    assert payment.id in (await PostgresLedger(database).look([], [payment.id])).sights
+    assert payment.id in (await PostgresLedger(database).look([], [payment.id])).readings
 
 
 async def test_what_a_payment_named_before_keeps_no_money_from_it(database: Database) -> None:
@@ -59,4 +59,4 @@ async def test_what_a_payment_named_before_keeps_no_money_from_it(database: Data
     await database.execute("INSERT INTO transactions VALUES ('shop-a', 'one', $1)", payment.id)
     await database.execute("UPDATE payments SET transaction_id = 'one', status = 'completed' WHERE id = $1", payment.id)
     found = await PostgresLedger(database).look([], [payment.id])
-    assert found.sights[payment.id].case.payment.transaction_id == "one"
+    assert found.readings[payment.id].case.payment.transaction_id == "one"

@@ -26,12 +26,12 @@ from worker.postgres.events.event_log import (
     FIRST_SINCE,
     NEWEST,
     READ,
-    newest_place,
-    place,
-    place_before,
+    assign_positions,
+    newest_position,
+    position_before,
     read,
 )
-from worker.postgres.notices import Notice
+from worker.postgres.wakeups import Wakeup
 from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
 
@@ -118,7 +118,7 @@ async def placing(database: Database) -> AsyncIterator[None]:
 
     async def hurry() -> None:
         while True:
-            relay.hear(Notice(events=True))
+            relay.on_wakeup(Wakeup(events=True))
             await asyncio.sleep(0.002)
 
     tasks = [asyncio.create_task(relay.run()), asyncio.create_task(hurry())]
@@ -204,7 +204,7 @@ async def test_the_place_of_a_time_is_that_before_its_first_event(database: Data
     await filled(database, count)
     for minute in (-1, 0, 0.5, 1, 2, 3, 100, 128, count - 2, count - 1, count):
         since = START + timedelta(minutes=minute)
-        after = await place_before(database, "shop", since)
+        after = await position_before(database, "shop", since)
         first = [row["place"] - 1 for row in await read(database, "shop", after, 1000)]
         assert first == [serial for serial in range(0, count, 2) if serial >= minute], minute
 
@@ -215,7 +215,7 @@ async def test_events_that_were_committed_late_are_not_missed(database: Database
     await filled(database, 400, late)
     for minute in range(0, 400, 7):
         since = START + timedelta(minutes=minute, seconds=30)
-        after = await place_before(database, "shop", since)
+        after = await position_before(database, "shop", since)
         wanted = [
             serial
             for serial in range(0, 400, 2)
@@ -238,8 +238,8 @@ async def test_a_merchant_who_has_been_quiet_is_found_by_the_index_of_merchants(
         while "Plans" in node:
             (node,) = node["Plans"]
         assert node.get("Index Name") == "events_merchant", node
-    assert await newest_place(database, "shop") == 1_999
-    assert await newest_place(database, "nobody") == 0
+    assert await newest_position(database, "shop") == 1_999
+    assert await newest_position(database, "nobody") == 0
 
 
 async def test_whoever_dies_while_placing_leaves_no_gap(dsn: str, database: Database) -> None:
@@ -250,7 +250,7 @@ async def test_whoever_dies_while_placing_leaves_no_gap(dsn: str, database: Data
         await connection.execute("BEGIN")
         await connection.execute("SELECT place_left_events(10)")
         async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
-            placing = group.create_task(place(database, 1000))
+            placing = group.create_task(assign_positions(database, 1000))
             await until(lambda: waits(database), what="the next one waits for who is at it")
             pid = await connection.fetchval("SELECT pg_backend_pid()")
             await database.execute("SELECT pg_terminate_backend($1)", pid)

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from consumers.money.events import write_event
-from consumers.ports.ledger import Change, Write
-from schemas.payments import Payment
+from consumers.money.write_event import write_event
+from consumers.ports.ledger import Write
+from schemas.payments import Change, Payment
 from schemas.words import EventType, Status
 from tests.contract import released
 from tests.integration.conformance_ledger import OVER, SECONDS, a_payment, keys
@@ -24,11 +24,11 @@ from tests.integration.test_paging import filled, payment_id, waits
 from tests.processes import until
 from tests.schema import archived, commit_of, has_history
 from worker.postgres.database import Database, connect
-from worker.postgres.events.event_log import PLACING_LOCK, Placed, place, place_before, read
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.events.event_log import SEQUENCING_LOCK, SequencedEvent, assign_positions, position_before, read
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.ledger.write import put
-from worker.postgres.notices import Notice
-from worker.runtime.encryption import Seal
+from worker.postgres.wakeups import Wakeup
+from worker.runtime.encryption import ArchiveCipher
 
 WRITERS, EACH = 6, 25
 
@@ -37,8 +37,8 @@ class Told:
     """A ledger, and the events that it told of when they got their places."""
 
     def __init__(self, database: Database) -> None:
-        self.placed = list[Placed]()
-        self.ledger = PostgresLedger(database, placed=self.placed.extend)
+        self.placed = list[SequencedEvent]()
+        self.ledger = PostgresLedger(database, sequenced=self.placed.extend)
 
 
 @pytest.fixture
@@ -65,11 +65,11 @@ async def opened(ledger: PostgresLedger, *, told_of: bool = False, **fields: obj
 
 async def next_of(ledger: PostgresLedger, payment: Payment, before: timedelta = timedelta()) -> Write:
     """A write with the event of the payment's next version: completed the first time, held after that; see told()."""
-    sight = (await ledger.look([], [payment.id])).sights[payment.id]
-    now = sight.case.payment
+    reading = (await ledger.look([], [payment.id])).readings[payment.id]
+    now = reading.case.payment
     kind = EventType.HELD if now.completed_told else EventType.COMPLETED
     after = replace(now, status=Status.COMPLETED, version=now.version + 1, completed_told=True)
-    return Write(sight=sight, change=told(after, kind, before), keys=keys(payment))
+    return Write(reading=reading, change=told(after, kind, before), keys=keys(payment))
 
 
 async def places(database: Database) -> dict[str, int | None]:
@@ -106,7 +106,7 @@ async def test_a_locked_write_and_a_batch_leave_the_places_to_the_relay(database
 async def test_a_write_leaves_its_place_to_the_relay_while_another_commits_slowly(
     database: Database, telling: Told
 ) -> None:
-    payment, heard = await opened(telling.ledger), list[Notice]()
+    payment, heard = await opened(telling.ledger), list[Wakeup]()
     write, connected = await next_of(telling.ledger, payment), asyncio.Event()
 
     async def listening() -> None:
@@ -116,13 +116,13 @@ async def test_a_write_leaves_its_place_to_the_relay_while_another_commits_slowl
         task = group.create_task(database.listen(heard.append, connected=listening))
         await connected.wait()
         async with database.connection() as slow, slow.transaction():
-            await slow.execute("SELECT pg_advisory_xact_lock($1)", PLACING_LOCK)
+            await slow.execute("SELECT pg_advisory_xact_lock($1)", SEQUENCING_LOCK)
             assert (await telling.ledger.write([write])).done == {payment.id}
             assert await places(database) == {f"{payment.id}.1": None}
         task.cancel()
     assert telling.placed == []
     assert any(one.events for one in heard), "a relay is told that there is something to place"
-    assert await place(database, 10) == 1
+    assert await assign_positions(database, 10) == 1
     assert await places(database) == {f"{payment.id}.1": 1}
 
 
@@ -148,7 +148,7 @@ async def committing(database: Database) -> None:
         await connection.execute("SET synchronous_commit = on")
         while await connection.fetchval("SHOW synchronous_standby_names"):
             write = await next_of(ledger, await opened(ledger))
-            await put(connection, [write], Seal(), placing=True, notices=["{}"])
+            await put(connection, [write], ArchiveCipher(), placing=True, wakeups=["{}"])
 
 
 @asynccontextmanager
@@ -178,8 +178,8 @@ async def test_no_place_is_given_twice_whatever_isolation_the_database_comes_wit
         left, other = await opened(ledger, told_of=True), await opened(ledger)
         write = await next_of(ledger, other)
         async with later.connection() as connection, connection.transaction():
-            await put(connection, [write], Seal(), placing=True)
-            placing = group.create_task(place(later, 10))
+            await put(connection, [write], ArchiveCipher(), placing=True)
+            placing = group.create_task(assign_positions(later, 10))
             await until(lambda: waits(later), what="the relay waits for the writer")
         assert await placing == 1
     assert await places(database) == {f"{left.id}.1": 2, f"{other.id}.1": 1}
@@ -192,11 +192,11 @@ async def test_the_place_of_a_time_holds_where_no_relay_ran_for_long(database: D
     ledgers = [PostgresLedger(database)] + [telling.ledger] * 4
     for nth, (age, ledger) in enumerate(zip(ages, ledgers, strict=True)):
         if nth == 3:
-            await place(database, 10)
+            await assign_positions(database, 10)
         await ledger.write([await next_of(ledger, await opened(ledger), before=age)])
     for minutes in (35, 45, 60):
         since = now - timedelta(minutes=minutes)
-        after = await place_before(database, "shop", since)
+        after = await position_before(database, "shop", since)
         assert [row["body"] for row in await read(database, "shop", after, 10)] == [
             row["body"] for row in await database.fetch("SELECT body FROM events WHERE time >= $1 ORDER BY time", since)
         ]
@@ -221,7 +221,7 @@ async def test_a_payments_next_event_waits_for_the_place_of_the_one_before(datab
     await telling.ledger.write([await next_of(telling.ledger, one) for one in (late, other)])
     assert await places(database) == {f"{late.id}.1": None, f"{late.id}.2": None, f"{other.id}.1": 1}
     assert [one.id for one in telling.placed] == [f"{other.id}.1"]
-    await place(database, 10)
+    await assign_positions(database, 10)
     assert await places(database) == {f"{late.id}.1": 2, f"{late.id}.2": 3, f"{other.id}.1": 1}
     await telling.ledger.write([await next_of(telling.ledger, late)])
     assert (await places(database))[f"{late.id}.3"] == 4
@@ -239,7 +239,7 @@ async def test_events_are_placed_later_by_the_versions_of_each_payment_whatever_
     await database.execute(
         "UPDATE events SET time = time - make_interval(mins => version) WHERE payment_id = $1", payments[0].id
     )
-    while await place(database, most):
+    while await assign_positions(database, most):
         pass
     for one in payments:
         rows = await database.fetch("SELECT version FROM events WHERE payment_id = $1 ORDER BY place", one.id)
@@ -251,14 +251,14 @@ async def test_events_are_placed_later_by_the_versions_of_each_payment_whatever_
 def placers(tmp_path: Path) -> list[Callable[[Database, int], Awaitable[int]]]:
     """How today's relay gives places, and in a clone with its history how the relay of the last release does."""
     if not has_history():
-        return [place]
+        return [assign_positions]
     file = archived(commit_of(released()[-1]), tmp_path) / "worker/postgres/log.py"
     spec = importlib.util.spec_from_file_location("released_log", file)
     assert spec is not None
     assert spec.loader is not None
     log = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(log)
-    return [place, log.place]
+    return [assign_positions, log.place]
 
 
 async def test_a_reader_never_sees_a_place_before_the_one_below_it(
@@ -282,11 +282,11 @@ async def test_a_reader_never_sees_a_place_before_the_one_below_it(
             payment = await opened(ledger)
             write = await next_of(ledger, payment)
             async with database.connection() as connection, connection.transaction():
-                await put(connection, [write], Seal(), placing=True)
+                await put(connection, [write], ArchiveCipher(), placing=True)
                 await connection.execute("SELECT pg_sleep(0.02)")
 
     async def relaying() -> None:
-        while not over.is_set() or await place(database, 5):
+        while not over.is_set() or await assign_positions(database, 5):
             for give in placers:
                 await give(database, 5)
 
@@ -304,7 +304,7 @@ async def test_a_reader_never_sees_a_place_before_the_one_below_it(
         await asyncio.wait(writers)
         over.set()
     assert snapshots > 10
-    while await place(database, 5):  # the slow one may have been the last, and have left its event
+    while await assign_positions(database, 5):  # the slow one may have been the last, and have left its event
         pass
     left = await database.fetch("SELECT id FROM events WHERE place IS NULL")
     assert left == []
@@ -318,5 +318,5 @@ async def test_a_reader_never_sees_a_place_before_the_one_below_it(
     assert 0 < got < WRITERS * EACH * 2, "some got theirs as they were written, and some did not"
 
 
-def _rising(placed: Sequence[Placed]) -> bool:
+def _rising(placed: Sequence[SequencedEvent]) -> bool:
     return all(one.place < two.place for one, two in itertools.pairwise(placed))

@@ -10,11 +10,10 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
+from tests.harness import System, environment
 from tests.pooler import pooler
 from tests.processes import directory, told_until_its_end
-from worker.playground.demo.children import environment
-from worker.playground.demo.system import System
-from worker.postgres.server.sessions import WHY, SessionsLent, expect_sessions
+from worker.postgres.server.session_check import WHY, SessionsLent, expect_sessions
 
 SECONDS = 30
 

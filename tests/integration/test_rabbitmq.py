@@ -11,24 +11,25 @@ import asyncpg
 import msgspec
 import pytest
 
-from consumers.ports.bus import BusAway, Delivery
+from consumers.ports.bus import BusAway, ClaimMessage
 from schemas.callbacks import Claim
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
 from tests.integration.rabbit import PROVIDERS, Rabbit, attached, emptied
 from tests.integration.test_bus import a_claim, receive
 from tests.processes import until
-from worker.amqp import bus, link
-from worker.amqp.bus import MOST_OFTEN
-from worker.amqp.inbox import Inbox
-from worker.amqp.messages import claim_post, event_post
+from worker.amqp import link, rabbit_bus
+from worker.amqp.consumer_pool import ConsumerPool
+from worker.amqp.messages import claim_message, event_message
 from worker.amqp.publisher import CONFIRM_SECONDS, Publisher
+from worker.amqp.rabbit_bus import MOST_OFTEN
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.amqp.topology import CLAIMS, DEAD, EVENTS, EXPECTED, claims_queue
 from worker.postgres.database import Database
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.runtime.cancellation import end_one
-from worker.verify.in_hand import SUSPECT
+from worker.runtime.retries import SUSPECT
+from worker.verify.concurrency import WINDOW
 
 
 @pytest.fixture
@@ -74,9 +75,9 @@ async def test_a_broker_that_confirms_nothing_costs_one_deadline_and_no_claim(
     await connected(rabbit)
     heard: set[str] = set()
     while heard != {claim.id for claim in claims + late}:
-        deliveries = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
-        heard |= {delivery.claim.id for delivery in deliveries}
-        await rabbit.bus.done(deliveries)
+        messages = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
+        heard |= {message.claim.id for message in messages}
+        await rabbit.bus.ack(messages)
     await rabbit.bus.publish([claim := a_claim()])
     assert claim.id not in await spooled(database)
 
@@ -92,9 +93,9 @@ async def test_a_broker_that_goes_away_leaves_claims_to_the_spool_and_comes_back
     await rabbit.subscribed()
     heard: set[str] = set()
     while heard != {claim.id for claim in claims}:
-        deliveries = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
-        heard |= {delivery.claim.id for delivery in deliveries}
-        await rabbit.bus.done(deliveries)
+        messages = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
+        heard |= {message.claim.id for message in messages}
+        await rabbit.bus.ack(messages)
 
 
 async def test_without_broker_and_without_postgres_nothing_is_acknowledged(rabbit: Rabbit, database: Database) -> None:
@@ -122,27 +123,27 @@ async def test_a_queue_that_somebody_deletes_is_made_again_and_its_consumer_too(
 
     async def over_the_broker() -> bool:
         await rabbit.bus.publish([again := a_claim()])
-        deliveries = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
-        await rabbit.bus.done(deliveries)
-        return again.id in {one.claim.id for one in deliveries} and rabbit.inbox.missing() == []
+        messages = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
+        await rabbit.bus.ack(messages)
+        return again.id in {one.claim.id for one in messages} and rabbit.pool.missing() == []
 
     await until(over_the_broker, what="a claim by the new queue")
 
 
 async def test_a_consumer_that_the_broker_forgot_is_noticed_built_anew_and_counted(rabbit: Rabbit) -> None:
     """The consumer is cancelled behind its back, as after a reconnect that did not resume it."""
-    subscription = rabbit.inbox._subscriptions["ipay"]
+    subscription = rabbit.pool._subscriptions["ipay"]
     (tag,) = subscription.channel.consumers
     await subscription.channel.basic_cancel(tag)
     await rabbit.bus.publish([claim := a_claim()])
-    deliveries = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 15)
-    assert [one.claim for one in deliveries] == [claim]
+    messages = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 15)
+    assert [one.claim for one in messages] == [claim]
     assert rabbit.metrics.registry.get_sample_value("payproof_consumers_rebuilt_total", {"queue": "ipay"}) == 1
 
 
 async def test_a_message_that_cannot_be_read_is_put_aside_with_its_reason(rabbit: Rabbit) -> None:
-    post = msgspec.structs.replace(claim_post(a_claim()), body=b'{"newer": 1}')
-    await rabbit.publisher.publish([post, claim_post(claim := a_claim())])
+    post = msgspec.structs.replace(claim_message(a_claim()), body=b'{"newer": 1}')
+    await rabbit.publisher.publish([post, claim_message(claim := a_claim())])
     assert await receive(rabbit.bus) == [claim]
 
     async def dead() -> list[str]:
@@ -157,12 +158,12 @@ async def test_what_is_given_back_comes_again_in_its_order(rabbit: Rabbit) -> No
     heard = []
     while len(heard) < 3:
         heard += await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 5)
-    await rabbit.bus.give_back(heard)
+    await rabbit.bus.requeue(heard)
     again = await rabbit.bus.receive("ipay", 10)
     assert [one.claim.id for one in again] == [one.claim.id for one in heard]
-    await rabbit.bus.done(again)
+    await rabbit.bus.ack(again)
     await rabbit.reconnect()
-    assert await rabbit.bus.waiting() == dict.fromkeys(PROVIDERS, 0)
+    assert await rabbit.bus.depths() == dict.fromkeys(PROVIDERS, 0)
 
 
 async def test_an_event_reaches_the_queue_that_is_bound_for_it_and_no_other(rabbit: Rabbit) -> None:
@@ -170,8 +171,8 @@ async def test_an_event_reaches_the_queue_that_is_bound_for_it_and_no_other(rabb
         channel = await connection.channel()
         queue = await channel.declare_queue(exclusive=True)
         await queue.bind(EVENTS, "payment.completed.#")
-        opened = event_post("pay_1.1", "payment.opened", "shop", "shop-ipay", b"{}")
-        completed = event_post("pay_1.2", "payment.completed", "shop", "shop-ipay", b'{"id":"pay_1.2"}')
+        opened = event_message("pay_1.1", "payment.opened", "shop", "shop-ipay", b"{}")
+        completed = event_message("pay_1.2", "payment.completed", "shop", "shop-ipay", b'{"id":"pay_1.2"}')
         await rabbit.publisher.publish([opened, completed])
         message = await queue.get(timeout=5)
         assert (message.message_id, message.type, message.routing_key, message.body) == (
@@ -189,7 +190,7 @@ async def test_what_is_published_at_the_start_waits_for_the_first_connection(bro
     publisher = Publisher(Secret(broker.url), PROVIDERS)
     running = asyncio.create_task(publisher.run())
     try:
-        await publisher.publish([event_post("pay_1.1", "payment.opened", "shop", "shop-ipay", b"{}")], seconds=10)
+        await publisher.publish([event_message("pay_1.1", "payment.opened", "shop", "shop-ipay", b"{}")], seconds=10)
         assert publisher.connected
     finally:
         await end_one(running)
@@ -245,13 +246,13 @@ async def test_a_claim_that_was_spooled_twice_is_there_once(rabbit: Rabbit, data
 async def test_whatever_is_settled_at_once_the_broker_counts_one_delivery(rabbit: Rabbit) -> None:
     """It closes a channel where something is settled twice, and gives out anew all that was in hand there."""
     await rabbit.bus.publish([a_claim() for _ in range(100)])
-    deliveries = await receive_all(rabbit, 100)
-    await asyncio.gather(*(rabbit.bus.done(deliveries[start::20]) for start in range(20)))
+    messages = await receive_all(rabbit, 100)
+    await asyncio.gather(*(rabbit.bus.ack(messages[start::20]) for start in range(20)))
     for claim in [a_claim() for _ in range(3)]:
         await rabbit.bus.publish([claim])
-        (delivery,) = await receive_all(rabbit, 1)
-        assert (delivery.claim, delivery.handed_out) == (claim, 1)
-        await rabbit.bus.done([delivery])
+        (message,) = await receive_all(rabbit, 1)
+        assert (message.claim, message.handed_out) == (claim, 1)
+        await rabbit.bus.ack([message])
     assert rabbit.metrics.registry.get_sample_value("payproof_consumers_rebuilt_total", {"queue": "ipay"}) in (None, 0)
 
 
@@ -260,10 +261,10 @@ class AwaySpool(PostgresBus):
 
     away = False
 
-    async def lease(self, provider: str, most: int, *, later: bool = True) -> list[Delivery]:
+    async def lease(self, provider: str, most: int, *, low_priority: bool = True) -> list[ClaimMessage]:
         if self.away:
             raise ConnectionRefusedError
-        return await super().lease(provider, most, later=later)
+        return await super().lease(provider, most, low_priority=low_priority)
 
 
 class FullSpool(PostgresBus):
@@ -297,24 +298,24 @@ async def test_while_postgres_is_away_the_broker_counts_one_delivery_however_lon
     broker: RabbitMQ, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would give up on us again and again, and after twenty times lay the claims among the dead."""
-    monkeypatch.setattr(bus, "REST_SECONDS", 1.0)
+    monkeypatch.setattr(rabbit_bus, "REST_SECONDS", 1.0)
     async with attached(broker, database) as rabbit:
         spool = rabbit.bus._spool = AwaySpool(database)
         await rabbit.bus.publish(claims := [a_claim() for _ in range(3)])
         (first, *others) = await receive_all(rabbit, 3)
         spool.away = True
-        await rabbit.bus.give_back([first, *others])
+        await rabbit.bus.requeue([first, *others])
         until_when = asyncio.get_running_loop().time() + 9  # four times as long as the broker waits
         while asyncio.get_running_loop().time() < until_when:
             with suppress(ConnectionRefusedError):
                 await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 1)
             await asyncio.sleep(0.2)
-        assert "ipay" in rabbit.inbox.missing()
+        assert "ipay" in rabbit.pool.missing()
         spool.away = False
         again = await receive_all(rabbit, 3)
         assert {one.claim.id for one in again} == {claim.id for claim in claims}
         assert {one.handed_out for one in again} == {2}
-        await rabbit.bus.done(again)
+        await rabbit.bus.ack(again)
         assert await rabbit.dead_letters() == []
 
 
@@ -323,8 +324,8 @@ async def test_a_claim_that_was_given_out_often_moves_to_the_spool_before_the_br
 ) -> None:
     await rabbit.bus.publish([claim := a_claim()])
     for handed_out in range(1, MOST_OFTEN + 1):
-        (delivery,) = await receive_all(rabbit, 1)
-        assert delivery.handed_out == handed_out
+        (message,) = await receive_all(rabbit, 1)
+        assert message.handed_out == handed_out
         await rabbit.reconnect()
 
     async def moved() -> bool:
@@ -334,9 +335,9 @@ async def test_a_claim_that_was_given_out_often_moves_to_the_spool_before_the_br
 
     await until(moved, what="the claim in the spool")
     await database.execute("UPDATE queue SET available_at = clock_timestamp()")
-    (delivery,) = await receive_all(rabbit, 1)
-    assert (delivery.claim, delivery.handed_out) == (claim, SUSPECT)
-    await rabbit.bus.done([delivery])
+    (message,) = await receive_all(rabbit, 1)
+    assert (message.claim, message.handed_out) == (claim, SUSPECT)
+    await rabbit.bus.ack([message])
     assert await rabbit.dead_letters() == []
 
 
@@ -351,7 +352,7 @@ async def test_what_cannot_be_moved_to_the_spool_yet_keeps_nothing_else_back(
     await rabbit.bus.publish(claims := [a_claim() for _ in range(3)])
 
     async def delivered() -> bool:
-        return len(rabbit.inbox._subscriptions["ipay"].buffer) == 4
+        return len(rabbit.pool._subscriptions["ipay"].buffer) == 4
 
     await until(delivered, what="all of them")
     spool.full = True
@@ -359,9 +360,9 @@ async def test_what_cannot_be_moved_to_the_spool_yet_keeps_nothing_else_back(
         with pytest.raises(asyncpg.DiskFullError):
             await rabbit.bus.receive("ipay", 10)
     spool.full = False
-    deliveries = await receive_all(rabbit, 3)
-    assert [one.claim for one in deliveries] == claims
-    await rabbit.bus.done(deliveries)
+    messages = await receive_all(rabbit, 3)
+    assert [one.claim for one in messages] == claims
+    await rabbit.bus.ack(messages)
     assert await spooled(database) == [first.id]
 
 
@@ -372,30 +373,30 @@ async def test_who_stops_leaves_to_others_what_was_delivered_meanwhile(broker: R
         await stopping.bus.publish([waiting := a_claim()])
 
         async def delivered() -> bool:
-            return stopping.inbox.holds("ipay")
+            return stopping.pool.has_buffered("ipay")
 
         await until(delivered, what="the claim that is delivered and not taken")
         await stopping.bus.end("ipay")
-        other = Inbox(Secret(broker.url), ["ipay"], stopping.metrics)
+        other = ConsumerPool(Secret(broker.url), ["ipay"], stopping.metrics, prefetch=WINDOW)
         running = asyncio.create_task(other.run())
         try:
 
             async def heard() -> bool:
-                return other.holds("ipay")
+                return other.has_buffered("ipay")
 
             await until(heard, what="the claim at another worker")
             (message,) = other.take("ipay", 10)
             assert message.header.properties.message_id == waiting.id
             assert held.claim == in_hand
             await other.acknowledge([message])
-            await stopping.bus.done([held])
+            await stopping.bus.ack([held])
         finally:
             await end_one(running)
-        assert (await stopping.bus.waiting())["ipay"] == 0
+        assert (await stopping.bus.depths())["ipay"] == 0
 
 
-async def receive_all(rabbit: Rabbit, count: int) -> list[Delivery]:
-    found: list[Delivery] = []
+async def receive_all(rabbit: Rabbit, count: int) -> list[ClaimMessage]:
+    found: list[ClaimMessage] = []
     async with asyncio.timeout(20):
         while len(found) < count:
             found += await rabbit.bus.receive("ipay", 10)

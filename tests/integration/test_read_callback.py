@@ -12,7 +12,7 @@ from consumers.account import Account
 from consumers.ports.gateway import Capabilities
 from schemas.words import Source
 from tests.fakes.providers import FakeProvider
-from worker.ingress.callbacks import read_callback
+from worker.ingress.read_callback import read_callback
 
 ACCOUNT = Account(
     id="shop-a",

@@ -1,4 +1,4 @@
-"""Which endpoints have the newest event of a payment, read from what the couriers wrote."""
+"""Which endpoints have the newest event of a payment, read from what the endpoint workers wrote."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from consumers.explain.reached import Receiver
 from schemas.checks import Checks
 from schemas.words import EventType
 from tests.integration.test_failures import opened
-from worker.deliver.endpoints import Endpoint
+from worker.config.webhook_endpoints import Endpoint
 from worker.postgres.database import Database
-from worker.postgres.events.endpoints import begin_endpoints
-from worker.postgres.events.event_log import place
-from worker.postgres.reads.explain import read_dossier
+from worker.postgres.events.endpoint_rows import begin_endpoints
+from worker.postgres.events.event_log import assign_positions
+from worker.postgres.reads.snapshots import read_dossier
 
 EVERYTHING = tuple(kind.value for kind in EventType)
 
@@ -29,9 +29,9 @@ def endpoint(number: int, types: tuple[str, ...] = EVERYTHING, merchant: str = "
 
 
 async def receivers(database: Database, payment_id: str, *endpoints: Endpoint) -> tuple[Receiver, ...]:
-    dossier = await read_dossier(database, payment_id, None, Checks(), endpoints)
-    assert dossier is not None
-    return dossier.receivers
+    snapshot = await read_dossier(database, payment_id, None, Checks(), endpoints)
+    assert snapshot is not None
+    return snapshot.receivers
 
 
 async def test_each_endpoint_tells_how_it_stands_with_what_it_wants(database: Database) -> None:
@@ -44,7 +44,7 @@ async def test_each_endpoint_tells_how_it_stands_with_what_it_wants(database: Da
         (failing.id, "payment.opened", None),
         (served.id, "payment.opened", None),
     ], "what has no place yet is on its way"
-    await place(database, 10)
+    await assign_positions(database, 10)
     await database.execute(
         """INSERT INTO deliveries (endpoint, event_id, place, attempts, next_at, delivered_at, answer)
            SELECT e.id, v.id, v.place, 1, CASE WHEN e.id = $1 THEN clock_timestamp() END,
@@ -65,7 +65,7 @@ async def test_each_endpoint_tells_how_it_stands_with_what_it_wants(database: Da
 
 async def test_an_endpoint_that_began_later_was_never_meant_to_have_it(database: Database) -> None:
     payment = await opened(database)
-    await place(database, 10)
+    await assign_positions(database, 10)
     late = endpoint(1)
     await begin_endpoints(database, [(late.id, late.merchant, late.url)])
     assert await receivers(database, payment.id, late) == ()
@@ -76,6 +76,6 @@ async def test_one_that_said_that_it_is_gone_is_told_so(database: Database) -> N
     await begin_endpoints(database, [(gone.id, gone.merchant, gone.url)])
     await database.execute("UPDATE endpoints SET disabled_at = clock_timestamp()")
     payment = await opened(database)
-    await place(database, 10)
+    await assign_positions(database, 10)
     (one,) = await receivers(database, payment.id, gone)
     assert one.disabled_at is not None

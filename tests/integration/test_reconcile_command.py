@@ -19,9 +19,9 @@ from tests.integration.month import START, Making, keep
 from tests.integration.portals import PORTALS, Entry
 from tests.integration.sandboxes import Driver, driving
 from tests.integration.test_statement_month import SEED, Office, differing
-from worker.playground.sandbox.config import SandboxConfig
+from worker.config import rules_of
+from worker.playground.sandbox.sandbox_config import SandboxConfig
 from worker.postgres.database import Database
-from worker.process import rules_of
 
 BKASH = next(portal for portal in PORTALS if portal.account == "shop-onepaybd")
 IPAY = next(portal for portal in PORTALS if portal.account == "shop-ipay")

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from consumers.explain.evidence import evidence
-from consumers.reconciliation.statements import Said, Statement, record_lines
+from consumers.reconciliation.statement_facts import StatementEntry, StatementSource, record_lines
 from schemas.requests import ListQuery
 from schemas.statements import Line
 from schemas.words import Hold, Status
 from tests.fakes.providers import SILENT
 from tests.integration.shops import CONFIG, RULES, Got, Shops
-from worker.postgres.reads.explain import find_payments, read_dossier
+from worker.postgres.reads.snapshots import find_payments, read_dossier
 from worker.postgres.reads.work_list import read_work
 
 PEOPLE = 8
@@ -99,11 +99,11 @@ async def test_a_dossier_names_who_has_the_transaction_and_who_paid_the_order(sh
     for payment in (first, second):
         await shops.answered(payment, Status.COMPLETED, transaction_id=f"T-{payment['reference']}")
     await shops.answered(second, Status.COMPLETED, transaction_id="T-one")
-    dossier = await read_dossier(shops.database, second["payment_id"], CONFIG.account("shop-ipay"), CONFIG.checks)
-    assert dossier is not None
-    assert dossier.others.transactions == {"T-one": first["payment_id"]}
-    assert dossier.others.order_paid_by == first["payment_id"]
-    found = evidence(dossier)
+    snapshot = await read_dossier(shops.database, second["payment_id"], CONFIG.account("shop-ipay"), CONFIG.checks)
+    assert snapshot is not None
+    assert snapshot.others.transactions == {"T-one": first["payment_id"]}
+    assert snapshot.others.order_paid_by == first["payment_id"]
+    found = evidence(snapshot)
     assert found is not None
     assert found.holds == (Hold.TRANSACTION_REUSED, Hold.DUPLICATE_FOR_ORDER)
     assert found.since is not None
@@ -113,9 +113,9 @@ async def test_a_dossier_names_who_has_the_transaction_and_who_paid_the_order(sh
 async def test_a_payment_is_found_by_whatever_a_person_has(shops: Shops) -> None:
     payment = await shops.opened(account="shop-ipay", reference="one", order="o-1")
     await shops.answered(payment, Status.COMPLETED, transaction_id="T-one")
-    misfit = await shops.opened(account="shop-ipay", reference="two", order="o-1")
-    await shops.answered(misfit, Status.COMPLETED, transaction_id="T-two", amount=Decimal("1.00"))
-    one, two = payment["payment_id"], misfit["payment_id"]
+    mismatched = await shops.opened(account="shop-ipay", reference="two", order="o-1")
+    await shops.answered(mismatched, Status.COMPLETED, transaction_id="T-two", amount=Decimal("1.00"))
+    one, two = payment["payment_id"], mismatched["payment_id"]
 
     async def find(typed: str, merchant: str = "shop") -> list[str]:
         return [found.id for found in await find_payments(shops.database, typed, [merchant])]
@@ -148,11 +148,11 @@ async def test_completing_what_a_statement_says_was_paid_back_in_full_is_refunde
     """That its money came is a person's word; the tables take what becomes of it."""
     payment = await shops.opened(account="shop-ipay", reference="order-1")
     await shops.answered(payment, Status.COMPLETED, currency="USD")
-    back = Said(
+    back = StatementEntry(
         payment_id=payment["payment_id"],
         line=Line(row=4, kind="refund", status=Status.REFUNDED, word="Refund", amount=Decimal("1500.50")),
     )
-    about = Statement(account="shop-ipay", name="march.csv", newest=shops.database.clock.now())
+    about = StatementSource(account="shop-ipay", name="march.csv", newest=shops.database.clock.now())
     assert (await record_lines(shops.api.ledger, UNASKED, about, [back]))[0].outcome == "recorded"
     path = f"/v1/payments/{payment['payment_id']}/resolve"
     got = await shops.post(path, {"status": "completed", "actor": "rahim", "reason": "it came, and went back"})
@@ -174,6 +174,6 @@ async def test_a_paid_duplicate_is_named_to_whoever_looks_at_the_next(shops: Sho
     shown = [(await shops.get(f"/v1/payments/{one}")).body for one in ids]
     holds = [(one["status"], one["hold"]) for one in shown]
     assert holds == [("refunded", None), ("completed", "duplicate_for_order"), ("completed", "duplicate_for_order")]
-    dossier = await read_dossier(shops.database, ids[2], CONFIG.account("shop-ipay"), CONFIG.checks)
-    assert dossier is not None
-    assert dossier.others.order_paid_by == ids[1]
+    snapshot = await read_dossier(shops.database, ids[2], CONFIG.account("shop-ipay"), CONFIG.checks)
+    assert snapshot is not None
+    assert snapshot.others.order_paid_by == ids[1]

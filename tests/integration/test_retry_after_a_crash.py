@@ -19,17 +19,17 @@ import pytest
 
 from consumers.account import Account
 from consumers.ports.gateway import Opened, Opening, OpeningOutcome
-from consumers.reconciliation.statements import Statement
-from consumers.reconciliation.unexpected import Stray, record_unexpected
+from consumers.reconciliation.statement_facts import StatementSource
+from consumers.reconciliation.unexpected import UnmatchedLine, record_unexpected
 from schemas.answers import Inconclusive, Trouble
 from schemas.callbacks import Claim
 from schemas.statements import Line
 from schemas.words import Authenticity, Source, Status
 from tests.integration.shops import NEAR, ORDER, RULES, TRACKED, Got, Shops, serving
-from worker.api.context import new_payment_id
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
-from worker.postgres.notices import Notice
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
+from worker.postgres.wakeups import Wakeup
+from worker.runtime.ids import new_payment_id
 
 CALLS = ("fetch", "fetchrow", "fetchval", "execute")
 NO_REPLY = Inconclusive(trouble=Trouble.NO_REPLY, detail="no reply")
@@ -112,7 +112,7 @@ class FragileDatabase(Database):
         async with super().connection() as connection:
             yield Fragile(connection, self.fate)
 
-    def notify(self, notice: Notice) -> None:
+    def notify(self, wakeup: Wakeup) -> None:
         """Sent beside the requests, at no set moment: it would be a point of one request or of the next."""
 
 
@@ -180,9 +180,9 @@ async def found_money(shops: Shops, number: int) -> None:
         reference=reference(number),
         at=now - timedelta(days=3),
     )
-    about = Statement(account="shop-one", name="march.csv", newest=now)
+    about = StatementSource(account="shop-one", name="march.csv", newest=now)
     account = RULES.accounts["shop-one"]
-    await record_unexpected(shops.api.ledger, RULES, account, about, [Stray(line=line)], new_payment_id)
+    await record_unexpected(shops.api.ledger, RULES, account, about, [UnmatchedLine(line=line)], new_payment_id)
 
 
 async def told_early(shops: Shops, number: int) -> None:

@@ -22,11 +22,11 @@ from tests.integration.shops import CONFIG, TRACKED, Shops
 from tests.processes import until
 from worker.ingress.ingress import ingress_of
 from worker.ingress.returns import Returns
-from worker.ingress.waiters import Outcomes
+from worker.ingress.waiters import PaymentWaiters
 from worker.postgres.database import CHANNEL, Connection, Database
-from worker.postgres.ledger.ledger import PostgresLedger
-from worker.postgres.notices import Notice
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
+from worker.postgres.wakeups import Wakeup
 from worker.runtime.cancellation import ended_at_exit
 from worker.telemetry.metrics import Metrics
 
@@ -50,17 +50,17 @@ class Logged(Database):
 class Here:
     """A process with the public endpoints; `shops` commits in it, and what other processes commit it hears."""
 
-    def __init__(self, shops: Shops, database: Logged, outcomes: Outcomes, client: TestClient[Any, Any]) -> None:
-        self.shops, self.database, self.outcomes, self.client = shops, database, outcomes, client
+    def __init__(self, shops: Shops, database: Logged, waiters: PaymentWaiters, client: TestClient[Any, Any]) -> None:
+        self.shops, self.database, self.waiters, self.client = shops, database, waiters, client
         self.heard: list[str] = []
 
     async def kept(self, payment: dict[str, Any]) -> Payment:
         async with self.shops.api.ledger.batch([payment["payment_id"]]) as batch:
             return batch.cases[payment["payment_id"]].payment
 
-    def hear(self, notice: Notice) -> None:
-        self.heard += notice.outcomes
-        self.outcomes.hear(notice.outcomes)
+    def hear(self, wakeup: Wakeup) -> None:
+        self.heard += wakeup.outcomes
+        self.waiters.notify(wakeup.outcomes)
 
     async def tracked(self) -> dict[str, Any]:
         """A payment that another process was told of, and whose opening is heard of here."""
@@ -71,7 +71,7 @@ class Here:
         async def look() -> bool:
             return payment["payment_id"] in self.heard
 
-        await until(look, what="the notice of the opening")
+        await until(look, what="the wakeup of the opening")
         return payment
 
     def looks(self) -> list[str]:
@@ -99,10 +99,10 @@ class Here:
 
 @asynccontextmanager
 async def process(shops: Shops, dsn: str, return_wait: float) -> AsyncIterator[Here]:
-    database, outcomes, connected = Logged(shops.database, dsn), Outcomes(), asyncio.Event()
+    database, waiters, connected = Logged(shops.database, dsn), PaymentWaiters(), asyncio.Event()
 
     def changed(_: Payment, change: Change) -> None:
-        outcomes.tell(change.payment)
+        waiters.tell(change.payment)
 
     async def listening() -> None:
         connected.set()
@@ -110,11 +110,11 @@ async def process(shops: Shops, dsn: str, return_wait: float) -> AsyncIterator[H
     ledger, bus = PostgresLedger(database, changed=changed), PostgresBus(database)
     config = replace(CONFIG, return_wait=return_wait)
     app = web.Application()
-    app.add_routes(Returns(ingress_of(config, ledger, bus, database.clock, outcomes, Metrics())).routes())
+    app.add_routes(Returns(ingress_of(config, ledger, bus, database.clock, waiters, Metrics())).routes())
     tasks: dict[str, asyncio.Task[None]] = {}
     async with TestClient(TestServer(app)) as client, asyncio.TaskGroup() as group, ended_at_exit(tasks):
         own = Shops(shops.session, shops.url, replace(shops.api, database=database, ledger=ledger), shops.checkout)
-        here = Here(own, database, outcomes, client)
+        here = Here(own, database, waiters, client)
         tasks["notices"] = group.create_task(database.listen(here.hear, connected=listening))
         await connected.wait()
         yield here
@@ -177,7 +177,7 @@ async def test_an_event_that_is_no_outcome_leads_to_a_look(here: Here) -> None:
     returning = asyncio.create_task(here.returns(path(payment)))
     await here.taken()
     pending = await here.kept(payment)
-    here.outcomes.tell(replace(pending, version=pending.version + 1))
+    here.waiters.tell(replace(pending, version=pending.version + 1))
     await here.looked(2)
     await here.shops.answered(payment, Status.COMPLETED)
     assert await returning == (303, "completed")
@@ -188,7 +188,7 @@ async def test_what_is_older_than_what_was_seen_is_not_believed(here: Here) -> N
     payment = await here.tracked()
     returning = asyncio.create_task(here.returns(path(payment)))
     await here.taken()
-    here.outcomes.tell(replace(await here.kept(payment), status=Status.FAILED))
+    here.waiters.tell(replace(await here.kept(payment), status=Status.FAILED))
     await here.looked(2)
     await here.shops.answered(payment, Status.COMPLETED)
     assert await returning == (303, "completed")
@@ -216,7 +216,7 @@ async def test_a_return_to_the_shops_own_checkout_looks_once_at_what_it_found(he
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED])
 async def test_what_a_commit_tells_is_what_a_look_reads(here: Here, status: Status) -> None:
     payment = await here.tracked()
-    with here.outcomes.of(payment["payment_id"]) as changing:
+    with here.waiters.of(payment["payment_id"]) as changing:
         await here.shops.answered(payment, status)
         told = await changing.change()
     assert told is not None

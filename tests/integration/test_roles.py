@@ -10,21 +10,21 @@ import asyncpg
 import pytest
 
 from consumers.early_claims import PER_ID
-from consumers.pipeline import take
-from consumers.ports.gateway import Refused
+from consumers.pipeline import take_claims
+from consumers.ports.gateway import OpeningRefused
 from tests.fakes.ledger import FakeTurns
 from tests.integration.shops import RULES, TRACKED, Shops, serving
 from tests.integration.test_kept import early
 from tests.logins import LOGINS, as_user, make_logins
-from worker.postgres.archive import keep_archive
+from worker.postgres.archive import maintain_archive
 from worker.postgres.database import Database, connect
-from worker.postgres.idempotency import forget_old
-from worker.postgres.ledger.early_claims import forget_kept
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.idempotency_keys import forget_old
+from worker.postgres.ledger.kept_claims import forget_kept
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.ledger.rows import MOVING
 from worker.postgres.queue.claim_queue import PostgresBus
-from worker.postgres.queue.dead_letters import PostgresDead
-from worker.postgres.server.migrate import MigrationError, migrate
+from worker.postgres.queue.dead_table import PostgresDead
+from worker.postgres.server.migrate import MigrationError, apply_migrations
 from worker.postgres.server.schema import SchemaOlder, bring_up_to_date, expect_present, granted
 
 EVERYBODY = [
@@ -142,13 +142,15 @@ async def test_workers_keep_what_comes_before_its_payment_and_ingress_has_it_hea
 ) -> None:
     kept = PostgresLedger(worker)
     for number in range(PER_ID + 1):
-        await take(kept, RULES, [early(shop, f"claim-{number}", signed=signed, event_id=f"E-{number}")], FakeTurns())
+        await take_claims(
+            kept, RULES, [early(shop, f"claim-{number}", signed=signed, event_id=f"E-{number}")], FakeTurns()
+        )
     wish = {**TRACKED, "account": "shop-bag", "session_id": "TR-1"}
     assert (await shop.post("/v1/payments/track", wish)).status == 201
     heard = await PostgresBus(worker).lease("moneybag", 100)
     assert len(heard) == PER_ID + signed
-    taken = await take(kept, RULES, [delivery.claim for delivery in heard], FakeTurns())
-    assert len(taken.inquiries) == 1
+    taken = await take_claims(kept, RULES, [delivery.claim for delivery in heard], FakeTurns())
+    assert len(taken.questions) == 1
     assert await forget_kept(worker) == 0
 
 
@@ -211,7 +213,7 @@ async def test_nobody_holds_what_was_not_decided(database: Database) -> None:
     for row in rows:
         words = decided[row["table_name"]][row["grantee"].removeprefix("payproof_")]
         assert row["privilege_type"].lower() in words, dict(row)
-    made = await keep_archive(database, timedelta(days=90))
+    made = await maintain_archive(database, timedelta(days=90))
     assert made.made, "partitions made later are open to nobody either"
     rows = await database.fetch(
         """SELECT relname FROM pg_class CROSS JOIN unnest($1::text[]) AS g (name)
@@ -235,27 +237,29 @@ async def test_ingress_opens_refuses_repeats_tracks_and_reads(shop: Shops) -> No
     assert (await shop.open(reference="one")).status == 409
     assert (await shop.open(reference="two", key="key")).status == 201
     assert (await shop.open(reference="two", key="key")).status == 201
-    shop.checkout.script(Refused(message="no"))
+    shop.checkout.script(OpeningRefused(message="no"))
     assert (await shop.open(reference="three")).status == 422
     for path in ("", f"/{opened['payment_id']}", f"/{opened['payment_id']}/timeline"):
         assert (await shop.get(f"/v1/payments{path}")).status == 200
     assert (await shop.get("/v1/events")).status == 200
     assert (await shop.post(f"/v1/payments/{opened['payment_id']}/verify", {})).status == 202
-    assert await PostgresBus(shop.database).waiting() == {"onepaybd": 1}
+    assert await PostgresBus(shop.database).depths() == {"onepaybd": 1}
     await forget_old(shop.database)
 
 
 async def test_a_worker_puts_aside_replays_and_keeps_the_archive(worker: Database, database: Database) -> None:
     bus = PostgresBus(worker)
-    await bus.bury("claim", "ipay", b"{}", "unreadable")
+    await bus.dead_letter_raw("claim", "ipay", b"{}", "unreadable")
     dead = PostgresDead(worker)
     async for opened in dead.read():
         await dead.replay(opened)
-    assert await bus.waiting() == {"ipay": 1}
-    kept = await keep_archive(worker, timedelta(days=90))
+    assert await bus.depths() == {"ipay": 1}
+    kept = await maintain_archive(worker, timedelta(days=90))
     assert kept.made
-    owners = await database.fetch("SELECT DISTINCT relowner::regrole::text AS owner FROM pg_class WHERE relispartition")
-    assert [row["owner"] for row in owners] == ["payproof"], "partitions are the owner's, whoever had them made"
+    taken_keys = await database.fetch(
+        "SELECT DISTINCT relowner::regrole::text AS owner FROM pg_class WHERE relispartition"
+    )
+    assert [row["owner"] for row in taken_keys] == ["payproof"], "partitions are the owner's, whoever had them made"
 
 
 async def test_each_group_sees_that_the_schema_is_present(logins: dict[str, str]) -> None:
@@ -279,7 +283,7 @@ async def test_whoever_may_not_migrate_is_told_who_has_to(logins: dict[str, str]
 
 async def test_any_number_may_grant_while_the_archive_is_kept(database: Database) -> None:
     """Every pod migrates before it starts."""
-    jobs = [granted(database) if n % 2 else keep_archive(database, timedelta(days=90)) for n in range(10)]
+    jobs = [granted(database) if n % 2 else maintain_archive(database, timedelta(days=90)) for n in range(10)]
     told = await asyncio.gather(*jobs)
     assert [one for one in told if isinstance(one, list)] == [[]] * 5
 
@@ -292,7 +296,7 @@ async def test_where_roles_cannot_be_created_the_rest_is_migrated_and_grants_fol
         await admin.execute("ALTER ROLE payproof_reader RENAME TO reader_set_aside")
         url = as_user(dsn, "plain_owner").replace("/test_", "/plain_")
         try:
-            assert "0009_roles.sql" in await migrate(url)
+            assert "0009_roles.sql" in await apply_migrations(url)
             async with connect(url, size=2) as database:
                 assert await granted(database) == ["payproof_reader"]
         finally:
@@ -301,6 +305,6 @@ async def test_where_roles_cannot_be_created_the_rest_is_migrated_and_grants_fol
             assert await granted(database) == []
             reads = "SELECT has_table_privilege('payproof_reader', 'payments', 'SELECT') AS reads"
             assert (await database.fetch(reads))[0]["reads"]
-            assert (await keep_archive(database, timedelta(days=90))).dropped == 0
+            assert (await maintain_archive(database, timedelta(days=90))).dropped == 0
     finally:
         await admin.close()

@@ -36,8 +36,8 @@ from tests.integration.sandboxes import (
     told_by_status,
 )
 from worker.playground.sandbox.accounts import accounts_toml
-from worker.playground.sandbox.app import make_app
-from worker.playground.sandbox.config import GATEWAYS, SandboxConfig
+from worker.playground.sandbox.sandbox_app import make_app
+from worker.playground.sandbox.sandbox_config import GATEWAYS, SandboxConfig
 
 
 @pytest.fixture
@@ -625,7 +625,8 @@ async def test_the_process_survives_a_kill_and_ends_cleanly_when_asked(tmp_path:
                 *(
                     sys.executable,
                     "-m",
-                    "worker.playground.sandbox",
+                    "worker.cli",
+                    "sandbox",
                     "--port",
                     "0",
                     "--state",

@@ -16,8 +16,8 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.integration.sandboxes import DEADLINE, OPENERS, Driver, driving, opened
-from worker.playground.sandbox.app import make_app
-from worker.playground.sandbox.config import CREDENTIALS, GATEWAYS, SandboxConfig
+from worker.playground.sandbox.sandbox_app import make_app
+from worker.playground.sandbox.sandbox_config import CREDENTIALS, GATEWAYS, SandboxConfig
 from worker.playground.sandbox.state import AnotherVersion
 
 IDS = re.compile(rb'"(?:payment_id|paymentID|paymentId|session_id|orderId|signature|trxID|transaction_id)":"[^"]+"')

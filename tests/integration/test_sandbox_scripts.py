@@ -29,7 +29,7 @@ from tests.integration.sandboxes import (
     signed_by_shadhinpay,
     told_by_status,
 )
-from worker.playground.sandbox.config import GATEWAYS, SandboxConfig
+from worker.playground.sandbox.sandbox_config import GATEWAYS, SandboxConfig
 
 WITH_WEBHOOKS = ("shadhinpay", "moneybag")
 FITS: dict[str, tuple[str, ...]] = dict.fromkeys(

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from consumers.ports.ledger import Sight
+from consumers.ports.ledger import Reading
 from schemas.payments import Payment
 from schemas.words import Status
 from tests.integration.conformance_ledger import a_payment
 from tests.integration.conformance_looking import a_write
 from tests.processes import directory
 from worker.postgres.database import UNAVAILABLE, Database, connect
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.server.cluster import Cluster
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 from worker.postgres.server.restored import raise_versions
 
 ANOTHER = "UPDATE servers SET name = '7000000000000000000/00000001'"
@@ -36,12 +36,12 @@ async def row(ledger: PostgresLedger) -> Payment:
     return payment
 
 
-async def sight(ledger: PostgresLedger, row: Payment) -> Sight:
-    return (await ledger.look([], [row.id])).sights[row.id]
+async def reading_of(ledger: PostgresLedger, row: Payment) -> Reading:
+    return (await ledger.look([], [row.id])).readings[row.id]
 
 
 async def test_the_first_server_took_over_from_none(database: Database, ledger: PostgresLedger, row: Payment) -> None:
-    assert (await sight(ledger, row)).since is None
+    assert (await reading_of(ledger, row)).since is None
     (met,) = await database.fetch("SELECT name, since FROM servers")
     system = await database.fetch("SELECT system_identifier::text || '/00000001' AS name FROM pg_control_system()")
     assert (met["name"], met["since"]) == (system[0]["name"], None)
@@ -55,9 +55,9 @@ async def test_whoever_looks_first_notes_that_another_server_took_over(
     (before,) = await database.fetch("SELECT clock_timestamp() AS now")
     with capture_logs() as logged:
         looked = await ledger.look([], [row.id])
-        assert looked.sights[row.id].since is not None
-        assert before["now"] < looked.sights[row.id].since < looked.now
-        assert (await sight(ledger, row)).since == looked.sights[row.id].since
+        assert looked.readings[row.id].since is not None
+        assert before["now"] < looked.readings[row.id].since < looked.now
+        assert (await reading_of(ledger, row)).since == looked.readings[row.id].since
     assert [one["event"] for one in logged] == ["server.taken_over"]
 
 
@@ -65,10 +65,10 @@ async def test_what_was_decided_on_one_server_is_not_written_on_another(
     database: Database, ledger: PostgresLedger, row: Payment
 ) -> None:
     """Its revision may be the same by chance."""
-    seen = await sight(ledger, row)
+    seen = await reading_of(ledger, row)
     await database.execute(ANOTHER)
     assert (await ledger.write([a_write(seen, success_at=row.opened_at)])).done == frozenset()
-    again = await sight(ledger, row)
+    again = await reading_of(ledger, row)
     assert (again.revision, again.case.payment.success_at) == (seen.revision, None)
     assert (await ledger.write([a_write(seen, success_at=row.opened_at)])).done == frozenset()
     assert (await ledger.write([a_write(again, success_at=row.opened_at)])).done == {row.id}
@@ -80,10 +80,10 @@ async def test_a_payment_that_is_locked_is_read_on_the_new_server_too(
     await ledger.look([], [row.id])
     await database.execute(ANOTHER)
     async with ledger.locked([row.id]) as arbiter:
-        seen = (await arbiter.look([])).sights[row.id]
+        seen = (await arbiter.look([])).readings[row.id]
         assert (await arbiter.write([a_write(seen, success_at=row.opened_at)])).done == {row.id}
     assert seen.since is not None
-    assert (await sight(ledger, row)).since == seen.since
+    assert (await reading_of(ledger, row)).since == seen.since
 
 
 async def test_a_look_tells_which_attempts_of_an_order_nobody_heard_of_since_another_server_took_over(
@@ -93,10 +93,10 @@ async def test_a_look_tells_which_attempts_of_an_order_nobody_heard_of_since_ano
     rows.append(a_payment(account="shop-6", order_ref="b-2"))
     for row in rows:
         await ledger.create(row, {}, timedelta(seconds=45))
-    seen = await sight(ledger, rows[0])
+    seen = await reading_of(ledger, rows[0])
     assert (seen.since, seen.order.unheard) == (None, frozenset())
     await database.execute(ANOTHER)
-    since = (await sight(ledger, rows[0])).since
+    since = (await reading_of(ledger, rows[0])).since
     assert since is not None
     early, late = since + timedelta(seconds=59), since + timedelta(seconds=60)
     changes: dict[int, dict[str, Any]] = {
@@ -106,21 +106,21 @@ async def test_a_look_tells_which_attempts_of_an_order_nobody_heard_of_since_ano
         4: {"status": Status.FAILED},
     }
     for number, fields in changes.items():
-        written = await ledger.write([a_write(await sight(ledger, rows[number]), **fields)])
+        written = await ledger.write([a_write(await reading_of(ledger, rows[number]), **fields)])
         assert written.done == {rows[number].id}
-    assert (await sight(ledger, rows[0])).order.unheard == {"shop-1", "shop-5"}
-    assert (await sight(ledger, rows[6])).order.unheard == frozenset()
+    assert (await reading_of(ledger, rows[0])).order.unheard == {"shop-1", "shop-5"}
+    assert (await reading_of(ledger, rows[6])).order.unheard == frozenset()
 
 
 async def test_a_backup_that_was_restored_counts_as_another_server(
     database: Database, ledger: PostgresLedger, row: Payment
 ) -> None:
-    assert (await sight(ledger, row)).since is None
+    assert (await reading_of(ledger, row)).since is None
     await raise_versions(database)
-    since = (await sight(ledger, row)).since
+    since = (await reading_of(ledger, row)).since
     assert since is not None
     await raise_versions(database)
-    assert (await sight(ledger, row)).since != since
+    assert (await reading_of(ledger, row)).since != since
 
 
 async def test_a_standby_that_is_promoted_counts_as_another_server() -> None:
@@ -132,7 +132,7 @@ async def test_a_standby_that_is_promoted_counts_as_another_server() -> None:
         await asyncio.to_thread(cluster.start)
         try:
             url = cluster.url.replace("/payproof?", "/postgres?")
-            await migrate(url)
+            await apply_migrations(url)
             async with connect(url) as database:
                 assert (await noted(database)).endswith("/00000001 None")
             await asyncio.to_thread(cluster.stop)

@@ -15,11 +15,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from standardwebhooks import Webhook
 
-from worker.playground.shop.app import mount
 from worker.playground.shop.books import Books, Event, Payment
-from worker.playground.shop.config import ShopConfig
 from worker.playground.shop.hooks import Forged, Hooks, Unreadable
-from worker.playground.shop.returns import read_return, sign_return
+from worker.playground.shop.return_signature import read_return, sign_return
+from worker.playground.shop.shop_app import mount
+from worker.playground.shop.shop_config import ShopConfig
 
 SECRET = f"whsec_{base64.b64encode(bytes(range(24))).decode()}"
 OTHER = f"whsec_{base64.b64encode(bytes(24)).decode()}"

@@ -20,9 +20,8 @@ from schemas.statements import LineOutcome
 from tests.integration.month import EACH, EVIL, Making, Month, keep
 from tests.integration.portals import PORTALS, Portal
 from tests.processes import told_until_its_end
-from worker.config import Config, load
+from worker.config import Config, load, rules_of
 from worker.postgres.database import Database
-from worker.process import rules_of
 
 SECONDS = 120
 SEED = int(os.environ.get("PAYPROOF_SEED", "20261121"))

@@ -20,7 +20,7 @@ from openpyxl import Workbook
 
 from schemas.statements import Line, StatementMap, Unread
 from tests.unit.statement_files import COLUMNS, LINE, read, rows, whys
-from worker.reconciliation.statements import StatementError, look, open_statement, read_lines
+from worker.reconciliation.statements import StatementError, guess_headers, open_statement, read_lines
 
 HEADERS = ["Date", "Trx ID", "Order ID", "Amount", "Fee", "Status"]
 ROW: list[Any] = [datetime(2026, 4, 3, 10, 20, 30), "T1", "order-1", 1500.5, 22.5, "Success"]
@@ -294,7 +294,7 @@ def test_an_archive_that_is_no_workbook_is_told(tmp_path: Path, name: str, why: 
 def test_a_guess_looks_at_the_sheet_with_headers(tmp_path: Path) -> None:
     path = tmp_path / "statement.xlsx"
     path.write_bytes(workbook([["Summary of", "May"]], [["May"], HEADERS, ROW]))
-    seen = look(open_statement(path))
+    seen = guess_headers(open_statement(path))
     assert (seen.table, seen.row, seen.headers) == ('the sheet "Sheet 2"', 2, tuple(HEADERS))
     assert seen.rows == ((3, ("2026-04-03T10:20:30", "T1", "order-1", "1500.5", "22.5", "Success")),)
 

@@ -11,7 +11,7 @@ from schemas.words import EventType
 from tests.broker import RabbitMQ
 from tests.contract import check_event, todays
 from tests.integration.rabbit import attached
-from worker.amqp.messages import event_post
+from worker.amqp.messages import event_message
 from worker.api.samples import sample
 from worker.postgres.database import Database
 
@@ -30,7 +30,7 @@ async def test_every_type_of_event_arrives_as_the_documents_say(database: Databa
         await queue.bind(exchange, "payment.*.shop.*")
         for kind in EventType:
             event = sample(kind, PUBLIC)
-            post = event_post(event.id, event.type, event.merchant, event.account, event.body)
+            post = event_message(event.id, event.type, event.merchant, event.account, event.body)
             await rabbit.publisher.publish([post], seconds=10)
             message = await queue.get(timeout=10)
             read = from_amqp_event(

@@ -6,12 +6,12 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from consumers.commands.open_payment import Created
+from consumers.commands.open_payment import ReadyToOpen
 from tests.fakes.providers import PLAIN, account
 from tests.integration.backlog import RATES, fill, look, unindexed, wrong
 from tests.integration.conformance_ledger import a_payment
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.queue.due import MOST_WAITING, PROBING, take_due
 from worker.runtime.cancellation import end_one
@@ -33,7 +33,7 @@ async def due(database: Database, account: str, *, ago: float = 1) -> str:
     now = database.clock.now()
     row = a_payment(account=account, opened_at=now, next_check_at=now - timedelta(seconds=ago))
     made = await PostgresLedger(database).create(row, {}, timedelta(0))
-    assert isinstance(made, Created)
+    assert isinstance(made, ReadyToOpen)
     return made.payment.id
 
 

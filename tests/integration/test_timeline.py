@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from consumers.explain.explain import explain
+from consumers.explain.explain import explain_payment
 from schemas.checks import Checks
 from tests.integration.shops import CONFIG, Shops
 from worker.postgres.database import Database
-from worker.postgres.reads.explain import read_dossier
+from worker.postgres.reads.snapshots import read_dossier
 from worker.postgres.reads.timeline import AT_EACH_END, PAGE, timeline_pages
 
 FLOOD = 50_000
@@ -60,13 +60,13 @@ async def test_no_page_holds_more_than_it_may(shops: Shops) -> None:
 async def test_what_moved_a_flooded_payment_is_told_on_one_screen_and_the_flood_is_counted(shops: Shops) -> None:
     payment_id = (await shops.opened())["payment_id"]
     await flooded(shops.database, payment_id, FLOOD)
-    dossier = await read_dossier(shops.database, payment_id, CONFIG.account("shop-ipay"), Checks())
-    assert dossier is not None
-    assert dossier.left_out is not None
-    assert len(dossier.entries) == 2 * AT_EACH_END + 4, "the answer, its decision and event, and a claim of success"
-    shown = len(dossier.entries) + sum(one.count for one in dossier.left_out.counted)
+    snapshot = await read_dossier(shops.database, payment_id, CONFIG.account("shop-ipay"), Checks())
+    assert snapshot is not None
+    assert snapshot.left_out is not None
+    assert len(snapshot.entries) == 2 * AT_EACH_END + 4, "the answer, its decision and event, and a claim of success"
+    shown = len(snapshot.entries) + sum(one.count for one in snapshot.left_out.counted)
     assert shown == FLOOD + 4
-    told = [one.words for one in explain(dossier).story]
+    told = [one.words for one in explain_payment(snapshot).story]
     assert len(told) < 15
     (left_out,) = [words for words in told if "more happened than fits here" in words]
     assert f"{FLOOD - 2 * AT_EACH_END:,} × a browser that came back" in left_out
@@ -76,6 +76,6 @@ async def test_what_moved_a_flooded_payment_is_told_on_one_screen_and_the_flood_
 async def test_a_short_timeline_leaves_nothing_out(shops: Shops) -> None:
     payment_id = (await shops.opened())["payment_id"]
     await claimed(shops.database, payment_id, 2 * AT_EACH_END - 1, said="failure")
-    dossier = await read_dossier(shops.database, payment_id, CONFIG.account("shop-ipay"), Checks())
-    assert dossier is not None
-    assert (len(dossier.entries), dossier.left_out) == (2 * AT_EACH_END, None)
+    snapshot = await read_dossier(shops.database, payment_id, CONFIG.account("shop-ipay"), Checks())
+    assert snapshot is not None
+    assert (len(snapshot.entries), snapshot.left_out) == (2 * AT_EACH_END, None)

@@ -30,14 +30,12 @@ from schemas.words import Source
 from tests.broker import RabbitMQ
 from tests.contract import check_event
 from tests.e2e.buyers import GATEWAYS
+from tests.harness import Scene, Stage, System, staged
 from tests.integration.endpoints import SECRET, Hook, hooking
 from tests.integration.rabbit import emptied
 from tests.processes import directory, until
-from worker.amqp.messages import claim_post
+from worker.amqp.messages import claim_message
 from worker.config import load
-from worker.playground.demo.playing import staged
-from worker.playground.demo.scene import Scene, Stage
-from worker.playground.demo.system import System
 from worker.postgres.database import connect
 from worker.process import ROLES, run_roles
 from worker.telemetry.tracing import OFF, traced, tracing_of
@@ -250,8 +248,8 @@ def test_one_transaction_for_many_is_linked_to_by_all_and_parent_to_none() -> No
 def test_a_claim_carries_its_trace_in_its_body_and_in_the_headers_of_its_message() -> None:
     claim = own_claim(Source.SWEEP, "pay_1", "shop-ipay", "ipay", datetime(2026, 11, 21, tzinfo=UTC))
     assert traced(claim, None) is claim
-    assert claim_post(claim).properties.headers == {}
-    post = claim_post(traced(claim, STRANGERS))
+    assert claim_message(claim).properties.headers == {}
+    post = claim_message(traced(claim, STRANGERS))
     assert post.properties.headers == {"traceparent": STRANGERS}
     assert msgspec.json.decode(post.body, type=Claim).traceparent == STRANGERS
 

@@ -13,7 +13,7 @@ from tests.integration.conformance_ledger import SECONDS
 from tests.integration.conformance_turns import IDS, TurnsConformance
 from tests.processes import until
 from worker.postgres.database import UNAVAILABLE, Database
-from worker.postgres.queue.turns import HELD_SECONDS, SAME_SECONDS, PostgresTurns, lock_of
+from worker.postgres.queue.turns import OVERDUE_SECONDS, SAME_SECONDS, PostgresTurns, lock_of
 from worker.runtime.clock import DatabaseClock
 
 _HELD = """
@@ -134,7 +134,7 @@ async def test_a_turn_that_others_hold_for_long_is_anyones(three: list[PostgresT
     stopped, other, third = three
     await stopped.take(IDS[:1])
     assert await other.take(IDS[:2]) == {IDS[1]}
-    ticking.now += HELD_SECONDS - 1
+    ticking.now += OVERDUE_SECONDS - 1
     assert await other.take(IDS[:1]) == frozenset()
     ticking.now += 1
     assert await other.take(IDS[:1]) == {IDS[0]}
@@ -154,7 +154,7 @@ async def test_a_turn_that_was_ours_in_between_is_waited_for_anew(three: list[Po
     await other.close()
     other.give_back(IDS[:1])
     await until(lambda: _taken(third), what="it is free", seconds=SECONDS)
-    ticking.now += HELD_SECONDS
+    ticking.now += OVERDUE_SECONDS
     assert await other.take(IDS[:1]) == frozenset(), "what it saw at first was another holder"
 
 
@@ -170,7 +170,7 @@ async def test_a_turn_that_nobody_looked_at_for_long_is_waited_for_anew(
     assert await other.take(IDS[:1]) == frozenset()
     ticking.now += SAME_SECONDS
     assert await other.take(IDS[:1]) == frozenset()
-    ticking.now += HELD_SECONDS
+    ticking.now += OVERDUE_SECONDS
     assert await other.take(IDS[:1]) == {IDS[0]}
 
 

@@ -20,13 +20,12 @@ import pytest
 from tests.broker import RabbitMQ
 from tests.contract import RELEASED, ROOT, number, released
 from tests.fault.subscriber import Subscriber
+from tests.harness import System, environment
 from tests.integration.rolling import CHECKED, SETTINGS, Fleet, Node, dead, rolling, versions
 from tests.processes import directory, until
 from tests.schema import archived, breaks, commit_of, has_history, schema_of
-from worker.playground.demo.children import environment
-from worker.playground.demo.system import System
 from worker.postgres.database import connect
-from worker.postgres.server.migrate import migrate
+from worker.postgres.server.migrate import apply_migrations
 
 RELEASES = released()
 TODAY = "today"
@@ -201,7 +200,7 @@ async def test_a_program_is_refused_where_what_it_may_need_was_taken_away(
     older: str, newest: str, taken_away: list[str], code_of: Callable[[str], Path], unmade: str, system: System
 ) -> None:
     """And only there: a release that is two behind runs as long as nothing was taken away."""
-    await migrate(unmade, directory=code_of(newest) / "schemas/sql")
+    await apply_migrations(unmade, directory=code_of(newest) / "schemas/sql")
     async with connect(unmade) as database:
         await database.execute("INSERT INTO contractions SELECT unnest($1::text[])", taken_away)
         contractions = {row["version"] for row in await database.fetch("SELECT version FROM contractions")}

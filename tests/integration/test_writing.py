@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
-from consumers.ports.ledger import Sight, Write
+from consumers.ports.ledger import Reading, Write
 from schemas.payments import Candidate, Change, Payment
 from schemas.words import EventType, Hold, Status
 from tests.integration.conformance_ledger import (
@@ -29,9 +29,9 @@ from tests.integration.conformance_ledger import (
 from tests.integration.wire import wire
 from tests.processes import until
 from worker.postgres.database import UNAVAILABLE, Database, connect
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.ledger.rows import MOVING
-from worker.postgres.notices import Notice
+from worker.postgres.wakeups import Wakeup
 
 Changes = list[tuple[Payment, Change]]
 COLUMNS = """
@@ -106,9 +106,9 @@ async def row(ledger: PostgresLedger) -> Payment:
 
 async def paid(ledger: PostgresLedger, row: Payment) -> Write:
     """What is written of a payment that turned out to be paid."""
-    sight = (await ledger.look([], [row.id])).sights[row.id]
-    done = replace(sight.case.payment, status=Status.COMPLETED, version=1, completed_told=True, next_check_at=NOON)
-    return Write(sight=sight, change=told(done, EventType.COMPLETED), claims=(a_claim(),), keys=keys(row))
+    reading = (await ledger.look([], [row.id])).readings[row.id]
+    done = replace(reading.case.payment, status=Status.COMPLETED, version=1, completed_told=True, next_check_at=NOON)
+    return Write(reading=reading, change=told(done, EventType.COMPLETED), claims=(a_claim(),), keys=keys(row))
 
 
 async def test_a_statement_that_names_any_column_but_the_next_look_raises_the_revision(
@@ -128,13 +128,13 @@ async def test_a_write_raises_the_revision_by_one(database: Database, ledger: Po
     write = await paid(ledger, row)
     assert (await ledger.write([write])).done == {row.id}
     (found,) = await database.fetch("SELECT revision FROM payments")
-    assert found["revision"] == write.sight.revision + 1
+    assert found["revision"] == write.reading.revision + 1
 
 
 async def test_what_was_written_is_told_once_and_what_lost_is_not(
     database: Database, ledger: PostgresLedger, row: Payment, changes: Changes
 ) -> None:
-    heard, listening = list[Notice](), asyncio.Event()
+    heard, listening = list[Wakeup](), asyncio.Event()
 
     async def connected() -> None:
         listening.set()
@@ -174,7 +174,7 @@ async def test_what_was_written_under_a_lock_is_undone_by_an_exception(
     with pytest.raises(Left):
         await fails()
     assert changes == []
-    assert (await ledger.look([], [row.id])).sights[row.id] == write.sight
+    assert (await ledger.look([], [row.id])).readings[row.id] == write.reading
     assert (await ledger.write([write])).done == {row.id}
 
 
@@ -189,7 +189,7 @@ async def test_limits_are_nothing_to_wait_for_the_disk_for(database: Database, l
 async def test_a_write_that_gives_places_is_one_statement_whatever_it_writes(dsn: str, ledger: PostgresLedger) -> None:
     """The others are told by it; who gives none tells them by a statement that waits for no disk."""
     async with wire(dsn) as between, connect(between.dsn, size=1) as far:
-        near = PostgresLedger(far, placed=lambda _: None)
+        near = PostgresLedger(far, sequenced=lambda _: None)
         for expected in (None, 1):  # the first asks what types there are
             payment = a_payment(order_ref=f"b-{expected}")
             await ledger.create(payment, {}, timedelta(seconds=45))
@@ -216,8 +216,8 @@ async def test_of_a_write_whose_answer_is_lost_nobody_knows_and_it_may_be_done(
         between.lose_answers()
         with pytest.raises(UNAVAILABLE):
             await near.write([write])
-    sight = (await ledger.look(write.claims, [row.id])).sights[row.id]
-    assert sight.case.payment == write.change.payment
+    reading = (await ledger.look(write.claims, [row.id])).readings[row.id]
+    assert reading.case.payment == write.change.payment
     assert (await ledger.write([write])).done == frozenset(), "it is not written twice"
 
 
@@ -235,7 +235,7 @@ async def test_a_write_that_waits_while_its_session_ends_is_nobodys_and_nothing_
         with pytest.raises(UNAVAILABLE):
             await waiting
     looked = await ledger.look(write.claims, [row.id])
-    assert (looked.sights[row.id], set(looked.admissions.values())) == (write.sight, {"new"})
+    assert (looked.readings[row.id], set(looked.admissions.values())) == (write.reading, {"new"})
 
 
 async def test_writes_find_payments_by_their_keys_and_leave_the_indexes_of_what_stays_as_it_was(
@@ -250,10 +250,10 @@ async def test_writes_find_payments_by_their_keys_and_leave_the_indexes_of_what_
         (before,) = await database.fetch(TOUCHED)
         for _ in range(2):
             for payment in payments:
-                sight = (await near.look([], [payment.id])).sights[payment.id]
-                changed = replace(sight.case.payment, asked_at=NOON + timedelta(seconds=sight.revision), step=1)
+                reading = (await near.look([], [payment.id])).readings[payment.id]
+                changed = replace(reading.case.payment, asked_at=NOON + timedelta(seconds=reading.revision), step=1)
                 change = Change(payment=changed, facts=(a_fact(),), entries=(an_entry(),))
-                write = Write(sight=sight, change=change, claims=(a_claim(),), keys=keys(payment))
+                write = Write(reading=reading, change=change, claims=(a_claim(),), keys=keys(payment))
                 assert (await near.write([write])).done == {payment.id}
 
     async def counted() -> bool:
@@ -292,21 +292,21 @@ async def all_of_it(ledger: PostgresLedger) -> None:
     write = await paid(ledger, first)
     assert (await ledger.write([replace(write, keys=own)])).done == {first.id}
     others = keys(second, **claimed, references=frozenset({first.reference}), order_ref="b-1")
-    seen = Write(sight=await sight_of(ledger, second), change=Change(payment=second), keys=keys(second))
+    seen = Write(reading=await sight_of(ledger, second), change=Change(payment=second), keys=keys(second))
     assert (await ledger.write([replace(seen, keys=others)])).taken.keys() == {second.id}
     assert (await ledger.write([replace(seen, claims=write.claims)])).done == frozenset()
-    sight = await sight_of(ledger, first)
-    back = replace(sight.case.payment, status=Status.REFUNDED, version=2, refunded_amount=first.amount)
-    returned = Write(sight=sight, change=Change(payment=back, order_freed=True), keys=replace(own, returned=True))
+    reading = await sight_of(ledger, first)
+    back = replace(reading.case.payment, status=Status.REFUNDED, version=2, refunded_amount=first.amount)
+    returned = Write(reading=reading, change=Change(payment=back, order_freed=True), keys=replace(own, returned=True))
     assert (await ledger.write([returned])).done == {first.id}
     for _ in range(2):
-        sight = await sight_of(ledger, first)
-        again = Change(payment=sight.case.payment, entries=(an_entry(),), repeats=True)
-        assert (await ledger.write([Write(sight=sight, change=again, keys=keys(first))])).done == {first.id}
+        reading = await sight_of(ledger, first)
+        again = Change(payment=reading.case.payment, entries=(an_entry(),), repeats=True)
+        assert (await ledger.write([Write(reading=reading, change=again, keys=keys(first))])).done == {first.id}
 
 
-async def sight_of(ledger: PostgresLedger, payment: Payment) -> Sight:
-    return (await ledger.look([], [payment.id])).sights[payment.id]
+async def sight_of(ledger: PostgresLedger, payment: Payment) -> Reading:
+    return (await ledger.look([], [payment.id])).readings[payment.id]
 
 
 async def rows_read(database: Database, dsn: str) -> int:
@@ -322,21 +322,21 @@ async def rows_read(database: Database, dsn: str) -> int:
 
 async def test_every_column_that_moves_is_written(ledger: PostgresLedger, row: Payment) -> None:
     """Whoever adds a column makes store_payments() anew."""
-    sight = (await ledger.look([], [row.id])).sights[row.id]
+    reading = (await ledger.look([], [row.id])).readings[row.id]
     types = get_type_hints(Payment)
     other = {name: OTHER.get(name, OF_TYPE.get(types[name])) for name in MOVING}
     other |= {name: not getattr(row, name) for name in MOVING if types[name] is bool}
     assert [name for name, value in other.items() if value in (None, getattr(row, name))] == []
-    changed = replace(sight.case.payment, **other)
+    changed = replace(reading.case.payment, **other)
     own = keys(row, sessions=frozenset({changed.session_id}), transactions=frozenset({changed.transaction_id}))
-    assert (await ledger.write([Write(sight=sight, change=Change(payment=changed), keys=own)])).done == {row.id}
-    assert (await ledger.look([], [row.id])).sights[row.id].case.payment == changed
+    assert (await ledger.write([Write(reading=reading, change=Change(payment=changed), keys=own)])).done == {row.id}
+    assert (await ledger.look([], [row.id])).readings[row.id].case.payment == changed
 
 
 def plain(write: Write) -> Write:
     """The same reading, of which nothing is written that a later one would not."""
-    return replace(write, change=Change(payment=write.sight.case.payment), claims=())
+    return replace(write, change=Change(payment=write.reading.case.payment), claims=())
 
 
 def row_as_read(write: Write) -> Payment:
-    return write.sight.case.payment
+    return write.reading.case.payment

@@ -1,6 +1,6 @@
 """What a person accepted stays accepted: its amount measures refunds, and its ids are quarrelled about no more (3.4).
 
-The one thing to get wrong: accepting more than was before the person. Another transaction, another misfit, a taking
+The one thing to get wrong: accepting more than was before the person. Another transaction, another mismatch, a taking
 back and an id that another payment has hold the payment as before.
 """
 
@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from consumers.commands.resolve import Wish, resolve
+from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.money.matching import Measure, measure_of
-from schemas.payments import Owners, Payment
+from schemas.payments import Payment, TakenKeys
 from schemas.words import Hold, Said, Status
 from tests.fakes.drive import AMOUNT, at_once
 from tests.fakes.providers import CANDIDATES, PLAIN, PROVING, SILENT
@@ -108,7 +108,7 @@ def test_nothing_is_no_amount_to_measure_by(bench: Bench) -> None:
     assert seen(after) == (COMPLETED, None, PART)
 
 
-# -- the same misfit with other news, and another misfit ---------------------------------------------------------------
+# -- the same mismatch with other news, and another mismatch -----------------------------------------------------------
 
 SAME = [
     {"amount": LESS},
@@ -244,8 +244,8 @@ def test_a_transaction_that_another_payment_has_is_never_accepted(bench: Bench) 
 def test_what_was_accepted_with_a_transaction_that_turns_out_to_be_anothers_is_not_accepted(bench: Bench) -> None:
     case = bench.case(accepted(bench, amount=LESS))
     always = PLAIN.provider.capabilities.always
-    assert measure_of(case, Owners(), always).whole == LESS
-    assert measure_of(case, Owners(transactions=frozenset({"T1"})), always) == Measure(whole=LESS)
+    assert measure_of(case, TakenKeys(), always).whole == LESS
+    assert measure_of(case, TakenKeys(transactions=frozenset({"T1"})), always) == Measure(whole=LESS)
 
 
 def test_a_session_that_another_payment_has_is_never_accepted(bench: Bench) -> None:
@@ -319,11 +319,11 @@ def test_completing_a_payment_whose_full_refund_a_statement_listed_is_refunded()
     at_once(desk.drive.hit(payment_id, Said.SUCCESS))
     desk.says(payment_id, a_refund(AMOUNT))
     assert seen(desk.drive.payment(payment_id)) == (PENDING, Hold.UNVERIFIABLE, Decimal("0.00"))
-    wish = Wish(status=COMPLETED, actor="rahima", reason="it is in the statement")
-    after = at_once(resolve(desk.drive.ledger, desk.drive.rules, payment_id, wish))
+    wish = ResolutionRequest(status=COMPLETED, actor="rahima", reason="it is in the statement")
+    after = at_once(resolve_payment(desk.drive.ledger, desk.drive.rules, payment_id, wish))
     assert seen(after) == (REFUNDED, None, AMOUNT)
     assert desk.told(payment_id) == ["held", "refunded"]
-    assert at_once(resolve(desk.drive.ledger, desk.drive.rules, payment_id, wish)) == after, "and again"
+    assert at_once(resolve_payment(desk.drive.ledger, desk.drive.rules, payment_id, wish)) == after, "and again"
 
 
 @pytest.mark.parametrize("amount", [LESS, MORE])
@@ -331,8 +331,8 @@ def test_rows_of_refunds_are_measured_by_what_was_accepted(amount: Decimal) -> N
     desk = Desk(SILENT)
     payment_id = desk.open()
     desk.says(payment_id, a_row(amount=amount))
-    wish = Wish(status=COMPLETED, actor="rahima", reason="the buyer paid that")
-    at_once(resolve(desk.drive.ledger, desk.drive.rules, payment_id, wish))
+    wish = ResolutionRequest(status=COMPLETED, actor="rahima", reason="the buyer paid that")
+    at_once(resolve_payment(desk.drive.ledger, desk.drive.rules, payment_id, wish))
     assert seen(desk.says(payment_id, a_refund(PART), refunded=PART)) == (COMPLETED, None, PART)
     assert seen(desk.says(payment_id, a_refund(amount, at=25), refunded=amount)) == (REFUNDED, None, amount)
 

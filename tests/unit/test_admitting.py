@@ -11,9 +11,10 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.checks.limits import BURST_SECONDS, PROBE, SOON, SPREAD, TROUBLES, Allowance
+from consumers.checks.limits import ACCOUNT_FAILURE_THRESHOLD, BURST_SECONDS, HALF_OPEN_LEASE, SOON, SPREAD
 from consumers.commands.open_payment import track_payment
-from consumers.pipeline import Inquiry, take
+from consumers.pipeline import AssignedQuestion, take_claims
+from consumers.ports.call_limits import AccountLimits
 from schemas.answers import Inconclusive, Trouble
 from schemas.callbacks import Claim
 from schemas.words import EntryKind, Source, Status
@@ -54,13 +55,13 @@ async def shared() -> tuple[Drive, SharedLedger]:
     drive = Drive(says(Status.COMPLETED))
     drive.rules = replace(drive.rules, accounts={one.id: one for one in (HEALTHY, POOR, SILENT, CANDIDATES)})
     drive.ledger = ledger = SharedLedger(drive.clock)
-    await stood(ledger, SILENT, troubles=TROUBLES)
+    await stood(ledger, SILENT, troubles=ACCOUNT_FAILURE_THRESHOLD)
     return drive, ledger
 
 
 async def stood(ledger: FakeLedger, account: Account, **fields: Any) -> None:
     async with ledger.limits([account.id]) as limits:
-        await limits.keep([Allowance(account=account.id, calls=0.0, at=NOON, **fields)])
+        await limits.save([AccountLimits(account=account.id, calls=0.0, at=NOON, **fields)])
 
 
 async def test_what_one_batch_asks_is_missing_in_the_budget_of_the_next(shared: tuple[Drive, SharedLedger]) -> None:
@@ -80,7 +81,7 @@ async def test_a_batch_that_fails_before_it_asks_costs_a_budget_its_calls_and_no
     drive.rules = replace(drive.rules, accounts={POOR.id: replace(POOR, calls_per_second=5.0)})
     claims = [drive.claim(await drive.open(POOR)) for _ in range(12)]
     await fails(drive, ledger, *claims[:3])
-    known = ledger.allowance(POOR.id)
+    known = ledger.limits_of(POOR.id)
     assert known is not None
     assert known.calls == 5.0 * BURST_SECONDS - 3
     assert len(await drive.take(*claims)) == 7
@@ -93,8 +94,8 @@ async def test_a_probe_that_was_never_sent_silences_its_gateway_for_no_longer_th
     several = [await drive.open(SILENT) for _ in range(3)]
     failed_at = await fails(drive, ledger, drive.claim(several[0]))
     assert await drive.publish(*map(drive.claim, several)) == []
-    await drive.wait(PROBE + SOON + 2 * SPREAD)
-    assert PROBE <= min(one.asked_at for one in drive.asked) - failed_at <= PROBE + SPREAD
+    await drive.wait(HALF_OPEN_LEASE + SOON + 2 * SPREAD)
+    assert HALF_OPEN_LEASE <= min(one.asked_at for one in drive.asked) - failed_at <= HALF_OPEN_LEASE + SPREAD
     assert [drive.payment(one).status for one in several] == [Status.COMPLETED] * 3
 
 
@@ -114,8 +115,8 @@ async def test_a_claim_whose_worker_died_is_not_looked_at_again_and_again_while_
     drive, _ = shared
     lost, other = [await drive.open(POOR) for _ in range(2)]
     claim = drive.claim(lost)
-    (inquiry,) = await drive.take(claim)
-    drive.dies(inquiry)
+    (assigned,) = await drive.take(claim)
+    drive.dies(assigned)
     drive.clock.advance(30)
     assert len(await drive.hit(other)) == 1
     assert await drive.publish(claim) == []
@@ -158,8 +159,8 @@ async def test_a_worker_takes_on_as_many_questions_of_an_account_as_it_has_room_
     drive, ledger = shared
     claims = [drive.claim(await drive.open(account)) for account in (HEALTHY, HEALTHY, HEALTHY, POOR)]
     drive.clock.advance(1)
-    taken = await take(ledger, drive.rules, claims, drive.turns, {HEALTHY.id: 2})
-    assert [one.account.id for one in taken.inquiries] == ["healthy", "healthy", "poor"]
+    taken = await take_claims(ledger, drive.rules, claims, drive.turns, {HEALTHY.id: 2})
+    assert [one.account.id for one in taken.questions] == ["healthy", "healthy", "poor"]
     assert taken.waiting == []
 
 
@@ -197,11 +198,14 @@ async def test_what_a_gateway_brought_waits_for_the_row_only_where_it_changes_it
         ledger.taken = frozenset()
     await drive.answer(in_flight)
     assert (drive.payment(payment_id).status is Status.COMPLETED) == answers
-    known = ledger.allowance(account.id)
+    known = ledger.limits_of(account.id)
     assert (known.troubles if known is not None else 0) == (0 if answers else 1)
 
 
-@pytest.mark.parametrize(("troubles", "entries"), [(0, 2), (TROUBLES - 2, 2), (TROUBLES - 1, 1), (TROUBLES, 1)])
+@pytest.mark.parametrize(
+    ("troubles", "entries"),
+    [(0, 2), (ACCOUNT_FAILURE_THRESHOLD - 2, 2), (ACCOUNT_FAILURE_THRESHOLD - 1, 1), (ACCOUNT_FAILURE_THRESHOLD, 1)],
+)
 async def test_what_a_silent_gateway_does_not_answer_again_is_one_entry_of_the_timeline(
     shared: tuple[Drive, SharedLedger], troubles: int, entries: int
 ) -> None:
@@ -222,10 +226,10 @@ async def test_the_calls_that_an_answer_took_are_missing_in_the_budget(shared: t
     rules = drive.rules
     for budget, left in ((None, -1.0), (POOR.calls_per_second, -2.0)):
         drive.rules = replace(rules, accounts={**rules.accounts, POOR.id: replace(POOR, calls_per_second=budget)})
-        [inquiry] = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+        [assigned] = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
         drive.rules = rules
-        await drive.record([replace(drive.reply(inquiry, answered(inquiry, Status.PENDING)), calls=3)])
-        known = ledger.allowance(POOR.id)
+        await drive.record([replace(drive.reply(assigned, answered(assigned, Status.PENDING)), calls=3)])
+        known = ledger.limits_of(POOR.id)
         assert known is not None
         assert round(known.calls, 2) == left
         drive.clock.advance(60)
@@ -238,20 +242,20 @@ async def test_what_a_gateway_brought_counts_in_the_order_of_its_replies(shared:
     away = drive.reply(first, Inconclusive(trouble=Trouble.NO_REPLY, detail="silent"))
     drive.clock.advance(1)
     await drive.record([drive.reply(second, answered(second, Status.PENDING)), away])
-    known = ledger.allowance(HEALTHY.id)
+    known = ledger.limits_of(HEALTHY.id)
     assert known is not None
     assert known.troubles == 0
 
 
-async def asked_about(drive: Drive, how: str) -> Inquiry:
+async def asked_about(drive: Drive, how: str) -> AssignedQuestion:
     """The question about a payment that we opened, or that was tracked, or never opened; or about one of its ids."""
     if how in ("new id", "known id"):
         payment_id = await drive.open(CANDIDATES)
         if how == "known id":
             drive.gateway = says(Status.PENDING)
             await drive.hit(payment_id, transaction_id="T1")
-        [inquiry] = await drive.take(drive.claim(payment_id, signed=True, source=Source.WEBHOOK, transaction_id="T1"))
-        return inquiry
+        [assigned] = await drive.take(drive.claim(payment_id, signed=True, source=Source.WEBHOOK, transaction_id="T1"))
+        return assigned
     row = drive.new(HEALTHY, session_id="S-1")
     if how == "opened":
         row = drive.payment(await drive.open(HEALTHY))
@@ -259,8 +263,8 @@ async def asked_about(drive: Drive, how: str) -> Inquiry:
         await track_payment(drive.ledger, drive.rules, row, {})
     else:
         await drive.ledger.create(replace(row, session_id=None), {}, timedelta(seconds=45))
-    [inquiry] = await drive.take(drive.claim(row.id, source=Source.OPERATOR))
-    return inquiry
+    [assigned] = await drive.take(drive.claim(row.id, source=Source.OPERATOR))
+    return assigned
 
 
 @pytest.mark.parametrize(
@@ -271,10 +275,10 @@ async def test_a_refusal_is_trouble_of_the_account_where_the_gateway_knows_what_
     shared: tuple[Drive, SharedLedger], how: str, *, counts: bool
 ) -> None:
     drive, ledger = shared
-    inquiry = await asked_about(drive, how)
+    assigned = await asked_about(drive, how)
     refused = Inconclusive(trouble=Trouble.KEY_REFUSED, detail="HTTP 401")
-    await drive.record([drive.reply(inquiry, refused)])
-    known = ledger.allowance(inquiry.account.id)
+    await drive.record([drive.reply(assigned, refused)])
+    known = ledger.limits_of(assigned.account.id)
     assert (known is not None and known.troubles > 0) is counts
 
 
@@ -286,10 +290,10 @@ async def test_a_gateway_forgets_only_checkouts_that_it_opened_itself(
     shared: tuple[Drive, SharedLedger], how: str, *, counts: bool
 ) -> None:
     drive, ledger = shared
-    inquiry = await asked_about(drive, how)
-    await drive.record([drive.reply(inquiry, Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown"))])
-    known = ledger.allowance(inquiry.account.id)
-    assert (known is not None and known.unknown_by == (inquiry.expected.payment_id,)) is counts
+    assigned = await asked_about(drive, how)
+    await drive.record([drive.reply(assigned, Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown"))])
+    known = ledger.limits_of(assigned.account.id)
+    assert (known is not None and known.unknown_by == (assigned.expected.payment_id,)) is counts
 
 
 @pytest.mark.parametrize(("payments", "closes"), [(1, True), (2, False)])

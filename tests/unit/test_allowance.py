@@ -6,25 +6,25 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from consumers.apply_reply import Reply
 from consumers.checks.limits import (
-    FIRST_PAUSE,
-    LONGEST_PAUSE,
-    PROBE,
+    ACCOUNT_FAILURE_THRESHOLD,
+    ACCOUNT_FIRST_PAUSE,
+    ACCOUNT_LONGEST_PAUSE,
+    HALF_OPEN_LEASE,
     SOON,
     SPREAD,
-    TROUBLES,
-    Allowance,
-    Asking,
-    Heard,
-    contended,
+    CallBudget,
+    CountedReply,
+    count_replies,
     forgetful,
-    fresh,
-    hear,
-    matters,
+    needs_lock,
+    new_limits,
     refilled,
+    would_change,
 )
-from schemas.answers import Answer, Executed, Inconclusive, Outcome, Question, Stranger, Trouble
+from consumers.ports.call_limits import AccountLimits
+from consumers.ports.reply import Reply
+from schemas.answers import Answer, Executed, ForeignTransaction, Inconclusive, Question, QuestionOutcome, Trouble
 from schemas.words import Status
 from tests.fakes.clock import NOON
 
@@ -35,128 +35,133 @@ UNKNOWN = Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown")
 
 
 def reply(
-    outcome: Outcome, calls: int = 1, asked_at: datetime = NOON, *, about: str = "p", claimed: bool = False
-) -> Heard:
+    outcome: QuestionOutcome, calls: int = 1, asked_at: datetime = NOON, *, about: str = "p", claimed: bool = False
+) -> CountedReply:
     made = Reply(
         payment_id=about, question=Question(), asked_at=asked_at, answered_at=asked_at, outcome=outcome, calls=calls
     )
-    return Heard(reply=made, issued=not claimed, claimed=claimed)
+    return CountedReply(reply=made, issued=not claimed, claimed=claimed)
 
 
-def asked(asking: Asking, times: int) -> list[datetime | None]:
-    return [asking.admit(f"pay_{number}") for number in range(times)]
+def asked(asking: CallBudget, times: int) -> list[datetime | None]:
+    return [asking.acquire(f"pay_{number}") for number in range(times)]
 
 
-def shut(troubles: int, now: datetime = NOON, retry_after: float | None = None) -> Allowance:
+def shut(troubles: int, now: datetime = NOON, retry_after: float | None = None) -> AccountLimits:
     outcome = Inconclusive(trouble=Trouble.RATE_LIMITED, detail="slow down", retry_after=retry_after)
-    return hear(fresh("a", None, now), None, [reply(outcome)] * troubles, now)
+    return count_replies(new_limits("a", None, now), None, [reply(outcome)] * troubles, now)
 
 
 def test_an_account_without_a_budget_asks_as_often_as_it_likes() -> None:
-    assert asked(Asking(fresh("a", None, NOON), None, NOON), 1000) == [None] * 1000
+    assert asked(CallBudget(new_limits("a", None, NOON), None, NOON), 1000) == [None] * 1000
 
 
 def test_two_seconds_of_the_budget_may_be_used_at_once_and_then_as_time_brings() -> None:
-    asking = Asking(fresh("a", 5.0, NOON), 5.0, NOON)
+    asking = CallBudget(new_limits("a", 5.0, NOON), 5.0, NOON)
     times = asked(asking, 13)
     assert times[:10] == [None] * 10
     assert times[10:] == [NOON + SECOND / 5, NOON + 2 * SECOND / 5, NOON + 3 * SECOND / 5]
     later = NOON + SECOND
-    assert asked(Asking(asking.allowance, 5.0, later), 6)[:6] == [None] * 5 + [later + SECOND / 5]
+    assert asked(CallBudget(asking.limits, 5.0, later), 6)[:6] == [None] * 5 + [later + SECOND / 5]
 
 
 def test_a_budget_below_one_a_second_asks_one_at_a_time() -> None:
-    asking = Asking(fresh("a", 0.1, NOON), 0.1, NOON)
+    asking = CallBudget(new_limits("a", 0.1, NOON), 0.1, NOON)
     assert asked(asking, 2) == [None, NOON + 10 * SECOND]
 
 
 def test_who_waits_for_the_budget_waits_for_what_is_missing_of_a_call() -> None:
-    half = Allowance(account="a", calls=0.5, at=NOON)
-    assert asked(Asking(half, 1.0, NOON), 2) == [NOON + SECOND / 2, NOON + 3 * SECOND / 2]
+    half = AccountLimits(account="a", calls=0.5, at=NOON)
+    assert asked(CallBudget(half, 1.0, NOON), 2) == [NOON + SECOND / 2, NOON + 3 * SECOND / 2]
 
 
 def test_an_account_that_nobody_asked_about_has_its_burst_and_without_a_budget_nothing_to_count() -> None:
-    assert fresh("a", 5.0, NOON) == Allowance(account="a", calls=10.0, at=NOON)
-    assert fresh("a", None, NOON) == Allowance(account="a", calls=0.0, at=NOON)
+    assert new_limits("a", 5.0, NOON) == AccountLimits(account="a", calls=10.0, at=NOON)
+    assert new_limits("a", None, NOON) == AccountLimits(account="a", calls=0.0, at=NOON)
 
 
 def test_time_is_counted_once() -> None:
-    used = Allowance(account="a", calls=0.0, at=NOON)
+    used = AccountLimits(account="a", calls=0.0, at=NOON)
     later = refilled(used, 5.0, NOON + SECOND)
-    assert later == Allowance(account="a", calls=5.0, at=NOON + SECOND)
+    assert later == AccountLimits(account="a", calls=5.0, at=NOON + SECOND)
     assert refilled(later, 5.0, NOON + SECOND) == refilled(later, 5.0, NOON) == later
 
 
 def test_nothing_is_saved_up_beyond_the_burst() -> None:
-    assert refilled(fresh("a", 5.0, NOON), 5.0, NOON + timedelta(days=9)).calls == 10
+    assert refilled(new_limits("a", 5.0, NOON), 5.0, NOON + timedelta(days=9)).calls == 10
 
 
 def test_calls_beside_the_one_counted_are_paid_for_afterwards() -> None:
-    asking = Asking(fresh("a", 1.0, NOON), 1.0, NOON)
+    asking = CallBudget(new_limits("a", 1.0, NOON), 1.0, NOON)
     assert asked(asking, 2) == [None, None]
-    owing = hear(asking.allowance, 1.0, [reply(PAID, calls=3)], NOON)
+    owing = count_replies(asking.limits, 1.0, [reply(PAID, calls=3)], NOON)
     assert owing.calls == -2
-    assert asked(Asking(owing, 1.0, NOON + 2 * SECOND), 1) == [NOON + 3 * SECOND]
+    assert asked(CallBudget(owing, 1.0, NOON + 2 * SECOND), 1) == [NOON + 3 * SECOND]
 
 
 def test_each_reply_pays_for_its_own_extra_calls_and_one_without_any_for_none() -> None:
-    used = Allowance(account="a", calls=0.0, at=NOON)
-    assert hear(used, 5.0, [reply(PAID), reply(PAID, calls=3), reply(PAID, calls=2)], NOON).calls == -3
-    assert hear(used, 5.0, [reply(PAID)], NOON + SECOND).calls == 5
+    used = AccountLimits(account="a", calls=0.0, at=NOON)
+    assert count_replies(used, 5.0, [reply(PAID), reply(PAID, calls=3), reply(PAID, calls=2)], NOON).calls == -3
+    assert count_replies(used, 5.0, [reply(PAID)], NOON + SECOND).calls == 5
 
 
 def test_workers_take_turns_where_there_is_a_budget_or_a_gateway_to_probe() -> None:
-    assert contended(None, 5.0)
-    assert contended(fresh("a", 5.0, NOON), 5.0)
-    assert not contended(None, None)
-    assert not contended(shut(TROUBLES - 1), None)
-    assert contended(shut(TROUBLES), None)
+    assert needs_lock(None, 5.0)
+    assert needs_lock(new_limits("a", 5.0, NOON), 5.0)
+    assert not needs_lock(None, None)
+    assert not needs_lock(shut(ACCOUNT_FAILURE_THRESHOLD - 1), None)
+    assert needs_lock(shut(ACCOUNT_FAILURE_THRESHOLD), None)
 
 
 def test_a_healthy_account_is_touched_only_by_what_changes_it() -> None:
-    healthy = fresh("a", 5.0, NOON)
-    assert not matters(healthy, 5.0, [reply(PAID)])
-    assert not matters(healthy, None, [reply(PAID, calls=2)])
-    assert not matters(None, None, [])
-    assert matters(healthy, 5.0, [reply(PAID), reply(PAID, calls=2)])
-    assert matters(None, None, [reply(PAID), reply(AWAY)])
-    assert matters(shut(1), None, [reply(PAID)])
+    healthy = new_limits("a", 5.0, NOON)
+    assert not would_change(healthy, 5.0, [reply(PAID)])
+    assert not would_change(healthy, None, [reply(PAID, calls=2)])
+    assert not would_change(None, None, [])
+    assert would_change(healthy, 5.0, [reply(PAID), reply(PAID, calls=2)])
+    assert would_change(None, None, [reply(PAID), reply(AWAY)])
+    assert would_change(shut(1), None, [reply(PAID)])
 
 
 def test_a_gateway_that_answers_now_and_then_is_asked_on() -> None:
-    allowance = fresh("a", None, NOON)
+    account_limits = new_limits("a", None, NOON)
     for _ in range(50):
-        allowance = hear(allowance, None, [reply(AWAY)] * (TROUBLES - 1) + [reply(PAID)], NOON)
-    assert (allowance.troubles, allowance.shut_until) == (0, None)
+        account_limits = count_replies(
+            account_limits, None, [reply(AWAY)] * (ACCOUNT_FAILURE_THRESHOLD - 1) + [reply(PAID)], NOON
+        )
+    assert (account_limits.troubles, account_limits.shut_until) == (0, None)
 
 
 def test_a_gateway_that_does_not_know_an_id_has_answered() -> None:
-    assert hear(fresh("a", None, NOON), None, [reply(UNKNOWN)] * 50, NOON).troubles == 0
+    assert count_replies(new_limits("a", None, NOON), None, [reply(UNKNOWN)] * 50, NOON).troubles == 0
 
 
 def test_one_trouble_fewer_does_not_shut_it() -> None:
-    assert (shut(TROUBLES - 1).troubles, shut(TROUBLES - 1).shut_until) == (TROUBLES - 1, None)
+    assert (shut(ACCOUNT_FAILURE_THRESHOLD - 1).troubles, shut(ACCOUNT_FAILURE_THRESHOLD - 1).shut_until) == (
+        ACCOUNT_FAILURE_THRESHOLD - 1,
+        None,
+    )
 
 
 def test_so_many_in_a_row_without_an_answer_shut_it_for_longer_each_time() -> None:
-    pauses = [(shut(TROUBLES + more).shut_until or NOON) - NOON for more in range(8)]
+    pauses = [(shut(ACCOUNT_FAILURE_THRESHOLD + more).shut_until or NOON) - NOON for more in range(8)]
     assert pauses == [timedelta(seconds=seconds) for seconds in (1, 2, 4, 8, 16, 30, 30, 30)]
 
 
 def test_a_gateway_that_names_a_pause_gets_it_within_bounds() -> None:
-    assert shut(TROUBLES, retry_after=20).shut_until == NOON + 20 * SECOND
-    assert shut(TROUBLES, retry_after=3600).shut_until == NOON + LONGEST_PAUSE
+    assert shut(ACCOUNT_FAILURE_THRESHOLD, retry_after=20).shut_until == NOON + 20 * SECOND
+    assert shut(ACCOUNT_FAILURE_THRESHOLD, retry_after=3600).shut_until == NOON + ACCOUNT_LONGEST_PAUSE
 
 
 def test_while_it_is_shut_everyone_comes_again_after_it_and_not_all_at_once() -> None:
-    times = asked(Asking(shut(TROUBLES), None, NOON), 100)
+    times = asked(CallBudget(shut(ACCOUNT_FAILURE_THRESHOLD), None, NOON), 100)
     assert all(at is not None and NOON + SECOND <= at <= NOON + 3 * SECOND for at in times)
     assert len(set(times)) == 100
     assert max(at for at in times if at) - min(at for at in times if at) > SPREAD / 2
 
 
 def test_however_long_it_is_shut_who_is_turned_away_is_due_again_soon_for_any_answer_opens_it() -> None:
-    probing = Asking(shut(TROUBLES + 9), None, NOON + LONGEST_PAUSE)
+    probing = CallBudget(shut(ACCOUNT_FAILURE_THRESHOLD + 9), None, NOON + ACCOUNT_LONGEST_PAUSE)
     assert asked(probing, 1) == [None]
     times = asked(probing, 100)
     assert all(at is not None and SOON <= at - probing.now <= SOON + SPREAD for at in times)
@@ -164,40 +169,40 @@ def test_however_long_it_is_shut_who_is_turned_away_is_due_again_soon_for_any_an
 
 def test_when_the_pause_is_over_one_question_probes_and_its_answer_opens_it() -> None:
     later = NOON + 2 * SECOND
-    asking = Asking(shut(TROUBLES), None, later)
+    asking = CallBudget(shut(ACCOUNT_FAILURE_THRESHOLD), None, later)
     times = asked(asking, 3)
     assert times[0] is None
     assert all(at is not None and at > later for at in times[1:])
-    opened = hear(asking.allowance, None, [reply(PAID)], later)
-    assert asked(Asking(opened, None, later), 50) == [None] * 50
+    opened = count_replies(asking.limits, None, [reply(PAID)], later)
+    assert asked(CallBudget(opened, None, later), 50) == [None] * 50
 
 
 def test_an_answerless_question_of_before_lets_no_other_in_beside_the_probe() -> None:
     later = NOON + 2 * SECOND
-    asking = Asking(shut(TROUBLES), None, later)
+    asking = CallBudget(shut(ACCOUNT_FAILURE_THRESHOLD), None, later)
     assert asked(asking, 1) == [None]
-    straggling = hear(asking.allowance, None, [reply(AWAY)], later + SECOND)
-    assert straggling.shut_until == later + PROBE
-    assert asked(Asking(straggling, None, later + 20 * SECOND), 1) != [None]
-    probed = hear(asking.allowance, None, [reply(AWAY, asked_at=later)], later + SECOND)
+    straggling = count_replies(asking.limits, None, [reply(AWAY)], later + SECOND)
+    assert straggling.shut_until == later + HALF_OPEN_LEASE
+    assert asked(CallBudget(straggling, None, later + 20 * SECOND), 1) != [None]
+    probed = count_replies(asking.limits, None, [reply(AWAY, asked_at=later)], later + SECOND)
     assert probed.shut_until == later + 3 * SECOND, "the probe's own is the next pause"
 
 
 def test_what_execute_and_its_query_brought_counts_by_the_query() -> None:
-    troubled = hear(fresh("a", None, NOON), None, [reply(Executed(reply="none", then=AWAY))], NOON)
+    troubled = count_replies(new_limits("a", None, NOON), None, [reply(Executed(reply="none", then=AWAY))], NOON)
     assert troubled.troubles == 1
-    assert hear(troubled, None, [reply(Executed(reply="other", then=PAID))], NOON).troubles == 0
+    assert count_replies(troubled, None, [reply(Executed(reply="other", then=PAID))], NOON).troubles == 0
 
 
 def test_a_worker_takes_on_no_more_of_an_account_than_it_has_room_for() -> None:
-    times = asked(Asking(fresh("a", None, NOON), None, NOON, room=2), 3)
+    times = asked(CallBudget(new_limits("a", None, NOON), None, NOON, room=2), 3)
     assert times[:2] == [None, None]
     assert times[2] is not None
-    assert FIRST_PAUSE <= times[2] - NOON <= FIRST_PAUSE + SPREAD
+    assert ACCOUNT_FIRST_PAUSE <= times[2] - NOON <= ACCOUNT_FIRST_PAUSE + SPREAD
 
 
-def unknown(*payments: str) -> Allowance:
-    return hear(fresh("a", None, NOON), None, [reply(UNKNOWN, about=one) for one in payments], NOON)
+def unknown(*payments: str) -> AccountLimits:
+    return count_replies(new_limits("a", None, NOON), None, [reply(UNKNOWN, about=one) for one in payments], NOON)
 
 
 def test_five_answers_not_found_in_a_row_over_two_payments_are_the_gateways_fault() -> None:
@@ -205,20 +210,20 @@ def test_five_answers_not_found_in_a_row_over_two_payments_are_the_gateways_faul
     assert not forgetful(unknown("p", "q", "r", "s"))
     assert not forgetful(unknown("p", "p", "p", "p", "p", "p")), "one payment says nothing of the others"
     assert forgetful(unknown("p", "p", "p", "p", "p", "q"))
-    assert matters(None, None, [reply(UNKNOWN)])
+    assert would_change(None, None, [reply(UNKNOWN)])
 
 
 def test_another_answer_ends_the_row_and_trouble_does_not() -> None:
     row = unknown("p", "q", "r", "s", "t")
-    assert not forgetful(hear(row, None, [reply(PAID)], NOON))
-    assert forgetful(hear(row, None, [reply(AWAY)], NOON))
-    assert matters(row, None, [reply(PAID)])
+    assert not forgetful(count_replies(row, None, [reply(PAID)], NOON))
+    assert forgetful(count_replies(row, None, [reply(AWAY)], NOON))
+    assert would_change(row, None, [reply(PAID)])
 
 
 def test_an_id_that_only_a_claim_gave_us_says_nothing_of_the_gateways_memory() -> None:
     row = unknown("p", "q", "r", "s")
-    for outcome in (Stranger(why="not_found"), Stranger(why="other_payment"), UNKNOWN):
-        assert hear(row, None, [reply(outcome, claimed=True)], NOON).unknown_by == row.unknown_by
+    for outcome in (ForeignTransaction(why="not_found"), ForeignTransaction(why="other_payment"), UNKNOWN):
+        assert count_replies(row, None, [reply(outcome, claimed=True)], NOON).unknown_by == row.unknown_by
 
 
 @pytest.mark.parametrize("trouble", list(Trouble))
@@ -227,18 +232,21 @@ def test_what_is_answered_about_such_an_id_is_no_trouble_of_the_account_but_for_
 ) -> None:
     """Anybody could shut the account by made-up ids otherwise."""
     outcome = Inconclusive(trouble=trouble, detail="about an id of a claim")
-    found = hear(fresh("a", None, NOON), None, [reply(outcome, claimed=True)] * 50, NOON)
+    found = count_replies(new_limits("a", None, NOON), None, [reply(outcome, claimed=True)] * 50, NOON)
     assert (found.troubles > 0) == (trouble in (Trouble.NO_REPLY, Trouble.SERVER_ERROR))
 
 
 def test_nor_does_it_open_an_account_that_is_shut() -> None:
     unread = Inconclusive(trouble=Trouble.UNREADABLE, detail="about an id of a claim")
-    assert hear(shut(TROUBLES), None, [reply(unread, claimed=True)], NOON).troubles == TROUBLES
+    assert (
+        count_replies(shut(ACCOUNT_FAILURE_THRESHOLD), None, [reply(unread, claimed=True)], NOON).troubles
+        == ACCOUNT_FAILURE_THRESHOLD
+    )
 
 
 def test_an_execute_that_we_were_too_late_to_send_says_nothing_of_its_gateway() -> None:
     late = reply(Executed(reply="not_sent", then=AWAY), calls=0)
-    troubled = shut(TROUBLES - 1)
-    assert hear(troubled, None, [late], NOON).troubles == TROUBLES - 1
+    troubled = shut(ACCOUNT_FAILURE_THRESHOLD - 1)
+    assert count_replies(troubled, None, [late], NOON).troubles == ACCOUNT_FAILURE_THRESHOLD - 1
     without_token = reply(Executed(reply="not_sent", then=AWAY), calls=1)
-    assert hear(troubled, None, [without_token], NOON).troubles == TROUBLES
+    assert count_replies(troubled, None, [without_token], NOON).troubles == ACCOUNT_FAILURE_THRESHOLD

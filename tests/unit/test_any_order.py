@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.reconciliation.statements import Said, Statement, record_lines
+from consumers.reconciliation.statement_facts import StatementEntry, StatementSource, record_lines
 from schemas.payments import Payment
 from schemas.statements import Line
 from schemas.words import Status
@@ -86,14 +86,14 @@ class Recording(Bench):
             if isinstance(one, Spoken)
         ]
         rows = [
-            Said(payment_id=self.payment_id, line=_dated(one[0], after), refunded=one[1])
+            StatementEntry(payment_id=self.payment_id, line=_dated(one[0], after), refunded=one[1])
             for one in batch
             if not isinstance(one, Spoken)
         ]
         if replies:
             self.checked(lambda: self.record(*replies))
         if rows:
-            about = Statement(account=self.account.id, name="march.csv", newest=seconds(30 + after))
+            about = StatementSource(account=self.account.id, name="march.csv", newest=seconds(30 + after))
             work = record_lines(self.drive.ledger, self.drive.rules, about, rows)
             self.checked(lambda: at_once(work))
 

@@ -12,10 +12,19 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.apply_claim import TOO_MANY
-from consumers.checks.next_check import LEASE, Due, Trigger, begun, hints_used_up, next_due, next_look, scheduled
-from consumers.pipeline import Inquiry
+from consumers.checks.next_check import (
+    QUESTION_LEASES,
+    Due,
+    Trigger,
+    next_check,
+    next_due,
+    reschedule,
+    start_question,
+    unsigned_asks_used_up,
+)
+from consumers.pipeline import AssignedQuestion
 from consumers.ports.ledger import Keys
-from schemas.answers import Outcome, Question, Stranger, Trouble
+from schemas.answers import ForeignTransaction, Question, QuestionOutcome, Trouble
 from schemas.callbacks import Claim
 from schemas.checks import Checks
 from schemas.payments import Candidate, Change, Payment
@@ -65,11 +74,11 @@ async def test_a_claim_by_the_path_of_another_account_asks_nothing() -> None:
 async def test_an_execute_and_its_lease_are_committed_before_the_gateway_is_called() -> None:
     drive = Drive()
     payment_id = await drive.open(EXECUTING)
-    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
-    assert inquiry.question.kind is QuestionKind.EXECUTE
+    (assigned,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    assert assigned.question.kind is QuestionKind.EXECUTE
     payment = drive.payment(payment_id)
     assert (payment.execute_state, payment.execute_asked_at) == ("kept", drive.clock.now)
-    assert payment.lease_until == drive.clock.now + LEASE[QuestionKind.EXECUTE]
+    assert payment.lease_until == drive.clock.now + QUESTION_LEASES[QuestionKind.EXECUTE]
     assert payment.next_check_at == payment.lease_until
     assert verdicts(drive, payment_id) == ["asks"]
 
@@ -133,7 +142,7 @@ async def test_a_reply_that_comes_after_another_question_began_counts_and_leaves
     payment = drive.payment(payment_id)
     assert payment.status is Status.COMPLETED
     assert payment.asked_at == quick.asked_at
-    assert payment.lease_until == quick.asked_at + LEASE[QuestionKind.EXECUTE]
+    assert payment.lease_until == quick.asked_at + QUESTION_LEASES[QuestionKind.EXECUTE]
 
 
 # -- what answers a claim ----------------------------------------------------------------------------------------------
@@ -463,8 +472,8 @@ async def test_a_retry_after_of_days_is_cut_to_minutes() -> None:
 
 
 def by_transaction(**statuses: Status) -> Gateway:
-    def gateway(inquiry: Inquiry) -> Outcome:
-        return answered(inquiry, statuses[inquiry.question.transaction_id or ""])
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
+        return answered(assigned, statuses[assigned.question.transaction_id or ""])
 
     return gateway
 
@@ -560,8 +569,8 @@ async def test_a_second_transaction_is_asked_about_again_when_the_gateway_failed
     assert drive.told(payment_id) == [EventType.COMPLETED, EventType.HELD]
 
 
-def paid_by_the_transaction_asked(inquiry: Inquiry) -> Outcome:
-    return answered(inquiry, Status.COMPLETED, transaction_id=inquiry.question.transaction_id)
+def paid_by_the_transaction_asked(assigned: AssignedQuestion) -> QuestionOutcome:
+    return answered(assigned, Status.COMPLETED, transaction_id=assigned.question.transaction_id)
 
 
 # -- who asks: the payment's own path, our reference alone, a return without a word (3.7) ------------------------------
@@ -835,9 +844,9 @@ def test_ten_questions_within_the_hour_use_up_what_a_kind_of_claim_may_ask(numbe
     asks = tuple(at + timedelta(seconds=one) for one in range(number))
     over = at + HOUR
     for own, payment in ((True, replace(quiet, hint_asks=asks)), (False, replace(quiet, referred_asks=asks))):
-        assert hints_used_up(payment, over - INSTANT, own=own) == used_up
-        assert not hints_used_up(payment, over, own=own), "the first of them was an hour ago"
-        assert not hints_used_up(payment, over - INSTANT, own=not own)
+        assert unsigned_asks_used_up(payment, over - INSTANT, own=own) == used_up
+        assert not unsigned_asks_used_up(payment, over, own=own), "the first of them was an hour ago"
+        assert not unsigned_asks_used_up(payment, over - INSTANT, own=not own)
 
 
 @pytest.mark.parametrize(
@@ -849,12 +858,12 @@ def test_a_look_a_minute_away_or_more_comes_later_by_chance(wait: timedelta, lon
     payment, at = row()
     payment = replace(payment, lease_until=at + wait)  # nothing but this brings the next look
     named = [replace(payment, id=f"pay_{number * number}") for number in range(50)]
-    looks = [scheduled(one, PLAIN.capabilities, CHECKS, at, 0.1).next_check_at for one in named]
+    looks = [reschedule(one, PLAIN.capabilities, CHECKS, at, 0.1).next_check_at for one in named]
     late = [look - (at + wait) for look in looks if look is not None]
     assert len(late) == 50
     assert timedelta() <= min(late) <= longest / 4
     assert longest / 2 <= max(late) <= longest
-    assert scheduled(payment, PLAIN.capabilities, CHECKS, at).next_check_at == at + wait
+    assert reschedule(payment, PLAIN.capabilities, CHECKS, at).next_check_at == at + wait
 
 
 async def test_looks_come_later_by_the_chance_that_the_rules_give_them() -> None:
@@ -893,7 +902,7 @@ def test_what_a_question_uses_up(trigger: Trigger, counts: tuple[int, int, int, 
     """A step of the schedule, one of the ten hints of its kind, or the wait of a wish."""
     payment, at = row(schedule="pending")
     payment = replace(payment, execute_waits_until=at + HOUR, not_before=at)
-    after = begun(payment, Question(), Due(at=at, trigger=trigger), CHECKS, at)
+    after = start_question(payment, Question(), Due(at=at, trigger=trigger), CHECKS, at)
     assert (after.asked_at, after.lease_until, after.not_before) == (at, None, None)
     used = (after.step, len(after.hint_asks), len(after.referred_asks), after.execute_waits_until is None)
     assert used == counts
@@ -903,10 +912,10 @@ def test_a_question_that_is_asked_again_uses_up_no_step() -> None:
     """Its worker died, or the look before brought nothing."""
     payment, at = row(schedule="closed", step=1)
     due = Due(at=at, trigger="schedule")
-    assert begun(payment, Question(), due, CHECKS, at).step == 2
-    assert begun(replace(payment, lease_until=at), Question(), due, CHECKS, at).step == 1
+    assert start_question(payment, Question(), due, CHECKS, at).step == 2
+    assert start_question(replace(payment, lease_until=at), Question(), due, CHECKS, at).step == 1
     missed = replace(payment, missed_at=at - HOUR, missed_step=1, asked_at=at - HOUR)
-    assert begun(missed, Question(), due, CHECKS, at).step == 1
+    assert start_question(missed, Question(), due, CHECKS, at).step == 1
 
 
 def test_a_look_that_was_missed_at_the_very_moment_when_asking_ends_is_not_made_up_for() -> None:
@@ -978,7 +987,7 @@ def test_when_the_sweep_looks_where_there_is_nothing_to_ask(fields: dict[str, An
     """To free an order, to close it where nothing speaks against that, and to give up. Counted from the opening."""
     payment, at = row()
     since = {key: at + value for key, value in fields.items() if isinstance(value, timedelta)}
-    look = next_look(replace(payment, **(fields | since)), SILENT.capabilities, CHECKS)
+    look = next_check(replace(payment, **(fields | since)), SILENT.capabilities, CHECKS)
     assert look == (None if looks is None else at + looks)
 
 
@@ -986,9 +995,9 @@ async def test_a_question_follows_the_trace_of_the_first_claim_and_an_event_that
     drive = Drive()
     payment_id = await drive.open()
     claims = [drive.claim(payment_id, traceparent=name) for name in ("first", "second")]
-    [inquiry] = await drive.take(*claims)
-    assert inquiry.traceparent == "first"
-    reply = drive.reply(inquiry, answered(inquiry, Status.COMPLETED))
+    [assigned] = await drive.take(*claims)
+    assert assigned.traceparent == "first"
+    reply = drive.reply(assigned, answered(assigned, Status.COMPLETED))
     await drive.record([replace(reply, traceparent="reply")])
     assert drive.ledger.events_of(payment_id)[-1].traceparent == "reply"
 
@@ -1001,9 +1010,9 @@ async def test_the_timeline_shows_all_that_a_claim_said_what_was_asked_and_what_
     payment_id = await drive.open(CANDIDATES)
     ids = {"session_id": "S-001", "reference": "order-1", "transaction_id": "T1"}
     claim = drive.claim(payment_id, Said.SUCCESS, source=Source.WEBHOOK, event_type="paid", note="late", **ids)
-    [inquiry] = await drive.publish(claim)
+    [assigned] = await drive.publish(claim)
     heard, asked, answer = drive.ledger.entries(payment_id)[1:4]
-    assert (heard.kind, heard.at, asked.at) == (EntryKind.CLAIM, claim.received_at, inquiry.asked_at)
+    assert (heard.kind, heard.at, asked.at) == (EntryKind.CLAIM, claim.received_at, assigned.asked_at)
     assert heard.data == ids | {
         "claim_id": claim.id,
         "source": "webhook",
@@ -1028,7 +1037,7 @@ async def test_the_timeline_shows_all_that_a_claim_said_what_was_asked_and_what_
 
 
 async def test_the_timeline_shows_what_became_of_an_execute() -> None:
-    drive = Drive(lambda inquiry: executed(inquiry, "other", None))
+    drive = Drive(lambda assigned: executed(assigned, "other", None))
     payment_id = await drive.open(EXECUTING)
     await drive.hit(payment_id, Said.SUCCESS)
     answer = drive.ledger.entries(payment_id)[-1]
@@ -1042,7 +1051,7 @@ async def test_the_timeline_shows_what_became_of_an_execute() -> None:
 
 
 async def test_the_timeline_says_which_answer_came_too_soon_to_count() -> None:
-    drive = Drive(lambda inquiry: executed(inquiry, "none", None))
+    drive = Drive(lambda assigned: executed(assigned, "none", None))
     payment_id = await drive.open(EXECUTING)
     await drive.hit(payment_id, Said.SUCCESS)
     drive.gateway = says(Status.FAILED)
@@ -1060,7 +1069,7 @@ async def test_the_timeline_shows_no_amount_where_the_gateway_names_none() -> No
 
 
 async def test_the_timeline_says_why_a_claim_asks_nothing() -> None:
-    drive = Drive(lambda _: Stranger(why="other_payment"))
+    drive = Drive(lambda _: ForeignTransaction(why="other_payment"))
     struck = await drive.open(CANDIDATES)
     await drive.hit(struck, transaction_id="T1")
     await drive.wait(60)
@@ -1082,7 +1091,7 @@ async def test_the_timeline_says_why_a_claim_asks_nothing() -> None:
 
 
 async def test_the_timeline_says_that_a_transaction_is_not_known_yet() -> None:
-    drive = Drive(lambda _: Stranger(why="not_found"))
+    drive = Drive(lambda _: ForeignTransaction(why="not_found"))
     payment_id = await drive.open(CANDIDATES)
     await drive.hit(payment_id, transaction_id="T1")
     answer = drive.ledger.entries(payment_id)[-1]

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from consumers.checks.candidates import KNOWN_WITHIN, next_ask, not_found, unpaid
-from consumers.commands.resolve import Wish, resolve
-from consumers.pipeline import Inquiry, record_kept, take
-from schemas.answers import Answer, Inconclusive, Outcome, Stranger, Trouble
+from consumers.checks.candidates import KNOWN_WITHIN, next_ask, unknown_to_gateway, unpaid
+from consumers.commands.resolve import ResolutionRequest, resolve_payment
+from consumers.pipeline import AssignedQuestion, record_dead_replies, take_claims
+from schemas.answers import Answer, ForeignTransaction, Inconclusive, QuestionOutcome, Trouble
 from schemas.checks import Checks
 from schemas.payments import Candidate, Change
 from schemas.words import Hold, Said, Source, Status
@@ -29,10 +29,10 @@ CONFIRM = timedelta(minutes=10)
 def knows(when: Callable[[], datetime], known_at: datetime, *ids: str) -> Gateway:
     """A gateway that knows these transactions as paid from a moment on, and before says that it does not."""
 
-    def gateway(inquiry: Inquiry) -> Outcome:
-        if inquiry.question.transaction_id in ids and when() >= known_at:
-            return answered(inquiry, Status.COMPLETED)
-        return Stranger(why="not_found")
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
+        if assigned.question.transaction_id in ids and when() >= known_at:
+            return answered(assigned, Status.COMPLETED)
+        return ForeignTransaction(why="not_found")
 
     return gateway
 
@@ -41,13 +41,13 @@ def later(drive: Drive, seconds: float, *ids: str) -> Gateway:
     return knows(lambda: drive.clock.now, drive.clock.now + timedelta(seconds=seconds), *ids)
 
 
-def unknown(_: Inquiry) -> Outcome:
-    return Stranger(why="not_found")
+def unknown(_: AssignedQuestion) -> QuestionOutcome:
+    return ForeignTransaction(why="not_found")
 
 
-def others(_: Inquiry) -> Outcome:
+def others(_: AssignedQuestion) -> QuestionOutcome:
     """A gateway that knows whatever it is asked about as another payment's."""
-    return Stranger(why="other_payment")
+    return ForeignTransaction(why="other_payment")
 
 
 # -- known a little later ----------------------------------------------------------------------------------------------
@@ -170,8 +170,8 @@ async def test_one_that_a_buyer_said_was_paid_is_put_before_a_person_at_the_very
 async def asked_exactly(drive: Drive, payment_id: str, at: datetime, **fields: Any) -> None:
     """A claim that has a question asked at this very moment."""
     drive.clock.set(at - timedelta(seconds=TRANSIT_SECONDS))
-    [inquiry] = await drive.hit(payment_id, **fields)
-    assert inquiry.asked_at == at
+    [assigned] = await drive.hit(payment_id, **fields)
+    assert assigned.asked_at == at
 
 
 # -- how it ends -------------------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def test_an_answer_from_before_the_end_that_now_is_does_not_say_so() -> None:
 def unknown_at(one: Candidate, end: datetime, *minutes: float) -> Candidate:
     """The id after "not found" to questions asked so many minutes after noon."""
     for after in minutes:
-        one = not_found(one, NOON + after * MINUTE, end)
+        one = unknown_to_gateway(one, NOON + after * MINUTE, end)
     return one
 
 
@@ -256,8 +256,8 @@ async def test_what_a_person_released_as_pending_is_not_put_before_them_again_at
     payment_id = await drive.open(CANDIDATES)
     await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
     await drive.wait(HOUR)
-    wish = Wish(status=Status.PENDING, actor="rahima", reason="the gateway is behind")
-    assert (await resolve(drive.ledger, drive.rules, payment_id, wish)).hold is None
+    wish = ResolutionRequest(status=Status.PENDING, actor="rahima", reason="the gateway is behind")
+    assert (await resolve_payment(drive.ledger, drive.rules, payment_id, wish)).hold is None
     await drive.wait(6 * DAY)
     assert drive.payment(payment_id).hold is None
     await drive.wait(2 * DAY)
@@ -356,7 +356,7 @@ async def test_where_there_is_no_room_one_by_reference_alone_takes_no_place_from
 def test_an_id_is_unknown_since_the_first_question_that_did_not_find_it() -> None:
     one, end = Candidate(transaction_id="T1", signed=False), NOON + HOUR
     for asked_at in (NOON, NOON + MINUTE):
-        one = not_found(one, asked_at, end)
+        one = unknown_to_gateway(one, asked_at, end)
         assert (one.unknown_since, one.unknown_at) == (NOON, asked_at)
 
 
@@ -410,8 +410,8 @@ async def test_of_what_is_due_a_known_id_comes_first_then_the_own_path_then_one_
             await drive.take(drive.claim(payment_id, transaction_id=name))
     await drive.answer(in_flight)
     drive.clock.advance(10)
-    [inquiry] = await drive.hit(payment_id, source=Source.SWEEP)
-    assert inquiry.question.transaction_id == first
+    [assigned] = await drive.hit(payment_id, source=Source.SWEEP)
+    assert assigned.question.transaction_id == first
 
 
 async def test_trouble_about_made_up_ids_shuts_no_account() -> None:
@@ -420,7 +420,7 @@ async def test_trouble_about_made_up_ids_shuts_no_account() -> None:
     for number in range(30):
         await drive.hit(payment_id, transaction_id=f"T{number}")
         await drive.wait(3)
-    known = drive.ledger.allowance(CANDIDATES.id)
+    known = drive.ledger.limits_of(CANDIDATES.id)
     assert known is None or known.troubles == 0
 
 
@@ -428,8 +428,8 @@ async def test_trouble_about_made_up_ids_shuts_no_account() -> None:
 
 
 def echoes(reference: str) -> Gateway:
-    def gateway(inquiry: Inquiry) -> Answer:
-        return answered(inquiry, Status.COMPLETED, reference=reference)
+    def gateway(assigned: AssignedQuestion) -> Answer:
+        return answered(assigned, Status.COMPLETED, reference=reference)
 
     return gateway
 
@@ -460,9 +460,9 @@ async def test_nor_where_that_reply_comes_from_the_dead_letters() -> None:
     drive = Drive(troubled())
     payment_id = await drive.open(CANDIDATES, reference="Order-7")
     await drive.open(CANDIDATES, reference="ORDER-7")
-    (inquiry,) = await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
+    (assigned,) = await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
     drive.clock.advance(1)
-    await record_kept(drive.ledger, drive.rules, [drive.reply(inquiry, echoes("ORDER-7")(inquiry))])
+    await record_dead_replies(drive.ledger, drive.rules, [drive.reply(assigned, echoes("ORDER-7")(assigned))])
     payment = drive.payment(payment_id)
     assert (payment.status, payment.hold) == (Status.PENDING, None)
     assert drive.ledger.entries(payment_id)[-1].data["refused"] == "other_payment"
@@ -489,7 +489,7 @@ async def test_an_id_counts_for_the_most_that_anyone_who_named_it_brought(order:
         "webhook": drive.claim(payment_id, signed=True, source=Source.WEBHOOK, transaction_id="T1"),
     }
     in_flight = [await drive.take(claims[name]) for name in order]
-    await drive.answer([inquiry for inquiries in in_flight for inquiry in inquiries])
+    await drive.answer([assigned for questions in in_flight for assigned in questions])
     (one,) = drive.payment(payment_id).candidates
     assert (one.own, one.signed, one.success_at is not None) == (True, True, True)
 
@@ -503,7 +503,7 @@ async def test_a_transaction_that_is_known_and_not_paid_yet_is_asked_about_close
 
     None is a word that is not in the gateway's table, as of money that is looked into.
     """
-    drive = Drive(lambda inquiry: answered(inquiry, first))
+    drive = Drive(lambda assigned: answered(assigned, first))
     payment_id = await drive.open(CANDIDATES)
     await drive.wait(60)
     await drive.hit(payment_id, transaction_id="T1")
@@ -662,8 +662,8 @@ async def test_released_as_pending_its_ids_are_asked_about_again() -> None:
     payment_id = await drive.open(CANDIDATES)
     await drive.hit(payment_id, signed=True, transaction_id="T1")
     await drive.wait(3 * DAY)
-    wish = Wish(status=Status.PENDING, actor="rahima", reason="the gateway is behind")
-    await resolve(drive.ledger, drive.rules, payment_id, wish)
+    wish = ResolutionRequest(status=Status.PENDING, actor="rahima", reason="the gateway is behind")
+    await resolve_payment(drive.ledger, drive.rules, payment_id, wish)
     drive.gateway = later(drive, 3600, "T1")
     await drive.wait(3 * HOUR)
     assert drive.payment(payment_id).status is Status.COMPLETED
@@ -676,7 +676,7 @@ async def test_an_id_whose_last_question_was_turned_away_is_not_held_yet() -> No
     await drive.wait(END - MINUTE)
     claim = drive.claim(payment_id, source=Source.SWEEP)
     drive.clock.advance(90)
-    await take(drive.ledger, drive.rules, [claim], drive.turns, {CANDIDATES.id: 0})
+    await take_claims(drive.ledger, drive.rules, [claim], drive.turns, {CANDIDATES.id: 0})
     assert drive.payment(payment_id).hold is None
     await drive.wait(MINUTE)
     assert drive.payment(payment_id).hold is Hold.UNRESOLVED
@@ -805,7 +805,7 @@ def test_an_id_that_nobody_answers_is_asked_about_once_more_at_the_moment_when_w
 
 
 async def test_the_first_success_about_a_transaction_known_as_pending_begins_its_close_questions_anew() -> None:
-    drive = Drive(lambda inquiry: answered(inquiry, Status.PENDING))
+    drive = Drive(lambda assigned: answered(assigned, Status.PENDING))
     payment_id = await drive.open(CANDIDATES)
     await drive.hit(payment_id, transaction_id="T1")
     await drive.wait(60)
@@ -892,12 +892,12 @@ async def test_a_late_reply_about_an_id_that_gave_way_changes_nothing() -> None:
 async def test_an_earlier_reply_about_an_id_that_is_recorded_later_takes_nothing_from_the_later_one() -> None:
     drive = Drive(unknown)
     payment_id = await drive.open(CANDIDATES)
-    [inquiry] = await drive.publish(*(drive.claim(payment_id, transaction_id=one) for one in ("T1", "T2")))
-    later = replace(drive.reply(inquiry, answered(inquiry, Status.PENDING)), asked_at=inquiry.asked_at + MINUTE)
-    for reply in (later, replace(later, asked_at=inquiry.asked_at + MINUTE / 2)):
+    [assigned] = await drive.publish(*(drive.claim(payment_id, transaction_id=one) for one in ("T1", "T2")))
+    later = replace(drive.reply(assigned, answered(assigned, Status.PENDING)), asked_at=assigned.asked_at + MINUTE)
+    for reply in (later, replace(later, asked_at=assigned.asked_at + MINUTE / 2)):
         await drive.record([reply])
     one, other = drive.payment(payment_id).candidates
-    assert (one.state, one.fact_asked_at) == ("confirmed", inquiry.asked_at + MINUTE)
+    assert (one.state, one.fact_asked_at) == ("confirmed", assigned.asked_at + MINUTE)
     assert (other.state, other.fact_asked_at) == ("unasked", None), "nothing was said of that one"
 
 

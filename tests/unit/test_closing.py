@@ -11,14 +11,14 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.checks.expiry import marked
+from consumers.checks.expiry import expire_or_give_up
 from consumers.checks.next_check import next_due
 from consumers.checks.schedule import closes_at, schedule_of
 from consumers.commands.open_payment import OpeningFailed, open_payment
-from consumers.commands.resolve import Wish, resolve
-from consumers.pipeline import Inquiry
+from consumers.commands.resolve import ResolutionRequest, resolve_payment
+from consumers.pipeline import AssignedQuestion
 from consumers.ports.gateway import OpeningOutcome
-from schemas.answers import Answer, Inconclusive, Outcome, Stranger, Trouble
+from schemas.answers import Answer, ForeignTransaction, Inconclusive, QuestionOutcome, Trouble
 from schemas.checks import Checks
 from schemas.payments import Payment
 from schemas.words import Hold, QuestionKind, Said, Source, Status
@@ -139,9 +139,9 @@ async def test_an_answer_that_comes_as_we_give_up_is_never_held_as_unresolved(st
     payment_id = await drive.open(PLAIN)
     await drive.wait(7 * DAY - 3 * MINUTE)
     drive.gateway = says(status)
-    inquiries = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    questions = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
     drive.clock.advance(4 * MINUTE)
-    await drive.answer(inquiries)
+    await drive.answer(questions)
     payment = drive.payment(payment_id)
     assert (payment.status, payment.hold) == (status, None)
     await drive.wait(30 * DAY)
@@ -154,8 +154,8 @@ async def test_a_payment_released_as_pending_is_asked_about_as_long_again() -> N
     payment_id = await drive.open(PLAIN)
     await drive.wait(20 * DAY)
     asked = len(drive.asked)
-    wish = Wish(status=Status.PENDING, actor="rahima", reason="the bank is on strike")
-    assert (await resolve(drive.ledger, drive.rules, payment_id, wish)).hold is None
+    wish = ResolutionRequest(status=Status.PENDING, actor="rahima", reason="the bank is on strike")
+    assert (await resolve_payment(drive.ledger, drive.rules, payment_id, wish)).hold is None
     await drive.wait(6 * DAY)
     assert len(drive.asked) > asked + 3
     assert drive.payment(payment_id).hold is None
@@ -171,8 +171,8 @@ async def test_a_payment_that_was_not_given_up_and_is_released_as_pending_is_giv
     await drive.hit(payment_id)
     await drive.wait(3 * DAY)
     drive.gateway = says(Status.PENDING)
-    wish = Wish(status=Status.PENDING, actor="rahima", reason="that was a test of ours")
-    assert (await resolve(drive.ledger, drive.rules, payment_id, wish)).hold is None
+    wish = ResolutionRequest(status=Status.PENDING, actor="rahima", reason="that was a test of ours")
+    assert (await resolve_payment(drive.ledger, drive.rules, payment_id, wish)).hold is None
     await drive.wait(4 * DAY + MINUTE)
     assert drive.payment(payment_id).hold is Hold.UNRESOLVED
 
@@ -514,13 +514,13 @@ async def test_a_success_after_the_clock_closed_it_is_held_too() -> None:
 def about(**outcomes: Status | str) -> Gateway:
     """A gateway asked by transaction: a status, or why it is a stranger's."""
 
-    def gateway(inquiry: Inquiry) -> Outcome:
-        told = outcomes.get(inquiry.question.transaction_id or "", "not_found")
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
+        told = outcomes.get(assigned.question.transaction_id or "", "not_found")
         if isinstance(told, Status):
-            return answered(inquiry, told)
+            return answered(assigned, told)
         if told == "silent":
             return Inconclusive(trouble=Trouble.NO_REPLY, detail="silent")
-        return Stranger(why="other_payment" if told == "other_payment" else "not_found")
+        return ForeignTransaction(why="other_payment" if told == "other_payment" else "not_found")
 
     return gateway
 
@@ -599,7 +599,7 @@ async def test_when_an_id_was_dropped_and_all_others_are_struck_the_clock_still_
     """3.8: a candidate was never asked."""
     drive = Drive(about())
     payment_id = await drive.open(CANDIDATES)
-    drive.gateway = lambda _: Stranger(why="other_payment")
+    drive.gateway = lambda _: ForeignTransaction(why="other_payment")
     await drive.publish(*(drive.claim(payment_id, transaction_id=f"T{number}") for number in range(25)))
     await drive.wait(6 * DAY)
     payment = drive.payment(payment_id)
@@ -610,7 +610,7 @@ async def test_when_an_id_was_dropped_and_all_others_are_struck_the_clock_still_
 
 
 async def test_a_struck_id_frees_its_place() -> None:
-    drive = Drive(lambda _: Stranger(why="other_payment"))
+    drive = Drive(lambda _: ForeignTransaction(why="other_payment"))
     payment_id = await drive.open(CANDIDATES)
     for number in range(60):
         await drive.hit(payment_id, transaction_id=f"T{number}")
@@ -734,7 +734,7 @@ def standing(account: Account, **fields: Any) -> tuple[Payment, datetime]:
 def heard(
     payment: Payment, account: Account, asked_at: datetime, reply: Answer | Inconclusive = UNPAID, **forgetful: bool
 ) -> Payment:
-    return marked(payment, account.capabilities, CHECKS, asked_at + INSTANT, reply, asked_at, **forgetful)
+    return expire_or_give_up(payment, account.capabilities, CHECKS, asked_at + INSTANT, reply, asked_at, **forgetful)
 
 
 def test_an_answer_counts_from_the_moment_of_the_end_on() -> None:
@@ -762,15 +762,15 @@ def test_an_answer_from_before_the_end_is_not_the_first_of_the_two() -> None:
 def test_where_nobody_can_be_asked_the_clock_closes_at_the_moment_of_the_end() -> None:
     payment, end = standing(SILENT)
     capabilities = SILENT.capabilities
-    assert marked(payment, capabilities, CHECKS, end - INSTANT).expired_by_clock_at is None
-    assert marked(payment, capabilities, CHECKS, end).expired_by_clock_at == end
+    assert expire_or_give_up(payment, capabilities, CHECKS, end - INSTANT).expired_by_clock_at is None
+    assert expire_or_give_up(payment, capabilities, CHECKS, end).expired_by_clock_at == end
 
 
 def test_it_is_given_up_at_the_moment_of_give_up() -> None:
     payment, _ = standing(PLAIN)
     capabilities, at = PLAIN.capabilities, payment.opened_at + 7 * DAY
-    assert marked(payment, capabilities, CHECKS, at - INSTANT).unresolved_at is None
-    assert marked(payment, capabilities, CHECKS, at).unresolved_at == at
+    assert expire_or_give_up(payment, capabilities, CHECKS, at - INSTANT).unresolved_at is None
+    assert expire_or_give_up(payment, capabilities, CHECKS, at).unresolved_at == at
 
 
 @pytest.mark.parametrize(

@@ -18,16 +18,16 @@ from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.money.events import write_event
+from consumers.money.write_event import write_event
 from schemas.payments import Payment
 from schemas.requests import EXPECTED_PAYMENT
 from schemas.shown import CLOUD_EVENT, PAYMENT_ID, PAYMENT_SCHEMA
 from schemas.words import EventType, Hold, Status
 from tests.compatibility.documents import breaks
 from tests.contract import PUBLISHED, check_event, read, released, strict, todays, written
-from worker.amqp.messages import event_post
-from worker.api.context import new_payment_id
-from worker.api.samples import EXPECTED, sample
+from worker.amqp.messages import event_message
+from worker.api.samples import EXPECTED_SAMPLE, sample
+from worker.runtime.ids import new_payment_id
 
 PUBLIC = "https://pay.shop.example"
 TODAY = todays()
@@ -202,7 +202,7 @@ def test_a_subscriber_that_validates_takes_what_is_added_later() -> None:
 @given(payments, kinds, times)
 def test_the_cloudevents_sdk_reads_our_messages(payment: Payment, kind: EventType, time: datetime) -> None:
     event = write_event(payment, kind, time, PUBLIC)
-    post = event_post(event.id, event.type, event.merchant, event.account, event.body)
+    post = event_message(event.id, event.type, event.merchant, event.account, event.body)
     sent = post.properties
     over_amqp = from_amqp_event(AMQPMessage({"content-type": sent.content_type}, dict(sent.headers or {}), post.body))
     over_http = from_http_event(HTTPMessage({"content-type": CLOUD_EVENT}, event.body))
@@ -233,15 +233,15 @@ def test_the_routing_keys_are_the_channels_addresses() -> None:
     addresses = [one["address"] for one in TODAY["asyncapi.json"]["channels"].values()]
     for kind in EventType:
         event = sample(kind, PUBLIC)
-        key = event_post(event.id, event.type, event.merchant, event.account, event.body).routing_key
+        key = event_message(event.id, event.type, event.merchant, event.account, event.body).routing_key
         assert key in [one.format(merchant=event.merchant, account=event.account) for one in addresses]
 
 
 def test_the_example_of_an_expected_payment_is_taken() -> None:
     wrong: list[Any] = []
-    EXPECTED_PAYMENT.read(EXPECTED, wrong)
+    EXPECTED_PAYMENT.read(EXPECTED_SAMPLE, wrong)
     assert wrong == []
-    jsonschema.validate(EXPECTED, EXPECTED_PAYMENT.schema())
+    jsonschema.validate(EXPECTED_SAMPLE, EXPECTED_PAYMENT.schema())
 
 
 def test_the_pattern_of_our_ids_is_written_once_and_fits_the_ids_that_are_made() -> None:

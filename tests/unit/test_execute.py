@@ -14,22 +14,21 @@ from msgspec.structs import replace
 
 from consumers.checks.execute import (
     EXECUTE_TRIES,
-    dropped,
+    drop_execute_request,
     executing,
     in_doubt,
     may_execute,
+    request_checked_at,
+    request_execute,
     to_the_back,
     waiting,
-    wish_looked_at,
-    wished,
 )
-from consumers.checks.next_check import LEASE
+from consumers.checks.next_check import QUESTION_LEASES
 from consumers.checks.order_execution import in_line
-from consumers.commands.resolve import Wish, resolve
-from consumers.pipeline import Inquiry, take
-from consumers.ports.ledger import Order
-from consumers.ports.ledger import Wish as OtherWish
-from schemas.answers import ExecuteReply, Outcome, Question, Trouble
+from consumers.commands.resolve import ResolutionRequest, resolve_payment
+from consumers.pipeline import AssignedQuestion, take_claims
+from consumers.ports.ledger import ExecuteRequest, Order
+from schemas.answers import ExecuteReply, Question, QuestionOutcome, Trouble
 from schemas.checks import Checks
 from schemas.words import Hold, QuestionKind, Said, Source, Status
 from tests.fakes.clock import NOON
@@ -46,14 +45,16 @@ TRANSIT = timedelta(seconds=TRANSIT_SECONDS)
 
 
 def onepaybd(
-    execute: ExecuteReply | Callable[[Inquiry], ExecuteReply], then: Status | None, query: Status | None = PENDING
+    execute: ExecuteReply | Callable[[AssignedQuestion], ExecuteReply],
+    then: Status | None,
+    query: Status | None = PENDING,
 ) -> Gateway:
     """Execute replies this, with `then` as its answer; a Query answers `query`, or nothing."""
 
-    def gateway(inquiry: Inquiry) -> Outcome:
-        if inquiry.question.kind is EXECUTE:
-            return executed(inquiry, execute if isinstance(execute, str) else execute(inquiry), then)
-        return troubled()(inquiry) if query is None else answered(inquiry, query)  # type: ignore[return-value]
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
+        if assigned.question.kind is EXECUTE:
+            return executed(assigned, execute if isinstance(execute, str) else execute(assigned), then)
+        return troubled()(assigned) if query is None else answered(assigned, query)  # type: ignore[return-value]
 
     return gateway
 
@@ -94,11 +95,11 @@ async def test_any_other_claim_asks_query(said: Said | None) -> None:
 async def test_it_executes_with_the_session_we_stored_and_never_a_claims() -> None:
     drive = Drive(onepaybd("completed", COMPLETED))
     payment_id = await drive.open(EXECUTING)
-    (inquiry,) = await drive.hit(
+    (assigned,) = await drive.hit(
         payment_id, Said.SUCCESS, session_id="S-of-a-stranger", transaction_id="T-of-a-stranger"
     )
-    assert inquiry.question == Question(kind=EXECUTE)
-    assert inquiry.expected.session_id == "S-001"
+    assert assigned.question == Question(kind=EXECUTE)
+    assert assigned.expected.session_id == "S-001"
 
 
 async def test_without_a_session_nothing_is_executed() -> None:
@@ -122,8 +123,8 @@ async def test_at_the_very_end_a_success_claim_wishes_for_no_execute() -> None:
     payment_id = await drive.open(EXECUTING)
     expires_at = drive.payment(payment_id).expires_at
     drive.clock.set(expires_at - timedelta(seconds=TRANSIT_SECONDS))
-    [inquiry] = await drive.hit(payment_id, Said.SUCCESS)
-    assert (inquiry.asked_at, inquiry.question.kind) == (expires_at, QUERY)
+    [assigned] = await drive.hit(payment_id, Said.SUCCESS)
+    assert (assigned.asked_at, assigned.question.kind) == (expires_at, QUERY)
     assert drive.payment(payment_id).execute_state is None
 
 
@@ -207,8 +208,8 @@ async def test_it_executes_before_the_end_and_not_at_it() -> None:
         await drive.hit(second, Said.SUCCESS)
         await drive.answer(in_flight)
         drive.clock.set(drive.payment(second).expires_at - before - TRANSIT)
-        (inquiry,) = await drive.hit(second, source=Source.OPERATOR)
-        assert (inquiry.question.kind, inquiry.asked_at) == (kind, drive.payment(second).expires_at - before)
+        (assigned,) = await drive.hit(second, source=Source.OPERATOR)
+        assert (assigned.question.kind, assigned.asked_at) == (kind, drive.payment(second).expires_at - before)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +223,7 @@ async def test_it_executes_before_the_end_and_not_at_it() -> None:
     ],
 )
 def test_it_is_tried_twenty_times_and_two_seconds_after_the_last(done: dict[str, Any], may: bool) -> None:
-    payment = wished(Drive().new(EXECUTING, session_id="S", **done), NOON)
+    payment = request_execute(Drive().new(EXECUTING, session_id="S", **done), NOON)
     assert may_execute(payment, EXECUTING.provider.capabilities, NOON) is may
 
 
@@ -235,14 +236,14 @@ async def test_the_wish_and_the_lease_are_committed_before_the_call() -> None:
     await drive.take(drive.claim(payment_id, Said.SUCCESS))
     payment = drive.payment(payment_id)
     assert (payment.execute_state, payment.execute_unanswered, payment.execute_tries) == ("kept", True, 1)
-    assert payment.lease_until == drive.clock.now + LEASE[EXECUTE] == drive.clock.now + timedelta(seconds=40)
+    assert payment.lease_until == drive.clock.now + QUESTION_LEASES[EXECUTE] == drive.clock.now + timedelta(seconds=40)
 
 
 async def test_two_buyers_windows_execute_once() -> None:
     drive = Drive(onepaybd("completed", COMPLETED))
     payment_id = await drive.open(EXECUTING)
     taken = await asyncio.gather(*(drive.take(drive.claim(payment_id, Said.SUCCESS)) for _ in range(5)))
-    assert [one.question.kind for inquiries in taken for one in inquiries] == [EXECUTE]
+    assert [one.question.kind for questions in taken for one in questions] == [EXECUTE]
 
 
 async def test_when_whoever_executed_dies_query_decides_and_execute_waits_a_minute() -> None:
@@ -291,10 +292,10 @@ async def test_a_refusal_leaves_the_wish_of_a_buyer_who_came_back_while_it_was_u
     """A forged claim brought it about; the buyer approves and returns before the gateway's refusal is here."""
     drive = Drive(onepaybd("refused", PENDING))
     payment_id = await drive.open(EXECUTING)
-    inquiries = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    questions = await drive.take(drive.claim(payment_id, Said.SUCCESS))
     drive.clock.advance(0.2)
     assert await drive.take(drive.claim(payment_id, Said.SUCCESS)) == [], "one question at a time"
-    await drive.answer(inquiries)
+    await drive.answer(questions)
     drive.gateway = onepaybd("completed", COMPLETED)
     await drive.wait(30)
     assert drive.payment(payment_id).status is COMPLETED
@@ -307,11 +308,11 @@ async def test_a_refusal_leaves_only_the_wish_of_a_claim_that_came_after_the_que
 ) -> None:
     drive = Drive(onepaybd("refused", PENDING))
     payment_id = await drive.open(EXECUTING)
-    inquiries = await drive.take(drive.claim(payment_id, Said.SUCCESS))
-    received_at = inquiries[0].asked_at + after
+    questions = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    received_at = questions[0].asked_at + after
     drive.clock.advance(1)
     await drive.take(drive.claim(payment_id, Said.SUCCESS, received_at=received_at))
-    await drive.answer(inquiries)
+    await drive.answer(questions)
     await drive.wait(30)
     assert len(executions(drive, payment_id)) == 1 + again
 
@@ -341,11 +342,11 @@ async def test_after_a_refusal_the_wish_that_is_left_waits_two_seconds_and_no_qu
     await drive.hit(second, Said.SUCCESS)
     await drive.answer(in_flight)
     drive.clock.advance(3)
-    inquiries = await drive.take(drive.claim(second, source=Source.OPERATOR))
-    asked_at = inquiries[0].asked_at
+    questions = await drive.take(drive.claim(second, source=Source.OPERATOR))
+    asked_at = questions[0].asked_at
     drive.clock.advance(0.2)
     await drive.hit(second, Said.SUCCESS)
-    await drive.answer(inquiries)
+    await drive.answer(questions)
     await drive.wait(2)
     assert drive.asked_times(second)[-2:] == [asked_at, asked_at + timedelta(seconds=2, milliseconds=1)]
     assert kinds(drive, second)[-2:] == [EXECUTE, EXECUTE]
@@ -482,8 +483,8 @@ async def test_while_one_attempt_executes_the_other_asks_query() -> None:
 async def test_two_attempts_claimed_in_one_batch_execute_once() -> None:
     drive = Drive()
     attempts = [await drive.open(EXECUTING, order_ref="basket-9") for _ in range(3)]
-    inquiries = await drive.take(*(drive.claim(one, Said.SUCCESS) for one in attempts))
-    assert sorted(one.question.kind for one in inquiries) == [EXECUTE, QUERY, QUERY]
+    questions = await drive.take(*(drive.claim(one, Said.SUCCESS) for one in attempts))
+    assert sorted(one.question.kind for one in questions) == [EXECUTE, QUERY, QUERY]
 
 
 async def test_after_a_paid_attempt_no_other_executes() -> None:
@@ -595,8 +596,8 @@ async def test_a_younger_wish_does_not_go_ahead_of_one_that_waits(at_once: bool)
 def test_a_waiting_wish_is_looked_at_every_two_seconds_for_a_minute_and_then_less_often(
     waited: timedelta, seconds: int
 ) -> None:
-    payment = wished(Drive().new(EXECUTING), NOON)
-    assert wish_looked_at(waiting(payment, NOON + waited)) == NOON + waited + timedelta(seconds=seconds)
+    payment = request_execute(Drive().new(EXECUTING), NOON)
+    assert request_checked_at(waiting(payment, NOON + waited)) == NOON + waited + timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -613,29 +614,29 @@ def test_a_wish_waits_for_an_older_one_of_its_order_that_was_looked_at_within_a_
     older_by: timedelta, looked_at_again: datetime | None, waits: bool
 ) -> None:
     drive = Drive()
-    payment = wished(drive.new(EXECUTING, session_id="S", order_ref="basket-9"), NOON)
-    other = OtherWish(payment_id="pay_other", wanted_at=NOON - older_by, waits_until=looked_at_again)
-    after = in_line(payment, Order(wishes=(other,)), drive.rules, NOON)
+    payment = request_execute(drive.new(EXECUTING, session_id="S", order_ref="basket-9"), NOON)
+    other = ExecuteRequest(payment_id="pay_other", wanted_at=NOON - older_by, waits_until=looked_at_again)
+    after = in_line(payment, Order(execute_requests=(other,)), drive.rules, NOON)
     assert after == (waiting(payment, NOON) if waits else payment)
 
 
 def test_a_wish_is_not_looked_at_any_more_from_the_end_on_nor_when_it_is_none() -> None:
-    payment = wished(Drive().new(EXECUTING), NOON)
+    payment = request_execute(Drive().new(EXECUTING), NOON)
     end = payment.expires_at
-    assert wish_looked_at(replace(payment, execute_waits_until=end - LAST)) == end - LAST
-    assert wish_looked_at(replace(payment, execute_waits_until=end)) is None
-    assert wish_looked_at(replace(payment, execute_waits_until=NOON, execute_state=None)) is None
-    assert wish_looked_at(executing(waiting(payment, NOON), NOON)) is None
+    assert request_checked_at(replace(payment, execute_waits_until=end - LAST)) == end - LAST
+    assert request_checked_at(replace(payment, execute_waits_until=end)) is None
+    assert request_checked_at(replace(payment, execute_waits_until=NOON, execute_state=None)) is None
+    assert request_checked_at(executing(waiting(payment, NOON), NOON)) is None
 
 
 def test_nothing_of_a_wish_stays_when_it_is_dropped() -> None:
     payment = Drive().new(EXECUTING)
-    assert dropped(waiting(wished(payment, NOON), NOON)) == payment
+    assert drop_execute_request(waiting(request_execute(payment, NOON), NOON)) == payment
 
 
 @pytest.mark.parametrize("state", [None, "kept"])
 def test_only_a_wish_that_could_be_sent_now_goes_to_the_back_of_the_line(state: Literal["kept"] | None) -> None:
-    payment = wished(Drive().new(EXECUTING), NOON)
+    payment = request_execute(Drive().new(EXECUTING), NOON)
     assert to_the_back(payment, NOON + MINUTE).execute_wanted_at == NOON + MINUTE
     other = replace(payment, execute_state=state)
     assert to_the_back(other, NOON + MINUTE) == other
@@ -646,8 +647,8 @@ async def test_a_wish_that_its_account_turns_away_goes_to_the_back_of_the_line()
     payment_id = await drive.open(EXECUTING, order_ref="basket-9")
     claim = drive.claim(payment_id, Said.SUCCESS)
     drive.clock.advance(5)
-    taken = await take(drive.ledger, drive.rules, [claim], drive.turns, {EXECUTING.id: 0})
-    assert (taken.inquiries, taken.waiting) == ([], [])
+    taken = await take_claims(drive.ledger, drive.rules, [claim], drive.turns, {EXECUTING.id: 0})
+    assert (taken.questions, taken.waiting) == ([], [])
     assert drive.payment(payment_id).execute_wanted_at == drive.clock.now
 
 
@@ -733,7 +734,7 @@ async def test_what_query_says_counts_from_the_minute_on(
 
 
 def test_an_execute_is_in_doubt_for_a_minute() -> None:
-    payment = executing(wished(Drive().new(EXECUTING), NOON), NOON)
+    payment = executing(request_execute(Drive().new(EXECUTING), NOON), NOON)
     assert in_doubt(payment, NOON + MINUTE - LAST)
     assert not in_doubt(payment, NOON + MINUTE)
 
@@ -776,11 +777,11 @@ async def test_an_execute_that_was_not_sent_does_not_go_again_before_an_older_wi
     """The first attempt's reply was lost, so the other one waits, and is looked at less often than the first."""
     replies: list[ExecuteReply] = ["none", "not_sent", "completed"]
 
-    def gateway(inquiry: Inquiry) -> Outcome:
-        if inquiry.question.kind is not EXECUTE:
-            return answered(inquiry, PENDING)
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
+        if assigned.question.kind is not EXECUTE:
+            return answered(assigned, PENDING)
         reply = replies.pop(0)
-        return executed(inquiry, reply, COMPLETED if reply == "completed" else None)
+        return executed(assigned, reply, COMPLETED if reply == "completed" else None)
 
     drive = Drive(gateway)
     first = await drive.open(EXECUTING, order_ref="basket-9")
@@ -856,8 +857,8 @@ async def test_a_person_who_closes_it_within_the_minute_does_not_free_its_order(
     drive.gateway = says(None)
     await drive.wait(4)
     assert drive.payment(first).hold is Hold.UNMAPPED_STATUS
-    wish = Wish(status=Status.CANCELLED, actor="rahima", reason="the buyer called")
-    await resolve(drive.ledger, drive.rules, first, wish)
+    wish = ResolutionRequest(status=Status.CANCELLED, actor="rahima", reason="the buyer called")
+    await resolve_payment(drive.ledger, drive.rules, first, wish)
     drive.gateway = onepaybd("completed", COMPLETED)
     await drive.hit(second, Said.SUCCESS)
     await drive.wait(40)
@@ -893,12 +894,12 @@ async def test_no_reply_to_a_later_execute_ends_the_doubt_about_an_earlier_one(r
 async def test_an_attempt_whose_execute_cannot_be_sent_lets_the_others_of_its_order_go_first() -> None:
     sent = onepaybd("completed", COMPLETED)
 
-    def gateway(inquiry: Inquiry) -> Outcome:
-        if inquiry.question.kind is EXECUTE and inquiry.expected.payment_id == first:
-            return executed(inquiry, "not_sent", None)
-        found = sent(inquiry)
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
+        if assigned.question.kind is EXECUTE and assigned.expected.payment_id == first:
+            return executed(assigned, "not_sent", None)
+        found = sent(assigned)
         assert found is not None
-        return found if inquiry.question.kind is EXECUTE else answered(inquiry, PENDING)
+        return found if assigned.question.kind is EXECUTE else answered(assigned, PENDING)
 
     drive = Drive(gateway)
     first = await drive.open(EXECUTING, order_ref="basket-9")
@@ -959,10 +960,10 @@ async def test_a_wish_that_waited_for_its_order_counts_as_sent_when_another_serv
 async def test_after_a_takeover_an_attempt_waits_for_another_that_may_have_executed_unknown_to_the_new_server() -> None:
     """Its claim, its wish and its Execute were one write, which is missing; and the money is there."""
 
-    def gateway(inquiry: Inquiry) -> Outcome:
-        if inquiry.expected.payment_id == executed_before:
-            return answered(inquiry, COMPLETED)
-        return onepaybd("completed", COMPLETED)(inquiry)  # type: ignore[return-value]
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
+        if assigned.expected.payment_id == executed_before:
+            return answered(assigned, COMPLETED)
+        return onepaybd("completed", COMPLETED)(assigned)  # type: ignore[return-value]
 
     drive = Drive(gateway)
     executed_before = await drive.open(EXECUTING, order_ref="basket-9")
@@ -980,9 +981,9 @@ async def test_after_a_takeover_an_attempt_waits_for_another_that_may_have_execu
 async def test_after_a_takeover_an_attempt_waits_while_nobody_is_told_what_became_of_another() -> None:
     silent = set[str]()
 
-    def gateway(inquiry: Inquiry) -> Outcome:
-        asked = troubled() if inquiry.expected.payment_id in silent else onepaybd("completed", COMPLETED)
-        return asked(inquiry)  # type: ignore[return-value]
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
+        asked = troubled() if assigned.expected.payment_id in silent else onepaybd("completed", COMPLETED)
+        return asked(assigned)  # type: ignore[return-value]
 
     drive = Drive(gateway)
     first, second = [await drive.open(EXECUTING, order_ref="basket-9") for _ in range(2)]

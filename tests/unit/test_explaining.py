@@ -11,18 +11,18 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.apply_claim import TOO_MANY
-from consumers.checks.limits import Allowance
 from consumers.checks.repeated_failure import Failing, stop_asking
-from consumers.commands.resolve import Wish, resolve
-from consumers.explain.collapse import line, shortened
-from consumers.explain.evidence import TO_DO, WHY, Compared, evidence
-from consumers.explain.explain import Explanation, explain
+from consumers.commands.resolve import ResolutionRequest, resolve_payment
+from consumers.explain.collapse import collapse_rounds, timeline_line
+from consumers.explain.evidence import HOLD_CAUSES, TO_DO, Compared, evidence
+from consumers.explain.explain import Explanation, explain_payment
 from consumers.explain.next_steps import SCHEDULES
 from consumers.explain.reached import Receiver
-from consumers.explain.snapshot import Counted, Dossier, LeftOut, Others
+from consumers.explain.snapshot import EntryCount, LeftOut, Others, PaymentSnapshot
 from consumers.explain.timeline_text import masked
 from consumers.money.rule_names import OF_HOLDS, rule_of
-from schemas.answers import Stranger
+from consumers.ports.call_limits import AccountLimits
+from schemas.answers import ForeignTransaction
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment, ScheduleName
 from schemas.words import EntryKind, EventType, Hold, Said, Source, Status
@@ -32,7 +32,7 @@ from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
 AT = datetime(2026, 11, 20, 10, 45, tzinfo=UTC)
 
 
-def dossier(drive: Drive, payment_id: str, **more: Any) -> Dossier:
+def dossier(drive: Drive, payment_id: str, **more: Any) -> PaymentSnapshot:
     case = drive.ledger.case(payment_id)
     assert case is not None
     given: dict[str, Any] = {
@@ -41,13 +41,13 @@ def dossier(drive: Drive, payment_id: str, **more: Any) -> Dossier:
         "now": drive.clock.now,
         "checks": drive.rules.checks,
         "account": drive.rules.accounts[case.payment.account],
-        "allowance": drive.ledger.allowance(case.payment.account),
+        "limits": drive.ledger.limits_of(case.payment.account),
     }
-    return Dossier(**(given | more))
+    return PaymentSnapshot(**(given | more))
 
 
 def told(drive: Drive, payment_id: str, **more: Any) -> Explanation:
-    return explain(dossier(drive, payment_id, **more))
+    return explain_payment(dossier(drive, payment_id, **more))
 
 
 def lines(explanation: Explanation) -> list[str]:
@@ -78,7 +78,9 @@ def alone(*entries: tuple[EntryKind, dict[str, Any]], account: Account = PLAIN, 
         }
     )
     recorded = tuple(Entry(kind=kind, at=AT, data=data) for kind, data in entries)
-    return explain(Dossier(case=Case(payment=payment), entries=recorded, now=AT, checks=Checks(), account=account))
+    return explain_payment(
+        PaymentSnapshot(case=Case(payment=payment), entries=recorded, now=AT, checks=Checks(), account=account)
+    )
 
 
 def claim(**said: Any) -> tuple[EntryKind, dict[str, Any]]:
@@ -102,7 +104,7 @@ def test_what_does_not_fit_on_a_screen_is_counted_where_it_happened() -> None:
     payment_id = at_once(drive.open())
     asked = at_once(drive.publish(drive.claim(payment_id, Said.SUCCESS)))
     assert len(asked) == 1
-    more = Counted(kind=EntryKind.CLAIM, source=Source.RETURN, count=49_000, first_at=AT, last_at=AT)
+    more = EntryCount(kind=EntryKind.CLAIM, source=Source.RETURN, count=49_000, first_at=AT, last_at=AT)
     explanation = told(
         drive,
         payment_id,
@@ -199,7 +201,7 @@ def test_late_money_is_told_as_late() -> None:
 def test_every_hold_says_why_what_to_do_by_which_rule_and_who_lifts_it(hold: Hold) -> None:
     explanation = alone(holds=(hold,))
     assert explanation.evidence is not None
-    assert (explanation.evidence.why, explanation.evidence.to_do) == (WHY[hold], TO_DO[hold])
+    assert (explanation.evidence.why, explanation.evidence.to_do) == (HOLD_CAUSES[hold], TO_DO[hold])
     assert hold in OF_HOLDS
     assert f"is held as {hold}" in explanation.summary
     assert f"It stands at pending, held as {hold}" in explanation.standing
@@ -336,10 +338,10 @@ def test_a_flood_and_days_of_questions_are_a_line_each() -> None:
 
 def test_rounds_of_claims_and_questions_are_put_together_and_what_happened_once_stands_alone() -> None:
     def said(seconds: int, words: str) -> Any:
-        return line(AT + timedelta(seconds=seconds), "claim", words)
+        return timeline_line(AT + timedelta(seconds=seconds), "claim", words)
 
     story = [said(0, "a"), said(1, "b"), said(2, "a"), said(3, "a"), said(4, "b"), said(5, "a"), said(6, "b")]
-    together = shortened([*story, said(7, "c"), said(8, "a")])
+    together = collapse_rounds([*story, said(7, "c"), said(8, "a")])
     assert [(one.words, one.count) for one in together] == [("a", 4), ("b", 3), ("c", 1), ("a", 1)]
     assert (together[0].at, together[0].last_at) == (AT, AT + timedelta(seconds=5))
 
@@ -347,13 +349,13 @@ def test_rounds_of_claims_and_questions_are_put_together_and_what_happened_once_
 # -- what a person decides by ------------------------------------------------------------------------------------------
 
 
-def compared(explained: Dossier) -> list[dict[str, Compared]]:
+def compared(explained: PaymentSnapshot) -> list[dict[str, Compared]]:
     found = evidence(explained)
     assert found is not None
     return [{one.what: one for one in answer.compared} for answer in found.answers]
 
 
-def differing(explained: Dossier) -> list[set[str]]:
+def differing(explained: PaymentSnapshot) -> list[set[str]]:
     return [{what for what, one in answer.items() if one.differs} for answer in compared(explained)]
 
 
@@ -392,8 +394,8 @@ def test_what_a_person_settled_is_not_shown_again() -> None:
     drive = Drive(says(Status.COMPLETED, amount=Decimal("15.00")))
     payment_id = at_once(drive.open())
     at_once(drive.hit(payment_id))
-    wish = Wish(status=Status.COMPLETED, actor="rahim", reason="it is on the statement")
-    at_once(resolve(drive.ledger, drive.rules, payment_id, wish))
+    wish = ResolutionRequest(status=Status.COMPLETED, actor="rahim", reason="it is on the statement")
+    at_once(resolve_payment(drive.ledger, drive.rules, payment_id, wish))
     explanation = told(drive, payment_id)
     assert "as rahim decided at " in explanation.summary
     assert lines(explanation)[-3] == "rahim resolved it as completed: it is on the statement."
@@ -484,16 +486,16 @@ def test_a_question_that_waits_for_its_gateway_or_its_budget_says_so() -> None:
     drive.clock.advance(timedelta(minutes=3))
     now = drive.clock.now
     assert plans(told(drive, payment_id))[0].startswith("a question is due, because it is not paid yet; a running")
-    shut = Allowance(account="plain", calls=0, at=now, troubles=12, shut_until=now + timedelta(seconds=9))
+    shut = AccountLimits(account="plain", calls=0, at=now, troubles=12, shut_until=now + timedelta(seconds=9))
     assert (
         "the gateway gave 12 times in a row no answer, so nobody asks it before"
-        in plans(told(drive, payment_id, allowance=shut))[0]
+        in plans(told(drive, payment_id, limits=shut))[0]
     )
     poor = replace(PLAIN, calls_per_second=2.0)
-    spent = Allowance(account="plain", calls=-3, at=now)
+    spent = AccountLimits(account="plain", calls=-3, at=now)
     assert (
         "the account's budget of 2 calls a second is used up just now"
-        in plans(told(drive, payment_id, allowance=spent, account=poor))[0]
+        in plans(told(drive, payment_id, limits=spent, account=poor))[0]
     )
 
 
@@ -556,8 +558,8 @@ def test_a_refund_is_compared_with_the_amount_that_a_person_accepted() -> None:
     drive = Drive(says(Status.COMPLETED, **more))
     payment_id = at_once(drive.open(PLAIN))
     at_once(drive.hit(payment_id, source=Source.OPERATOR))
-    wish = Wish(status=Status.COMPLETED, actor="rahima", reason="more is more")
-    at_once(resolve(drive.ledger, drive.rules, payment_id, wish))
+    wish = ResolutionRequest(status=Status.COMPLETED, actor="rahima", reason="more is more")
+    at_once(resolve_payment(drive.ledger, drive.rules, payment_id, wish))
     for back, differs in (("110.00", False), ("120.01", True)):
         drive.gateway = says(Status.COMPLETED, **more, refunded_amount=Decimal(back), currency="USD")
         at_once(drive.wait(timedelta(minutes=1)))
@@ -701,7 +703,7 @@ def test_unresolved_says_which_of_its_causes_it_was() -> None:
 
 
 def test_an_id_that_the_gateway_never_came_to_know_is_named() -> None:
-    drive = Drive(lambda _: Stranger(why="not_found"))
+    drive = Drive(lambda _: ForeignTransaction(why="not_found"))
     payment_id = at_once(drive.open(CANDIDATES))
     at_once(drive.hit(payment_id, Said.SUCCESS, transaction_id="TRX-1", signed=True))
     (asked,) = [one for one in lines(told(drive, payment_id)) if "We asked" in one]
@@ -725,8 +727,8 @@ def test_an_execute_that_was_not_sent_is_told_as_one_that_took_nothing() -> None
 def test_a_gateway_that_knows_none_of_an_accounts_payments_closes_none_and_that_is_told() -> None:
     drive = Drive()
     payment_id = at_once(drive.open(PROVING))
-    row = Allowance(account="proving", calls=0.0, at=drive.clock.now, unknown_by=("a", "b", "a", "b", "a"))
-    planned = plans(told(drive, payment_id, allowance=row))
+    row = AccountLimits(account="proving", calls=0.0, at=drive.clock.now, unknown_by=("a", "b", "a", "b", "a"))
+    planned = plans(told(drive, payment_id, limits=row))
     assert any("no payment of the account closes on `not found`" in one for one in planned)
 
 

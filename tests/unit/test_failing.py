@@ -15,9 +15,17 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumers.account import Account
-from consumers.checks.repeated_failure import FAILURES, OVER, RULE, Failing, letter_of, reply_of, stop_asking
-from consumers.pipeline import Inquiry
-from schemas.answers import Executed, Expected, Inconclusive, Outcome, Question, Stranger, Trouble
+from consumers.checks.repeated_failure import (
+    FAILURES_BEFORE_STOP,
+    OVER,
+    RULE,
+    Failing,
+    letter_of,
+    reply_of,
+    stop_asking,
+)
+from consumers.pipeline import AssignedQuestion
+from schemas.answers import Executed, Expected, ForeignTransaction, Inconclusive, Question, QuestionOutcome, Trouble
 from schemas.letters import KeptReply
 from schemas.payments import Change
 from schemas.words import EntryKind, EventType, Hold, QuestionKind, Said, Source, Status
@@ -26,8 +34,8 @@ from tests.fakes.consuming import Consuming
 from tests.fakes.drive import Drive, answered, executed, says
 from tests.fakes.providers import EXECUTING, PLAIN
 from tests.processes import until
-from worker.verify.course import Calls
-from worker.verify.in_hand import ATTEMPTS, SUSPECT
+from worker.runtime.retries import ATTEMPTS, SUSPECT
+from worker.verify.question_course import Calls
 from worker.verify.record import LOCKED_TRIES
 
 
@@ -65,7 +73,7 @@ async def test_a_reply_that_cannot_be_recorded_is_not_asked_for_ever_and_a_perso
     payment = consuming.drive.payment(payment_id)
     assert (payment.status, payment.hold) == (Status.PENDING, Hold.UNRESOLVED)
     assert consuming.drive.told(payment_id) == [EventType.HELD]
-    assert FAILURES <= len(consuming.asked) < MANY
+    assert FAILURES_BEFORE_STOP <= len(consuming.asked) < MANY
     failing = consuming.failures.rows[payment_id]
     assert failing.stopped_at is not None
     assert OVER <= failing.stopped_at - failing.first_at < 2 * OVER
@@ -123,10 +131,14 @@ async def test_whoever_stops_it_ends_the_lease_of_its_execute_and_tells_it_once(
     payment_id = await drive.open(EXECUTING)
     last = len(drive.rules.checks.pending) - 1
     failing = Failing(
-        payment_id=payment_id, failures=FAILURES, first_at=drive.clock.now, last_at=drive.clock.now, reason="a fault"
+        payment_id=payment_id,
+        failures=FAILURES_BEFORE_STOP,
+        first_at=drive.clock.now,
+        last_at=drive.clock.now,
+        reason="a fault",
     )
-    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
-    assert inquiry.question.kind is QuestionKind.EXECUTE
+    (assigned,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    assert assigned.question.kind is QuestionKind.EXECUTE
     assert drive.payment(payment_id).lease_until is not None
     change = await stop_asking(drive.ledger, drive.rules, failing)
     assert change is not None
@@ -144,10 +156,10 @@ async def test_one_that_is_stopped_again_is_told_of_no_second_time() -> None:
     drive = Drive()
     payment_id = await drive.open(EXECUTING)
     now = drive.clock.now
-    failing = Failing(payment_id=payment_id, failures=FAILURES, first_at=now, last_at=now, reason="a fault")
+    failing = Failing(payment_id=payment_id, failures=FAILURES_BEFORE_STOP, first_at=now, last_at=now, reason="a fault")
     assert await stop_asking(drive.ledger, drive.rules, failing) is not None
-    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
-    assert inquiry.question.kind is QuestionKind.EXECUTE
+    (assigned,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    assert assigned.question.kind is QuestionKind.EXECUTE
     before = drive.ledger.entries(payment_id)
     stopped = msgspec.structs.replace(failing, stopped_at=now)
     assert await stop_asking(drive.ledger, drive.rules, stopped) is not None
@@ -161,7 +173,7 @@ async def test_one_that_was_claimed_is_asked_no_sooner_than_another() -> None:
     await drive.hit(payment_id, Said.SUCCESS)
     assert drive.payment(payment_id).schedule == "claimed"
     now = drive.clock.now
-    failing = Failing(payment_id=payment_id, failures=FAILURES, first_at=now, last_at=now, reason="a fault")
+    failing = Failing(payment_id=payment_id, failures=FAILURES_BEFORE_STOP, first_at=now, last_at=now, reason="a fault")
     await stop_asking(drive.ledger, drive.rules, failing)
     payment, pending = drive.payment(payment_id), drive.rules.checks.pending
     assert (payment.schedule, payment.step) == ("pending", len(pending) - 1)
@@ -189,7 +201,7 @@ async def test_of_a_paid_payment_no_more_is_asked_and_it_is_not_held() -> None:
     payment = consuming.drive.payment(payment_id)
     assert (payment.status, payment.hold, payment.next_check_at) == (Status.COMPLETED, None, None)
     assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
-    assert FAILURES <= len(consuming.asked) - asked < MANY
+    assert FAILURES_BEFORE_STOP <= len(consuming.asked) - asked < MANY
     assert consuming.failures.rows[payment_id].stopped_at is not None
     last = consuming.ledger.entries(payment_id)[-1]
     assert (last.kind, last.data["change"], last.data["rule"]) == (
@@ -287,7 +299,7 @@ async def test_what_execute_brought_is_tried_again_until_its_payment_is_not_lock
     async with consuming.working():
         await consuming.bus.publish([consuming.drive.claim(one, Said.SUCCESS) for one in (payment_id, neighbour)])
         await consuming.settle()
-        assert await consuming.bus.waiting() == {}
+        assert await consuming.bus.depths() == {}
     assert [consuming.drive.told(one) for one in (payment_id, neighbour)] == [[EventType.COMPLETED]] * 2
     assert [one.question.kind for one in consuming.asked] == [QuestionKind.EXECUTE] * 2
     assert (broken.raised, consuming.failures.letters) == (LOCKED_TRIES + 1, {})
@@ -305,12 +317,12 @@ async def test_what_execute_brought_is_kept_where_its_payment_stays_locked() -> 
         assert (kept.payment_id, kept.execute) == (payment_id, "completed")
         assert kept.answer is not None
         assert "LockNotAvailableError" in reason
-        assert (await consuming.bus.waiting(), consuming.turns) == ({"fake": 1}, set())
+        assert (await consuming.bus.depths(), consuming.turns) == ({"fake": 1}, set())
         assert all(not row.failures for row in consuming.failures.rows.values())
         broken.payment_ids.clear()
         consuming.answer = says(Status.COMPLETED)
         await consuming.pass_time(timedelta(seconds=31))
-        assert await consuming.bus.waiting() == {}
+        assert await consuming.bus.depths() == {}
     assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
     assert [one.question.kind for one in consuming.asked] == [QuestionKind.EXECUTE, QuestionKind.STATUS]
 
@@ -357,7 +369,7 @@ async def test_claims_about_a_locked_payment_are_left_and_hold_up_no_others() ->
         assert consuming.drive.told(other) == [EventType.COMPLETED]
         assert (tried, len(consuming.asked)) == (2, 2)
         for round_ in range(2 * ATTEMPTS):
-            assert await consuming.bus.waiting() == {"fake": 4}
+            assert await consuming.bus.depths() == {"fake": 4}
             consuming.drive.clock.advance(30)
             await consuming.bus.wake()
             await consuming.settle()
@@ -386,7 +398,7 @@ async def test_a_payment_of_which_nothing_can_be_written_is_swept_no_more_and_ma
     assert consuming.drive.payment(payment_id).next_check_at is None
     assert consuming.bus.dead == []
     assert tried < 2 * MANY
-    assert FAILURES <= len(consuming.asked) < MANY
+    assert FAILURES_BEFORE_STOP <= len(consuming.asked) < MANY
 
 
 async def test_a_question_that_fails_in_a_gateways_file_ends_likewise() -> None:
@@ -445,7 +457,7 @@ async def test_a_death_while_gateways_think_is_nobodys_fault() -> None:
 
     async def slow(
         account: Account, question: Question, expected: Expected, calls: Calls, *, asked_at: datetime
-    ) -> Outcome:
+    ) -> QuestionOutcome:
         if expected.payment_id != poison:
             await thought.wait()
         return await ask(account, question, expected, calls, asked_at=asked_at)
@@ -479,7 +491,7 @@ async def test_a_process_that_is_killed_again_and_again_counts_against_no_paymen
     payment_id = await consuming.drive.open(PLAIN)
     ask, well, kills = consuming.ask, asyncio.Event(), 0
 
-    async def slow(*args: Any, **kwargs: Any) -> Outcome:
+    async def slow(*args: Any, **kwargs: Any) -> QuestionOutcome:
         await well.wait()
         return await ask(*args, **kwargs)
 
@@ -530,7 +542,7 @@ async def test_a_claim_handed_out_again_and_again_counts_only_while_it_is_taken(
     thinking = asyncio.Event()
     ask = consuming.ask
 
-    async def slow(*args: Any, **kwargs: Any) -> Outcome:
+    async def slow(*args: Any, **kwargs: Any) -> QuestionOutcome:
         await thinking.wait()
         return await ask(*args, **kwargs)
 
@@ -558,7 +570,7 @@ async def test_claims_of_an_account_that_is_not_configured_wait_for_another_work
             consuming.drive.clock.advance(30)
             await consuming.bus.wake()
         assert consuming.bus.dead == []
-        assert await consuming.bus.waiting() == {"fake": 1}
+        assert await consuming.bus.depths() == {"fake": 1}
         consuming.drive.clock.advance(timedelta(hours=1))
         await consuming.bus.wake()
         await consuming.settle()
@@ -569,24 +581,24 @@ async def test_claims_of_an_account_that_is_not_configured_wait_for_another_work
 async def test_questions_begin_before_their_claims_are_acknowledged() -> None:
     consuming = Consuming()
     payment_id = await consuming.drive.open(PLAIN)
-    done = consuming.bus.done
+    done = consuming.bus.ack
     held_up = asyncio.Event()
 
-    async def slow(deliveries: Sequence[object]) -> None:
+    async def slow(messages: Sequence[object]) -> None:
         await held_up.wait()
-        await done(deliveries)  # type: ignore[arg-type]
+        await done(messages)  # type: ignore[arg-type]
 
-    consuming.bus.done = slow  # type: ignore[method-assign]
+    consuming.bus.ack = slow  # type: ignore[method-assign]
     async with consuming.working():
         await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
         await consuming.settle()
         assert len(consuming.asked) == 1
 
 
-OUTCOMES: dict[str, Callable[[Inquiry], Outcome]] = {
+OUTCOMES: dict[str, Callable[[AssignedQuestion], QuestionOutcome]] = {
     "answer": lambda asked: answered(asked, Status.COMPLETED),
     "inconclusive": lambda _: Inconclusive(trouble=Trouble.RATE_LIMITED, detail="429", retry_after=7.0),
-    "stranger": lambda _: Stranger(why="other_payment"),
+    "stranger": lambda _: ForeignTransaction(why="other_payment"),
     "executed": lambda asked: executed(asked, "settled", Status.COMPLETED),
     "unheard": lambda asked: executed(asked, "none", None),
 }
@@ -595,17 +607,17 @@ OUTCOMES: dict[str, Callable[[Inquiry], Outcome]] = {
 async def test_whatever_a_reply_says_it_is_kept_as_it_was_and_each_has_a_letter_of_its_own() -> None:
     consuming = Consuming()
     payment_id = await consuming.drive.open(EXECUTING)
-    (inquiry,) = await consuming.drive.take(consuming.drive.claim(payment_id, source=Source.OPERATOR))
+    (assigned,) = await consuming.drive.take(consuming.drive.claim(payment_id, source=Source.OPERATOR))
     letters = set[str]()
     for outcome in OUTCOMES.values():
-        said = outcome(inquiry)
+        said = outcome(assigned)
         kind = QuestionKind.EXECUTE if isinstance(said, Executed) else QuestionKind.STATUS
-        reply = msgspec.structs.replace(consuming.drive.reply(inquiry, said), question=Question(kind=kind), calls=3)
-        letter_id, kept = letter_of(reply, inquiry.account)
+        reply = msgspec.structs.replace(consuming.drive.reply(assigned, said), question=Question(kind=kind), calls=3)
+        letter_id, kept = letter_of(reply, assigned.account)
         assert re.fullmatch(f"{payment_id}-[0-9a-f]{{8}}", letter_id)
         again = msgspec.json.decode(msgspec.json.encode(kept), type=KeptReply)
         assert reply_of(again) == reply
-        assert letter_of(reply_of(again), inquiry.account)[0] == letter_id
+        assert letter_of(reply_of(again), assigned.account)[0] == letter_id
         letters.add(letter_id)
     assert len(letters) == len(OUTCOMES)
 
@@ -616,7 +628,7 @@ async def test_whatever_a_reply_says_it_is_kept_as_it_was_and_each_has_a_letter_
 async def test_a_letter_without_an_outcome_is_no_reply(outcome: dict[str, Any]) -> None:
     """Nor does an Execute, which is asked by our own id, end in a stranger's."""
     now = FakeClock().now
-    stranger = Stranger(why=outcome["stranger"]) if "stranger" in outcome else None
+    stranger = ForeignTransaction(why=outcome["stranger"]) if "stranger" in outcome else None
     kept = KeptReply(
         payment_id="pay_1",
         account="plain",

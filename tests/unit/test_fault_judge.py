@@ -10,9 +10,7 @@ import pytest
 from tests.fault.recovering import Spell, slowest_recovery
 from tests.fault.shoppers import Customer
 from tests.fault.verdicts import Seen, by_order, rightly_ended, what_is_wrong
-from worker.playground.demo.feed import Told
-from worker.playground.demo.scene import Gateway
-from worker.playground.demo.story import BLIND, IPAY, ONEPAYBD, SHADHINPAY
+from tests.harness import BLIND, IPAY, ONEPAYBD, SHADHINPAY, Gateway, ToldEvent
 
 
 def seen(
@@ -88,9 +86,9 @@ def test_attempts_of_one_order_are_judged_together() -> None:
     assert by_order([one, alone, other]) == [[one, other], [alone]]
 
 
-def told(payment_id: str, word: str, at: float) -> Told:
+def told(payment_id: str, word: str, at: float) -> ToldEvent:
     moment = datetime.fromtimestamp(at, UTC)
-    return Told(id=payment_id, type=f"payment.{word}", subject=payment_id, time=moment, data={}, raw=b"")
+    return ToldEvent(id=payment_id, type=f"payment.{word}", subject=payment_id, time=moment, data={}, raw=b"")
 
 
 def test_recovery_begins_with_the_fault_and_ends_with_the_last_that_came_before_its_end() -> None:

@@ -7,23 +7,25 @@ from typing import Any
 
 import pytest
 
-from consumers.money.matching import Misfit, strange_ids
+from consumers.money.matching import Mismatch, foreign_ids
 from schemas.answers import Answer, Fact
-from schemas.payments import Owners
+from schemas.payments import TakenKeys
 from schemas.words import Hold, Status
 from tests.fakes.drive import Drive
 
 INSTANT = timedelta(microseconds=1)
-OTHERS = Owners(references=frozenset({"order-9"}), sessions=frozenset({"S-9"}))
+OTHERS = TakenKeys(references=frozenset({"order-9"}), sessions=frozenset({"S-9"}))
 
 
-def strange(asked: timedelta = timedelta(), owners: Owners = OTHERS, **ids: str | None) -> list[tuple[Hold, str, Any]]:
-    """The misfits of an answer to a question that was asked so long after the opening."""
+def strange(
+    asked: timedelta = timedelta(), taken_keys: TakenKeys = OTHERS, **ids: str | None
+) -> list[tuple[Hold, str, Any]]:
+    """The mismatches of an answer to a question that was asked so long after the opening."""
     payment = Drive().new(reference="order-1", opened=True, session_id="S-1", aliases=("S-0",))
     at = payment.opened_at + asked
     answer = Answer(status=Status.PENDING, word="PENDING", **{"reference": "order-1", "session_id": "S-1", **ids})
     fact = Fact(answer=answer, first_asked_at=at, first_answered_at=at, last_asked_at=at, last_answered_at=at)
-    return [(one.hold, one.what, one.said) for one in strange_ids(fact, payment, owners)]
+    return [(one.hold, one.what, one.said) for one in foreign_ids(fact, payment, taken_keys)]
 
 
 @pytest.mark.parametrize(
@@ -61,4 +63,4 @@ def test_a_session_from_before_the_moment_of_the_opening_counts_beside_our_refer
 
 def test_an_id_of_anothers_is_nothing_that_a_person_can_take_with_the_money() -> None:
     for what, takes in (("of_others", False), ("session_id", True), ("reference", True)):
-        assert Misfit(Hold.IDENTITY_MISMATCH, what, "S-9").acceptable is takes
+        assert Mismatch(Hold.IDENTITY_MISMATCH, what, "S-9").acceptable is takes

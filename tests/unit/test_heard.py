@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from worker.playground.demo.heard import all_heard, answers
+from tests.harness import all_heard, answers
 
 
 def at(second: int, kind: str, **data: Any) -> dict[str, Any]:

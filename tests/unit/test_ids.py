@@ -7,7 +7,7 @@ import time
 from functools import partial
 
 from schemas.shown import PAYMENT_ID
-from worker.api.context import new_payment_id
+from worker.runtime.ids import new_payment_id
 
 WEEK_SECONDS = 7 * 86_400
 

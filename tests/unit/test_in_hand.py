@@ -12,10 +12,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumers.account import Account
-from consumers.pipeline import take
-from consumers.ports.bus import Delivery
-from consumers.ports.ledger import Write, Written
-from schemas.answers import Outcome
+from consumers.pipeline import take_claims
+from consumers.ports.bus import ClaimMessage
+from consumers.ports.ledger import Write, WriteResult
+from schemas.answers import QuestionOutcome
 from schemas.callbacks import Claim
 from schemas.payments import Change
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
@@ -24,12 +24,13 @@ from tests.fakes.drive import says
 from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import EXECUTING, PLAIN
 from tests.processes import until
+from worker.runtime.retries import ATTEMPTS
 from worker.telemetry.metrics import Metrics
 from worker.verify import intake
-from worker.verify.concurrency import SLOTS
-from worker.verify.course import TooLate
-from worker.verify.in_hand import ATTEMPTS, InHand
+from worker.verify.concurrency import MAX_CONCURRENT
+from worker.verify.in_hand import InHand
 from worker.verify.intake import MOST_WAITING, PATIENT_SECONDS, Intake, Part
+from worker.verify.question_course import TooLate
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +47,7 @@ class Thinking:
         self.begun = 0
         consuming.ask = self.ask  # type: ignore[method-assign]
 
-    async def ask(self, *args: Any, **kwargs: Any) -> Outcome:
+    async def ask(self, *args: Any, **kwargs: Any) -> QuestionOutcome:
         self.begun += 1
         await self.done.wait()
         return await self._ask(*args, **kwargs)
@@ -64,7 +65,7 @@ async def thinking(
     async with consuming.working():
         await consuming.bus.publish([claim])
         await consuming.settle()
-        assert (gateway.begun, await consuming.bus.waiting()) == (1, {"fake": 1})
+        assert (gateway.begun, await consuming.bus.depths()) == (1, {"fake": 1})
         yield consuming, gateway, payment_id, claim
 
 
@@ -85,12 +86,12 @@ def claimed(consuming: Consuming, payment_id: str) -> list[Any]:
 
 async def test_nothing_is_acknowledged_before_the_answer_is_written() -> None:
     async with thinking() as (consuming, gateway, payment_id, claim):
-        assert await consuming.bus.waiting() == {"fake": 1}
+        assert await consuming.bus.depths() == {"fake": 1}
         assert claimed(consuming, payment_id) == []
         gateway.done.set()
         await consuming.settle()
         assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
-        assert (await consuming.bus.waiting(), claimed(consuming, payment_id)) == ({}, [claim.id])
+        assert (await consuming.bus.depths(), claimed(consuming, payment_id)) == ({}, [claim.id])
 
 
 async def test_when_a_worker_dies_while_it_asks_another_asks_at_once() -> None:
@@ -102,7 +103,7 @@ async def test_when_a_worker_dies_while_it_asks_another_asks_at_once() -> None:
         await consuming.settle()
         assert gateway.begun == 2
         assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
-        assert (await consuming.bus.waiting(), claimed(consuming, payment_id)) == ({}, [claim.id])
+        assert (await consuming.bus.depths(), claimed(consuming, payment_id)) == ({}, [claim.id])
         assert consuming.drive.clock.now == died_at
         assert consuming.failures.rows == {}
 
@@ -127,11 +128,11 @@ async def test_after_many_deaths_a_claim_that_fails_once_by_itself_is_tried_agai
     gateway.done.set()
     async with consuming.working():
         await consuming.settle()
-        assert (consuming.bus.dead, await consuming.bus.waiting()) == ([], {"fake": 1})
+        assert (consuming.bus.dead, await consuming.bus.depths()) == ([], {"fake": 1})
         broken = False
         await consuming.pass_time(timedelta(minutes=1))
     assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
-    assert (consuming.bus.dead, await consuming.bus.waiting()) == ([], {})
+    assert (consuming.bus.dead, await consuming.bus.depths()) == ([], {})
 
 
 async def test_of_a_worker_that_dies_while_it_executes_only_a_query_comes() -> None:
@@ -155,7 +156,7 @@ async def test_it_comes_at_once_since_the_claim_was_not_acknowledged() -> None:
         assert [one.question.kind for one in consuming.asked] == [QuestionKind.STATUS]
         assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
         assert consuming.drive.clock.now == died_at
-        assert (await consuming.bus.waiting(), consuming.turns, consuming.failures.rows) == ({}, set(), {})
+        assert (await consuming.bus.depths(), consuming.turns, consuming.failures.rows) == ({}, set(), {})
         assert claimed(consuming, payment_id) == [claim.id, claim.id]
 
 
@@ -165,8 +166,8 @@ async def test_while_whoever_executes_lives_its_claim_brings_no_question_to_anot
         others = FakeTurns(consuming.turns)
         for patient in (True, False):
             consuming.drive.clock.advance(15)
-            taken = await take(consuming.ledger, consuming.drive.rules, [claim], others, patient=patient)
-            assert (taken.inquiries, taken.waiting) == ([], [claim] if patient else [])
+            taken = await take_claims(consuming.ledger, consuming.drive.rules, [claim], others, patient=patient)
+            assert (taken.questions, taken.waiting) == ([], [claim] if patient else [])
         gateway.done.set()
         await consuming.settle()
         assert [one.question.kind for one in consuming.asked] == [QuestionKind.EXECUTE]
@@ -179,12 +180,12 @@ async def test_how_late_an_execute_is_does_not_depend_on_a_clock_that_is_behind(
     late = list[timedelta]()
     write = consuming.ledger.write
 
-    async def slow(writes: Sequence[Write]) -> Written:
+    async def slow(writes: Sequence[Write]) -> WriteResult:
         written = await write(writes)
         consuming.drive.clock.advance(8)
         return written
 
-    async def ask(*args: Any, asked_at: datetime) -> Outcome:
+    async def ask(*args: Any, asked_at: datetime) -> QuestionOutcome:
         late.append(consuming.clock.now() - asked_at)
         return await asked(*args, asked_at=asked_at)
 
@@ -202,7 +203,7 @@ async def test_the_claim_of_an_execute_is_acknowledged_with_its_reply() -> None:
     async with executes(Status.COMPLETED) as (consuming, gateway, payment_id, claim):
         gateway.done.set()
         await consuming.settle()
-        assert (await consuming.bus.waiting(), claimed(consuming, payment_id)) == ({}, [claim.id])
+        assert (await consuming.bus.depths(), claimed(consuming, payment_id)) == ({}, [claim.id])
 
 
 async def test_a_claim_about_a_payment_that_is_being_asked_waits_and_is_then_seen() -> None:
@@ -210,12 +211,12 @@ async def test_a_claim_about_a_payment_that_is_being_asked_waits_and_is_then_see
         second = consuming.drive.claim(payment_id, Said.SUCCESS)
         await consuming.bus.publish([second])
         await consuming.settle()
-        assert (claimed(consuming, payment_id), await consuming.bus.waiting()) == ([], {"fake": 2})
+        assert (claimed(consuming, payment_id), await consuming.bus.depths()) == ([], {"fake": 2})
         consuming.drive.clock.advance(1)
         gateway.done.set()
 
         async def seen() -> bool:
-            return not await consuming.bus.waiting()
+            return not await consuming.bus.depths()
 
         await until(seen, what="the claim that waited", seconds=10)
     assert claimed(consuming, payment_id) == [first.id, second.id]
@@ -232,19 +233,19 @@ async def test_what_waits_is_looked_at_when_its_payment_is_heard_to_have_changed
         await consuming.bus.publish([second])
         await consuming.settle()
         for _ in range(10):
-            consuming.hear(payment_id)
+            consuming.payments_changed(payment_id)
             await consuming.settle()
         assert (claimed(consuming, payment_id), gateway.begun) == ([], 1), "no news makes it lose its patience"
         consuming.drive.clock.advance(1)
         gateway.done.set()
         await consuming.settle()
         assert claimed(consuming, payment_id) == [first.id]
-        consuming.hear("another")
+        consuming.payments_changed("another")
         await consuming.settle()
         assert claimed(consuming, payment_id) == [first.id]
-        consuming.hear("another", payment_id)
+        consuming.payments_changed("another", payment_id)
         await consuming.settle()
-        assert (claimed(consuming, payment_id), await consuming.bus.waiting()) == ([first.id, second.id], {})
+        assert (claimed(consuming, payment_id), await consuming.bus.depths()) == ([first.id, second.id], {})
     assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
 
 
@@ -259,12 +260,12 @@ async def test_after_a_second_it_is_written_beside_the_question() -> None:
 
         await until(written, what="the claim beside the question", seconds=10)
         assert asyncio.get_running_loop().time() - began >= PATIENT_SECONDS
-        assert await consuming.bus.waiting() == {"fake": 1}
+        assert await consuming.bus.depths() == {"fake": 1}
         assert gateway.begun == 1
         gateway.done.set()
         await consuming.settle()
         assert claimed(consuming, payment_id) == [second.id, first.id]
-        assert await consuming.bus.waiting() == {}
+        assert await consuming.bus.depths() == {}
     assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
 
 
@@ -284,7 +285,7 @@ async def test_what_another_process_asks_about_waits_likewise() -> None:
     async with consuming.working():
         await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
         await consuming.settle()
-        assert (consuming.asked, await consuming.bus.waiting()) == ([], {"fake": 1})
+        assert (consuming.asked, await consuming.bus.depths()) == ([], {"fake": 1})
         await asked_once_it_is_our_turn(consuming, payment_id, seconds=10)
 
 
@@ -311,7 +312,7 @@ async def test_what_the_sweep_finds_due_and_another_process_asks_about_is_done_w
         await consuming.bus.publish([consuming.drive.claim(payment_id, source=Source.SWEEP)])
 
         async def done() -> bool:
-            return not await consuming.bus.waiting()
+            return not await consuming.bus.depths()
 
         await until(done, what="the end of its patience", seconds=10)
     assert (consuming.asked, consuming.drive.payment(payment_id)) == ([], before)
@@ -324,7 +325,7 @@ async def test_of_a_flood_about_one_payment_few_wait_and_the_others_are_heard() 
         await consuming.bus.publish([*flood, consuming.drive.claim(other, Said.SUCCESS)])
         await consuming.settle()
         assert gateway.begun == 2, "the other one is asked about"
-        assert (await consuming.bus.waiting())["fake"] == MOST_WAITING + 2
+        assert (await consuming.bus.depths())["fake"] == MOST_WAITING + 2
         assert len(claimed(consuming, payment_id)) == len(flood) - MOST_WAITING
 
 
@@ -353,7 +354,7 @@ async def test_a_fault_in_a_gateways_file_asks_nothing_in_a_loop() -> None:
         for _ in range(5):
             await consuming.settle()
         assert len(consuming.asked) == 1
-        assert (await consuming.bus.waiting(), claimed(consuming, payment_id)) == ({}, [claim.id])
+        assert (await consuming.bus.depths(), claimed(consuming, payment_id)) == ({}, [claim.id])
         entries = consuming.ledger.entries(payment_id)
         assert [one.kind for one in entries][-2:] == [EntryKind.CLAIM, EntryKind.QUESTION]
         assert consuming.failures.rows[payment_id].failures == 1
@@ -386,30 +387,30 @@ async def test_stopping_finishes_what_is_asked_and_gives_back_what_waits() -> No
 async def test_claims_that_find_no_slot_are_given_back_when_stopping() -> None:
     consuming = Consuming()
     gateway = Thinking(consuming)
-    payments = [await consuming.drive.open(PLAIN if one % 2 else EXECUTING) for one in range(SLOTS + 10)]
+    payments = [await consuming.drive.open(PLAIN if one % 2 else EXECUTING) for one in range(MAX_CONCURRENT + 10)]
     async with consuming.working():
         await consuming.bus.publish([consuming.drive.claim(one, source=Source.OPERATOR) for one in payments])
         await consuming.settle()
-        assert gateway.begun == SLOTS
+        assert gateway.begun == MAX_CONCURRENT
         stopping = asyncio.create_task(consuming.stop())
         await consuming.settle()
         assert len(await consuming.bus.receive("fake", 100)) == 10
         gateway.done.set()
         await stopping
-    assert len(consuming.asked) == SLOTS
+    assert len(consuming.asked) == MAX_CONCURRENT
 
 
 async def test_what_waits_is_given_back_when_stopping_though_every_slot_is_taken() -> None:
     consuming = Consuming()
     gateway = Thinking(consuming)
-    payments = [await consuming.drive.open(PLAIN if one % 2 else EXECUTING) for one in range(SLOTS)]
+    payments = [await consuming.drive.open(PLAIN if one % 2 else EXECUTING) for one in range(MAX_CONCURRENT)]
     claims = [consuming.drive.claim(one, source=Source.OPERATOR) for one in payments]
     waiting = consuming.drive.claim(payments[0], source=Source.OPERATOR)
     async with consuming.working():
         for published in (claims[:-1], [waiting], claims[-1:]):
             await consuming.bus.publish(published)
             await consuming.settle()
-        assert gateway.begun == SLOTS
+        assert gateway.begun == MAX_CONCURRENT
         stopping = asyncio.create_task(consuming.stop())
         await consuming.settle()
         assert [one.claim for one in await consuming.bus.receive("fake", 100)] == [waiting]
@@ -423,7 +424,7 @@ async def test_one_that_is_delivered_again_while_it_is_in_hand_is_settled_with_t
         await consuming.settle()
         gateway.done.set()
         await consuming.settle()
-        assert (gateway.begun, await consuming.bus.waiting()) == (1, {})
+        assert (gateway.begun, await consuming.bus.depths()) == (1, {})
         assert claimed(consuming, payment_id) == [claim.id]
 
 
@@ -434,7 +435,7 @@ async def test_a_question_that_could_not_be_asked_gives_its_claims_back(error: E
     claim = consuming.drive.claim(payment_id, Said.SUCCESS)
     ask, failed = consuming.ask, 0
 
-    async def once(*args: Any, **kwargs: Any) -> Outcome:
+    async def once(*args: Any, **kwargs: Any) -> QuestionOutcome:
         nonlocal failed
         failed += 1
         if failed == 1:
@@ -450,7 +451,7 @@ async def test_a_question_that_could_not_be_asked_gives_its_claims_back(error: E
 
         await until(told, what="an answer to the question that was asked again", seconds=10)
         await consuming.settle()
-        assert await consuming.bus.waiting() == {}
+        assert await consuming.bus.depths() == {}
     assert claimed(consuming, payment_id) == [claim.id]
     assert consuming.failures.rows == {}
 
@@ -458,20 +459,20 @@ async def test_a_question_that_could_not_be_asked_gives_its_claims_back(error: E
 async def test_where_the_bus_cannot_forget_a_claim_it_comes_again_and_is_seen() -> None:
     consuming = Consuming(says(Status.COMPLETED))
     payment_id = await consuming.drive.open(PLAIN)
-    done, failed = consuming.bus.done, 0
+    done, failed = consuming.bus.ack, 0
 
-    async def away(deliveries: Sequence[Delivery]) -> None:
+    async def away(messages: Sequence[ClaimMessage]) -> None:
         nonlocal failed
         failed += 1
         if failed == 1:
             raise ConnectionResetError
-        await done(deliveries)
+        await done(messages)
 
-    consuming.bus.done = away  # type: ignore[method-assign]
+    consuming.bus.ack = away  # type: ignore[method-assign]
     async with consuming.working():
         await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
         await consuming.settle()
-        assert (failed, len(consuming.asked), await consuming.bus.waiting()) == (2, 1, {})
+        assert (failed, len(consuming.asked), await consuming.bus.depths()) == (2, 1, {})
     assert consuming.drive.told(payment_id) == [EventType.COMPLETED]
 
 
@@ -489,11 +490,11 @@ async def test_a_take_that_fails_leaves_no_turn_behind_and_sends_no_execute() ->
     consuming.ledger.store = store  # type: ignore[method-assign]
     claims = [drive.claim(poison), drive.claim(executing, Said.SUCCESS)]
     with pytest.raises(ValueError, match="a fault"):
-        await take(consuming.ledger, drive.rules, claims, FakeTurns(turns))
+        await take_claims(consuming.ledger, drive.rules, claims, FakeTurns(turns))
     assert turns == set()
     assert drive.payment(executing).execute_asked_at is None
-    taken = await take(consuming.ledger, drive.rules, claims[1:], FakeTurns(turns))
-    assert [one.question.kind for one in taken.inquiries] == [QuestionKind.EXECUTE]
+    taken = await take_claims(consuming.ledger, drive.rules, claims[1:], FakeTurns(turns))
+    assert [one.question.kind for one in taken.questions] == [QuestionKind.EXECUTE]
     assert turns == {executing}
     assert drive.payment(executing).execute_asked_at is not None
 
@@ -502,4 +503,4 @@ async def test_a_sweeps_claim_does_not_wait() -> None:
     async with thinking() as (consuming, gateway, payment_id, _):
         await consuming.bus.publish([consuming.drive.claim(payment_id, source=Source.SWEEP)])
         await consuming.settle()
-        assert (gateway.begun, await consuming.bus.waiting()) == (1, {"fake": 1})
+        assert (gateway.begun, await consuming.bus.depths()) == (1, {"fake": 1})

@@ -10,9 +10,9 @@ import pytest
 
 from consumers.providers import PROVIDERS
 from schemas.checks import Checks
-from worker.cli.init import starter, write_starter
+from worker.cli.configured import starter, write_starter
 from worker.config import Archive, load
-from worker.runtime.encryption import new_key
+from worker.runtime.encryption import new_archive_key
 
 SIGNING = ("SHOP_WEBHOOK_SECRET", "SHOP_OLD_SECRET")
 
@@ -21,7 +21,7 @@ def environ(text: str, path: Path) -> dict[str, str]:
     """Every variable the text names, with a value that differs from all others."""
     secrets = {name: "whsec_" + base64.b64encode(name.encode() * 2).decode() for name in SIGNING}
     names = dict.fromkeys(re.findall(r'"env:([A-Z_]+)"', text))
-    made = {"PAYPROOF_ARCHIVE_KEY": new_key(), "PAYPROOF_CONFIG": str(path)}
+    made = {"PAYPROOF_ARCHIVE_KEY": new_archive_key(), "PAYPROOF_CONFIG": str(path)}
     return {name: f"value-of-{name}" for name in names} | secrets | made
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from consumers.commands.open_payment import OpeningFailed, track_payment
 from consumers.early_claims import LONGEST_ID, as_kept, event, may_wait, names
-from consumers.pipeline import take
-from consumers.ports.gateway import Opened, Refused
+from consumers.pipeline import take_claims
+from consumers.ports.gateway import Opened, OpeningRefused
 from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Said, Source, Status
 from tests.fakes.clock import NOON
@@ -116,7 +116,7 @@ async def test_one_about_a_payment_of_which_nothing_came_waits_on() -> None:
     drive = Drive()
     await drive.take(told(drive, session_id=None, reference="order-7831"))
     with pytest.raises(OpeningFailed):
-        await drive.open(reference="order-7831", outcome=Refused(message="no"))
+        await drive.open(reference="order-7831", outcome=OpeningRefused(message="no"))
     assert drive.ledger.heard == ()
     assert len(drive.ledger.kept) == 1
 
@@ -144,5 +144,5 @@ async def test_such_a_claim_too_is_asked_about_only_where_there_is_room() -> Non
     drive = Drive()
     session = drive.payment(await drive.open()).session_id
     astray = told(drive, source=Source.RETURN, payment_id="pay_" + "9" * 26, session_id=session)
-    taken = await take(drive.ledger, drive.rules, [astray], drive.turns, {PLAIN.id: 0})
-    assert (taken.inquiries, taken.waiting) == ([], [])
+    taken = await take_claims(drive.ledger, drive.rules, [astray], drive.turns, {PLAIN.id: 0})
+    assert (taken.questions, taken.waiting) == ([], [])

@@ -1,4 +1,4 @@
-"""API keys by their hashes, two of them live at once; and the seal on what the archive holds."""
+"""API keys by their hashes, two of them live at once; and the cipher of the archive."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import pytest
 
 from tests.unit.test_config import GOOD, problems, read
 from worker.cli import app
-from worker.config.keys import hashed, new_key
-from worker.ops.doctor.secrets import secrets as findings
-from worker.runtime.encryption import NotOpened, Seal, key_of
-from worker.runtime.encryption import new_key as new_archive_key
+from worker.config.keys import hashed, new_api_key
+from worker.ops.doctor.findings import secret_findings
+from worker.runtime.encryption import ArchiveCipher, NotDecrypted, key_of, new_archive_key
 
 KEY = "a-key-of-the-shop"
 HASH = "sha256:" + sha256(KEY.encode()).hexdigest()
@@ -36,7 +35,7 @@ def test_a_key_is_known_by_its_hash_wherever_that_stands(tmp_path: Path, written
 
 
 def test_two_keys_are_live_until_the_old_one_is_taken_out(tmp_path: Path) -> None:
-    new = new_key()
+    new = new_api_key()
     both = read(tmp_path, keys("env:SHOP_API_KEY", hashed(new)))
     assert both.merchant_by_key("shop-key") is both.merchant_by_key(new) is both.merchants[0]
     after = read(tmp_path, keys(hashed(new)))
@@ -74,13 +73,13 @@ def test_a_made_key_is_printed_once_with_its_hash(capsys: pytest.CaptureFixture[
 
 def test_the_doctor_says_how_to_hash_a_key_and_how_to_encrypt(tmp_path: Path) -> None:
     config = read(tmp_path, keys(KEY))
-    told = {found.subject: found for found in findings(config)}
+    told = {found.subject: found for found in secret_findings(config)}
     assert "sha256sum" in told["merchants[0].api_keys[0]"].to_do
     assert "payproof key --archive" in told["archive.keys"].to_do
     assert KEY not in str(told)
     archive = '[archive]\nkeys = ["env:ARCHIVE"]\n'
     sealed = read(tmp_path, archive + keys(HASH), ARCHIVE=new_archive_key())
-    assert {found.subject for found in findings(sealed)} <= {"user"}
+    assert {found.subject for found in secret_findings(sealed)} <= {"user"}
 
 
 def test_archive_keys_that_are_none_or_there_twice_are_problems(tmp_path: Path) -> None:
@@ -93,31 +92,31 @@ def test_archive_keys_that_are_none_or_there_twice_are_problems(tmp_path: Path) 
 
 class TestSeal:
     def test_what_was_sealed_is_opened_and_is_not_to_be_seen(self) -> None:
-        name, stored = Seal([NEW]).seal("claim", BODY)
+        name, stored = ArchiveCipher([NEW]).encrypt("claim", BODY)
         assert b"0170" not in stored
-        assert Seal([NEW]).open("claim", name, stored) == BODY
-        assert Seal([NEW]).seal("claim", BODY)[1] != stored, "equal bodies are not to be known as such"
+        assert ArchiveCipher([NEW]).decrypt("claim", name, stored) == BODY
+        assert ArchiveCipher([NEW]).encrypt("claim", BODY)[1] != stored, "equal bodies are not to be known as such"
 
     def test_the_first_key_seals_and_all_of_them_open(self) -> None:
-        before, stored = Seal([OLD]).seal("claim", BODY)
-        rotated = Seal([NEW, OLD])
-        assert rotated.open("claim", before, stored) == BODY
-        after, again = rotated.seal("claim", BODY)
+        before, stored = ArchiveCipher([OLD]).encrypt("claim", BODY)
+        rotated = ArchiveCipher([NEW, OLD])
+        assert rotated.decrypt("claim", before, stored) == BODY
+        after, again = rotated.encrypt("claim", BODY)
         assert after != before
-        assert Seal([NEW]).open("claim", after, again) == BODY
+        assert ArchiveCipher([NEW]).decrypt("claim", after, again) == BODY
 
     def test_without_its_key_nothing_is_opened(self) -> None:
-        name, stored = Seal([OLD]).seal("claim", BODY)
-        with pytest.raises(NotOpened, match=f"the key {name}, which is not in the configuration"):
-            Seal([NEW]).open("claim", name, stored)
+        name, stored = ArchiveCipher([OLD]).encrypt("claim", BODY)
+        with pytest.raises(NotDecrypted, match=f"the key {name}, which is not in the configuration"):
+            ArchiveCipher([NEW]).decrypt("claim", name, stored)
 
     def test_a_record_is_its_own_claims_and_unchanged(self) -> None:
-        name, stored = Seal([NEW]).seal("claim", BODY)
+        name, stored = ArchiveCipher([NEW]).encrypt("claim", BODY)
         other = stored[:-1] + bytes([stored[-1] ^ 1])
         for claim_id, changed in (("other", stored), ("claim", other), ("claim", b""), ("claim", BODY)):
-            with pytest.raises(NotOpened):
-                Seal([NEW]).open(claim_id, name, changed)
+            with pytest.raises(NotDecrypted):
+                ArchiveCipher([NEW]).decrypt(claim_id, name, changed)
 
     def test_without_keys_records_are_plain_and_are_read_for_ever(self) -> None:
-        assert Seal().seal("claim", BODY) == (None, BODY)
-        assert Seal([NEW]).open("claim", None, BODY) == BODY
+        assert ArchiveCipher().encrypt("claim", BODY) == (None, BODY)
+        assert ArchiveCipher([NEW]).decrypt("claim", None, BODY) == BODY

@@ -15,7 +15,7 @@ from consumers.account import Account
 from consumers.money.facts import MOST_FACTS, recorded_as
 from consumers.money.fold import fold
 from schemas.answers import Answer, Fact, StatementRow
-from schemas.payments import Case, Owners, Resolution
+from schemas.payments import Case, Resolution, TakenKeys
 from schemas.words import Hold, Source, Status
 from tests.fakes.clock import NOON
 from tests.fakes.drive import Drive, answered
@@ -28,7 +28,7 @@ COMPLETED, PENDING = Status.COMPLETED, Status.PENDING
 async def asked_again_and_again(status: Status, name: str) -> tuple[Drive, str]:
     """The gateway makes up an id for each of its answers."""
     drive = Drive()
-    drive.gateway = lambda inquiry: answered(inquiry, status, **{name: f"made-up-{len(drive.asked)}"})
+    drive.gateway = lambda assigned: answered(assigned, status, **{name: f"made-up-{len(drive.asked)}"})
     payment_id = await drive.open(PLAIN)
     for _ in range(300):
         await drive.hit(payment_id, source=Source.OPERATOR)
@@ -63,7 +63,7 @@ def test_an_answer_that_says_paid_over_the_number_brings_no_fact() -> None:
 
 async def test_money_after_many_answers_counts() -> None:
     drive, payment_id = await asked_again_and_again(PENDING, "transaction_id")
-    drive.gateway = lambda inquiry: answered(inquiry, COMPLETED)
+    drive.gateway = lambda assigned: answered(assigned, COMPLETED)
     await drive.hit(payment_id, source=Source.OPERATOR)
     payment = drive.payment(payment_id)
     assert (payment.status, payment.hold) == (COMPLETED, None)
@@ -222,7 +222,7 @@ def test_whatever_is_counted_away_the_fold_is_the_same(
             continue  # said again after a person settled it; where it was counted away, they are told of it once more
         few = _with(few, recorded_as(few, fact, always, most=most))
         all_of_them = _with(all_of_them, recorded_as(all_of_them, fact, always, most=100))
-        assert fold(few, Owners(), always) == fold(all_of_them, Owners(), always)
+        assert fold(few, TakenKeys(), always) == fold(all_of_them, TakenKeys(), always)
         if settles is not None and settles[0] == place:
             few, all_of_them = (_settled(case, settles[1]) for case in (few, all_of_them))
 

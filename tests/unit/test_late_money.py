@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.checks.schedule import delay_of
-from consumers.pipeline import Inquiry
-from schemas.answers import Outcome, Stranger, Trouble
+from consumers.pipeline import AssignedQuestion
+from schemas.answers import ForeignTransaction, QuestionOutcome, Trouble
 from schemas.checks import Checks
 from schemas.payments import ScheduleName
 from schemas.words import EventType, Hold, Said, Source, Status
@@ -54,8 +54,12 @@ async def closed(account: Account) -> tuple[Drive, str]:
 def about_t1(status: Status) -> Gateway:
     """A gateway asked by transaction that knows one, and no other."""
 
-    def gateway(inquiry: Inquiry) -> Outcome:
-        return answered(inquiry, status) if inquiry.question.transaction_id == "T1" else Stranger(why="not_found")
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
+        return (
+            answered(assigned, status)
+            if assigned.question.transaction_id == "T1"
+            else ForeignTransaction(why="not_found")
+        )
 
     return gateway
 

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.apply_reply import Reply
-from consumers.commands.resolve import ResolutionRefused, Wish, resolve
+from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolve_payment
 from consumers.ports.gateway import Opened
 from consumers.ports.ledger import Keys
+from consumers.ports.reply import Reply
 from schemas.answers import Answer, Question
 from schemas.events import Event
 from schemas.payments import Case, Change, Payment
@@ -90,8 +90,8 @@ class Bench:
 
     def resolve(self, payment_id: str, status: Status, **fields: Any) -> Payment:
         self.drive.clock.advance(1)
-        wish = Wish(**({"status": status, "actor": "rahima", "reason": "asked the gateway"} | fields))
-        return at_once(resolve(self.drive.ledger, self.drive.rules, payment_id, wish))
+        wish = ResolutionRequest(**({"status": status, "actor": "rahima", "reason": "asked the gateway"} | fields))
+        return at_once(resolve_payment(self.drive.ledger, self.drive.rules, payment_id, wish))
 
     def case(self, payment_id: str) -> Case:
         case = self.drive.ledger.case(payment_id)
@@ -426,7 +426,7 @@ MISFITS = [
 def test_a_paid_answer_that_does_not_fit_holds_and_raises_nothing(
     bench: Bench, status: Status, fields: dict[str, Any], hold: Hold
 ) -> None:
-    """3.2, 3.3; PLAIN declares ids, amount and currency, so one that is missing is a misfit."""
+    """3.2, 3.3; PLAIN declares ids, amount and currency, so one that is missing is a mismatch."""
     payment_id = bench.open()
     after = bench.says(payment_id, status, 10, **fields)
     assert (after.status, after.holds, after.transaction_id) == (PENDING, (hold,), None)

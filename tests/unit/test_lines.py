@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from worker.cli.lines import lasted, print_line, printable
+from worker.console import lasted, print_line, printable_line
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_a_time_is_told_by_its_two_greatest_units(time: timedelta, told: str) ->
 
 
 def test_a_strangers_codes_for_the_terminal_are_not_printed() -> None:
-    assert printable(Text("paid\x1b[2J\x9b\u202e\nপরিশোধ")).plain == "paid\ufffd[2J\ufffd\ufffd পরিশোধ"
+    assert printable_line(Text("paid\x1b[2J\x9b\u202e\nপরিশোধ")).plain == "paid\ufffd[2J\ufffd\ufffd পরিশোধ"
 
 
 @pytest.mark.parametrize("terminal", [False, True])

@@ -215,7 +215,7 @@ def test_libraries_are_heard_without_their_arguments(lines: Lines) -> None:
     log.info("chatter")
     log.warning("Connection to %s lost\n%s", f"amqp://me:{LEAK}@mq", LEAK)
     (line,) = lines()
-    assert line["event"] == "library.logged"
+    assert line["event"] == "third_party.log"
     assert line["library"] == "aio_pika.connection"
     assert line["said"] == "Connection to %s lost"
     assert line["level"] == "warning"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
 from msgspec.structs import replace
 from prometheus_client import generate_latest
 
@@ -56,7 +57,7 @@ def test_money_is_counted_when_it_is_told_as_completed_and_only_then() -> None:
     assert counted(metrics, "payproof_holds_total", hold="duplicate_for_order") == 1
     metrics.changed(held, told(COMPLETED, EventType.COMPLETED))
     assert counted(metrics, "payproof_completed_taka_total") == 1500.5
-    assert counted(metrics, "payproof_payments_reached_total", status="completed") == 1
+    assert counted(metrics, "payproof_payment_transitions_total", status="completed") == 1
 
 
 def test_of_a_refund_what_is_new_is_counted() -> None:
@@ -90,6 +91,22 @@ def test_every_series_of_a_gateway_is_there_from_the_start() -> None:
         assert metrics.registry.get_sample_value("payproof_questions_total", {"provider": NAME, **labels}) == 0
     assert counted(metrics, "payproof_callbacks_total", source="webhook", authenticity="signed", result="taken") == 0
     assert series < 250, "a few hundred series a gateway are enough"
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "labels"),
+    [
+        ("payproof_payment_transitions_total", "payproof_payments_reached_total", {"status": "completed"}),
+        ("payproof_claims_dead_lettered_total", "payproof_claims_parked_total", {}),
+    ],
+)
+def test_a_renamed_counter_is_told_under_its_former_name_with_the_same_value(
+    new: str, old: str, labels: dict[str, str]
+) -> None:
+    metrics = Metrics([PLAIN])
+    metrics.changed(PENDING, told(COMPLETED, EventType.COMPLETED))
+    metrics.dead_lettered.labels(NAME).inc(3)
+    assert counted(metrics, old, **labels) == counted(metrics, new, **labels) != 0
 
 
 def _ours(text: str) -> list[str]:

@@ -14,14 +14,14 @@ from consumers.account import Account
 from consumers.commands.open_payment import (
     OPENING_LEASE,
     TRACKING_LEASE,
-    Created,
     OpeningFailed,
-    Taken,
+    ReadyToOpen,
+    ReferenceTaken,
     open_payment,
-    taken_up_again,
+    reopen_or_reject,
     track_payment,
 )
-from consumers.ports.gateway import Opened, OpeningOutcome, ReferenceUsed, Refused
+from consumers.ports.gateway import Opened, OpeningOutcome, OpeningRefused, ReferenceUsed
 from schemas.answers import Inconclusive, Trouble
 from schemas.payments import Payment
 from schemas.words import EntryKind, EventType, Hold, Said, Status
@@ -92,7 +92,7 @@ async def test_a_payment_is_asked_about_from_its_opening_on() -> None:
 
 async def test_a_refusal_leaves_no_payment_and_frees_the_reference() -> None:
     drive = Drive()
-    error = await failed(drive, Refused(message="amount below 10"), reference="order-7831")
+    error = await failed(drive, OpeningRefused(message="amount below 10"), reference="order-7831")
     assert (error.code, str(error), error.payment_id) == ("gateway_refused", "amount below 10", None)
     assert drive.ledger.events == ()
     assert (await drive.open(reference="order-7831")) is not None
@@ -289,11 +289,11 @@ def test_a_row_is_opened_again_while_nobody_heard_of_it_and_the_same_is_asked_fo
         next_check_at=NOON + timedelta(hours=3),
     )
     until = NOON + timedelta(minutes=5)
-    made = taken_up_again(row, wanted, equal=equal, until=until, now=NOON)
+    made = reopen_or_reject(row, wanted, equal=equal, until=until, now=NOON)
     if why is not None:
-        assert made == Taken(payment=row, why=why, equal=equal and why != "unexpected")
+        assert made == ReferenceTaken(payment=row, why=why, equal=equal and why != "unexpected")
     else:
-        assert made == Created(msgspec.structs.replace(wanted, id=row.id, opening_until=until))
+        assert made == ReadyToOpen(msgspec.structs.replace(wanted, id=row.id, opening_until=until))
 
 
 async def test_two_posts_of_one_reference_open_one_checkout() -> None:

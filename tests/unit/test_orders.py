@@ -199,8 +199,8 @@ async def test_a_wish_and_a_paid_payment_that_is_looked_at_again_are_asked_in_on
     paid = await drive.open(PLAIN, order_ref="basket-8")
     wishing = await drive.open(EXECUTING, order_ref=ORDER)
     await drive.hit(paid, source=Source.OPERATOR)
-    inquiries = await drive.take(drive.claim(paid, source=Source.OPERATOR), drive.claim(wishing, Said.SUCCESS))
-    assert {one.expected.payment_id: one.question.kind for one in inquiries} == {
+    questions = await drive.take(drive.claim(paid, source=Source.OPERATOR), drive.claim(wishing, Said.SUCCESS))
+    assert {one.expected.payment_id: one.question.kind for one in questions} == {
         paid: QuestionKind.STATUS,
         wishing: EXECUTE,
     }

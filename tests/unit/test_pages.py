@@ -13,13 +13,13 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from schemas.words import Status
-from worker.ingress.pages import HEADERS, document, page
+from worker.ingress.pages import HEADERS, buyer_page, page_html
 from worker.ingress.pages.again import Again
-from worker.ingress.pages.drawing import DARK, LIGHT, PAIRS
 from worker.ingress.pages.language import preferred
-from worker.ingress.pages.words import LANGUAGES
-from worker.ingress.polling import seconds_to_hold, since
-from worker.ingress.waiters import HELD_AT_MOST, Outcomes
+from worker.ingress.pages.page_words import LANGUAGES
+from worker.ingress.polling import seconds_to_wait, since
+from worker.ingress.waiters import MAX_WAITERS, PaymentWaiters
+from worker.palette import DARK, LIGHT, PAIRS
 
 NAMES = sorted(LANGUAGES["en"].pages)
 MARKUP = "</title><script>alert(1)</script>\"'&"
@@ -63,7 +63,7 @@ class Tags(HTMLParser):
 def full(language: str, name: str) -> str:
     """A page with everything on it that it may have, and strangers' markup wherever there is a stranger's text."""
     link = "https://shop.example/thanks?a=1&b=" + "x" * 200
-    return document(
+    return page_html(
         language, name, shop=MARKUP, shop_link=link, reference=MARKUP, again=AGAIN, own_path="/return/x/y/wait?since=1"
     ).decode()
 
@@ -109,7 +109,7 @@ def test_the_policy_names_the_very_text_of_style_and_script(name: str) -> None:
 
 
 def test_a_page_that_does_not_look_again_has_no_script() -> None:
-    html = document("en", "completed", shop="A shop").decode()
+    html = page_html("en", "completed", shop="A shop").decode()
     assert "<script" not in html
     assert "refresh" not in html
 
@@ -181,7 +181,7 @@ def test_the_browsers_own_order_of_languages_is_honoured(asked: str, language: s
 @pytest.mark.parametrize(("said", "language"), [("bn", "bn"), ("en", "en"), ("fr", "bn"), (MARKUP[:8], "bn")])
 def test_a_chosen_language_wins_over_the_browsers(said: str, language: str) -> None:
     request = make_mocked_request("GET", f"/return/x?lang={said}", headers={"Accept-Language": "bn"})
-    answered = page(request, "not_found", status=404, headers={"Retry-After": "5"})
+    answered = buyer_page(request, "not_found", status=404, headers={"Retry-After": "5"})
     assert answered.headers["Content-Language"] == language
     assert answered.headers["Retry-After"] == "5"
 
@@ -202,7 +202,7 @@ def test_a_chosen_language_wins_over_the_browsers(said: str, language: str) -> N
     ],
 )
 def test_a_wait_is_as_long_as_preferred_and_no_longer_than_ours(prefer: str, seconds: float) -> None:
-    assert seconds_to_hold(make_mocked_request("GET", "/", headers={"Prefer": prefer}), 4.0) == seconds
+    assert seconds_to_wait(make_mocked_request("GET", "/", headers={"Prefer": prefer}), 4.0) == seconds
 
 
 @pytest.mark.parametrize(
@@ -213,19 +213,19 @@ def test_a_forged_beginning_only_shortens_the_wait(said: str, began: float) -> N
 
 
 async def test_a_payment_is_crowded_by_those_who_wait_for_it_and_by_nobody_else() -> None:
-    outcomes = Outcomes()
+    waiters = PaymentWaiters()
     leave = asyncio.Event()
 
     async def wait(payment_id: str) -> None:
-        with outcomes.of(payment_id):
+        with waiters.of(payment_id):
             await leave.wait()
 
     async with asyncio.TaskGroup() as group:
-        for number in range(HELD_AT_MOST):
-            assert not outcomes.crowded("a")
+        for number in range(MAX_WAITERS):
+            assert not waiters.full("a")
             group.create_task(wait("a"), name=f"browser {number}")
             await asyncio.sleep(0)
-        assert outcomes.crowded("a")
-        assert not outcomes.crowded("b")
+        assert waiters.full("a")
+        assert not waiters.full("b")
         leave.set()
-    assert not outcomes.crowded("a")
+    assert not waiters.full("a")

@@ -16,12 +16,12 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.checks.limits import BURST_SECONDS, FIRST_PAUSE, TROUBLES
-from consumers.pipeline import Counted, Inquiry, record, record_kept, take
-from consumers.ports.ledger import Looked, Write, Written
-from schemas.answers import ExecuteReply, Inconclusive, Outcome, Stranger, Trouble
+from consumers.checks.limits import ACCOUNT_FAILURE_THRESHOLD, ACCOUNT_FIRST_PAUSE, BURST_SECONDS
+from consumers.pipeline import AssignedQuestion, HealthRecorded, record_dead_replies, record_replies, take_claims
+from consumers.ports.ledger import LookResult, Write, WriteResult
+from schemas.answers import ExecuteReply, ForeignTransaction, Inconclusive, QuestionOutcome, Trouble
 from schemas.checks import Checks
-from schemas.payments import Change, Owners
+from schemas.payments import Change, TakenKeys
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
 from tests.fakes.drive import Drive, answered, executed, says, troubled
 from tests.fakes.ledger import FakeLedger, FakeTurns
@@ -43,7 +43,7 @@ class Between(FakeLedger):
     seconds = 0.0
     """What passes before an account's row is locked."""
 
-    async def write(self, writes: Sequence[Write]) -> Written:
+    async def write(self, writes: Sequence[Write]) -> WriteResult:
         if self.before:
             await self.before.pop(0)()
         written = await super().write(writes)
@@ -115,14 +115,14 @@ async def test_of_two_workers_that_execute_for_one_order_at_once_one_does() -> N
     theirs = []
 
     async def another() -> None:
-        theirs.append(await take(ledger, drive.rules, [claims[second]], turns))
+        theirs.append(await take_claims(ledger, drive.rules, [claims[second]], turns))
 
     ledger.before = [another]
-    mine = await take(ledger, drive.rules, [claims[first]], drive.turns)
-    assert [one.question.kind for one in theirs[0].inquiries] == [EXECUTE]
-    assert (mine.inquiries, mine.waiting) == ([], [claims[first]])
-    again = await take(ledger, drive.rules, mine.waiting, drive.turns)
-    assert [one.question.kind for one in again.inquiries] == [QUERY]
+    mine = await take_claims(ledger, drive.rules, [claims[first]], drive.turns)
+    assert [one.question.kind for one in theirs[0].questions] == [EXECUTE]
+    assert (mine.questions, mine.waiting) == ([], [claims[first]])
+    again = await take_claims(ledger, drive.rules, mine.waiting, drive.turns)
+    assert [one.question.kind for one in again.questions] == [QUERY]
     assert drive.payment(first).execute_asked_at is None
 
 
@@ -136,11 +136,11 @@ async def test_an_execute_that_was_decided_on_another_server_is_not_sent() -> No
         ledger.since = drive.clock.now
 
     ledger.before = [taken_over]
-    taken = await take(ledger, drive.rules, [claim], drive.turns)
-    assert (taken.inquiries, taken.waiting) == ([], [claim])
+    taken = await take_claims(ledger, drive.rules, [claim], drive.turns)
+    assert (taken.questions, taken.waiting) == ([], [claim])
     assert drive.payment(payment_id).execute_asked_at is None
-    again = await take(ledger, drive.rules, taken.waiting, drive.turns)
-    assert [one.question.kind for one in again.inquiries] == [QUERY]
+    again = await take_claims(ledger, drive.rules, taken.waiting, drive.turns)
+    assert [one.question.kind for one in again.questions] == [QUERY]
 
 
 async def test_a_reply_from_before_a_takeover_is_folded_on_what_the_new_server_has() -> None:
@@ -148,10 +148,10 @@ async def test_a_reply_from_before_a_takeover_is_folded_on_what_the_new_server_h
     drive, ledger = drive_with()
     payment_id = await drive.open(EXECUTING)
     before = drive.payment(payment_id)
-    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    (assigned,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
     ledger._tables.payments[payment_id] = before
     ledger.since = drive.clock.now
-    await drive.record([drive.reply(inquiry, executed(inquiry, "completed", Status.COMPLETED))])
+    await drive.record([drive.reply(assigned, executed(assigned, "completed", Status.COMPLETED))])
     assert drive.told(payment_id) == [EventType.COMPLETED]
 
 
@@ -164,11 +164,11 @@ async def test_a_claim_whose_execute_is_missing_on_the_new_server_is_recorded_wi
     payment_id = await drive.open(EXECUTING)
     standby = deepcopy(drive.ledger._tables), drive.ledger.revisions.copy()
     claim = drive.claim(payment_id, Said.SUCCESS)
-    (inquiry,) = await drive.take(claim)
-    assert inquiry.question.kind is EXECUTE
+    (assigned,) = await drive.take(claim)
+    assert assigned.question.kind is EXECUTE
     drive.ledger._tables, drive.ledger.revisions = standby
     drive.ledger.since = drive.clock.now
-    await drive.record([drive.reply(inquiry, executed(inquiry, reply, status))])
+    await drive.record([drive.reply(assigned, executed(assigned, reply, status))])
     payment = drive.payment(payment_id)
     assert [one["claim_id"] for one in entries(drive, payment_id, EntryKind.CLAIM)] == [claim.id]
     if status is None:
@@ -178,10 +178,10 @@ async def test_a_claim_whose_execute_is_missing_on_the_new_server_is_recorded_wi
     assert drive.told(payment_id) == [EventType.COMPLETED]
 
 
-def _pays(inquiry: Inquiry) -> Outcome:
-    if inquiry.question.kind is EXECUTE:
-        return executed(inquiry, "completed", Status.COMPLETED)
-    return answered(inquiry, Status.PENDING)
+def _pays(assigned: AssignedQuestion) -> QuestionOutcome:
+    if assigned.question.kind is EXECUTE:
+        return executed(assigned, "completed", Status.COMPLETED)
+    return answered(assigned, Status.PENDING)
 
 
 async def test_whoever_lost_an_execute_and_waits_no_longer_is_recorded_with_the_wish() -> None:
@@ -196,9 +196,9 @@ async def test_whoever_lost_an_execute_and_waits_no_longer_is_recorded_with_the_
             await batch.commit()
 
     ledger.before = [another]
-    taken = await take(ledger, drive.rules, [claim], drive.turns, patient=False)
+    taken = await take_claims(ledger, drive.rules, [claim], drive.turns, patient=False)
     payment = drive.payment(payment_id)
-    assert (taken.inquiries, taken.waiting) == ([], [])
+    assert (taken.questions, taken.waiting) == ([], [])
     assert (payment.execute_state, payment.execute_asked_at) == ("wanted", None)
     assert drive.turns.held == set()
 
@@ -212,7 +212,7 @@ async def test_a_reply_is_folded_again_on_what_others_wrote_however_often(times:
 
     async def another() -> None:
         claim = drive.claim(payment_id, source=Source.OPERATOR)
-        await take(ledger, drive.rules, [claim], drive.turns, patient=False)
+        await take_claims(ledger, drive.rules, [claim], drive.turns, patient=False)
 
     async def nobody() -> None:
         pass
@@ -281,7 +281,7 @@ async def test_a_look_that_another_workers_answer_overtakes_asks_once_more_at_mo
     assert len(theirs) == 1
     look = ledger.look
 
-    async def overtaken(*given: Any) -> Looked:
+    async def overtaken(*given: Any) -> LookResult:
         seen = await look(*given)
         ledger.look = look  # type: ignore[method-assign]
         await drive.answer(theirs)
@@ -300,7 +300,7 @@ async def test_a_look_that_another_workers_answer_overtakes_asks_once_more_at_mo
 
 async def test_the_clock_closes_nothing_while_a_question_is_in_flight() -> None:
     """The id that is asked about is recorded with its reply, and until then only the question knows it."""
-    drive = Drive(lambda inquiry: answered(inquiry, Status.COMPLETED))
+    drive = Drive(lambda assigned: answered(assigned, Status.COMPLETED))
     payment_id = await drive.open(CANDIDATES)
     closes = drive.payment(payment_id).next_check_at
     assert closes is not None
@@ -316,7 +316,7 @@ async def test_the_clock_closes_nothing_while_a_question_is_in_flight() -> None:
 
 
 async def test_the_clock_speaks_where_nothing_is_in_flight_and_gives_the_turn_back() -> None:
-    drive = Drive(lambda _: Stranger(why="not_found"))
+    drive = Drive(lambda _: ForeignTransaction(why="not_found"))
     payment_id = await drive.open(CANDIDATES)
     closes = drive.payment(payment_id).next_check_at
     assert closes is not None
@@ -333,16 +333,16 @@ async def test_the_clock_speaks_where_nothing_is_in_flight_and_gives_the_turn_ba
 async def test_a_reply_that_is_written_at_the_fourth_time_counts_once_at_its_account(trouble: Trouble) -> None:
     drive, ledger = drive_with(gateway=troubled(trouble))
     payment_id = await drive.open()
-    (inquiry,) = await drive.take(drive.claim(payment_id))
-    reply = replace(drive.reply(inquiry, Inconclusive(trouble=trouble, detail=trouble)), calls=2)
+    (assigned,) = await drive.take(drive.claim(payment_id))
+    reply = replace(drive.reply(assigned, Inconclusive(trouble=trouble, detail=trouble)), calls=2)
     rules = replace(drive.rules, accounts={PLAIN.id: replace(PLAIN, calls_per_second=1.0)})
     ledger.before = [lost, lost, lost]
-    counted: Counted = {}
+    counted: HealthRecorded = {}
     for _ in range(3):
         with pytest.raises(LostError):
-            await record(ledger, rules, [(inquiry, reply)], drive.clock.now, counted=counted)
-    await record(ledger, rules, [(inquiry, reply)], drive.clock.now, counted=counted)
-    known = ledger.allowance(PLAIN.id)
+            await record_replies(ledger, rules, [(assigned, reply)], drive.clock.now, counted=counted)
+    await record_replies(ledger, rules, [(assigned, reply)], drive.clock.now, counted=counted)
+    known = ledger.limits_of(PLAIN.id)
     assert known is not None
     assert known.troubles + len(known.unknown_by) == 1
     assert round(BURST_SECONDS - known.calls, 2) == 1.0, "one call beside the one that is counted when it is asked"
@@ -355,7 +355,7 @@ async def test_what_a_forgetful_gateway_said_speaks_for_no_closing_when_it_comes
     await drive.wait(timedelta(minutes=45))
     inquiries = await drive.take(*(drive.claim(one, source=Source.OPERATOR) for one in payments))
     replies = [drive.reply(one, Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown")) for one in inquiries]
-    await record_kept(drive.ledger, drive.rules, replies)
+    await record_dead_replies(drive.ledger, drive.rules, replies)
     assert [drive.payment(one).unpaid_at for one in payments] == [None, None]
 
 
@@ -363,27 +363,26 @@ async def test_a_process_that_knows_of_no_trouble_takes_it_from_the_look_that_as
     drive = Drive(troubled(Trouble.SERVER_ERROR))
     first, second = [await drive.open() for _ in range(2)]
     await drive.hit(first)
-    (inquiry,) = await drive.take(drive.claim(second))
-    await record(
-        drive.ledger, drive.rules, [(inquiry, drive.reply(inquiry, answered(inquiry, Status.PENDING)))], drive.clock.now
-    )
-    allowance = drive.ledger.allowance(PLAIN.id)
-    assert allowance is not None
-    assert allowance.troubles == 0
+    (assigned,) = await drive.take(drive.claim(second))
+    reply = drive.reply(assigned, answered(assigned, Status.PENDING))
+    await record_replies(drive.ledger, drive.rules, [(assigned, reply)], drive.clock.now)
+    limits = drive.ledger.limits_of(PLAIN.id)
+    assert limits is not None
+    assert limits.troubles == 0
 
 
 async def test_what_a_forgetful_gateway_said_speaks_for_no_closing_when_it_is_written_later() -> None:
     drive, ledger = drive_with(gateway=troubled(Trouble.NOT_FOUND))
     first, second = [await drive.open() for _ in range(2)]
     await drive.wait(timedelta(minutes=45))
-    inquiries = await drive.take(*(drive.claim(one, source=Source.OPERATOR) for one in (first, second)))
-    replies = [(one, drive.reply(one, Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown"))) for one in inquiries]
+    questions = await drive.take(*(drive.claim(one, source=Source.OPERATOR) for one in (first, second)))
+    replies = [(one, drive.reply(one, Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown"))) for one in questions]
     ledger.before = [lost]
-    counted: Counted = {}
+    counted: HealthRecorded = {}
     with pytest.raises(LostError):
-        await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+        await record_replies(ledger, drive.rules, replies, drive.clock.now, counted=counted)
     for one in replies:
-        await record(ledger, drive.rules, [one], drive.clock.now, counted=counted)
+        await record_replies(ledger, drive.rules, [one], drive.clock.now, counted=counted)
     assert [drive.payment(one).unpaid_at for one in (first, second)] == [None, None], "no step to the end of either"
 
 
@@ -405,8 +404,8 @@ async def test_what_a_worker_of_the_last_release_asks_about_is_left_to_it() -> N
     assert len(entries(drive, payment_id, EntryKind.CLAIM)) == 2
     assert (drive.told(payment_id), drive.payment(payment_id).lease_until) == ([], leased.lease_until)
     drive.clock.advance(30)
-    (inquiry,) = await drive.take(drive.claim(payment_id, source=Source.SWEEP))
-    assert inquiry.lost, "its worker may have died of it"
+    (assigned,) = await drive.take(drive.claim(payment_id, source=Source.SWEEP))
+    assert assigned.lost, "its worker may have died of it"
 
 
 @pytest.mark.parametrize("seconds", [1, 41])
@@ -417,7 +416,7 @@ async def test_the_lease_of_an_execute_that_died_is_let_go_where_its_query_is_tu
     drive.clock.advance(seconds)
     drive.turns.held.clear()
     claim = drive.claim(payment_id, source=Source.SWEEP)
-    await take(drive.ledger, drive.rules, [claim], drive.turns, {EXECUTING.id: 0})
+    await take_claims(drive.ledger, drive.rules, [claim], drive.turns, {EXECUTING.id: 0})
     payment = drive.payment(payment_id)
     assert payment.lease_until is None
     assert payment.next_check_at is not None
@@ -483,18 +482,18 @@ async def test_the_claim_of_an_execute_whose_commit_nobody_heard_of_asks_query_a
     ids=["answer", "trouble", "not sent", "no reply", "unread", "refused", "completed"],
 )
 async def test_a_reply_that_is_written_again_because_nobody_heard_of_its_commit_stands_there_once(
-    account: Account, outcome: Callable[[Inquiry], Outcome]
+    account: Account, outcome: Callable[[AssignedQuestion], QuestionOutcome]
 ) -> None:
     drive, ledger = drive_with()
     payment_id = await drive.open(account)
-    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    (assigned,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
     drive.clock.advance(1)
-    reply, counted = drive.reply(inquiry, outcome(inquiry)), Counted()
+    reply, counted = drive.reply(assigned, outcome(assigned)), HealthRecorded()
     ledger.after = [lost]
     with pytest.raises(LostError):
-        await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+        await record_replies(ledger, drive.rules, [(assigned, reply)], drive.clock.now, counted=counted)
     written = drive.payment(payment_id)
-    await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+    await record_replies(ledger, drive.rules, [(assigned, reply)], drive.clock.now, counted=counted)
     assert drive.payment(payment_id) == written
     assert len(entries(drive, payment_id, EntryKind.ANSWER)) == 1
 
@@ -517,14 +516,14 @@ async def test_the_reply_of_an_execute_is_written_though_another_worker_let_its_
     """
     drive, ledger = drive_with()
     payment_id = await drive.open(EXECUTING)
-    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    (assigned,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
     drive.clock.advance(1)
-    reply, counted = drive.reply(inquiry, executed(inquiry, reply_of_execute, Status.COMPLETED)), Counted()
+    reply, counted = drive.reply(assigned, executed(assigned, reply_of_execute, Status.COMPLETED)), HealthRecorded()
     ledger.before = [*[lost] * tries, lambda: loses_its_lease(drive, payment_id)]
     for _ in range(tries):
         with pytest.raises(LostError):
-            await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
-    await record(ledger, drive.rules, [(inquiry, reply)], drive.clock.now, counted=counted)
+            await record_replies(ledger, drive.rules, [(assigned, reply)], drive.clock.now, counted=counted)
+    await record_replies(ledger, drive.rules, [(assigned, reply)], drive.clock.now, counted=counted)
     assert drive.told(payment_id) == [EventType.COMPLETED]
 
 
@@ -532,14 +531,14 @@ async def test_an_execute_that_was_not_sent_is_in_doubt_no_more_though_another_w
     """Its reply has no answer of the gateway, and its first write failed."""
     drive, ledger = drive_with()
     payment_id = await drive.open(EXECUTING)
-    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    (assigned,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
     drive.clock.advance(1)
-    replies = [(inquiry, drive.reply(inquiry, executed(inquiry, "not_sent", None)))]
+    replies = [(assigned, drive.reply(assigned, executed(assigned, "not_sent", None)))]
     ledger.before = [lost, lambda: loses_its_lease(drive, payment_id)]
-    counted = Counted()
+    counted = HealthRecorded()
     with pytest.raises(LostError):
-        await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
-    await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+        await record_replies(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+    await record_replies(ledger, drive.rules, replies, drive.clock.now, counted=counted)
     drive.turns.held.clear()
     drive.clock.advance(2)
     assert [one.question.kind for one in await drive.take(drive.claim(payment_id, source=Source.SWEEP))] == [EXECUTE]
@@ -554,13 +553,13 @@ async def touched(drive: Drive, payment_id: str) -> None:
 async def test_a_question_without_an_answer_is_written_though_its_second_write_loses_the_swap() -> None:
     drive, ledger = drive_with()
     payment_id = await drive.open()
-    (inquiry,) = await drive.take(drive.claim(payment_id))
-    replies = [(inquiry, drive.reply(inquiry, troubled()(inquiry)))]
+    (assigned,) = await drive.take(drive.claim(payment_id))
+    replies = [(assigned, drive.reply(assigned, troubled()(assigned)))]
     ledger.before = [lost, lambda: touched(drive, payment_id)]
-    counted = Counted()
+    counted = HealthRecorded()
     with pytest.raises(LostError):
-        await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
-    await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+        await record_replies(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+    await record_replies(ledger, drive.rules, replies, drive.clock.now, counted=counted)
     assert [len(entries(drive, payment_id, kind)) for kind in (EntryKind.CLAIM, EntryKind.ANSWER)] == [1, 1]
 
 
@@ -570,15 +569,15 @@ async def test_an_answer_that_was_given_before_counts_once_more_though_another_w
     payment_id = await drive.open(EXECUTING)
     await drive.hit(payment_id)
     drive.clock.advance(5)
-    (inquiry,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
-    assert inquiry.question.kind is EXECUTE
+    (assigned,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
+    assert assigned.question.kind is EXECUTE
     drive.clock.advance(1)
-    replies = [(inquiry, drive.reply(inquiry, executed(inquiry, "unread", Status.PENDING)))]
+    replies = [(assigned, drive.reply(assigned, executed(assigned, "unread", Status.PENDING)))]
     ledger.before = [lost, lambda: loses_its_lease(drive, payment_id)]
-    counted = Counted()
+    counted = HealthRecorded()
     with pytest.raises(LostError):
-        await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
-    await record(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+        await record_replies(ledger, drive.rules, replies, drive.clock.now, counted=counted)
+    await record_replies(ledger, drive.rules, replies, drive.clock.now, counted=counted)
     assert len(entries(drive, payment_id, EntryKind.ANSWER)) == 2
 
 
@@ -590,7 +589,7 @@ async def test_a_claim_that_asks_nothing_leaves_an_execute_alone_that_began_befo
     drive.clock.advance(5)
 
     async def another() -> None:
-        await take(ledger, drive.rules, [drive.claim(payment_id, Said.SUCCESS)], FakeTurns())
+        await take_claims(ledger, drive.rules, [drive.claim(payment_id, Said.SUCCESS)], FakeTurns())
 
     ledger.before = [another]
     assert await drive.take(late) == []
@@ -607,8 +606,8 @@ async def test_a_claim_that_is_written_beside_a_question_leaves_the_lease_of_the
     drive.turns.held.clear()
     drive.clock.advance(41)
     for claim, asked in (drive.claim(payment_id, source=Source.SWEEP), [QUERY]), (drive.claim(payment_id), []):
-        taken = await take(drive.ledger, drive.rules, [claim], drive.turns, patient=False)
-        assert [one.question.kind for one in taken.inquiries] == asked
+        taken = await take_claims(drive.ledger, drive.rules, [claim], drive.turns, patient=False)
+        assert [one.question.kind for one in taken.questions] == asked
     assert len(entries(drive, payment_id, EntryKind.CLAIM)) == 2
     due = drive.payment(payment_id).next_check_at
     assert due is not None
@@ -621,11 +620,11 @@ async def test_keys_that_turn_out_to_be_others_one_after_the_other_are_learnt_un
     in_flight = await drive.take(drive.claim(payment_id))
     real, told = ledger.write, list[Write]()
 
-    async def write(writes: Sequence[Write]) -> Written:
+    async def write(writes: Sequence[Write]) -> WriteResult:
         told.extend(writes)
         if len(told) <= 5:
-            others = Owners(transactions=frozenset({f"other-{len(told)}"}))
-            return Written(done=frozenset(), taken={payment_id: others})
+            others = TakenKeys(transactions=frozenset({f"other-{len(told)}"}))
+            return WriteResult(done=frozenset(), taken={payment_id: others})
         return await real(writes)
 
     ledger.write = write  # type: ignore[method-assign]
@@ -639,26 +638,26 @@ async def test_keys_that_turn_out_to_be_others_one_after_the_other_are_learnt_un
 async def test_answers_that_were_asked_for_before_the_troubles_end_them() -> None:
     """All were asked at once, when nobody knew of any trouble; every other one is answered."""
     drive = Drive()
-    payments = [await drive.open() for _ in range(2 * TROUBLES)]
+    payments = [await drive.open() for _ in range(2 * ACCOUNT_FAILURE_THRESHOLD)]
     asked = await drive.take(*(drive.claim(one) for one in payments))
-    for number, inquiry in enumerate(asked):
+    for number, assigned in enumerate(asked):
         drive.gateway = says(Status.PENDING) if number % 2 else troubled(Trouble.SERVER_ERROR)
-        await drive.answer([inquiry])
-    allowance = drive.ledger.allowance(PLAIN.id)
-    assert allowance is not None
-    assert (allowance.troubles, allowance.shut_until) == (0, None)
+        await drive.answer([assigned])
+    account_limits = drive.ledger.limits_of(PLAIN.id)
+    assert account_limits is not None
+    assert (account_limits.troubles, account_limits.shut_until) == (0, None)
 
 
 async def test_a_probe_that_was_silent_too_is_known_by_its_time_however_long_its_row_was_locked() -> None:
     """The pause after it is a little longer than the one before, and not as long as a probe may take."""
     drive, ledger = drive_with(gateway=troubled(Trouble.SERVER_ERROR))
     ledger.seconds = 0.005
-    payments = [await drive.open() for _ in range(TROUBLES + 1)]
+    payments = [await drive.open() for _ in range(ACCOUNT_FAILURE_THRESHOLD + 1)]
     for one in payments[:-1]:
         await drive.hit(one)
     drive.clock.advance(2)
     assert len(await drive.hit(payments[-1])) == 1
-    allowance = drive.ledger.allowance(PLAIN.id)
-    assert allowance is not None
-    assert allowance.shut_until is not None
-    assert allowance.shut_until - drive.clock.now <= 2 * FIRST_PAUSE
+    account_limits = drive.ledger.limits_of(PLAIN.id)
+    assert account_limits is not None
+    assert account_limits.shut_until is not None
+    assert account_limits.shut_until - drive.clock.now <= 2 * ACCOUNT_FIRST_PAUSE

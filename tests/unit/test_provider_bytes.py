@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers.ports.gateway import HttpReply, Opened, ReferenceUsed, Refused
+from consumers.ports.gateway import HttpReply, Opened, OpeningRefused, ReferenceUsed
 from consumers.providers.kit.outgoing import json_body
 from consumers.providers.kit.replies import trouble
-from schemas.answers import Answer, Executed, Inconclusive, Stranger, Trouble
+from schemas.answers import Answer, Executed, ForeignTransaction, Inconclusive, Trouble
 from schemas.wire import Number, Unreadable, read_json, read_leniently
 from tests.unit.test_providers import (
     begun,
@@ -175,11 +175,11 @@ def test_what_is_read_and_spoilt_is_never_half_taken(path: Path) -> None:
     for at, one in enumerate(told):
         for body in spoilt(exact(one)):
             found = outcome(path, [*told[:at], http(one.status, body, **one.headers), *told[at + 1 :]])
-            assert "\ufffd" not in repr(found) or isinstance(found, Refused)
+            assert "\ufffd" not in repr(found) or isinstance(found, OpeningRefused)
             if not same(found, before, aside):
-                assert isinstance(found, Inconclusive | Refused | ReferenceUsed | Executed), found
+                assert isinstance(found, Inconclusive | OpeningRefused | ReferenceUsed | Executed), found
                 concluded += 1
-    assert concluded or not isinstance(before, Answer | Opened | Stranger), "some field is read"
+    assert concluded or not isinstance(before, Answer | Opened | ForeignTransaction), "some field is read"
 
 
 def same(found: object, before: object, aside: tuple[str, ...]) -> bool:

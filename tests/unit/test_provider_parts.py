@@ -10,7 +10,7 @@ import pytest
 
 from consumers.providers.kit import timestamps
 from consumers.providers.kit.outgoing import endpoint, json_body, number, segment
-from consumers.providers.kit.pointers import is_pointer, resolve
+from consumers.providers.kit.pointers import is_pointer, value_at
 from consumers.providers.kit.replies import web_address
 from consumers.providers.payparse import StatusCheck
 from schemas.wire import Unreadable, read_json
@@ -92,7 +92,7 @@ RFC_6901 = {"foo": ["bar", "baz"], "": 0, "a/b": 1, "m~n": 8, "~1": 9, "none": N
 )
 def test_a_pointer_finds_its_place(pointer, wanted):
     assert is_pointer(pointer)
-    assert resolve(RFC_6901, pointer) == wanted
+    assert value_at(RFC_6901, pointer) == wanted
 
 
 @pytest.mark.parametrize("text", ["foo", "/a~2", "/~", "data/status"])

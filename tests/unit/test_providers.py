@@ -31,21 +31,30 @@ from consumers.ports.gateway import (
     Opened,
     Opening,
     OpeningOutcome,
+    OpeningRefused,
     ReferenceUsed,
-    Refused,
     Token,
     TokenWanted,
     Unsigned,
 )
 from consumers.providers import PROVIDERS
-from schemas.answers import Answer, Executed, Expected, Inconclusive, Outcome, Question, Stranger, Trouble
-from schemas.callbacks import Callback, Reading
+from schemas.answers import (
+    Answer,
+    Executed,
+    Expected,
+    ForeignTransaction,
+    Inconclusive,
+    Question,
+    QuestionOutcome,
+    Trouble,
+)
+from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Number, Unreadable, read_json
 from schemas.words import QuestionKind, Said, Source
 
 ROOT = Path(__file__).parent.parent / "fixtures"
-OUTCOMES = (Answer, Inconclusive, Stranger, Executed, Opened, Refused, ReferenceUsed, Token)
+OUTCOMES = (Answer, Inconclusive, ForeignTransaction, Executed, Opened, OpeningRefused, ReferenceUsed, Token)
 NOON = datetime(2026, 5, 17, 10, 10, tzinfo=UTC)
 
 # -- the format --------------------------------------------------------------------------------------------------------
@@ -362,7 +371,7 @@ def test_a_claim_is_read(path: Path) -> None:
             provider(path).read_claim(case.read_claim.callback())
     else:
         found = plain(provider(path).read_claim(case.read_claim.callback()))
-        assert found == without_nulls(case.reading) | {"type": "Reading"}
+        assert found == without_nulls(case.reading) | {"type": "CallbackContent"}
 
 
 # -- every gateway -----------------------------------------------------------------------------------------------------
@@ -524,7 +533,7 @@ def nearly_documented(draw: st.DrawFn, gateway: str) -> tuple[Path, list[HttpRep
 
 def assert_sound(path: Path, outcome: object) -> None:
     case = fixture(path)
-    assert isinstance(outcome, get_args(OpeningOutcome if case.open is not None else Outcome))
+    assert isinstance(outcome, get_args(OpeningOutcome if case.open is not None else QuestionOutcome))
     for part in (outcome, getattr(outcome, "then", None)):
         assert not isinstance(part, Struct) or all(
             is_sound(key, item) for key, item in msgspec.structs.asdict(part).items()
@@ -602,14 +611,14 @@ def test_any_callback_is_judged_and_read_and_a_random_signature_is_never_signed(
             body=body,
             received_at=NOON,
         )
-        judged = made.authenticate(callback)
-        assert isinstance(judged, Unsigned | Forged)
-        assert source is not Source.WEBHOOK or isinstance(judged, Forged)
+        reserved = made.authenticate(callback)
+        assert isinstance(reserved, Unsigned | Forged)
+        assert source is not Source.WEBHOOK or isinstance(reserved, Forged)
         try:
             reading = made.read_claim(callback)
         except Unreadable:
             return
-        assert isinstance(reading, Reading)
+        assert isinstance(reading, CallbackContent)
         assert all(is_sound(key, value) for key, value in msgspec.structs.asdict(reading).items())
 
     holds()

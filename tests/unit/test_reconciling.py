@@ -9,22 +9,22 @@ from decimal import Decimal
 import pytest
 
 from consumers.reconciliation.verdicts import (
-    FEW,
-    LONGEST_NAME,
+    ALWAYS_FOLLOWED,
+    LONGEST_NAME_IN_NOTE,
     VERDICTS,
-    Found,
     Terms,
     Verdict,
-    claim,
+    VerdictFields,
     sentence,
+    statement_claim,
     too_many,
     too_many_words,
 )
 from schemas.statements import Line, LineOutcome, StatementMap
 from schemas.words import Authenticity, Source, Status
-from worker.postgres.statements.verdicts import VERDICT
+from worker.postgres.statements.verdict_sql import VERDICT
 
-FOUND = Found(
+FOUND = VerdictFields(
     status="completed",
     status_here="pending",
     amount=Decimal("10.00"),
@@ -64,7 +64,12 @@ def test_nothing_is_held_but_money_of_no_payment_and_nothing_asked_about_what_ag
 
 @pytest.mark.parametrize(
     ("to_follow", "lines", "stops"),
-    [(FEW, FEW, False), (FEW + 1, FEW + 1, True), (500, 1_000, False), (501, 1_000, True)],
+    [
+        (ALWAYS_FOLLOWED, ALWAYS_FOLLOWED, False),
+        (ALWAYS_FOLLOWED + 1, ALWAYS_FOLLOWED + 1, True),
+        (500, 1_000, False),
+        (501, 1_000, True),
+    ],
 )
 def test_few_differences_never_stop_a_run_and_most_of_a_long_file_does(to_follow: int, lines: int, stops: bool) -> None:
     assert too_many(to_follow, lines) is stops
@@ -85,9 +90,11 @@ def test_an_account_is_judged_by_what_its_map_says_of_fees_and_grace() -> None:
 def test_a_claim_says_where_it_comes_from_and_nothing_of_the_outcome() -> None:
     line = Line(row=7, kind="payment", status=Status.COMPLETED, word="OK", amount=Decimal(5), transaction_id="t-1")
     now = datetime(2026, 5, 17, tzinfo=UTC)
-    made = claim(line, "x" * 200, id="c", account="a", provider="p", payment_id="pay_a", received_at=now)
+    made = statement_claim(line, "x" * 200, id="c", account="a", provider="p", payment_id="pay_a", received_at=now)
     assert (made.source, made.authenticity, made.said) == (Source.OPERATOR, Authenticity.UNSIGNED, None)
     assert made.transaction_id == "t-1"
-    assert made.note == f"row 7 of the statement {'x' * LONGEST_NAME}… says completed, 5.00"
-    whole = claim(line, "x" * LONGEST_NAME, id="c", account="a", provider="p", payment_id="pay_a", received_at=now)
-    assert whole.note == f"row 7 of the statement {'x' * LONGEST_NAME} says completed, 5.00"
+    assert made.note == f"row 7 of the statement {'x' * LONGEST_NAME_IN_NOTE}… says completed, 5.00"
+    whole = statement_claim(
+        line, "x" * LONGEST_NAME_IN_NOTE, id="c", account="a", provider="p", payment_id="pay_a", received_at=now
+    )
+    assert whole.note == f"row 7 of the statement {'x' * LONGEST_NAME_IN_NOTE} says completed, 5.00"

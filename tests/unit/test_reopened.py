@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.commands.open_payment import OpeningFailed
-from consumers.commands.resolve import Wish, resolve
+from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.ports.gateway import Opened
 from schemas.answers import Inconclusive, Trouble
 from schemas.words import Hold, Source, Status
@@ -91,8 +91,8 @@ async def test_a_replaced_checkout_that_ends_contradicts_no_person_who_said_paid
     await opened_again(drive, payment_id)
     drive.gateway = says(None, session_id="S-new")
     await drive.hit(payment_id, source=Source.OPERATOR)
-    wish = Wish(status=COMPLETED, actor="rahima", reason="the gateway said so on the telephone")
-    await resolve(drive.ledger, drive.rules, payment_id, wish)
+    wish = ResolutionRequest(status=COMPLETED, actor="rahima", reason="the gateway said so on the telephone")
+    await resolve_payment(drive.ledger, drive.rules, payment_id, wish)
     for session, hold in (("S-lost", None), ("S-new", Hold.CONTRADICTION)):
         drive.gateway = says(EXPIRED, session_id=session)
         await drive.hit(payment_id, source=Source.OPERATOR)
@@ -104,7 +104,7 @@ async def test_money_that_came_by_a_replaced_checkout_counts() -> None:
     payment_id = await lost(drive)
     await drive.hit(payment_id, source=Source.OPERATOR)
     await opened_again(drive, payment_id)
-    drive.gateway = lambda inquiry: answered(inquiry, COMPLETED, session_id="S-lost")
+    drive.gateway = lambda assigned: answered(assigned, COMPLETED, session_id="S-lost")
     await drive.hit(payment_id, source=Source.OPERATOR)
     assert drive.payment(payment_id).status is COMPLETED
     drive.gateway = says(EXPIRED, session_id="S-new")
@@ -124,9 +124,9 @@ async def test_what_was_asked_before_the_checkout_was_opened_again_closes_nothin
     payment_id = await lost(drive)
     drive.clock.advance(60)
     await opened_again(drive, payment_id)
-    (inquiry,) = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
-    inquiry = replace(inquiry, asked_at=drive.payment(payment_id).opened_at - before)
-    await drive.record([drive.reply(inquiry, answered(inquiry, EXPIRED, session_id=session))])
+    (assigned,) = await drive.take(drive.claim(payment_id, source=Source.OPERATOR))
+    assigned = replace(assigned, asked_at=drive.payment(payment_id).opened_at - before)
+    await drive.record([drive.reply(assigned, answered(assigned, EXPIRED, session_id=session))])
     assert drive.payment(payment_id).status is becomes
 
 

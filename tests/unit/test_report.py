@@ -15,20 +15,21 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from schemas.report import Next, Report, ReportHeader, Row
 from schemas.statements import LineOutcome
+from tests.reports import gathered
 from worker.reconciliation.report.amounts import short, taka
-from worker.reconciliation.report.gathering import SHOWN, gather, gathered
-from worker.reconciliation.report.page import page
-from worker.reconciliation.report.shapes import About, Next, Report, Row
+from worker.reconciliation.report.gathering import SHOWN, gather
+from worker.reconciliation.report.outcome_words import NEXTS, WORDS_OF_OUTCOMES
+from worker.reconciliation.report.page import report_page
 from worker.reconciliation.report.table import COLUMNS, table
 from worker.reconciliation.report.terminal import print_report
-from worker.reconciliation.report.words import NEXTS, OUTCOMES
 
 START = datetime(2026, 10, 31, 18, tzinfo=UTC)  # midnight in Dhaka
 EVIL = "<script>alert(1)</script>"
 
 
-def about(**changes: Any) -> About:
+def about(**changes: Any) -> ReportHeader:
     given: dict[str, Any] = {
         "run": "rec_1",
         "account": "shop-bkash",
@@ -41,7 +42,7 @@ def about(**changes: Any) -> About:
         "at": datetime(2026, 12, 1, 4, 12, tzinfo=UTC),
         "version": "0.1.0",
     }
-    return About(**(given | changes))
+    return ReportHeader(**(given | changes))
 
 
 def row(outcome: LineOutcome = LineOutcome.MATCHED, **changes: Any) -> Row:
@@ -221,14 +222,14 @@ def everything_evil() -> Report:
 
 
 def test_no_text_of_a_statement_becomes_part_of_the_page() -> None:
-    text = page(everything_evil())
+    text = report_page(everything_evil())
     found = tags(text)
     assert "script" not in found
     assert text.count(html.escape(EVIL)) >= 10
 
 
 def test_the_page_asks_for_nothing_and_allows_itself_nothing_but_its_style() -> None:
-    text = page(gathered(about(), one_of_each()))
+    text = report_page(gathered(about(), one_of_each()))
     found = tags(text)
     assert not {"script", "img", "iframe", "form", "input", "object", "a"} & set(found)
     assert re.search(
@@ -239,10 +240,10 @@ def test_the_page_asks_for_nothing_and_allows_itself_nothing_but_its_style() -> 
 
 
 def test_the_page_tells_money_first_then_rows_then_what_the_words_mean() -> None:
-    text = page(gathered(about(), one_of_each()))
+    text = report_page(gathered(about(), one_of_each()))
     places = [text.index(f"<h2>{head}") for head in ("Money", "Outcomes", "Day by day", "What is not", "What the")]
     assert places == sorted(places)
-    for outcome, words in OUTCOMES.items():
+    for outcome, words in WORDS_OF_OUTCOMES.items():
         assert words.meaning in text
         assert f"({outcome})" in text
     assert "1 to 30 Nov 2026" in text
@@ -250,20 +251,20 @@ def test_the_page_tells_money_first_then_rows_then_what_the_words_mean() -> None
 
 
 def test_every_bar_of_the_chart_stands_in_the_table_beside_it() -> None:
-    text = page(gathered(about(), one_of_each()))
+    text = report_page(gathered(about(), one_of_each()))
     assert text.count('role="img"') == text.count("aria-label") - 1
     for amount in re.findall(r"<title>2 Nov: ([^<]+)</title>", text):
         assert f'<td class="n">{amount}</td>' in text
 
 
 def test_a_group_of_a_hundred_thousand_rows_is_cut_and_says_so() -> None:
-    text = page(gathered(about(), [row(LineOutcome.UNREADABLE, row=number) for number in range(2, 5_002)]))
+    text = report_page(gathered(about(), [row(LineOutcome.UNREADABLE, row=number) for number in range(2, 5_002)]))
     assert f"The first {SHOWN} are shown; the CSV has all." in text
     assert text.count("order-1") == SHOWN
 
 
 def test_a_statement_without_rows_is_a_page_too() -> None:
-    text = page(gathered(about(since=None, until=None), []))
+    text = report_page(gathered(about(since=None, until=None), []))
     tags(text)
     assert "Nothing: every row matched." in text
 
@@ -279,12 +280,12 @@ def test_a_statement_without_rows_is_a_page_too() -> None:
 )
 def test_what_a_reader_has_to_know_of_the_run_is_told_everywhere(changes: dict[str, Any], words: str) -> None:
     report = gathered(about(**changes), one_of_each())
-    assert words in page(report)
+    assert words in report_page(report)
     assert words in printed(report)
 
 
 def test_every_outcome_and_every_step_has_its_words() -> None:
-    assert set(OUTCOMES) == set(LineOutcome)
+    assert set(WORDS_OF_OUTCOMES) == set(LineOutcome)
     assert set(NEXTS) == set(Next)
 
 

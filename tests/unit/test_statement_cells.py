@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from worker.reconciliation.statements.cells import Unclear, blank, read_id, read_money, read_time
 from worker.reconciliation.statements.formats import time_reader
-from worker.reconciliation.statements.tables import Moment
+from worker.reconciliation.statements.tables import DateCell
 
 DHAKA = ZoneInfo("Asia/Dhaka")
 
@@ -112,7 +112,7 @@ def test_an_id_is_taken_as_it_is() -> None:
         ("x" * 201, "longer than 200"),
         ("=HYPERLINK(1)", "is a formula"),
         ("#N/A", "is an error of the spreadsheet"),
-        (Moment("2026-05-06T00:00:00"), "was taken for a date"),
+        (DateCell("2026-05-06T00:00:00"), "was taken for a date"),
     ],
 )
 def test_an_id_that_a_spreadsheet_spoiled_is_refused(cell: str, why: str) -> None:
@@ -135,7 +135,7 @@ AT = datetime(2026, 4, 3, 4, 20, 30, tzinfo=UTC)
         ("03/04/2026 10:20:30 AM", "%d/%m/%Y %I:%M:%S %p"),
         ("০৩/০৪/২০২৬ ১০:২০:৩০", "%d/%m/%Y %H:%M:%S"),
         ("03-Apr-26 10:20:30 +0600", "%d-%b-%y %H:%M:%S %z"),
-        (Moment("2026-04-03T10:20:30"), "%d/%m/%Y"),
+        (DateCell("2026-04-03T10:20:30"), "%d/%m/%Y"),
     ],
 )
 def test_a_time_is_read_into_utc(cell: str, form: str | None) -> None:

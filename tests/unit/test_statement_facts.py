@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.apply_reply import Reply
 from consumers.commands.adopt import NotAdopted, adopt
-from consumers.commands.resolve import Wish, resolve
-from consumers.explain.explain import explain
-from consumers.explain.snapshot import Dossier
-from consumers.reconciliation.statements import Recorded, Said, Statement, record_lines
-from consumers.reconciliation.unexpected import Found, Stray, record_unexpected
+from consumers.commands.resolve import ResolutionRequest, resolve_payment
+from consumers.explain.explain import explain_payment
+from consumers.explain.snapshot import PaymentSnapshot
+from consumers.ports.reply import Reply
+from consumers.reconciliation.statement_facts import Recorded, StatementEntry, StatementSource, record_lines
+from consumers.reconciliation.unexpected import PaymentOfLine, UnmatchedLine, record_unexpected
 from schemas.answers import Answer, Fact, Question
 from schemas.payments import Case, Payment
 from schemas.statements import Line
@@ -69,9 +69,9 @@ class Desk:
         self.account = account
         self._ids = count(1)
 
-    def about(self, newest: float = 30, **fields: Any) -> Statement:
+    def about(self, newest: float = 30, **fields: Any) -> StatementSource:
         given: dict[str, Any] = {"account": self.account.id, "name": "march.csv", "newest": seconds(newest)}
-        return Statement(**(given | fields))
+        return StatementSource(**(given | fields))
 
     def open(self, **fields: Any) -> str:
         return at_once(self.drive.open(self.account, **fields))
@@ -79,22 +79,22 @@ class Desk:
     def after(self, moment: float) -> None:
         self.drive.clock.set(max(self.drive.clock.now, seconds(moment)))
 
-    def record(self, *said: Said, about: Statement | None = None) -> list[Recorded]:
+    def record(self, *said: StatementEntry, about: StatementSource | None = None) -> list[Recorded]:
         self.after(60)
         return at_once(record_lines(self.drive.ledger, self.drive.rules, about or self.about(), said))
 
     def says(self, payment_id: str, line: Line, refunded: Decimal | None = None, **about: Any) -> Payment:
-        self.record(Said(payment_id=payment_id, line=line, refunded=refunded), about=self.about(**about))
+        self.record(StatementEntry(payment_id=payment_id, line=line, refunded=refunded), about=self.about(**about))
         return self.drive.payment(payment_id)
 
-    def finds(self, *strays: Stray, **about: Any) -> list[Found]:
+    def finds(self, *strays: UnmatchedLine, **about: Any) -> list[PaymentOfLine]:
         self.after(60)
         drive = self.drive
         given = (drive.ledger, drive.rules, self.account, self.about(**about), strays)
         return at_once(record_unexpected(*given, lambda: f"pay_f{next(self._ids):025d}"))
 
     def found(self, line: Line, **stray: Any) -> str:
-        (found,) = self.finds(Stray(line=line, **stray))
+        (found,) = self.finds(UnmatchedLine(line=line, **stray))
         return found.payment_id
 
     def wanted(self, reference: str, **fields: Any) -> Payment:
@@ -131,11 +131,11 @@ class Desk:
 
     def resolve(self, payment_id: str, status: Status) -> Payment:
         self.drive.clock.advance(1)
-        wish = Wish(status=status, actor="rahima", reason="seen in the panel")
-        return at_once(resolve(self.drive.ledger, self.drive.rules, payment_id, wish))
+        wish = ResolutionRequest(status=status, actor="rahima", reason="seen in the panel")
+        return at_once(resolve_payment(self.drive.ledger, self.drive.rules, payment_id, wish))
 
-    def dossier(self, payment_id: str) -> Dossier:
-        return Dossier(
+    def dossier(self, payment_id: str) -> PaymentSnapshot:
+        return PaymentSnapshot(
             case=self.case(payment_id),
             entries=self.drive.ledger.entries(payment_id),
             now=self.drive.clock.now,
@@ -144,7 +144,7 @@ class Desk:
         )
 
     def story(self, payment_id: str) -> list[str]:
-        return [one.words for one in explain(self.dossier(payment_id)).story]
+        return [one.words for one in explain_payment(self.dossier(payment_id)).story]
 
 
 @pytest.fixture
@@ -266,7 +266,7 @@ def test_a_row_is_an_answer_and_that_of_a_refund_says_nothing_of_the_money_befor
 def test_where_the_gateway_can_be_asked_its_statement_is_no_fact(account: Account) -> None:
     desk = Desk(account)
     payment_id = desk.open()
-    (recorded,) = desk.record(Said(payment_id=payment_id, line=a_row()))
+    (recorded,) = desk.record(StatementEntry(payment_id=payment_id, line=a_row()))
     assert (recorded.outcome, desk.case(payment_id).facts) == ("ask", ())
 
 
@@ -275,7 +275,7 @@ def test_of_money_that_a_statement_brought_its_rows_count_until_the_shop_announc
     payment_id = desk.found(a_row(reference="theirs"))
     assert desk.says(payment_id, a_refund(), refunded=PART).refunded_amount == PART
     assert isinstance(desk.adopt(payment_id), Payment)
-    (recorded,) = desk.record(Said(payment_id=payment_id, line=a_refund(at=25), refunded=AMOUNT))
+    (recorded,) = desk.record(StatementEntry(payment_id=payment_id, line=a_refund(at=25), refunded=AMOUNT))
     assert (recorded.outcome, desk.drive.payment(payment_id).refunded_amount) == ("ask", PART)
 
 
@@ -294,14 +294,14 @@ def test_each_payment_comes_back_with_its_outcome_and_as_it_stands_now() -> None
     desk = Desk(PLAIN)
     theirs, asked = at_once(desk.drive.open(SILENT)), desk.open()
     lines = [a_row(row=row, transaction_id=f"T{row}", reference=f"order-{row}") for row in (7, 8, 9)]
-    first, second, known = [one.payment_id for one in desk.finds(*(Stray(line=line) for line in lines))]
+    first, second, known = [one.payment_id for one in desk.finds(*(UnmatchedLine(line=line) for line in lines))]
     said = [
-        Said(payment_id=second, line=a_refund(transaction_id="T8"), refunded=PART),
-        Said(payment_id=first, line=a_refund(transaction_id="T7"), refunded=AMOUNT),
-        Said(payment_id="pay_nobody", line=a_row()),
-        Said(payment_id=asked, line=a_row()),
-        Said(payment_id=theirs, line=a_row()),
-        Said(payment_id=known, line=lines[2]),
+        StatementEntry(payment_id=second, line=a_refund(transaction_id="T8"), refunded=PART),
+        StatementEntry(payment_id=first, line=a_refund(transaction_id="T7"), refunded=AMOUNT),
+        StatementEntry(payment_id="pay_nobody", line=a_row()),
+        StatementEntry(payment_id=asked, line=a_row()),
+        StatementEntry(payment_id=theirs, line=a_row()),
+        StatementEntry(payment_id=known, line=lines[2]),
     ]
     recorded = desk.record(*said)
     assert [(one.payment_id, one.outcome) for one in recorded] == [
@@ -319,7 +319,7 @@ def test_each_payment_comes_back_with_its_outcome_and_as_it_stands_now() -> None
 
 def test_a_statement_of_another_account_says_nothing(desk: Desk) -> None:
     payment_id = desk.open()
-    said = Said(payment_id=payment_id, line=a_row())
+    said = StatementEntry(payment_id=payment_id, line=a_row())
     (recorded,) = desk.record(said, about=desk.about(account="plain"))
     assert (recorded.outcome, recorded.payment, desk.case(payment_id).facts) == ("unknown", None, ())
     assert [one.outcome for one in desk.record(replace(said, payment_id="pay_nobody"))] == ["unknown"]
@@ -330,7 +330,10 @@ def test_a_statement_of_another_account_says_nothing(desk: Desk) -> None:
 
 def test_the_same_statement_again_changes_nothing(desk: Desk) -> None:
     payment_id = desk.open()
-    said = [Said(payment_id=payment_id, line=a_row()), Said(payment_id=payment_id, line=a_refund(), refunded=PART)]
+    said = [
+        StatementEntry(payment_id=payment_id, line=a_row()),
+        StatementEntry(payment_id=payment_id, line=a_refund(), refunded=PART),
+    ]
     assert [one.outcome for one in desk.record(*said)] == ["recorded"]
     before, entries = desk.case(payment_id), desk.drive.ledger.entries(payment_id)
     for about in (desk.about(), desk.about(name="april.csv", newest=50)):
@@ -397,7 +400,10 @@ def test_a_statement_with_fewer_refunds_takes_none_back(desk: Desk) -> None:
 
 def test_money_and_its_refund_in_one_statement_are_one_event(desk: Desk) -> None:
     payment_id = desk.open()
-    said = [Said(payment_id=payment_id, line=a_refund(), refunded=AMOUNT), Said(payment_id=payment_id, line=a_row())]
+    said = [
+        StatementEntry(payment_id=payment_id, line=a_refund(), refunded=AMOUNT),
+        StatementEntry(payment_id=payment_id, line=a_row()),
+    ]
     desk.record(*said)
     assert desk.told(payment_id) == ["refunded"]
 
@@ -458,7 +464,11 @@ def standing(desk: Desk, payment_id: str) -> tuple[Any, ...]:
 def hear(desk: Desk, payment_id: str, spoken: Sequence[Spoken]) -> None:
     """One transaction for each statement."""
     for newest in {newest: None for _, newest in spoken}:
-        said = [Said(payment_id=payment_id, line=line, refunded=back) for (line, back), of in spoken if of == newest]
+        said = [
+            StatementEntry(payment_id=payment_id, line=line, refunded=back)
+            for (line, back), of in spoken
+            if of == newest
+        ]
         desk.record(*said, about=desk.about(newest))
 
 
@@ -585,7 +595,7 @@ def test_the_story_and_the_evidence_name_the_row(desk: Desk, listed: bool, row: 
     assert said in story
     decided = f"Decided: pending rose to completed, by {row}. The rule: where nobody is asked"
     assert any(line.startswith(decided) for line in story)
-    summary = explain(desk.dossier(payment_id)).summary
+    summary = explain_payment(desk.dossier(payment_id)).summary
     assert summary.startswith(f"Paid: 100.00 BDT, as {row} says, recorded at 2026-05-17 06:01:00Z.")
     desk.says(payment_id, a_refund(), refunded=PART)
     assert any("says that 40.00 of it was paid back by" in line for line in desk.story(payment_id))
@@ -623,7 +633,7 @@ def test_the_timeline_shows_what_a_row_says_and_when_it_was_recorded(
 def test_the_evidence_of_a_misfit_names_the_row(desk: Desk) -> None:
     payment_id = desk.open()
     desk.says(payment_id, a_row(amount=Decimal("5.00")))
-    evidence = explain(desk.dossier(payment_id)).evidence
+    evidence = explain_payment(desk.dossier(payment_id)).evidence
     assert evidence is not None
     assert [one.by for one in evidence.answers] == ["row 17 of march.csv"]
     assert [one.what for one in evidence.answers[0].compared if one.differs] == ["amount"]

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.statements import StatementMap
 from tests.unit.statement_files import HEADERS, ROW, read, rows
-from worker.reconciliation.statements import StatementError, as_toml, look, open_statement, propose
+from worker.reconciliation.statements import StatementError, as_toml, guess_headers, open_statement, propose
 
 ROWS = [
     ["03/04/2026 10:20 AM", "T1", "order-1", "1,500.50", "22.5", "Success", "Payment"],
@@ -110,7 +110,7 @@ def test_what_is_proposed_reads_the_file_it_was_proposed_for(tmp_path: Path) -> 
     text = "Statement; of May\n" + HEADERS + ROW * 3
     path = tmp_path / "statement"
     path.write_text(text, newline="")
-    seen = look(open_statement(path))
+    seen = guess_headers(open_statement(path))
     proposal = propose(seen.headers, [cells for _, cells in seen.rows])
     assert (seen.row, [row for row, _ in seen.rows]) == (2, [3, 4, 5])
     assert proposal.map is not None
@@ -121,4 +121,4 @@ def test_a_file_without_known_headers_is_told(tmp_path: Path) -> None:
     path = tmp_path / "statement"
     path.write_text("a,b,c\n1,2,3\n")
     with pytest.raises(StatementError, match="no row of the first 30 holds headers that are known"):
-        look(open_statement(path))
+        guess_headers(open_statement(path))

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from consumers.account import Account
 from consumers.commands.adopt import NotAdopted
 from consumers.commands.open_payment import OpeningFailed, open_payment, track_payment
-from consumers.explain.explain import explain
+from consumers.explain.explain import explain_payment
 from consumers.ports.gateway import OpeningOutcome
-from consumers.reconciliation.unexpected import UNKNOWN_HERE, Stray
+from consumers.reconciliation.unexpected import UNKNOWN_HERE, UnmatchedLine
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Payment
 from schemas.words import Authenticity, EventType, Hold, Said, Source, Status
@@ -103,7 +103,7 @@ def test_its_reference_is_the_gateways_or_one_of_its_other_ids(ids: dict[str, An
 )
 def test_it_is_there_since_the_money_came(at: float | None, since: float) -> None:
     desk = Desk()
-    (found,) = desk.finds(Stray(line=a_row(at=at)), newest=25)
+    (found,) = desk.finds(UnmatchedLine(line=a_row(at=at)), newest=25)
     payment = desk.drive.payment(found.payment_id)
     assert (payment.opened_at, payment.expires_at) == (seconds(since), seconds(since))
 
@@ -137,7 +137,7 @@ def test_the_same_money_again_is_found_and_changes_nothing(again: Any) -> None:
     desk = Desk()
     payment_id = desk.found(a_row(reference="theirs", session_id="S-9"))
     before, entries = desk.case(payment_id), desk.drive.ledger.entries(payment_id)
-    (found,) = desk.finds(Stray(line=again), name="april.csv")
+    (found,) = desk.finds(UnmatchedLine(line=again), name="april.csv")
     assert (found.row, found.payment_id, found.new) == (3, payment_id, False)
     assert (desk.case(payment_id), desk.drive.ledger.entries(payment_id)) == (before, entries)
     assert len(desk.drive.ledger.events) == 1
@@ -146,10 +146,10 @@ def test_the_same_money_again_is_found_and_changes_nothing(again: Any) -> None:
 def test_of_lines_about_the_same_money_the_first_makes_the_payment() -> None:
     desk = Desk()
     strays = [
-        Stray(line=a_row(row=2, reference="a")),
-        Stray(line=a_row(row=3, reference="b")),
-        Stray(line=a_row(row=4, reference="a", transaction_id="T9")),
-        Stray(line=a_row(row=5, transaction_id="T5", reference="c")),
+        UnmatchedLine(line=a_row(row=2, reference="a")),
+        UnmatchedLine(line=a_row(row=3, reference="b")),
+        UnmatchedLine(line=a_row(row=4, reference="a", transaction_id="T9")),
+        UnmatchedLine(line=a_row(row=5, transaction_id="T5", reference="c")),
     ]
     found = desk.finds(*strays)
     assert [(one.row, one.new) for one in found] == [(2, True), (3, False), (4, False), (5, True)]
@@ -161,8 +161,8 @@ def test_a_payment_that_is_known_by_any_id_is_no_stranger() -> None:
     desk = Desk()
     payment_id = desk.open(reference="ours")
     by_reference, by_session = desk.finds(
-        Stray(line=a_row(row=2, reference="ours")),
-        Stray(line=a_row(row=3, transaction_id=None, session_id="S-001")),
+        UnmatchedLine(line=a_row(row=2, reference="ours")),
+        UnmatchedLine(line=a_row(row=3, transaction_id=None, session_id="S-001")),
     )
     assert {by_reference.payment_id, by_session.payment_id} == {payment_id}
     assert desk.drive.payment(payment_id).version == 1
@@ -171,14 +171,14 @@ def test_a_payment_that_is_known_by_any_id_is_no_stranger() -> None:
 def test_lines_that_are_no_paid_money_or_name_nothing_are_passed_over() -> None:
     desk = Desk()
     lines = [a_row(FAILED), a_row(PENDING), a_refund(), a_row(transaction_id=None)]
-    assert desk.finds(*(Stray(line=line) for line in lines)) == []
+    assert desk.finds(*(UnmatchedLine(line=line) for line in lines)) == []
     assert desk.drive.ledger.events == ()
 
 
 def test_its_story_says_that_nobody_had_asked_for_it() -> None:
     desk = Desk()
     payment_id = desk.found(a_row(reference="theirs"))
-    explanation = explain(desk.dossier(payment_id))
+    explanation = explain_payment(desk.dossier(payment_id))
     assert explanation.summary.startswith("Paid, but held as unexpected: 100.00 BDT, as row 17 of march.csv says")
     story = desk.story(payment_id)
     assert story[0] == f"A statement named money through silent (fake) that nobody had asked for here: {payment_id}."

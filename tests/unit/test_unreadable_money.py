@@ -1,4 +1,4 @@
-"""Money that cannot be read is told at once, and is the one misfit that a later answer lifts by itself (3.2).
+"""Money that cannot be read is told at once, and is the one mismatch that a later answer lifts by itself (3.2).
 
 The one thing to get wrong: which came later. As everywhere, that is when the question was asked.
 """

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from consumers.ports.gateway import HttpReply, HttpRequest, Listed, NoReply
+from consumers.ports.gateway import HttpReply, HttpRequest, ListedLines, NoReply
 from consumers.providers.shadhinpay import ShadhinPay
 from schemas.answers import Inconclusive, Trouble
 from schemas.secret import Secret
@@ -72,7 +72,7 @@ def walked(
     step = next(listing)
     try:
         while True:
-            if isinstance(step, Listed):
+            if isinstance(step, ListedLines):
                 lines += step.lines
                 step = listing.send(None)
             else:

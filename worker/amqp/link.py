@@ -37,7 +37,7 @@ log = structlog.get_logger()
 Use = Callable[[AbstractConnection], Awaitable[None]]
 
 
-async def keep(url: Secret, name: str, *, prepare: Use, use: Use, failed: Callable[[], None]) -> NoReturn:
+async def run_with_reconnect(url: Secret, name: str, *, prepare: Use, use: Use, failed: Callable[[], None]) -> NoReturn:
     """Connect, `prepare`, `use` until that returns or the broker goes away, and begin again, until cancelled.
 
     `name` is what the broker's operator sees; `failed` is called each time that the broker was not there. Raises
@@ -75,7 +75,7 @@ async def connected(url: Secret, name: str) -> AsyncIterator[AbstractConnection]
                 await connection.close()
 
 
-def ended(connection: AbstractConnection) -> asyncio.Event:
+def closing_of(connection: AbstractConnection) -> asyncio.Event:
     """Set when the connection ends, whoever ends it; aio-pika's own `closed()` tells only of our closing it."""
     ending = asyncio.Event()
     connection.close_callbacks.add(lambda *_: ending.set())

@@ -26,7 +26,7 @@ CODE, FIELD = "payproof-code", "payproof-field"
 EXPECTED_TYPE = "expected"
 
 
-class Post(Struct, frozen=True, kw_only=True):
+class OutgoingMessage(Struct, frozen=True, kw_only=True):
     """A message and where it goes. `mandatory`: that no queue takes it is a mistake, not an audience of none."""
 
     exchange: str
@@ -36,8 +36,8 @@ class Post(Struct, frozen=True, kw_only=True):
     mandatory: bool
 
 
-def claim_post(claim: Claim) -> Post:
-    return Post(
+def claim_message(claim: Claim) -> OutgoingMessage:
+    return OutgoingMessage(
         exchange=CLAIMS,
         routing_key=claim.provider,
         body=msgspec.json.encode(claim),
@@ -46,21 +46,23 @@ def claim_post(claim: Claim) -> Post:
     )
 
 
-def dead_letter(claim_id: str, provider: str, body: bytes, reason: str, died_at: datetime) -> Post:
+def dead_letter_message(claim_id: str, provider: str, body: bytes, reason: str, died_at: datetime) -> OutgoingMessage:
     headers = {REASON: reason, PROVIDER: provider}
     properties = _durable(message_id=claim_id, type="claim", headers=headers, timestamp=died_at)
-    return Post(exchange=DEAD, routing_key=provider, body=body, properties=properties, mandatory=True)
+    return OutgoingMessage(exchange=DEAD, routing_key=provider, body=body, properties=properties, mandatory=True)
 
 
-def expected_post(message_id: str, routing_key: str, body: bytes) -> Post:
+def expected_message(message_id: str, routing_key: str, body: bytes) -> OutgoingMessage:
     properties = _durable(message_id=message_id, type=EXPECTED_TYPE)
-    return Post(exchange=EXPECTED, routing_key=routing_key, body=body, properties=properties, mandatory=True)
+    return OutgoingMessage(exchange=EXPECTED, routing_key=routing_key, body=body, properties=properties, mandatory=True)
 
 
-def expected_letter(message_id: str, routing_key: str, body: bytes, headers: Mapping[str, str], at: datetime) -> Post:
+def expected_dead_letter_message(
+    message_id: str, routing_key: str, body: bytes, headers: Mapping[str, str], at: datetime
+) -> OutgoingMessage:
     """Its key is the one it was published with, which says who may have published it."""
     properties = _durable(message_id=message_id, type=EXPECTED_TYPE, headers=headers, timestamp=at)
-    return Post(exchange=DEAD, routing_key=routing_key, body=body, properties=properties, mandatory=True)
+    return OutgoingMessage(exchange=DEAD, routing_key=routing_key, body=body, properties=properties, mandatory=True)
 
 
 def strangers_id(message_id: str | None) -> str:
@@ -74,11 +76,11 @@ def delivered_before(message: DeliveredMessage) -> int:
     return count if isinstance(count, int) else 0
 
 
-def event_post(
+def event_message(
     event_id: str, event_type: str, merchant: str, account: str, body: bytes, traceparent: str | None = None
-) -> Post:
+) -> OutgoingMessage:
     """Routing key `payment.completed.<merchant>.<account>`; that no queue is bound for it is no error."""
-    return Post(
+    return OutgoingMessage(
         exchange=EVENTS,
         routing_key=f"{event_type}.{merchant}.{account}",
         body=body,

@@ -19,9 +19,9 @@ from aiormq import Channel, spec
 
 from consumers.ports.bus import BusAway
 from schemas.secret import Secret
-from worker.amqp.link import UNREACHABLE, ended, keep
-from worker.amqp.messages import Post
-from worker.amqp.sending import send
+from worker.amqp.batch_publish import publish_batch
+from worker.amqp.link import UNREACHABLE, closing_of, run_with_reconnect
+from worker.amqp.messages import OutgoingMessage
 from worker.amqp.topology import DEAD, EVENTS, claims_queue, declare
 
 CONFIRM_SECONDS = 2.0
@@ -48,11 +48,13 @@ class Publisher:
 
     async def run(self) -> None:
         try:
-            await keep(self._url, "payproof publisher", prepare=self._prepare, use=self._serve, failed=self.tried.set)
+            await run_with_reconnect(
+                self._url, "payproof publisher", prepare=self._prepare, use=self._serve, failed=self.tried.set
+            )
         finally:
             self.tried.set()
 
-    async def publish(self, posts: Sequence[Post], *, seconds: float = CONFIRM_SECONDS) -> None:
+    async def publish(self, messages: Sequence[OutgoingMessage], *, seconds: float = CONFIRM_SECONDS) -> None:
         """Return when the broker has made every one of them durable. Raises BusAway; some may be there all the same.
 
         At the start the first attempt to connect is waited for, up to `seconds` more.
@@ -67,7 +69,7 @@ class Publisher:
         try:
             async with asyncio.timeout(seconds):
                 underlay = cast(Channel, await channel.get_underlay_channel())
-                confirmed = await asyncio.gather(*await send(underlay, posts), return_exceptions=True)
+                confirmed = await asyncio.gather(*await publish_batch(underlay, messages), return_exceptions=True)
         except TimeoutError:
             self._give_up(channel, "silent")
             raise BusAway("the broker did not confirm in time") from None
@@ -85,7 +87,7 @@ class Publisher:
         self._give_up(channel, type(failures[0]).__name__)
         raise BusAway(type(failures[0]).__name__)
 
-    async def waiting(self) -> dict[str, int]:
+    async def depths(self) -> dict[str, int]:
         """How many claims wait at the broker, by provider; empty while it is away."""
         return await self._depths({provider: claims_queue(provider) for provider in self._providers})
 
@@ -132,7 +134,7 @@ class Publisher:
         await declare(connection, self._providers)
 
     async def _serve(self, connection: AbstractConnection) -> None:
-        end = ended(connection)
+        end = closing_of(connection)
         async with asyncio.timeout(CONFIRM_SECONDS):
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         await probe(channel)
@@ -154,7 +156,7 @@ async def probe(channel: AbstractChannel) -> None:
 
     It has a body, because a broker in alarm stops reading after a message's header: one without a body it confirms.
     """
-    post = Post(
+    message = OutgoingMessage(
         exchange=EVENTS,
         routing_key=PROBE_KEY,
         body=b"probe",
@@ -162,10 +164,10 @@ async def probe(channel: AbstractChannel) -> None:
         mandatory=False,
     )
     async with asyncio.timeout(PROBE_SECONDS):
-        await confirm(channel, post)
+        await confirm(channel, message)
 
 
-async def confirm(channel: AbstractChannel, post: Post) -> None:
+async def confirm(channel: AbstractChannel, message: OutgoingMessage) -> None:
     """Publish and wait for the broker's word, on a channel made with confirms and `on_return_raises`."""
-    (confirmed,) = await send(cast(Channel, await channel.get_underlay_channel()), [post])
+    (confirmed,) = await publish_batch(cast(Channel, await channel.get_underlay_channel()), [message])
     await confirmed

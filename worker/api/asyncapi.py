@@ -15,7 +15,7 @@ from schemas.contract import components
 from schemas.requests import EXPECTED_PAYMENT
 from schemas.shown import CLOUD_EVENT, EVENT_ID, PaymentEvent
 from schemas.words import EventType
-from worker.amqp.messages import CODE, FIELD, REASON, event_post
+from worker.amqp.messages import CODE, FIELD, REASON, event_message
 from worker.amqp.topology import DEAD, EVENTS, EXPECTED
 from worker.api import samples
 
@@ -29,7 +29,7 @@ one merchant, `payment.completed.#` for one type. Every event is a full snapshot
 once; the same bytes go to webhooks and to `GET /v1/events`."""
 
 
-def document(public_url: str, version: str) -> dict[str, Any]:
+def asyncapi_document(public_url: str, version: str) -> dict[str, Any]:
     """The AsyncAPI 3.0 document; it is the same at every address but for the examples' `dataschema`."""
     example_url = public_url or EXAMPLE_URL
     return {
@@ -141,7 +141,7 @@ def _parking() -> dict[str, Any]:
 
 def _message(kind: EventType, public_url: str) -> dict[str, Any]:
     event = samples.sample(kind, public_url)
-    sent = event_post(event.id, event.type, event.merchant, event.account, event.body).properties
+    sent = event_message(event.id, event.type, event.merchant, event.account, event.body).properties
     properties = {"message_id": sent.message_id, "type": sent.message_type, "app_id": sent.app_id}
     return {
         "name": kind.value,
@@ -174,7 +174,7 @@ def _expected() -> dict[str, Any]:
         "summary": "The body of `POST /v1/payments/track`, and whose payment it is.",
         "contentType": "application/json",
         "payload": EXPECTED_PAYMENT.schema(),
-        "examples": [{"name": "expectedPayment", "payload": samples.EXPECTED}],
+        "examples": [{"name": "expectedPayment", "payload": samples.EXPECTED_SAMPLE}],
     }
 
 

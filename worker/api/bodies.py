@@ -11,9 +11,8 @@ from typing import Any
 from aiohttp import web
 
 from schemas.requests import Shape, Wrong
-from schemas.wire import Unreadable, UnsoundText, read_json
+from schemas.wire import MAX_BODY, Unreadable, UnsoundText, read_json
 from worker.api.problems import Problem, invalid, too_large
-from worker.ingress.callbacks import MAX_BODY
 
 BODY_SECONDS = 30.0
 _LONGEST_PATH = 200

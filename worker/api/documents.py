@@ -26,8 +26,8 @@ def published(public_url: str = "", release: str | None = None) -> dict[str, dic
     """Every document by its path; of the version that is installed, unless told of another."""
     release = release or _release()
     return {
-        "/openapi.json": openapi.document(public_url, release),
-        "/asyncapi.json": asyncapi.document(public_url, release),
+        "/openapi.json": openapi.openapi_document(public_url, release),
+        "/asyncapi.json": asyncapi.asyncapi_document(public_url, release),
         PAYMENT_SCHEMA: payment_schema(public_url),
         EVENT_SCHEMA: event_schema(public_url),
     }

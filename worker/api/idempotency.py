@@ -22,9 +22,17 @@ from schemas.wire import canonical
 from worker.api.auth import merchant_of
 from worker.api.bodies import read_body
 from worker.api.context import Api
-from worker.api.problems import Problem, Reply, invalid
+from worker.api.problems import ApiReply, Problem, invalid
 from worker.postgres.database import UNAVAILABLE
-from worker.postgres.idempotency import Busy, Claimed, Kept, OtherBody, claim, give_back, keep
+from worker.postgres.idempotency_keys import (
+    Busy,
+    Claimed,
+    OtherBody,
+    StoredAnswer,
+    claim_key,
+    release_key,
+    store_answer,
+)
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
@@ -33,11 +41,11 @@ POLL_SECONDS = 0.1
 
 log = structlog.get_logger()
 
-Work = Callable[[str, Any], Awaitable[Reply]]
+KeyedWork = Callable[[str, Any], Awaitable[ApiReply]]
 """Does what a body asks for, under the payment id given. Raises Problem."""
 
 
-async def once(api: Api, request: web.Request, work: Work) -> web.Response:
+async def once(api: Api, request: web.Request, work: KeyedWork) -> web.Response:
     """Read the body and do the work: once per merchant and key, or simply, where the request has no key.
 
     Raises Problem for a body that cannot be read, and for a key in use with another body, or still in use.
@@ -50,16 +58,16 @@ async def once(api: Api, request: web.Request, work: Work) -> web.Response:
     merchant = merchant_of(request).id
     request_hash = hashlib.sha256(request.path.encode() + b"\n" + canonical(body)).digest()
     match await _claim(api, merchant, key, request_hash, proposed):
-        case Kept(status=status, body=kept):
-            return Reply(status=status, body=kept, headers={REPLAYED: "true"}).response()
+        case StoredAnswer(status=status, body=kept):
+            return ApiReply(status=status, body=kept, headers={REPLAYED: "true"}).response()
         case OtherBody():
             detail = "this key was used with another request; keys are for one request each, for 24 hours"
             raise Problem(409, "idempotency_conflict", detail, field=HEADER)
         case Busy():
             detail = "a request with this key is in progress"
             raise Problem(409, "idempotency_in_progress", detail, field=HEADER, retry_after=1)
-        case Claimed() as held:
-            return (await _hold(api, merchant, key, held, body, work)).response()
+        case Claimed() as claimed:
+            return (await _work_under_claim(api, merchant, key, claimed, body, work)).response()
 
 
 def _key(request: web.Request) -> str | None:
@@ -73,22 +81,24 @@ def _key(request: web.Request) -> str | None:
 
 async def _claim(
     api: Api, merchant: str, key: str, request_hash: bytes, proposed: str
-) -> Claimed | Kept | OtherBody | Busy:
+) -> Claimed | StoredAnswer | OtherBody | Busy:
     """Claim the key, waiting for a twin that is at it."""
     until = time.monotonic() + api.twin_wait
     while True:
-        found = await claim(api.database, merchant, key, request_hash, proposed, BUSY)
+        found = await claim_key(api.database, merchant, key, request_hash, proposed, BUSY)
         if not isinstance(found, Busy) or time.monotonic() >= until:
             return found
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _hold(api: Api, merchant: str, key: str, held: Claimed, body: Any, work: Work) -> Reply:
+async def _work_under_claim(
+    api: Api, merchant: str, key: str, claimed: Claimed, body: Any, work: KeyedWork
+) -> ApiReply:
     """Work under the claim, and keep the answer or give the claim back."""
-    kept: Reply | None = None
+    kept: ApiReply | None = None
     try:
         try:
-            reply = await work(held.payment_id, body)
+            reply = await work(claimed.payment_id, body)
         except Problem as problem:
             reply = problem.reply()
         if reply.status < 500 and "Retry-After" not in reply.headers:
@@ -97,8 +107,8 @@ async def _hold(api: Api, merchant: str, key: str, held: Claimed, body: Any, wor
     finally:
         try:
             if kept is not None:
-                await keep(api.database, merchant, key, held, kept.status, kept.body)
+                await store_answer(api.database, merchant, key, claimed, kept.status, kept.body)
             else:
-                await give_back(api.database, merchant, key, held)
+                await release_key(api.database, merchant, key, claimed)
         except UNAVAILABLE as error:  # the claim runs out by itself, and the payment is known again by its id
-            log.warning("idempotency.unkept", error=type(error).__name__)
+            log.warning("idempotency.store_failed", error=type(error).__name__)

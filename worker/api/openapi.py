@@ -164,7 +164,7 @@ OPERATIONS = (
 )
 
 
-def document(public_url: str, version: str) -> dict[str, Any]:
+def openapi_document(public_url: str, version: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document of the API at this address; without `public_url`, of wherever it is read from."""
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:

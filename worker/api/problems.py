@@ -1,7 +1,7 @@
 """What went wrong, as RFC 9457 problem+json: every error that the API answers, and nothing of ours with it.
 
 The one thing to get wrong: an unexpected exception. It is logged with its type and the places it passed, never with
-what the request held, and the caller learns no more than that it happened.
+what the request contained, and the caller learns no more than that it happened.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 log = structlog.get_logger()
 
 
-class Reply(Struct, frozen=True, kw_only=True):
+class ApiReply(Struct, frozen=True, kw_only=True):
     """A complete answer, before it is aiohttp's: JSON, or a problem from 400 on."""
 
     status: int
@@ -40,8 +40,8 @@ class Reply(Struct, frozen=True, kw_only=True):
         return web.Response(status=self.status, body=self.body, headers={**HEADERS, **self.headers}, content_type=kind)
 
 
-def json_reply(status: int, value: Any) -> Reply:
-    return Reply(status=status, body=msgspec.json.encode(value))
+def json_reply(status: int, value: Any) -> ApiReply:
+    return ApiReply(status=status, body=msgspec.json.encode(value))
 
 
 class Problem(Exception):
@@ -73,8 +73,8 @@ class Problem(Exception):
         wait = {} if retry_after is None else {"Retry-After": str(max(1, math.ceil(retry_after)))}
         self._headers = {**(headers or {}), **wait}
 
-    def reply(self) -> Reply:
-        return Reply(status=self._shown.status, body=msgspec.json.encode(self._shown), headers=self._headers)
+    def reply(self) -> ApiReply:
+        return ApiReply(status=self._shown.status, body=msgspec.json.encode(self._shown), headers=self._headers)
 
 
 def invalid(wrong: Sequence[Wrong]) -> Problem:
@@ -88,7 +88,7 @@ def unavailable(detail: str = "come again in a moment") -> Problem:
     return Problem(503, "unavailable", detail, retry_after=RETRY_AFTER)
 
 
-def not_found() -> Problem:
+def no_such_payment() -> Problem:
     return Problem(404, "not_found", "there is no such thing here")
 
 
@@ -125,7 +125,7 @@ def _of_http(error: web.HTTPException) -> Problem:
     """The refusals of aiohttp itself: unknown paths and methods, bodies that are too large."""
     match error.status:
         case 404:
-            return not_found()
+            return no_such_payment()
         case 405:
             allowed = error.headers.get("Allow", "")
             return Problem(405, "method_not_allowed", f"this path takes {allowed}", headers={"Allow": allowed})

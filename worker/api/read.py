@@ -20,7 +20,7 @@ from schemas.shown import PAYMENT_ID
 from worker.api.auth import merchant_of
 from worker.api.bodies import read_query
 from worker.api.context import Api
-from worker.api.problems import Problem, Reply, invalid, json_reply, not_found
+from worker.api.problems import ApiReply, Problem, invalid, json_reply, no_such_payment
 from worker.api.streaming import send_entries
 from worker.postgres.events import event_log as log
 from worker.postgres.reads.reading import Position, read_page, read_payment
@@ -31,7 +31,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Reading:
+class PaymentReads:
     """The handlers of the API's GETs."""
 
     def __init__(self, api: Api) -> None:
@@ -40,13 +40,13 @@ class Reading:
     async def payment(self, request: web.Request) -> web.Response:
         payment = await read_payment(self._api.database, merchant_of(request).id, request.match_info["payment_id"])
         if payment is None:
-            raise not_found()
+            raise no_such_payment()
         return json_reply(200, view(payment)).response()
 
     async def timeline(self, request: web.Request) -> web.StreamResponse:
         payment = await read_payment(self._api.database, merchant_of(request).id, request.match_info["payment_id"])
         if payment is None:
-            raise not_found()
+            raise no_such_payment()
         return await send_entries(request, timeline_pages(self._api.database, payment.id))
 
     async def payments(self, request: web.Request) -> web.Response:
@@ -76,7 +76,7 @@ class Reading:
         rows = await log.read(self._api.database, merchant, after, found.get("limit", DEFAULT_EVENTS))
         following = _events_cursor(merchant, rows[-1]["place"] if rows else after)
         bodies = b",".join(row["body"] for row in rows)
-        return Reply(status=200, body=b'{"events":[%b],"next":"%b"}' % (bodies, following.encode())).response()
+        return ApiReply(status=200, body=b'{"events":[%b],"next":"%b"}' % (bodies, following.encode())).response()
 
 
 def _cursor(opened_at: datetime, payment_id: str) -> str:

@@ -11,8 +11,8 @@ from aiohttp import web
 from schemas.shown import PAYMENT_ID
 from worker.api.context import Api
 from worker.api.documents import documents
-from worker.api.open_payment import Openings
-from worker.api.read import Reading
+from worker.api.post_payments import OpenPayments
+from worker.api.read import PaymentReads
 from worker.api.verify import Asking
 
 PAYMENT = f"/v1/payments/{{payment_id:{PAYMENT_ID}}}"
@@ -20,7 +20,7 @@ PAYMENT = f"/v1/payments/{{payment_id:{PAYMENT_ID}}}"
 
 
 def routes(api: Api) -> list[web.RouteDef]:
-    openings, asking, reading = Openings(api), Asking(api), Reading(api)
+    openings, asking, reading = OpenPayments(api), Asking(api), PaymentReads(api)
     return [
         web.post("/v1/payments", openings.open),
         web.post("/v1/payments/track", openings.track),

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from consumers.money.events import write_event
+from consumers.money.write_event import write_event
 from schemas.events import Event
 from schemas.payments import Payment
 from schemas.words import EventType, Hold, Status
@@ -56,7 +56,7 @@ _STANDS: dict[EventType, dict[str, Any]] = {
     EventType.RELEASED: _ANSWERED | {"version": 3},
 }
 
-EXPECTED: dict[str, Any] = {
+EXPECTED_SAMPLE: dict[str, Any] = {
     "merchant": "shop",
     "account": "shop-moneybag",
     "reference": "order-7831-a1",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from consumers.commands.resolve import ResolutionRefused, Wish, resolve
+from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolve_payment
 from schemas.payments import Payment, view
 from schemas.requests import RESOLUTION
 from schemas.words import Source, Status
 from worker.api.auth import merchant_of
 from worker.api.bodies import read_body, read_fields
 from worker.api.context import Api
-from worker.api.problems import Problem, json_reply, not_found
+from worker.api.problems import Problem, json_reply, no_such_payment
 from worker.postgres.reads.reading import read_payment
 from worker.telemetry.tracing import traced
 from worker.verify.own_claims import own_claim
@@ -35,9 +35,9 @@ class Asking:
     async def resolve(self, request: web.Request) -> web.Response:
         payment = await self._payment(request)
         found = read_fields(RESOLUTION, await read_body(request))
-        wish = Wish(**{**found, "status": Status(found["status"])})
+        wanted = ResolutionRequest(**{**found, "status": Status(found["status"])})
         try:
-            resolved = await resolve(self._api.ledger, self._api.rules, payment.id, wish)
+            resolved = await resolve_payment(self._api.ledger, self._api.rules, payment.id, wanted)
         except ResolutionRefused as refused:
             raise Problem(409, refused.code, str(refused), field=refused.field) from None
         return json_reply(200, view(resolved)).response()
@@ -46,7 +46,7 @@ class Asking:
         """The payment of the path. Raises Problem where the merchant has none, or its account was taken away."""
         payment = await read_payment(self._api.database, merchant_of(request).id, request.match_info["payment_id"])
         if payment is None:
-            raise not_found()
+            raise no_such_payment()
         if payment.account not in self._api.rules.accounts:
             raise Problem(409, "account_not_configured", "the account of this payment is no longer configured")
         return payment

@@ -16,16 +16,16 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
-from worker.cli.archive import archive
+from worker.cli.archived_callback import archive
 from worker.cli.bench import bench
+from worker.cli.command_errors import FAILURES, WrongUsage, explain_failure, only_failure
 from worker.cli.dead import dead
-from worker.cli.events import events
-from worker.cli.explain import explain
-from worker.cli.failures import FAILURES, WrongUsage, explain_failure, only_failure
-from worker.cli.payments import payments
+from worker.cli.event_tail import events
+from worker.cli.explain_command import explain
+from worker.cli.payment_commands import payments
 from worker.cli.reconcile import reconcile
-from worker.cli.sandbox import sandbox
-from worker.cli.webhooks import webhooks
+from worker.cli.sandbox_command import sandbox
+from worker.cli.webhook_commands import webhooks
 
 app = App(
     name="payproof",
@@ -48,7 +48,7 @@ DONE, DID_NOT_HOLD, WRONG_USAGE = 0, 1, 2
 @app.command
 def init(path: Path = Path("payproof.toml")) -> int:
     """Write a commented starter configuration to PATH."""
-    from worker.cli.init import write_starter
+    from worker.cli.configured import write_starter
 
     try:
         write_starter(path)
@@ -72,7 +72,7 @@ def serve(
     if unknown := sorted(set(chosen) - set(process.ROLES)):
         raise WrongUsage(f"--roles: {', '.join(unknown)} is none of {', '.join(process.ROLES)}")
     try:
-        process.serve(configuration(), chosen)
+        process.serve_roles(configuration(), chosen)
     except ExceptionGroup as group:
         failure = only_failure(group)
         if failure is None:
@@ -87,9 +87,9 @@ def migrate(*, restored: bool = False) -> int:
     import asyncio
 
     from worker.cli.configured import configuration
+    from worker.postgres.server.opened import opened
     from worker.postgres.server.restored import raise_versions
     from worker.postgres.server.schema import granted
-    from worker.process import opened
 
     async def run() -> None:
         async with opened(configuration()) as database:
@@ -110,12 +110,12 @@ def migrate(*, restored: bool = False) -> int:
 def key(*, archive: bool = False) -> int:
     """Print a new API key and its hash for api_keys; --archive: a new key for the archive. Nothing is stored."""
     from worker.config import keys
-    from worker.runtime import encryption as sealing
+    from worker.runtime import encryption
 
     if archive:
-        print(sealing.new_key())
+        print(encryption.new_archive_key())
         return DONE
-    made = keys.new_key()
+    made = keys.new_api_key()
     print(f"key:  {made}")
     print(f'hash: "{keys.hashed(made)}"')
     print(
@@ -135,7 +135,7 @@ def doctor() -> int:
 @app.command
 def demo(*, exit: bool = False) -> int:  # noqa: A002 - the option is called --exit
     """Take a simulated shopper through every gateway and every trouble; nothing else needs to be installed."""
-    from worker.playground.demo import demo as run
+    from worker.playground.demo import play_demo as run
 
     return run(exit_after=exit)
 

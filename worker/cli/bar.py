@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from worker.cli.lines import printable
+from worker.console import printable_line
 
 EVERY = 1_000
 
@@ -71,4 +71,4 @@ def bar(of: str = "rows") -> Iterator[Bar]:
 def _plain(words: str) -> str:
     from rich.text import Text
 
-    return printable(Text(words)).plain
+    return printable_line(Text(words)).plain

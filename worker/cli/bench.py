@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from worker.cli.failures import CommandFailed, WrongUsage
+from worker.cli.command_errors import CommandFailed, WrongUsage
 
 if TYPE_CHECKING:
     from consumers.account import Account
@@ -130,7 +130,7 @@ def _key(config: Config, account: Account, written: str) -> str:
 
 def _print(account: Account, figures: Figures, rate: int, seconds: int, by: str) -> None:
     from worker.playground.bench.figures import percentile
-    from worker.playground.bench.told import LOOK_SECONDS
+    from worker.playground.bench.told_times import LOOK_SECONDS
 
     print(f"{figures.payments} payments at {account.id}, {rate} a second for {seconds} s, told by {by}")
     print(f"accepted  {figures.accepted} callbacks, {figures.accepted_per_second:.1f} a second")

@@ -1,4 +1,4 @@
-"""What a command begins with: the configuration from this process's environment, and logs on stderr.
+"""The configuration that a command begins with, from this process's environment; and one for a shop to start from.
 
 The one thing to get wrong: stdout. What a command prints there is its result and goes down pipes; a log never does.
 """
@@ -6,8 +6,10 @@ The one thing to get wrong: stdout. What a command prints there is its result an
 from __future__ import annotations
 
 import os
+from importlib.resources import files
+from pathlib import Path
 
-from worker.cli.failures import WrongUsage
+from worker.cli.command_errors import WrongUsage
 from worker.config import Config, load
 from worker.telemetry import logs
 
@@ -29,3 +31,15 @@ def merchant_meant(config: Config, named: str | None) -> str:
     if named not in ids:
         raise WrongUsage(f"--merchant: {named} is none of {', '.join(ids)}")
     return named
+
+
+def starter() -> str:
+    """The text of the starter configuration."""
+    return (files("worker.cli") / "starter.toml").read_text(encoding="utf-8")
+
+
+def write_starter(path: Path) -> None:
+    """Write the starter configuration, readable by its owner alone. Raises FileExistsError and never overwrites."""
+    with path.open("x", encoding="utf-8") as file:
+        path.chmod(0o600)
+        file.write(starter())

@@ -16,17 +16,17 @@ from cyclopts.validators import Number
 from rich.console import Console
 from rich.text import Text
 
-from worker.cli.failures import CommandFailed, WrongUsage
+from worker.cli.command_errors import CommandFailed, WrongUsage
 
 if TYPE_CHECKING:
-    from worker.cli.desk import Desk
-    from worker.dead_letters import Letter, Opened
+    from worker.cli.dead_letter_stores import DeadLetters
+    from worker.dead_letters import CheckedOut, DeadLetter
 
 dead = App(name="dead", help="Look at claims, replies and expected payments that were put aside; replay or drop them.")
 
 
 @dead.command(name="list")
-def list_(
+def list_dead_letters(
     *,
     provider: Annotated[str | None, Parameter(help="Those of one gateway alone.")] = None,
     limit: Annotated[int, Parameter(help="At most so many.", validator=Number(gte=1))] = 50,
@@ -34,10 +34,10 @@ def list_(
 ) -> int:
     """List dead letters, oldest first, those in Postgres and those at the broker together."""
     from worker.cli.configured import configuration
-    from worker.cli.desk import desk
+    from worker.cli.dead_letter_stores import open_dead_letters
 
     async def run() -> int:
-        async with desk(configuration()) as found:
+        async with open_dead_letters(configuration()) as found:
             letters = _of(found.letters, provider)
             _print_letters(letters[:limit], json=json)
             if not json:
@@ -48,14 +48,14 @@ def list_(
     return asyncio.run(run())
 
 
-@dead.command
-def show(letter_id: str) -> int:
+@dead.command(name="show")
+def show_dead_letter(letter_id: str) -> int:
     """Show all that is known of one, which may be named by the beginning of its id; personal data is hidden."""
     from worker.cli.configured import configuration
-    from worker.cli.desk import desk
+    from worker.cli.dead_letter_stores import open_dead_letters
 
     async def run() -> int:
-        async with desk(configuration()) as found:
+        async with open_dead_letters(configuration()) as found:
             async for opened in found.open(found.find(letter_id)):
                 Console(soft_wrap=True).print_json(_told(opened))
             return found.verdict()
@@ -63,15 +63,15 @@ def show(letter_id: str) -> int:
     return asyncio.run(run())
 
 
-@dead.command
-def replay(
+@dead.command(name="replay")
+def replay_dead_letters(
     *letter_ids: str,
     all_: Annotated[bool, Parameter(name="--all", help="Every one that can be.", negative="")] = False,
     provider: Annotated[str | None, Parameter(help="With --all: those of one gateway alone.")] = None,
 ) -> int:
     """Publish them again, record replies, and remove their letters. What is heard twice by that does no harm."""
     from worker.cli.configured import configuration
-    from worker.cli.desk import desk
+    from worker.cli.dead_letter_stores import open_dead_letters
 
     if bool(letter_ids) == all_:
         raise WrongUsage("--all goes without ids" if all_ else "name letters, or say --all")
@@ -79,7 +79,7 @@ def replay(
         raise WrongUsage("--provider goes with --all")
 
     async def run() -> int:
-        async with desk(configuration()) as found:
+        async with open_dead_letters(configuration()) as found:
             letters = _of(found.letters, provider) if all_ else _named(found, letter_ids)
             return await found.replay(letters)
 
@@ -94,7 +94,7 @@ def drop(
 ) -> int:
     """Remove letters for good; what they asked for is not done."""
     from worker.cli.configured import configuration
-    from worker.cli.desk import desk
+    from worker.cli.dead_letter_stores import open_dead_letters
 
     if not letter_ids:
         raise WrongUsage("name letters")
@@ -105,12 +105,12 @@ def drop(
 
     config = configuration()
 
-    async def look() -> list[Letter]:
-        async with desk(config) as found:
+    async def look() -> list[DeadLetter]:
+        async with open_dead_letters(config) as found:
             return _named(found, letter_ids)
 
-    async def remove(letters: Sequence[Letter]) -> int:
-        async with desk(config) as found:
+    async def remove(letters: Sequence[DeadLetter]) -> int:
+        async with open_dead_letters(config) as found:
             return await found.drop(letters, reason.strip())
 
     letters = asyncio.run(look())
@@ -121,19 +121,19 @@ def drop(
     return asyncio.run(remove(letters))
 
 
-def _of(letters: Sequence[Letter], provider: str | None) -> list[Letter]:
+def _of(letters: Sequence[DeadLetter], provider: str | None) -> list[DeadLetter]:
     return [one for one in letters if provider in (None, one.provider)]
 
 
-def _named(found: Desk, typed: Sequence[str]) -> list[Letter]:
+def _named(found: DeadLetters, typed: Sequence[str]) -> list[DeadLetter]:
     """Each letter once, however often it was named; all are found before anything is done."""
     ids = {letter.id for one in typed for letter in found.find(one)}
     return [letter for letter in found.letters if letter.id in ids]
 
 
-def _print_letters(letters: list[Letter], *, json: bool) -> None:
+def _print_letters(letters: list[DeadLetter], *, json: bool) -> None:
     """A line each in a pipe, for grep; two on a terminal, because nothing may be cut off."""
-    from worker.cli.desk import WHERE
+    from worker.cli.dead_letter_stores import WHERE
 
     console = Console(highlight=False)
     between = "\n    " if console.is_terminal else "  "
@@ -150,7 +150,7 @@ def _print_letters(letters: list[Letter], *, json: bool) -> None:
         )
 
 
-def _told(opened: Opened) -> str:
+def _told(opened: CheckedOut) -> str:
     from msgspec.structs import asdict
 
     from worker.dead_letters import read_claim, read_reply

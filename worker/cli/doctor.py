@@ -14,22 +14,20 @@ from rich.console import Console
 from rich.text import Text
 
 from consumers.ports.gateway import Token
-from worker.amqp.examine import examine as broker_examined
+from worker.amqp.diagnose import diagnose as diagnose_broker
 from worker.cli.configured import configuration
-from worker.cli.lines import print_line
 from worker.config import Config
-from worker.ops.doctor import broker
+from worker.console import print_line
 from worker.ops.doctor.address import public_url
-from worker.ops.doctor.database import look
-from worker.ops.doctor.finding import Finding
-from worker.ops.doctor.gateway import ask
-from worker.ops.doctor.secrets import secrets
+from worker.ops.doctor.findings import Finding, broker_findings, secret_findings
+from worker.ops.doctor.gateway_check import ask
+from worker.ops.doctor.installation import inspect_installation
 from worker.postgres.database import Database
 from worker.postgres.server.embedded import EmbeddedError
 from worker.postgres.server.migrate import MigrationError
+from worker.postgres.server.opened import opened_as_it_is
 from worker.postgres.server.schema import SchemaNewer, SchemaOlder
 from worker.postgres.tokens import PostgresTokens
-from worker.process import opened_as_it_is
 from worker.verify.gateways import Tokens, gateways
 
 _STYLES = {"ok": "green", "!!": "yellow", "no": "red"}
@@ -52,18 +50,18 @@ async def _examine(config: Config, console: Console) -> bool:
 
 async def _findings(config: Config) -> AsyncIterator[Finding]:
     yield Finding("ok", "configuration", f"merchants: {len(config.merchants)}, accounts: {len(config.accounts)}")
-    for found in secrets(config):
+    for found in secret_findings(config):
         yield found
     yield await public_url(config)
     if config.settings.amqp_url is not None:
         names = {account.provider.name for account in config.accounts}
-        for found in broker.findings(await broker_examined(config.settings.amqp_url, names)):
+        for found in broker_findings(await diagnose_broker(config.settings.amqp_url, names)):
             yield found
     async with AsyncExitStack() as stack:
         database, found = await _database(config, stack)
         yield found
         if database is not None:
-            async for found in look(database, config):
+            async for found in inspect_installation(database, config):
                 yield found
         tokens: Tokens = PostgresTokens(database) if database else _NewTokens()
         now = database.clock.now if database else _wall_clock

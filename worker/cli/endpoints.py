@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from worker.cli.failures import CommandFailed
-from worker.cli.lines import lasted, print_whole
-from worker.deliver.endpoints import Endpoint
+from worker.cli.command_errors import CommandFailed
+from worker.config.webhook_endpoints import Endpoint
+from worker.console import lasted, print_whole
 from worker.postgres.database import Database
-from worker.postgres.events.endpoints import Listed, list_endpoints
+from worker.postgres.events.endpoint_rows import EndpointOverview, list_endpoints
 from worker.postgres.events.replay import Progress as Done
 from worker.postgres.events.replay import Replay, replay_progress
 
@@ -30,7 +30,7 @@ NOBODY = "A running `payproof serve` with the role deliver sends them; is there 
 COLUMNS = ("endpoint", "merchant", "waiting", "given up", "last delivered", "state", "url")
 
 
-def print_endpoints(configured: Sequence[Endpoint], listed: Sequence[Listed], now: datetime) -> None:
+def print_endpoints(configured: Sequence[Endpoint], listed: Sequence[EndpointOverview], now: datetime) -> None:
     """A row for each that is configured, and for others that something still waits for."""
     known = {one.id: one for one in listed}
     ids = {endpoint.id for endpoint in configured}
@@ -56,7 +56,7 @@ def print_endpoints(configured: Sequence[Endpoint], listed: Sequence[Listed], no
         console.print(f"{first}\n    {state}\n    {url}", markup=False, soft_wrap=True)
 
 
-def state_of(one: Listed, now: datetime) -> str:
+def state_of(one: EndpointOverview, now: datetime) -> str:
     health = one.health
     if health.disabled_at is not None:
         since = f"{health.disabled_at:%Y-%m-%d %H:%M:%SZ}"
@@ -67,7 +67,7 @@ def state_of(one: Listed, now: datetime) -> str:
     return f"open, {health.failures} failures in a row" if health.failures else "open"
 
 
-async def follow(database: Database, replay: Replay) -> int:
+async def follow_replay(database: Database, replay: Replay) -> int:
     """Wait until every one was tried; what came of it is said, and is the exit code. Raises CommandFailed."""
     console = Console(stderr=True, highlight=False)
     hidden = replay.events <= MANY or not console.is_terminal
@@ -109,7 +109,7 @@ async def _closed(database: Database, replay: Replay) -> str | None:
     return None
 
 
-def _row(one: Listed, state: str, now: datetime) -> tuple[str, ...]:
+def _row(one: EndpointOverview, state: str, now: datetime) -> tuple[str, ...]:
     last = f"{lasted(now - one.delivered_at)} ago" if one.delivered_at else "never"
     ahead = f", and {one.ahead} events came since" if one.health.disabled_at and one.ahead else ""
     return one.id, one.merchant, str(one.waiting), str(one.given_up), last, state + ahead, one.url

@@ -17,20 +17,20 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.statements import Line, StatementMap, Unread
-from worker.cli.failures import WrongUsage
-from worker.cli.lines import printable
-from worker.reconciliation.report.amounts import plain as plain_amount
+from worker.cli.command_errors import WrongUsage
+from worker.console import printable_line
+from worker.reconciliation.report.amounts import plain_amount
 from worker.reconciliation.statements import (
     Look,
-    Statement,
     StatementError,
+    StatementFile,
     as_toml,
-    look,
+    guess_headers,
     open_statement,
     propose,
     read_lines,
 )
-from worker.reconciliation.statements.headers import plain, wanted
+from worker.reconciliation.statements.headers import mapped_headers, normalized
 
 ROWS = 5
 LONGEST = 60
@@ -41,7 +41,7 @@ def print_guess(path: Path) -> int:
     console = Console(stderr=True, highlight=False)
     try:
         statement = open_statement(path)
-        seen = look(statement)
+        seen = guess_headers(statement)
         proposal = propose(seen.headers, [row for _, row in seen.rows])
         sys.stdout.write(as_toml(proposal))
         sys.stdout.flush()
@@ -55,9 +55,9 @@ def print_guess(path: Path) -> int:
     return 0
 
 
-def _print_rows(console: Console, statement: Statement, seen: Look, columns: StatementMap) -> None:
+def _print_rows(console: Console, statement: StatementFile, seen: Look, columns: StatementMap) -> None:
     """Every cell of the first rows beside what it was read as."""
-    keys = {plain(header): key for key, header in wanted(columns).items()}
+    keys = {normalized(header): key for key, header in mapped_headers(columns).items()}
     raw = dict(seen.rows)
     for line in islice(read_lines(statement, columns), ROWS):
         console.print()
@@ -73,7 +73,7 @@ def _cells(
         table.add_column(name, overflow="fold")
     for header, cell in zip(headers, cells, strict=False):
         if header.strip() or cell.strip():
-            key = keys.get(plain(header))
+            key = keys.get(normalized(header))
             read = _read(key, line, zone) if key and isinstance(line, Line) else "" if key else "not read"
             table.add_row(_line(header), _line(cell[:LONGEST]), _line(read))
     return table
@@ -99,4 +99,4 @@ def _read(key: str, line: Line, zone: str) -> str:
 
 
 def _line(text: str) -> Text:
-    return printable(Text(text))
+    return printable_line(Text(text))

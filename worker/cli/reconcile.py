@@ -17,7 +17,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from worker.cli.failures import CommandFailed, WrongUsage
+from worker.cli.command_errors import CommandFailed, WrongUsage
 
 reconcile = App(name="reconcile", help="Compare a gateway's statement with our payments; list and show such runs.")
 
@@ -62,16 +62,16 @@ def run(
 
 
 @reconcile.command(name="list")
-def list_(
+def list_runs(
     *,
     account: Annotated[str | None, Parameter(help="Those of one account alone.")] = None,
     limit: Annotated[int, Parameter(help="At most so many.", validator=Number(gte=1))] = 20,
 ) -> int:
     """List runs, newest first."""
     from worker.cli.configured import configuration
-    from worker.cli.runs import print_runs
+    from worker.cli.run_table import print_runs
+    from worker.postgres.server.opened import opened_as_it_is
     from worker.postgres.statements.runs import Run, read_runs
-    from worker.process import opened_as_it_is
 
     async def read() -> list[Run]:
         async with opened_as_it_is(configuration()) as database:
@@ -81,13 +81,13 @@ def list_(
     return 0
 
 
-@reconcile.command
-def show(run_id: Annotated[str, Parameter(name="RUN")], /, *, csv: Csv = None, html: Html = None) -> int:
+@reconcile.command(name="show")
+def show_run_command(run_id: Annotated[str, Parameter(name="RUN")], /, *, csv: Csv = None, html: Html = None) -> int:
     """Show a run again as it was judged, and write its CSV and its page."""
     from worker.cli.configured import configuration
     from worker.cli.reporting import show_run
+    from worker.postgres.server.opened import opened_as_it_is
     from worker.postgres.statements.runs import read_run
-    from worker.process import opened_as_it_is
 
     outputs = _outputs(csv, html)
 

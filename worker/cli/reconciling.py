@@ -19,22 +19,22 @@ from consumers.account import Account
 from consumers.reconciliation.verdicts import Terms
 from schemas.statements import Line, Unread
 from worker.cli.bar import Bar, bar
+from worker.cli.command_errors import CommandFailed, WrongUsage
 from worker.cli.configured import configuration
-from worker.cli.failures import CommandFailed, WrongUsage
 from worker.cli.reporting import ZONE, show_run
-from worker.config import Config
+from worker.config import Config, rules_of
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
+from worker.postgres.server.opened import opened_as_it_is
 from worker.postgres.tokens import PostgresTokens
-from worker.process import opened_as_it_is, rules_of
 from worker.reconciliation.gateway_list import ListFailed, list_lines
-from worker.reconciliation.run import About, Busy, Lines
-from worker.reconciliation.run import reconcile as judge
+from worker.reconciliation.run import AnotherRun, Lines, StatementScope
+from worker.reconciliation.run import reconcile_lines as judge
 from worker.reconciliation.statements import StatementError, open_statement, read_lines
 from worker.verify.gateways import Gateways, gateways
 
-DAY = timedelta(days=1)
+ONE_DAY = timedelta(days=1)
 BLOCK = 1024 * 1024
 
 Outputs = tuple[Path | None, Path | None]
@@ -70,7 +70,7 @@ async def reconcile_statement(wanted: Wanted, path: Path, outputs: Outputs) -> i
         opened = open_statement(path)
         lines = read_lines(opened, account.statement)
         sized = _sized(path)
-        about = About(source=path.name, sha256=sized.sha256, since=since, until=until)
+        about = StatementScope(source=path.name, sha256=sized.sha256, since=since, until=until)
         with bar() as shown:
             shown.reading(path.name, sized.lines if opened.form == "CSV" else None)
             return await _run(config, account, wanted, _told(lines, shown), about, outputs, shown)
@@ -97,7 +97,7 @@ async def reconcile_list(wanted: Wanted, outputs: Outputs) -> int:
             async with _opened(config) as database, gateways(PostgresTokens(database)) as asking:
                 end = min(until, database.clock.now())
                 lines = _listed(database, asking, account, since, end, shown)
-                about = About(source=source, since=since, until=end, listed=True)
+                about = StatementScope(source=source, since=since, until=end, listed=True)
                 return await _judged(config, database, account, wanted, lines, about, outputs, shown)
         except ListFailed as error:
             raise CommandFailed(f"{error}; nothing was changed") from None
@@ -112,7 +112,7 @@ async def _listed(
 
 
 async def _run(
-    config: Config, account: Account, wanted: Wanted, lines: Lines, about: About, outputs: Outputs, shown: Bar
+    config: Config, account: Account, wanted: Wanted, lines: Lines, about: StatementScope, outputs: Outputs, shown: Bar
 ) -> int:
     async with _opened(config) as database:
         return await _judged(config, database, account, wanted, lines, about, outputs, shown)
@@ -124,7 +124,7 @@ async def _judged(
     account: Account,
     wanted: Wanted,
     lines: Lines,
-    about: About,
+    about: StatementScope,
     outputs: Outputs,
     shown: Bar,
 ) -> int:
@@ -141,7 +141,7 @@ async def _judged(
             however_many=wanted.however_many,
             progress=shown.rows,
         )
-    except Busy as error:
+    except AnotherRun as error:
         raise CommandFailed(f"{error}; nothing was changed") from None
     shown.adding_up(sum(run.counts.values()))
     report = await show_run(config, database, run, *outputs, told=lambda _: shown.row(), before=shown.stop)
@@ -177,7 +177,7 @@ def _moment(option: str, typed: str, zone: ZoneInfo, *, last: bool) -> datetime:
     """A day, or a time in ISO 8601; the end of a last day is the beginning of the next."""
     try:
         if len(typed) == len("2026-11-01"):
-            day = date.fromisoformat(typed) + (DAY if last else timedelta())
+            day = date.fromisoformat(typed) + (ONE_DAY if last else timedelta())
             return datetime(day.year, day.month, day.day, tzinfo=zone)
         at = datetime.fromisoformat(typed)
     except (ValueError, OverflowError):

@@ -13,15 +13,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from schemas.report import Report, ReportHeader, Row
 from schemas.statements import LineOutcome
-from worker.cli.failures import WrongUsage
+from worker.cli.command_errors import WrongUsage
 from worker.config import Config
 from worker.postgres.database import Database
 from worker.postgres.statements.matched import read_matched
 from worker.postgres.statements.runs import Run, read_rows
 from worker.reconciliation.report.gathering import gather
-from worker.reconciliation.report.page import page
-from worker.reconciliation.report.shapes import About, Report, Row
+from worker.reconciliation.report.page import report_page
 from worker.reconciliation.report.table import table
 from worker.reconciliation.report.terminal import print_report
 
@@ -59,17 +59,17 @@ async def show_run(
 
             report = await gather(about, read_rows(database, run.id), each=hear)
         if html is not None:
-            files.enter_context(_replacing(html, "--html")).write_text(page(report), encoding="utf-8")
+            files.enter_context(_replacing(html, "--html")).write_text(report_page(report), encoding="utf-8")
     if before is not None:
         before()
     print_report(Console(highlight=False), report)
     return report
 
 
-def about_of(config: Config, run: Run) -> About:
+def about_of(config: Config, run: Run) -> ReportHeader:
     """The run as a report tells of it; its account may have left the configuration since."""
     account = config.account(run.account)
-    return About(
+    return ReportHeader(
         run=run.id,
         account=run.account,
         merchant=account.merchant if account else "unknown",

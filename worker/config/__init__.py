@@ -16,15 +16,15 @@ from msgspec.structs import asdict, replace
 from consumers.account import Account
 from consumers.providers import PROVIDERS
 from schemas.secret import Secret
+from worker.config.config_problems import ConfigError, ConfigProblem
+from worker.config.consistency import DocumentRules, rules_for
 from worker.config.environment import config_path, read_settings
 from worker.config.keys import hashed, is_hashed
-from worker.config.problems import ConfigError, Problem
-from worker.config.reading import BAD, Reader, Written, type_info
-from worker.config.rules import Rules, rules_for
+from worker.config.read_toml import BAD, Reader, WrittenNumber, type_info
 from worker.config.secrets import Secrets
-from worker.config.shapes import Archive, Config, File, Merchant, Settings, Webhook
+from worker.config.shapes import Archive, Config, File, Merchant, Settings, Webhook, rules_of
 
-__all__ = ["Archive", "Config", "ConfigError", "File", "Merchant", "Problem", "Settings", "Webhook", "load"]
+__all__ = ["Archive", "Config", "ConfigError", "File", "Merchant", "Problem", "Settings", "Webhook", "load", "rules_of"]
 
 
 def load(
@@ -34,13 +34,13 @@ def load(
 
     Raises ConfigError with every problem there is; no message holds a secret.
     """
-    problems: list[Problem] = []
+    problems: list[ConfigProblem] = []
     settings = read_settings(environ, problems)
     path = config_path(environ)
     document = _document(path, problems)
     if document is None:
         raise ConfigError(problems)
-    rules = Rules(document, providers)
+    rules = DocumentRules(document, providers)
     reader = Reader(Secrets(environ, path.parent), rules=rules_for(rules), specials={Account: rules.account})
     file = reader.read(type_info(File), document, "")
     problems += reader.problems
@@ -49,17 +49,17 @@ def load(
     return _config(file, settings, tuple(reader.literals))
 
 
-def _document(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
+def _document(path: Path, problems: list[ConfigProblem]) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"), parse_float=Written)
+        return tomllib.loads(path.read_bytes().decode("utf-8"), parse_float=WrittenNumber)
     except FileNotFoundError:
-        problems.append(Problem(str(path), "there is no such file; `payproof init` writes a starter"))
+        problems.append(ConfigProblem(str(path), "there is no such file; `payproof init` writes a starter"))
     except OSError as error:
-        problems.append(Problem(str(path), f"cannot be read: {error.strerror}"))
+        problems.append(ConfigProblem(str(path), f"cannot be read: {error.strerror}"))
     except UnicodeDecodeError:
-        problems.append(Problem(str(path), "is not UTF-8 text"))
+        problems.append(ConfigProblem(str(path), "is not UTF-8 text"))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        problems.append(Problem(str(path), f"is not TOML: {error}"))
+        problems.append(ConfigProblem(str(path), f"is not TOML: {error}"))
     return None
 
 

@@ -11,8 +11,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from schemas.secret import Secret
-from worker.config.problems import Problem
-from worker.config.rules import split_url
+from worker.config.config_problems import ConfigProblem
+from worker.config.consistency import split_url
 from worker.config.secrets import SecretError, Secrets
 from worker.config.shapes import Settings
 
@@ -27,7 +27,7 @@ def config_path(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("PAYPROOF_CONFIG") or DEFAULT_CONFIG)
 
 
-def read_settings(environ: Mapping[str, str], problems: list[Problem]) -> Settings:
+def read_settings(environ: Mapping[str, str], problems: list[ConfigProblem]) -> Settings:
     """The settings; what is wrong is added to `problems`, and its place taken by the default."""
     listen = _listen(environ, "PAYPROOF_LISTEN", DEFAULT_LISTEN, problems)
     return Settings(
@@ -43,10 +43,10 @@ def read_settings(environ: Mapping[str, str], problems: list[Problem]) -> Settin
     )
 
 
-def _listen(environ: Mapping[str, str], name: str, default: str, problems: list[Problem]) -> tuple[str, int]:
+def _listen(environ: Mapping[str, str], name: str, default: str, problems: list[ConfigProblem]) -> tuple[str, int]:
     found = _host_and_port(environ.get(name) or default)
     if found is None:
-        problems.append(Problem(name, "must be host:port, such as 127.0.0.1:8080 or [::1]:8080"))
+        problems.append(ConfigProblem(name, "must be host:port, such as 127.0.0.1:8080 or [::1]:8080"))
     return found or _host_and_port(default) or ("127.0.0.1", 0)
 
 
@@ -55,13 +55,13 @@ def _host_and_port(text: str) -> tuple[str, int] | None:
     return (match[1] or match[2], int(match[3])) if match and int(match[3]) <= 65535 else None
 
 
-def _public_url(environ: Mapping[str, str], listen: tuple[str, int], problems: list[Problem]) -> str:
+def _public_url(environ: Mapping[str, str], listen: tuple[str, int], problems: list[ConfigProblem]) -> str:
     host, port = listen
     url = environ.get("PAYPROOF_PUBLIC_URL") or f"http://{f'[{host}]' if ':' in host else host}:{port}"
     if not split_url(url)[1] or "?" in url:
-        problems.append(Problem("PAYPROOF_PUBLIC_URL", "must be an http or https URL without query and fragment"))
+        problems.append(ConfigProblem("PAYPROOF_PUBLIC_URL", "must be an http or https URL without query and fragment"))
     elif (why := _wrong_path(urlsplit(url).path.rstrip("/"))) is not None:
-        problems.append(Problem("PAYPROOF_PUBLIC_URL", why))
+        problems.append(ConfigProblem("PAYPROOF_PUBLIC_URL", why))
     return url.rstrip("/")
 
 
@@ -73,7 +73,9 @@ def _wrong_path(path: str) -> str | None:
     return f"its path must not begin with /{first}, where paths of payproof begin" if first in OWN_PATHS else None
 
 
-def _url(environ: Mapping[str, str], name: str, schemes: tuple[str, ...], problems: list[Problem]) -> Secret | None:
+def _url(
+    environ: Mapping[str, str], name: str, schemes: tuple[str, ...], problems: list[ConfigProblem]
+) -> Secret | None:
     """The URL, or with `file:PATH` the one in that file: it holds a password, and an environment is easily shown."""
     text = environ.get(name)
     if not text:
@@ -82,28 +84,30 @@ def _url(environ: Mapping[str, str], name: str, schemes: tuple[str, ...], proble
         try:
             text = Secrets(environ, config_path(environ).parent).resolve(text)[0].reveal()
         except SecretError as error:
-            problems.append(Problem(name, str(error)))
+            problems.append(ConfigProblem(name, str(error)))
             return None
     if not text.startswith(tuple(f"{scheme}://" for scheme in schemes)):
-        problems.append(Problem(name, f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}"))
+        problems.append(ConfigProblem(name, f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}"))
     return Secret(text)
 
 
-def _networks(environ: Mapping[str, str], problems: list[Problem]) -> tuple[IPv4Network | IPv6Network, ...]:
+def _networks(environ: Mapping[str, str], problems: list[ConfigProblem]) -> tuple[IPv4Network | IPv6Network, ...]:
     found = []
     for part in (environ.get("PAYPROOF_TRUSTED_PROXIES") or "").split(","):
         try:
             found += [ip_network(part.strip())] if part.strip() else []
         except ValueError:
-            problems.append(Problem("PAYPROOF_TRUSTED_PROXIES", f"{part.strip()}: must be an address or a network"))
+            problems.append(
+                ConfigProblem("PAYPROOF_TRUSTED_PROXIES", f"{part.strip()}: must be an address or a network")
+            )
     return tuple(found)
 
 
-def _log(environ: Mapping[str, str], problems: list[Problem]) -> Literal["json", "console"]:
+def _log(environ: Mapping[str, str], problems: list[ConfigProblem]) -> Literal["json", "console"]:
     match environ.get("PAYPROOF_LOG") or ("console" if sys.stderr.isatty() else "json"):
         case "json":
             return "json"
         case "console":
             return "console"
-    problems.append(Problem("PAYPROOF_LOG", "must be json or console"))
+    problems.append(ConfigProblem("PAYPROOF_LOG", "must be json or console"))
     return "json"

@@ -16,7 +16,7 @@ RANDOM_BYTES = 32
 """Keys are random and long, so that a plain digest cannot be searched for; what a person thought up could be."""
 
 
-def new_key() -> str:
+def new_api_key() -> str:
     return secrets.token_urlsafe(RANDOM_BYTES)
 
 

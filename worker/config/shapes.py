@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from consumers.account import Account
+from consumers.rules import Rules
 from schemas.checks import DAY, Checks, Seconds
 from schemas.secret import Secret
 from schemas.words import EventType
@@ -24,6 +25,9 @@ from worker.config.keys import digest_of
 from worker.runtime.encryption import key_of
 
 ALL_EVENTS = "payment.*"
+JITTER = 0.05
+"""A check is made later by up to this part of its delay, so that payments that began together do not stay together."""
+
 WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - what every such secret begins with
 
 Id = Annotated[
@@ -36,7 +40,7 @@ Id = Annotated[
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 ApiKeys = Annotated[tuple[Secret, ...], Meta(min_length=1)]
 Retention = Annotated[float, Meta(ge=DAY, extra={"duration": True})]
-Events = Annotated[tuple[str, ...], Meta(min_length=1)]
+EventNames = Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
 class Webhook(Struct, frozen=True, kw_only=True):
@@ -49,7 +53,7 @@ class Webhook(Struct, frozen=True, kw_only=True):
     url: str
     secret: Secret
     previous_secrets: tuple[Secret, ...] = ()
-    events: Events = (ALL_EVENTS,)
+    events: EventNames = (ALL_EVENTS,)
 
     def wants(self, event: EventType) -> bool:
         return ALL_EVENTS in self.events or event in self.events
@@ -81,7 +85,7 @@ class Archive(Struct, frozen=True, kw_only=True):
     retention: Retention = 90 * DAY
 
     @property
-    def sealing(self) -> tuple[bytes, ...]:
+    def cipher_keys(self) -> tuple[bytes, ...]:
         return tuple(key_of(key.reveal()) for key in self.keys)
 
 
@@ -147,3 +151,13 @@ class Config(File, frozen=True, kw_only=True):
                 if hmac.compare_digest(digest_of(key), digest):
                     found = merchant
         return found
+
+
+def rules_of(config: Config) -> Rules:
+    """What of the configuration the stages need to know."""
+    return Rules(
+        accounts={account.id: account for account in config.accounts},
+        checks=config.checks,
+        public_url=config.settings.public_url,
+        jitter=JITTER,
+    )

@@ -1,7 +1,7 @@
-"""The relay: events that were written without a place get one, and those that have one go on to the broker.
+"""The relay: events that were written without a position get one, and those that have one go to the broker.
 
-The one thing to get wrong: waiting for the broker. Places are given whether the broker is there or not, for webhooks
-and for readers of the log. Only the events that go to the broker wait for it.
+The one thing to get wrong: waiting for the broker. Positions are assigned whether the broker is there or not, for
+webhooks and for readers of the log. Only the events that go to the broker wait for it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 import structlog
 
-from worker.deliver.carrier import Carrier, Publisher
+from worker.deliver.event_publisher import EventPublisher, MessagePublisher
 from worker.postgres.database import UNAVAILABLE, Database
-from worker.postgres.events.event_log import Placed, place, place_telling
-from worker.postgres.notices import Notice
+from worker.postgres.events.event_log import SequencedEvent, assign_positions, assign_positions_returning
+from worker.postgres.wakeups import Wakeup
 from worker.runtime.cancellation import run_all
 from worker.runtime.clock import set_within
 from worker.telemetry.metrics import Metrics
@@ -24,7 +24,7 @@ from worker.telemetry.tracing import OFF, Tracing, traceparent_of
 BATCH = 500
 POLL_SECONDS = 5.0
 PAUSE_SECONDS = 0.02
-"""While the relay gives places, writers leave theirs to it. Without a pause they might never give their own again."""
+"""While the relay assigns positions, writers leave theirs to it. Without a pause they might never assign any again."""
 
 log = structlog.get_logger()
 
@@ -32,57 +32,57 @@ log = structlog.get_logger()
 class Relay:
     """Runs until cancelled. Without a publisher there is no broker.
 
-    `hear` is told of events that have no place, or got it in another process; `placed` of events that got it here.
+    Call `on_wakeup` when events have no position or got it in another process, `sequenced` with those that got it here.
     """
 
     def __init__(
-        self, database: Database, metrics: Metrics, publisher: Publisher | None = None, tracing: Tracing = OFF
+        self, database: Database, metrics: Metrics, publisher: MessagePublisher | None = None, tracing: Tracing = OFF
     ) -> None:
         self._database, self._metrics, self._tracing = database, metrics, tracing
-        self._carrier = Carrier(database, publisher, metrics, tracing) if publisher else None
+        self._event_publisher = EventPublisher(database, publisher, metrics, tracing) if publisher else None
         self._written = asyncio.Event()
 
-    def hear(self, notice: Notice) -> None:
-        if notice.events:
+    def on_wakeup(self, wakeup: Wakeup) -> None:
+        if wakeup.events:
             self._written.set()
-        if notice.placed and notice.sender and self._carrier is not None:
-            self._carrier.hear()
+        if wakeup.placed and wakeup.sender and self._event_publisher is not None:
+            self._event_publisher.wake()
 
-    def placed(self, events: Sequence[Placed]) -> None:
-        self._metrics.placed.inc(len(events))
+    def sequenced(self, events: Sequence[SequencedEvent]) -> None:
+        self._metrics.sequenced.inc(len(events))
         if self._tracing.on:
             with self._tracing.follow_all("place", [traceparent_of(one.body) for one in events]):
                 pass
-        if self._carrier is not None:
-            self._carrier.remember(events)
+        if self._event_publisher is not None:
+            self._event_publisher.remember(events)
 
     async def run(self) -> None:
-        carrier = [] if self._carrier is None else [self._carrier.run()]
-        await run_all(self._place(), *carrier)
+        event_publisher = [] if self._event_publisher is None else [self._event_publisher.run()]
+        await run_all(self._sequence(), *event_publisher)
 
-    async def _place(self) -> None:
+    async def _sequence(self) -> None:
         while True:
             self._written.clear()
             try:
-                placed = await self._place_batch()
-                self._metrics.look("relay")
+                placed = await self._sequence_batch()
+                self._metrics.polled("relay")
             except UNAVAILABLE as error:
                 log.warning("relay.unavailable", error=type(error).__name__)
                 placed = 0
-            self._metrics.placed.inc(placed)
-            if self._carrier is not None:  # events may have got places here, or elsewhere without a notice
-                self._carrier.hear()
+            self._metrics.sequenced.inc(placed)
+            if self._event_publisher is not None:  # events may have got positions here, or elsewhere without a wakeup
+                self._event_publisher.wake()
             if placed:
-                self._database.notify(Notice(placed=True))
+                self._database.notify(Wakeup(placed=True))
             if placed < BATCH:
                 await asyncio.sleep(PAUSE_SECONDS)
                 await set_within(self._written, POLL_SECONDS)
 
-    async def _place_batch(self) -> int:
+    async def _sequence_batch(self) -> int:
         if not self._tracing.on:
-            return await place(self._database, BATCH)
+            return await assign_positions(self._database, BATCH)
         began = time.monotonic()
-        placed = await place_telling(self._database, BATCH)
+        placed = await assign_positions_returning(self._database, BATCH)
         seconds = time.monotonic() - began
         with self._tracing.follow_all("place", [traceparent_of(body) for body in placed], seconds_ago=seconds):
             return len(placed)

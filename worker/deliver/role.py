@@ -1,4 +1,4 @@
-"""The role: a courier for each configured endpoint, begun, ended and woken together.
+"""The role: a worker for each configured endpoint, begun, ended and woken together.
 
 The one thing to get wrong: beginning late. An endpoint is told what is placed after its row was made, so `begin` makes
 the rows before the process takes anything in, from a callback or from a queue.
@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from worker.deliver.courier import Courier
-from worker.deliver.endpoints import Endpoint
+from worker.config.webhook_endpoints import Endpoint
+from worker.deliver.endpoint_worker import EndpointWorker
 from worker.deliver.sender import sender
 from worker.postgres.database import Database
-from worker.postgres.events.endpoints import begin_endpoints
+from worker.postgres.events.endpoint_rows import begin_endpoints
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import OFF, Tracing
 
@@ -32,13 +32,13 @@ class Deliver:
     ) -> None:
         self.endpoints, self._tracing = endpoints, tracing
         self._database, self._metrics, self._private = database, metrics, private
-        self._couriers: list[Courier] = []
+        self._workers: list[EndpointWorker] = []
         self._stopped = asyncio.Event()
 
-    def hear(self, *, placed: bool) -> None:
+    def wake(self, *, placed: bool) -> None:
         """Whether events were placed, or deliveries made due."""
-        for courier in self._couriers if placed else ():
-            courier.hear()
+        for worker in self._workers if placed else ():
+            worker.wake()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -50,12 +50,12 @@ class Deliver:
     async def run(self) -> None:
         now = self._database.clock.now
         async with sender(now, private=self._private) as sending, asyncio.TaskGroup() as group:
-            self._couriers = [
-                Courier(endpoint, self._database, sending, self._metrics, now, self._tracing)
+            self._workers = [
+                EndpointWorker(endpoint, self._database, sending, self._metrics, now, self._tracing)
                 for endpoint in self.endpoints
             ]
-            for courier in self._couriers:
-                group.create_task(courier.run())
+            for worker in self._workers:
+                group.create_task(worker.run())
             await self._stopped.wait()
-            for courier in self._couriers:
-                courier.stop()
+            for worker in self._workers:
+                worker.stop()

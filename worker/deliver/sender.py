@@ -19,10 +19,10 @@ from msgspec import Struct
 from standardwebhooks import Webhook
 from yarl import URL
 
-from consumers.webhook_policy import Heard, retry_after
+from consumers.webhook_policy import AttemptResponse, retry_after
 from schemas.secret import Secret
+from worker.config.webhook_endpoints import Endpoint
 from worker.deliver.addresses import Allowed, NotPublic, Resolver, anywhere, guarded_socket, is_public
-from worker.deliver.endpoints import Endpoint
 from worker.telemetry.tracing import HEADER
 
 SECONDS = 15.0
@@ -31,10 +31,10 @@ MOST_READ = 64 * 1024
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
 
-class Sent(Struct, frozen=True):
+class SentAttempt(Struct, frozen=True):
     """What an attempt brought, and the seconds it took."""
 
-    heard: Heard
+    response: AttemptResponse
     seconds: float
 
 
@@ -44,31 +44,31 @@ class Sender:
     def __init__(self, session: aiohttp.ClientSession, now: Callable[[], datetime], seconds: float) -> None:
         self._session, self._now, self._seconds = session, now, seconds
 
-    async def send(self, endpoint: Endpoint, event_id: str, body: bytes, traceparent: str | None = None) -> Sent:
+    async def send(self, endpoint: Endpoint, event_id: str, body: bytes, traceparent: str | None = None) -> SentAttempt:
         began = time.monotonic()
-        heard = await self._send(endpoint, event_id, body, {HEADER: traceparent} if traceparent else {})
-        return Sent(heard, time.monotonic() - began)
+        response = await self._send(endpoint, event_id, body, {HEADER: traceparent} if traceparent else {})
+        return SentAttempt(response, time.monotonic() - began)
 
-    async def _send(self, endpoint: Endpoint, event_id: str, body: bytes, trace: dict[str, str]) -> Heard:
-        heard = None
+    async def _send(self, endpoint: Endpoint, event_id: str, body: bytes, trace: dict[str, str]) -> AttemptResponse:
+        answered = None
         try:
             async with (
                 asyncio.timeout(self._seconds),
                 self._session.post(
                     URL(endpoint.url, encoded=True),
                     data=body,
-                    headers=signed(endpoint.secrets, event_id, self._now(), body) | trace,
+                    headers=signature_headers(endpoint.secrets, event_id, self._now(), body) | trace,
                     allow_redirects=False,
-                ) as response,
+                ) as got,
             ):
-                wait = retry_after(response.headers.get("Retry-After"), self._now())
-                heard = Heard(status=response.status, retry_after=wait)
-                await _drop(response)
-                return heard
+                wait = retry_after(got.headers.get("Retry-After"), self._now())
+                answered = AttemptResponse(status=got.status, retry_after=wait)
+                await _drop(got)
+                return answered
         except TimeoutError:
-            return heard or Heard(trouble=f"no answer within {self._seconds:g} s")
+            return answered or AttemptResponse(trouble=f"no answer within {self._seconds:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return heard or Heard(trouble=_why(error))
+            return answered or AttemptResponse(trouble=_why(error))
 
 
 @asynccontextmanager
@@ -77,7 +77,7 @@ async def sender(
 ) -> AsyncIterator[Sender]:
     """Keep connections to endpoints open. `private`: they may be anywhere, for development.
 
-    There is no limit of connections: each endpoint's courier has few hands, and a pool that all shared would let a slow
+    There is no limit of connections: each endpoint's worker sends few at a time, and a shared pool would let a slow
     endpoint take another's place.
     """
     allowed = anywhere if private else allowed
@@ -100,7 +100,7 @@ async def sender(
         yield Sender(session, now, seconds)
 
 
-def signed(secrets: Sequence[Secret], event_id: str, at: datetime, body: bytes) -> dict[str, str]:
+def signature_headers(secrets: Sequence[Secret], event_id: str, at: datetime, body: bytes) -> dict[str, str]:
     """The headers of Standard Webhooks: a signature by each secret, the newest first."""
     at = at.astimezone(UTC)
     signatures = [Webhook(secret.reveal()).sign(event_id, at, body.decode()) for secret in secrets]

@@ -1,10 +1,10 @@
-"""What strangers make us ask at the same time is asked together: what came while others were on their way goes as one.
+"""Requests that come at the same time share one call: those that come while a batch is running go in the next batch.
 
-The one thing to get wrong: whose connections they are. The workers of the same process need the database too, so a
-crowd of any size takes a few connections and waits for itself. And whose failure it is: a database that is away fails
-all of them alike; whatever else goes wrong is the doing of one, so they go one by one and only that one fails.
+Strangers decide how many requests there are. So they take a few database connections, and leave the others to the
+workers of the same process. A database that is away fails the whole batch. Any other error is the fault of a single
+request, so the batch is run again one request at a time, and only that request fails.
 
-Nobody needs a deadline around `ask`: it has its own, in line and on the way, and one timer keeps those of all.
+`submit` needs no deadline around it: it has its own, pending and running, and one timer keeps those of all requests.
 """
 
 from __future__ import annotations
@@ -15,58 +15,59 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-Asked = TypeVar("Asked")
-Told = TypeVar("Told")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
-LARGEST = 200
-_Waiting = tuple[Asked, "asyncio.Future[Told]"]
+MAX_BATCH = 200
+_Request = tuple[Item, "asyncio.Future[Result]"]
 
 
-class Together(Generic[Asked, Told]):
-    """`ask` is answered when the group that it goes with is.
+class RequestBatcher(Generic[Item, Result]):
+    """`submit` returns when the batch of its item has run.
 
-    `answer` tells for each of a group, in its order, within so many `seconds` or all of it fails with TimeoutError.
-    A caller waits no longer than that, however long the line is. `alike` is what else `answer` raises when all fare
-    alike; `at_once` is how many groups are on their way at a time.
+    `answer` returns a result for each item of a batch, in its order; after `seconds` the batch fails with TimeoutError.
+    A caller waits no longer than that, however many are pending. `shared_errors` is what else `answer` raises when the
+    whole batch fails; `at_once` is how many batches run at a time.
     """
 
     def __init__(
         self,
-        answer: Callable[[Sequence[Asked]], Awaitable[Sequence[Told]]],
+        answer: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         *,
-        alike: tuple[type[Exception], ...],
+        shared_errors: tuple[type[Exception], ...],
         seconds: float,
         at_once: int = 1,
     ) -> None:
-        self._answer, self._alike, self._seconds, self._at_once = answer, (*alike, TimeoutError), seconds, at_once
-        self._line: deque[_Waiting[Asked, Told]] = deque()
-        self._due: deque[tuple[float, asyncio.Future[Told]]] = deque()
+        self._answer, self._shared_errors = answer, (*shared_errors, TimeoutError)
+        self._seconds, self._at_once = seconds, at_once
+        self._pending: deque[_Request[Item, Result]] = deque()
+        self._due: deque[tuple[float, asyncio.Future[Result]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._groups: set[asyncio.Task[None]] = set()
+        self._batches: set[asyncio.Task[None]] = set()
 
     @property
-    def in_line(self) -> int:
-        """How many wait for their group to leave."""
-        return len(self._line)
+    def pending(self) -> int:
+        """How many items wait for a batch."""
+        return len(self._pending)
 
-    async def ask(self, one: Asked) -> Told:
-        """Raises what `answer` does, and TimeoutError. Whoever is cancelled leaves the line."""
+    async def submit(self, one: Item) -> Result:
+        """Raises what `answer` does, and TimeoutError. An item whose caller is cancelled is pending no longer."""
         loop = asyncio.get_running_loop()
-        told: asyncio.Future[Told] = loop.create_future()
+        told: asyncio.Future[Result] = loop.create_future()
         waiting = one, told
-        self._line.append(waiting)
+        self._pending.append(waiting)
         while self._due and self._due[0][1].done():
             self._due.popleft()
         self._due.append((loop.time() + self._seconds, told))
         if self._timer is None:
             self._timer = loop.call_at(self._due[0][0], self._expire, loop)
-        if len(self._groups) < self._at_once:
-            self._groups.add(asyncio.create_task(self._go()))
+        if len(self._batches) < self._at_once:
+            self._batches.add(asyncio.create_task(self._run()))
         try:
             return await told
         except (asyncio.CancelledError, TimeoutError):
-            with suppress(ValueError):  # it is on its way already
-                self._line.remove(waiting)
+            with suppress(ValueError):  # its batch is running
+                self._pending.remove(waiting)
             raise
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -77,32 +78,32 @@ class Together(Generic[Asked, Told]):
                 told.set_exception(TimeoutError())
         self._timer = loop.call_at(self._due[0][0], self._expire, loop) if self._due else None
 
-    async def _go(self) -> None:
+    async def _run(self) -> None:
         running = asyncio.current_task()
         assert running is not None, "this is a task"
         try:
-            while self._line:
-                await self._ask([self._line.popleft() for _ in range(min(LARGEST, len(self._line)))])
+            while self._pending:
+                await self._run_batch([self._pending.popleft() for _ in range(min(MAX_BATCH, len(self._pending)))])
         finally:
-            # At once, and not when the task is seen to have ended: who asks in between would wait for nobody.
-            self._groups.discard(running)
+            # At once, and not when the task is seen to have ended: an item submitted in between would wait for ever.
+            self._batches.discard(running)
 
-    async def _ask(self, group: Sequence[_Waiting[Asked, Told]]) -> None:
+    async def _run_batch(self, batch: Sequence[_Request[Item, Result]]) -> None:
         try:
             async with asyncio.timeout(self._seconds):
-                answers = await self._answer([one for one, _ in group])
-        except Exception as error:  # noqa: BLE001 - it is raised again where each of them waits
-            if len(group) > 1 and not isinstance(error, self._alike):
-                for waiting in group:
-                    await self._ask([waiting])
+                answers = await self._answer([one for one, _ in batch])
+        except Exception as error:  # noqa: BLE001 - it is raised again in each of their callers
+            if len(batch) > 1 and not isinstance(error, self._shared_errors):
+                for waiting in batch:
+                    await self._run_batch([waiting])
                 return
-            for _, told in group:
-                if not told.done():  # whoever waited may have gone
+            for _, told in batch:
+                if not told.done():  # its caller may have gone
                     told.set_exception(error)
         else:
-            for (_, told), answer in zip(group, answers, strict=True):
+            for (_, told), answer in zip(batch, answers, strict=True):
                 if not told.done():
                     told.set_result(answer)
         finally:
-            for _, told in group:
-                told.cancel()  # we end, and nobody knows what became of it
+            for _, told in batch:
+                told.cancel()  # the process ends, and the result is unknown

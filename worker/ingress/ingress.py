@@ -23,11 +23,11 @@ from schemas.payments import Glance
 from schemas.shown import PAYMENT_ID
 from schemas.words import Authenticity, Source
 from worker.config import Config, Merchant
-from worker.ingress.batching import Together
-from worker.ingress.rate_limits import Limits
-from worker.ingress.waiters import Outcomes
+from worker.ingress.batching import RequestBatcher
+from worker.ingress.rate_limits import RateLimits
+from worker.ingress.waiters import PaymentWaiters
 from worker.postgres.database import UNAVAILABLE
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.runtime.clock import DatabaseClock
 from worker.telemetry.metrics import UNPROVEN, Metrics
 from worker.telemetry.tracing import OFF, Tracing, traced
@@ -35,37 +35,37 @@ from worker.telemetry.tracing import OFF, Tracing, traced
 LOOK_UP_SECONDS = 5
 PUBLISH_SECONDS = 10
 COME_AGAIN_SECONDS = 5
-CROWD = 500
+MAX_PENDING = 500
 RETRY_AFTER = {"Retry-After": str(COME_AGAIN_SECONDS)}
 _PAYMENT_ID = re.compile(PAYMENT_ID)
 
 
-class Turn(Enum):
-    """When a claim is heard: in its turn, after all that repeat nothing, or never, and then its sender comes again."""
+class Priority(Enum):
+    """When workers take a claim: in order, after all of normal priority, or never, and then its sender comes again."""
 
-    NOW = "now"
-    LATER = "later"
-    NEVER = "never"
+    NORMAL = "normal"
+    LOW = "low"
+    REJECT = "reject"
 
 
 class Ingress(Struct, frozen=True):
     """What the public endpoints need; made by `ingress_of`."""
 
     config: Config
-    now: Together[Claim, None]
-    later: Together[Claim, None]
-    payments: Together[tuple[str, str], Glance | None]
-    homes: Together[Claim, str | None]
+    normal: RequestBatcher[Claim, None]
+    low: RequestBatcher[Claim, None]
+    payments: RequestBatcher[tuple[str, str], Glance | None]
+    homes: RequestBatcher[Claim, str | None]
     clock: DatabaseClock
-    outcomes: Outcomes
-    limits: Limits
+    waiters: PaymentWaiters
+    limits: RateLimits
     metrics: Metrics
     tracing: Tracing = OFF
 
     @property
-    def crowded(self) -> bool:
-        """Whether so many hits are in line that what only repeats others had better come again."""
-        return sum(line.in_line for line in (self.now, self.later, self.payments, self.homes)) >= CROWD
+    def overloaded(self) -> bool:
+        """Whether so many requests are pending that a claim which only repeats others had better come again."""
+        return sum(batcher.pending for batcher in (self.normal, self.low, self.payments, self.homes)) >= MAX_PENDING
 
     def reached_at(self, path: str) -> str:
         """A path of ours as browsers reach it, since a proxy may serve us under a path of its own."""
@@ -87,31 +87,31 @@ class Ingress(Struct, frozen=True):
 
     async def look_up(self, account: str, payment_id: str) -> Glance | None:
         """What is to be told of the payment of that account. Raises UNAVAILABLE."""
-        return await self.payments.ask((account, payment_id))
+        return await self.payments.submit((account, payment_id))
 
     async def find(self, claim: Claim) -> str | None:
         """The id of the payment that an id in the claim names. Raises UNAVAILABLE."""
-        return await self.homes.ask(claim)
+        return await self.homes.submit(claim)
 
-    def turn(self, claim: Claim, payment_id: str | None) -> Turn:
-        """When a claim about this payment is heard; it is counted. A signed one is always heard in its turn.
+    def prioritise(self, claim: Claim, payment_id: str | None) -> Priority:
+        """Count a claim about this payment, and tell its priority. A signed claim always has the normal one.
 
-        What repeats others comes after them, and in a crowd not at all.
+        A claim that repeats others comes after them, and while ingress is overloaded not at all.
         """
         if claim.authenticity is not Authenticity.UNSIGNED or payment_id is None:
-            return Turn.NOW
-        if self.limits.prompt.take(payment_id):
-            return Turn.NOW
-        if not self.crowded and self.limits.payments.take(payment_id):
-            return Turn.LATER
+            return Priority.NORMAL
+        if self.limits.unsigned_normal.take(payment_id):
+            return Priority.NORMAL
+        if not self.overloaded and self.limits.payments.take(payment_id):
+            return Priority.LOW
         self.count(claim, "repeated")
-        return Turn.NEVER
+        return Priority.REJECT
 
     async def publish_unknown(self, claim: Claim) -> bool:
         """Make durable what names no payment that we know, where one may come. Raises BusAway and TimeoutError.
 
-        It is heard after all others. False in a crowd, which has no time for it, and where the id that says most of it
-        was named too often: its sender is told to come again. One whose ids name a payment that its path does not is
+        It has low priority. False while ingress is overloaded, and where the id that says most of it was named too
+        often: its sender is told to come again. One whose ids name a payment that its path does not is
         about nothing: a made-up path must be no other way to that payment.
         """
         unnamed = replace(claim, payment_id=None)
@@ -119,10 +119,10 @@ class Ingress(Struct, frozen=True):
             self.count(claim, "unknown")
             return True
         strongest = next(name for name in names(claim) if name is not None)
-        if self.crowded or not self.limits.payments.take(f"{claim.account} {strongest}"):
+        if self.overloaded or not self.limits.payments.take(f"{claim.account} {strongest}"):
             self.count(claim, "repeated")
             return False
-        await self.publish(unnamed, Turn.LATER, "unknown")
+        await self.publish(unnamed, Priority.LOW, "unknown")
         return True
 
     async def _about_another(self, unnamed: Claim) -> bool:
@@ -131,15 +131,15 @@ class Ingress(Struct, frozen=True):
         except UNAVAILABLE as error:
             raise BusAway(type(error).__name__) from error
 
-    async def publish(self, claim: Claim, turn: Turn = Turn.NOW, result: str = "taken") -> None:
+    async def publish(self, claim: Claim, priority: Priority = Priority.NORMAL, result: str = "taken") -> None:
         """Make it durable. Raises BusAway and TimeoutError."""
         if self.tracing.on:
-            await self._publish_traced(claim, turn)
+            await self._publish_traced(claim, priority)
         else:
-            await self._durable(claim, turn)
+            await self._durable(claim, priority)
         self.count(claim, result)
 
-    async def _publish_traced(self, claim: Claim, turn: Turn) -> None:
+    async def _publish_traced(self, claim: Claim, priority: Priority) -> None:
         """The trace of a callback begins here, when it is taken: what is refused at the door leaves none.
 
         It is a new one whatever the request said, or strangers would steer ours.
@@ -150,10 +150,10 @@ class Ingress(Struct, frozen=True):
             tracing.begin("callback", seconds_ago=since, **about) as callback,
             tracing.follow("publish", callback.traceparent, claim_id=claim.id) as span,
         ):
-            await self._durable(traced(claim, span.traceparent), turn)
+            await self._durable(traced(claim, span.traceparent), priority)
 
-    async def _durable(self, claim: Claim, turn: Turn) -> None:
-        await (self.later if turn is Turn.LATER else self.now).ask(claim)
+    async def _durable(self, claim: Claim, priority: Priority) -> None:
+        await (self.low if priority is Priority.LOW else self.normal).submit(claim)
 
     def count(self, claim: Claim, result: str) -> None:
         """Count what became of a callback that was read."""
@@ -177,12 +177,12 @@ def ingress_of(
     ledger: PostgresLedger,
     bus: Bus,
     clock: DatabaseClock,
-    outcomes: Outcomes,
+    waiters: PaymentWaiters,
     metrics: Metrics,
     tracing: Tracing = OFF,
 ) -> Ingress:
-    async def publish(claims: Sequence[Claim], *, later: bool) -> Sequence[None]:
-        await bus.publish(claims, later=later)
+    async def publish(claims: Sequence[Claim], *, low_priority: bool) -> Sequence[None]:
+        await bus.publish(claims, low_priority=low_priority)
         return [None] * len(claims)
 
     async def find(claims: Sequence[Claim]) -> Sequence[str | None]:
@@ -191,13 +191,15 @@ def ingress_of(
 
     return Ingress(
         config=config,
-        now=Together(partial(publish, later=False), alike=(BusAway,), seconds=PUBLISH_SECONDS, at_once=2),
-        later=Together(partial(publish, later=True), alike=(BusAway,), seconds=PUBLISH_SECONDS),
-        payments=Together(ledger.peek, alike=UNAVAILABLE, seconds=LOOK_UP_SECONDS),
-        homes=Together(find, alike=UNAVAILABLE, seconds=LOOK_UP_SECONDS),
+        normal=RequestBatcher(
+            partial(publish, low_priority=False), shared_errors=(BusAway,), seconds=PUBLISH_SECONDS, at_once=2
+        ),
+        low=RequestBatcher(partial(publish, low_priority=True), shared_errors=(BusAway,), seconds=PUBLISH_SECONDS),
+        payments=RequestBatcher(ledger.peek, shared_errors=UNAVAILABLE, seconds=LOOK_UP_SECONDS),
+        homes=RequestBatcher(find, shared_errors=UNAVAILABLE, seconds=LOOK_UP_SECONDS),
         clock=clock,
-        outcomes=outcomes,
-        limits=Limits(config.settings.trusted_proxies),
+        waiters=waiters,
+        limits=RateLimits(config.settings.trusted_proxies),
         metrics=metrics,
         tracing=tracing,
     )

@@ -1,7 +1,7 @@
-"""What a buyer's browser that looks again says of its waiting: since when, and how long it may be held.
+"""What a buyer's browser that looks again says of its waiting: since when, and how long its request may wait.
 
-The one thing to get wrong: it may say anything. A forged beginning only shortens the wait, and nobody is held
-for longer than `return_wait`.
+The one thing to get wrong: it may say anything. A forged beginning only shortens the wait, and nobody waits for
+longer than `return_wait`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def since(request: web.Request, now: float) -> float:
     return min(float(said), now) if _SINCE.fullmatch(said) else now
 
 
-def seconds_to_hold(request: web.Request, at_most: float) -> float:
+def seconds_to_wait(request: web.Request, at_most: float) -> float:
     """How long the browser would wait for an outcome (`Prefer: wait=`, RFC 7240); 0 where it does not say."""
     found = _WAIT.search(",".join(request.headers.getall("Prefer", ())))
     return min(float(found[1]), at_most) if found else 0.0

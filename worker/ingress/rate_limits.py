@@ -6,8 +6,8 @@ so without such a name behind it it is not limited at all. Mobile carriers put m
 stops floods, and no shop's busiest minute.
 
 Whoever has many addresses meets the other bounds: a few unsigned claims about one payment are enough to make us look
-as often as the rules allow. So what repeats them is heard when nothing else waits, and nobody queues behind it; after a
-thousand, or while many wait at the door, it is not queued at all.
+as often as the rules allow. So a claim that repeats them has low priority, and no other claim queues behind it; after a
+thousand, or while ingress is overloaded, it is not queued at all.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from aiohttp import web
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+IpAddress = IPv4Address | IPv6Address
+IpNetwork = IPv4Network | IPv6Network
 
 REMEMBERED = 100_000
 """So many keys are remembered; the one heard of longest ago is forgotten, and begins anew."""
@@ -29,7 +29,7 @@ REMEMBERED = 100_000
 SIXTY_FOUR = 64  # whoever has an IPv6 address has as many as there are in its /64
 
 
-class Buckets:
+class TokenBuckets:
     """For each key a burst at once, and then so many a second. `clock` is monotonic, in seconds."""
 
     def __init__(self, burst: float, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -51,18 +51,18 @@ class Buckets:
         return len(self._left)
 
 
-class Limits:
+class RateLimits:
     """Counts what strangers send: by address, and unsigned claims by the payment that they are about.
 
     Those about no payment that is here count by what they name. `payments` bounds how many of all these are kept,
-    `prompt` how many are heard in their turn.
+    `unsigned_normal` how many have the normal priority.
     """
 
-    def __init__(self, trusted: Sequence[Network] = (), clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, trusted: Sequence[IpNetwork] = (), clock: Callable[[], float] = time.monotonic) -> None:
         self._trusted = tuple(trusted)
-        self.addresses = Buckets(burst=200, per_second=20, clock=clock)
-        self.payments = Buckets(burst=1000, per_second=1, clock=clock)
-        self.prompt = Buckets(burst=4, per_second=0.1, clock=clock)
+        self.addresses = TokenBuckets(burst=200, per_second=20, clock=clock)
+        self.payments = TokenBuckets(burst=1000, per_second=1, clock=clock)
+        self.unsigned_normal = TokenBuckets(burst=4, per_second=0.1, clock=clock)
 
     def allows(self, request: web.Request) -> bool:
         """Count one hit of whoever sent this; False when that is too many."""
@@ -71,7 +71,7 @@ class Limits:
             return True
         return self.addresses.take(_key(address))
 
-    def client(self, request: web.Request) -> Address | None:
+    def client(self, request: web.Request) -> IpAddress | None:
         """The nearest address that no trusted proxy of ours has; None where the connection has none."""
         address = _read(request.remote or "")
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
@@ -82,12 +82,12 @@ class Limits:
             address = named
         return address
 
-    def _trusts(self, address: Address) -> bool:
+    def _trusts(self, address: IpAddress) -> bool:
         return any(address in network for network in self._trusted)
 
 
 @lru_cache(1_000)
-def _read(text: str) -> Address | None:
+def _read(text: str) -> IpAddress | None:
     """An address as proxies write it: `203.0.113.7`, `203.0.113.7:4711`, `2001:db8::1`, `[2001:db8::1]:4711`."""
     text = text.strip()
     if text.startswith("["):
@@ -102,7 +102,7 @@ def _read(text: str) -> Address | None:
     return mapped or address
 
 
-def _key(address: Address) -> str:
+def _key(address: IpAddress) -> str:
     if isinstance(address, IPv6Address):
         return str(ip_network((address, SIXTY_FOUR), strict=False))
     return str(address)

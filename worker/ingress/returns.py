@@ -17,13 +17,13 @@ from consumers.ports.bus import BusAway
 from schemas.callbacks import Claim
 from schemas.payments import Glance
 from schemas.words import Said, Source
-from worker.ingress.callbacks import make_claim, read_callback
-from worker.ingress.ingress import COME_AGAIN_SECONDS, RETRY_AFTER, Ingress, Turn, slashed
-from worker.ingress.pages import outcome_name, page
+from worker.ingress.ingress import COME_AGAIN_SECONDS, RETRY_AFTER, Ingress, Priority, slashed
+from worker.ingress.pages import buyer_page, outcome_name
 from worker.ingress.pages.again import Again
-from worker.ingress.polling import GO_ON_SECONDS, LOOK_AGAIN_SECONDS, in_language, seconds_to_hold, since, waiting_path
+from worker.ingress.polling import GO_ON_SECONDS, LOOK_AGAIN_SECONDS, in_language, seconds_to_wait, since, waiting_path
+from worker.ingress.read_callback import make_claim, read_callback
 from worker.ingress.redirect import outcome_known, shop_url
-from worker.ingress.waiters import Changing
+from worker.ingress.waiters import Waiter
 from worker.postgres.database import UNAVAILABLE
 
 log = structlog.get_logger()
@@ -50,7 +50,7 @@ class Returns:
         account = self._ingress.account(request)
         payment_id = self._ingress.payment_id(request)
         if account is None or payment_id is None:
-            return page(request, "not_found", status=404)
+            return buyer_page(request, "not_found", status=404)
         said = Said(request.match_info["said"]) if "said" in request.match_info else None
         if not self._ingress.limits.allows(request):
             self._ingress.count_unread(Source.RETURN, account, "limited")
@@ -58,19 +58,19 @@ class Returns:
         now = self._ingress.clock.now()
         callback = await read_callback(request, Source.RETURN, account, now, payment_id=payment_id, said=said)
         claim = make_claim(account, callback, lenient=True)
-        turn = self._ingress.turn(claim, payment_id)
-        if turn is Turn.NEVER:
+        priority = self._ingress.prioritise(claim, payment_id)
+        if priority is Priority.REJECT:
             return self._come_again(request, account, 429, payment_id, claim.said)
-        with self._ingress.outcomes.of(payment_id) as changing:
+        with self._ingress.waiters.of(payment_id) as waiter:
             try:
                 payment = await self._ingress.look_up(account.id, payment_id)
             except UNAVAILABLE:
-                return await self._taken_unseen(request, account, claim, turn)
+                return await self._taken_unseen(request, account, claim, priority)
             if payment is None:
                 return await self._unknown(request, account, claim)
             try:
-                await self._ingress.publish(claim, turn)
-                payment = await self._outcome(payment, changing, self._ingress.config.return_wait)
+                await self._ingress.publish(claim, priority)
+                payment = await self._outcome(payment, waiter, self._ingress.config.return_wait)
             except (BusAway, TimeoutError) as error:
                 return self._busy(request, account, claim, error)
         return self._send_on(request, payment, claim.said)
@@ -79,7 +79,7 @@ class Returns:
         """A buyer comes back from a checkout that the shop opened itself: only an id of the gateway's is a ticket."""
         account = self._ingress.account(request)
         if account is None:
-            return page(request, "not_found", status=404)
+            return buyer_page(request, "not_found", status=404)
         if not self._ingress.limits.allows(request):
             self._ingress.count_unread(Source.RETURN, account, "limited")
             return self._come_again(request, account, 429, None, None)
@@ -91,58 +91,58 @@ class Returns:
             return await self._taken_unseen(request, account, claim)
         if found is None:
             return await self._unknown(request, account, claim)
-        with self._ingress.outcomes.of(found) as changing:
+        with self._ingress.waiters.of(found) as waiter:
             try:
                 payment = await self._ingress.look_up(account.id, found)
             except UNAVAILABLE:
                 return await self._taken_unseen(request, account, claim)
             if payment is None:
                 return await self._unknown(request, account, claim)
-            turn = self._ingress.turn(claim, payment.id)
-            if turn is Turn.NEVER:
+            priority = self._ingress.prioritise(claim, payment.id)
+            if priority is Priority.REJECT:
                 return self._come_again(request, account, 429, None, None)
             try:
-                await self._ingress.publish(claim, turn)
+                await self._ingress.publish(claim, priority)
                 # A transaction id counts once an answer confirmed it, which the question now asked may do.
                 if _issued(claim, payment) or claim.transaction_id is not None:
-                    payment = await self._outcome(payment, changing, self._ingress.config.return_wait)
+                    payment = await self._outcome(payment, waiter, self._ingress.config.return_wait)
             except (BusAway, TimeoutError) as error:
                 return self._busy(request, account, claim, error)
         if not _issued(claim, payment):
-            return page(request, "noted", shop=self._ingress.merchant(account).name)
+            return buyer_page(request, "noted", shop=self._ingress.merchant(account).name)
         return self._send_on(request, payment, claim.said)
 
     async def waiting(self, request: web.Request) -> web.Response:
-        """Look again for a buyer on the confirming page, held for the outcome if it prefers; publishes no claim."""
+        """Look again for a buyer on the confirming page, waiting for the outcome if it prefers; publishes no claim."""
         account = self._ingress.account(request)
         payment_id = self._ingress.payment_id(request)
         if account is None or payment_id is None:
-            return page(request, "not_found", status=404)
+            return buyer_page(request, "not_found", status=404)
         if not self._ingress.limits.allows(request):
             return self._confirming(request, account, payment_id, status=429, headers=RETRY_AFTER)
         try:
-            seconds, outcomes = seconds_to_hold(request, self._ingress.config.return_wait), self._ingress.outcomes
-            held = seconds > 0 and not outcomes.crowded(payment_id)
-            with outcomes.of(payment_id) if held else nullcontext() as changing:
+            seconds, waiters = seconds_to_wait(request, self._ingress.config.return_wait), self._ingress.waiters
+            waits = seconds > 0 and not waiters.full(payment_id)
+            with waiters.of(payment_id) if waits else nullcontext() as waiter:
                 payment = await self._ingress.look_up(account.id, payment_id)
-                if payment is not None and changing is not None:
-                    payment = await self._outcome(payment, changing, seconds)
+                if payment is not None and waiter is not None:
+                    payment = await self._outcome(payment, waiter, seconds)
         except UNAVAILABLE:
             return self._confirming(request, account, payment_id, headers=RETRY_AFTER)
         if payment is None:
-            return page(request, "not_found", status=404)
+            return buyer_page(request, "not_found", status=404)
         return self._send_on(request, payment, None)
 
     async def _taken_unseen(
-        self, request: web.Request, account: Account, claim: Claim, turn: Turn = Turn.NOW
+        self, request: web.Request, account: Account, claim: Claim, priority: Priority = Priority.NORMAL
     ) -> web.Response:
         """Postgres is away: what can be made durable without it is, and the buyer waits for it to come back."""
         try:
-            await self._ingress.publish(claim, turn)
+            await self._ingress.publish(claim, priority)
         except (BusAway, TimeoutError) as error:
             return self._busy(request, account, claim, error)
         if claim.payment_id is None:
-            return page(request, "noted", shop=self._ingress.merchant(account).name)
+            return buyer_page(request, "noted", shop=self._ingress.merchant(account).name)
         return self._confirming(request, account, claim.payment_id, headers=RETRY_AFTER)
 
     async def _unknown(self, request: web.Request, account: Account, claim: Claim) -> web.Response:
@@ -153,16 +153,16 @@ class Returns:
             return self._busy(request, account, claim, error)
         if not taken:
             return self._come_again(request, account, 429, claim.payment_id, claim.said)
-        return page(request, "not_found", status=404)
+        return buyer_page(request, "not_found", status=404)
 
-    async def _outcome(self, payment: Glance, changing: Changing, seconds: float) -> Glance:
+    async def _outcome(self, payment: Glance, waiter: Waiter, seconds: float) -> Glance:
         """The payment once its outcome is recorded, or as it is when the wait is over. A known end does not wait."""
         if outcome_known(payment) or seconds <= 0:
             return payment
         with suppress(*UNAVAILABLE):  # the wait is over, or Postgres went away and the claim is safe all the same
             async with asyncio.timeout(seconds):
                 while not outcome_known(payment):
-                    told = await changing.change()
+                    told = await waiter.change()
                     if told is not None and told.version > payment.version and outcome_known(told):
                         return told
                     payment = await self._ingress.look_up(payment.account, payment.id) or payment
@@ -180,7 +180,7 @@ class Returns:
                 return web.Response(status=303, headers={"Location": target, "Cache-Control": "no-store"})
             path = self._ingress.reached_at(waiting_path(account.id, payment.id, began))
             name = outcome_name(payment)
-            return page(request, name, shop=merchant.name, reference=payment.reference, own_path=path)
+            return buyer_page(request, name, shop=merchant.name, reference=payment.reference, own_path=path)
         return self._confirming(request, account, payment.id, payment=payment)
 
     def _confirming(
@@ -197,7 +197,7 @@ class Returns:
         merchant = self._ingress.merchant(account)
         began = since(request, self._ingress.clock.now().timestamp())
         path = self._ingress.reached_at(waiting_path(account.id, payment_id, began))
-        return page(
+        return buyer_page(
             request,
             "confirming",
             status=status,
@@ -230,7 +230,7 @@ class Returns:
             again = Again(path=path, seconds=COME_AGAIN_SECONDS) if payment_id else None
         name = "busy" if again else "send_again"
         shop = self._ingress.merchant(account).name
-        return page(request, name, status=status, shop=shop, again=again, headers=RETRY_AFTER)
+        return buyer_page(request, name, status=status, shop=shop, again=again, headers=RETRY_AFTER)
 
 
 def _issued(claim: Claim, payment: Glance) -> bool:

@@ -1,8 +1,8 @@
-"""Waiting for a payment to change: the held browsers of this process, by payment.
+"""The requests of this process that wait for a payment to change, by payment.
 
-The one thing to get wrong: whom to believe. What this process committed itself it tells in full, and nobody needs to
-look for it. A notice that came through the database is a hint: every client of the database can send one, and its
-word would be signed for the shop. So it names payments and no more, and the requests that wait for one look again.
+The one thing to get wrong: whom to believe. A change that this process committed itself is passed on in full. A wakeup
+that came through the database is a hint: every client of the database can send one, and its word would be signed for
+the shop. So it names payments and no more, and the requests that wait for one look again.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Self
 
 from schemas.payments import Glance, Payment, glance
 
-HELD_AT_MOST = 4
-"""Browsers on the confirming page that one payment may have waiting in one process: a few tabs, and no more."""
+MAX_WAITERS = 4
+"""Browsers on the confirming page that may wait for one payment in one process: a few tabs, and no more."""
 
 
-class Changing:
+class Waiter:
     """`changed` is set when the payment changes; `told` is what it then is, where this process committed it."""
 
-    def __init__(self, waiting: defaultdict[str, set[Changing]], payment_id: str) -> None:
+    def __init__(self, waiting: defaultdict[str, set[Waiter]], payment_id: str) -> None:
         self._waiting, self._payment_id = waiting, payment_id
         self.changed = asyncio.Event()
         self.told: Glance | None = None
@@ -43,19 +43,19 @@ class Changing:
         return told
 
 
-class Outcomes:
-    """Browsers wait for a change each on their own; a notice that the payment changed reaches them all."""
+class PaymentWaiters:
+    """Each request waits on its own; the word that a payment changed reaches all that wait for it."""
 
     def __init__(self) -> None:
-        self._waiting = defaultdict[str, set[Changing]](set)
+        self._waiting = defaultdict[str, set[Waiter]](set)
 
-    def of(self, payment_id: str) -> Changing:
-        """The changes while its block runs; begin it before you look, or one may fall between."""
-        return Changing(self._waiting, payment_id)
+    def of(self, payment_id: str) -> Waiter:
+        """A request that waits while its block runs. Begin it before the payment is read, or a change is missed."""
+        return Waiter(self._waiting, payment_id)
 
-    def crowded(self, payment_id: str) -> bool:
-        """Whether so many wait for this payment that another one who only looks again is answered at once."""
-        return len(self._waiting.get(payment_id, ())) >= HELD_AT_MOST
+    def full(self, payment_id: str) -> bool:
+        """Whether so many wait for this payment that another browser that only looks again is answered at once."""
+        return len(self._waiting.get(payment_id, ())) >= MAX_WAITERS
 
     def tell(self, payment: Payment) -> None:
         """What this process has just committed of a payment."""
@@ -64,12 +64,12 @@ class Outcomes:
                 changing.told = glance(payment)
             changing.changed.set()
 
-    def hear(self, payment_ids: Iterable[str]) -> None:
-        """These changed, by a word that anyone may have sent."""
+    def notify(self, payment_ids: Iterable[str]) -> None:
+        """These payments changed, by a word that any client of the database may have sent."""
         for payment_id in payment_ids:
             for changing in self._waiting.get(payment_id, ()):
                 changing.changed.set()
 
-    def hear_all(self) -> None:
-        """After notices may have been missed, everyone looks again."""
-        self.hear(list(self._waiting))
+    def notify_all(self) -> None:
+        """All look again, since wakeups may have been missed."""
+        self.notify(list(self._waiting))

@@ -16,8 +16,8 @@ from consumers.ports.bus import BusAway
 from schemas.callbacks import Claim
 from schemas.wire import Unreadable
 from schemas.words import Source
-from worker.ingress.callbacks import ForgedError, make_claim, read_callback
-from worker.ingress.ingress import RETRY_AFTER, Ingress, Turn, slashed
+from worker.ingress.ingress import RETRY_AFTER, Ingress, Priority, slashed
+from worker.ingress.read_callback import ForgedError, make_claim, read_callback
 from worker.postgres.database import UNAVAILABLE
 
 RECEIVED = b'{"received": true}'
@@ -77,13 +77,13 @@ class Webhooks:
             self._ingress.count_unread(source, account, "unreadable")
             return _json(400, {"error": str(error)})
         try:
-            return await self._hear(claim)
+            return await self._publish(claim)
         except (BusAway, TimeoutError) as error:
             self._ingress.count(claim, "unavailable")
             log.warning("callback.not_durable", account=account.id, source=source, error=type(error).__name__)
             return _json(503, {"error": "come again"}, RETRY_AFTER)
 
-    async def _hear(self, claim: Claim) -> web.Response:
+    async def _publish(self, claim: Claim) -> web.Response:
         """Make the claim durable, and answer its sender. Raises BusAway and TimeoutError."""
         home, known = claim.payment_id, True
         if claim.source is Source.IPN:
@@ -91,14 +91,14 @@ class Webhooks:
                 home = await self._ingress.find(claim)
                 known = home is not None
         if not known:
-            return await self._hear_unknown(claim)
-        turn = self._ingress.turn(claim, home)
-        if turn is Turn.NEVER:
+            return await self._publish_unknown(claim)
+        priority = self._ingress.prioritise(claim, home)
+        if priority is Priority.REJECT:
             return _json(429, {"error": "too many about this payment"}, RETRY_AFTER)
-        await self._ingress.publish(claim, turn)
+        await self._ingress.publish(claim, priority)
         return _received()
 
-    async def _hear_unknown(self, claim: Claim) -> web.Response:
+    async def _publish_unknown(self, claim: Claim) -> web.Response:
         """The payment may yet be registered, so the claim is kept; but a path that names none that is here is 404."""
         if not await self._ingress.publish_unknown(claim):
             return _json(429, {"error": "too many at once"}, RETRY_AFTER)

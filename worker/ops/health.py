@@ -10,9 +10,9 @@ from aiohttp import web
 from msgspec import Struct
 from prometheus_client import generate_latest
 
-from worker.amqp.inbox import Inbox
+from worker.amqp.consumer_pool import ConsumerPool
 from worker.broker import Broker
-from worker.ops.state_metrics import Standings
+from worker.ops.state_metrics import StateMetrics
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.telemetry.metrics import Metrics
 
@@ -29,7 +29,7 @@ class Ops(Struct, frozen=True):
     database: Database
     broker: Broker | None
     metrics: Metrics
-    standings: Standings
+    state_metrics: StateMetrics
     missing: Callable[[], list[str]]
     roles: Collection[str]
 
@@ -58,7 +58,7 @@ class Ops(Struct, frozen=True):
 
     async def scrape(self, _: web.Request) -> web.Response:
         """The counters are worth having without the database as well; what is read there is left out then."""
-        answered, unheard = await self.standings.look(), self._unheard()
+        answered, unheard = await self.state_metrics.refresh(), self._unheard()
         for role in self.roles:
             self.metrics.roles.labels(role).set(1)
         self.metrics.ready.set(not self._missing(unheard, answered=answered))
@@ -78,14 +78,14 @@ class Ops(Struct, frozen=True):
 
     def _unheard(self) -> list[str]:
         """The queues that RabbitMQ does not deliver to this process, though it should."""
-        return [queue for inbox in self._inboxes() for queue in inbox.missing()]
+        return [queue for pool in self._pools() for queue in pool.missing()]
 
     def _queues(self) -> list[str]:
-        return [queue for inbox in self._inboxes() for queue in inbox.queues]
+        return [queue for pool in self._pools() for queue in pool.queues]
 
-    def _inboxes(self) -> list[Inbox]:
+    def _pools(self) -> list[ConsumerPool]:
         """What this process hears from RabbitMQ: claims where it asks, expected payments where shops open theirs."""
         if self.broker is None:
             return []
-        heard = {"consume": self.broker.inbox, "ingress": self.broker.expected}
-        return [inbox for role, inbox in heard.items() if role in self.roles]
+        heard = {"consume": self.broker.pool, "ingress": self.broker.expected}
+        return [pool for role, pool in heard.items() if role in self.roles]

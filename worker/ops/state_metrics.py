@@ -1,7 +1,7 @@
-"""How things stand, as every process tells Prometheus: read in the database and at the broker, not counted here.
+"""The state of the database and of the broker, as gauges for Prometheus: read there, not counted here.
 
-The one thing to get wrong: summing it. All processes read the same rows and report the same figures, so that one that
-is left is enough; a query takes the `max` over them. Each help text says so.
+The one thing to get wrong: summing them. All processes read the same rows and report the same figures, so one process
+that is left is enough. A query takes the `max` over them, and each help text says so.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from consumers.account import Account
 from schemas.words import Hold
 from worker.broker import Broker
 from worker.config import Config
-from worker.deliver.endpoints import endpoints_of
+from worker.config.webhook_endpoints import endpoints_of
 from worker.postgres.database import UNAVAILABLE, Database
-from worker.postgres.reads.state import AccountStands, EndpointStands, Standing, read_standing
+from worker.postgres.reads.installation_state import AccountState, DatabaseState, EndpointState, read_state
 from worker.telemetry.metrics import Metrics
 
 READ_SECONDS = 2.0
@@ -31,23 +31,23 @@ SAME = " (the same from every process: take the max)"
 log = structlog.get_logger()
 
 
-class AtBroker(Struct, frozen=True):
-    """What waits there, by gateway, and how many dead letters; nothing while it is away."""
+class BrokerState(Struct, frozen=True):
+    """How many claims wait there, by gateway, and how many dead letters; nothing while it is away."""
 
     waiting: dict[str, int]
     dead: int | None
 
 
-def standings_of(config: Config, database: Database, broker: Broker | None, metrics: Metrics) -> Standings:
+def state_metrics_of(config: Config, database: Database, broker: Broker | None, metrics: Metrics) -> StateMetrics:
     """Registered among the metrics of this process."""
     endpoints = [endpoint.id for endpoint in endpoints_of(config)]
-    standings = Standings(database, broker, config.accounts, endpoints, config.checks.give_up)
-    metrics.registry.register(standings)
-    return standings
+    state_metrics = StateMetrics(database, broker, config.accounts, endpoints, config.checks.give_up)
+    metrics.registry.register(state_metrics)
+    return state_metrics
 
 
-class Standings(Collector):
-    """Read by `look`, at most once in a few seconds however often it is scraped; what could not be read is left out."""
+class StateMetrics(Collector):
+    """Read by `refresh`, once in a few seconds at most. A gauge that could not be read is left out."""
 
     def __init__(
         self,
@@ -62,100 +62,102 @@ class Standings(Collector):
         self._providers = sorted({account.provider.name for account in accounts})
         self._reading = asyncio.Lock()
         self._until = 0.0
-        self._standing: Standing | None = None
-        self._at_broker: AtBroker | None = None
+        self._state: DatabaseState | None = None
+        self._at_broker: BrokerState | None = None
 
-    async def look(self) -> bool:
+    async def refresh(self) -> bool:
         """Read it, unless that was done just now; whether the database answered. Ends within its deadline."""
         async with self._reading:
             if time.monotonic() >= self._until:
-                self._standing, self._at_broker = await asyncio.gather(self._read(), self._ask_broker())
-                self._until = time.monotonic() + (KEEP_SECONDS if self._standing is not None else 0)
-            return self._standing is not None
+                self._state, self._at_broker = await asyncio.gather(self._read(), self._ask_broker())
+                self._until = time.monotonic() + (KEEP_SECONDS if self._state is not None else 0)
+            return self._state is not None
 
-    async def _read(self) -> Standing | None:
+    async def _read(self) -> DatabaseState | None:
         try:
             async with asyncio.timeout(READ_SECONDS):
-                return await read_standing(self._database, self._accounts, self._endpoints)
+                return await read_state(self._database, self._accounts, self._endpoints)
         except UNAVAILABLE as error:
-            log.warning("standing.unread", error=type(error).__name__)
+            log.warning("state_metrics.read_failed", error=type(error).__name__)
             return None
 
-    async def _ask_broker(self) -> AtBroker | None:
+    async def _ask_broker(self) -> BrokerState | None:
         if self._broker is None:
             return None
         publisher = self._broker.publisher
-        return AtBroker(*await asyncio.gather(publisher.waiting(), publisher.dead()))
+        return BrokerState(*await asyncio.gather(publisher.depths(), publisher.dead()))
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         give_up = "payproof_checks_give_up_seconds"
         yield GaugeMetricFamily(give_up, f"The configured give_up{SAME}", value=self._give_up)
-        up = float(self._standing is not None)
+        up = float(self._state is not None)
         yield GaugeMetricFamily("payproof_database_up", "1 while Postgres answers this process within 2 s", value=up)
-        if self._standing is not None:
-            yield from self._payments(self._standing)
-            yield from self._events(self._standing)
-            yield from _of_accounts(self._standing.accounts)
-            yield from _of_endpoints(self._standing.endpoints)
-        yield from self._claims(self._standing, self._at_broker)
+        if self._state is not None:
+            yield from self._payments(self._state)
+            yield from self._events(self._state)
+            yield from _of_accounts(self._state.accounts)
+            yield from _of_endpoints(self._state.endpoints)
+        yield from self._claims(self._state, self._at_broker)
 
-    def _payments(self, standing: Standing) -> Iterator[GaugeMetricFamily]:
+    def _payments(self, state: DatabaseState) -> Iterator[GaugeMetricFamily]:
         held = _gauge("payproof_payments_held", "Payments held now; counted up to 10,000", "provider", "hold")
-        providers = {*self._providers, *(provider for provider, _ in standing.held)}
+        providers = {*self._providers, *(provider for provider, _ in state.held)}
         for provider in sorted(providers):
             for hold in Hold:
-                held.add_metric([provider, hold.value], standing.held.get((provider, hold.value), 0))
+                held.add_metric([provider, hold.value], state.held.get((provider, hold.value), 0))
         yield held
         stopped = _gauge(
             "payproof_payments_stopped", "Payments not asked in a loop any more, as they fail by themselves", "provider"
         )
-        for provider in sorted({*self._providers, *standing.stopped}):
-            stopped.add_metric([provider], standing.stopped.get(provider, 0))
+        for provider in sorted({*self._providers, *state.stopped}):
+            stopped.add_metric([provider], state.stopped.get(provider, 0))
         yield stopped
 
-    def _events(self, standing: Standing) -> Iterator[GaugeMetricFamily]:
-        unplaced = _gauge("payproof_oldest_unplaced_event_seconds", "Age of the oldest event without a place")
-        unplaced.add_metric([], standing.unplaced)
-        yield unplaced
+    def _events(self, state: DatabaseState) -> Iterator[GaugeMetricFamily]:
+        unsequenced = _gauge("payproof_oldest_unsequenced_event_seconds", "Age of the oldest event without a place")
+        unsequenced.add_metric([], state.unsequenced)
+        yield unsequenced
         newest = _gauge("payproof_newest_event_timestamp_seconds", "When the last event that has its place was written")
-        if standing.newest is not None:
-            newest.add_metric([], standing.newest)
+        if state.newest is not None:
+            newest.add_metric([], state.newest)
         yield newest
         if self._broker is not None:
-            uncarried = _gauge(
-                "payproof_oldest_uncarried_event_seconds", "Age of the oldest event that RabbitMQ has not confirmed"
+            unpublished = _gauge(
+                "payproof_oldest_unpublished_event_seconds", "Age of the oldest event that RabbitMQ has not confirmed"
             )
-            uncarried.add_metric([], standing.uncarried)
-            yield uncarried
+            unpublished.add_metric([], state.unpublished)
+            yield unpublished
 
-    def _claims(self, standing: Standing | None, broker: AtBroker | None) -> Iterator[GaugeMetricFamily]:
+    def _claims(self, state: DatabaseState | None, broker: BrokerState | None) -> Iterator[GaugeMetricFamily]:
         waiting = _gauge("payproof_claims_waiting", "Claims that wait or are in hand, wherever they lie", "provider")
-        later = _gauge("payproof_claims_later", "Claims that repeat others, heard when nothing else waits", "provider")
-        spool = _gauge("payproof_spool_claims", "Claims in Postgres, although RabbitMQ should have them", "provider")
+        low = _gauge("payproof_claims_low_priority", "Claims that repeat others, taken after all others", "provider")
+        spool = _gauge("payproof_claims_in_spool", "Claims in Postgres, although RabbitMQ should have them", "provider")
         dead = _gauge("payproof_dead_letters", "Dead letters, by where they lie", "place")
         for provider in self._providers:
-            counts = [standing.queued.get(provider, 0)] if standing else []
+            counts = [state.queued.get(provider, 0)] if state else []
             counts += [broker.waiting[provider]] if broker and provider in broker.waiting else []
             if counts:
                 waiting.add_metric([provider], sum(counts))
-            if standing:
-                later.add_metric([provider], standing.later.get(provider, 0))
-            if standing and self._broker is not None:
-                spool.add_metric([provider], standing.queued.get(provider, 0))
-        if standing:
-            dead.add_metric(["postgres"], standing.dead)
+            if state:
+                low.add_metric([provider], state.low_priority.get(provider, 0))
+            if state and self._broker is not None:
+                spool.add_metric([provider], state.queued.get(provider, 0))
+        if state:
+            dead.add_metric(["postgres"], state.dead)
         if broker and broker.dead is not None:
             dead.add_metric(["broker"], broker.dead)
-        yield from (waiting, later, spool, dead)
+        yield from (waiting, low, spool, dead)
 
 
-def _of_accounts(accounts: Sequence[AccountStands]) -> Iterator[GaugeMetricFamily]:
+def _of_accounts(accounts: Sequence[AccountState]) -> Iterator[GaugeMetricFamily]:
     labels = ("provider", "account")
     unresolved = _gauge(
         "payproof_oldest_unresolved_seconds", "Age of the oldest payment that is pending and not held", *labels
     )
     overdue = _gauge("payproof_oldest_overdue_check_seconds", "How long a payment has been due for a question", *labels)
-    shut = _gauge("payproof_account_silent", "1 while the gateway gives this account no answers and is probed", *labels)
+    breaker_open = _gauge(
+        "payproof_account_breaker_open", "1 while the gateway gives this account no answers and is probed", *labels
+    )
     forgetful = _gauge(
         "payproof_account_forgetful", '1 while the gateway says "not found" of one payment after the other', *labels
     )
@@ -164,29 +166,29 @@ def _of_accounts(accounts: Sequence[AccountStands]) -> Iterator[GaugeMetricFamil
         names = [one.provider, one.account]
         unresolved.add_metric(names, one.unresolved)
         overdue.add_metric(names, one.overdue)
-        shut.add_metric(names, one.shut)
+        breaker_open.add_metric(names, one.breaker_open)
         forgetful.add_metric(names, one.forgetful)
         if one.calls is not None:
             calls.add_metric(names, one.calls)
-    yield from (unresolved, overdue, shut, forgetful, calls)
+    yield from (unresolved, overdue, breaker_open, forgetful, calls)
 
 
-def _of_endpoints(endpoints: Sequence[EndpointStands]) -> Iterator[GaugeMetricFamily]:
+def _of_endpoints(endpoints: Sequence[EndpointState]) -> Iterator[GaugeMetricFamily]:
     disabled = _gauge("payproof_endpoint_disabled", "1 while nothing is sent, because it answered 410", "endpoint")
-    shut = _gauge("payproof_endpoint_shut", "1 while it fails and is only probed", "endpoint")
+    breaker_open = _gauge("payproof_endpoint_breaker_open", "1 while it fails and is only probed", "endpoint")
     waiting = _gauge("payproof_deliveries_waiting", "Webhooks that wait; counted up to 10,000", "endpoint")
     given_up = _gauge("payproof_deliveries_given_up", "Webhooks whose schedule ended in failure", "endpoint")
     oldest = _gauge("payproof_oldest_undelivered_event_seconds", "Age of the oldest event it was not told", "endpoint")
     for one in endpoints:
         for family, value in (
             (disabled, one.disabled),
-            (shut, one.shut),
+            (breaker_open, one.breaker_open),
             (waiting, one.waiting),
             (given_up, one.given_up),
             (oldest, one.oldest),
         ):
             family.add_metric([one.endpoint], value)
-    yield from (disabled, shut, waiting, given_up, oldest)
+    yield from (disabled, breaker_open, waiting, given_up, oldest)
 
 
 def _gauge(name: str, says: str, *labels: str) -> GaugeMetricFamily:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from msgspec import Struct
 
 from worker.postgres.database import Database
-from worker.runtime.encryption import Seal
+from worker.runtime.encryption import ArchiveCipher
 
 AT_ONCE = 5_000
 
@@ -24,7 +24,7 @@ _FORGET = """
 _READ = "SELECT claim_id, key_id, body FROM archive WHERE claim_id = $1"
 
 
-class Kept(Struct, frozen=True, kw_only=True):
+class ArchiveMaintained(Struct, frozen=True, kw_only=True):
     """Partitions that were made and dropped; callbacks in none of them, and requests of checkouts, that are gone."""
 
     made: int
@@ -33,10 +33,10 @@ class Kept(Struct, frozen=True, kw_only=True):
     openings: int
 
 
-async def keep_archive(database: Database, retention: timedelta) -> Kept:
+async def maintain_archive(database: Database, retention: timedelta) -> ArchiveMaintained:
     """Make partitions ahead, and forget what is older than `retention`; any number of processes may at once."""
     (row,) = await database.fetch(_KEEP, retention)
-    return Kept(**dict(row), openings=await _forget_openings(database, retention))
+    return ArchiveMaintained(**dict(row), openings=await _forget_openings(database, retention))
 
 
 async def _forget_openings(database: Database, retention: timedelta) -> int:
@@ -53,8 +53,8 @@ async def _forget_openings(database: Database, retention: timedelta) -> int:
             return forgotten
 
 
-async def archived(database: Database, claim_id: str, seal: Seal) -> bytes | None:
-    """The claim as JSON with its callback; None where there was none, or its time is over. Raises NotOpened."""
+async def read_archived(database: Database, claim_id: str, cipher: ArchiveCipher) -> bytes | None:
+    """The claim as JSON with its callback; None where there was none, or its time is over. Raises NotDecrypted."""
     for row in await database.fetch(_READ, claim_id):
-        return seal.open(row["claim_id"], row["key_id"], row["body"])
+        return cipher.decrypt(row["claim_id"], row["key_id"], row["body"])
     return None

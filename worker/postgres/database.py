@@ -1,4 +1,4 @@
-"""The pool of connections, with our types and deadlines, and where the notices of other processes are heard.
+"""The pool of connections, with our types and deadlines, and where the wakeups of other processes are received.
 
 The one thing to get wrong: a connection that says nothing. A server may be gone, full or failing over, so every command
 and every wait for a connection has its deadline, and what counts as away is said in one place.
@@ -16,7 +16,7 @@ import msgspec
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 
-from worker.postgres.notices import Notice, Notices
+from worker.postgres.wakeups import Wakeup, Wakeups
 from worker.runtime.clock import DatabaseClock, set_within
 
 CHANNEL = "payproof"
@@ -42,8 +42,8 @@ log = structlog.get_logger()
 Connection = PoolConnectionProxy
 
 LOCKED = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError)
-"""Others were in the way: one held a row for longer than LOCK_SECONDS, or two waited for each other and this one had to
-give up (a deadlock, a serialization failure) and will succeed when it is tried again. Everything else can go on."""
+"""Others were in the way: one locked a row for longer than LOCK_SECONDS, or two waited for each other and this one
+had to give up (a deadlock, a serialization failure). It succeeds when it is tried again. Everything else can go on."""
 
 UNAVAILABLE = (
     OSError,
@@ -94,7 +94,7 @@ class Database:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dsn: str, clock: DatabaseClock) -> None:
         self._pool = pool
         self._dsn = dsn
-        self._notices = Notices(self._send)
+        self._wakeups = Wakeups(self._send)
         self.clock = clock
 
     @asynccontextmanager
@@ -125,27 +125,27 @@ class Database:
         async with self.connection() as connection:
             return await connection.execute(sql, *values)
 
-    def notify(self, notice: Notice) -> None:
-        """Tell every process, soon; lost notices are made good by the slow polls of those who wait."""
-        self._notices.add(notice)
+    def notify(self, wakeup: Wakeup) -> None:
+        """Tell every process, soon; lost wakeups are made good by the slow polls of those who wait."""
+        self._wakeups.add(wakeup)
 
-    def payloads(self, notice: Notice) -> list[str]:
+    def payloads(self, wakeup: Wakeup) -> list[str]:
         """What a statement passes to pg_notify itself; `told` then says that it is committed."""
-        return self._notices.payloads(notice)
+        return self._wakeups.payloads(wakeup)
 
-    def told(self, notice: Notice) -> None:
-        self._notices.heard(notice)
+    def told(self, wakeup: Wakeup) -> None:
+        self._wakeups.on_wakeup(wakeup)
 
     async def notified(self) -> None:
         """Wait until what `notify` was told is sent."""
-        await self._notices.sent()
+        await self._wakeups.sent()
 
     async def _send(self, payload: str) -> None:
         try:
             async with asyncio.timeout(NOTIFY_SECONDS):  # those behind it would wait as well
                 await self.execute(_NOTIFY, CHANNEL, payload)
         except UNAVAILABLE as error:
-            log.warning("notice.unsent", error=type(error).__name__)
+            log.warning("wakeup.send_failed", error=type(error).__name__)
 
     async def set_clock(self) -> None:
         async with self.connection() as connection:
@@ -159,36 +159,40 @@ class Database:
             try:
                 await self.set_clock()
             except UNAVAILABLE as error:
-                log.warning("clock.unread", error=type(error).__name__)
+                log.warning("clock.read_failed", error=type(error).__name__)
                 await asyncio.sleep(RECONNECT_SECONDS)
             else:
                 await asyncio.sleep(CLOCK_SECONDS)
 
     async def listen(
-        self, heard: Callable[[Notice], None], *, connected: Callable[[], Awaitable[None]], probe: float = PROBE_SECONDS
+        self,
+        on_wakeup: Callable[[Wakeup], None],
+        *,
+        connected: Callable[[], Awaitable[None]],
+        probe: float = PROBE_SECONDS,
     ) -> None:
-        """Pass on notices until cancelled, over a connection of its own that is made again whenever it breaks.
+        """Pass on wakeups until cancelled, over a connection of its own that is made again whenever it breaks.
 
         Those of this process are passed on at once, without a way through the database.
 
-        `connected` runs after each connect, because notices may have been missed before it. Every `probe` seconds the
+        `connected` runs after each connect, because wakeups may have been missed before it. Every `probe` seconds the
         connection has to answer, because a network that forgot it tells nobody.
         """
-        self._notices.heard = heard
+        self._wakeups.on_wakeup = on_wakeup
         while True:
             try:
                 connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_SECONDS)
                 try:
                     broken = asyncio.Event()
                     connection.add_termination_listener(lambda _, broken=broken: broken.set())
-                    await connection.add_listener(CHANNEL, lambda *arrived: self._notices.hear(arrived[-1]))
+                    await connection.add_listener(CHANNEL, lambda *arrived: self._wakeups.receive(arrived[-1]))
                     await connected()
                     while not await set_within(broken, probe):
                         await connection.execute("SELECT", timeout=probe)
                 finally:
                     await connection.close(timeout=1)
             except UNAVAILABLE as error:
-                log.warning("notices.disconnected", error=type(error).__name__)
+                log.warning("wakeups.disconnected", error=type(error).__name__)
             await asyncio.sleep(RECONNECT_SECONDS)
 
 
@@ -229,3 +233,14 @@ async def _prepare(con: asyncpg.Connection[asyncpg.Record], /) -> None:
 
 async def _leave(_: asyncpg.Connection[asyncpg.Record], /) -> None:
     """Nothing of a session is ours to reset, and saying so costs a round trip: what is set is set for a transaction."""
+
+
+def planned_once(nth: int) -> str:
+    """The nth parameter as an array of texts whose length the planner does not see, so that it keeps the plan.
+
+    Postgres keeps a plan only where one made for any value costs as little as one made for these; of an array that it
+    sees it knows how short it is, so it would plan anew each time, and for a payment that comes alone that takes longer
+    than the statement itself. A plan that is kept is as old as the last ANALYZE, which a table that begins to fill gets
+    within a minute or two.
+    """
+    return f"ARRAY(SELECT unnest(${nth}::text[]))"

@@ -11,20 +11,20 @@ from datetime import datetime
 
 from consumers.account import Account
 from consumers.ports.bus import Bus
-from consumers.reconciliation.statements import Said, Statement, record_lines
-from consumers.reconciliation.unexpected import Stray, record_unexpected
-from consumers.reconciliation.verdicts import claim
+from consumers.reconciliation.statement_facts import StatementEntry, StatementSource, record_lines
+from consumers.reconciliation.unexpected import UnmatchedLine, record_unexpected
+from consumers.reconciliation.verdicts import statement_claim
 from consumers.rules import Rules
-from worker.api.context import new_payment_id
 from worker.postgres.database import Database
-from worker.postgres.ledger.ledger import PostgresLedger
-from worker.postgres.statements.follow_up import Following, mark_followed, name_payments, refunds_of_found, to_follow
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.statements.runs import Run
+from worker.postgres.statements.unfollowed import Following, mark_followed, name_payments, refunds_of_found, to_follow
+from worker.runtime.ids import new_payment_id
 
 BATCH = 500
 
 
-async def follow(
+async def follow_up_lines(
     database: Database,
     ledger: PostgresLedger,
     rules: Rules,
@@ -36,14 +36,14 @@ async def follow(
 ) -> None:
     """Set going what each line calls for and none before it did; may be ended anywhere and begun again."""
     newest = run.newest_at or run.until or run.started_at
-    about = Statement(account=account.id, name=run.source, newest=newest, listed=listed)
+    about = StatementSource(account=account.id, name=run.source, newest=newest, listed=listed)
     after = 0
     while rows := await to_follow(database, run.id, account.id, after, BATCH):
         now = database.clock.now()
         await _record(ledger, rules, about, [row for row in rows if row.next == "recorded"])
-        strays = [Stray(line=row.line) for row in rows if row.next == "held"]
-        if strays:
-            found = await record_unexpected(ledger, rules, account, about, strays, new_payment_id)
+        unmatched = [UnmatchedLine(line=row.line) for row in rows if row.next == "held"]
+        if unmatched:
+            found = await record_unexpected(ledger, rules, account, about, unmatched, new_payment_id)
             await name_payments(database, run.id, {one.row: one.payment_id for one in found})
         await _ask(bus, account, run, [row for row in rows if row.next == "asked"], now)
         await mark_followed(database, run.id, account.id, rows, now)
@@ -53,9 +53,9 @@ async def follow(
         await _record(ledger, rules, about, refunds[start : start + BATCH])
 
 
-async def _record(ledger: PostgresLedger, rules: Rules, about: Statement, rows: Sequence[Following]) -> None:
+async def _record(ledger: PostgresLedger, rules: Rules, about: StatementSource, rows: Sequence[Following]) -> None:
     said = [
-        Said(payment_id=row.payment_id, line=row.line, refunded=row.refunded)
+        StatementEntry(payment_id=row.payment_id, line=row.line, refunded=row.refunded)
         for row in rows
         if row.payment_id is not None
     ]
@@ -66,7 +66,7 @@ async def _record(ledger: PostgresLedger, rules: Rules, about: Statement, rows: 
 async def _ask(bus: Bus, account: Account, run: Run, rows: Sequence[Following], now: datetime) -> None:
     """A claim's id is what its line says, so that of two that die half-way and begin again one is heard."""
     claims = [
-        claim(
+        statement_claim(
             row.line,
             run.source,
             id=f"{row.mark}{suffix}",
@@ -80,4 +80,4 @@ async def _ask(bus: Bus, account: Account, run: Run, rows: Sequence[Following], 
         if payment_id is not None
     ]
     if claims:
-        await bus.publish(claims, later=True)
+        await bus.publish(claims, low_priority=True)

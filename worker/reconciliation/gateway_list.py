@@ -14,8 +14,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.checks.limits import Asking, fresh
-from consumers.ports.gateway import Effect, HttpReply, Listed, ListsPayments, NoReply, Reply
+from consumers.checks.limits import CallBudget, new_limits
+from consumers.ports.gateway import Effect, EffectReply, HttpReply, ListedLines, ListsPayments, NoReply
 from consumers.ports.ledger import Ledger
 from consumers.providers.kit.replies import trouble
 from schemas.answers import Inconclusive, Trouble
@@ -24,7 +24,7 @@ from worker.verify.gateways import Gateways
 
 TRIES = 6
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 120.0
-LONGEST_WAIT = 300.0
+LONGEST_PAGE_WAIT = 300.0
 PASSES = (Trouble.RATE_LIMITED, Trouble.SERVER_ERROR, Trouble.NO_REPLY)
 """Trouble that another try may be spared; a refused key stays refused."""
 
@@ -54,7 +54,7 @@ async def list_lines(
     try:
         step = next(listing)
         while True:
-            if isinstance(step, Listed):
+            if isinstance(step, ListedLines):
                 for line in step.lines:
                     if isinstance(line, Unread) or line.at is None or since <= line.at < until:
                         row += 1
@@ -69,7 +69,7 @@ async def list_lines(
         listing.close()
 
 
-async def _reply(gateways: Gateways, ledger: Ledger, account: Account, effect: Effect, sleep: Sleep) -> Reply:
+async def _reply(gateways: Gateways, ledger: Ledger, account: Account, effect: Effect, sleep: Sleep) -> EffectReply:
     """The gateway's reply; trouble that passes is waited out, as long as the gateway says, and so is the budget.
 
     Every try and every wait is bounded, so this ends within about a quarter of an hour. Raises ListFailed.
@@ -101,14 +101,14 @@ async def _admitted(ledger: Ledger, account: Account, sleep: Sleep) -> None:
     rate = account.calls_per_second
     waited = 0.0
     while rate is not None:
-        if waited > LONGEST_WAIT:
-            raise ListFailed(f"{account.id}: no call of its budget was free within {LONGEST_WAIT:.0f} s")
+        if waited > LONGEST_PAGE_WAIT:
+            raise ListFailed(f"{account.id}: no call of its budget was free within {LONGEST_PAGE_WAIT:.0f} s")
         async with ledger.limits([account.id]) as limits:
-            stood = limits.allowances.get(account.id) or fresh(account.id, rate, limits.now)
-            asking = Asking(stood, rate, limits.now)
-            again_at = asking.admit("list")
+            stood = limits.limits_by_account.get(account.id) or new_limits(account.id, rate, limits.now)
+            asking = CallBudget(stood, rate, limits.now)
+            again_at = asking.acquire("list")
             if again_at is None:
-                await limits.keep([asking.allowance])
+                await limits.save([asking.limits])
                 return
             wait = min(max((again_at - limits.now).total_seconds(), 0.01), LONGEST_PAUSE)
         await sleep(wait)

@@ -19,24 +19,24 @@ from consumers.ports.bus import Bus
 from consumers.reconciliation.verdicts import Terms
 from consumers.rules import Rules
 from schemas.statements import Line, Unread
-from worker.api.context import new_payment_id
 from worker.postgres.database import UNAVAILABLE, Database
-from worker.postgres.ledger.ledger import PostgresLedger
-from worker.postgres.statements.follow_up import finish
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
+from worker.postgres.statements.judge import Judging, Staging
 from worker.postgres.statements.runs import Run, read_run
-from worker.postgres.statements.statements import Judging, Staging
-from worker.reconciliation.follow_up import follow
+from worker.postgres.statements.unfollowed import finish
+from worker.reconciliation.follow_up import follow_up_lines
+from worker.runtime.ids import new_payment_id
 
 BATCH = 5_000
 
 Lines = AsyncIterable[Line | Unread] | Iterable[Line | Unread]
 
 
-class Busy(Exception):
+class AnotherRun(Exception):
     """Another run over a statement of this account is at work; its words say so."""
 
 
-class About(Struct, frozen=True, kw_only=True):
+class StatementScope(Struct, frozen=True, kw_only=True):
     """The statement: `source` is the file's name without folders, or what was asked of the gateway's own list.
 
     `since` and `until` are what it covers, where that is known; else its rows tell.
@@ -49,13 +49,13 @@ class About(Struct, frozen=True, kw_only=True):
     listed: bool = False
 
 
-async def reconcile(
+async def reconcile_lines(
     database: Database,
     rules: Rules,
     bus: Bus,
     account: Account,
     lines: Lines,
-    about: About,
+    about: StatementScope,
     *,
     terms: Terms | None = None,
     dry_run: bool = False,
@@ -94,7 +94,7 @@ async def reconcile(
         judged = await read_run(database, run.id)
         assert judged is not None, "it was just written"
         if not dry_run and judged.stopped is None:
-            await follow(database, PostgresLedger(database), rules, bus, account, judged, listed=about.listed)
+            await follow_up_lines(database, PostgresLedger(database), rules, bus, account, judged, listed=about.listed)
         await finish(database, run.id)
     return await read_run(database, run.id) or judged
 
@@ -104,7 +104,9 @@ async def _staging(database: Database, account: Account) -> AsyncIterator[Stagin
     async with database.connection() as connection:
         staging = Staging(connection)
         if not await staging.open(account.id):
-            raise Busy(f"another statement of {account.id} is being reconciled; run this again when that has ended")
+            raise AnotherRun(
+                f"another statement of {account.id} is being reconciled; run this again when that has ended"
+            )
         try:
             yield staging
         finally:

@@ -1,7 +1,7 @@
 """The queue `payproof.expected`: a shop registers a payment that it opened itself by publishing it there.
 
 The one thing to get wrong: the size. A broker takes messages of many megabytes and hands over as many as are asked for;
-so few are, and one that is far too large goes among the dead inside the broker, without passing through us again.
+so few are, and one that is far too large is dead-lettered inside the broker, without passing through us again.
 """
 
 from __future__ import annotations
@@ -14,18 +14,16 @@ from aiormq.abc import DeliveredMessage
 
 from consumers.ports.bus import BusAway
 from schemas.secret import Secret
-from worker.amqp.bus import REST_SECONDS
-from worker.amqp.inbox import Inbox
-from worker.amqp.messages import CODE, FIELD, REASON, expected_letter, strangers_id
+from worker.amqp.consumer_pool import ConsumerPool
+from worker.amqp.messages import CODE, FIELD, REASON, expected_dead_letter_message, strangers_id
 from worker.amqp.publisher import Publisher
+from worker.amqp.rabbit_bus import REST_SECONDS
 from worker.amqp.topology import EXPECTED
 from worker.postgres.database import UNAVAILABLE
-from worker.requests.expected import Refusal, Registrar, Result
+from worker.requests.expected_handler import ExpectedPaymentHandler, Handled, Refusal
 from worker.runtime.clock import DatabaseClock, set_within
+from worker.runtime.retries import ATTEMPTS, PAUSE_SECONDS, place_of
 from worker.telemetry.metrics import Metrics
-from worker.verify.blame import place_of
-from worker.verify.in_hand import ATTEMPTS
-from worker.verify.record import PAUSE_SECONDS
 
 NAME = "expected"
 PREFETCH = 5
@@ -37,21 +35,26 @@ WAIT_SECONDS = 60.0
 log = structlog.get_logger()
 
 
-def expected_inbox(url: Secret, metrics: Metrics) -> Inbox:
-    return Inbox(url, (), metrics, others={NAME: EXPECTED}, prefetch=PREFETCH)
+def expected_pool(url: Secret, metrics: Metrics) -> ConsumerPool:
+    return ConsumerPool(url, (), metrics, others={NAME: EXPECTED}, prefetch=PREFETCH)
 
 
-class ExpectedPayments:
-    """Works until `stop`; then takes nothing new, and `run` returns when what is in hand is settled or given back."""
+class ExpectedConsumer:
+    """Works until `stop`. Then it takes nothing new, and `run` returns when no message is in hand."""
 
     def __init__(
-        self, inbox: Inbox, publisher: Publisher, registrar: Registrar, clock: DatabaseClock, metrics: Metrics
+        self,
+        pool: ConsumerPool,
+        publisher: Publisher,
+        handler: ExpectedPaymentHandler,
+        clock: DatabaseClock,
+        metrics: Metrics,
     ) -> None:
-        self._inbox, self._publisher, self._registrar = inbox, publisher, registrar
+        self._pool, self._publisher, self._handler = pool, publisher, handler
         self._clock, self._metrics = clock, metrics
         self._arrived, self._stopping = asyncio.Event(), asyncio.Event()
         self._away_since: float | None = None
-        inbox.on_arrival(lambda _: self._arrived.set())
+        pool.on_arrival(lambda _: self._arrived.set())
 
     def stop(self) -> None:
         self._stopping.set()
@@ -60,39 +63,39 @@ class ExpectedPayments:
     async def run(self) -> None:
         while not self._stopping.is_set():
             self._arrived.clear()
-            messages = self._inbox.take(NAME, PREFETCH)
+            messages = self._pool.take(NAME, PREFETCH)
             if not messages:
                 await set_within(self._arrived, WAIT_SECONDS)
                 continue
-            settled = await asyncio.gather(*(self._settle(message) for message in messages))
-            left = [message for message, done in zip(messages, settled, strict=True) if not done]
+            acknowledged = await asyncio.gather(*(self._process(message) for message in messages))
+            left = [message for message, done in zip(messages, acknowledged, strict=True) if not done]
             if left:
-                self._inbox.give_back(left)
+                self._pool.put_back(left)
                 await set_within(self._stopping, PAUSE_SECONDS)
             if self._away_since is not None and self._away_since + REST_SECONDS <= time.monotonic():
-                await self._rest()
+                await self._pause()
 
-    async def _rest(self) -> None:
+    async def _pause(self) -> None:
         """Give all back to the broker until the database is there again."""
-        await self._inbox.rest(NAME)
+        await self._pool.pause(NAME)
         while not self._stopping.is_set() and self._away_since is not None:
             try:
-                await self._registrar.reach()
+                await self._handler.reach()
                 self._away_since = None
             except UNAVAILABLE:
                 await set_within(self._stopping, PAUSE_SECONDS)
-        self._inbox.resume(NAME)
+        self._pool.resume(NAME)
 
-    async def _settle(self, message: DeliveredMessage) -> bool:
-        """Register it, or bury it with the reason; whether it is off our hands. Only then was it acknowledged."""
+    async def _process(self, message: DeliveredMessage) -> bool:
+        """Register it, or dead-letter it with the reason. Returns whether it was acknowledged."""
         try:
             result = await self._register(message)
             if result == "later":
                 return False
             if isinstance(result, Refusal):
-                await self._bury(message, result)
+                await self._dead_letter(message, result)
             else:
-                await self._inbox.acknowledge([message])
+                await self._pool.acknowledge([message])
         except (BusAway, *UNAVAILABLE) as error:
             log.warning("expected.unavailable", error=type(error).__name__)
             if not isinstance(error, BusAway):
@@ -102,12 +105,12 @@ class ExpectedPayments:
         self._metrics.expected.labels("refused" if isinstance(result, Refusal) else result).inc()
         return True
 
-    async def _register(self, message: DeliveredMessage) -> Result | Refusal:
+    async def _register(self, message: DeliveredMessage) -> Handled | Refusal:
         """Try it, and where that fails by itself, as it would by a bug of ours, a few times more."""
         attempts = 0
         while True:
             try:
-                return await self._registrar.register(message.routing_key or "", message.body)
+                return await self._handler.handle(message.routing_key or "", message.body)
             except UNAVAILABLE:
                 raise
             except Exception as error:
@@ -118,15 +121,15 @@ class ExpectedPayments:
                     return Refusal(code="internal", reason=reason)
                 await set_within(self._stopping, PAUSE_SECONDS)
 
-    async def _bury(self, message: DeliveredMessage, refusal: Refusal) -> None:
-        """Lay it among the dead with what is wrong in its headers. Raises BusAway."""
+    async def _dead_letter(self, message: DeliveredMessage, refusal: Refusal) -> None:
+        """Dead-letter it with what is wrong in its headers. Raises BusAway."""
         log.warning("expected.refused", message_id=_id(message), code=refusal.code)
         if len(message.body) > LARGEST_LETTER:
-            await self._inbox.reject([message])
+            await self._pool.reject([message])
             return
         told = {REASON: refusal.reason, CODE: refusal.code, FIELD: refusal.field}
         headers = {name: _printable(text) for name, text in told.items() if text}
-        letter = expected_letter(
+        letter = expected_dead_letter_message(
             _id(message),
             message.routing_key or "",
             message.body,
@@ -134,7 +137,7 @@ class ExpectedPayments:
             self._clock.now(),
         )
         await self._publisher.publish([letter])
-        await self._inbox.acknowledge([message])
+        await self._pool.acknowledge([message])
 
 
 def _printable(text: str) -> str:

@@ -21,34 +21,34 @@ NONCE_BYTES = 12
 """Drawn anew for each record; a key is good for some thousand million of them."""
 
 
-class NotOpened(Exception):
+class NotDecrypted(Exception):
     """The record cannot be read; the message says why and holds nothing of it."""
 
 
-class Seal:
+class ArchiveCipher:
     """The first of the keys encrypts, all of them decrypt; without any, records are stored as they are."""
 
     def __init__(self, keys: Sequence[bytes] = ()) -> None:
         self._keys = {_name(key): AESGCM(key) for key in keys}
         self._first = next(iter(self._keys), None)
 
-    def seal(self, claim_id: str, body: bytes) -> tuple[str | None, bytes]:
+    def encrypt(self, claim_id: str, body: bytes) -> tuple[str | None, bytes]:
         """The name of the key, and what is stored; without a key None and the body itself."""
         if self._first is None:
             return None, body
         nonce = secrets.token_bytes(NONCE_BYTES)
         return self._first, nonce + self._keys[self._first].encrypt(nonce, body, claim_id.encode())
 
-    def open(self, claim_id: str, key_id: str | None, stored: bytes) -> bytes:
-        """The body. Raises NotOpened."""
+    def decrypt(self, claim_id: str, key_id: str | None, stored: bytes) -> bytes:
+        """The body. Raises NotDecrypted."""
         if key_id is None:
             return stored
         if key_id not in self._keys:
-            raise NotOpened(f"it is encrypted with the key {key_id}, which is not in the configuration")
+            raise NotDecrypted(f"it is encrypted with the key {key_id}, which is not in the configuration")
         try:
             return self._keys[key_id].decrypt(stored[:NONCE_BYTES], stored[NONCE_BYTES:], claim_id.encode())
         except (InvalidTag, ValueError):
-            raise NotOpened("it was changed, or is another claim's") from None
+            raise NotDecrypted("it was changed, or is another claim's") from None
 
 
 def key_of(text: str) -> bytes:
@@ -62,7 +62,7 @@ def key_of(text: str) -> bytes:
     return key
 
 
-def new_key() -> str:
+def new_archive_key() -> str:
     return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 

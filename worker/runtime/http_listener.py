@@ -1,11 +1,13 @@
-"""What every HTTP listener of ours says before a handler has its turn, and under which path it is reached.
+"""What every HTTP listener of ours says beside a handler's own answer, and under which path it is reached.
 
-aiohttp answers bytes that are no request by itself, and tells its version and what it could not read. So its answers
-are replaced by ones that say no more than their status.
+The headers for browsers are set where each answer leaves, so that no handler can forget them. aiohttp answers bytes
+that are no request by itself, and tells its version and what it could not read; those answers are replaced by ones that
+say no more than their status.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +15,20 @@ from aiohttp import hdrs, web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
-from worker.api.headers import HEADERS
+YEAR_SECONDS = 365 * 24 * 3600
+
+HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""For what is no page: it is not kept, framed, run, guessed at or embedded. The pages say more (ingress.pages)."""
+
+HTTPS_ONLY = {"Strict-Transport-Security": f"max-age={YEAR_SECONDS}"}
+"""Only where the address under which we are reached is https. Hosts below ours are not ours to speak for."""
 
 
 class Runner(web.AppRunner):
@@ -86,3 +101,15 @@ def _without(path: str, message: RawRequestMessage) -> RawRequestMessage:
         return message
     url = message.url.with_path(own[len(path) :] or "/", encoded=True, keep_query=True)
     return message._replace(path=url.raw_path_qs, url=url)
+
+
+def guarded(public_url: str | None = None) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """For `on_response_prepare`; `public_url` None where no browser comes."""
+    headers = {**HEADERS, **(HTTPS_ONLY if (public_url or "").startswith("https://") else {})}
+
+    async def guard(_: web.Request, response: web.StreamResponse) -> None:
+        for name, value in headers.items():
+            response.headers.setdefault(name, value)
+        response.headers.popall("Server", None)  # strangers are not told which versions run here
+
+    return guard

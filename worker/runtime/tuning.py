@@ -15,7 +15,7 @@ NEW_OBJECTS = 50_000
 
 
 def allow_files() -> None:
-    """Every held browser is an open file, and what a shell or systemd allows by default is 1,024 of them."""
+    """Every waiting browser is an open file, and what a shell or systemd allows by default is 1,024 of them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -80,9 +80,9 @@ class _Libraries(logging.Handler):
             return
         if record.name.startswith(("aiormq", "aio_pika")):  # a broker that goes away; what it comes to is told by us
             kind = None if error is None else type(error).__name__
-            log.warning("library.logged", library=record.name, said=said, error=kind)
+            log.warning("third_party.log", library=record.name, said=said, error=kind)
             return
-        log.log(record.levelno, "library.logged", library=record.name, said=said, exc_info=record.exc_info or None)
+        log.log(record.levelno, "third_party.log", library=record.name, said=said, exc_info=record.exc_info or None)
 
 
 def _crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -2,7 +2,7 @@
 
 The one thing to get wrong: a series that appears with its first event. A rate of it then misses that event, and an
 alert on it cannot tell "never" from "unknown". So every series of the configured gateways is there from the start, at
-nought. What all processes read in the same database is not here but in `standing.py`, for it must not be summed.
+nought. What all processes read in the same database must not be summed: it is in `worker/ops/state_metrics.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 
 from prometheus_client import (
-    CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
@@ -26,7 +25,7 @@ from consumers.account import Account
 from schemas.answers import Trouble
 from schemas.payments import Change, Payment
 from schemas.words import Authenticity, EventType, Hold, QuestionKind, Source, Status
-from worker.verify.course import NOT_SENT
+from worker.telemetry.old_names import Registry
 
 GATEWAY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40)
 """Up to the longest that a question may take, which is an Execute's 38 s."""
@@ -34,9 +33,12 @@ GATEWAY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40)
 WEBHOOK_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
 """Up to the 15 s that an endpoint is given."""
 
+NOT_SENT = "not_sent"
+"""The outcome under which a question that was not sent is counted."""
+
 OUTCOMES = (*(status.value for status in Status), "unmapped", "stranger", NOT_SENT, *(one.value for one in Trouble))
 DELIVERED = ("delivered", "failed", "given_up", "disabled")
-EXPECTED = ("registered", "known", "refused")
+EXPECTED_RESULTS = ("registered", "known", "refused")
 UNPROVEN = "unproven"
 """Whose callback it was, nobody could say: it was forged or unreadable, or not looked at."""
 
@@ -46,14 +48,14 @@ class Metrics:
 
     def __init__(self, accounts: Collection[Account] = ()) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and nobody asks for them
-        self.registry = CollectorRegistry()
+        self.registry = Registry()
         ProcessCollector(namespace="payproof", registry=self.registry)
         Info("payproof_process", "The version that runs", registry=self.registry).info({"version": _version()})
         self.ready = self._gauge("payproof_process_ready", "1 while /readyz says so")
         self.roles = self._gauge("payproof_role_up", "1 while this process runs the role; else there is none", "role")
-        self.looked = self._gauge(
-            "payproof_role_looked_timestamp_seconds",
-            "When the sweep last looked for what is due, and the relay for what has no place: the latest counts",
+        self.last_poll = self._gauge(
+            "payproof_role_last_poll_timestamp_seconds",
+            "When the sweep last looked for due payments, or the relay for events without a place: the latest counts",
             "role",
         )
         self.skew = self._gauge("payproof_clock_skew_seconds", "This machine's clock less the database's")
@@ -88,8 +90,8 @@ class Metrics:
         self.events = self._counter(
             "payproof_events_written_total", "Events written to the log: one for each change", "provider", "type"
         )
-        self.reached = self._counter(
-            "payproof_payments_reached_total", "Payments that reached a status", "provider", "status"
+        self.transitions = self._counter(
+            "payproof_payment_transitions_total", "Payments that reached a status", "provider", "status"
         )
         self.holds = self._counter("payproof_holds_total", "Payments that were held", "provider", "hold")
         self.completed = self._counter(
@@ -106,8 +108,8 @@ class Metrics:
         self.in_hand = self._gauge(
             "payproof_claims_in_hand", "Claims that this process was given and has not written", "provider"
         )
-        self.parked = self._counter(
-            "payproof_claims_parked_total", "Claims put among the dead because they fail by themselves", "provider"
+        self.dead_lettered = self._counter(
+            "payproof_claims_dead_lettered_total", "Claims dead-lettered because they fail by themselves", "provider"
         )
         self.dropped = self._counter(
             "payproof_kept_claims_dropped_total",
@@ -121,8 +123,8 @@ class Metrics:
         self.expected = self._counter(
             "payproof_expected_messages_total", "Messages that expect a payment, by what became of them", "result"
         )
-        self.placed = self._counter("payproof_events_placed_total", "Events given their place in the log")
-        self.carried = self._counter("payproof_events_carried_total", "Events that RabbitMQ confirmed")
+        self.sequenced = self._counter("payproof_events_sequenced_total", "Events given their place in the log")
+        self.published = self._counter("payproof_events_published_total", "Events that RabbitMQ confirmed")
         self.deliveries = self._histogram(
             "payproof_delivery_seconds",
             "Time an endpoint took over a webhook, by what became of the attempt",
@@ -137,7 +139,7 @@ class Metrics:
             if change.event.type is EventType.COMPLETED:
                 self.completed.labels(provider).inc(float(after.amount))
         if after.status is not before.status:
-            self.reached.labels(provider, after.status.value).inc()
+            self.transitions.labels(provider, after.status.value).inc()
         if after.hold is not None and after.hold is not before.hold:
             self.holds.labels(provider, after.hold.value).inc()
         if after.refunded_amount > before.refunded_amount:
@@ -147,9 +149,9 @@ class Metrics:
         """So many kept claims gave way to others."""
         self.dropped.labels(provider).inc(count)
 
-    def look(self, role: str) -> None:
-        """A role looked for work just now, and the looking went well."""
-        self.looked.labels(role).set(time.time())
+    def polled(self, role: str) -> None:
+        """Note that this role has just looked for work without an error."""
+        self.last_poll.labels(role).set(time.time())
 
     def _expect(self, accounts: Collection[Account]) -> None:
         """Make every series that there can be."""
@@ -163,16 +165,16 @@ class Metrics:
                     self.question_seconds.labels(name, kind.value)
                     self.questions.labels(name, kind.value, outcome)
             reachable = [status for status in Status if status is not Status.PENDING]
-            for counter, words in ((self.events, EventType), (self.reached, reachable), (self.holds, Hold)):
+            for counter, words in ((self.events, EventType), (self.transitions, reachable), (self.holds, Hold)):
                 for word in words:
                     counter.labels(name, word.value)
             self.in_hand.labels(name)
-            claims = (self.claims, self.parked, self.dropped, self.spooled, self.rebuilt)
+            claims = (self.claims, self.dead_lettered, self.dropped, self.spooled, self.rebuilt)
             for counter in (self.completed, self.refunded, *claims):
                 counter.labels(name)
         for result in DELIVERED:
             self.deliveries.labels(result)
-        for result in EXPECTED:
+        for result in EXPECTED_RESULTS:
             self.expected.labels(result)
         self.rebuilt.labels("expected")
 

@@ -15,18 +15,19 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from consumers.apply_reply import Reply
-from consumers.pipeline import Inquiry
-from schemas.answers import Executed, Inconclusive, Outcome, Stranger
+from consumers.pipeline import AssignedQuestion
+from consumers.ports.reply import Reply
+from schemas.answers import Executed, ForeignTransaction, Inconclusive, QuestionOutcome
 from worker.postgres.database import UNAVAILABLE
 from worker.runtime.clock import DatabaseClock
-from worker.telemetry.metrics import Metrics
+from worker.runtime.retries import PAUSE_SECONDS
+from worker.telemetry.metrics import NOT_SENT, Metrics
 from worker.telemetry.tracing import Span, Tracing
 from worker.verify.blame import Blame
-from worker.verify.course import NOT_SENT, Calls, TooLate
 from worker.verify.gateways import Gateways
 from worker.verify.in_hand import InHand
-from worker.verify.record import PAUSE_SECONDS, Recorder
+from worker.verify.question_course import Calls, TooLate
+from worker.verify.record import Recorder
 
 log = structlog.get_logger()
 
@@ -48,56 +49,60 @@ class Asker:
         self._in_hand, self._blame = in_hand, blame
         self._clock, self._metrics, self._tracing = clock, metrics, tracing
 
-    async def ask(self, inquiry: Inquiry) -> None:
-        account = inquiry.account
-        about = {"payment_id": inquiry.expected.payment_id, "account": account.id, "kind": inquiry.question.kind.value}
+    async def ask(self, assigned: AssignedQuestion) -> None:
+        account = assigned.account
+        about = {
+            "payment_id": assigned.expected.payment_id,
+            "account": account.id,
+            "kind": assigned.question.kind.value,
+        }
         about["host"] = urlsplit(account.provider.base_url).hostname or ""
-        with self._tracing.follow("ask", inquiry.traceparent, **about) as span:
+        with self._tracing.follow("ask", assigned.traceparent, **about) as span:
             try:
-                await self._ask(span, inquiry)
+                await self._ask(span, assigned)
             except UNAVAILABLE as error:  # the gateway's token is kept in the database
-                log.warning("question.not_asked", payment_id=inquiry.expected.payment_id, error=type(error).__name__)
+                log.warning("question.postponed", payment_id=assigned.expected.payment_id, error=type(error).__name__)
                 await asyncio.sleep(PAUSE_SECONDS)
-                await self._in_hand.not_asked(inquiry)
+                await self._in_hand.not_asked(assigned)
 
-    async def _ask(self, span: Span, inquiry: Inquiry) -> None:
+    async def _ask(self, span: Span, assigned: AssignedQuestion) -> None:
         """Raises UNAVAILABLE."""
-        payment_id, account, question = inquiry.expected.payment_id, inquiry.account, inquiry.question
+        payment_id, account, question = assigned.expected.payment_id, assigned.account, assigned.question
         labels = (account.provider.name, question.kind.value)
         started, calls = time.perf_counter(), Calls()
         try:
-            outcome = await self._gateways.ask(account, question, inquiry.expected, calls, asked_at=inquiry.runs_from)
+            outcome = await self._gateways.ask(account, question, assigned.expected, calls, asked_at=assigned.runs_from)
         except UNAVAILABLE:
             raise
         except TooLate:  # this worker was slow
             log.warning("question.too_late", payment_id=payment_id)
             self._metrics.questions.labels(*labels, NOT_SENT).inc()
-            await self._in_hand.not_asked(inquiry)
+            await self._in_hand.not_asked(assigned)
             return
         except Exception as error:  # a bug of ours, in one gateway's file
             log.exception("question.failed", payment_id=payment_id)
-            await self._recorder.unanswered(inquiry, error, partial(self._blame.question_failed, inquiry, error))
+            await self._recorder.unanswered(assigned, error, partial(self._blame.question_failed, assigned, error))
             return
         self._metrics.question_seconds.labels(*labels).observe(time.perf_counter() - started)
         self._metrics.questions.labels(*labels, _word(outcome)).inc()
         reply = Reply(
             payment_id=payment_id,
             question=question,
-            asked_at=inquiry.asked_at,
-            answered_at=max(self._clock.now(), inquiry.asked_at),
+            asked_at=assigned.asked_at,
+            answered_at=max(self._clock.now(), assigned.asked_at),
             outcome=outcome,
             calls=calls.made,
             traceparent=span.traceparent,
         )
         span.note(outcome=_word(outcome), calls=calls.made)
-        self._recorder.hear(inquiry, reply)
+        self._recorder.add(assigned, reply)
 
 
-def _word(outcome: Outcome) -> str:
+def _word(outcome: QuestionOutcome) -> str:
     match outcome:
         case Inconclusive():
             return outcome.trouble.value
-        case Stranger():
+        case ForeignTransaction():
             return "stranger"
         case Executed(reply="not_sent"):
             return NOT_SENT

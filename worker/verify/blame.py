@@ -6,20 +6,20 @@ one that others brought about is excused.
 
 from __future__ import annotations
 
-import traceback
 from contextlib import suppress
 
 import asyncpg
 import structlog
 
 from consumers.account import Account
-from consumers.apply_reply import Reply
 from consumers.checks.repeated_failure import Failing, Failures, letter_of, stop_asking, why
-from consumers.pipeline import Inquiry
+from consumers.pipeline import AssignedQuestion
 from consumers.ports.ledger import Ledger
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.callbacks import Claim
 from worker.postgres.database import UNAVAILABLE
+from worker.runtime.retries import place_of
 
 log = structlog.get_logger()
 
@@ -63,9 +63,9 @@ class Blame:
         """Put it among the dead letters."""
         await self._failures.keep(*letter_of(reply, account), reason)
 
-    async def question_failed(self, inquiry: Inquiry, error: Exception) -> None:
-        payment_id = inquiry.expected.payment_id
-        await self._stop_if_hopeless(await self._count_failed(payment_id, payment_id, inquiry.account.id, error))
+    async def question_failed(self, assigned: AssignedQuestion, error: Exception) -> None:
+        payment_id = assigned.expected.payment_id
+        await self._stop_if_hopeless(await self._count_failed(payment_id, payment_id, assigned.account.id, error))
 
     async def claim_failed(self, claim: Claim, error: Exception) -> None:
         payment_id = await self._home(claim)
@@ -128,7 +128,7 @@ class Blame:
         except UNAVAILABLE:
             raise
         except Exception:  # not even that can be written of it; the sweep leaves it in peace all the same
-            log.exception("payment.not_put_before_a_person", payment_id=failing.payment_id)
+            log.exception("payment.hold_failed", payment_id=failing.payment_id)
         await self._failures.stop(failing.payment_id, self._rules.checks)
         if failing.stopped_at is None:
             log.error("payment.stopped", payment_id=failing.payment_id, why=why(failing))
@@ -149,9 +149,3 @@ def reason_of(error: Exception) -> str:
     """Its type, and where it was; of what the tables refused also the rule, since the place is asyncpg's own then."""
     rule = error.constraint_name if isinstance(error, asyncpg.PostgresError) else None
     return f"{type(error).__name__}{f' of {rule}' if rule else ''} at {place_of(error)}"
-
-
-def place_of(error: Exception) -> str:
-    """The innermost place that the error passed, as `consumers/apply_claim.py:41`."""
-    passed = traceback.extract_tb(error.__traceback__)
-    return "/".join(passed[-1].filename.split("/")[-2:]) + f":{passed[-1].lineno}" if passed else "nowhere"

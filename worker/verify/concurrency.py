@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-SLOTS = 64
+MAX_CONCURRENT = 64
 
 BATCH = 100
 """Replies recorded in one transaction."""
 
-WINDOW = SLOTS + BATCH
+WINDOW = MAX_CONCURRENT + BATCH
 """So many of a gateway's claims one worker may have in hand: those that are asked about, and those being written."""
 
 
@@ -39,16 +39,16 @@ async def apart(parts: Iterable[_Part], do: Callable[[_Part], Coroutine[Any, Any
     return [task.result() for task in each]
 
 
-class Slots:
-    """How many questions one gateway is being asked; `used` counts them by account."""
+class ConcurrencyLimit:
+    """A bound on the questions that one gateway is being asked; `used` counts them by account."""
 
     def __init__(self) -> None:
         self.used = Counter[str]()
         self._freed = asyncio.Event()
 
     async def free(self, stopped: asyncio.Future[None]) -> int:
-        """Wait until there is a free slot, or until `stopped`; tell how many there are."""
-        while self.used.total() >= SLOTS and not stopped.done():
+        """Wait until a question may be asked, or until `stopped`. Returns how many may."""
+        while self.used.total() >= MAX_CONCURRENT and not stopped.done():
             self._freed.clear()
             freed = asyncio.ensure_future(self._freed.wait())
             either: set[asyncio.Future[Any]] = {freed, stopped}
@@ -56,11 +56,11 @@ class Slots:
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 freed.cancel()
-        return SLOTS - self.used.total()
+        return MAX_CONCURRENT - self.used.total()
 
-    def take(self, account: str) -> None:
+    def acquire(self, account: str) -> None:
         self.used[account] += 1
 
-    def give_back(self, account: str, _: object) -> None:
+    def release(self, account: str, _: object) -> None:
         self.used[account] -= 1
         self._freed.set()

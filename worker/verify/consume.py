@@ -1,6 +1,6 @@
 """The consume role: claims in, questions out, replies recorded, one loop per gateway.
 
-The one thing to get wrong: a slow gateway. Each has its own slots, so its outage leaves the others flowing. Replies
+The one thing to get wrong: a slow gateway. Each has its own limit, so its outage leaves the others flowing. Replies
 wait for the recorder alone (worker.verify.record). A claim stays in hand (worker.verify.in_hand) until it is written.
 """
 
@@ -15,31 +15,32 @@ from functools import partial
 import structlog
 from msgspec.structs import replace
 
-from consumers.checks.limits import Allowance
 from consumers.checks.repeated_failure import Failures
-from consumers.pipeline import Inquiry, Taken, take
+from consumers.pipeline import AssignedQuestion, TakenClaims, take_claims
 from consumers.ports.bus import Bus
+from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Ledger, Turns
 from consumers.rules import Rules
 from schemas.callbacks import Claim
 from worker.postgres.database import LOCKED, UNAVAILABLE, despite_others
 from worker.runtime.clock import DatabaseClock
+from worker.runtime.retries import PAUSE_SECONDS
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import OFF, Tracing, traced
 from worker.verify.ask import Asker
 from worker.verify.blame import Blame, reason_of
-from worker.verify.concurrency import SLOTS, Slots, apart
+from worker.verify.concurrency import MAX_CONCURRENT, ConcurrencyLimit, apart
 from worker.verify.gateways import Gateways
 from worker.verify.in_hand import InHand
 from worker.verify.intake import Intake, Part
-from worker.verify.record import PAUSE_SECONDS, Recorder, away
+from worker.verify.record import Recorder, away
 
 UNKNOWN_ACCOUNT = timedelta(hours=1)
 """A claim of an account that this worker does not know waits so long, since it was queued, for a worker that does."""
 
 log = structlog.get_logger()
 
-Start = Callable[[Inquiry], None]
+Start = Callable[[AssignedQuestion], None]
 
 
 class Consumer:
@@ -60,7 +61,7 @@ class Consumer:
         self._bus, self._ledger, self._turns, self._rules = bus, ledger, turns, rules
         self._clock, self._tracing = clock, tracing
         self._in_hand, self._blame = InHand(bus, turns, metrics), Blame(ledger, rules, failures)
-        self._allowances = dict[str, Allowance]()
+        self._allowances = dict[str, AccountLimits]()
         self._recorder = Recorder(ledger, rules, self._in_hand, self._blame, self._allowances, clock, tracing)
         self._asker = Asker(gateways, self._recorder, self._in_hand, self._blame, clock, metrics, tracing)
         self._stopping = asyncio.Event()
@@ -69,10 +70,10 @@ class Consumer:
     def stop(self) -> None:
         self._stopping.set()
 
-    def hear(self, payment_ids: Collection[str]) -> None:
+    def payments_changed(self, payment_ids: Collection[str]) -> None:
         """These payments changed, here or elsewhere."""
         for intake in self._intakes:
-            intake.hear(payment_ids)
+            intake.payments_changed(payment_ids)
 
     async def run(self) -> None:
         providers = sorted({account.provider.name for account in self._rules.accounts.values()})
@@ -84,27 +85,27 @@ class Consumer:
             self._recorder.end()
 
     def _shares(self, provider: str) -> dict[str, int]:
-        """How many questions each account may have in flight here, where several accounts share a gateway's slots.
+        """How many questions each account may have in flight here, where several accounts share a gateway's limit.
 
-        No account gets all of the slots. So an account whose calls hang leaves some to the others.
+        No account gets all of it. So an account whose calls hang leaves some to the others.
         """
         accounts = [account.id for account in self._rules.accounts.values() if account.provider.name == provider]
-        return dict.fromkeys(accounts, SLOTS * 3 // 4) if len(accounts) > 1 else {}
+        return dict.fromkeys(accounts, MAX_CONCURRENT * 3 // 4) if len(accounts) > 1 else {}
 
     async def _consume(self, provider: str, shares: Mapping[str, int]) -> None:
-        slots = Slots()
+        limit = ConcurrencyLimit()
 
-        def start(inquiry: Inquiry) -> None:
-            account = inquiry.account.id
-            slots.take(account)
-            asking.create_task(self._asker.ask(inquiry)).add_done_callback(partial(slots.give_back, account))
+        def start(assigned: AssignedQuestion) -> None:
+            account = assigned.account.id
+            limit.acquire(account)
+            asking.create_task(self._asker.ask(assigned)).add_done_callback(partial(limit.release, account))
 
         async with asyncio.TaskGroup() as asking:
             intake = Intake(self._bus, provider, self._in_hand, self._stopping, asking)
             self._intakes.append(intake)
-            while (part := await intake.next(await slots.free(intake.stopped))) is not None:
+            while (part := await intake.next(await limit.free(intake.stopped))) is not None:
                 for claims in self._apart(await self._known(part.claims)):
-                    room = {account: share - slots.used[account] for account, share in shares.items()}
+                    room = {account: share - limit.used[account] for account, share in shares.items()}
                     intake.wait(await self._take(replace(part, claims=claims), room, start), part)
 
     async def _known(self, claims: Sequence[Claim]) -> list[Claim]:
@@ -114,9 +115,9 @@ class Consumer:
             log.warning("claims.unknown_account", accounts=sorted({one.account for one in unknown}))
             old = self._clock.now() - UNKNOWN_ACCOUNT
             late = [one for one in unknown if self._in_hand.queued_before(one, old)]
-            await self._in_hand.leave([one for one in unknown if one not in late])
+            await self._in_hand.postpone([one for one in unknown if one not in late])
             for one in late:
-                await self._in_hand.park(one, f"no worker knows the account {one.account}, for an hour")
+                await self._in_hand.dead_letter(one, f"no worker knows the account {one.account}, for an hour")
         return [one for one in claims if one.account in self._rules.accounts]
 
     def _apart(self, claims: Sequence[Claim]) -> list[list[Claim]]:
@@ -135,7 +136,7 @@ class Consumer:
         try:
             if suspect is not None and not await self._blame.mark_claim(suspect):
                 for one in claims:
-                    await self._in_hand.park(one, "no worker ever finished what was asked of its payment")
+                    await self._in_hand.dead_letter(one, "no worker ever finished what was asked of its payment")
                 return []
             taken = await self._taken(part, room)
         except Exception as error:  # noqa: BLE001 - a claim that fails by itself is logged and put aside, never lost
@@ -146,50 +147,50 @@ class Consumer:
             if isinstance(error, UNAVAILABLE):
                 await self._not_taken(claims, error)
             else:
-                await self._put_aside(claims[0], error)
+                await self._claim_failed(claims[0], error)
             return []
-        for inquiry in taken.inquiries:
-            start(inquiry)
+        for assigned in taken.questions:
+            start(assigned)
         if suspect is not None:
             await self._blame.excuse_claim(suspect)
-        asked = {claim.id for inquiry in taken.inquiries for claim in inquiry.claims}
+        asked = {claim.id for assigned in taken.questions for claim in assigned.claims}
         wait = {claim.id for claim in taken.waiting}
         await self._in_hand.written([one for one in claims if one.id not in asked | wait])
         return [one for one in claims if one.id in wait]
 
-    async def _taken(self, part: Part, room: Mapping[str, int]) -> Taken:
+    async def _taken(self, part: Part, room: Mapping[str, int]) -> TakenClaims:
         """Look at the claims and decide. The time that the look tells is the database's, and checks our clock."""
         with self._tracing.follow_all("take", [claim.traceparent for claim in part.claims]) as traces:
             claims = [traced(claim, trace) for claim, trace in zip(part.claims, traces, strict=True)]
             began, taken_at = self._clock.ticking(), self._clock.now()
             taken = await despite_others(
-                lambda: take(
+                lambda: take_claims(
                     self._ledger, self._rules, claims, self._turns, room, patient=part.patient, known=self._allowances
                 )
             )
-        for inquiry in taken.inquiries[:1]:
-            self._clock.check(inquiry.asked_at, asked=began, answered=self._clock.ticking())
+        for assigned in taken.questions[:1]:
+            self._clock.check(assigned.asked_at, asked=began, answered=self._clock.ticking())
         suspect = self._in_hand.suspect(part.claims) is not None
-        inquiries = [replace(one, taken_at=taken_at, lost=one.lost or suspect) for one in taken.inquiries]
-        return replace(taken, inquiries=inquiries)
+        questions = [replace(one, taken_at=taken_at, lost=one.lost or suspect) for one in taken.questions]
+        return replace(taken, questions=questions)
 
     async def _not_taken(self, claims: Sequence[Claim], error: Exception) -> None:
         """The claims are not at fault. Where only a payment is locked the others go on, and its claims come later."""
-        log.warning("claims.not_taken", claims=len(claims), error=type(error).__name__)
+        log.warning("claims.take_failed", claims=len(claims), error=type(error).__name__)
         if away(error):
             await asyncio.sleep(PAUSE_SECONDS)
         for one in claims:
             await self._blame.excuse_claim(one)
-        await (self._in_hand.give_back(claims) if away(error) else self._in_hand.leave(claims))
+        await (self._in_hand.requeue(claims) if away(error) else self._in_hand.postpone(claims))
 
-    async def _put_aside(self, claim: Claim, error: Exception) -> None:
+    async def _claim_failed(self, claim: Claim, error: Exception) -> None:
         log.error("claim.failed", claim_id=claim.id, exc_info=error)
         try:
             await self._blame.claim_failed(claim, error)
         except UNAVAILABLE:
-            await self._in_hand.give_back([claim])
+            await self._in_hand.requeue([claim])
         else:
-            await self._in_hand.put_aside(claim, reason_of(error))
+            await self._in_hand.retry_or_dead_letter(claim, reason_of(error))
 
 
 def _by_payment(claims: Sequence[Claim]) -> list[list[Claim]]:

@@ -21,20 +21,20 @@ from yarl import URL
 from consumers.account import Account
 from consumers.ports.gateway import (
     Effect,
+    EffectReply,
     GrantsTokens,
     HttpReply,
     HttpRequest,
     NoReply,
     Opening,
     OpeningOutcome,
-    Reply,
     Token,
     TokenWanted,
 )
-from schemas.answers import Executed, Expected, Inconclusive, Outcome, Question, Trouble
+from schemas.answers import Executed, Expected, Inconclusive, Question, QuestionOutcome, Trouble
 from schemas.words import QuestionKind
 from worker.postgres.database import UNAVAILABLE
-from worker.verify.course import WHOLE_SECONDS, Calls, Course, NotSent, TooLate
+from worker.verify.question_course import WHOLE_SECONDS, Calls, Course, NotSent, TooLate
 
 MAX_REPLY = 1024 * 1024
 CONNECT_SECONDS = 5.0
@@ -71,7 +71,7 @@ class Gateways:
         calls: Calls | None = None,
         *,
         asked_at: datetime | None = None,
-    ) -> Outcome:
+    ) -> QuestionOutcome:
         """Ask one question, asked at that time or now; ends within the lease of its kind, which began then.
 
         Every request on the way is counted in `calls`. Raises TooLate where the time is over already, and UNAVAILABLE
@@ -104,7 +104,7 @@ class Gateways:
         running = self._run(account, account.provider.open(opening), Course(calls=Calls()))
         return await _bounded(running, OPEN_SECONDS)
 
-    async def step(self, account: Account, effect: Effect) -> Reply:
+    async def step(self, account: Account, effect: Effect) -> EffectReply:
         """Do one effect of a generator that is run step by step, as lists are. Raises NoReply."""
         try:
             return await self._do(account, effect, Course(calls=Calls()))
@@ -112,7 +112,7 @@ class Gateways:
             raise NoReply(error.why.detail) from None
 
     async def _run(
-        self, account: Account, generator: Generator[Effect, Reply, _Result], course: Course
+        self, account: Account, generator: Generator[Effect, EffectReply, _Result], course: Course
     ) -> _Result | Inconclusive:
         try:
             effect = next(generator)
@@ -133,7 +133,7 @@ class Gateways:
         finally:
             generator.close()
 
-    async def _do(self, account: Account, effect: Effect, course: Course) -> Reply:
+    async def _do(self, account: Account, effect: Effect, course: Course) -> EffectReply:
         if isinstance(effect, TokenWanted):
             course.renews(effect.stale)
             return await self._token(account, effect, course)

@@ -1,7 +1,7 @@
 """The claims that one gateway's loop works at next: those delivered, and those that wait for another's question to end.
 
 The one thing to get wrong: claims that wait. They are unacknowledged and take room, so few may wait, and for a second
-at most. A claim that names its payment is looked at as soon as a notice says that this payment changed.
+at most. A claim that names its payment is looked at as soon as a wakeup says that this payment changed.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.ports.bus import Bus, Delivery
+from consumers.ports.bus import Bus, ClaimMessage
 from schemas.callbacks import Claim
 from worker.postgres.database import UNAVAILABLE
 from worker.runtime.clock import set_within
+from worker.runtime.retries import PAUSE_SECONDS
 from worker.verify.concurrency import WINDOW
 from worker.verify.in_hand import InHand
-from worker.verify.record import PAUSE_SECONDS
 
 AGAIN_SECONDS, PATIENT_SECONDS = 0.25, 1.0
 """A claim that waits is looked at again every AGAIN_SECONDS, for PATIENT_SECONDS.
@@ -57,7 +57,7 @@ class Intake:
         self._bus, self._provider, self._in_hand = bus, provider, in_hand
         self._stopping, self._group = stopping, group
         self.stopped = group.create_task(self._stop())
-        self._receiving: asyncio.Task[Sequence[Delivery]] | None = None
+        self._receiving: asyncio.Task[Sequence[ClaimMessage]] | None = None
         self._ready = deque[Claim]()
         self._waiting = deque[Part]()
         self._heard = asyncio.get_running_loop().create_future()
@@ -75,8 +75,8 @@ class Intake:
             await self._arrival(most)
         if self._receiving is not None:
             self._receiving.cancel()
-        await self._in_hand.give_back([*self._ready, *chain.from_iterable(part.claims for part in self._waiting)])
-        await self._bus.end(self._provider)
+        await self._in_hand.requeue([*self._ready, *chain.from_iterable(part.claims for part in self._waiting)])
+        await self._bus.stop_receiving(self._provider)
         return None
 
     def wait(self, claims: Sequence[Claim], part: Part) -> None:
@@ -92,7 +92,7 @@ class Intake:
             until = min(part.until, now + PATIENT_SECONDS)
             self._waiting.append(Part(list(claims[:room]), min(now + AGAIN_SECONDS, until), until))
 
-    def hear(self, payment_ids: Collection[str]) -> None:
+    def payments_changed(self, payment_ids: Collection[str]) -> None:
         """These payments changed: claims that wait for them are looked at now."""
         for part in [self._waiting.popleft() for _ in range(len(self._waiting))]:
             told = [claim for claim in part.claims if claim.payment_id in payment_ids]
@@ -105,7 +105,7 @@ class Intake:
                     self._heard.set_result(None)
 
     async def _arrival(self, most: int) -> None:
-        """Wait until claims are delivered, claims that wait are due or heard of, or the intake is to stop."""
+        """Wait until claims are delivered, waiting claims are due or their payments changed, or it is to stop."""
         if self._receiving is None:
             self._receiving = self._group.create_task(self._receive(most))
         seconds = self._waiting[0].at - _now() if self._waiting else None
@@ -113,10 +113,10 @@ class Intake:
         first: set[asyncio.Future[Any]] = {self._receiving, self.stopped, self._heard}
         await asyncio.wait(first, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if self._receiving.done():
-            self._ready += self._in_hand.hold(self._receiving.result())
+            self._ready += self._in_hand.take(self._receiving.result())
             self._receiving = None
 
-    async def _receive(self, most: int) -> Sequence[Delivery]:
+    async def _receive(self, most: int) -> Sequence[ClaimMessage]:
         try:
             return await self._bus.receive(self._provider, most)
         except UNAVAILABLE as error:

@@ -15,21 +15,20 @@ from zlib import crc32
 import structlog
 from msgspec import Struct, structs
 
-from consumers.apply_reply import Reply
-from consumers.checks.limits import Allowance
-from consumers.pipeline import Counted, Inquiry, record
+from consumers.pipeline import AssignedQuestion, HealthRecorded, record_replies
+from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Ledger
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.payments import Change
 from schemas.words import QuestionKind
 from worker.postgres.database import LOCKED, UNAVAILABLE, despite_others
 from worker.runtime.clock import DatabaseClock
+from worker.runtime.retries import PAUSE_SECONDS
 from worker.telemetry.tracing import Tracing
 from worker.verify.blame import Blame, reason_of
 from worker.verify.concurrency import BATCH, apart
 from worker.verify.in_hand import InHand
-
-PAUSE_SECONDS = 1.0
 
 LOCKED_TRIES = 5
 """The reply of an Execute is tried so often more where others lock its payment, each time until the lock times out."""
@@ -37,14 +36,14 @@ LOCKED_TRIES = 5
 log = structlog.get_logger()
 
 
-class Heard(Struct, frozen=True):
+class PendingReply(Struct, frozen=True):
     """A question and its reply. `tries`: how often it was tried again, because others had locked the payment."""
 
-    inquiry: Inquiry
+    assigned: AssignedQuestion
     reply: Reply
     tries: int = 0
 
-    def traced(self, traceparent: str | None) -> Heard:
+    def traced(self, traceparent: str | None) -> PendingReply:
         return structs.replace(self, reply=structs.replace(self.reply, traceparent=traceparent))
 
     @property
@@ -57,7 +56,7 @@ class Heard(Struct, frozen=True):
 
 
 class Recorder:
-    """Records the replies that `hear` is given. After `end`, `run` returns when all of them are recorded."""
+    """Records the replies that are added. After `end`, `run` returns when all of them are recorded."""
 
     def __init__(
         self,
@@ -65,74 +64,76 @@ class Recorder:
         rules: Rules,
         in_hand: InHand,
         blame: Blame,
-        allowances: dict[str, Allowance],
+        limits_by_account: dict[str, AccountLimits],
         clock: DatabaseClock,
         tracing: Tracing,
     ) -> None:
         self._ledger, self._rules, self._clock = ledger, rules, clock
-        self._in_hand, self._blame, self._allowances, self._tracing = in_hand, blame, allowances, tracing
-        self._heard: asyncio.Queue[Heard | None] = asyncio.Queue()
+        self._in_hand, self._blame, self._allowances, self._tracing = in_hand, blame, limits_by_account, tracing
+        self._pending: asyncio.Queue[PendingReply | None] = asyncio.Queue()
         self._trying_again = asyncio.TaskGroup()
 
-    def hear(self, inquiry: Inquiry, reply: Reply) -> None:
-        self._heard.put_nowait(Heard(inquiry, reply))
+    def add(self, assigned: AssignedQuestion, reply: Reply) -> None:
+        self._pending.put_nowait(PendingReply(assigned, reply))
 
     def end(self) -> None:
-        self._heard.put_nowait(None)
+        self._pending.put_nowait(None)
 
     async def run(self) -> None:
         async with self._trying_again:
             await self._run()
 
     async def _run(self) -> None:
-        while (first := await self._heard.get()) is not None:
-            counted: Counted = {}  # for all tries of this batch
+        while (first := await self._pending.get()) is not None:
+            counted: HealthRecorded = {}  # for all tries of this batch
             batch = [first]
-            while len(batch) < BATCH and not self._heard.empty():
-                more = self._heard.get_nowait()
+            while len(batch) < BATCH and not self._pending.empty():
+                more = self._pending.get_nowait()
                 if more is None:
-                    self._heard.put_nowait(None)
+                    self._pending.put_nowait(None)
                     break
                 batch.append(more)
             with self._tracing.follow_all("record", [one.reply.traceparent for one in batch]) as traces:
                 batch = [one.traced(trace) for one, trace in zip(batch, traces, strict=True)]
-                if together := [one for one in batch if not one.inquiry.lost]:
+                if together := [one for one in batch if not one.assigned.lost]:
                     await self._record(together, counted)
-                for one in sorted((one for one in batch if one.inquiry.lost), key=lambda one: one.turn):
+                for one in sorted((one for one in batch if one.assigned.lost), key=lambda one: one.turn):
                     await self._record([one], counted)
 
-    async def unanswered(self, inquiry: Inquiry, error: Exception, count: Callable[[], Awaitable[None]]) -> None:
+    async def unanswered(
+        self, assigned: AssignedQuestion, error: Exception, count: Callable[[], Awaitable[None]]
+    ) -> None:
         """A fault of ours took the reply. The question alone is written, so that its schedule goes on.
 
         `count` counts the fault. It comes last, because it may end the schedule.
         """
         try:
-            await self._write([(inquiry, None)], {})
+            await self._write([(assigned, None)], {})
         except UNAVAILABLE as unavailable:
-            log.warning("question.not_recorded", payment_id=inquiry.expected.payment_id, error=_name(unavailable))
-            await self._in_hand.not_recorded(inquiry)
+            log.warning("question.record_failed", payment_id=assigned.expected.payment_id, error=_name(unavailable))
+            await self._in_hand.not_recorded(assigned)
         except Exception:
-            log.exception("question.not_recorded", payment_id=inquiry.expected.payment_id)
-            await self._in_hand.failed(inquiry, reason_of(error))
+            log.exception("question.record_failed", payment_id=assigned.expected.payment_id)
+            await self._in_hand.failed(assigned, reason_of(error))
         else:
-            await self._in_hand.recorded([inquiry])
+            await self._in_hand.recorded([assigned])
         try:
             await count()
         except UNAVAILABLE as unavailable:  # the fault is counted when it comes again
-            log.warning("reply.not_counted", payment_id=inquiry.expected.payment_id, error=_name(unavailable))
+            log.warning("failure.count_failed", payment_id=assigned.expected.payment_id, error=_name(unavailable))
 
-    async def _record(self, batch: list[Heard], counted: Counted) -> None:
+    async def _record(self, batch: list[PendingReply], counted: HealthRecorded) -> None:
         """Write replies until it is done. One whose question was `lost` is alone in its batch, and marked first."""
         first = batch[0]
         while True:
             try:
-                if first.inquiry.lost and not await self._blame.mark(first.reply, first.inquiry.account):
-                    await self._in_hand.hopeless(first.inquiry, "no worker ever recorded what was answered")
+                if first.assigned.lost and not await self._blame.mark(first.reply, first.assigned.account):
+                    await self._in_hand.hopeless(first.assigned, "no worker ever recorded what was answered")
                     return
-                await self._write([(one.inquiry, one.reply) for one in batch], counted)
+                await self._write([(one.assigned, one.reply) for one in batch], counted)
             except Exception as error:  # noqa: BLE001 - the reply is counted or tried again, and never lost
                 if away(error):
-                    log.warning("replies.not_recorded", replies=len(batch), error=_name(error))
+                    log.warning("replies.record_retrying", replies=len(batch), error=_name(error))
                     await asyncio.sleep(PAUSE_SECONDS)
                     continue
                 if len(batch) > 1:
@@ -140,48 +141,50 @@ class Recorder:
                 elif isinstance(error, LOCKED):
                     await self._locked(first, error, counted)
                 else:
-                    await self._failed(first.inquiry, first.reply, error)
+                    await self._failed(first.assigned, first.reply, error)
                 return
             for one in batch:
-                await self._blame.recorded(one.reply, one.inquiry.account)
-            await self._in_hand.recorded([one.inquiry for one in batch])
+                await self._blame.recorded(one.reply, one.assigned.account)
+            await self._in_hand.recorded([one.assigned for one in batch])
             return
 
-    async def _failed(self, inquiry: Inquiry, reply: Reply, error: Exception) -> None:
+    async def _failed(self, assigned: AssignedQuestion, reply: Reply, error: Exception) -> None:
         """Count the failure. The gateway is asked again, until it failed too often."""
         log.error("reply.failed", payment_id=reply.payment_id, exc_info=error)
-        await self.unanswered(inquiry, error, partial(self._blame.reply_failed, reply, inquiry.account, error))
+        await self.unanswered(assigned, error, partial(self._blame.reply_failed, reply, assigned.account, error))
 
-    async def _locked(self, heard: Heard, error: Exception, counted: Counted) -> None:
+    async def _locked(self, pending: PendingReply, error: Exception, counted: HealthRecorded) -> None:
         """Others lock the payment. A status is asked for again; the reply of an Execute cannot be asked for again.
 
         So that reply is tried again, beside the other batches. Where that does not help it is kept as a dead letter,
         and Query is asked.
         """
-        inquiry, payment_id = heard.inquiry, heard.reply.payment_id
-        log.warning("reply.locked_out", payment_id=payment_id, tries=heard.tries, error=_name(error))
-        await self._blame.excuse(payment_id, payment_id, inquiry.account.id)
-        if inquiry.question.kind is QuestionKind.EXECUTE and not await self._kept(heard, error):
-            again = structs.replace(heard, tries=heard.tries + 1)
+        assigned, payment_id = pending.assigned, pending.reply.payment_id
+        log.warning("reply.locked_out", payment_id=payment_id, tries=pending.tries, error=_name(error))
+        await self._blame.excuse(payment_id, payment_id, assigned.account.id)
+        if assigned.question.kind is QuestionKind.EXECUTE and not await self._kept(pending, error):
+            again = structs.replace(pending, tries=pending.tries + 1)
             self._trying_again.create_task(self._record([again], counted))
         else:
-            await self._in_hand.not_recorded(inquiry)
+            await self._in_hand.not_recorded(assigned)
 
-    async def _kept(self, heard: Heard, error: Exception) -> bool:
+    async def _kept(self, pending: PendingReply, error: Exception) -> bool:
         """Whether the reply was tried often enough, and is among the dead letters now."""
-        if heard.tries < LOCKED_TRIES:
+        if pending.tries < LOCKED_TRIES:
             return False
         try:
-            await self._blame.keep(heard.reply, heard.inquiry.account, f"others locked its payment: {_name(error)}")
+            await self._blame.keep(
+                pending.reply, pending.assigned.account, f"others locked its payment: {_name(error)}"
+            )
         except UNAVAILABLE as unavailable:
-            log.warning("reply.not_kept", payment_id=heard.reply.payment_id, error=_name(unavailable))
+            log.warning("reply.dead_letter_failed", payment_id=pending.reply.payment_id, error=_name(unavailable))
             await asyncio.sleep(PAUSE_SECONDS)
             return False
         return True
 
-    async def _write(self, asked: list[tuple[Inquiry, Reply | None]], counted: Counted) -> None:
+    async def _write(self, asked: list[tuple[AssignedQuestion, Reply | None]], counted: HealthRecorded) -> None:
         changes = await despite_others(
-            lambda: record(self._ledger, self._rules, asked, self._clock.now(), self._allowances, counted)
+            lambda: record_replies(self._ledger, self._rules, asked, self._clock.now(), self._allowances, counted)
         )
         self._tell(changes)
 

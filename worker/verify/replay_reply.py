@@ -12,18 +12,18 @@ from schemas.letters import KeptReply
 from worker.dead_letters import NotReplayed
 from worker.postgres.database import UNAVAILABLE, Database, despite_others
 from worker.postgres.ledger.failures import PostgresFailures
-from worker.postgres.ledger.ledger import PostgresLedger
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.verify.blame import reason_of
 
 
-async def record_kept(database: Database, rules: Rules, kept: KeptReply) -> None:
+async def replay_dead_reply(database: Database, rules: Rules, kept: KeptReply) -> None:
     """Record it; the payment is asked again as its schedule says. Raises NotReplayed, and UNAVAILABLE."""
     if kept.account not in rules.accounts:
         raise NotReplayed(f"the account {kept.account} is not in the configuration")
     ledger = PostgresLedger(database)
     try:
         reply = reply_of(kept)
-        await despite_others(lambda: pipeline.record_kept(ledger, rules, [reply]))
+        await despite_others(lambda: pipeline.record_dead_replies(ledger, rules, [reply]))
     except UNAVAILABLE:
         raise
     except Exception as error:

@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 
 class Sweep:
-    """Runs until cancelled. `hear` is told when a payment is due earlier than was known.
+    """Runs until cancelled. Call `wake_if_due` when a payment is due earlier than was known.
 
     Payments of accounts that are no longer configured are left alone: nobody could ask about them.
     """
@@ -49,7 +49,7 @@ class Sweep:
         self._until: datetime | None = None
         self._pause = SHORTEST_SECONDS
 
-    def hear(self, due_at: datetime | None) -> None:
+    def wake_if_due(self, due_at: datetime | None) -> None:
         if due_at is not None and (self._until is None or due_at < self._until):
             self._wake.set()
 
@@ -57,7 +57,7 @@ class Sweep:
         while True:
             try:
                 swept = await self._sweep()
-                self._metrics.look("sweep")
+                self._metrics.polled("sweep")
             except (*UNAVAILABLE, BusAway) as error:
                 log.warning("sweep.unavailable", error=type(error).__name__)
                 swept = 0
@@ -67,7 +67,7 @@ class Sweep:
                 await self._wait()
 
     async def _sweep(self) -> int:
-        waiting = await self._bus.waiting()
+        waiting = await self._bus.depths()
         due = await take_due(self._database, BATCH, self._budgets(waiting))
         if due:
             now = self._database.clock.now()

@@ -56,7 +56,7 @@ def folded(pairs: Iterable[tuple[str, Any]]) -> Told:
     return told((name.lower(), value) for name, value in pairs)
 
 
-def text(found: Mapping[str, Any], *names: str, longest: int = MAX_TEXT) -> str | None:
+def text_or_none(found: Mapping[str, Any], *names: str, longest: int = MAX_TEXT) -> str | None:
     """The first of these fields that is a non-empty string of printable characters and not too long; else None."""
     values = (aside(found, name) for name in names)
     return next((str(value) for value in values if _plain(value, longest)), None)

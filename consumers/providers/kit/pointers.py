@@ -17,7 +17,7 @@ def is_pointer(text: str) -> bool:
     return _POINTER.fullmatch(text) is not None
 
 
-def resolve(document: Any, pointer: str) -> Any:
+def value_at(document: Any, pointer: str) -> Any:
     """What stands at the pointer; None where nothing does, as for a JSON null. Raises Unreadable where it is spoilt."""
     place = document
     for token in pointer.split("/")[1:]:

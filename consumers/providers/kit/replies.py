@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from consumers.ports.gateway import Effect, HttpReply, HttpRequest, NoReply, Refused, Reply
+from consumers.ports.gateway import Effect, EffectReply, HttpReply, HttpRequest, NoReply, OpeningRefused
 from schemas.answers import Inconclusive, Trouble
 from schemas.wire import Told, Unreadable, money, read_leniently
 
@@ -67,7 +67,7 @@ def exchange(run: Callable[P, Generator[Yielded, Sent, T]]) -> Callable[P, Gener
     return ends
 
 
-def fetch(request: HttpRequest) -> Generator[Effect, Reply, Received | Inconclusive]:
+def fetch(request: HttpRequest) -> Generator[Effect, EffectReply, Received | Inconclusive]:
     """Send one request and judge its reply; see `judged`."""
     try:
         reply = yield request
@@ -88,7 +88,7 @@ def judged(reply: HttpReply) -> Received | Inconclusive:
 
 def fetch_answer(
     request: HttpRequest, unknown: Callable[[Received], bool] = lambda _: False
-) -> Generator[Effect, Reply, Told | Inconclusive]:
+) -> Generator[Effect, EffectReply, Told | Inconclusive]:
     """Send one question about an id of our own.
 
     `unknown` recognises the gateway's own documented form of "not found". Without it no reply means that, even a 404.
@@ -143,17 +143,17 @@ def no_reply(error: NoReply) -> Inconclusive:
     return Inconclusive(trouble=Trouble.NO_REPLY, detail=str(error) or "no reply")
 
 
-def refusal(received: Received, *words: object) -> Refused | Inconclusive:
+def refusal(received: Received, *words: object) -> OpeningRefused | Inconclusive:
     """What a 4xx to a create means: refused, if the gateway said so; an empty object is no gateway speaking."""
     return refused(*words) if received.body else unreadable(f"HTTP {received.status} without a word")
 
 
-def refused(*words: object) -> Refused:
+def refused(*words: object) -> OpeningRefused:
     """Refused in the gateway's words: the first of `words` that is text, cleaned and at most 200 characters."""
     for word in words:
         if isinstance(word, str) and (cleaned := printable(word)):
-            return Refused(message=cleaned)
-    return Refused(message="the gateway refused without a reason")
+            return OpeningRefused(message=cleaned)
+    return OpeningRefused(message="the gateway refused without a reason")
 
 
 # -- fields of a reply, each raising Unreadable ------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from schemas.secret import Secret
 TOLERANCE_SECONDS = 300
 
 
-def judge(
+def check_signature(
     *, secret: Secret, message: bytes, given: Iterable[str], stamp: str, received_at: datetime
 ) -> Signed | Unsigned | Forged:
     """Whether one of the `given` hex digests signs `message`, made at Unix time `stamp`, with the secret's own bytes.

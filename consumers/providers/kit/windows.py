@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from consumers.ports.gateway import Effect, Listed, Reply
+from consumers.ports.gateway import Effect, EffectReply, ListedLines
 from consumers.providers.kit.replies import unreadable
 from schemas.answers import Inconclusive
 from schemas.statements import Line, Unread
@@ -28,7 +28,7 @@ PAGES = 100
 """So many pages of one second's payments are read; more is a list that does not do what it was asked."""
 
 T = TypeVar("T")
-Exchange = Generator[Effect | Listed, Reply | None, T]
+Exchange = Generator[Effect | ListedLines, EffectReply | None, T]
 
 
 class Listing(Struct, frozen=True, kw_only=True):
@@ -39,14 +39,14 @@ class Listing(Struct, frozen=True, kw_only=True):
     lines: tuple[Line | Unread, ...]
 
 
-class Page(Struct, frozen=True, kw_only=True):
+class ListPage(Struct, frozen=True, kw_only=True):
     """One page: `whole` where it shows that nothing of the window is on a further one."""
 
     listings: tuple[Listing, ...]
     whole: bool
 
 
-ReadPage = Callable[[datetime, datetime, int], Generator[Effect, Reply, Page | Inconclusive]]
+ReadPage = Callable[[datetime, datetime, int], Generator[Effect, EffectReply, ListPage | Inconclusive]]
 
 
 def walk(read: ReadPage, since: datetime, until: datetime) -> Exchange[Inconclusive | None]:
@@ -59,7 +59,7 @@ def walk(read: ReadPage, since: datetime, until: datetime) -> Exchange[Inconclus
     while windows:
         start, end = windows.pop()
         page = yield from _page(read, start, end, 0)
-        if isinstance(page, Page) and not page.whole and end - start > FINEST:
+        if isinstance(page, ListPage) and not page.whole and end - start > FINEST:
             middle = start + (end - start) / 2
             windows += [(middle, end), (start, middle)]
             continue
@@ -69,7 +69,7 @@ def walk(read: ReadPage, since: datetime, until: datetime) -> Exchange[Inconclus
             new = [one for one in page.listings if one.id not in seen]
             seen.update(one.id for one in new)
             if new:
-                yield Listed(lines=tuple(line for one in new for line in one.lines))
+                yield ListedLines(lines=tuple(line for one in new for line in one.lines))
             if page.whole or not new:
                 break
             page = yield from _page(read, start, end, number)
@@ -78,7 +78,7 @@ def walk(read: ReadPage, since: datetime, until: datetime) -> Exchange[Inconclus
     return None
 
 
-def _page(read: ReadPage, start: datetime, end: datetime, number: int) -> Exchange[Page | Inconclusive]:
+def _page(read: ReadPage, start: datetime, end: datetime, number: int) -> Exchange[ListPage | Inconclusive]:
     """One page, refused where the list shows that it did not look at the times it was asked for."""
     first, last = start - OVERLAP, end + OVERLAP
     page = yield from read(first, last, number)

@@ -11,9 +11,8 @@ from playwright.async_api import Browser
 
 from tests.e2e.browser.chromium import Windows, launched, windows_of
 from tests.e2e.browser.demo_shop import DemoShop
+from tests.harness import Control, System
 from tests.processes import loud, running
-from worker.playground.demo.control import Control
-from worker.playground.demo.system import System
 
 SHOPPING = """\
 return_wait = "1s"

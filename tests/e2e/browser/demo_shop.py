@@ -12,8 +12,7 @@ from msgspec import Struct
 
 from tests.e2e.browser.chromium import Windows
 from tests.e2e.browser.shopping import Person
-from worker.playground.demo.control import Control
-from worker.playground.demo.shop import Document
+from tests.harness import Control, Document
 
 
 class DemoShop(Struct, frozen=True):

@@ -13,8 +13,7 @@ from playwright.async_api import Page, expect
 from tests.e2e.browser.demo_shop import DemoShop
 from tests.e2e.browser.looking import looked_over_everywhere
 from tests.e2e.browser.shopping import CHECKOUTS, Person, at_once
-from worker.playground.demo.lifetime import shorten
-from worker.playground.demo.system import System
+from tests.harness import System, shorten
 from worker.postgres.database import connect
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -13,8 +13,8 @@ from playwright.async_api import expect
 from tests.e2e.browser.demo_shop import DemoShop
 from tests.e2e.browser.looking import looked_over_everywhere
 from tests.e2e.browser.shopping import CHECKOUTS
-from worker.playground.sandbox.app import make_app
-from worker.playground.sandbox.config import SandboxConfig
+from worker.playground.sandbox.sandbox_app import make_app
+from worker.playground.sandbox.sandbox_config import SandboxConfig
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 FORGED = "Webhook forged"

@@ -11,12 +11,12 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Page, expect
 
+from schemas.report import Next, ReportHeader, Row
 from schemas.statements import LineOutcome
 from tests.e2e.browser.chromium import DESKTOP, PHONE, Windows
 from tests.e2e.browser.looking import fits, looked_over, looked_over_everywhere
-from worker.reconciliation.report.gathering import gathered
-from worker.reconciliation.report.page import page as written
-from worker.reconciliation.report.shapes import About, Next, Row
+from tests.reports import gathered
+from worker.reconciliation.report.page import report_page as written
 
 START = datetime(2026, 10, 31, 18, tzinfo=UTC)
 ROWS = 2_000
@@ -54,7 +54,7 @@ def document() -> str:
                 next=random.choice(NEXTS.get(outcome, (Next.REPORTED,))),
             )
         )
-    about = About(
+    about = ReportHeader(
         run="rec_cknmjinmtvwtgiv0laxh5ai1k3",
         account="shop-bkash",
         merchant="shop",

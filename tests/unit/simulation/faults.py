@@ -37,8 +37,8 @@ FAULTS = (
     Fault(
         name="an early not found strikes a transaction out",
         file="consumers/apply_reply.py",
-        old='if stranger.why == "other_payment":',
-        new="if stranger.why:",
+        old='if foreign.why == "other_payment":',
+        new="if foreign.why:",
     ),
     Fault(
         name="any 404 proves that nobody paid",
@@ -57,17 +57,17 @@ FAULTS = (
         name="the wish to execute is thrown away while another attempt is in doubt",
         file="consumers/checks/order_execution.py",
         old="        return waiting(payment, now)\n",
-        new="        return dropped(payment)\n",
+        new="        return drop_execute_request(payment)\n",
     ),
     Fault(
         name="what comes before its payment is never heard",
         file="consumers/commands/open_payment.py",
-        old="        await batch.hear_kept(change.payment, signed_only=not tracked)\n",
+        old="        await batch.queue_early_claims(change.payment, signed_only=not tracked)\n",
         new="",
     ),
     Fault(
         name="Execute is sent however late",
-        file="worker/verify/course.py",
+        file="worker/verify/question_course.py",
         old="BEGIN_SECONDS = 5.0",
         new="BEGIN_SECONDS = 600.0",
     ),
@@ -75,7 +75,7 @@ FAULTS = (
         name="an Execute that was not sent ends the wish",
         file="consumers/checks/execute.py",
         old='return to_the_back(replace(payment, execute_state="wanted"), asked_at)',
-        new="return dropped(payment)",
+        new="return drop_execute_request(payment)",
     ),
     Fault(
         name="a second Execute while the first is in doubt",
@@ -103,9 +103,9 @@ FAULTS = (
     ),
     Fault(
         name="an unreadable body throws its query away",
-        file="worker/ingress/callbacks.py",
+        file="worker/ingress/read_callback.py",
         old='reading, note = provider.read_claim(replace(callback, body=b"")), UNREAD',
-        new="reading, note = Reading(said=callback.said), UNREAD",
+        new="reading, note = CallbackContent(said=callback.said), UNREAD",
     ),
     Fault(
         name="JSON labelled HTML is no answer",

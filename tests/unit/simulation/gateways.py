@@ -13,16 +13,16 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from consumers.account import Account
-from consumers.pipeline import Inquiry
+from consumers.pipeline import AssignedQuestion
 from consumers.ports.gateway import CallbackUrls, Effect, HttpReply, HttpRequest, NoReply, Opening, OpeningOutcome
-from schemas.answers import Executed, Inconclusive, Outcome, Trouble
+from schemas.answers import Executed, Inconclusive, QuestionOutcome, Trouble
 from schemas.payments import Payment
 from schemas.words import QuestionKind, Status
 from tests.unit.simulation.accounts import SKEWS
 from tests.unit.simulation.dressing import JSON, PROXIES, proxied, reply
 from tests.unit.simulation.truth import State, Truth, lag
 from tests.unit.simulation.wires import WIRES, Asks, OnePayBDWire
-from worker.verify.course import BEGIN_SECONDS, WHOLE_SECONDS
+from worker.verify.question_course import BEGIN_SECONDS, WHOLE_SECONDS
 
 DEADLINE_SECONDS = 10.0
 SECOND = timedelta(seconds=1)
@@ -50,7 +50,7 @@ class Told(Struct, kw_only=True):
     """
 
     seconds: float
-    outcome: Outcome
+    outcome: QuestionOutcome
     calls: int = 1
     spoke: bool = False
     state: State | None = None
@@ -110,14 +110,14 @@ class SimulatedGateway:
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
-    def ask(self, inquiry: Inquiry, now: datetime, held_up: timedelta = timedelta(0)) -> Told:
+    def ask(self, assigned: AssignedQuestion, now: datetime, held_up: timedelta = timedelta(0)) -> Told:
         """What a question asked now comes to; whoever asks was `held_up` since its lease began."""
-        executes = inquiry.question.kind is QuestionKind.EXECUTE
+        executes = assigned.question.kind is QuestionKind.EXECUTE
         if executes and held_up > BEGIN_SECONDS * SECOND:
             trouble = Inconclusive(trouble=Trouble.NO_REPLY, detail="too late to be sent")
             outcome = Executed(reply="not_sent", then=trouble)
             return Told(seconds=0.0, outcome=outcome, calls=0, looked_at=now)
-        left = WHOLE_SECONDS[inquiry.question.kind] - held_up.total_seconds()
+        left = WHOLE_SECONDS[assigned.question.kind] - held_up.total_seconds()
         if left <= 0:
             nothing = Inconclusive(trouble=Trouble.NO_REPLY, detail="no time is left")
             return Told(seconds=0.0, outcome=nothing, calls=0, looked_at=now)
@@ -128,9 +128,11 @@ class SimulatedGateway:
         elif kind is None and not self._steady and self._random.random() < 0.02:
             kind = self._random.choice(["silent", "failing", "proxy", "slow"])
         form = outage.form if outage is not None else self._random.randrange(len(PROXIES))
-        return self._told(inquiry, now, kind, left, form)
+        return self._told(assigned, now, kind, left, form)
 
-    def _told(self, inquiry: Inquiry, now: datetime, kind: TroubleKind | None, left: float, form: int) -> Told:
+    def _told(
+        self, assigned: AssignedQuestion, now: datetime, kind: TroubleKind | None, left: float, form: int
+    ) -> Told:
         seconds = self._seconds(kind)
         told = Told(
             seconds=min(seconds, left), outcome=_NOTHING, looked_at=now + seconds * SECOND * self._random.random()
@@ -161,7 +163,7 @@ class SimulatedGateway:
                 raise NoReply("no reply in time")
             return answer
 
-        told.outcome, told.calls = self._run(self.account.provider.ask(inquiry.question, inquiry.expected), serve)
+        told.outcome, told.calls = self._run(self.account.provider.ask(assigned.question, assigned.expected), serve)
         if kind not in (None, "slow", "amnesia") or seconds > left:
             told.spoke = False
         return told

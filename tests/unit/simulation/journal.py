@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from consumers.apply_reply import Reply
-from consumers.checks.limits import TROUBLES, Allowance
-from consumers.pipeline import Inquiry
-from schemas.answers import Executed, Outcome, Question
+from consumers.checks.limits import ACCOUNT_FAILURE_THRESHOLD
+from consumers.pipeline import AssignedQuestion
+from consumers.ports.call_limits import AccountLimits
+from consumers.ports.reply import Reply
+from schemas.answers import Executed, Question, QuestionOutcome
 from schemas.callbacks import Claim
 from schemas.payments import Payment
 from schemas.words import Said, Source, Status
@@ -37,7 +38,7 @@ class Asked(Struct, kw_only=True):
     told: Told | None = None
     recorded_at: datetime | None = None
     died_at: datetime | None = None
-    outcome: Outcome | None = None
+    outcome: QuestionOutcome | None = None
 
     @property
     def spoke(self) -> bool:
@@ -130,13 +131,13 @@ class Journal:
     def swept(self, account: str, late: timedelta) -> None:
         self.longest_sweep[account] = max(self.longest_sweep[account], late)
 
-    def asks(self, inquiry: Inquiry, allowance: Allowance | None) -> Asked:
+    def asks(self, assigned: AssignedQuestion, account_limits: AccountLimits | None) -> Asked:
         asked = Asked(
-            account=inquiry.account.id,
-            payment_id=inquiry.expected.payment_id,
-            question=inquiry.question,
-            at=inquiry.asked_at,
-            probes=allowance is not None and allowance.troubles >= TROUBLES,
+            account=assigned.account.id,
+            payment_id=assigned.expected.payment_id,
+            question=assigned.question,
+            at=assigned.asked_at,
+            probes=account_limits is not None and account_limits.troubles >= ACCOUNT_FAILURE_THRESHOLD,
         )
         self.asked.append(asked)
         self.by_payment[asked.payment_id].append(asked)
@@ -144,9 +145,9 @@ class Journal:
         self._open[asked.payment_id, asked.at] = asked
         return asked
 
-    def turned_away(self, payment: Payment, allowance: Allowance | None, now: datetime) -> None:
+    def postponed(self, payment: Payment, account_limits: AccountLimits | None, now: datetime) -> None:
         assert payment.not_before is not None
-        shut = allowance is not None and allowance.shut_until is not None and allowance.shut_until > now
+        shut = account_limits is not None and account_limits.shut_until is not None and account_limits.shut_until > now
         refusal = TurnedAway(
             account=payment.account, payment_id=payment.id, at=now, again_at=payment.not_before, shut=shut
         )

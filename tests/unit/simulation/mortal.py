@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from consumers.ports.ledger import Looked, Write, Written
+from consumers.ports.ledger import LookResult, Write, WriteResult
 from schemas.callbacks import Claim
 from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeLedger
@@ -77,7 +77,7 @@ class MortalLedger:
     async def keep(self, *given: Any) -> Any:
         return await self._called(self._ledger.keep, *given)
 
-    async def write(self, writes: Sequence[Write]) -> Written:
+    async def write(self, writes: Sequence[Write]) -> WriteResult:
         self._live()
         written = await self._ledger.write(writes)
         self.written.extend(written.done)
@@ -113,22 +113,22 @@ class _MortalArbiter:
     def __init__(self, ledger: MortalLedger, payment_ids: frozenset[str]) -> None:
         self._ledger, self._payment_ids = ledger, payment_ids
 
-    async def look(self, claims: Sequence[Claim]) -> Looked:
-        looked: Looked = await self._ledger.look(claims, self._payment_ids)
+    async def look(self, claims: Sequence[Claim]) -> LookResult:
+        looked: LookResult = await self._ledger.look(claims, self._payment_ids)
         return looked
 
-    async def write(self, writes: Sequence[Write]) -> Written:
+    async def write(self, writes: Sequence[Write]) -> WriteResult:
         return await self._ledger.write(writes)
 
 
 class _MortalLimits:
     def __init__(self, limits: Any, live: Callable[[], None]) -> None:
         self._limits, self._live = limits, live
-        self.now, self.allowances = limits.now, limits.allowances
+        self.now, self.limits_by_account = limits.now, limits.limits_by_account
 
-    async def keep(self, *given: Any) -> None:
+    async def save(self, *given: Any) -> None:
         self._live()
-        await self._limits.keep(*given)
+        await self._limits.save(*given)
         self._live()
 
 

@@ -275,14 +275,14 @@ def _returned(seen: Seen, state: State | None) -> Decimal:
 def _one_for_order(order: str, attempts: list[Seen]) -> Iterator[Finding]:
     """At most one attempt stands as paid at a time, and one of them does where any is paid."""
     told: list[tuple[Shown, str]] = [(event, seen.payment.id) for seen in attempts for event in seen.events]
-    standing = set[str]()
+    folded = set[str]()
     for event, payment_id in sorted(told, key=lambda one: one[0].at):
         if event.status is Status.COMPLETED and event.hold is None:
-            standing.add(payment_id)
+            folded.add(payment_id)
         else:
-            standing.discard(payment_id)
-        if len(standing) > 1:
-            yield Finding(kind="doubled", payment_id=",".join(sorted(standing)), words=f"{order} is paid by both")
+            folded.discard(payment_id)
+        if len(folded) > 1:
+            yield Finding(kind="doubled", payment_id=",".join(sorted(folded)), words=f"{order} is paid by both")
             break
     captured = [seen for seen in attempts if seen.truth.captured]
     if len(captured) > 1:

@@ -20,7 +20,7 @@ from schemas.words import Said, Source, Status
 from tests.unit.simulation.accounts import SKEWS, WEBHOOK_SECRET
 from tests.unit.simulation.dressing import EMPTY, FORMS, JSON, dressed, form
 from tests.unit.simulation.truth import Truth
-from worker.ingress.callbacks import ForgedError, make_claim
+from worker.ingress.read_callback import ForgedError, make_claim
 
 SAID = {Said.SUCCESS: "success", Said.FAILURE: "failure", Said.CANCEL: "cancel"}
 SESSION_NAMES = {"shadhinpay": "paymentId", "ipay": "orderId", "payparse": "payment_id", "onepaybd": "paymentID"}

@@ -24,7 +24,7 @@ from tests.unit.simulation.accounts import KEY, account
 from tests.unit.simulation.gateways import SimulatedGateway
 from tests.unit.simulation.truth import State, Truth
 from tests.unit.simulation.workers import System
-from worker.process import JITTER
+from worker.config.shapes import JITTER
 
 MINUTES = (1, 3, 5, 8, 10, 15, 25)
 PAYMENTS = 200

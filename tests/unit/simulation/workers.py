@@ -1,7 +1,7 @@
 """The processes of the simulation: a queue of claims, workers that take and ask and record, and the sweep.
 
 The one thing to get wrong: only moments are simulated here. What a claim makes due, who may ask and what a reply comes
-to are decided by the real stages; the slots and shares are those of `worker/verify/consume.py`, the sweep's portion
+to are decided by the real stages; the limits and shares are those of `worker/verify/consume.py`, the sweep's portion
 that of `worker/postgres/queue/due.py`.
 """
 
@@ -17,11 +17,12 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.apply_reply import Reply
-from consumers.checks.limits import Allowance, silent
+from consumers.checks.limits import breaker_open
 from consumers.commands.open_payment import OpeningFailed, open_payment, track_payment
-from consumers.pipeline import Inquiry, record, take
+from consumers.pipeline import AssignedQuestion, record_replies, take_claims
+from consumers.ports.call_limits import AccountLimits
 from consumers.ports.gateway import OpeningOutcome
+from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.answers import Inconclusive, Trouble
 from schemas.callbacks import Callback, Claim
@@ -36,8 +37,8 @@ from tests.unit.simulation.journal import Asked, Heard, Journal
 from tests.unit.simulation.mortal import Killed, Mortality, MortalLedger, MortalTurns
 from tests.unit.simulation.senders import heard
 from tests.unit.simulation.truth import Truth
-from worker.postgres.queue.due import BURST_SECONDS, MOST_WAITING, PROBING, SHARE, SWEPT_SECONDS
-from worker.verify.concurrency import SLOTS
+from worker.postgres.queue.due import MOST_WAITING, PROBING, SHARE, SWEEP_BURST_SECONDS, SWEPT_SECONDS
+from worker.verify.concurrency import MAX_CONCURRENT
 from worker.verify.record import BATCH
 
 TAKING_SECONDS, RECORDING_SECONDS = 0.004, 0.005
@@ -81,7 +82,7 @@ class System:
         self.deaths, self.held_up = deaths, held_up
         self.gateways: dict[str, SimulatedGateway] = {}
         self.queues = defaultdict[str, deque[tuple[datetime, Claim]]](deque)
-        """By gateway: each has slots of its own, so that its outage leaves the others flowing."""
+        """By gateway: each has a limit of its own, so that its outage leaves the others flowing."""
         self.workers = [Worker(self) for _ in range(workers)]
         self.sweep = Sweep(self, accounts)
         self._claims = self._kept = 0
@@ -181,7 +182,7 @@ class System:
 
 
 class Worker:
-    """One process. It takes as many claims as it has slots, asks, and records what has come together.
+    """One process. It takes as many claims as its limit allows, asks, and records what has come together.
 
     `_hand` are the claims that it has not acknowledged yet: what is asked, and what waits for another's question.
     """
@@ -191,16 +192,16 @@ class Worker:
         self._used = Counter[str]()
         self._life = 0
         self._awake = set[str]()
-        self._shares = dict.fromkeys(system.rules.accounts, SLOTS * 3 // 4)
+        self._shares = dict.fromkeys(system.rules.accounts, MAX_CONCURRENT * 3 // 4)
         self._begins()
 
     def _begins(self) -> None:
         """With nothing in memory."""
         self._turns = MortalTurns(self._system.clock, self._system.turns, self._live)
-        self._known = dict[str, Allowance]()
+        self._known = dict[str, AccountLimits]()
         self._hand = dict[str, Claim]()
         self._asking: list[Asked] = []
-        self._replies: list[tuple[Inquiry, Reply]] = []
+        self._replies: list[tuple[AssignedQuestion, Reply]] = []
         self._recording = False
         self._used.clear()
 
@@ -221,7 +222,9 @@ class Worker:
 
     def _free(self, provider: str) -> int:
         accounts = self._system.rules.accounts
-        return SLOTS - sum(used for name, used in self._used.items() if accounts[name].provider.name == provider)
+        return MAX_CONCURRENT - sum(
+            used for name, used in self._used.items() if accounts[name].provider.name == provider
+        )
 
     def _take(self, provider: str) -> None:
         self._awake.discard(provider)
@@ -242,26 +245,26 @@ class Worker:
         homes = set(at_once(system.ledger.find(claims)).values())
         before = {payment_id: system.ledger.payment(payment_id) for payment_id in homes}
         ledger, life = self._mortal_ledger(), self._life
-        taking = take(ledger, system.rules, claims, self._turns, room, patient=patient, known=self._known)
+        taking = take_claims(ledger, system.rules, claims, self._turns, room, patient=patient, known=self._known)
         try:
             taken = at_once(taking)
         except Killed:
             self._died_taking(homes)
             self._die(life)
             return
-        asked = {one.expected.payment_id for one in taken.inquiries}
+        asked = {one.expected.payment_id for one in taken.questions}
         for payment_id in homes - asked:
             after = system.ledger.payment(payment_id)
             if after.not_before not in (None, before[payment_id].not_before):
-                system.journal.turned_away(after, system.ledger.allowance(after.account), now)
+                system.journal.postponed(after, system.ledger.limits_of(after.account), now)
         system.looked_at(homes)
-        kept = {claim.id for inquiry in taken.inquiries for claim in inquiry.claims}
+        kept = {claim.id for assigned in taken.questions for claim in assigned.claims}
         waiting = {claim.id: claim for claim in taken.waiting}
         for claim in claims:
             if claim.id not in kept | waiting.keys():
                 del self._hand[claim.id]
-        for inquiry in taken.inquiries:
-            self._begin(inquiry)
+        for assigned in taken.questions:
+            self._begin(assigned)
         if waiting:
             self._later(AGAIN_SECONDS, lambda: self._look([*waiting.values()], since if patient else now))
 
@@ -278,40 +281,40 @@ class Worker:
         life = self._life
         self._system.agenda.after(seconds, lambda: what() if life == self._life else None)
 
-    def _begin(self, inquiry: Inquiry) -> None:
+    def _begin(self, assigned: AssignedQuestion) -> None:
         """Ask now, or after the worker was held up."""
         system = self._system
-        self._used[inquiry.account.id] += 1
-        asked = system.journal.asks(inquiry, system.ledger.allowance(inquiry.account.id))
+        self._used[assigned.account.id] += 1
+        asked = system.journal.asks(assigned, system.ledger.limits_of(assigned.account.id))
         self._asking.append(asked)
         held_up = 0.0
-        executes = inquiry.question.kind is QuestionKind.EXECUTE
+        executes = assigned.question.kind is QuestionKind.EXECUTE
         if system.random.random() < system.held_up * (8 if executes else 1):
             held_up = system.random.choice([1.0, 4.0, 8.0, 45.0]) * system.random.random()
-        self._later(held_up, lambda: self._ask(inquiry, asked))
+        self._later(held_up, lambda: self._ask(assigned, asked))
 
-    def _ask(self, inquiry: Inquiry, asked: Asked) -> None:
+    def _ask(self, assigned: AssignedQuestion, asked: Asked) -> None:
         system = self._system
-        account = inquiry.account.id
+        account = assigned.account.id
         now = system.clock.now
-        told = system.gateways[account].ask(inquiry, now, now - inquiry.asked_at)
+        told = system.gateways[account].ask(assigned, now, now - assigned.asked_at)
         asked.told, asked.sent_at = told, now
 
         def answered() -> None:
             self._used[account] -= 1
             reply = Reply(
-                payment_id=inquiry.expected.payment_id,
-                question=inquiry.question,
-                asked_at=inquiry.asked_at,
+                payment_id=assigned.expected.payment_id,
+                question=assigned.question,
+                asked_at=assigned.asked_at,
                 answered_at=system.clock.now,
                 outcome=told.outcome,
                 calls=told.calls,
             )
-            self._replies.append((inquiry, reply))
+            self._replies.append((assigned, reply))
             if not self._recording:
                 self._recording = True
                 self._later(RECORDING_SECONDS, self._record)
-            self.wake(inquiry.account.provider.name)
+            self.wake(assigned.account.provider.name)
 
         if system.random.random() < system.deaths:
             life = self._life
@@ -325,7 +328,7 @@ class Worker:
         ledger, life = self._mortal_ledger(), self._life
         homes = {reply.payment_id for _, reply in pairs}
         try:
-            at_once(record(ledger, system.rules, pairs, system.clock.now, self._known))
+            at_once(record_replies(ledger, system.rules, pairs, system.clock.now, self._known))
         except Killed:
             left = Counter(ledger.written)  # of several about one payment the first are written first
             done = list[Reply]()
@@ -340,8 +343,8 @@ class Worker:
         system.journal.recorded([reply for _, reply in pairs], system.clock.now)
         system.looked_at(homes)
         self._turns.give_back(homes)
-        for inquiry, _ in pairs:
-            for claim in inquiry.claims:
+        for assigned, _ in pairs:
+            for claim in assigned.claims:
                 self._hand.pop(claim.id, None)
         self._asking = [one for one in self._asking if one.recorded_at is None]
         if self._replies:
@@ -410,9 +413,9 @@ class Sweep:
         heap, most = self._due[account], BATCH
         if not self._known(heap) or heap[0][0] > now:
             return
-        allowance = self._system.ledger.allowance(account)
-        if silent(allowance):
-            shut = allowance.shut_until is not None and allowance.shut_until > now
+        account_limits = self._system.ledger.limits_of(account)
+        if breaker_open(account_limits):
+            shut = account_limits.shut_until is not None and account_limits.shut_until > now
             most = 0 if shut else PROBING
         rate = self._rates[account]
         if rate is not None:
@@ -440,4 +443,4 @@ class Sweep:
 
 
 def _burst(rate: float | None) -> float:
-    return 0.0 if rate is None else max(1.0, rate * SHARE * BURST_SECONDS)
+    return 0.0 if rate is None else max(1.0, rate * SHARE * SWEEP_BURST_SECONDS)

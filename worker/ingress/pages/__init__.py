@@ -21,7 +21,7 @@ from schemas.words import Status
 from worker.ingress.pages.again import SCRIPT, Again
 from worker.ingress.pages.drawing import STYLE, icon
 from worker.ingress.pages.language import chosen, preferred
-from worker.ingress.pages.words import LANGUAGES
+from worker.ingress.pages.page_words import LANGUAGES
 
 
 def _named(text: str) -> str:
@@ -51,7 +51,7 @@ _STYLE = f"<style>{STYLE}</style></head>".encode()
 _SCRIPT = f"<script>{SCRIPT}</script>".encode()
 
 
-def page(
+def buyer_page(
     request: web.Request,
     name: str,
     *,
@@ -65,13 +65,15 @@ def page(
 ) -> web.Response:
     """Render a page by its name. `own_path`, which has a query, shows it again: in the other language by its link."""
     language = language_of(request)
-    html = document(language, name, shop=shop, shop_link=shop_link, reference=reference, again=again, own_path=own_path)
+    html = page_html(
+        language, name, shop=shop, shop_link=shop_link, reference=reference, again=again, own_path=own_path
+    )
     answer = web.Response(body=html, status=status, headers=_HEADERS[language])
     answer.headers.update(headers or {})
     return answer
 
 
-def document(
+def page_html(
     language: str,
     name: str,
     *,

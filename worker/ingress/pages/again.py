@@ -56,7 +56,7 @@ SCRIPT = """\
 
 
 class Again(Struct, frozen=True, kw_only=True):
-    """`path` None is the page's own address; `at_once`: the first look need not wait, since the service may hold it."""
+    """`path` None is the page's own address; `at_once`: the page looks at once, since the service may let it wait."""
 
     path: str | None
     seconds: int

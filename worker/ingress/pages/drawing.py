@@ -1,42 +1,10 @@
-"""How the pages look: colours, one style sheet, and an icon for each kind of outcome, drawn in place.
-
-The one thing to get wrong: a colour. Each pair that meets on a page is in `PAIRS`, and a test computes their contrast.
-"""
+"""How the pages look: one style sheet, and an icon for each kind of outcome, drawn in place."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-LIGHT = {
-    "page": "#eef1f5",
-    "card": "#ffffff",
-    "text": "#1b2430",
-    "quiet": "#4a5666",
-    "line": "#d5dbe3",
-    "wait": "#0b5cad",
-    "good": "#176a3a",
-    "hand": "#8a5000",
-    "stop": "#a8281e",
-}
-DARK = {
-    "page": "#0f1319",
-    "card": "#1a2029",
-    "text": "#e9edf2",
-    "quiet": "#adb8c6",
-    "line": "#343d4a",
-    "wait": "#8cc0ff",
-    "good": "#7fd6a2",
-    "hand": "#f2c078",
-    "stop": "#ff9d94",
-}
-PAIRS = (
-    ("text", "page"),
-    ("quiet", "page"),
-    ("wait", "page"),
-    *((ink, "card") for ink in ("text", "quiet", "wait", "good", "hand", "stop")),
-    ("card", "wait"),
-)
-"""Ink and ground: what is read, and icons too."""
+from worker.palette import DARK, LIGHT
 
 _CLOCK = '<circle cx="24" cy="24" r="13"/><g{turn}><path d="M24 16v8"/></g><path d="M24 24l5 3"/>'
 _CHECK = '<path d="M14.5 25l6.5 6.5 13-14"/>'

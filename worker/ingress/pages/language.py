@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from worker.ingress.pages.words import LANGUAGES
+from worker.ingress.pages.page_words import LANGUAGES
 
 _RANGE = re.compile(
     r"\s*([a-z]{1,8}|\*)(?:-[a-z0-9-]*)?\s*(?:;\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?))?\s*", re.ASCII

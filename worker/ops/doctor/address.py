@@ -11,8 +11,8 @@ import socket
 from urllib.parse import urlsplit
 
 from worker.config import Config
-from worker.config.rules import is_loopback
-from worker.ops.doctor.finding import Finding
+from worker.config.consistency import is_loopback
+from worker.ops.doctor.findings import Finding
 
 SUBJECT = "PAYPROOF_PUBLIC_URL"
 LOOKUP_SECONDS = 5.0

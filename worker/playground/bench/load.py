@@ -17,7 +17,7 @@ import aiohttp
 from consumers.account import Account
 from worker.playground.bench.figures import Ended
 from worker.playground.bench.sandboxed import opened_there
-from worker.playground.bench.told import Told
+from worker.playground.bench.told_times import ToldTimes
 from worker.playground.demo.control import Control, ControlError
 from worker.playground.shop.client import AWAY, Document, Payproof
 from worker.playground.shop.ordering import CUSTOMER
@@ -38,7 +38,7 @@ class Load:
 
     def __init__(self, http: aiohttp.ClientSession, shop: Payproof, control: Control, account: Account, by: By) -> None:
         self._http, self._shop, self._control, self._account, self._by = http, shop, control, account, by
-        self._told = Told(shop)
+        self._told = ToldTimes(shop)
         self._run = f"bench-{secrets.token_hex(4)}"
 
     async def prove(self) -> None:

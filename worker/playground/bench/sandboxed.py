@@ -14,7 +14,7 @@ import msgspec
 
 from consumers.account import Account
 from worker.playground.demo.control import Control
-from worker.playground.sandbox.control.openapi import DOCUMENT, document
+from worker.playground.sandbox.control.control_openapi import DOCUMENT, document
 from worker.playground.shop.client import AWAY, Document
 
 SECONDS = 10.0

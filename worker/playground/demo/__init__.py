@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from worker.playground.demo.children import ChildError
-from worker.playground.demo.playing import Row, play, staged
+from worker.playground.demo.playing import StoryRow, play, staged
 from worker.playground.demo.showing import Screen
 from worker.playground.demo.stories import STORIES
 from worker.playground.demo.system import System
@@ -23,7 +23,7 @@ AS_IT_SHOULD, OTHERWISE = 0, 1
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def demo(*, exit_after: bool) -> int:
+def play_demo(*, exit_after: bool) -> int:
     """Play every story and show what became of each; without `exit_after`, stay up until Ctrl-C. The exit code."""
     screen = Screen()
     place = Path(tempfile.mkdtemp(prefix="payproof-demo-"))
@@ -73,5 +73,5 @@ async def _play_all(system: System, screen: Screen, *, exit_after: bool) -> int:
     return _code(rows)
 
 
-def _code(rows: list[Row]) -> int:
+def _code(rows: list[StoryRow]) -> int:
     return OTHERWISE if any(row.wrong for row in rows) else AS_IT_SHOULD

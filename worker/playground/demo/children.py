@@ -72,12 +72,6 @@ class Child:
             self.kill()
         return None if self._process is None else self._process.returncode
 
-    def interrupt(self, seconds: float = STOP_SECONDS) -> int:
-        """As Ctrl-C does; its exit code. Raises subprocess.TimeoutExpired."""
-        self._end(signal.SIGINT, seconds)
-        assert self._process is not None, "it was started"
-        return self._process.wait(0)
-
     def wait_for(self, url: str, *, seconds: float) -> float:
         """Wait until `url` answers 200; how many seconds that took. Raises ChildError."""
         host, _, path = url.partition("://")[2].partition("/")

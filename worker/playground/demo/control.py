@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 
-from worker.playground.demo.shop import Document
+from worker.playground.demo.stories_shop import Document
 from worker.playground.demo.waiting import until
 
 SECONDS = 30.0

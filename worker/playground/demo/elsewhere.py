@@ -8,8 +8,8 @@ from __future__ import annotations
 import secrets
 
 from worker.playground.demo.control import Control
-from worker.playground.demo.shop import Document
-from worker.playground.sandbox.config import CREDENTIALS
+from worker.playground.demo.stories_shop import Document
+from worker.playground.sandbox.sandbox_config import CREDENTIALS
 from worker.playground.shop.ordering import CUSTOMER
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from worker.playground.demo.shop import Document
+from worker.playground.demo.stories_shop import Document
 
 
 def all_heard(timeline: list[Document]) -> bool:

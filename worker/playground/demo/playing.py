@@ -18,12 +18,12 @@ from msgspec import Struct
 
 from worker.playground.demo.browser import CONFIRMING, Browser
 from worker.playground.demo.control import Control, ControlError
-from worker.playground.demo.feed import Feed
 from worker.playground.demo.lifetime import shorten
 from worker.playground.demo.scene import Scene, Stage
-from worker.playground.demo.shop import Document, Refused, Shop, shop_pages
+from worker.playground.demo.stories_shop import Document, Refused, StoryShop, shop_pages
 from worker.playground.demo.story import Story
 from worker.playground.demo.system import QUICK, System
+from worker.playground.demo.told_events import DemoFeed
 from worker.playground.demo.waiting import Otherwise
 from worker.runtime.cancellation import end_one
 
@@ -34,7 +34,7 @@ SLOW_MILLISECONDS = 750 * RETURN_WAIT
 """An outcome recorded later than this may miss the buyer's return: on a busy machine that sees the confirming page."""
 
 
-class Row(Struct, kw_only=True):
+class StoryRow(Struct, kw_only=True):
     """What became of a story. `wrong` is empty when it ended as it should."""
 
     story: Story
@@ -61,8 +61,8 @@ async def staged(system: System) -> AsyncIterator[Stage]:
         aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http,
         shop_pages() as pages_url,
     ):
-        shop = Shop(http, system.url, system.key, pages_url)
-        feed = Feed(shop)
+        shop = StoryShop(http, system.url, system.key, pages_url)
+        feed = DemoFeed(shop)
         reading = asyncio.create_task(feed.run())
         try:
             yield Stage(
@@ -77,7 +77,7 @@ async def staged(system: System) -> AsyncIterator[Stage]:
             await end_one(reading)
 
 
-async def play(stories: Sequence[Story], stage: Stage, over: Callable[[Row], None]) -> list[Row]:
+async def play(stories: Sequence[Story], stage: Stage, over: Callable[[StoryRow], None]) -> list[StoryRow]:
     """Play them all, those that last first; `over` is called as each one ends.
 
     The rows come back in the order of the stories.
@@ -87,9 +87,9 @@ async def play(stories: Sequence[Story], stage: Stage, over: Callable[[Row], Non
         Scene(stage, story.gateway, number, script=story.script, seconds=story.seconds)
         for number, story in enumerate(stories, 1)
     ]
-    rows = [Row(story=story, wrong=[]) for story in stories]
+    rows = [StoryRow(story=story, wrong=[]) for story in stories]
 
-    async def play_one(row: Row, scene: Scene) -> None:
+    async def play_one(row: StoryRow, scene: Scene) -> None:
         async with slots:
             await _play(row, scene)
         over(row)
@@ -102,7 +102,7 @@ async def play(stories: Sequence[Story], stage: Stage, over: Callable[[Row], Non
     return rows
 
 
-async def _play(row: Row, scene: Scene) -> None:
+async def _play(row: StoryRow, scene: Scene) -> None:
     try:
         async with asyncio.timeout(STORY_SECONDS):
             await row.story.does(scene)
@@ -116,7 +116,7 @@ async def _play(row: Row, scene: Scene) -> None:
         row.wrong.append(f"{type(error).__name__} {error}".strip())
 
 
-async def _judge(row: Row, scene: Scene) -> None:
+async def _judge(row: StoryRow, scene: Scene) -> None:
     """Look at the payment once more, and at everything that was told of it."""
     row.saw = tuple(scene.saw)
     if not scene.payment:
@@ -144,7 +144,7 @@ async def _judge(row: Row, scene: Scene) -> None:
         row.wrong.append(f"the gateway was asked {asked} times, at least {expects.least_questions} were right")
 
 
-def _without_slowness(row: Row) -> tuple[str, ...]:
+def _without_slowness(row: StoryRow) -> tuple[str, ...]:
     """What the buyer saw, less the confirming page where the story has none and the outcome came late."""
     slow = row.milliseconds is not None and row.milliseconds > SLOW_MILLISECONDS
     return row.saw[1:] if slow and row.saw == (CONFIRMING, *row.story.expects.saw) else row.saw

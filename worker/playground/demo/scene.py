@@ -17,9 +17,9 @@ from msgspec import Struct
 from worker.playground.demo.browser import Browser
 from worker.playground.demo.control import Control
 from worker.playground.demo.elsewhere import OPENED
-from worker.playground.demo.feed import Feed, Told
 from worker.playground.demo.heard import all_heard, answers
-from worker.playground.demo.shop import Document, Shop
+from worker.playground.demo.stories_shop import Document, StoryShop
+from worker.playground.demo.told_events import DemoFeed, ToldEvent
 from worker.playground.demo.waiting import UNTIL_SECONDS, Otherwise, until
 from worker.playground.shop.ordering import CUSTOMER
 
@@ -36,10 +36,10 @@ class Gateway(Struct, frozen=True, kw_only=True):
 class Stage(Struct, frozen=True, kw_only=True):
     """What all stories share. `url` is where payproof is reached; `shorten` is worker.playground.demo.lifetime's."""
 
-    shop: Shop
+    shop: StoryShop
     control: Control
     browser: Browser
-    feed: Feed
+    feed: DemoFeed
     url: str
     shorten: Callable[[str, float], Awaitable[None]]
 
@@ -112,7 +112,7 @@ class Scene:
         """Wait until the shop was told this of the payment, all of it and in this order; the payment as last told."""
         payment_id = self.payment["payment_id"]
 
-        def fits(events: list[Told]) -> bool:
+        def fits(events: list[ToldEvent]) -> bool:
             return tuple(event.word for event in events) == told
 
         try:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from worker.playground.demo.playing import Row
+from worker.playground.demo.playing import StoryRow
 from worker.playground.demo.system import System
 
 LEAST_WIDTH = 240
@@ -34,7 +34,7 @@ class Screen:
             progress.add_task("Stories", total=stories)
             yield progress
 
-    def results(self, rows: Sequence[Row]) -> None:
+    def results(self, rows: Sequence[StoryRow]) -> None:
         table = Table(title="What happened", title_justify="left")
         for name in ("gateway", "story", "the buyer saw", "the shop was told", "status"):
             table.add_column(name, overflow="fold")
@@ -51,7 +51,7 @@ class Screen:
             table.add_row(*(Text(cell) for cell in cells), style="bold red" if row.wrong else None)
         self.console.print(table)
 
-    def held(self, rows: Sequence[Row]) -> None:
+    def held(self, rows: Sequence[StoryRow]) -> None:
         table = Table(title="What is held, and waits for a person", title_justify="left")
         for name in ("reason", "gateway", "payment", "expected", "the gateway's last answer"):
             table.add_column(name, no_wrap=name == "payment", overflow="fold")
@@ -61,7 +61,7 @@ class Screen:
                 table.add_row(*(Text(str(cell)) for cell in (*cells, *row.asked_and_answered)))
         self.console.print(table)
 
-    def verdict(self, rows: Sequence[Row], seconds: float) -> None:
+    def verdict(self, rows: Sequence[StoryRow], seconds: float) -> None:
         wrong = sum(bool(row.wrong) for row in rows)
         self.say("ms: from the callback until the event was recorded; stories without a callback have none.")
         if wrong:

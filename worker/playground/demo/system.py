@@ -91,7 +91,8 @@ class System:
         self.sandbox = Child(
             *(
                 "sandbox",
-                "worker.playground.sandbox",
+                "worker.cli",
+                "sandbox",
                 f"--port={gateways}",
                 f"--state={place / 'sandbox.sqlite'}",
                 *webhooks,

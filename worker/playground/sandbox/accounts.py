@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from worker.playground.sandbox.config import CREDENTIALS
+from worker.playground.sandbox.sandbox_config import CREDENTIALS
 
 _TABLES: Mapping[str, str] = {
     "payparse": """\

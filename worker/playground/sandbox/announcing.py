@@ -1,6 +1,6 @@
 """Writing down what a gateway has to tell: its signed webhook, and the unsigned form an order asked for.
 
-The one thing to get wrong: this only queues, in the caller's transaction; `worker.playground.sandbox.webhooks` sends.
+The one thing to get wrong: this only queues, in the caller's transaction; `sandbox.send_webhook` sends.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from worker.playground.sandbox.config import WEBHOOK_EVENTS
-from worker.playground.sandbox.gateway import Gateway, Happening
+from worker.playground.sandbox.sandbox_config import WEBHOOK_EVENTS
 from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import Happening, SimulatedGateway
 
 FORGER = "whsec_of_somebody_else"
 STALE_SECONDS = 3600.0
@@ -47,7 +47,9 @@ class Message(Struct, frozen=True, kw_only=True):
     signed: bool
 
 
-def announce(gateway: Gateway, session: Session, happening: Happening, telling: Telling = AS_USUAL) -> None:
+def announce_happening(
+    gateway: SimulatedGateway, session: Session, happening: Happening, telling: Telling = AS_USUAL
+) -> None:
     """Queue every message of this happening that is switched on and has an address."""
     event_type = gateway.event_type(happening)
     url = webhook_url(gateway)
@@ -69,24 +71,24 @@ def announce(gateway: Gateway, session: Session, happening: Happening, telling: 
         )
 
 
-def new_event_id(gateway: Gateway, reference: str) -> str:
+def new_event_id(gateway: SimulatedGateway, reference: str) -> str:
     return str(uuid.UUID(int=gateway.draw(reference).getrandbits(128), version=4))
 
 
-def webhook_url(gateway: Gateway) -> str | None:
+def webhook_url(gateway: SimulatedGateway) -> str | None:
     """Where signed webhooks go: what the control API set, else the config. An empty one is none."""
     stored = gateway.state.setting(f"webhook_url {gateway.name}")
     return (gateway.config.webhook_urls.get(gateway.name) if stored is None else stored) or None
 
 
-def webhook_events(gateway: Gateway) -> frozenset[str]:
+def webhook_events(gateway: SimulatedGateway) -> frozenset[str]:
     stored = gateway.state.setting(f"webhook_events {gateway.name}")
     if stored is not None:
         return frozenset(stored.split())
     return frozenset(gateway.config.webhook_events.get(gateway.name, WEBHOOK_EVENTS.get(gateway.name, ())))
 
 
-def _queue(gateway: Gateway, session: Session, message: Message, telling: Telling) -> None:
+def _queue(gateway: SimulatedGateway, session: Session, message: Message, telling: Telling) -> None:
     def insert(due_at: float, *, backdated: float = 0.0, most_attempts: int | None = None) -> None:
         row = {
             "provider": gateway.name,

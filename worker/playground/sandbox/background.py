@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from aiohttp import ClientSession, DummyCookieJar, web
 
-from worker.playground.sandbox import scheduled, webhooks
+from worker.playground.sandbox import scheduled, send_webhook
 from worker.playground.sandbox.sandbox import SANDBOX, Sandbox
 from worker.runtime.cancellation import end_one
 
@@ -23,7 +23,7 @@ LONGEST_SLEEP = 1.0
 
 Deal = Callable[[Sandbox, ClientSession, sqlite3.Row], Awaitable[None]]
 Row = tuple[str, int]
-DEALS: dict[str, Deal] = {"deliveries": webhooks.attempt, "scheduled": scheduled.carry_out}
+DEALS: dict[str, Deal] = {"deliveries": send_webhook.attempt, "scheduled": scheduled.carry_out}
 
 
 async def working(app: web.Application) -> AsyncIterator[None]:

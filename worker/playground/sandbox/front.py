@@ -8,20 +8,28 @@ from aiohttp import web
 
 from schemas.wire import Unreadable
 from worker.playground.sandbox import troubles
-from worker.playground.sandbox.gateway import Call, Endpoint, Gateway, Refusal, Reply
 from worker.playground.sandbox.pace import drawn_pace
 from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.simulated_gateway import (
+    Call,
+    GatewayEndpoint,
+    GatewayRefusal,
+    GatewayReply,
+    SimulatedGateway,
+)
 from worker.playground.sandbox.troubles import Trouble
 
 
-def routes(sandbox: Sandbox, gateway: Gateway) -> list[web.RouteDef]:
+def gateway_routes(sandbox: Sandbox, gateway: SimulatedGateway) -> list[web.RouteDef]:
     return [
         web.route(endpoint.method, f"/{gateway.name}{endpoint.path}", partial(_answer, sandbox, gateway, endpoint))
         for endpoint in gateway.endpoints()
     ]
 
 
-async def _answer(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, request: web.Request) -> web.Response:
+async def _answer(
+    sandbox: Sandbox, gateway: SimulatedGateway, endpoint: GatewayEndpoint, request: web.Request
+) -> web.Response:
     call = Call(
         path=request.match_info,
         query=request.query,
@@ -35,7 +43,7 @@ async def _answer(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, reques
     if trouble is not None:
         other = await troubles.instead(trouble, gateway, request, sandbox.closing)
         if other is not None:
-            return _written(other) if isinstance(other, Reply) else other
+            return _written(other) if isinstance(other, GatewayReply) else other
     reply = _work(sandbox, gateway, endpoint, call)
     sandbox.queued.set()
     if trouble is not None and trouble.trouble == "lost_answer":
@@ -47,7 +55,9 @@ async def _answer(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, reques
     return _written(reply)
 
 
-def _received(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, call: Call) -> tuple[Trouble | None, float]:
+def _received(
+    sandbox: Sandbox, gateway: SimulatedGateway, endpoint: GatewayEndpoint, call: Call
+) -> tuple[Trouble | None, float]:
     """Count the call, whatever becomes of it; the trouble it meets, and the seconds it takes beside."""
     with sandbox.state.transaction():
         reference = endpoint.about(call)
@@ -58,17 +68,17 @@ def _received(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, call: Call
         return sandbox.troubles.take(gateway.name, reference, endpoint.kind), drawn_pace(sandbox.state, gateway.name)
 
 
-def _work(sandbox: Sandbox, gateway: Gateway, endpoint: Endpoint, call: Call) -> Reply:
+def _work(sandbox: Sandbox, gateway: SimulatedGateway, endpoint: GatewayEndpoint, call: Call) -> GatewayReply:
     try:
         with sandbox.state.transaction():
             return endpoint.handler(call)
-    except Refusal as refusal:
+    except GatewayRefusal as refusal:
         return refusal.reply
     except Unreadable as error:
         return gateway.unreadable(str(error))
 
 
-def _written(reply: Reply) -> web.Response:
+def _written(reply: GatewayReply) -> web.Response:
     return web.Response(
         status=reply.status, body=reply.written(), content_type="application/json", headers=dict(reply.headers)
     )

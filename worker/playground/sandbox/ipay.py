@@ -17,20 +17,20 @@ from typing import Any, ClassVar
 from msgspec import Raw
 
 from schemas.wire import Number
-from worker.playground.sandbox import fields
-from worker.playground.sandbox.gateway import (
+from worker.playground.sandbox import request_fields
+from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import (
     Call,
     Change,
     Deed,
-    Endpoint,
-    Gateway,
+    GatewayEndpoint,
+    GatewayRefusal,
+    GatewayReply,
     Path,
-    Refusal,
-    Reply,
     Shows,
+    SimulatedGateway,
     about_session,
 )
-from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.times import bangladesh_time
 
 LIFETIME = 15 * 60
@@ -45,7 +45,7 @@ WORDS = {
 URLS = ("successCallbackUrl", "failureCallbackUrl", "cancelCallbackUrl")
 
 
-class IPay(Gateway):
+class IPay(SimulatedGateway):
     name = "ipay"
     tampers: ClassVar[Mapping[str, tuple[Change, ...]]] = MappingProxyType(
         {
@@ -60,23 +60,23 @@ class IPay(Gateway):
 
     shows: ClassVar[frozenset[Shows]] = frozenset({"second_payment"})
 
-    def endpoints(self) -> tuple[Endpoint, ...]:
+    def endpoints(self) -> tuple[GatewayEndpoint, ...]:
         return (
-            Endpoint(
+            GatewayEndpoint(
                 method="POST",
                 path="/order",
                 kind="create",
                 handler=self.create,
                 about=lambda call: call.named("referenceId"),
             ),
-            Endpoint(
+            GatewayEndpoint(
                 method="GET",
                 path="/order/referenceId/{reference}/status",
                 kind="status",
                 handler=self.status_by_reference,
                 about=lambda call: call.path["reference"],
             ),
-            Endpoint(
+            GatewayEndpoint(
                 method="GET",
                 path="/order/{order_id}/status",
                 kind="status",
@@ -85,15 +85,15 @@ class IPay(Gateway):
             ),
         )
 
-    def create(self, call: Call) -> Reply:
+    def create(self, call: Call) -> GatewayReply:
         self._admit(call)
         body = call.document()
         try:
             session = self._opened(body)
-        except fields.Wrong as wrong:
-            raise Refusal(self.failure(400, wrong.message)) from wrong
+        except request_fields.WrongField as wrong:
+            raise GatewayRefusal(self.failure(400, wrong.message)) from wrong
         if self.sessions.latest(self.name, session.reference):
-            raise Refusal(self.failure(409, f"Reference Id '{session.reference}' has already been used"))
+            raise GatewayRefusal(self.failure(409, f"Reference Id '{session.reference}' has already been used"))
         self.sessions.save(session)
         answer = {
             "message": "Order placed successfully",
@@ -101,18 +101,18 @@ class IPay(Gateway):
             "paymentUrl": self.checkout_url(call.base, session.session_id).partition("://")[2],
             "referenceId": session.reference,
         }
-        return Reply(body=answer)
+        return GatewayReply(body=answer)
 
-    def status_by_reference(self, call: Call) -> Reply:
+    def status_by_reference(self, call: Call) -> GatewayReply:
         self._admit(call)
         return self._status(self.sessions.latest(self.name, call.path["reference"]))
 
-    def status_by_order(self, call: Call) -> Reply:
+    def status_by_order(self, call: Call) -> GatewayReply:
         self._admit(call)
         return self._status(self.sessions.get(self.name, call.path["order_id"]))
 
-    def failure(self, status: int, message: str) -> Reply:
-        return Reply(status=status, body={"message": "Invalid API key" if status == 401 else message})
+    def failure(self, status: int, message: str) -> GatewayReply:
+        return GatewayReply(status=status, body={"message": "Invalid API key" if status == 401 else message})
 
     def redirect(self, session: Session, deed: Deed) -> str:
         return str(session.body[URLS[0] if deed == "pay" else URLS[1] if deed == "fail" else URLS[2]])
@@ -121,7 +121,7 @@ class IPay(Gateway):
         letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
         return f"{draw.randrange(10, 32)}{draw.choice(letters)}{draw.randrange(10)}-{draw.randrange(10**8):08d}"
 
-    def _status(self, session: Session | None) -> Reply:
+    def _status(self, session: Session | None) -> GatewayReply:
         if session is None:
             return self.not_found()
         code, label = WORDS[session.status]
@@ -135,16 +135,16 @@ class IPay(Gateway):
         }
         if self.config.ipay_order_amount or session.paid_amount is not None:
             answer["orderAmount"] = Raw(session.told_amount.encode())
-        return Reply(body=answer)
+        return GatewayReply(body=answer)
 
     def _opened(self, body: dict[str, Any]) -> Session:
         if body.get("amount") is not None and not isinstance(body["amount"], Number):
-            raise fields.Wrong("amount", "amount must be a number")
-        amount = fields.amount(body.get("amount"), "amount", least="0.01", most="999999999.99")
-        reference = fields.text(body, "referenceId", most=50)
-        fields.text(body, "description", most=255)
+            raise request_fields.WrongField("amount", "amount must be a number")
+        amount = request_fields.amount(body.get("amount"), "amount", least="0.01", most="999999999.99")
+        reference = request_fields.field_text(body, "referenceId", most=50)
+        request_fields.field_text(body, "description", most=255)
         for name in URLS:
-            fields.link(body, name, most=512)
+            request_fields.link(body, name, most=512)
         now = self.state.now()
         return Session(
             provider=self.name,
@@ -160,4 +160,4 @@ class IPay(Gateway):
 
     def _admit(self, call: Call) -> None:
         if call.headers.get("Authorization") != f"Bearer {self.config.credential(self.name, 'api_key')}":
-            raise Refusal(self.failure(401, "Invalid API key"))
+            raise GatewayRefusal(self.failure(401, "Invalid API key"))

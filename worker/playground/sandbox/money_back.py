@@ -10,12 +10,12 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from schemas.wire import Unreadable, money
-from worker.playground.sandbox.announcing import announce
-from worker.playground.sandbox.gateway import Gateway, Impossible
+from worker.playground.sandbox.announcing import announce_happening
 from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import Impossible, SimulatedGateway
 
 
-def give_back(gateway: Gateway, session: Session, amount: str | None, *, webhook: bool = True) -> Decimal:
+def give_back(gateway: SimulatedGateway, session: Session, amount: str | None, *, webhook: bool = True) -> Decimal:
     """Refund the amount, or what is left of it, and announce it. Returns what was given back. Raises Impossible."""
     left = Decimal(session.told_amount) - Decimal(session.refunded)
     try:
@@ -31,5 +31,5 @@ def give_back(gateway: Gateway, session: Session, amount: str | None, *, webhook
     )
     gateway.sessions.save(returned)
     if webhook:
-        announce(gateway, returned, "refunded")
+        announce_happening(gateway, returned, "refunded")
     return wanted

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from random import Random
@@ -22,22 +23,67 @@ from urllib.parse import urlencode
 
 from msgspec.structs import replace
 
-from worker.playground.sandbox import fields
-from worker.playground.sandbox.gateway import (
+from worker.playground.sandbox import request_fields
+from worker.playground.sandbox.sessions import Session, Standing, Transaction
+from worker.playground.sandbox.simulated_gateway import (
     Call,
     Change,
     Deed,
-    Endpoint,
-    Gateway,
+    GatewayEndpoint,
+    GatewayRefusal,
+    GatewayReply,
     Happening,
-    Refusal,
-    Reply,
     Shows,
+    SimulatedGateway,
     about_session,
 )
-from worker.playground.sandbox.moneybag_checkout import CUSTOMER, KNOWN, checked_amount
-from worker.playground.sandbox.sessions import Session, Standing, Transaction
 from worker.playground.sandbox.times import drawn_moment, naive_dhaka
+
+CUSTOMER = ("name", "email", "address", "city", "postcode", "country", "phone")
+KNOWN = frozenset(
+    {
+        "order_id",
+        "currency",
+        "order_amount",
+        "order_description",
+        "success_url",
+        "cancel_url",
+        "fail_url",
+        "ipn_url",
+        "customer",
+        "shipping",
+        "order_items",
+        "payment_info",
+        "metadata",
+        "checkout_source",
+    }
+)
+
+
+def checked_amount(body: dict[str, Any]) -> str:
+    """The amount of a request in which all is well. Raises fields.Wrong."""
+    request_fields.field_text(body, "order_id", least=10, most=30)
+    currency = request_fields.field_text(body, "currency")
+    if not re.fullmatch(r"[A-Z]{3}", currency):
+        raise request_fields.WrongField("currency", "currency must match ^[A-Z]{3}$")
+    if not re.fullmatch(r"[0-9]+\.[0-9]{2}", request_fields.field_text(body, "order_amount")):
+        raise request_fields.WrongField("order_amount", "order_amount must be a string with exactly 2 decimal places")
+    request_fields.field_text(body, "order_description", most=255)
+    for name in ("success_url", "cancel_url", "fail_url", *(("ipn_url",) if "ipn_url" in body else ())):
+        request_fields.link(body, name, most=255)
+    _check_customer(body.get("customer"))
+    return request_fields.amount(body["order_amount"], "order_amount", least="10.00", most="500000.00")
+
+
+def _check_customer(customer: object) -> None:
+    if not isinstance(customer, dict):
+        raise request_fields.WrongField("customer", "customer is required")
+    for name in CUSTOMER:
+        try:
+            request_fields.field_text(customer, name)
+        except request_fields.WrongField as wrong:
+            raise request_fields.WrongField(f"customer.{name}", f"customer.{wrong.message}") from None
+
 
 LIFETIME = 30 * 60
 CHARGE = Decimal("0.015")
@@ -60,7 +106,7 @@ EVENTS: Mapping[Happening, str] = MappingProxyType(
 )
 
 
-class Moneybag(Gateway):
+class Moneybag(SimulatedGateway):
     name = "moneybag"
     tampers: ClassVar[Mapping[str, tuple[Change, ...]]] = MappingProxyType(
         {
@@ -75,16 +121,16 @@ class Moneybag(Gateway):
 
     shows: ClassVar[frozenset[Shows]] = frozenset({"redirect_ids", "second_payment", "full_refund"})
 
-    def endpoints(self) -> tuple[Endpoint, ...]:
+    def endpoints(self) -> tuple[GatewayEndpoint, ...]:
         return (
-            Endpoint(
+            GatewayEndpoint(
                 method="POST",
                 path="/payments/checkout",
                 kind="create",
                 handler=self.create,
                 about=lambda call: call.named("order_id"),
             ),
-            Endpoint(
+            GatewayEndpoint(
                 method="GET",
                 path="/payments/verify/{transaction_id}",
                 kind="status",
@@ -93,30 +139,30 @@ class Moneybag(Gateway):
             ),
         )
 
-    def create(self, call: Call) -> Reply:
+    def create(self, call: Call) -> GatewayReply:
         self._admit(call)
         body = call.document()
         if any(value is None for value in body.values()):
-            raise Refusal(self.failure(500, "Internal server error"))
+            raise GatewayRefusal(self.failure(500, "Internal server error"))
         unknown = sorted(set(body) - KNOWN)
         if unknown:
             detail = {"loc": ["body", unknown[0]], "msg": "Extra inputs are not permitted", "type": "extra_forbidden"}
-            raise Refusal(Reply(status=422, body={"detail": [detail]}))
+            raise GatewayRefusal(GatewayReply(status=422, body={"detail": [detail]}))
         try:
             session = self._opened(body)
-        except fields.Wrong as wrong:
-            raise Refusal(_error(400, "INVALID_REQUEST", wrong.message, field=wrong.field)) from wrong
+        except request_fields.WrongField as wrong:
+            raise GatewayRefusal(_error(400, "INVALID_REQUEST", wrong.message, field=wrong.field)) from wrong
         if any(earlier.paid for earlier in self.sessions.of(self.name, session.reference)):
-            raise Refusal(_error(409, "DUPLICATE_TRANSACTION", "Duplicate transaction ID", field="order_id"))
+            raise GatewayRefusal(_error(409, "DUPLICATE_TRANSACTION", "Duplicate transaction ID", field="order_id"))
         self.sessions.save(session)
         data = {
             "checkout_url": self.checkout_url(call.base, session.session_id),
             "session_id": session.session_id,
             "expires_at": naive_dhaka(session.expires_at),
         }
-        return Reply(body={"success": True, "data": data, "message": "Checkout session created"})
+        return GatewayReply(body={"success": True, "data": data, "message": "Checkout session created"})
 
-    def verify(self, call: Call) -> Reply:
+    def verify(self, call: Call) -> GatewayReply:
         self._admit(call)
         made = self.sessions.transaction(self.name, call.path["transaction_id"])
         session = None if made is None else self.sessions.get(self.name, made.session_id)
@@ -138,9 +184,9 @@ class Moneybag(Gateway):
         }
         meta = {"timestamp": naive_dhaka(self.state.now()), "status_code": 200}
         message = "Payment verification details retrieved"
-        return Reply(body={"success": True, "message": message, "data": data, "meta": meta})
+        return GatewayReply(body={"success": True, "message": message, "data": data, "meta": meta})
 
-    def failure(self, status: int, message: str) -> Reply:
+    def failure(self, status: int, message: str) -> GatewayReply:
         codes = {401: "UNAUTHORIZED", 404: "NOT_FOUND", 429: "RATE_LIMIT_EXCEEDED", 503: "SERVICE_UNAVAILABLE"}
         return _error(status, codes.get(status, "INVALID_REQUEST" if status < 500 else "INTERNAL_ERROR"), message)
 
@@ -227,7 +273,7 @@ class Moneybag(Gateway):
 
     def _admit(self, call: Call) -> None:
         if call.headers.get("X-Merchant-API-Key") != self.config.credential(self.name, "api_key"):
-            raise Refusal(self.failure(401, "Invalid API key"))
+            raise GatewayRefusal(self.failure(401, "Invalid API key"))
 
 
 def _standing(made: Transaction, session: Session) -> Standing:
@@ -239,6 +285,6 @@ def _standing(made: Transaction, session: Session) -> Standing:
     return made.status
 
 
-def _error(status: int, code: str, message: str, *, field: str | None = None) -> Reply:
+def _error(status: int, code: str, message: str, *, field: str | None = None) -> GatewayReply:
     error = {"code": code, "message": message, "request_id": hashlib.sha256(message.encode()).hexdigest()[:16]}
-    return Reply(status=status, body={"success": False, "error": error | ({"field": field} if field else {})})
+    return GatewayReply(status=status, body={"success": False, "error": error | ({"field": field} if field else {})})

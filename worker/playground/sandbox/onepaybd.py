@@ -19,21 +19,21 @@ from urllib.parse import quote
 from msgspec.structs import replace
 
 from schemas.wire import Unreadable, money
-from worker.playground.sandbox import fields
-from worker.playground.sandbox.gateway import (
+from worker.playground.sandbox import request_fields
+from worker.playground.sandbox.onepaybd_shapes import coded, session_body, short_amount
+from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import (
     Call,
     Change,
     Deed,
-    Endpoint,
-    Gateway,
+    GatewayEndpoint,
+    GatewayRefusal,
+    GatewayReply,
     Impossible,
-    Refusal,
-    Reply,
     Shows,
+    SimulatedGateway,
     about_session,
 )
-from worker.playground.sandbox.onepaybd_shapes import coded, short, told
-from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.times import colon_ms, drawn_moment
 
 LIFETIME = 24 * 3600
@@ -50,7 +50,7 @@ _FIELD_CODES = {
 }
 
 
-class OnePayBD(Gateway):
+class OnePayBD(SimulatedGateway):
     name = "onepaybd"
     tampers: ClassVar[Mapping[str, tuple[Change, ...]]] = MappingProxyType(
         {
@@ -69,7 +69,7 @@ class OnePayBD(Gateway):
 
     shows: ClassVar[frozenset[Shows]] = frozenset({"redirect_ids"})
 
-    def endpoints(self) -> tuple[Endpoint, ...]:
+    def endpoints(self) -> tuple[GatewayEndpoint, ...]:
         def about(call: Call) -> str | None:
             return about_session(self, call.named("paymentID"))
 
@@ -77,13 +77,13 @@ class OnePayBD(Gateway):
             return call.named("merchantInvoiceNumber")
 
         return (
-            Endpoint(method="POST", path="/grant", kind="grant", handler=self.grant, about=lambda _: None),
-            Endpoint(method="POST", path="/create", kind="create", handler=self.create, about=invoice),
-            Endpoint(method="POST", path="/execute", kind="execute", handler=self.execute, about=about),
-            Endpoint(method="POST", path="/status", kind="status", handler=self.query, about=about),
+            GatewayEndpoint(method="POST", path="/grant", kind="grant", handler=self.grant, about=lambda _: None),
+            GatewayEndpoint(method="POST", path="/create", kind="create", handler=self.create, about=invoice),
+            GatewayEndpoint(method="POST", path="/execute", kind="execute", handler=self.execute, about=about),
+            GatewayEndpoint(method="POST", path="/status", kind="status", handler=self.query, about=about),
         )
 
-    def grant(self, call: Call) -> Reply:
+    def grant(self, call: Call) -> GatewayReply:
         self._check_key(call)
         draw = self.draw("")
         token = "sandbox." + "".join(draw.choices(LETTERS, k=120))
@@ -97,14 +97,14 @@ class OnePayBD(Gateway):
             "expires_in": seconds,
             "refresh_token": "".join(draw.choices(LETTERS, k=120)),
         }
-        return Reply(body=answer)
+        return GatewayReply(body=answer)
 
-    def create(self, call: Call) -> Reply:
+    def create(self, call: Call) -> GatewayReply:
         self._admit(call)
         body = call.document()
         try:
             self._check(body)
-        except fields.Wrong as wrong:
+        except request_fields.WrongField as wrong:
             return coded("2065" if wrong.missing else _FIELD_CODES[wrong.field])
         reference = str(body["merchantInvoiceNumber"])
         if any(earlier.paid for earlier in self.sessions.of(self.name, reference)):
@@ -126,9 +126,9 @@ class OnePayBD(Gateway):
             "statusCode": "0000",
             "statusMessage": "Successful",
         }
-        return Reply(body=answer)
+        return GatewayReply(body=answer)
 
-    def execute(self, call: Call) -> Reply:
+    def execute(self, call: Call) -> GatewayReply:
         """Take the money of an approved payment; only once."""
         session = self._session(call)
         match session.status:
@@ -140,17 +140,17 @@ class OnePayBD(Gateway):
                 return coded("2069")
             case _:
                 return coded("2056")
-        answer = told(session) | {
+        answer = session_body(session) | {
             "customerMsisdn": "01770618575",
             "paymentExecuteTime": colon_ms(session.paid_at or 0),
             "merchantInvoiceNumber": session.reference,
-            "amount": short(session.told_amount),
+            "amount": short_amount(session.told_amount),
         }
-        return Reply(body=answer)
+        return GatewayReply(body=answer)
 
-    def query(self, call: Call) -> Reply:
+    def query(self, call: Call) -> GatewayReply:
         session = self._session(call)
-        answer = told(session) | {
+        answer = session_body(session) | {
             "mode": "0011",
             "paymentCreateTime": colon_ms(session.created_at),
             "merchantInvoice": session.reference,
@@ -159,17 +159,17 @@ class OnePayBD(Gateway):
         }
         if session.paid_at is not None:
             answer["paymentExecuteTime"] = colon_ms(session.paid_at)
-        return Reply(body=answer)
+        return GatewayReply(body=answer)
 
-    def failure(self, status: int, message: str) -> Reply:
+    def failure(self, status: int, message: str) -> GatewayReply:
         """The envelope of the front that stands before the service."""
         words = {401: "Unauthorized", 403: "Forbidden", 503: "Service Unavailable"}
-        return Reply(status=status, body={"message": words.get(status, message)})
+        return GatewayReply(status=status, body={"message": words.get(status, message)})
 
-    def not_found(self) -> Reply:
+    def not_found(self) -> GatewayReply:
         return coded("2002")
 
-    def unreadable(self, why: str) -> Reply:
+    def unreadable(self, why: str) -> GatewayReply:
         del why
         return coded("2025")
 
@@ -219,22 +219,22 @@ class OnePayBD(Gateway):
 
     def _check(self, body: dict[str, Any]) -> None:
         for name in _FIELD_CODES:
-            fields.text(body, name)
+            request_fields.field_text(body, name)
         for name, only in (("mode", "0011"), ("currency", "BDT"), ("intent", "sale")):
             if body[name] != only:
-                raise fields.Wrong(name, f"{name} must be {only}")
+                raise request_fields.WrongField(name, f"{name} must be {only}")
         try:
             if money(body["amount"]) <= 0:
-                raise fields.Wrong("amount", "amount must be positive")
+                raise request_fields.WrongField("amount", "amount must be positive")
         except Unreadable:
-            raise fields.Wrong("amount", "amount must be a decimal") from None
-        fields.link(body, "callbackURL")
+            raise request_fields.WrongField("amount", "amount must be a decimal") from None
+        request_fields.link(body, "callbackURL")
 
     def _session(self, call: Call) -> Session:
         self._admit(call)
         session = self.sessions.get(self.name, _required(call.document(), "paymentID"))
         if session is None:
-            raise Refusal(coded("2002"))
+            raise GatewayRefusal(coded("2002"))
         return session
 
     def _admit(self, call: Call) -> None:
@@ -245,15 +245,15 @@ class OnePayBD(Gateway):
             "SELECT 1 FROM tokens WHERE token = ? AND expires_at > ?", (token, self.state.now())
         ).fetchone()
         if scheme != "Bearer" or row is None:
-            raise Refusal(self.failure(401, "Unauthorized"))
+            raise GatewayRefusal(self.failure(401, "Unauthorized"))
 
     def _check_key(self, call: Call) -> None:
         if call.headers.get("apikey") != self.config.credential(self.name, "api_key"):
-            raise Refusal(self.failure(403, "Forbidden"))
+            raise GatewayRefusal(self.failure(403, "Forbidden"))
 
 
 def _required(body: dict[str, Any], name: str) -> str:
     try:
-        return fields.text(body, name)
-    except fields.Wrong:
-        raise Refusal(coded("2065")) from None
+        return request_fields.field_text(body, name)
+    except request_fields.WrongField:
+        raise GatewayRefusal(coded("2065")) from None

@@ -8,8 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from worker.playground.sandbox.gateway import Reply
 from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import GatewayReply
 
 WORDS = {
     "open": "Initiated",
@@ -38,7 +38,7 @@ CODES = {
 }
 
 
-def told(session: Session) -> dict[str, Any]:
+def session_body(session: Session) -> dict[str, Any]:
     """What Execute and the query have in common."""
     answer = {
         "statusCode": "0000",
@@ -52,11 +52,11 @@ def told(session: Session) -> dict[str, Any]:
     return answer | ({"trxID": session.transaction_id} if session.transaction_id else {})
 
 
-def short(amount: str) -> str:
+def short_amount(amount: str) -> str:
     """`50.00` is `50` in Execute's answer, and `50.50` is `50.5`."""
     return f"{Decimal(amount).normalize():f}"
 
 
-def coded(code: str) -> Reply:
+def coded(code: str) -> GatewayReply:
     """The first of bKash's envelopes: HTTP 200 with a status code that is not 0000."""
-    return Reply(body={"statusCode": code, "statusMessage": CODES[code]})
+    return GatewayReply(body={"statusCode": code, "statusMessage": CODES[code]})

@@ -17,19 +17,19 @@ from typing import ClassVar
 from msgspec import Raw
 
 from schemas.wire import Number
-from worker.playground.sandbox import fields
-from worker.playground.sandbox.gateway import (
+from worker.playground.sandbox import request_fields
+from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import (
     Call,
     Change,
     Deed,
-    Endpoint,
-    Gateway,
-    Refusal,
-    Reply,
+    GatewayEndpoint,
+    GatewayRefusal,
+    GatewayReply,
     Shows,
+    SimulatedGateway,
     about_session,
 )
-from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.times import iso_ms_z
 
 WORDS = {
@@ -42,7 +42,7 @@ WORDS = {
 }
 
 
-class PayParse(Gateway):
+class PayParse(SimulatedGateway):
     name = "payparse"
     tampers: ClassVar[Mapping[str, tuple[Change, ...]]] = MappingProxyType(
         {
@@ -60,16 +60,16 @@ class PayParse(Gateway):
 
     shows: ClassVar[frozenset[Shows]] = frozenset({"second_payment", "full_refund"})
 
-    def endpoints(self) -> tuple[Endpoint, ...]:
+    def endpoints(self) -> tuple[GatewayEndpoint, ...]:
         return (
-            Endpoint(
+            GatewayEndpoint(
                 method="POST",
                 path="/api/v1/order/create",
                 kind="create",
                 handler=self.create,
                 about=lambda call: call.named("order_ref"),
             ),
-            Endpoint(
+            GatewayEndpoint(
                 method="GET",
                 path="/api/v1/order/{payment_id}/status",
                 kind="status",
@@ -78,13 +78,13 @@ class PayParse(Gateway):
             ),
         )
 
-    def create(self, call: Call) -> Reply:
+    def create(self, call: Call) -> GatewayReply:
         merchant = self._merchant(call)
         body = call.document()
         try:
             session = self._opened(body, merchant)
-        except fields.Wrong as wrong:
-            raise Refusal(self.failure(400, wrong.message)) from wrong
+        except request_fields.WrongField as wrong:
+            raise GatewayRefusal(self.failure(400, wrong.message)) from wrong
         self.sessions.save(session)
         answer = {
             "payment_id": session.session_id,
@@ -94,9 +94,9 @@ class PayParse(Gateway):
             "currency": session.currency,
             "status": "pending",
         }
-        return Reply(status=201, body=answer)
+        return GatewayReply(status=201, body=answer)
 
-    def status(self, call: Call) -> Reply:
+    def status(self, call: Call) -> GatewayReply:
         merchant = self._merchant(call)
         session = self.sessions.get(self.name, call.path["payment_id"])
         if session is None or session.merchant != merchant:
@@ -109,10 +109,10 @@ class PayParse(Gateway):
             "currency": session.told_currency,
             "transaction_id": session.transaction_id,
         }
-        return Reply(body=answer)
+        return GatewayReply(body=answer)
 
-    def failure(self, status: int, message: str) -> Reply:
-        return Reply(status=status, body={"message": message})
+    def failure(self, status: int, message: str) -> GatewayReply:
+        return GatewayReply(status=status, body={"message": message})
 
     def redirect(self, session: Session, deed: Deed) -> str:
         return str(session.body["success_url" if deed == "pay" else "cancel_url"])
@@ -127,14 +127,14 @@ class PayParse(Gateway):
 
     def _opened(self, body: dict[str, object], merchant: str) -> Session:
         if body.get("amount") is not None and not isinstance(body["amount"], Number):
-            raise fields.Wrong("amount", "amount must be a number")
-        amount = fields.amount(body.get("amount"), "amount", least="10.00", most="500000.00")
-        reference = fields.text(body, "order_ref")
-        seconds = fields.number_between(body, "expires_in", 300, 86_400, default=900)
+            raise request_fields.WrongField("amount", "amount must be a number")
+        amount = request_fields.amount(body.get("amount"), "amount", least="10.00", most="500000.00")
+        reference = request_fields.field_text(body, "order_ref")
+        seconds = request_fields.number_between(body, "expires_in", 300, 86_400, default=900)
         for name in ("success_url", "cancel_url"):
-            fields.link(body, name)
+            request_fields.link(body, name)
         if any(earlier.paid for earlier in self.sessions.of(self.name, reference, merchant)):
-            raise Refusal(self.failure(409, "order_ref has already been paid"))
+            raise GatewayRefusal(self.failure(409, "order_ref has already been paid"))
         now = self.state.now()
         return Session(
             provider=self.name,
@@ -153,4 +153,4 @@ class PayParse(Gateway):
         for merchant, credential in (("checked", "api_key"), ("blind", "blind_api_key")):
             if key == self.config.credential(self.name, credential):
                 return merchant
-        raise Refusal(self.failure(401, "Invalid API key"))
+        raise GatewayRefusal(self.failure(401, "Invalid API key"))

@@ -6,15 +6,15 @@ import asyncio
 
 from aiohttp import web
 
-from worker.playground.sandbox.announcing import announce
-from worker.playground.sandbox.config import SandboxConfig
-from worker.playground.sandbox.gateway import Gateway
+from worker.playground.sandbox.announcing import announce_happening
 from worker.playground.sandbox.ipay import IPay
 from worker.playground.sandbox.moneybag import Moneybag
 from worker.playground.sandbox.onepaybd import OnePayBD
 from worker.playground.sandbox.payparse import PayParse
+from worker.playground.sandbox.sandbox_config import SandboxConfig
 from worker.playground.sandbox.sessions import Sessions
 from worker.playground.sandbox.shadhinpay import ShadhinPay
+from worker.playground.sandbox.simulated_gateway import SimulatedGateway
 from worker.playground.sandbox.state import State
 from worker.playground.sandbox.troubles import Troubles
 
@@ -28,7 +28,7 @@ class Sandbox:
         self.sessions = Sessions(self.state)
         self.troubles = Troubles(self.state)
         gateways = (kind(config, self.state) for kind in (PayParse, OnePayBD, ShadhinPay, Moneybag, IPay))
-        self.gateways: dict[str, Gateway] = {gateway.name: gateway for gateway in gateways}
+        self.gateways: dict[str, SimulatedGateway] = {gateway.name: gateway for gateway in gateways}
         self.closing = asyncio.Event()
         self.queued = asyncio.Event()
 
@@ -44,7 +44,7 @@ class Sandbox:
         """Notice whose time is over, and tell of it where that is wanted."""
         with self.state.transaction():
             for session in self.sessions.expire(self.state.now()):
-                announce(self.gateways[session.provider], session, "expired")
+                announce_happening(self.gateways[session.provider], session, "expired")
 
 
 SANDBOX = web.AppKey("sandbox", Sandbox)

@@ -12,16 +12,16 @@ from typing import Literal
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
-from worker.playground.sandbox.announcing import announce
-from worker.playground.sandbox.gateway import Gateway, Impossible
+from worker.playground.sandbox.announcing import announce_happening
 from worker.playground.sandbox.money_back import give_back
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import Impossible, SimulatedGateway
 
 Does = Literal["visit", "pay_again", "give_back"]
 
 
-def schedule(gateway: Gateway, session: Session, does: Does, detail: str | None, *, after: float) -> None:
+def schedule(gateway: SimulatedGateway, session: Session, does: Does, detail: str | None, *, after: float) -> None:
     """Write it down, in the caller's transaction. `detail` is the address, the transaction id or the amount."""
     gateway.state.db.execute(
         "INSERT INTO scheduled (provider, reference, session_id, does, detail, due_at) VALUES (?, ?, ?, ?, ?, ?)",
@@ -64,7 +64,7 @@ def _move_money(sandbox: Sandbox, row: sqlite3.Row) -> None:
     if session.status == "refunded":
         raise Impossible("the session is refunded")
     again = gateway.collect(session, transaction_id=row["detail"])
-    announce(gateway, again, "paid")
+    announce_happening(gateway, again, "paid")
     if gateway.event_type("paid") is None:
         schedule(gateway, again, "visit", gateway.redirect(again, "pay"), after=0.0)
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from worker.playground.sandbox.gateway import Impossible
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.scripts import Script, has_call
+from worker.playground.sandbox.simulated_gateway import Impossible
 from worker.playground.sandbox.troubles import Trouble
 
 

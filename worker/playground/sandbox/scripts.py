@@ -10,17 +10,17 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from worker.playground.sandbox.gateway import Gateway, Kind, Shows
+from worker.playground.sandbox.simulated_gateway import Kind, Shows, SimulatedGateway
 
-Fits = Callable[[Gateway], bool]
+Fits = Callable[[SimulatedGateway], bool]
 
 
-def _everyone(gateway: Gateway) -> bool:
+def _everyone(gateway: SimulatedGateway) -> bool:
     del gateway
     return True
 
 
-def _webhooks(gateway: Gateway) -> bool:
+def _webhooks(gateway: SimulatedGateway) -> bool:
     return gateway.event_type("paid") is not None
 
 

@@ -14,24 +14,24 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from worker.playground.sandbox import fields, shadhinpay_list, shadhinpay_webhooks
-from worker.playground.sandbox.gateway import (
+from worker.playground.sandbox import request_fields, shadhinpay_list, shadhinpay_webhooks
+from worker.playground.sandbox.money_back import give_back
+from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.shadhinpay_idempotency import remembered
+from worker.playground.sandbox.shadhinpay_shapes import METADATA, done, error, invalid_field, payment
+from worker.playground.sandbox.simulated_gateway import (
     Call,
     Change,
     Deed,
-    Endpoint,
-    Gateway,
+    GatewayEndpoint,
+    GatewayRefusal,
+    GatewayReply,
     Happening,
     Impossible,
-    Refusal,
-    Reply,
     Shows,
+    SimulatedGateway,
     about_session,
 )
-from worker.playground.sandbox.idempotency import remembered
-from worker.playground.sandbox.money_back import give_back
-from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.shadhinpay_shapes import METADATA, done, error, invalid, payment
 from worker.playground.sandbox.times import drawn_moment
 
 TEST_PHONES: Mapping[str, Deed] = MappingProxyType(
@@ -40,7 +40,7 @@ TEST_PHONES: Mapping[str, Deed] = MappingProxyType(
 BASE36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-class ShadhinPay(Gateway):
+class ShadhinPay(SimulatedGateway):
     name = "shadhinpay"
     tampers: ClassVar[Mapping[str, tuple[Change, ...]]] = MappingProxyType(
         {
@@ -58,58 +58,60 @@ class ShadhinPay(Gateway):
 
     shows: ClassVar[frozenset[Shows]] = frozenset({"part_refund", "full_refund"})
 
-    def endpoints(self) -> tuple[Endpoint, ...]:
+    def endpoints(self) -> tuple[GatewayEndpoint, ...]:
         def about(call: Call) -> str | None:
             return about_session(self, call.path["payment_id"])
 
         one = "/payments/{payment_id}"
         return (
-            Endpoint(
+            GatewayEndpoint(
                 method="POST",
                 path="/payments",
                 kind="create",
                 handler=self.create,
                 about=lambda call: call.named("merchantTxnId"),
             ),
-            Endpoint(
+            GatewayEndpoint(
                 method="GET",
                 path="/payments",
                 kind="status",
                 handler=self.listed,
                 about=lambda call: call.query.get("merchantTxnId"),
             ),
-            Endpoint(method="GET", path=one, kind="status", handler=self.status, about=about),
-            Endpoint(method="POST", path=f"{one}/refunds", kind="refund", handler=self.refund, about=about),
+            GatewayEndpoint(method="GET", path=one, kind="status", handler=self.status, about=about),
+            GatewayEndpoint(method="POST", path=f"{one}/refunds", kind="refund", handler=self.refund, about=about),
         )
 
-    def create(self, call: Call) -> Reply:
+    def create(self, call: Call) -> GatewayReply:
         self._admit(call)
         key = call.headers.get("X-Idempotency-Key")
         if not key:
-            raise Refusal(invalid("MISSING_REQUIRED_FIELD", "X-Idempotency-Key", "X-Idempotency-Key is required"))
+            raise GatewayRefusal(
+                invalid_field("MISSING_REQUIRED_FIELD", "X-Idempotency-Key", "X-Idempotency-Key is required")
+            )
         return remembered(self, f"payments {key}", call, lambda: self._create(call))
 
-    def status(self, call: Call) -> Reply:
+    def status(self, call: Call) -> GatewayReply:
         self._admit(call)
         return done("Payment retrieved successfully", payment(self._session(call)))
 
-    def listed(self, call: Call) -> Reply:
+    def listed(self, call: Call) -> GatewayReply:
         self._admit(call)
         sessions = self.sessions.of(self.name, call.query.get("merchantTxnId"))
         try:
-            found = shadhinpay_list.page(call.query, [payment(session) for session in sessions])
-        except fields.Wrong as wrong:
-            raise Refusal(invalid("VALIDATION_ERROR", wrong.field, wrong.message)) from wrong
+            found = shadhinpay_list.list_page(call.query, [payment(session) for session in sessions])
+        except request_fields.WrongField as wrong:
+            raise GatewayRefusal(invalid_field("VALIDATION_ERROR", wrong.field, wrong.message)) from wrong
         return done("Payments retrieved successfully", found)
 
-    def refund(self, call: Call) -> Reply:
+    def refund(self, call: Call) -> GatewayReply:
         self._admit(call)
         key = call.headers.get("X-Idempotency-Key")
         if not key:
             return self._refund(call)
         return remembered(self, f"refunds {call.path['payment_id']} {key}", call, lambda: self._refund(call))
 
-    def failure(self, status: int, message: str) -> Reply:
+    def failure(self, status: int, message: str) -> GatewayReply:
         kinds = {
             401: "AUTHENTICATION_ERROR",
             404: "RESOURCE_NOT_FOUND",
@@ -120,7 +122,7 @@ class ShadhinPay(Gateway):
             status, kinds.get(status, "VALIDATION_ERROR" if status < 500 else "INTERNAL_SERVER_ERROR"), message
         )
 
-    def conflict(self, message: str) -> Reply:
+    def conflict(self, message: str) -> GatewayReply:
         return error(409, "IDEMPOTENCY_CONFLICT", message)
 
     def redirect(self, session: Session, deed: Deed) -> str:
@@ -139,7 +141,7 @@ class ShadhinPay(Gateway):
         return shadhinpay_webhooks.EVENTS[happening]
 
     def event_body(self, session: Session, happening: Happening, event_id: str) -> dict[str, Any]:
-        return shadhinpay_webhooks.event(session, happening, event_id, at=self.state.now())
+        return shadhinpay_webhooks.webhook_event(session, happening, event_id, at=self.state.now())
 
     def event_headers(
         self, body: bytes, event_id: str, event_type: str, *, at: int, attempt: int, secret: str
@@ -147,34 +149,34 @@ class ShadhinPay(Gateway):
         del event_type
         return shadhinpay_webhooks.headers(body, event_id, at=at, attempt=attempt, secret=secret)
 
-    def _create(self, call: Call) -> Reply:
+    def _create(self, call: Call) -> GatewayReply:
         body = call.document()
         try:
             session = self._opened(body)
-        except fields.Wrong as wrong:
+        except request_fields.WrongField as wrong:
             kind = "INVALID_AMOUNT" if wrong.field == "amount" else "VALIDATION_ERROR"
             kind = "MISSING_REQUIRED_FIELD" if wrong.missing else kind
-            raise Refusal(invalid(kind, wrong.field, wrong.message)) from wrong
+            raise GatewayRefusal(invalid_field(kind, wrong.field, wrong.message)) from wrong
         if self.sessions.latest(self.name, session.reference):
-            raise Refusal(error(409, "DUPLICATE_RESOURCE", "merchantTxnId already exists"))
+            raise GatewayRefusal(error(409, "DUPLICATE_RESOURCE", "merchantTxnId already exists"))
         self.sessions.save(session)
         shown = payment(session) | {"paymentUrl": self.checkout_url(call.base, session.session_id)}
         return done("Payment initiated successfully", shown, status=201)
 
     def _opened(self, body: dict[str, Any]) -> Session:
-        fields.text(body, "amount")
-        reference = fields.text(body, "merchantTxnId")
-        amount = fields.amount(body["amount"], "amount", least="10", most="200000")
-        if fields.text(body, "currency") != "BDT":
-            raise fields.Wrong("currency", "currency must be BDT")
-        fields.link(body, "callbackUrl")
+        request_fields.field_text(body, "amount")
+        reference = request_fields.field_text(body, "merchantTxnId")
+        amount = request_fields.amount(body["amount"], "amount", least="10", most="200000")
+        if request_fields.field_text(body, "currency") != "BDT":
+            raise request_fields.WrongField("currency", "currency must be BDT")
+        request_fields.link(body, "callbackUrl")
         for name in ("customerPhone", "customerEmail", "description", *METADATA):
-            fields.optional_text(body, name)
-        if fields.optional_text(body, "preferredVendor") not in (None, "BKASH", "NAGAD"):
-            raise fields.Wrong("preferredVendor", "preferredVendor must be BKASH or NAGAD")
+            request_fields.optional_field_text(body, name)
+        if request_fields.optional_field_text(body, "preferredVendor") not in (None, "BKASH", "NAGAD"):
+            raise request_fields.WrongField("preferredVendor", "preferredVendor must be BKASH or NAGAD")
         if not isinstance(body.get("isSandbox"), bool | None):
-            raise fields.Wrong("isSandbox", "isSandbox must be a boolean")
-        minutes = fields.number_between(body, "expiresInMinutes", 1, 1440, default=15)
+            raise request_fields.WrongField("isSandbox", "isSandbox must be a boolean")
+        minutes = request_fields.number_between(body, "expiresInMinutes", 1, 1440, default=15)
         now, draw = self.state.now(), self.draw(reference)
         return Session(
             provider=self.name,
@@ -188,21 +190,21 @@ class ShadhinPay(Gateway):
             expires_at=self.ends_at(reference, minutes * 60),
         )
 
-    def _refund(self, call: Call) -> Reply:
+    def _refund(self, call: Call) -> GatewayReply:
         session, body = self._session(call), call.document()
         try:
-            reason = fields.text(body, "reason")
-            wanted = fields.optional_text(body, "amount")
-            merchant_ref = fields.optional_text(body, "merchantRef")
-        except fields.Wrong as wrong:
+            reason = request_fields.field_text(body, "reason")
+            wanted = request_fields.optional_field_text(body, "amount")
+            merchant_ref = request_fields.optional_field_text(body, "merchantRef")
+        except request_fields.WrongField as wrong:
             kind = "MISSING_REQUIRED_FIELD" if wrong.missing else "VALIDATION_ERROR"
-            raise Refusal(invalid(kind, wrong.field, wrong.message)) from wrong
+            raise GatewayRefusal(invalid_field(kind, wrong.field, wrong.message)) from wrong
         if session.status != "paid":
-            raise Refusal(error(422, "REFUND_NOT_ALLOWED", "Only a COMPLETED payment can be refunded"))
+            raise GatewayRefusal(error(422, "REFUND_NOT_ALLOWED", "Only a COMPLETED payment can be refunded"))
         try:
             returned = give_back(self, session, wanted)
         except Impossible as why:
-            raise Refusal(error(422, "BUSINESS_RULE_VIOLATION", str(why))) from why
+            raise GatewayRefusal(error(422, "BUSINESS_RULE_VIOLATION", str(why))) from why
         draw = self.draw(session.reference)
         refund = {
             "refundId": f"REF_{_day(draw)}_{''.join(draw.choices(BASE36, k=8))}",
@@ -217,7 +219,7 @@ class ShadhinPay(Gateway):
     def _session(self, call: Call) -> Session:
         session = self.sessions.get(self.name, call.path["payment_id"])
         if session is None:
-            raise Refusal(self.failure(404, "Payment not found"))
+            raise GatewayRefusal(self.failure(404, "Payment not found"))
         return session
 
     def _admit(self, call: Call) -> None:
@@ -227,9 +229,9 @@ class ShadhinPay(Gateway):
             if call.headers.get(header) != self.config.credential(self.name, credential)
         ]
         if wrong:
-            raise Refusal(error(401, "AUTHENTICATION_ERROR", f"Invalid {wrong[0]}"))
+            raise GatewayRefusal(error(401, "AUTHENTICATION_ERROR", f"Invalid {wrong[0]}"))
         if call.headers.get("X-Api-Key") != self.config.credential(self.name, "api_key"):
-            raise Refusal(error(401, "INVALID_API_KEY", "Invalid API key"))
+            raise GatewayRefusal(error(401, "INVALID_API_KEY", "Invalid API key"))
 
 
 def _day(draw: Random) -> str:

@@ -12,10 +12,10 @@ from decimal import Decimal
 from typing import Any
 
 from schemas.wire import Unreadable, money, whole
-from worker.playground.sandbox.fields import Wrong
+from worker.playground.sandbox.request_fields import WrongField
 
 
-def page(query: Mapping[str, str], payments: list[dict[str, Any]]) -> dict[str, Any]:
+def list_page(query: Mapping[str, str], payments: list[dict[str, Any]]) -> dict[str, Any]:
     """The page that the query asks for. Raises Wrong for a filter that cannot be read."""
     number, size = _count(query, "page", 0, 0, 1_000_000), _count(query, "size", 20, 1, 100)
     found = [payment for payment in payments if _fits(query, payment)]
@@ -56,7 +56,7 @@ def _count(query: Mapping[str, str], name: str, default: int, least: int, most: 
     except Unreadable:
         count = -1
     if not least <= count <= most:
-        raise Wrong(name, f"{name} must be a number from {least} to {most}")
+        raise WrongField(name, f"{name} must be a number from {least} to {most}")
     return count
 
 
@@ -64,9 +64,9 @@ def _moment(query: Mapping[str, str], name: str) -> datetime:
     try:
         moment = datetime.fromisoformat(query[name])
     except ValueError:
-        raise Wrong(name, f"{name} must be an ISO-8601 date-time") from None
+        raise WrongField(name, f"{name} must be an ISO-8601 date-time") from None
     if moment.tzinfo is None:
-        raise Wrong(name, f"{name} must name its offset")
+        raise WrongField(name, f"{name} must name its offset")
     return moment
 
 
@@ -74,4 +74,4 @@ def _amount(query: Mapping[str, str], name: str) -> Decimal:
     try:
         return money(query[name])
     except Unreadable:
-        raise Wrong(name, f"{name} must be a decimal") from None
+        raise WrongField(name, f"{name} must be a decimal") from None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from worker.playground.sandbox.gateway import Reply
 from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import GatewayReply
 from worker.playground.sandbox.times import iso_z
 
 METADATA = ("valueA", "valueB", "valueC", "valueD")
@@ -38,13 +38,13 @@ def payment(session: Session) -> dict[str, Any]:
     return shown | {name: body[name] for name in METADATA if isinstance(body.get(name), str)}
 
 
-def done(message: str, data: dict[str, Any], *, status: int = 200) -> Reply:
-    return Reply(status=status, body={"status": "success", "message": message, "data": data})
+def done(message: str, data: dict[str, Any], *, status: int = 200) -> GatewayReply:
+    return GatewayReply(status=status, body={"status": "success", "message": message, "data": data})
 
 
-def error(status: int, kind: str, message: str, data: dict[str, str] | None = None) -> Reply:
-    return Reply(status=status, body={"status": "error", "errorType": kind, "message": message, "data": data})
+def error(status: int, kind: str, message: str, data: dict[str, str] | None = None) -> GatewayReply:
+    return GatewayReply(status=status, body={"status": "error", "errorType": kind, "message": message, "data": data})
 
 
-def invalid(kind: str, field: str, message: str) -> Reply:
+def invalid_field(kind: str, field: str, message: str) -> GatewayReply:
     return error(400, kind, "Validation failed", {field: message})

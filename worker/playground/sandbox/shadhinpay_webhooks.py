@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from worker.playground.sandbox.gateway import Happening
 from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.shadhinpay_shapes import METADATA, payment
+from worker.playground.sandbox.simulated_gateway import Happening
 from worker.playground.sandbox.times import iso_z
 
 BUSINESS_NUMBER = 12345  # a number here, unlike the header's HB_…
@@ -28,7 +28,7 @@ EVENTS: Mapping[Happening, str] = MappingProxyType(
 )
 
 
-def event(session: Session, happening: Happening, event_id: str, *, at: float) -> dict[str, Any]:
+def webhook_event(session: Session, happening: Happening, event_id: str, *, at: float) -> dict[str, Any]:
     told = payment(session)
     word = {"paid": "COMPLETED", "refunded": told["status"]}.get(happening, happening.upper())
     names = ("paymentId", "merchantTxnId", "amount", "currency", "vendor", *METADATA)

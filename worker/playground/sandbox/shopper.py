@@ -13,17 +13,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schemas.wire import Unreadable, money
-from worker.playground.sandbox import course
-from worker.playground.sandbox.announcing import announce
-from worker.playground.sandbox.gateway import Deed, Gateway, Happening, Impossible
+from worker.playground.sandbox import troubled_course
+from worker.playground.sandbox.announcing import announce_happening
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import Deed, Happening, Impossible, SimulatedGateway
 
 _BRINGS: Mapping[Deed, Happening] = MappingProxyType({"pay": "paid", "fail": "failed", "cancel": "cancelled"})
 
 
 class Visit(Struct, frozen=True, kw_only=True):
-    """What the buyer does; another amount, currency or transaction id than the gateway's own for tests of misfits."""
+    """What the buyer does; another amount, currency or transaction id than the gateway's own, to test mismatches."""
 
     does: Deed
     amount: str | None = None
@@ -48,20 +48,24 @@ def perform(sandbox: Sandbox, session: Session, visit: Visit) -> tuple[Session, 
 
     met = sandbox.troubles.meet(session, does)
     if "callback_forged" in met:
-        return course.forged(gateway, session)
+        return troubled_course.forged(gateway, session)
     if "callback_of_another" in met:
-        return session, course.of_another(gateway, session)
+        return session, troubled_course.of_another(gateway, session)
 
     failed_try = gateway.end(session, "failed") if "callback_reordered" in met else None
-    session = _done(gateway, _tampered(session, course.altered(visit.amount, visit.currency, met)), does, visit)
+    session = _done(
+        gateway, _tampered(session, troubled_course.altered(visit.amount, visit.currency, met)), does, visit
+    )
     redirect = gateway.redirect(session, does)
     happening = _BRINGS[does]
     if visit.webhook and session.status == happening and "callback_lost" not in met:
-        announce(gateway, session, happening, course.telling(met))
+        announce_happening(gateway, session, happening, troubled_course.telling(met))
     if failed_try is not None:
-        course.tell_of_earlier(gateway, failed_try, redirect, after=met["callback_reordered"], webhook=visit.webhook)
-    course.follow(sandbox, session, redirect, met)
-    return session, redirect if course.redirects(met) else None
+        troubled_course.tell_of_earlier(
+            gateway, failed_try, redirect, after=met["callback_reordered"], webhook=visit.webhook
+        )
+    troubled_course.follow(sandbox, session, redirect, met)
+    return session, redirect if troubled_course.redirects(met) else None
 
 
 def may_pay_late(sandbox: Sandbox, session: Session) -> bool:
@@ -70,7 +74,7 @@ def may_pay_late(sandbox: Sandbox, session: Session) -> bool:
     return session.status == "expired" and any(trouble.trouble == "paid_after_expiry" for trouble in about)
 
 
-def _done(gateway: Gateway, session: Session, does: Deed, visit: Visit) -> Session:
+def _done(gateway: SimulatedGateway, session: Session, does: Deed, visit: Visit) -> Session:
     if does == "pay":
         return gateway.pay(session, transaction_id=visit.transaction_id)
     return gateway.end(session, "failed" if does == "fail" else "cancelled")

@@ -18,8 +18,8 @@ from aiohttp import web
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from worker.playground.sandbox.gateway import Change, Deed, Gateway, Kind, Reply
 from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import Change, Deed, GatewayReply, Kind, SimulatedGateway
 from worker.playground.sandbox.state import State
 
 Name = Literal[
@@ -208,8 +208,8 @@ class Troubles:
 
 
 async def instead(
-    trouble: Trouble, gateway: Gateway, request: web.Request, closing: asyncio.Event
-) -> web.Response | Reply | None:
+    trouble: Trouble, gateway: SimulatedGateway, request: web.Request, closing: asyncio.Event
+) -> web.Response | GatewayReply | None:
     """What answers in place of the gateway, before it does any work; None lets it work."""
     match trouble.trouble:
         case "timeout":
@@ -227,7 +227,7 @@ async def instead(
             return web.Response(status=404, text=text, content_type=kind)
         case "429":
             reply = gateway.failure(429, "Too many requests")
-            return Reply(status=429, body=reply.body, headers={"Retry-After": str(int(trouble.duration))})
+            return GatewayReply(status=429, body=reply.body, headers={"Retry-After": str(int(trouble.duration))})
         case "401" | "500" | "503":
             return gateway.failure(int(trouble.trouble), "Simulated trouble")
         case "not_found":
@@ -236,14 +236,14 @@ async def instead(
             return None
 
 
-def falsified(gateway: Gateway, reply: Reply, trouble: str) -> Reply:
+def falsified(gateway: SimulatedGateway, reply: GatewayReply, trouble: str) -> GatewayReply:
     """The reply with its places overwritten as the gateway's file says. An error stays as it is."""
     if reply.status >= 400:
         return reply
     body = deepcopy(reply.body)
     for change in gateway.tampers.get(trouble, ()):
         _overwrite(body, change, add=change[0] in gateway.adds)
-    return Reply(status=reply.status, body=body, headers=reply.headers)
+    return GatewayReply(status=reply.status, body=body, headers=reply.headers)
 
 
 def hang_up(request: web.Request, *, reset: bool = False) -> web.Response:

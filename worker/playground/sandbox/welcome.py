@@ -23,7 +23,7 @@ No real money moves here. Buyers, troubles and time are moved by <a href="/_cont
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
-def routes() -> list[web.RouteDef]:
+def welcome_routes() -> list[web.RouteDef]:
     return [web.get("/", _welcome)]
 
 

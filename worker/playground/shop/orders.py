@@ -12,8 +12,8 @@ from aiohttp import web
 from worker.playground.shop.books import Believed
 from worker.playground.shop.client import AWAY, Document, Refused
 from worker.playground.shop.pages.order import Shown, live, order_page
-from worker.playground.shop.pages.orders import orders_page, unknown_page
-from worker.playground.shop.returns import read_return
+from worker.playground.shop.pages.order_list import orders_page, unknown_page
+from worker.playground.shop.return_signature import read_return
 from worker.playground.shop.shop import Shop
 from worker.playground.shop.simulator import SimulatorError
 

@@ -10,9 +10,9 @@ from aiohttp import web
 
 from worker.playground.shop.books import Books
 from worker.playground.shop.client import Payproof
-from worker.playground.shop.config import ShopConfig
 from worker.playground.shop.feed import Feed
 from worker.playground.shop.hooks import Hooks
+from worker.playground.shop.shop_config import ShopConfig
 from worker.playground.shop.simulator import Simulator
 
 CATCH_UP_SECONDS = 3.0

@@ -1,11 +1,11 @@
-"""Deliveries in Postgres: taken, settled and hurried, always under the row of their endpoint.
+"""Deliveries in Postgres: leased, recorded and expedited, always under the row of their endpoint.
 
 Taking one is moving its `next_at` to when somebody else may have it. So a process that dies gives everything back by
-itself, and what settles an attempt names the time it was given: it changes nothing that was taken again meanwhile,
-except that a success counts whoever brings it.
+itself, and a result names the lease of its attempt: it changes no delivery that was taken again meanwhile,
+except that a success always counts.
 
 The one thing to get wrong: waiting for a payment. An entry of the timeline needs its payment's row to stay, and whoever
-records may hold that row; what is locked then is left for the next turn, so nothing waits and no deadlock can be.
+records may hold that row; what is locked then is left for the next cycle, so nothing waits and no deadlock can be.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
-from consumers.webhook_policy import HURRIED, HURRY, LEASE
+from consumers.webhook_policy import DELIVERY_LEASE, EXPEDITE_SPREAD, MAX_EXPEDITED
 from worker.postgres.database import Connection
 
 _DUE = """
@@ -33,7 +33,7 @@ _TAKE = """
     UPDATE deliveries SET next_at = $3, attempts = attempts + 1 WHERE endpoint = $1 AND event_id = ANY($2)
     RETURNING event_id, attempts, step, place
 """
-_SETTLE = """
+_RECORD = """
     UPDATE deliveries d SET step = s.step, next_at = s.next_at, delivered_at = s.delivered_at,
         given_up_at = s.given_up_at, answer = s.answer
     FROM unnest($2::text[], $3::timestamptz[], $4::int[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
@@ -47,14 +47,14 @@ _TELL = """
     SELECT payment_id, at, 'delivery', data
     FROM unnest($1::text[], $2::timestamptz[], $3::jsonb[]) AS e (payment_id, at, data) ORDER BY payment_id, at
 """
-_HURRY = """
+_EXPEDITE = """
     UPDATE deliveries SET next_at = $2::timestamptz + $3::interval * random(), step = greatest(step - 1, 0)
     WHERE endpoint = $1 AND next_at > $2::timestamptz + $3::interval AND attempts - step < $4
 """
 _NEXT = "SELECT next_at FROM deliveries WHERE endpoint = $1 AND next_at IS NOT NULL ORDER BY next_at LIMIT 1"
 
 
-class Taken(Struct, frozen=True, kw_only=True):
+class LeasedDelivery(Struct, frozen=True, kw_only=True):
     """A delivery that is ours until `lease`. `probe`: it goes alone, to see whether the endpoint is back."""
 
     event_id: str
@@ -67,10 +67,10 @@ class Taken(Struct, frozen=True, kw_only=True):
     probe: bool
 
 
-class Settled(Struct, frozen=True, kw_only=True):
+class AttemptResult(Struct, frozen=True, kw_only=True):
     """What became of an attempt: exactly one of the three times is given. `told` is its entry in the timeline."""
 
-    taken: Taken
+    taken: LeasedDelivery
     at: datetime
     step: int
     answer: str
@@ -80,20 +80,20 @@ class Settled(Struct, frozen=True, kw_only=True):
     given_up_at: datetime | None = None
 
 
-async def take_deliveries(
+async def lease_deliveries(
     connection: Connection[asyncpg.Record], endpoint: str, most: int, now: datetime, *, probe: bool
-) -> list[Taken]:
+) -> list[LeasedDelivery]:
     """Take those due, the longest waiting first."""
     due = [row["event_id"] for row in await connection.fetch(_DUE, endpoint, now, most)]
     if not due:
         return []
     # By ids, and not in one statement: a planner that misjudges how few they are would read a whole table.
-    lease = now + LEASE
+    lease = now + DELIVERY_LEASE
     taken = await connection.fetch(_TAKE, endpoint, due, lease)
     found = await connection.fetch("SELECT id, payment_id, type, body FROM events WHERE id = ANY($1)", due)
     events = {row["id"]: row for row in found}
     return [
-        Taken(
+        LeasedDelivery(
             event_id=row["event_id"],
             payment_id=events[row["event_id"]]["payment_id"],
             type=events[row["event_id"]]["type"],
@@ -107,41 +107,43 @@ async def take_deliveries(
     ]
 
 
-async def payments_free(connection: Connection[asyncpg.Record], payments: Sequence[str]) -> set[str]:
+async def lockable_payments(connection: Connection[asyncpg.Record], payments: Sequence[str]) -> set[str]:
     """Those of which the timeline can be written in this transaction without waiting for anybody."""
     return {row["id"] for row in await connection.fetch(_FREE, list(payments))}
 
 
-async def settle_deliveries(connection: Connection[asyncpg.Record], endpoint: str, settled: Sequence[Settled]) -> None:
+async def record_attempts(
+    connection: Connection[asyncpg.Record], endpoint: str, results: Sequence[AttemptResult]
+) -> None:
     """Record what became of attempts, with an entry in each payment's timeline."""
     await connection.execute(
-        _SETTLE,
+        _RECORD,
         endpoint,
-        [one.taken.event_id for one in settled],
-        [one.taken.lease for one in settled],
-        [one.step for one in settled],
-        [one.next_at for one in settled],
-        [one.delivered_at for one in settled],
-        [one.given_up_at for one in settled],
-        [one.answer for one in settled],
+        [one.taken.event_id for one in results],
+        [one.taken.lease for one in results],
+        [one.step for one in results],
+        [one.next_at for one in results],
+        [one.delivered_at for one in results],
+        [one.given_up_at for one in results],
+        [one.answer for one in results],
     )
     await connection.execute(
         _TELL,
-        [one.taken.payment_id for one in settled],
-        [one.at for one in settled],
-        [one.told for one in settled],
+        [one.taken.payment_id for one in results],
+        [one.at for one in results],
+        [one.told for one in results],
     )
 
 
-async def hurry_deliveries(connection: Connection[asyncpg.Record], endpoint: str, now: datetime) -> int:
+async def expedite_deliveries(connection: Connection[asyncpg.Record], endpoint: str, now: datetime) -> int:
     """Send soon what was put off for long; each early attempt gives back the step of the schedule that it takes."""
-    done = await connection.execute(_HURRY, endpoint, now, HURRY, HURRIED)
+    done = await connection.execute(_EXPEDITE, endpoint, now, EXPEDITE_SPREAD, MAX_EXPEDITED)
     return int(done.split()[-1])
 
 
-async def hurry_one(connection: Connection[asyncpg.Record], endpoint: str, now: datetime) -> None:
-    """Make the next one due, for a probe; nothing where all were hurried often enough."""
-    await connection.execute(_EARLY, endpoint, now, HURRIED)
+async def expedite_one(connection: Connection[asyncpg.Record], endpoint: str, now: datetime) -> None:
+    """Make the next one due, for a probe; nothing where all were expedited often enough."""
+    await connection.execute(_EARLY, endpoint, now, MAX_EXPEDITED)
 
 
 async def next_delivery_at(connection: Connection[asyncpg.Record], endpoint: str) -> datetime | None:

@@ -1,7 +1,7 @@
-"""The event log: places are given by one writer at a time, until its commit, so that a reader never skips an event.
+"""The event log: one writer at a time assigns positions, until its commit, so that a reader never skips an event.
 
-A write of one statement gives its events their places. Events that are left without a place get it afterwards, from
-`place`.
+A position is the column `place`. A write of one statement gives its events their positions. Events that are left
+without one get it afterwards, from `assign_positions`.
 
 The one thing to get wrong: the plan. Asked for one merchant's events in the order of place, Postgres may walk along the
 events of all merchants; for a merchant who has been quiet that is the whole log. The queries here can only use the
@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from worker.postgres.database import Connection, Database
 
-PLACING_LOCK = 7_242_001
+SEQUENCING_LOCK = 7_242_001
 """The lock of the writer that gives places; see places_are_ours() and place_left_events() in schemas/sql."""
 
 LATEST_COMMIT = timedelta(minutes=5)
@@ -36,8 +36,8 @@ FIRST_SINCE = f"SELECT place FROM events WHERE {_AFTER} AND time >= $3 {_IN_ORDE
 NEWEST = f"SELECT place FROM events WHERE {_AFTER} {_BACKWARDS} LIMIT 1"  # noqa: S608
 
 
-class Placed(Struct, frozen=True, kw_only=True):
-    """An event with its place, as it is carried on. `since`: see consumers.ports.ledger.Sight, if just written."""
+class SequencedEvent(Struct, frozen=True, kw_only=True):
+    """An event with its position, as it is published. `since`: see consumers.ports.ledger.Reading, if just written."""
 
     place: int
     id: str
@@ -48,21 +48,21 @@ class Placed(Struct, frozen=True, kw_only=True):
     since: datetime | None = None
 
 
-async def place(database: Database, most: int) -> int:
-    """Give places to about so many events that have none, oldest first. Returns how many events got one."""
+async def assign_positions(database: Database, most: int) -> int:
+    """Assign positions to about so many events that have none, oldest first. Returns how many events got one."""
     async with database.connection() as connection:
-        return await _place(connection, most)
+        return await _assign_positions(connection, most)
 
 
-async def place_telling(database: Database, most: int) -> list[bytes]:
-    """The same. Returns the bodies of the events that got their places."""
+async def assign_positions_returning(database: Database, most: int) -> list[bytes]:
+    """The same. Returns the bodies of the events that got their positions."""
     async with database.connection() as connection, connection.transaction():
-        placed = await _place(connection, most)  # no other writer gives places until this is committed
+        placed = await _assign_positions(connection, most)  # no other writer gives places until this is committed
         rows = await connection.fetch(_NEWEST_PLACED, placed) if placed else []
         return [row["body"] for row in rows]
 
 
-async def _place(connection: Connection[Record], most: int) -> int:
+async def _assign_positions(connection: Connection[Record], most: int) -> int:
     placed: int = await connection.fetchval("SELECT place_left_events($1)", most)
     return placed
 
@@ -72,19 +72,19 @@ async def read(database: Database, merchant: str, after: int, limit: int) -> lis
     return await database.fetch(READ, merchant, after, limit)
 
 
-async def newest_place(database: Database, merchant: str) -> int:
+async def newest_position(database: Database, merchant: str) -> int:
     """The place of the merchant's newest event; 0 where there is none."""
     rows = await database.fetch(NEWEST, merchant, 0)
     return rows[0]["place"] if rows else 0
 
 
-async def place_before(database: Database, merchant: str, since: datetime) -> int:
+async def position_before(database: Database, merchant: str, since: datetime) -> int:
     """The place after which all of the merchant's events of `since` and later stand, and as few others as can be.
 
     Times rise with places, except for events that were committed late. So the log is halved until the part that is left
     begins LATEST_COMMIT before `since`, and that part is read. Twenty looks find the place among a million.
     """
-    newest = await newest_place(database, merchant)
+    newest = await newest_position(database, merchant)
     low, high = 0, newest
     while low < high:
         middle = (low + high) // 2

@@ -67,7 +67,7 @@ async def find_replay(
 
 
 async def make_due(database: Database, replay: Replay, now: datetime) -> None:
-    """Make them all due as if they had never been sent, in portions, so that couriers are not kept waiting.
+    """Make them all due as if they had never been sent, in portions, so that endpoint workers are not kept waiting.
 
     If the endpoint is shut, the next delivery probes it at once.
     """

@@ -1,4 +1,4 @@
-"""What accounts may be asked, as rows of `allowances`; see consumers.checks.limits.
+"""What accounts may be asked, as rows of `limits_by_account`; see consumers.checks.limits.
 
 The one thing to get wrong: an account that nobody has asked about has no row, and so nothing to lock. Two processes
 that ask about it at once both count from nothing, which costs its gateway a burst at most, once.
@@ -12,7 +12,7 @@ from datetime import datetime
 import asyncpg
 import msgspec
 
-from consumers.checks.limits import Allowance
+from consumers.ports.call_limits import AccountLimits
 from worker.postgres.database import Connection
 
 _KEEP = """
@@ -34,22 +34,22 @@ class PostgresLimits:
     """See consumers.ports.ledger.Limits."""
 
     def __init__(
-        self, connection: Connection[asyncpg.Record], now: datetime, allowances: Mapping[str, Allowance]
+        self, connection: Connection[asyncpg.Record], now: datetime, limits_by_account: Mapping[str, AccountLimits]
     ) -> None:
-        self.now, self.allowances = now, allowances
+        self.now, self.limits_by_account = now, limits_by_account
         self._connection = connection
 
-    async def keep(self, allowances: Sequence[Allowance]) -> None:
-        if not allowances:
+    async def save(self, limits_by_account: Sequence[AccountLimits]) -> None:
+        if not limits_by_account:
             return
         await self._connection.execute(
             _KEEP,
-            [allowance.account for allowance in allowances],
-            [allowance.calls for allowance in allowances],
-            [allowance.at for allowance in allowances],
-            [allowance.troubles for allowance in allowances],
-            [allowance.shut_until for allowance in allowances],
-            [allowance.unknown_by for allowance in allowances],
+            [account_limits.account for account_limits in limits_by_account],
+            [account_limits.calls for account_limits in limits_by_account],
+            [account_limits.at for account_limits in limits_by_account],
+            [account_limits.troubles for account_limits in limits_by_account],
+            [account_limits.shut_until for account_limits in limits_by_account],
+            [account_limits.unknown_by for account_limits in limits_by_account],
         )
 
 
@@ -57,5 +57,5 @@ async def open_limits(connection: Connection[asyncpg.Record], accounts: Collecti
     """Lock what there is of these accounts, in a transaction that a crash of the database may forget."""
     rows = await connection.fetch(_LIMIT, sorted(accounts))
     now = max(row["now"] for row in rows)
-    known = [msgspec.convert(dict(row), Allowance) for row in rows if row["account"] is not None]
+    known = [msgspec.convert(dict(row), AccountLimits) for row in rows if row["account"] is not None]
     return PostgresLimits(connection, now, {one.account: one for one in known})

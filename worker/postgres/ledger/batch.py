@@ -15,21 +15,20 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from consumers.apply_claim import Admission
-from consumers.ports.ledger import Keys
+from consumers.ports.ledger import Admission, Keys
 from schemas.answers import Fact
 from schemas.callbacks import Claim
-from schemas.payments import Case, Change, Owners, Payment, Resolution
+from schemas.payments import Case, Change, Payment, Resolution, TakenKeys
 from worker.postgres.database import Connection
 from worker.postgres.ledger.claims import admit
-from worker.postgres.ledger.early_claims import hear_kept
+from worker.postgres.ledger.kept_claims import queue_early_claims
 from worker.postgres.ledger.news import news_of
 from worker.postgres.ledger.reserve import reserve
 from worker.postgres.ledger.rows import payment_of
 from worker.postgres.ledger.store import store
-from worker.postgres.ledger.unexpected import announce
-from worker.postgres.notices import Notice
-from worker.runtime.encryption import Seal
+from worker.postgres.ledger.unexpected_rows import announce
+from worker.postgres.wakeups import Wakeup
+from worker.runtime.encryption import ArchiveCipher
 
 _LOCK = """
     SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.locked_at FROM lock_payments($1) AS l
@@ -43,34 +42,34 @@ _REFERENCED = """
 class PostgresBatch:
     """One transaction; see consumers.ports.ledger.Batch.
 
-    The ledger that began the transaction sets `end`, which commits it, and sends `notice` after the commit.
+    The ledger that began the transaction sets `end`, which commits it, and sends `wakeup` after the commit.
     """
 
     def __init__(
-        self, connection: Connection[asyncpg.Record], now: datetime, cases: Mapping[str, Case], seal: Seal
+        self, connection: Connection[asyncpg.Record], now: datetime, cases: Mapping[str, Case], cipher: ArchiveCipher
     ) -> None:
         self.now = now
         self.cases = cases
-        self.notice: Notice | None = None
+        self.wakeup: Wakeup | None = None
         self.changes: Sequence[Change] = ()
         self.committed = False
         self.end: Callable[[], Awaitable[None]]
         self._connection = connection
-        self._seal = seal
+        self._cipher = cipher
         self._queued: frozenset[str] = frozenset()
         self.dropped = Counter[str]()
 
     async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> Mapping[str, Admission]:
-        return await admit(self._connection, self._seal, claims)
+        return await admit(self._connection, self._cipher, claims)
 
-    async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, Owners]:
+    async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, TakenKeys]:
         return await reserve(self._connection, keys)
 
-    async def announce(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
+    async def adopt_row(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
         return await announce(self._connection, payment, request, proposed)
 
-    async def hear_kept(self, payment: Payment, *, signed_only: bool) -> None:
-        listened = await hear_kept(self._connection, payment, signed_only=signed_only)
+    async def queue_early_claims(self, payment: Payment, *, signed_only: bool) -> None:
+        listened = await queue_early_claims(self._connection, payment, signed_only=signed_only)
         self._queued |= listened.queued
         self.dropped.update(listened.dropped)
 
@@ -78,7 +77,7 @@ class PostgresBatch:
         self.changes = changes
         if changes:
             await store(self._connection, [(self.cases[change.payment.id].payment, change) for change in changes])
-            self.notice = news_of(changes, self.now, self._queued)
+            self.wakeup = news_of(changes, self.now, self._queued)
 
     async def commit(self) -> None:
         await self.end()
@@ -92,7 +91,9 @@ async def referenced(
     return frozenset((row["account"], row["reference"]) for row in rows)
 
 
-async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[str], seal: Seal) -> PostgresBatch:
+async def open_batch(
+    connection: Connection[asyncpg.Record], payment_ids: list[str], cipher: ArchiveCipher
+) -> PostgresBatch:
     rows = await connection.fetch(_LOCK, payment_ids) if payment_ids else []
     now = rows[0]["locked_at"] if rows else await connection.fetchval("SELECT clock_timestamp()")
     cases = {
@@ -103,4 +104,4 @@ async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[s
         )
         for row in rows
     }
-    return PostgresBatch(connection, now, cases, seal)
+    return PostgresBatch(connection, now, cases, cipher)

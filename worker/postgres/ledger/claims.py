@@ -13,24 +13,24 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from consumers.apply_claim import Admission
+from consumers.ports.ledger import Admission
 from schemas.callbacks import Claim
 from schemas.words import Authenticity
 from worker.postgres.database import Connection
-from worker.runtime.encryption import Seal
+from worker.runtime.encryption import ArchiveCipher
 
 
-class Heard(Struct, frozen=True):
+class ClaimRows(Struct, frozen=True):
     """Claims as rows, and what is archived of each; None where nothing is."""
 
     rows: list[dict[str, Any]]
     callbacks: list[bytes | None]
 
 
-def heard(seal: Seal, claims: Iterable[tuple[Claim, str | None]]) -> Heard:
-    found = Heard([], [])
+def claim_rows(cipher: ArchiveCipher, claims: Iterable[tuple[Claim, str | None]]) -> ClaimRows:
+    found = ClaimRows([], [])
     for claim, payment_id in claims:
-        key_id, callback = archived(seal, claim)
+        key_id, callback = to_archive(cipher, claim)
         signed = payment_id is not None and claim.authenticity is Authenticity.SIGNED
         found.callbacks.append(callback)
         found.rows.append(
@@ -47,12 +47,12 @@ def heard(seal: Seal, claims: Iterable[tuple[Claim, str | None]]) -> Heard:
 
 
 async def admit(
-    connection: Connection[asyncpg.Record], seal: Seal, claims: Sequence[tuple[Claim, str | None]]
+    connection: Connection[asyncpg.Record], cipher: ArchiveCipher, claims: Sequence[tuple[Claim, str | None]]
 ) -> Mapping[str, Admission]:
     """Record claims with the payments they are about; tell by claim id which are new."""
     if not claims:
         return {}
-    came = heard(seal, claims)
+    came = claim_rows(cipher, claims)
     known = await connection.fetchval("SELECT admit_claims($1, $2)", came.rows, came.callbacks) or {}
     return {claim.id: known.get(claim.id, "new") for claim, _ in claims}
 
@@ -69,8 +69,8 @@ def names_of(claims: Sequence[Claim]) -> list[list[str | None]]:
     ]
 
 
-def archived(seal: Seal, claim: Claim) -> tuple[str | None, bytes | None]:
+def to_archive(cipher: ArchiveCipher, claim: Claim) -> tuple[str | None, bytes | None]:
     """The name of the key, and the record. What nobody sent us, a person's word or our own, has none."""
     if claim.callback is None:
         return None, None
-    return seal.seal(claim.id, msgspec.json.encode(claim))
+    return cipher.encrypt(claim.id, msgspec.json.encode(claim))

@@ -13,8 +13,8 @@ import asyncpg
 import msgspec
 import structlog
 
-from consumers.checks.limits import Allowance
-from consumers.ports.ledger import Looked, Order, Sight, Wish
+from consumers.ports.call_limits import AccountLimits
+from consumers.ports.ledger import ExecuteRequest, LookResult, Order, Reading
 from schemas.answers import Fact
 from schemas.callbacks import Claim
 from schemas.payments import Case, Resolution
@@ -40,8 +40,8 @@ log = structlog.get_logger()
 
 async def look(
     connection: Connection[asyncpg.Record], claims: Sequence[Claim], payment_ids: Collection[str] = ()
-) -> Looked:
-    """See consumers.ports.ledger.Ledger. `allowances` are those of the payments that were read."""
+) -> LookResult:
+    """See consumers.ports.ledger.Ledger. `limits_by_account` are those of the payments that were read."""
     signed = [claim.event_id if claim.authenticity is Authenticity.SIGNED else None for claim in claims]
     given = (*names_of(claims), signed, list(payment_ids))
     rows = await connection.fetch(_LOOK, *given)
@@ -50,13 +50,13 @@ async def look(
         rows = await connection.fetch(_LOOK, *given)
     heard: list[dict[str, Any]] = rows[0]["heard"] or []
     seen = [row for row in rows if row["id"] is not None]
-    return Looked(
+    return LookResult(
         now=rows[0]["looked_at"],
         homes={one["claim_id"]: one["home"] for one in heard if one["home"] is not None},
         admissions={one["claim_id"]: one["admission"] for one in heard},
-        sights={row["id"]: _sight(row) for row in seen},
-        allowances={
-            row["account"]: msgspec.convert(row["known_allowance"], Allowance)
+        readings={row["id"]: _sight(row) for row in seen},
+        limits_by_account={
+            row["account"]: msgspec.convert(row["known_allowance"], AccountLimits)
             for row in seen
             if row["known_allowance"] is not None
         },
@@ -70,8 +70,8 @@ async def meet(connection: Connection[asyncpg.Record] | asyncpg.Connection[async
         log.warning("server.taken_over", since=since.isoformat())
 
 
-def _sight(row: asyncpg.Record) -> Sight:
-    return Sight(
+def _sight(row: asyncpg.Record) -> Reading:
+    return Reading(
         case=Case(
             payment=payment_of(row),
             facts=tuple(msgspec.convert(row["known_facts"], list[Fact])),
@@ -83,7 +83,7 @@ def _sight(row: asyncpg.Record) -> Sight:
         order=Order(
             paid_by=row["order_paid_by"],
             executing=row["order_executing"],
-            wishes=tuple(msgspec.convert(row["order_wishes"] or [], list[Wish])),
+            execute_requests=tuple(msgspec.convert(row["order_wishes"] or [], list[ExecuteRequest])),
             unheard=frozenset(row["order_unheard"] or ()),
         ),
         since=row["since"],

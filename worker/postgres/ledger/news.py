@@ -1,4 +1,4 @@
-"""The notice that tells other processes of changes, once the transaction that wrote them is committed."""
+"""The wakeup that tells other processes of changes, once the transaction that wrote them is committed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from schemas.payments import Change
-from worker.postgres.notices import Notice
 from worker.postgres.queue.due import POLL_SECONDS
+from worker.postgres.wakeups import Wakeup
 
 FOUND_BY_ITSELF = timedelta(seconds=2 * POLL_SECONDS)
 """A look that is due later than that need not be told to the sweep, which finds it by itself."""
@@ -15,7 +15,7 @@ FOUND_BY_ITSELF = timedelta(seconds=2 * POLL_SECONDS)
 
 def news_of(
     changes: Sequence[Change], now: datetime, queued: Collection[str] = (), placed: Collection[str] = ()
-) -> Notice | None:
+) -> Wakeup | None:
     """`queued` are gateways that got claims in the same transaction; `placed` are the ids of events that have places.
 
     None: no process waits for any of it.
@@ -26,7 +26,7 @@ def news_of(
     events = {change.event.id for change in changes if change.event is not None}
     if not (soon or outcomes or queued):
         return None
-    return Notice(
+    return Wakeup(
         claims=sorted(queued),
         events=not events.issubset(placed),
         placed=not events.isdisjoint(placed),

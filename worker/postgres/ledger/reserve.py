@@ -12,20 +12,20 @@ from typing import Any
 import asyncpg
 
 from consumers.ports.ledger import Keys
-from schemas.payments import Owners, Payment
+from schemas.payments import Payment, TakenKeys
 from worker.postgres.database import Connection
 
 Lost = list[dict[str, str]]
 """Each a `payment_id`, a `kind` of key and the `name` of one that another payment has."""
 
 
-async def reserve(connection: Connection[asyncpg.Record], keys: Sequence[Keys]) -> Mapping[str, Owners]:
+async def reserve(connection: Connection[asyncpg.Record], keys: Sequence[Keys]) -> Mapping[str, TakenKeys]:
     """See consumers.ports.ledger.Batch."""
-    names = wanted(keys)
-    return owners(keys, await connection.fetchval("SELECT reserve_keys($1)", names) if names else None)
+    names = keys_by_kind(keys)
+    return taken_keys(keys, await connection.fetchval("SELECT reserve_keys($1)", names) if names else None)
 
 
-def wanted(keys: Sequence[Keys]) -> dict[str, list[Any]]:
+def keys_by_kind(keys: Sequence[Keys]) -> dict[str, list[Any]]:
     """The keys by their kinds; a kind that nobody names is absent."""
     kinds: dict[str, list[Any]] = {
         "sessions": [_named(key, name) for key in keys for name in key.sessions],
@@ -42,12 +42,12 @@ def attempts(payments: Iterable[Payment]) -> list[dict[str, Any]]:
     return [_ordered(Keys.of(one, order_ref=one.order_ref)) for one in payments if one.order_ref is not None]
 
 
-def owners(keys: Sequence[Keys], lost: Lost | None) -> Mapping[str, Owners]:
+def taken_keys(keys: Sequence[Keys], lost: Lost | None) -> Mapping[str, TakenKeys]:
     names = defaultdict[tuple[str, str], set[str]](set)
     for one in lost or ():
         names[one["payment_id"], one["kind"]].add(one["name"])
     return {
-        key.payment_id: Owners(
+        key.payment_id: TakenKeys(
             transactions=frozenset(names[key.payment_id, "transactions"]),
             sessions=frozenset(names[key.payment_id, "sessions"]),
             references=frozenset(names[key.payment_id, "references"]),

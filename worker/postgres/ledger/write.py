@@ -14,17 +14,17 @@ import asyncpg
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.decide import NOBODY
-from consumers.ports.ledger import Keys, Looked, Write, Written
+from consumers.decide import NO_TAKEN_KEYS
+from consumers.ports.ledger import Keys, LookResult, Write, WriteResult
 from schemas.callbacks import Claim
-from schemas.payments import Owners
+from schemas.payments import TakenKeys
 from worker.postgres.database import Connection
 from worker.postgres.ledger.batch import PostgresBatch
-from worker.postgres.ledger.claims import heard
+from worker.postgres.ledger.claims import claim_rows
 from worker.postgres.ledger.look import look
-from worker.postgres.ledger.reserve import attempts, owners, wanted
+from worker.postgres.ledger.reserve import attempts, keys_by_kind, taken_keys
 from worker.postgres.ledger.store import storing
-from worker.runtime.encryption import Seal
+from worker.runtime.encryption import ArchiveCipher
 
 _LOCK = "SELECT locked_at FROM lock_revisions($1)"
 _WRITE = "SELECT write_payments($1, $2, $3, $4, $5)"
@@ -40,46 +40,46 @@ class Tried(Struct, frozen=True, kw_only=True):
     done: Sequence[Write] = ()
     places: Mapping[str, int] = {}
     left: Sequence[Write] = ()
-    taken: dict[str, Owners] = {}
+    taken: dict[str, TakenKeys] = {}
 
 
-async def write_all(writes: Sequence[Write], put: Callable[[Sequence[Write]], Awaitable[Tried]]) -> Written:
+async def write_all(writes: Sequence[Write], put: Callable[[Sequence[Write]], Awaitable[Tried]]) -> WriteResult:
     """Write all that stand as they were read. `put` tries some; those that lost are left out of the next try."""
     assert len({write.change.payment.id for write in writes}) == len(writes), "each payment once"
-    done, left, taken = frozenset[str](), writes, dict[str, Owners]()
+    done, left, taken = frozenset[str](), writes, dict[str, TakenKeys]()
     while left:
         tried = await put(left)
         done = frozenset(write.change.payment.id for write in tried.done)
         left, taken = tried.left, taken | tried.taken
-    return Written(done=done, taken=taken)
+    return WriteResult(done=done, taken=taken)
 
 
 async def put(
     connection: Connection[asyncpg.Record],
     writes: Sequence[Write],
-    seal: Seal,
+    cipher: ArchiveCipher,
     *,
     placing: bool = False,
-    notices: Sequence[str] = (),
+    wakeups: Sequence[str] = (),
 ) -> Tried:
     """Write all of these or nothing, by one statement.
 
     `placing`: their events get their places too, where they can. Only for a statement that is a transaction by itself.
-    Where an event got its place, the statement also sends `notices`.
+    Where an event got its place, the statement also sends `wakeups`.
     Where it raises outside a transaction, all may be written: perhaps only the answer of the server was lost.
     """
     claims = [(claim, write.change.payment.id) for write in writes for claim in write.claims]
     claims.sort(key=lambda one: (one[0].account, one[0].event_id or "", one[0].id))
-    came = heard(seal, claims)
+    came = claim_rows(cipher, claims)
     keys = [_unowned(write) for write in writes]
-    stored = storing([(write.sight.case.payment, write.change) for write in writes])
+    stored = storing([(write.reading.case.payment, write.change) for write in writes])
     for row, write in zip(stored.doc["payments"], writes, strict=True):
-        row |= {"revision": write.sight.revision, "since": write.sight.since}
+        row |= {"revision": write.reading.revision, "since": write.reading.since}
     executing = attempts(write.change.payment for write in writes if write.executes)
     second = [write.change.payment.id for write in writes if write.keys.order_ref is None]
-    parts = {"claims": came.rows, "keys": wanted(keys), "executing": executing, "second": second}
+    parts = {"claims": came.rows, "keys": keys_by_kind(keys), "executing": executing, "second": second}
     doc = stored.doc | {part: rows for part, rows in parts.items() if rows}
-    said = await connection.fetchval(_WRITE, doc, came.callbacks, stored.bodies, notices, placing)
+    said = await connection.fetchval(_WRITE, doc, came.callbacks, stored.bodies, wakeups, placing)
     return Tried(done=writes, places=said["places"]) if "places" in said else _without(writes, claims, keys, said)
 
 
@@ -89,10 +89,10 @@ def _without(
     """The writes that are left, and the keys that are taken, by what the statement said stood `against` them."""
     lost = set(against.get("stale", ())) | set(against.get("executing", ()))
     lost |= {payment_id for claim, payment_id in claims if claim.id in against.get("claims", ())}
-    others = owners(keys, against.get("keys"))
+    others = taken_keys(keys, against.get("keys"))
     told = {write.change.payment.id: write.lost(others[write.change.payment.id]) for write in writes}
-    told = {payment_id: them for payment_id, them in told.items() if them != NOBODY}
-    taken = {payment_id: them for payment_id, them in _by_others(writes, others, told).items() if them != NOBODY}
+    told = {payment_id: them for payment_id, them in told.items() if them != NO_TAKEN_KEYS}
+    taken = {payment_id: them for payment_id, them in _by_others(writes, others, told).items() if them != NO_TAKEN_KEYS}
     # With none of these, two writes of this batch want one key, and the second one is left out.
     out = lost | taken.keys() or told.keys()
     assert out, "what stood against them stood against one of them"
@@ -101,11 +101,15 @@ def _without(
 
 def _unowned(write: Write) -> Keys:
     """The keys of this write that the payment does not have yet; its order always, since it may have been let go."""
-    keys, sight = write.wanted, write.sight
-    return replace(keys, sessions=keys.sessions - sight.sessions, transactions=keys.transactions - sight.transactions)
+    keys, reading = write.wanted, write.reading
+    return replace(
+        keys, sessions=keys.sessions - reading.sessions, transactions=keys.transactions - reading.transactions
+    )
 
 
-def _by_others(writes: Sequence[Write], owners: Mapping[str, Owners], told: Mapping[str, Owners]) -> dict[str, Owners]:
+def _by_others(
+    writes: Sequence[Write], owners: Mapping[str, TakenKeys], told: Mapping[str, TakenKeys]
+) -> dict[str, TakenKeys]:
     """Which of the keys in `told` belong to payments outside this batch for certain.
 
     A key that another write of this batch took is not certain: that write is undone with the batch, and may not be
@@ -136,27 +140,27 @@ class PostgresArbiter(PostgresBatch):
     """See consumers.ports.ledger.Arbiter. `written` are the writes that are committed with this transaction."""
 
     def __init__(
-        self, connection: Connection[asyncpg.Record], now: datetime, payment_ids: Collection[str], seal: Seal
+        self, connection: Connection[asyncpg.Record], now: datetime, payment_ids: Collection[str], cipher: ArchiveCipher
     ) -> None:
-        super().__init__(connection, now, {}, seal)
+        super().__init__(connection, now, {}, cipher)
         self.written: list[Write] = []
         self._payment_ids = payment_ids
 
-    async def look(self, claims: Sequence[Claim]) -> Looked:
+    async def look(self, claims: Sequence[Claim]) -> LookResult:
         return await look(self._connection, claims, self._payment_ids)
 
-    async def write(self, writes: Sequence[Write]) -> Written:
+    async def write(self, writes: Sequence[Write]) -> WriteResult:
         return await write_all(writes, self._put)
 
     async def _put(self, writes: Sequence[Write]) -> Tried:
-        tried = await put(self._connection, writes, self._seal)
+        tried = await put(self._connection, writes, self._cipher)
         self.written.extend(tried.done)
         return tried
 
 
 async def open_arbiter(
-    connection: Connection[asyncpg.Record], payment_ids: Sequence[str], seal: Seal
+    connection: Connection[asyncpg.Record], payment_ids: Sequence[str], cipher: ArchiveCipher
 ) -> PostgresArbiter:
     rows = await connection.fetch(_LOCK, payment_ids)
     now = rows[-1]["locked_at"] if rows else await connection.fetchval("SELECT clock_timestamp()")
-    return PostgresArbiter(connection, now, payment_ids, seal)
+    return PostgresArbiter(connection, now, payment_ids, cipher)

@@ -16,20 +16,20 @@ import msgspec
 import structlog
 from asyncpg import Record
 
-from consumers.ports.bus import BusAway, Delivery
+from consumers.ports.bus import BusAway, ClaimMessage
 from schemas.callbacks import Claim
 from worker.postgres.database import UNAVAILABLE, Database
-from worker.postgres.notices import Notice
+from worker.postgres.wakeups import Wakeup
 from worker.runtime.clock import set_within
 
 LEASE_SECONDS = 40
-"""So long a claim is left to a worker that lives and does not settle it, because it stands still.
+"""So long a claim is left to a worker that lives and does not acknowledge it, because it stands still.
 
 A question takes less time. Should it take more, the next worker sees that the payment is being asked about.
 """
 
 LOOK_SECONDS = 1.0
-LATER_SECONDS = 30
+POSTPONE_SECONDS = 30
 POLL_SECONDS = 5.0
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are no claim; the last for nesting that is too deep."""
@@ -44,21 +44,22 @@ _TAKE = f"""
         ORDER BY later, available_at, id LIMIT $2 FOR UPDATE SKIP LOCKED))
     RETURNING id, claim_id, attempts, failures, queued_at, body
 """  # noqa: S608 - the lease is our own number
-_LATER = """
+_POSTPONE = """
     UPDATE queue SET holder = NULL, attempts = greatest(attempts - $3, 0), failures = failures + $4,
         available_at = clock_timestamp() + make_interval(secs => $2)
     WHERE id = ANY($1)
 """
 _FREE = """
-    WITH RECURSIVE held (holder) AS (
+    WITH RECURSIVE holders (holder) AS (
         SELECT min(holder) FROM queue
         UNION ALL
-        SELECT (SELECT min(q.holder) FROM queue q WHERE q.holder > held.holder) FROM held WHERE held.holder IS NOT NULL)
+        SELECT (SELECT min(q.holder) FROM queue q WHERE q.holder > holders.holder)
+        FROM holders WHERE holders.holder IS NOT NULL)
     UPDATE queue SET holder = NULL, available_at = clock_timestamp()
     WHERE id = ANY(ARRAY(
         SELECT id FROM queue
         WHERE holder = ANY(ARRAY(
-            SELECT holder FROM held WHERE holder IS NOT NULL AND holder NOT IN (
+            SELECT holder FROM holders WHERE holder IS NOT NULL AND holder NOT IN (
                 SELECT classid::bigint << 32 | objid::bigint FROM pg_locks
                 WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND database = (
                     SELECT oid FROM pg_database WHERE datname = current_database()))))
@@ -73,7 +74,7 @@ async def nobody() -> None:
 
 
 class PostgresBus:
-    """See consumers.ports.bus.Bus. `wake` is called with the providers of a notice that claims were queued."""
+    """See consumers.ports.bus.Bus. `wake` is called with the providers of a wakeup that claims were queued."""
 
     def __init__(self, database: Database, holder: Callable[[], Awaitable[int | None]] = nobody) -> None:
         """`holder` tells the number of a lock that this process's session holds now; see PostgresTurns."""
@@ -89,7 +90,7 @@ class PostgresBus:
                 await self._return()
                 await self._free()
             except UNAVAILABLE as error:
-                log.warning("claims.not_freed", error=type(error).__name__)
+                log.warning("claims.free_failed", error=type(error).__name__)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _free(self) -> None:
@@ -102,7 +103,7 @@ class PostgresBus:
         for provider in providers:
             self._queued[provider].set()
 
-    async def publish(self, claims: Sequence[Claim], *, later: bool = False) -> None:
+    async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
         try:
             await self._database.execute(
                 """INSERT INTO queue (claim_id, provider, body, later)
@@ -111,41 +112,41 @@ class PostgresBus:
                 [claim.id for claim in claims],
                 [claim.provider for claim in claims],
                 [msgspec.json.encode(claim) for claim in claims],
-                later,
+                low_priority,
             )
         except UNAVAILABLE as error:
             raise BusAway(type(error).__name__) from error
         self._tell({claim.provider for claim in claims})
 
-    async def receive(self, provider: str, most: int) -> list[Delivery]:
+    async def receive(self, provider: str, most: int) -> list[ClaimMessage]:
         queued = self._queued[provider]
         while True:
             queued.clear()
-            deliveries = await self.lease(provider, most)
-            if len(deliveries) == most:
+            messages = await self.lease(provider, most)
+            if len(messages) == most:
                 queued.set()
-            if deliveries:
-                return deliveries
+            if messages:
+                return messages
             await set_within(queued, POLL_SECONDS)
 
-    async def lease(self, provider: str, most: int, *, later: bool = True) -> list[Delivery]:
-        """The claims that are there now, at most so many. Those for `later` come after all others, if they may come."""
+    async def lease(self, provider: str, most: int, *, low_priority: bool = True) -> list[ClaimMessage]:
+        """The claims that are there now, at most so many. Those of low priority come last, if at all."""
         while True:
-            rows = await self._database.fetch(_TAKE, provider, most, later, await self._holder())
-            deliveries = [await self._delivery(row) for row in sorted(rows, key=lambda row: row["id"])]
-            readable = [delivery for delivery in deliveries if delivery is not None]
+            rows = await self._database.fetch(_TAKE, provider, most, low_priority, await self._holder())
+            messages = [await self._claim_message(row) for row in sorted(rows, key=lambda row: row["id"])]
+            readable = [message for message in messages if message is not None]
             if readable or not rows:
                 return readable
 
-    async def _delivery(self, row: Record) -> Delivery | None:
-        """The claim of the row. A row that this version cannot read is put aside, or every worker would die of it."""
+    async def _claim_message(self, row: Record) -> ClaimMessage | None:
+        """The claim of the row. One that this version cannot read is dead-lettered, or every worker would die of it."""
         try:
             claim = msgspec.json.decode(row["body"], type=Claim)
         except UNREADABLE as error:
             log.error("claim.unreadable", claim_id=row["claim_id"], exc_info=error)  # noqa: TRY400 - with its trace
-            await self._park(row["id"], row["claim_id"], f"{type(error).__name__} in receive")
+            await self._dead_letter(row["id"], row["claim_id"], f"{type(error).__name__} in receive")
             return None
-        return Delivery(
+        return ClaimMessage(
             tag=row["id"],
             claim=claim,
             attempts=row["failures"] + 1,
@@ -153,11 +154,11 @@ class PostgresBus:
             queued_at=row["queued_at"],
         )
 
-    async def done(self, deliveries: Sequence[Delivery]) -> None:
-        await self._database.execute("DELETE FROM queue WHERE id = ANY($1)", [one.tag for one in deliveries])
+    async def ack(self, messages: Sequence[ClaimMessage]) -> None:
+        await self._database.execute("DELETE FROM queue WHERE id = ANY($1)", [one.tag for one in messages])
 
-    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
-        self._returning |= {one.tag: one.claim.provider for one in deliveries}
+    async def requeue(self, messages: Sequence[ClaimMessage]) -> None:
+        self._returning |= {one.tag: one.claim.provider for one in messages}
         with suppress(*UNAVAILABLE):  # `free_lost` tries again
             await self._return()
 
@@ -166,35 +167,35 @@ class PostgresBus:
         if not returning:
             return
         try:
-            await self._later(returning, 0, 1)
+            await self._postpone(returning, 0, 1)
         except UNAVAILABLE:
             self._returning |= returning
             raise
         self._tell(set(returning.values()))
 
-    async def leave(self, deliveries: Sequence[Delivery]) -> None:
-        await self._later([one.tag for one in deliveries], LATER_SECONDS, 1)
+    async def postpone(self, messages: Sequence[ClaimMessage]) -> None:
+        await self._postpone([one.tag for one in messages], POSTPONE_SECONDS, 1)
 
-    async def retry(self, delivery: Delivery) -> None:
-        await self._later([delivery.tag], LATER_SECONDS, 0, 1)
+    async def retry(self, message: ClaimMessage) -> None:
+        await self._postpone([message.tag], POSTPONE_SECONDS, 0, 1)
 
-    async def end(self, provider: str) -> None:
+    async def stop_receiving(self, provider: str) -> None:
         """Nothing to do: nothing is in hand but what `receive` returned."""
 
-    async def _later(self, tags: Iterable[object], seconds: float, uncounted: int, failed: int = 0) -> None:
+    async def _postpone(self, tags: Iterable[object], seconds: float, uncounted: int, failed: int = 0) -> None:
         """Have claims wait so long. Takes `uncounted` from their attempts, and adds `failed` to their failures."""
-        await self._database.execute(_LATER, list(tags), seconds, uncounted, failed)
+        await self._database.execute(_POSTPONE, list(tags), seconds, uncounted, failed)
 
     def _tell(self, providers: Collection[str]) -> None:
         """Tell this process and the others that these gateways have claims."""
         self.wake(providers)
-        self._database.notify(Notice(claims=sorted(providers)))
+        self._database.notify(Wakeup(claims=sorted(providers)))
 
     async def publish_again(self, claim: Claim, handed_out: int, failures: int = 0) -> None:
         """Queue a claim that was elsewhere until now, to be tried again after a while."""
         await self._database.execute(
             f"""INSERT INTO queue (claim_id, provider, body, attempts, failures, available_at)
-                VALUES ($1, $2, $3, $4, $5, clock_timestamp() + interval '{LATER_SECONDS} s')
+                VALUES ($1, $2, $3, $4, $5, clock_timestamp() + interval '{POSTPONE_SECONDS} s')
                 ON CONFLICT (claim_id) DO NOTHING""",  # noqa: S608 - the time is our own number
             claim.id,
             claim.provider,
@@ -203,11 +204,11 @@ class PostgresBus:
             failures,
         )
 
-    async def park(self, delivery: Delivery, reason: str) -> None:
-        await self._park(delivery.tag, delivery.claim.id, reason)
+    async def dead_letter(self, message: ClaimMessage, reason: str) -> None:
+        await self._dead_letter(message.tag, message.claim.id, reason)
 
-    async def bury(self, claim_id: str, provider: str, body: bytes, reason: str) -> None:
-        """Put aside a message that is in no queue of ours."""
+    async def dead_letter_raw(self, claim_id: str, provider: str, body: bytes, reason: str) -> None:
+        """Dead-letter a message that is in no queue of ours."""
         await self._database.execute(
             "INSERT INTO dead (claim_id, provider, body, reason) VALUES ($1, $2, $3, $4)",
             claim_id,
@@ -216,7 +217,7 @@ class PostgresBus:
             reason,
         )
 
-    async def _park(self, tag: object, claim_id: str, reason: str) -> None:
+    async def _dead_letter(self, tag: object, claim_id: str, reason: str) -> None:
         await self._database.execute(
             """WITH taken AS (DELETE FROM queue WHERE id = $1 RETURNING provider, body)
                INSERT INTO dead (claim_id, provider, body, reason) SELECT $2, provider, body, $3 FROM taken""",
@@ -225,8 +226,8 @@ class PostgresBus:
             reason,
         )
 
-    async def waiting(self) -> dict[str, int]:
-        """How many claims wait, by provider, those for later apart."""
+    async def depths(self) -> dict[str, int]:
+        """How many claims wait, by provider, without those of low priority."""
         rows = await self._database.fetch(
             "SELECT provider, count(*) AS waiting FROM queue WHERE NOT later GROUP BY provider"
         )

@@ -13,7 +13,7 @@ from datetime import datetime
 
 import asyncpg
 
-from consumers.checks.limits import TROUBLES
+from consumers.checks.limits import ACCOUNT_FAILURE_THRESHOLD
 from worker.postgres.database import Connection, Database
 
 POLL_SECONDS = 5.0
@@ -30,7 +30,7 @@ PROBING = 20
 """So many at a time of an account whose gateway is silent: one of them probes it, and those given up are told so."""
 
 SHARE = 0.75
-BURST_SECONDS = 2.0
+SWEEP_BURST_SECONDS = 2.0
 """So much of the sweep's share may be outstanding at once."""
 
 _SHARES = """
@@ -95,10 +95,10 @@ async def _allowed(
     shares = {account: rate * SHARE for account, rate in accounts.items() if rate is not None}
     allowed = {account: most for account, rate in accounts.items() if rate is None}
     if shares:
-        await connection.execute(_SHARES, list(shares), list(shares.values()), BURST_SECONDS)
-        rows = await connection.fetch(_REFILL, list(shares), list(shares.values()), BURST_SECONDS)
+        await connection.execute(_SHARES, list(shares), list(shares.values()), SWEEP_BURST_SECONDS)
+        rows = await connection.fetch(_REFILL, list(shares), list(shares.values()), SWEEP_BURST_SECONDS)
         allowed |= {row["account"]: min(most, int(row["sweep_calls"])) for row in rows}
-    for row in await connection.fetch(_SILENT, list(allowed), TROUBLES):
+    for row in await connection.fetch(_SILENT, list(allowed), ACCOUNT_FAILURE_THRESHOLD):
         allowed[row["account"]] = 0 if row["shut"] else min(allowed[row["account"]], PROBING)
     return {account: allowed[account] for account in sorted(allowed) if allowed[account] > 0}
 

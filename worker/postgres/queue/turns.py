@@ -22,11 +22,11 @@ from worker.postgres.database import UNAVAILABLE, Database
 LAZY_SECONDS = 0.05
 """A turn that is given back is unlocked together with the next turns that are taken, or after so long."""
 
-HELD_SECONDS = 30.0
+OVERDUE_SECONDS = 30.0
 """So long a turn is left to another process. One that stands still keeps its lock, but not the payment."""
 
 SAME_SECONDS = 300.0
-"""A turn that was not looked at for longer counts as held from now on: it may have been free in between."""
+"""A turn that was not looked at for longer counts as taken from now on: it may have been free in between."""
 
 STATEMENT_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
@@ -114,7 +114,7 @@ class PostgresTurns:
 
     def _overdue(self, payment_id: str, now: float) -> bool:
         since, _ = self._others.get(payment_id, (now, now))
-        return now - since >= HELD_SECONDS
+        return now - since >= OVERDUE_SECONDS
 
     async def _lock(self) -> None:
         """Lock the turns that are ours and not locked yet, and unlock those that were given back."""

@@ -28,7 +28,7 @@ _SUMMARY = """
 """
 
 
-class Page(Struct, frozen=True, kw_only=True):
+class PageWithSummary(Struct, frozen=True, kw_only=True):
     """`next` is where the next page begins; None when there is none."""
 
     payments: list[Payment]
@@ -42,7 +42,7 @@ async def read_payment(database: Database, merchant: str, payment_id: str) -> Pa
     return payment_of(rows[0]) if rows else None
 
 
-async def read_page(database: Database, merchant: str, query: ListQuery, after: Position | None) -> Page:
+async def read_page(database: Database, merchant: str, query: ListQuery, after: Position | None) -> PageWithSummary:
     """The matches, newest first, from `after` on; page and summary are of one moment."""
     where, values = matching(merchant, query)
     paged, bound = where, [*values]
@@ -59,7 +59,7 @@ async def read_page(database: Database, merchant: str, query: ListQuery, after: 
     assert sums is not None, "an aggregate has one row"
     payments = [payment_of(row) for row in rows[: query.limit]]
     more = len(rows) > query.limit
-    return Page(
+    return PageWithSummary(
         payments=payments,
         next=(payments[-1].opened_at, payments[-1].id) if more else None,
         summary=Summary(**{**dict(sums), "completed_amount": f"{sums['completed_amount']:.2f}"}),

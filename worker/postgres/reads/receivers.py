@@ -12,7 +12,7 @@ import asyncpg
 
 from consumers.explain.reached import Receiver
 from schemas.payments import Payment
-from worker.deliver.endpoints import Endpoint
+from worker.config.webhook_endpoints import Endpoint
 from worker.postgres.database import Connection
 
 _NEWEST = """

@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncpg
 
-from consumers.explain.snapshot import Counted, LeftOut
+from consumers.explain.snapshot import EntryCount, LeftOut
 from schemas.payments import Entry
 from schemas.words import EntryKind
 from worker.postgres.database import Connection, Database
@@ -72,7 +72,7 @@ async def told_on_a_screen(
     if not counted:
         return entries, None
     return entries, LeftOut(
-        place=sum(row["seq"] <= until for row in rows), counted=tuple(Counted(**dict(row)) for row in counted)
+        place=sum(row["seq"] <= until for row in rows), counted=tuple(EntryCount(**dict(row)) for row in counted)
     )
 
 

@@ -25,7 +25,7 @@ _HELD_SINCE = """
 """
 
 
-class Held(Struct, frozen=True, kw_only=True):
+class HeldPayment(Struct, frozen=True, kw_only=True):
     payment: Payment
     since: datetime
 
@@ -39,15 +39,15 @@ class Stake(Struct, frozen=True, kw_only=True):
     currency: str
 
 
-class Work(Struct, frozen=True, kw_only=True):
+class WorkList(Struct, frozen=True, kw_only=True):
     """`held` are the oldest; `stakes` are of all that match."""
 
-    held: list[Held]
+    held: list[HeldPayment]
     stakes: list[Stake]
     now: datetime
 
 
-async def read_work(database: Database, merchant: str, query: ListQuery) -> Work:
+async def read_work(database: Database, merchant: str, query: ListQuery) -> WorkList:
     where, values = matching(merchant, query)
     async with (
         database.connection() as connection,
@@ -65,8 +65,8 @@ async def read_work(database: Database, merchant: str, query: ListQuery) -> Work
         )
         now = await connection.fetchval("SELECT clock_timestamp()")
     order = list(Hold)
-    return Work(
-        held=[Held(payment=payment_of(row), since=row["held_since"]) for row in rows],
+    return WorkList(
+        held=[HeldPayment(payment=payment_of(row), since=row["held_since"]) for row in rows],
         stakes=sorted(
             (Stake(**{**dict(row), "hold": Hold(row["hold"])}) for row in stakes),
             key=lambda stake: (order.index(stake.hold), stake.currency),

@@ -33,7 +33,7 @@ class MigrationError(RuntimeError):
     """The database could not be brought to the present schema. The message holds no URL and no password."""
 
 
-async def migrate(dsn: str, *, directory: Path | None = None) -> tuple[str, ...]:
+async def apply_migrations(dsn: str, *, directory: Path | None = None) -> tuple[str, ...]:
     """Create the database of `dsn` if it is missing, and apply what is new in `directory` (default: `schemas/sql`).
 
     Returns the names of the files applied by this call. Raises MigrationError.

@@ -18,7 +18,7 @@ import asyncpg
 from msgspec import Struct
 
 from worker.postgres.database import UNAVAILABLE, Database
-from worker.postgres.server.migrate import CONNECT_SECONDS, MigrationError, migrate, scrubbed
+from worker.postgres.server.migrate import CONNECT_SECONDS, MigrationError, apply_migrations, scrubbed
 
 _OWNER = """
     SELECT pg_get_userbyid(relowner) AS owner, pg_has_role(relowner, 'USAGE') AS may_migrate
@@ -76,7 +76,7 @@ async def bring_up_to_date(dsn: str) -> tuple[str, ...]:
             f"the database's schema is older than this program (without {', '.join(missing)}), and its tables belong "
             f"to another user: run `payproof migrate` as {found.owner}"
         )
-    return await migrate(dsn)
+    return await apply_migrations(dsn)
 
 
 async def granted(database: Database) -> list[str]:

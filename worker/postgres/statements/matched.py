@@ -6,8 +6,8 @@ by one where they are read for a CSV; both must come to the same.
 
 from __future__ import annotations
 
+from schemas.report import Matched, Next
 from worker.postgres.database import Database
-from worker.reconciliation.report.shapes import Matched, Next
 
 _MATCHED = """
     SELECT (at AT TIME ZONE $2)::date AS day, next, count(*) AS rows,

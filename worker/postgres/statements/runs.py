@@ -6,27 +6,27 @@ The one thing to get wrong: memory. A run has a million rows; they come through 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from asyncpg import Record
 from msgspec import Struct
 
-from consumers.reconciliation.verdicts import Found, Verdict, sentence
+from consumers.reconciliation.verdicts import Verdict, VerdictFields, sentence
+from schemas.report import Next, Row
 from schemas.statements import LineOutcome
 from worker.postgres.database import Database
-from worker.reconciliation.report.shapes import Next, Row
 
 PREFETCH = 2_000
 _ROW = (
     "row, outcome, why, next, kind, status, amount, fee, at, transaction_id, session_id, reference, payment_id, "
     "other_payment_id, first_row, refunds, status_here, amount_here, refunded_here, fee_due, words"
 )
-_FOUND = Found.__struct_fields__
+_FOUND = VerdictFields.__struct_fields__
 
 
-class Sum(Struct, frozen=True, kw_only=True):
+class OutcomeSum(Struct, frozen=True, kw_only=True):
     """So many rows, their money and their fees; of a payment that has no line, the money known here."""
 
     rows: int
@@ -53,30 +53,11 @@ class Run(Struct, frozen=True, kw_only=True):
     dry_run: bool
     seen_before: bool
     stopped: str | None
-    sums: dict[LineOutcome, Sum]
+    sums: dict[LineOutcome, OutcomeSum]
 
     @property
     def counts(self) -> dict[LineOutcome, int]:
         return {outcome: one.rows for outcome, one in self.sums.items()}
-
-
-class Total(Struct, frozen=True, kw_only=True):
-    """One day's rows of one outcome; `day` is None for rows without a time."""
-
-    day: date | None
-    outcome: LineOutcome
-    rows: int
-    amount: Decimal
-    fee: Decimal
-
-
-class Unexplained(Struct, frozen=True, kw_only=True):
-    """Money that the two sides do not agree on: what the rows come to there, and what here."""
-
-    outcome: LineOutcome
-    rows: int
-    there: Decimal
-    here: Decimal
 
 
 async def read_run(database: Database, run: str) -> Run | None:
@@ -107,41 +88,9 @@ async def read_rows(database: Database, run: str, outcome: LineOutcome | None = 
             yield _row(row)
 
 
-async def read_totals(database: Database, run: str, zone: str = "Asia/Dhaka") -> list[Total]:
-    """Per day of that zone and outcome."""
-    rows = await database.fetch(
-        """SELECT (at AT TIME ZONE $2)::date AS day, outcome, count(*) AS rows,
-               coalesce(sum(coalesce(amount, amount_here)), 0) AS amount, coalesce(sum(fee), 0) AS fee
-           FROM statement_rows WHERE statement = $1 GROUP BY 1, 2 ORDER BY 1 NULLS LAST, 2""",
-        run,
-        zone,
-    )
-    return [Total(**{**dict(row), "outcome": LineOutcome(row["outcome"])}) for row in rows]
-
-
-async def read_unexplained(database: Database, run: str) -> list[Unexplained]:
-    """What was missing or different when the run judged it, but for payments that are paid, unheld and fitting by now.
-
-    Repeated lines and fees are no money of their own; what cannot be read has no amount.
-    """
-    rows = await database.fetch(
-        """SELECT r.outcome, count(*) AS rows, coalesce(sum(r.amount), 0) AS there,
-               coalesce(sum(r.amount_here) FILTER (WHERE r.status_here IN ('completed', 'refunded')), 0) AS here
-           FROM statement_rows r LEFT JOIN payments p ON p.id = r.payment_id
-           WHERE r.statement = $1 AND r.outcome IN (
-               'missing_here', 'missing_there', 'amount_differs', 'status_differs', 'unreadable')
-               AND NOT coalesce(r.outcome = 'missing_here' AND p.hold IS NULL AND r.kind = 'payment'
-                   AND r.amount = coalesce(p.accepted_amount, p.amount)
-                   AND p.status IN ('completed', 'refunded'), false)
-           GROUP BY r.outcome ORDER BY r.outcome""",
-        run,
-    )
-    return [Unexplained(**{**dict(row), "outcome": LineOutcome(row["outcome"])}) for row in rows]
-
-
 def _run(row: Record) -> Run:
     sums = {
-        LineOutcome(name): Sum(rows=one["rows"], amount=Decimal(one["amount"]), fee=Decimal(one["fee"]))
+        LineOutcome(name): OutcomeSum(rows=one["rows"], amount=Decimal(one["amount"]), fee=Decimal(one["fee"]))
         for name, one in row["sums"].items()
     }
     return Run(**{**dict(row), "sums": {one: sums[one] for one in LineOutcome if one in sums}})
@@ -164,6 +113,6 @@ def _row(row: Record) -> Row:
         session_id=row["session_id"],
         reference=row["reference"],
         payment_id=row["payment_id"],
-        why=sentence(Verdict(row["why"]), Found(**{name: known[name] for name in _FOUND})),
+        why=sentence(Verdict(row["why"]), VerdictFields(**{name: known[name] for name in _FOUND})),
         next=Next(row["next"]),
     )

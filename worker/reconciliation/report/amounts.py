@@ -10,7 +10,7 @@ from decimal import Decimal
 MINUS = "\N{MINUS SIGN}"
 
 
-def plain(amount: Decimal) -> str:
+def plain_amount(amount: Decimal) -> str:
     """The amount for programs: `150000.50`, `-20.00`, `0.0375`."""
     whole, _, decimals = f"{amount:f}".partition(".")
     return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
@@ -18,7 +18,7 @@ def plain(amount: Decimal) -> str:
 
 def taka(amount: Decimal) -> str:
     """The amount with its groups, without a currency: `1,50,000.50`, `−20.00`, `0.0375`."""
-    whole, _, decimals = plain(abs(amount)).partition(".")
+    whole, _, decimals = plain_amount(abs(amount)).partition(".")
     head, tail = whole[:-3], whole[-3:]
     groups = [head[max(0, end - 2) : end] for end in range(len(head), 0, -2)][::-1]
     return f"{MINUS if amount < 0 else ''}{','.join([*groups, tail])}.{decimals}"

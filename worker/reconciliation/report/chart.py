@@ -10,10 +10,10 @@ from datetime import date, timedelta
 from decimal import Decimal
 from html import escape
 
+from schemas.report import ZERO, Report
 from schemas.statements import LineOutcome
 from worker.reconciliation.report.amounts import short, taka
-from worker.reconciliation.report.shapes import ZERO, Report
-from worker.reconciliation.report.words import OUTCOMES, matched_first
+from worker.reconciliation.report.outcome_words import WORDS_OF_OUTCOMES, matched_first
 
 HEIGHT = 100
 BAR = 10
@@ -33,7 +33,7 @@ def strips(report: Report) -> str:
 
 
 def _strip(report: Report, outcome: LineOutcome, days: list[date]) -> str:
-    words, sum_ = OUTCOMES[outcome], report.sums[outcome]
+    words, sum_ = WORDS_OF_OUTCOMES[outcome], report.sums[outcome]
     money = [_of(report, day, outcome) for day in days]
     most = max(money)
     if not most:

@@ -12,8 +12,8 @@ from datetime import date
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from schemas.report import ZERO, Matched, Money, Next, Report, ReportHeader, Row, Sum
 from schemas.statements import LineOutcome
-from worker.reconciliation.report.shapes import ZERO, About, Matched, Money, Next, Report, Row, Sum
 
 SHOWN = 200
 """So many rows of each outcome are shown on the page."""
@@ -23,7 +23,7 @@ _PAID = ("completed", "refunded")
 
 
 async def gather(
-    about: About,
+    about: ReportHeader,
     rows: AsyncIterable[Row],
     *,
     matched: Iterable[Matched] = (),
@@ -40,17 +40,10 @@ async def gather(
     return adding.report()
 
 
-def gathered(about: About, rows: Iterable[Row]) -> Report:
-    adding = Adding(about)
-    for row in rows:
-        adding.add(row)
-    return adding.report()
-
-
 class Adding:
     """A report in the making."""
 
-    def __init__(self, about: About) -> None:
+    def __init__(self, about: ReportHeader) -> None:
         self._about, self._zone = about, ZoneInfo(about.zone)
         self._money = Money()
         self._sums = defaultdict[LineOutcome, Sum](Sum)

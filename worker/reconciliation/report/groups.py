@@ -10,17 +10,17 @@ from decimal import Decimal
 from html import escape
 from zoneinfo import ZoneInfo
 
+from schemas.report import Report, Row, Sum
 from schemas.statements import LineOutcome
 from worker.reconciliation.report.amounts import taka
-from worker.reconciliation.report.shapes import Report, Row, Sum
+from worker.reconciliation.report.outcome_words import SHORT, WORDS_OF_OUTCOMES, matched_first
 from worker.reconciliation.report.told import steps
-from worker.reconciliation.report.words import OUTCOMES, SHORT, matched_first
 
 
 def day_table(report: Report) -> str:
     """The chart in figures: a day a row, an outcome a column."""
     outcomes = [outcome for outcome in matched_first() if outcome in report.sums and report.sums[outcome].money]
-    head = "".join(f'<th scope="col" class="n">{OUTCOMES[one].title}</th>' for one in outcomes)
+    head = "".join(f'<th scope="col" class="n">{WORDS_OF_OUTCOMES[one].title}</th>' for one in outcomes)
     rows = "".join(
         f'<tr><th scope="row" class="n">{day:%Y-%m-%d}</th>'
         f"{''.join(_money(sums.get(outcome)) for outcome in outcomes)}</tr>"
@@ -36,14 +36,14 @@ def day_table(report: Report) -> str:
 
 def groups(report: Report) -> str:
     """The rows that are not matched, by outcome, with what happened next."""
-    shown = [outcome for outcome in OUTCOMES if report.shown.get(outcome)]
+    shown = [outcome for outcome in WORDS_OF_OUTCOMES if report.shown.get(outcome)]
     if not shown:
         return "<h2>What is not matched</h2><p>Nothing: every row matched.</p>"
     return "<h2>What is not matched</h2>" + "".join(_group(report, outcome) for outcome in shown)
 
 
 def _group(report: Report, outcome: LineOutcome) -> str:
-    words, sum_, rows = OUTCOMES[outcome], report.sums[outcome], report.shown[outcome]
+    words, sum_, rows = WORDS_OF_OUTCOMES[outcome], report.sums[outcome], report.shown[outcome]
     cut = f" The first {len(rows):,} are shown; the CSV has all." if len(rows) < sum_.rows else ""
     several = len({step for one, step in report.nexts if one is outcome}) > 1
     return (

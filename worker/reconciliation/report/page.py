@@ -10,14 +10,14 @@ import base64
 from hashlib import sha256
 from html import escape
 
+from schemas.report import Report
 from schemas.statements import LineOutcome
 from worker.reconciliation.report.amounts import taka
 from worker.reconciliation.report.chart import strips
 from worker.reconciliation.report.groups import day_table, groups
-from worker.reconciliation.report.shapes import Report
+from worker.reconciliation.report.outcome_words import WORDS_OF_OUTCOMES
 from worker.reconciliation.report.style import STYLE
 from worker.reconciliation.report.told import difference, headline, period, remarks, steps
-from worker.reconciliation.report.words import OUTCOMES
 
 
 def _named(text: str) -> str:
@@ -27,7 +27,7 @@ def _named(text: str) -> str:
 POLICY = f"default-src 'none'; style-src {_named(STYLE)}; img-src data:; base-uri 'none'; form-action 'none'"
 
 
-def page(report: Report) -> str:
+def report_page(report: Report) -> str:
     """The whole document."""
     title = f"Statement of {report.about.account}"
     return (
@@ -89,7 +89,7 @@ def _money(report: Report) -> str:
 
 
 def _outcomes(report: Report) -> str:
-    rows = "".join(_outcome(report, outcome) for outcome in OUTCOMES if outcome in report.sums)
+    rows = "".join(_outcome(report, outcome) for outcome in WORDS_OF_OUTCOMES if outcome in report.sums)
     head = '<th scope="col">Outcome</th><th scope="col" class="n">Rows</th><th scope="col" class="n">Money</th>'
     return (
         f'<h2>Outcomes</h2><table class="cards"><thead><tr>{head}<th scope="col">What happened next</th></tr></thead>'
@@ -98,7 +98,7 @@ def _outcomes(report: Report) -> str:
 
 
 def _outcome(report: Report, outcome: LineOutcome) -> str:
-    words, sum_ = OUTCOMES[outcome], report.sums[outcome]
+    words, sum_ = WORDS_OF_OUTCOMES[outcome], report.sums[outcome]
     return (
         f'<tr><th scope="row" class="{words.tone}"><span class="mark" aria-hidden="true">{words.mark}</span> '
         f'{words.title}</th><td class="n" data-name="Rows">{sum_.rows:,}</td>'
@@ -121,6 +121,6 @@ def _glossary() -> str:
     terms = "".join(
         f'<div><dt><span class="mark" aria-hidden="true">{words.mark}</span> {words.title} '
         f'<span class="quiet">({outcome})</span></dt><dd>{words.meaning}</dd></div>'
-        for outcome, words in OUTCOMES.items()
+        for outcome, words in WORDS_OF_OUTCOMES.items()
     )
     return f'<h2>What the outcomes mean</h2><dl class="glossary">{terms}</dl>'

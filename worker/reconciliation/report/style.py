@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from worker.ingress.pages.drawing import DARK, LIGHT
+from worker.palette import DARK, LIGHT
 
 TONES = ("good", "hand", "stop", "quiet")
 

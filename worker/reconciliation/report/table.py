@@ -20,8 +20,8 @@ from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
 
-from worker.reconciliation.report.amounts import plain
-from worker.reconciliation.report.shapes import Row
+from schemas.report import Row
+from worker.reconciliation.report.amounts import plain_amount
 
 COLUMNS = (
     "row",
@@ -83,4 +83,4 @@ def harmless(text: str | None) -> str:
 
 
 def _amount(amount: Decimal | None) -> str:
-    return "" if amount is None else plain(amount)
+    return "" if amount is None else plain_amount(amount)

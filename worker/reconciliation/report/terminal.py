@@ -9,12 +9,12 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from schemas.report import Report, Row
 from schemas.statements import LineOutcome
-from worker.cli.lines import print_line, printable
+from worker.console import print_line, printable_line
 from worker.reconciliation.report.amounts import taka
-from worker.reconciliation.report.shapes import Report, Row
+from worker.reconciliation.report.outcome_words import WORDS_OF_OUTCOMES
 from worker.reconciliation.report.told import difference, headline, period, remarks, steps
-from worker.reconciliation.report.words import OUTCOMES
 
 FEW = 3
 _STYLES = {"good": "green", "hand": "yellow", "stop": "red", "quiet": "dim"}
@@ -30,10 +30,10 @@ def print_report(console: Console, report: Report, *, few: int = FEW) -> None:
         soft_wrap=True,
     )
     console.print()
-    shown = [outcome for outcome in OUTCOMES if outcome in report.sums]
-    width = max((len(OUTCOMES[outcome].title) + 2 for outcome in shown), default=0)
+    shown = [outcome for outcome in WORDS_OF_OUTCOMES if outcome in report.sums]
+    width = max((len(WORDS_OF_OUTCOMES[outcome].title) + 2 for outcome in shown), default=0)
     for outcome in shown:
-        words, sum_ = OUTCOMES[outcome], report.sums[outcome]
+        words, sum_ = WORDS_OF_OUTCOMES[outcome], report.sums[outcome]
         head = Text(f"{words.mark} {words.title}", style=_STYLES[words.tone])
         said = f"{sum_.rows:,} {_rows(sum_.rows)}, {taka(sum_.money)} BDT. {' '.join(steps(report, outcome))}"
         print_line(console, head, Text(said), width=width)
@@ -43,19 +43,19 @@ def print_report(console: Console, report: Report, *, few: int = FEW) -> None:
     _print_money(console, report)
     console.print(f"run {about.run}", soft_wrap=True, highlight=False, markup=False)
     for remark, rest in remarks(about):
-        console.print(printable(Text(f"{remark} {rest}")), soft_wrap=True)
+        console.print(printable_line(Text(f"{remark} {rest}")), soft_wrap=True)
 
 
 def _print_few(console: Console, report: Report, outcome: LineOutcome, few: int, width: int) -> None:
     rows = report.shown.get(outcome, [])[:few]
     for row in rows:
-        print_line(console, Text(""), Text(told(row)), width=width)
+        print_line(console, Text(""), Text(row_line(row)), width=width)
     left = report.sums[outcome].rows - len(rows)
     if rows and left:
         print_line(console, Text(""), Text(f"and {left:,} more"), width=width)
 
 
-def told(row: Row) -> str:
+def row_line(row: Row) -> str:
     """One row: where it stands, which payment, how much and why."""
     place = "no row" if row.row is None else f"row {row.row}"
     names = [name for name in (row.reference or row.transaction_id or row.session_id, row.payment_id) if name]

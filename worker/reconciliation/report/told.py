@@ -9,10 +9,10 @@ from datetime import timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from schemas.report import Next, Report, ReportHeader
 from schemas.statements import LineOutcome
 from worker.reconciliation.report.amounts import taka
-from worker.reconciliation.report.shapes import About, Next, Report
-from worker.reconciliation.report.words import what_next
+from worker.reconciliation.report.outcome_words import what_next
 
 
 def headline(report: Report) -> str:
@@ -26,7 +26,7 @@ def headline(report: Report) -> str:
     )
 
 
-def period(about: About) -> str:
+def period(about: ReportHeader) -> str:
     """`1 to 30 Nov 2026` by days of the account's zone; the last day is one that is covered."""
     if about.since is None or about.until is None:
         return "a period that the statement does not tell"
@@ -55,7 +55,7 @@ def steps(report: Report, outcome: LineOutcome) -> list[str]:
     return [f"{count:,} of them: {told[step]}" for step, count in found.items()]
 
 
-def remarks(about: About) -> list[tuple[str, str]]:
+def remarks(about: ReportHeader) -> list[tuple[str, str]]:
     """What a reader has to know of the run as a whole, each a head and its sentence."""
     found = []
     if about.dry_run:

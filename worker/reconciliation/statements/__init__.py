@@ -6,12 +6,13 @@
 The one thing to get wrong: `read_lines` may raise `StatementError` at the last row, so nothing is applied before.
 """
 
-from worker.reconciliation.statements.guessing import Look, Proposal, look, propose
+from worker.reconciliation.statements.guessing import Look, Proposal, guess_headers, propose
 from worker.reconciliation.statements.lines import read_lines
-from worker.reconciliation.statements.opening import open_statement
+from worker.reconciliation.statements.open_file import open_statement
 from worker.reconciliation.statements.pasting import as_toml
-from worker.reconciliation.statements.tables import Statement, StatementError
+from worker.reconciliation.statements.tables import StatementError, StatementFile
 
 __all__ = [
-    "Look", "Proposal", "Statement", "StatementError", "as_toml", "look", "open_statement", "propose", "read_lines",
+    "Look", "Proposal", "StatementError", "StatementFile", "as_toml", "guess_headers", "open_statement", "propose",
+    "read_lines",
 ]  # fmt: skip

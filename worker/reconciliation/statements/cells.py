@@ -11,9 +11,9 @@ from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 
 from worker.reconciliation.statements.formats import time_reader
-from worker.reconciliation.statements.tables import Moment
+from worker.reconciliation.statements.tables import DateCell
 
-LONGEST_ID = 200
+LONGEST_CELL_ID = 200
 BLANKS = frozenset(("", "-", "--", "\u2013", "\u2014", "n/a", "null"))
 """What portals write into a cell that has nothing to say."""
 
@@ -83,10 +83,10 @@ def read_id(cell: str) -> str:
     if type(cell) is str and _PLAIN_ID.fullmatch(cell):
         return cell
     text = cell.strip()
-    if isinstance(cell, Moment):
+    if isinstance(cell, DateCell):
         raise Unclear("was taken for a date by a spreadsheet; export it as text")
-    if len(text) > LONGEST_ID:
-        raise Unclear(f"is longer than {LONGEST_ID} characters")
+    if len(text) > LONGEST_CELL_ID:
+        raise Unclear(f"is longer than {LONGEST_CELL_ID} characters")
     if not text.isprintable():
         raise Unclear("has a control character or a line break in it")
     if "E+" in text and _ROUNDED.fullmatch(text):
@@ -102,7 +102,7 @@ def read_time(cell: str, date_format: str | None, zone: tzinfo) -> datetime:
         text = text.translate(_BENGALI)
     _check_value(text)
     try:
-        naive = _iso(text) if date_format is None or isinstance(cell, Moment) else time_reader(date_format)(text)
+        naive = _iso(text) if date_format is None or isinstance(cell, DateCell) else time_reader(date_format)(text)
         aware = naive if naive.tzinfo else naive.replace(tzinfo=zone)
         time = aware.astimezone(UTC)
     except (ValueError, OverflowError):

@@ -11,7 +11,7 @@ from datetime import timedelta, timezone
 from msgspec import Struct
 
 from worker.reconciliation.statements.cells import Unclear, blank, read_time
-from worker.reconciliation.statements.tables import Moment
+from worker.reconciliation.statements.tables import DateCell
 
 _DAYS = (
     "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%Y", "%Y/%m/%d", "%Y-%m-%d", "%d-%b-%Y", "%d %b %Y",
@@ -42,7 +42,7 @@ class DateFormat(Struct, frozen=True, kw_only=True):
 def date_format(cells: Sequence[str]) -> DateFormat | None:
     """The format that most of the cells are written in; None where none fits any of them."""
     texts = [cell for cell in cells if not blank(cell)]
-    written = [cell for cell in texts if not isinstance(cell, Moment)]
+    written = [cell for cell in texts if not isinstance(cell, DateCell)]
     if not written:
         return DateFormat(format=None, fits=len(texts), of=len(texts)) if texts else None
     candidates = _FORMATS

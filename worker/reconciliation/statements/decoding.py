@@ -14,7 +14,7 @@ CHUNK = 1 << 16
 LONGEST_LINE = 1 << 20
 
 
-class Trouble(Exception):
+class DecodingError(Exception):
     """What is wrong with the text that follows the lines given out so far."""
 
 
@@ -33,12 +33,12 @@ def decode_lines(file: BinaryIO, encoding: str) -> Iterator[str]:
         if trouble is not None:
             raise trouble
         if len(rest) > LONGEST_LINE:
-            raise Trouble(f"a line is longer than {LONGEST_LINE:,} characters")
+            raise DecodingError(f"a line is longer than {LONGEST_LINE:,} characters")
     if rest:
         yield rest
 
 
-def _decode(file: BinaryIO, encoding: str) -> Iterator[tuple[str, Trouble | None]]:
+def _decode(file: BinaryIO, encoding: str) -> Iterator[tuple[str, DecodingError | None]]:
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     fed = 0
     while True:
@@ -50,9 +50,9 @@ def _decode(file: BinaryIO, encoding: str) -> Iterator[tuple[str, Trouble | None
             # The decoder holds back the bytes of a character cut in two; they stand before the chunk in `object`.
             offset = fed - len(error.object) + error.start
             text = error.object[: error.start].decode(error.encoding, "ignore").lstrip("\ufeff")
-            trouble = Trouble(_undecodable(error, offset))
+            trouble = DecodingError(_undecodable(error, offset))
         if "\0" in text:
-            text, trouble = text[: text.index("\0")], Trouble(NUL)
+            text, trouble = text[: text.index("\0")], DecodingError(NUL)
         yield text, trouble
         if not chunk or trouble:
             return

@@ -15,9 +15,9 @@ from msgspec import Struct
 from schemas.statements import StatementMap, Unread
 from worker.reconciliation.statements.cells import Unclear, blank, read_money
 from worker.reconciliation.statements.dates import date_format
-from worker.reconciliation.statements.headers import plain
-from worker.reconciliation.statements.known_words import HEADERS, KINDS, STATUSES, header_key, word_key
-from worker.reconciliation.statements.tables import HEAD, Statement, StatementError, column_name
+from worker.reconciliation.statements.headers import normalized
+from worker.reconciliation.statements.known_words import HEADER_WORDS, KINDS, STATUS_WORDS, header_key, word_key
+from worker.reconciliation.statements.tables import HEAD, StatementError, StatementFile, column_name
 
 _LOOKED_AT = 500
 _MOST_WORDS = 30
@@ -42,7 +42,7 @@ class Proposal(Struct, frozen=True, kw_only=True):
     values: dict[str, Any]
 
 
-def look(statement: Statement) -> Look:
+def guess_headers(statement: StatementFile) -> Look:
     """Find the row with the most headers that are known. Raises StatementError where no row has two."""
     found = [
         (len({known[0] for cell in row[1] if (known := header_key(cell))}), -place, row, table)
@@ -67,7 +67,7 @@ def propose(headers: Sequence[str], first_rows: Sequence[Sequence[str]]) -> Prop
     draft.columns()
     draft.amounts()
     draft.times()
-    draft.words("status", STATUSES, needs=("completed",))
+    draft.words("status", STATUS_WORDS, needs=("completed",))
     draft.words("kind", KINDS, needs=("refunds", "payments"))
     values = draft.values
     for key in ("amount", "at", "status"):
@@ -101,14 +101,14 @@ class _Draft:
 
     def columns(self) -> None:
         """The columns by their headers alone."""
-        known: dict[str, list[tuple[int, int]]] = {key: [] for key in HEADERS}
+        known: dict[str, list[tuple[int, int]]] = {key: [] for key in HEADER_WORDS}
         for place, header in enumerate(self._headers):
             if found := header_key(header):
                 known[found[0]].append((found[1], place))
         for key, found_places in known.items():
             for _, place in sorted(found_places):
                 header = self._headers[place].strip()
-                if sum(plain(one) == plain(header) for one in self._headers) > 1:
+                if sum(normalized(one) == normalized(header) for one in self._headers) > 1:
                     self.unclear.append(
                         f'the header "{header}" stands above more than one column, so it cannot be mapped'
                     )
@@ -157,7 +157,7 @@ class _Draft:
         self.reasons["time_zone"] = "not told by the file; portals here write the time of Dhaka"
 
     def words(self, key: str, lists: dict[str, tuple[str, ...]], needs: tuple[str, ...]) -> None:
-        said = list({plain(cell): cell.strip() for cell in self._cells(key)}.values())
+        said = list({normalized(cell): cell.strip() for cell in self._cells(key)}.values())
         if not said:
             return
         sorted_words: dict[str, list[str]] = {}

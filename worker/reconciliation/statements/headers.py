@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from schemas.statements import StatementMap, Unread
-from worker.config.problems import suggestion
-from worker.reconciliation.statements.tables import HEAD, Row, Statement, StatementError, Table, column_name
+from worker.config.config_problems import suggestion
+from worker.reconciliation.statements.tables import HEAD, StatementError, StatementFile, Table, TableRow, column_name
 
 COLUMNS = ("transaction_id", "session_id", "reference", "amount", "currency", "fee", "at", "status", "kind")
 """The keys of a StatementMap that name a column."""
@@ -27,20 +27,20 @@ class Headers(Struct, frozen=True, kw_only=True):
     columns: Mapping[str, int]
 
 
-def plain(header: str) -> str:
+def normalized(header: str) -> str:
     """What is compared of a header or a word: neither its case nor the spaces around it."""
     return header.strip(" \t\r\n\u00a0\u200b\ufeff").casefold()
 
 
-def wanted(columns: StatementMap) -> dict[str, str]:
+def mapped_headers(columns: StatementMap) -> dict[str, str]:
     """The headers that the map names, by its keys."""
     named = {key: getattr(columns, key) for key in COLUMNS}
     return {key: header for key, header in named.items() if header is not None}
 
 
-def find_headers(statement: Statement, columns: StatementMap) -> Headers:
+def find_headers(statement: StatementFile, columns: StatementMap) -> Headers:
     """The only table with a row of all mapped headers. Raises StatementError."""
-    names = wanted(columns)
+    names = mapped_headers(columns)
     found = [(table, row) for table in statement.tables if (row := _header_row(table, names)) is not None]
     if not found:
         raise next((table.trouble for table in statement.tables if table.trouble), None) or _missing(statement, names)
@@ -49,25 +49,25 @@ def find_headers(statement: Statement, columns: StatementMap) -> Headers:
         raise StatementError(f"the mapped headers stand in {listed}; only one of them can be the statement")
     ((table, (number, cells)),) = found
     _check_once(names, number, cells)
-    headers = [plain(cell) for cell in cells]
-    places = {key: headers.index(plain(header)) for key, header in names.items()}
+    headers = [normalized(cell) for cell in cells]
+    places = {key: headers.index(normalized(header)) for key, header in names.items()}
     # In text a comma too many moves every cell after it; in a sheet nothing moves, and a note beside it harms nobody.
     while statement.form == "CSV" and headers and not headers[-1]:
         headers.pop()
     return Headers(table=table, row=number, width=len(headers), columns=places)
 
 
-def _header_row(table: Table, names: Mapping[str, str]) -> Row | None:
-    needed = {plain(header) for header in names.values()}
+def _header_row(table: Table, names: Mapping[str, str]) -> TableRow | None:
+    needed = {normalized(header) for header in names.values()}
     for row in table.head:
-        if not isinstance(row, Unread) and needed <= {plain(cell) for cell in row[1]}:
+        if not isinstance(row, Unread) and needed <= {normalized(cell) for cell in row[1]}:
             return row
     return None
 
 
 def _check_once(names: Mapping[str, str], number: int, cells: list[str]) -> None:
     for header in dict.fromkeys(names.values()):
-        places = [column_name(place) for place, cell in enumerate(cells) if plain(cell) == plain(header)]
+        places = [column_name(place) for place, cell in enumerate(cells) if normalized(cell) == normalized(header)]
         if len(places) > 1:
             listed = f"{', '.join(places[:-1])} and {places[-1]}"
             raise StatementError(
@@ -75,15 +75,15 @@ def _check_once(names: Mapping[str, str], number: int, cells: list[str]) -> None
             )
 
 
-def _missing(statement: Statement, names: Mapping[str, str]) -> StatementError:
+def _missing(statement: StatementFile, names: Mapping[str, str]) -> StatementError:
     """Say it of the row that has most of the headers."""
-    needed = {plain(header): header for header in names.values()}
+    needed = {normalized(header): header for header in names.values()}
     best: tuple[int, str, str] | None = None
     for table in statement.tables:
         for row in table.head:
             if isinstance(row, Unread):
                 continue
-            seen = {plain(cell) for cell in row[1] if cell.strip()}
+            seen = {normalized(cell) for cell in row[1] if cell.strip()}
             has = len(needed.keys() & seen)
             if has and (best is None or has > best[0]):
                 lacking = ", ".join(

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from worker.reconciliation.statements.archive import entries, inflate
 from worker.reconciliation.statements.tables import StatementError
+from worker.reconciliation.statements.zip_archive import entries, inflate
 
 FORMULA = "="
 _OVERLAP = 1 << 14

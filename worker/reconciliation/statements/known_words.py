@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-HEADERS: dict[str, tuple[str, ...]] = {
+HEADER_WORDS: dict[str, tuple[str, ...]] = {
     "transaction_id": (
         "transaction id", "trx id", "txn id", "tran id", "trans id", "transaction no", "transaction number", "trx no",
         "txn no", "bank transaction id", "bank tran id", "gateway transaction id", "লেনদেন আইডি", "লেনদেন নম্বর",
@@ -50,7 +50,7 @@ HEADERS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """By the keys of the map. Within a key the surer headers come first."""
 
-STATUSES: dict[str, tuple[str, ...]] = {
+STATUS_WORDS: dict[str, tuple[str, ...]] = {
     "completed": (
         "completed", "complete", "success", "successful", "succeeded", "paid", "valid", "validated", "settled",
         "approved", "captured", "সফল", "সম্পন্ন", "পরিশোধিত",
@@ -88,4 +88,4 @@ def _bare(text: str) -> str:
     return "".join(sign for sign in kept if sign.isalnum() or unicodedata.category(sign) in ("Mn", "Mc"))
 
 
-_HEADERS = {_bare(word): (key, place) for key, words in HEADERS.items() for place, word in enumerate(words)}
+_HEADERS = {_bare(word): (key, place) for key, words in HEADER_WORDS.items() for place, word in enumerate(words)}

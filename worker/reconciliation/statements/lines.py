@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 from schemas.statements import Line, StatementMap, Unread
 from schemas.words import Status
 from worker.reconciliation.statements.cells import Unclear, blank, read_id, read_money, read_time
-from worker.reconciliation.statements.headers import Headers, find_headers, plain, wanted
-from worker.reconciliation.statements.tables import Statement, unread
+from worker.reconciliation.statements.headers import Headers, find_headers, mapped_headers, normalized
+from worker.reconciliation.statements.tables import StatementFile, unread
 
 LONGEST_CELL = 10_000
 _NO_ID = "no transaction id, session id or reference"
@@ -24,7 +24,7 @@ _TAKA = frozenset(("bdt", "tk", "tk.", "taka", "৳"))
 _IDS = ("transaction_id", "session_id", "reference")
 
 
-def read_lines(statement: Statement, columns: StatementMap) -> Iterator[Line | Unread]:
+def read_lines(statement: StatementFile, columns: StatementMap) -> Iterator[Line | Unread]:
     """Every row below the headers, in order and as it is read: memory does not grow with the file.
 
     Raises StatementError at once where the headers cannot be found, and later where the rest of the file cannot be
@@ -71,11 +71,11 @@ class _Reader:
 
     def __init__(self, columns: StatementMap) -> None:
         self._map = columns
-        self._headers = wanted(columns)
+        self._headers = mapped_headers(columns)
         self._zone: tzinfo = ZoneInfo(columns.time_zone)
-        self._statuses = {plain(word): status for status in Status for word in getattr(columns, status.value)}
-        self._refunds = frozenset(map(plain, columns.refunds))
-        self._payments = frozenset(map(plain, columns.payments))
+        self._statuses = {normalized(word): status for status in Status for word in getattr(columns, status.value)}
+        self._refunds = frozenset(map(normalized, columns.refunds))
+        self._payments = frozenset(map(normalized, columns.payments))
 
     def line(self, number: int, taken: dict[str, str], cells: list[str]) -> Line:
         """Raises Unclear with the reason."""
@@ -112,13 +112,13 @@ class _Reader:
     def _money(self, taken: dict[str, str]) -> tuple[Literal["payment", "refund"], Decimal]:
         amount = self._amount("amount", taken["amount"], 2)
         currency = taken.get("currency")
-        if currency is not None and plain(currency) not in _TAKA:
+        if currency is not None and normalized(currency) not in _TAKA:
             raise Unclear(f'the currency is "{currency.strip()[:20]}" and not BDT')
         if not amount:
             raise Unclear("the amount is zero")
         if amount < 0 and not self._map.signed_amounts:
             raise Unclear("the amount is negative, and the map does not say signed_amounts")
-        said = plain(taken.get("kind", ""))
+        said = normalized(taken.get("kind", ""))
         if said in self._refunds:
             return "refund", abs(amount)
         if self._payments and said not in self._payments:
@@ -134,7 +134,7 @@ class _Reader:
         if cell is None:
             return (Status.REFUNDED if kind == "refund" else Status.COMPLETED), None
         word = cell.strip()
-        status = self._statuses.get(plain(cell))
+        status = self._statuses.get(normalized(cell))
         if status is None:
             said = f'"{word[:60]}" is in no list of the map' if word else "is empty"
             raise Unclear(f"the {self._header('status')} {said}")
@@ -179,4 +179,4 @@ class _Reader:
         """The column as messages name it: our word, and the statement's where it is another."""
         ours = {"at": "time"}.get(key, key.replace("_", " "))
         theirs = self._headers[key].strip()
-        return ours if plain(theirs) == ours else f"{ours} ({theirs})"
+        return ours if normalized(theirs) == ours else f"{ours} ({theirs})"

@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 
 from schemas.statements import Unread
-from worker.reconciliation.statements.decoding import Trouble, decode_lines, encoding_of
-from worker.reconciliation.statements.tables import HEAD, Row, Rows, StatementError, Table, unread
+from worker.reconciliation.statements.decoding import DecodingError, decode_lines, encoding_of
+from worker.reconciliation.statements.tables import HEAD, Rows, StatementError, Table, TableRow, unread
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
@@ -24,7 +24,7 @@ def separated_tables(path: Path) -> tuple[Table, ...]:
 
 
 def _table(path: Path, delimiter: str, name: str) -> Table:
-    head: list[Row | Unread] = []
+    head: list[TableRow | Unread] = []
     trouble = None
     try:
         head.extend(islice(_rows(path, delimiter), HEAD))
@@ -45,7 +45,7 @@ def _rows(path: Path, delimiter: str) -> Rows:
             before = lines.count
             try:
                 cells = next(records, None)
-            except Trouble as error:
+            except DecodingError as error:
                 raise StatementError(f"row {number}: {error}") from None
             except csv.Error as error:
                 yield _refused(number, error, lines, lines.count - before)

@@ -29,9 +29,9 @@ from python_calamine import (
     SheetVisibleEnum,
 )
 
-from worker.reconciliation.statements.archive import check_workbook
 from worker.reconciliation.statements.hollow import Hollow, hollow_cells
 from worker.reconciliation.statements.tables import HEAD, StatementError
+from worker.reconciliation.statements.zip_archive import check_workbook
 
 MEMORY = 1536 << 20
 SECONDS = 120
@@ -42,7 +42,7 @@ DAMAGED = "the workbook is damaged and cannot be read; fetch it again, or save i
 Cell = str | datetime
 
 
-def main() -> None:
+def run_reader() -> None:
     for limit, most in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CPU, SECONDS), (resource.RLIMIT_CORE, 0)):
         resource.setrlimit(limit, (most, most))
     path, form, *sheet = sys.argv[1:]
@@ -123,4 +123,4 @@ def _send(frame: dict[str, Any], write: Callable[[bytes], Any] = lambda some: sy
 
 
 if __name__ == "__main__":
-    main()
+    run_reader()

@@ -17,16 +17,16 @@ from schemas.statements import Unread
 HEAD = 30
 """Within so many rows the headers must stand; portals write titles, periods and account names above them."""
 
-Row = tuple[int, list[str]]
+TableRow = tuple[int, list[str]]
 """A row's number, counted from 1, and its cells as text."""
-Rows = Iterator[Row | Unread]
+Rows = Iterator[TableRow | Unread]
 
 
 class StatementError(Exception):
     """The file as a whole cannot be read. The words are for an accountant and name the place."""
 
 
-class Moment(str):
+class DateCell(str):
     """A cell that holds a real date instead of text: the same in ISO 8601, without a zone."""
 
     __slots__ = ()
@@ -39,12 +39,12 @@ class Table(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    head: tuple[Row | Unread, ...]
+    head: tuple[TableRow | Unread, ...]
     trouble: StatementError | None = None
     rows: Callable[[], Rows]
 
 
-class Statement(Struct, frozen=True, kw_only=True):
+class StatementFile(Struct, frozen=True, kw_only=True):
     """An opened file. Which of its `tables` is the statement is known only when the headers of a map are looked for."""
 
     path: Path
@@ -53,10 +53,10 @@ class Statement(Struct, frozen=True, kw_only=True):
 
 
 def unread(row: int, why: str, cells: list[str]) -> Unread:
-    return Unread(row=row, why=why, text=shown(cells))
+    return Unread(row=row, why=why, text=cells_text(cells))
 
 
-def shown(cells: list[str]) -> str:
+def cells_text(cells: list[str]) -> str:
     """The cells as one line of text, cut; nothing that could move a terminal's cursor is left in it."""
     text = " | ".join(cell[:60] for cell in cells[:20])[:300]
     return "".join(sign if sign.isprintable() else " " for sign in text)

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import msgspec
 
-from worker.reconciliation.statements.tables import Moment, Rows, StatementError, Table
+from worker.reconciliation.statements.tables import DateCell, Rows, StatementError, Table
 
 _TOO_MUCH = "the workbook takes more memory or time than a statement may, or is damaged; save its sheet as CSV"
 _PASSWORD = "the workbook is protected by a password; save it without one"  # noqa: S105 - words for a person
@@ -55,8 +55,8 @@ def _cells(row: list[Any]) -> list[str]:
     return [cell if type(cell) is str else _moment(cell) for cell in row]
 
 
-def _moment(cell: datetime) -> Moment:
-    return Moment(cell.replace(tzinfo=None).isoformat())
+def _moment(cell: datetime) -> DateCell:
+    return DateCell(cell.replace(tzinfo=None).isoformat())
 
 
 def _frames(path: Path, form: str, *sheet: str) -> Iterator[dict[str, Any]]:

@@ -121,7 +121,7 @@ def tracing_of(environ: Mapping[str, str]) -> Tracing:
     try:
         from worker.telemetry.tracing.telemetry import exporting  # noqa: PLC0415 - nothing of it is imported where it is off
     except ModuleNotFoundError:
-        log.warning("tracing.not_installed", how="pip install 'payproof[otel]'")
+        log.warning("tracing.package_missing", how="pip install 'payproof[otel]'")
         return OFF
     return exporting(environ)
 

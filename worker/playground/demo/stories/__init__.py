@@ -6,21 +6,20 @@ The one thing to get wrong: a script that fits a gateway has a story there, or n
 from __future__ import annotations
 
 from worker.playground.demo.stories import (
-    answers,
-    callbacks,
     decisions,
     ends,
+    gateway_answers,
     lies,
+    lost_callbacks,
     money,
     repeats,
     surprises,
-    webhooks,
 )
 from worker.playground.demo.story import Story
 from worker.playground.sandbox.scripts import BY_NAME
 
 _PLACES = {name: place for place, name in enumerate(BY_NAME)}
-_SCRIPTED = (*callbacks.STORIES, *money.STORIES, *answers.STORIES, *webhooks.STORIES)
+_SCRIPTED = (*lost_callbacks.STORIES, *money.STORIES, *gateway_answers.STORIES)
 
 STORIES: tuple[Story, ...] = (
     *ends.STORIES,

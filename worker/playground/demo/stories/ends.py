@@ -1,10 +1,21 @@
-"""The ordinary ends: paid, failed, cancelled, abandoned."""
+"""The ordinary ends: paid, failed, cancelled, abandoned; other stories begin as these do."""
 
 from __future__ import annotations
 
 from worker.playground.demo.scene import Scene
-from worker.playground.demo.stories.deeds import pays
 from worker.playground.demo.story import BLIND, CHECKED, EVERY, Story, closed, completed, held
+
+
+async def pays(scene: Scene) -> None:
+    """The buyer pays and comes back."""
+    await scene.open()
+    await scene.returns(await scene.at_gateway("pay"))
+
+
+async def leaves(scene: Scene) -> None:
+    """The buyer pays and does not come back."""
+    await scene.open()
+    await scene.at_gateway("pay")
 
 
 async def fails(scene: Scene) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from worker.playground.demo.scene import Scene
-from worker.playground.demo.stories.deeds import pays
+from worker.playground.demo.stories.ends import pays
 from worker.playground.demo.story import (
     BLIND,
     CHECKED,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from worker.playground.sandbox.checkout.shape import Field, Look, Special, Step, View, money
+from worker.playground.sandbox.checkout.shape import CheckoutField, CheckoutLook, Special, Step, View, shown_money
 
 STYLE = """
 body{--back:#f1edfb;--ink:#241a45;--focus:#241a45}
@@ -34,8 +34,8 @@ input{border-radius:14px;border-color:#8d83ad;padding:.7rem 1rem}
 .low{color:#a01a1a}
 @media(max-width:28rem){main{margin:0;border-radius:0;box-shadow:none}}
 """
-NUMBER = Field(name="number", label="Mobile number", given="01770618575", hint="Any number is taken.")
-PIN = Field(name="pin", label="PIN", given="12345", hint="Any PIN is taken.", secret=True)
+NUMBER = CheckoutField(name="number", label="Mobile number", given="01770618575", hint="Any number is taken.")
+PIN = CheckoutField(name="pin", label="PIN", given="12345", hint="Any PIN is taken.", secret=True)
 LOW = "00000"
 
 
@@ -44,9 +44,9 @@ def _account(view: View) -> str:
     amount = Decimal(view.session.amount)
     low = view.entered.get("pin") == LOW
     balance = amount / 2 if low else amount + Decimal("2750.00")
-    rows = [("Your balance", money(str(balance), "BDT"), ""), ("This payment", "− " + view.amount, "")]
-    rows.append(("Too little by", money(str(amount - balance), "BDT"), "low")) if low else rows.append(
-        ("Balance after", money(str(balance - amount), "BDT"), "")
+    rows = [("Your balance", shown_money(str(balance), "BDT"), ""), ("This payment", "− " + view.amount, "")]
+    rows.append(("Too little by", shown_money(str(amount - balance), "BDT"), "low")) if low else rows.append(
+        ("Balance after", shown_money(str(balance - amount), "BDT"), "")
     )
     told = "".join(f'<div class="{mark}"><dt>{name}</dt><dd>{value}</dd></div>' for name, value, mark in rows)
     return (
@@ -60,7 +60,7 @@ def _login(view: View) -> str:
     return '<p class="lead" lang="bn">মোবাইল নম্বর ও পিন দিয়ে লগ ইন করুন</p>'
 
 
-LOOK = Look(
+LOOK = CheckoutLook(
     title="iPay payment",
     brand="iPay<span>payment</span>",
     style=STYLE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from worker.playground.sandbox.checkout.shape import Field, Look, Special, Step, View
+from worker.playground.sandbox.checkout.shape import CheckoutField, CheckoutLook, Special, Step, View
 
 STYLE = """
 body{--back:#eef0f6;--ink:#14213d;--focus:#1d4ed8}
@@ -54,7 +54,7 @@ def _tabs(name: str, view: View) -> str:
     return f'<nav aria-label="Ways to pay"><ul class="tabs">{"".join(links)}</ul></nav>'
 
 
-def _step(name: str, title: str, bangla: str, *fields: Field) -> Step:
+def _step(name: str, title: str, bangla: str, *fields: CheckoutField) -> Step:
     def lead(view: View) -> str:
         del view
         return f'<p class="lead" lang="bn">{bangla}</p>'
@@ -62,7 +62,7 @@ def _step(name: str, title: str, bangla: str, *fields: Field) -> Step:
     return Step(name=name, title=title, above=partial(_tabs, name), lead=lead, fields=fields, button="Pay {amount}")
 
 
-LOOK = Look(
+LOOK = CheckoutLook(
     title="Moneybag checkout",
     brand="<b>Moneybag</b><span>Payment page</span>",
     style=STYLE,
@@ -72,24 +72,24 @@ LOOK = Look(
             "card",
             "Debit or credit card",
             "ডেবিট বা ক্রেডিট কার্ড",
-            Field(name="card", label="Card number", given="4242 4242 4242 4242", hint="Any card is taken."),
-            Field(name="until", label="Valid until", given="12 / 30", narrow=True),
-            Field(name="secret", label="CVV", given="123", secret=True, narrow=True),
+            CheckoutField(name="card", label="Card number", given="4242 4242 4242 4242", hint="Any card is taken."),
+            CheckoutField(name="until", label="Valid until", given="12 / 30", narrow=True),
+            CheckoutField(name="secret", label="CVV", given="123", secret=True, narrow=True),
         ),
         _step(
             "wallet",
             "Mobile wallet",
             "মোবাইল ব্যাংকিং",
-            Field(name="number", label="Wallet number", given="01770618575", hint="Any number is taken."),
-            Field(name="pin", label="PIN", given="12345", hint="Any PIN is taken.", secret=True),
+            CheckoutField(name="number", label="Wallet number", given="01770618575", hint="Any number is taken."),
+            CheckoutField(name="pin", label="PIN", given="12345", hint="Any PIN is taken.", secret=True),
         ),
         _step(
             "bank",
             "Net banking",
             "ইন্টারনেট ব্যাংকিং",
-            Field(name="bank", label="Bank", given="Sandbox Bank", digits=False),
-            Field(name="user", label="User id", given="rahima", hint="Any user is taken.", digits=False),
-            Field(name="password", label="Password", given="sandbox", secret=True, digits=False),
+            CheckoutField(name="bank", label="Bank", given="Sandbox Bank", digits=False),
+            CheckoutField(name="user", label="User id", given="rahima", hint="Any user is taken.", digits=False),
+            CheckoutField(name="password", label="Password", given="sandbox", secret=True, digits=False),
         ),
     ),
     specials=(

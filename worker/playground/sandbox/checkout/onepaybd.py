@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from worker.playground.sandbox.checkout.shape import Field, Look, Special, Step, View
+from worker.playground.sandbox.checkout.shape import CheckoutField, CheckoutLook, Special, Step, View
 
 STYLE = """
 body{--back:#ecedf1;--ink:#2b2b33;--focus:#1b1b1b}
@@ -50,9 +50,9 @@ def _last(view: View) -> str:
     return f'<p class="lead">to pay <b>{view.amount}</b> · <span lang="bn">পিন দিন</span></p>'
 
 
-NUMBER = Field(name="number", label="bKash account number", given="01770618575", hint="Any number is taken.")
+NUMBER = CheckoutField(name="number", label="bKash account number", given="01770618575", hint="Any number is taken.")
 
-LOOK = Look(
+LOOK = CheckoutLook(
     title="OnePayBD · bKash payment",
     brand="<b>OnePayBD</b><span>bKash payment</span>",
     style=STYLE,
@@ -71,7 +71,11 @@ LOOK = Look(
             title="Verification code",
             stage="2 / 3",
             lead=_sent,
-            fields=(Field(name="code", label="6 digits from the message", given="123456", hint="Any code is taken."),),
+            fields=(
+                CheckoutField(
+                    name="code", label="6 digits from the message", given="123456", hint="Any code is taken."
+                ),
+            ),
             button="Confirm code",
             to="pin",
         ),
@@ -80,7 +84,9 @@ LOOK = Look(
             title="Enter your PIN",
             stage="3 / 3",
             lead=_last,
-            fields=(Field(name="pin", label="bKash PIN", given="12121", hint="Any PIN is taken.", secret=True),),
+            fields=(
+                CheckoutField(name="pin", label="bKash PIN", given="12121", hint="Any PIN is taken.", secret=True),
+            ),
             button="Confirm",
         ),
     ),

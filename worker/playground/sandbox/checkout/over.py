@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from html import escape
 from types import MappingProxyType
 
-from worker.playground.sandbox.checkout.frame import deed
+from worker.playground.sandbox.checkout.checkout_frame import deed
 from worker.playground.sandbox.checkout.shape import View
-from worker.playground.sandbox.gateway import Deed, Gateway
 from worker.playground.sandbox.sessions import Session, Standing
+from worker.playground.sandbox.simulated_gateway import Deed, SimulatedGateway
 
 # How it stands: title, the same in Bangla, one sentence.
 _WORDS: Mapping[Standing, tuple[str, str, str]] = MappingProxyType(
@@ -28,7 +28,7 @@ _WAYS: Mapping[Standing, Deed] = MappingProxyType(
 )
 
 
-def way_back(gateway: Gateway, session: Session) -> str:
+def way_back(gateway: SimulatedGateway, session: Session) -> str:
     """Where a browser goes that was sent back as the session stands."""
     return gateway.closed_link(session) or gateway.redirect(session, _WAYS.get(session.status, "cancel"))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from functools import partial
 
-from worker.playground.sandbox.checkout.shape import Field, Look, Special, Step, View
+from worker.playground.sandbox.checkout.shape import CheckoutField, CheckoutLook, Special, Step, View
 from worker.playground.sandbox.checkout.wallets import WALLETS, Wallet, tiles
 from worker.playground.sandbox.sessions import Session
 
@@ -73,12 +73,12 @@ def _step(wallet: Wallet) -> Step:
         name=wallet.name,
         title=f"Send with {wallet.title}",
         lead=partial(_send, wallet),
-        fields=(Field(name="trx_id", label="TrxID", given=_trx_id, hint=hint, digits=False),),
+        fields=(CheckoutField(name="trx_id", label="TrxID", given=_trx_id, hint=hint, digits=False),),
         button="I have sent it",
     )
 
 
-LOOK = Look(
+LOOK = CheckoutLook(
     title="PayParse checkout",
     brand="<b>payparse_</b><span>personal wallet checkout</span>",
     style=STYLE,

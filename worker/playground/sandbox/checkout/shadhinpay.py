@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from worker.playground.sandbox.checkout.shape import Field, Look, Special, Step, View
+from worker.playground.sandbox.checkout.shape import CheckoutField, CheckoutLook, Special, Step, View
 from worker.playground.sandbox.checkout.wallets import WALLETS, Wallet, tiles
 from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.shadhinpay import TEST_PHONES
@@ -71,8 +71,8 @@ def _card(view: View) -> str:
 
 def _wallet(wallet: Wallet) -> Step:
     fields = (
-        Field(name="number", label=f"{wallet.title} number", given=_phone, hint="Any number is taken."),
-        Field(name="pin", label="PIN", given="12345", hint="Any PIN is taken.", secret=True),
+        CheckoutField(name="number", label=f"{wallet.title} number", given=_phone, hint="Any number is taken."),
+        CheckoutField(name="pin", label="PIN", given="12345", hint="Any PIN is taken.", secret=True),
     )
     return Step(
         name=wallet.name,
@@ -83,7 +83,7 @@ def _wallet(wallet: Wallet) -> Step:
     )
 
 
-LOOK = Look(
+LOOK = CheckoutLook(
     title="ShadhinPay checkout",
     brand="Shadhin<i>Pay</i>",
     style=STYLE,
@@ -97,9 +97,9 @@ LOOK = Look(
             title="Pay by card",
             lead=_card,
             fields=(
-                Field(name="card", label="Card number", given="4242 4242 4242 4242"),
-                Field(name="until", label="Expiry", given="12 / 30", narrow=True),
-                Field(name="secret", label="CVC", given="123", secret=True, narrow=True),
+                CheckoutField(name="card", label="Card number", given="4242 4242 4242 4242"),
+                CheckoutField(name="until", label="Expiry", given="12 / 30", narrow=True),
+                CheckoutField(name="secret", label="CVC", given="123", secret=True, narrow=True),
             ),
             button="Pay {amount}",
         ),

@@ -13,11 +13,11 @@ from typing import Literal
 
 from msgspec import Struct
 
-from worker.playground.sandbox.gateway import Deed
 from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import Deed
 
 
-class Field(Struct, frozen=True, kw_only=True):
+class CheckoutField(Struct, frozen=True, kw_only=True):
     """One entry, filled in beforehand with `given`, so that pressing on works at once. Anything is taken."""
 
     name: str
@@ -52,17 +52,17 @@ class View(Struct, frozen=True, kw_only=True):
 
     @property
     def amount(self) -> str:
-        return escape(money(self.session.amount, self.session.currency))
+        return escape(shown_money(self.session.amount, self.session.currency))
 
     @property
     def reference(self) -> str:
         return escape(self.session.reference)
 
-    def raw(self, field: Field) -> str:
+    def raw(self, field: CheckoutField) -> str:
         """What stands in the field, as it is: not to be shown before it is escaped."""
         return self.entered.get(field.name) or field.filled(self.session)
 
-    def typed(self, field: Field) -> str:
+    def typed(self, field: CheckoutField) -> str:
         return escape(self.raw(field))
 
 
@@ -79,7 +79,7 @@ class Step(Struct, frozen=True, kw_only=True):
     stage: str = ""
     above: Callable[[View], str] = _nothing
     lead: Callable[[View], str] = _nothing
-    fields: tuple[Field, ...] = ()
+    fields: tuple[CheckoutField, ...] = ()
     button: str = ""
     to: str = "pay"
 
@@ -101,7 +101,7 @@ def _first(session: Session) -> str:
     return ""
 
 
-class Look(Struct, frozen=True, kw_only=True):
+class CheckoutLook(Struct, frozen=True, kw_only=True):
     """One gateway's checkout.
 
     `begins` names another first step than the first; `about` is where the order's description stands in the request;
@@ -126,11 +126,11 @@ class Look(Struct, frozen=True, kw_only=True):
     def first(self, session: Session) -> Step:
         return self.step(self.begins(session)) or self.steps[0]
 
-    def fields(self) -> tuple[Field, ...]:
+    def fields(self) -> tuple[CheckoutField, ...]:
         return tuple(field for step in self.steps for field in step.fields)
 
 
-def money(amount: str, currency: str) -> str:
+def shown_money(amount: str, currency: str) -> str:
     """`৳1,50,000.00`: grouped as in Bangladesh, by thousand, lakh and crore."""
     whole, _, part = f"{Decimal(amount):.2f}".partition(".")
     head, tail = whole[:-3], whole[-3:]

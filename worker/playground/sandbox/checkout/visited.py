@@ -13,12 +13,13 @@ from aiohttp import web
 from msgspec import Struct
 from msgspec.structs import replace
 
-from worker.playground.sandbox.checkout import frame, over
-from worker.playground.sandbox.checkout.shape import Look, Special, Step, View
-from worker.playground.sandbox.gateway import Deed, Gateway, Impossible
+from worker.playground.sandbox.checkout import over
+from worker.playground.sandbox.checkout.checkout_frame import checkout_page, deed, step_html
+from worker.playground.sandbox.checkout.shape import CheckoutLook, Special, Step, View
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.shopper import Visit, may_pay_late, perform
+from worker.playground.sandbox.simulated_gateway import Deed, Impossible, SimulatedGateway
 
 
 class Visited(Struct, frozen=True, kw_only=True):
@@ -29,9 +30,9 @@ class Visited(Struct, frozen=True, kw_only=True):
     """
 
     sandbox: Sandbox
-    gateway: Gateway
+    gateway: SimulatedGateway
     session: Session
-    look: Look
+    look: CheckoutLook
     address: str
     at: str
     stay: bool
@@ -46,7 +47,7 @@ class Visited(Struct, frozen=True, kw_only=True):
     def page(self, step: Step, *, refused: str = "", status: int = 200) -> web.Response:
         """A step of the way to pay."""
         view = self._view(refused)
-        return frame.page(self.look, view, frame.step_html(self.look, step, view), self._controls(view), status=status)
+        return checkout_page(self.look, view, step_html(self.look, step, view), self._controls(view), status=status)
 
     def meant(self) -> Special | None:
         """The first entry made that has a meaning."""
@@ -89,7 +90,7 @@ class Visited(Struct, frozen=True, kw_only=True):
 
     def _told(self, html: str, controls: str, *, status: int = 200) -> web.Response:
         controls += over.order_link(self.order_page)
-        return frame.page(self.look, self._view(), html, controls, over=True, status=status)
+        return checkout_page(self.look, self._view(), html, controls, over=True, status=status)
 
     def _view(self, refused: str = "") -> View:
         return View(
@@ -116,7 +117,7 @@ class Visited(Struct, frozen=True, kw_only=True):
             if self.gateway.closed_link(ended) is not None and not self.stay
             else ""
         )
-        deeds = f"{frame.deed(view, 'fail', 'Let it fail')}{frame.deed(view, 'walk_away', 'Walk away')}"
+        deeds = f"{deed(view, 'fail', 'Let it fail')}{deed(view, 'walk_away', 'Walk away')}"
         return (
             f'<div class="row">{deeds}</div>{stay}'
             f"<details><summary>Entries with a meaning</summary><ul>{entries}</ul></details>"

@@ -8,21 +8,29 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from worker.playground.sandbox.control import buyers, description, scripts, time, troubles, webhooks, whole
+from worker.playground.sandbox.control import (
+    buyers,
+    description,
+    script_routes,
+    time,
+    trouble_routes,
+    webhook_routes,
+    whole,
+)
 from worker.playground.sandbox.control.routing import Route, handler
 
 ROUTES: tuple[Route, ...] = (
     *buyers.ROUTES,
-    *scripts.ROUTES,
-    *troubles.ROUTES,
-    *webhooks.ROUTES,
+    *script_routes.ROUTES,
+    *trouble_routes.ROUTES,
+    *webhook_routes.ROUTES,
     *time.ROUTES,
     *whole.ROUTES,
 )
 
 
-def routes() -> list[web.RouteDef]:
+def control_routes() -> list[web.RouteDef]:
     return [
         *(web.route(route.method, route.path, handler(route)) for route in ROUTES),
-        *description.routes(ROUTES),
+        *description.described_routes(ROUTES),
     ]

@@ -6,15 +6,15 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from worker.playground.sandbox.announcing import announce
-from worker.playground.sandbox.config import Provider
-from worker.playground.sandbox.control.reading import About, Named, find
+from worker.playground.sandbox.announcing import announce_happening
+from worker.playground.sandbox.control.read_request import About, Named, find
 from worker.playground.sandbox.control.routing import Asked, Route
-from worker.playground.sandbox.gateway import Deed, Impossible
 from worker.playground.sandbox.money_back import give_back
 from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.sandbox_config import Provider
 from worker.playground.sandbox.sessions import Session, Standing
 from worker.playground.sandbox.shopper import Visit, perform
+from worker.playground.sandbox.simulated_gateway import Deed, Impossible
 from worker.playground.sandbox.times import iso_ms_z
 
 
@@ -121,7 +121,7 @@ async def _expire(sandbox: Sandbox, asked: Asked) -> OneSession:
         if session.status not in ("open", "approved"):
             raise Impossible(f"the session is {session.status}")
         expired = sandbox.sessions.save(replace(session, status="expired", expires_at=sandbox.state.now()))
-        announce(sandbox.gateways[named.provider], expired, "expired")
+        announce_happening(sandbox.gateways[named.provider], expired, "expired")
     return OneSession(session=shown(sandbox, expired))
 
 

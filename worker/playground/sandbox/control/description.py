@@ -13,11 +13,11 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from worker.playground.sandbox.config import CREDENTIALS, GATEWAYS
-from worker.playground.sandbox.control.openapi import DOCUMENT, PAGE, document
+from worker.playground.sandbox.control.control_openapi import DOCUMENT, PAGE, document
 from worker.playground.sandbox.control.routing import Route
-from worker.playground.sandbox.control.scripts import scripts_of
+from worker.playground.sandbox.control.script_routes import scripts_of
 from worker.playground.sandbox.sandbox import SANDBOX, Sandbox
+from worker.playground.sandbox.sandbox_config import CREDENTIALS, GATEWAYS
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -35,7 +35,7 @@ _STYLE = (
 )
 
 
-def routes(described: Sequence[Route]) -> list[web.RouteDef]:
+def described_routes(described: Sequence[Route]) -> list[web.RouteDef]:
     async def page(request: web.Request) -> web.Response:
         html = _page(request.app[SANDBOX], described, _root(request))
         return web.Response(text=html, content_type="text/html", headers=HEADERS)

@@ -14,9 +14,9 @@ from aiohttp.typedefs import Handler
 from msgspec import Struct, field
 
 from worker.playground.sandbox.background import HTTP
-from worker.playground.sandbox.control.reading import Wrong, read, read_body
-from worker.playground.sandbox.gateway import Impossible
+from worker.playground.sandbox.control.read_request import WrongControl, read_control, read_control_body
 from worker.playground.sandbox.sandbox import SANDBOX, Sandbox
+from worker.playground.sandbox.simulated_gateway import Impossible
 
 
 class Refused(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -59,7 +59,7 @@ def handler(route: Route) -> Handler:
         status = 200
         try:
             answer: Struct = await route.do(sandbox, Asked(said=await _said(route, request), http=request.app[HTTP]))
-        except Wrong as wrong:
+        except WrongControl as wrong:
             status, answer = 400, Refused(error=str(wrong), field=wrong.field)
         except LookupError as error:
             status, answer = 404, Refused(error=str(error.args[0]))
@@ -73,7 +73,7 @@ def handler(route: Route) -> Handler:
 
 async def _said(route: Route, request: web.Request) -> Struct | None:
     if route.body is not None:
-        return read_body(await request.read(), route.body)
+        return read_control_body(await request.read(), route.body)
     if route.query is not None:
-        return read({name: value for name, value in request.query.items() if value}, route.query)
+        return read_control({name: value for name, value in request.query.items() if value}, route.query)
     return None

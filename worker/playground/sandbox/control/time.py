@@ -6,11 +6,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from worker.playground.sandbox.config import GATEWAYS, Provider
-from worker.playground.sandbox.control.reading import Body, Seconds, Wrong
+from worker.playground.sandbox.control.read_request import Body, Seconds, WrongControl
 from worker.playground.sandbox.control.routing import Asked, Route
 from worker.playground.sandbox.pace import set_pace
 from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.sandbox_config import GATEWAYS, Provider
 from worker.playground.sandbox.times import iso_ms_z
 
 
@@ -60,7 +60,7 @@ async def _lifetime(sandbox: Sandbox, asked: Asked) -> Set:
 async def _pace(sandbox: Sandbox, asked: Asked) -> Set:
     pace: Pace = asked.said
     if pace.least > pace.most:
-        raise Wrong("most", "is less than least")
+        raise WrongControl("most", "is less than least")
     with sandbox.state.transaction():
         for provider in GATEWAYS if pace.provider is None else (pace.provider,):
             set_pace(sandbox.state, provider, pace.least, pace.most)

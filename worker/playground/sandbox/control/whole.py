@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from worker.playground.sandbox.config import GATEWAYS, Provider
-from worker.playground.sandbox.control.reading import Body
+from worker.playground.sandbox.control.read_request import Body
 from worker.playground.sandbox.control.routing import Asked, Route
 from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.sandbox_config import GATEWAYS, Provider
 
 
 class Reset(Body, frozen=True, kw_only=True):

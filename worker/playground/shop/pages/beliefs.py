@@ -36,7 +36,7 @@ class Outcome(Struct, frozen=True):
     tone: Literal["good", "warn", "bad", "wait"]
 
 
-def outcome(believed: Believed, shipped: Event | None) -> Outcome:
+def outcome_shown(believed: Believed, shipped: Event | None) -> Outcome:
     """`shipped` is the event that the payment's order was fulfilled on."""
     payment = believed.payment
     if payment.hold is not None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from aiohttp import web
 from msgspec import Struct
 
-from worker.playground.shop.config import Account
-from worker.playground.shop.pages.frame import page
+from worker.playground.shop.pages.frame import shop_page
 from worker.playground.shop.pages.markup import Html, html, joined
+from worker.playground.shop.shop_config import Account
 from worker.playground.shop.simulator import Script
 
 NOTHING = Html("")
@@ -70,7 +70,7 @@ def catalogue(accounts: Sequence[Account], scripts: Sequence[Script], form: Form
         **wrong,
         **bad,
     )
-    return page("New order", body, script="catalogue.js", status=status)
+    return shop_page("New order", body, script="catalogue.js", status=status)
 
 
 def _notice(form: Form) -> Html:

@@ -33,7 +33,7 @@ _DOCUMENT = """<!doctype html>
 """
 
 
-def page(
+def shop_page(
     title: str, body: Html, *, script: str | None = None, refresh: int | None = None, status: int = 200
 ) -> web.Response:
     """`script` is one of SCRIPTS; `refresh` looks again after so many seconds where no script runs."""

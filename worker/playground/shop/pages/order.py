@@ -13,11 +13,11 @@ from msgspec import Struct
 
 from worker.playground.shop.books import Believed, Event
 from worker.playground.shop.client import Document
-from worker.playground.shop.pages.beliefs import outcome, word
-from worker.playground.shop.pages.frame import page, respond
+from worker.playground.shop.pages.beliefs import outcome_shown, word
+from worker.playground.shop.pages.frame import respond, shop_page
 from worker.playground.shop.pages.markup import Html, html, joined
-from worker.playground.shop.pages.timeline import timeline
-from worker.playground.shop.returns import Return
+from worker.playground.shop.pages.order_timeline import timeline
+from worker.playground.shop.return_signature import Return
 
 NOTHING = Html("")
 REFRESH_SECONDS = 4
@@ -77,7 +77,7 @@ def order_page(shown: Shown, brought: Return | None, *, notice: str | None = Non
         trouble=_trouble(payment.metadata.get("trouble")),
         steps=_steps(shown),
     )
-    return page(_title(shown), body, script="live.js", refresh=REFRESH_SECONDS, status=status)
+    return shop_page(_title(shown), body, script="live.js", refresh=REFRESH_SECONDS, status=status)
 
 
 def live(shown: Shown) -> web.Response:
@@ -86,11 +86,11 @@ def live(shown: Shown) -> web.Response:
 
 
 def _title(shown: Shown) -> str:
-    return f"{outcome(shown.believed, shown.shipped).title}: {shown.believed.payment.reference}"
+    return f"{outcome_shown(shown.believed, shown.shipped).title}: {shown.believed.payment.reference}"
 
 
 def _parts(shown: Shown) -> Html:
-    found = outcome(shown.believed, shown.shipped)
+    found = outcome_shown(shown.believed, shown.shipped)
     payment = shown.believed.payment
     said = html(
         _OUTCOME,
@@ -132,7 +132,7 @@ def _actions(shown: Shown) -> Html:
 
 def _attempt(one: Believed, shown: Shown) -> Html:
     here = Html(' aria-current="page"') if one is shown.believed else ""
-    tone = outcome(one, shown.shipped).tone
+    tone = outcome_shown(one, shown.shipped).tone
     return html(_ATTEMPT, reference=one.payment.reference, here=here, tone=tone, status=word(one))
 
 

@@ -1,0 +1,72 @@
+"""The door through which tests reach the demo's parts: an installation and its processes, and scripted buyers.
+
+What tests alone need of them stands here, and so it is no part of what is shipped.
+"""
+
+from __future__ import annotations
+
+import signal
+
+from worker.playground.demo import children
+from worker.playground.demo.browser import CONFIRMING, Browser
+from worker.playground.demo.children import environment, free_ports
+from worker.playground.demo.control import Control, ControlError
+from worker.playground.demo.elsewhere import OPENED
+from worker.playground.demo.heard import all_heard, answers
+from worker.playground.demo.lifetime import shorten
+from worker.playground.demo.playing import play, staged
+from worker.playground.demo.scene import Gateway, Scene, Stage
+from worker.playground.demo.stories import STORIES
+from worker.playground.demo.stories_shop import Document, Refused, StoryShop, shop_pages
+from worker.playground.demo.story import BLIND, CHECKED, EVERY, IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY
+from worker.playground.demo.system import QUICK, READY_SECONDS, System
+from worker.playground.demo.told_events import DemoFeed, ToldEvent, read_event, read_feed_page
+from worker.playground.demo.waiting import Otherwise
+
+__all__ = [
+    "BLIND",
+    "CHECKED",
+    "CONFIRMING",
+    "EVERY",
+    "IPAY",
+    "MONEYBAG",
+    "ONEPAYBD",
+    "OPENED",
+    "PAYPARSE",
+    "QUICK",
+    "READY_SECONDS",
+    "SHADHINPAY",
+    "STORIES",
+    "Browser",
+    "Child",
+    "Control",
+    "ControlError",
+    "DemoFeed",
+    "Document",
+    "Gateway",
+    "Otherwise",
+    "Refused",
+    "Scene",
+    "Stage",
+    "StoryShop",
+    "System",
+    "ToldEvent",
+    "all_heard",
+    "answers",
+    "environment",
+    "free_ports",
+    "play",
+    "read_event",
+    "read_feed_page",
+    "shop_pages",
+    "shorten",
+    "staged",
+]
+
+
+class Child(children.Child):
+    def interrupt(self, seconds: float = children.STOP_SECONDS) -> int:
+        """As Ctrl-C does; its exit code. Raises subprocess.TimeoutExpired."""
+        self._end(signal.SIGINT, seconds)
+        assert self._process is not None, "it was started"
+        return self._process.wait(0)

@@ -1,0 +1,99 @@
+"""The state metrics, read where much lies: cheaply, at most once in a while, and never as if all were well."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from tests.fakes.providers import PLAIN, account
+from worker.ops.state_metrics import StateMetrics
+from worker.postgres.database import Database, connect
+from worker.postgres.reads import installation_state as state
+
+ENDPOINT = "wh_000000000001"
+MUCH = (
+    "SET session_replication_role = replica",
+    """INSERT INTO payments (
+           id, merchant, account, provider, reference, amount, currency, description, metadata, status, holds, version,
+           late, amount_verified, refunded_amount, aliases, opened_at, expires_at, opened, completed_told, closing_told,
+           hint_asks, step, execute_tries, execute_unanswered, candidates, candidate_dropped, next_check_at)
+       SELECT 'pay_' || lpad(i::text, 26, '0'), 'shop', 'shop-' || i % 5, 'ipay', i::text, 100, 'BDT', '', '{}',
+           CASE WHEN i % 100 < 95 THEN 'completed' ELSE 'pending' END,
+           CASE WHEN i % 100 = 99 THEN '{amount_mismatch}'::text[] ELSE '{}' END, 1,
+           false, true, 0, '{}', clock_timestamp() - make_interval(secs => i), clock_timestamp(), true, true, false,
+           '{}', 0, 0, false, '[]', false, clock_timestamp() + interval '1 h'
+       FROM generate_series(1, 20000) AS i""",
+    """INSERT INTO events (id, payment_id, version, type, merchant, account, time, body, place)
+       SELECT i::text, 'pay_' || lpad(i::text, 26, '0'), 1, 'payment.opened', 'shop', 'shop-1',
+           clock_timestamp() - make_interval(secs => 20000 - i), '{}', i
+       FROM generate_series(1, 20000) AS i""",
+    "INSERT INTO relays VALUES ('rabbitmq', 19000)",
+    """INSERT INTO queue (claim_id, provider, body, later)
+       SELECT i::text, 'ipay', '{}', i % 2 = 0 FROM generate_series(1, 20000) AS i""",
+    f"INSERT INTO endpoints (id, merchant, url, place) VALUES ('{ENDPOINT}', 'shop', 'https://shop.example/', 19000)",
+    f"""INSERT INTO deliveries (endpoint, event_id, place, next_at, delivered_at)
+        SELECT '{ENDPOINT}', i::text, i, CASE WHEN i > 18000 THEN clock_timestamp() END,
+            CASE WHEN i <= 18000 THEN clock_timestamp() END
+        FROM generate_series(1, 19000) AS i""",
+)
+"""Keys are not looked up for these, and nothing here needs them."""
+
+
+@pytest.fixture
+async def crowded(database: Database) -> Database:
+    async with database.connection() as connection:
+        for statement in MUCH:
+            await connection.execute(statement)
+        await connection.execute("RESET session_replication_role")
+        await connection.execute("ANALYZE")
+    return database
+
+
+@pytest.mark.parametrize(
+    ("query", "about"),
+    [
+        (state._HELD, ()),
+        (state._ACCOUNTS, (["shop-0", "shop-1"],)),
+        (state._QUEUE, (["ipay", "moneybag"],)),
+        (state._LOG, ("rabbitmq",)),
+        (state._STOPPED, ()),
+        (state._ENDPOINTS, ([ENDPOINT],)),
+    ],
+)
+async def test_no_table_that_grows_is_read_as_a_whole(crowded: Database, query: str, about: tuple[object, ...]) -> None:
+    plan = "\n".join(row[0] for row in await crowded.fetch(f"EXPLAIN {query}", *about))
+    assert not re.search(r"Seq Scan on (payments|events|queue|deliveries)", plan), plan
+
+
+async def test_what_waits_is_told_with_its_age_and_counted_up_to_a_bound(crowded: Database) -> None:
+    accounts = [account(f"shop-{number}", PLAIN.provider.capabilities) for number in range(5)]
+    found = await state.read_state(crowded, accounts, [ENDPOINT])
+    assert found.held == {("ipay", "amount_mismatch"): 200}
+    assert max(one.unresolved for one in found.accounts) == pytest.approx(19_998, abs=60)
+    assert found.unpublished == pytest.approx(999, abs=60)
+    (endpoint,) = found.endpoints
+    assert (endpoint.waiting, endpoint.given_up, endpoint.disabled, endpoint.breaker_open) == (1000, 0, False, False)
+    assert endpoint.oldest == pytest.approx(1999, abs=60)
+    assert sum(found.queued.values()) <= state.MOST
+
+
+async def test_it_is_read_once_however_often_it_is_scraped(database: Database) -> None:
+    state_metrics = StateMetrics(database, None, [account("shop-a", PLAIN.provider.capabilities)], [], 60)
+    assert await state_metrics.refresh()
+    first = state_metrics._state
+    assert await state_metrics.refresh()
+    assert state_metrics._state is first
+
+
+async def test_without_the_database_nothing_is_told_of_it_but_that_it_is_away(dsn: str) -> None:
+    async with connect(dsn) as database:
+        state_metrics = StateMetrics(database, None, [account("shop-a", PLAIN.provider.capabilities)], [], 60)
+        assert await state_metrics.refresh()
+        state_metrics._until = 0  # as if the time of that reading were over
+    assert not await state_metrics.refresh()
+    registry = CollectorRegistry()
+    registry.register(state_metrics)
+    assert registry.get_sample_value("payproof_database_up") == 0
+    assert registry.get_sample_value("payproof_oldest_unsequenced_event_seconds") is None

@@ -1,0 +1,279 @@
+"""Messages as the broker delivers them: a channel per queue, a bounded buffer, and a watchdog.
+
+The one thing to get wrong: believing in a consumer. The broker may have forgotten it while the connection looks well;
+so each is compared, every few seconds, with what its queue says, and built anew when the two do not agree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from types import MappingProxyType
+
+import structlog
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.exceptions import ChannelInvalidStateError
+from msgspec import Struct, field
+
+from schemas.secret import Secret
+from worker.amqp.link import UNREACHABLE, closing_of, run_with_reconnect
+from worker.amqp.topology import claims_queue, declare
+from worker.telemetry.metrics import Metrics
+
+WATCH_SECONDS = 3.0
+IDLE_SECONDS = 5.0
+"""So long may a queue with messages deliver nothing to a consumer with room before it counts as forgotten."""
+REPLY_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+class Subscription(Struct):
+    """Where one queue's consumer stands. `heard_at` is monotonic.
+
+    `unacked` are the tags of messages that were neither acknowledged nor rejected, rising; `acked` are those that the
+    broker is not told of yet. One word for several is only right as long as they stand so: nothing else holds `acking`
+    until it is said. The broker closes a channel on which a message is acknowledged twice, and a word for all would
+    acknowledge a message that is being requeued.
+    """
+
+    channel: AbstractChannel
+    heard_at: float
+    buffer: deque[DeliveredMessage] = field(default_factory=deque)
+    unacked: dict[int, None] = field(default_factory=dict)
+    acked: set[int] = field(default_factory=set)
+    cancelled: bool = False
+    consumer_tag: str | None = None
+    acking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def acknowledge(self, tags: Sequence[int]) -> None:
+        """One word for all that are older than every unacked message, and one for each of the others."""
+        for tag in tags:
+            self.unacked.pop(tag, None)
+        self.acked.update(tags)
+        async with self.acking:
+            while not self.acked.isdisjoint(tags):
+                oldest_left = next(iter(self.unacked), None)
+                older = {tag for tag in self.acked if oldest_left is None or tag < oldest_left}
+                said = older or {next(tag for tag in tags if tag in self.acked)}
+                self.acked -= said
+                await self.channel.basic_ack(max(said), multiple=bool(older))
+
+    async def reject(self, tags: Sequence[int]) -> None:
+        async with self.acking:
+            for tag in tags:
+                await self.channel.basic_reject(tag, requeue=False)
+                self.unacked.pop(tag, None)
+
+    async def requeue(self) -> None:
+        """Requeue the buffered messages: the broker gives them to another consumer."""
+        async with self.acking:
+            while self.buffer:
+                tag = _tag(self.buffer.popleft())
+                await self.channel.basic_nack(tag, requeue=True)
+                self.unacked.pop(tag, None)
+
+
+class ConsumerPool:
+    """Works while `run` runs; without it, nothing is ever delivered.
+
+    A queue of claims is called by its gateway's name here; `others` are queues by the names they are called instead.
+    `prefetch` is how many messages of each queue may be here: all of them are ahead of those that come later.
+    """
+
+    def __init__(
+        self,
+        url: Secret,
+        providers: Collection[str],
+        metrics: Metrics,
+        *,
+        prefetch: int,
+        others: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._url, self._providers, self._metrics = url, tuple(sorted(providers)), metrics
+        self._queues = {provider: claims_queue(provider) for provider in self._providers} | dict(others)
+        self._prefetch = prefetch
+        self._subscriptions: dict[str, Subscription] = {}
+        self._paused: set[str] = set()
+        self._arrived: Callable[[str], None] = lambda _: None
+
+    def on_arrival(self, arrived: Callable[[str], None]) -> None:
+        """`arrived` is called with a queue's name whenever a message came from it."""
+        self._arrived = arrived
+
+    @property
+    def queues(self) -> list[str]:
+        """All that it is to deliver from."""
+        return list(self._queues)
+
+    def missing(self) -> list[str]:
+        """The queues that the broker does not deliver from just now."""
+        return [provider for provider in self._queues if provider not in self._subscriptions]
+
+    async def pause(self, provider: str) -> None:
+        """Deliver nothing from this queue until `resume`; what is in hand goes back to the broker.
+
+        The broker gives up on a consumer that keeps a message for half an hour, and counts that towards dead letters.
+        """
+        if provider not in self._paused:
+            self._paused.add(provider)
+            log.warning("consumer.paused", provider=provider)
+            await self._end(self._subscriptions.pop(provider, None), "nothing can be done with what it delivers")
+
+    def resume(self, provider: str) -> None:
+        """Deliver again, within a few seconds."""
+        self._paused.discard(provider)
+
+    async def stop_consuming(self, provider: str) -> None:
+        """Deliver nothing more from this queue; what was delivered and not taken goes back to the broker.
+
+        What was taken can still be acknowledged.
+        """
+        self._paused.add(provider)
+        subscription = self._subscriptions.get(provider)
+        if subscription is None or subscription.consumer_tag is None:
+            return
+        with suppress(*UNREACHABLE):
+            async with asyncio.timeout(REPLY_SECONDS):
+                await subscription.channel.basic_cancel(subscription.consumer_tag)
+                await subscription.requeue()
+
+    async def run(self) -> None:
+        await run_with_reconnect(
+            self._url, "payproof consumer", prepare=self._prepare, use=self._subscribe, failed=lambda: None
+        )
+
+    def has_buffered(self, provider: str) -> bool:
+        subscription = self._subscriptions.get(provider)
+        return subscription is not None and bool(subscription.buffer)
+
+    def take(self, provider: str, most: int) -> list[DeliveredMessage]:
+        """What has been delivered, at most so much; each stays unacknowledged until `acknowledge`."""
+        subscription = self._subscriptions.get(provider)
+        if subscription is None:
+            return []
+        return [subscription.buffer.popleft() for _ in range(min(most, len(subscription.buffer)))]
+
+    def put_back(self, messages: Sequence[DeliveredMessage]) -> None:
+        """Put them in front again. Those of a channel that has ended come anew from the broker."""
+        for message in reversed(messages):
+            for provider, subscription in self._subscriptions.items():
+                if message.channel is subscription.channel:
+                    subscription.buffer.appendleft(message)
+                    self._arrived(provider)
+
+    async def acknowledge(self, messages: Sequence[DeliveredMessage]) -> None:
+        """Tell the broker that they are done. Where their channel has ended they come again, which does no harm."""
+        await self._answer(messages, Subscription.acknowledge)
+
+    async def reject(self, messages: Sequence[DeliveredMessage]) -> None:
+        """Have the broker itself dead-letter them."""
+        await self._answer(messages, Subscription.reject)
+
+    async def _answer(
+        self,
+        messages: Sequence[DeliveredMessage],
+        answer: Callable[[Subscription, Sequence[int]], Awaitable[None]],
+    ) -> None:
+        for subscription in list(self._subscriptions.values()):
+            tags = [_tag(message) for message in messages if message.channel is subscription.channel]
+            if tags:
+                with suppress(*UNREACHABLE):
+                    async with asyncio.timeout(REPLY_SECONDS):
+                        await answer(subscription, tags)
+
+    async def _prepare(self, connection: AbstractConnection) -> None:
+        await declare(connection, self._providers)
+
+    async def _subscribe(self, connection: AbstractConnection) -> None:
+        end = closing_of(connection)
+        try:
+            await self._consume_each(connection, [one for one in self._queues if one not in self._paused])
+            log.info("broker.connected", connection="consumer", missing=self.missing())
+            closed = asyncio.ensure_future(end.wait())
+            try:
+                while not closed.done():
+                    await asyncio.wait({closed}, timeout=WATCH_SECONDS)
+                    if not closed.done():
+                        await self._watch(connection)
+            finally:
+                closed.cancel()
+        finally:
+            self._subscriptions.clear()
+
+    async def _consume_each(self, connection: AbstractConnection, providers: Collection[str]) -> None:
+        """A queue that does not answer, as one that lost its leader, leaves the others flowing; it is tried again."""
+        consuming = [self._consume(connection, provider) for provider in providers]
+        for provider, done in zip(providers, await asyncio.gather(*consuming, return_exceptions=True), strict=True):
+            if isinstance(done, TimeoutError):
+                log.warning("queue.silent", provider=provider)
+            elif done is not None:
+                raise done
+
+    async def _consume(self, connection: AbstractConnection, provider: str) -> None:
+        async with asyncio.timeout(REPLY_SECONDS):
+            channel = await (await connection.channel(publisher_confirms=False)).get_underlay_channel()
+            await channel.basic_qos(prefetch_count=self._prefetch)
+            subscription = Subscription(channel=channel, heard_at=time.monotonic())
+
+            async def delivered(message: DeliveredMessage) -> None:
+                subscription.buffer.append(message)
+                subscription.unacked[_tag(message)] = None
+                subscription.heard_at = time.monotonic()
+                self._arrived(provider)
+
+            def forgotten(_: object) -> None:
+                subscription.cancelled = True
+
+            channel.on_consumer_cancel_callbacks.add(forgotten)
+            consumed = await channel.basic_consume(self._queues[provider], delivered)
+            subscription.consumer_tag = consumed.consumer_tag
+        self._subscriptions[provider] = subscription
+        self._arrived(provider)  # what came before it had its place here
+
+    async def _watch(self, connection: AbstractConnection) -> None:
+        """Compare each consumer with its queue. Raises what aio-pika does when the broker does not answer."""
+        forgotten = []
+        async with asyncio.timeout(REPLY_SECONDS):
+            async with connection.channel(publisher_confirms=False) as channel:
+                for provider, name in self._queues.items():
+                    if provider in self._paused:
+                        continue
+                    queue = await channel.declare_queue(name, passive=True)
+                    waiting = queue.declaration_result.message_count or 0
+                    consumers = queue.declaration_result.consumer_count or 0
+                    if self._forgotten(provider, waiting, consumers):
+                        forgotten.append(provider)
+        for provider in forgotten:
+            await self._forget(provider)
+        await self._consume_each(connection, forgotten)
+
+    def _forgotten(self, provider: str, waiting: int, consumers: int) -> bool:
+        subscription = self._subscriptions.get(provider)
+        if subscription is None or subscription.cancelled or subscription.channel.is_closed or consumers == 0:
+            return True
+        room = len(subscription.unacked) < self._prefetch
+        return waiting > 0 and room and time.monotonic() - subscription.heard_at > IDLE_SECONDS
+
+    async def _forget(self, provider: str) -> None:
+        old = self._subscriptions.pop(provider, None)
+        if old is None:
+            return
+        log.warning("consumer.forgotten", provider=provider)
+        self._metrics.rebuilt.labels(provider).inc()
+        await self._end(old, "its consumer was forgotten")
+
+    async def _end(self, old: Subscription | None, why: str) -> None:
+        if old is not None:
+            with suppress(*UNREACHABLE):
+                async with asyncio.timeout(REPLY_SECONDS):
+                    await old.channel.close(ChannelInvalidStateError(why))
+
+
+def _tag(message: DeliveredMessage) -> int:
+    assert message.delivery_tag is not None, "what was delivered has a tag"
+    return message.delivery_tag

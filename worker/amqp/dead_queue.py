@@ -1,0 +1,156 @@
+"""The dead letters at the broker: its queue `payproof.dead`.
+
+The one thing to get wrong: a letter is looked at by taking it. It is acknowledged only when it is to be gone; all
+others go back when the channel closes, however the reading ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError
+
+from consumers.ports.bus import BusAway
+from schemas.secret import Secret
+from worker.amqp.link import CLOSE_SECONDS, UNREACHABLE, connected
+from worker.amqp.messages import (
+    EXPECTED_TYPE,
+    PROVIDER,
+    REASON,
+    OutgoingMessage,
+    claim_message,
+    expected_message,
+    strangers_id,
+)
+from worker.amqp.publisher import CONFIRM_SECONDS, confirm
+from worker.amqp.topology import DEAD, DELIVERY_LIMIT, EXPECTED
+from worker.dead_letters import CheckedOut, Place, claim_dead_letter, expected_dead_letter, read_claim
+
+GET_SECONDS = 5.0
+
+_BROKERS_REASONS = {
+    "delivery_limit": f"given out more than {DELIVERY_LIMIT} times, and no worker ever finished it",
+    "rejected": "a worker rejected it",
+    "too large": "a body has at most 64 KiB, and this one is far larger",
+    "expired": "it waited longer than the broker's policy allows",
+    "maxlen": "its queue was longer than the broker's policy allows",
+}
+
+
+class BrokerDead:
+    """See worker.dead_letters.DeadLetters; made by `dead_at_broker`."""
+
+    place: Place = "broker"
+
+    def __init__(self, url: Secret, connection: AbstractConnection, stack: AsyncExitStack) -> None:
+        self._url, self._connection, self._stack = url, connection, stack
+        self._publishing: AbstractChannel | None = None
+
+    async def read(self) -> AsyncGenerator[CheckedOut, None]:
+        channel = self._connection.channel(publisher_confirms=False)
+        try:
+            while (message := await _next(channel)) is not None:
+                yield _opened(message)
+        finally:
+            with suppress(*UNREACHABLE):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await channel.close()
+
+    async def replay(self, opened: CheckedOut) -> None:
+        try:
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                await confirm(await self._channel(), _again(opened))
+        except TimeoutError as error:
+            raise BusAway("the broker did not confirm it in time") from error
+        except DeliveryError as error:
+            raise BusAway(f"no queue at the broker takes it ({type(error).__name__})") from error
+        except UNREACHABLE as error:
+            raise BusAway(f"the broker did not take it ({type(error).__name__})") from error
+        await self.drop(opened)
+
+    async def drop(self, opened: CheckedOut) -> None:
+        try:
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                await _tag(opened).ack()
+        except UNREACHABLE as error:
+            raise BusAway(f"the broker went away ({type(error).__name__})") from error
+
+    async def _channel(self) -> AbstractChannel:
+        """On a connection of its own: an alarm stops whoever publishes, and must not stop the reading."""
+        if self._publishing is None:
+            connection = await self._stack.enter_async_context(connected(self._url, "payproof dead, publishing"))
+            self._publishing = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        return self._publishing
+
+
+@asynccontextmanager
+async def dead_at_broker(url: Secret) -> AsyncIterator[BrokerDead]:
+    """Raises BusAway, and BrokerRefusedError."""
+    async with AsyncExitStack() as stack:
+        try:
+            connection = await stack.enter_async_context(connected(url, "payproof dead"))
+        except UNREACHABLE as error:
+            raise BusAway(f"the broker cannot be reached ({type(error).__name__})") from error
+        yield BrokerDead(url, connection, stack)
+
+
+async def _next(channel: AbstractChannel) -> AbstractIncomingMessage | None:
+    try:
+        async with asyncio.timeout(GET_SECONDS):
+            if not channel.is_initialized:
+                await channel.initialize()
+            queue = await channel.get_queue(DEAD, ensure=False)
+            return await queue.get(fail=False, timeout=None)
+    except ChannelNotFoundEntity:  # no service has run with this broker yet
+        return None
+    except UNREACHABLE as error:
+        raise BusAway(f"the broker went away ({type(error).__name__})") from error
+
+
+def _again(opened: CheckedOut) -> OutgoingMessage:
+    if opened.letter.kind == "expected":
+        return expected_message(opened.letter.id, _tag(opened).routing_key or "", opened.body)
+    claim, unreadable = read_claim(opened.body)
+    assert claim is not None, unreadable
+    return claim_message(claim)
+
+
+def _opened(message: AbstractIncomingMessage) -> CheckedOut:
+    headers = message.headers
+    by_broker = _death(headers).get("queue") == EXPECTED
+    if by_broker or (message.type == EXPECTED_TYPE and REASON in headers):
+        reason, since = _brokers_word(headers) if by_broker else (str(headers[REASON]), message.timestamp)
+        expected = expected_dead_letter(strangers_id(message.message_id), BrokerDead.place, reason, since, message.body)
+        return CheckedOut(letter=expected, body=message.body, tag=message)
+    provider = str(headers.get(PROVIDER) or message.routing_key or "unknown")
+    ours = headers.get(REASON)
+    reason, since = (str(ours), message.timestamp) if ours is not None else _brokers_word(headers)
+    known = claim_dead_letter(message.message_id, BrokerDead.place, provider, reason, since, message.body)
+    return CheckedOut(letter=known, body=message.body, tag=message)
+
+
+def _brokers_word(headers: Mapping[str, Any]) -> tuple[str, datetime | None]:
+    """Why and when the broker put a message aside by itself."""
+    death = _death(headers)
+    why = str(headers.get("x-first-death-reason") or death.get("reason") or "unknown")
+    if death.get("queue") == EXPECTED and why == "rejected":  # for nothing else is one of those left to the broker
+        why = "too large"
+    words = _BROKERS_REASONS.get(why, f"the broker put it aside, its reason: {why}")
+    at = death.get("time")
+    return words, at.astimezone(UTC) if isinstance(at, datetime) else None
+
+
+def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the broker noted when it put a message aside by itself; nothing where it did not."""
+    deaths = headers.get("x-death")
+    return deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
+
+
+def _tag(opened: CheckedOut) -> AbstractIncomingMessage:
+    assert isinstance(opened.tag, AbstractIncomingMessage), "the tag is the broker's message"
+    return opened.tag

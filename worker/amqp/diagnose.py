@@ -1,0 +1,77 @@
+"""What is wrong with the broker, for the operator who sets payproof up.
+
+The one thing to get wrong: a connection proves nothing. A broker in alarm takes connections, declares queues, and then
+confirms no message; so one is published, to nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+from aio_pika.abc import AbstractConnection
+from msgspec import Struct
+
+from schemas.secret import Secret
+from worker.amqp.dead_queue import GET_SECONDS
+from worker.amqp.link import CONNECT_SECONDS, UNREACHABLE, connected
+from worker.amqp.publisher import probe
+from worker.amqp.refusals import BrokerRefusedError, TopologyError
+from worker.amqp.topology import DEAD, DECLARE_SECONDS, declared
+
+
+class Diagnosis(Struct, frozen=True, kw_only=True):
+    """`trouble`: what keeps claims from going over the broker, in words. `silent`: the queues that do not answer.
+
+    `dead` is how many dead letters wait at the broker; None where that could not be learned.
+    """
+
+    trouble: str | None = None
+    silent: tuple[str, ...] = ()
+    dead: int | None = None
+
+
+async def diagnose(url: Secret, providers: Collection[str]) -> Diagnosis:
+    """Makes the queues that are missing; every wait has its deadline."""
+    found = Diagnosis()
+    try:
+        async with connected(url, "payproof doctor") as connection:
+            async with asyncio.timeout(CONNECT_SECONDS + DECLARE_SECONDS):
+                waiting = await declared(connection, providers)
+                channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            answers = await asyncio.gather(*[_answers(connection, *one) for one in waiting.items()])
+            silent = tuple(name for name, well in zip(waiting, answers, strict=True) if not well)
+            found = Diagnosis(silent=silent, dead=None if DEAD in silent else waiting[DEAD])
+            try:
+                await probe(channel)
+            except TimeoutError:
+                words = (
+                    "it takes connections and confirms nothing, as in a memory or disk alarm (rabbitmqctl status "
+                    "tells); until that is over, claims go through Postgres"
+                )
+                return Diagnosis(trouble=words, silent=found.silent, dead=found.dead)
+    except (BrokerRefusedError, TopologyError) as error:
+        return Diagnosis(trouble=str(error))
+    except UNREACHABLE as error:
+        words = (
+            f"it cannot be reached ({type(error).__name__}); check PAYPROOF_AMQP_URL, and whether RabbitMQ runs there; "
+            "until it can, claims go through Postgres"
+        )
+        return Diagnosis(trouble=words)
+    return found
+
+
+async def _answers(connection: AbstractConnection, name: str, waiting: int | None) -> bool:
+    """Whether a queue has a leader. One that is said to be empty is asked for a message, which disturbs none."""
+    if waiting != 0:
+        return waiting is not None
+    try:
+        async with asyncio.timeout(GET_SECONDS):
+            channel = await connection.channel(publisher_confirms=False)
+            queue = await channel.get_queue(name, ensure=False)
+            if (message := await queue.get(fail=False, timeout=None)) is not None:  # it came just now
+                await message.nack(requeue=True)
+            await channel.close()
+    except UNREACHABLE:
+        return False
+    return True

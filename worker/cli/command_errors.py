@@ -1,0 +1,87 @@
+"""What a command says when it cannot go on: a sentence, and the exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+
+import asyncpg
+from rich.console import Console
+
+from worker.amqp.refusals import BrokerRefusedError, TopologyError
+from worker.config import ConfigError
+from worker.postgres.database import UNAVAILABLE
+from worker.postgres.server.embedded import EmbeddedError
+from worker.postgres.server.migrate import MigrationError
+from worker.postgres.server.session_check import SessionsLent
+
+
+class CommandFailed(Exception):
+    """A command's own words on why it did not do what was asked; exit code 1."""
+
+
+class WrongUsage(CommandFailed):
+    """What was asked makes no sense; exit code 2."""
+
+
+EXPLAINED_ERRORS = (
+    ConfigError,
+    EmbeddedError,
+    MigrationError,
+    SessionsLent,
+    BrokerRefusedError,
+    TopologyError,
+    CommandFailed,
+)
+FAILURES = (*EXPLAINED_ERRORS, asyncpg.InsufficientPrivilegeError, *UNAVAILABLE)
+
+
+def explain_failure(error: BaseException, console: Console) -> int:
+    """Print why, without traceback; return the exit code."""
+    match error:
+        case BrokenPipeError():  # whoever read our output has seen enough, as `head` has
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        case ConfigError() | SessionsLent() | BrokerRefusedError() | TopologyError():
+            why, code = str(error), 2
+        case WrongUsage():
+            why, code = str(error), 2
+        case CommandFailed() | EmbeddedError() | MigrationError():
+            why, code = str(error), 1
+        case asyncpg.InsufficientPrivilegeError():
+            why, code = f"the database's user may not do this: {error}; see schemas/sql/0009_roles.sql", 1
+        case OSError() if cannot_listen(error):
+            why, code = listening_refused(error), 1
+        case OSError(filename=str(path)):
+            why, code = f"{path}: {error.strerror}", 1
+        case _:
+            why, code = f"the database cannot be reached ({type(error).__name__})", 1
+    console.print(why, markup=False, highlight=False, soft_wrap=True)
+    return code
+
+
+def only_failure(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """The first failure of a group that a sentence explains; None when something else is in the group too."""
+    explained, rest = group.split(lambda error: cannot_listen(error) or isinstance(error, EXPLAINED_ERRORS))
+    if explained is None or rest is not None:
+        return None
+    error: BaseException = explained
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def cannot_listen(error: BaseException) -> bool:
+    """Whether the address we were told to listen on is taken, not ours, or none."""
+    refused = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
+    return isinstance(error, socket.gaierror) or (
+        isinstance(error, OSError) and error.errno in refused and error.filename is None
+    )
+
+
+def listening_refused(error: BaseException) -> str:
+    """Why, and what a note on it says of the place to change."""
+    why = error.strerror if isinstance(error, OSError) else error
+    return "; ".join([f"cannot listen: {why}", *getattr(error, "__notes__", ())])

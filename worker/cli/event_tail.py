@@ -1,0 +1,145 @@
+"""`payproof events tail`: the event log as it grows, one JSON line each.
+
+The one thing to get wrong: the bytes. They are printed as they were written, as subscribers get them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import select
+import signal
+import sys
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from worker.cli.command_errors import WrongUsage
+from worker.runtime.durations import read_duration
+
+if TYPE_CHECKING:
+    from worker.postgres.database import Database
+
+events = App(name="events", help="Read the event log.")
+
+POLL_SECONDS = 1.0
+PAGE = 1000
+LONGEST_SECONDS = 36_500 * 86_400
+
+
+@events.command
+def tail(
+    *,
+    merchant: Annotated[str | None, Parameter(help="Needed where there are several.")] = None,
+    since: Annotated[
+        str | None,
+        Parameter(help="Begin with events from a time on, or so long ago: 2026-11-20, 2h. Without, with the next one."),
+    ] = None,
+    follow: bool = True,
+) -> int:
+    """Print events in the log's order, from --since on or from now, until Ctrl-C; --no-follow ends with the newest."""
+    from worker.cli.configured import configuration, merchant_meant
+    from worker.postgres.events.event_log import newest_position, position_before
+    from worker.postgres.server.opened import opened_as_it_is
+
+    begin = None if since is None else read_since(since)
+    interrupt = _Interrupt()
+
+    async def run() -> None:
+        interrupt.ends(asyncio.current_task())
+        config = configuration()
+        whose = merchant_meant(config, merchant)
+        async with opened_as_it_is(config) as database:
+            if begin is None:
+                after = await newest_position(database, whose)
+            else:
+                moment = begin if isinstance(begin, datetime) else database.clock.now() - begin
+                after = await position_before(database, whose, moment)
+            await _print(database, whose, after, interrupt, follow=follow)
+
+    try:
+        asyncio.run(run())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    return 0
+
+
+class _Interrupt:
+    """Ctrl-C while a command runs: a write that nobody reads ends at once, and all else by cancelling the command.
+
+    KeyboardInterrupt is raised in a write alone. Raised anywhere else it may meet a callback that swallows it, and the
+    command would go on. Pressed again, it is raised wherever it comes: then something waits that cancelling does not
+    reach, such as a name's resolution.
+    """
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._writing = self.pressed = False
+
+    def ends(self, task: asyncio.Task[None] | None) -> None:
+        """From now on Ctrl-C ends this task, in place of what it did before."""
+        self._task = task
+        signal.signal(signal.SIGINT, self._press)
+
+    def _press(self, *_: object) -> None:
+        again, self.pressed = self.pressed, True
+        if self._writing or again:
+            raise KeyboardInterrupt
+        if self._task is not None and not self._task.done():
+            self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+    def write(self, line: bytes) -> None:
+        """Write past Python's buffer, which would be written at the end, whether somebody reads or not.
+
+        After Ctrl-C it writes no more; Ctrl-C in the middle raises KeyboardInterrupt.
+        """
+        left = memoryview(line)
+        self._writing = True
+        try:
+            while left and not self.pressed:
+                left = left[os.write(sys.stdout.fileno(), left) :]
+        finally:
+            self._writing = False
+
+
+def read_since(text: str) -> datetime | timedelta:
+    """A time, in this machine's zone where it names none, or how long ago. Raises WrongUsage."""
+    seconds = read_duration(text)
+    if seconds is not None and seconds <= LONGEST_SECONDS:
+        return timedelta(seconds=seconds)
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError, OSError):
+        wanted = "a time such as 2026-11-20 or 2026-11-20T09:30:00+06:00, or how long ago, such as 30m, 2h or 7d"
+        raise WrongUsage(f"--since: {text} is not {wanted}") from None
+
+
+async def _print(database: Database, merchant: str, after: int, interrupt: _Interrupt, *, follow: bool) -> None:
+    """Print what follows `after`. Raises KeyboardInterrupt after Ctrl-C.
+
+    Raises BrokenPipeError when nobody reads any more, also while there is nothing to print.
+    """
+    from worker.postgres.events.event_log import read
+
+    while not interrupt.pressed:
+        rows = await read(database, merchant, after, PAGE)
+        for row in rows:
+            after = row["place"]
+            interrupt.write(row["body"] + b"\n")
+        if rows:
+            continue
+        if not follow:
+            return
+        await asyncio.sleep(POLL_SECONDS)
+        _look_for_reader()
+    raise KeyboardInterrupt
+
+
+def _look_for_reader() -> None:
+    """A pipe tells of its reader's end only to those who write to it, or ask."""
+    asking = select.poll()
+    asking.register(sys.stdout.fileno(), 0)
+    if any(state & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, state in asking.poll(0)):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))

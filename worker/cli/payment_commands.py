@@ -1,0 +1,232 @@
+"""`payproof payments`: what on-call people look at, and where a held payment is resolved.
+
+The one thing to get wrong: a person here may look at every merchant's payments, so what is asked for is looked up under
+each; only a list is one merchant's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+from rich.console import Console
+
+from schemas.payments import Payment, view
+from schemas.words import Hold, Status
+from worker.cli.command_errors import CommandFailed, WrongUsage
+from worker.cli.payment_rows import print_rows, row_of
+from worker.cli.show_evidence import print_evidence
+
+if TYPE_CHECKING:
+    from consumers.account import Account
+    from worker.config import Config
+    from worker.postgres.database import Database
+
+payments = App(name="payments", help="List, show, verify and resolve payments.")
+
+ASK_SECONDS = 35.0
+
+
+@payments.command(name="list")
+def list_payments_command(
+    *,
+    merchant: Annotated[str | None, Parameter(help="Needed where there are several.")] = None,
+    status: Status | None = None,
+    hold: Annotated[str | None, Parameter(help="A reason, any or none.")] = None,
+    account: str | None = None,
+    reference: str | None = None,
+    order: str | None = None,
+    limit: Annotated[int, Parameter(help="1 to 100.", validator=Number(gte=1, lte=100))] = 20,
+) -> int:
+    """List payments, newest first, with what all matches come to. --hold any, or a reason, is the work list."""
+    from schemas.requests import ListQuery
+    from worker.cli.configured import configuration, merchant_meant
+    from worker.cli.payment_rows import print_work
+    from worker.postgres.reads.reading import PageWithSummary, read_page
+    from worker.postgres.reads.work_list import WorkList, read_work
+    from worker.postgres.server.opened import opened_as_it_is
+
+    if hold is not None and hold not in {*Hold, "any", "none"}:
+        raise WrongUsage(f"--hold: {hold} is none of any, none, {', '.join(Hold)}")
+    query = ListQuery(status=status, hold=hold, account=account, reference=reference, order=order, limit=limit)
+
+    async def read() -> PageWithSummary | WorkList:
+        config = configuration()
+        whose = merchant_meant(config, merchant)
+        _warn_of_account(config, whose, account)
+        async with opened_as_it_is(config) as database:
+            if hold not in (None, "none"):
+                return await read_work(database, whose, query)
+            return await read_page(database, whose, query, None)
+
+    found = asyncio.run(read())
+    if isinstance(found, WorkList):
+        print_work(found)
+        return 0
+    print_rows([row_of(payment) for payment in found.payments])
+    sums = found.summary
+    all_shown = "" if found.next is None else f", the newest {len(found.payments)} are shown"
+    completed = f"{sums.completed_count} completed for {sums.completed_amount} BDT"
+    print(f"{sums.count} in all{all_shown}; {completed}, {sums.failed_count} failed")
+    return 0
+
+
+@payments.command(name="show")
+def show_payment(payment_id: str) -> int:
+    """Show a payment as the API does, its timeline, an entry a line, and what to decide by if it is held."""
+    from consumers.explain.evidence import evidence
+    from worker.cli.configured import configuration
+    from worker.postgres.reads.snapshots import read_dossier
+    from worker.postgres.reads.timeline import timeline_pages
+    from worker.postgres.server.opened import opened_as_it_is
+
+    async def run() -> None:
+        config, console = configuration(), Console(soft_wrap=True)
+        async with opened_as_it_is(config) as database:
+            payment = await _find(config, database, payment_id)
+            snapshot = await read_dossier(database, payment.id, config.account(payment.account), config.checks)
+            if snapshot is None:
+                raise CommandFailed(f"there is no payment {payment_id}")
+            console.print_json(as_json(view(snapshot.payment)))
+            if found := evidence(snapshot):
+                print_evidence(Console(highlight=False), payment_id, found, snapshot.now)
+            async for page in timeline_pages(database, payment.id):
+                for entry in page:
+                    console.print_json(as_json(entry), indent=None)
+
+    asyncio.run(run())
+    return 0
+
+
+@payments.command
+def verify(payment_id: str) -> int:
+    """Ask the gateway now, and wait for what it says; a running `serve` does the asking."""
+    payment = asyncio.run(_verify(payment_id))
+    print(f"{payment.id} is {payment.status}" + (f", held: {payment.hold}" if payment.hold else ""))
+    return 0
+
+
+@payments.command(name="resolve")
+def resolve_command(
+    payment_id: str,
+    *,
+    status: Status,
+    reason: str,
+    actor: Annotated[str | None, Parameter(help="Who decides; you, unless given.")] = None,
+    evidence: Annotated[str | None, Parameter(help="What it rests on, such as a statement's line.")] = None,
+    transaction_id: Annotated[str | None, Parameter(help="The gateway's, where the payment has none.")] = None,
+    version: Annotated[
+        int | None, Parameter(help="The version you decide on; refused if it is another by now.")
+    ] = None,
+) -> int:
+    """Resolve a held payment: to its present status or a higher one. The first of two people decides."""
+    from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolve_payment
+    from schemas.requests import RESOLUTION, Wrong
+    from worker.cli.configured import configuration
+    from worker.config import rules_of
+    from worker.postgres.ledger.postgres_ledger import PostgresLedger
+    from worker.postgres.server.opened import opened_as_it_is
+
+    given = {
+        "status": status.value,
+        "actor": actor or _you(),
+        "reason": reason,
+        "evidence": evidence,
+        "transaction_id": transaction_id,
+    }
+    wrong: list[Wrong] = []
+    found = RESOLUTION.read({name: value for name, value in given.items() if value is not None}, wrong)
+    if wrong:
+        raise WrongUsage("\n".join(f"--{one.field.replace('_', '-')}: {one.message}" for one in wrong))
+    wanted = ResolutionRequest(**{**found, "status": status, "version": version})
+
+    async def run() -> Payment:
+        config = configuration()
+        async with opened_as_it_is(config) as database:
+            payment = await _find(config, database, payment_id)
+            _account(config, payment)
+            try:
+                return await resolve_payment(PostgresLedger(database), rules_of(config), payment.id, wanted)
+            except ResolutionRefused as error:
+                raise CommandFailed(f"{error.code}: {error}") from None
+
+    payment = asyncio.run(run())
+    print(f"{payment.id} is {payment.status}" + (f", still held: {payment.hold}" if payment.hold else ""))
+    return 0
+
+
+async def _verify(payment_id: str) -> Payment:
+    from consumers.checks.next_check import can_ask
+    from schemas.words import Source
+    from worker.cli.configured import configuration
+    from worker.postgres.queue.claim_queue import PostgresBus
+    from worker.postgres.reads.reading import read_payment
+    from worker.postgres.server.opened import opened_as_it_is
+    from worker.verify.own_claims import own_claim
+
+    config = configuration()
+    async with opened_as_it_is(config) as database:
+        payment = await _find(config, database, payment_id)
+        capabilities = _account(config, payment).provider.capabilities
+        if not capabilities.asked_by:
+            raise CommandFailed(f"{payment.id} is {payment.status}; its gateway has no status API that could be asked")
+        if not can_ask(payment, capabilities):
+            raise CommandFailed(
+                f"{payment.id} is {payment.status}; no id is known yet that its gateway can be asked by"
+            )
+        asked_at = database.clock.now()
+        claim = own_claim(Source.OPERATOR, payment.id, payment.account, payment.provider, asked_at)
+        await PostgresBus(database).publish([claim])
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                while not (payment.checked_at and payment.checked_at > asked_at):
+                    await asyncio.sleep(0.2)
+                    payment = await read_payment(database, payment.merchant, payment.id) or payment
+        except TimeoutError:
+            raise CommandFailed(
+                f"{payment.id} is {payment.status}; no answer came within {ASK_SECONDS:.0f} s: the gateway gave none "
+                "(payproof explain tells), or no `payproof serve` is running; the question stays queued"
+            ) from None
+        return payment
+
+
+def _warn_of_account(config: Config, merchant: str, account: str | None) -> None:
+    """On stderr, as payments of an account that was taken out of the configuration are still listed."""
+    ids = [one.id for one in config.accounts if one.merchant == merchant]
+    if account is not None and account not in ids:
+        print(f"--account: {account} is not configured; there are {', '.join(ids)}", file=sys.stderr)
+
+
+async def _find(config: Config, database: Database, payment_id: str) -> Payment:
+    from worker.postgres.reads.reading import read_payment
+
+    for merchant in config.merchants:
+        payment = await read_payment(database, merchant.id, payment_id)
+        if payment is not None:
+            return payment
+    by_name = f"; payproof explain {payment_id} looks for it by its other names"
+    raise CommandFailed(f"there is no payment {payment_id}" + ("" if payment_id.startswith("pay_") else by_name))
+
+
+def _account(config: Config, payment: Payment) -> Account:
+    account = config.account(payment.account)
+    if account is None:
+        raise CommandFailed(f"account_not_configured: the account {payment.account} is no longer in the configuration")
+    return account
+
+
+def _you() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        raise WrongUsage("--actor: is needed, because your user has no name here") from None
+
+
+def as_json(value: object) -> str:
+    import msgspec
+
+    return msgspec.json.encode(value).decode()

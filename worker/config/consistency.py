@@ -1,0 +1,199 @@
+"""What must fit together in the configuration beyond each field's type: ids, addresses, secrets, accounts.
+
+The one thing to get wrong: a rule sees only the fields that could be read, so it asks for each and goes without.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from msgspec import Meta, Struct
+
+from consumers.account import Account
+from schemas.checks import Delay
+from schemas.secret import Secret
+from schemas.statements import StatementMap
+from schemas.words import EventType
+from worker.config.config_problems import suggestion
+from worker.config.keys import digest_of, is_hashed
+from worker.config.read_toml import BAD, Reader, join, type_info
+from worker.config.shapes import ALL_EVENTS, WEBHOOK_SECRET_PREFIX, Archive, Id, Merchant, Webhook
+from worker.config.statement import check_map
+from worker.runtime.encryption import key_of
+
+MIN_WEBHOOK_KEY = 24
+EVENT_NAMES = (ALL_EVENTS, *(event.value for event in EventType))
+
+
+class AccountHead(Struct, frozen=True, kw_only=True):
+    """The keys of an account that are the same for every gateway; the rest are the fields of the gateway's class."""
+
+    id: Id
+    provider: str
+    calls_per_second: Annotated[float, Meta(gt=0)] | None = None
+    pending_expires_after: Delay | None = None
+    statement: StatementMap | None = None
+
+
+class DocumentRules:
+    """The rules of one document; they remember what was seen, to find things given twice."""
+
+    def __init__(self, document: Mapping[str, Any], providers: Mapping[str, type[Struct]]) -> None:
+        self._providers = providers
+        self._private = document.get("allow_private_webhooks") is True
+        self._http_hosts = _texts(document.get("allow_http_hosts"))
+        self._seen: dict[tuple[object, ...], str] = {}
+
+    def merchant(self, reader: Reader, values: Mapping[str, Any], path: str) -> None:
+        self._once(reader, ("merchant", values.get("id")), join(path, "id"), "is the id of {first} too")
+        for index, key in enumerate(values.get("api_keys", ())):
+            place = f"{path}.api_keys[{index}]"
+            if not re.fullmatch(r"[!-~]+", key.reveal()):
+                reader.note(place, "an API key is of ASCII letters, digits and signs, without spaces")
+            try:
+                self._once(reader, ("api_key", digest_of(key)), place, "is the key of {first} too")
+            except ValueError as error:
+                reader.note(place, str(error))
+            if is_hashed(key) and place in reader.literals:
+                reader.literals.remove(place)  # a hash is no secret
+
+    def archive(self, reader: Reader, values: Mapping[str, Any], path: str) -> None:
+        for index, key in enumerate(values.get("keys", ())):
+            place = f"{path}.keys[{index}]"
+            try:
+                self._once(reader, ("archive_key", key_of(key.reveal())), place, "is there already")
+            except ValueError as error:
+                reader.note(place, str(error))
+
+    def webhook(self, reader: Reader, values: Mapping[str, Any], path: str) -> None:
+        if "url" in values and (wrong := self._webhook_url(values["url"])):
+            reader.note(join(path, "url"), wrong)
+        merchant = path.rpartition(".")[0]
+        self._once(reader, ("webhook", merchant, values.get("url")), join(path, "url"), "is the url of {first} too")
+        secrets = {f"previous_secrets[{index}]": one for index, one in enumerate(values.get("previous_secrets", ()))}
+        for name, secret in [("secret", values.get("secret")), *secrets.items()]:
+            if secret is not None and not _is_webhook_secret(secret.reveal()):
+                reader.note(f"{path}.{name}", "a webhook secret is whsec_ and the base64 of 24 bytes or more")
+        for index, event in enumerate(values.get("events", ())):
+            if event not in EVENT_NAMES:
+                reader.note(f"{path}.events[{index}]", f"no such event{suggestion(event, EVENT_NAMES)}")
+
+    def account(self, reader: Reader, table: Mapping[str, Any], path: str) -> Any:
+        """Read an account: its own keys, and those of the gateway's class it names. The merchant is filled in later."""
+        before = len(reader.problems)
+        name = table.get("provider")
+        cls = self._providers.get(name) if isinstance(name, str) else None
+        fields = {field.name: field for field in _fields(AccountHead)}
+        if cls is None:
+            if isinstance(name, str):
+                known = ", ".join(sorted(self._providers))
+                reader.note(join(path, "provider"), f"unknown provider{suggestion(name, self._providers)} ({known})")
+            known_part = {key: value for key, value in table.items() if key in fields}
+            values = reader.fields(fields.values(), known_part, path)
+        else:
+            values = reader.fields((*fields.values(), *_fields(cls)), table, path)
+        self._once(reader, ("account", values.get("id")), join(path, "id"), "is the id of {first} too")
+        if cls is None:
+            return BAD
+        self._base_url(reader, values, path)
+        self._credentials(reader, cls, values, path)
+        own = {key: value for key, value in values.items() if key not in fields}
+        if len(reader.problems) > before or (provider := reader.build(cls, own, path)) is BAD:
+            return BAD
+        return Account(
+            id=values["id"],
+            merchant="",
+            provider=provider,
+            calls_per_second=values.get("calls_per_second"),
+            pending_expires_after=values.get("pending_expires_after"),
+            statement=values.get("statement"),
+        )
+
+    def _once(self, reader: Reader, thing: tuple[object, ...], path: str, message: str) -> None:
+        if None in thing:
+            return
+        first = self._seen.setdefault(thing, path)
+        if first != path:
+            reader.note(path, message.format(first=first.rpartition(".")[0]))
+
+    def _base_url(self, reader: Reader, values: Mapping[str, Any], path: str) -> None:
+        if "base_url" not in values:
+            return
+        scheme, host = split_url(values["base_url"])
+        if not host or "?" in values["base_url"]:
+            reader.note(join(path, "base_url"), "must be an http or https URL without query, fragment and user")
+        elif scheme == "http" and not is_loopback(host) and host not in self._http_hosts:
+            reader.note(
+                join(path, "base_url"), "must be https; http is for loopback and for the hosts of allow_http_hosts"
+            )
+
+    def _credentials(self, reader: Reader, cls: type[Struct], values: Mapping[str, Any], path: str) -> None:
+        secrets = tuple(sorted((key, value.reveal()) for key, value in values.items() if isinstance(value, Secret)))
+        if "base_url" in values and secrets:
+            thing = ("credentials", cls, values["base_url"].rstrip("/").lower(), secrets)
+            self._once(reader, thing, join(path, "provider"), "has the gateway, base_url and credentials of {first}")
+
+    def _webhook_url(self, url: str) -> str | None:
+        scheme, host = split_url(url)
+        if not host:
+            return "must be an http or https URL without fragment and user"
+        if self._private:
+            return None
+        if scheme != "https":
+            return "must be https (allow_private_webhooks allows http, for development)"
+        return (
+            "must not be on loopback (allow_private_webhooks allows it, for development)" if is_loopback(host) else None
+        )
+
+
+def rules_for(rules: DocumentRules) -> dict[type, Any]:
+    """The rules by the class of the table they look at."""
+    return {
+        Merchant: rules.merchant,
+        Webhook: rules.webhook,
+        StatementMap: check_map,
+        Archive: rules.archive,
+    }
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """Scheme and host in lower case; both empty for anything but a plain http or https URL."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "", ""
+    plain = re.fullmatch(r"[!-~]+", url) and not parts.fragment and "@" not in parts.netloc
+    return (parts.scheme, parts.hostname or "") if plain and parts.scheme in ("http", "https") else ("", "")
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_webhook_secret(text: str) -> bool:
+    try:
+        key = base64.b64decode(text.removeprefix(WEBHOOK_SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return text.startswith(WEBHOOK_SECRET_PREFIX) and len(key) >= MIN_WEBHOOK_KEY
+
+
+def _fields(cls: type[Struct]) -> tuple[Any, ...]:
+    return tuple(type_info(cls).fields)  # type: ignore[attr-defined]  # a Struct's type is a StructType
+
+
+def _texts(value: Any) -> frozenset[str]:
+    items: Iterable[Any] = value if isinstance(value, list) else ()
+    return frozenset(item.lower() for item in items if isinstance(item, str))

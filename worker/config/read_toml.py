@@ -1,0 +1,241 @@
+"""Walk a TOML document along the types it should have, and note every problem instead of stopping at the first.
+
+The one thing to get wrong: msgspec's own conversion stops at the first error and a Struct's constructor checks nothing,
+so whatever `Meta` and the types promise is checked here. What cannot be read becomes `BAD` and its siblings go on.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any, Self, TypeGuard
+
+from msgspec import Struct, inspect
+
+from consumers.ports.gateway import Misconfigured
+from schemas.secret import Secret
+from worker.config.config_problems import ConfigProblem, suggestion
+from worker.config.secrets import SecretError, Secrets
+from worker.runtime.durations import IN_WORDS, read_duration
+
+LONGEST_SECONDS = 3650 * 86_400
+_DECIMAL = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
+
+type_info = inspect.type_info
+
+
+class WrittenNumber(float):
+    """A number of the file that also keeps how it was written, for decimals to be read exactly."""
+
+    written: str
+
+    def __new__(cls, written: str) -> Self:
+        number = super().__new__(cls, written)
+        number.written = written
+        return number
+
+
+class _Bad:
+    """What could not be read; its problem is noted."""
+
+
+BAD = _Bad()
+
+Rule = Callable[["Reader", Mapping[str, Any], str], None]
+"""Looks at a table's fields that could be read, which may not be all, and notes what does not fit together."""
+Special = Callable[["Reader", Mapping[str, Any], str], Any]
+
+
+class Reader:
+    """Reads values of any type a field can have here; `problems` and `literals` grow as it goes."""
+
+    def __init__(self, secrets: Secrets, *, rules: Mapping[type, Rule], specials: Mapping[type, Special]) -> None:
+        self.problems: list[ConfigProblem] = []
+        self.literals: list[str] = []
+        self._secrets = secrets
+        self._rules = rules
+        self._specials = specials
+
+    def note(self, path: str, message: str) -> _Bad:
+        self.problems.append(ConfigProblem(path or "the file", message))
+        return BAD
+
+    def read(self, kind: inspect.Type, value: Any, path: str, extra: Mapping[str, Any] | None = None) -> Any:
+        extra = extra or {}
+        match kind:
+            case inspect.Metadata():
+                return self.read(kind.type, value, path, {**extra, **(kind.extra or {})})
+            case inspect.UnionType():
+                (some,) = (one for one in kind.types if not isinstance(one, inspect.NoneType))
+                return self.read(some, value, path, extra)
+            case inspect.StructType():
+                return self._table(kind.cls, kind.fields, value, path)
+            case inspect.CustomType() if kind.cls is Secret:
+                return self._secret(value, path)
+            case inspect.VarTupleType() | inspect.ListType() | inspect.FrozenSetType() | inspect.SetType():
+                return self._list(kind, value, path)
+            case inspect.DictType():
+                return self._dict(kind, value, path)
+            case inspect.FloatType() if extra.get("duration"):
+                return self._bounded(kind, self._duration(value, path), path)
+            case inspect.FloatType() | inspect.IntType():
+                return self._bounded(kind, self._number(kind, value, path), path)
+            case inspect.DecimalType():
+                return self._decimal(value, path)
+            case inspect.BoolType():
+                return value if isinstance(value, bool) else self._wrong("true or false", value, path)
+            case inspect.StrType():
+                return self._text(kind, value, path, extra)
+            case inspect.EnumType():
+                return self._choice([member.value for member in kind.cls], kind.cls, value, path)
+            case inspect.LiteralType():
+                return self._choice(list(kind.values), lambda chosen: chosen, value, path)
+        raise TypeError(f"a configuration field of a type nobody reads: {kind}")
+
+    def fields(self, fields: Iterable[inspect.Field], table: Mapping[str, Any], path: str) -> dict[str, Any]:
+        """Read these fields; those that are missing with a default or could not be read are left out."""
+        known = {field.encode_name: field for field in fields}
+        found = {}
+        for key in table.keys() - known.keys():
+            self.note(join(path, key), f"unknown key{suggestion(key, known.keys() - table.keys())}")
+        for key, field in known.items():
+            if key in table:
+                found[field.name] = self.read(field.type, table[key], join(path, key))
+            elif field.required:
+                self.note(join(path, key), "is missing")
+        return {name: value for name, value in found.items() if value is not BAD}
+
+    def build(self, cls: type[Struct], values: Mapping[str, Any], path: str) -> Any:
+        """Construct, noting what the class itself refuses."""
+        try:
+            return cls(**values)
+        except Misconfigured as error:
+            for one in error.errors:
+                self.note(join(path, one.field), one.message)
+            return BAD
+        except ValueError as error:
+            return self.note(path, str(error))
+
+    def _table(self, cls: type[Struct], fields: Iterable[inspect.Field], value: Any, path: str) -> Any:
+        if not _is_table(value):
+            return self._wrong("a table", value, path)
+        if cls in self._specials:
+            return self._specials[cls](self, value, path)
+        before = len(self.problems)
+        values = self.fields(fields, value, path)
+        if cls in self._rules:
+            self._rules[cls](self, values, path)
+        return self.build(cls, values, path) if len(self.problems) == before else BAD
+
+    def _list(
+        self,
+        kind: inspect.VarTupleType | inspect.ListType | inspect.FrozenSetType | inspect.SetType,
+        value: Any,
+        path: str,
+    ) -> Any:
+        if not isinstance(value, list):
+            return self._wrong("a list", value, path)
+        if len(value) < (kind.min_length or 0):
+            return self.note(path, "needs at least one entry" if kind.min_length == 1 else "has too few entries")
+        items = [self.read(kind.item_type, item, f"{path}[{index}]") for index, item in enumerate(value)]
+        if any(item is BAD for item in items):
+            return BAD
+        match kind:
+            case inspect.VarTupleType():
+                return tuple(items)
+            case inspect.FrozenSetType():
+                return frozenset(items)
+            case inspect.SetType():
+                return set(items)
+        return items
+
+    def _dict(self, kind: inspect.DictType, value: Any, path: str) -> Any:
+        if not _is_table(value):
+            return self._wrong("a table", value, path)
+        read = {key: self.read(kind.value_type, item, join(path, key)) for key, item in value.items()}
+        return BAD if any(item is BAD for item in read.values()) else read
+
+    def _secret(self, value: Any, path: str) -> Any:
+        if not isinstance(value, str):
+            return self._wrong("text (env:NAME, file:PATH or the secret itself)", value, path)
+        try:
+            secret, literal = self._secrets.resolve(value)
+        except SecretError as error:
+            return self.note(path, str(error))
+        if literal:
+            self.literals.append(path)
+        return secret
+
+    def _text(self, kind: inspect.StrType, value: Any, path: str, extra: Mapping[str, Any]) -> Any:
+        if not isinstance(value, str):
+            return self._wrong("text", value, path)
+        if not (kind.min_length or 0) <= len(value) <= (kind.max_length or math.inf):
+            return self.note(path, "is empty" if not value else "is too long or too short")
+        if kind.pattern and not re.search(kind.pattern, value):
+            return self.note(path, extra.get("say") or f"does not match {kind.pattern}")
+        return value
+
+    def _duration(self, value: Any, path: str) -> Any:
+        seconds = read_duration(value) if isinstance(value, str) else None
+        if seconds is None:
+            return self.note(path, IN_WORDS)
+        return seconds if seconds <= LONGEST_SECONDS else self.note(path, "is longer than 3650d")
+
+    def _number(self, kind: inspect.FloatType | inspect.IntType, value: Any, path: str) -> Any:
+        whole = isinstance(kind, inspect.IntType)
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+            return self._wrong("a whole number" if whole else "a number", value, path)
+        if not math.isfinite(value):
+            return self.note(path, "is no finite number")
+        return float(value) if isinstance(value, WrittenNumber) else value
+
+    def _decimal(self, value: Any, path: str) -> Any:
+        written = value.written if isinstance(value, WrittenNumber) else value
+        if isinstance(written, bool) or not isinstance(written, str | int):
+            return self._wrong("a decimal", value, path)
+        if not _DECIMAL.fullmatch(str(written)):
+            return self.note(path, "a decimal is of ASCII digits and one point, such as 1.5")
+        return Decimal(written)
+
+    def _bounded(self, kind: inspect.FloatType | inspect.IntType, value: Any, path: str) -> Any:
+        if value is BAD:
+            return BAD
+        for bound, fits, words in (
+            (kind.gt, operator.gt, "must be more than"),
+            (kind.ge, operator.ge, "must be at least"),
+            (kind.lt, operator.lt, "must be less than"),
+            (kind.le, operator.le, "must be at most"),
+        ):
+            if bound is not None and not fits(value, bound):
+                return self.note(path, f"{words} {bound:g}")
+        return value
+
+    def _choice(self, known: list[Any], make: Callable[[Any], Any], value: Any, path: str) -> Any:
+        if any(value == one and type(value) is type(one) for one in known):
+            return make(value)
+        words = [str(one) for one in known]
+        return self.note(path, f"must be one of {', '.join(words)}{suggestion(value, words)}")
+
+    def _wrong(self, wanted: str, value: Any, path: str) -> _Bad:
+        return self.note(path, f"expected {wanted}, found {_kind_of(value)}")
+
+
+def join(path: str, key: str) -> str:
+    """`merchants[0]` and `id` make `merchants[0].id`; a key that needs quotes in TOML has them."""
+    plain = key if _PLAIN.fullmatch(key) else '"' + key.encode("unicode_escape").decode() + '"'
+    return f"{path}.{plain}" if path else plain
+
+
+def _is_table(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, dict)
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, float):
+        return "a number"
+    kinds = {str: "text", bool: "true or false", int: "a number", list: "a list", dict: "a table"}
+    return kinds.get(type(value), "a date or time")

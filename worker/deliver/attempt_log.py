@@ -1,0 +1,58 @@
+"""What is written down of an attempt: the state of its delivery, and its entry in the payment's timeline.
+
+The one thing to get wrong: the URL. A timeline is read by many, and a URL may hold a token; only its host is told.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, assert_never
+
+from consumers.webhook_policy import AttemptOutcome, Delivered, GivenUp, Gone, Retry
+from worker.config.webhook_endpoints import Endpoint
+from worker.deliver.sender import SentAttempt
+from worker.postgres.events.deliveries import AttemptResult, LeasedDelivery
+
+RESULTS = ("delivered", "failed", "given_up", "disabled")
+
+
+def result_of(became: AttemptOutcome) -> str:
+    match became:
+        case Delivered():
+            return "delivered"
+        case Retry():
+            return "failed"
+        case GivenUp():
+            return "given_up"
+        case Gone():
+            return "disabled"
+    assert_never(became)
+
+
+def attempt_result(
+    endpoint: Endpoint, taken: LeasedDelivery, sent: SentAttempt, became: AttemptOutcome, at: datetime
+) -> AttemptResult:
+    again = became.at if isinstance(became, Retry) else at if isinstance(became, Gone) else None
+    response = sent.response
+    told: dict[str, Any] = {
+        "endpoint": endpoint.id,
+        "host": endpoint.host,
+        "event_id": taken.event_id,
+        "type": taken.type,
+        "attempt": taken.attempt,
+        **({"status": response.status} if response.status is not None else {"error": response.trouble}),
+        "milliseconds": round(sent.seconds * 1000),
+        "result": result_of(became),
+    }
+    if isinstance(became, Retry):
+        told["next_at"] = became.at
+    return AttemptResult(
+        taken=taken,
+        at=at,
+        step=taken.step + isinstance(became, Retry),
+        answer=response.words,
+        told=told,
+        next_at=again,
+        delivered_at=at if isinstance(became, Delivered) else None,
+        given_up_at=at if isinstance(became, GivenUp) else None,
+    )

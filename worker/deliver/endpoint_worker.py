@@ -1,0 +1,237 @@
+"""The work of one endpoint: what came back is recorded, what is new is made due, what is due is sent.
+
+Each endpoint has a worker of its own, which sends a few deliveries at a time. So a slow endpoint delays no other. All
+that a cycle writes is one transaction under the endpoint's row, so the workers of several processes take turns and
+share the work.
+
+The one thing to get wrong: waiting while the row is locked. Sending happens between cycles.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+
+import asyncpg
+import structlog
+from msgspec import Struct
+
+from consumers.webhook_policy import (
+    EARLY_PROBE_AFTER,
+    AttemptOutcome,
+    Delivered,
+    Health,
+    capacity,
+    next_health,
+    outcome,
+)
+from worker.config.webhook_endpoints import Endpoint
+from worker.deliver.attempt_log import attempt_result, result_of
+from worker.deliver.sender import Sender, SentAttempt
+from worker.postgres.database import UNAVAILABLE, Connection, Database
+from worker.postgres.events.deliveries import (
+    LeasedDelivery,
+    expedite_deliveries,
+    expedite_one,
+    lease_deliveries,
+    lockable_payments,
+    next_delivery_at,
+    record_attempts,
+)
+from worker.postgres.events.endpoint_rows import (
+    LockedEndpoint,
+    enqueue_new_events,
+    lock_endpoint,
+    note_success,
+    save_health,
+)
+from worker.runtime.clock import set_within
+from worker.telemetry.metrics import Metrics
+from worker.telemetry.tracing import OFF, Tracing, traceparent_of
+
+MAX_IN_FLIGHT = 8
+BATCH = 500
+POLL_SECONDS = 5.0
+PAUSE = timedelta(seconds=1)  # between looks at what is there and cannot be had just now
+STOP_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+class FinishedAttempt(Struct, frozen=True, kw_only=True):
+    """An attempt that is over, and not recorded yet."""
+
+    taken: LeasedDelivery
+    sent: SentAttempt
+    became: AttemptOutcome
+    at: datetime
+
+
+class EndpointWorker:
+    """Works from `run` until `stop`; `cycle` alone is for tests that move the clock."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        database: Database,
+        sender: Sender,
+        metrics: Metrics,
+        now: Callable[[], datetime],
+        tracing: Tracing = OFF,
+    ) -> None:
+        self._endpoint, self._database, self._sender = endpoint, database, sender
+        self._metrics, self._now, self._tracing = metrics, now, tracing
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._sending: set[asyncio.Task[None]] = set()
+        self._ended: list[FinishedAttempt] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being sent, or came back and is not recorded."""
+        return bool(self._sending or self._ended)
+
+    def wake(self) -> None:
+        """There may be something new."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+
+    async def woken(self, seconds: float) -> None:
+        """Wait until something came back or is new, at most so long."""
+        await set_within(self._wake, seconds)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            while not self._stopping:
+                try:
+                    at = await self.cycle(group)
+                except UNAVAILABLE as error:
+                    log.warning("deliver.unavailable", endpoint=self._endpoint.id, error=type(error).__name__)
+                    at = self._now() + PAUSE
+                seconds = POLL_SECONDS if at is None else (at - self._now()).total_seconds()
+                if seconds > 0:
+                    await self.woken(min(seconds, POLL_SECONDS))
+            await self._finish()
+
+    async def cycle(self, group: asyncio.TaskGroup) -> datetime | None:
+        """Record, look, and start what is due, in this group; when to look next, None if nothing is planned."""
+        self._wake.clear()
+        now = self._now()
+        async with self._database.connection() as connection, connection.transaction():
+            locked = await lock_endpoint(connection, self._endpoint.id)
+            health, recorded = await self._record(connection, locked.health, now)
+            taken, at = await self._take(connection, LockedEndpoint(locked.place, health), now)
+        self._note(locked.health, health, recorded)
+        for one in taken:
+            task = group.create_task(self._send(one))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+        if self._ended:  # of payments that another transaction had locked
+            return min(at or now + PAUSE, now + PAUSE)
+        return at
+
+    async def _record(
+        self, connection: Connection[asyncpg.Record], health: Health, now: datetime
+    ) -> tuple[Health, list[FinishedAttempt]]:
+        """Write down the results, except for payments that are locked just now: those are for the next cycle."""
+        if not self._ended:
+            return health, []
+        free = await lockable_payments(connection, [one.taken.payment_id for one in self._ended])
+        ended = [one for one in self._ended if one.taken.payment_id in free]
+        if not ended:
+            return health, []
+        before = health
+        for one in ended:
+            health = next_health(health, one.sent.response, one.became, one.at, probe=one.taken.probe)
+        results = [attempt_result(self._endpoint, one.taken, one.sent, one.became, one.at) for one in ended]
+        await record_attempts(connection, self._endpoint.id, results)
+        if health != before:
+            await save_health(connection, self._endpoint.id, health)
+        if any(isinstance(one.became, Delivered) for one in ended):
+            await note_success(connection, self._endpoint.id, now)
+            if before.probing and not health.probing:
+                await expedite_deliveries(connection, self._endpoint.id, now)
+        return health, ended
+
+    async def _take(
+        self, connection: Connection[asyncpg.Record], locked: LockedEndpoint, now: datetime
+    ) -> tuple[list[LeasedDelivery], datetime | None]:
+        endpoint, health = self._endpoint, locked.health
+        if health.disabled_at is not None or self._stopping:
+            return [], None
+        passed = await enqueue_new_events(
+            connection, endpoint.id, endpoint.merchant, endpoint.types, locked.place, BATCH, now
+        )
+        free = MAX_IN_FLIGHT - len(self._sending)
+        most = capacity(health, free, now)
+        probe = health.probing
+        taken = await lease_deliveries(connection, endpoint.id, most, now, probe=probe) if most else []
+        early_at = health.shut_until + EARLY_PROBE_AFTER if probe and health.shut_until else None
+        if most and not taken and early_at is not None and early_at <= now:
+            await expedite_one(connection, endpoint.id, now)
+            taken = await lease_deliveries(connection, endpoint.id, most, now, probe=probe)
+        if taken and probe:  # no other delivery is sent until it came back, or its lease is over
+            await save_health(connection, endpoint.id, Health(failures=health.failures, shut_until=taken[0].lease))
+        if passed == BATCH:
+            return taken, now
+        if len(taken) == free or not free or (taken and probe):
+            return taken, None
+        at = await next_delivery_at(connection, endpoint.id)
+        if at is not None and health.shut_until is not None:
+            at = max(at, health.shut_until)
+            at = min(at, early_at) if early_at is not None and early_at > now else at
+        return taken, now + PAUSE if at is not None and at <= now else at
+
+    async def _send(self, taken: LeasedDelivery) -> None:
+        trace, event_id = traceparent_of(taken.body), taken.event_id
+        with self._tracing.follow(
+            "deliver", trace, endpoint=self._endpoint.id, event_id=event_id, attempt=taken.attempt
+        ) as span:
+            sent = await self._sender.send(self._endpoint, event_id, taken.body, span.traceparent)
+            span.note(status=sent.response.status)
+        at = self._now()
+        became = outcome(sent.response, taken.step, at, random.random())  # noqa: S311 - jitter is no secret
+        self._ended.append(FinishedAttempt(taken=taken, sent=sent, became=became, at=at))
+        self._wake.set()
+
+    async def _finish(self) -> None:
+        """Give what is being sent a little time, and record what came back; the rest comes again after its lease."""
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=STOP_SECONDS)
+        for task in self._sending:
+            task.cancel()
+        if self._ended:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    await self.cycle(group)
+            except UNAVAILABLE as error:
+                log.warning("deliver.unavailable", endpoint=self._endpoint.id, error=type(error).__name__)
+
+    def _note(self, before: Health, health: Health, recorded: Collection[FinishedAttempt]) -> None:
+        """Forget what is recorded, now that it is committed; count it, and say what changed."""
+        self._ended = [one for one in self._ended if one not in recorded]
+        for one in recorded:
+            result = result_of(one.became)
+            self._metrics.deliveries.labels(result).observe(one.sent.seconds)
+            if not isinstance(one.became, Delivered):
+                say = log.warning if result == "given_up" else log.info
+                say(
+                    "delivery.failed",
+                    endpoint=self._endpoint.id,
+                    event_id=one.taken.event_id,
+                    attempt=one.taken.attempt,
+                    result=result,
+                    why=one.sent.response.words,
+                )
+        if health.disabled_at != before.disabled_at:
+            log.warning("endpoint.disabled", endpoint=self._endpoint.id, host=self._endpoint.host)
+        elif health.probing != before.probing:
+            change = log.warning if health.probing else log.info
+            change(
+                "endpoint.breaker_opened" if health.probing else "endpoint.breaker_closed", endpoint=self._endpoint.id
+            )

@@ -1,0 +1,66 @@
+"""A finding of the doctor, and those about secrets in the configuration and about the broker.
+
+The one thing to get wrong: printing a secret. A finding names its place and never what stands there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from msgspec import Struct
+
+from worker.amqp.diagnose import Diagnosis
+from worker.amqp.topology import DEAD
+from worker.config import Config
+from worker.postgres.server.identity import NOT_AS_ROOT, is_root
+
+Mark = Literal["ok", "!!", "no"]
+"""`no` is wrong and ends the command with 1; `!!` may be meant so."""
+
+
+class Finding(Struct, frozen=True):
+    """How it is, what it is about, in words, and what to do."""
+
+    mark: Mark
+    subject: str
+    words: str
+    to_do: str = ""
+
+
+_ELECT = "rabbitmq-queues quorum_status tells more; restarting its node of RabbitMQ has a leader elected again"
+
+
+def broker_findings(examined: Diagnosis) -> Iterator[Finding]:
+    """A silent queue is named, because the others flow and only the buyers of its gateway notice."""
+    if examined.trouble is not None:
+        yield Finding("no", "broker", examined.trouble)
+    elif not examined.silent:
+        words = "reachable, it lets us in, its queues are as they must be, and it confirms what is published"
+        yield Finding("ok", "broker", words)
+    for queue in examined.silent:
+        waits = "claims that fail again and again cannot be put aside" if queue == DEAD else "its gateway's claims wait"
+        words = f"it does not answer, as a queue that lost its leader; {waits}, and the other queues flow"
+        yield Finding("no", f"queue {queue}", words, _ELECT)
+    if examined.dead:
+        yield Finding(
+            "!!", "dead letters", f"{examined.dead} waiting at the broker", "look at them with payproof dead list"
+        )
+
+
+def secret_findings(config: Config) -> Iterator[Finding]:
+    for path in config.literal_secrets:
+        if ".api_keys[" in path:
+            to_do = (
+                "payproof key makes a new one and prints its hash; of this one, printf %s KEY | sha256sum after sha256:"
+            )
+        else:
+            to_do = "env:NAME or file:PATH keeps it out"
+        yield Finding("!!", path, "stands in the file itself", to_do)
+    if not config.archive.keys:
+        words = "callbacks are stored as received, with what they tell of buyers, and without encryption"
+        to_do = 'payproof key --archive prints a key; set [archive] keys = ["env:PAYPROOF_ARCHIVE_KEY"]'
+        yield Finding("!!", "archive.keys", words, to_do)
+    if config.settings.database_url is None and is_root():
+        words = "the embedded PostgreSQL runs as a user lent to it, but payproof itself runs as root"
+        yield Finding("!!", "user", words, NOT_AS_ROOT)

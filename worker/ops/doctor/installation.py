@@ -1,0 +1,86 @@
+"""What the database tells of the installation: its clock, dead letters, payments nobody looks at, silent gateways.
+
+The one thing to get wrong: a full table. Every question here is answered from an index.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+from consumers.checks.limits import ACCOUNT_FAILURE_THRESHOLD
+from worker.config import Config
+from worker.ops.doctor.findings import Finding
+from worker.postgres.database import Database
+from worker.postgres.reads.snapshots import ACCOUNTS
+
+MOST_APART = timedelta(seconds=2)
+LATE, VERY_LATE = timedelta(minutes=2), timedelta(minutes=15)
+
+_OLDEST_DUE = f"""
+    WITH accounts AS ({ACCOUNTS})
+    SELECT a.account, due.at, clock_timestamp() AS now FROM accounts a CROSS JOIN LATERAL (
+        SELECT p.next_check_at AS at FROM payments p
+        WHERE p.account = a.account AND p.next_check_at IS NOT NULL ORDER BY p.next_check_at LIMIT 1) due
+    WHERE a.account = ANY($1) ORDER BY due.at LIMIT 1
+"""  # noqa: S608 - our own words
+_UNKNOWN = f"""
+    WITH accounts AS ({ACCOUNTS})
+    SELECT a.account, (SELECT count(*) FROM payments p
+        WHERE p.account = a.account AND p.next_check_at IS NOT NULL) AS waiting
+    FROM accounts a WHERE a.account <> ALL($1) ORDER BY a.account
+"""  # noqa: S608 - our own words
+_SILENT = """
+    SELECT account, troubles, shut_until, shut_until > clock_timestamp() AS shut
+    FROM allowances WHERE account = ANY($1) AND troubles >= $2 ORDER BY account
+"""
+
+
+async def inspect_installation(database: Database, config: Config) -> AsyncIterator[Finding]:
+    accounts = [account.id for account in config.accounts]
+    yield await _clock(database)
+    for row in await database.fetch("SELECT count(*) AS count, min(died_at) AS since FROM dead"):
+        if row["count"]:
+            words = f"{row['count']} waiting in Postgres, the oldest since {row['since']:%Y-%m-%d %H:%M:%SZ}"
+            yield Finding("!!", "dead letters", words, "look at them with payproof dead list")
+    silent = await database.fetch(_SILENT, accounts, ACCOUNT_FAILURE_THRESHOLD)
+    asked = sorted({*accounts} - {row["account"] for row in silent})  # those of the others wait for their gateway
+    for row in await database.fetch(_OLDEST_DUE, asked):
+        if found := overdue(row["account"], row["at"], row["now"]):
+            yield found
+    for row in silent:
+        until = f"nobody asks it before {row['shut_until']:%H:%M:%SZ}" if row["shut"] else "one question probes it next"
+        words = f"its gateway gave {row['troubles']} times in a row no answer; {until}"
+        yield Finding(
+            "!!", f"account {row['account']}", words, "its payments wait, and are asked once it answers again"
+        )
+    for row in await database.fetch(_UNKNOWN, accounts):
+        subject, waiting = f"account {row['account']}", row["waiting"]
+        words = "its payments are stored here, and it is not in the configuration"
+        if waiting:
+            to_do = "put it back until they are settled; nothing asks about them now"
+            yield Finding("no", subject, f"{words}; {waiting} of them are not settled", to_do)
+        else:
+            yield Finding("!!", subject, f"{words}; all of them are settled")
+
+
+def overdue(account: str, at: datetime, now: datetime) -> Finding | None:
+    """Whether the payment that waits longest has been due for so long that nobody seems to look."""
+    if now - at <= LATE:
+        return None
+    minutes = (now - at) // timedelta(minutes=1)
+    words = f"a payment of {account} is due since {at:%Y-%m-%d %H:%M:%SZ}, for {minutes} minutes"
+    to_do = "is a payproof serve running, with the roles sweep and consume? else its budget or gateway holds it up"
+    return Finding("no" if now - at > VERY_LATE else "!!", "sweep", words, to_do)
+
+
+async def _clock(database: Database) -> Finding:
+    asked = time.monotonic()
+    (row,) = await database.fetch("SELECT clock_timestamp() AS now")
+    travelled = timedelta(seconds=(time.monotonic() - asked) / 2)
+    apart = row["now"] - (datetime.now(UTC) - travelled)
+    if abs(apart) <= MOST_APART:
+        return Finding("ok", "database clock", "it and this machine's agree")
+    words = f"it is {abs(apart).total_seconds():.0f} s {'ahead of' if apart > timedelta() else 'behind'} this machine's"
+    return Finding("!!", "database clock", words, "the database's is the one that counts; set both by NTP")

@@ -1,0 +1,37 @@
+"""The colours of every page that the product shows, to buyers and to accountants.
+
+The one thing to get wrong: a colour. Each pair that meets on a page is in `PAIRS`, and a test computes their contrast.
+"""
+
+from __future__ import annotations
+
+LIGHT = {
+    "page": "#eef1f5",
+    "card": "#ffffff",
+    "text": "#1b2430",
+    "quiet": "#4a5666",
+    "line": "#d5dbe3",
+    "wait": "#0b5cad",
+    "good": "#176a3a",
+    "hand": "#8a5000",
+    "stop": "#a8281e",
+}
+DARK = {
+    "page": "#0f1319",
+    "card": "#1a2029",
+    "text": "#e9edf2",
+    "quiet": "#adb8c6",
+    "line": "#343d4a",
+    "wait": "#8cc0ff",
+    "good": "#7fd6a2",
+    "hand": "#f2c078",
+    "stop": "#ff9d94",
+}
+PAIRS = (
+    ("text", "page"),
+    ("quiet", "page"),
+    ("wait", "page"),
+    *((ink, "card") for ink in ("text", "quiet", "wait", "good", "hand", "stop")),
+    ("card", "wait"),
+)
+"""Ink and ground: what is read, and icons too."""

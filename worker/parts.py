@@ -1,0 +1,196 @@
+"""The parts of a process: each loop with what ends it and what wakes it, built only where a chosen role needs it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+from aiohttp import web
+from msgspec import Struct
+
+from consumers.rules import Rules
+from schemas.payments import Change, Payment
+from worker.amqp.rabbit_bus import RabbitBus
+from worker.broker import Broker, broker_of
+from worker.config import Config, rules_of
+from worker.config.webhook_endpoints import endpoints_of
+from worker.deliver.relay import Relay
+from worker.deliver.role import Deliver
+from worker.http_apps import public_app
+from worker.ingress.waiters import PaymentWaiters
+from worker.postgres.database import Database
+from worker.postgres.ledger.failures import PostgresFailures
+from worker.postgres.ledger.postgres_ledger import PostgresLedger
+from worker.postgres.queue.claim_queue import PostgresBus
+from worker.postgres.queue.turns import PostgresTurns
+from worker.postgres.tokens import PostgresTokens
+from worker.postgres.wakeups import Wakeup
+from worker.retention import run_retention
+from worker.runtime.encryption import ArchiveCipher
+from worker.telemetry.metrics import Metrics
+from worker.telemetry.tracing import Tracing
+from worker.verify.consume import Consumer
+from worker.verify.gateways import Gateways, gateways
+from worker.verify.sweep import Sweep
+
+
+class ProcessPart(Struct, frozen=True):
+    """A loop of the process. With a `stop` it takes nothing new after that, and `run` returns when its work is done.
+
+    `hear` is called with every wakeup, of this process or of another.
+    """
+
+    name: str
+    run: Callable[[], Awaitable[None]]
+    stop: Callable[[], None] | None = None
+    hear: Callable[[Wakeup], None] | None = None
+
+
+class Shared(Struct, frozen=True, kw_only=True):
+    """What several parts are given. `queue` is the spool of the broker where there is one."""
+
+    config: Config
+    roles: Collection[str]
+    database: Database
+    rules: Rules
+    metrics: Metrics
+    tracing: Tracing
+    waiters: PaymentWaiters
+    turns: PostgresTurns
+    queue: PostgresBus
+    broker: Broker | None
+
+    @property
+    def bus(self) -> RabbitBus | PostgresBus:
+        return self.broker.bus if self.broker else self.queue
+
+
+def shared_by_roles(config: Config, roles: Collection[str], database: Database, tracing: Tracing) -> Shared:
+    metrics, rules, turns = Metrics(config.accounts), rules_of(config), PostgresTurns(database)
+    queue = PostgresBus(database, turns.holder)
+    return Shared(
+        config=config,
+        roles=roles,
+        database=database,
+        rules=rules,
+        metrics=metrics,
+        tracing=tracing,
+        waiters=PaymentWaiters(),
+        turns=turns,
+        queue=queue,
+        broker=broker_of(config, rules, database, queue, metrics),
+    )
+
+
+def deliver_role(shared: Shared) -> Deliver:
+    config = shared.config
+    endpoints, private = endpoints_of(config), config.allow_private_webhooks
+    return Deliver(shared.database, endpoints, shared.metrics, private=private, tracing=shared.tracing)
+
+
+@asynccontextmanager
+async def parts_of(
+    shared: Shared, deliver: Deliver | None
+) -> AsyncIterator[tuple[list[ProcessPart], web.Application | None]]:
+    """The parts of the chosen roles, and what `ingress` serves. Their connections are closed when the block is left."""
+    roles, parts = shared.roles, [*_of_every_role(shared)]
+    relay = Relay(shared.database, shared.metrics, shared.broker.publisher if shared.broker else None, shared.tracing)
+    if "sweep" in roles:
+        parts.append(_sweep(shared))
+    if "relay" in roles:
+        parts.append(ProcessPart("relay", relay.run, hear=relay.on_wakeup))
+    if deliver:
+        parts.append(
+            ProcessPart("deliver", deliver.run, deliver.stop, lambda wakeup: deliver.wake(placed=wakeup.placed))
+        )
+    if {"consume", "ingress"}.isdisjoint(roles):
+        yield parts, None
+        return
+    ledger, public = _ledger(shared, relay), None
+    async with gateways(PostgresTokens(shared.database), shared.database.clock.now) as asking:
+        try:
+            if "consume" in roles:
+                parts += _consume(shared, ledger, asking)
+            if "ingress" in roles:
+                parts += _expected(shared)
+                public = public_app(
+                    *(shared.config, shared.rules, shared.database, ledger, shared.bus, asking),
+                    *(shared.waiters, shared.metrics, shared.tracing),
+                )
+            yield parts, public
+        finally:
+            await shared.turns.close()
+
+
+def wakeups_part(shared: Shared, parts: Sequence[ProcessPart]) -> ProcessPart:
+    """Listens to wakeups, and wakes those parts, the bus and the browsers that wait."""
+
+    def on_wakeup(wakeup: Wakeup) -> None:
+        shared.bus.wake(wakeup.claims)
+        shared.waiters.notify(wakeup.outcomes)
+        for part in parts:
+            if part.hear is not None:
+                part.hear(wakeup)
+
+    async def look_again() -> None:
+        providers = [account.provider.name for account in shared.config.accounts]
+        on_wakeup(Wakeup(events=True, placed=True, claims=providers))
+        shared.waiters.notify_all()
+
+    return ProcessPart("notices", partial(shared.database.listen, on_wakeup, connected=look_again))
+
+
+def _of_every_role(shared: Shared) -> list[ProcessPart]:
+    parts = [
+        ProcessPart("clock", shared.database.keep_clock),
+        ProcessPart("housekeeping", partial(run_retention, shared.database, shared.config, shared.roles)),
+    ]
+    return [*parts, ProcessPart("publisher", shared.broker.publisher.run)] if shared.broker else parts
+
+
+def _sweep(shared: Shared) -> ProcessPart:
+    sweep = Sweep(shared.database, shared.bus, shared.rules.accounts, shared.metrics, shared.tracing)
+    return ProcessPart("sweep", sweep.run, hear=lambda wakeup: sweep.wake_if_due(wakeup.look_at))
+
+
+def _ledger(shared: Shared, relay: Relay) -> PostgresLedger:
+    return PostgresLedger(
+        shared.database,
+        ArchiveCipher(shared.config.archive.cipher_keys),
+        _changed(shared.metrics, shared.waiters),
+        shared.metrics.drop,
+        relay.sequenced if "consume" in shared.roles else None,
+    )
+
+
+def _consume(shared: Shared, ledger: PostgresLedger, asking: Gateways) -> list[ProcessPart]:
+    consumer = Consumer(
+        *(shared.bus, ledger, shared.turns, shared.rules, asking, PostgresFailures(shared.database)),
+        *(shared.database.clock, shared.metrics, shared.tracing),
+    )
+    parts = [
+        ProcessPart("lost claims", shared.queue.free_lost),
+        ProcessPart("consume", consumer.run, consumer.stop, lambda wakeup: consumer.payments_changed(wakeup.outcomes)),
+    ]
+    return [*parts, ProcessPart("inbox", shared.broker.pool.run)] if shared.broker else parts
+
+
+def _expected(shared: Shared) -> list[ProcessPart]:
+    """A shop may publish what it may post, and reading that takes the rights of `ingress`."""
+    broker = shared.broker
+    if broker is None:
+        return []
+    return [
+        ProcessPart("expected inbox", broker.expected.run),
+        ProcessPart("registering", broker.expected_consumer.run, broker.expected_consumer.stop),
+    ]
+
+
+def _changed(metrics: Metrics, waiters: PaymentWaiters) -> Callable[[Payment, Change], None]:
+    def changed(before: Payment, change: Change) -> None:
+        metrics.changed(before, change)
+        if change.event is not None:
+            waiters.tell(change.payment)
+
+    return changed

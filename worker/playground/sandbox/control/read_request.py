@@ -1,0 +1,94 @@
+"""Reading what is asked of the control API: bodies and queries as Structs, and an error that names the field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import fields
+
+from schemas.wire import Unreadable, read_json
+from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.sandbox_config import Provider
+from worker.playground.sandbox.sessions import Session
+
+Asked = TypeVar("Asked", bound=Struct)
+Seconds = Annotated[float, Meta(ge=0, le=3600)]
+
+
+class WrongControl(Exception):
+    """What was asked cannot be read. `field` names the place; None where it is all of the body."""
+
+    def __init__(self, field: str | None, why: str) -> None:
+        super().__init__(why if field is None else f"{field}: {why}")
+        self.field = field
+
+
+class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of every body and query. Fields it does not know are refused."""
+
+
+class Named(Body, frozen=True, kw_only=True):
+    """A session by its `session_id`, or by `reference`, which means its newest session."""
+
+    provider: Provider
+    reference: str | None = None
+    session_id: str | None = None
+
+
+class About(Body, frozen=True, kw_only=True):
+    """Which rows to show; without either, all."""
+
+    provider: Provider | None = None
+    reference: str | None = None
+
+
+def read_control_body(body: bytes, kind: type[Asked]) -> Asked:
+    """The body as `kind`; an empty one is an empty object. Raises Wrong."""
+    try:
+        document = read_json(body) if body else {}
+    except Unreadable as error:
+        raise WrongControl(None, f"the body is no JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise WrongControl(None, "the body is no JSON object")
+    return read_control(document, kind)
+
+
+def read_control(given: Mapping[str, Any], kind: type[Asked]) -> Asked:
+    """The fields as `kind`. Raises Wrong for the first that is unknown, missing or of another kind."""
+    known = {field.encode_name: field for field in fields(kind)}
+    for name in given:
+        if name not in known:
+            raise WrongControl(
+                name, f"is not known here; known are {', '.join(known)}" if known else "nothing is taken here"
+            )
+    values = {}
+    for name, field in known.items():
+        if name in given:
+            values[name] = _converted(name, given[name], field.type)
+        elif field.required:
+            raise WrongControl(name, "is missing")
+    return kind(**values)
+
+
+def find(sandbox: Sandbox, named: Named) -> Session:
+    """Raises LookupError where nothing was opened under that name."""
+    sessions, provider = sandbox.sessions, named.provider
+    session = (
+        sessions.get(provider, named.session_id)
+        if named.session_id is not None
+        else sessions.latest(provider, named.reference or "")
+    )
+    if session is None:
+        raise LookupError(f"no session of {provider} with {named.session_id or named.reference!r}")
+    return session
+
+
+def _converted(name: str, value: object, kind: Any) -> Any:
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        words = [word for part in (kind, *get_args(kind)) if get_origin(part) is Literal for word in get_args(part)]
+        raise WrongControl(name, f"is none of {', '.join(words)}" if words else str(error)) from None

@@ -1,0 +1,71 @@
+"""Sending one message: signed anew for each attempt, tried six times with growing pauses.
+
+The one thing to get wrong: an attempt counts once it ended. A process killed in between sends that one again, as a
+gateway that promises "at least once" would.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from aiohttp import ClientError, ClientSession, ClientTimeout
+
+from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.simulated_gateway import SimulatedGateway
+
+
+def signed_headers(
+    gateway: SimulatedGateway,
+    body: bytes,
+    event_id: str,
+    event_type: str,
+    *,
+    at: int,
+    attempt: int,
+    secret: str | None = None,
+) -> dict[str, str]:
+    secret = secret or gateway.config.credential(gateway.name, "webhook_secret")
+    headers = gateway.event_headers(body, event_id, event_type, at=at, attempt=attempt, secret=secret)
+    return {"Content-Type": "application/json", **headers}
+
+
+async def post_webhook(http: ClientSession, url: str, body: bytes, headers: dict[str, str], *, seconds: float) -> int:
+    """The receiver's HTTP status; 0 when there was none within the time."""
+    try:
+        async with http.post(
+            url, data=body, headers=headers, allow_redirects=False, timeout=ClientTimeout(total=seconds)
+        ) as response:
+            return response.status
+    except (ClientError, TimeoutError, OSError):
+        return 0
+
+
+async def attempt(sandbox: Sandbox, http: ClientSession, row: sqlite3.Row) -> None:
+    """One attempt of a delivery that is due, and what became of it."""
+    number = row["attempts"] + 1
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    if row["signed"]:
+        headers = signed_headers(
+            sandbox.gateways[row["provider"]],
+            row["body"],
+            row["event_id"],
+            row["event_type"],
+            at=int(time.time() - row["backdated"]),
+            attempt=number,
+            secret=row["secret"],
+        )
+    status = await post_webhook(http, row["url"], row["body"], headers, seconds=sandbox.config.webhook_timeout)
+    _note(sandbox, row, number, status)
+
+
+def _note(sandbox: Sandbox, row: sqlite3.Row, attempt: int, status: int) -> None:
+    most = row["most_attempts"] or sandbox.config.webhook_attempts
+    missed = "due" if attempt < most else "given_up"
+    state = "delivered" if 200 <= status < 300 else missed
+    due_at = time.time() + sandbox.config.webhook_base_delay * 2 ** (attempt - 1)
+    sandbox.state.db.execute(
+        "UPDATE deliveries SET attempts = ?, state = ?, due_at = ?, statuses = trim(statuses || ' ' || ?) "
+        "WHERE seq = ?",
+        (attempt, state, due_at, status, row["seq"]),
+    )

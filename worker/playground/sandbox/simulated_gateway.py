@@ -1,0 +1,206 @@
+"""What a simulated gateway is to the rest of the sandbox: its endpoints, its errors, its pages' ways back, its events.
+
+The one thing to get wrong: an endpoint's handler is synchronous and runs inside one transaction, so a process that is
+killed has either done all of a call or nothing of it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any, ClassVar, Literal
+
+import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from schemas.wire import Unreadable, read_json
+from worker.playground.sandbox.sandbox_config import SandboxConfig
+from worker.playground.sandbox.sessions import Session, Sessions, Standing, Transaction
+from worker.playground.sandbox.state import State
+
+Kind = Literal["create", "status", "execute", "grant", "refund"]
+Deed = Literal["pay", "fail", "cancel", "walk_away"]
+Happening = Literal["paid", "failed", "cancelled", "expired", "refunded"]
+Shows = Literal["redirect_ids", "second_payment", "part_refund", "full_refund"]
+Path = tuple[str, ...]
+Change = tuple[Path, object]
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """One request as a gateway sees it. `base` is the gateway's own base URL; headers ignore case."""
+
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    base: str
+
+    def document(self) -> dict[str, Any]:
+        """The JSON object of the body. Raises Unreadable."""
+        read = read_json(self.body)
+        if not isinstance(read, dict):
+            raise Unreadable("not a JSON object")
+        return read
+
+    def named(self, name: str) -> str | None:
+        """A text in the body where there is one; for finding out whom a call is about before it is judged."""
+        try:
+            value = self.document().get(name)
+        except Unreadable:
+            return None
+        return value if isinstance(value, str) else None
+
+
+class GatewayReply(Struct, frozen=True, kw_only=True):
+    """An answer before it is written. `msgspec.Raw` stands in it where a number must show its own digits."""
+
+    body: dict[str, Any]
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def written(self) -> bytes:
+        return msgspec.json.encode(self.body)
+
+
+class GatewayRefusal(Exception):
+    """Raised by a handler to answer at once."""
+
+    def __init__(self, reply: GatewayReply) -> None:
+        super().__init__(reply.status)
+        self.reply = reply
+
+
+class Impossible(Exception):
+    """What was asked for cannot happen to this session. The message says why."""
+
+
+class GatewayEndpoint(Struct, frozen=True, kw_only=True):
+    """A route below the gateway's base URL. `about` tells which reference a call concerns, None where it names none."""
+
+    method: str
+    path: str
+    kind: Kind
+    handler: Callable[[Call], GatewayReply]
+    about: Callable[[Call], str | None]
+
+
+class SimulatedGateway(ABC):
+    """One simulated gateway.
+
+    `tampers` says, for each trouble that falsifies an answer, which places in it to overwrite; a place the answer does
+    not have is passed over, unless it is one of `adds`. `shows` says which rarer events a receiver can notice at all:
+    whose payment a redirect is about, a second payment of one checkout, money given back in part or in full.
+    """
+
+    name: ClassVar[str]
+    tampers: ClassVar[Mapping[str, tuple[Change, ...]]]
+    adds: ClassVar[frozenset[Path]] = frozenset()
+    shows: ClassVar[frozenset[Shows]] = frozenset()
+
+    def __init__(self, config: SandboxConfig, state: State) -> None:
+        self.config = config
+        self.state = state
+        self.sessions = Sessions(state)
+
+    @abstractmethod
+    def endpoints(self) -> tuple[GatewayEndpoint, ...]: ...
+
+    @abstractmethod
+    def failure(self, status: int, message: str) -> GatewayReply:
+        """An error of any HTTP status in this gateway's own shape."""
+
+    @abstractmethod
+    def redirect(self, session: Session, deed: Deed) -> str:
+        """Where the browser goes after the deed."""
+
+    @abstractmethod
+    def new_transaction_id(self, draw: Random) -> str: ...
+
+    def not_found(self) -> GatewayReply:
+        return self.failure(404, "Not found")
+
+    def unreadable(self, why: str) -> GatewayReply:
+        """The answer to a body that is no JSON object."""
+        return self.failure(400, f"Invalid request body: {why}")
+
+    def closed_link(self, session: Session) -> str | None:  # noqa: ARG002 - the gateways that redirect need it
+        """Where a browser goes that opens the checkout of a session no longer payable; None: a page says so."""
+        return None
+
+    def checkout_url(self, base: str, session_id: str) -> str:
+        return f"{base}/checkout/{session_id}"
+
+    def swayed(self, session: Session, deed: Deed) -> Deed:  # noqa: ARG002 - ShadhinPay's test numbers need it
+        """What really happens when the buyer does this."""
+        return deed
+
+    def pay(self, session: Session, *, transaction_id: str | None) -> Session:
+        """The buyer pays what the session's amounts say. Returns the session as it is then."""
+        return self.collect(session, transaction_id=transaction_id)
+
+    def end(self, session: Session, status: Standing) -> Session:
+        """The buyer's attempt failed or was cancelled."""
+        return self.sessions.save(replace(session, status=status))
+
+    def draw(self, reference: str) -> Random:
+        """Where the ids of this order come from."""
+        return self.state.draw(self.name, reference)
+
+    def another(self, session: Session, reference: str) -> Session:
+        """A second order like this one, not yet saved; those whose redirects name a payment have it."""
+        raise NotImplementedError(f"a redirect of {self.name} names no payment: {session.session_id} {reference}")
+
+    def ends_at(self, reference: str, seconds: float) -> float:
+        """When a session opened now is over: after so many seconds, unless the control API set others."""
+        return self.state.now() + float(self.state.setting(f"lifetime {self.name} {reference}") or seconds)
+
+    def walk_away(self, session: Session) -> Session:
+        """The buyer looked at the page and left."""
+        return session
+
+    def collect(self, session: Session, *, transaction_id: str | None) -> Session:
+        """Book the money."""
+        now = self.state.now()
+        transaction_id = transaction_id or self.new_transaction_id(self.draw(session.reference))
+        paid = replace(session, status="paid", transaction_id=transaction_id, paid_at=now)
+        self.book(paid, "paid")
+        return self.sessions.save(paid)
+
+    def book(self, session: Session, status: Standing) -> None:
+        """Write down one attempt to pay, under the session's present transaction id."""
+        self.sessions.add_transaction(
+            Transaction(
+                provider=self.name,
+                transaction_id=session.transaction_id or "",
+                session_id=session.session_id,
+                status=status,
+                amount=session.told_amount,
+                currency=session.told_currency,
+                made_at=self.state.now(),
+            )
+        )
+
+    def event_type(self, happening: Happening) -> str | None:  # noqa: ARG002 - those with webhooks need it
+        """The webhook event that tells of it; None where this gateway sends no webhooks."""
+        return None
+
+    def event_body(self, session: Session, happening: Happening, event_id: str) -> dict[str, Any]:
+        raise NotImplementedError(f"{self.name} sends no webhooks: {session.session_id} {happening} {event_id}")
+
+    def event_headers(
+        self, body: bytes, event_id: str, event_type: str, *, at: int, attempt: int, secret: str
+    ) -> dict[str, str]:
+        """The headers of one attempt, signed at the real Unix time `at`."""
+        raise NotImplementedError(f"{self.name} signs no webhooks: {event_id} {event_type} {at} {attempt} {len(body)}")
+
+    def notification(self, session: Session, happening: Happening) -> tuple[str, dict[str, str]] | None:  # noqa: ARG002
+        """The unsigned form this order wants posted, as URL and fields; None where it wants none."""
+        return None
+
+
+def about_session(gateway: SimulatedGateway, session_id: str | None) -> str | None:
+    """The reference a session belongs to, for `Endpoint.about`."""
+    session = gateway.sessions.get(gateway.name, session_id) if session_id else None
+    return session.reference if session else None

@@ -1,0 +1,122 @@
+"""How the troubles that a buyer's deed meets change its course: what is paid, what is told, and what follows later.
+
+The one thing to get wrong: `met` maps each trouble's name to its seconds, and several may be met at once; each changes
+its own part and leaves the rest as usual.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_DOWN, Decimal
+
+from worker.playground.sandbox.announcing import FORGER, Telling, announce_happening
+from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.scheduled import schedule
+from worker.playground.sandbox.scripts import has_call
+from worker.playground.sandbox.sessions import Session
+from worker.playground.sandbox.simulated_gateway import SimulatedGateway
+from worker.playground.sandbox.troubles import PROXY_404, AtDeed
+
+PART = Decimal("250.00")
+REPLAYS = 30
+Met = Mapping[AtDeed, float]
+
+
+def forged(gateway: SimulatedGateway, session: Session) -> tuple[Session, str]:
+    """The buyer pays nothing and opens the address of success by hand."""
+    session = gateway.walk_away(session)
+    address = gateway.redirect(session, "pay")
+    if address == gateway.redirect(session, "fail"):  # it says no outcome, so a cheat adds one
+        address += f"{'&' if '?' in address else '?'}status=success"
+    return session, address
+
+
+def of_another(gateway: SimulatedGateway, session: Session) -> str:
+    """The address of success of another order, which somebody else has paid."""
+    number = gateway.draw(session.reference).getrandbits(32)
+    other = gateway.sessions.save(gateway.another(session, f"another-{number:08x}"))
+    return gateway.redirect(gateway.collect(other, transaction_id=None), "pay")
+
+
+def altered(amount: str | None, currency: str | None, met: Met) -> tuple[str | None, str | None]:
+    """The amount and currency that the gateway books, None where they are what was asked."""
+    return "1.00" if "amount_tampered" in met else amount, "USD" if "currency_tampered" in met else currency
+
+
+def telling(met: Met) -> Telling:
+    """How webhook and form tell of the deed."""
+    return Telling(
+        after=max(met.get("callback_late", 0.0), met.get("webhook_late", 0.0)),
+        copies=3 if "callback_doubled" in met else 1,
+        secret=FORGER if "webhook_forged" in met else None,
+        replays=REPLAYS if "webhook_replayed" in met else 0,
+    )
+
+
+def redirects(met: Met) -> bool:
+    """Whether the browser comes back by itself."""
+    return not met.keys() & {"callback_lost", "callback_late", "webhook_late"}
+
+
+def tell_of_earlier(
+    gateway: SimulatedGateway, failed_try: Session, redirect: str, *, after: float, webhook: bool
+) -> None:
+    """Word of a try that failed before the payment, and comes after it."""
+    address = gateway.redirect(failed_try, "fail")
+    if address != redirect:
+        schedule(gateway, failed_try, "visit", address, after=after)
+    if webhook:
+        announce_happening(gateway, failed_try, "failed", Telling(after=after))
+
+
+def follow(sandbox: Sandbox, session: Session, redirect: str, met: Met) -> None:
+    """What else happens at the deed, or is written down for later."""
+    gateway = sandbox.gateways[session.provider]
+    for name, seconds in met.items():
+        match name:
+            case "callback_doubled":
+                schedule(gateway, session, "visit", redirect, after=0.0)
+                schedule(gateway, session, "visit", redirect, after=0.0)
+            case "callback_late":
+                schedule(gateway, session, "visit", redirect, after=seconds)
+            case "paid_twice":
+                second = gateway.new_transaction_id(gateway.draw(session.reference))
+                schedule(gateway, session, "pay_again", second, after=seconds)
+            case "refunded_in_part":
+                schedule(gateway, session, "give_back", _part(session), after=seconds)
+            case "refunded_in_full":
+                schedule(gateway, session, "give_back", None, after=seconds)
+            case "token_revoked":
+                revoke_tokens(sandbox)
+            case "status_not_found":
+                _unanswered(sandbox, session, ["not_found"], seconds)
+            case "status_proxy_404":
+                _unanswered(sandbox, session, list(PROXY_404), seconds)
+            case "status_pending":
+                _unanswered(sandbox, session, ["still_pending"], seconds)
+            case "gateway_down":
+                until = time.time() + seconds
+                sandbox.troubles.add(gateway.name, session.reference, "any", "reset", times=None, until=until)
+            case _:
+                pass  # it had its part in what was booked, told or answered
+
+
+def _unanswered(sandbox: Sandbox, session: Session, by: Sequence[str], seconds: float) -> None:
+    """For so long, questions for the status bring these, each once and the last for the rest of the time."""
+    if has_call("execute")(sandbox.gateways[session.provider]):  # it is asked first, and its answer would be enough
+        sandbox.troubles.add(session.provider, session.reference, "execute", "lost_answer")
+    for name in by:
+        times = None if name == by[-1] else 1
+        until = time.time() + seconds
+        sandbox.troubles.add(session.provider, session.reference, "status", name, times=times, until=until)
+
+
+def revoke_tokens(sandbox: Sandbox) -> int:
+    """Refuse every token granted so far. Returns how many."""
+    return sandbox.state.db.execute("DELETE FROM tokens").rowcount
+
+
+def _part(session: Session) -> str:
+    paid = Decimal(session.told_amount)
+    return str(PART if paid > PART else (paid / 2).quantize(Decimal("0.01"), ROUND_DOWN))

@@ -1,0 +1,171 @@
+"""Claims that came before their payment: kept by the workers, and queued in the transaction that records the payment.
+
+The one thing to get wrong: the moment in which both happen. Keeping a claim and recording a payment take turns at every
+id that they name (an advisory lock each), and look only then. So one of the two sees what the other has done.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from types import MappingProxyType
+from zlib import crc32
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from consumers.apply_claim import KEPT_CANDIDATES
+from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, is_signed, names
+from schemas.callbacks import Claim
+from schemas.payments import Payment
+from worker.postgres.database import Connection, Database
+from worker.postgres.ledger.claims import to_archive
+from worker.runtime.encryption import ArchiveCipher
+
+ACCOUNT_TURN, ID_TURN = 7_242_018, 7_242_019
+
+_TURNS = """
+    SELECT pg_advisory_xact_lock(kind, name)
+    FROM (SELECT DISTINCT kind, name FROM unnest($1::int[], $2::int[]) AS t (kind, name) ORDER BY 1, 2) AS turns
+"""
+_KEEP = """
+    WITH new AS (
+        INSERT INTO kept (claim_id, account, provider, signed, session_id, transaction_id, reference, event_id,
+            received_at, body)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bool[], $5::text[], $6::text[], $7::text[],
+            $8::text[], $9::timestamptz[], $10::bytea[])
+        ON CONFLICT DO NOTHING RETURNING claim_id, received_at)
+    INSERT INTO archive (claim_id, received_at, key_id, body)
+    SELECT new.claim_id, new.received_at, c.key_id, c.body
+    FROM new JOIN unnest($1::text[], $11::text[], $12::bytea[]) AS c (claim_id, key_id, body) USING (claim_id)
+    WHERE c.body IS NOT NULL
+    ON CONFLICT DO NOTHING  -- it was kept before, and its payment was discarded
+"""
+_DROP = """
+    WITH over AS (
+        SELECT claim_id, row_number() OVER (PARTITION BY account, coalesce(session_id, transaction_id, reference)
+            ORDER BY received_at DESC, claim_id) > $3 AS it
+        FROM kept JOIN (SELECT DISTINCT * FROM unnest($1::text[], $2::text[])) AS n (of, name)
+            ON account = n.of AND coalesce(session_id, transaction_id, reference) = n.name
+        WHERE NOT signed
+        UNION ALL
+        SELECT k.claim_id, true FROM (SELECT DISTINCT unnest($1::text[])) AS a (of), LATERAL (
+            SELECT claim_id FROM kept WHERE account = a.of AND NOT signed
+            ORDER BY received_at DESC, claim_id OFFSET $4) AS k),
+    free AS (
+        SELECT claim_id FROM kept WHERE claim_id IN (SELECT claim_id FROM over WHERE it) FOR UPDATE SKIP LOCKED),
+    gone AS (DELETE FROM kept k USING free WHERE k.claim_id = free.claim_id RETURNING k.provider)
+    SELECT provider, count(*) AS gone FROM gone GROUP BY provider
+"""
+_NAMED = """
+    WITH near AS (
+        SELECT claim_id, strength, signed OR row_number() OVER (
+            PARTITION BY strength, signed ORDER BY received_at, claim_id) <= $6 AS early
+        FROM (SELECT 1 AS strength, * FROM kept WHERE account = $1 AND session_id = $2
+            UNION ALL SELECT 2, * FROM kept WHERE account = $1 AND transaction_id = $3
+            UNION ALL SELECT 3, * FROM kept WHERE account = $1 AND reference = $4) AS one
+        WHERE (signed OR NOT $5) AND received_at > clock_timestamp() - $7::interval),
+    named AS (SELECT claim_id, min(strength) AS strength, bool_or(early) AS heard FROM near GROUP BY claim_id)
+    SELECT claim_id, heard FROM kept JOIN named USING (claim_id)
+    ORDER BY strength, received_at, claim_id FOR UPDATE OF kept SKIP LOCKED
+"""
+_DROP_UNHEARD = "DELETE FROM kept WHERE claim_id = ANY($1) RETURNING provider"
+
+# Whoever kept a claim may not yet have acknowledged it, and what it then deletes is the row that it has in hand: what
+# is heard lies beside that, under a key of its own. Both bring the same claim, which is admitted once.
+_HEAR = """
+    WITH heard AS (DELETE FROM kept WHERE claim_id = ANY($1) RETURNING claim_id, provider, body)
+    INSERT INTO queue (claim_id, provider, body)
+    SELECT claim_id || '.' || gen_random_uuid(), provider, body FROM heard ORDER BY array_position($1, claim_id)
+    RETURNING provider
+"""
+
+
+class Listened(Struct, frozen=True):
+    """The gateways whose workers have something to hear; and by gateway, of how many claims nobody ever hears."""
+
+    queued: frozenset[str] = frozenset()
+    dropped: Mapping[str, int] = MappingProxyType({})
+
+
+async def wait_for_turns(connection: Connection[asyncpg.Record], claims: Iterable[Claim]) -> None:
+    """Wait until nobody else keeps claims of these accounts, or records a payment that has one of their ids."""
+    claims = list(claims)
+    turns = {(ACCOUNT_TURN, claim.account) for claim in claims}
+    turns |= {(ID_TURN, turn) for claim in claims for turn in _turns(claim.account, *names(claim))}
+    await _wait_for(connection, turns)
+
+
+async def keep_early_claims(
+    connection: Connection[asyncpg.Record], cipher: ArchiveCipher, claims: Sequence[Claim]
+) -> Mapping[str, int]:
+    """Keep them, each once, and archive the signed ones. Returns, by gateway, how many unsigned ones were dropped.
+
+    An unsigned claim is counted under the first of its ids, so that one with no more than a reference does not push out
+    one that names the session.
+    """
+    if not claims:
+        return {}
+    rows = [
+        (
+            claim.id,
+            claim.account,
+            claim.provider,
+            is_signed(claim),
+            *names(claim),
+            event(claim),
+            claim.received_at,
+            msgspec.json.encode(as_kept(claim)),
+            *(to_archive(cipher, claim) if is_signed(claim) else (None, None)),
+        )
+        for claim in sorted(claims, key=lambda claim: (claim.account, claim.event_id or "", claim.id))
+    ]
+    await connection.execute(_KEEP, *(list(column) for column in zip(*rows, strict=True)))
+    unsigned = [claim for claim in claims if not is_signed(claim)]
+    if not unsigned:
+        return {}
+    dropped = await connection.fetch(
+        _DROP,
+        [claim.account for claim in unsigned],
+        [next(name for name in names(claim) if name is not None) for claim in unsigned],
+        PER_ID,
+        PER_ACCOUNT,
+    )
+    return {row["provider"]: row["gone"] for row in dropped}
+
+
+async def queue_early_claims(
+    connection: Connection[asyncpg.Record], payment: Payment, *, signed_only: bool
+) -> Listened:
+    """Queue what came before this payment and names an id of it, what names the strongest first.
+
+    Of each id the oldest unsigned ones are heard: whoever only guesses a reference pushes nobody out who was there
+    before. Where nothing was kept, the queue is not touched.
+    """
+    account, named = payment.account, (payment.session_id, payment.transaction_id, payment.reference)
+    await _wait_for(connection, {(ID_TURN, turn) for turn in _turns(account, *named)})
+    rows = await connection.fetch(_NAMED, account, *named, signed_only, KEPT_CANDIDATES, KEPT_FOR)
+    if not rows:
+        return Listened()
+    queued = await connection.fetch(_HEAR, [row["claim_id"] for row in rows if row["heard"]])
+    dropped = await connection.fetch(_DROP_UNHEARD, [row["claim_id"] for row in rows if not row["heard"]])
+    return Listened(frozenset(row["provider"] for row in queued), Counter(row["provider"] for row in dropped))
+
+
+async def forget_kept(database: Database, kept_for: timedelta = KEPT_FOR) -> int:
+    """Delete what waited for its whole time. Returns how many that were."""
+    done = await database.execute("DELETE FROM kept WHERE received_at < clock_timestamp() - $1::interval", kept_for)
+    return int(done.split()[-1])
+
+
+def _turns(account: str, *named: str | None) -> list[str]:
+    """The name of the turn at each id; a session, a transaction and a reference of the same text differ in it."""
+    return [f"{account} {kind} {name}" for kind, name in enumerate(named) if name is not None]
+
+
+async def _wait_for(connection: Connection[asyncpg.Record], turns: Iterable[tuple[int, str]]) -> None:
+    """Take these turns in one order, so that no two wait for each other. Names with equal checksums share a turn."""
+    numbered = [(kind, crc32(name.encode()) - 2**31) for kind, name in turns]
+    await connection.execute(_TURNS, [kind for kind, _ in numbered], [number for _, number in numbered])

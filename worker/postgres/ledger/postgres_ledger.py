@@ -1,0 +1,285 @@
+"""The ledger in Postgres: looks and writes, batches, claims without a payment, and payments on their way to a checkout.
+
+A change is told to the other processes once it is committed; only a write that gives places sends its wakeup by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+import asyncpg
+import msgspec
+
+from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
+from consumers.ports.ledger import LookResult, Write, WriteResult
+from schemas.callbacks import Claim
+from schemas.payments import Case, Change, Glance, Payment
+from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_others, planned_once
+from worker.postgres.events.event_log import SequencedEvent
+from worker.postgres.idempotency_keys import came_to
+from worker.postgres.ledger.account_limits import PostgresLimits, open_limits
+from worker.postgres.ledger.batch import PostgresBatch, open_batch, referenced
+from worker.postgres.ledger.claims import admit, names_of
+from worker.postgres.ledger.kept_claims import keep_early_claims, wait_for_turns
+from worker.postgres.ledger.look import look
+from worker.postgres.ledger.news import news_of
+from worker.postgres.ledger.rows import INSERT, PAYMENT, payment_of
+from worker.postgres.ledger.store import store
+from worker.postgres.ledger.unexpected_rows import insert, withdraw
+from worker.postgres.ledger.write import PostgresArbiter, Tried, open_arbiter, put, write_all
+from worker.postgres.wakeups import Wakeup
+from worker.runtime.encryption import ArchiveCipher
+
+_Batch = TypeVar("_Batch", bound=PostgresBatch)
+
+_FIND = f"""
+    SELECT c.claim_id, coalesce(named.id, session.payment_id, transaction.payment_id, referred.id) AS payment_id
+    FROM unnest({", ".join(map(planned_once, range(1, 7)))})
+        AS c (claim_id, account, payment_id, session_id, transaction_id, reference)
+    LEFT JOIN payments named ON named.id = c.payment_id AND named.account = c.account
+    LEFT JOIN sessions session
+        ON c.payment_id IS NULL AND session.account = c.account AND session.session_id = c.session_id
+    LEFT JOIN transactions transaction
+        ON c.payment_id IS NULL AND transaction.account = c.account AND transaction.transaction_id = c.transaction_id
+    LEFT JOIN payments referred
+        ON c.payment_id IS NULL AND referred.account = c.account AND referred.reference = c.reference
+"""  # noqa: S608 - our own words
+_PEEK = f"SELECT {', '.join(Glance.__struct_fields__)} FROM payments WHERE id = ANY({planned_once(1)})"  # noqa: S608
+_HOLDER = f"""
+    SELECT {PAYMENT} FROM sessions s JOIN payments p ON p.id = s.payment_id WHERE s.account = $1 AND s.session_id = $2
+"""  # noqa: S608 - our own names
+_LOCK_BY_REFERENCE = f"SELECT {PAYMENT} FROM payments p WHERE account = $1 AND reference = $2 FOR UPDATE"  # noqa: S608 - our own names
+
+
+class PostgresLedger:
+    """The ledger of consumers.ports.ledger, and the Openings and Findings of its commands.
+
+    `cipher` encrypts the callbacks of the archive. `changed` is called with a payment as it was and its change, once
+    the change is committed. `dropped` is called with a gateway and how many of its kept claims gave way to others.
+    `sequenced` is called with the events that got their places as they were written, in the order of places. Without
+    it, no write gives places, and relays give them.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        cipher: ArchiveCipher | None = None,
+        changed: Callable[[Payment, Change], None] = lambda *_: None,
+        dropped: Callable[[str, int], None] = lambda *_: None,
+        sequenced: Callable[[Sequence[SequencedEvent]], None] | None = None,
+    ) -> None:
+        self._database, self._changed, self._dropped, self._sequenced = database, changed, dropped, sequenced
+        self._cipher = cipher or ArchiveCipher()
+
+    @asynccontextmanager
+    async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresBatch]:
+        async with self._transaction(
+            lambda connection: open_batch(connection, sorted(payment_ids), self._cipher)
+        ) as batch:
+            yield batch
+
+    @asynccontextmanager
+    async def inserted(self, payments: Sequence[Payment]) -> AsyncIterator[PostgresFoundBatch]:
+        async with self._transaction(lambda connection: _open_found(connection, payments, self._cipher)) as batch:
+            yield batch
+
+    @asynccontextmanager
+    async def _transaction(
+        self, open_it: Callable[[Connection[asyncpg.Record]], Awaitable[_Batch]]
+    ) -> AsyncIterator[_Batch]:
+        async with self._database.connection() as connection:
+            batch = None
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                batch = await open_it(connection)
+                batch.end = transaction.commit
+                yield batch
+            finally:
+                if batch is None or not batch.committed:
+                    # A session that failed has nothing left to roll back: the error that ended the batch is raised.
+                    with suppress(*UNAVAILABLE):
+                        await transaction.rollback()
+        if batch.committed:
+            self._tell(batch)
+
+    def _tell(self, batch: PostgresBatch) -> None:
+        for change in batch.changes:
+            self._changed(batch.cases[change.payment.id].payment, change)
+        self._count_dropped(batch.dropped)
+        if batch.wakeup is not None:
+            self._database.notify(batch.wakeup)
+
+    async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> LookResult:
+        async with self._database.connection() as connection:
+            return await look(connection, claims, payment_ids)
+
+    async def write(self, writes: Sequence[Write]) -> WriteResult:
+        return await write_all(writes, lambda part: despite_others(partial(self._put, part)))
+
+    async def _put(self, writes: Sequence[Write]) -> Tried:
+        async with self._database.connection() as connection:
+            placing = self._sequenced is not None
+            news = self._news(writes, [write.change.event.id for write in writes if write.change.event is not None])
+            wakeups = self._database.payloads(news) if news is not None and placing else []
+            tried = await put(connection, writes, self._cipher, placing=placing, wakeups=wakeups)
+        self._tell_written(tried.done, tried.places)
+        return tried
+
+    @asynccontextmanager
+    async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresArbiter]:
+        wanted = sorted(payment_ids)
+        async with self._transaction(partial(open_arbiter, payment_ids=wanted, cipher=self._cipher)) as arbiter:
+            yield arbiter
+            if arbiter.written:
+                await arbiter.commit()
+        self._tell_written(arbiter.written, {})
+
+    def _tell_written(self, writes: Sequence[Write], places: Mapping[str, int]) -> None:
+        """`places` are those that events of these writes got. If there are any, the statement has sent the wakeup."""
+        for write in writes:
+            self._changed(write.reading.case.payment, write.change)
+        if (news := self._news(writes, places)) is None:
+            return
+        if self._sequenced is None or not places:
+            self._database.notify(news)
+            return
+        self._sequenced(_in_their_order(writes, places))
+        self._database.told(news)
+        if news.events:
+            self._database.notify(Wakeup(events=True))
+
+    def _news(self, writes: Sequence[Write], placed: Collection[str]) -> Wakeup | None:
+        return news_of([write.change for write in writes], self._database.clock.now(), placed=placed)
+
+    @asynccontextmanager
+    async def limits(self, accounts: Collection[str]) -> AsyncIterator[PostgresLimits]:
+        async with self._database.connection() as connection, connection.transaction():
+            yield await open_limits(connection, accounts)
+
+    async def set_aside(self, claims: Sequence[Claim]) -> None:
+        async with self._database.connection() as connection:
+            await admit(connection, self._cipher, [(claim, None) for claim in sorted(claims, key=lambda one: one.id)])
+
+    async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        async with self._database.connection() as connection:
+            return await referenced(connection, names)
+
+    async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
+        if not claims:
+            return {}
+        async with self._database.connection() as connection:
+            return await _find(connection, claims)
+
+    async def keep(self, claims: Sequence[Claim]) -> Mapping[str, str]:
+        async with self._database.connection() as connection, connection.transaction():
+            await wait_for_turns(connection, claims)
+            found = await _find(connection, claims)
+            dropped = await keep_early_claims(
+                connection, self._cipher, [claim for claim in claims if claim.id not in found]
+            )
+        self._count_dropped(dropped)
+        return found
+
+    def _count_dropped(self, dropped: Mapping[str, int]) -> None:
+        for provider, count in dropped.items():
+            self._dropped(provider, count)
+
+    async def peek(self, wanted: Sequence[tuple[str, str]]) -> list[Glance | None]:
+        """Each payment, named by (account, id), as it is now, unlocked; None where the account has no such payment."""
+        rows = await self._database.fetch(_PEEK, list({payment_id for _, payment_id in wanted}))
+        found = {(one.account, one.id): one for one in (msgspec.convert(dict(row), Glance) for row in rows)}
+        return [found.get(one) for one in wanted]
+
+    async def holder(self, account: str, session_id: str) -> Payment | None:
+        rows = await self._database.fetch(_HOLDER, account, session_id)
+        return payment_of(rows[0]) if rows else None
+
+    async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> ReadyToOpen | ReferenceTaken:
+        while True:
+            async with self._database.connection() as connection, connection.transaction():
+                made = await _create(connection, payment, request, lease)
+            if made is not None:
+                return made
+
+    async def discard(self, payment_id: str) -> None:
+        async with self._database.connection() as connection, connection.transaction():
+            learned = await connection.fetchval(
+                """SELECT p.version > 0 OR exists(SELECT FROM facts WHERE payment_id = p.id)
+                   FROM payments p WHERE id = $1 FOR UPDATE""",
+                payment_id,
+            )
+            if learned:
+                await connection.execute("UPDATE payments SET opening_until = NULL WHERE id = $1", payment_id)
+                return
+            await connection.execute("UPDATE claims SET payment_id = NULL WHERE payment_id = $1", payment_id)
+            for table in ("openings", "entries", "sessions"):
+                await connection.execute(f"DELETE FROM {table} WHERE payment_id = $1", payment_id)  # noqa: S608
+            await connection.execute("DELETE FROM payments WHERE id = $1", payment_id)
+
+
+class PostgresFoundBatch(PostgresBatch):
+    """See consumers.reconciliation.unexpected.FoundBatch."""
+
+    async def withdraw(self, payment_ids: Sequence[str]) -> None:
+        await withdraw(self._connection, payment_ids)
+        self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
+
+
+def _in_their_order(writes: Sequence[Write], places: Mapping[str, int]) -> list[SequencedEvent]:
+    placed = [
+        SequencedEvent(
+            place=places[event.id],
+            id=event.id,
+            type=event.type,
+            merchant=event.merchant,
+            account=event.account,
+            body=event.body,
+            since=write.reading.since,
+        )
+        for write in writes
+        if (event := write.change.event) is not None and event.id in places
+    ]
+    return sorted(placed, key=lambda one: one.place)
+
+
+async def _find(connection: Connection[asyncpg.Record], claims: Sequence[Claim]) -> dict[str, str]:
+    rows = await connection.fetch(_FIND, *names_of(claims))
+    return {row["claim_id"]: row["payment_id"] for row in rows if row["payment_id"] is not None}
+
+
+async def _open_found(
+    connection: Connection[asyncpg.Record], payments: Sequence[Payment], cipher: ArchiveCipher
+) -> PostgresFoundBatch:
+    new = await insert(connection, payments)
+    now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    cases = {payment.id: Case(payment=payment) for payment in payments if payment.id in new}
+    return PostgresFoundBatch(connection, now, dict(sorted(cases.items())), cipher)
+
+
+async def _create(
+    connection: Connection[asyncpg.Record], payment: Payment, request: dict[str, Any], lease: timedelta
+) -> ReadyToOpen | ReferenceTaken | None:
+    """Insert the row, or take up an unopened one. None: the row that was in the way has just been discarded."""
+    now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    payment = msgspec.structs.replace(payment, opening_until=now + lease)
+    if await connection.fetchval(INSERT, payment) is not None:
+        await connection.execute("INSERT INTO openings VALUES ($1, $2)", payment.id, request)
+        return ReadyToOpen(payment)
+    row = await connection.fetchrow(_LOCK_BY_REFERENCE, payment.account, payment.reference)
+    if row is None:
+        return None
+    present = payment_of(row)
+    # An earlier release wrote an id beside what was asked for.
+    asked_for = "SELECT request - 'proposed_id' FROM openings WHERE payment_id = $1"
+    before = await connection.fetchval(asked_for, present.id)
+    equal = before == msgspec.json.decode(msgspec.json.encode(request))
+    made = reopen_or_reject(present, payment, equal=equal, until=now + lease, now=now)
+    if isinstance(made, ReadyToOpen):
+        await store(connection, [(present, Change(payment=made.payment))])
+        await came_to(connection, payment.id, present.id)
+    return made

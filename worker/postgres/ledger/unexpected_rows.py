@@ -1,0 +1,54 @@
+"""Rows of money that nobody announced, and what is written when the shop announces it after all.
+
+The one thing to get wrong: the order of locks. Rows are inserted in the order of their references, before any key of
+theirs is reserved, and no row that was there before is locked in the same transaction; so no two runs wait crosswise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+
+from schemas.payments import Payment
+from worker.postgres.database import Connection
+from worker.postgres.idempotency_keys import came_to
+from worker.postgres.ledger.rows import ANNOUNCE, INSERT_MANY
+
+
+async def insert(connection: Connection[asyncpg.Record], payments: Sequence[Payment]) -> frozenset[str]:
+    """Insert those whose reference is free; returns which. Waits for whoever inserts one of them just now."""
+    rows = await connection.fetch(INSERT_MANY, list(payments))
+    return frozenset(row["id"] for row in rows)
+
+
+async def withdraw(connection: Connection[asyncpg.Record], payment_ids: Sequence[str]) -> None:
+    """Delete rows that this transaction inserted, and the keys that it reserved for them."""
+    if not payment_ids:
+        return
+    for table in ("sessions", "transactions"):
+        await connection.execute(f"DELETE FROM {table} WHERE payment_id = ANY($1)", list(payment_ids))  # noqa: S608
+    await connection.execute("DELETE FROM payments WHERE id = ANY($1)", list(payment_ids))
+
+
+async def announce(
+    connection: Connection[asyncpg.Record], payment: Payment, request: dict[str, Any], proposed: str
+) -> str | None:
+    """See consumers.ports.ledger.Batch. A reference that is taken undoes this step alone."""
+    try:
+        async with connection.transaction():
+            await connection.execute(ANNOUNCE, payment)
+    except asyncpg.UniqueViolationError:
+        other: str | None = await connection.fetchval(
+            "SELECT id FROM payments WHERE account = $1 AND reference = $2", payment.account, payment.reference
+        )
+        return other or payment.id
+    await connection.execute(
+        """INSERT INTO openings (payment_id, request) VALUES ($1, $2)
+           ON CONFLICT (payment_id) DO UPDATE SET request = excluded.request""",
+        payment.id,
+        request,
+    )
+    await came_to(connection, proposed, payment.id)
+    return None

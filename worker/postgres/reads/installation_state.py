@@ -1,0 +1,192 @@
+"""The state of the database, for operators: what waits, what is held, what is old.
+
+The one thing to get wrong: the price. Every process reads this every few seconds, also when a million payments are kept
+and a hundred thousand things wait; so each part of it ends at an index's first row, or counts no further than MOST. The
+orders have no other purpose than that: without them a planner may read the whole table for the few rows it wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+import asyncpg
+from msgspec import Struct
+
+from consumers.account import Account
+from consumers.checks.limits import breaker_open, forgetful, refilled
+from consumers.ports.call_limits import AccountLimits
+from consumers.webhook_policy import FAILURE_THRESHOLD
+from worker.postgres.database import Connection, Database
+from worker.postgres.events.publish_cursor import BROKER
+
+MOST = 10_000
+"""Nothing is counted further: so many are as alarming as more of them."""
+
+
+_HELD = f"""
+    SELECT provider, hold, count(*) AS count
+    FROM (
+        SELECT provider, hold FROM payments WHERE hold IS NOT NULL ORDER BY merchant, opened_at LIMIT {MOST}) AS held
+    GROUP BY provider, hold
+"""  # noqa: S608 - the bound is our own number
+_ACCOUNTS = """
+    SELECT a.account, clock_timestamp() AS now,
+        extract(epoch FROM clock_timestamp() - (
+            SELECT p.opened_at FROM payments p WHERE p.account = a.account AND p.status = 'pending' AND p.hold IS NULL
+            ORDER BY p.opened_at LIMIT 1))::float8 AS unresolved,
+        extract(epoch FROM clock_timestamp() - (
+            SELECT p.next_check_at FROM payments p WHERE p.account = a.account AND p.next_check_at IS NOT NULL
+            ORDER BY p.next_check_at LIMIT 1))::float8 AS overdue,
+        l.calls, l.at, l.troubles, l.shut_until, l.unknown_by
+    FROM unnest($1::text[]) AS a (account) LEFT JOIN allowances l ON l.account = a.account
+"""
+_QUEUE = f"""
+    SELECT g.provider,
+        (SELECT count(*) FROM (
+            SELECT FROM queue q WHERE q.provider = g.provider AND NOT q.later
+            ORDER BY q.available_at LIMIT {MOST}) AS counted) AS waiting,
+        (SELECT count(*) FROM (
+            SELECT FROM queue q WHERE q.provider = g.provider AND q.later
+            ORDER BY q.available_at LIMIT {MOST}) AS counted) AS later
+    FROM unnest($1::text[]) AS g (provider)
+"""  # noqa: S608
+_LOG = f"""
+    SELECT
+        extract(epoch FROM clock_timestamp() - (
+            SELECT time FROM events WHERE place IS NULL ORDER BY time LIMIT 1))::float8 AS unsequenced,
+        extract(epoch FROM (
+            SELECT time FROM events WHERE place IS NOT NULL ORDER BY place DESC LIMIT 1))::float8 AS newest,
+        extract(epoch FROM clock_timestamp() - (
+            SELECT time FROM events WHERE place > r.place ORDER BY place LIMIT 1))::float8 AS unpublished,
+        (SELECT count(*) FROM (SELECT FROM dead LIMIT {MOST}) AS counted) AS dead
+    FROM (SELECT (SELECT place FROM relays WHERE name = $1) AS place) AS r
+"""  # noqa: S608
+_STOPPED = f"""
+    SELECT p.provider, count(*) AS count FROM (
+        SELECT payment_id, last_at FROM failures WHERE stopped_at IS NOT NULL ORDER BY stopped_at LIMIT {MOST}) AS f
+    JOIN payments p ON p.id = f.payment_id AND NOT coalesce(p.lease_until IS NULL AND p.asked_at > f.last_at, false)
+    GROUP BY p.provider
+"""  # noqa: S608
+_ENDPOINTS = f"""
+    SELECT e.id, e.failures, e.disabled_at IS NOT NULL AS disabled, due.waiting,
+        (SELECT count(*) FROM (
+            SELECT FROM deliveries d WHERE d.endpoint = e.id AND d.given_up_at IS NOT NULL
+            ORDER BY d.place LIMIT {MOST}) AS lost
+        ) AS given_up,
+        extract(epoch FROM clock_timestamp() - least(
+            (SELECT v.time FROM events v WHERE v.place = due.first),
+            (SELECT v.time FROM events v WHERE (v.merchant, v.place) > (e.merchant, e.place)
+                AND (v.merchant, v.place) <= (e.merchant, {2**63 - 1}) AND v.place IS NOT NULL
+             ORDER BY v.merchant, v.place LIMIT 1)))::float8 AS oldest
+    FROM endpoints e CROSS JOIN LATERAL (
+        SELECT count(*) AS waiting, min(place) AS first FROM (
+            SELECT d.place FROM deliveries d WHERE d.endpoint = e.id AND d.next_at IS NOT NULL
+            ORDER BY d.next_at, d.place LIMIT {MOST}) AS next) AS due
+    WHERE e.id = ANY($1)
+"""  # noqa: S608
+
+
+class AccountState(Struct, frozen=True, kw_only=True):
+    """Ages in seconds, 0 where there is nothing. `calls`: left of the budget just now, if it has one."""
+
+    account: str
+    provider: str
+    unresolved: float
+    overdue: float
+    breaker_open: bool
+    forgetful: bool
+    calls: float | None
+
+
+class EndpointState(Struct, frozen=True, kw_only=True):
+    endpoint: str
+    disabled: bool
+    breaker_open: bool
+    waiting: int
+    given_up: int
+    oldest: float
+
+
+class DatabaseState(Struct, frozen=True, kw_only=True):
+    """One reading; `newest` is a time, the other numbers are ages.
+
+    By gateway: `stopped` are payments, `queued` and `low_priority` claims in Postgres.
+    """
+
+    held: Mapping[tuple[str, str], int]
+    stopped: Mapping[str, int]
+    accounts: Sequence[AccountState]
+    endpoints: Sequence[EndpointState]
+    queued: Mapping[str, int]
+    low_priority: Mapping[str, int]
+    unsequenced: float
+    newest: float | None
+    unpublished: float
+    dead: int
+
+
+async def read_state(database: Database, accounts: Collection[Account], endpoints: Collection[str]) -> DatabaseState:
+    """Read it for these accounts and these endpoints' ids. Raises UNAVAILABLE."""
+    providers = sorted({account.provider.name for account in accounts})
+    async with database.connection() as connection:
+        held = await connection.fetch(_HELD)
+        queue = await connection.fetch(_QUEUE, providers)
+        log = await connection.fetchrow(_LOG, BROKER)
+        assert log is not None, "a query over one row has one row"
+        return DatabaseState(
+            stopped={row["provider"]: row["count"] for row in await connection.fetch(_STOPPED)},
+            held={(row["provider"], row["hold"]): row["count"] for row in held},
+            accounts=await _accounts(connection, accounts),
+            endpoints=await _endpoints(connection, endpoints),
+            queued={row["provider"]: row["waiting"] for row in queue},
+            low_priority={row["provider"]: row["later"] for row in queue},
+            unsequenced=log["unsequenced"] or 0,
+            newest=log["newest"],
+            unpublished=log["unpublished"] or 0,
+            dead=log["dead"],
+        )
+
+
+async def _accounts(connection: Connection[asyncpg.Record], accounts: Collection[Account]) -> list[AccountState]:
+    known = {account.id: account for account in accounts}
+    rows = await connection.fetch(_ACCOUNTS, list(known))
+    return [_account(known[row["account"]], row) for row in rows]
+
+
+def _account(account: Account, row: asyncpg.Record) -> AccountState:
+    rate, now = account.calls_per_second, row["now"]
+    account_limits = _allowance(row, now)
+    return AccountState(
+        account=account.id,
+        provider=account.provider.name,
+        unresolved=row["unresolved"] or 0,
+        overdue=max(0, row["overdue"] or 0),
+        breaker_open=breaker_open(account_limits),
+        forgetful=forgetful(account_limits),
+        calls=None if rate is None or account_limits is None else refilled(account_limits, rate, now).calls,
+    )
+
+
+def _allowance(row: asyncpg.Record, now: datetime) -> AccountLimits | None:
+    """What is written of the account; None where nobody asked about it yet."""
+    if row["at"] is None:
+        return None
+    kept = {name: row[name] for name in ("account", "calls", "troubles", "shut_until")}
+    return AccountLimits(**kept, at=min(row["at"], now), unknown_by=tuple(row["unknown_by"]))
+
+
+async def _endpoints(connection: Connection[asyncpg.Record], endpoints: Collection[str]) -> list[EndpointState]:
+    if not endpoints:
+        return []
+    return [
+        EndpointState(
+            endpoint=row["id"],
+            disabled=row["disabled"],
+            breaker_open=row["failures"] >= FAILURE_THRESHOLD,
+            waiting=row["waiting"],
+            given_up=row["given_up"],
+            oldest=max(0, row["oldest"] or 0),
+        )
+        for row in await connection.fetch(_ENDPOINTS, list(endpoints))
+    ]

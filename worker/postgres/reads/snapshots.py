@@ -1,0 +1,152 @@
+"""What is known of one payment, for a person: read together, at one moment, and found by whatever the person has.
+
+The one thing to get wrong: locks. This only looks; nothing waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from consumers.account import Account
+from consumers.explain.snapshot import Others, PaymentSnapshot
+from consumers.money.matching import transaction_of
+from consumers.ports.call_limits import AccountLimits
+from schemas.answers import Fact
+from schemas.checks import Checks
+from schemas.payments import Case, Payment, Resolution
+from worker.config.webhook_endpoints import Endpoint
+from worker.postgres.database import Connection, Database
+from worker.postgres.ledger.failures import read_failing
+from worker.postgres.ledger.rows import PAYMENT, payment_of
+from worker.postgres.reads.receivers import read_receivers
+from worker.postgres.reads.timeline import told_on_a_screen
+
+MOST_FOUND = 50
+
+ACCOUNTS = """
+    WITH RECURSIVE used AS (
+        (SELECT account FROM payments ORDER BY account LIMIT 1)
+        UNION ALL
+        SELECT (SELECT p.account FROM payments p WHERE p.account > used.account ORDER BY p.account LIMIT 1)
+        FROM used WHERE used.account IS NOT NULL)
+    SELECT account FROM used WHERE account IS NOT NULL
+"""
+"""The accounts that have payments, by one look into the index for each."""
+
+_FIND = f"""
+    WITH accounts AS ({ACCOUNTS}),
+    found AS (
+        SELECT id FROM payments WHERE id = $1
+        UNION SELECT p.id FROM accounts a JOIN payments p ON p.account = a.account AND p.reference = $1
+        UNION SELECT t.payment_id FROM accounts a JOIN transactions t ON t.account = a.account AND t.transaction_id = $1
+        UNION SELECT s.payment_id FROM accounts a JOIN sessions s ON s.account = a.account AND s.session_id = $1
+        UNION SELECT o.id FROM payments o WHERE o.merchant = ANY($2) AND o.order_ref = $1)
+    SELECT {PAYMENT} FROM payments p WHERE p.merchant = ANY($2) AND p.id IN (SELECT id FROM found)
+    ORDER BY p.opened_at, p.id LIMIT {MOST_FOUND}
+"""  # noqa: S608 - our own words
+_SEARCH = f"""
+    SELECT {PAYMENT} FROM payments p WHERE p.merchant = ANY($2) AND (
+        p.candidates @> jsonb_build_array(jsonb_build_object('transaction_id', $1::text))
+        OR p.id IN (SELECT f.payment_id FROM facts f WHERE f.fact -> 'answer' ->> 'transaction_id' = $1))
+    ORDER BY p.opened_at, p.id LIMIT {MOST_FOUND}
+"""  # noqa: S608 - our own words
+
+_READ = f"SELECT {PAYMENT} FROM payments p WHERE id = $1"  # noqa: S608 - our own names
+
+
+async def find_payments(database: Database, typed: str, merchants: list[str]) -> list[Payment]:
+    """The payments that have this id, reference, order, session or transaction, oldest first.
+
+    A transaction that only a claim named, or an answer that does not fit, is searched for without an index.
+    """
+    if "\0" in typed:
+        return []
+    rows = await database.fetch(_FIND, typed, merchants)
+    rows = rows or await database.fetch(_SEARCH, typed, merchants)
+    return [payment_of(row) for row in rows]
+
+
+async def read_dossier(
+    database: Database,
+    payment_id: str,
+    account: Account | None,
+    checks: Checks,
+    endpoints: Sequence[Endpoint] = (),
+) -> PaymentSnapshot | None:
+    """All that is known of it, of a long timeline what fits on a screen.
+
+    `account` and `endpoints` are those of the configuration.
+    """
+    async with (
+        database.connection() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        row = await connection.fetchrow(_READ, payment_id)
+        if row is None:
+            return None
+        payment = payment_of(row)
+        facts = await _column(connection, "SELECT fact FROM facts WHERE payment_id = $1 ORDER BY key", payment_id)
+        words = await _column(
+            connection, "SELECT resolution FROM resolutions WHERE payment_id = $1 ORDER BY id", payment_id
+        )
+        entries, left_out = await told_on_a_screen(connection, payment_id)
+        case = Case(
+            payment=payment,
+            facts=tuple(msgspec.convert(fact, Fact) for fact in facts),
+            resolutions=tuple(msgspec.convert(word, Resolution) for word in words),
+        )
+        account_limits = await connection.fetchrow(
+            "SELECT account, calls, at, troubles, shut_until, unknown_by FROM allowances WHERE account = $1",
+            payment.account,
+        )
+        return PaymentSnapshot(
+            case=case,
+            entries=entries,
+            left_out=left_out,
+            others=await _others(connection, case),
+            now=await connection.fetchval("SELECT clock_timestamp()"),
+            checks=checks,
+            account=account,
+            limits=msgspec.convert(dict(account_limits), AccountLimits) if account_limits else None,
+            receivers=await read_receivers(connection, payment, endpoints),
+            failing=await read_failing(connection, payment_id),
+        )
+
+
+async def _others(connection: Connection[asyncpg.Record], case: Case) -> Others:
+    payment, answers = case.payment, [fact.answer for fact in case.facts]
+    transactions = await connection.fetch(
+        """SELECT transaction_id, payment_id FROM transactions
+           WHERE account = $1 AND transaction_id = ANY($2) AND payment_id <> $3""",
+        payment.account,
+        [transaction_of(one, payment) for one in answers if one.status is not None and one.status.paid],
+        payment.id,
+    )
+    sessions = await connection.fetch(
+        """SELECT session_id, payment_id FROM sessions
+           WHERE account = $1 AND session_id = ANY($2) AND payment_id <> $3""",
+        payment.account,
+        [one.session_id for one in answers if one.session_id is not None],
+        payment.id,
+    )
+    order_paid_by = await connection.fetchval(
+        """SELECT p.id FROM payments p LEFT JOIN orders o USING (merchant, order_ref)
+           WHERE p.merchant = $1 AND p.order_ref = $2 AND p.status = 'completed' AND p.id <> $3
+           ORDER BY o.paid_by IS DISTINCT FROM p.id, p.completed_at, p.id LIMIT 1""",
+        payment.merchant,
+        payment.order_ref,
+        payment.id,
+    )
+    return Others(
+        transactions={row["transaction_id"]: row["payment_id"] for row in transactions},
+        sessions={row["session_id"]: row["payment_id"] for row in sessions},
+        order_paid_by=order_paid_by,
+    )
+
+
+async def _column(connection: Connection[asyncpg.Record], sql: str, payment_id: str) -> list[Any]:
+    return [row[0] for row in await connection.fetch(sql, payment_id)]

@@ -1,0 +1,67 @@
+"""The database that the configuration names, or the embedded one where it names none, opened for a process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from worker.config import Config
+from worker.postgres.database import UNAVAILABLE, Database, connect
+from worker.postgres.server.embedded import EmbeddedError, embedded, revive
+from worker.postgres.server.schema import bring_up_to_date, expect_present
+
+LOOK_SECONDS = 3
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def opened(config: Config) -> AsyncIterator[Database]:
+    """The database of the configuration, embedded where none is named, brought to the present schema.
+
+    Raises SchemaNewer where a newer program took away what this one needs.
+    """
+    async with _server(config) as dsn:
+        applied = await bring_up_to_date(dsn)
+        if applied:
+            log.info("schema.migrated", files=list(applied))
+        async with connect(dsn) as database:
+            yield database
+
+
+@asynccontextmanager
+async def opened_as_it_is(config: Config) -> AsyncIterator[Database]:
+    """The same for a command that only looks: its schema must not be older. Raises SchemaDiffers."""
+    async with _server(config) as dsn:
+        await expect_present(dsn)
+        async with connect(dsn) as database:
+            yield database
+
+
+@asynccontextmanager
+async def _server(config: Config) -> AsyncIterator[str]:
+    url = config.settings.database_url
+    if url is not None:
+        yield url.reveal()
+        return
+    async with embedded(config.settings.data_dir) as dsn:
+        yield dsn
+
+
+async def keep_postgres(database: Database, data_dir: Path) -> None:
+    """Start the embedded server again should it die; no other program does."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await database.fetch("SELECT")
+        except UNAVAILABLE as error:
+            log.warning("postgres.away", error=type(error).__name__)
+            try:
+                await asyncio.to_thread(revive, data_dir)
+            except EmbeddedError as failed:
+                log.error("postgres.not_started", why=str(failed))  # noqa: TRY400 - its words say it all

@@ -1,0 +1,105 @@
+"""Wakeups that processes send each other: something was committed, so that no process has to poll for it quickly.
+
+The one thing to get wrong: NOTIFY in a transaction that waits. Transactions that notify commit one after the other,
+over the whole server, each once the one before is on the disk and on the standby. So a wakeup is sent after the commit,
+in a transaction of its own that waits for no disk. Only a write that gives places sends its wakeup itself, because such
+writes commit one after the other anyway. A lost wakeup does no harm: each process that listens also polls, slowly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
+
+APART_SECONDS = 0.005
+"""Between two wakeups of a process. Each costs a statement; wakeups that come meanwhile are sent as one."""
+
+MOST_OUTCOMES = 100
+"""So many ids fit into the 8,000 bytes of a payload."""
+
+
+class Wakeup(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What was just committed.
+
+    `claims`: gateways that have new claims. `events`: events were written that have no places. `placed`: events got
+    their places, or deliveries became due, so that endpoints may have something to be told. `outcomes`: payments that
+    changed. `look_at`: the earliest next look at a payment. `sender`: the process that sent this, which does not
+    receive it from the database again.
+    """
+
+    claims: list[str] = []
+    events: bool = False
+    placed: bool = False
+    outcomes: list[str] = []
+    look_at: datetime | None = None
+    sender: str = ""
+
+
+class Wakeups:
+    """Sends wakeups one after the other; those that come meanwhile are merged into the next. `send` raises nothing.
+
+    `on_wakeup` is called with wakeups of this process at once, and with those of other processes as they come.
+    """
+
+    def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
+        self._send = send
+        self._sender = secrets.token_hex(8)
+        self.on_wakeup: Callable[[Wakeup], None] = lambda _: None
+        self._unsent: list[Wakeup] = []
+        self._sending: asyncio.Task[None] | None = None
+
+    def receive(self, payload: object) -> None:
+        """A wakeup came from the database. One of our own was passed on when it was added."""
+        wakeup = _read(payload)
+        if wakeup.sender != self._sender:
+            self.on_wakeup(wakeup)
+
+    def payloads(self, wakeup: Wakeup) -> list[str]:
+        """The wakeup as a statement sends it by itself. Pass it to `on_wakeup` once that statement is committed."""
+        return [msgspec.json.encode(replace(part, sender=self._sender)).decode() for part in _parts(wakeup)]
+
+    def add(self, wakeup: Wakeup) -> None:
+        self.on_wakeup(wakeup)
+        self._unsent.append(wakeup)
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._go())
+
+    async def sent(self) -> None:
+        """Wait until all wakeups are sent."""
+        if self._sending is not None:
+            await self._sending
+
+    async def _go(self) -> None:
+        while self._unsent:
+            wakeups, self._unsent = self._unsent, []
+            for payload in self.payloads(_merged(wakeups)):
+                await self._send(payload)
+            await asyncio.sleep(APART_SECONDS)
+
+
+def _read(payload: object) -> Wakeup:
+    try:
+        return msgspec.json.decode(str(payload), type=Wakeup)
+    except msgspec.DecodeError:  # perhaps of a newer release; whatever it tells is found by looking
+        return Wakeup(events=True, placed=True)
+
+
+def _merged(wakeups: Sequence[Wakeup]) -> Wakeup:
+    return Wakeup(
+        claims=sorted({provider for wakeup in wakeups for provider in wakeup.claims}),
+        events=any(wakeup.events for wakeup in wakeups),
+        placed=any(wakeup.placed for wakeup in wakeups),
+        outcomes=list(dict.fromkeys(payment_id for wakeup in wakeups for payment_id in wakeup.outcomes)),
+        look_at=min((wakeup.look_at for wakeup in wakeups if wakeup.look_at is not None), default=None),
+    )
+
+
+def _parts(wakeup: Wakeup) -> Iterable[Wakeup]:
+    yield replace(wakeup, outcomes=wakeup.outcomes[:MOST_OUTCOMES])
+    for start in range(MOST_OUTCOMES, len(wakeup.outcomes), MOST_OUTCOMES):
+        yield Wakeup(outcomes=wakeup.outcomes[start : start + MOST_OUTCOMES])
