@@ -119,7 +119,7 @@ async def _begin(
             if deliver:
                 await deliver.begin()
         except UNAVAILABLE as error:
-            log.warning("process.not_begun", error=type(error).__name__)
+            log.warning("process.start_failed", error=type(error).__name__)
             await set_within(stop, AWAY_SECONDS)
         else:
             return True

@@ -15,10 +15,6 @@ from enum import Enum
 from typing import Any
 
 from msgspec import NODEFAULT, Struct, inspect
-from worker.api.open_payment import _STATUS
-from worker.config.rules import AccountHead
-from worker.playground.sandbox.config import GATEWAYS, SandboxConfig
-from worker.playground.sandbox.control.scripts import ShownScript, scripts_of
 
 from consumers.providers import PROVIDERS
 from consumers.webhook_policy import DELAYS
@@ -27,6 +23,8 @@ from schemas.statements import StatementMap
 from schemas.words import EventType, Hold
 from tests.guide import source
 from tests.guide.words import CODES, ENVIRONMENT, KEYS, LOGS, TO_DO
+from worker.api.post_payments import _STATUS
+from worker.config.consistency import AccountHead
 from worker.config.environment import read_settings
 from worker.config.shapes import File
 from worker.playground.demo.stories import STORIES
@@ -34,7 +32,9 @@ from worker.playground.demo.story import CHECKED, EVERY, Story
 from worker.playground.demo.system import CALM, PRIVATE
 from worker.playground.sandbox.accounts import accounts_toml
 from worker.playground.sandbox.control import ROUTES
+from worker.playground.sandbox.control.script_routes import ShownScript, scripts_of
 from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.sandbox_config import GATEWAYS, SandboxConfig
 from worker.runtime.durations import UNITS
 
 CONFLICT = 409

@@ -26,7 +26,7 @@ from tests.guide.tables import filled
 from tests.runbook import anchor
 from worker.cli import app
 from worker.config import Merchant, Webhook
-from worker.deliver.sender import signed
+from worker.deliver.sender import signature_headers
 from worker.ingress.redirect import shop_url
 from worker.telemetry.metrics import Metrics
 
@@ -131,9 +131,9 @@ def integrate() -> dict[str, Any]:
 def test_a_shop_that_follows_the_guide_knows_our_webhooks() -> None:
     verify, now = integrate()["verify_webhook"], datetime.now(UTC)
     body = b'{"type": "payment.completed"}'
-    ours = signed([Secret(SECRET)], f"{PAYMENT}.2", now, body)
-    both = signed([Secret("whsec_" + "QUJD" * 8), Secret(SECRET)], f"{PAYMENT}.2", now, body)
-    late = signed([Secret(SECRET)], f"{PAYMENT}.2", now - timedelta(minutes=6), body)
+    ours = signature_headers([Secret(SECRET)], f"{PAYMENT}.2", now, body)
+    both = signature_headers([Secret("whsec_" + "QUJD" * 8), Secret(SECRET)], f"{PAYMENT}.2", now, body)
+    late = signature_headers([Secret(SECRET)], f"{PAYMENT}.2", now - timedelta(minutes=6), body)
     assert verify(SECRET, ours, body)
     assert verify(SECRET, both, body), "signed by a newer secret too"
     assert not verify(SECRET, ours, body + b" ")

@@ -64,4 +64,4 @@ async def keep_postgres(database: Database, data_dir: Path) -> None:
             try:
                 await asyncio.to_thread(revive, data_dir)
             except EmbeddedError as failed:
-                log.error("postgres.not_started", why=str(failed))  # noqa: TRY400 - its words say it all
+                log.error("postgres.start_failed", why=str(failed))  # noqa: TRY400 - its words say it all
