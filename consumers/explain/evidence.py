@@ -128,14 +128,14 @@ def _relevant(snapshot: PaymentSnapshot) -> list[Fact]:
     taken_keys = _taken_keys(snapshot.others)
 
     def matters(fact: Fact) -> bool:
-        if fact.answer.status is None or fact.answer.status.paid:
+        if fact.answer.status is None or fact.answer.paid:
             return True
         against = fact.answer.status is not Status.PENDING and Hold.CONTRADICTION in payment.holds
         return against or any(foreign_ids(fact, payment, taken_keys))
 
     ordered = sorted(snapshot.case.facts, key=lambda fact: (fact.first_answered_at, fact.key))
     live = [fact for fact in ordered if fact.key not in resolved_keys and matters(fact)]
-    earlier = [fact for fact in ordered if fact.key in resolved_keys and fact.answer.status and fact.answer.status.paid]
+    earlier = [fact for fact in ordered if fact.key in resolved_keys and fact.answer.paid]
     chosen = (earlier[-1:] if Hold.CONTRADICTION in payment.holds else []) + live
     if len(chosen) > MOST_ANSWERS:
         chosen = [chosen[0], *chosen[1 - MOST_ANSWERS :]]
@@ -153,7 +153,7 @@ def _answered(fact: Fact, snapshot: PaymentSnapshot) -> Answered:
 
 def _compared(fact: Fact, snapshot: PaymentSnapshot) -> Iterable[Compared]:
     answer, payment, always = fact.answer, snapshot.payment, _always(snapshot)
-    paid = answer.status is not None and answer.status.paid
+    paid = answer.paid
     asked_by = snapshot.account.capabilities.asked_by if snapshot.account else frozenset[str]()
     by_session = "session_id" in asked_by and payment.session_id is not None
 

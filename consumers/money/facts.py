@@ -19,7 +19,6 @@ from consumers.money.matching import (
     measure_of,
     mismatches,
     same_money,
-    says_paid,
     transactions_of,
 )
 from schemas.answers import Fact
@@ -67,7 +66,7 @@ def _weight(case: Case, fact: Fact, always: frozenset[str]) -> tuple[frozenset[M
     found = mismatches(fact, case.payment, TakenKeys(), always, measure_of(case, TakenKeys(), always))
     mismatches_found = frozenset(one if one.readable_later else replace(one, said=None) for one in found)
     rest = (answer.status, fact.transaction_asked, None if found else answer.session_id)
-    if not says_paid(answer):
+    if not answer.paid:
         return mismatches_found, rest
     money = (answer.amount, answer.currency, answer.refunded_amount)
     return mismatches_found, (*rest, *money, bool(answer.transaction_id))
@@ -75,7 +74,7 @@ def _weight(case: Case, fact: Fact, always: frozenset[str]) -> tuple[frozenset[M
 
 def _money_is_known(payment: Payment, fact: Fact, alike: list[Fact]) -> bool:
     """Whether a paid Fact adds no money: its transaction is one of theirs, or theirs are two, so it is held already."""
-    if not says_paid(fact.answer):
+    if not fact.answer.paid:
         return True
     transactions = transactions_of(payment, [*alike, fact])
     others = {transactions[one.key] for one in alike}

@@ -22,7 +22,6 @@ from consumers.money.matching import (
     returned,
     reuses,
     same_money,
-    says_paid,
     session_of,
     transactions_of,
 )
@@ -65,7 +64,7 @@ def fold(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Folded:
     fitting = [fact for fact in case.facts if not wrong[fact.key] and not reuses(fact.answer, payment, taken_keys)]
     if not any(_arrived(fact) for fact in fitting) and not (resolution and resolution.status.paid):
         fitting = [fact for fact in fitting if not fact.refund]  # what went back proves no amount that came
-    paid = sorted((fact for fact in fitting if says_paid(fact.answer)), key=first_said)
+    paid = sorted((fact for fact in fitting if fact.answer.paid), key=first_said)
     arrived = [fact for fact in paid if _arrived(fact)]
     transactions = transactions_of(payment, arrived)
     kept = _kept(arrived, transactions, resolution)
@@ -185,7 +184,7 @@ def _words(before: Payment, after: Payment) -> str:
 
 def _arrived(fact: Fact) -> bool:
     """Whether it says that the money came; a statement's row of a refund does not."""
-    return says_paid(fact.answer) and not fact.refund
+    return fact.answer.paid and not fact.refund
 
 
 def _read_later(fact: Fact, arrived: list[Fact], payment: Payment) -> bool:

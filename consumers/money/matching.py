@@ -71,7 +71,7 @@ def measure_of(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Mea
     recorded = resolution.recorded_transaction if resolution and resolution.status.paid else None
     if resolution is None or recorded is None or recorded in taken_keys.transactions:
         return asked
-    resolved_keys = [fact for fact in case.facts if fact.key in resolution.settled and says_paid(fact.answer)]
+    resolved_keys = [fact for fact in case.facts if fact.key in resolution.settled and fact.answer.paid]
     sessions = frozenset(
         session_of(one.answer, payment) for one in resolved_keys if one.answer.transaction_id == recorded
     )
@@ -99,7 +99,7 @@ def mismatches(
     """
     always = always if fact.row is None else IN_EVERY_ROW
     found = set(foreign_ids(fact, payment, taken_keys))
-    if says_paid(fact.answer):
+    if fact.answer.paid:
         found.update(_missing_ids(fact.answer, always), _money_mismatches(fact.answer, payment, always, measured.whole))
     return frozenset(found) - measured.of(fact.answer, payment)
 
@@ -144,10 +144,6 @@ def _foreign_session(fact: Fact, payment: Payment) -> bool:
     if payment.opened and not reopened:
         return fact.answer.session_id not in (payment.session_id, *payment.aliases)
     return not fact.answer.reference
-
-
-def says_paid(answer: Answer) -> bool:
-    return answer.status is not None and answer.status.paid
 
 
 def first_said(fact: Fact) -> tuple[datetime, datetime, str]:
@@ -199,7 +195,7 @@ def _about(answer: Answer, payment: Payment, transaction: str | None, sessions: 
 
 def reuses(answer: Answer, payment: Payment, taken_keys: TakenKeys) -> bool:
     """Whether a paid answer names a transaction that another payment was recorded with first."""
-    return says_paid(answer) and transaction_of(answer, payment) in taken_keys.transactions
+    return answer.paid and transaction_of(answer, payment) in taken_keys.transactions
 
 
 def returned(answer: Answer, whole: Decimal) -> Decimal:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from consumers.money.fold import Folded, fold
-from consumers.money.matching import measure_of, mismatches, says_paid, transaction_of
+from consumers.money.matching import measure_of, mismatches, transaction_of
 from consumers.ports.ledger import Batch, Keys
 from consumers.rules import Rules
 from schemas.answers import Fact
@@ -97,7 +97,7 @@ def _transactions(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> 
     transactions = {
         transaction_of(fact.answer, case.payment)
         for fact in _fitting(case, taken_keys, always)
-        if says_paid(fact.answer) and not fact.refund
+        if fact.answer.paid and not fact.refund
     }
     if case.resolutions and case.resolutions[-1].recorded_transaction is not None:
         transactions.add(case.resolutions[-1].recorded_transaction)
