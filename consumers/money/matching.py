@@ -142,7 +142,7 @@ def _foreign_session(fact: Fact, payment: Payment) -> bool:
     """
     reopened = payment.adopted_at is None and fact.row is None and fact.last_asked_at < payment.opened_at
     if payment.opened and not reopened:
-        return fact.answer.session_id not in (payment.session_id, *payment.aliases)
+        return fact.answer.session_id not in payment.sessions
     return not fact.answer.reference
 
 

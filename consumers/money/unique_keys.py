@@ -86,7 +86,7 @@ def _names(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Keys:
     With them, the sessions and references that are not ours and that a person accepted with the money.
     """
     payment, facts = case.payment, _fitting(case, taken_keys, always)
-    ours = {payment.session_id, *payment.aliases} if payment.opened else set()
+    ours = set(payment.sessions) if payment.opened else set()
     sessions = {fact.answer.session_id for fact in facts if fact.answer.session_id} - ours
     references = {fact.answer.reference for fact in facts if fact.answer.reference} - {payment.reference}
     return Keys.of(payment, sessions=sessions, references=references)
