@@ -19,7 +19,7 @@ from consumers.money.matching import IN_EVERY_ROW, foreign_ids
 from consumers.money.rule_names import named_row
 from schemas.answers import Answer, Fact
 from schemas.payments import Entry, Payment, TakenKeys
-from schemas.words import EntryKind, Hold, Said, Status
+from schemas.words import AnswerField, EntryKind, Hold, Id, MoneyField, Said, Status
 
 MOST_ANSWERS = 4
 
@@ -154,10 +154,10 @@ def _answered(fact: Fact, snapshot: PaymentSnapshot) -> Answered:
 def _compared(fact: Fact, snapshot: PaymentSnapshot) -> Iterable[Compared]:
     answer, payment, always = fact.answer, snapshot.payment, _always(snapshot)
     paid = answer.paid
-    asked_by = snapshot.account.capabilities.asked_by if snapshot.account else frozenset[str]()
-    by_session = "session_id" in asked_by and payment.session_id is not None
+    asked_by = snapshot.account.capabilities.asked_by if snapshot.account else frozenset[Id]()
+    by_session = Id.SESSION in asked_by and payment.session_id is not None
 
-    def missing(name: str) -> bool:
+    def missing(name: AnswerField) -> bool:
         return paid and name in (always if fact.row is None else IN_EVERY_ROW)
 
     def unread(name: str) -> bool:
@@ -174,7 +174,7 @@ def _compared(fact: Fact, snapshot: PaymentSnapshot) -> Iterable[Compared]:
         what="amount",
         answered=_said(answer, "amount"),
         expected=_money(payment.amount),
-        differs=missing("amount") or unread("amount")
+        differs=missing(MoneyField.AMOUNT) or unread("amount")
         if answer.amount is None
         else paid and answer.amount != payment.amount,
     )
@@ -182,14 +182,16 @@ def _compared(fact: Fact, snapshot: PaymentSnapshot) -> Iterable[Compared]:
         what="currency",
         answered=answer.currency,
         expected=payment.currency,
-        differs=missing("currency") if answer.currency is None else paid and answer.currency != payment.currency,
+        differs=missing(MoneyField.CURRENCY)
+        if answer.currency is None
+        else paid and answer.currency != payment.currency,
     )
     yield Compared(
         what="reference",
-        asked=payment.reference if "reference" in asked_by and not by_session else None,
+        asked=payment.reference if Id.REFERENCE in asked_by and not by_session else None,
         answered=answer.reference,
         expected=payment.reference,
-        differs=missing("reference") if answer.reference is None else answer.reference != payment.reference,
+        differs=missing(Id.REFERENCE) if answer.reference is None else answer.reference != payment.reference,
     )
     ours = (payment.session_id, *payment.aliases)
     yield Compared(
@@ -197,7 +199,7 @@ def _compared(fact: Fact, snapshot: PaymentSnapshot) -> Iterable[Compared]:
         asked=payment.session_id if by_session else None,
         answered=answer.session_id,
         expected=payment.session_id,
-        differs=missing("session_id")
+        differs=missing(Id.SESSION)
         if answer.session_id is None
         else answer.session_id in snapshot.others.sessions or (payment.opened and answer.session_id not in ours),
     )
@@ -207,7 +209,7 @@ def _compared(fact: Fact, snapshot: PaymentSnapshot) -> Iterable[Compared]:
         asked=fact.transaction_asked,
         answered=answer.transaction_id,
         expected=known,
-        differs=missing("transaction_id")
+        differs=missing(Id.TRANSACTION)
         if answer.transaction_id is None
         else answer.transaction_id in snapshot.others.transactions
         or (known or answer.transaction_id) != answer.transaction_id,
@@ -248,7 +250,7 @@ def _claimed(payment: Payment, entries: Sequence[Entry]) -> Iterable[str]:
         yield f"The last claim of success came at {last.at:%Y-%m-%d %H:%M:%SZ}{told}; expected is {payment.reference}."
 
 
-def _always(snapshot: PaymentSnapshot) -> frozenset[str]:
+def _always(snapshot: PaymentSnapshot) -> frozenset[AnswerField]:
     return snapshot.account.capabilities.always if snapshot.account else frozenset()
 
 

@@ -23,12 +23,13 @@ from consumers.money.matching import (
 )
 from schemas.answers import Fact
 from schemas.payments import Case, Payment, TakenKeys
+from schemas.words import AnswerField
 
 MOST_FACTS = 50
 """Most payments have a handful. Up to so many, each answer is kept as it was, so that people can see it."""
 
 
-def recorded_as(case: Case, fact: Fact, always: frozenset[str], most: int = MOST_FACTS) -> Fact:
+def recorded_as(case: Case, fact: Fact, always: frozenset[AnswerField], most: int = MOST_FACTS) -> Fact:
     """The Fact to record: new, or merged with its equal or with one that comes to the same in the fold."""
     known = {one.key: one for one in case.facts}
     if fact.key in known:
@@ -57,7 +58,7 @@ def recorded_as(case: Case, fact: Fact, always: frozenset[str], most: int = MOST
     )
 
 
-def _weight(case: Case, fact: Fact, always: frozenset[str]) -> tuple[frozenset[Mismatch], tuple[Any, ...]]:
+def _weight(case: Case, fact: Fact, always: frozenset[AnswerField]) -> tuple[frozenset[Mismatch], tuple[Any, ...]]:
     """What a Fact comes to in the fold: equal for two that differ only in which wrong or unknown id they name.
 
     First how it differs from what must fit, then all else.

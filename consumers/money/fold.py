@@ -27,7 +27,7 @@ from consumers.money.matching import (
 )
 from schemas.answers import Fact
 from schemas.payments import Case, Payment, Resolution, TakenKeys
-from schemas.words import EventType, Hold, Status
+from schemas.words import AnswerField, EventType, Hold, Status
 
 
 class Folded(Struct, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class Folded(Struct, frozen=True, kw_only=True):
     order_lost: bool = False
 
 
-def fold(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Folded:
+def fold(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> Folded:
     """Judge a payment by the set of its Facts.
 
     `always` is what the gateway declares that every paid answer carries; `taken_keys` which of the payment's

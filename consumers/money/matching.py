@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
+from typing import Literal
 
 from msgspec import Struct
 
 from schemas.answers import Answer, Fact
 from schemas.payments import Case, Payment, TakenKeys
-from schemas.words import Hold, Status
+from schemas.words import AnswerField, Hold, Id, MoneyField, Status
 
 ZERO, PAISA = Decimal("0.00"), Decimal("0.01")
-IN_EVERY_ROW = frozenset({"currency"})
+IN_EVERY_ROW: frozenset[AnswerField] = frozenset({MoneyField.CURRENCY})
 """What a row of a statement carries for sure; the amount too, but for those of refunds."""
-IDS = frozenset({"session_id", "reference", "transaction_id"})
 
 
 class Mismatch(Struct, frozen=True):
@@ -29,7 +29,7 @@ class Mismatch(Struct, frozen=True):
     """
 
     hold: Hold
-    what: str
+    what: AnswerField | Literal["of_others", "unreadable"]
     said: str | Decimal | None = None
 
     @property
@@ -40,7 +40,9 @@ class Mismatch(Struct, frozen=True):
     @property
     def acceptable(self) -> bool:
         """Whether a person who takes the money takes this with it: its amount, its currency, the ids it goes by."""
-        return self.what in IDS | {"amount", "currency"} or (self.readable_later and self.said == "amount")
+        return self.what in (*Id, MoneyField.AMOUNT, MoneyField.CURRENCY) or (
+            self.readable_later and self.said == "amount"
+        )
 
 
 class Measure(Struct, frozen=True, kw_only=True):
@@ -60,7 +62,7 @@ class Measure(Struct, frozen=True, kw_only=True):
         return self.accepted if _about(answer, payment, self.transaction, self.sessions) else frozenset()
 
 
-def measure_of(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Measure:
+def measure_of(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> Measure:
     """What was accepted by the last resolution, if it says paid, from the answers that it covers.
 
     An id that another payment has is never accepted, and nothing that was said of refunds is. Of several amounts the
@@ -90,7 +92,7 @@ def measure_of(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Mea
 
 
 def mismatches(
-    fact: Fact, payment: Payment, taken_keys: TakenKeys, always: frozenset[str], measured: Measure
+    fact: Fact, payment: Payment, taken_keys: TakenKeys, always: frozenset[AnswerField], measured: Measure
 ) -> frozenset[Mismatch]:
     """In what an answer disagrees with its payment, without what a person accepted; empty when it fits.
 
@@ -110,27 +112,29 @@ def foreign_ids(fact: Fact, payment: Payment, taken_keys: TakenKeys) -> Iterable
     if answer.reference and answer.reference in taken_keys.references:
         yield Mismatch(Hold.IDENTITY_MISMATCH, "of_others", answer.reference)
     elif answer.reference and answer.reference != payment.reference:
-        yield Mismatch(Hold.IDENTITY_MISMATCH, "reference", answer.reference)
+        yield Mismatch(Hold.IDENTITY_MISMATCH, Id.REFERENCE, answer.reference)
     if answer.session_id and answer.session_id in taken_keys.sessions:
         yield Mismatch(Hold.IDENTITY_MISMATCH, "of_others", answer.session_id)
     elif answer.session_id and _foreign_session(fact, payment):
-        yield Mismatch(Hold.IDENTITY_MISMATCH, "session_id", answer.session_id)
+        yield Mismatch(Hold.IDENTITY_MISMATCH, Id.SESSION, answer.session_id)
 
 
-def _missing_ids(answer: Answer, always: frozenset[str]) -> Iterable[Mismatch]:
-    return (Mismatch(Hold.IDENTITY_MISMATCH, name) for name in always & IDS if not getattr(answer, name))
+def _missing_ids(answer: Answer, always: frozenset[AnswerField]) -> Iterable[Mismatch]:
+    return (Mismatch(Hold.IDENTITY_MISMATCH, kind) for kind in Id if kind in always and not answer.named(kind))
 
 
-def _money_mismatches(answer: Answer, payment: Payment, always: frozenset[str], whole: Decimal) -> Iterable[Mismatch]:
+def _money_mismatches(
+    answer: Answer, payment: Payment, always: frozenset[AnswerField], whole: Decimal
+) -> Iterable[Mismatch]:
     for name in answer.unreadable:
         yield Mismatch(Hold.AMOUNT_MISMATCH, "unreadable", name)
-    missing = answer.amount is None and "amount" in always and "amount" not in answer.unreadable
+    missing = answer.amount is None and MoneyField.AMOUNT in always and "amount" not in answer.unreadable
     if missing or answer.amount not in (None, payment.amount):
-        yield Mismatch(Hold.AMOUNT_MISMATCH, "amount", answer.amount)
-    if answer.currency != payment.currency and (answer.currency or "currency" in always):
-        yield Mismatch(Hold.CURRENCY_MISMATCH, "currency", answer.currency or None)
+        yield Mismatch(Hold.AMOUNT_MISMATCH, MoneyField.AMOUNT, answer.amount)
+    if answer.currency != payment.currency and (answer.currency or MoneyField.CURRENCY in always):
+        yield Mismatch(Hold.CURRENCY_MISMATCH, MoneyField.CURRENCY, answer.currency or None)
     if answer.refunded_amount is not None and answer.refunded_amount > (answer.amount or whole):
-        yield Mismatch(Hold.AMOUNT_MISMATCH, "refunded_amount", answer.refunded_amount)
+        yield Mismatch(Hold.AMOUNT_MISMATCH, MoneyField.REFUNDED, answer.refunded_amount)
 
 
 def _foreign_session(fact: Fact, payment: Payment) -> bool:

@@ -20,6 +20,7 @@ from msgspec import Struct, field
 from schemas.answers import Expected, Inconclusive, Question, QuestionOutcome
 from schemas.callbacks import Callback, CallbackContent
 from schemas.statements import Line, Unread
+from schemas.words import AnswerField, Id
 
 
 class HttpRequest(Struct, frozen=True, kw_only=True):
@@ -169,18 +170,17 @@ class Forged(Struct, frozen=True):
 class Capabilities(Struct, frozen=True, kw_only=True):
     """What a gateway declares, so that the core needs no `if provider ==`.
 
-    `always`: which of `session_id`, `reference`, `transaction_id`, `amount`, `currency` every paid answer carries; one
-    that is missing there is a mismatch. `asked_by`: the ids it can be asked by (`session_id`, `reference`: ours;
-    `transaction_id`: one that only a callback brings); empty when there is no status API. `executes`: a success claim
-    has to be followed by Execute, by us. `pending_expires`: `pending` after the end proves that nobody paid;
-    `pending_expires_after`: where an account says so, it proves that so many seconds after the end.
+    `always`: the fields that every paid answer carries; one that is missing there is a mismatch. `asked_by`: the ids
+    that it can be asked by; empty when there is no status API. Only a callback brings a transaction to ask by.
+    `executes`: a success claim has to be followed by Execute, by us. `pending_expires`: `pending` after the end proves
+    that nobody paid; `pending_expires_after`: where an account says so, it proves that so many seconds after the end.
     `shows_refunds`: asked again after completion. `signs`: it sends signed webhooks to `/webhooks/{account}`. `lists`:
     it shows its payments of a time; see `ListsPayments`. `wordless`: its redirects name nothing, so a hit on the
     payment's own path is all that a buyer who comes back can say.
     """
 
-    always: frozenset[str]
-    asked_by: frozenset[str]
+    always: frozenset[AnswerField]
+    asked_by: frozenset[Id]
     shows_refunds: bool
     executes: bool = False
     pending_expires: bool = False

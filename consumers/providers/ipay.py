@@ -45,7 +45,7 @@ from schemas.answers import Answer, Expected, Inconclusive, Question, QuestionOu
 from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Told, Unreadable, aside, whole
-from schemas.words import Source, Status
+from schemas.words import Id, Source, Status
 
 # "The six states of an order" (S4). Only the number of the second is known; the others are the account's to fill in.
 #   Created by merchant. No member action yet, still payable.         UNKNOWN   pending
@@ -79,8 +79,8 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Its redirects are the URLs that it was given, "exact" (S4); the word of success is in our own path.
         """
         return Capabilities(
-            always=frozenset({"session_id", "reference"}),
-            asked_by=frozenset({"session_id", "reference"}),
+            always=frozenset({Id.SESSION, Id.REFERENCE}),
+            asked_by=frozenset({Id.SESSION, Id.REFERENCE}),
             shows_refunds=False,
             pending_expires=True,
             wordless=True,

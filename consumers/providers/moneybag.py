@@ -51,7 +51,7 @@ from schemas.answers import Answer, Expected, ForeignTransaction, Inconclusive, 
 from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Unreadable, aside, money, whole
-from schemas.words import Said, Source, Status
+from schemas.words import Id, MoneyField, Said, Source, Status
 
 # "Payment Status Values" (S3). OA types `status` as a free string.
 STATUSES: Mapping[str, Status] = {
@@ -98,8 +98,8 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            always=frozenset({"reference", "transaction_id", "amount", "currency"}),
-            asked_by=frozenset({"transaction_id"}),
+            always=frozenset({Id.REFERENCE, Id.TRANSACTION, MoneyField.AMOUNT, MoneyField.CURRENCY}),
+            asked_by=frozenset({Id.TRANSACTION}),
             shows_refunds=True,
             signs=True,
         )

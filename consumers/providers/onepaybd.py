@@ -68,7 +68,7 @@ from schemas.answers import Answer, Executed, ExecuteReply, Expected, Inconclusi
 from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Unreadable, aside, whole
-from schemas.words import QuestionKind, Source, Status
+from schemas.words import Id, MoneyField, QuestionKind, Source, Status
 
 # `transactionStatus`. S1 shows Initiated; the others are bKash's as its clients know them. An official list is UNKNOWN.
 STATUSES: Mapping[str, Status] = {
@@ -145,8 +145,8 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def capabilities(self) -> Capabilities:
         """With `capture`, nobody takes money behind our back, so `Initiated` after the end proves that nobody paid."""
         return Capabilities(
-            always=frozenset({"session_id", "reference", "transaction_id", "amount", "currency"}),
-            asked_by=frozenset({"session_id"}),
+            always=frozenset({*Id, MoneyField.AMOUNT, MoneyField.CURRENCY}),
+            asked_by=frozenset({Id.SESSION}),
             shows_refunds=False,
             executes=self.capture,
             pending_expires=self.capture,

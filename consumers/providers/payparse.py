@@ -52,7 +52,7 @@ from schemas.answers import Answer, Expected, Inconclusive, Question, QuestionOu
 from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Told, aside
-from schemas.words import Source, Status
+from schemas.words import Id, MoneyField, Source, Status
 
 # "pending" in the create reply is the only word S0 shows, and a create reply is no answer. The words of an account's
 # status API are in its `status_check`.
@@ -139,7 +139,7 @@ class StatusCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return {word: status for status in Status for word in getattr(self, status.value)}
 
 
-_POINTED = ("amount", "currency", "transaction_id", "session_id", "reference")
+_POINTED = (MoneyField.AMOUNT, MoneyField.CURRENCY, Id.TRANSACTION, Id.SESSION, Id.REFERENCE)
 
 
 class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -160,7 +160,7 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return Capabilities(
             always=frozenset(name for name in _POINTED if getattr(check, name) is not None),
             # Our reference is always known, so a path that holds both waits for the session alone.
-            asked_by=frozenset({"session_id" if "{session_id}" in check.path else "reference"}),
+            asked_by=frozenset({Id.SESSION if "{session_id}" in check.path else Id.REFERENCE}),
             shows_refunds=bool(check.refunded),
             wordless=True,
         )
@@ -173,7 +173,7 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return [
             *field_limits.amount_between(opening, "10.00", "500000.00"),
             *field_limits.seconds(opening, 300, 86_400),
-            *(field_limits.path_reference(opening) if "reference" in self.capabilities.asked_by else ()),
+            *(field_limits.path_reference(opening) if Id.REFERENCE in self.capabilities.asked_by else ()),
             *field_limits.options_apart(opening, _SENT),
         ]
 
@@ -253,7 +253,9 @@ def _word(body: Told, pointer: str) -> Any:
 
 def _answer(check: StatusCheck, body: Told) -> Answer:
     # The pointed places as one flat object, so that they are read, and complained of, like any other reply's fields.
-    flat = {name: value_at(body, pointer) for name in _POINTED if (pointer := getattr(check, name)) is not None}
+    flat: dict[str, Any] = {
+        name: value_at(body, pointer) for name in _POINTED if (pointer := getattr(check, name)) is not None
+    }
     word = text({"status": _word(body, check.status)}, "status")
     return Answer(
         status=check.statuses.get(word),

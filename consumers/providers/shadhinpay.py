@@ -53,7 +53,7 @@ from schemas.answers import Answer, Expected, Inconclusive, Question, QuestionOu
 from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Told, Unreadable, aside, money
-from schemas.words import Source, Status
+from schemas.words import Id, MoneyField, Source, Status
 
 # "Payment statuses" (S2). Whether a success can still follow EXPIRED is UNKNOWN.
 STATUSES: Mapping[str, Status] = {
@@ -98,8 +98,8 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            always=frozenset({"session_id", "reference", "amount", "currency"}),
-            asked_by=frozenset({"session_id", "reference"}),
+            always=frozenset({Id.SESSION, Id.REFERENCE, MoneyField.AMOUNT, MoneyField.CURRENCY}),
+            asked_by=frozenset({Id.SESSION, Id.REFERENCE}),
             shows_refunds=True,
             signs=True,
             lists=True,

@@ -24,7 +24,7 @@ from consumers.rules import Rules
 from schemas.answers import Answer, Fact, StatementRow
 from schemas.payments import Entry, Payment
 from schemas.statements import Line
-from schemas.words import EntryKind, Status
+from schemas.words import EntryKind, Id, Status
 
 CURRENCY = "BDT"
 LONGEST_STATEMENT_NAME = 100
@@ -153,7 +153,7 @@ def _fact(
         fee=None if refund else line.fee,
         paid_at=None if refund or not line.status.paid or line.at is None else at,
     )
-    by_transaction = "transaction_id" in capabilities.asked_by
+    by_transaction = Id.TRANSACTION in capabilities.asked_by
     return Fact(
         answer=answer,
         row=StatementRow(name=about.name[:LONGEST_STATEMENT_NAME], row=line.row, refund=refund, listed=about.listed),

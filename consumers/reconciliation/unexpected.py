@@ -25,7 +25,7 @@ from consumers.rules import Rules
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Payment
 from schemas.statements import Line
-from schemas.words import Authenticity, Source
+from schemas.words import Authenticity, Id, Source
 
 UNKNOWN_HERE = "paid at the gateway, unknown here"
 
@@ -115,7 +115,7 @@ def _named(line: Line) -> bool:
 def _row(payment_id: str, account: Account, about: StatementSource, line: Line) -> Payment:
     """Ids come by the Fact. The times are those of the money: nothing is planned by them, as it is paid already."""
     at = line.at or about.newest
-    by_transaction = line.transaction_id is not None and "transaction_id" in account.provider.capabilities.asked_by
+    by_transaction = line.transaction_id is not None and Id.TRANSACTION in account.provider.capabilities.asked_by
     candidate = Candidate(transaction_id=line.transaction_id or "", signed=False, state="confirmed")
     return Payment(
         id=payment_id,
