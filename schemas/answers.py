@@ -15,7 +15,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from schemas.words import Id, QuestionKind, Status
+from schemas.words import QuestionKind, Status
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -57,16 +57,6 @@ class Answer(Struct, frozen=True, kw_only=True):
     method: str | None = None
     paid_at: datetime | None = None
     unreadable: tuple[str, ...] = ()
-
-    def named(self, kind: Id) -> str | None:
-        """The id of this kind, as echoed."""
-        match kind:
-            case Id.SESSION:
-                return self.session_id
-            case Id.REFERENCE:
-                return self.reference
-            case Id.TRANSACTION:
-                return self.transaction_id
 
     @property
     def paid(self) -> bool:

@@ -46,7 +46,7 @@ def recorded_as(case: Case, fact: Fact, always: frozenset[AnswerField], most: in
         and first_said(one) < first_said(fact)
         and _weight(case, one, always) == weight
     ]
-    if any(one.readable_later for one in weight[0]):
+    if any(one.unreadable for one in weight[0]):
         alike = [one for one in alike if same_money(one.answer, fact.answer, case.payment)]
     if not alike or not _money_is_known(case.payment, fact, alike):
         return fact
@@ -65,7 +65,7 @@ def _weight(case: Case, fact: Fact, always: frozenset[AnswerField]) -> tuple[fro
     """
     answer = fact.answer
     found = mismatches(fact, case.payment, TakenKeys(), always, measure_of(case, TakenKeys(), always))
-    mismatches_found = frozenset(one if one.readable_later else replace(one, said=None) for one in found)
+    mismatches_found = frozenset(replace(one, given=None) for one in found)
     rest = (answer.status, fact.transaction_asked, None if found else answer.session_id)
     if not answer.paid:
         return mismatches_found, rest

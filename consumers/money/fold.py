@@ -72,7 +72,7 @@ def fold(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> F
     holds = set[Hold]()
     for fact in live:
         read = _read_later(fact, arrived, payment)
-        holds.update(one.hold for one in wrong[fact.key] if not (one.readable_later and read))
+        holds.update(one.hold for one in wrong[fact.key] if not (one.unreadable and read))
     if any(reuses(fact.answer, payment, taken_keys) for fact in live if not wrong[fact.key]):
         holds.add(Hold.TRANSACTION_REUSED)
     if _second_payment(payment, [fact for fact in arrived if fact.key not in resolved_keys], transactions, kept):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
-from typing import Literal
 
 from msgspec import Struct
 
@@ -21,28 +20,25 @@ IN_EVERY_ROW: frozenset[AnswerField] = frozenset({MoneyField.CURRENCY})
 """What a row of a statement carries for sure; the amount too, but for those of refunds."""
 
 
-class Mismatch(Struct, frozen=True):
-    """One thing in which an answer disagrees, and the hold that this is.
+class Mismatch(Struct, frozen=True, kw_only=True):
+    """One field in which an answer disagrees with its payment, and the hold that this is.
 
-    `what` names the field, and `said` is its value. Two words stand for what no field's name tells: `of_others`, where
-    `said` is an id that another payment has, and `unreadable`, where `said` names the field whose money cannot be read.
+    `given` is what the answer has there; None where it has nothing, or nothing that can be read. `expected` is ours,
+    and of a refund the most that can have gone back. `of_others`: the id is another payment's. `unreadable`: the field
+    holds something that is no money; a later answer about the same money lifts that without a person.
     """
 
     hold: Hold
-    what: AnswerField | Literal["of_others", "unreadable"]
-    said: str | Decimal | None = None
-
-    @property
-    def readable_later(self) -> bool:
-        """Whether a later answer about the same money lifts it without a person."""
-        return self.what == "unreadable"
+    field: AnswerField
+    given: str | Decimal | None = None
+    expected: str | Decimal | None = None
+    of_others: bool = False
+    unreadable: bool = False
 
     @property
     def acceptable(self) -> bool:
         """Whether a person who takes the money takes this with it: its amount, its currency, the ids it goes by."""
-        return self.what in (*Id, MoneyField.AMOUNT, MoneyField.CURRENCY) or (
-            self.readable_later and self.said == "amount"
-        )
+        return not self.of_others and self.field is not MoneyField.REFUNDED
 
 
 class Measure(Struct, frozen=True, kw_only=True):
@@ -102,39 +98,49 @@ def mismatches(
     always = always if fact.row is None else IN_EVERY_ROW
     found = set(foreign_ids(fact, payment, taken_keys))
     if fact.answer.paid:
-        found.update(_missing_ids(fact.answer, always), _money_mismatches(fact.answer, payment, always, measured.whole))
+        found.update(_missing_ids(fact.answer, payment, always))
+        found.update(_money_mismatches(fact.answer, payment, always, measured.whole))
     return frozenset(found) - measured.of(fact.answer, payment)
 
 
 def foreign_ids(fact: Fact, payment: Payment, taken_keys: TakenKeys) -> Iterable[Mismatch]:
     """The ids it echoes that are not ours, whatever its status and whatever a person accepted."""
-    answer = fact.answer
-    if answer.reference and answer.reference in taken_keys.references:
-        yield Mismatch(Hold.IDENTITY_MISMATCH, "of_others", answer.reference)
-    elif answer.reference and answer.reference != payment.reference:
-        yield Mismatch(Hold.IDENTITY_MISMATCH, Id.REFERENCE, answer.reference)
-    if answer.session_id and answer.session_id in taken_keys.sessions:
-        yield Mismatch(Hold.IDENTITY_MISMATCH, "of_others", answer.session_id)
-    elif answer.session_id and _foreign_session(fact, payment):
-        yield Mismatch(Hold.IDENTITY_MISMATCH, Id.SESSION, answer.session_id)
+    reference, session = fact.answer.reference, fact.answer.session_id
+    if reference and (reference in taken_keys.references or reference != payment.reference):
+        yield _foreign(Id.REFERENCE, reference, payment.reference, taken_keys.references)
+    if session and (session in taken_keys.sessions or _foreign_session(fact, payment)):
+        yield _foreign(Id.SESSION, session, payment.session_id, taken_keys.sessions)
 
 
-def _missing_ids(answer: Answer, always: frozenset[AnswerField]) -> Iterable[Mismatch]:
-    return (Mismatch(Hold.IDENTITY_MISMATCH, kind) for kind in Id if kind in always and not answer.named(kind))
+def _foreign(kind: Id, given: str, expected: str | None, taken: frozenset[str]) -> Mismatch:
+    hold, of_others = Hold.IDENTITY_MISMATCH, given in taken
+    return Mismatch(hold=hold, field=kind, given=given, expected=expected, of_others=of_others)
+
+
+def _missing_ids(answer: Answer, payment: Payment, always: frozenset[AnswerField]) -> Iterable[Mismatch]:
+    given, ours = ids_of(answer), ids_of(payment)
+    for kind in Id:
+        if kind in always and not given[kind]:
+            yield Mismatch(hold=Hold.IDENTITY_MISMATCH, field=kind, expected=ours[kind])
 
 
 def _money_mismatches(
     answer: Answer, payment: Payment, always: frozenset[AnswerField], whole: Decimal
 ) -> Iterable[Mismatch]:
-    for name in answer.unreadable:
-        yield Mismatch(Hold.AMOUNT_MISMATCH, "unreadable", name)
-    missing = answer.amount is None and MoneyField.AMOUNT in always and "amount" not in answer.unreadable
-    if missing or answer.amount not in (None, payment.amount):
-        yield Mismatch(Hold.AMOUNT_MISMATCH, MoneyField.AMOUNT, answer.amount)
-    if answer.currency != payment.currency and (answer.currency or MoneyField.CURRENCY in always):
-        yield Mismatch(Hold.CURRENCY_MISMATCH, MoneyField.CURRENCY, answer.currency or None)
-    if answer.refunded_amount is not None and answer.refunded_amount > (answer.amount or whole):
-        yield Mismatch(Hold.AMOUNT_MISMATCH, MoneyField.REFUNDED, answer.refunded_amount)
+    amount, currency, refunded = answer.amount, answer.currency or None, answer.refunded_amount
+    most = amount or whole
+    if MoneyField.AMOUNT in answer.unreadable:
+        yield Mismatch(hold=Hold.AMOUNT_MISMATCH, field=MoneyField.AMOUNT, expected=payment.amount, unreadable=True)
+    elif amount != payment.amount and (amount is not None or MoneyField.AMOUNT in always):
+        yield Mismatch(hold=Hold.AMOUNT_MISMATCH, field=MoneyField.AMOUNT, given=amount, expected=payment.amount)
+    if currency != payment.currency and (currency or MoneyField.CURRENCY in always):
+        yield Mismatch(
+            hold=Hold.CURRENCY_MISMATCH, field=MoneyField.CURRENCY, given=currency, expected=payment.currency
+        )
+    if MoneyField.REFUNDED in answer.unreadable:
+        yield Mismatch(hold=Hold.AMOUNT_MISMATCH, field=MoneyField.REFUNDED, expected=most, unreadable=True)
+    elif refunded is not None and refunded > most:
+        yield Mismatch(hold=Hold.AMOUNT_MISMATCH, field=MoneyField.REFUNDED, given=refunded, expected=most)
 
 
 def _foreign_session(fact: Fact, payment: Payment) -> bool:
@@ -148,6 +154,10 @@ def _foreign_session(fact: Fact, payment: Payment) -> bool:
     if payment.opened and not reopened:
         return fact.answer.session_id not in payment.sessions
     return not fact.answer.reference
+
+
+def ids_of(known: Answer | Payment) -> dict[Id, str | None]:
+    return {Id.SESSION: known.session_id, Id.REFERENCE: known.reference, Id.TRANSACTION: known.transaction_id}
 
 
 def first_said(fact: Fact) -> tuple[datetime, datetime, str]:
