@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 from msgspec import Struct, field
 
@@ -21,6 +21,8 @@ from schemas.answers import Expected, Inconclusive, Question, QuestionOutcome
 from schemas.callbacks import Callback, CallbackContent
 from schemas.statements import Line, Unread
 from schemas.words import AnswerField, Id
+
+T = TypeVar("T")
 
 
 class HttpRequest(Struct, frozen=True, kw_only=True):
@@ -75,6 +77,8 @@ class Token(Struct, frozen=True, kw_only=True):
 
 Effect = HttpRequest | TokenWanted
 EffectReply = HttpReply | str
+Exchange = Generator[Effect, EffectReply, T]
+"""What a gateway's method runs: it yields effects, is sent their replies, and ends with what the exchange came to."""
 
 
 class Customer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -209,9 +213,9 @@ class Provider(Protocol):
         """Every documented limit, before the gateway is called; empty when all is well."""
         ...
 
-    def open(self, opening: Opening) -> Generator[Effect, EffectReply, OpeningOutcome]: ...
+    def open(self, opening: Opening) -> Exchange[OpeningOutcome]: ...
 
-    def ask(self, question: Question, expected: Expected) -> Generator[Effect, EffectReply, QuestionOutcome]: ...
+    def ask(self, question: Question, expected: Expected) -> Exchange[QuestionOutcome]: ...
 
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged: ...
 
@@ -232,12 +236,14 @@ class ListedLines(Struct, frozen=True, kw_only=True):
     lines: tuple[Line | Unread, ...]
 
 
+ListExchange = Generator[Effect | ListedLines, EffectReply | None, T]
+"""As an Exchange, and it hands over lines on its way."""
+
+
 class ListsPayments(Protocol):
     """A gateway whose payments can be listed."""
 
-    def list_payments(
-        self, since: datetime, until: datetime
-    ) -> Generator[Effect | ListedLines, EffectReply | None, Inconclusive | None]:
+    def list_payments(self, since: datetime, until: datetime) -> ListExchange[Inconclusive | None]:
         """Yield the lines of every payment of this time, each payment once; a request may be asked again after trouble.
 
         Lines of other times may be among them, and their rows are not numbered yet. Returns what ended it early.

@@ -25,9 +25,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from consumers.ports.gateway import Effect, EffectReply, HttpReply, HttpRequest, NoReply, OpeningRefused
+from consumers.ports.gateway import Exchange, HttpReply, HttpRequest, NoReply, OpeningRefused
 from schemas.answers import Inconclusive, Trouble
-from schemas.wire import Told, Unreadable, money, read_leniently
+from schemas.wire import Told, Unreadable, aside, money, read_leniently
 
 MAX_TEXT = 200
 MAX_URL = 2000
@@ -67,7 +67,7 @@ def exchange(run: Callable[P, Generator[Yielded, Sent, T]]) -> Callable[P, Gener
     return ends
 
 
-def fetch(request: HttpRequest) -> Generator[Effect, EffectReply, Received | Inconclusive]:
+def fetch(request: HttpRequest) -> Exchange[Received | Inconclusive]:
     """Send one request and judge its reply; see `judged`."""
     try:
         reply = yield request
@@ -88,7 +88,7 @@ def judged(reply: HttpReply) -> Received | Inconclusive:
 
 def fetch_answer(
     request: HttpRequest, unknown: Callable[[Received], bool] = lambda _: False
-) -> Generator[Effect, EffectReply, Told | Inconclusive]:
+) -> Exchange[Told | Inconclusive]:
     """Send one question about an id of our own.
 
     `unknown` recognises the gateway's own documented form of "not found". Without it no reply means that, even a 404.
@@ -146,6 +146,11 @@ def no_reply(error: NoReply) -> Inconclusive:
 def refusal(received: Received, *words: object) -> OpeningRefused | Inconclusive:
     """What a 4xx to a create means: refused, if the gateway said so; an empty object is no gateway speaking."""
     return refused(*words) if received.body else unreadable(f"HTTP {received.status} without a word")
+
+
+def refusal_in(received: Received, *names: str) -> OpeningRefused | Inconclusive:
+    """As `refusal`, in the words of the first of these fields that has any."""
+    return refusal(received, *(aside(received.body, name) for name in names))
 
 
 def refused(*words: object) -> OpeningRefused:

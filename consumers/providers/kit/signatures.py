@@ -1,4 +1,4 @@
-"""Judging an HMAC-SHA256 signature in hex with a timestamp, as ShadhinPay and Moneybag send it.
+"""Judging what a callback is signed with: nothing, or HMAC-SHA256 in hex with a timestamp (ShadhinPay, Moneybag).
 
 The one thing to get wrong: a right signature with an old or future timestamp is no forgery. It is a late retry, or a
 replay, and counts as an unsigned claim.
@@ -13,9 +13,16 @@ from datetime import datetime
 from hashlib import sha256
 
 from consumers.ports.gateway import Forged, Signed, Unsigned
+from schemas.callbacks import Callback
 from schemas.secret import Secret
+from schemas.words import Source
 
 TOLERANCE_SECONDS = 300
+
+
+def never_signed(callback: Callback, gateway: str) -> Unsigned | Forged:
+    """What a callback is worth at a gateway that signs nothing; nobody has its webhooks to send."""
+    return Forged(f"{gateway} does not sign") if callback.source is Source.WEBHOOK else Unsigned()
 
 
 def check_signature(
