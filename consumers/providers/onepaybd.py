@@ -142,11 +142,7 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """POST /grant, with whatever credentials are configured; what OnePayBD wants there is UNKNOWN."""
         fields = {"app_key": self.app_key, "app_secret": self.app_secret}
         headers = {"username": self.username, "password": self.password}
-        try:
-            reply = yield self._request(self.paths.grant, _revealed(fields), _revealed(headers))
-        except kit.NoReply as error:
-            return kit.no_reply(error)
-        received = kit.judged(reply)
+        received = yield from kit.fetch(self._request(self.paths.grant, _revealed(fields), _revealed(headers)))
         return received if isinstance(received, kit.Inconclusive) else _token(received)
 
     def authenticate(self, callback: kit.Callback) -> kit.Signed | kit.Unsigned | kit.Forged:

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from consumers.ports.gateway import Exchange, HttpReply, HttpRequest, NoReply, OpeningRefused
+from consumers.ports.gateway import EffectReply, Exchange, HttpReply, HttpRequest, NoReply, OpeningRefused
 from schemas.answers import Inconclusive, Trouble
 from schemas.wire import Told, Unreadable, aside, money, read_leniently
 
@@ -67,7 +67,7 @@ def exchange(run: Callable[P, Generator[Yielded, Sent, T]]) -> Callable[P, Gener
     return ends
 
 
-def fetch(request: HttpRequest) -> Exchange[Received | Inconclusive]:
+def fetch(request: HttpRequest) -> Generator[HttpRequest, EffectReply, Received | Inconclusive]:
     """Send one request and judge its reply; see `judged`."""
     try:
         reply = yield request
