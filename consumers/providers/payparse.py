@@ -114,6 +114,9 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return [("x-api-key", self.api_key.reveal())]
 
 
+# -- what is read ------------------------------------------------------------------------------------------------------
+
+
 def _opened(opening: kit.Opening, body: kit.Told) -> kit.Opened:
     """The 201 of S0. It does not echo `order_ref`."""
     kit.same("amount", opening.amount, kit.echoed_money(body, "amount"))
