@@ -125,12 +125,9 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return kit.Forged("the signature or its timestamp is missing")
         if not signature.startswith("sha256="):
             return kit.Forged("the signature is no sha256=<hex>")
+        digest = signature.removeprefix("sha256=")
         return kit.check_signature(
-            secret=self.webhook_secret,
-            message=stamp.encode("utf-8", "replace") + b"." + callback.body,
-            given=[signature.removeprefix("sha256=")],
-            stamp=stamp,
-            received_at=callback.received_at,
+            callback, secret=self.webhook_secret, before_body=f"{stamp}.", digests=[digest], stamp=stamp
         )
 
     def read_claim(self, callback: kit.Callback) -> kit.CallbackContent:

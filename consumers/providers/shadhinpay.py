@@ -128,13 +128,10 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         digests = [value for name, _, value in parts if name == "v1"]
         if len(stamps) != 1 or not digests:
             return kit.Forged("the signature is missing or malformed")
-        prefix = "t=" if self.webhook_scheme == "documented" else ""
+        (stamp,) = stamps
+        signed = f"t={stamp}." if self.webhook_scheme == "documented" else f"{stamp}."
         return kit.check_signature(
-            secret=self.webhook_secret,
-            message=f"{prefix}{stamps[0]}.".encode("utf-8", "replace") + callback.body,
-            given=digests,
-            stamp=stamps[0],
-            received_at=callback.received_at,
+            callback, secret=self.webhook_secret, before_body=signed, digests=digests, stamp=stamp
         )
 
     def read_claim(self, callback: kit.Callback) -> kit.CallbackContent:

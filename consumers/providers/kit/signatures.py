@@ -9,7 +9,6 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterable
-from datetime import datetime
 from hashlib import sha256
 
 from consumers.ports.gateway import Forged, Signed, Unsigned
@@ -21,24 +20,26 @@ TOLERANCE_SECONDS = 300
 
 
 def never_signed(callback: Callback, gateway: str) -> Unsigned | Forged:
-    """What a callback is worth at a gateway that signs nothing; nobody has its webhooks to send."""
+    """The judgement of a gateway that signs nothing: it sends no webhooks, so one in its name is forged."""
     return Forged(f"{gateway} does not sign") if callback.source is Source.WEBHOOK else Unsigned()
 
 
 def check_signature(
-    *, secret: Secret, message: bytes, given: Iterable[str], stamp: str, received_at: datetime
+    callback: Callback, *, secret: Secret, before_body: str, digests: Iterable[str], stamp: str
 ) -> Signed | Unsigned | Forged:
-    """Whether one of the `given` hex digests signs `message`, made at Unix time `stamp`, with the secret's own bytes.
+    """Whether one of the hex digests, made at Unix time `stamp`, signs `before_body` and the raw body.
 
-    `stamp` is text of a stranger and part of what is signed, so it is judged here as it came.
+    `stamp` is text of a stranger and stands in `before_body`, so it is judged here as it came. The key is the
+    secret's own bytes.
     """
     if not re.fullmatch(r"[0-9]{1,12}", stamp, re.ASCII):
         return Forged("the timestamp is no Unix time")
+    message = before_body.encode() + callback.body
     right = hmac.new(secret.reveal().encode(), message, sha256).hexdigest().encode()
     # Every digest is compared, each in constant time, so that the time taken tells nothing of which one fits.
-    fits = [hmac.compare_digest(right, digest.lower().encode("utf-8", "replace")) for digest in given]
+    fits = [hmac.compare_digest(right, digest.lower().encode("utf-8", "replace")) for digest in digests]
     if not any(fits):
         return Forged("the signature does not fit")
-    if abs(received_at.timestamp() - int(stamp)) > TOLERANCE_SECONDS:
+    if abs(callback.received_at.timestamp() - int(stamp)) > TOLERANCE_SECONDS:
         return Unsigned()
     return Signed()
