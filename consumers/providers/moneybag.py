@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from consumers.providers import kit
-from consumers.providers.moneybag_envelope import data_of, error_words, unknown
+from consumers.providers.moneybag_envelope import data_of, error_words, unknown_transaction
 
 # "Payment Status Values" (S3). OA types `status` as a free string.
 STATUSES: Mapping[str, kit.Status] = {
@@ -111,7 +111,7 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return received
         if received.ok:
             return _answer(asked, expected, received.body)
-        return kit.ForeignTransaction(why="not_found") if unknown(received) else kit.no_answer(received)
+        return kit.ForeignTransaction(why="not_found") if unknown_transaction(received) else kit.no_answer(received)
 
     def authenticate(self, callback: kit.Callback) -> kit.Signed | kit.Unsigned | kit.Forged:
         """`X-Webhook-Signature: sha256=<hex>` over `<X-Webhook-Timestamp>.<raw body>` (moneybag-skills, signing.md).

@@ -28,7 +28,7 @@ def data_of(body: Mapping[str, Any]) -> dict[str, Any]:
     return data
 
 
-def unknown(received: kit.Received) -> bool:
+def unknown_transaction(received: kit.Received) -> bool:
     """Whether the gateway itself says that it does not know the id, and nobody on the way to it.
 
     S3's envelope of errors, whole; or OA's validation error about the id, which then cannot be one. FastAPI's own

@@ -24,7 +24,7 @@ from consumers.providers.onepaybd_errors import (
     token_refused,
     troubled,
 )
-from consumers.providers.onepaybd_execute import executed
+from consumers.providers.onepaybd_execute import execute_outcome
 
 # `transactionStatus`. S1 shows Initiated; the others are bKash's as its clients know them. An official list is UNKNOWN.
 STATUSES: Mapping[str, kit.Status] = {
@@ -159,7 +159,7 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """A reply that cannot be read may hide taken money, so the doubt stands until Query ends it."""
         request = self._tokened(self.paths.execute, {"paymentID": session_id}, _EXECUTE_SECONDS)
         sent = yield from kit.send_with_token(request, surely_refused)
-        reply, then = executed(sent, partial(_answer, ours=reference), STATUSES)
+        reply, then = execute_outcome(sent, partial(_answer, ours=reference), STATUSES)
         if then is None:
             then = yield from self._query(session_id, reference)
         return kit.Executed(reply=reply, then=then)
@@ -236,7 +236,7 @@ def _token(received: kit.Received) -> kit.Token | kit.Inconclusive:
     code = error_code(received.body)
     if code is not None:
         return troubled(code)
-    token = kit.granted(received.body.get("id_token"), kit.aside(received.body, "expires_in"))
+    token = kit.read_token(received.body.get("id_token"), kit.aside(received.body, "expires_in"))
     if token is None or not received.ok:
         return kit.unreadable(f"HTTP {received.status} without a token that could be used")
     return token

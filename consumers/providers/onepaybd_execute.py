@@ -29,7 +29,7 @@ _UNHEARD = (kit.Trouble.NO_REPLY, kit.Trouble.SERVER_ERROR, kit.Trouble.RATE_LIM
 Read = Callable[[kit.Received], kit.Answer | kit.Inconclusive]
 
 
-def executed(
+def execute_outcome(
     sent: kit.HttpReply | kit.Inconclusive, read: Read, statuses: Mapping[str, kit.Status]
 ) -> tuple[kit.ExecuteReply, kit.Answer | kit.Inconclusive | None]:
     """What became of it, and what its reply says of the payment; None where a Query is needed to know that.

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 from msgspec import Struct
 
 from consumers.providers import kit
-from consumers.providers.shadhinpay_envelope import amount_of, complaint, figure_of, successful, unknown
+from consumers.providers.shadhinpay_envelope import amount_of, complaint, figure_of, successful, unknown_payment
 from consumers.providers.shadhinpay_list import list_payments, listed_payment
 
 # "Payment statuses" (S2). Whether a success can still follow EXPIRED is UNKNOWN.
@@ -156,7 +156,7 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @kit.exchange
     def _get(self, path: str) -> kit.Exchange[kit.Told | kit.Inconclusive]:
-        body = yield from kit.fetch_answer(kit.get(kit.endpoint(self.base_url, path), self._keys()), unknown)
+        body = yield from kit.fetch_answer(kit.get(kit.endpoint(self.base_url, path), self._keys()), unknown_payment)
         if not isinstance(body, kit.Inconclusive):
             successful(body)
         return body

@@ -17,7 +17,7 @@ def successful(body: kit.Told) -> None:
         raise kit.Unreadable("an error is no answer, whatever its HTTP status")
 
 
-def unknown(received: kit.Received) -> bool:
+def unknown_payment(received: kit.Received) -> bool:
     """RESOURCE_NOT_FOUND in the envelope of an error (/errors), as 404 or under a 200."""
     body = received.body
     in_words = body.get("status") == "error" and body.get("errorType") == "RESOURCE_NOT_FOUND"

@@ -24,7 +24,7 @@ from consumers.ports.gateway import (
     Unsigned,
 )
 from consumers.providers.kit import field_limits, timestamps
-from consumers.providers.kit.bearer_token import granted, send_with_token
+from consumers.providers.kit.bearer_token import read_token, send_with_token
 from consumers.providers.kit.callback_fields import body_fields, fields, folded, lower_or_none, text_or_none
 from consumers.providers.kit.claimed_outcome import said
 from consumers.providers.kit.outgoing import endpoint, get, number, post, segment, two_decimals, without_nulls
@@ -117,7 +117,6 @@ __all__ = [
     "figures",
     "folded",
     "get",
-    "granted",
     "is_pointer",
     "judged",
     "known",
@@ -130,6 +129,7 @@ __all__ = [
     "number",
     "optional_text",
     "post",
+    "read_token",
     "refusal",
     "refusal_in",
     "refused",

@@ -36,7 +36,7 @@ def send_with_token(
     return reply
 
 
-def granted(token: object, expires_in: object) -> Token | None:
+def read_token(token: object, expires_in: object) -> Token | None:
     """A granted token with its life; None where it is no text that a header can carry."""
     if not isinstance(token, str) or not re.fullmatch(r"[!-~]{1,8000}", token):
         return None
