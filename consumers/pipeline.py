@@ -355,13 +355,13 @@ async def _write(
         left = [work for work in left if not _written(work, readings[work.payment_id])]
     for work in left:
         alone = [work]
-        async with ledger.locked([work.payment_id]) as arbiter:
+        async with ledger.locked([work.payment_id]) as locked:
             for _ in range(LESSONS):
-                looked = await arbiter.look(work.claims)
+                looked = await locked.look(work.claims)
                 if not alone or work.payment_id not in looked.readings:
                     break
                 readings, now, alone = looked.readings, max(now, looked.now), [_readmitted(work, looked)]
-                alone = await _swapped(arbiter, rules, alone, readings, now, taken_keys, unreliable, changes)
+                alone = await _swapped(locked, rules, alone, readings, now, taken_keys, unreliable, changes)
         if alone and work.payment_id in looked.readings:
             raise RuntimeError(f"{work.payment_id} is locked, and still not to be written as it was read")
         changes += await _homeless(ledger, rules, alone)

@@ -30,7 +30,7 @@ from worker.postgres.ledger.news import news_of
 from worker.postgres.ledger.rows import INSERT, PAYMENT, payment_of
 from worker.postgres.ledger.store import store
 from worker.postgres.ledger.unexpected_rows import insert, withdraw
-from worker.postgres.ledger.write import PostgresArbiter, Tried, open_arbiter, put, write_all
+from worker.postgres.ledger.write import PostgresLockedLedger, Tried, open_locked, put, write_all
 from worker.postgres.wakeups import Wakeup
 from worker.runtime.encryption import ArchiveCipher
 
@@ -83,7 +83,7 @@ class PostgresLedger:
             yield batch
 
     @asynccontextmanager
-    async def inserted(self, payments: Sequence[Payment]) -> AsyncIterator[PostgresFoundBatch]:
+    async def inserted(self, payments: Sequence[Payment]) -> AsyncIterator[PostgresInsertedBatch]:
         async with self._transaction(lambda connection: _open_found(connection, payments, self._cipher)) as batch:
             yield batch
 
@@ -131,13 +131,13 @@ class PostgresLedger:
         return tried
 
     @asynccontextmanager
-    async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresArbiter]:
+    async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresLockedLedger]:
         wanted = sorted(payment_ids)
-        async with self._transaction(partial(open_arbiter, payment_ids=wanted, cipher=self._cipher)) as arbiter:
-            yield arbiter
-            if arbiter.written:
-                await arbiter.commit()
-        self._tell_written(arbiter.written, {})
+        async with self._transaction(partial(open_locked, payment_ids=wanted, cipher=self._cipher)) as locked:
+            yield locked
+            if locked.written:
+                await locked.commit()
+        self._tell_written(locked.written, {})
 
     def _tell_written(self, writes: Sequence[Write], places: Mapping[str, int]) -> None:
         """`places` are those that events of these writes got. If there are any, the statement has sent the wakeup."""
@@ -222,8 +222,8 @@ class PostgresLedger:
             await connection.execute("DELETE FROM payments WHERE id = $1", payment_id)
 
 
-class PostgresFoundBatch(PostgresBatch):
-    """See consumers.reconciliation.unexpected.FoundBatch."""
+class PostgresInsertedBatch(PostgresBatch):
+    """See consumers.reconciliation.unexpected.InsertedBatch."""
 
     async def withdraw(self, payment_ids: Sequence[str]) -> None:
         await withdraw(self._connection, payment_ids)
@@ -254,11 +254,11 @@ async def _find(connection: Connection[asyncpg.Record], claims: Sequence[Claim])
 
 async def _open_found(
     connection: Connection[asyncpg.Record], payments: Sequence[Payment], cipher: ArchiveCipher
-) -> PostgresFoundBatch:
+) -> PostgresInsertedBatch:
     new = await insert(connection, payments)
     now: datetime = await connection.fetchval("SELECT clock_timestamp()")
     cases = {payment.id: Case(payment=payment) for payment in payments if payment.id in new}
-    return PostgresFoundBatch(connection, now, dict(sorted(cases.items())), cipher)
+    return PostgresInsertedBatch(connection, now, dict(sorted(cases.items())), cipher)
 
 
 async def _create(

@@ -136,8 +136,8 @@ def _by_others(
     }
 
 
-class PostgresArbiter(PostgresBatch):
-    """See consumers.ports.ledger.Arbiter. `written` are the writes that are committed with this transaction."""
+class PostgresLockedLedger(PostgresBatch):
+    """See consumers.ports.ledger.LockedLedger. `written` are the writes that are committed with this transaction."""
 
     def __init__(
         self, connection: Connection[asyncpg.Record], now: datetime, payment_ids: Collection[str], cipher: ArchiveCipher
@@ -158,9 +158,9 @@ class PostgresArbiter(PostgresBatch):
         return tried
 
 
-async def open_arbiter(
+async def open_locked(
     connection: Connection[asyncpg.Record], payment_ids: Sequence[str], cipher: ArchiveCipher
-) -> PostgresArbiter:
+) -> PostgresLockedLedger:
     rows = await connection.fetch(_LOCK, payment_ids)
     now = rows[-1]["locked_at"] if rows else await connection.fetchval("SELECT clock_timestamp()")
-    return PostgresArbiter(connection, now, payment_ids, cipher)
+    return PostgresLockedLedger(connection, now, payment_ids, cipher)
