@@ -81,8 +81,6 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             **opening.options,
         }
         received = yield from kit.fetch(kit.post(kit.endpoint(self.base_url, "/order"), self._key(), body))
-        if isinstance(received, kit.Inconclusive):
-            return received
         if received.status == 409:
             return kit.ReferenceUsed()
         if not received.ok:
@@ -99,7 +97,7 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             path = f"/order/referenceId/{kit.segment(expected.reference)}/status"
         # The body for an unknown id is UNKNOWN, so nothing is read as "not found": a 404 may be anybody's.
         body = yield from kit.fetch_answer(kit.get(kit.endpoint(self.base_url, path), self._key()))
-        return body if isinstance(body, kit.Inconclusive) else self._answer(body)
+        return self._answer(body)
 
     def authenticate(self, callback: kit.Callback) -> kit.Signed | kit.Unsigned | kit.Forged:
         return kit.never_signed(callback, "iPay")

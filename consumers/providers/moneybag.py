@@ -91,8 +91,6 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def open(self, opening: kit.Opening) -> kit.Exchange[kit.OpeningOutcome]:
         """POST /payments/checkout (S3). 409 is a "duplicate transaction ID", which is our `order_id`."""
         received = yield from kit.fetch(kit.post(self._url("/payments/checkout"), self._keys(), _sent(opening)))
-        if isinstance(received, kit.Inconclusive):
-            return received
         if received.ok:
             return _opened(received.body)
         if received.status == 409:
@@ -107,8 +105,6 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if asked is None:
             return kit.not_found("no transaction of this payment is known that could be asked for")
         received = yield from kit.fetch(kit.get(self._url(f"/payments/verify/{kit.segment(asked)}"), self._keys()))
-        if isinstance(received, kit.Inconclusive):
-            return received
         if received.ok:
             return _answer(asked, expected, received.body)
         return kit.ForeignTransaction(why="not_found") if unknown_transaction(received) else kit.no_answer(received)

@@ -117,8 +117,6 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             **opening.options,
         }
         received = yield from self._call(self.paths.create, body)
-        if isinstance(received, kit.Inconclusive):
-            return received
         code = error_code(received.body)
         if code == _REFERENCE_USED:
             return kit.ReferenceUsed()
@@ -143,7 +141,7 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         fields = {"app_key": self.app_key, "app_secret": self.app_secret}
         headers = {"username": self.username, "password": self.password}
         received = yield from kit.fetch(self._request(self.paths.grant, _revealed(fields), _revealed(headers)))
-        return received if isinstance(received, kit.Inconclusive) else _token(received)
+        return _token(received)
 
     def authenticate(self, callback: kit.Callback) -> kit.Signed | kit.Unsigned | kit.Forged:
         """The returns' `signature` is the same for success, failure and cancel (S1), so it proves nothing."""
@@ -166,13 +164,14 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @kit.exchange
     def _query(self, session_id: str, reference: str) -> kit.Exchange[kit.Answer | kit.Inconclusive]:
+        """An exchange of its own: what an Execute came to is told even where this brings no answer."""
         received = yield from self._call(self.paths.status, {"paymentID": session_id})
-        return received if isinstance(received, kit.Inconclusive) else _answer(received, reference)
+        return _answer(received, reference)
 
-    def _call(self, path: str, fields: Mapping[str, object]) -> kit.Exchange[kit.Received | kit.Inconclusive]:
+    def _call(self, path: str, fields: Mapping[str, object]) -> kit.Exchange[kit.Received]:
         """What may be sent twice without harm."""
         sent = yield from kit.send_with_token(self._tokened(path, fields), token_refused)
-        return sent if isinstance(sent, kit.Inconclusive) else kit.judged(sent)
+        return kit.expect_reply(kit.judged(sent))
 
     def _tokened(
         self, path: str, fields: Mapping[str, object], seconds: float = 10.0

@@ -36,7 +36,7 @@ def execute_outcome(
 
     `read` reads a reply that tells of a payment, and `statuses` maps its words.
     """
-    received = sent if isinstance(sent, kit.Inconclusive) else kit.judged(sent)
+    received = kit.judged(sent)
     if isinstance(received, kit.Inconclusive) and received.trouble in _UNHEARD:
         return "none", received
     if isinstance(sent, kit.HttpReply) and surely_refused(sent):  # it did not run, and Query would be refused as well

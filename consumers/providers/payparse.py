@@ -74,8 +74,6 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             **opening.options,
         }
         received = yield from kit.fetch(kit.post(self._url("/api/v1/order/create"), self._key(), body))
-        if isinstance(received, kit.Inconclusive):
-            return received
         if not received.ok:
             return kit.refusal_in(received, "message", "error")
         return _opened(opening, received.body)
@@ -93,7 +91,7 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         url = self._url(path)
         request = kit.post(url, self._key(), {}) if check.method == "POST" else kit.get(url, self._key())
         body = yield from kit.fetch_answer(request, partial(_unknown, check.not_found))
-        return body if isinstance(body, kit.Inconclusive) else _answer(check, body)
+        return _answer(check, body)
 
     def authenticate(self, callback: kit.Callback) -> kit.Signed | kit.Unsigned | kit.Forged:
         return kit.never_signed(callback, "PayParse")

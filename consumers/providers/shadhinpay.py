@@ -92,24 +92,20 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         body = _sent(opening, self.lifetime(opening.expires_in))
         headers = [*self._keys(), ("x-idempotency-key", opening.payment_id)]
         received = yield from kit.fetch(kit.post(kit.endpoint(self.base_url, "/payments"), headers, body))
-        if isinstance(received, kit.Inconclusive):
-            return received
         if received.ok:
             successful(received.body)
             return _opened(opening, kit.nested(received.body, "data"))
         if received.status == 409 and received.body.get("errorType") == "DUPLICATE_RESOURCE":
-            listed = yield from self._listed(opening.reference)
-            return _opened_before(opening, listed)
+            return (yield from self._opened_before(opening))
         return kit.refusal(received, complaint(received.body))
 
     @kit.exchange
     def ask(self, question: kit.Question, expected: kit.Expected) -> kit.Exchange[kit.QuestionOutcome]:  # noqa: ARG002
         """GET /payments/{paymentId}, or the list's row with our own reference where no payment id is known (S2)."""
         if expected.session_id is None:
-            listed = yield from self._listed(expected.reference)
-            return listed if isinstance(listed, kit.Inconclusive) else _answer(listed)
+            return _answer((yield from self._listed(expected.reference)))
         body = yield from self._get(f"/payments/{kit.segment(expected.session_id)}")
-        return body if isinstance(body, kit.Inconclusive) else _answer(kit.nested(body, "data"))
+        return _answer(kit.nested(body, "data"))
 
     def list_payments(self, since: datetime, until: datetime) -> kit.ListExchange[kit.Inconclusive | None]:
         """GET /payments with `from` and `to` (S2), by windows of time; see shadhinpay_list."""
@@ -154,17 +150,29 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             event_type=kit.text_or_none(event, "eventType"),
         )
 
-    @kit.exchange
-    def _get(self, path: str) -> kit.Exchange[kit.Told | kit.Inconclusive]:
+    def _get(self, path: str) -> kit.Exchange[kit.Told]:
         body = yield from kit.fetch_answer(kit.get(kit.endpoint(self.base_url, path), self._keys()), unknown_payment)
-        if not isinstance(body, kit.Inconclusive):
-            successful(body)
+        successful(body)
         return body
 
-    @kit.exchange
-    def _listed(self, reference: str) -> kit.Exchange[dict[str, Any] | kit.Inconclusive]:
+    def _opened_before(self, opening: kit.Opening) -> kit.Exchange[kit.Opened | kit.ReferenceUsed]:
+        """Our own checkout, opened by a request whose reply was lost; anything less certain is a used reference."""
+        try:
+            listed = yield from self._listed(opening.reference)
+            figure, _ = amount_of(listed)
+            if kit.money(figure) == opening.amount and STATUSES.get(kit.text(listed, "status")) is kit.Status.PENDING:
+                return _opened(opening, listed)
+        except kit.Unreadable:
+            pass
+        except kit.NoAnswer as error:
+            # Other trouble passes, and then the list may show that it is ours.
+            if error.found.trouble not in (kit.Trouble.NOT_FOUND, kit.Trouble.UNREADABLE):
+                raise
+        return kit.ReferenceUsed()
+
+    def _listed(self, reference: str) -> kit.Exchange[dict[str, Any]]:
         body = yield from self._get(f"/payments?merchantTxnId={kit.segment(reference)}")
-        return body if isinstance(body, kit.Inconclusive) else listed_payment(body.get("data"), reference)
+        return listed_payment(body.get("data"), reference)
 
     def _keys(self) -> list[tuple[str, str]]:
         return [
@@ -205,22 +213,6 @@ def _opened(opening: kit.Opening, payment: Mapping[str, Any]) -> kit.Opened:
         checkout_url=kit.web_address(payment.get("paymentUrl")),
         expires_at=kit.known(kit.timestamps.iso, kit.aside(payment, "expiresAt")),
     )
-
-
-def _opened_before(
-    opening: kit.Opening, listed: dict[str, Any] | kit.Inconclusive
-) -> kit.Opened | kit.ReferenceUsed | kit.Inconclusive:
-    """Our own checkout, opened by a request whose reply was lost; anything less certain is a used reference."""
-    if isinstance(listed, kit.Inconclusive):
-        # What the list says does not show that it is ours. Other trouble passes, and then it may turn out to be.
-        return kit.ReferenceUsed() if listed.trouble in (kit.Trouble.NOT_FOUND, kit.Trouble.UNREADABLE) else listed
-    try:
-        figure, _ = amount_of(listed)
-        if kit.money(figure) == opening.amount and STATUSES.get(kit.text(listed, "status")) is kit.Status.PENDING:
-            return _opened(opening, listed)
-    except kit.Unreadable:
-        pass
-    return kit.ReferenceUsed()
 
 
 def _answer(payment: dict[str, Any]) -> kit.Answer:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from consumers.ports.gateway import Exchange, ListExchange
 from consumers.providers.kit.outgoing import segment
-from consumers.providers.kit.replies import exchange, printable, text, unreadable
+from consumers.providers.kit.replies import exchange, printable, text
 from consumers.providers.kit.timestamps import iso, known
 from consumers.providers.kit.windows import Listing, ListPage, walk
 from schemas.answers import Answer, Inconclusive
@@ -27,7 +27,7 @@ from schemas.words import Status
 SIZE = 100  # "page size (max 100)"
 EARLIER = timedelta(days=1)
 
-Get = Callable[[str], Exchange[dict[str, Any] | Inconclusive]]
+Get = Callable[[str], Exchange[dict[str, Any]]]
 Read = Callable[[dict[str, Any]], Answer]
 
 
@@ -36,15 +36,17 @@ def list_payments(get: Get, read: Read, since: datetime, until: datetime) -> Lis
     return walk(partial(_asked, get, read), since - EARLIER, until)
 
 
-def listed_payment(data: object, reference: str) -> dict[str, Any] | Inconclusive:
+def listed_payment(data: object, reference: str) -> dict[str, Any]:
     """The one payment of the list whose reference is exactly ours; whether the filter matches parts is UNKNOWN.
 
-    A list without it proves nothing: the row may come later, or stand on another page.
+    A list without it proves nothing: the row may come later, or stand on another page. Raises Unreadable.
     """
     ours = [row for row in _rows(data) if aside(row, "merchantTxnId") == reference]
     if len(ours) > 1:
-        return unreadable("the list has two payments with our reference, which is unique there")
-    return ours[0] if ours else unreadable("the list does not show it, which proves nothing")
+        raise Unreadable("the list has two payments with our reference, which is unique there")
+    if not ours:
+        raise Unreadable("the list does not show it, which proves nothing")
+    return ours[0]
 
 
 def _rows(data: object) -> list[dict[str, Any]]:
@@ -58,9 +60,9 @@ def _rows(data: object) -> list[dict[str, Any]]:
 
 
 @exchange
-def _asked(get: Get, read: Read, start: datetime, end: datetime, number: int) -> Exchange[ListPage | Inconclusive]:
+def _asked(get: Get, read: Read, start: datetime, end: datetime, number: int) -> Exchange[ListPage]:
     body = yield from get(f"/payments?from={_moment(start)}&to={_moment(end)}&page={number}&size={SIZE}")
-    return body if isinstance(body, Inconclusive) else _page(read, number, body.get("data"))
+    return _page(read, number, body.get("data"))
 
 
 def _page(read: Read, number: int, data: object) -> ListPage:

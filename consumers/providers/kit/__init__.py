@@ -30,9 +30,11 @@ from consumers.providers.kit.claimed_outcome import said
 from consumers.providers.kit.outgoing import endpoint, get, number, post, segment, two_decimals, without_nulls
 from consumers.providers.kit.pointers import is_pointer, value_at
 from consumers.providers.kit.replies import (
+    NoAnswer,
     Received,
     echoed_money,
     exchange,
+    expect_reply,
     fetch,
     fetch_answer,
     figures,
@@ -86,6 +88,7 @@ __all__ = [
     "ListExchange",
     "Misconfigured",
     "MoneyField",
+    "NoAnswer",
     "Opened",
     "Opening",
     "OpeningOutcome",
@@ -110,6 +113,7 @@ __all__ = [
     "echoed_money",
     "endpoint",
     "exchange",
+    "expect_reply",
     "fetch",
     "fetch_answer",
     "field_limits",
