@@ -118,10 +118,9 @@ def _foreign(kind: Id, given: str, expected: str | None, taken: frozenset[str]) 
 
 
 def _missing_ids(answer: Answer, payment: Payment, always: frozenset[AnswerField]) -> Iterable[Mismatch]:
-    given, ours = ids_of(answer), ids_of(payment)
-    for kind in Id:
-        if kind in always and not given[kind]:
-            yield Mismatch(hold=Hold.IDENTITY_MISMATCH, field=kind, expected=ours[kind])
+    for kind, given in ids_of(answer).items():
+        if kind in always and not given:
+            yield Mismatch(hold=Hold.IDENTITY_MISMATCH, field=kind, expected=ids_of(payment)[kind])
 
 
 def _money_mismatches(
