@@ -90,7 +90,7 @@ def _own(payment: Payment, claim: Claim) -> bool:
     """
     if claim.payment_id is not None or claim.source is Source.WEBHOOK:
         return True
-    if claim.session_id is not None and claim.session_id in (payment.session_id, *payment.aliases):
+    if claim.session_id in payment.sessions:
         return True
     known = {payment.transaction_id, *(one.transaction_id for one in candidates.confirmed(payment))}
     return claim.transaction_id is not None and claim.transaction_id in known

@@ -58,6 +58,11 @@ class Answer(Struct, frozen=True, kw_only=True):
     paid_at: datetime | None = None
     unreadable: tuple[str, ...] = ()
 
+    @property
+    def paid(self) -> bool:
+        """Whether it says that money arrived, even if it was returned since."""
+        return self.status is not None and self.status.paid
+
 
 class Trouble(StrEnum):
     """Why a question brought no answer.

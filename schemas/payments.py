@@ -137,6 +137,11 @@ class Payment(Struct, frozen=True, kw_only=True):
         return self.holds[0] if self.holds else None
 
     @property
+    def sessions(self) -> tuple[str, ...]:
+        """The session of its last opening, and those that the opening replaced."""
+        return self.aliases if self.session_id is None else (self.session_id, *self.aliases)
+
+    @property
     def held_for_money(self) -> bool:
         return any(not hold.waiting for hold in self.holds)
 
@@ -165,6 +170,11 @@ class Glance(Struct, frozen=True, kw_only=True):
     def hold(self) -> Hold | None:
         """The hold that is shown: the first of those that stand."""
         return self.holds[0] if self.holds else None
+
+    @property
+    def sessions(self) -> tuple[str, ...]:
+        """The session of its last opening, and those that the opening replaced."""
+        return self.aliases if self.session_id is None else (self.session_id, *self.aliases)
 
 
 def glance(payment: Payment) -> Glance:

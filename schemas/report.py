@@ -35,6 +35,40 @@ class Next(StrEnum):
     REPORTED = "reported"
 
 
+class OutcomeSum(Struct, frozen=True, kw_only=True):
+    """So many rows, their money and their fees; of a payment that has no line, the money known here."""
+
+    rows: int
+    amount: Decimal
+    fee: Decimal
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """One run. `finished_at` None: at work still, or its process died; the same statement run again does the rest.
+
+    `since` and `until` are what it covers, None where no row has a time; then nothing can be missing there. `stopped`:
+    why nothing was set going. `seen_before`: a run of the same file was finished before.
+    """
+
+    id: str
+    account: str
+    source: str
+    sha256: str | None
+    since: datetime | None
+    until: datetime | None
+    newest_at: datetime | None
+    started_at: datetime
+    finished_at: datetime | None
+    dry_run: bool
+    seen_before: bool
+    stopped: str | None
+    sums: dict[LineOutcome, OutcomeSum]
+
+    @property
+    def counts(self) -> dict[LineOutcome, int]:
+        return {outcome: one.rows for outcome, one in self.sums.items()}
+
+
 class Row(Struct, frozen=True, kw_only=True):
     """A line of the statement with what became of it, or a payment of ours that has none: then `row` is None."""
 

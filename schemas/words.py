@@ -113,6 +113,31 @@ class QuestionKind(StrEnum):
     EXECUTE = "execute"
 
 
+class Id(StrEnum):
+    """The ids that gateways know a payment by, each by the name of its field.
+
+    - `session_id`: the checkout's, given by the gateway when it was opened.
+    - `reference`: ours, sent with the opening.
+    - `transaction_id`: the money's, given by the gateway once somebody pays.
+    """
+
+    SESSION = "session_id"
+    REFERENCE = "reference"
+    TRANSACTION = "transaction_id"
+
+
+class MoneyField(StrEnum):
+    """The fields of an answer that tell of money, each by its name."""
+
+    AMOUNT = "amount"
+    CURRENCY = "currency"
+    REFUNDED = "refunded_amount"
+
+
+AnswerField = Id | MoneyField
+"""What of an answer has to agree with its payment."""
+
+
 class EventType(StrEnum):
     """What subscribers are told.
 

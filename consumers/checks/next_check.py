@@ -32,7 +32,7 @@ from consumers.ports.gateway import Capabilities
 from schemas.answers import Question
 from schemas.checks import Checks
 from schemas.payments import Candidate, Payment
-from schemas.words import Hold, QuestionKind, Status
+from schemas.words import Hold, Id, QuestionKind, Status
 
 UNSIGNED_ASKS_PER_HOUR = 10
 ONE_HOUR = timedelta(hours=1)
@@ -60,14 +60,14 @@ class Due(Struct, frozen=True, kw_only=True):
 
 def by_transaction(capabilities: Capabilities) -> bool:
     """Whether it is asked by transaction ids, which only callbacks bring."""
-    return "transaction_id" in capabilities.asked_by
+    return Id.TRANSACTION in capabilities.asked_by
 
 
 def can_ask(payment: Payment, capabilities: Capabilities) -> bool:
     """Whether there is an id that the gateway can be asked by."""
     if by_transaction(capabilities):
         return any(not candidates.is_rejected(one) for one in payment.candidates)
-    known = {"reference"} | ({"session_id"} if payment.session_id else set())
+    known = {Id.REFERENCE, Id.SESSION} if payment.session_id else {Id.REFERENCE}
     return bool(known & capabilities.asked_by)
 
 

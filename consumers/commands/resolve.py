@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from consumers.apply_change import PendingChange, apply_changes
 from consumers.checks.candidates import changed, lasting, named_again
-from consumers.money.matching import says_paid, transactions_of
+from consumers.money.matching import transactions_of
 from consumers.ports.ledger import Keys, Ledger
 from consumers.rules import Rules
 from schemas.payments import Case, Entry, Payment, Resolution
@@ -93,7 +93,7 @@ async def resolve_payment(ledger: Ledger, rules: Rules, payment_id: str, wanted:
 
 def _answered_with(case: Case) -> str | None:
     """The one transaction that paid answers named, fitting or not; None where they name none, or several."""
-    named = set(transactions_of(case.payment, (fact for fact in case.facts if says_paid(fact.answer))).values())
+    named = set(transactions_of(case.payment, (fact for fact in case.facts if fact.answer.paid)).values())
     return named.pop() if len(named) == 1 else None
 
 

@@ -6,7 +6,7 @@ payment now are the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -15,11 +15,11 @@ from msgspec import Struct
 from consumers.checks import candidates
 from consumers.checks.repeated_failure import why
 from consumers.explain.snapshot import Others, PaymentSnapshot
-from consumers.money.matching import IN_EVERY_ROW, foreign_ids
+from consumers.money.matching import foreign_ids, measure_of, mismatches, reuses
 from consumers.money.rule_names import named_row
 from schemas.answers import Answer, Fact
 from schemas.payments import Entry, Payment, TakenKeys
-from schemas.words import EntryKind, Hold, Said, Status
+from schemas.words import AnswerField, EntryKind, Hold, Id, MoneyField, Said, Status
 
 MOST_ANSWERS = 4
 
@@ -49,6 +49,15 @@ TO_DO = {
     Hold.UNRESOLVED: "look in the gateway's panel; resolve it as what stands there, or as pending to ask on",
 }
 """What to do, one line for each reason; the words are what `payproof payments resolve --status` takes."""
+
+FIELD_NAMES: Mapping[AnswerField, str] = {
+    MoneyField.AMOUNT: "amount",
+    MoneyField.CURRENCY: "currency",
+    MoneyField.REFUNDED: "refunded",
+    Id.REFERENCE: "reference",
+    Id.SESSION: "session",
+    Id.TRANSACTION: "transaction",
+}
 
 
 class Compared(Struct, frozen=True, kw_only=True):
@@ -128,14 +137,14 @@ def _relevant(snapshot: PaymentSnapshot) -> list[Fact]:
     taken_keys = _taken_keys(snapshot.others)
 
     def matters(fact: Fact) -> bool:
-        if fact.answer.status is None or fact.answer.status.paid:
+        if fact.answer.status is None or fact.answer.paid:
             return True
         against = fact.answer.status is not Status.PENDING and Hold.CONTRADICTION in payment.holds
         return against or any(foreign_ids(fact, payment, taken_keys))
 
     ordered = sorted(snapshot.case.facts, key=lambda fact: (fact.first_answered_at, fact.key))
     live = [fact for fact in ordered if fact.key not in resolved_keys and matters(fact)]
-    earlier = [fact for fact in ordered if fact.key in resolved_keys and fact.answer.status and fact.answer.status.paid]
+    earlier = [fact for fact in ordered if fact.key in resolved_keys and fact.answer.paid]
     chosen = (earlier[-1:] if Hold.CONTRADICTION in payment.holds else []) + live
     if len(chosen) > MOST_ANSWERS:
         chosen = [chosen[0], *chosen[1 - MOST_ANSWERS :]]
@@ -152,73 +161,54 @@ def _answered(fact: Fact, snapshot: PaymentSnapshot) -> Answered:
 
 
 def _compared(fact: Fact, snapshot: PaymentSnapshot) -> Iterable[Compared]:
-    answer, payment, always = fact.answer, snapshot.payment, _always(snapshot)
-    paid = answer.status is not None and answer.status.paid
-    asked_by = snapshot.account.capabilities.asked_by if snapshot.account else frozenset[str]()
-    by_session = "session_id" in asked_by and payment.session_id is not None
+    """An answer's fields beside ours. The rules of money say which of them differ, and what they expect there."""
+    answer, payment, taken_keys = fact.answer, snapshot.payment, _taken_keys(snapshot.others)
+    capabilities = snapshot.account.capabilities if snapshot.account else None
+    asked_by = capabilities.asked_by if capabilities else frozenset[Id]()
+    by_session = Id.SESSION in asked_by and payment.session_id is not None
+    always = capabilities.always if capabilities else frozenset[AnswerField]()
+    measured = measure_of(snapshot.case, taken_keys, always)
+    wrong = {one.field: one for one in mismatches(fact, payment, taken_keys, always, measured)}
 
-    def missing(name: str) -> bool:
-        return paid and name in (always if fact.row is None else IN_EVERY_ROW)
+    def compared(
+        field: AnswerField, answered: str | None, ours: str | None, *, asked: str | None = None, differs: bool = False
+    ) -> Compared:
+        one = wrong.get(field)
+        return Compared(
+            what=FIELD_NAMES[field],
+            asked=asked,
+            answered=answered,
+            expected=ours if one is None or one.expected is None else _shown(one.expected),
+            differs=differs or one is not None,
+        )
 
-    def unread(name: str) -> bool:
-        return paid and name in answer.unreadable
-
-    status = answer.status or "unmapped"
     yield Compared(
         what="status",
-        answered=f"{status} ({answer.word})",
+        answered=f"{answer.status or 'unmapped'} ({answer.word})",
         expected=payment.status,
         differs=answer.status is None or (payment.status.paid and answer.status.closed),
     )
-    yield Compared(
-        what="amount",
-        answered=_said(answer, "amount"),
-        expected=_money(payment.amount),
-        differs=missing("amount") or unread("amount")
-        if answer.amount is None
-        else paid and answer.amount != payment.amount,
-    )
-    yield Compared(
-        what="currency",
-        answered=answer.currency,
-        expected=payment.currency,
-        differs=missing("currency") if answer.currency is None else paid and answer.currency != payment.currency,
-    )
-    yield Compared(
-        what="reference",
-        asked=payment.reference if "reference" in asked_by and not by_session else None,
-        answered=answer.reference,
-        expected=payment.reference,
-        differs=missing("reference") if answer.reference is None else answer.reference != payment.reference,
-    )
-    ours = (payment.session_id, *payment.aliases)
-    yield Compared(
-        what="session",
-        asked=payment.session_id if by_session else None,
-        answered=answer.session_id,
-        expected=payment.session_id,
-        differs=missing("session_id")
-        if answer.session_id is None
-        else answer.session_id in snapshot.others.sessions or (payment.opened and answer.session_id not in ours),
-    )
+    yield compared(MoneyField.AMOUNT, _money(answer, MoneyField.AMOUNT, answer.amount), _shown(payment.amount))
+    yield compared(MoneyField.CURRENCY, answer.currency, payment.currency)
+    by_reference = Id.REFERENCE in asked_by and not by_session
+    yield compared(Id.REFERENCE, answer.reference, payment.reference, asked=payment.reference if by_reference else None)
+    yield compared(Id.SESSION, answer.session_id, payment.session_id, asked=payment.session_id if by_session else None)
     known = payment.transaction_id or fact.transaction_asked
-    yield Compared(
-        what="transaction",
+    another = None not in (known, answer.transaction_id) and answer.transaction_id != known
+    yield compared(
+        Id.TRANSACTION,
+        answer.transaction_id,
+        known,
         asked=fact.transaction_asked,
-        answered=answer.transaction_id,
-        expected=known,
-        differs=missing("transaction_id")
-        if answer.transaction_id is None
-        else answer.transaction_id in snapshot.others.transactions
-        or (known or answer.transaction_id) != answer.transaction_id,
+        differs=another or reuses(answer, payment, taken_keys),
     )
-    if answer.refunded_amount is not None or payment.refunded_amount or unread("refunded_amount"):
-        told, most = answer.refunded_amount, payment.accepted_amount or payment.amount
-        yield Compared(
-            what="refunded",
-            answered=_said(answer, "refunded_amount"),
-            expected=_money(payment.refunded_amount),
-            differs=unread("refunded_amount") if told is None else paid and not payment.refunded_amount <= told <= most,
+    told = answer.refunded_amount
+    if told is not None or payment.refunded_amount or MoneyField.REFUNDED in wrong:
+        yield compared(
+            MoneyField.REFUNDED,
+            _money(answer, MoneyField.REFUNDED, told),
+            _shown(payment.refunded_amount),
+            differs=answer.paid and told is not None and told < payment.refunded_amount,
         )
 
 
@@ -248,17 +238,15 @@ def _claimed(payment: Payment, entries: Sequence[Entry]) -> Iterable[str]:
         yield f"The last claim of success came at {last.at:%Y-%m-%d %H:%M:%SZ}{told}; expected is {payment.reference}."
 
 
-def _always(snapshot: PaymentSnapshot) -> frozenset[str]:
-    return snapshot.account.capabilities.always if snapshot.account else frozenset()
-
-
 def _taken_keys(others: Others) -> TakenKeys:
     return TakenKeys(transactions=frozenset(others.transactions), sessions=frozenset(others.sessions))
 
 
-def _said(answer: Answer, name: str) -> str | None:
-    return "no money" if name in answer.unreadable else _money(getattr(answer, name))
+def _money(answer: Answer, field: MoneyField, told: Decimal | None) -> str | None:
+    if field in answer.unreadable:
+        return "no money"
+    return None if told is None else _shown(told)
 
 
-def _money(amount: Decimal | None) -> str | None:
-    return None if amount is None else f"{amount:.2f}"
+def _shown(value: str | Decimal) -> str:
+    return f"{value:.2f}" if isinstance(value, Decimal) else value

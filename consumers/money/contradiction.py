@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from consumers.money.matching import returned, says_paid
+from consumers.money.matching import returned
 from schemas.answers import Fact
 from schemas.payments import Payment, Resolution
 from schemas.words import Status
@@ -29,7 +29,7 @@ def contradicted(
         if resolution and resolution.status.paid and later.last_asked_at > resolution.at:
             about_it = later.transaction_asked in (None, resolution.recorded_transaction or later.transaction_asked)
             closes = about_it and _closes(later) and not closes_replaced(later, payment)
-            answered = later.row is None and says_paid(later.answer)
+            answered = later.row is None and later.answer.paid
             if closes or (answered and resolution.status is Status.REFUNDED and returned(later.answer, whole) < whole):
                 return True
     return False

@@ -19,17 +19,17 @@ from consumers.money.matching import (
     measure_of,
     mismatches,
     same_money,
-    says_paid,
     transactions_of,
 )
 from schemas.answers import Fact
 from schemas.payments import Case, Payment, TakenKeys
+from schemas.words import AnswerField
 
 MOST_FACTS = 50
 """Most payments have a handful. Up to so many, each answer is kept as it was, so that people can see it."""
 
 
-def recorded_as(case: Case, fact: Fact, always: frozenset[str], most: int = MOST_FACTS) -> Fact:
+def recorded_as(case: Case, fact: Fact, always: frozenset[AnswerField], most: int = MOST_FACTS) -> Fact:
     """The Fact to record: new, or merged with its equal or with one that comes to the same in the fold."""
     known = {one.key: one for one in case.facts}
     if fact.key in known:
@@ -46,7 +46,7 @@ def recorded_as(case: Case, fact: Fact, always: frozenset[str], most: int = MOST
         and first_said(one) < first_said(fact)
         and _weight(case, one, always) == weight
     ]
-    if any(one.readable_later for one in weight[0]):
+    if any(one.unreadable for one in weight[0]):
         alike = [one for one in alike if same_money(one.answer, fact.answer, case.payment)]
     if not alike or not _money_is_known(case.payment, fact, alike):
         return fact
@@ -58,16 +58,16 @@ def recorded_as(case: Case, fact: Fact, always: frozenset[str], most: int = MOST
     )
 
 
-def _weight(case: Case, fact: Fact, always: frozenset[str]) -> tuple[frozenset[Mismatch], tuple[Any, ...]]:
+def _weight(case: Case, fact: Fact, always: frozenset[AnswerField]) -> tuple[frozenset[Mismatch], tuple[Any, ...]]:
     """What a Fact comes to in the fold: equal for two that differ only in which wrong or unknown id they name.
 
     First how it differs from what must fit, then all else.
     """
     answer = fact.answer
     found = mismatches(fact, case.payment, TakenKeys(), always, measure_of(case, TakenKeys(), always))
-    mismatches_found = frozenset(one if one.readable_later else replace(one, said=None) for one in found)
+    mismatches_found = frozenset(replace(one, given=None) for one in found)
     rest = (answer.status, fact.transaction_asked, None if found else answer.session_id)
-    if not says_paid(answer):
+    if not answer.paid:
         return mismatches_found, rest
     money = (answer.amount, answer.currency, answer.refunded_amount)
     return mismatches_found, (*rest, *money, bool(answer.transaction_id))
@@ -75,7 +75,7 @@ def _weight(case: Case, fact: Fact, always: frozenset[str]) -> tuple[frozenset[M
 
 def _money_is_known(payment: Payment, fact: Fact, alike: list[Fact]) -> bool:
     """Whether a paid Fact adds no money: its transaction is one of theirs, or theirs are two, so it is held already."""
-    if not says_paid(fact.answer):
+    if not fact.answer.paid:
         return True
     transactions = transactions_of(payment, [*alike, fact])
     others = {transactions[one.key] for one in alike}

@@ -23,13 +23,12 @@ from consumers.money.matching import (
     returned,
     reuses,
     same_money,
-    says_paid,
     session_of,
     transactions_of,
 )
 from schemas.answers import Fact
 from schemas.payments import Case, Payment, Resolution, TakenKeys
-from schemas.words import EventType, Hold, Status
+from schemas.words import AnswerField, EventType, Hold, Status
 
 
 class Folded(Struct, frozen=True, kw_only=True):
@@ -51,7 +50,7 @@ class Folded(Struct, frozen=True, kw_only=True):
     order_lost: bool = False
 
 
-def fold(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Folded:
+def fold(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> Folded:
     """Judge a payment by the set of its Facts.
 
     `always` is what the gateway declares that every paid answer carries; `taken_keys` which of the payment's
@@ -66,7 +65,7 @@ def fold(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Folded:
     fitting = [fact for fact in case.facts if not wrong[fact.key] and not reuses(fact.answer, payment, taken_keys)]
     if not any(_arrived(fact) for fact in fitting) and not (resolution and resolution.status.paid):
         fitting = [fact for fact in fitting if not fact.refund]  # what went back proves no amount that came
-    paid = sorted((fact for fact in fitting if says_paid(fact.answer)), key=first_said)
+    paid = sorted((fact for fact in fitting if fact.answer.paid), key=first_said)
     arrived = [fact for fact in paid if _arrived(fact)]
     transactions = transactions_of(payment, arrived)
     kept = _kept(arrived, transactions, resolution)
@@ -74,7 +73,7 @@ def fold(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Folded:
     holds = set[Hold]()
     for fact in live:
         read = _read_later(fact, arrived, payment)
-        holds.update(one.hold for one in wrong[fact.key] if not (one.readable_later and read))
+        holds.update(one.hold for one in wrong[fact.key] if not (one.unreadable and read))
     if any(reuses(fact.answer, payment, taken_keys) for fact in live if not wrong[fact.key]):
         holds.add(Hold.TRANSACTION_REUSED)
     if _second_payment(payment, [fact for fact in arrived if fact.key not in resolved_keys], transactions, kept):
@@ -186,7 +185,7 @@ def _words(before: Payment, after: Payment) -> str:
 
 def _arrived(fact: Fact) -> bool:
     """Whether it says that the money came; a statement's row of a refund does not."""
-    return says_paid(fact.answer) and not fact.refund
+    return fact.answer.paid and not fact.refund
 
 
 def _read_later(fact: Fact, arrived: list[Fact], payment: Payment) -> bool:

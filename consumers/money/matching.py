@@ -13,34 +13,32 @@ from msgspec import Struct
 
 from schemas.answers import Answer, Fact
 from schemas.payments import Case, Payment, TakenKeys
-from schemas.words import Hold, Status
+from schemas.words import AnswerField, Hold, Id, MoneyField, Status
 
 ZERO, PAISA = Decimal("0.00"), Decimal("0.01")
-IN_EVERY_ROW = frozenset({"currency"})
+IN_EVERY_ROW: frozenset[AnswerField] = frozenset({MoneyField.CURRENCY})
 """What a row of a statement carries for sure; the amount too, but for those of refunds."""
-IDS = frozenset({"session_id", "reference", "transaction_id"})
 
 
-class Mismatch(Struct, frozen=True):
-    """One thing in which an answer disagrees, and the hold that this is.
+class Mismatch(Struct, frozen=True, kw_only=True):
+    """One field in which an answer disagrees with its payment, and the hold that this is.
 
-    `what` names the field, and `said` is its value. Two words stand for what no field's name tells: `of_others`, where
-    `said` is an id that another payment has, and `unreadable`, where `said` names the field whose money cannot be read.
+    `given` is what the answer has there; None where it has nothing, or nothing that can be read. `expected` is ours,
+    and of a refund the most that can have gone back. `of_others`: the id is another payment's. `unreadable`: the field
+    holds something that is no money; a later answer about the same money lifts that without a person.
     """
 
     hold: Hold
-    what: str
-    said: str | Decimal | None = None
-
-    @property
-    def readable_later(self) -> bool:
-        """Whether a later answer about the same money lifts it without a person."""
-        return self.what == "unreadable"
+    field: AnswerField
+    given: str | Decimal | None = None
+    expected: str | Decimal | None = None
+    of_others: bool = False
+    unreadable: bool = False
 
     @property
     def acceptable(self) -> bool:
         """Whether a person who takes the money takes this with it: its amount, its currency, the ids it goes by."""
-        return self.what in IDS | {"amount", "currency"} or (self.readable_later and self.said == "amount")
+        return not self.of_others and self.field is not MoneyField.REFUNDED
 
 
 class Measure(Struct, frozen=True, kw_only=True):
@@ -60,7 +58,7 @@ class Measure(Struct, frozen=True, kw_only=True):
         return self.accepted if _about(answer, payment, self.transaction, self.sessions) else frozenset()
 
 
-def measure_of(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Measure:
+def measure_of(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> Measure:
     """What was accepted by the last resolution, if it says paid, from the answers that it covers.
 
     An id that another payment has is never accepted, and nothing that was said of refunds is. Of several amounts the
@@ -71,7 +69,7 @@ def measure_of(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Mea
     recorded = resolution.recorded_transaction if resolution and resolution.status.paid else None
     if resolution is None or recorded is None or recorded in taken_keys.transactions:
         return asked
-    resolved_keys = [fact for fact in case.facts if fact.key in resolution.settled and says_paid(fact.answer)]
+    resolved_keys = [fact for fact in case.facts if fact.key in resolution.settled and fact.answer.paid]
     sessions = frozenset(
         session_of(one.answer, payment) for one in resolved_keys if one.answer.transaction_id == recorded
     )
@@ -90,7 +88,7 @@ def measure_of(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Mea
 
 
 def mismatches(
-    fact: Fact, payment: Payment, taken_keys: TakenKeys, always: frozenset[str], measured: Measure
+    fact: Fact, payment: Payment, taken_keys: TakenKeys, always: frozenset[AnswerField], measured: Measure
 ) -> frozenset[Mismatch]:
     """In what an answer disagrees with its payment, without what a person accepted; empty when it fits.
 
@@ -99,38 +97,49 @@ def mismatches(
     """
     always = always if fact.row is None else IN_EVERY_ROW
     found = set(foreign_ids(fact, payment, taken_keys))
-    if says_paid(fact.answer):
-        found.update(_missing_ids(fact.answer, always), _money_mismatches(fact.answer, payment, always, measured.whole))
+    if fact.answer.paid:
+        found.update(_missing_ids(fact.answer, payment, always))
+        found.update(_money_mismatches(fact.answer, payment, always, measured.whole))
     return frozenset(found) - measured.of(fact.answer, payment)
 
 
 def foreign_ids(fact: Fact, payment: Payment, taken_keys: TakenKeys) -> Iterable[Mismatch]:
     """The ids it echoes that are not ours, whatever its status and whatever a person accepted."""
-    answer = fact.answer
-    if answer.reference and answer.reference in taken_keys.references:
-        yield Mismatch(Hold.IDENTITY_MISMATCH, "of_others", answer.reference)
-    elif answer.reference and answer.reference != payment.reference:
-        yield Mismatch(Hold.IDENTITY_MISMATCH, "reference", answer.reference)
-    if answer.session_id and answer.session_id in taken_keys.sessions:
-        yield Mismatch(Hold.IDENTITY_MISMATCH, "of_others", answer.session_id)
-    elif answer.session_id and _foreign_session(fact, payment):
-        yield Mismatch(Hold.IDENTITY_MISMATCH, "session_id", answer.session_id)
+    reference, session = fact.answer.reference, fact.answer.session_id
+    if reference and (reference in taken_keys.references or reference != payment.reference):
+        yield _foreign(Id.REFERENCE, reference, payment.reference, taken_keys.references)
+    if session and (session in taken_keys.sessions or _foreign_session(fact, payment)):
+        yield _foreign(Id.SESSION, session, payment.session_id, taken_keys.sessions)
 
 
-def _missing_ids(answer: Answer, always: frozenset[str]) -> Iterable[Mismatch]:
-    return (Mismatch(Hold.IDENTITY_MISMATCH, name) for name in always & IDS if not getattr(answer, name))
+def _foreign(kind: Id, given: str, expected: str | None, taken: frozenset[str]) -> Mismatch:
+    hold, of_others = Hold.IDENTITY_MISMATCH, given in taken
+    return Mismatch(hold=hold, field=kind, given=given, expected=expected, of_others=of_others)
 
 
-def _money_mismatches(answer: Answer, payment: Payment, always: frozenset[str], whole: Decimal) -> Iterable[Mismatch]:
-    for name in answer.unreadable:
-        yield Mismatch(Hold.AMOUNT_MISMATCH, "unreadable", name)
-    missing = answer.amount is None and "amount" in always and "amount" not in answer.unreadable
-    if missing or answer.amount not in (None, payment.amount):
-        yield Mismatch(Hold.AMOUNT_MISMATCH, "amount", answer.amount)
-    if answer.currency != payment.currency and (answer.currency or "currency" in always):
-        yield Mismatch(Hold.CURRENCY_MISMATCH, "currency", answer.currency or None)
-    if answer.refunded_amount is not None and answer.refunded_amount > (answer.amount or whole):
-        yield Mismatch(Hold.AMOUNT_MISMATCH, "refunded_amount", answer.refunded_amount)
+def _missing_ids(answer: Answer, payment: Payment, always: frozenset[AnswerField]) -> Iterable[Mismatch]:
+    for kind, given in ids_of(answer).items():
+        if kind in always and not given:
+            yield Mismatch(hold=Hold.IDENTITY_MISMATCH, field=kind, expected=ids_of(payment)[kind])
+
+
+def _money_mismatches(
+    answer: Answer, payment: Payment, always: frozenset[AnswerField], whole: Decimal
+) -> Iterable[Mismatch]:
+    amount, currency, refunded = answer.amount, answer.currency or None, answer.refunded_amount
+    most = amount or whole
+    if MoneyField.AMOUNT in answer.unreadable:
+        yield Mismatch(hold=Hold.AMOUNT_MISMATCH, field=MoneyField.AMOUNT, expected=payment.amount, unreadable=True)
+    elif amount != payment.amount and (amount is not None or MoneyField.AMOUNT in always):
+        yield Mismatch(hold=Hold.AMOUNT_MISMATCH, field=MoneyField.AMOUNT, given=amount, expected=payment.amount)
+    if currency != payment.currency and (currency or MoneyField.CURRENCY in always):
+        yield Mismatch(
+            hold=Hold.CURRENCY_MISMATCH, field=MoneyField.CURRENCY, given=currency, expected=payment.currency
+        )
+    if MoneyField.REFUNDED in answer.unreadable:
+        yield Mismatch(hold=Hold.AMOUNT_MISMATCH, field=MoneyField.REFUNDED, expected=most, unreadable=True)
+    elif refunded is not None and refunded > most:
+        yield Mismatch(hold=Hold.AMOUNT_MISMATCH, field=MoneyField.REFUNDED, given=refunded, expected=most)
 
 
 def _foreign_session(fact: Fact, payment: Payment) -> bool:
@@ -142,12 +151,12 @@ def _foreign_session(fact: Fact, payment: Payment) -> bool:
     """
     reopened = payment.adopted_at is None and fact.row is None and fact.last_asked_at < payment.opened_at
     if payment.opened and not reopened:
-        return fact.answer.session_id not in (payment.session_id, *payment.aliases)
+        return fact.answer.session_id not in payment.sessions
     return not fact.answer.reference
 
 
-def says_paid(answer: Answer) -> bool:
-    return answer.status is not None and answer.status.paid
+def ids_of(known: Answer | Payment) -> dict[Id, str | None]:
+    return {Id.SESSION: known.session_id, Id.REFERENCE: known.reference, Id.TRANSACTION: known.transaction_id}
 
 
 def first_said(fact: Fact) -> tuple[datetime, datetime, str]:
@@ -199,7 +208,7 @@ def _about(answer: Answer, payment: Payment, transaction: str | None, sessions: 
 
 def reuses(answer: Answer, payment: Payment, taken_keys: TakenKeys) -> bool:
     """Whether a paid answer names a transaction that another payment was recorded with first."""
-    return says_paid(answer) and transaction_of(answer, payment) in taken_keys.transactions
+    return answer.paid and transaction_of(answer, payment) in taken_keys.transactions
 
 
 def returned(answer: Answer, whole: Decimal) -> Decimal:

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from consumers.money.fold import Folded, fold
-from consumers.money.matching import measure_of, mismatches, says_paid, transaction_of
+from consumers.money.matching import measure_of, mismatches, transaction_of
 from consumers.ports.ledger import Batch, Keys
 from consumers.rules import Rules
 from schemas.answers import Fact
 from schemas.payments import Case, TakenKeys
-from schemas.words import Status
+from schemas.words import AnswerField, Status
 
 
 class ReservedFold(Struct, frozen=True):
@@ -26,7 +26,7 @@ class ReservedFold(Struct, frozen=True):
     folded: Folded
 
 
-def fold_with_keys(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> tuple[Folded, Keys]:
+def fold_with_keys(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> tuple[Folded, Keys]:
     """What a payment comes to, and all the keys that its answers claim for it, but for those that are others'.
 
     An answer that does not fit by `taken_keys` claims nothing. Where a key turns out to be another's, this is called
@@ -80,24 +80,24 @@ async def _reserve(batch: Batch, taken_keys: dict[str, TakenKeys], wanted: Itera
         )
 
 
-def _names(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Keys:
+def _names(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> Keys:
     """The sessions that fitting answers name for a payment whose opening told us none.
 
     With them, the sessions and references that are not ours and that a person accepted with the money.
     """
     payment, facts = case.payment, _fitting(case, taken_keys, always)
-    ours = {payment.session_id, *payment.aliases} if payment.opened else set()
+    ours = set(payment.sessions) if payment.opened else set()
     sessions = {fact.answer.session_id for fact in facts if fact.answer.session_id} - ours
     references = {fact.answer.reference for fact in facts if fact.answer.reference} - {payment.reference}
     return Keys.of(payment, sessions=sessions, references=references)
 
 
-def _transactions(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> Keys:
+def _transactions(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> Keys:
     """The transactions that money came by, as fitting answers say, and the one a person recorded."""
     transactions = {
         transaction_of(fact.answer, case.payment)
         for fact in _fitting(case, taken_keys, always)
-        if says_paid(fact.answer) and not fact.refund
+        if fact.answer.paid and not fact.refund
     }
     if case.resolutions and case.resolutions[-1].recorded_transaction is not None:
         transactions.add(case.resolutions[-1].recorded_transaction)
@@ -113,6 +113,6 @@ def _order(case: Case, folded: Folded) -> Keys | None:
     return Keys.of(payment, order_ref=payment.order_ref, returned=status is Status.REFUNDED)
 
 
-def _fitting(case: Case, taken_keys: TakenKeys, always: frozenset[str]) -> list[Fact]:
+def _fitting(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> list[Fact]:
     measured = measure_of(case, taken_keys, always)
     return [fact for fact in case.facts if not mismatches(fact, case.payment, taken_keys, always, measured)]

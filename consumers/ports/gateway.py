@@ -13,13 +13,16 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 from msgspec import Struct, field
 
 from schemas.answers import Expected, Inconclusive, Question, QuestionOutcome
 from schemas.callbacks import Callback, CallbackContent
 from schemas.statements import Line, Unread
+from schemas.words import AnswerField, Id
+
+T = TypeVar("T")
 
 
 class HttpRequest(Struct, frozen=True, kw_only=True):
@@ -74,6 +77,8 @@ class Token(Struct, frozen=True, kw_only=True):
 
 Effect = HttpRequest | TokenWanted
 EffectReply = HttpReply | str
+Exchange = Generator[Effect, EffectReply, T]
+"""What a gateway's method runs: it yields effects, is sent their replies, and ends with what the exchange came to."""
 
 
 class Customer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -169,18 +174,17 @@ class Forged(Struct, frozen=True):
 class Capabilities(Struct, frozen=True, kw_only=True):
     """What a gateway declares, so that the core needs no `if provider ==`.
 
-    `always`: which of `session_id`, `reference`, `transaction_id`, `amount`, `currency` every paid answer carries; one
-    that is missing there is a mismatch. `asked_by`: the ids it can be asked by (`session_id`, `reference`: ours;
-    `transaction_id`: one that only a callback brings); empty when there is no status API. `executes`: a success claim
-    has to be followed by Execute, by us. `pending_expires`: `pending` after the end proves that nobody paid;
-    `pending_expires_after`: where an account says so, it proves that so many seconds after the end.
+    `always`: the fields that every paid answer carries; one that is missing there is a mismatch. `asked_by`: the ids
+    that it can be asked by; empty when there is no status API. Only a callback brings a transaction to ask by.
+    `executes`: a success claim has to be followed by Execute, by us. `pending_expires`: `pending` after the end proves
+    that nobody paid; `pending_expires_after`: where an account says so, it proves that so many seconds after the end.
     `shows_refunds`: asked again after completion. `signs`: it sends signed webhooks to `/webhooks/{account}`. `lists`:
     it shows its payments of a time; see `ListsPayments`. `wordless`: its redirects name nothing, so a hit on the
     payment's own path is all that a buyer who comes back can say.
     """
 
-    always: frozenset[str]
-    asked_by: frozenset[str]
+    always: frozenset[AnswerField]
+    asked_by: frozenset[Id]
     shows_refunds: bool
     executes: bool = False
     pending_expires: bool = False
@@ -209,9 +213,9 @@ class Provider(Protocol):
         """Every documented limit, before the gateway is called; empty when all is well."""
         ...
 
-    def open(self, opening: Opening) -> Generator[Effect, EffectReply, OpeningOutcome]: ...
+    def open(self, opening: Opening) -> Exchange[OpeningOutcome]: ...
 
-    def ask(self, question: Question, expected: Expected) -> Generator[Effect, EffectReply, QuestionOutcome]: ...
+    def ask(self, question: Question, expected: Expected) -> Exchange[QuestionOutcome]: ...
 
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged: ...
 
@@ -232,12 +236,14 @@ class ListedLines(Struct, frozen=True, kw_only=True):
     lines: tuple[Line | Unread, ...]
 
 
+ListExchange = Generator[Effect | ListedLines, EffectReply | None, T]
+"""As an Exchange, and it hands over lines on its way."""
+
+
 class ListsPayments(Protocol):
     """A gateway whose payments can be listed."""
 
-    def list_payments(
-        self, since: datetime, until: datetime
-    ) -> Generator[Effect | ListedLines, EffectReply | None, Inconclusive | None]:
+    def list_payments(self, since: datetime, until: datetime) -> ListExchange[Inconclusive | None]:
         """Yield the lines of every payment of this time, each payment once; a request may be asked again after trouble.
 
         Lines of other times may be among them, and their rows are not numbered yet. Returns what ended it early.

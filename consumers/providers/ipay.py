@@ -6,46 +6,13 @@ says that; the numbers of its other five states are UNKNOWN, which is why they c
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import ClassVar
 
 from msgspec import Struct, field
 
-from consumers.ports.gateway import (
-    Capabilities,
-    Effect,
-    EffectReply,
-    FieldError,
-    Forged,
-    Opened,
-    Opening,
-    OpeningOutcome,
-    ReferenceUsed,
-    Signed,
-    Unsigned,
-)
-from consumers.providers.kit import callback_fields as callbacks
-from consumers.providers.kit import field_limits
-from consumers.providers.kit.outgoing import endpoint, get, number, post, segment
-from consumers.providers.kit.replies import (
-    exchange,
-    fetch,
-    fetch_answer,
-    figures,
-    optional_text,
-    refusal,
-    same,
-    text,
-    web_address,
-)
-from consumers.providers.kit.said import said
-from consumers.providers.kit.timestamps import ipay, known
-from schemas.answers import Answer, Expected, Inconclusive, Question, QuestionOutcome
-from schemas.callbacks import Callback, CallbackContent
-from schemas.secret import Secret
-from schemas.wire import Told, Unreadable, aside, whole
-from schemas.words import Source, Status
+from consumers.providers import kit
 
 # "The six states of an order" (S4). Only the number of the second is known; the others are the account's to fill in.
 #   Created by merchant. No member action yet, still payable.         UNKNOWN   pending
@@ -54,7 +21,7 @@ from schemas.words import Source, Status
 #   Member tried to pay and failed.                                   UNKNOWN   failed
 #   No action within 15 minutes of creation.                          UNKNOWN   expired
 #   Internal technical issue at the gateway. Contact iPay.            UNKNOWN   pending
-STATUSES: Mapping[str, Status] = {"200": Status.COMPLETED}
+STATUSES: Mapping[str, kit.Status] = {"200": kit.Status.COMPLETED}
 
 # The fields of POST /order (S4).
 _SENT = ("amount", "referenceId", "description", "successCallbackUrl", "failureCallbackUrl", "cancelCallbackUrl")
@@ -69,18 +36,18 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: ClassVar[str] = "ipay"
 
     base_url: str
-    api_key: Secret
-    status_codes: dict[str, Status] = field(default_factory=dict)
+    api_key: kit.Secret
+    status_codes: dict[str, kit.Status] = field(default_factory=dict)
 
     @property
-    def capabilities(self) -> Capabilities:
+    def capabilities(self) -> kit.Capabilities:
         """`orderAmount` was seen by third parties only, so an amount is compared where there is one.
 
         Its redirects are the URLs that it was given, "exact" (S4); the word of success is in our own path.
         """
-        return Capabilities(
-            always=frozenset({"session_id", "reference"}),
-            asked_by=frozenset({"session_id", "reference"}),
+        return kit.Capabilities(
+            always=frozenset({kit.Id.SESSION, kit.Id.REFERENCE}),
+            asked_by=frozenset({kit.Id.SESSION, kit.Id.REFERENCE}),
             shows_refunds=False,
             pending_expires=True,
             wordless=True,
@@ -90,22 +57,22 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """S4: an order without action expires 15 minutes after creation, and nothing in the request changes that."""
         return timedelta(minutes=15)
 
-    def check(self, opening: Opening) -> list[FieldError]:
+    def check(self, opening: kit.Opening) -> list[kit.FieldError]:
         """Lengths as S4 gives them. It names no smallest and no greatest amount."""
         return [
-            *field_limits.amount_between(opening, "0.01", None),
-            *field_limits.length("reference", opening.reference, least=1, most=50),
-            *field_limits.path_reference(opening),
-            *field_limits.length("description", opening.description, least=1, most=255),
-            *field_limits.callback_urls(opening, 512),
-            *field_limits.options_apart(opening, _SENT),
+            *kit.field_limits.amount_between(opening, "0.01", None),
+            *kit.field_limits.length("reference", opening.reference, least=1, most=50),
+            *kit.field_limits.path_reference(opening),
+            *kit.field_limits.length("description", opening.description, least=1, most=255),
+            *kit.field_limits.callback_urls(opening, 512),
+            *kit.field_limits.options_apart(opening, _SENT),
         ]
 
-    @exchange
-    def open(self, opening: Opening) -> Generator[Effect, EffectReply, OpeningOutcome]:
+    @kit.exchange
+    def open(self, opening: kit.Opening) -> kit.Exchange[kit.OpeningOutcome]:
         """POST /order (S4). 409 says that the reference was used, which iPay never takes back."""
         body = {
-            "amount": number(opening.amount),
+            "amount": kit.number(opening.amount),
             "referenceId": opening.reference,
             "description": opening.description,
             "successCallbackUrl": opening.urls.success,
@@ -113,63 +80,61 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "cancelCallbackUrl": opening.urls.cancel,
             **opening.options,
         }
-        received = yield from fetch(post(endpoint(self.base_url, "/order"), self._key(), body))
-        if isinstance(received, Inconclusive):
-            return received
+        received = yield from kit.fetch(kit.post(kit.endpoint(self.base_url, "/order"), self._key(), body))
         if received.status == 409:
-            return ReferenceUsed()
+            return kit.ReferenceUsed()
         if not received.ok:
             # S4 shows `message`; a third-party client of the live API reads `errorMessage`.
-            return refusal(received, *(aside(received.body, name) for name in ("message", "errorMessage")))
+            return kit.refusal_in(received, "message", "errorMessage")
         return self._opened(opening, received.body)
 
-    @exchange
-    def ask(self, question: Question, expected: Expected) -> Generator[Effect, EffectReply, QuestionOutcome]:  # noqa: ARG002
+    @kit.exchange
+    def ask(self, question: kit.Question, expected: kit.Expected) -> kit.Exchange[kit.QuestionOutcome]:  # noqa: ARG002
         """GET /order/{orderId}/status, or by our reference where no order id is known (S4)."""
         if expected.session_id is not None:
-            path = f"/order/{segment(expected.session_id)}/status"
+            path = f"/order/{kit.segment(expected.session_id)}/status"
         else:
-            path = f"/order/referenceId/{segment(expected.reference)}/status"
+            path = f"/order/referenceId/{kit.segment(expected.reference)}/status"
         # The body for an unknown id is UNKNOWN, so nothing is read as "not found": a 404 may be anybody's.
-        body = yield from fetch_answer(get(endpoint(self.base_url, path), self._key()))
-        return body if isinstance(body, Inconclusive) else self._answer(body)
+        body = yield from kit.fetch_answer(kit.get(kit.endpoint(self.base_url, path), self._key()))
+        return self._answer(body)
 
-    def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
-        return Forged("iPay does not sign") if callback.source is Source.WEBHOOK else Unsigned()
+    def authenticate(self, callback: kit.Callback) -> kit.Signed | kit.Unsigned | kit.Forged:
+        return kit.never_signed(callback, "iPay")
 
-    def read_claim(self, callback: Callback) -> CallbackContent:
+    def read_claim(self, callback: kit.Callback) -> kit.CallbackContent:
         """No parameter of its redirects is documented (S4); the names are those of its replies."""
-        found = callbacks.fields(callback, "orderid", "referenceid")
-        return CallbackContent(
-            said=said(callback),
-            session_id=callbacks.text_or_none(found, "orderid"),
-            reference=callbacks.text_or_none(found, "referenceid"),
+        found = kit.fields(callback, "orderid", "referenceid")
+        return kit.CallbackContent(
+            said=kit.said(callback),
+            session_id=kit.text_or_none(found, "orderid"),
+            reference=kit.text_or_none(found, "referenceid"),
         )
 
     def _key(self) -> list[tuple[str, str]]:
         return [("authorization", f"Bearer {self.api_key.reveal()}")]
 
-    def _opened(self, opening: Opening, body: Told) -> Opened:
-        same("referenceId", opening.reference, optional_text(body, "referenceId"))
+    def _opened(self, opening: kit.Opening, body: kit.Told) -> kit.Opened:
+        kit.same("referenceId", opening.reference, kit.optional_text(body, "referenceId"))
         address = body.get("paymentUrl")
         if isinstance(address, str) and "://" not in address:
             # S4's sample has no scheme: "app.ipay.com.bd/pay/IPAY-12345678".
             address = ("http://" if self.base_url.startswith("http://") else "https://") + address
-        return Opened(session_id=text(body, "orderId"), checkout_url=web_address(address))
+        return kit.Opened(session_id=kit.text(body, "orderId"), checkout_url=kit.web_address(address))
 
-    def _answer(self, body: Told) -> Answer:
+    def _answer(self, body: kit.Told) -> kit.Answer:
         """The currency is BDT by definition and never in the reply. `transactionId` is null unless paid (S4)."""
-        code = str(whole(body.get("statusCode")))  # a number in S4, a string in some of its users' code
+        code = str(kit.whole(body.get("statusCode")))  # a number in S4, a string in some of its users' code
         status = STATUSES.get(code) or self.status_codes.get(code)
-        order, reference = optional_text(body, "orderId"), optional_text(body, "referenceId")
+        order, reference = kit.optional_text(body, "orderId"), kit.optional_text(body, "referenceId")
         if status is None and order is None and reference is None:
-            raise Unreadable("an unlisted statusCode without any id is an error, not the state of an order")
-        return Answer(
-            status=status or Status.PENDING,
+            raise kit.Unreadable("an unlisted statusCode without any id is an error, not the state of an order")
+        return kit.Answer(
+            status=status or kit.Status.PENDING,
             word=code,
             session_id=order,
             reference=reference,
-            transaction_id=optional_text(body, "transactionId"),
-            paid_at=known(ipay, aside(body, "transactionTime")),
-            **figures(amount=body.get("orderAmount")),
+            transaction_id=kit.optional_text(body, "transactionId"),
+            paid_at=kit.known(kit.timestamps.ipay, kit.aside(body, "transactionTime")),
+            **kit.figures(amount=body.get("orderAmount")),
         )

@@ -6,140 +6,24 @@ payment; only an account with a `status_check` of its own can be asked, and no s
 
 from __future__ import annotations
 
-import re
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from msgspec import Struct
 
-from consumers.ports.gateway import (
-    Capabilities,
-    Effect,
-    EffectReply,
-    FieldError,
-    Forged,
-    Misconfigured,
-    Opened,
-    Opening,
-    OpeningOutcome,
-    Signed,
-    Unsigned,
-)
-from consumers.providers.kit import callback_fields as callbacks
-from consumers.providers.kit import field_limits
-from consumers.providers.kit.outgoing import endpoint, get, number, post, segment
-from consumers.providers.kit.pointers import is_pointer, value_at
-from consumers.providers.kit.replies import (
-    Received,
-    echoed_money,
-    exchange,
-    fetch,
-    fetch_answer,
-    figures,
-    not_found,
-    optional_text,
-    refusal,
-    same,
-    text,
-    unreadable,
-    web_address,
-)
-from consumers.providers.kit.said import said
-from consumers.providers.kit.timestamps import iso, known
-from schemas.answers import Answer, Expected, Inconclusive, Question, QuestionOutcome
-from schemas.callbacks import Callback, CallbackContent
-from schemas.secret import Secret
-from schemas.wire import Told, aside
-from schemas.words import Source, Status
+from consumers.providers import kit
+from consumers.providers.payparse_status_check import POINTED, NotFound, StatusCheck
 
 # "pending" in the create reply is the only word S0 shows, and a create reply is no answer. The words of an account's
 # status API are in its `status_check`.
-STATUSES: Mapping[str, Status] = {}
+STATUSES: Mapping[str, kit.Status] = {}
 
 # The fields of the create request (S0). Which of them are mandatory is UNKNOWN; all are sent.
 _SENT = ("amount", "order_ref", "expires_in", "success_url", "cancel_url")
 
 _DEFAULT_SECONDS = 900  # S0: "default 15m"
-
-
-class NotFound(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How an account's status API says that it does not know a payment: HTTP status, and a word at a JSON pointer.
-
-    Nothing else counts as "not found", because a 404 may be anybody's on the way. Raises Misconfigured.
-    """
-
-    http: int
-    at: str
-    words: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        wrong = []
-        if not (200 <= self.http < 300 or 400 <= self.http < 500) or self.http in _TROUBLED:
-            wrong.append(FieldError(field="http", message="is 2xx or 4xx, but none of 401, 403, 408 and 429"))
-        if not is_pointer(self.at):
-            wrong.append(FieldError(field="at", message="is no JSON pointer such as /error/code"))
-        if not self.words:
-            wrong.append(FieldError(field="words", message="needs at least one word"))
-        if wrong:
-            raise Misconfigured(wrong)
-
-
-_TROUBLED = (401, 403, 408, 429)  # with these no reply is read at all
-
-
-class StatusCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A status API that PayParse does not document and that this account has.
-
-    `path` follows `base_url`; `{session_id}` and `{reference}` in it are replaced. The next six are JSON pointers into
-    its reply, the rest are its words. Without `not_found`, nothing it says means that a payment is unknown there.
-    Raises Misconfigured for a table that could not be asked or read.
-    """
-
-    method: Literal["GET", "POST"] = "GET"
-    path: str
-    status: str
-    amount: str | None = None
-    currency: str | None = None
-    transaction_id: str | None = None
-    session_id: str | None = None
-    reference: str | None = None
-    completed: tuple[str, ...]
-    failed: tuple[str, ...] = ()
-    cancelled: tuple[str, ...] = ()
-    expired: tuple[str, ...] = ()
-    pending: tuple[str, ...] = ()
-    refunded: tuple[str, ...] = ()
-    not_found: NotFound | None = None
-
-    def __post_init__(self) -> None:
-        wrong = []
-        if not self.path.startswith("/"):
-            wrong.append(FieldError(field="path", message="begins with /"))
-        placeholders = set(re.findall(r"\{[^}]*\}", self.path))
-        if not placeholders or not placeholders <= {"{session_id}", "{reference}"}:
-            wrong.append(
-                FieldError(field="path", message="holds {session_id} or {reference}, and nothing else in braces")
-            )
-        for name in ("status", *_POINTED):
-            pointer = getattr(self, name)
-            if pointer is not None and not is_pointer(pointer):
-                wrong.append(FieldError(field=name, message=f"is no JSON pointer such as /data/{name}"))
-        words = [word for status in Status for word in getattr(self, status.value)]
-        if not self.completed:
-            wrong.append(FieldError(field="completed", message="needs at least one word"))
-        if twice := sorted({word for word in words if words.count(word) > 1}):
-            wrong.append(FieldError(field="completed", message=f"and the other lists share {', '.join(twice)}"))
-        if wrong:
-            raise Misconfigured(wrong)
-
-    @property
-    def statuses(self) -> Mapping[str, Status]:
-        return {word: status for status in Status for word in getattr(self, status.value)}
-
-
-_POINTED = ("amount", "currency", "transaction_id", "session_id", "reference")
 
 
 class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -148,19 +32,19 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: ClassVar[str] = "payparse"
 
     base_url: str
-    api_key: Secret
+    api_key: kit.Secret
     status_check: StatusCheck | None = None
 
     @property
-    def capabilities(self) -> Capabilities:
+    def capabilities(self) -> kit.Capabilities:
         """Nothing is documented to be added to the two URLs of a redirect (S0); the word is in our own path."""
         check = self.status_check
         if check is None:
-            return Capabilities(always=frozenset(), asked_by=frozenset(), shows_refunds=False, wordless=True)
-        return Capabilities(
-            always=frozenset(name for name in _POINTED if getattr(check, name) is not None),
+            return kit.Capabilities(always=frozenset(), asked_by=frozenset(), shows_refunds=False, wordless=True)
+        return kit.Capabilities(
+            always=frozenset(name for name in POINTED if getattr(check, name) is not None),
             # Our reference is always known, so a path that holds both waits for the session alone.
-            asked_by=frozenset({"session_id" if "{session_id}" in check.path else "reference"}),
+            asked_by=frozenset({kit.Id.SESSION if "{session_id}" in check.path else kit.Id.REFERENCE}),
             shows_refunds=bool(check.refunded),
             wordless=True,
         )
@@ -168,20 +52,20 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def lifetime(self, expires_in: int | None) -> timedelta:
         return timedelta(seconds=expires_in or _DEFAULT_SECONDS)
 
-    def check(self, opening: Opening) -> list[FieldError]:
+    def check(self, opening: kit.Opening) -> list[kit.FieldError]:
         """Amount and lifetime as S0 limits them."""
         return [
-            *field_limits.amount_between(opening, "10.00", "500000.00"),
-            *field_limits.seconds(opening, 300, 86_400),
-            *(field_limits.path_reference(opening) if "reference" in self.capabilities.asked_by else ()),
-            *field_limits.options_apart(opening, _SENT),
+            *kit.field_limits.amount_between(opening, "10.00", "500000.00"),
+            *kit.field_limits.seconds(opening, 300, 86_400),
+            *(kit.field_limits.path_reference(opening) if kit.Id.REFERENCE in self.capabilities.asked_by else ()),
+            *kit.field_limits.options_apart(opening, _SENT),
         ]
 
-    @exchange
-    def open(self, opening: Opening) -> Generator[Effect, EffectReply, OpeningOutcome]:
+    @kit.exchange
+    def open(self, opening: kit.Opening) -> kit.Exchange[kit.OpeningOutcome]:
         """POST /api/v1/order/create (S0). It documents no error; a 4xx in JSON is taken as a refusal."""
         body = {
-            "amount": number(opening.amount),
+            "amount": kit.number(opening.amount),
             "order_ref": opening.reference,
             "expires_in": opening.expires_in or _DEFAULT_SECONDS,
             "success_url": opening.urls.success,
@@ -189,78 +73,81 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "cancel_url": opening.urls.cancel,
             **opening.options,
         }
-        received = yield from fetch(post(self._url("/api/v1/order/create"), self._key(), body))
-        if isinstance(received, Inconclusive):
-            return received
+        received = yield from kit.fetch(kit.post(self._url("/api/v1/order/create"), self._key(), body))
         if not received.ok:
-            return refusal(received, *(aside(received.body, name) for name in ("message", "error")))
+            return kit.refusal_in(received, "message", "error")
         return _opened(opening, received.body)
 
-    @exchange
-    def ask(self, question: Question, expected: Expected) -> Generator[Effect, EffectReply, QuestionOutcome]:  # noqa: ARG002
+    @kit.exchange
+    def ask(self, question: kit.Question, expected: kit.Expected) -> kit.Exchange[kit.QuestionOutcome]:  # noqa: ARG002
         """The account's own `status_check`. Without one there is nobody to ask, and the core does not."""
         check = self.status_check
         if check is None:
-            return unreadable("PayParse has no status API, and no status_check is configured")
+            return kit.unreadable("PayParse has no status API, and no status_check is configured")
         if expected.session_id is None and "{session_id}" in check.path:
-            return not_found("no checkout of this payment exists that could be asked for")
-        path = check.path.replace("{reference}", segment(expected.reference))
-        path = path.replace("{session_id}", segment(expected.session_id or ""))
+            return kit.not_found("no checkout of this payment exists that could be asked for")
+        path = check.path.replace("{reference}", kit.segment(expected.reference))
+        path = path.replace("{session_id}", kit.segment(expected.session_id or ""))
         url = self._url(path)
-        request = post(url, self._key(), {}) if check.method == "POST" else get(url, self._key())
-        body = yield from fetch_answer(request, partial(_unknown, check.not_found))
-        return body if isinstance(body, Inconclusive) else _answer(check, body)
+        request = kit.post(url, self._key(), {}) if check.method == "POST" else kit.get(url, self._key())
+        body = yield from kit.fetch_answer(request, partial(_unknown, check.not_found))
+        return _answer(check, body)
 
-    def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged:
-        return Forged("PayParse does not sign") if callback.source is Source.WEBHOOK else Unsigned()
+    def authenticate(self, callback: kit.Callback) -> kit.Signed | kit.Unsigned | kit.Forged:
+        return kit.never_signed(callback, "PayParse")
 
-    def read_claim(self, callback: Callback) -> CallbackContent:
+    def read_claim(self, callback: kit.Callback) -> kit.CallbackContent:
         """No parameter of its redirects is documented (S0); the names are those of its create request and reply."""
-        found = callbacks.fields(callback, "payment_id", "order_ref")
-        return CallbackContent(
-            said=said(callback),
-            session_id=callbacks.text_or_none(found, "payment_id"),
-            reference=callbacks.text_or_none(found, "order_ref"),
+        found = kit.fields(callback, "payment_id", "order_ref")
+        return kit.CallbackContent(
+            said=kit.said(callback),
+            session_id=kit.text_or_none(found, "payment_id"),
+            reference=kit.text_or_none(found, "order_ref"),
         )
 
     def _url(self, path: str) -> str:
-        return endpoint(self.base_url, path)
+        return kit.endpoint(self.base_url, path)
 
     def _key(self) -> list[tuple[str, str]]:
         return [("x-api-key", self.api_key.reveal())]
 
 
-def _opened(opening: Opening, body: Told) -> Opened:
+# -- what is read ------------------------------------------------------------------------------------------------------
+
+
+def _opened(opening: kit.Opening, body: kit.Told) -> kit.Opened:
     """The 201 of S0. It does not echo `order_ref`."""
-    same("amount", opening.amount, echoed_money(body, "amount"))
-    same("currency", opening.currency, optional_text(body, "currency"))
-    return Opened(
-        session_id=text(body, "payment_id"),
-        checkout_url=web_address(body.get("checkout_url")),
-        expires_at=known(iso, aside(body, "expires_at")),
+    kit.same("amount", opening.amount, kit.echoed_money(body, "amount"))
+    kit.same("currency", opening.currency, kit.optional_text(body, "currency"))
+    return kit.Opened(
+        session_id=kit.text(body, "payment_id"),
+        checkout_url=kit.web_address(body.get("checkout_url")),
+        expires_at=kit.known(kit.timestamps.iso, kit.aside(body, "expires_at")),
     )
 
 
-def _unknown(form: NotFound | None, received: Received) -> bool:
+def _unknown(form: NotFound | None, received: kit.Received) -> bool:
     return form is not None and received.status == form.http and _word(received.body, form.at) in form.words
 
 
-def _word(body: Told, pointer: str) -> Any:
+def _word(body: kit.Told, pointer: str) -> Any:
     """An API that says `"paid": true` has the words "true" and "false"."""
-    word = value_at(body, pointer)
+    word = kit.value_at(body, pointer)
     return str(word).lower() if isinstance(word, bool) else word
 
 
-def _answer(check: StatusCheck, body: Told) -> Answer:
+def _answer(check: StatusCheck, body: kit.Told) -> kit.Answer:
     # The pointed places as one flat object, so that they are read, and complained of, like any other reply's fields.
-    flat = {name: value_at(body, pointer) for name in _POINTED if (pointer := getattr(check, name)) is not None}
-    word = text({"status": _word(body, check.status)}, "status")
-    return Answer(
+    flat: dict[str, Any] = {
+        name: kit.value_at(body, pointer) for name in POINTED if (pointer := getattr(check, name)) is not None
+    }
+    word = kit.text({"status": _word(body, check.status)}, "status")
+    return kit.Answer(
         status=check.statuses.get(word),
         word=word,
-        session_id=optional_text(flat, "session_id"),
-        reference=optional_text(flat, "reference"),
-        transaction_id=optional_text(flat, "transaction_id"),
-        currency=optional_text(flat, "currency"),
-        **figures(amount=flat.get("amount")),
+        session_id=kit.optional_text(flat, "session_id"),
+        reference=kit.optional_text(flat, "reference"),
+        transaction_id=kit.optional_text(flat, "transaction_id"),
+        currency=kit.optional_text(flat, "currency"),
+        **kit.figures(amount=flat.get("amount")),
     )

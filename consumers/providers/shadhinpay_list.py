@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from consumers.ports.gateway import Effect, EffectReply, ListedLines
+from consumers.ports.gateway import Exchange, ListExchange
 from consumers.providers.kit.outgoing import segment
 from consumers.providers.kit.replies import exchange, printable, text
 from consumers.providers.kit.timestamps import iso, known
@@ -27,18 +27,29 @@ from schemas.words import Status
 SIZE = 100  # "page size (max 100)"
 EARLIER = timedelta(days=1)
 
-Get = Callable[[str], Generator[Effect, EffectReply, dict[str, Any] | Inconclusive]]
+Get = Callable[[str], Exchange[dict[str, Any]]]
 Read = Callable[[dict[str, Any]], Answer]
 
 
-def list_payments(
-    get: Get, read: Read, since: datetime, until: datetime
-) -> Generator[Effect | ListedLines, EffectReply | None, Inconclusive | None]:
+def list_payments(get: Get, read: Read, since: datetime, until: datetime) -> ListExchange[Inconclusive | None]:
     """Yield the lines of this time, and some before; `get` asks for a path, and `read` reads a payment object."""
     return walk(partial(_asked, get, read), since - EARLIER, until)
 
 
-def listed_rows(data: object) -> list[dict[str, Any]]:
+def listed_payment(data: object, reference: str) -> dict[str, Any]:
+    """The one payment of the list whose reference is exactly ours; whether the filter matches parts is UNKNOWN.
+
+    A list without it proves nothing: the row may come later, or stand on another page. Raises Unreadable.
+    """
+    ours = [row for row in _rows(data) if aside(row, "merchantTxnId") == reference]
+    if len(ours) > 1:
+        raise Unreadable("the list has two payments with our reference, which is unique there")
+    if not ours:
+        raise Unreadable("the list does not show it, which proves nothing")
+    return ours[0]
+
+
+def _rows(data: object) -> list[dict[str, Any]]:
     """The list's payments. Its envelope is UNKNOWN: a list, or any list one level down (content, items, payments)."""
     lists = [data] if isinstance(data, list) else []
     if isinstance(data, dict):
@@ -49,16 +60,14 @@ def listed_rows(data: object) -> list[dict[str, Any]]:
 
 
 @exchange
-def _asked(
-    get: Get, read: Read, start: datetime, end: datetime, number: int
-) -> Generator[Effect, EffectReply, ListPage | Inconclusive]:
+def _asked(get: Get, read: Read, start: datetime, end: datetime, number: int) -> Exchange[ListPage]:
     body = yield from get(f"/payments?from={_moment(start)}&to={_moment(end)}&page={number}&size={SIZE}")
-    return body if isinstance(body, Inconclusive) else _page(read, number, body.get("data"))
+    return _page(read, number, body.get("data"))
 
 
 def _page(read: Read, number: int, data: object) -> ListPage:
     """A first page that is not full is the last, unless the summary counts more successes than it shows."""
-    rows = listed_rows(data)
+    rows = _rows(data)
     listings = tuple(_listing(read, row) for row in rows)
     paid = sum(aside(row, "status") in ("COMPLETED", "REFUNDED") for row in rows)
     return ListPage(listings=listings, whole=number == 0 and len(rows) < SIZE and _successes(data) <= paid)

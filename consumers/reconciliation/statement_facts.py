@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from consumers.apply_change import PendingChange, apply_changes
 from consumers.apply_reply import answer_data
+from consumers.checks.next_check import by_transaction
 from consumers.ports.gateway import Capabilities
 from consumers.ports.ledger import Ledger
 from consumers.rules import Rules
@@ -153,11 +154,10 @@ def _fact(
         fee=None if refund else line.fee,
         paid_at=None if refund or not line.status.paid or line.at is None else at,
     )
-    by_transaction = "transaction_id" in capabilities.asked_by
     return Fact(
         answer=answer,
         row=StatementRow(name=about.name[:LONGEST_STATEMENT_NAME], row=line.row, refund=refund, listed=about.listed),
-        transaction_asked=line.transaction_id if by_transaction else None,
+        transaction_asked=line.transaction_id if by_transaction(capabilities) else None,
         first_asked_at=at,
         first_answered_at=at,
         last_asked_at=at,

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.apply_change import PendingChange, apply_changes
+from consumers.checks.next_check import by_transaction
 from consumers.money.unique_keys import reserve_and_fold
 from consumers.ports.ledger import Batch, Keys, Ledger
 from consumers.reconciliation.statement_facts import CURRENCY, REFERENCE, StatementSource, apply_line
@@ -115,7 +116,7 @@ def _named(line: Line) -> bool:
 def _row(payment_id: str, account: Account, about: StatementSource, line: Line) -> Payment:
     """Ids come by the Fact. The times are those of the money: nothing is planned by them, as it is paid already."""
     at = line.at or about.newest
-    by_transaction = line.transaction_id is not None and "transaction_id" in account.provider.capabilities.asked_by
+    asked_by_it = line.transaction_id is not None and by_transaction(account.provider.capabilities)
     candidate = Candidate(transaction_id=line.transaction_id or "", signed=False, state="confirmed")
     return Payment(
         id=payment_id,
@@ -128,7 +129,7 @@ def _row(payment_id: str, account: Account, about: StatementSource, line: Line) 
         description=UNKNOWN_HERE,
         opened_at=at,
         expires_at=at,
-        candidates=(candidate,) if by_transaction else (),
+        candidates=(candidate,) if asked_by_it else (),
     )
 
 

@@ -23,6 +23,7 @@ from consumers.ports.gateway import (
 )
 from schemas.answers import Expected, Question, QuestionOutcome
 from schemas.callbacks import Callback, CallbackContent
+from schemas.words import Id, MoneyField
 
 MERCHANT = "shop"
 LIFETIME = timedelta(minutes=30)
@@ -63,11 +64,11 @@ def account(name: str, can: Capabilities) -> Account:
     return Account(id=name, merchant=MERCHANT, provider=FakeProvider(can=can))  # type: ignore[arg-type]
 
 
-OURS = frozenset({"session_id", "reference"})
+OURS = frozenset({Id.SESSION, Id.REFERENCE})
 
 PLAIN = account(
     "plain",
-    Capabilities(always=OURS | {"amount", "currency"}, asked_by=OURS, shows_refunds=True, signs=True),
+    Capabilities(always=OURS | {MoneyField.AMOUNT, MoneyField.CURRENCY}, asked_by=OURS, shows_refunds=True, signs=True),
 )
 """Asked by our own ids, shows refunds, and its `pending` proves nothing (ShadhinPay is one such)."""
 
@@ -80,8 +81,8 @@ SILENT = account("silent", Capabilities(always=frozenset(), asked_by=frozenset()
 EXECUTING = account(
     "executing",
     Capabilities(
-        always=OURS | {"transaction_id", "amount", "currency"},
-        asked_by=frozenset({"session_id"}),
+        always=OURS | {Id.TRANSACTION, MoneyField.AMOUNT, MoneyField.CURRENCY},
+        asked_by=frozenset({Id.SESSION}),
         shows_refunds=False,
         executes=True,
         pending_expires=True,
@@ -92,8 +93,8 @@ EXECUTING = account(
 CANDIDATES = account(
     "candidates",
     Capabilities(
-        always=frozenset({"reference", "transaction_id", "amount", "currency"}),
-        asked_by=frozenset({"transaction_id"}),
+        always=frozenset({Id.REFERENCE, Id.TRANSACTION, MoneyField.AMOUNT, MoneyField.CURRENCY}),
+        asked_by=frozenset({Id.TRANSACTION}),
         shows_refunds=True,
         signs=True,
     ),

@@ -20,7 +20,7 @@ from consumers.rules import Rules
 from schemas.answers import Answer, Question
 from schemas.payments import Payment
 from schemas.statements import LineOutcome
-from schemas.words import Status
+from schemas.words import Id, Status
 from tests.integration.portals import Entry, Portal
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
@@ -207,7 +207,7 @@ async def keep(database: Database, rules: Rules, sales: Sequence[Sale]) -> None:
 def _reply(sale: Sale, rules: Rules) -> Reply:
     assert sale.status is not None
     entry, capabilities = sale.entry, rules.capabilities(sale.payment)
-    by_transaction = "transaction_id" in capabilities.asked_by
+    by_transaction = Id.TRANSACTION in capabilities.asked_by
     answer = Answer(
         status=sale.status,
         word=sale.status.upper(),

@@ -21,7 +21,7 @@ from schemas.answers import Answer, Question
 from schemas.callbacks import Claim
 from schemas.checks import Checks
 from schemas.payments import Change, Payment
-from schemas.report import Row
+from schemas.report import Row, Run
 from schemas.statements import Line, LineOutcome, Unread
 from schemas.words import Status
 from tests.fakes.ledger import FakeTurns
@@ -31,7 +31,7 @@ from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.reads.reading import read_payment
-from worker.postgres.statements.runs import Run, read_rows
+from worker.postgres.statements.runs import read_rows
 from worker.reconciliation.run import StatementScope, reconcile_lines
 
 NOON = datetime.fromisoformat("2026-05-17T06:00:00+00:00")

@@ -379,6 +379,29 @@ def test_what_differs_from_what_was_expected_is_marked(fields: dict[str, Any], d
     assert (answer["session"].asked, answer["session"].expected) == ("S-001", "S-001")
 
 
+def test_what_the_rules_let_pass_is_not_marked() -> None:
+    """A question that was on its way while the checkout was opened again brings the session before."""
+    drive = Drive(says(Status.COMPLETED, session_id="S-before", amount=Decimal("15.00")))
+    payment_id = at_once(drive.open())
+    at_once(drive.hit(payment_id))
+    held = dossier(drive, payment_id)
+    assert differing(held) == [{"amount", "session"}]
+    reopened = replace(held.payment, opened_at=drive.clock.now + timedelta(seconds=1))
+    assert differing(replace(held, case=replace(held.case, payment=reopened))) == [{"amount"}]
+
+
+def test_what_a_person_accepted_is_not_marked_beside_what_contradicts_it() -> None:
+    drive = Drive(says(Status.COMPLETED, amount=Decimal("15.00")))
+    payment_id = at_once(drive.open())
+    at_once(drive.hit(payment_id))
+    wish = ResolutionRequest(status=Status.COMPLETED, actor="rahim", reason="it is on the statement")
+    at_once(resolve_payment(drive.ledger, drive.rules, payment_id, wish))
+    drive.gateway = says(Status.FAILED)
+    drive.clock.advance(60)
+    at_once(drive.hit(payment_id))
+    assert differing(dossier(drive, payment_id)) == [set(), {"status"}]
+
+
 def test_a_contradiction_shows_both_answers() -> None:
     drive = Drive(says(Status.COMPLETED))
     payment_id = at_once(drive.open())

@@ -68,10 +68,11 @@ def list_runs(
     limit: Annotated[int, Parameter(help="At most so many.", validator=Number(gte=1))] = 20,
 ) -> int:
     """List runs, newest first."""
+    from schemas.report import Run
     from worker.cli.configured import configuration
     from worker.cli.run_table import print_runs
     from worker.postgres.server.opened import opened_as_it_is
-    from worker.postgres.statements.runs import Run, read_runs
+    from worker.postgres.statements.runs import read_runs
 
     async def read() -> list[Run]:
         async with opened_as_it_is(configuration()) as database:

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from schemas.report import Report, ReportHeader, Row
+from schemas.report import Report, ReportHeader, Row, Run
 from schemas.statements import LineOutcome
 from worker.cli.command_errors import WrongUsage
 from worker.config import Config
 from worker.postgres.database import Database
 from worker.postgres.statements.matched import read_matched
-from worker.postgres.statements.runs import Run, read_rows
+from worker.postgres.statements.runs import read_rows
 from worker.reconciliation.report.gathering import gather
 from worker.reconciliation.report.page import report_page
 from worker.reconciliation.report.table import table

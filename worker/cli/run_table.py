@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from schemas.report import Run
 from schemas.statements import LineOutcome
 from worker.console import print_whole, printable_line
-from worker.postgres.statements.runs import Run
 
 COLUMNS = ("run", "at (UTC)", "account", "statement", "rows", "not matched", "how")
 _FINE = (LineOutcome.MATCHED, LineOutcome.DUPLICATE)

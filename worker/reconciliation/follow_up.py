@@ -15,9 +15,9 @@ from consumers.reconciliation.statement_facts import StatementEntry, StatementSo
 from consumers.reconciliation.unexpected import UnmatchedLine, record_unexpected
 from consumers.reconciliation.verdicts import statement_claim
 from consumers.rules import Rules
+from schemas.report import Run
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
-from worker.postgres.statements.runs import Run
 from worker.postgres.statements.unfollowed import Following, mark_followed, name_payments, refunds_of_found, to_follow
 from worker.runtime.ids import new_payment_id
 

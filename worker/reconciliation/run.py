@@ -18,11 +18,12 @@ from consumers.account import Account
 from consumers.ports.bus import Bus
 from consumers.reconciliation.verdicts import Terms
 from consumers.rules import Rules
+from schemas.report import Run
 from schemas.statements import Line, Unread
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.statements.judge import Judging, Staging
-from worker.postgres.statements.runs import Run, read_run
+from worker.postgres.statements.runs import read_run
 from worker.postgres.statements.unfollowed import finish
 from worker.reconciliation.follow_up import follow_up_lines
 from worker.runtime.ids import new_payment_id

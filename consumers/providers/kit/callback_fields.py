@@ -62,6 +62,12 @@ def text_or_none(found: Mapping[str, Any], *names: str, longest: int = MAX_TEXT)
     return next((str(value) for value in values if _plain(value, longest)), None)
 
 
+def lower_or_none(found: Mapping[str, Any], name: str) -> str | None:
+    """A word such as a means of payment in lower case; None where it is absent or no plain text."""
+    word = text_or_none(found, name)
+    return None if word is None else word.lower()
+
+
 def _plain(value: Any, longest: int) -> bool:
     return isinstance(value, str) and 0 < len(value) <= longest and value.isprintable()
 

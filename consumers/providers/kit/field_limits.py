@@ -67,15 +67,25 @@ def options_apart(opening: Opening, ours: Collection[str]) -> list[FieldError]:
     ]
 
 
+def methods(opening: Opening, known: Collection[str]) -> list[FieldError]:
+    """`method`, in whatever case, where it is given."""
+    if opening.method is None or opening.method.lower() in known:
+        return []
+    return [FieldError(field="method", message=f"this gateway takes {' or '.join(known)}")]
+
+
 def options_known(opening: Opening, kinds: Mapping[str, type], ours: Collection[str]) -> list[FieldError]:
-    """Only these `provider_options`, each of its type, for a gateway that lists them. `ours` are told of elsewhere."""
+    """Only these `provider_options`, each of its type, for a gateway that lists them. `ours` are told of elsewhere.
+
+    The type `object` takes any value.
+    """
     found, told = [], {name.lower() for name in ours}
     for key, value in opening.options.items():
         kind = kinds.get(key)
         if kind is None and key.lower() not in told:
             found.append(FieldError(field=f"provider_options.{key}", message=f"known are {', '.join(kinds)}"))
         # A JSON number is a str of its own kind here, so `isinstance` would let it pass for a string.
-        if kind is not None and type(value) is not kind:
+        if kind not in (None, object, type(value)):
             wanted = "true or false" if kind is bool else "a string"
             found.append(FieldError(field=f"provider_options.{key}", message=f"this gateway takes {wanted}"))
     return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -49,6 +50,17 @@ def endpoint(base_url: str, path: str) -> str:
 def segment(value: str) -> str:
     """A value as one segment of a path or one value of a query: nothing in it can leave its place."""
     return quote(value, safe="") if value.strip(".") else value.replace(".", "%2E")
+
+
+def without_nulls(value: Any) -> Any:
+    """The fields that have a value, at every depth, for gateways to which null is not the same as absent."""
+    match value:
+        case Mapping():
+            return {key: without_nulls(item) for key, item in value.items() if item is not None}
+        case list() | tuple():
+            return [without_nulls(item) for item in value if item is not None]
+        case _:
+            return value
 
 
 def _exact(value: object) -> object:

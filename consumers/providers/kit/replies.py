@@ -3,13 +3,11 @@
     @exchange
     def ask(self, question, expected):
         received = yield from fetch(HttpRequest(...))
-        if isinstance(received, Inconclusive):
-            return received
         return self._answer(received.body)
 
-The one thing to get wrong: a reply that cannot be read is Inconclusive, never a failed payment. The field readers, and
-a reply's own `[]` and `get`, raise `Unreadable`, and `exchange` turns that into Inconclusive, so that no gateway's file
-has to. What is not read spoils nothing, and `aside` reads what decides nothing.
+The one thing to get wrong: a reply that cannot be read is Inconclusive, never a failed payment. `fetch` raises
+`NoAnswer`; the field readers, and a reply's own `[]` and `get`, raise `Unreadable`. `exchange` turns both into
+Inconclusive, so that no gateway's file has to. What is not read spoils nothing, and `aside` reads what decides nothing.
 """
 
 from __future__ import annotations
@@ -25,9 +23,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from consumers.ports.gateway import Effect, EffectReply, HttpReply, HttpRequest, NoReply, OpeningRefused
+from consumers.ports.gateway import EffectReply, Exchange, HttpReply, HttpRequest, NoReply, OpeningRefused
 from schemas.answers import Inconclusive, Trouble
-from schemas.wire import Told, Unreadable, money, read_leniently
+from schemas.wire import Told, Unreadable, aside, money, read_leniently
 
 MAX_TEXT = 200
 MAX_URL = 2000
@@ -38,6 +36,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Yielded = TypeVar("Yielded")
 Sent = TypeVar("Sent")
+
+
+class NoAnswer(Exception):
+    """Raised where a request brought no answer; an `exchange` ends with the Inconclusive that this carries."""
+
+    def __init__(self, found: Inconclusive) -> None:
+        super().__init__(found.detail)
+        self.found = found
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,30 +61,41 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def exchange(run: Callable[P, Generator[Yielded, Sent, T]]) -> Callable[P, Generator[Yielded, Sent, T | Inconclusive]]:
-    """An exchange that ends Inconclusive where anything it reads is unreadable."""
+    """An exchange that ends Inconclusive where a request brings no answer, or anything that it reads is unreadable."""
 
     @wraps(run)
     def ends(*args: P.args, **kwargs: P.kwargs) -> Generator[Yielded, Sent, T | Inconclusive]:
         try:
             return (yield from run(*args, **kwargs))
+        except NoAnswer as error:
+            return error.found
         except Unreadable as error:
             return unreadable(str(error))
 
     return ends
 
 
-def fetch(request: HttpRequest) -> Generator[Effect, EffectReply, Received | Inconclusive]:
-    """Send one request and judge its reply; see `judged`."""
+def fetch(request: HttpRequest) -> Generator[HttpRequest, EffectReply, Received]:
+    """Send one request and judge its reply; see `judged`. Raises NoAnswer."""
     try:
         reply = yield request
     except NoReply as error:
-        return no_reply(error)
+        raise NoAnswer(no_reply(error)) from error
     assert isinstance(reply, HttpReply)
-    return judged(reply)
+    return expect_reply(judged(reply))
 
 
-def judged(reply: HttpReply) -> Received | Inconclusive:
+def expect_reply(judgement: Received | Inconclusive) -> Received:
+    """The reply, where it is one. Raises NoAnswer."""
+    if isinstance(judgement, Inconclusive):
+        raise NoAnswer(judgement)
+    return judgement
+
+
+def judged(reply: HttpReply | Inconclusive) -> Received | Inconclusive:
     """Sort out trouble. What remains to be read: 2xx and 4xx with a JSON object."""
+    if isinstance(reply, Inconclusive):
+        return reply
     found = trouble(reply)
     if found is not None:
         return found
@@ -86,19 +103,17 @@ def judged(reply: HttpReply) -> Received | Inconclusive:
     return body if isinstance(body, Inconclusive) else Received(status=reply.status, body=body)
 
 
-def fetch_answer(
-    request: HttpRequest, unknown: Callable[[Received], bool] = lambda _: False
-) -> Generator[Effect, EffectReply, Told | Inconclusive]:
-    """Send one question about an id of our own.
+def fetch_answer(request: HttpRequest, unknown: Callable[[Received], bool] = lambda _: False) -> Exchange[Told]:
+    """Send one question about an id of our own. Raises NoAnswer.
 
     `unknown` recognises the gateway's own documented form of "not found". Without it no reply means that, even a 404.
     """
     received = yield from fetch(request)
-    if isinstance(received, Inconclusive):
-        return received
     if unknown(received):
-        return not_found()
-    return received.body if received.ok else no_answer(received)
+        raise NoAnswer(not_found())
+    if not received.ok:
+        raise NoAnswer(no_answer(received))
+    return received.body
 
 
 def trouble(reply: HttpReply) -> Inconclusive | None:
@@ -146,6 +161,11 @@ def no_reply(error: NoReply) -> Inconclusive:
 def refusal(received: Received, *words: object) -> OpeningRefused | Inconclusive:
     """What a 4xx to a create means: refused, if the gateway said so; an empty object is no gateway speaking."""
     return refused(*words) if received.body else unreadable(f"HTTP {received.status} without a word")
+
+
+def refusal_in(received: Received, *names: str) -> OpeningRefused | Inconclusive:
+    """As `refusal`, in the words of the first of these fields that has any."""
+    return refusal(received, *(aside(received.body, name) for name in names))
 
 
 def refused(*words: object) -> OpeningRefused:

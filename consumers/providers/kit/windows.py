@@ -10,13 +10,12 @@ side, because whether a bound is part of its range is not documented, and no pay
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from msgspec import Struct
 
-from consumers.ports.gateway import Effect, EffectReply, ListedLines
+from consumers.ports.gateway import Exchange, ListedLines, ListExchange
 from consumers.providers.kit.replies import unreadable
 from schemas.answers import Inconclusive
 from schemas.statements import Line, Unread
@@ -26,9 +25,6 @@ FINEST = timedelta(seconds=1)
 OVERLAP = timedelta(seconds=1)
 PAGES = 100
 """So many pages of one second's payments are read; more is a list that does not do what it was asked."""
-
-T = TypeVar("T")
-Exchange = Generator[Effect | ListedLines, EffectReply | None, T]
 
 
 class Listing(Struct, frozen=True, kw_only=True):
@@ -46,10 +42,10 @@ class ListPage(Struct, frozen=True, kw_only=True):
     whole: bool
 
 
-ReadPage = Callable[[datetime, datetime, int], Generator[Effect, EffectReply, ListPage | Inconclusive]]
+ReadPage = Callable[[datetime, datetime, int], Exchange[ListPage | Inconclusive]]
 
 
-def walk(read: ReadPage, since: datetime, until: datetime) -> Exchange[Inconclusive | None]:
+def walk(read: ReadPage, since: datetime, until: datetime) -> ListExchange[Inconclusive | None]:
     """Yield every payment's lines once, window after window. Returns what ended it before its end, else None.
 
     The ids that were seen are kept: about a hundred bytes each.
@@ -78,7 +74,7 @@ def walk(read: ReadPage, since: datetime, until: datetime) -> Exchange[Inconclus
     return None
 
 
-def _page(read: ReadPage, start: datetime, end: datetime, number: int) -> Exchange[ListPage | Inconclusive]:
+def _page(read: ReadPage, start: datetime, end: datetime, number: int) -> ListExchange[ListPage | Inconclusive]:
     """One page, refused where the list shows that it did not look at the times it was asked for."""
     first, last = start - OVERLAP, end + OVERLAP
     page = yield from read(first, last, number)

@@ -17,7 +17,7 @@ from consumers.checks.next_check import QUESTION_LEASES
 from schemas.checks import Checks
 from schemas.events import Event
 from schemas.payments import Payment
-from schemas.words import Hold, Said, Status
+from schemas.words import Hold, Id, Said, Status
 from tests.unit.simulation.journal import Asked, Heard
 from tests.unit.simulation.stories import Stories
 from tests.unit.simulation.truth import State, Truth
@@ -52,7 +52,7 @@ class Seen(Struct, kw_only=True):
 
     @property
     def by_transaction(self) -> bool:
-        return "transaction_id" in self.account.provider.capabilities.asked_by
+        return Id.TRANSACTION in self.account.provider.capabilities.asked_by
 
     @property
     def genuine(self) -> list[Heard]:
@@ -85,7 +85,7 @@ class Seen(Struct, kw_only=True):
         if self.by_transaction:
             named = [one.at for one in self.genuine if one.transaction == state.transaction]
             return max(readable, min(named), registered) if named else None
-        if not self.payment.opened and "reference" not in self.account.provider.capabilities.asked_by:
+        if not self.payment.opened and Id.REFERENCE not in self.account.provider.capabilities.asked_by:
             return None
         return max(readable, registered, self.truth.known_at or readable)
 

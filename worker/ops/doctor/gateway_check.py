@@ -15,6 +15,7 @@ import aiohttp
 from consumers.account import Account
 from consumers.providers.kit.replies import UNDOCUMENTED_404
 from schemas.answers import Expected, ForeignTransaction, Inconclusive, Question, QuestionOutcome, Trouble
+from schemas.words import Id
 from worker.ops.doctor.findings import Finding, Mark
 from worker.verify.gateways import Gateways
 
@@ -29,7 +30,7 @@ async def ask(asking: Gateways, account: Account, now: Callable[[], datetime]) -
     if not asked_by:
         words = "this gateway has no status API: payments claimed as paid are held for a person"
         return [_finding(account, "ok", words)]
-    question = Question(transaction_id=NOBODYS_PAYMENT if "transaction_id" in asked_by else None)
+    question = Question(transaction_id=NOBODYS_PAYMENT if Id.TRANSACTION in asked_by else None)
     expected = Expected(
         payment_id=NOBODYS_PAYMENT,
         reference=NOBODYS_PAYMENT,

@@ -123,7 +123,7 @@ async def _others(connection: Connection[asyncpg.Record], case: Case) -> Others:
         """SELECT transaction_id, payment_id FROM transactions
            WHERE account = $1 AND transaction_id = ANY($2) AND payment_id <> $3""",
         payment.account,
-        [transaction_of(one, payment) for one in answers if one.status is not None and one.status.paid],
+        [transaction_of(one, payment) for one in answers if one.paid],
         payment.id,
     )
     sessions = await connection.fetch(

@@ -16,6 +16,7 @@ from msgspec.structs import astuple
 
 from consumers.reconciliation.verdicts import VERDICTS, Terms, too_many, too_many_words
 from schemas.statements import Line, Unread
+from schemas.words import Id
 from worker.postgres.database import Connection
 from worker.postgres.statements.verdict_sql import KEEP_ABSENT, KEEP_LINES, KEEP_UNREAD
 
@@ -69,7 +70,7 @@ class Judging(Struct, frozen=True, kw_only=True):
     dry_run: bool
     however_many: bool
     terms: Terms
-    asked_by: frozenset[str]
+    asked_by: frozenset[Id]
 
 
 class Staging:
@@ -147,7 +148,7 @@ class Staging:
         await self._connection.execute(
             KEEP_LINES,
             *(run.id, run.account, newest, terms.fee_percent, terms.fee_fixed),
-            *(name in asked_by for name in ("reference", "session_id", "transaction_id")),
+            *(kind in asked_by for kind in (Id.REFERENCE, Id.SESSION, Id.TRANSACTION)),
             [verdict.value for verdict in VERDICTS],
             [meaning.outcome.value for meaning in VERDICTS.values()],
             [meaning.step for meaning in VERDICTS.values()],

@@ -6,15 +6,13 @@ The one thing to get wrong: memory. A run has a million rows; they come through 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from asyncpg import Record
-from msgspec import Struct
 
 from consumers.reconciliation.verdicts import Verdict, VerdictFields, sentence
-from schemas.report import Next, Row
+from schemas.report import Next, OutcomeSum, Row, Run
 from schemas.statements import LineOutcome
 from worker.postgres.database import Database
 
@@ -24,40 +22,6 @@ _ROW = (
     "other_payment_id, first_row, refunds, status_here, amount_here, refunded_here, fee_due, words"
 )
 _FOUND = VerdictFields.__struct_fields__
-
-
-class OutcomeSum(Struct, frozen=True, kw_only=True):
-    """So many rows, their money and their fees; of a payment that has no line, the money known here."""
-
-    rows: int
-    amount: Decimal
-    fee: Decimal
-
-
-class Run(Struct, frozen=True, kw_only=True):
-    """One run. `finished_at` None: at work still, or its process died; the same statement run again does the rest.
-
-    `since` and `until` are what it covers, None where no row has a time; then nothing can be missing there. `stopped`:
-    why nothing was set going. `seen_before`: a run of the same file was finished before.
-    """
-
-    id: str
-    account: str
-    source: str
-    sha256: str | None
-    since: datetime | None
-    until: datetime | None
-    newest_at: datetime | None
-    started_at: datetime
-    finished_at: datetime | None
-    dry_run: bool
-    seen_before: bool
-    stopped: str | None
-    sums: dict[LineOutcome, OutcomeSum]
-
-    @property
-    def counts(self) -> dict[LineOutcome, int]:
-        return {outcome: one.rows for outcome, one in self.sums.items()}
 
 
 async def read_run(database: Database, run: str) -> Run | None:
