@@ -15,6 +15,7 @@ from zlib import crc32
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consumers.pacing import TokenBucket
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.reply import Reply
 from schemas.answers import Executed, ForeignTransaction, Inconclusive, Trouble
@@ -87,15 +88,15 @@ def forgetful(limits: AccountLimits | None) -> bool:
 
 def new_limits(account: str, rate: float | None, now: datetime) -> AccountLimits:
     """The limits of an account that nobody asked about yet."""
-    return AccountLimits(account=account, calls=_burst(rate), at=now)
+    return AccountLimits(account=account, calls=0.0 if rate is None else _bucket(rate).burst, at=now)
 
 
 def refilled(limits: AccountLimits, rate: float | None, now: datetime) -> AccountLimits:
     """With the calls that time brought since."""
     if rate is None:
         return limits
-    seconds = max(0.0, (now - limits.at).total_seconds())
-    return replace(limits, calls=min(_burst(rate), limits.calls + seconds * rate), at=max(now, limits.at))
+    calls = _bucket(rate).refill(limits.calls, (now - limits.at).total_seconds())
+    return replace(limits, calls=calls, at=max(now, limits.at))
 
 
 class CountedReply(Struct, frozen=True, kw_only=True):
@@ -186,8 +187,8 @@ def _pause(troubles: int, trouble: Inconclusive) -> timedelta:
     return min(max(doubled, timedelta(seconds=trouble.retry_after or 0)), ACCOUNT_LONGEST_PAUSE)
 
 
-def _burst(rate: float | None) -> float:
-    return 0.0 if rate is None else max(1.0, rate * BURST_SECONDS)
+def _bucket(rate: float) -> TokenBucket:
+    return TokenBucket.of_seconds(rate, BURST_SECONDS)
 
 
 def _spread(payment_id: str) -> timedelta:

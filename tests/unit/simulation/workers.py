@@ -37,7 +37,7 @@ from tests.unit.simulation.journal import Asked, Heard, Journal
 from tests.unit.simulation.mortal import Killed, Mortality, MortalLedger, MortalTurns
 from tests.unit.simulation.senders import heard
 from tests.unit.simulation.truth import Truth
-from worker.postgres.queue.due import MOST_WAITING, PROBING, SHARE, SWEEP_BURST_SECONDS, SWEPT_SECONDS
+from worker.postgres.queue.due import MOST_WAITING, PROBING, SWEPT_SECONDS, sweep_bucket
 from worker.verify.concurrency import MAX_CONCURRENT
 from worker.verify.record import BATCH
 
@@ -378,7 +378,7 @@ class Sweep:
         self._rates: Mapping[str, float | None] = {account.id: account.calls_per_second for account in accounts}
         self._due: dict[str, list[tuple[datetime, str]]] = {account.id: [] for account in accounts}
         self._heard_at = dict[str, datetime]()
-        self._calls = {account.id: _burst(account.calls_per_second) for account in accounts}
+        self._calls = {account: sweep_bucket(rate).burst for account, rate in self._rates.items() if rate is not None}
         self._refilled_at = dict.fromkeys(self._rates, system.clock.now)
         self._wakes_at: datetime | None = None
         self._pause = 0.01
@@ -420,7 +420,7 @@ class Sweep:
         rate = self._rates[account]
         if rate is not None:
             seconds = (now - self._refilled_at[account]).total_seconds()
-            self._calls[account] = min(_burst(rate), self._calls[account] + seconds * rate * SHARE)
+            self._calls[account] = sweep_bucket(rate).refill(self._calls[account], seconds)
             self._refilled_at[account] = now
             most = min(most, int(self._calls[account]))
         taken = list[str]()
@@ -440,7 +440,3 @@ class Sweep:
         while heap and self._system.ledger.payment(heap[0][1]).next_check_at != heap[0][0]:
             heapq.heappop(heap)
         return heap
-
-
-def _burst(rate: float | None) -> float:
-    return 0.0 if rate is None else max(1.0, rate * SHARE * SWEEP_BURST_SECONDS)
