@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.checks.limits import ACCOUNT_FAILURE_THRESHOLD, BURST_SECONDS, HALF_OPEN_LEASE, SOON, SPREAD
+from consumers.checks.limits import ACCOUNT_BREAKER, BURST_SECONDS, HALF_OPEN_LEASE, SOON, SPREAD
 from consumers.commands.open_payment import track_payment
 from consumers.pipeline import AssignedQuestion, take_claims
 from consumers.ports.call_limits import AccountLimits
@@ -55,7 +55,7 @@ async def shared() -> tuple[Drive, SharedLedger]:
     drive = Drive(says(Status.COMPLETED))
     drive.rules = replace(drive.rules, accounts={one.id: one for one in (HEALTHY, POOR, SILENT, CANDIDATES)})
     drive.ledger = ledger = SharedLedger(drive.clock)
-    await stood(ledger, SILENT, troubles=ACCOUNT_FAILURE_THRESHOLD)
+    await stood(ledger, SILENT, troubles=ACCOUNT_BREAKER.threshold)
     return drive, ledger
 
 
@@ -204,7 +204,7 @@ async def test_what_a_gateway_brought_waits_for_the_row_only_where_it_changes_it
 
 @pytest.mark.parametrize(
     ("troubles", "entries"),
-    [(0, 2), (ACCOUNT_FAILURE_THRESHOLD - 2, 2), (ACCOUNT_FAILURE_THRESHOLD - 1, 1), (ACCOUNT_FAILURE_THRESHOLD, 1)],
+    [(0, 2), (ACCOUNT_BREAKER.threshold - 2, 2), (ACCOUNT_BREAKER.threshold - 1, 1), (ACCOUNT_BREAKER.threshold, 1)],
 )
 async def test_what_a_silent_gateway_does_not_answer_again_is_one_entry_of_the_timeline(
     shared: tuple[Drive, SharedLedger], troubles: int, entries: int

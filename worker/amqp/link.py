@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import NoReturn
 
 import aio_pika
@@ -16,6 +17,7 @@ import structlog
 from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import AMQPError, AuthenticationError, ChannelInvalidStateError, ProbableAuthenticationError
 
+from consumers.pacing import Backoff
 from schemas.secret import Secret
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 
@@ -23,7 +25,7 @@ CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
 PREPARE_SECONDS = 15.0
 HEARTBEAT_SECONDS = 5  # a silent broker is given up after three of them
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
+RECONNECT = Backoff(timedelta(seconds=0.1), timedelta(seconds=3))
 
 UNREACHABLE = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError, asyncio.InvalidStateError, RuntimeError)
 """What is raised when the broker is away, or a channel of ours is closed.
@@ -44,13 +46,13 @@ async def run_with_reconnect(url: Secret, name: str, *, prepare: Use, use: Use, 
     BrokerRefusedError and TopologyError when the first connection that comes about shows them, for then the
     configuration is wrong; later they are logged and tried again.
     """
-    pause, proven = FIRST_PAUSE, False
+    failures, proven = 0, False
     while True:
         try:
             async with connected(url, name) as connection:
                 async with asyncio.timeout(PREPARE_SECONDS):
                     await prepare(connection)
-                pause, proven = FIRST_PAUSE, True
+                failures, proven = 0, True
                 await use(connection)
         except (BrokerRefusedError, TopologyError) as error:
             if not proven:
@@ -59,8 +61,8 @@ async def run_with_reconnect(url: Secret, name: str, *, prepare: Use, use: Use, 
         except UNREACHABLE as error:
             log.warning("broker.away", connection=name, error=type(error).__name__)
             failed()
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+        await asyncio.sleep(RECONNECT.pause(failures).total_seconds())
+        failures += 1
 
 
 @asynccontextmanager

@@ -40,6 +40,7 @@ from tests.unit.simulation.truth import Truth
 from worker.postgres.queue.due import MOST_WAITING, PROBING, SWEPT_SECONDS, sweep_bucket
 from worker.verify.concurrency import MAX_CONCURRENT
 from worker.verify.record import BATCH
+from worker.verify.sweep import LOOK_AGAIN
 
 TAKING_SECONDS, RECORDING_SECONDS = 0.004, 0.005
 WAITING_SECONDS, AGAIN_SECONDS = 1.0, 0.25
@@ -48,7 +49,6 @@ WAITING_SECONDS, AGAIN_SECONDS = 1.0, 0.25
 STARTED_AGAIN_SECONDS = 1.0
 """So long after a worker died its claims, which nobody acknowledged, are another's."""
 
-LONGEST_PAUSE_SECONDS = 1.0
 DEATHS = 0.004  # of the questions are asked by a worker that dies before it records them
 DEADLY = 0.0006  # of the awaits on the ledger are the last thing that a worker does
 RACED, RACE_SECONDS = 0.1, 0.02  # at so many of the awaits on the ledger others come first that were to come so soon
@@ -381,7 +381,7 @@ class Sweep:
         self._calls = {account: sweep_bucket(rate).burst for account, rate in self._rates.items() if rate is not None}
         self._refilled_at = dict.fromkeys(self._rates, system.clock.now)
         self._wakes_at: datetime | None = None
-        self._pause = 0.01
+        self._looked_in_vain = 0
 
     def hear(self, account: str, payment_id: str, due_at: datetime) -> None:
         heapq.heappush(self._due[account], (due_at, payment_id))
@@ -406,8 +406,8 @@ class Sweep:
         if due_at is None:
             return
         overdue = due_at <= now
-        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS) if overdue else 0.01
-        self._wake_at(max(due_at, now + timedelta(seconds=self._pause)))
+        self._looked_in_vain = self._looked_in_vain + 1 if overdue else 0
+        self._wake_at(max(due_at, now + LOOK_AGAIN.pause(self._looked_in_vain)))
 
     def _take(self, account: str, now: datetime) -> None:
         heap, most = self._due[account], BATCH

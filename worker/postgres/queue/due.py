@@ -13,7 +13,7 @@ from datetime import datetime
 
 import asyncpg
 
-from consumers.checks.limits import ACCOUNT_FAILURE_THRESHOLD
+from consumers.checks.limits import ACCOUNT_BREAKER
 from consumers.pacing import TokenBucket
 from worker.postgres.database import Connection, Database
 
@@ -105,7 +105,7 @@ async def _allowed(
         await connection.execute(_SHARES, list(shares), bursts)
         rows = await connection.fetch(_REFILL, list(shares), bursts, rates)
         allowed |= {row["account"]: min(most, int(row["sweep_calls"])) for row in rows}
-    for row in await connection.fetch(_SILENT, list(allowed), ACCOUNT_FAILURE_THRESHOLD):
+    for row in await connection.fetch(_SILENT, list(allowed), ACCOUNT_BREAKER.threshold):
         allowed[row["account"]] = 0 if row["shut"] else min(allowed[row["account"]], PROBING)
     return {account: allowed[account] for account in sorted(allowed) if allowed[account] > 0}
 
