@@ -44,12 +44,6 @@ EARLY_PROBE_AFTER = timedelta(minutes=50)
 MAX_EXPEDITED = 100
 """So often at most is one delivery sent early, which is hourly while its schedule lasts; then it keeps to that."""
 
-EXPEDITE_SPREAD = timedelta(minutes=1)
-"""What is sent early is spread over so long."""
-
-DELIVERY_LEASE = timedelta(seconds=30)
-"""So long a delivery belongs to the worker that sends it: longer than an attempt, shorter than EXPEDITE_SPREAD."""
-
 GONE, TOO_MANY, UNAVAILABLE = 410, 429, 503
 
 

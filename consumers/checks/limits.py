@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from consumers.pacing import Backoff, CircuitBreaker, TokenBucket
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.reply import Reply
+from consumers.timing import TIMING
 from schemas.answers import Executed, ForeignTransaction, Inconclusive, Trouble
 
 BURST_SECONDS = 2.0
@@ -26,7 +27,6 @@ BURST_SECONDS = 2.0
 ACCOUNT_BREAKER = CircuitBreaker(10, Backoff(timedelta(seconds=1), timedelta(seconds=30)))
 """It counts questions in a row without an answer."""
 
-HALF_OPEN_LEASE = timedelta(seconds=30)  # one question at a time then: as long as its lease
 SPREAD = timedelta(seconds=2)
 NOT_FOUND_THRESHOLD = 5
 """After so many answers "not found" in a row, about two payments at least, no payment of the account closes by one."""
@@ -62,7 +62,7 @@ class CallBudget(Struct):
         self.limits = replace(
             limits,
             calls=limits.calls - (self.rate is not None),
-            shut_until=self.now + HALF_OPEN_LEASE if probing else None,
+            shut_until=self.now + TIMING.half_open_lease if probing else None,
         )
         if self.room is not None:
             self.room -= 1
@@ -125,7 +125,7 @@ def count_replies(
             continue
         troubles = limits.troubles + 1
         shut_until = ACCOUNT_BREAKER.open_until(troubles, now, timedelta(seconds=failure.retry_after or 0))
-        if limits.shut_until is not None and limits.shut_until != counted.reply.asked_at + HALF_OPEN_LEASE:
+        if limits.shut_until is not None and limits.shut_until != counted.reply.asked_at + TIMING.half_open_lease:
             # One that was asked before the probe does not let another in while the probe is under way.
             shut_until = max(shut_until or limits.shut_until, limits.shut_until)
         limits = replace(limits, troubles=troubles, shut_until=shut_until)

@@ -13,7 +13,8 @@ from aiohttp import web
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
-from consumers.webhook_policy import DELAYS, DELIVERY_LEASE, ENDPOINT_BREAKER
+from consumers.timing import TIMING
+from consumers.webhook_policy import DELAYS, ENDPOINT_BREAKER
 from tests.integration.endpoints import (
     OLDER,
     SECRET,
@@ -259,7 +260,7 @@ async def test_what_a_dead_process_was_sending_is_sent_by_another_after_its_leas
         heir = await worker_of(endpoint, database, sending)
         await turned(heir)
         assert hook.taken == []
-        heir._now = lambda: database.clock.now() + DELIVERY_LEASE
+        heir._now = lambda: database.clock.now() + TIMING.delivery_lease
         await turned(heir)
         assert hook.taken == [event_id]
 

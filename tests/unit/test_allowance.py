@@ -8,7 +8,6 @@ import pytest
 
 from consumers.checks.limits import (
     ACCOUNT_BREAKER,
-    HALF_OPEN_LEASE,
     SOON,
     SPREAD,
     CallBudget,
@@ -22,6 +21,7 @@ from consumers.checks.limits import (
 )
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.reply import Reply
+from consumers.timing import TIMING
 from schemas.answers import Answer, Executed, ForeignTransaction, Inconclusive, Question, QuestionOutcome, Trouble
 from schemas.words import Status
 from tests.fakes.clock import NOON
@@ -180,7 +180,7 @@ def test_an_answerless_question_of_before_lets_no_other_in_beside_the_probe() ->
     asking = CallBudget(shut(ACCOUNT_BREAKER.threshold), None, later)
     assert asked(asking, 1) == [None]
     straggling = count_replies(asking.limits, None, [reply(AWAY)], later + SECOND)
-    assert straggling.shut_until == later + HALF_OPEN_LEASE
+    assert straggling.shut_until == later + TIMING.half_open_lease
     assert asked(CallBudget(straggling, None, later + 20 * SECOND), 1) != [None]
     probed = count_replies(asking.limits, None, [reply(AWAY, asked_at=later)], later + SECOND)
     assert probed.shut_until == later + 3 * SECOND, "the probe's own is the next pause"

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from consumers.timing import TIMING
 from consumers.webhook_policy import (
     DELAYS,
-    DELIVERY_LEASE,
     ENDPOINT_BREAKER,
-    EXPEDITE_SPREAD,
     LONGEST_WAIT,
     RETRY_JITTER,
     AttemptResponse,
@@ -47,7 +46,7 @@ def test_the_whole_schedule_is_longer_than_three_days() -> None:
 
 
 def test_a_delivery_that_is_being_sent_is_not_hurried_and_not_sent_by_two() -> None:
-    assert timedelta(seconds=15) < DELIVERY_LEASE < EXPEDITE_SPREAD
+    assert timedelta(seconds=15) < TIMING.delivery_lease < TIMING.expedite_spread
 
 
 @given(status=STATUSES, step=st.integers(0, 20), chance=CHANCES)
