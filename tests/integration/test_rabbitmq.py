@@ -376,7 +376,7 @@ async def test_who_stops_leaves_to_others_what_was_delivered_meanwhile(broker: R
             return stopping.pool.has_buffered("ipay")
 
         await until(delivered, what="the claim that is delivered and not taken")
-        await stopping.bus.end("ipay")
+        await stopping.bus.stop_receiving("ipay")
         other = ConsumerPool(Secret(broker.url), ["ipay"], stopping.metrics, prefetch=WINDOW)
         running = asyncio.create_task(other.run())
         try:
