@@ -14,8 +14,14 @@ from typing import NoReturn
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractConnection
-from aiormq.exceptions import AMQPError, AuthenticationError, ChannelInvalidStateError, ProbableAuthenticationError
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.exceptions import (
+    AMQPConnectionError,
+    AMQPError,
+    AuthenticationError,
+    ChannelInvalidStateError,
+    ProbableAuthenticationError,
+)
 
 from consumers.pacing import Backoff
 from schemas.secret import Secret
@@ -27,13 +33,14 @@ PREPARE_SECONDS = 15.0
 HEARTBEAT_SECONDS = 5  # a silent broker is given up after three of them
 RECONNECT = Backoff(timedelta(seconds=0.1), timedelta(seconds=3))
 
-UNREACHABLE = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError, asyncio.InvalidStateError, RuntimeError)
-"""What is raised when the broker is away, or a channel of ours is closed.
-
-RuntimeError is how aiormq and aio-pika say that a connection ended under the call that asked it for a channel.
-"""
+UNREACHABLE = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError, asyncio.InvalidStateError)
+"""What is raised when the broker is away, or a channel of ours is closed. It does not leave this package."""
 
 log = structlog.get_logger()
+
+
+class ConnectionEndedError(AMQPConnectionError):
+    """The connection ended under a call that needed it. One of UNREACHABLE, where the libraries say RuntimeError."""
 
 
 Use = Callable[[AbstractConnection], Awaitable[None]]
@@ -77,6 +84,16 @@ async def connected(url: Secret, name: str) -> AsyncIterator[AbstractConnection]
                 await connection.close()
 
 
+async def open_channel(connection: AbstractConnection, *, confirms: bool) -> AbstractChannel:
+    """A new channel; with `confirms` it also raises for a message that no queue takes. Raises one of UNREACHABLE."""
+    try:
+        return await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+    except ChannelInvalidStateError:
+        raise
+    except RuntimeError as error:  # aiormq and aio-pika say so of a connection that has ended
+        raise ConnectionEndedError(str(error)) from error
+
+
 def closing_of(connection: AbstractConnection) -> asyncio.Event:
     """Set when the connection ends, whoever ends it; aio-pika's own `closed()` tells only of our closing it."""
     ending = asyncio.Event()
@@ -90,3 +107,5 @@ async def _connect(url: Secret, name: str) -> AbstractConnection:
             return await aio_pika.connect(url.reveal(), name=name, heartbeat=HEARTBEAT_SECONDS)
     except (AuthenticationError, ProbableAuthenticationError) as error:
         raise BrokerRefusedError("the broker refuses the user or password of PAYPROOF_AMQP_URL") from error
+    except RuntimeError as error:  # uvloop says so where aiormq writes to a socket that the broker closed meanwhile
+        raise ConnectionEndedError(str(error)) from error
