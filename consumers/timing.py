@@ -35,8 +35,10 @@ class Timing(Struct, frozen=True, kw_only=True):
     """A request that takes money, and has not begun so long after its question was asked, is not sent."""
 
     status_lease: timedelta = _seconds(30)
+    """So long a payment is left to another process that asks about it, and may stand still."""
+
     execute_lease: timedelta = _seconds(40)
-    """So long a question counts as under way, counted from when it was asked."""
+    """So long an Execute counts as under way, counted from when it was asked."""
 
     execute_spacing: timedelta = _seconds(2)
     """Between an Execute that did not run and the next one."""
