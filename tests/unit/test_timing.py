@@ -81,3 +81,7 @@ def test_a_question_has_the_times_of_its_kind() -> None:
 
 def test_every_time_of_a_set_can_be_a_tenth_of_what_it_is() -> None:
     assert Timing(**{name: value / 10 for name, value in asdict(TIMING).items()}).drain == TIMING.drain / 10
+
+
+def test_a_post_that_calls_no_gateway_may_have_as_long_as_one_that_does() -> None:
+    assert Timing(tracking_lease=TIMING.opening_lease).tracking_lease == TIMING.opening_lease
