@@ -22,6 +22,8 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consumers.pacing import Backoff, CircuitBreaker
+
 DELAYS = tuple(
     timedelta(seconds=seconds) for seconds in (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400, 86_400)
 )
@@ -33,23 +35,14 @@ RETRY_JITTER = 0.1
 LONGEST_WAIT = timedelta(days=1)
 """The most that an endpoint's Retry-After is believed."""
 
-FAILURE_THRESHOLD = 5
-"""So many failures in a row open the breaker for a while."""
-
-FIRST_PAUSE = timedelta(seconds=30)
-LONGEST_PAUSE = timedelta(minutes=10)
+ENDPOINT_BREAKER = CircuitBreaker(5, Backoff(timedelta(seconds=30), timedelta(minutes=10)))
+"""It counts attempts in a row that failed, whichever delivery they were about."""
 
 EARLY_PROBE_AFTER = timedelta(minutes=50)
 """After so long without a delivery, an open breaker is probed with a delivery that is not due yet."""
 
 MAX_EXPEDITED = 100
 """So often at most is one delivery sent early, which is hourly while its schedule lasts; then it keeps to that."""
-
-EXPEDITE_SPREAD = timedelta(minutes=1)
-"""What is sent early is spread over so long."""
-
-DELIVERY_LEASE = timedelta(seconds=30)
-"""So long a delivery belongs to the worker that sends it: longer than an attempt, shorter than EXPEDITE_SPREAD."""
 
 GONE, TOO_MANY, UNAVAILABLE = 410, 429, 503
 
@@ -95,7 +88,7 @@ class Health(Struct, frozen=True, kw_only=True):
     @property
     def probing(self) -> bool:
         """Whether the next delivery goes alone, to see whether the endpoint is back."""
-        return self.failures >= FAILURE_THRESHOLD
+        return ENDPOINT_BREAKER.tripped(self.failures)
 
     def is_open(self, now: datetime) -> bool:
         return self.shut_until is not None and self.shut_until > now
@@ -151,7 +144,6 @@ def retry_after(value: str | None, now: datetime) -> timedelta | None:
 
 def _open_until(failures: int, response: AttemptResponse, now: datetime) -> datetime | None:
     asked = response.retry_after if response.status in (TOO_MANY, UNAVAILABLE) else None
-    if failures >= FAILURE_THRESHOLD:
-        doubled = FIRST_PAUSE * float(2 ** min(failures - FAILURE_THRESHOLD, 10))
-        return now + min(max(doubled, asked or timedelta(0)), LONGEST_PAUSE)
-    return None if asked is None else now + min(asked, LONGEST_PAUSE)
+    if asked is not None and not ENDPOINT_BREAKER.tripped(failures):
+        return now + min(asked, ENDPOINT_BREAKER.pauses.longest)
+    return ENDPOINT_BREAKER.open_until(failures, now, asked or timedelta(0))

@@ -16,6 +16,7 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from consumers.timing import TIMING
 from worker.broker import Broker
 from worker.config import Config
 from worker.deliver.event_publisher import AWAY_SECONDS
@@ -37,7 +38,6 @@ from worker.telemetry.tracing import OFF, Tracing, tracing_of
 
 ROLES = ("ingress", "consume", "sweep", "relay", "deliver")
 HTTP_DRAIN_SECONDS = 10
-DRAIN_SECONDS = 45
 
 log = structlog.get_logger()
 
@@ -144,7 +144,7 @@ async def _drain(parts: Collection[ProcessPart], tasks: Mapping[str, asyncio.Tas
             part.stop()
             working.append(tasks[part.name])
     if working:
-        await asyncio.wait(working, timeout=DRAIN_SECONDS)
+        await asyncio.wait(working, timeout=TIMING.drain.total_seconds())
 
 
 async def _run(part: Callable[[], Awaitable[None]]) -> None:

@@ -58,7 +58,7 @@ async def acquire_call_budget(
     `room` is how many more questions this worker takes on for an account, where it bounds them.
 
     A call that is counted is not given back. A worker that dies or fails before it asks costs each account at most the
-    calls of that one batch, and a silent gateway one probe: it is probed again once `HALF_OPEN_LEASE` is over.
+    calls of that one batch, and a silent gateway one probe: it is probed again once `half_open_lease` is over.
     """
     accounts = {payment.account for payment in payments}
     rates = _rates(rules, accounts)

@@ -12,12 +12,11 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from consumers.ports.gateway import Capabilities
+from consumers.timing import TIMING
 from schemas.answers import Answer, Executed, QuestionOutcome
 from schemas.payments import Payment
 from schemas.words import Status
 
-EXECUTE_SPACING = timedelta(seconds=2)
-EXECUTE_AGAIN = timedelta(seconds=60)
 EXECUTE_TRIES = 20
 EXECUTE_DOUBT = timedelta(hours=24)
 REQUEST_VALID_FOR = timedelta(hours=1)
@@ -51,14 +50,14 @@ def may_execute(payment: Payment, capabilities: Capabilities, now: datetime) -> 
         and not payment.held_for_money
         and now < payment.expires_at
         and payment.execute_tries < EXECUTE_TRIES
-        and (payment.execute_asked_at is None or now >= payment.execute_asked_at + EXECUTE_SPACING)
+        and (payment.execute_asked_at is None or now >= payment.execute_asked_at + TIMING.execute_spacing)
     )
 
 
 def waiting(payment: Payment, now: datetime) -> Payment:
     """The payment whose request waits for another attempt of its order: it is looked at again soon, then less often."""
     wanted = payment.execute_wanted_at or now
-    wait = _SOON if now - wanted < EXECUTE_AGAIN else _LATER
+    wait = _SOON if now - wanted < TIMING.execute_again else _LATER
     return replace(payment, execute_waits_until=now + wait)
 
 
@@ -85,7 +84,7 @@ def in_doubt(payment: Payment, now: datetime) -> bool:
     """Whether its Execute may be under way still: until a minute is over, or its reply is known."""
     asked = payment.execute_asked_at
     unanswered = payment.execute_state == "kept" and payment.execute_unanswered
-    return unanswered and asked is not None and now < asked + EXECUTE_AGAIN
+    return unanswered and asked is not None and now < asked + TIMING.execute_again
 
 
 def executing(payment: Payment, now: datetime) -> Payment:
@@ -113,10 +112,10 @@ def taken_over(payment: Payment, since: datetime | None, now: datetime) -> Payme
     """
     if since is None or payment.execute_state != "wanted":
         return payment
-    before = payment.opened_at < since or now < since + EXECUTE_AGAIN
+    before = payment.opened_at < since or now < since + TIMING.execute_again
     if not before or (payment.execute_asked_at is not None and payment.execute_asked_at >= since):
         return payment
-    again_at = since + EXECUTE_AGAIN
+    again_at = since + TIMING.execute_again
     return replace(
         payment, execute_state="kept", execute_waits_until=again_at, execute_unanswered=True, execute_asked_at=since
     )
@@ -134,7 +133,7 @@ def executed(payment: Payment, outcome: Executed, asked_at: datetime) -> Payment
         case "none" | "unread":
             return payment
         case "not_sent":
-            tries, again_at = max(0, payment.execute_tries - 1), asked_at + EXECUTE_SPACING
+            tries, again_at = max(0, payment.execute_tries - 1), asked_at + TIMING.execute_spacing
             payment = replace(payment, execute_unanswered=doubted, execute_tries=tries, execute_waits_until=again_at)
             return to_the_back(replace(payment, execute_state="wanted"), asked_at)
         case "refused":
@@ -163,7 +162,7 @@ def too_soon(payment: Payment, asked_at: datetime, outcome: QuestionOutcome) -> 
         unanswered = outcome.reply in ("none", "unread") if asked_at == executed_at else unanswered
         outcome = outcome.then
     closes = isinstance(outcome, Answer) and outcome.status is not None and outcome.status.closed
-    return unanswered and closes and executed_at is not None and asked_at < executed_at + EXECUTE_AGAIN
+    return unanswered and closes and executed_at is not None and asked_at < executed_at + TIMING.execute_again
 
 
 def answered_again(payment: Payment, capabilities: Capabilities, asked_at: datetime, answer: Answer) -> Payment:
@@ -172,7 +171,7 @@ def answered_again(payment: Payment, capabilities: Capabilities, asked_at: datet
         capabilities.executes
         and payment.execute_state == "kept"
         and payment.execute_asked_at is not None
-        and asked_at >= payment.execute_asked_at + EXECUTE_AGAIN
+        and asked_at >= payment.execute_asked_at + TIMING.execute_again
     )
     if kept_long and answer.status is Status.PENDING:
         return replace(payment, execute_state="wanted", execute_waits_until=asked_at)

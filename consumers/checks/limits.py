@@ -15,19 +15,18 @@ from zlib import crc32
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consumers.pacing import Backoff, CircuitBreaker, TokenBucket
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.reply import Reply
+from consumers.timing import TIMING
 from schemas.answers import Executed, ForeignTransaction, Inconclusive, Trouble
 
 BURST_SECONDS = 2.0
 """How many seconds of the budget may be used at once."""
 
-ACCOUNT_FAILURE_THRESHOLD = 10
-"""After so many questions in a row without an answer the circuit breaker of the account opens."""
+ACCOUNT_BREAKER = CircuitBreaker(10, Backoff(timedelta(seconds=1), timedelta(seconds=30)))
+"""It counts questions in a row without an answer."""
 
-ACCOUNT_FIRST_PAUSE = timedelta(seconds=1)
-ACCOUNT_LONGEST_PAUSE = timedelta(seconds=30)
-HALF_OPEN_LEASE = timedelta(seconds=30)  # one question at a time then: as long as its lease
 SPREAD = timedelta(seconds=2)
 NOT_FOUND_THRESHOLD = 5
 """After so many answers "not found" in a row, about two payments at least, no payment of the account closes by one."""
@@ -58,12 +57,12 @@ class CallBudget(Struct):
             self.waiting += 1
             return self.now + timedelta(seconds=(self.waiting - limits.calls) / self.rate)
         if self.room is not None and self.room < 1:
-            return self.now + ACCOUNT_FIRST_PAUSE + _spread(payment_id)
-        probing = limits.troubles >= ACCOUNT_FAILURE_THRESHOLD
+            return self.now + ACCOUNT_BREAKER.pauses.first + _spread(payment_id)
+        probing = ACCOUNT_BREAKER.tripped(limits.troubles)
         self.limits = replace(
             limits,
             calls=limits.calls - (self.rate is not None),
-            shut_until=self.now + HALF_OPEN_LEASE if probing else None,
+            shut_until=self.now + TIMING.half_open_lease if probing else None,
         )
         if self.room is not None:
             self.room -= 1
@@ -77,7 +76,7 @@ def needs_lock(limits: AccountLimits | None, rate: float | None) -> bool:
 
 def breaker_open(limits: AccountLimits | None) -> TypeGuard[AccountLimits]:
     """Whether its gateway has stopped answering. Then nobody asks, or one question at a time probes it (half-open)."""
-    return limits is not None and limits.troubles >= ACCOUNT_FAILURE_THRESHOLD
+    return limits is not None and ACCOUNT_BREAKER.tripped(limits.troubles)
 
 
 def forgetful(limits: AccountLimits | None) -> bool:
@@ -87,15 +86,15 @@ def forgetful(limits: AccountLimits | None) -> bool:
 
 def new_limits(account: str, rate: float | None, now: datetime) -> AccountLimits:
     """The limits of an account that nobody asked about yet."""
-    return AccountLimits(account=account, calls=_burst(rate), at=now)
+    return AccountLimits(account=account, calls=0.0 if rate is None else _bucket(rate).burst, at=now)
 
 
 def refilled(limits: AccountLimits, rate: float | None, now: datetime) -> AccountLimits:
     """With the calls that time brought since."""
     if rate is None:
         return limits
-    seconds = max(0.0, (now - limits.at).total_seconds())
-    return replace(limits, calls=min(_burst(rate), limits.calls + seconds * rate), at=max(now, limits.at))
+    calls = _bucket(rate).refill(limits.calls, (now - limits.at).total_seconds())
+    return replace(limits, calls=calls, at=max(now, limits.at))
 
 
 class CountedReply(Struct, frozen=True, kw_only=True):
@@ -125,8 +124,8 @@ def count_replies(
                 limits = replace(limits, troubles=0, shut_until=None)
             continue
         troubles = limits.troubles + 1
-        shut_until = now + _pause(troubles, failure) if troubles >= ACCOUNT_FAILURE_THRESHOLD else None
-        if limits.shut_until is not None and limits.shut_until != counted.reply.asked_at + HALF_OPEN_LEASE:
+        shut_until = ACCOUNT_BREAKER.open_until(troubles, now, timedelta(seconds=failure.retry_after or 0))
+        if limits.shut_until is not None and limits.shut_until != counted.reply.asked_at + TIMING.half_open_lease:
             # One that was asked before the probe does not let another in while the probe is under way.
             shut_until = max(shut_until or limits.shut_until, limits.shut_until)
         limits = replace(limits, troubles=troubles, shut_until=shut_until)
@@ -180,14 +179,8 @@ def _unknown_by(limits: AccountLimits, counted: CountedReply) -> tuple[str, ...]
     return () if answered else limits.unknown_by
 
 
-def _pause(troubles: int, trouble: Inconclusive) -> timedelta:
-    """Longer with each trouble, or as long as the gateway asks, within bounds."""
-    doubled = ACCOUNT_FIRST_PAUSE * float(2 ** min(troubles - ACCOUNT_FAILURE_THRESHOLD, 5))
-    return min(max(doubled, timedelta(seconds=trouble.retry_after or 0)), ACCOUNT_LONGEST_PAUSE)
-
-
-def _burst(rate: float | None) -> float:
-    return 0.0 if rate is None else max(1.0, rate * BURST_SECONDS)
+def _bucket(rate: float) -> TokenBucket:
+    return TokenBucket.of_seconds(rate, BURST_SECONDS)
 
 
 def _spread(payment_id: str) -> timedelta:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.checks import candidates
-from consumers.checks.execute import EXECUTE_AGAIN, executing, request_checked_at, under_way
+from consumers.checks.execute import executing, request_checked_at, under_way
 from consumers.checks.schedule import (
     closes_at,
     delay_of,
@@ -29,6 +29,7 @@ from consumers.checks.schedule import (
     wants,
 )
 from consumers.ports.gateway import Capabilities
+from consumers.timing import TIMING
 from schemas.answers import Question
 from schemas.checks import Checks
 from schemas.payments import Candidate, Payment
@@ -36,7 +37,6 @@ from schemas.words import Hold, Id, QuestionKind, Status
 
 UNSIGNED_ASKS_PER_HOUR = 10
 ONE_HOUR = timedelta(hours=1)
-QUESTION_LEASES = {QuestionKind.STATUS: timedelta(seconds=30), QuestionKind.EXECUTE: timedelta(seconds=40)}
 JITTER_FROM, LONGEST_JITTER = timedelta(minutes=1), timedelta(minutes=10)
 END_INSISTS = ONE_HOUR
 """A question about the end that brought no answer is asked again for so long, on the last `claimed` delay."""
@@ -92,7 +92,7 @@ def next_check(payment: Payment, capabilities: Capabilities, checks: Checks) -> 
     due = next_due(payment, capabilities, checks)
     times = [due.at] if due else []
     if payment.status.closed and payment.execute_state == "kept" and payment.execute_asked_at is not None:
-        times.append(payment.execute_asked_at + EXECUTE_AGAIN)  # it lets go of its order then
+        times.append(payment.execute_asked_at + TIMING.execute_again)  # it lets go of its order then
     if payment.status is Status.PENDING:
         if Hold.UNRESOLVED not in payment.holds:
             times.append(gives_up_at(payment, checks))
@@ -142,7 +142,7 @@ def start_question(payment: Payment, asked: Question, due: Due, checks: Checks, 
 def _lease(payment: Payment, asked: Question, now: datetime, *, later: bool) -> datetime | None:
     """Until when an Execute counts as in flight. A status question leaves that of an Execute asked later alone."""
     if asked.kind is QuestionKind.EXECUTE:
-        return now + QUESTION_LEASES[asked.kind]
+        return now + TIMING.lease(asked.kind)
     return payment.lease_until if later else None
 
 

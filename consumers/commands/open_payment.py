@@ -19,14 +19,12 @@ from consumers.money.write_event import event_entry, write_event
 from consumers.ports.gateway import Opened, OpeningOutcome, OpeningRefused, ReferenceUsed
 from consumers.ports.ledger import Keys, Ledger
 from consumers.rules import Rules
+from consumers.timing import TIMING
 from schemas.answers import Inconclusive, Trouble
 from schemas.payments import Change, Entry, Payment
 from schemas.words import EntryKind, EventType, Hold, Status
 
 LONGEST_LIFETIME = timedelta(days=31)
-OPENING_LEASE = timedelta(seconds=45)
-TRACKING_LEASE = timedelta(seconds=10)
-"""No gateway is called, so this is long for what it takes; a twin waits no longer for one that died."""
 
 
 class ReadyToOpen(Struct, frozen=True):
@@ -134,7 +132,7 @@ async def open_payment(
 
     Where the money came before, there is nothing to open: a second checkout would charge twice.
     """
-    match await checkouts.create(_looked_after(payment, rules), request, OPENING_LEASE):
+    match await checkouts.create(_looked_after(payment, rules), request, TIMING.opening_lease):
         case ReferenceTaken(why="unexpected", payment=found):
             return await _adopt(checkouts, rules, found.id, payment, request)
         case ReferenceTaken() as taken:
@@ -156,7 +154,7 @@ async def track_payment(checkouts: CheckoutStore, rules: Rules, payment: Payment
     if holder is not None and Hold.UNEXPECTED in holder.holds:
         return await _adopt(checkouts, rules, holder.id, payment, request)
     wanted = _looked_after(replace(payment, session_id=None), rules)
-    match await checkouts.create(wanted, request, TRACKING_LEASE):
+    match await checkouts.create(wanted, request, TIMING.tracking_lease):
         case ReferenceTaken(why="unexpected", payment=found):
             return await _adopt(checkouts, rules, found.id, payment, request)
         case ReferenceTaken(why="opened", equal=True, payment=row) if not row.opened:

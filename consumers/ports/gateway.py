@@ -17,6 +17,7 @@ from typing import ClassVar, Protocol, TypeVar
 
 from msgspec import Struct, field
 
+from consumers.timing import TIMING
 from schemas.answers import Expected, Inconclusive, Question, QuestionOutcome
 from schemas.callbacks import Callback, CallbackContent
 from schemas.statements import Line, Unread
@@ -36,7 +37,7 @@ class HttpRequest(Struct, frozen=True, kw_only=True):
     url: str
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
-    seconds: float = 10.0
+    seconds: float = TIMING.request_deadline.total_seconds()
     takes_money: bool = False
 
     def __repr__(self) -> str:

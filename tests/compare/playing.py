@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 import aiohttp
 import asyncpg
 
-from consumers.checks.execute import EXECUTE_SPACING
+from consumers.timing import TIMING
 from tests.compare.acts import Act, reference
 from tests.harness import (
     MONEYBAG,
@@ -231,7 +231,7 @@ class Player:
         """Wait until an Execute of the same order would not be asked too soon after the last one."""
 
         async def rested() -> bool:
-            about = (act.gateway.account, reference(act.n), EXECUTE_SPACING + timedelta(seconds=MARGIN_SECONDS))
+            about = (act.gateway.account, reference(act.n), TIMING.execute_spacing + timedelta(seconds=MARGIN_SECONDS))
             return bool(await self._database.fetchval(_RESTED, *about))
 
         await until(rested, what=f"rest before {act}", seconds=QUIET_SECONDS)

@@ -18,12 +18,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.apply_claim import KEPT_CANDIDATES
-from consumers.checks.execute import EXECUTE_AGAIN
 from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
 from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, is_signed, names
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Admission, ExecuteRequest, Keys, LookResult, Reading, Write, WriteResult
 from consumers.ports.ledger import Order as SeenOrder
+from consumers.timing import TIMING
 from schemas.answers import Fact
 from schemas.callbacks import Claim
 from schemas.events import Event
@@ -166,7 +166,7 @@ class FakeLedger:
             for one in self._tables.payments.values()
             if (one.merchant, one.order_ref) == (payment.merchant, payment.order_ref) and one.id != payment.id
             if one.status is Status.PENDING and one.opened_at < since
-            if one.fact_asked_at is None or one.fact_asked_at < since + EXECUTE_AGAIN
+            if one.fact_asked_at is None or one.fact_asked_at < since + TIMING.execute_again
         )
 
     def _admission(self, claim: Claim) -> Admission:

@@ -6,7 +6,7 @@ import asyncio
 
 from aiohttp import web
 
-from consumers.webhook_policy import DELIVERY_LEASE
+from consumers.timing import TIMING
 from tests.harness import IPAY, Scene, System, staged
 from tests.integration.endpoints import SECRET, Hook, hooking
 from tests.processes import directory, until
@@ -41,7 +41,7 @@ async def judge(system: System, hook: Hook) -> None:
         hook.answers = 204
         await asyncio.to_thread(system.start_service)
         sent = hook.requests[0][0]["webhook-id"]
-        seconds = DELIVERY_LEASE.total_seconds() + 15
+        seconds = TIMING.delivery_lease.total_seconds() + 15
         await until(lambda: sent in hook.taken, what="it was sent again", seconds=seconds)
     finally:
         await asyncio.to_thread(system.stop)

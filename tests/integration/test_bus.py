@@ -11,6 +11,7 @@ import pytest
 from msgspec import Struct
 
 from consumers.ports.bus import Bus, BusAway
+from consumers.timing import TIMING
 from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Said, Source
 from tests.fakes.bus import FakeBus
@@ -19,7 +20,7 @@ from tests.integration.rabbit import attached
 from tests.processes import until
 from worker.postgres.database import UNAVAILABLE, Database, connect
 from worker.postgres.queue import claim_queue as bus
-from worker.postgres.queue.claim_queue import _FREE, _TAKE, LEASE_SECONDS, PostgresBus
+from worker.postgres.queue.claim_queue import _FREE, _TAKE, PostgresBus
 from worker.postgres.queue.turns import PostgresTurns
 from worker.postgres.wakeups import Wakeup
 from worker.runtime.cancellation import end_one
@@ -371,7 +372,7 @@ async def test_a_worker_that_stands_still_keeps_its_claims_until_their_lease_end
     await dying.kill()
     assert await receive(heir.bus) == [other]
     (row,) = await database.fetch("SELECT available_at - clock_timestamp() AS left FROM queue ORDER BY id LIMIT 1")
-    assert 25 < row["left"].total_seconds() <= LEASE_SECONDS, "longer than a question takes"
+    assert 25 < row["left"].total_seconds() <= TIMING.claim_lease.total_seconds(), "longer than a question takes"
     await database.execute("UPDATE queue SET available_at = clock_timestamp() WHERE claim_id = $1", claim.id)
     assert await receive(heir.bus) == [claim]
 

@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 import jsonschema
 from check_jsonschema.builtin_schemas import get_builtin_schema
 
+from consumers.timing import TIMING
 from tests.deployment import DEPLOY, Document, compose, documents, image, settings_read
 from tests.processes import directory
 from worker.config import Config, load
-from worker.process import DRAIN_SECONDS, HTTP_DRAIN_SECONDS, ROLES
+from worker.process import HTTP_DRAIN_SECONDS, ROLES
 
 ONE_SHOTS = {"keys", "migrate"}
-UNHURRIED = 2 * HTTP_DRAIN_SECONDS + DRAIN_SECONDS
+UNHURRIED = 2 * HTTP_DRAIN_SECONDS + TIMING.drain.total_seconds()
 
 
 def services() -> dict[str, Document]:

@@ -12,15 +12,15 @@ from aiohttp import web
 from msgspec import Struct, field
 
 from consumers.account import Account
-from consumers.checks.next_check import QUESTION_LEASES
 from consumers.ports.gateway import Token
 from consumers.providers import PROVIDERS
+from consumers.timing import TIMING
 from schemas.answers import Answer, Executed, Expected, Inconclusive, Question, QuestionOutcome
 from schemas.secret import Secret
 from schemas.words import QuestionKind, Status
 from tests.fakes.clock import FakeClock
-from worker.verify.gateways import LAST_SECONDS, Tokens, gateways
-from worker.verify.question_course import BEGIN_SECONDS, WHOLE_SECONDS, TooLate
+from worker.verify.gateways import Tokens, gateways
+from worker.verify.question_course import TooLate
 
 EXPECTED = Expected(payment_id="p", reference="r", amount=Decimal("10.00"), currency="BDT", session_id="TR1")
 EXECUTE, QUERY = Question(kind=QuestionKind.EXECUTE), Question()
@@ -97,9 +97,8 @@ def is_not_sent(outcome: QuestionOutcome) -> bool:
 
 
 def test_every_question_ends_before_its_lease_and_execute_before_another_may_follow() -> None:
-    assert WHOLE_SECONDS.keys() == QUESTION_LEASES.keys()
-    for kind, seconds in WHOLE_SECONDS.items():
-        assert timedelta(seconds=seconds + LAST_SECONDS) < QUESTION_LEASES[kind]
+    for kind in QuestionKind:
+        assert TIMING.deadline(kind) + TIMING.last_word < TIMING.lease(kind)
 
 
 async def test_an_execute_held_up_43_seconds_does_not_reach_the_gateway(slow: Slow) -> None:
@@ -122,13 +121,13 @@ async def test_an_execute_begins_within_five_seconds_or_not_at_all(slow: Slow, l
 
 
 async def test_a_token_that_takes_long_does_not_make_execute_late(slow: Slow) -> None:
-    slow.takes["grant"] = BEGIN_SECONDS + 1
+    slow.takes["grant"] = TIMING.execute_begins_within.total_seconds() + 1
     assert is_not_sent(await slow.ask(EXECUTE))
     assert slow.calls == ["grant"]
 
 
 async def test_an_execute_that_was_refused_its_token_is_sent_again_only_in_time(slow: Slow) -> None:
-    slow.refuses, slow.takes["execute"] = 1, BEGIN_SECONDS + 1
+    slow.refuses, slow.takes["execute"] = 1, TIMING.execute_begins_within.total_seconds() + 1
     assert is_not_sent(await slow.ask(EXECUTE)), "401: it did not run"
     assert slow.calls == ["grant", "execute", "grant"]
 

@@ -13,7 +13,8 @@ from aiohttp import web
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
-from consumers.webhook_policy import DELAYS, DELIVERY_LEASE, FAILURE_THRESHOLD
+from consumers.timing import TIMING
+from consumers.webhook_policy import DELAYS, ENDPOINT_BREAKER
 from tests.integration.endpoints import (
     OLDER,
     SECRET,
@@ -191,14 +192,14 @@ async def test_after_five_failures_one_delivery_at_a_time_probes_and_the_rest_go
         events = await happen(database, 40)
         await turned(worker)
         tried = len(hook.heard)
-        assert FAILURE_THRESHOLD <= tried < 40
+        assert ENDPOINT_BREAKER.threshold <= tried < 40
         await turned(worker)
         assert len(hook.heard) == tried, "it is shut"
         await database.execute("UPDATE endpoints SET shut_until = now() - interval '1 minute'")
         await turned(worker)
         assert len(hook.heard) == tried + 1, "one probes it"
         (listed,) = await list_endpoints(database)
-        assert listed.health.failures == FAILURE_THRESHOLD + 1
+        assert listed.health.failures == ENDPOINT_BREAKER.threshold + 1
         hook.answers = 204
         await database.execute("UPDATE endpoints SET shut_until = now() - interval '1 minute'")
         await turned(worker)
@@ -259,7 +260,7 @@ async def test_what_a_dead_process_was_sending_is_sent_by_another_after_its_leas
         heir = await worker_of(endpoint, database, sending)
         await turned(heir)
         assert hook.taken == []
-        heir._now = lambda: database.clock.now() + DELIVERY_LEASE
+        heir._now = lambda: database.clock.now() + TIMING.delivery_lease
         await turned(heir)
         assert hook.taken == [event_id]
 

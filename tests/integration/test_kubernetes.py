@@ -11,11 +11,12 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from consumers.timing import TIMING
 from tests.deployment import DEPLOY, KUBERNETES, image, kustomization, manifests, settings_read
 from tests.integration.cluster import containers, deployments, labels, of_kind, pods, selects, toml
 from tests.integration.custom_resources import SPECS
 from worker.amqp.topology import claims_queue
-from worker.process import DRAIN_SECONDS, HTTP_DRAIN_SECONDS, ROLES
+from worker.process import HTTP_DRAIN_SECONDS, ROLES
 
 OLDEST, NEWEST = "1.30.0", kubernetes_validate.latest_version()
 """Between these lie the versions that anyone still supports; fields that only one of them has are none of ours."""
@@ -150,7 +151,8 @@ def test_nobody_is_killed_who_still_drains() -> None:
     for role, pod in pods().items():
         hook = pod["containers"][0].get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["0"])
         lingers = int(re.findall(r"\d+", hook[-1])[0])
-        assert pod["terminationGracePeriodSeconds"] > lingers + 2 * HTTP_DRAIN_SECONDS + DRAIN_SECONDS, role
+        drains = 2 * HTTP_DRAIN_SECONDS + TIMING.drain.total_seconds()
+        assert pod["terminationGracePeriodSeconds"] > lingers + drains, role
 
 
 def test_every_variable_is_one_that_payproof_reads() -> None:

@@ -99,6 +99,25 @@ async def test_a_broker_that_goes_away_leaves_claims_to_the_spool_and_comes_back
         await rabbit.bus.ack(messages)
 
 
+async def test_a_bug_of_ours_on_a_connection_is_raised_and_not_taken_for_a_broker_that_is_away(
+    broker: RabbitMQ,
+) -> None:
+    failures = []
+
+    async def nothing(_: object) -> None:
+        pass
+
+    async def bug(_: object) -> None:
+        raise RuntimeError("our bug")
+
+    with pytest.raises(RuntimeError, match="our bug"):
+        async with asyncio.timeout(10):
+            await link.run_with_reconnect(
+                Secret(broker.url), "payproof test", prepare=nothing, use=bug, failed=lambda: failures.append(1)
+            )
+    assert failures == []
+
+
 async def test_without_broker_and_without_postgres_nothing_is_acknowledged(rabbit: Rabbit, database: Database) -> None:
     (nobodys,) = free_ports(1)
     publisher = Publisher(Secret(f"amqp://127.0.0.1:{nobodys}"), PROVIDERS)
@@ -215,13 +234,18 @@ async def test_a_wrong_password_is_told_without_it(broker: RabbitMQ) -> None:
     assert "wrong-one" not in str(raised.value)
 
 
-async def test_a_channel_of_a_connection_that_just_ended_is_told_as_an_unreachable_broker(broker: RabbitMQ) -> None:
+@pytest.mark.parametrize("ended_by", ["us", "the broker"])
+async def test_a_channel_of_a_connection_that_just_ended_is_told_as_an_unreachable_broker(
+    broker: RabbitMQ, ended_by: str
+) -> None:
     async with link.connected(Secret(broker.url), "a test") as connection:
-        await connection.close()
+        end = link.closing_of(connection)
+        await (connection.close() if ended_by == "us" else asyncio.to_thread(broker.cut_connections))
+        await asyncio.wait_for(end.wait(), 10)
         with pytest.raises(link.UNREACHABLE):
-            await connection.channel()
+            await link.open_channel(connection, confirms=True)
         with pytest.raises(link.UNREACHABLE):
-            async with connection.channel(publisher_confirms=False):
+            async with await link.open_channel(connection, confirms=False):
                 pass
 
 

@@ -6,14 +6,18 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from consumers.commands.open_payment import ReadyToOpen
+from consumers.pacing import TokenBucket
 from tests.fakes.providers import PLAIN, account
 from tests.integration.backlog import RATES, fill, look, unindexed, wrong
 from tests.integration.conformance_ledger import a_payment
+from tests.refills import BURST_SECONDS, REFILLS, Refill
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
-from worker.postgres.queue.due import MOST_WAITING, PROBING, take_due
+from worker.postgres.queue.due import MOST_WAITING, PROBING, SHARE, sweep_bucket, take_due
 from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
 from worker.verify.sweep import Sweep
@@ -51,6 +55,27 @@ async def test_a_gateway_whose_claims_pile_up_gets_no_more_of_them(database: Dat
     assert await sweep._sweep() == 0
     await database.execute("DELETE FROM queue WHERE claim_id = '1'")
     assert await sweep._sweep() == 1
+
+
+@pytest.mark.parametrize("case", REFILLS, ids=lambda case: case.what)
+async def test_the_sweeps_share_of_a_budget_refills_by_the_rule_of_every_token_bucket(
+    database: Database, case: Refill
+) -> None:
+    rate = case.rate / SHARE
+    assert sweep_bucket(rate) == TokenBucket.of_seconds(case.rate, BURST_SECONDS)
+    [before] = await database.fetch(
+        """INSERT INTO allowances (account, sweep_calls, swept_at)
+           VALUES ('shop-a', $1, clock_timestamp() - make_interval(secs => $2)) RETURNING swept_at""",
+        case.tokens,
+        case.seconds,
+    )
+    await take_due(database, 1, {"shop-a": rate})
+    [after] = await database.fetch("SELECT sweep_calls, swept_at FROM allowances")
+    seconds = (after["swept_at"] - before["swept_at"]).total_seconds()
+    assert case.seconds <= seconds
+    within = case.rate * (seconds - case.seconds) + 0.01
+    assert after["sweep_calls"] == pytest.approx(sweep_bucket(rate).refill(case.tokens, seconds), abs=0.01)
+    assert after["sweep_calls"] == pytest.approx(case.become, abs=within)
 
 
 async def test_the_longest_waiting_are_taken_first_and_nobody_elses(database: Database) -> None:

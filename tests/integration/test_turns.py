@@ -8,12 +8,13 @@ import asyncpg
 import pytest
 
 from consumers.ports.ledger import Turns
+from consumers.timing import TIMING
 from tests.fakes.ledger import FakeTurns
 from tests.integration.conformance_ledger import SECONDS
 from tests.integration.conformance_turns import IDS, TurnsConformance
 from tests.processes import until
 from worker.postgres.database import UNAVAILABLE, Database
-from worker.postgres.queue.turns import OVERDUE_SECONDS, SAME_SECONDS, PostgresTurns, lock_of
+from worker.postgres.queue.turns import SAME_SECONDS, PostgresTurns, lock_of
 from worker.runtime.clock import DatabaseClock
 
 _HELD = """
@@ -134,7 +135,7 @@ async def test_a_turn_that_others_hold_for_long_is_anyones(three: list[PostgresT
     stopped, other, third = three
     await stopped.take(IDS[:1])
     assert await other.take(IDS[:2]) == {IDS[1]}
-    ticking.now += OVERDUE_SECONDS - 1
+    ticking.now += TIMING.status_lease.total_seconds() - 1
     assert await other.take(IDS[:1]) == frozenset()
     ticking.now += 1
     assert await other.take(IDS[:1]) == {IDS[0]}
@@ -154,7 +155,7 @@ async def test_a_turn_that_was_ours_in_between_is_waited_for_anew(three: list[Po
     await other.close()
     other.give_back(IDS[:1])
     await until(lambda: _taken(third), what="it is free", seconds=SECONDS)
-    ticking.now += OVERDUE_SECONDS
+    ticking.now += TIMING.status_lease.total_seconds()
     assert await other.take(IDS[:1]) == frozenset(), "what it saw at first was another holder"
 
 
@@ -170,7 +171,7 @@ async def test_a_turn_that_nobody_looked_at_for_long_is_waited_for_anew(
     assert await other.take(IDS[:1]) == frozenset()
     ticking.now += SAME_SECONDS
     assert await other.take(IDS[:1]) == frozenset()
-    ticking.now += OVERDUE_SECONDS
+    ticking.now += TIMING.status_lease.total_seconds()
     assert await other.take(IDS[:1]) == {IDS[0]}
 
 

@@ -11,10 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.checks.limits import ACCOUNT_FAILURE_THRESHOLD, BURST_SECONDS, HALF_OPEN_LEASE, SOON, SPREAD
+from consumers.checks.limits import ACCOUNT_BREAKER, BURST_SECONDS, SOON, SPREAD
 from consumers.commands.open_payment import track_payment
 from consumers.pipeline import AssignedQuestion, take_claims
 from consumers.ports.call_limits import AccountLimits
+from consumers.timing import TIMING
 from schemas.answers import Inconclusive, Trouble
 from schemas.callbacks import Claim
 from schemas.words import EntryKind, Source, Status
@@ -55,7 +56,7 @@ async def shared() -> tuple[Drive, SharedLedger]:
     drive = Drive(says(Status.COMPLETED))
     drive.rules = replace(drive.rules, accounts={one.id: one for one in (HEALTHY, POOR, SILENT, CANDIDATES)})
     drive.ledger = ledger = SharedLedger(drive.clock)
-    await stood(ledger, SILENT, troubles=ACCOUNT_FAILURE_THRESHOLD)
+    await stood(ledger, SILENT, troubles=ACCOUNT_BREAKER.threshold)
     return drive, ledger
 
 
@@ -94,8 +95,9 @@ async def test_a_probe_that_was_never_sent_silences_its_gateway_for_no_longer_th
     several = [await drive.open(SILENT) for _ in range(3)]
     failed_at = await fails(drive, ledger, drive.claim(several[0]))
     assert await drive.publish(*map(drive.claim, several)) == []
-    await drive.wait(HALF_OPEN_LEASE + SOON + 2 * SPREAD)
-    assert HALF_OPEN_LEASE <= min(one.asked_at for one in drive.asked) - failed_at <= HALF_OPEN_LEASE + SPREAD
+    lease = TIMING.half_open_lease
+    await drive.wait(lease + SOON + 2 * SPREAD)
+    assert lease <= min(one.asked_at for one in drive.asked) - failed_at <= lease + SPREAD
     assert [drive.payment(one).status for one in several] == [Status.COMPLETED] * 3
 
 
@@ -204,7 +206,7 @@ async def test_what_a_gateway_brought_waits_for_the_row_only_where_it_changes_it
 
 @pytest.mark.parametrize(
     ("troubles", "entries"),
-    [(0, 2), (ACCOUNT_FAILURE_THRESHOLD - 2, 2), (ACCOUNT_FAILURE_THRESHOLD - 1, 1), (ACCOUNT_FAILURE_THRESHOLD, 1)],
+    [(0, 2), (ACCOUNT_BREAKER.threshold - 2, 2), (ACCOUNT_BREAKER.threshold - 1, 1), (ACCOUNT_BREAKER.threshold, 1)],
 )
 async def test_what_a_silent_gateway_does_not_answer_again_is_one_entry_of_the_timeline(
     shared: tuple[Drive, SharedLedger], troubles: int, entries: int

@@ -7,10 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from consumers.checks.limits import (
-    ACCOUNT_FAILURE_THRESHOLD,
-    ACCOUNT_FIRST_PAUSE,
-    ACCOUNT_LONGEST_PAUSE,
-    HALF_OPEN_LEASE,
+    ACCOUNT_BREAKER,
     SOON,
     SPREAD,
     CallBudget,
@@ -24,6 +21,7 @@ from consumers.checks.limits import (
 )
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.reply import Reply
+from consumers.timing import TIMING
 from schemas.answers import Answer, Executed, ForeignTransaction, Inconclusive, Question, QuestionOutcome, Trouble
 from schemas.words import Status
 from tests.fakes.clock import NOON
@@ -109,8 +107,8 @@ def test_workers_take_turns_where_there_is_a_budget_or_a_gateway_to_probe() -> N
     assert needs_lock(None, 5.0)
     assert needs_lock(new_limits("a", 5.0, NOON), 5.0)
     assert not needs_lock(None, None)
-    assert not needs_lock(shut(ACCOUNT_FAILURE_THRESHOLD - 1), None)
-    assert needs_lock(shut(ACCOUNT_FAILURE_THRESHOLD), None)
+    assert not needs_lock(shut(ACCOUNT_BREAKER.threshold - 1), None)
+    assert needs_lock(shut(ACCOUNT_BREAKER.threshold), None)
 
 
 def test_a_healthy_account_is_touched_only_by_what_changes_it() -> None:
@@ -127,7 +125,7 @@ def test_a_gateway_that_answers_now_and_then_is_asked_on() -> None:
     account_limits = new_limits("a", None, NOON)
     for _ in range(50):
         account_limits = count_replies(
-            account_limits, None, [reply(AWAY)] * (ACCOUNT_FAILURE_THRESHOLD - 1) + [reply(PAID)], NOON
+            account_limits, None, [reply(AWAY)] * (ACCOUNT_BREAKER.threshold - 1) + [reply(PAID)], NOON
         )
     assert (account_limits.troubles, account_limits.shut_until) == (0, None)
 
@@ -137,31 +135,31 @@ def test_a_gateway_that_does_not_know_an_id_has_answered() -> None:
 
 
 def test_one_trouble_fewer_does_not_shut_it() -> None:
-    assert (shut(ACCOUNT_FAILURE_THRESHOLD - 1).troubles, shut(ACCOUNT_FAILURE_THRESHOLD - 1).shut_until) == (
-        ACCOUNT_FAILURE_THRESHOLD - 1,
+    assert (shut(ACCOUNT_BREAKER.threshold - 1).troubles, shut(ACCOUNT_BREAKER.threshold - 1).shut_until) == (
+        ACCOUNT_BREAKER.threshold - 1,
         None,
     )
 
 
 def test_so_many_in_a_row_without_an_answer_shut_it_for_longer_each_time() -> None:
-    pauses = [(shut(ACCOUNT_FAILURE_THRESHOLD + more).shut_until or NOON) - NOON for more in range(8)]
+    pauses = [(shut(ACCOUNT_BREAKER.threshold + more).shut_until or NOON) - NOON for more in range(8)]
     assert pauses == [timedelta(seconds=seconds) for seconds in (1, 2, 4, 8, 16, 30, 30, 30)]
 
 
 def test_a_gateway_that_names_a_pause_gets_it_within_bounds() -> None:
-    assert shut(ACCOUNT_FAILURE_THRESHOLD, retry_after=20).shut_until == NOON + 20 * SECOND
-    assert shut(ACCOUNT_FAILURE_THRESHOLD, retry_after=3600).shut_until == NOON + ACCOUNT_LONGEST_PAUSE
+    assert shut(ACCOUNT_BREAKER.threshold, retry_after=20).shut_until == NOON + 20 * SECOND
+    assert shut(ACCOUNT_BREAKER.threshold, retry_after=3600).shut_until == NOON + ACCOUNT_BREAKER.pauses.longest
 
 
 def test_while_it_is_shut_everyone_comes_again_after_it_and_not_all_at_once() -> None:
-    times = asked(CallBudget(shut(ACCOUNT_FAILURE_THRESHOLD), None, NOON), 100)
+    times = asked(CallBudget(shut(ACCOUNT_BREAKER.threshold), None, NOON), 100)
     assert all(at is not None and NOON + SECOND <= at <= NOON + 3 * SECOND for at in times)
     assert len(set(times)) == 100
     assert max(at for at in times if at) - min(at for at in times if at) > SPREAD / 2
 
 
 def test_however_long_it_is_shut_who_is_turned_away_is_due_again_soon_for_any_answer_opens_it() -> None:
-    probing = CallBudget(shut(ACCOUNT_FAILURE_THRESHOLD + 9), None, NOON + ACCOUNT_LONGEST_PAUSE)
+    probing = CallBudget(shut(ACCOUNT_BREAKER.threshold + 9), None, NOON + ACCOUNT_BREAKER.pauses.longest)
     assert asked(probing, 1) == [None]
     times = asked(probing, 100)
     assert all(at is not None and SOON <= at - probing.now <= SOON + SPREAD for at in times)
@@ -169,7 +167,7 @@ def test_however_long_it_is_shut_who_is_turned_away_is_due_again_soon_for_any_an
 
 def test_when_the_pause_is_over_one_question_probes_and_its_answer_opens_it() -> None:
     later = NOON + 2 * SECOND
-    asking = CallBudget(shut(ACCOUNT_FAILURE_THRESHOLD), None, later)
+    asking = CallBudget(shut(ACCOUNT_BREAKER.threshold), None, later)
     times = asked(asking, 3)
     assert times[0] is None
     assert all(at is not None and at > later for at in times[1:])
@@ -179,10 +177,10 @@ def test_when_the_pause_is_over_one_question_probes_and_its_answer_opens_it() ->
 
 def test_an_answerless_question_of_before_lets_no_other_in_beside_the_probe() -> None:
     later = NOON + 2 * SECOND
-    asking = CallBudget(shut(ACCOUNT_FAILURE_THRESHOLD), None, later)
+    asking = CallBudget(shut(ACCOUNT_BREAKER.threshold), None, later)
     assert asked(asking, 1) == [None]
     straggling = count_replies(asking.limits, None, [reply(AWAY)], later + SECOND)
-    assert straggling.shut_until == later + HALF_OPEN_LEASE
+    assert straggling.shut_until == later + TIMING.half_open_lease
     assert asked(CallBudget(straggling, None, later + 20 * SECOND), 1) != [None]
     probed = count_replies(asking.limits, None, [reply(AWAY, asked_at=later)], later + SECOND)
     assert probed.shut_until == later + 3 * SECOND, "the probe's own is the next pause"
@@ -198,7 +196,7 @@ def test_a_worker_takes_on_no_more_of_an_account_than_it_has_room_for() -> None:
     times = asked(CallBudget(new_limits("a", None, NOON), None, NOON, room=2), 3)
     assert times[:2] == [None, None]
     assert times[2] is not None
-    assert ACCOUNT_FIRST_PAUSE <= times[2] - NOON <= ACCOUNT_FIRST_PAUSE + SPREAD
+    assert ACCOUNT_BREAKER.pauses.first <= times[2] - NOON <= ACCOUNT_BREAKER.pauses.first + SPREAD
 
 
 def unknown(*payments: str) -> AccountLimits:
@@ -239,14 +237,14 @@ def test_what_is_answered_about_such_an_id_is_no_trouble_of_the_account_but_for_
 def test_nor_does_it_open_an_account_that_is_shut() -> None:
     unread = Inconclusive(trouble=Trouble.UNREADABLE, detail="about an id of a claim")
     assert (
-        count_replies(shut(ACCOUNT_FAILURE_THRESHOLD), None, [reply(unread, claimed=True)], NOON).troubles
-        == ACCOUNT_FAILURE_THRESHOLD
+        count_replies(shut(ACCOUNT_BREAKER.threshold), None, [reply(unread, claimed=True)], NOON).troubles
+        == ACCOUNT_BREAKER.threshold
     )
 
 
 def test_an_execute_that_we_were_too_late_to_send_says_nothing_of_its_gateway() -> None:
     late = reply(Executed(reply="not_sent", then=AWAY), calls=0)
-    troubled = shut(ACCOUNT_FAILURE_THRESHOLD - 1)
-    assert count_replies(troubled, None, [late], NOON).troubles == ACCOUNT_FAILURE_THRESHOLD - 1
+    troubled = shut(ACCOUNT_BREAKER.threshold - 1)
+    assert count_replies(troubled, None, [late], NOON).troubles == ACCOUNT_BREAKER.threshold - 1
     without_token = reply(Executed(reply="not_sent", then=AWAY), calls=1)
-    assert count_replies(troubled, None, [without_token], NOON).troubles == ACCOUNT_FAILURE_THRESHOLD
+    assert count_replies(troubled, None, [without_token], NOON).troubles == ACCOUNT_BREAKER.threshold

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.apply_claim import TOO_MANY
 from consumers.checks.next_check import (
-    QUESTION_LEASES,
     Due,
     Trigger,
     next_check,
@@ -24,6 +23,7 @@ from consumers.checks.next_check import (
 )
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.ledger import Keys
+from consumers.timing import TIMING
 from schemas.answers import ForeignTransaction, Question, QuestionOutcome, Trouble
 from schemas.callbacks import Claim
 from schemas.checks import Checks
@@ -78,7 +78,7 @@ async def test_an_execute_and_its_lease_are_committed_before_the_gateway_is_call
     assert assigned.question.kind is QuestionKind.EXECUTE
     payment = drive.payment(payment_id)
     assert (payment.execute_state, payment.execute_asked_at) == ("kept", drive.clock.now)
-    assert payment.lease_until == drive.clock.now + QUESTION_LEASES[QuestionKind.EXECUTE]
+    assert payment.lease_until == drive.clock.now + TIMING.execute_lease
     assert payment.next_check_at == payment.lease_until
     assert verdicts(drive, payment_id) == ["asks"]
 
@@ -142,7 +142,7 @@ async def test_a_reply_that_comes_after_another_question_began_counts_and_leaves
     payment = drive.payment(payment_id)
     assert payment.status is Status.COMPLETED
     assert payment.asked_at == quick.asked_at
-    assert payment.lease_until == quick.asked_at + QUESTION_LEASES[QuestionKind.EXECUTE]
+    assert payment.lease_until == quick.asked_at + TIMING.execute_lease
 
 
 # -- what answers a claim ----------------------------------------------------------------------------------------------

@@ -23,11 +23,11 @@ from consumers.checks.execute import (
     to_the_back,
     waiting,
 )
-from consumers.checks.next_check import QUESTION_LEASES
 from consumers.checks.order_execution import in_line
 from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.pipeline import AssignedQuestion, take_claims
 from consumers.ports.ledger import ExecuteRequest, Order
+from consumers.timing import TIMING
 from schemas.answers import ExecuteReply, Question, QuestionOutcome, Trouble
 from schemas.checks import Checks
 from schemas.words import Hold, QuestionKind, Said, Source, Status
@@ -236,7 +236,7 @@ async def test_the_wish_and_the_lease_are_committed_before_the_call() -> None:
     await drive.take(drive.claim(payment_id, Said.SUCCESS))
     payment = drive.payment(payment_id)
     assert (payment.execute_state, payment.execute_unanswered, payment.execute_tries) == ("kept", True, 1)
-    assert payment.lease_until == drive.clock.now + QUESTION_LEASES[EXECUTE] == drive.clock.now + timedelta(seconds=40)
+    assert payment.lease_until == drive.clock.now + TIMING.execute_lease == drive.clock.now + timedelta(seconds=40)
 
 
 async def test_two_buyers_windows_execute_once() -> None:

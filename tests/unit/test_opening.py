@@ -12,8 +12,6 @@ import pytest
 
 from consumers.account import Account
 from consumers.commands.open_payment import (
-    OPENING_LEASE,
-    TRACKING_LEASE,
     OpeningFailed,
     ReadyToOpen,
     ReferenceTaken,
@@ -22,6 +20,7 @@ from consumers.commands.open_payment import (
     track_payment,
 )
 from consumers.ports.gateway import Opened, OpeningOutcome, OpeningRefused, ReferenceUsed
+from consumers.timing import TIMING
 from schemas.answers import Inconclusive, Trouble
 from schemas.payments import Payment
 from schemas.words import EntryKind, EventType, Hold, Said, Status
@@ -62,7 +61,8 @@ async def test_the_row_is_committed_before_the_gateway_is_called() -> None:
 
     async def call(row: Payment) -> OpeningOutcome:
         stored = drive.payment(payment.id)
-        assert (stored.opened, stored.version, stored.opening_until) == (False, 0, drive.clock.now + OPENING_LEASE)
+        until = drive.clock.now + TIMING.opening_lease
+        assert (stored.opened, stored.version, stored.opening_until) == (False, 0, until)
         assert drive.ledger.events == ()
         assert row == stored
         return MINE
@@ -263,8 +263,8 @@ SILENTLY = {"status": Status.EXPIRED, "expired_by_clock_at": NOON}
         ({"opening_until": NOON}, True, None),
         (SILENTLY, True, None),
         ({}, False, "other_body"),
-        ({"opening_until": NOON + OPENING_LEASE}, True, "opening"),
-        ({"opening_until": NOON + OPENING_LEASE}, False, "other_body"),
+        ({"opening_until": NOON + TIMING.opening_lease}, True, "opening"),
+        ({"opening_until": NOON + TIMING.opening_lease}, False, "other_body"),
         ({"opened": True}, True, "opened"),
         ({"opened": True}, False, "opened"),
         ({"version": 1}, True, "opened"),
@@ -322,9 +322,9 @@ async def test_two_posts_of_one_reference_open_one_checkout() -> None:
 async def test_when_whoever_opened_died_the_next_post_takes_over_after_the_lease() -> None:
     drive = Drive()
     row = drive.new(reference="order-7831")
-    await drive.ledger.create(row, {"reference": "order-7831"}, OPENING_LEASE)
+    await drive.ledger.create(row, {"reference": "order-7831"}, TIMING.opening_lease)
     assert (await failed(drive, MINE, reference="order-7831")).code == "opening_in_progress"
-    drive.clock.advance(OPENING_LEASE)
+    drive.clock.advance(TIMING.opening_lease)
     assert await drive.open(reference="order-7831") == row.id
 
 
@@ -431,7 +431,7 @@ async def test_a_row_that_was_answered_before_its_session_was_recorded_gets_it_f
     """Whoever tracked it died in between; the gateway was asked by the reference."""
     drive = Drive(says(word, session_id="S-shop"))
     row = drive.new(reference="order-7831")
-    await drive.ledger.create(row, {}, TRACKING_LEASE)
+    await drive.ledger.create(row, {}, TIMING.tracking_lease)
     await drive.hit(row.id, Said.SUCCESS)
     await drive.wait(180)
     before = types(drive, row.id)

@@ -16,7 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.checks.limits import ACCOUNT_FAILURE_THRESHOLD, ACCOUNT_FIRST_PAUSE, BURST_SECONDS
+from consumers.checks.limits import ACCOUNT_BREAKER, BURST_SECONDS
 from consumers.pipeline import AssignedQuestion, HealthRecorded, record_dead_replies, record_replies, take_claims
 from consumers.ports.ledger import LookResult, Write, WriteResult
 from schemas.answers import ExecuteReply, ForeignTransaction, Inconclusive, QuestionOutcome, Trouble
@@ -638,7 +638,7 @@ async def test_keys_that_turn_out_to_be_others_one_after_the_other_are_learnt_un
 async def test_answers_that_were_asked_for_before_the_troubles_end_them() -> None:
     """All were asked at once, when nobody knew of any trouble; every other one is answered."""
     drive = Drive()
-    payments = [await drive.open() for _ in range(2 * ACCOUNT_FAILURE_THRESHOLD)]
+    payments = [await drive.open() for _ in range(2 * ACCOUNT_BREAKER.threshold)]
     asked = await drive.take(*(drive.claim(one) for one in payments))
     for number, assigned in enumerate(asked):
         drive.gateway = says(Status.PENDING) if number % 2 else troubled(Trouble.SERVER_ERROR)
@@ -652,7 +652,7 @@ async def test_a_probe_that_was_silent_too_is_known_by_its_time_however_long_its
     """The pause after it is a little longer than the one before, and not as long as a probe may take."""
     drive, ledger = drive_with(gateway=troubled(Trouble.SERVER_ERROR))
     ledger.seconds = 0.005
-    payments = [await drive.open() for _ in range(ACCOUNT_FAILURE_THRESHOLD + 1)]
+    payments = [await drive.open() for _ in range(ACCOUNT_BREAKER.threshold + 1)]
     for one in payments[:-1]:
         await drive.hit(one)
     drive.clock.advance(2)
@@ -660,4 +660,4 @@ async def test_a_probe_that_was_silent_too_is_known_by_its_time_however_long_its
     account_limits = drive.ledger.limits_of(PLAIN.id)
     assert account_limits is not None
     assert account_limits.shut_until is not None
-    assert account_limits.shut_until - drive.clock.now <= 2 * ACCOUNT_FIRST_PAUSE
+    assert account_limits.shut_until - drive.clock.now <= 2 * ACCOUNT_BREAKER.pauses.first

@@ -8,13 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from consumers.timing import TIMING
 from consumers.webhook_policy import (
     DELAYS,
-    DELIVERY_LEASE,
-    EXPEDITE_SPREAD,
-    FAILURE_THRESHOLD,
-    FIRST_PAUSE,
-    LONGEST_PAUSE,
+    ENDPOINT_BREAKER,
     LONGEST_WAIT,
     RETRY_JITTER,
     AttemptResponse,
@@ -49,7 +46,7 @@ def test_the_whole_schedule_is_longer_than_three_days() -> None:
 
 
 def test_a_delivery_that_is_being_sent_is_not_hurried_and_not_sent_by_two() -> None:
-    assert timedelta(seconds=15) < DELIVERY_LEASE < EXPEDITE_SPREAD
+    assert timedelta(seconds=15) < TIMING.delivery_lease < TIMING.expedite_spread
 
 
 @given(status=STATUSES, step=st.integers(0, 20), chance=CHANCES)
@@ -118,24 +115,24 @@ def test_whatever_retry_after_says_it_is_read_without_harm(value: str) -> None:
 
 
 def test_an_endpoint_is_shut_after_five_failures_and_longer_with_each_probe_that_fails_up_to_ten_minutes() -> None:
-    health = failures(Health(), FAILURE_THRESHOLD - 1)
+    health = failures(Health(), ENDPOINT_BREAKER.threshold - 1)
     assert capacity(health, 8, NOON) == 8
     health = failures(health, 1)
-    assert health.shut_until == NOON + FIRST_PAUSE
+    assert health.shut_until == NOON + ENDPOINT_BREAKER.pauses.first
     assert capacity(health, 8, NOON) == 0
-    assert capacity(health, 8, NOON + FIRST_PAUSE) == 1
+    assert capacity(health, 8, NOON + ENDPOINT_BREAKER.pauses.first) == 1
     pauses = []
     for _ in range(12):
         health = failures(health, 1, probe=True)
         assert health.shut_until is not None
         pauses.append(health.shut_until - NOON)
     assert pauses == sorted(pauses)
-    assert pauses[0] == 2 * FIRST_PAUSE
-    assert pauses[-1] == LONGEST_PAUSE
+    assert pauses[0] == 2 * ENDPOINT_BREAKER.pauses.first
+    assert pauses[-1] == ENDPOINT_BREAKER.pauses.longest
 
 
 def test_those_that_were_on_their_way_when_it_was_shut_make_the_pause_no_longer() -> None:
-    is_open = failures(Health(), FAILURE_THRESHOLD)
+    is_open = failures(Health(), ENDPOINT_BREAKER.threshold)
     assert failures(is_open, 7) == is_open
 
 
@@ -154,7 +151,7 @@ def test_whoever_asks_for_a_pause_gets_it_before_five_failures_and_ten_minutes_a
     other = failures(Health(), 1, response=AttemptResponse(status=500, retry_after=timedelta(seconds=40)))
     assert capacity(other, 8, NOON) == 8, "with another status it speaks of this delivery, not of the endpoint"
     health = failures(Health(), 1, response=AttemptResponse(status=503, retry_after=timedelta(days=30)))
-    assert health.shut_until == NOON + LONGEST_PAUSE
+    assert health.shut_until == NOON + ENDPOINT_BREAKER.pauses.longest
 
 
 def test_once_it_said_that_it_is_gone_nothing_is_sent_whatever_comes_back_after() -> None:

@@ -20,7 +20,7 @@ from aiormq.exceptions import ChannelInvalidStateError
 from msgspec import Struct, field
 
 from schemas.secret import Secret
-from worker.amqp.link import UNREACHABLE, closing_of, run_with_reconnect
+from worker.amqp.link import UNREACHABLE, closing_of, open_channel, run_with_reconnect
 from worker.amqp.topology import claims_queue, declare
 from worker.telemetry.metrics import Metrics
 
@@ -216,7 +216,7 @@ class ConsumerPool:
 
     async def _consume(self, connection: AbstractConnection, provider: str) -> None:
         async with asyncio.timeout(REPLY_SECONDS):
-            channel = await (await connection.channel(publisher_confirms=False)).get_underlay_channel()
+            channel = await (await open_channel(connection, confirms=False)).get_underlay_channel()
             await channel.basic_qos(prefetch_count=self._prefetch)
             subscription = Subscription(channel=channel, heard_at=time.monotonic())
 
@@ -239,7 +239,7 @@ class ConsumerPool:
         """Compare each consumer with its queue. Raises what aio-pika does when the broker does not answer."""
         forgotten = []
         async with asyncio.timeout(REPLY_SECONDS):
-            async with connection.channel(publisher_confirms=False) as channel:
+            async with await open_channel(connection, confirms=False) as channel:
                 for provider, name in self._queues.items():
                     if provider in self._paused:
                         continue

@@ -17,7 +17,7 @@ from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError
 
 from consumers.ports.bus import BusAway
 from schemas.secret import Secret
-from worker.amqp.link import CLOSE_SECONDS, UNREACHABLE, connected
+from worker.amqp.link import CLOSE_SECONDS, UNREACHABLE, connected, open_channel
 from worker.amqp.messages import (
     EXPECTED_TYPE,
     PROVIDER,
@@ -52,7 +52,8 @@ class BrokerDead:
         self._publishing: AbstractChannel | None = None
 
     async def read(self) -> AsyncGenerator[CheckedOut, None]:
-        channel = self._connection.channel(publisher_confirms=False)
+        async with _answering(GET_SECONDS):
+            channel = await open_channel(self._connection, confirms=False)
         try:
             while (message := await _next(channel)) is not None:
                 yield _opened(message)
@@ -74,17 +75,14 @@ class BrokerDead:
         await self.drop(opened)
 
     async def drop(self, opened: CheckedOut) -> None:
-        try:
-            async with asyncio.timeout(CONFIRM_SECONDS):
-                await _tag(opened).ack()
-        except UNREACHABLE as error:
-            raise BusAway(f"the broker went away ({type(error).__name__})") from error
+        async with _answering(CONFIRM_SECONDS):
+            await _tag(opened).ack()
 
     async def _channel(self) -> AbstractChannel:
         """On a connection of its own: an alarm stops whoever publishes, and must not stop the reading."""
         if self._publishing is None:
             connection = await self._stack.enter_async_context(connected(self._url, "payproof dead, publishing"))
-            self._publishing = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            self._publishing = await open_channel(connection, confirms=True)
         return self._publishing
 
 
@@ -100,14 +98,20 @@ async def dead_at_broker(url: Secret) -> AsyncIterator[BrokerDead]:
 
 
 async def _next(channel: AbstractChannel) -> AbstractIncomingMessage | None:
-    try:
-        async with asyncio.timeout(GET_SECONDS):
-            if not channel.is_initialized:
-                await channel.initialize()
+    async with _answering(GET_SECONDS):
+        try:
             queue = await channel.get_queue(DEAD, ensure=False)
             return await queue.get(fail=False, timeout=None)
-    except ChannelNotFoundEntity:  # no service has run with this broker yet
-        return None
+        except ChannelNotFoundEntity:  # no service has run with this broker yet
+            return None
+
+
+@asynccontextmanager
+async def _answering(seconds: float) -> AsyncIterator[None]:
+    """Raises BusAway where the broker goes away, or takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
     except UNREACHABLE as error:
         raise BusAway(f"the broker went away ({type(error).__name__})") from error
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from schemas.secret import Secret
 from worker.amqp.dead_queue import GET_SECONDS
-from worker.amqp.link import CONNECT_SECONDS, UNREACHABLE, connected
+from worker.amqp.link import CONNECT_SECONDS, UNREACHABLE, connected, open_channel
 from worker.amqp.publisher import probe
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.amqp.topology import DEAD, DECLARE_SECONDS, declared
@@ -38,7 +38,7 @@ async def diagnose(url: Secret, providers: Collection[str]) -> Diagnosis:
         async with connected(url, "payproof doctor") as connection:
             async with asyncio.timeout(CONNECT_SECONDS + DECLARE_SECONDS):
                 waiting = await declared(connection, providers)
-                channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                channel = await open_channel(connection, confirms=True)
             answers = await asyncio.gather(*[_answers(connection, *one) for one in waiting.items()])
             silent = tuple(name for name, well in zip(waiting, answers, strict=True) if not well)
             found = Diagnosis(silent=silent, dead=None if DEAD in silent else waiting[DEAD])
@@ -67,7 +67,7 @@ async def _answers(connection: AbstractConnection, name: str, waiting: int | Non
         return waiting is not None
     try:
         async with asyncio.timeout(GET_SECONDS):
-            channel = await connection.channel(publisher_confirms=False)
+            channel = await open_channel(connection, confirms=False)
             queue = await channel.get_queue(name, ensure=False)
             if (message := await queue.get(fail=False, timeout=None)) is not None:  # it came just now
                 await message.nack(requeue=True)

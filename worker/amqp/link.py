@@ -9,13 +9,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import NoReturn
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractConnection
-from aiormq.exceptions import AMQPError, AuthenticationError, ChannelInvalidStateError, ProbableAuthenticationError
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.exceptions import (
+    AMQPConnectionError,
+    AMQPError,
+    AuthenticationError,
+    ChannelInvalidStateError,
+    ProbableAuthenticationError,
+)
 
+from consumers.pacing import Backoff
 from schemas.secret import Secret
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 
@@ -23,15 +31,16 @@ CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
 PREPARE_SECONDS = 15.0
 HEARTBEAT_SECONDS = 5  # a silent broker is given up after three of them
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
+RECONNECT = Backoff(timedelta(seconds=0.1), timedelta(seconds=3))
 
-UNREACHABLE = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError, asyncio.InvalidStateError, RuntimeError)
-"""What is raised when the broker is away, or a channel of ours is closed.
-
-RuntimeError is how aiormq and aio-pika say that a connection ended under the call that asked it for a channel.
-"""
+UNREACHABLE = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError, asyncio.InvalidStateError)
+"""What is raised when the broker is away, or a channel of ours is closed. It does not leave this package."""
 
 log = structlog.get_logger()
+
+
+class ConnectionEndedError(AMQPConnectionError):
+    """The connection ended under a call that needed it. One of UNREACHABLE, where the libraries say RuntimeError."""
 
 
 Use = Callable[[AbstractConnection], Awaitable[None]]
@@ -44,13 +53,13 @@ async def run_with_reconnect(url: Secret, name: str, *, prepare: Use, use: Use, 
     BrokerRefusedError and TopologyError when the first connection that comes about shows them, for then the
     configuration is wrong; later they are logged and tried again.
     """
-    pause, proven = FIRST_PAUSE, False
+    failures, proven = 0, False
     while True:
         try:
             async with connected(url, name) as connection:
                 async with asyncio.timeout(PREPARE_SECONDS):
                     await prepare(connection)
-                pause, proven = FIRST_PAUSE, True
+                failures, proven = 0, True
                 await use(connection)
         except (BrokerRefusedError, TopologyError) as error:
             if not proven:
@@ -59,8 +68,8 @@ async def run_with_reconnect(url: Secret, name: str, *, prepare: Use, use: Use, 
         except UNREACHABLE as error:
             log.warning("broker.away", connection=name, error=type(error).__name__)
             failed()
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+        await asyncio.sleep(RECONNECT.pause(failures).total_seconds())
+        failures += 1
 
 
 @asynccontextmanager
@@ -73,6 +82,16 @@ async def connected(url: Secret, name: str) -> AsyncIterator[AbstractConnection]
         with suppress(*UNREACHABLE):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await connection.close()
+
+
+async def open_channel(connection: AbstractConnection, *, confirms: bool) -> AbstractChannel:
+    """A new channel; with `confirms` it also raises for a message that no queue takes. Raises one of UNREACHABLE."""
+    try:
+        return await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+    except ChannelInvalidStateError:
+        raise
+    except RuntimeError as error:  # aiormq and aio-pika say so of a connection that has ended
+        raise ConnectionEndedError(str(error)) from error
 
 
 def closing_of(connection: AbstractConnection) -> asyncio.Event:
@@ -88,3 +107,5 @@ async def _connect(url: Secret, name: str) -> AbstractConnection:
             return await aio_pika.connect(url.reveal(), name=name, heartbeat=HEARTBEAT_SECONDS)
     except (AuthenticationError, ProbableAuthenticationError) as error:
         raise BrokerRefusedError("the broker refuses the user or password of PAYPROOF_AMQP_URL") from error
+    except RuntimeError as error:  # uvloop says so where aiormq writes to a socket that the broker closed meanwhile
+        raise ConnectionEndedError(str(error)) from error

@@ -20,7 +20,7 @@ from aiormq import Channel, spec
 from consumers.ports.bus import BusAway
 from schemas.secret import Secret
 from worker.amqp.batch_publish import publish_batch
-from worker.amqp.link import UNREACHABLE, closing_of, run_with_reconnect
+from worker.amqp.link import UNREACHABLE, closing_of, open_channel, run_with_reconnect
 from worker.amqp.messages import OutgoingMessage
 from worker.amqp.topology import DEAD, EVENTS, claims_queue, declare
 
@@ -119,7 +119,7 @@ class Publisher:
         self, connection: AbstractConnection, queues: Mapping[str, str], depths: dict[str, int]
     ) -> None:
         with suppress(*UNREACHABLE):
-            async with connection.channel(publisher_confirms=False) as channel:
+            async with await open_channel(connection, confirms=False) as channel:
                 for name, queue in queues.items():
                     declared = await channel.declare_queue(queue, passive=True)
                     depths[name] = declared.declaration_result.message_count or 0
@@ -136,7 +136,7 @@ class Publisher:
     async def _serve(self, connection: AbstractConnection) -> None:
         end = closing_of(connection)
         async with asyncio.timeout(CONFIRM_SECONDS):
-            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            channel = await open_channel(connection, confirms=True)
         await probe(channel)
         self._given_up.clear()
         self._connection, self._channel = connection, channel

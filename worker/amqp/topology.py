@@ -15,6 +15,7 @@ from aio_pika import ExchangeType
 from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import ChannelPreconditionFailed
 
+from worker.amqp.link import open_channel
 from worker.amqp.refusals import TopologyError
 
 CLAIMS: Final = "payproof.claims"
@@ -63,7 +64,7 @@ async def declared(connection: AbstractConnection, providers: Collection[str]) -
 
     Nought may mean that it does not answer either: RabbitMQ says so of a queue whose leader keeps silent.
     """
-    async with connection.channel() as channel:
+    async with await open_channel(connection, confirms=False) as channel:
         await _agreed(DEAD, channel.declare_exchange(DEAD, ExchangeType.FANOUT, durable=True))
         await _agreed(EVENTS, channel.declare_exchange(EVENTS, ExchangeType.TOPIC, durable=True))
         await _agreed(EXPECTED, channel.declare_exchange(EXPECTED, ExchangeType.TOPIC, durable=True))
@@ -82,7 +83,7 @@ async def declared(connection: AbstractConnection, providers: Collection[str]) -
 async def _queue(connection: AbstractConnection, name: str, arguments: dict[str, Any], exchange: str, key: str) -> int:
     """Declare and bind one, on a channel of its own, which a queue that does not answer would block."""
     async with asyncio.timeout(DECLARE_SECONDS):
-        channel = await connection.channel()
+        channel = await open_channel(connection, confirms=False)
         queue = await _agreed(name, channel.declare_queue(name, durable=True, arguments=arguments))
         await queue.bind(exchange, key)
         await channel.close()

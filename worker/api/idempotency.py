@@ -11,12 +11,12 @@ import hashlib
 import re
 import time
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import Any
 
 import structlog
 from aiohttp import web
 
+from consumers.timing import TIMING
 from schemas.requests import Wrong
 from schemas.wire import canonical
 from worker.api.auth import merchant_of
@@ -36,7 +36,6 @@ from worker.postgres.idempotency_keys import (
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
-BUSY = timedelta(seconds=60)  # longer than the lease of an opening
 POLL_SECONDS = 0.1
 
 log = structlog.get_logger()
@@ -85,7 +84,7 @@ async def _claim(
     """Claim the key, waiting for a twin that is at it."""
     until = time.monotonic() + api.twin_wait
     while True:
-        found = await claim_key(api.database, merchant, key, request_hash, proposed, BUSY)
+        found = await claim_key(api.database, merchant, key, request_hash, proposed, TIMING.idempotency_lease)
         if not isinstance(found, Busy) or time.monotonic() >= until:
             return found
         await asyncio.sleep(POLL_SECONDS)

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 payments = App(name="payments", help="List, show, verify and resolve payments.")
 
-ASK_SECONDS = 35.0
-
 
 @payments.command(name="list")
 def list_payments_command(
@@ -161,6 +159,7 @@ def resolve_command(
 
 async def _verify(payment_id: str) -> Payment:
     from consumers.checks.next_check import can_ask
+    from consumers.timing import TIMING
     from schemas.words import Source
     from worker.cli.configured import configuration
     from worker.postgres.queue.claim_queue import PostgresBus
@@ -178,17 +177,17 @@ async def _verify(payment_id: str) -> Payment:
             raise CommandFailed(
                 f"{payment.id} is {payment.status}; no id is known yet that its gateway can be asked by"
             )
-        asked_at = database.clock.now()
+        asked_at, seconds = database.clock.now(), TIMING.verify_wait.total_seconds()
         claim = own_claim(Source.OPERATOR, payment.id, payment.account, payment.provider, asked_at)
         await PostgresBus(database).publish([claim])
         try:
-            async with asyncio.timeout(ASK_SECONDS):
+            async with asyncio.timeout(seconds):
                 while not (payment.checked_at and payment.checked_at > asked_at):
                     await asyncio.sleep(0.2)
                     payment = await read_payment(database, payment.merchant, payment.id) or payment
         except TimeoutError:
             raise CommandFailed(
-                f"{payment.id} is {payment.status}; no answer came within {ASK_SECONDS:.0f} s: the gateway gave none "
+                f"{payment.id} is {payment.status}; no answer came within {seconds:.0f} s: the gateway gave none "
                 "(payproof explain tells), or no `payproof serve` is running; the question stays queued"
             ) from None
         return payment

@@ -19,13 +19,13 @@ from msgspec import Struct
 from standardwebhooks import Webhook
 from yarl import URL
 
+from consumers.timing import TIMING
 from consumers.webhook_policy import AttemptResponse, retry_after
 from schemas.secret import Secret
 from worker.config.webhook_endpoints import Endpoint
 from worker.deliver.addresses import Allowed, NotPublic, Resolver, anywhere, guarded_socket, is_public
 from worker.telemetry.tracing import HEADER
 
-SECONDS = 15.0
 REST_SECONDS = 1.0
 MOST_READ = 64 * 1024
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
@@ -73,7 +73,11 @@ class Sender:
 
 @asynccontextmanager
 async def sender(
-    now: Callable[[], datetime], *, private: bool, allowed: Allowed = is_public, seconds: float = SECONDS
+    now: Callable[[], datetime],
+    *,
+    private: bool,
+    allowed: Allowed = is_public,
+    seconds: float = TIMING.delivery_deadline.total_seconds(),
 ) -> AsyncIterator[Sender]:
     """Keep connections to endpoints open. `private`: they may be anywhere, for development.
 

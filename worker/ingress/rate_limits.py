@@ -20,6 +20,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from aiohttp import web
 
+from consumers.pacing import TokenBucket
+
 IpAddress = IPv4Address | IPv6Address
 IpNetwork = IPv4Network | IPv6Network
 
@@ -30,17 +32,17 @@ SIXTY_FOUR = 64  # whoever has an IPv6 address has as many as there are in its /
 
 
 class TokenBuckets:
-    """For each key a burst at once, and then so many a second. `clock` is monotonic, in seconds."""
+    """For each key a token bucket of its own. `clock` is monotonic, in seconds."""
 
     def __init__(self, burst: float, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._burst, self._per_second, self._clock = burst, per_second, clock
+        self._bucket, self._clock = TokenBucket(burst, per_second), clock
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, key: str) -> bool:
         """Whether there is one more for this key; then it is taken."""
         now = self._clock()
-        left, at = self._left.pop(key, (self._burst, now))
-        left = min(self._burst, left + (now - at) * self._per_second)
+        left, at = self._left.pop(key, (self._bucket.burst, now))
+        left = self._bucket.refill(left, now - at)
         allowed = left >= 1
         self._left[key] = (left - allowed, now)
         if len(self._left) > REMEMBERED:

@@ -14,10 +14,10 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from consumers.ports.gateway import Token
+from consumers.timing import TIMING
 from worker.postgres.database import UNAVAILABLE, Database
 
 RENEW_BEFORE_END = timedelta(minutes=1)
-GRANT_LEASE = timedelta(seconds=15)  # longer than the deadline of a grant; should one overrun, a second does no harm
 POLL_SECONDS = 0.1
 
 _GOOD = "t.token <> '' AND t.token IS DISTINCT FROM $2 AND t.expires_at > clock_timestamp() + $3::interval"
@@ -59,7 +59,7 @@ class PostgresTokens:
 
     async def _claim(self, account: str, stale: str | None) -> datetime | None:
         """Until when the renewal is ours; None when another has it, or has just done it."""
-        rows = await self._database.fetch(_CLAIM, account, stale, RENEW_BEFORE_END, GRANT_LEASE)
+        rows = await self._database.fetch(_CLAIM, account, stale, RENEW_BEFORE_END, TIMING.token_lease)
         return rows[0]["expires_at"] if rows else None
 
     async def _renew(self, account: str, until: datetime, grant: Callable[[], Awaitable[Token]]) -> str:

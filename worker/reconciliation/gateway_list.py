@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.checks.limits import CallBudget, new_limits
+from consumers.pacing import Backoff
 from consumers.ports.gateway import Effect, EffectReply, HttpReply, ListedLines, ListsPayments, NoReply
 from consumers.ports.ledger import Ledger
 from consumers.providers.kit.replies import trouble
@@ -23,7 +24,8 @@ from schemas.statements import Line, Unread
 from worker.verify.gateways import Gateways
 
 TRIES = 6
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 120.0
+RETRY = Backoff(timedelta(seconds=1), timedelta(minutes=2))
+LONGEST_PAUSE = RETRY.longest.total_seconds()
 LONGEST_PAGE_WAIT = 300.0
 PASSES = (Trouble.RATE_LIMITED, Trouble.SERVER_ERROR, Trouble.NO_REPLY)
 """Trouble that another try may be spared; a refused key stays refused."""
@@ -77,7 +79,7 @@ async def _reply(gateways: Gateways, ledger: Ledger, account: Account, effect: E
     why = "it gave no reply"
     for tried in range(TRIES):
         await _admitted(ledger, account, sleep)
-        pause = min(FIRST_PAUSE * 2.0**tried, LONGEST_PAUSE)
+        pause = RETRY.pause(tried).total_seconds()
         try:
             reply = await gateways.step(account, effect)
         except NoReply as error:

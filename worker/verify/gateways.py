@@ -31,16 +31,14 @@ from consumers.ports.gateway import (
     Token,
     TokenWanted,
 )
+from consumers.timing import TIMING
 from schemas.answers import Executed, Expected, Inconclusive, Question, QuestionOutcome, Trouble
 from schemas.words import QuestionKind
 from worker.postgres.database import UNAVAILABLE
-from worker.verify.question_course import WHOLE_SECONDS, Calls, Course, NotSent, TooLate
+from worker.verify.question_course import Calls, Course, NotSent, TooLate
 
 MAX_REPLY = 1024 * 1024
 CONNECT_SECONDS = 5.0
-LAST_SECONDS = 1.0
-"""For a generator to say what it knows, once the time of its last request is over."""
-OPEN_SECONDS = 40.0
 
 _Result = TypeVar("_Result")
 
@@ -85,11 +83,11 @@ class Gateways:
         try:
             if executes:
                 course.begin(now)
-            seconds = course.seconds_left(now, WHOLE_SECONDS[question.kind])
+            seconds = course.seconds_left(now, TIMING.deadline(question.kind).total_seconds())
             if seconds <= 0:
                 raise TooLate
             running = self._run(account, account.provider.ask(question, expected), course)
-            outcome = await _bounded(running, seconds + LAST_SECONDS)
+            outcome = await _bounded(running, seconds + TIMING.last_word.total_seconds())
         except NotSent as error:
             outcome = error.why
         except UNAVAILABLE:
@@ -102,7 +100,7 @@ class Gateways:
 
     async def open(self, account: Account, opening: Opening) -> OpeningOutcome:
         running = self._run(account, account.provider.open(opening), Course(calls=Calls()))
-        return await _bounded(running, OPEN_SECONDS)
+        return await _bounded(running, TIMING.open_deadline.total_seconds())
 
     async def step(self, account: Account, effect: Effect) -> EffectReply:
         """Do one effect of a generator that is run step by step, as lists are. Raises NoReply."""

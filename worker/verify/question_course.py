@@ -10,14 +10,9 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
+from consumers.timing import TIMING
 from schemas.answers import Inconclusive, Trouble
 from schemas.words import QuestionKind
-
-WHOLE_SECONDS = {QuestionKind.STATUS: 25.0, QuestionKind.EXECUTE: 38.0}
-"""All the time of a question, from when it was asked; shorter than its lease."""
-
-BEGIN_SECONDS = 5.0
-"""A request that takes money, and has not begun so long after its question was asked, is not sent."""
 
 
 class TooLate(Exception):
@@ -57,16 +52,17 @@ class Course(Struct):
         self.took_money = False
 
     def seconds_left(self, now: datetime, most: float) -> float:
-        return self._left(WHOLE_SECONDS[self.kind], now, most)
+        return self._left(TIMING.deadline(self.kind), now, most)
 
     def begin(self, now: datetime) -> float:
         """How long a request that takes money may wait for its connection. Raises NotSent where its time is over."""
-        seconds = self._left(BEGIN_SECONDS, now, BEGIN_SECONDS)
+        within = TIMING.execute_begins_within
+        seconds = self._left(within, now, within.total_seconds())
         if seconds <= 0:
-            raise NotSent(f"it had not begun {BEGIN_SECONDS:g} s after it was asked for")
+            raise NotSent(f"it had not begun {within.total_seconds():g} s after it was asked for")
         return seconds
 
-    def _left(self, whole: float, now: datetime, most: float) -> float:
+    def _left(self, whole: timedelta, now: datetime, most: float) -> float:
         if self.asked_at is None:
             return most
-        return min(most, (self.asked_at + timedelta(seconds=whole) - now).total_seconds())
+        return min(most, (self.asked_at + whole - now).total_seconds())

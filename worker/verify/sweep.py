@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from consumers.account import Account
+from consumers.pacing import Backoff
 from consumers.ports.bus import Bus, BusAway
 from schemas.callbacks import Claim
 from schemas.words import Source
@@ -24,7 +25,8 @@ from worker.telemetry.tracing import OFF, Span, Tracing, traced
 from worker.verify.own_claims import own_claim
 
 BATCH = 50
-SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 1.0  # between looks at what is due and cannot be taken
+LOOK_AGAIN = Backoff(timedelta(seconds=0.01), timedelta(seconds=1))
+"""Between looks at payments that are due and cannot be taken."""
 
 log = structlog.get_logger()
 
@@ -47,7 +49,7 @@ class Sweep:
         self._tracing = tracing
         self._wake = asyncio.Event()
         self._until: datetime | None = None
-        self._pause = SHORTEST_SECONDS
+        self._looked_in_vain = 0
 
     def wake_if_due(self, due_at: datetime | None) -> None:
         if due_at is not None and (self._until is None or due_at < self._until):
@@ -62,7 +64,7 @@ class Sweep:
                 log.warning("sweep.unavailable", error=type(error).__name__)
                 swept = 0
             if swept:
-                self._pause = SHORTEST_SECONDS
+                self._looked_in_vain = 0
             if swept < BATCH:
                 await self._wait()
 
@@ -102,7 +104,7 @@ class Sweep:
         with suppress(*UNAVAILABLE):
             due_at = await next_due_at(self._database, self._budgets({}))
             overdue = due_at is not None and due_at <= now
-            self._pause = min(2 * self._pause, LONGEST_SECONDS) if overdue else SHORTEST_SECONDS
+            self._looked_in_vain = self._looked_in_vain + 1 if overdue else 0
             if due_at is not None:
-                self._until = min(self._until, max(due_at, now + timedelta(seconds=self._pause)))
+                self._until = min(self._until, max(due_at, now + LOOK_AGAIN.pause(self._looked_in_vain)))
         await set_within(self._wake, (self._until - now).total_seconds())

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from consumers.checks.limits import BURST_SECONDS, HALF_OPEN_LEASE
+from consumers.checks.limits import BURST_SECONDS
+from consumers.timing import TIMING
 from schemas.words import EntryKind, QuestionKind, Status
 from tests.unit.simulation.accounts import STEADY
 from tests.unit.simulation.findings import Finding
@@ -141,8 +142,8 @@ def _breakers(system: System) -> Iterator[Finding]:
             probing[one.account].append(one)
     for account, probes in probing.items():
         for before, one in pairwise(probes):
-            over = before.recorded_at or before.died_at or before.at + HALF_OPEN_LEASE
-            if one.at < min(over, before.at + HALF_OPEN_LEASE):
+            over = before.recorded_at or before.died_at or before.at + TIMING.half_open_lease
+            if one.at < min(over, before.at + TIMING.half_open_lease):
                 yield _cost("", f"{account}: probed at {one.at} and at {before.at} together")
     for gateway in system.gateways.values():
         account = gateway.account.id

@@ -33,6 +33,13 @@ class Fault(Struct, frozen=True, kw_only=True):
     new: str
 
 
+_ANYHOW = """\
+from msgspec.structs import force_setattr
+TIMING = Timing()
+force_setattr(TIMING, "{}", _seconds({}))
+"""
+"""A time that `Timing` itself would refuse."""
+
 FAULTS = (
     Fault(
         name="an early not found strikes a transaction out",
@@ -67,9 +74,9 @@ FAULTS = (
     ),
     Fault(
         name="Execute is sent however late",
-        file="worker/verify/question_course.py",
-        old="BEGIN_SECONDS = 5.0",
-        new="BEGIN_SECONDS = 600.0",
+        file="consumers/timing.py",
+        old="TIMING = Timing()\n",
+        new=_ANYHOW.format("execute_begins_within", 600),
     ),
     Fault(
         name="an Execute that was not sent ends the wish",
@@ -79,9 +86,9 @@ FAULTS = (
     ),
     Fault(
         name="a second Execute while the first is in doubt",
-        file="consumers/checks/execute.py",
-        old="EXECUTE_AGAIN = timedelta(seconds=60)",
-        new="EXECUTE_AGAIN = timedelta(seconds=6)",
+        file="consumers/timing.py",
+        old="TIMING = Timing()\n",
+        new=_ANYHOW.format("execute_again", 6),
     ),
     Fault(
         name="a gateway's expires_at in the past is believed",

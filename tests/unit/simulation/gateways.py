@@ -15,6 +15,7 @@ from msgspec import Struct
 from consumers.account import Account
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.gateway import CallbackUrls, Effect, HttpReply, HttpRequest, NoReply, Opening, OpeningOutcome
+from consumers.timing import TIMING
 from schemas.answers import Executed, Inconclusive, QuestionOutcome, Trouble
 from schemas.payments import Payment
 from schemas.words import QuestionKind, Status
@@ -22,7 +23,6 @@ from tests.unit.simulation.accounts import SKEWS
 from tests.unit.simulation.dressing import JSON, PROXIES, proxied, reply
 from tests.unit.simulation.truth import State, Truth, lag
 from tests.unit.simulation.wires import WIRES, Asks, OnePayBDWire
-from worker.verify.question_course import BEGIN_SECONDS, WHOLE_SECONDS
 
 DEADLINE_SECONDS = 10.0
 SECOND = timedelta(seconds=1)
@@ -113,11 +113,11 @@ class SimulatedGateway:
     def ask(self, assigned: AssignedQuestion, now: datetime, held_up: timedelta = timedelta(0)) -> Told:
         """What a question asked now comes to; whoever asks was `held_up` since its lease began."""
         executes = assigned.question.kind is QuestionKind.EXECUTE
-        if executes and held_up > BEGIN_SECONDS * SECOND:
+        if executes and held_up > TIMING.execute_begins_within:
             trouble = Inconclusive(trouble=Trouble.NO_REPLY, detail="too late to be sent")
             outcome = Executed(reply="not_sent", then=trouble)
             return Told(seconds=0.0, outcome=outcome, calls=0, looked_at=now)
-        left = WHOLE_SECONDS[assigned.question.kind] - held_up.total_seconds()
+        left = (TIMING.deadline(assigned.question.kind) - held_up).total_seconds()
         if left <= 0:
             nothing = Inconclusive(trouble=Trouble.NO_REPLY, detail="no time is left")
             return Told(seconds=0.0, outcome=nothing, calls=0, looked_at=now)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from consumers.checks.limits import ACCOUNT_FAILURE_THRESHOLD
+from consumers.checks.limits import ACCOUNT_BREAKER
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.reply import Reply
@@ -137,7 +137,7 @@ class Journal:
             payment_id=assigned.expected.payment_id,
             question=assigned.question,
             at=assigned.asked_at,
-            probes=account_limits is not None and account_limits.troubles >= ACCOUNT_FAILURE_THRESHOLD,
+            probes=account_limits is not None and account_limits.troubles >= ACCOUNT_BREAKER.threshold,
         )
         self.asked.append(asked)
         self.by_payment[asked.payment_id].append(asked)

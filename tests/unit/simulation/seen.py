@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from consumers.account import Account
-from consumers.checks.next_check import QUESTION_LEASES
+from consumers.timing import TIMING
 from schemas.checks import Checks
 from schemas.events import Event
 from schemas.payments import Payment
@@ -168,7 +168,7 @@ def _troubles(system: System, payment_id: str, asked: list[Asked]) -> Iterator[t
 def _over_at(one: Asked) -> datetime:
     """When the payment is asked about again, where no reply was recorded."""
     if one.died_at is None:
-        return one.at + QUESTION_LEASES[one.question.kind]
+        return one.at + TIMING.lease(one.question.kind)
     return one.died_at + STARTED_AGAIN_SECONDS * SECOND
 
 

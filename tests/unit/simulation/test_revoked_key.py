@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from consumers.checks.limits import ACCOUNT_FAILURE_THRESHOLD, ACCOUNT_LONGEST_PAUSE
+from consumers.checks.limits import ACCOUNT_BREAKER
 from consumers.rules import Rules
 from schemas.checks import Checks
 from schemas.words import EntryKind, EventType, Said, Source, Status
@@ -67,13 +67,13 @@ def test_the_timeline_tells_it_in_a_handful_of_entries(payments: int) -> None:
 def test_a_lone_payment_tells_each_of_the_first_questions_and_then_how_often_it_was_asked_on() -> None:
     system, (name,) = a_day_without_key(1)
     entries = system.ledger.entries(name)
-    assert len(entries) <= 3 * ACCOUNT_FAILURE_THRESHOLD + 2
+    assert len(entries) <= 3 * ACCOUNT_BREAKER.threshold + 2
     assert entries[-1].data["times"] > 200
     assert datetime.fromisoformat(entries[-1].data["last_at"]) > ENDS - timedelta(minutes=10)
 
 
 def test_an_account_that_is_shut_costs_the_same_however_many_payments_are_due() -> None:
-    probes = DAY / ACCOUNT_LONGEST_PAUSE
+    probes = DAY / ACCOUNT_BREAKER.pauses.longest
     for payments in (100, 300):
         system, _ = a_day_without_key(payments)
         assert system.journal.claims < probes * PROBING
@@ -85,5 +85,5 @@ def test_once_it_answers_again_everything_is_known_within_the_last_delay_of_its_
     told = {one: system.ledger.events_of(one)[-1] for one in names}
     assert {one.type for one in told.values()} == {EventType.COMPLETED}
     waited = sorted(one.time - ENDS for one in told.values())
-    assert waited[len(names) // 2] < ACCOUNT_LONGEST_PAUSE + 10 * SECOND
+    assert waited[len(names) // 2] < ACCOUNT_BREAKER.pauses.longest + 10 * SECOND
     assert waited[-1] < timedelta(minutes=6)

@@ -37,9 +37,10 @@ from tests.unit.simulation.journal import Asked, Heard, Journal
 from tests.unit.simulation.mortal import Killed, Mortality, MortalLedger, MortalTurns
 from tests.unit.simulation.senders import heard
 from tests.unit.simulation.truth import Truth
-from worker.postgres.queue.due import MOST_WAITING, PROBING, SHARE, SWEEP_BURST_SECONDS, SWEPT_SECONDS
+from worker.postgres.queue.due import MOST_WAITING, PROBING, SWEPT_SECONDS, sweep_bucket
 from worker.verify.concurrency import MAX_CONCURRENT
 from worker.verify.record import BATCH
+from worker.verify.sweep import LOOK_AGAIN
 
 TAKING_SECONDS, RECORDING_SECONDS = 0.004, 0.005
 WAITING_SECONDS, AGAIN_SECONDS = 1.0, 0.25
@@ -48,7 +49,6 @@ WAITING_SECONDS, AGAIN_SECONDS = 1.0, 0.25
 STARTED_AGAIN_SECONDS = 1.0
 """So long after a worker died its claims, which nobody acknowledged, are another's."""
 
-LONGEST_PAUSE_SECONDS = 1.0
 DEATHS = 0.004  # of the questions are asked by a worker that dies before it records them
 DEADLY = 0.0006  # of the awaits on the ledger are the last thing that a worker does
 RACED, RACE_SECONDS = 0.1, 0.02  # at so many of the awaits on the ledger others come first that were to come so soon
@@ -378,10 +378,10 @@ class Sweep:
         self._rates: Mapping[str, float | None] = {account.id: account.calls_per_second for account in accounts}
         self._due: dict[str, list[tuple[datetime, str]]] = {account.id: [] for account in accounts}
         self._heard_at = dict[str, datetime]()
-        self._calls = {account.id: _burst(account.calls_per_second) for account in accounts}
+        self._calls = {account: sweep_bucket(rate).burst for account, rate in self._rates.items() if rate is not None}
         self._refilled_at = dict.fromkeys(self._rates, system.clock.now)
         self._wakes_at: datetime | None = None
-        self._pause = 0.01
+        self._looked_in_vain = 0
 
     def hear(self, account: str, payment_id: str, due_at: datetime) -> None:
         heapq.heappush(self._due[account], (due_at, payment_id))
@@ -406,8 +406,8 @@ class Sweep:
         if due_at is None:
             return
         overdue = due_at <= now
-        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS) if overdue else 0.01
-        self._wake_at(max(due_at, now + timedelta(seconds=self._pause)))
+        self._looked_in_vain = self._looked_in_vain + 1 if overdue else 0
+        self._wake_at(max(due_at, now + LOOK_AGAIN.pause(self._looked_in_vain)))
 
     def _take(self, account: str, now: datetime) -> None:
         heap, most = self._due[account], BATCH
@@ -420,7 +420,7 @@ class Sweep:
         rate = self._rates[account]
         if rate is not None:
             seconds = (now - self._refilled_at[account]).total_seconds()
-            self._calls[account] = min(_burst(rate), self._calls[account] + seconds * rate * SHARE)
+            self._calls[account] = sweep_bucket(rate).refill(self._calls[account], seconds)
             self._refilled_at[account] = now
             most = min(most, int(self._calls[account]))
         taken = list[str]()
@@ -440,7 +440,3 @@ class Sweep:
         while heap and self._system.ledger.payment(heap[0][1]).next_check_at != heap[0][0]:
             heapq.heappop(heap)
         return heap
-
-
-def _burst(rate: float | None) -> float:
-    return 0.0 if rate is None else max(1.0, rate * SHARE * SWEEP_BURST_SECONDS)

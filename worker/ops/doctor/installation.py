@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-from consumers.checks.limits import ACCOUNT_FAILURE_THRESHOLD
+from consumers.checks.limits import ACCOUNT_BREAKER
 from worker.config import Config
 from worker.ops.doctor.findings import Finding
 from worker.postgres.database import Database
@@ -44,7 +44,7 @@ async def inspect_installation(database: Database, config: Config) -> AsyncItera
         if row["count"]:
             words = f"{row['count']} waiting in Postgres, the oldest since {row['since']:%Y-%m-%d %H:%M:%SZ}"
             yield Finding("!!", "dead letters", words, "look at them with payproof dead list")
-    silent = await database.fetch(_SILENT, accounts, ACCOUNT_FAILURE_THRESHOLD)
+    silent = await database.fetch(_SILENT, accounts, ACCOUNT_BREAKER.threshold)
     asked = sorted({*accounts} - {row["account"] for row in silent})  # those of the others wait for their gateway
     for row in await database.fetch(_OLDEST_DUE, asked):
         if found := overdue(row["account"], row["at"], row["now"]):

@@ -17,7 +17,8 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
-from consumers.webhook_policy import DELIVERY_LEASE, EXPEDITE_SPREAD, MAX_EXPEDITED
+from consumers.timing import TIMING
+from consumers.webhook_policy import MAX_EXPEDITED
 from worker.postgres.database import Connection
 
 _DUE = """
@@ -88,7 +89,7 @@ async def lease_deliveries(
     if not due:
         return []
     # By ids, and not in one statement: a planner that misjudges how few they are would read a whole table.
-    lease = now + DELIVERY_LEASE
+    lease = now + TIMING.delivery_lease
     taken = await connection.fetch(_TAKE, endpoint, due, lease)
     found = await connection.fetch("SELECT id, payment_id, type, body FROM events WHERE id = ANY($1)", due)
     events = {row["id"]: row for row in found}
@@ -137,7 +138,7 @@ async def record_attempts(
 
 async def expedite_deliveries(connection: Connection[asyncpg.Record], endpoint: str, now: datetime) -> int:
     """Send soon what was put off for long; each early attempt gives back the step of the schedule that it takes."""
-    done = await connection.execute(_EXPEDITE, endpoint, now, EXPEDITE_SPREAD, MAX_EXPEDITED)
+    done = await connection.execute(_EXPEDITE, endpoint, now, TIMING.expedite_spread, MAX_EXPEDITED)
     return int(done.split()[-1])
 
 

@@ -17,16 +17,11 @@ import structlog
 from asyncpg import Record
 
 from consumers.ports.bus import BusAway, ClaimMessage
+from consumers.timing import TIMING
 from schemas.callbacks import Claim
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.wakeups import Wakeup
 from worker.runtime.clock import set_within
-
-LEASE_SECONDS = 40
-"""So long a claim is left to a worker that lives and does not acknowledge it, because it stands still.
-
-A question takes less time. Should it take more, the next worker sees that the payment is being asked about.
-"""
 
 LOOK_SECONDS = 1.0
 POSTPONE_SECONDS = 30
@@ -36,9 +31,10 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 log = structlog.get_logger()
 
+_LEASE_SECONDS = TIMING.claim_lease.total_seconds()
 _TAKE = f"""
     UPDATE queue
-    SET holder = $4, available_at = clock_timestamp() + interval '{LEASE_SECONDS} s', attempts = attempts + 1
+    SET holder = $4, available_at = clock_timestamp() + interval '{_LEASE_SECONDS:g} s', attempts = attempts + 1
     WHERE id = ANY(ARRAY(
         SELECT id FROM queue WHERE provider = $1 AND available_at <= clock_timestamp() AND later <= $3
         ORDER BY later, available_at, id LIMIT $2 FOR UPDATE SKIP LOCKED))

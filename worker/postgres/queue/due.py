@@ -13,7 +13,8 @@ from datetime import datetime
 
 import asyncpg
 
-from consumers.checks.limits import ACCOUNT_FAILURE_THRESHOLD
+from consumers.checks.limits import ACCOUNT_BREAKER
+from consumers.pacing import TokenBucket
 from worker.postgres.database import Connection, Database
 
 POLL_SECONDS = 5.0
@@ -35,15 +36,15 @@ SWEEP_BURST_SECONDS = 2.0
 
 _SHARES = """
     INSERT INTO allowances (account, at, sweep_calls, swept_at)
-    SELECT account, clock_timestamp(), greatest(1, rate * $3), clock_timestamp()
-    FROM unnest($1::text[], $2::float8[]) AS a (account, rate) ORDER BY 1
+    SELECT account, clock_timestamp(), burst, clock_timestamp()
+    FROM unnest($1::text[], $2::float8[]) AS a (account, burst) ORDER BY 1
     ON CONFLICT (account) DO NOTHING
 """
 _REFILL = """
     UPDATE allowances a SET swept_at = clock_timestamp(),
-        sweep_calls = least(greatest(1, r.rate * $3), a.sweep_calls + r.rate * greatest(0,
+        sweep_calls = least(r.burst, a.sweep_calls + r.rate * greatest(0,
             extract(epoch FROM clock_timestamp() - coalesce(a.swept_at, clock_timestamp()))::float8))
-    FROM unnest($1::text[], $2::float8[]) AS r (account, rate)
+    FROM unnest($1::text[], $2::float8[], $3::float8[]) AS r (account, burst, rate)
     WHERE a.account = r.account AND a.account IN (
         SELECT account FROM allowances WHERE account = ANY($1) ORDER BY account FOR UPDATE SKIP LOCKED)
     RETURNING a.account, a.sweep_calls
@@ -62,6 +63,11 @@ _TAKE = f"""
         + make_interval(secs => {SWEPT_SECONDS} + {JITTER_SECONDS} * random())
     WHERE id = ANY($1) RETURNING id, account, provider
 """  # noqa: S608 - the numbers are our own
+
+
+def sweep_bucket(rate: float) -> TokenBucket:
+    """The sweep's share of an account that may be asked `rate` times a second; `_REFILL` refills it."""
+    return TokenBucket.of_seconds(rate * SHARE, SWEEP_BURST_SECONDS)
 
 
 async def take_due(database: Database, most: int, accounts: Mapping[str, float | None]) -> list[tuple[str, str, str]]:
@@ -92,13 +98,14 @@ async def _allowed(
     connection: Connection[asyncpg.Record], most: int, accounts: Mapping[str, float | None]
 ) -> dict[str, int]:
     """How many payments of each account may be taken now; an account that another sweep is busy with is left to it."""
-    shares = {account: rate * SHARE for account, rate in accounts.items() if rate is not None}
+    shares = {account: sweep_bucket(rate) for account, rate in accounts.items() if rate is not None}
     allowed = {account: most for account, rate in accounts.items() if rate is None}
     if shares:
-        await connection.execute(_SHARES, list(shares), list(shares.values()), SWEEP_BURST_SECONDS)
-        rows = await connection.fetch(_REFILL, list(shares), list(shares.values()), SWEEP_BURST_SECONDS)
+        bursts, rates = [one.burst for one in shares.values()], [one.rate for one in shares.values()]
+        await connection.execute(_SHARES, list(shares), bursts)
+        rows = await connection.fetch(_REFILL, list(shares), bursts, rates)
         allowed |= {row["account"]: min(most, int(row["sweep_calls"])) for row in rows}
-    for row in await connection.fetch(_SILENT, list(allowed), ACCOUNT_FAILURE_THRESHOLD):
+    for row in await connection.fetch(_SILENT, list(allowed), ACCOUNT_BREAKER.threshold):
         allowed[row["account"]] = 0 if row["shut"] else min(allowed[row["account"]], PROBING)
     return {account: allowed[account] for account in sorted(allowed) if allowed[account] > 0}
 

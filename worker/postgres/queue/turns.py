@@ -17,13 +17,11 @@ from hashlib import blake2b
 
 import asyncpg
 
+from consumers.timing import TIMING
 from worker.postgres.database import UNAVAILABLE, Database
 
 LAZY_SECONDS = 0.05
 """A turn that is given back is unlocked together with the next turns that are taken, or after so long."""
-
-OVERDUE_SECONDS = 30.0
-"""So long a turn is left to another process. One that stands still keeps its lock, but not the payment."""
 
 SAME_SECONDS = 300.0
 """A turn that was not looked at for longer counts as taken from now on: it may have been free in between."""
@@ -42,7 +40,7 @@ _GIVE_BACK = "SELECT count(pg_advisory_unlock(gone.lock)) FROM unnest($1::bigint
 class PostgresTurns:
     """See consumers.ports.ledger.Turns. `take` raises UNAVAILABLE where there is no session to be had.
 
-    A turn that another process holds for longer than HELD_SECONDS is ours all the same, without a lock. That is enough
+    A turn that another process holds for `status_lease` is ours all the same, without a lock. That is enough
     to ask for a status, and nothing that an Execute may rest on. A session that breaks ends no question of this
     process; the next session locks their turns again, where no other process has taken them.
     """
@@ -114,7 +112,7 @@ class PostgresTurns:
 
     def _overdue(self, payment_id: str, now: float) -> bool:
         since, _ = self._others.get(payment_id, (now, now))
-        return now - since >= OVERDUE_SECONDS
+        return now - since >= TIMING.status_lease.total_seconds()
 
     async def _lock(self) -> None:
         """Lock the turns that are ours and not locked yet, and unlock those that were given back."""

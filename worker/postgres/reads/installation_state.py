@@ -16,7 +16,7 @@ from msgspec import Struct
 from consumers.account import Account
 from consumers.checks.limits import breaker_open, forgetful, refilled
 from consumers.ports.call_limits import AccountLimits
-from consumers.webhook_policy import FAILURE_THRESHOLD
+from consumers.webhook_policy import ENDPOINT_BREAKER
 from worker.postgres.database import Connection, Database
 from worker.postgres.events.publish_cursor import BROKER
 
@@ -183,7 +183,7 @@ async def _endpoints(connection: Connection[asyncpg.Record], endpoints: Collecti
         EndpointState(
             endpoint=row["id"],
             disabled=row["disabled"],
-            breaker_open=row["failures"] >= FAILURE_THRESHOLD,
+            breaker_open=ENDPOINT_BREAKER.tripped(row["failures"]),
             waiting=row["waiting"],
             given_up=row["given_up"],
             oldest=max(0, row["oldest"] or 0),
