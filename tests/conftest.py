@@ -25,8 +25,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 TEARDOWN_SECONDS = 300.0
 TESTS = Path(__file__).parent
-INSTALLATIONS = ("e2e", "fault")
-"""Layers whose tests start whole installations: several at a time would fill both cores, and miss their deadlines."""
+INSTALLATIONS = ("e2e/", "fault/", "integration/test_beginning", "integration/test_compare", "integration/test_upgrade")
+"""Where tests start whole installations: several at a time would fill both cores, and miss their deadlines."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.relative_to(TESTS).parts[0] in INSTALLATIONS:
+        if item.path.relative_to(TESTS).as_posix().startswith(INSTALLATIONS):
             item.add_marker("alone")
     if hasattr(config, "workerinput"):  # the longest tests are begun first
         items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0])

@@ -65,7 +65,8 @@ class Node:
         await asyncio.to_thread(self.child.wait_for, f"{self._ops_url}/readyz", seconds=READY_SECONDS)
 
     async def stop(self) -> None:
-        assert await asyncio.to_thread(self.child.stop) == 0, "it drains and ends in good order"
+        code = await asyncio.to_thread(self.child.stop)
+        assert code == 0, f"it drains and ends in good order, and not by {code}:\n{self.child.log.read_text()[-3000:]}"
 
     def loud(self) -> list[str]:
         """The lines of its log that should wake a person."""

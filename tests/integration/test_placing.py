@@ -146,6 +146,11 @@ async def committing(database: Database) -> None:
     ledger = PostgresLedger(database)
     async with database.connection() as connection:
         await connection.execute("SET synchronous_commit = on")
+
+        async def told() -> bool:
+            return bool(await connection.fetchval("SHOW synchronous_standby_names"))
+
+        await until(told, what="this session has read the settings anew")
         while await connection.fetchval("SHOW synchronous_standby_names"):
             write = await next_of(ledger, await opened(ledger))
             await put(connection, [write], ArchiveCipher(), placing=True, wakeups=["{}"])

@@ -23,7 +23,7 @@ from tests.bench.numbered import DIGITS, HASHED
 
 QUEUE = "bare.callbacks"
 CLAIMS = "payproof.claims"
-_ID = re.compile(rb"[0-9a-f]{%d}\d{%d}" % (HASHED, DIGITS))
+_ID = re.compile(rb"[0-9a-z]{2}[0-9a-f]{%d}\d{%d}" % (HASHED - 2, DIGITS))  # a payment's begins with its week
 
 
 async def serve(port: int, amqp_url: str, size: int, *, claims: bool) -> None:

@@ -6,13 +6,11 @@ starts one ends it, whatever happened in between.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -105,17 +103,18 @@ def free_ports(count: int) -> Sequence[int]:
 
 @cache
 def _ports() -> Iterator[int]:
-    """Each is locked as one byte of a file, which the kernel unlocks when this process ends."""
-    path = Path(tempfile.gettempdir()) / f"payproof-ports-{os.getuid()}"
-    locks = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    return (port for port in PORTS if _locked(locks, port) and _unused(port))
+    return (port for port in PORTS if _reserved(port) and _unused(port))
 
 
-def _locked(locks: int, port: int) -> bool:
+def _reserved(port: int) -> bool:
+    """Take the UDP port of this number, which nobody uses. The kernel lets it go when this process ends."""
+    one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
-        fcntl.lockf(locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        one.bind(("127.0.0.1", port))
     except OSError:
+        one.close()
         return False
+    one.detach()  # the socket stays, and no object closes it
     return True
 
 
