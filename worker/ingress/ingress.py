@@ -6,7 +6,6 @@ only makes us look.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from enum import Enum
 from functools import partial
@@ -20,7 +19,7 @@ from consumers.early_claims import may_wait, names
 from consumers.ports.bus import Bus, BusAway
 from schemas.callbacks import Claim
 from schemas.payments import Glance
-from schemas.shown import PAYMENT_ID
+from schemas.shown import is_payment_id
 from schemas.words import Authenticity, Source
 from worker.config import Config, Merchant
 from worker.ingress.batching import RequestBatcher
@@ -37,7 +36,6 @@ PUBLISH_SECONDS = 10
 COME_AGAIN_SECONDS = 5
 MAX_PENDING = 500
 RETRY_AFTER = {"Retry-After": str(COME_AGAIN_SECONDS)}
-_PAYMENT_ID = re.compile(PAYMENT_ID)
 
 
 class Priority(Enum):
@@ -78,7 +76,7 @@ class Ingress(Struct, frozen=True):
     def payment_id(self, request: web.Request) -> str | None:
         """The payment that the path names; None where it cannot be the id of one."""
         payment_id = request.match_info["payment_id"]
-        return payment_id if _PAYMENT_ID.fullmatch(payment_id) else None
+        return payment_id if is_payment_id(payment_id) else None
 
     def merchant(self, account: Account) -> Merchant:
         merchant = self.config.merchant(account.merchant)
