@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 
 from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
-from consumers.ports.ledger import LookResult, Write, WriteResult
+from consumers.ports.ledger import LookResult, Lookup, Write, WriteResult
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Glance, Payment
 from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_others, planned_once
@@ -169,11 +169,11 @@ class PostgresLedger:
         async with self._database.connection() as connection:
             return await referenced(connection, names)
 
-    async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
-        if not claims:
+    async def find(self, lookups: Sequence[Claim | Lookup]) -> Mapping[str, str]:
+        if not lookups:
             return {}
         async with self._database.connection() as connection:
-            return await _find(connection, claims)
+            return await _find(connection, lookups)
 
     async def keep(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         async with self._database.connection() as connection, connection.transaction():
@@ -247,8 +247,8 @@ def _in_their_order(writes: Sequence[Write], places: Mapping[str, int]) -> list[
     return sorted(placed, key=lambda one: one.place)
 
 
-async def _find(connection: Connection[asyncpg.Record], claims: Sequence[Claim]) -> dict[str, str]:
-    rows = await connection.fetch(_FIND, *names_of(claims))
+async def _find(connection: Connection[asyncpg.Record], lookups: Sequence[Claim | Lookup]) -> dict[str, str]:
+    rows = await connection.fetch(_FIND, *names_of(lookups))
     return {row["claim_id"]: row["payment_id"] for row in rows if row["payment_id"] is not None}
 
 
