@@ -31,7 +31,7 @@ _LIMIT = """
 
 
 class PostgresLimits:
-    """See consumers.ports.ledger.Limits."""
+    """See consumers.ports.ledger.LockedLimits."""
 
     def __init__(
         self, connection: Connection[asyncpg.Record], now: datetime, limits_by_account: Mapping[str, AccountLimits]

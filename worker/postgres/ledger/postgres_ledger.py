@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -22,7 +22,7 @@ from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_
 from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.account_limits import PostgresLimits, open_limits
-from worker.postgres.ledger.batch import PostgresBatch, open_batch, referenced
+from worker.postgres.ledger.batch import BatchEnd, CommittedBatch, PostgresBatch, open_batch, referenced
 from worker.postgres.ledger.claims import admit, names_of
 from worker.postgres.ledger.kept_claims import keep_early_claims, wait_for_turns
 from worker.postgres.ledger.look import look
@@ -30,11 +30,9 @@ from worker.postgres.ledger.news import news_of
 from worker.postgres.ledger.rows import INSERT, PAYMENT, payment_of
 from worker.postgres.ledger.store import store
 from worker.postgres.ledger.unexpected_rows import insert, withdraw
-from worker.postgres.ledger.write import PostgresArbiter, Tried, open_arbiter, put, write_all
+from worker.postgres.ledger.write import PostgresLockedLedger, Tried, open_locked, put, write_all
 from worker.postgres.wakeups import Wakeup
 from worker.runtime.encryption import ArchiveCipher
-
-_Batch = TypeVar("_Batch", bound=PostgresBatch)
 
 _FIND = f"""
     SELECT c.claim_id, coalesce(named.id, session.payment_id, transaction.payment_id, referred.id) AS payment_id
@@ -77,39 +75,39 @@ class PostgresLedger:
 
     @asynccontextmanager
     async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresBatch]:
-        async with self._transaction(
-            lambda connection: open_batch(connection, sorted(payment_ids), self._cipher)
-        ) as batch:
-            yield batch
+        async with self._transaction() as (connection, commit):
+            yield await open_batch(connection, sorted(payment_ids), self._cipher, BatchEnd(commit, self._tell))
 
     @asynccontextmanager
-    async def inserted(self, payments: Sequence[Payment]) -> AsyncIterator[PostgresFoundBatch]:
-        async with self._transaction(lambda connection: _open_found(connection, payments, self._cipher)) as batch:
-            yield batch
+    async def inserted(self, payments: Sequence[Payment]) -> AsyncIterator[PostgresInsertedBatch]:
+        async with self._transaction() as (connection, commit):
+            yield await _open_inserted(connection, payments, self._cipher, BatchEnd(commit, self._tell))
 
     @asynccontextmanager
     async def _transaction(
-        self, open_it: Callable[[Connection[asyncpg.Record]], Awaitable[_Batch]]
-    ) -> AsyncIterator[_Batch]:
+        self,
+    ) -> AsyncIterator[tuple[Connection[asyncpg.Record], Callable[[], Awaitable[None]]]]:
+        """A connection with a transaction, and the call that commits it. Without that call nothing is changed."""
         async with self._database.connection() as connection:
-            batch = None
-            transaction = connection.transaction()
+            transaction, committed = connection.transaction(), False
+
+            async def commit() -> None:
+                nonlocal committed
+                await transaction.commit()
+                committed = True
+
             await transaction.start()
             try:
-                batch = await open_it(connection)
-                batch.end = transaction.commit
-                yield batch
+                yield connection, commit
             finally:
-                if batch is None or not batch.committed:
-                    # A session that failed has nothing left to roll back: the error that ended the batch is raised.
+                if not committed:
+                    # A session that failed has nothing left to roll back: the error that ended the block is raised.
                     with suppress(*UNAVAILABLE):
                         await transaction.rollback()
-        if batch.committed:
-            self._tell(batch)
 
-    def _tell(self, batch: PostgresBatch) -> None:
-        for change in batch.changes:
-            self._changed(batch.cases[change.payment.id].payment, change)
+    def _tell(self, batch: CommittedBatch) -> None:
+        for before, change in batch.changes:
+            self._changed(before, change)
         self._count_dropped(batch.dropped)
         if batch.wakeup is not None:
             self._database.notify(batch.wakeup)
@@ -131,13 +129,13 @@ class PostgresLedger:
         return tried
 
     @asynccontextmanager
-    async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresArbiter]:
-        wanted = sorted(payment_ids)
-        async with self._transaction(partial(open_arbiter, payment_ids=wanted, cipher=self._cipher)) as arbiter:
-            yield arbiter
-            if arbiter.written:
-                await arbiter.commit()
-        self._tell_written(arbiter.written, {})
+    async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresLockedLedger]:
+        async with self._transaction() as (connection, commit):
+            locked = await open_locked(connection, sorted(payment_ids), self._cipher)
+            yield locked
+            if locked.written:
+                await commit()
+        self._tell_written(locked.written, {})
 
     def _tell_written(self, writes: Sequence[Write], places: Mapping[str, int]) -> None:
         """`places` are those that events of these writes got. If there are any, the statement has sent the wakeup."""
@@ -222,8 +220,8 @@ class PostgresLedger:
             await connection.execute("DELETE FROM payments WHERE id = $1", payment_id)
 
 
-class PostgresFoundBatch(PostgresBatch):
-    """See consumers.reconciliation.unexpected.FoundBatch."""
+class PostgresInsertedBatch(PostgresBatch):
+    """See consumers.reconciliation.unexpected.InsertedBatch."""
 
     async def withdraw(self, payment_ids: Sequence[str]) -> None:
         await withdraw(self._connection, payment_ids)
@@ -252,13 +250,13 @@ async def _find(connection: Connection[asyncpg.Record], lookups: Sequence[Claim 
     return {row["claim_id"]: row["payment_id"] for row in rows if row["payment_id"] is not None}
 
 
-async def _open_found(
-    connection: Connection[asyncpg.Record], payments: Sequence[Payment], cipher: ArchiveCipher
-) -> PostgresFoundBatch:
+async def _open_inserted(
+    connection: Connection[asyncpg.Record], payments: Sequence[Payment], cipher: ArchiveCipher, end: BatchEnd
+) -> PostgresInsertedBatch:
     new = await insert(connection, payments)
     now: datetime = await connection.fetchval("SELECT clock_timestamp()")
     cases = {payment.id: Case(payment=payment) for payment in payments if payment.id in new}
-    return PostgresFoundBatch(connection, now, dict(sorted(cases.items())), cipher)
+    return PostgresInsertedBatch(connection, now, dict(sorted(cases.items())), cipher, end)
 
 
 async def _create(
