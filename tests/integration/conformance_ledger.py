@@ -936,7 +936,7 @@ class LedgerConformance:
             made = await asyncio.gather(
                 *(kept.ledger.create(a_payment(reference="order-1"), {"a": 1}, LEASE) for _ in range(6))
             )
-        assert sorted(type(one).__name__ for one in made) == ["Created", "Taken", "Taken", "Taken", "Taken", "Taken"]
+        assert sorted(type(one).__name__ for one in made) == ["ReadyToOpen", *["ReferenceTaken"] * 5]
         assert len({one.payment.id for one in made}) == 1
 
     async def test_a_discarded_row_is_gone_and_its_reference_free(self, kept: Kept) -> None:
