@@ -8,7 +8,7 @@ Execute. It is written, and known to be committed, before it is sent.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
@@ -268,25 +268,43 @@ async def record_replies(
     """
     readings = {assigned.reading.case.payment.id: assigned.reading for assigned, _ in asked}
     limits_by_account = {} if known is None else known
-    counted = {} if counted is None else counted
-    tried = frozenset(counted)
     for assigned, _ in asked:
         if assigned.limits is not None:
             limits_by_account.setdefault(assigned.account.id, assigned.limits)
-    attributed = await others_left_alone(ledger, readings, [reply for _, reply in asked if reply is not None])
-    news = [reply for reply in attributed if (reply.payment_id, reply.asked_at) not in counted]
-    brought = await record_gateway_health(ledger, rules, readings, limits_by_account, news)
-    counted.update({(reply.payment_id, reply.asked_at): brought for reply in news})
-    unreliable = Unreliable.any_of(counted[reply.payment_id, reply.asked_at] for reply in attributed)
-    replies = iter(attributed)
+    counted = {} if counted is None else counted
+    tried = frozenset(counted)
+    replies = await others_left_alone(ledger, readings, [reply for _, reply in asked if reply is not None])
+    unreliable = await _record_health_once(ledger, rules, readings, limits_by_account, replies, counted)
+    attributed = iter(replies)
     works = [
-        assigned.work
-        if reply is None
-        else replace(assigned.work, replies=(next(replies),), tried=(reply.payment_id, reply.asked_at) in tried)
+        assigned.work if reply is None else _with_reply(assigned.work, next(attributed), tried)
         for assigned, reply in asked
     ]
     works = [work for work in works if work.asked is not None or work.replies]
     return await write_work(ledger, rules, works, readings, now, unreliable)
+
+
+async def _record_health_once(
+    ledger: Ledger,
+    rules: Rules,
+    readings: Mapping[str, Reading],
+    limits_by_account: dict[str, AccountLimits],
+    replies: Sequence[Reply],
+    counted: HealthRecorded,
+) -> Unreliable:
+    """Tell accounts of the replies that are not `counted` yet. Returns what all of these replies brought about."""
+    news = [reply for reply in replies if _counted_as(reply) not in counted]
+    brought = await record_gateway_health(ledger, rules, readings, limits_by_account, news)
+    counted.update({_counted_as(reply): brought for reply in news})
+    return Unreliable.any_of(counted[_counted_as(reply)] for reply in replies)
+
+
+def _with_reply(work: PaymentWork, reply: Reply, tried: Collection[tuple[str, datetime]]) -> PaymentWork:
+    return replace(work, replies=(reply,), tried=_counted_as(reply) in tried)
+
+
+def _counted_as(reply: Reply) -> tuple[str, datetime]:
+    return reply.payment_id, reply.asked_at
 
 
 async def record_dead_replies(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list[Change]:
