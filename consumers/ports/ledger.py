@@ -198,7 +198,7 @@ class Batch(Protocol):
         ...
 
     async def queue_early_claims(self, payment: Payment, *, signed_only: bool) -> None:
-        """Queue the kept claims that name an id of this payment. Comes before `store`, so that the workers are told."""
+        """Queue the kept claims that name an id of this payment. Workers are told of them after the commit."""
         ...
 
     async def store(self, changes: Sequence[Change]) -> None:

@@ -97,8 +97,7 @@ class PostgresBatch:
 
     async def commit(self) -> None:
         await self._end.commit()
-        changes = [change for _, change in self._changes]
-        wakeup = news_of(changes, self.now, self._queued) if changes else None
+        wakeup = news_of([change for _, change in self._changes], self.now, self._queued)
         self._end.tell(CommittedBatch(changes=self._changes, wakeup=wakeup, dropped=self._dropped))
 
 
