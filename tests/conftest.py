@@ -25,8 +25,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 TEARDOWN_SECONDS = 300.0
 TESTS = Path(__file__).parent
-LAYERS = ("fault", "e2e", "integration", "unit")
-"""The longest tests are begun first."""
+INSTALLATIONS = ("e2e", "fault")
+"""Layers whose tests start whole installations: several at a time would fill both cores, and miss their deadlines."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,8 +39,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: LAYERS.index(item.path.relative_to(TESTS).parts[0]))
+    for item in items:
+        if item.path.relative_to(TESTS).parts[0] in INSTALLATIONS:
+            item.add_marker("alone")
+    if hasattr(config, "workerinput"):  # the longest tests are begun first
+        items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -59,14 +62,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def _group(file: str) -> str | None:
     """The servers that a file's tests share with other files, or the file itself; None where each can run anywhere."""
     layer, text = Path(file).parts[1], (TESTS.parent / file).read_text("utf-8")
-    own = "def system(" in text or "def payproof(" in text
     match layer:
-        case "fault" if "fleet: Fleet" in text or "aside: RabbitMQ" in text:
-            return "the fleet"
-        case "e2e" if "DemoShop" in text:
-            return "the demo shop"
-        case "e2e" if not own and ("payproof: Payproof" in text or "system: System" in text):
-            return "the installation"
         case "integration" if "RabbitMQ" in text:
             return "the broker"
         case "integration" if "def server(" not in text:

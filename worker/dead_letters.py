@@ -142,7 +142,7 @@ def oldest_first(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
 
 
 def match_prefix(letters: Iterable[DeadLetter], typed: str) -> list[DeadLetter]:
-    """The letters of the claim whose id is this or alone begins so: one, unless it died twice. Raises NotOne."""
+    """The letters of the claim whose id is this or alone begins so: one, unless it died twice. Raises AmbiguousId."""
     matching = [one for one in letters if one.id.startswith(typed)] if typed else []
     exact = [one for one in matching if one.id == typed]
     ids = sorted({one.id for one in exact or matching})

@@ -33,7 +33,8 @@ from schemas.payments import Payment
 class Unreliable(Struct, frozen=True, kw_only=True):
     """The accounts whose gateways are not to be relied on.
 
-    `silent`: silent before these replies, and still. `forgetful`: they say "not found" of one payment after the other.
+    `breaker_open`: their breaker was open before these replies, and still is. `forgetful`: they say "not found" of one
+    payment after the other.
     """
 
     breaker_open: frozenset[str]

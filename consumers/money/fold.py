@@ -1,7 +1,8 @@
 """The rules of money: a payment is a fold of its Facts, and one change is one version is one event.
 
 The one thing to get wrong: `fold` looks at the *set* of Facts and their times, never at the order in which they were
-recorded. Whatever is history (version, late, what was told) belongs to `advance`, which compares two folds.
+recorded. Whatever is history (version, late, what was told) belongs to `advance`, which compares the fold with the
+payment as it stands.
 """
 
 from __future__ import annotations

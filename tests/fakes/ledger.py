@@ -198,8 +198,8 @@ class FakeLedger:
         return WriteResult(done=frozenset(done), taken=taken)
 
     @asynccontextmanager
-    async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[FakeArbiter]:
-        yield FakeArbiter(self, frozenset(payment_ids))  # nobody comes between two calls without an await
+    async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[FakeLockedLedger]:
+        yield FakeLockedLedger(self, frozenset(payment_ids))  # nobody comes between two calls without an await
 
     @asynccontextmanager
     async def limits(self, accounts: Collection[str]) -> AsyncIterator[FakeLimits]:
@@ -350,7 +350,7 @@ class FakeLedger:
         return by_session or by_transaction or by_reference or None
 
 
-class FakeArbiter:
+class FakeLockedLedger:
     def __init__(self, ledger: FakeLedger, payment_ids: frozenset[str]) -> None:
         self._ledger, self._payment_ids = ledger, payment_ids
 

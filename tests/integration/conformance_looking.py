@@ -539,12 +539,12 @@ class LookingConformance:
         row, claim = await stored(kept), a_claim(payment_id=UNKNOWN)
         reading = await sight_of(kept, row)
         block = kept.ledger.locked([row.id, UNKNOWN])
-        async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group, block as arbiter:
+        async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group, block as locked:
             late = group.create_task(write(kept, a_write(reading, method="nagad")))
-            looked = await arbiter.look([claim])
+            looked = await locked.look([claim])
             assert set(looked.readings) == {row.id}
             assert looked.admissions == {claim.id: "new"}
-            written = await arbiter.write([a_write(looked.readings[row.id], claim, method="bkash")])
+            written = await locked.write([a_write(looked.readings[row.id], claim, method="bkash")])
             assert written == WriteResult(done=frozenset({row.id}), taken={})
         assert late.result().done == frozenset()
         assert (await case_of(kept, row)).payment.method == "bkash"
@@ -553,21 +553,21 @@ class LookingConformance:
     async def test_whoever_has_a_payment_locked_learns_of_anothers_key_and_writes_without_it(self, kept: Kept) -> None:
         name = await self.owned(kept, "transaction")
         row, claim = await stored(kept), a_claim()
-        async with asyncio.timeout(SECONDS), kept.ledger.locked([row.id]) as arbiter:
-            reading = (await arbiter.look([])).readings[row.id]
+        async with asyncio.timeout(SECONDS), kept.ledger.locked([row.id]) as locked:
+            reading = (await locked.look([])).readings[row.id]
             claimed = keys(row, transactions=frozenset({name, "T-free"}))
-            first = await arbiter.write([a_write(reading, claim, claimed=claimed)])
+            first = await locked.write([a_write(reading, claim, claimed=claimed)])
             assert first == WriteResult(done=frozenset(), taken={row.id: TakenKeys(transactions=frozenset({name}))})
             claimed = keys(row, transactions=frozenset({"T-free"}))
-            assert (await arbiter.write([a_write(reading, claim, claimed=claimed, method="bkash")])).done == {row.id}
+            assert (await locked.write([a_write(reading, claim, claimed=claimed, method="bkash")])).done == {row.id}
         assert (await case_of(kept, row)).payment.method == "bkash"
         assert len(await kept.entries(row.id)) == 1
 
     async def test_whoever_locks_and_writes_nothing_changes_nothing(self, kept: Kept) -> None:
         row = await stored(kept)
         reading = await sight_of(kept, row)
-        async with kept.ledger.locked([row.id]) as arbiter:
-            await arbiter.look([])
+        async with kept.ledger.locked([row.id]) as locked:
+            await locked.look([])
         assert (await write(kept, a_write(reading, method="bkash"))).done == {row.id}
 
     # -- limits --------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 import aio_pika
 from msgspec import Struct
 
+from consumers.providers import PROVIDERS as OURS
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
 from tests.processes import until
@@ -78,10 +79,10 @@ async def attached(broker: RabbitMQ, database: Database) -> AsyncIterator[Rabbit
 
 
 async def emptied(broker: RabbitMQ) -> None:
-    """Every queue of ours deleted, whatever a test left in it."""
+    """Every queue of ours deleted, also those of other tests' gateways."""
     async with await aio_pika.connect(broker.url) as connection:
         channel = await connection.channel()
-        for name in (*map(claims_queue, PROVIDERS), EXPECTED, DEAD):
+        for name in (*map(claims_queue, {*PROVIDERS, *OURS}), EXPECTED, DEAD):
             await channel.queue_delete(name)
 
 

@@ -140,7 +140,8 @@ async def test_a_twin_that_waited_long_enough_is_told_to_come_again(database: Da
         other = await shops.open(key="k", amount="20.00")
         assert other.problem[1] == "idempotency_conflict"
         shops.checkout.release()
-        assert_replayed(await shops.open(key="k"), await first)
+        made = await first
+        assert_replayed(await shops.open(key="k"), made)
 
 
 async def dies(shops: Shops) -> None:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import asyncpg
+import pytest
 
 from tests.bench.conditions import Under, old_snapshot, standby_away
+from tests.integration.conftest import a_server
 
 _OLDEST = "SELECT max(age(backend_xmin)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> $1"
 COMMITS = 5
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """One that syncs its commits to the disk, which is when a commit waits."""
+    with a_server() as url:
+        yield url
 
 
 async def test_an_old_snapshot_keeps_what_dies_after_it(dsn: str) -> None:

@@ -97,8 +97,8 @@ async def test_a_write_without_an_event_gives_no_place(database: Database, telli
 
 async def test_a_locked_write_and_a_batch_leave_the_places_to_the_relay(database: Database, telling: Told) -> None:
     payment = await opened(telling.ledger, told_of=True)
-    async with telling.ledger.locked([payment.id]) as arbiter:
-        await arbiter.write([await next_of(telling.ledger, payment)])
+    async with telling.ledger.locked([payment.id]) as locked:
+        await locked.write([await next_of(telling.ledger, payment)])
     assert set((await places(database)).values()) == {None}
     assert telling.placed == []
 

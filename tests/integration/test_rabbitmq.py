@@ -15,6 +15,7 @@ from consumers.ports.bus import BusAway, ClaimMessage
 from schemas.callbacks import Claim
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
+from tests.harness import free_ports
 from tests.integration.rabbit import PROVIDERS, Rabbit, attached, emptied
 from tests.integration.test_bus import a_claim, receive
 from tests.processes import until
@@ -22,7 +23,7 @@ from worker.amqp import link, rabbit_bus
 from worker.amqp.consumer_pool import ConsumerPool
 from worker.amqp.messages import claim_message, event_message
 from worker.amqp.publisher import CONFIRM_SECONDS, Publisher
-from worker.amqp.rabbit_bus import MOST_OFTEN
+from worker.amqp.rabbit_bus import MOST_OFTEN, RabbitBus
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.amqp.topology import CLAIMS, DEAD, EVENTS, EXPECTED, claims_queue
 from worker.postgres.database import Database
@@ -99,15 +100,17 @@ async def test_a_broker_that_goes_away_leaves_claims_to_the_spool_and_comes_back
 
 
 async def test_without_broker_and_without_postgres_nothing_is_acknowledged(rabbit: Rabbit, database: Database) -> None:
-    await asyncio.to_thread(rabbit.broker.cut_connections)
-    await database._pool.close()
-
-    async def gone() -> bool:
-        return not rabbit.publisher.connected
-
-    await until(gone, what="the publisher has noticed")
-    with pytest.raises(BusAway):
-        await rabbit.bus.publish([a_claim()])
+    (nobodys,) = free_ports(1)
+    publisher = Publisher(Secret(f"amqp://127.0.0.1:{nobodys}"), PROVIDERS)
+    running = asyncio.create_task(publisher.run())
+    try:
+        await publisher.tried.wait()
+        await database._pool.close()
+        bus = RabbitBus(publisher, rabbit.pool, PostgresBus(database), database.clock, rabbit.metrics)
+        with pytest.raises(BusAway):
+            await bus.publish([a_claim()])
+    finally:
+        await end_one(running)
 
 
 async def test_a_queue_that_somebody_deletes_is_made_again_and_its_consumer_too(
@@ -376,7 +379,7 @@ async def test_who_stops_leaves_to_others_what_was_delivered_meanwhile(broker: R
             return stopping.pool.has_buffered("ipay")
 
         await until(delivered, what="the claim that is delivered and not taken")
-        await stopping.bus.end("ipay")
+        await stopping.bus.stop_receiving("ipay")
         other = ConsumerPool(Secret(broker.url), ["ipay"], stopping.metrics, prefetch=WINDOW)
         running = asyncio.create_task(other.run())
         try:

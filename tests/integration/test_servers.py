@@ -79,9 +79,9 @@ async def test_a_payment_that_is_locked_is_read_on_the_new_server_too(
 ) -> None:
     await ledger.look([], [row.id])
     await database.execute(ANOTHER)
-    async with ledger.locked([row.id]) as arbiter:
-        seen = (await arbiter.look([])).readings[row.id]
-        assert (await arbiter.write([a_write(seen, success_at=row.opened_at)])).done == {row.id}
+    async with ledger.locked([row.id]) as locked:
+        seen = (await locked.look([])).readings[row.id]
+        assert (await locked.write([a_write(seen, success_at=row.opened_at)])).done == {row.id}
     assert seen.since is not None
     assert (await reading_of(ledger, row)).since == seen.since
 

@@ -172,8 +172,8 @@ async def test_what_was_written_under_a_lock_is_told_when_it_is_committed(
     ledger: PostgresLedger, row: Payment, changes: Changes
 ) -> None:
     write = await paid(ledger, row)
-    async with ledger.locked([row.id]) as arbiter:
-        assert (await arbiter.write([write])).done == {row.id}
+    async with ledger.locked([row.id]) as locked:
+        assert (await locked.write([write])).done == {row.id}
         assert changes == []
     assert changes == [(row_as_read(write), write.change)]
 
@@ -184,8 +184,8 @@ async def test_what_was_written_under_a_lock_is_undone_by_an_exception(
     write = await paid(ledger, row)
 
     async def fails() -> None:
-        async with ledger.locked([row.id]) as arbiter:
-            await arbiter.write([write])
+        async with ledger.locked([row.id]) as locked:
+            await locked.write([write])
             raise Left
 
     with pytest.raises(Left):

@@ -44,7 +44,7 @@ _BROKERS_REASONS = {
 
 
 class BrokerDead:
-    """See worker.dead_letters.DeadLetters; made by `dead_at_broker`."""
+    """See worker.dead_letters.DeadLetterStore; made by `dead_at_broker`."""
 
     place: Place = "broker"
 

@@ -1,4 +1,4 @@
-"""From an HTTP request to a Callback, and from a Callback to a durable Claim: what every public endpoint shares."""
+"""From an HTTP request to a Callback, and from a Callback to a Claim. `ingress.py` makes the Claim durable."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ async def reconcile_lines(
     Whatever `lines` raises, and whatever ends this before the last line was judged, leaves nothing behind. What ends it
     later leaves a run that is not finished; running the same statement again does the rest. A dry run sets nothing
     going, and is kept until the next run of the account. Where most of the lines differ nothing is set going either,
-    and `Run.stopped` says so, unless `however_many`. Raises Busy.
+    and `Run.stopped` says so, unless `however_many`. Raises AnotherRun.
     """
     run = Judging(
         id="rec_" + new_payment_id().removeprefix("pay_"),

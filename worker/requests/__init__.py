@@ -1,1 +1,1 @@
-"""A shop's request for a payment that came by a message in place of HTTP."""
+"""A shop's request for a payment: its shape, which HTTP uses too, and requests that come by a message."""

@@ -61,8 +61,8 @@ class Consumer:
         self._bus, self._ledger, self._turns, self._rules = bus, ledger, turns, rules
         self._clock, self._tracing = clock, tracing
         self._in_hand, self._blame = InHand(bus, turns, metrics), Blame(ledger, rules, failures)
-        self._allowances = dict[str, AccountLimits]()
-        self._recorder = Recorder(ledger, rules, self._in_hand, self._blame, self._allowances, clock, tracing)
+        self._limits_by_account = dict[str, AccountLimits]()
+        self._recorder = Recorder(ledger, rules, self._in_hand, self._blame, self._limits_by_account, clock, tracing)
         self._asker = Asker(gateways, self._recorder, self._in_hand, self._blame, clock, metrics, tracing)
         self._stopping = asyncio.Event()
         self._intakes = list[Intake]()
@@ -165,7 +165,13 @@ class Consumer:
             began, taken_at = self._clock.ticking(), self._clock.now()
             taken = await despite_others(
                 lambda: take_claims(
-                    self._ledger, self._rules, claims, self._turns, room, patient=part.patient, known=self._allowances
+                    self._ledger,
+                    self._rules,
+                    claims,
+                    self._turns,
+                    room,
+                    patient=part.patient,
+                    known=self._limits_by_account,
                 )
             )
         for assigned in taken.questions[:1]:

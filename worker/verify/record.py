@@ -69,7 +69,7 @@ class Recorder:
         tracing: Tracing,
     ) -> None:
         self._ledger, self._rules, self._clock = ledger, rules, clock
-        self._in_hand, self._blame, self._allowances, self._tracing = in_hand, blame, limits_by_account, tracing
+        self._in_hand, self._blame, self._limits_by_account, self._tracing = in_hand, blame, limits_by_account, tracing
         self._pending: asyncio.Queue[PendingReply | None] = asyncio.Queue()
         self._trying_again = asyncio.TaskGroup()
 
@@ -184,7 +184,9 @@ class Recorder:
 
     async def _write(self, asked: list[tuple[AssignedQuestion, Reply | None]], counted: HealthRecorded) -> None:
         changes = await despite_others(
-            lambda: record_replies(self._ledger, self._rules, asked, self._clock.now(), self._allowances, counted)
+            lambda: record_replies(
+                self._ledger, self._rules, asked, self._clock.now(), self._limits_by_account, counted
+            )
         )
         self._tell(changes)
 

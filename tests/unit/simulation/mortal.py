@@ -85,10 +85,10 @@ class MortalLedger:
         return written
 
     @asynccontextmanager
-    async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[_MortalArbiter]:
+    async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[_MortalLockedLedger]:
         self._live()
         with self._alone():
-            yield _MortalArbiter(self, frozenset(payment_ids))
+            yield _MortalLockedLedger(self, frozenset(payment_ids))
         self._live()
 
     @asynccontextmanager
@@ -109,7 +109,7 @@ class MortalLedger:
         return getattr(self._ledger, name)
 
 
-class _MortalArbiter:
+class _MortalLockedLedger:
     def __init__(self, ledger: MortalLedger, payment_ids: frozenset[str]) -> None:
         self._ledger, self._payment_ids = ledger, payment_ids
 

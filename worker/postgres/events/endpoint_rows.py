@@ -1,7 +1,8 @@
 """The rows of endpoints: known from when a `deliver` process first sees them, and led along the log from there.
 
 The one thing to get wrong: the place. It moves in the transaction that writes the deliveries, so whoever dies in
-between does it again, and nothing is ever skipped. Events after it are asked for as `log.py` says, and for its reason.
+between does it again, and nothing is ever skipped. Events after it are asked for as
+`event_log.py` says, and for its reason.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What accounts may be asked, as rows of `limits_by_account`; see consumers.checks.limits.
+"""What accounts may be asked, as rows of the table `allowances`; see consumers.checks.limits.
 
 The one thing to get wrong: an account that nobody has asked about has no row, and so nothing to lock. Two processes
 that ask about it at once both count from nothing, which costs its gateway a burst at most, once.

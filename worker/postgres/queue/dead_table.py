@@ -31,7 +31,7 @@ async def _nobody_records(_: KeptReply) -> None:
 
 
 class PostgresDead:
-    """See worker.dead_letters.DeadLetters. `record` records a reply, and raises NotReplayed where it cannot."""
+    """See worker.dead_letters.DeadLetterStore. `record` records a reply, and raises NotReplayed where it cannot."""
 
     place: Place = "postgres"
 

@@ -156,7 +156,7 @@ async def _accounts(connection: Connection[asyncpg.Record], accounts: Collection
 
 def _account(account: Account, row: asyncpg.Record) -> AccountState:
     rate, now = account.calls_per_second, row["now"]
-    account_limits = _allowance(row, now)
+    account_limits = _account_limits(row, now)
     return AccountState(
         account=account.id,
         provider=account.provider.name,
@@ -168,7 +168,7 @@ def _account(account: Account, row: asyncpg.Record) -> AccountState:
     )
 
 
-def _allowance(row: asyncpg.Record, now: datetime) -> AccountLimits | None:
+def _account_limits(row: asyncpg.Record, now: datetime) -> AccountLimits | None:
     """What is written of the account; None where nobody asked about it yet."""
     if row["at"] is None:
         return None

@@ -24,7 +24,7 @@ def encoding_of(head: bytes) -> str:
 
 
 def decode_lines(file: BinaryIO, encoding: str) -> Iterator[str]:
-    """Lines with their ends, cut at line feeds alone. Raises Trouble."""
+    """Lines with their ends, cut at line feeds alone. Raises DecodingError."""
     rest = ""
     for text, trouble in _decode(file, encoding):
         *whole, rest = (rest + text).split("\n")
