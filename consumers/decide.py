@@ -17,7 +17,7 @@ from consumers.apply_claim import apply_claim
 from consumers.apply_reply import apply_reply, question_entry
 from consumers.checks.admission import RELIABLE, Unreliable
 from consumers.checks.execute import may_execute, taken_over, to_the_back
-from consumers.checks.expiry import expire_or_give_up
+from consumers.checks.expiry import AskedReply, expire_or_give_up
 from consumers.checks.next_check import Due, next_due, start_question
 from consumers.checks.order_execution import in_line
 from consumers.checks.schedule import check_ended, end_lease
@@ -161,12 +161,9 @@ def _apply_reply(pending: PendingChange, reply: Reply, rules: Rules, now: dateti
     pending.repeats = account in unreliable.breaker_open
     applied = apply_reply(pending.case, reply, capabilities, rules.checks)
     pending.case = applied.case
-    forgetful = account in unreliable.forgetful
-    pending.becomes(
-        expire_or_give_up(
-            pending.payment, capabilities, rules.checks, now, applied.about_payment, reply.asked_at, forgetful=forgetful
-        )
-    )
+    about, forgetful = applied.about_payment, account in unreliable.forgetful
+    asked = None if about is None else AskedReply(about, reply.asked_at, forgetful=forgetful)
+    pending.becomes(expire_or_give_up(pending.payment, capabilities, rules.checks, now, asked))
     pending.entries.extend(applied.entries)
     pending.facts.extend([applied.fact] if applied.fact else [])
     pending.traceparent = reply.traceparent or pending.traceparent

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from schemas.own_json import read_own
 from schemas.words import Authenticity, Said, Source
 
 
@@ -73,3 +74,8 @@ class Claim(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Claim({self.id} {self.source} {self.account} {self.payment_id})"
+
+
+def read_claim(body: bytes) -> Claim:
+    """The claim that was published as `body`. Raises NotOurs."""
+    return read_own(body, Claim)

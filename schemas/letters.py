@@ -10,6 +10,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from schemas.answers import Answer, ExecuteReply, ForeignTransaction, Inconclusive, Question
+from schemas.own_json import read_own
 
 
 class KeptReply(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -26,3 +27,8 @@ class KeptReply(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     answer: Answer | None = None
     inconclusive: Inconclusive | None = None
     stranger: ForeignTransaction | None = None
+
+
+def read_kept_reply(body: bytes) -> KeptReply:
+    """The reply that was kept as `body`. Raises NotOurs."""
+    return read_own(body, KeptReply)

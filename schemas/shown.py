@@ -10,6 +10,7 @@ statuses, holds and event types are closed. A test compares with what was releas
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -29,6 +30,8 @@ ShownFee = Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]{2,4}$", examples=["22.50
 ShownTime = Annotated[datetime, Meta(tz=True)]
 Traceparent = Annotated[str, Meta(pattern="^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
 ShownId = Annotated[str, Meta(pattern=f"^{PAYMENT_ID}$")]
+
+_PAYMENT_ID = re.compile(PAYMENT_ID)
 
 
 class PaymentView(Struct, frozen=True, kw_only=True):
@@ -92,3 +95,8 @@ class PaymentEvent(Struct, frozen=True, kw_only=True):
         Traceparent | UnsetType,
         Meta(description="CloudEvents' distributed tracing: the trace of what led to it; absent where none is."),
     ] = UNSET
+
+
+def is_payment_id(text: str) -> bool:
+    """Whether the text can be the id of a payment. No other text is sent to the database as one."""
+    return _PAYMENT_ID.fullmatch(text) is not None

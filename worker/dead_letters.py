@@ -7,19 +7,18 @@ another reader would be told that there are none; so readers take turns (worker.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
-import msgspec
 from msgspec import Struct
 
 from schemas.callbacks import Claim
 from schemas.letters import KeptReply
-from schemas.shown import PAYMENT_ID
+from schemas.own_json import NotOurs, read_own
+from schemas.shown import is_payment_id
 
 Place = Literal["postgres", "broker"]
 LetterKind = Literal["claim", "expected", "reply"]
@@ -29,9 +28,7 @@ what a gateway said when it was asked, and could not be recorded; it is replayed
 NAMELESS = frozenset({"", "unknown"})
 """What stands for its id where a message had none."""
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-_PAYMENT_ID = re.compile(PAYMENT_ID)
+_Message = TypeVar("_Message", Claim, KeptReply)
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
@@ -89,7 +86,7 @@ def claim_dead_letter(
     claim_id: str | None, place: Place, provider: str, reason: str, since: datetime | None, body: bytes
 ) -> DeadLetter:
     """What is known of a letter, from its body and from what stands beside it."""
-    claim, unreadable = read_claim(body)
+    claim, unreadable = _read_or_why(body, Claim, "claim")
     named = claim_id if claim_id is not None and claim_id not in NAMELESS else None
     return DeadLetter(
         id=named or (claim.id if claim else _nameless(body)),
@@ -121,7 +118,7 @@ def reply_dead_letter(
     letter_id: str, place: Place, provider: str, reason: str, since: datetime, body: bytes
 ) -> DeadLetter:
     """What is known of the letter of a gateway's reply."""
-    kept, unreadable = read_reply(body)
+    kept, unreadable = _read_or_why(body, KeptReply, "reply")
     return DeadLetter(
         id=letter_id,
         place=place,
@@ -132,22 +129,6 @@ def reply_dead_letter(
         unreadable=unreadable,
         kind="reply",
     )
-
-
-def read_reply(body: bytes) -> tuple[KeptReply | None, str | None]:
-    """The reply, or why there is none to be read."""
-    try:
-        return msgspec.json.decode(body, type=KeptReply), None
-    except UNREADABLE as error:
-        return None, f"this version reads no reply in it ({type(error).__name__}: {error})"
-
-
-def read_claim(body: bytes) -> tuple[Claim | None, str | None]:
-    """The claim, or why there is none to be read."""
-    try:
-        return msgspec.json.decode(body, type=Claim), None
-    except UNREADABLE as error:
-        return None, f"this version reads no claim in it ({type(error).__name__}: {error})"
 
 
 async def list_all(place: DeadLetterStore) -> list[DeadLetter]:
@@ -200,11 +181,18 @@ def _nameless(body: bytes) -> str:
     return f"unknown-{hashlib.sha256(body).hexdigest()[:12]}"
 
 
-def _payment_id(body: bytes) -> str | None:
-    """The one payment that an unreadable body names, if it is JSON of ours at all."""
+def _read_or_why(body: bytes, shape: type[_Message], noun: str) -> tuple[_Message | None, str | None]:
+    """The message, or why this version cannot read it."""
     try:
-        found = msgspec.json.decode(body)
-    except UNREADABLE:
+        return read_own(body, shape), None
+    except NotOurs as error:
+        return None, f"this version reads no {noun} in it ({error})"
+
+
+def _payment_id(body: bytes) -> str | None:
+    """The payment that an unreadable body names, if it is JSON at all."""
+    try:
+        named = read_own(body, dict[str, Any]).get("payment_id")
+    except NotOurs:
         return None
-    named = found.get("payment_id") if isinstance(found, dict) else None
-    return named if isinstance(named, str) and _PAYMENT_ID.fullmatch(named) else None
+    return named if isinstance(named, str) and is_payment_id(named) else None

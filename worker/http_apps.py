@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from consumers.ports.bus import Bus
+from consumers.ports.bus import ClaimPublisher
 from consumers.rules import Rules
 from schemas.wire import MAX_BODY
 from worker.api.auth import authenticate
@@ -21,7 +21,6 @@ from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.runtime.http_listener import guarded
 from worker.telemetry.metrics import Metrics
-from worker.telemetry.tracing import OFF, Tracing
 from worker.verify.gateways import Gateways
 
 
@@ -30,13 +29,12 @@ def public_app(
     rules: Rules,
     database: Database,
     ledger: PostgresLedger,
-    bus: Bus,
+    bus: ClaimPublisher,
     gateways: Gateways,
     waiters: PaymentWaiters,
     metrics: Metrics,
-    tracing: Tracing = OFF,
 ) -> web.Application:
-    ingress = ingress_of(config, ledger, bus, database.clock, waiters, metrics, tracing)
+    ingress = ingress_of(config, ledger, bus, database.clock, waiters, metrics)
     api = Api(
         config=config,
         rules=rules,
@@ -44,7 +42,6 @@ def public_app(
         ledger=ledger,
         bus=bus,
         open_checkout=gateways.open,
-        tracing=tracing,
     )
     app = web.Application(client_max_size=MAX_BODY, middlewares=[problems, authenticate(api)])
     app.add_routes([*Returns(ingress).routes(), *Webhooks(ingress).routes(), *routes(api)])

@@ -9,6 +9,7 @@ from functools import partial
 from aiohttp import web
 from msgspec import Struct
 
+from consumers.ports.bus import ClaimPublisher
 from consumers.rules import Rules
 from schemas.payments import Change, Payment
 from worker.amqp.rabbit_bus import RabbitBus
@@ -17,6 +18,7 @@ from worker.config import Config, rules_of
 from worker.config.webhook_endpoints import endpoints_of
 from worker.deliver.relay import Relay
 from worker.deliver.role import Deliver
+from worker.deliver.traced_relay import TracedRelay
 from worker.http_apps import public_app
 from worker.ingress.waiters import PaymentWaiters
 from worker.postgres.database import Database
@@ -30,6 +32,7 @@ from worker.retention import run_retention
 from worker.runtime.encryption import ArchiveCipher
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import Tracing
+from worker.telemetry.tracing.traced_publisher import TracedPublisher
 from worker.verify.consume import Consumer
 from worker.verify.gateways import Gateways, gateways
 from worker.verify.sweep import Sweep
@@ -65,6 +68,11 @@ class Shared(Struct, frozen=True, kw_only=True):
     def bus(self) -> RabbitBus | PostgresBus:
         return self.broker.bus if self.broker else self.queue
 
+    @property
+    def publisher(self) -> ClaimPublisher:
+        """Where claims come in."""
+        return TracedPublisher(self.bus, self.tracing, self.database.clock.now) if self.tracing.on else self.bus
+
 
 def shared_by_roles(config: Config, roles: Collection[str], database: Database, tracing: Tracing) -> Shared:
     metrics, rules, turns = Metrics(config.accounts), rules_of(config), PostgresTurns(database)
@@ -95,7 +103,7 @@ async def parts_of(
 ) -> AsyncIterator[tuple[list[ProcessPart], web.Application | None]]:
     """The parts of the chosen roles, and what `ingress` serves. Their connections are closed when the block is left."""
     roles, parts = shared.roles, [*_of_every_role(shared)]
-    relay = Relay(shared.database, shared.metrics, shared.broker.publisher if shared.broker else None, shared.tracing)
+    relay = _relay(shared)
     if "sweep" in roles:
         parts.append(_sweep(shared))
     if "relay" in roles:
@@ -115,8 +123,8 @@ async def parts_of(
             if "ingress" in roles:
                 parts += _expected(shared)
                 public = public_app(
-                    *(shared.config, shared.rules, shared.database, ledger, shared.bus, asking),
-                    *(shared.waiters, shared.metrics, shared.tracing),
+                    *(shared.config, shared.rules, shared.database, ledger, shared.publisher, asking),
+                    *(shared.waiters, shared.metrics),
                 )
             yield parts, public
         finally:
@@ -149,8 +157,13 @@ def _of_every_role(shared: Shared) -> list[ProcessPart]:
     return [*parts, ProcessPart("publisher", shared.broker.publisher.run)] if shared.broker else parts
 
 
+def _relay(shared: Shared) -> Relay:
+    parts = shared.database, shared.metrics, shared.broker.publisher if shared.broker else None, shared.tracing
+    return TracedRelay(*parts) if shared.tracing.on else Relay(*parts)
+
+
 def _sweep(shared: Shared) -> ProcessPart:
-    sweep = Sweep(shared.database, shared.bus, shared.rules.accounts, shared.metrics, shared.tracing)
+    sweep = Sweep(shared.database, shared.publisher, shared.rules.accounts, shared.metrics)
     return ProcessPart("sweep", sweep.run, hear=lambda wakeup: sweep.wake_if_due(wakeup.look_at))
 
 

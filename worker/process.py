@@ -24,7 +24,7 @@ from worker.deliver.role import Deliver
 from worker.http_apps import ops_app
 from worker.ops.health import Ops
 from worker.ops.state_metrics import state_metrics_of
-from worker.parts import ProcessPart, deliver_role, parts_of, shared_by_roles, wakeups_part
+from worker.parts import ProcessPart, Shared, deliver_role, parts_of, shared_by_roles, wakeups_part
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.events.publish_cursor import start_publishing
 from worker.postgres.server.identity import NOT_AS_ROOT, is_root
@@ -73,7 +73,6 @@ async def run_roles(
     """Run until `stop` is set, or a part fails, which ends the process loudly."""
     shared = shared_by_roles(config, roles, database, tracing)
     deliver = deliver_role(shared) if "deliver" in roles else None
-    tasks = dict[str, asyncio.Task[None]]()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
         if not await _begin(database, shared.broker, deliver, roles, stop):
@@ -82,26 +81,7 @@ async def run_roles(
         parts.append(wakeups_part(shared, parts))
         if config.settings.database_url is None:
             parts.append(ProcessPart("postgres", partial(keep_postgres, database, config.settings.data_dir)))
-
-        def missing() -> list[str]:
-            return sorted(name for name, task in tasks.items() if task.done())
-
-        async with asyncio.TaskGroup() as group, ended_at_exit(tasks):
-            tasks |= {part.name: group.create_task(_run(part.run)) for part in parts}
-            await _tried(shared.broker, stop)
-            servers = []
-            if public is not None:
-                settings = config.settings
-                servers.append(await _listen(public, "PAYPROOF_LISTEN", settings.listen, settings.public_path))
-            state_metrics = state_metrics_of(config, database, shared.broker, shared.metrics)
-            ops = Ops(database, shared.broker, shared.metrics, state_metrics, missing, roles)
-            servers.append(await _listen(ops_app(ops), "PAYPROOF_OPS_LISTEN", config.settings.ops_listen))
-            log.info("process.ready", roles=sorted(roles), listen=_address(config), public_url=shared.rules.public_url)
-            await stop.wait()
-            log.info("process.stopping")
-            for server in servers:
-                await server.cleanup()
-            await _drain(parts, tasks)
+        await _run_parts(shared, parts, public, stop)
     log.info("process.stopped")
 
 
@@ -126,7 +106,34 @@ async def _begin(
     return False
 
 
-async def _tried(broker: Broker | None, stop: asyncio.Event) -> None:
+async def _run_parts(
+    shared: Shared, parts: Collection[ProcessPart], public: web.Application | None, stop: asyncio.Event
+) -> None:
+    """Run the parts and listen, until `stop` is set. Then nothing new is taken, and what is in flight is drained."""
+    tasks = dict[str, asyncio.Task[None]]()
+
+    def missing() -> list[str]:
+        return sorted(name for name, task in tasks.items() if task.done())
+
+    async with asyncio.TaskGroup() as group, ended_at_exit(tasks):
+        tasks |= {part.name: group.create_task(_run(part.run)) for part in parts}
+        await _broker_tried(shared.broker, stop)
+        servers = await _listen(shared, public, missing)
+        settings, public_url = shared.config.settings, shared.rules.public_url
+        listen = f"{settings.listen[0]}:{settings.listen[1]}"
+        log.info("process.ready", roles=sorted(shared.roles), listen=listen, public_url=public_url)
+        await stop.wait()
+        log.info("process.stopping")
+        for server in servers:
+            await server.cleanup()
+        await _drain(parts, tasks)
+
+
+async def _run(part: Callable[[], Awaitable[None]]) -> None:
+    await part()
+
+
+async def _broker_tried(broker: Broker | None, stop: asyncio.Event) -> None:
     """Wait until the broker, where one is configured, is there or known to be away, or for the end."""
     if broker is None:
         return
@@ -136,22 +143,17 @@ async def _tried(broker: Broker | None, stop: asyncio.Event) -> None:
         one.cancel()
 
 
-async def _drain(parts: Collection[ProcessPart], tasks: Mapping[str, asyncio.Task[None]]) -> None:
-    """Have the parts take nothing new, and wait until the work in hand is done."""
-    working = []
-    for part in parts:
-        if part.stop is not None:
-            part.stop()
-            working.append(tasks[part.name])
-    if working:
-        await asyncio.wait(working, timeout=TIMING.drain.total_seconds())
+async def _listen(shared: Shared, public: web.Application | None, missing: Callable[[], list[str]]) -> list[Runner]:
+    """Listen for gateways, browsers and shops, where they are served here, and for operators."""
+    settings, servers = shared.config.settings, list[Runner]()
+    if public is not None:
+        servers.append(await _listener(public, "PAYPROOF_LISTEN", settings.listen, settings.public_path))
+    state_metrics = state_metrics_of(shared.config, shared.database, shared.broker, shared.metrics)
+    ops = Ops(shared.database, shared.broker, shared.metrics, state_metrics, missing, shared.roles)
+    return [*servers, await _listener(ops_app(ops), "PAYPROOF_OPS_LISTEN", settings.ops_listen)]
 
 
-async def _run(part: Callable[[], Awaitable[None]]) -> None:
-    await part()
-
-
-async def _listen(app: web.Application, setting: str, address: tuple[str, int], path: str = "") -> Runner:
+async def _listener(app: web.Application, setting: str, address: tuple[str, int], path: str = "") -> Runner:
     # A body is read as it was sent: a signature is over those bytes, and a bad gzip stream must not become a 500.
     runner = Runner(app, path=path, auto_decompress=False, shutdown_timeout=HTTP_DRAIN_SECONDS)
     await runner.setup()
@@ -163,6 +165,12 @@ async def _listen(app: web.Application, setting: str, address: tuple[str, int], 
     return runner
 
 
-def _address(config: Config) -> str:
-    host, port = config.settings.listen
-    return f"{host}:{port}"
+async def _drain(parts: Collection[ProcessPart], tasks: Mapping[str, asyncio.Task[None]]) -> None:
+    """Have the parts take nothing new, and wait until the work in hand is done."""
+    working = []
+    for part in parts:
+        if part.stop is not None:
+            part.stop()
+            working.append(tasks[part.name])
+    if working:
+        await asyncio.wait(working, timeout=TIMING.drain.total_seconds())

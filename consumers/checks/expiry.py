@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.checks import candidates
@@ -22,30 +23,33 @@ from schemas.payments import Payment
 from schemas.words import Hold, Status
 
 
+class AskedReply(Struct, frozen=True):
+    """What the question asked at `asked_at` brought about the payment as a whole.
+
+    `forgetful`: its gateway says "not found" of one payment after the other, so none closes on that.
+    """
+
+    reply: Answer | Inconclusive
+    asked_at: datetime
+    forgetful: bool = False
+
+
 def expire_or_give_up(
-    payment: Payment,
-    capabilities: Capabilities,
-    checks: Checks,
-    now: datetime,
-    reply: Answer | Inconclusive | None = None,
-    asked_at: datetime | None = None,
-    *,
-    forgetful: bool = False,
+    payment: Payment, capabilities: Capabilities, checks: Checks, now: datetime, asked: AskedReply | None = None
 ) -> Payment:
     """The payment with the clock's marks, if it is time: closed by the clock, or given up and handed to a person.
 
-    `reply` is what the question asked at `asked_at` brought, if one was asked. `forgetful`: its gateway says "not
-    found" of one payment after the other, so none closes on that. The marks take effect in the fold.
+    `asked` is None where nothing was asked. The marks take effect in the fold.
     """
     if payment.status is not Status.PENDING:
         return payment
     end, proven = closes_at(payment, checks), False
-    if reply is not None and asked_at is not None and asked_at >= end:
+    if asked is not None and asked.asked_at >= end:
         known = payment.unpaid_at if payment.unpaid_at is not None and payment.unpaid_at >= end else None
-        if _says_unpaid(payment, capabilities, end, reply, asked_at, forgetful=forgetful):
-            known = known or asked_at
-            proven = asked_at - known >= timedelta(seconds=checks.confirm_end)
-        elif isinstance(reply, Answer):
+        if _says_unpaid(payment, capabilities, end, asked):
+            known = known or asked.asked_at
+            proven = asked.asked_at - known >= timedelta(seconds=checks.confirm_end)
+        elif isinstance(asked.reply, Answer):
             known = None
         payment = replace(payment, unpaid_at=known)
     if now >= end and may_close(payment):
@@ -64,22 +68,15 @@ def _given_up(payment: Payment, checks: Checks, now: datetime) -> Payment:
     return replace(payment, unresolved_at=now)
 
 
-def _says_unpaid(
-    payment: Payment,
-    capabilities: Capabilities,
-    end: datetime,
-    reply: Answer | Inconclusive,
-    asked_at: datetime,
-    *,
-    forgetful: bool,
-) -> bool:
+def _says_unpaid(payment: Payment, capabilities: Capabilities, end: datetime, asked: AskedReply) -> bool:
     """Whether the reply says that nobody paid.
 
     Where the opening's reply was lost nobody can pay, because nobody knows the checkout's URL: `pending`, "not found"
     and what cannot be read all say so there.
     """
+    reply = asked.reply
     if isinstance(reply, Inconclusive):
-        unknown = reply.trouble is Trouble.NOT_FOUND and not forgetful
+        unknown = reply.trouble is Trouble.NOT_FOUND and not asked.forgetful
         return unknown or (not payment.opened and reply.trouble in (Trouble.NOT_FOUND, Trouble.UNREADABLE))
     if reply.status is not Status.PENDING:
         return False
@@ -87,7 +84,7 @@ def _says_unpaid(
         return True
     after = capabilities.pending_expires_after
     said_since = payment.success_at is not None and payment.success_at >= end
-    return after is not None and not said_since and asked_at >= end + timedelta(seconds=after)
+    return after is not None and not said_since and asked.asked_at >= end + timedelta(seconds=after)
 
 
 def _unknown_to_the_end(payment: Payment, checks: Checks, end: datetime, now: datetime) -> Payment:

@@ -34,8 +34,8 @@ class BusAway(Exception):
     """Nothing can be made durable now; the caller has to come again."""
 
 
-class Bus(Protocol):
-    """Two implementations, one contract: the queue in Postgres and RabbitMQ."""
+class ClaimPublisher(Protocol):
+    """The way into a bus."""
 
     async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
         """Make the claims durable; one published twice is delivered once or twice. Raises BusAway.
@@ -43,6 +43,14 @@ class Bus(Protocol):
         Those of `low_priority` are delivered when no others of their gateway wait.
         """
         ...
+
+    async def depths(self) -> dict[str, int]:
+        """How many claims wait, by gateway, without those of low priority. Gateways with none may be left out."""
+        ...
+
+
+class Bus(ClaimPublisher, Protocol):
+    """Two implementations, one contract: the queue in Postgres and RabbitMQ."""
 
     async def receive(self, provider: str, most: int) -> list[ClaimMessage]:
         """Wait for claims about one gateway's payments and take up to `most` in hand; a dead worker's come back."""
@@ -73,8 +81,4 @@ class Bus(Protocol):
 
     async def stop_receiving(self, provider: str) -> None:
         """Nothing more of this gateway is received here: what was delivered meanwhile is for others."""
-        ...
-
-    async def depths(self) -> dict[str, int]:
-        """How many claims wait, by gateway, without those of low priority. Gateways with none may be left out."""
         ...

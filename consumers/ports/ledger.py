@@ -23,6 +23,17 @@ Admission = Literal["new", "seen", "repeated"]
 """`seen`: this very claim was taken before. `repeated`: another claim brought the same signed gateway event."""
 
 
+class Lookup(Struct, frozen=True, kw_only=True):
+    """The ids by which a payment of an account is looked up, as a claim has them. `id` is the caller's own."""
+
+    id: str
+    account: str
+    payment_id: str | None = None
+    session_id: str | None = None
+    transaction_id: str | None = None
+    reference: str | None = None
+
+
 class Keys(Struct, frozen=True, kw_only=True):
     """What a payment's fitting answers claim for it. Each of these keys belongs to one payment.
 
@@ -187,7 +198,7 @@ class Batch(Protocol):
         ...
 
     async def queue_early_claims(self, payment: Payment, *, signed_only: bool) -> None:
-        """Queue the kept claims that name an id of this payment. Comes before `store`, so that the workers are told."""
+        """Queue the kept claims that name an id of this payment. Workers are told of them after the commit."""
         ...
 
     async def store(self, changes: Sequence[Change]) -> None:
@@ -278,8 +289,8 @@ class Ledger(Protocol):
         """Which of these references, each as (account, reference), payments have."""
         ...
 
-    async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
-        """Which payment each claim is about, by claim id, within the account of its URL; absent where none is."""
+    async def find(self, lookups: Sequence[Claim | Lookup]) -> Mapping[str, str]:
+        """Which payment each of them names within its account, by their ids; absent where none is."""
         ...
 
     async def keep(self, claims: Sequence[Claim]) -> Mapping[str, str]:

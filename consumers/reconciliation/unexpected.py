@@ -20,13 +20,11 @@ from consumers.account import Account
 from consumers.apply_change import PendingChange, apply_changes
 from consumers.checks.next_check import by_transaction
 from consumers.money.unique_keys import reserve_and_fold
-from consumers.ports.ledger import Batch, Keys, Ledger
+from consumers.ports.ledger import Batch, Keys, Ledger, Lookup
 from consumers.reconciliation.statement_facts import CURRENCY, REFERENCE, StatementSource, apply_line
 from consumers.rules import Rules
-from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Payment
 from schemas.statements import Line
-from schemas.words import Authenticity, Source
 
 UNKNOWN_HERE = "paid at the gateway, unknown here"
 
@@ -78,7 +76,7 @@ async def record_unexpected(
     that are no paid money, and those without any id.
     """
     unmatched = [one for one in unmatched if one.line.kind == "payment" and one.line.status.paid and _named(one.line)]
-    known = await _homes(ledger, account, about, unmatched)
+    known = await _homes(ledger, account, unmatched)
     rows: dict[str, tuple[Payment, UnmatchedLine]] = {}
     for one in unmatched:
         if one.line.row not in known:
@@ -100,7 +98,7 @@ async def record_unexpected(
                 await batch.commit()
             new = {by_id[key].line.row: key for key in pending_changes}
     rest = [one for one in unmatched if one.line.row not in known and one.line.row not in new]
-    known |= await _homes(ledger, account, about, rest)
+    known |= await _homes(ledger, account, rest)
     homes = known | new
     return [
         PaymentOfLine(row=one.line.row, payment_id=homes[one.line.row], new=one.line.row in new)
@@ -176,18 +174,12 @@ async def _others_transactions(batch: Batch, rules: Rules, pending_changes: Sequ
     return [key for key, one in reserved.items() if one.taken_keys.transactions or one.taken_keys.sessions]
 
 
-async def _homes(
-    ledger: Ledger, account: Account, about: StatementSource, unmatched: Sequence[UnmatchedLine]
-) -> dict[int, str]:
+async def _homes(ledger: Ledger, account: Account, unmatched: Sequence[UnmatchedLine]) -> dict[int, str]:
     """Which payment has a line's session, transaction or reference, by row; what nobody has is absent."""
     wanted = [
-        Claim(
+        Lookup(
             id=str(one.line.row),
             account=account.id,
-            provider=account.provider.name,
-            source=Source.OPERATOR,
-            authenticity=Authenticity.UNSIGNED,
-            received_at=about.newest,
             session_id=one.line.session_id,
             transaction_id=one.line.transaction_id,
             reference=_reference(one.line),

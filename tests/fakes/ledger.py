@@ -21,7 +21,7 @@ from consumers.apply_claim import KEPT_CANDIDATES
 from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
 from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, is_signed, names
 from consumers.ports.call_limits import AccountLimits
-from consumers.ports.ledger import Admission, ExecuteRequest, Keys, LookResult, Reading, Write, WriteResult
+from consumers.ports.ledger import Admission, ExecuteRequest, Keys, LookResult, Lookup, Reading, Write, WriteResult
 from consumers.ports.ledger import Order as SeenOrder
 from consumers.timing import TIMING
 from schemas.answers import Fact
@@ -115,8 +115,8 @@ class FakeLedger:
     async def holder(self, account: str, session_id: str) -> Payment | None:
         return self._tables.payments.get(self._tables.sessions.get((account, session_id), ""))
 
-    async def find(self, claims: Sequence[Claim]) -> dict[str, str]:
-        found = {claim.id: self._home(claim) for claim in claims}
+    async def find(self, lookups: Sequence[Claim | Lookup]) -> dict[str, str]:
+        found = {one.id: self._home(one) for one in lookups}
         return {claim_id: payment_id for claim_id, payment_id in found.items() if payment_id is not None}
 
     async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> LookResult:
@@ -338,7 +338,7 @@ class FakeLedger:
     def limits_of(self, account: str) -> AccountLimits | None:
         return self._tables.allowances.get(account)
 
-    def _home(self, claim: Claim) -> str | None:
+    def _home(self, claim: Claim | Lookup) -> str | None:
         """The payment a claim is about: the one in its path, else by the gateway's ids, else by our reference."""
         tables, account = self._tables, claim.account
         if claim.payment_id is not None:

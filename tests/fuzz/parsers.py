@@ -24,7 +24,8 @@ from consumers.providers.kit import timestamps
 from consumers.providers.kit.callback_fields import text_or_none
 from consumers.providers.kit.multipart import read_multipart
 from consumers.webhook_policy import AttemptResponse, Delivered, Gone, Retry, outcome, retry_after
-from schemas.callbacks import Claim
+from schemas.callbacks import Claim, read_claim
+from schemas.own_json import NotOurs
 from schemas.requests import (
     EVENTS_QUERY,
     EXPECTED_PAYMENT,
@@ -47,7 +48,6 @@ from worker.api.read import LIST_QUERY, _cursor, _events_cursor, _place, _positi
 from worker.ingress.pages.language import preferred
 from worker.ingress.polling import seconds_to_wait, since
 from worker.ingress.rate_limits import RateLimits, _key
-from worker.postgres.queue.claim_queue import UNREADABLE
 from worker.reconciliation.statements import StatementError
 from worker.requests.expected_consumer import _printable
 from worker.telemetry.tracing import traceparent_of
@@ -215,8 +215,8 @@ def names(text: str) -> None:
 def claims(body: bytes) -> None:
     """What the queues hold is our own; still, one that cannot be read must be put aside and not stop a worker."""
     try:
-        claim = msgspec.json.decode(body, type=Claim)
-    except UNREADABLE:
+        claim = read_claim(body)
+    except NotOurs:
         return
     msgspec.json.encode(claim)
 

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -40,6 +40,7 @@ from worker.postgres.database import connect
 from worker.process import ROLES, run_roles
 from worker.telemetry.tracing import OFF, traced, tracing_of
 from worker.telemetry.tracing.telemetry import Telemetry
+from worker.telemetry.tracing.traced_publisher import TracedPublisher
 from worker.verify.own_claims import own_claim
 
 WEBHOOK = """
@@ -243,6 +244,34 @@ def test_one_transaction_for_many_is_linked_to_by_all_and_parent_to_none() -> No
     ]
     assert {link.context.span_id for span in spans for link in span.links} == {int(_named(whole).split("-")[2], 16)}
     assert _trace(whole) not in map(_trace, spans)
+
+
+class Published:
+    """A bus that keeps what is published."""
+
+    def __init__(self) -> None:
+        self.claims: list[Claim] = []
+
+    async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
+        assert not low_priority
+        self.claims += claims
+
+    async def depths(self) -> dict[str, int]:
+        return {"ipay": len(self.claims)}
+
+
+async def test_each_claim_begins_a_trace_of_its_own_named_after_what_made_it() -> None:
+    tracing, exporter = telemetry()
+    bus, now = Published(), datetime(2026, 11, 21, tzinfo=UTC)
+    publisher = TracedPublisher(bus, tracing, lambda: now)
+    sources = (Source.SWEEP, Source.OPERATOR, Source.IPN)
+    await publisher.publish([own_claim(source, "pay_1", "shop-ipay", "ipay", now) for source in sources])
+    spans = {span.name: span for span in exporter.get_finished_spans()}
+    assert spans.keys() == {"sweep", "verify", "callback", "publish"}
+    assert [claim.traceparent for claim in bus.claims] == [_named(spans[one]) for one in ("sweep", "verify", "publish")]
+    assert [spans[one].parent for one in ("sweep", "verify", "callback")] == [None] * 3
+    assert all(_about(spans[one])["payment_id"] == "pay_1" for one in ("sweep", "verify", "callback"))
+    assert await publisher.depths() == {"ipay": 3}
 
 
 def test_a_claim_carries_its_trace_in_its_body_and_in_the_headers_of_its_message() -> None:

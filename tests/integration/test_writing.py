@@ -151,6 +151,23 @@ async def test_what_was_written_is_told_once_and_what_lost_is_not(
     assert [(one.outcomes, one.events, one.look_at) for one in heard] == [([row.id], True, NOON)]
 
 
+async def test_what_a_batch_committed_is_told_even_where_its_block_fails_afterwards(
+    ledger: PostgresLedger, row: Payment, changes: Changes
+) -> None:
+    write = await paid(ledger, row)
+
+    async def fails() -> None:
+        async with ledger.batch([row.id]) as batch:
+            await batch.store([write.change])
+            assert changes == []
+            await batch.commit()
+            raise Left
+
+    with pytest.raises(Left):
+        await fails()
+    assert changes == [(row_as_read(write), write.change)]
+
+
 async def test_what_was_written_under_a_lock_is_told_when_it_is_committed(
     ledger: PostgresLedger, row: Payment, changes: Changes
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.checks.expiry import expire_or_give_up
+from consumers.checks.expiry import AskedReply, expire_or_give_up
 from consumers.checks.next_check import next_due
 from consumers.checks.schedule import closes_at, schedule_of
 from consumers.commands.open_payment import OpeningFailed, open_payment
@@ -734,7 +734,8 @@ def standing(account: Account, **fields: Any) -> tuple[Payment, datetime]:
 def heard(
     payment: Payment, account: Account, asked_at: datetime, reply: Answer | Inconclusive = UNPAID, **forgetful: bool
 ) -> Payment:
-    return expire_or_give_up(payment, account.capabilities, CHECKS, asked_at + INSTANT, reply, asked_at, **forgetful)
+    asked = AskedReply(reply, asked_at, **forgetful)
+    return expire_or_give_up(payment, account.capabilities, CHECKS, asked_at + INSTANT, asked)
 
 
 def test_an_answer_counts_from_the_moment_of_the_end_on() -> None:

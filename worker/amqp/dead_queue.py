@@ -16,6 +16,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError
 
 from consumers.ports.bus import BusAway
+from schemas.callbacks import read_claim
 from schemas.secret import Secret
 from worker.amqp.link import CLOSE_SECONDS, UNREACHABLE, connected, open_channel
 from worker.amqp.messages import (
@@ -29,7 +30,7 @@ from worker.amqp.messages import (
 )
 from worker.amqp.publisher import CONFIRM_SECONDS, confirm
 from worker.amqp.topology import DEAD, DELIVERY_LIMIT, EXPECTED
-from worker.dead_letters import CheckedOut, Place, claim_dead_letter, expected_dead_letter, read_claim
+from worker.dead_letters import CheckedOut, Place, claim_dead_letter, expected_dead_letter
 
 GET_SECONDS = 5.0
 
@@ -119,9 +120,7 @@ async def _answering(seconds: float) -> AsyncIterator[None]:
 def _again(opened: CheckedOut) -> OutgoingMessage:
     if opened.letter.kind == "expected":
         return expected_message(opened.letter.id, _tag(opened).routing_key or "", opened.body)
-    claim, unreadable = read_claim(opened.body)
-    assert claim is not None, unreadable
-    return claim_message(claim)
+    return claim_message(read_claim(opened.body))
 
 
 def _opened(message: AbstractIncomingMessage) -> CheckedOut:

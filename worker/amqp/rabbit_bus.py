@@ -19,12 +19,13 @@ import structlog
 from aiormq.abc import DeliveredMessage
 
 from consumers.ports.bus import BusAway, ClaimMessage
-from schemas.callbacks import Claim
+from schemas.callbacks import Claim, read_claim
+from schemas.own_json import NotOurs
 from worker.amqp.consumer_pool import ConsumerPool
 from worker.amqp.messages import claim_message, dead_letter_message, delivered_before
 from worker.amqp.publisher import Publisher
 from worker.postgres.database import UNAVAILABLE
-from worker.postgres.queue.claim_queue import POLL_SECONDS, UNREADABLE, PostgresBus
+from worker.postgres.queue.claim_queue import POLL_SECONDS, PostgresBus
 from worker.runtime.clock import DatabaseClock, set_within
 from worker.runtime.retries import SUSPECT
 from worker.telemetry.metrics import Metrics
@@ -178,8 +179,8 @@ class RabbitBus:
     async def _claim_message(self, provider: str, delivered: DeliveredMessage) -> ClaimMessage | None:
         """The claim that was delivered; None where it was put elsewhere, and is done with here."""
         try:
-            claim = msgspec.json.decode(delivered.body, type=Claim)
-        except UNREADABLE as error:
+            claim = read_claim(delivered.body)
+        except NotOurs as error:
             await self._dead_letter_unreadable(provider, delivered, error)
             return None
         handed_out = 1 + delivered_before(delivered)
@@ -189,10 +190,10 @@ class RabbitBus:
         await self._spool.publish_again(claim, SUSPECT - 1)
         return None
 
-    async def _dead_letter_unreadable(self, provider: str, delivered: DeliveredMessage, error: Exception) -> None:
+    async def _dead_letter_unreadable(self, provider: str, delivered: DeliveredMessage, error: NotOurs) -> None:
         """Dead-letter what this version cannot read, or every worker would die of it."""
         log.error("claim.unreadable", claim_id=delivered.header.properties.message_id, exc_info=error)
-        reason, claim_id = f"{type(error).__name__} in receive", delivered.header.properties.message_id or "unknown"
+        reason, claim_id = f"{error.kind} in receive", delivered.header.properties.message_id or "unknown"
         await self._dead_letter_raw(claim_id, provider, delivered.body, reason)
         self._metrics.dead_lettered.labels(provider).inc()
 

@@ -7,14 +7,13 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct
 
 from consumers.account import Account
-from consumers.ports.bus import Bus
+from consumers.ports.bus import ClaimPublisher
 from consumers.ports.gateway import Opening, OpeningOutcome
 from consumers.rules import Rules
 from worker.config import Config
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.runtime.ids import new_payment_id
-from worker.telemetry.tracing import OFF, Tracing
 
 
 class Api(Struct, frozen=True, kw_only=True):
@@ -28,9 +27,8 @@ class Api(Struct, frozen=True, kw_only=True):
     rules: Rules
     database: Database
     ledger: PostgresLedger
-    bus: Bus
+    bus: ClaimPublisher
     open_checkout: Callable[[Account, Opening], Awaitable[OpeningOutcome]]
     new_payment_id: Callable[[], str] = new_payment_id
     twin_wait: float = 10.0
     retained_after: int = 0
-    tracing: Tracing = OFF

@@ -13,7 +13,6 @@ from worker.api.bodies import read_body, read_fields
 from worker.api.context import Api
 from worker.api.problems import Problem, json_reply, no_such_payment
 from worker.postgres.reads.reading import read_payment
-from worker.telemetry.tracing import traced
 from worker.verify.own_claims import own_claim
 
 
@@ -28,8 +27,7 @@ class Asking:
         payment = await self._payment(request)
         now = self._api.database.clock.now()
         claim = own_claim(Source.OPERATOR, payment.id, payment.account, payment.provider, now)
-        with self._api.tracing.begin("verify", payment_id=payment.id, account=payment.account) as span:
-            await self._api.bus.publish([traced(claim, span.traceparent)])
+        await self._api.bus.publish([claim])
         return json_reply(202, view(payment)).response()
 
     async def resolve(self, request: web.Request) -> web.Response:

@@ -153,18 +153,18 @@ def _print_letters(letters: list[DeadLetter], *, json: bool) -> None:
 def _told(opened: CheckedOut) -> str:
     from msgspec.structs import asdict
 
-    from worker.dead_letters import read_claim, read_reply
+    from schemas.callbacks import read_claim
+    from schemas.letters import read_kept_reply
     from worker.telemetry.redaction import masked_body, masked_callback, masked_expected
 
     told = asdict(opened.letter)
     if opened.letter.kind == "expected":
         return _json(told | {"body": masked_expected(opened.body)})
-    if opened.letter.kind == "reply":
-        reply, _ = read_reply(opened.body)
-        return _json(told | ({"body": masked_body(opened.body)} if reply is None else {"reply": reply}))
-    claim, _ = read_claim(opened.body)
-    if claim is None:
+    if opened.letter.unreadable is not None:
         return _json(told | {"body": masked_body(opened.body)})
+    if opened.letter.kind == "reply":
+        return _json(told | {"reply": read_kept_reply(opened.body)})
+    claim = read_claim(opened.body)
     told["claim"] = {key: value for key, value in asdict(claim).items() if value is not None and key != "callback"}
     if claim.callback is not None:
         told["callback"] = masked_callback(claim.callback, claim)

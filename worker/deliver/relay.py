@@ -7,19 +7,18 @@ webhooks and for readers of the log. Only the events that go to the broker wait 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 
 import structlog
 
 from worker.deliver.event_publisher import EventPublisher, MessagePublisher
 from worker.postgres.database import UNAVAILABLE, Database
-from worker.postgres.events.event_log import SequencedEvent, assign_positions, assign_positions_returning
+from worker.postgres.events.event_log import SequencedEvent, assign_positions
 from worker.postgres.wakeups import Wakeup
 from worker.runtime.cancellation import run_all
 from worker.runtime.clock import set_within
 from worker.telemetry.metrics import Metrics
-from worker.telemetry.tracing import OFF, Tracing, traceparent_of
+from worker.telemetry.tracing import OFF, Tracing
 
 BATCH = 500
 POLL_SECONDS = 5.0
@@ -38,7 +37,7 @@ class Relay:
     def __init__(
         self, database: Database, metrics: Metrics, publisher: MessagePublisher | None = None, tracing: Tracing = OFF
     ) -> None:
-        self._database, self._metrics, self._tracing = database, metrics, tracing
+        self._database, self._metrics = database, metrics
         self._event_publisher = EventPublisher(database, publisher, metrics, tracing) if publisher else None
         self._written = asyncio.Event()
 
@@ -50,9 +49,6 @@ class Relay:
 
     def sequenced(self, events: Sequence[SequencedEvent]) -> None:
         self._metrics.sequenced.inc(len(events))
-        if self._tracing.on:
-            with self._tracing.follow_all("place", [traceparent_of(one.body) for one in events]):
-                pass
         if self._event_publisher is not None:
             self._event_publisher.remember(events)
 
@@ -64,7 +60,7 @@ class Relay:
         while True:
             self._written.clear()
             try:
-                placed = await self._sequence_batch()
+                placed = await self._assign_positions(BATCH)
                 self._metrics.polled("relay")
             except UNAVAILABLE as error:
                 log.warning("relay.unavailable", error=type(error).__name__)
@@ -78,11 +74,6 @@ class Relay:
                 await asyncio.sleep(PAUSE_SECONDS)
                 await set_within(self._written, POLL_SECONDS)
 
-    async def _sequence_batch(self) -> int:
-        if not self._tracing.on:
-            return await assign_positions(self._database, BATCH)
-        began = time.monotonic()
-        placed = await assign_positions_returning(self._database, BATCH)
-        seconds = time.monotonic() - began
-        with self._tracing.follow_all("place", [traceparent_of(body) for body in placed], seconds_ago=seconds):
-            return len(placed)
+    async def _assign_positions(self, most: int) -> int:
+        """Assign positions to about so many events. Returns how many events got one."""
+        return await assign_positions(self._database, most)

@@ -6,7 +6,6 @@ only makes us look.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from enum import Enum
 from functools import partial
@@ -17,10 +16,10 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.early_claims import may_wait, names
-from consumers.ports.bus import Bus, BusAway
+from consumers.ports.bus import BusAway, ClaimPublisher
 from schemas.callbacks import Claim
 from schemas.payments import Glance
-from schemas.shown import PAYMENT_ID
+from schemas.shown import is_payment_id
 from schemas.words import Authenticity, Source
 from worker.config import Config, Merchant
 from worker.ingress.batching import RequestBatcher
@@ -30,14 +29,12 @@ from worker.postgres.database import UNAVAILABLE
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.runtime.clock import DatabaseClock
 from worker.telemetry.metrics import UNPROVEN, Metrics
-from worker.telemetry.tracing import OFF, Tracing, traced
 
 LOOK_UP_SECONDS = 5
 PUBLISH_SECONDS = 10
 COME_AGAIN_SECONDS = 5
 MAX_PENDING = 500
 RETRY_AFTER = {"Retry-After": str(COME_AGAIN_SECONDS)}
-_PAYMENT_ID = re.compile(PAYMENT_ID)
 
 
 class Priority(Enum):
@@ -60,7 +57,6 @@ class Ingress(Struct, frozen=True):
     waiters: PaymentWaiters
     limits: RateLimits
     metrics: Metrics
-    tracing: Tracing = OFF
 
     @property
     def overloaded(self) -> bool:
@@ -78,7 +74,7 @@ class Ingress(Struct, frozen=True):
     def payment_id(self, request: web.Request) -> str | None:
         """The payment that the path names; None where it cannot be the id of one."""
         payment_id = request.match_info["payment_id"]
-        return payment_id if _PAYMENT_ID.fullmatch(payment_id) else None
+        return payment_id if is_payment_id(payment_id) else None
 
     def merchant(self, account: Account) -> Merchant:
         merchant = self.config.merchant(account.merchant)
@@ -133,27 +129,8 @@ class Ingress(Struct, frozen=True):
 
     async def publish(self, claim: Claim, priority: Priority = Priority.NORMAL, result: str = "taken") -> None:
         """Make it durable. Raises BusAway and TimeoutError."""
-        if self.tracing.on:
-            await self._publish_traced(claim, priority)
-        else:
-            await self._durable(claim, priority)
-        self.count(claim, result)
-
-    async def _publish_traced(self, claim: Claim, priority: Priority) -> None:
-        """The trace of a callback begins here, when it is taken: what is refused at the door leaves none.
-
-        It is a new one whatever the request said, or strangers would steer ours.
-        """
-        tracing, since = self.tracing, (self.clock.now() - claim.received_at).total_seconds()
-        about = {"account": claim.account, "payment_id": claim.payment_id, "source": claim.source.value}
-        with (
-            tracing.begin("callback", seconds_ago=since, **about) as callback,
-            tracing.follow("publish", callback.traceparent, claim_id=claim.id) as span,
-        ):
-            await self._durable(traced(claim, span.traceparent), priority)
-
-    async def _durable(self, claim: Claim, priority: Priority) -> None:
         await (self.low if priority is Priority.LOW else self.normal).submit(claim)
+        self.count(claim, result)
 
     def count(self, claim: Claim, result: str) -> None:
         """Count what became of a callback that was read."""
@@ -175,11 +152,10 @@ def slashed(routes: Sequence[web.RouteDef]) -> list[web.RouteDef]:
 def ingress_of(
     config: Config,
     ledger: PostgresLedger,
-    bus: Bus,
+    bus: ClaimPublisher,
     clock: DatabaseClock,
     waiters: PaymentWaiters,
     metrics: Metrics,
-    tracing: Tracing = OFF,
 ) -> Ingress:
     async def publish(claims: Sequence[Claim], *, low_priority: bool) -> Sequence[None]:
         await bus.publish(claims, low_priority=low_priority)
@@ -201,5 +177,4 @@ def ingress_of(
         waiters=waiters,
         limits=RateLimits(config.settings.trusted_proxies),
         metrics=metrics,
-        tracing=tracing,
     )

@@ -16,6 +16,8 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
+from schemas.own_json import NotOurs, read_own
+
 APART_SECONDS = 0.005
 """Between two wakeups of a process. Each costs a statement; wakeups that come meanwhile are sent as one."""
 
@@ -84,8 +86,8 @@ class Wakeups:
 
 def _read(payload: object) -> Wakeup:
     try:
-        return msgspec.json.decode(str(payload), type=Wakeup)
-    except msgspec.DecodeError:  # perhaps of a newer release; whatever it tells is found by looking
+        return read_own(str(payload), Wakeup)
+    except NotOurs:  # perhaps of a newer release; whatever it tells is found by looking
         return Wakeup(events=True, placed=True)
 
 

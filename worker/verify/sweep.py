@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
 
 from consumers.account import Account
 from consumers.pacing import Backoff
-from consumers.ports.bus import Bus, BusAway
-from schemas.callbacks import Claim
+from consumers.ports.bus import BusAway, ClaimPublisher
 from schemas.words import Source
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.queue.due import MOST_WAITING, POLL_SECONDS, next_due_at, take_due
 from worker.runtime.clock import set_within
 from worker.telemetry.metrics import Metrics
-from worker.telemetry.tracing import OFF, Span, Tracing, traced
 from worker.verify.own_claims import own_claim
 
 BATCH = 50
@@ -40,13 +38,11 @@ class Sweep:
     def __init__(
         self,
         database: Database,
-        bus: Bus,
+        bus: ClaimPublisher,
         accounts: Mapping[str, Account],
         metrics: Metrics,
-        tracing: Tracing = OFF,
     ) -> None:
         self._database, self._bus, self._accounts, self._metrics = database, bus, accounts, metrics
-        self._tracing = tracing
         self._wake = asyncio.Event()
         self._until: datetime | None = None
         self._looked_in_vain = 0
@@ -73,16 +69,9 @@ class Sweep:
         due = await take_due(self._database, BATCH, self._budgets(waiting))
         if due:
             now = self._database.clock.now()
-            with ExitStack() as spans:
-                claims = [own_claim(Source.SWEEP, *payment, now) for payment in due]
-                if self._tracing.on:  # what the clock finds begins a trace of its own, as a callback does
-                    claims = [traced(one, spans.enter_context(self._begin(one)).traceparent) for one in claims]
-                await self._bus.publish(claims)
+            await self._bus.publish([own_claim(Source.SWEEP, *payment, now) for payment in due])
             self._metrics.swept.inc(len(due))
         return len(due)
-
-    def _begin(self, claim: Claim) -> AbstractContextManager[Span]:
-        return self._tracing.begin("sweep", payment_id=claim.payment_id, account=claim.account)
 
     def _budgets(self, waiting: Mapping[str, int]) -> dict[str, float | None]:
         """The accounts whose gateways' queues have room, with their budgets."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
+from msgspec import Struct
 
 from consumers.ports.ledger import Admission, Keys
 from schemas.answers import Fact
@@ -39,25 +40,41 @@ _REFERENCED = """
 """
 
 
-class PostgresBatch:
-    """One transaction; see consumers.ports.ledger.Batch.
+class CommittedBatch(Struct, frozen=True, kw_only=True):
+    """What a batch has committed: its changes, each with its payment as it was, and the wakeup that tells of them.
 
-    The ledger that began the transaction sets `end`, which commits it, and sends `wakeup` after the commit.
+    `dropped` is how many kept claims were given up, by gateway.
     """
 
+    changes: Sequence[tuple[Payment, Change]]
+    wakeup: Wakeup | None
+    dropped: Mapping[str, int]
+
+
+class BatchEnd(Struct, frozen=True):
+    """How the transaction of a batch is committed, and what is then told of it."""
+
+    commit: Callable[[], Awaitable[None]]
+    tell: Callable[[CommittedBatch], None]
+
+
+class PostgresBatch:
+    """One transaction; see consumers.ports.ledger.Batch."""
+
     def __init__(
-        self, connection: Connection[asyncpg.Record], now: datetime, cases: Mapping[str, Case], cipher: ArchiveCipher
+        self,
+        connection: Connection[asyncpg.Record],
+        now: datetime,
+        cases: Mapping[str, Case],
+        cipher: ArchiveCipher,
+        end: BatchEnd,
     ) -> None:
         self.now = now
         self.cases = cases
-        self.wakeup: Wakeup | None = None
-        self.changes: Sequence[Change] = ()
-        self.committed = False
-        self.end: Callable[[], Awaitable[None]]
-        self._connection = connection
-        self._cipher = cipher
+        self._connection, self._cipher, self._end = connection, cipher, end
+        self._changes: Sequence[tuple[Payment, Change]] = ()
         self._queued: frozenset[str] = frozenset()
-        self.dropped = Counter[str]()
+        self._dropped = Counter[str]()
 
     async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> Mapping[str, Admission]:
         return await admit(self._connection, self._cipher, claims)
@@ -71,17 +88,17 @@ class PostgresBatch:
     async def queue_early_claims(self, payment: Payment, *, signed_only: bool) -> None:
         listened = await queue_early_claims(self._connection, payment, signed_only=signed_only)
         self._queued |= listened.queued
-        self.dropped.update(listened.dropped)
+        self._dropped.update(listened.dropped)
 
     async def store(self, changes: Sequence[Change]) -> None:
-        self.changes = changes
+        self._changes = [(self.cases[change.payment.id].payment, change) for change in changes]
         if changes:
-            await store(self._connection, [(self.cases[change.payment.id].payment, change) for change in changes])
-            self.wakeup = news_of(changes, self.now, self._queued)
+            await store(self._connection, self._changes)
 
     async def commit(self) -> None:
-        await self.end()
-        self.committed = True
+        await self._end.commit()
+        wakeup = news_of([change for _, change in self._changes], self.now, self._queued)
+        self._end.tell(CommittedBatch(changes=self._changes, wakeup=wakeup, dropped=self._dropped))
 
 
 async def referenced(
@@ -92,7 +109,7 @@ async def referenced(
 
 
 async def open_batch(
-    connection: Connection[asyncpg.Record], payment_ids: list[str], cipher: ArchiveCipher
+    connection: Connection[asyncpg.Record], payment_ids: list[str], cipher: ArchiveCipher, end: BatchEnd
 ) -> PostgresBatch:
     rows = await connection.fetch(_LOCK, payment_ids) if payment_ids else []
     now = rows[0]["locked_at"] if rows else await connection.fetchval("SELECT clock_timestamp()")
@@ -104,4 +121,4 @@ async def open_batch(
         )
         for row in rows
     }
-    return PostgresBatch(connection, now, cases, cipher)
+    return PostgresBatch(connection, now, cases, cipher, end)

@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from consumers.ports.ledger import Admission
+from consumers.ports.ledger import Admission, Lookup
 from schemas.callbacks import Claim
 from schemas.words import Authenticity
 from worker.postgres.database import Connection
@@ -57,15 +57,15 @@ async def admit(
     return {claim.id: known.get(claim.id, "new") for claim, _ in claims}
 
 
-def names_of(claims: Sequence[Claim]) -> list[list[str | None]]:
-    """Claims as columns: their ids, accounts, payment ids, session ids, transaction ids and references."""
+def names_of(lookups: Sequence[Claim | Lookup]) -> list[list[str | None]]:
+    """As columns: their ids, accounts, payment ids, session ids, transaction ids and references."""
     return [
-        [claim.id for claim in claims],
-        [claim.account for claim in claims],
-        [claim.payment_id for claim in claims],
-        [claim.session_id for claim in claims],
-        [claim.transaction_id for claim in claims],
-        [claim.reference for claim in claims],
+        [one.id for one in lookups],
+        [one.account for one in lookups],
+        [one.payment_id for one in lookups],
+        [one.session_id for one in lookups],
+        [one.transaction_id for one in lookups],
+        [one.reference for one in lookups],
     ]
 
 

@@ -6,15 +6,13 @@ row is only read here, except by `stop`, which comes last.
 
 from __future__ import annotations
 
-import re
-
 import asyncpg
 import msgspec
 
 from consumers.checks.repeated_failure import LOST, Failing
 from schemas.checks import Checks
 from schemas.letters import KeptReply
-from schemas.shown import PAYMENT_ID
+from schemas.shown import is_payment_id
 from worker.postgres.database import Connection, Database
 
 ANEW_SECONDS = 3600
@@ -58,7 +56,7 @@ class PostgresFailures:
         self._database = database
 
     async def count(self, payment_id: str, account: str, reason: str | None, by: int = 1) -> Failing | None:
-        if re.fullmatch(PAYMENT_ID, payment_id) is None:  # a claim's own word, which may be no text for Postgres at all
+        if not is_payment_id(payment_id):  # a claim's own word, which may be no text for Postgres at all
             return None
         rows = await self._database.fetch(_COUNT, payment_id, account, reason, by)
         return Failing(**dict(rows[0])) if rows else None

@@ -9,20 +9,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import asyncpg
 import msgspec
 
 from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
-from consumers.ports.ledger import LookResult, Write, WriteResult
+from consumers.ports.ledger import LookResult, Lookup, Write, WriteResult
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Glance, Payment
 from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_others, planned_once
 from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.account_limits import PostgresLimits, open_limits
-from worker.postgres.ledger.batch import PostgresBatch, open_batch, referenced
+from worker.postgres.ledger.batch import BatchEnd, CommittedBatch, PostgresBatch, open_batch, referenced
 from worker.postgres.ledger.claims import admit, names_of
 from worker.postgres.ledger.kept_claims import keep_early_claims, wait_for_turns
 from worker.postgres.ledger.look import look
@@ -33,8 +33,6 @@ from worker.postgres.ledger.unexpected_rows import insert, withdraw
 from worker.postgres.ledger.write import PostgresLockedLedger, Tried, open_locked, put, write_all
 from worker.postgres.wakeups import Wakeup
 from worker.runtime.encryption import ArchiveCipher
-
-_Batch = TypeVar("_Batch", bound=PostgresBatch)
 
 _FIND = f"""
     SELECT c.claim_id, coalesce(named.id, session.payment_id, transaction.payment_id, referred.id) AS payment_id
@@ -77,39 +75,39 @@ class PostgresLedger:
 
     @asynccontextmanager
     async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresBatch]:
-        async with self._transaction(
-            lambda connection: open_batch(connection, sorted(payment_ids), self._cipher)
-        ) as batch:
-            yield batch
+        async with self._transaction() as (connection, commit):
+            yield await open_batch(connection, sorted(payment_ids), self._cipher, BatchEnd(commit, self._tell))
 
     @asynccontextmanager
     async def inserted(self, payments: Sequence[Payment]) -> AsyncIterator[PostgresInsertedBatch]:
-        async with self._transaction(lambda connection: _open_found(connection, payments, self._cipher)) as batch:
-            yield batch
+        async with self._transaction() as (connection, commit):
+            yield await _open_inserted(connection, payments, self._cipher, BatchEnd(commit, self._tell))
 
     @asynccontextmanager
     async def _transaction(
-        self, open_it: Callable[[Connection[asyncpg.Record]], Awaitable[_Batch]]
-    ) -> AsyncIterator[_Batch]:
+        self,
+    ) -> AsyncIterator[tuple[Connection[asyncpg.Record], Callable[[], Awaitable[None]]]]:
+        """A connection with a transaction, and the call that commits it. Without that call nothing is changed."""
         async with self._database.connection() as connection:
-            batch = None
-            transaction = connection.transaction()
+            transaction, committed = connection.transaction(), False
+
+            async def commit() -> None:
+                nonlocal committed
+                await transaction.commit()
+                committed = True
+
             await transaction.start()
             try:
-                batch = await open_it(connection)
-                batch.end = transaction.commit
-                yield batch
+                yield connection, commit
             finally:
-                if batch is None or not batch.committed:
-                    # A session that failed has nothing left to roll back: the error that ended the batch is raised.
+                if not committed:
+                    # A session that failed has nothing left to roll back: the error that ended the block is raised.
                     with suppress(*UNAVAILABLE):
                         await transaction.rollback()
-        if batch.committed:
-            self._tell(batch)
 
-    def _tell(self, batch: PostgresBatch) -> None:
-        for change in batch.changes:
-            self._changed(batch.cases[change.payment.id].payment, change)
+    def _tell(self, batch: CommittedBatch) -> None:
+        for before, change in batch.changes:
+            self._changed(before, change)
         self._count_dropped(batch.dropped)
         if batch.wakeup is not None:
             self._database.notify(batch.wakeup)
@@ -132,11 +130,11 @@ class PostgresLedger:
 
     @asynccontextmanager
     async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresLockedLedger]:
-        wanted = sorted(payment_ids)
-        async with self._transaction(partial(open_locked, payment_ids=wanted, cipher=self._cipher)) as locked:
+        async with self._transaction() as (connection, commit):
+            locked = await open_locked(connection, sorted(payment_ids), self._cipher)
             yield locked
             if locked.written:
-                await locked.commit()
+                await commit()
         self._tell_written(locked.written, {})
 
     def _tell_written(self, writes: Sequence[Write], places: Mapping[str, int]) -> None:
@@ -169,11 +167,11 @@ class PostgresLedger:
         async with self._database.connection() as connection:
             return await referenced(connection, names)
 
-    async def find(self, claims: Sequence[Claim]) -> Mapping[str, str]:
-        if not claims:
+    async def find(self, lookups: Sequence[Claim | Lookup]) -> Mapping[str, str]:
+        if not lookups:
             return {}
         async with self._database.connection() as connection:
-            return await _find(connection, claims)
+            return await _find(connection, lookups)
 
     async def keep(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         async with self._database.connection() as connection, connection.transaction():
@@ -247,18 +245,18 @@ def _in_their_order(writes: Sequence[Write], places: Mapping[str, int]) -> list[
     return sorted(placed, key=lambda one: one.place)
 
 
-async def _find(connection: Connection[asyncpg.Record], claims: Sequence[Claim]) -> dict[str, str]:
-    rows = await connection.fetch(_FIND, *names_of(claims))
+async def _find(connection: Connection[asyncpg.Record], lookups: Sequence[Claim | Lookup]) -> dict[str, str]:
+    rows = await connection.fetch(_FIND, *names_of(lookups))
     return {row["claim_id"]: row["payment_id"] for row in rows if row["payment_id"] is not None}
 
 
-async def _open_found(
-    connection: Connection[asyncpg.Record], payments: Sequence[Payment], cipher: ArchiveCipher
+async def _open_inserted(
+    connection: Connection[asyncpg.Record], payments: Sequence[Payment], cipher: ArchiveCipher, end: BatchEnd
 ) -> PostgresInsertedBatch:
     new = await insert(connection, payments)
     now: datetime = await connection.fetchval("SELECT clock_timestamp()")
     cases = {payment.id: Case(payment=payment) for payment in payments if payment.id in new}
-    return PostgresInsertedBatch(connection, now, dict(sorted(cases.items())), cipher)
+    return PostgresInsertedBatch(connection, now, dict(sorted(cases.items())), cipher, end)
 
 
 async def _create(

@@ -7,7 +7,6 @@ free. Where one is not, it undoes everything, and the other payments are written
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -19,14 +18,13 @@ from consumers.ports.ledger import Keys, LookResult, Write, WriteResult
 from schemas.callbacks import Claim
 from schemas.payments import TakenKeys
 from worker.postgres.database import Connection
-from worker.postgres.ledger.batch import PostgresBatch
 from worker.postgres.ledger.claims import claim_rows
 from worker.postgres.ledger.look import look
 from worker.postgres.ledger.reserve import attempts, keys_by_kind, taken_keys
 from worker.postgres.ledger.store import storing
 from worker.runtime.encryption import ArchiveCipher
 
-_LOCK = "SELECT locked_at FROM lock_revisions($1)"
+_LOCK = "SELECT FROM lock_revisions($1)"
 _WRITE = "SELECT write_payments($1, $2, $3, $4, $5)"
 
 
@@ -136,15 +134,19 @@ def _by_others(
     }
 
 
-class PostgresLockedLedger(PostgresBatch):
-    """See consumers.ports.ledger.LockedLedger. `written` are the writes that are committed with this transaction."""
+class PostgresLockedLedger:
+    """See consumers.ports.ledger.LockedLedger."""
 
     def __init__(
-        self, connection: Connection[asyncpg.Record], now: datetime, payment_ids: Collection[str], cipher: ArchiveCipher
+        self, connection: Connection[asyncpg.Record], payment_ids: Collection[str], cipher: ArchiveCipher
     ) -> None:
-        super().__init__(connection, now, {}, cipher)
-        self.written: list[Write] = []
-        self._payment_ids = payment_ids
+        self._connection, self._payment_ids, self._cipher = connection, payment_ids, cipher
+        self._written: list[Write] = []
+
+    @property
+    def written(self) -> Sequence[Write]:
+        """What is written so far in this transaction."""
+        return self._written
 
     async def look(self, claims: Sequence[Claim]) -> LookResult:
         return await look(self._connection, claims, self._payment_ids)
@@ -154,13 +156,13 @@ class PostgresLockedLedger(PostgresBatch):
 
     async def _put(self, writes: Sequence[Write]) -> Tried:
         tried = await put(self._connection, writes, self._cipher)
-        self.written.extend(tried.done)
+        self._written.extend(tried.done)
         return tried
 
 
 async def open_locked(
     connection: Connection[asyncpg.Record], payment_ids: Sequence[str], cipher: ArchiveCipher
 ) -> PostgresLockedLedger:
-    rows = await connection.fetch(_LOCK, payment_ids)
-    now = rows[-1]["locked_at"] if rows else await connection.fetchval("SELECT clock_timestamp()")
-    return PostgresLockedLedger(connection, now, payment_ids, cipher)
+    """Lock these payments, in the order of their ids, until the transaction ends."""
+    await connection.execute(_LOCK, payment_ids)
+    return PostgresLockedLedger(connection, payment_ids, cipher)

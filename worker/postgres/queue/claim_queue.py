@@ -18,7 +18,8 @@ from asyncpg import Record
 
 from consumers.ports.bus import BusAway, ClaimMessage
 from consumers.timing import TIMING
-from schemas.callbacks import Claim
+from schemas.callbacks import Claim, read_claim
+from schemas.own_json import NotOurs
 from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.wakeups import Wakeup
 from worker.runtime.clock import set_within
@@ -26,8 +27,6 @@ from worker.runtime.clock import set_within
 LOOK_SECONDS = 1.0
 POSTPONE_SECONDS = 30
 POLL_SECONDS = 5.0
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are no claim; the last for nesting that is too deep."""
 
 log = structlog.get_logger()
 
@@ -137,10 +136,10 @@ class PostgresBus:
     async def _claim_message(self, row: Record) -> ClaimMessage | None:
         """The claim of the row. One that this version cannot read is dead-lettered, or every worker would die of it."""
         try:
-            claim = msgspec.json.decode(row["body"], type=Claim)
-        except UNREADABLE as error:
+            claim = read_claim(row["body"])
+        except NotOurs as error:
             log.error("claim.unreadable", claim_id=row["claim_id"], exc_info=error)  # noqa: TRY400 - with its trace
-            await self._dead_letter(row["id"], row["claim_id"], f"{type(error).__name__} in receive")
+            await self._dead_letter(row["id"], row["claim_id"], f"{error.kind} in receive")
             return None
         return ClaimMessage(
             tag=row["id"],

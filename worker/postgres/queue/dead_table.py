@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
-from schemas.letters import KeptReply
-from worker.dead_letters import CheckedOut, NotReplayed, Place, claim_dead_letter, read_reply, reply_dead_letter
+from schemas.letters import KeptReply, read_kept_reply
+from worker.dead_letters import CheckedOut, NotReplayed, Place, claim_dead_letter, reply_dead_letter
 from worker.postgres.database import LOCKED, UNAVAILABLE, Database
 from worker.postgres.wakeups import Wakeup
 
@@ -57,10 +57,9 @@ class PostgresDead:
 
     async def replay(self, opened: CheckedOut) -> None:
         if opened.letter.kind == "reply":
-            kept, unreadable = read_reply(opened.body)
-            if kept is None:
-                raise NotReplayed(unreadable)
-            await self._record(kept)
+            if opened.letter.unreadable is not None:
+                raise NotReplayed(opened.letter.unreadable)
+            await self._record(read_kept_reply(opened.body))
             await self.drop(opened)
             return
         await self._database.execute(

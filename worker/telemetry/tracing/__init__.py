@@ -16,11 +16,11 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-import msgspec
 import structlog
 from msgspec import Struct, structs
 
 from schemas.callbacks import Claim
+from schemas.own_json import NotOurs, read_own
 
 Stage = Literal["callback", "sweep", "verify", "publish", "take", "ask", "record", "event", "place", "relay", "deliver"]
 Attribute = str | int | None
@@ -138,6 +138,6 @@ class _Told(Struct, frozen=True):
 def traceparent_of(event: bytes) -> str | None:
     """The trace that an event names in its bytes."""
     try:
-        return msgspec.json.decode(event, type=_Told).traceparent
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return read_own(event, _Told).traceparent
+    except NotOurs:
         return None
