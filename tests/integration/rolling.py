@@ -181,8 +181,14 @@ class Fleet:
         return StoryShop(self._http, url, self._key, self.stage.shop.pages_url)
 
     async def _returns(self, link: str, at: Node) -> None:
+        """The browser comes back, and comes again as the page asks while the node can keep no claim (503)."""
         path = link.partition("/return/")[2]
-        status, *_ = await self.stage.browser.get(f"{at.url}/return/{path}")
+
+        async def answered() -> int | None:
+            status, *_ = await self.stage.browser.get(f"{at.url}/return/{path}")
+            return status if status != 503 else None
+
+        status = await until(answered, what="the node keeps the claim")
         assert status in (200, 303), "the confirming page, or the shop"
 
     async def _calls(self, scene: Scene, kind: str) -> int:
