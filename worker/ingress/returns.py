@@ -147,7 +147,7 @@ def _is_ticket(claim: Claim, payment: Glance) -> bool:
 
     The shop's reference is none.
     """
-    session = claim.session_id is not None and claim.session_id in (payment.session_id, *payment.aliases)
+    session = claim.session_id is not None and claim.session_id in payment.sessions
     confirmed = {one.transaction_id for one in payment.candidates if one.state == "confirmed"} | {
         payment.transaction_id
     }
