@@ -68,15 +68,17 @@ def fold(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> F
     paid = sorted((fact for fact in fitting if fact.answer.paid), key=first_said)
     arrived = [fact for fact in paid if _arrived(fact)]
     transactions = transactions_of(payment, arrived)
-    kept = _kept(arrived, transactions, resolution)
+    recorded_transaction = _recorded_transaction(arrived, transactions, resolution)
 
     holds = set[Hold]()
     for fact in live:
-        read = _read_later(fact, arrived, payment)
-        holds.update(one.hold for one in wrong[fact.key] if not (one.unreadable and read))
+        read_later = _read_later(fact, arrived, payment)
+        holds.update(one.hold for one in wrong[fact.key] if not (one.unreadable and read_later))
     if any(reuses(fact.answer, payment, taken_keys) for fact in live if not wrong[fact.key]):
         holds.add(Hold.TRANSACTION_REUSED)
-    if _second_payment(payment, [fact for fact in arrived if fact.key not in resolved_keys], transactions, kept):
+    if _second_payment(
+        payment, [fact for fact in arrived if fact.key not in resolved_keys], transactions, recorded_transaction
+    ):
         holds.add(Hold.DUPLICATE_FOR_ORDER)
     challengers = [fact for fact in fitting if fact.key not in resolved_keys]
     if contradicted(payment, challengers, paid, resolution, measured.whole):
@@ -87,19 +89,19 @@ def fold(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> F
     refunded = max((returned(fact.answer, measured.whole) for fact in paid), default=ZERO)
     if resolution and resolution.status is Status.REFUNDED:
         refunded = max(refunded, measured.whole)
-    said = _statuses(payment, [fact for fact in challengers if not closes_replaced(fact, payment)], resolution)
-    status = _by_refunds(max(said, key=lambda status: status.rank), refunded, measured.whole)
+    statuses = _statuses(payment, [fact for fact in challengers if not closes_replaced(fact, payment)], resolution)
+    status = _by_refunds(max(statuses, key=lambda status: status.rank), refunded, measured.whole)
     order_lost = payment.order_lost or (taken_keys.order and status is Status.COMPLETED)
     if order_lost and status.paid and Hold.DUPLICATE_FOR_ORDER not in resolved_keys:
         holds.add(Hold.DUPLICATE_FOR_ORDER)
     holds.update(_waiting(payment, live, fitting, resolution, status))
-    first = next((fact for fact in arrived if transactions[fact.key] == kept), None)
+    first = next((fact for fact in arrived if transactions[fact.key] == recorded_transaction), None)
     return Folded(
         status=status,
         whole=measured.whole,
         holds=tuple(hold for hold in Hold if hold in holds),
         refunded_amount=refunded if status.paid else ZERO,
-        transaction_id=kept if status.paid else None,
+        transaction_id=recorded_transaction if status.paid else None,
         session_id=next((f.answer.session_id for f in sorted(fitting, key=first_said) if f.answer.session_id), None),
         amount_verified=any(fact.answer.amount == payment.amount for fact in paid),
         completed_at=_completed_at(first, resolution) if status.paid else None,
@@ -199,16 +201,16 @@ def _above_pending(fact: Fact) -> bool:
     return fact.answer.status is not None and fact.answer.status is not Status.PENDING
 
 
-def _kept(paid: list[Fact], transactions: dict[str, str], resolution: Resolution | None) -> str | None:
+def _recorded_transaction(paid: list[Fact], transactions: dict[str, str], resolution: Resolution | None) -> str | None:
     """The transaction that the payment is recorded with: a person's word, else the one answered first."""
     if resolution and resolution.recorded_transaction:
         return resolution.recorded_transaction
     return transactions[paid[0].key] if paid else None
 
 
-def _second_payment(payment: Payment, live: list[Fact], transactions: dict[str, str], kept: str | None) -> bool:
+def _second_payment(payment: Payment, live: list[Fact], transactions: dict[str, str], recorded: str | None) -> bool:
     """Whether a live paid Fact is about other money than what is kept, which may be known by its session alone."""
-    return any(kept not in (transactions[fact.key], session_of(fact.answer, payment)) for fact in live)
+    return any(recorded not in (transactions[fact.key], session_of(fact.answer, payment)) for fact in live)
 
 
 def _waiting(
@@ -235,14 +237,14 @@ def _waiting(
         yield Hold.UNRESOLVED
 
 
-def _statuses(payment: Payment, said: list[Fact], resolution: Resolution | None) -> Iterable[Status]:
+def _statuses(payment: Payment, facts: list[Fact], resolution: Resolution | None) -> Iterable[Status]:
     """The statuses that something speaks for; how much of the money went back decides between the last two."""
     yield Status.PENDING
     if payment.expired_by_clock_at is not None:
         yield Status.EXPIRED
     if resolution is not None:
         yield resolution.status
-    yield from (fact.answer.status for fact in said if fact.answer.status is not None)
+    yield from (fact.answer.status for fact in facts if fact.answer.status is not None)
 
 
 def _by_refunds(status: Status, refunded: Decimal, whole: Decimal) -> Status:
