@@ -1,7 +1,7 @@
 """All that a gateway's file imports: `from consumers.providers import kit`.
 
-The types of the port and of what a gateway is asked and says, and what several gateways share: requests, replies,
-limits, callbacks, signatures and times. Only `msgspec` and the standard library are imported beside it.
+It has the types of the port, of questions and of answers, and the helpers that several gateways share: requests,
+replies, limits, callbacks, signatures and times. Besides it only `msgspec` and the standard library are imported.
 """
 
 from __future__ import annotations
