@@ -1,6 +1,6 @@
 """A payment's change, from its fold to the one version and one event at most that it is written as.
 
-Every change of a payment, whatever brought it, is made by `change_of`.
+Every change of a payment is made by `change_of`.
 """
 
 from __future__ import annotations
