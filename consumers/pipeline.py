@@ -225,7 +225,7 @@ def _reading_after(write: Write) -> Reading:
 
 
 def _assign(rules: Rules, work: PaymentWork, readings: Mapping[str, Reading], looked: LookResult) -> AssignedQuestion:
-    """The question of this work. An Execute is recorded by now, with its claims, so its work holds only the reply."""
+    """The question of this work. An Execute and its claims are recorded by now, so only its reply is left to write."""
     asked, reading = work.asked, readings[work.payment_id]
     assert asked is not None, "there is a question"
     payment, before = reading.case.payment, looked.readings[work.payment_id].case.payment
@@ -265,7 +265,8 @@ async def record_replies(
     """Write the replies of gateways with the claims that led to the questions. Returns the changes.
 
     A payment gets one version and one event at most. `asked` pairs each question with its reply, or with None where the
-    reply was lost by a fault of ours. Such a question is written all the same, so that its schedule goes on.
+    reply was lost by a fault of ours. A status question is written all the same, so that its schedule goes on; an
+    Execute is written already.
 
     `known_limits`: the limits that this process read last, by account, so that an answer can end troubles that were
     counted meanwhile. `counted`: the replies that an earlier call counted before it failed. This call adds its own, so

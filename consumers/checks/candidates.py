@@ -43,7 +43,7 @@ def named_again(one: Candidate, at: datetime) -> Candidate:
 
 
 def changed(payment: Payment, one: Candidate) -> Payment:
-    """The payment with `one` in place of its candidate of the same id."""
+    """The payment with `one` in place of its candidate of the same id, if it has that candidate."""
     candidates = tuple(one if known.transaction_id == one.transaction_id else known for known in payment.candidates)
     return replace(payment, candidates=candidates)
 

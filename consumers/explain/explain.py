@@ -80,7 +80,7 @@ def _unpaid(snapshot: PaymentSnapshot, money: str) -> str:
 
 
 def _word(snapshot: PaymentSnapshot) -> str:
-    """Whose word brought it to its status, and when that was recorded."""
+    """In words: who decided the payment's status, and when that was recorded."""
     payment, last = snapshot.payment, None
     for entry in snapshot.entries:
         if entry.kind is EntryKind.RESOLUTION or (entry.kind is EntryKind.ANSWER and _says(entry, payment)):

@@ -240,7 +240,7 @@ def _waiting(
 
 
 def _statuses(payment: Payment, facts: list[Fact], resolution: Resolution | None) -> Iterable[Status]:
-    """Every status that the clock, the last resolution or one of these Facts gives the payment."""
+    """`pending`, and every status that the clock, the last resolution or one of these Facts gives the payment."""
     yield Status.PENDING
     if payment.expired_by_clock_at is not None:
         yield Status.EXPIRED

@@ -248,9 +248,9 @@ class ListsPayments(Protocol):
     """A gateway whose payments can be listed."""
 
     def list_payments(self, since: datetime, until: datetime) -> ListExchange[Inconclusive | None]:
-        """Yield the lines of every payment of a time, each payment once. A request may be sent again after trouble.
+        """Yield the lines of every payment from `since` to `until`, each payment once.
 
-        Lines of other times may be among them. Every line's `row` is 0. Returns the Inconclusive that ended it early,
-        else None.
+        A request may be sent again after trouble. Lines of other times may be among them. Every line's `row` is 0.
+        Returns the Inconclusive that ended it early, else None.
         """
         ...

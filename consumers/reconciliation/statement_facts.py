@@ -113,7 +113,11 @@ def _counts(payment: Payment, rules: Rules) -> bool:
 def apply_line(
     pending: PendingChange, about: StatementSource, line: Line, refunded: Decimal | None, rules: Rules, now: datetime
 ) -> None:
-    """Add a row to the pending change as a Fact. A row that is a Fact already may only make its first time earlier."""
+    """Add a row to the pending change as a Fact; a row that says `pending` is ignored.
+
+    A row that is a Fact already gets no timeline entry. It may fill missing fields of the Fact, and make its first time
+    earlier.
+    """
     if line.status is Status.PENDING:
         return
     case = pending.case
