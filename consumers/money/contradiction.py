@@ -1,6 +1,6 @@
 """Whether a later answer denies the money, or the refund, that an earlier answer reported.
 
-Two answers contradict each other only if they are about the same transaction and the same session.
+Two answers contradict each other only if they were asked by the same transaction and name no two sessions.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """S4 documents no parameters of its redirects, so the field names of its replies are tried."""
         found = kit.fields(callback, "orderid", "referenceid")
         return kit.CallbackContent(
-            said=kit.said(callback),
+            said=kit.said_of(callback),
             session_id=kit.text_or_none(found, "orderid"),
             reference=kit.text_or_none(found, "referenceid"),
         )
@@ -115,12 +115,12 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return [("authorization", f"Bearer {self.api_key.reveal()}")]
 
     def _opened(self, opening: kit.Opening, body: kit.Told) -> kit.Opened:
-        kit.same("referenceId", opening.reference, kit.optional_text(body, "referenceId"))
+        kit.check_echo("referenceId", opening.reference, kit.optional_text(body, "referenceId"))
         address = body.get("paymentUrl")
         if isinstance(address, str) and "://" not in address:
             # S4's sample has no scheme: "app.ipay.com.bd/pay/IPAY-12345678".
             address = ("http://" if self.base_url.startswith("http://") else "https://") + address
-        return kit.Opened(session_id=kit.text(body, "orderId"), checkout_url=kit.web_address(address))
+        return kit.Opened(session_id=kit.required_text(body, "orderId"), checkout_url=kit.web_address(address))
 
     def _answer(self, body: kit.Told) -> kit.Answer:
         """The currency is BDT by definition and never in the reply. `transactionId` is null unless paid (S4)."""
@@ -135,6 +135,6 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             session_id=order,
             reference=reference,
             transaction_id=kit.optional_text(body, "transactionId"),
-            paid_at=kit.known(kit.timestamps.ipay, kit.aside(body, "transactionTime")),
-            **kit.figures(amount=body.get("orderAmount")),
+            paid_at=kit.time_or_none(kit.timestamps.ipay, kit.aside(body, "transactionTime")),
+            **kit.read_amounts(amount=body.get("orderAmount")),
         )

@@ -180,9 +180,9 @@ def _sent(opening: kit.Opening) -> dict[str, Any]:
 def _opened(body: Mapping[str, Any]) -> kit.Opened:
     data = data_of(body)
     return kit.Opened(
-        session_id=kit.text(data, "session_id"),
+        session_id=kit.required_text(data, "session_id"),
         checkout_url=kit.web_address(data.get("checkout_url")),
-        expires_at=kit.known(kit.timestamps.iso_or_dhaka, kit.aside(data, "expires_at")),
+        expires_at=kit.time_or_none(kit.timestamps.iso_or_dhaka, kit.aside(data, "expires_at")),
     )
 
 
@@ -193,13 +193,13 @@ def _answer(asked: str, expected: kit.Expected, body: Mapping[str, Any]) -> kit.
     where the reply echoes another transaction id.
     """
     data = data_of(body)
-    transaction = kit.text(data, "transaction_id")
+    transaction = kit.required_text(data, "transaction_id")
     if transaction != asked:
         raise kit.Unreadable("the reply is about another transaction than the one asked for")
-    reference = kit.text(data, "order_id")  # required: it says whose payment this is
+    reference = kit.required_text(data, "order_id")  # required: it says whose payment this is
     if reference.strip().casefold() != expected.reference.strip().casefold():
         return kit.ForeignTransaction(why="other_payment")
-    word = kit.text(data, "status")
+    word = kit.required_text(data, "status")
     status = STATUSES.get(word)
     if status is kit.Status.COMPLETED and data.get("verified") is not True:
         status = kit.Status.PENDING
@@ -211,8 +211,9 @@ def _answer(asked: str, expected: kit.Expected, body: Mapping[str, Any]) -> kit.
         currency=kit.optional_text(data, "currency"),
         fee=_fee(kit.aside(data, "charge_amount")),
         method=kit.lower_or_none(data, "payment_method"),
-        paid_at=kit.known(kit.timestamps.iso_or_dhaka, kit.aside(data, "paid_at")),  # in older documentation only
-        **kit.figures(amount=data.get("amount")),
+        # In older documentation only.
+        paid_at=kit.time_or_none(kit.timestamps.iso_or_dhaka, kit.aside(data, "paid_at")),
+        **kit.read_amounts(amount=data.get("amount")),
     )
 
 
@@ -228,8 +229,8 @@ def _said(callback: kit.Callback, event_type: str | None, status: str | None) ->
     """The outcome by `payment.success`, `.succeeded`, `.failed`, `.cancelled`, else by the status. Not for refunds."""
     category, _, word = (event_type or "payment.").partition(".")
     if category != "payment":
-        return kit.said(callback)
-    return kit.said(callback, word) or kit.said(callback, status)
+        return kit.said_of(callback)
+    return kit.said_of(callback, word) or kit.said_of(callback, status)
 
 
 def _first(places: Sequence[Mapping[str, Any]], *names: str) -> str | None:

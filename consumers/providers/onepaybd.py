@@ -151,7 +151,7 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """`?paymentID=…&status=success|failure|cancel&signature=…` (S1). Other spellings were seen."""
         found = kit.fields(callback, "paymentid", "status")
         word = kit.text_or_none(found, "status")
-        return kit.CallbackContent(said=kit.said(callback, word), session_id=kit.text_or_none(found, "paymentid"))
+        return kit.CallbackContent(said=kit.said_of(callback, word), session_id=kit.text_or_none(found, "paymentid"))
 
     def _execute(self, session_id: str, reference: str) -> kit.Exchange[kit.Executed]:
         """Execute, and Query where the reply to Execute is not a clear answer."""
@@ -171,7 +171,7 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def _call(self, path: str, fields: Mapping[str, object]) -> kit.Exchange[kit.Received]:
         """Send a request that takes no money, so it may be sent again with a new token."""
         sent = yield from kit.send_with_token(self._tokened(path, fields), token_refused)
-        return kit.expect_reply(kit.judged(sent))
+        return kit.expect_reply(kit.judge(sent))
 
     def _tokened(
         self, path: str, fields: Mapping[str, object], seconds: float = 10.0
@@ -191,10 +191,12 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def _opened(opening: kit.Opening, received: kit.Received) -> kit.Opened:
     body = _successful(received)
-    kit.same("merchantInvoiceNumber", opening.reference, kit.optional_text(body, "merchantInvoiceNumber"))
-    kit.same("amount", opening.amount, kit.echoed_money(body, "amount"))
-    kit.same("currency", opening.currency, kit.optional_text(body, "currency"))
-    return kit.Opened(session_id=kit.text(body, "paymentID"), checkout_url=kit.web_address(body.get("bkashURL")))
+    kit.check_echo("merchantInvoiceNumber", opening.reference, kit.optional_text(body, "merchantInvoiceNumber"))
+    kit.check_echo("amount", opening.amount, kit.money_or_none(body, "amount"))
+    kit.check_echo("currency", opening.currency, kit.optional_text(body, "currency"))
+    return kit.Opened(
+        session_id=kit.required_text(body, "paymentID"), checkout_url=kit.web_address(body.get("bkashURL"))
+    )
 
 
 def _answer(received: kit.Received, ours: str) -> kit.Answer | kit.Inconclusive:
@@ -206,7 +208,7 @@ def _answer(received: kit.Received, ours: str) -> kit.Answer | kit.Inconclusive:
     if code is not None:
         return troubled(code)
     body = _successful(received)
-    word = kit.text(body, "transactionStatus")
+    word = kit.required_text(body, "transactionStatus")
     status = STATUSES.get(word)
     paid = status is not None and status.paid
     invoices = [kit.optional_text(body, name) for name in ("merchantInvoiceNumber", "merchantInvoice")]
@@ -219,8 +221,8 @@ def _answer(received: kit.Received, ours: str) -> kit.Answer | kit.Inconclusive:
         transaction_id=kit.optional_text(body, "trxID"),
         currency=kit.optional_text(body, "currency"),
         method="bkash" if paid else None,
-        paid_at=kit.known(kit.timestamps.bkash, kit.aside(body, "paymentExecuteTime")) if paid else None,
-        **kit.figures(amount=body.get("amount")),
+        paid_at=kit.time_or_none(kit.timestamps.bkash, kit.aside(body, "paymentExecuteTime")) if paid else None,
+        **kit.read_amounts(amount=body.get("amount")),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from consumers.ports.gateway import HttpReply
-from consumers.providers.kit import callback_fields as callbacks
+from consumers.providers.kit.callback_fields import text_or_none
 from consumers.providers.kit.replies import json_object, printable, trouble
 from schemas.answers import Inconclusive, Trouble
 from schemas.wire import Told, Unreadable
@@ -91,7 +91,7 @@ def surely_refused(reply: HttpReply) -> bool:
     except Unreadable:
         return False
     bare = reply.status in (401, 403) and not any(name in body for name in _CODES)
-    return (bare and callbacks.text_or_none(body, "message") is not None) or (
+    return (bare and text_or_none(body, "message") is not None) or (
         bool(told) and all(code in _TOKEN_REFUSED for code in told)
     )
 

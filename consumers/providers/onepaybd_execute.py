@@ -36,7 +36,7 @@ def execute_outcome(
 
     `sent`: the reply to Execute. `read` reads an answer from it, and `statuses` maps its status words.
     """
-    received = kit.judged(sent)
+    received = kit.judge(sent)
     if isinstance(received, kit.Inconclusive) and received.trouble in _UNHEARD:
         return "none", received
     if isinstance(sent, kit.HttpReply) and surely_refused(sent):  # it did not run, and Query would be refused too

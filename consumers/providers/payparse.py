@@ -100,7 +100,7 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """S0 documents no parameters of its redirects, so the names of its create request and reply are tried."""
         found = kit.fields(callback, "payment_id", "order_ref")
         return kit.CallbackContent(
-            said=kit.said(callback),
+            said=kit.said_of(callback),
             session_id=kit.text_or_none(found, "payment_id"),
             reference=kit.text_or_none(found, "order_ref"),
         )
@@ -117,12 +117,12 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def _opened(opening: kit.Opening, body: kit.Told) -> kit.Opened:
     """The 201 of S0. It does not echo `order_ref`."""
-    kit.same("amount", opening.amount, kit.echoed_money(body, "amount"))
-    kit.same("currency", opening.currency, kit.optional_text(body, "currency"))
+    kit.check_echo("amount", opening.amount, kit.money_or_none(body, "amount"))
+    kit.check_echo("currency", opening.currency, kit.optional_text(body, "currency"))
     return kit.Opened(
-        session_id=kit.text(body, "payment_id"),
+        session_id=kit.required_text(body, "payment_id"),
         checkout_url=kit.web_address(body.get("checkout_url")),
-        expires_at=kit.known(kit.timestamps.iso, kit.aside(body, "expires_at")),
+        expires_at=kit.time_or_none(kit.timestamps.iso, kit.aside(body, "expires_at")),
     )
 
 
@@ -141,7 +141,7 @@ def _answer(check: StatusCheck, body: kit.Told) -> kit.Answer:
     flat: dict[str, Any] = {
         name: kit.value_at(body, pointer) for name in POINTED if (pointer := getattr(check, name)) is not None
     }
-    word = kit.text({"status": _word(body, check.status)}, "status")
+    word = kit.required_text({"status": _word(body, check.status)}, "status")
     return kit.Answer(
         status=check.statuses.get(word),
         word=word,
@@ -149,5 +149,5 @@ def _answer(check: StatusCheck, body: kit.Told) -> kit.Answer:
         reference=kit.optional_text(flat, "reference"),
         transaction_id=kit.optional_text(flat, "transaction_id"),
         currency=kit.optional_text(flat, "currency"),
-        **kit.figures(amount=flat.get("amount")),
+        **kit.read_amounts(amount=flat.get("amount")),
     )

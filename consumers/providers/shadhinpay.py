@@ -135,7 +135,7 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if callback.source is not kit.Source.WEBHOOK:
             found = kit.fields(callback, "status", "paymentid", "merchanttxnid")
             return kit.CallbackContent(
-                said=kit.said(callback, kit.text_or_none(found, "status")),
+                said=kit.said_of(callback, kit.text_or_none(found, "status")),
                 session_id=kit.text_or_none(found, "paymentid"),
                 reference=kit.text_or_none(found, "merchanttxnid"),
             )
@@ -143,7 +143,7 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         payload = kit.aside(event, "payload")
         payload = payload if isinstance(payload, dict) else {}  # events of payouts and invoices have none of a payment
         return kit.CallbackContent(
-            said=kit.said(callback, kit.text_or_none(payload, "status")),
+            said=kit.said_of(callback, kit.text_or_none(payload, "status")),
             session_id=kit.text_or_none(payload, "paymentId"),
             reference=kit.text_or_none(payload, "merchantTxnId"),
             event_id=kit.text_or_none(event, "eventId"),
@@ -160,7 +160,8 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         try:
             listed = yield from self._listed(opening.reference)
             figure, _ = amount_of(listed)
-            if kit.money(figure) == opening.amount and STATUSES.get(kit.text(listed, "status")) is kit.Status.PENDING:
+            status = STATUSES.get(kit.required_text(listed, "status"))
+            if kit.money(figure) == opening.amount and status is kit.Status.PENDING:
                 return _opened(opening, listed)
         except kit.Unreadable:
             pass
@@ -204,25 +205,25 @@ def _sent(opening: kit.Opening, lifetime: timedelta) -> dict[str, object]:
 
 
 def _opened(opening: kit.Opening, payment: Mapping[str, Any]) -> kit.Opened:
-    kit.same("merchantTxnId", opening.reference, kit.optional_text(payment, "merchantTxnId"))
+    kit.check_echo("merchantTxnId", opening.reference, kit.optional_text(payment, "merchantTxnId"))
     figure, currency = amount_of(payment)
-    kit.same("amount", opening.amount, kit.echoed_money({"amount": figure}, "amount"))
-    kit.same("currency", opening.currency, currency)
+    kit.check_echo("amount", opening.amount, kit.money_or_none({"amount": figure}, "amount"))
+    kit.check_echo("currency", opening.currency, currency)
     return kit.Opened(
-        session_id=kit.text(payment, "paymentId"),
+        session_id=kit.required_text(payment, "paymentId"),
         checkout_url=kit.web_address(payment.get("paymentUrl")),
-        expires_at=kit.known(kit.timestamps.iso, kit.aside(payment, "expiresAt")),
+        expires_at=kit.time_or_none(kit.timestamps.iso, kit.aside(payment, "expiresAt")),
     )
 
 
 def _answer(payment: dict[str, Any]) -> kit.Answer:
-    word = kit.text(payment, "status")
+    word = kit.required_text(payment, "status")
     status = STATUSES.get(word)
     amount, currency = amount_of(payment)
     refunded, refunded_in = figure_of(payment.get("refundTotal"))
     if refunded_in not in (None, currency):
         refunded = refunded_in  # an amount in another currency is passed on as unreadable
-    money_told = kit.figures(amount=amount, refunded_amount=refunded)
+    money_told = kit.read_amounts(amount=amount, refunded_amount=refunded)
     if status is kit.Status.REFUNDED and not money_told.get("refunded_amount"):
         money_told["refunded_amount"] = None  # the status says all; a total of zero beside it says nothing
     session = kit.optional_text(payment, "paymentId")
@@ -235,6 +236,6 @@ def _answer(payment: dict[str, Any]) -> kit.Answer:
         transaction_id=session if status is not None and status.paid else None,
         currency=currency,
         method=kit.lower_or_none(payment, "vendor"),  # nothing depends on it
-        paid_at=kit.known(kit.timestamps.iso, kit.aside(payment, "completedAt")),
+        paid_at=kit.time_or_none(kit.timestamps.iso, kit.aside(payment, "completedAt")),
         **money_told,
     )

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from consumers.ports.gateway import Exchange, ListExchange
 from consumers.providers.kit.outgoing import segment
-from consumers.providers.kit.replies import exchange, printable, text
-from consumers.providers.kit.timestamps import iso, known
+from consumers.providers.kit.replies import exchange, printable, required_text
+from consumers.providers.kit.timestamps import iso, time_or_none
 from consumers.providers.kit.windows import Listing, ListPage, walk
 from schemas.answers import Answer, Inconclusive
 from schemas.statements import Line, Unread
@@ -83,9 +83,9 @@ def _successes(data: object) -> int:
 
 
 def _listing(read: Read, row: dict[str, Any]) -> Listing:
-    began, paid = (known(iso, aside(row, name)) for name in ("initiatedAt", "completedAt"))
+    began, paid = (time_or_none(iso, aside(row, name)) for name in ("initiatedAt", "completedAt"))
     times = tuple(at for at in (began, paid) if at is not None)
-    return Listing(id=text(row, "paymentId"), times=times, lines=tuple(_lines(read, row, paid or began)))
+    return Listing(id=required_text(row, "paymentId"), times=times, lines=tuple(_lines(read, row, paid or began)))
 
 
 def _lines(read: Read, row: dict[str, Any], at: datetime | None) -> Generator[Line | Unread]:
@@ -94,11 +94,11 @@ def _lines(read: Read, row: dict[str, Any], at: datetime | None) -> Generator[Li
         answer = read(row)
         line = _line(answer, at)
     except Unreadable as why:
-        yield Unread(row=0, why=printable(str(why)), text=text(row, "paymentId"))
+        yield Unread(row=0, why=printable(str(why)), text=required_text(row, "paymentId"))
         return
     yield line
     if "refunded_amount" in answer.unreadable:
-        yield Unread(row=0, why="refundTotal: is no money", text=text(row, "paymentId"))
+        yield Unread(row=0, why="refundTotal: is no money", text=required_text(row, "paymentId"))
     refunded = answer.refunded_amount
     if refunded and line.status is Status.COMPLETED:
         yield replace(line, kind="refund", status=Status.REFUNDED, amount=refunded)

@@ -24,7 +24,7 @@ _WORDS = {
 }
 
 
-def said(callback: Callback, word: object = None) -> Said | None:
+def said_of(callback: Callback, word: object = None) -> Said | None:
     """The outcome in our own URL's path, else that of the gateway's `word`; None where the word is unknown."""
     if callback.said is not None:
         return callback.said

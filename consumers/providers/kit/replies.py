@@ -76,13 +76,13 @@ def exchange(run: Callable[P, Generator[Yielded, Sent, T]]) -> Callable[P, Gener
 
 
 def fetch(request: HttpRequest) -> Generator[HttpRequest, EffectReply, Received]:
-    """Send one request and return its reply; see `judged`. Raises NoAnswer."""
+    """Send one request and return its reply; see `judge`. Raises NoAnswer."""
     try:
         reply = yield request
     except NoReply as error:
         raise NoAnswer(no_reply(error)) from error
     assert isinstance(reply, HttpReply)
-    return expect_reply(judged(reply))
+    return expect_reply(judge(reply))
 
 
 def expect_reply(judgement: Received | Inconclusive) -> Received:
@@ -92,7 +92,7 @@ def expect_reply(judgement: Received | Inconclusive) -> Received:
     return judgement
 
 
-def judged(reply: HttpReply | Inconclusive) -> Received | Inconclusive:
+def judge(reply: HttpReply | Inconclusive) -> Received | Inconclusive:
     """A reply of 2xx or 4xx with a JSON object as Received; any other as Inconclusive."""
     if isinstance(reply, Inconclusive):
         return reply
@@ -179,7 +179,7 @@ def refused(*words: object) -> OpeningRefused:
 # -- fields of a reply, each raising Unreadable ------------------------------------------------------------------------
 
 
-def text(body: Mapping[str, Any], name: str) -> str:
+def required_text(body: Mapping[str, Any], name: str) -> str:
     """A required field: a printable string of 1 to 200 characters. A number is read as its own text."""
     value = body.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT or not value.isprintable():
@@ -188,12 +188,12 @@ def text(body: Mapping[str, Any], name: str) -> str:
 
 
 def optional_text(body: Mapping[str, Any], name: str) -> str | None:
-    """As `text`, but None where the field is absent, null or empty."""
-    return None if body.get(name) in (None, "") else text(body, name)
+    """As `required_text`, but None where the field is absent, null or empty."""
+    return None if body.get(name) in (None, "") else required_text(body, name)
 
 
-def figures(**told: object) -> dict[str, Any]:
-    """Fields of an Answer from amounts as they were told: `Answer(**figures(amount=…, refunded_amount=…), …)`.
+def read_amounts(**told: object) -> dict[str, Any]:
+    """Fields of an Answer from amounts as they were told: `Answer(**read_amounts(amount=…, refunded_amount=…), …)`.
 
     None and empty are absent. A value that is no money is named in `unreadable`. It does not make the whole answer
     unreadable, because an answer that says paid has to be recorded at once.
@@ -208,9 +208,9 @@ def figures(**told: object) -> dict[str, Any]:
     return read | {"unreadable": tuple(unread)}
 
 
-def echoed_money(body: Mapping[str, Any], name: str) -> Decimal | None:
+def money_or_none(body: Mapping[str, Any], name: str) -> Decimal | None:
     """The amount that a create reply echoes; None where it is no money, because it does not prove a payment."""
-    found: Decimal | None = figures(amount=body.get(name)).get("amount")
+    found: Decimal | None = read_amounts(amount=body.get(name)).get("amount")
     return found
 
 
@@ -233,7 +233,7 @@ def web_address(value: object) -> str:
     raise Unreadable("the checkout's address is no http or https URL")
 
 
-def same(name: str, ours: object, theirs: object | None) -> None:
+def check_echo(name: str, ours: object, theirs: object | None) -> None:
     """Check that a create reply that echoes a value echoes ours. Raises Unreadable: it is about another checkout."""
     if theirs is not None and theirs != ours:
         raise Unreadable(f"the reply is about another checkout: its {name} is not ours")

@@ -1,7 +1,7 @@
 """Read the times of gateways, each in its format, into UTC.
 
 A time decides nothing about money, so an answer with an unreadable time is still an answer. The gateways' files read
-times through `known`, which gives None instead of raising Unreadable.
+times through `time_or_none`, which gives None instead of raising Unreadable.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BKASH = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)[:.](\d{3}) GMT(
 _IPAY = re.compile(r"(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,3}))? BDT", re.ASCII)
 
 
-def known(read: Callable[[str], datetime], value: object) -> datetime | None:
+def time_or_none(read: Callable[[str], datetime], value: object) -> datetime | None:
     """The time that `read` returns for the value; None where it is no text or unreadable."""
     if not isinstance(value, str):
         return None
