@@ -52,7 +52,7 @@ class Timing(Struct, frozen=True, kw_only=True):
     """
 
     half_open_lease: timedelta = _seconds(30)
-    """How long the one question that probes an account with a half-open breaker may take, before another may."""
+    """So long one question at a time probes an account whose breaker is half-open."""
 
     token_lease: timedelta = _seconds(15)
     """How long the renewal of an account's token belongs to one process."""

@@ -176,7 +176,7 @@ class Batch(Protocol):
     cases: Mapping[str, Case]
 
     async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> Mapping[str, Admission]:
-        """Record claims, each with its payment's id, and their callbacks. Returns by claim id whether each is new."""
+        """Record claims with the payments they are about; tell by claim id which are new."""
         ...
 
     async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, TakenKeys]:
@@ -250,7 +250,7 @@ class Turns(Protocol):
 
 
 class Ledger(Protocol):
-    """The payments in the database."""
+    """Where payments are kept."""
 
     def batch(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[Batch]: ...
 
