@@ -1,7 +1,6 @@
-"""`payproof dead`: what was put aside because it failed by itself, looked at, and sent on its way again or dropped.
+"""`payproof dead`: dead letters are listed, shown, replayed or dropped.
 
-The one thing to get wrong: what is printed. A letter holds a callback as received; of that only what a timeline would
-show too is shown.
+A letter holds a callback as received. Only the ids in it that a timeline shows too are printed, the rest is masked.
 """
 
 from __future__ import annotations
@@ -126,7 +125,7 @@ def _of(letters: Sequence[DeadLetter], provider: str | None) -> list[DeadLetter]
 
 
 def _named(found: DeadLetters, typed: Sequence[str]) -> list[DeadLetter]:
-    """Each letter once, however often it was named; all are found before anything is done."""
+    """Each letter once, even if it was named twice. All are found before any is touched."""
     ids = {letter.id for one in typed for letter in found.find(one)}
     return [letter for letter in found.letters if letter.id in ids]
 

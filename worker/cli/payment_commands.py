@@ -1,7 +1,7 @@
-"""`payproof payments`: what on-call people look at, and where a held payment is resolved.
+"""`payproof payments`: payments are listed, shown and verified, and held payments are resolved.
 
-The one thing to get wrong: a person here may look at every merchant's payments, so what is asked for is looked up under
-each; only a list is one merchant's.
+A person here may look at every merchant's payments. So an id is looked up under each merchant; only a list is of one
+merchant.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ async def _verify(payment_id: str) -> Payment:
 
 
 def _warn_of_account(config: Config, merchant: str, account: str | None) -> None:
-    """On stderr, as payments of an account that was taken out of the configuration are still listed."""
+    """Print a warning on stderr for an account that is not configured. Its payments, if any, are still listed."""
     ids = [one.id for one in config.accounts if one.merchant == merchant]
     if account is not None and account not in ids:
         print(f"--account: {account} is not configured; there are {', '.join(ids)}", file=sys.stderr)

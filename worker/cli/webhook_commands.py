@@ -1,7 +1,7 @@
-"""`payproof webhooks`: how the shop's endpoints do, a test event to one, and events sent to one again.
+"""`payproof webhooks`: the state of the shop's endpoints, a test event to one, and events sent to one again.
 
-The one thing to get wrong: who sends. `test` does so itself; `replay` and `enable` only make deliveries due, and a
-running `serve` with the role `deliver` sends them.
+`test` sends itself. `replay` and `enable` only make deliveries due; a running `serve` with the role `deliver` sends
+them.
 """
 
 from __future__ import annotations
