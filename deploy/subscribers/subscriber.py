@@ -14,7 +14,7 @@ from operator import itemgetter
 import aio_pika
 
 URL, QUEUE = os.environ["AMQP_URL"], os.environ.get("QUEUE", "shop.payments")  # a queue for each of your services
-QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1000}  # what fails for more than an hour goes to a person too
+QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1000}  # after an hour of failures it goes to a person too
 FIELDS = itemgetter("payment_id", "version", "status", "hold", "reference", "amount")
 TABLES = """create table if not exists events (id text primary key);
             create table if not exists payments (id text primary key, version integer not null);
