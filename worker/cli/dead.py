@@ -49,7 +49,7 @@ def list_dead_letters(
 
 @dead.command(name="show")
 def show_dead_letter(letter_id: str) -> int:
-    """Show all that is known of one, which may be named by the beginning of its id; personal data is hidden."""
+    """Show a letter, which may be named by the beginning of its id; personal data is hidden."""
     from worker.cli.configured import configuration
     from worker.cli.dead_letter_stores import open_dead_letters
 
@@ -68,7 +68,7 @@ def replay_dead_letters(
     all_: Annotated[bool, Parameter(name="--all", help="Every one that can be.", negative="")] = False,
     provider: Annotated[str | None, Parameter(help="With --all: those of one gateway alone.")] = None,
 ) -> int:
-    """Publish them again, record replies, and remove their letters. What is heard twice by that does no harm."""
+    """Publish letters again, record replies, and remove the letters. A claim that is taken twice does no harm."""
     from worker.cli.configured import configuration
     from worker.cli.dead_letter_stores import open_dead_letters
 
@@ -91,7 +91,7 @@ def drop(
     reason: Annotated[str, Parameter(help="Why; it is logged.")],
     yes: Annotated[bool, Parameter(help="Do not ask.", negative="")] = False,
 ) -> int:
-    """Remove letters for good; what they asked for is not done."""
+    """Remove letters for good; they have no effect any more."""
     from worker.cli.configured import configuration
     from worker.cli.dead_letter_stores import open_dead_letters
 

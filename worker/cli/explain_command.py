@@ -27,7 +27,7 @@ def explain(
     *,
     json: Annotated[bool, Parameter(help="The same as one JSON document.")] = False,
 ) -> int:
-    """Tell the story of one payment in plain sentences, and what happens next; several that match are listed."""
+    """Tell the story of one payment in plain sentences, with its next steps; several matches are listed."""
     from consumers.explain.explain import explain_payment as explained
     from schemas.payments import view
 

@@ -1,4 +1,4 @@
-"""`payproof reconcile`: a gateway's statement beside our payments, and what an accountant sees of it.
+"""`payproof reconcile`: a gateway's statement compared with our payments, and the reports for an accountant.
 
 Exit codes: 0 everything matched or is explained, 1 money is left that nothing explains, 2 a file or a configuration
 that cannot be used; then nothing was changed.
@@ -40,7 +40,7 @@ def run(
     csv: Csv = None,
     html: Html = None,
 ) -> int:
-    """Compare a statement with our payments, and set going what follows: gateways are asked, unknown money is held."""
+    """Compare a statement with our payments, and follow it up: gateways are asked, unknown money is held."""
     if guess:
         from worker.cli.guess import print_guess
 
