@@ -103,7 +103,7 @@ async def parts_of(
 ) -> AsyncIterator[tuple[list[ProcessPart], web.Application | None]]:
     """The parts of the chosen roles, and the public application where `ingress` is chosen.
 
-    Their connections are closed when the block is left.
+    `deliver` is that role, or None. Their connections are closed when the block is left.
     """
     roles, parts = shared.roles, [*_of_every_role(shared)]
     relay = _relay(shared)
@@ -135,7 +135,10 @@ async def parts_of(
 
 
 def wakeups_part(shared: Shared, parts: Sequence[ProcessPart]) -> ProcessPart:
-    """Listens to wakeups, and wakes those parts, the bus and the browsers that wait."""
+    """A part that listens to wakeups, and wakes those parts, the bus and waiting browsers.
+
+    After each connection it wakes all of them, for the wakeups that it may have missed.
+    """
 
     def on_wakeup(wakeup: Wakeup) -> None:
         shared.bus.wake(wakeup.claims)

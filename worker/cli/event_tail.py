@@ -91,7 +91,7 @@ class _Interrupt:
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
 
     def write(self, line: bytes) -> None:
-        """Write without Python's buffer, which would be written at the end, even to a pipe that is not read.
+        """Write to stdout, past Python's buffer: that is written at the end, even to a pipe that is not read.
 
         After Ctrl-C it writes no more. Ctrl-C in the middle raises KeyboardInterrupt.
         """

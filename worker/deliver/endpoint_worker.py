@@ -136,7 +136,10 @@ class EndpointWorker:
     async def _record(
         self, connection: Connection[asyncpg.Record], health: Health, now: datetime
     ) -> tuple[Health, list[FinishedAttempt]]:
-        """Write down the ended attempts, except for payments that are locked now: the next cycle writes those."""
+        """Write down the ended attempts, except those of payments that are locked now: the next cycle writes them.
+
+        Returns the endpoint's health after these attempts, and the attempts that were written.
+        """
         if not self._ended:
             return health, []
         free = await lockable_payments(connection, [one.taken.payment_id for one in self._ended])

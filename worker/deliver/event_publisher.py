@@ -70,7 +70,10 @@ class EventPublisher:
         self._news.set()
 
     def remember(self, events: Sequence[SequencedEvent]) -> None:
-        """Keep events for the next batch. A process that is not the publisher keeps none."""
+        """Keep events that were written to the server we publish from. Others, and too many, are read from the log.
+
+        A process that is not the publisher keeps none.
+        """
         if self._cursor is None:
             return
         at = self._cursor

@@ -79,7 +79,7 @@ async def sender(
     allowed: Allowed = is_public,
     seconds: float = TIMING.delivery_deadline.total_seconds(),
 ) -> AsyncIterator[Sender]:
-    """Keep connections to endpoints open. `private` allows every address, for development.
+    """Yield a Sender, and close its connections when the block is left. `private` allows every address.
 
     The number of connections has no limit: each endpoint's worker sends few at a time, and in a shared pool a slow
     endpoint would take the places of others.
@@ -116,7 +116,7 @@ def signature_headers(secrets: Sequence[Secret], event_id: str, at: datetime, bo
 
 
 async def _drop(response: aiohttp.ClientResponse) -> None:
-    """Read the rest if it is short and comes soon, so that the connection can be used again. Else close it."""
+    """Read the rest if it is short and comes soon, so that the connection can be used again. Else close the connection."""
     left = MOST_READ
     with suppress(TimeoutError):
         async with asyncio.timeout(REST_SECONDS):

@@ -54,7 +54,7 @@ async def ask(asking: Gateways, account: Account, now: Callable[[], datetime]) -
 
 
 async def clock_skew(base_url: str, now: Callable[[], datetime]) -> float | None:
-    """By how many seconds the Date of a reply is ahead of `now`; None where there is no reply or no Date."""
+    """By how many seconds the Date of a reply to HEAD is ahead of `now`; None where there is no reply or no Date."""
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CLOCK_SECONDS)) as session,

@@ -116,7 +116,10 @@ OFF = Off()
 
 
 def tracing_of(environ: Mapping[str, str]) -> Tracing:
-    """Tracing as OpenTelemetry's variables say; off where none of them names an exporter or a collector."""
+    """Tracing by OpenTelemetry's variables.
+
+    Off unless they name an exporter or a collector, and its package is installed.
+    """
     exporters = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
     disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     if disabled or exporters == "none" or not any(environ.get(name, "").strip() for name in _WHERE):
