@@ -117,7 +117,7 @@ async def _run_parts(
 
     async with asyncio.TaskGroup() as group, ended_at_exit(tasks):
         tasks |= {part.name: group.create_task(_run(part.run)) for part in parts}
-        await _broker_tried(shared.broker, stop)
+        await _wait_for_broker(shared.broker, stop)
         servers = await _listen(shared, public, missing)
         settings, public_url = shared.config.settings, shared.rules.public_url
         listen = f"{settings.listen[0]}:{settings.listen[1]}"
@@ -133,7 +133,7 @@ async def _run(part: Callable[[], Awaitable[None]]) -> None:
     await part()
 
 
-async def _broker_tried(broker: Broker | None, stop: asyncio.Event) -> None:
+async def _wait_for_broker(broker: Broker | None, stop: asyncio.Event) -> None:
     """Wait until the first attempt to connect to the broker has ended, or until `stop` is set."""
     if broker is None:
         return
@@ -166,7 +166,7 @@ async def _listener(app: web.Application, setting: str, address: tuple[str, int]
 
 
 async def _drain(parts: Collection[ProcessPart], tasks: Mapping[str, asyncio.Task[None]]) -> None:
-    """Have the parts take nothing new, and wait until the work in hand is done."""
+    """Have the parts take nothing new, and wait for their work in hand, for at most `TIMING.drain`."""
     working = []
     for part in parts:
         if part.stop is not None:

@@ -37,7 +37,7 @@ def list_dead_letters(
 
     async def run() -> int:
         async with open_dead_letters(configuration()) as found:
-            letters = _of(found.letters, provider)
+            letters = _of_gateway(found.letters, provider)
             _print_letters(letters[:limit], json=json)
             if not json:
                 shown = f"; the oldest {limit} are shown" if len(letters) > limit else ""
@@ -79,7 +79,7 @@ def replay_dead_letters(
 
     async def run() -> int:
         async with open_dead_letters(configuration()) as found:
-            letters = _of(found.letters, provider) if all_ else _named(found, letter_ids)
+            letters = _of_gateway(found.letters, provider) if all_ else _letters_named(found, letter_ids)
             return await found.replay(letters)
 
     return asyncio.run(run())
@@ -106,7 +106,7 @@ def drop(
 
     async def look() -> list[DeadLetter]:
         async with open_dead_letters(config) as found:
-            return _named(found, letter_ids)
+            return _letters_named(found, letter_ids)
 
     async def remove(letters: Sequence[DeadLetter]) -> int:
         async with open_dead_letters(config) as found:
@@ -120,11 +120,11 @@ def drop(
     return asyncio.run(remove(letters))
 
 
-def _of(letters: Sequence[DeadLetter], provider: str | None) -> list[DeadLetter]:
+def _of_gateway(letters: Sequence[DeadLetter], provider: str | None) -> list[DeadLetter]:
     return [one for one in letters if provider in (None, one.provider)]
 
 
-def _named(found: DeadLetters, typed: Sequence[str]) -> list[DeadLetter]:
+def _letters_named(found: DeadLetters, typed: Sequence[str]) -> list[DeadLetter]:
     """Each letter once, even if it was named twice. All are found before any is touched."""
     ids = {letter.id for one in typed for letter in found.find(one)}
     return [letter for letter in found.letters if letter.id in ids]

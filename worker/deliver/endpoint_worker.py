@@ -124,7 +124,7 @@ class EndpointWorker:
             locked = await lock_endpoint(connection, self._endpoint.id)
             health, recorded = await self._record(connection, locked.health, now)
             taken, at = await self._take(connection, LockedEndpoint(locked.place, health), now)
-        self._note(locked.health, health, recorded)
+        self._drop_recorded(locked.health, health, recorded)
         for one in taken:
             task = group.create_task(self._send(one))
             self._sending.add(task)
@@ -170,7 +170,7 @@ class EndpointWorker:
         endpoint, health = self._endpoint, locked.health
         if health.disabled_at is not None or self._stopping:
             return [], None
-        passed = await enqueue_new_events(
+        enqueued = await enqueue_new_events(
             connection, endpoint.id, endpoint.merchant, endpoint.types, locked.place, BATCH, now
         )
         free = MAX_IN_FLIGHT - len(self._sending)
@@ -183,7 +183,7 @@ class EndpointWorker:
             taken = await lease_deliveries(connection, endpoint.id, most, now, probe=probe)
         if taken and probe:  # nothing else is sent until this probe has ended, or its lease is over
             await save_health(connection, endpoint.id, Health(failures=health.failures, shut_until=taken[0].lease))
-        if passed == BATCH:
+        if enqueued == BATCH:
             return taken, now
         if len(taken) == free or not free or (taken and probe):
             return taken, None
@@ -218,7 +218,7 @@ class EndpointWorker:
             except UNAVAILABLE as error:
                 log.warning("deliver.unavailable", endpoint=self._endpoint.id, error=type(error).__name__)
 
-    def _note(self, before: Health, health: Health, recorded: Collection[FinishedAttempt]) -> None:
+    def _drop_recorded(self, before: Health, health: Health, recorded: Collection[FinishedAttempt]) -> None:
         """Drop the attempts that are recorded and committed. Count them, and log failures and changes of health."""
         self._ended = [one for one in self._ended if one not in recorded]
         for one in recorded:

@@ -116,7 +116,7 @@ def signature_headers(secrets: Sequence[Secret], event_id: str, at: datetime, bo
 
 
 async def _drop(response: aiohttp.ClientResponse) -> None:
-    """Read the rest if it is short and comes soon, so that the connection can be used again. Else close the connection."""
+    """Read the rest if it is short and comes soon, so that the connection can be used again. Else close it."""
     left = MOST_READ
     with suppress(TimeoutError):
         async with asyncio.timeout(REST_SECONDS):

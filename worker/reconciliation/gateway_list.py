@@ -46,7 +46,10 @@ async def list_lines(
     *,
     sleep: Sleep = asyncio.sleep,
 ) -> AsyncIterator[Line | Unread]:
-    """The lines whose own time lies from `since` until before `until`, rows counted from 1. Raises ListFailed."""
+    """Yield lines with a time from `since` until before `until`, and lines without a time. Rows count from 1.
+
+    Raises ListFailed.
+    """
     if not account.provider.capabilities.lists:
         raise ListFailed(f"{account.provider.name} has no list of payments; give --statement")
     lister: Any = account.provider

@@ -96,22 +96,22 @@ def _trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     given = event.pop("exc_info", None)
     error = sys.exception() if given is True else given[1] if isinstance(given, tuple) else given
     if isinstance(error, BaseException):
-        event["exception"] = "\n".join(_told(error, ""))
+        event["exception"] = "\n".join(_traceback_lines(error, ""))
     return event
 
 
-def _told(error: BaseException, indent: str) -> Iterator[str]:
+def _traceback_lines(error: BaseException, indent: str) -> Iterator[str]:
     yield f"{indent}{type(error).__module__}.{type(error).__qualname__}".replace("builtins.", "")
     frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     for code, line in frames[-LONGEST_TRACE:]:
         yield f"{indent}  {_place(code.co_filename)}:{line} in {code.co_name}"
     if isinstance(error, BaseExceptionGroup):
         for member in error.exceptions:
-            yield from _told(member, f"{indent}  | ")
+            yield from _traceback_lines(member, f"{indent}  | ")
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None:
         yield f"{indent}because of"
-        yield from _told(cause, indent)
+        yield from _traceback_lines(cause, indent)
 
 
 def _place(filename: str) -> str:

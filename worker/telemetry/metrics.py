@@ -31,7 +31,7 @@ GATEWAY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40)
 """Up to the longest that a question may take, which is an Execute's 38 s."""
 
 WEBHOOK_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
-"""Up to the 15 s that an endpoint is given."""
+"""Up to the 15 s that an endpoint has."""
 
 NOT_SENT = "not_sent"
 """The outcome under which a question that was not sent is counted."""

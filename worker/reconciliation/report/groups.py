@@ -35,7 +35,7 @@ def day_table(report: Report) -> str:
 
 
 def groups(report: Report) -> str:
-    """The rows that are not matched, by outcome, with what happened next."""
+    """The rows that are not matched, by outcome, with their next step, as HTML."""
     shown = [outcome for outcome in WORDS_OF_OUTCOMES if report.shown.get(outcome)]
     if not shown:
         return "<h2>What is not matched</h2><p>Nothing: every row matched.</p>"

@@ -137,13 +137,13 @@ def traced(claim: Claim, traceparent: str | None) -> Claim:
     return claim if traceparent is None else structs.replace(claim, traceparent=traceparent)
 
 
-class _Told(Struct, frozen=True):
+class _TracedEvent(Struct, frozen=True):
     traceparent: str | None = None
 
 
 def traceparent_of(event: bytes) -> str | None:
     """The trace that an event names in its bytes; None where it names none."""
     try:
-        return read_own(event, _Told).traceparent
+        return read_own(event, _TracedEvent).traceparent
     except NotOurs:
         return None
