@@ -1,7 +1,7 @@
-"""Ships what was paid, once: hears `payment.completed` from Payproof over RabbitMQ. Needs `pip install aio-pika`.
+"""Ships paid orders, once: gets `payment.completed` from Payproof over RabbitMQ. Needs `pip install aio-pika`.
 
-Events come at least once, sometimes twice and out of order. What was heard is kept in one transaction with the work it
-led to, and a message is acknowledged after that commit. One that cannot be read goes to `<queue>.dead` for a person.
+Events come at least once, sometimes twice and out of order. An event is stored in one transaction with the work that it
+leads to, and its message is acknowledged after that commit. An unreadable message goes to `<queue>.dead` for a person.
 """
 
 import asyncio

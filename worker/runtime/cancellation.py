@@ -1,8 +1,8 @@
 """Ending tasks: cancelled, and waited for.
 
-Cancelling once is not enough. In Python 3.11 a cancellation that meets the end of a call under `asyncio.wait_for` is
-swallowed there, and aiormq raises another error in its place while it closes a channel; the loop that made the call
-goes on. `asyncio.TaskGroup` cancels once, so loops do not run in a group.
+Cancelling once is not enough. Python 3.11 swallows a cancellation that meets the end of a call under
+`asyncio.wait_for`. aiormq raises another error in its place while it closes a channel. In both cases the loop that made
+the call goes on. `asyncio.TaskGroup` cancels once, so loops do not run in a group.
 """
 
 from __future__ import annotations
