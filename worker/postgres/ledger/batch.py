@@ -1,8 +1,7 @@
 """One transaction of the ledger in Postgres: a batch of payments, locked in the order of their ids.
 
-The one thing to get wrong: the order of locks. Payments first, by id; then references; then sessions, transactions and
-orders; each in the order of its key. Nothing here decides; the unique keys and the trigger in `schemas/sql` repeat the
-rules of money.
+The order of locks is payments by id, then references, then sessions, transactions and orders, each by its key. Another
+order could deadlock. Nothing here decides; the unique keys and the trigger in `schemas/sql` repeat the rules of money.
 """
 
 from __future__ import annotations
@@ -41,9 +40,9 @@ _REFERENCED = """
 
 
 class CommittedBatch(Struct, frozen=True, kw_only=True):
-    """What a batch has committed: its changes, each with its payment as it was, and the wakeup that tells of them.
+    """The committed changes of a batch, each with its payment as it was before, and the wakeup that tells of them.
 
-    `dropped` is how many kept claims were given up, by gateway.
+    `dropped` is how many early claims were given up, by gateway.
     """
 
     changes: Sequence[tuple[Payment, Change]]
@@ -52,7 +51,7 @@ class CommittedBatch(Struct, frozen=True, kw_only=True):
 
 
 class BatchEnd(Struct, frozen=True):
-    """How the transaction of a batch is committed, and what is then told of it."""
+    """`commit` commits the transaction of a batch. `tell` is called afterwards, with its changes."""
 
     commit: Callable[[], Awaitable[None]]
     tell: Callable[[CommittedBatch], None]
@@ -86,9 +85,9 @@ class PostgresBatch:
         return await announce(self._connection, payment, request, proposed)
 
     async def queue_early_claims(self, payment: Payment, *, signed_only: bool) -> None:
-        listened = await queue_early_claims(self._connection, payment, signed_only=signed_only)
-        self._queued |= listened.queued
-        self._dropped.update(listened.dropped)
+        early = await queue_early_claims(self._connection, payment, signed_only=signed_only)
+        self._queued |= early.queued
+        self._dropped.update(early.dropped)
 
     async def store(self, changes: Sequence[Change]) -> None:
         self._changes = [(self.cases[change.payment.id].payment, change) for change in changes]
@@ -104,6 +103,7 @@ class PostgresBatch:
 async def referenced(
     connection: Connection[asyncpg.Record], names: Collection[tuple[str, str]]
 ) -> frozenset[tuple[str, str]]:
+    """Those of these pairs (account, reference) that a payment has."""
     rows = await connection.fetch(_REFERENCED, [account for account, _ in names], [name for _, name in names])
     return frozenset((row["account"], row["reference"]) for row in rows)
 
@@ -111,6 +111,7 @@ async def referenced(
 async def open_batch(
     connection: Connection[asyncpg.Record], payment_ids: list[str], cipher: ArchiveCipher, end: BatchEnd
 ) -> PostgresBatch:
+    """Lock these payments in the order of their ids, read them, and make the batch. Unknown ids are left out."""
     rows = await connection.fetch(_LOCK, payment_ids) if payment_ids else []
     now = rows[0]["locked_at"] if rows else await connection.fetchval("SELECT clock_timestamp()")
     cases = {

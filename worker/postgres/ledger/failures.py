@@ -1,7 +1,6 @@
-"""Counts of payments that fail by themselves, each in a statement of its own; see consumers.checks.repeated_failure.
+"""Counts of payments whose processing fails by itself; see consumers.checks.repeated_failure.
 
-The one thing to get wrong: a lock. While a failure is counted, another transaction may hold the payment locked. So its
-row is only read here, except by `stop`, which comes last.
+While a failure is counted, another transaction may hold the payment's row locked. So only `stop` locks that row.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _REST = """
         THEN now() + make_interval(secs => $2) END
     WHERE id = $1
 """
-"""Whatever else of it can be written or not: the sweep leaves it in peace."""
+"""Ends the payment's question, and puts off its next check by the longest interval of its schedule, or for good."""
 
 _HEALED = """
     DELETE FROM failures f USING payments p
@@ -56,7 +55,7 @@ class PostgresFailures:
         self._database = database
 
     async def count(self, payment_id: str, account: str, reason: str | None, by: int = 1) -> Failing | None:
-        if not is_payment_id(payment_id):  # a claim's own word, which may be no text for Postgres at all
+        if not is_payment_id(payment_id):  # it comes from a claim, and may be a text that Postgres refuses
             return None
         rows = await self._database.fetch(_COUNT, payment_id, account, reason, by)
         return Failing(**dict(rows[0])) if rows else None
@@ -76,10 +75,11 @@ class PostgresFailures:
 
 
 async def read_failing(connection: Connection[asyncpg.Record], payment_id: str) -> Failing | None:
+    """The count of a payment's failures; None if it has none."""
     row = await connection.fetchrow(_READ, payment_id)
     return Failing(**dict(row)) if row else None
 
 
 async def forget_healed(database: Database) -> None:
-    """Forget those of which any process recorded a reply since."""
+    """Delete the counts of payments about which a question was asked later and its reply recorded, by any process."""
     await database.execute(_HEALED)

@@ -1,6 +1,6 @@
-"""The ledger in Postgres: looks and writes, batches, claims without a payment, and payments on their way to a checkout.
+"""The ledger in Postgres: looks and writes, batches, claims without a payment, and payments that wait for a checkout.
 
-A change is told to the other processes once it is committed; only a write that gives places sends its wakeup by itself.
+Other processes are told of a change once it is committed. A write that gives events their positions tells them itself.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ _LOCK_BY_REFERENCE = f"SELECT {PAYMENT} FROM payments p WHERE account = $1 AND r
 
 
 class PostgresLedger:
-    """The ledger of consumers.ports.ledger, and the Openings and Findings of its commands.
+    """See consumers.ports.ledger.Ledger; also the CheckoutStore and the UnexpectedPayments of the domain.
 
     `cipher` encrypts the callbacks of the archive. `changed` is called with a payment as it was and its change, once
-    the change is committed. `dropped` is called with a gateway and how many of its kept claims gave way to others.
-    `sequenced` is called with the events that got their places as they were written, in the order of places. Without
-    it, no write gives places, and relays give them.
+    the change is committed. `dropped` is called with a gateway and how many of its early claims were given up.
+    `sequenced` is called with events that got their positions when they were written, in order. Without it, relays
+    assign all positions.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class PostgresLedger:
                 yield connection, commit
             finally:
                 if not committed:
-                    # A session that failed has nothing left to roll back: the error that ended the block is raised.
+                    # A session that failed has no transaction left. The error that ended the block is raised.
                     with suppress(*UNAVAILABLE):
                         await transaction.rollback()
 
@@ -138,7 +138,7 @@ class PostgresLedger:
         self._tell_written(locked.written, {})
 
     def _tell_written(self, writes: Sequence[Write], places: Mapping[str, int]) -> None:
-        """`places` are those that events of these writes got. If there are any, the statement has sent the wakeup."""
+        """Tell of committed writes. If their events got `places`, the statement itself has sent the wakeup."""
         for write in writes:
             self._changed(write.reading.case.payment, write.change)
         if (news := self._news(writes, places)) is None:
@@ -161,7 +161,8 @@ class PostgresLedger:
 
     async def set_aside(self, claims: Sequence[Claim]) -> None:
         async with self._database.connection() as connection:
-            await admit(connection, self._cipher, [(claim, None) for claim in sorted(claims, key=lambda one: one.id)])
+            ordered = sorted(claims, key=lambda claim: claim.id)
+            await admit(connection, self._cipher, [(claim, None) for claim in ordered])
 
     async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         async with self._database.connection() as connection:
@@ -188,10 +189,11 @@ class PostgresLedger:
             self._dropped(provider, count)
 
     async def peek(self, wanted: Sequence[tuple[str, str]]) -> list[Glance | None]:
-        """Each payment, named by (account, id), as it is now, unlocked; None where the account has no such payment."""
+        """For each (account, payment id), the payment now, unlocked; None if the account has no such payment."""
         rows = await self._database.fetch(_PEEK, list({payment_id for _, payment_id in wanted}))
-        found = {(one.account, one.id): one for one in (msgspec.convert(dict(row), Glance) for row in rows)}
-        return [found.get(one) for one in wanted]
+        glances = [msgspec.convert(dict(row), Glance) for row in rows]
+        found = {(glance.account, glance.id): glance for glance in glances}
+        return [found.get(name) for name in wanted]
 
     async def holder(self, account: str, session_id: str) -> Payment | None:
         rows = await self._database.fetch(_HOLDER, account, session_id)
@@ -242,7 +244,7 @@ def _in_their_order(writes: Sequence[Write], places: Mapping[str, int]) -> list[
         for write in writes
         if (event := write.change.event) is not None and event.id in places
     ]
-    return sorted(placed, key=lambda one: one.place)
+    return sorted(placed, key=lambda event: event.place)
 
 
 async def _find(connection: Connection[asyncpg.Record], lookups: Sequence[Claim | Lookup]) -> dict[str, str]:
@@ -262,7 +264,10 @@ async def _open_inserted(
 async def _create(
     connection: Connection[asyncpg.Record], payment: Payment, request: dict[str, Any], lease: timedelta
 ) -> ReadyToOpen | ReferenceTaken | None:
-    """Insert the row, or take up an unopened one. None: the row that was in the way has just been discarded."""
+    """Insert the payment's row, or go on with the row that has its reference, if that has no checkout yet.
+
+    None: the row that had the reference has just been discarded.
+    """
     now: datetime = await connection.fetchval("SELECT clock_timestamp()")
     payment = msgspec.structs.replace(payment, opening_until=now + lease)
     if await connection.fetchval(INSERT, payment) is not None:
@@ -272,7 +277,7 @@ async def _create(
     if row is None:
         return None
     present = payment_of(row)
-    # An earlier release wrote an id beside what was asked for.
+    # An earlier release wrote an id into the request.
     asked_for = "SELECT request - 'proposed_id' FROM openings WHERE payment_id = $1"
     before = await connection.fetchval(asked_for, present.id)
     equal = before == msgspec.json.decode(msgspec.json.encode(request))
