@@ -1,8 +1,7 @@
-"""The dead letters in Postgres: of an installation without broker, and those that died while the broker was away.
+"""The table `dead`: the dead letters of an installation without broker, and those put aside while the broker was away.
 
-The one thing to get wrong: replaying in two steps. The letter's claim joins the queue, which is the spool where there
-is a broker, and leaves the dead in one transaction. A reply is recorded first and dropped afterwards, because recording
-it twice does no harm.
+Replaying a claim moves it from `dead` to `queue` in one statement, so it is never in none of them. A reply is recorded
+first and dropped afterwards, because recording it twice does no harm.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ PAGE = 100
 
 
 class BeingRead(Exception):
-    """Somebody else reads the dead letters, here or at the broker."""
+    """Another process is reading the dead letters, here or at the broker."""
 
 
 Record = Callable[[KeptReply], Awaitable[None]]
 
 
-async def _nobody_records(_: KeptReply) -> None:
+async def _cannot_record(_: KeptReply) -> None:
     raise NotReplayed("nobody records replies here")
 
 
@@ -35,7 +34,7 @@ class PostgresDead:
 
     place: Place = "postgres"
 
-    def __init__(self, database: Database, record: Record = _nobody_records) -> None:
+    def __init__(self, database: Database, record: Record = _cannot_record) -> None:
         self._database, self._record = database, record
 
     async def read(self) -> AsyncGenerator[CheckedOut, None]:
@@ -50,8 +49,8 @@ class PostgresDead:
             for row in rows:
                 after = row["id"]
                 of_kind = reply_dead_letter if row["kind"] == "reply" else claim_dead_letter
-                stands = (row["provider"], row["reason"], row["died_at"], row["body"])
-                yield CheckedOut(letter=of_kind(row["claim_id"], self.place, *stands), body=row["body"], tag=after)
+                values = (row["provider"], row["reason"], row["died_at"], row["body"])
+                yield CheckedOut(letter=of_kind(row["claim_id"], self.place, *values), body=row["body"], tag=after)
             if len(rows) < PAGE:
                 return
 
@@ -78,7 +77,10 @@ class PostgresDead:
 
 @asynccontextmanager
 async def alone(database: Database) -> AsyncIterator[None]:
-    """Nobody else reads dead letters meanwhile. Raises BeingRead when somebody does, and does not end."""
+    """While the block runs, no other process reads dead letters.
+
+    Waits for another reader as long as a statement waits for a lock. Then raises BeingRead.
+    """
     async with database.connection() as connection:
         try:
             await connection.execute("SELECT pg_advisory_lock($1)", READING_LOCK)
@@ -87,5 +89,5 @@ async def alone(database: Database) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            with suppress(*UNAVAILABLE):  # with its connection the lock goes too
+            with suppress(*UNAVAILABLE):  # a connection that broke has lost the lock with it
                 await connection.execute("SELECT pg_advisory_unlock($1)", READING_LOCK)
