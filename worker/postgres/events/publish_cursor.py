@@ -1,7 +1,7 @@
-"""How far the log has been published to the broker: by one process at a time, and everything up to a position.
+"""How far the event log is published to the broker, by one process at a time.
 
-The one thing to get wrong: the order. The cursor moves after the broker confirmed. After a publisher that died in
-between, the next one sends some events again; no event is ever skipped.
+All events up to the cursor are published. It moves after the broker confirmed them. If a publisher dies in between, the
+next publisher sends some events again; no event is ever skipped.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.ledger.look import meet
 
 BROKER = "rabbitmq"
-"""The name of the row of `relays` that has the place."""
+"""The name of the row of `relays` that holds the cursor."""
 
 PUBLISHER_LOCK = 7_242_002
 AGAIN_SECONDS = 1.0
 STILL_SECONDS = 30.0
-"""A publisher whose session says nothing for so long loses it. One that stands still would keep all others waiting."""
+"""A publisher whose session is idle for so long loses it. Otherwise a process that hangs would keep the others out."""
 CLOSE_SECONDS = 1.0
 
 _BEGIN = """
@@ -38,7 +38,7 @@ _NEXT = """
 
 _PLACE = "SELECT r.place, s.since FROM relays r, servers s WHERE r.name = $1"
 _SAVE = "UPDATE relays SET place = greatest(place, $2) WHERE name = $1"
-"""It never falls: a publisher that lost its session may still save its own cursor, later than the next one."""
+"""It never falls: a publisher that lost its session may save its old cursor after the next publisher saved a newer."""
 
 
 async def start_publishing(database: Database) -> None:
@@ -58,17 +58,18 @@ class PublishCursor:
         self.place, self.since = place, since
 
     def check(self) -> None:
-        """Raises where the session is known to have ended."""
+        """Raises ConnectionError if the session is known to have ended."""
         if self._session.is_closed():
             raise ConnectionError("the session of the publisher has ended")
 
     async def read(self, most: int) -> list[SequencedEvent]:
-        """The next events in the order of their places."""
+        """The next events after `place`, in order, `most` at most."""
         rows = await self._session.fetch(_NEXT.format(most=most), self.place)
         return [convert(dict(row), SequencedEvent) for row in rows]
 
     @property
     def to_save(self) -> bool:
+        """Whether `place` has moved since it was saved."""
         return self.place > self._saved
 
     async def save(self) -> None:
@@ -99,7 +100,7 @@ async def publish_cursor(database: Database, *, still_seconds: float = STILL_SEC
 
 
 async def _lock(session: asyncpg.Connection[asyncpg.Record]) -> None:
-    """Wait until the session has the lock, trying again and again: a statement that waits would hold a snapshot."""
+    """Wait until the session has the lock. Asks every AGAIN_SECONDS: a statement that waits would hold a snapshot."""
     while True:
         if await session.fetchval("SELECT pg_try_advisory_lock($1)", PUBLISHER_LOCK):
             return
