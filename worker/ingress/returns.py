@@ -1,7 +1,7 @@
-"""A buyer comes back from the gateway: the claim is published, the verified outcome awaited, the buyer sent on.
+"""A buyer comes back from the gateway: publish the claim, wait for the verified outcome, send the buyer on.
 
-The one thing to get wrong: what the buyer brings. It makes us look, and may choose between the shop's pages while
-nothing is verified; what the buyer is told is what the gateway answered.
+The request of a buyer proves nothing. It makes a worker ask the gateway, and may choose between the shop's URLs while
+the payment is pending. The status that the buyer and the shop are told is the gateway's answer.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ class Returns:
         return slashed([*both, web.get("/return/{account}/{payment_id}/wait", self.waiting)])
 
     async def returned(self, request: web.Request) -> web.Response:
-        """A buyer comes back: publish a claim, wait for the verified outcome, send the buyer on.
+        """Publish a claim, wait for the verified outcome, and send the buyer on.
 
-        A path without a payment is that of a checkout that the shop opened itself.
+        A path without a payment id belongs to a checkout that the shop opened itself; its payment is found by the ids
+        in the request.
         """
         account, named = self._ingress.account(request), "payment_id" in request.match_info
         payment_id = self._ingress.payment_id(request) if named else None
@@ -68,7 +69,7 @@ class Returns:
             return answers.come_again(503, claim.payment_id, claim.said)
 
     async def _take(self, answers: BuyerAnswers, claim: Claim) -> web.Response:
-        """Make the claim durable, and answer the buyer. Raises BusAway and TimeoutError: nothing is durable."""
+        """Make the claim durable, and answer the buyer. Raises BusAway and TimeoutError if it may not be durable."""
         try:
             payment_id = claim.payment_id or await self._ingress.find(claim)
         except UNAVAILABLE:
@@ -86,7 +87,7 @@ class Returns:
             if payment is None:
                 return await self._publish_unknown(answers, claim)
             await self._ingress.publish(claim, priority)
-            # A transaction id counts once an answer confirmed it, which the question now asked may do.
+            # A transaction id counts once an answer has confirmed it. The question that this claim causes may do so.
             if _is_ticket(claim, payment) or claim.transaction_id is not None:
                 payment = await self._outcome(payment, waiter, self._ingress.config.return_wait)
         if not _is_ticket(claim, payment):
@@ -94,20 +95,23 @@ class Returns:
         return answers.send_on(payment, claim.said)
 
     async def _publish_unseen(self, answers: BuyerAnswers, claim: Claim, priority: Priority) -> web.Response:
-        """Postgres is away. The claim is made durable without it, and the buyer waits for Postgres to come back."""
+        """Postgres is away: publish the claim without it, and let the buyer's page wait until Postgres is back."""
         await self._ingress.publish(claim, priority)
         if claim.payment_id is None:
             return answers.noted()
         return answers.confirming(claim.payment_id, headers=RETRY_AFTER)
 
     async def _publish_unknown(self, answers: BuyerAnswers, claim: Claim) -> web.Response:
-        """The payment may yet be registered, so its ids are kept. The page says nothing of that."""
+        """The payment may still come, so the claim's ids are kept. The page says only that no payment was found."""
         if not await self._ingress.publish_unknown(claim):
             return answers.come_again(429, claim.payment_id, claim.said)
         return not_found(answers.request)
 
     async def waiting(self, request: web.Request) -> web.Response:
-        """Look again for a buyer on the confirming page, waiting for the outcome if it prefers; publishes no claim."""
+        """Look again for a buyer on the confirming page. Waits for the outcome if the browser prefers to wait.
+
+        Publishes no claim.
+        """
         account = self._ingress.account(request)
         payment_id = self._ingress.payment_id(request)
         if account is None or payment_id is None:
@@ -129,7 +133,7 @@ class Returns:
         return answers.send_on(payment, None)
 
     async def _outcome(self, payment: Glance, waiter: Waiter, seconds: float) -> Glance:
-        """The payment once its outcome is recorded, or as it is when the wait is over. A known end does not wait."""
+        """Wait for the payment's outcome, up to `seconds`. Returns the payment as it is then."""
         if outcome_known(payment) or seconds <= 0:
             return payment
         with suppress(*UNAVAILABLE):  # the wait is over, or Postgres went away and the claim is safe all the same
@@ -143,9 +147,10 @@ class Returns:
 
 
 def _is_ticket(claim: Claim, payment: Glance) -> bool:
-    """Whether the hit names the payment by an id that nobody guesses: ours in its path, or an id of the gateway's.
+    """Whether the request names the payment by an id that cannot be guessed, so that its sender may see the payment.
 
-    The shop's reference is none.
+    Such ids are our payment id in its path, and the gateway's session and confirmed transaction ids. The shop's
+    reference can be guessed.
     """
     session = claim.session_id is not None and claim.session_id in payment.sessions
     confirmed = {one.transaction_id for one in payment.candidates if one.state == "confirmed"} | {
