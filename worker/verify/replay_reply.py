@@ -1,6 +1,6 @@
 """Recording a gateway's reply from the dead letters.
 
-The one thing to get wrong: its times. It counts as of when it was asked and answered, however late it is recorded.
+It counts as of the times when it was asked and answered, however late it is recorded.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from worker.verify.blame import reason_of
 
 
 async def replay_dead_reply(database: Database, rules: Rules, kept: KeptReply) -> None:
-    """Record it; the payment is asked again as its schedule says. Raises NotReplayed, and UNAVAILABLE."""
+    """Record a kept reply, and forget its payment's failures, so that its schedule goes on.
+
+    Raises NotReplayed, and UNAVAILABLE.
+    """
     if kept.account not in rules.accounts:
         raise NotReplayed(f"the account {kept.account} is not in the configuration")
     ledger = PostgresLedger(database)
