@@ -19,14 +19,14 @@ from msgspec.structs import replace
 from schemas.own_json import NotOurs, read_own
 
 APART_SECONDS = 0.005
-"""Between two wakeups of a process. Each costs a statement; wakeups that are added meanwhile are sent as one."""
+"""Between two wakeups of a process. Each costs a statement; wakeups that are added meanwhile are merged."""
 
 MOST_OUTCOMES = 100
 """How many ids fit into the 8,000 bytes of a payload."""
 
 
 class Wakeup(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What was just committed.
+    """The news of a commit.
 
     `claims`: gateways that have new claims. `events`: events were written that have no positions yet. `placed`: events
     got their positions, or deliveries became due. `outcomes`: ids of payments that changed. `look_at`: the earliest

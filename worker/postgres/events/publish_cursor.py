@@ -50,7 +50,7 @@ class PublishCursor:
     """The log after the position up to which it is published, for the one publisher. Every call may raise UNAVAILABLE.
 
     Once a call raised it, another process may be the publisher, from the last cursor that was saved. `since`: when the
-    server that has this log took over from another one.
+    server that has this log took over from another server.
     """
 
     def __init__(self, session: asyncpg.Connection[asyncpg.Record], place: int, since: datetime | None) -> None:

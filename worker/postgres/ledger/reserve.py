@@ -38,7 +38,7 @@ def keys_by_kind(keys: Sequence[Keys]) -> dict[str, list[Any]]:
 
 
 def attempts(payments: Iterable[Payment]) -> list[dict[str, Any]]:
-    """The order of each of these payments that has one, with its merchant and payment id."""
+    """The orders of these payments, each with its merchant and payment id. Payments without an order are left out."""
     return [
         _ordered(Keys.of(payment, order_ref=payment.order_ref)) for payment in payments if payment.order_ref is not None
     ]

@@ -13,7 +13,7 @@ MOVING = _COLUMNS[_COLUMNS.index("status") :]
 _ANNOUNCED = [name for name in _FIXED if name not in ("id", "merchant", "account", "provider")]
 
 PAYMENT = ", ".join(f"p.{name}" for name in _COLUMNS)
-"""The columns that `payment_of` reads, by name. A statement with `p.*` would fail once after a migration adds one."""
+"""The columns that `payment_of` reads, by name. After a migration adds a column, a statement with `p.*` fails once."""
 
 INSERT = f"""
     INSERT INTO payments ({", ".join(_COLUMNS)})

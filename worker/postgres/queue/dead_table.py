@@ -89,5 +89,5 @@ async def alone(database: Database) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            with suppress(*UNAVAILABLE):  # a connection that broke has lost the lock with it
+            with suppress(*UNAVAILABLE):  # with its connection the lock goes too
                 await connection.execute("SELECT pg_advisory_unlock($1)", READING_LOCK)

@@ -91,7 +91,7 @@ class AccountState(Struct, frozen=True, kw_only=True):
     """The state of one account. `unresolved` and `overdue` are ages in seconds, 0 without such a payment.
 
     `unresolved`: of the oldest payment that is pending and not held. `overdue`: how long the longest waiting payment is
-    due. `forgetful`: see consumers.checks.limits. `calls`: how many are left of its budget now, if it has one.
+    due. `forgetful`: see consumers.checks.limits. `calls`: how many are left of its budget; None without a budget.
     """
 
     account: str

@@ -32,7 +32,7 @@ _OTHERWISE_PAID = """(
     l.transaction_id IS NOT NULL AND NOT l.by_transaction AND p.transaction_id <> l.transaction_id
     AND p.transaction_id IS DISTINCT FROM p.session_id AND p.transaction_id <> p.reference
     AND p.transaction_id <> ALL (p.aliases))"""
-"""Our payment has another transaction than the line, and not a session or reference that stands in for one."""
+"""Our payment has another transaction than the line, and not a session or reference in a transaction's place."""
 
 VERDICT = f"""
     CASE WHEN l.nth > 1 AND l.first_paid AND NOT l.paid THEN 'attempt_before'
@@ -77,7 +77,7 @@ _LINE = """
          ELSE md5(jsonb_build_array(
              j.status, round(j.amount, 2), j.transaction_id, j.session_id, j.reference, j.payment_id)::text) END
 """
-"""A digest of the line's content, the same in every export. Of a payment's refunds only the newest line has one."""
+"""A digest of the line's content, the same in every export. NULL for all refunds of a payment but the newest."""
 
 KEEP_LINES = f"""
     WITH located AS NOT MATERIALIZED ({_LOCATED}),
