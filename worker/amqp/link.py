@@ -34,13 +34,13 @@ HEARTBEAT_SECONDS = 5  # a silent broker is given up after three of them
 RECONNECT = Backoff(timedelta(seconds=0.1), timedelta(seconds=3))
 
 UNREACHABLE = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError, asyncio.InvalidStateError)
-"""What is raised when the broker is away, or a channel of ours is closed. It does not leave this package."""
+"""The errors of the libraries when the broker is away, or a channel of ours is closed. They stay in this package."""
 
 log = structlog.get_logger()
 
 
 class ConnectionEndedError(AMQPConnectionError):
-    """The connection ended under a call that needed it. One of UNREACHABLE, where the libraries say RuntimeError."""
+    """The connection ended during a call. It belongs to UNREACHABLE; the libraries raise RuntimeError for it."""
 
 
 Use = Callable[[AbstractConnection], Awaitable[None]]

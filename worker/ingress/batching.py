@@ -51,7 +51,7 @@ class RequestBatcher(Generic[Item, Result]):
     async def submit(self, item: Item) -> Result:
         """Return the item's result when its batch has run. Raises the errors of `answer`, and TimeoutError.
 
-        It needs no other deadline. If the caller is cancelled, the item is not pending any more.
+        After TimeoutError a batch with the item may still have run. A cancelled caller's item is not pending any more.
         """
         loop = asyncio.get_running_loop()
         told: asyncio.Future[Result] = loop.create_future()

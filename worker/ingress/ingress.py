@@ -33,7 +33,7 @@ from worker.telemetry.metrics import UNPROVEN, Metrics
 LOOK_UP_SECONDS = 5
 PUBLISH_SECONDS = 10
 COME_AGAIN_SECONDS = 5
-MAX_PENDING = 500
+MAX_PENDING = 500  # requests that wait for a batch
 RETRY_AFTER = {"Retry-After": str(COME_AGAIN_SECONDS)}
 
 
@@ -170,8 +170,6 @@ def ingress_of(
     waiters: PaymentWaiters,
     metrics: Metrics,
 ) -> Ingress:
-    """Make the Ingress of a process, with its batchers and rate limits."""
-
     async def publish(claims: Sequence[Claim], *, low_priority: bool) -> Sequence[None]:
         await bus.publish(claims, low_priority=low_priority)
         return [None] * len(claims)

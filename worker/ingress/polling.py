@@ -13,7 +13,7 @@ from aiohttp import web
 from worker.ingress.pages.language import chosen
 
 LOOK_AGAIN_SECONDS = 3
-GO_ON_SECONDS = 600
+GO_ON_SECONDS = 600  # after which a buyer is sent on without an outcome
 _SINCE = re.compile(r"[0-9]{1,12}", re.ASCII)
 _WAIT = re.compile(r'(?:^|,)\s*wait\s*=\s*"?([0-9]{1,5})"?\s*(?=[,;]|$)', re.ASCII | re.IGNORECASE)
 

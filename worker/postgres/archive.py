@@ -12,7 +12,7 @@ from msgspec import Struct
 from worker.postgres.database import Database
 from worker.runtime.encryption import ArchiveCipher
 
-AT_ONCE = 5_000
+AT_ONCE = 5_000  # rows that one statement deletes
 
 _KEEP = "SELECT made, dropped, deleted FROM archive_keep($1)"
 _FORGET = """
@@ -42,10 +42,9 @@ async def maintain_archive(database: Database, retention: timedelta) -> ArchiveM
 
 
 async def _forget_openings(database: Database, retention: timedelta) -> int:
-    """Delete requests of checkouts, AT_ONCE in each statement. Returns how many.
+    """Delete requests of checkouts: with personal data once the checkout exists, others after `retention`.
 
-    A request with personal data is needed only until its checkout exists. A request without it stays for `retention`
-    after the opening, to tell an equal request from another.
+    Until then a request without personal data tells an equal request from another. Returns how many were deleted.
     """
     forgotten = 0
     while True:

@@ -31,7 +31,7 @@ CLOCK_SECONDS = 60.0
 RECONNECT_SECONDS = 1.0
 PROBE_SECONDS = 10.0
 
-GIVE_WAY = 4
+GIVE_WAY = 4  # how often a transaction is run again after a deadlock
 
 _NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)"
 
@@ -148,7 +148,6 @@ class Database:
             log.warning("wakeup.send_failed", error=type(error).__name__)
 
     async def set_clock(self) -> None:
-        """Read the database's clock once."""
         async with self.connection() as connection:
             asked = self.clock.ticking()
             reading = await connection.fetchval("SELECT clock_timestamp()")

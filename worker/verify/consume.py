@@ -195,7 +195,7 @@ class Consumer:
         return replace(taken, questions=questions)
 
     async def _not_taken(self, claims: Sequence[Claim], error: Exception) -> None:
-        """The claims are not at fault. Requeue them if the database is away; postpone them if a payment is locked."""
+        """The claims are not at fault: take back their marks, and requeue or, for a locked payment, postpone them."""
         log.warning("claims.take_failed", claims=len(claims), error=type(error).__name__)
         if away(error):
             await asyncio.sleep(PAUSE_SECONDS)

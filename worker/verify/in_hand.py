@@ -82,7 +82,7 @@ class InHand:
             await self.dead_letter(claim, reason)
 
     async def written(self, claims: Collection[Claim]) -> None:
-        """Acknowledge claims that are written. If that fails, they come again, and are `seen` then."""
+        """Acknowledge claims that are written. If that fails, the bus delivers them again, and they are `seen` then."""
         for claim in claims:
             self._metrics.claims.labels(claim.provider).inc()
         await self._release(claims, self._bus.ack)

@@ -54,7 +54,7 @@ async def assign_positions(database: Database, most: int) -> int:
 
 
 async def assign_positions_returning(database: Database, most: int) -> list[bytes]:
-    """The same. Returns the bodies of the events that got their positions."""
+    """Like `assign_positions`. Returns the bodies of the events that got their positions, newest first."""
     async with database.connection() as connection, connection.transaction():
         placed = await _assign_positions(connection, most)  # no other writer assigns positions until this is committed
         rows = await connection.fetch(_NEWEST_PLACED, placed) if placed else []

@@ -69,7 +69,6 @@ class PublishCursor:
 
     @property
     def to_save(self) -> bool:
-        """Whether `place` has moved since it was saved."""
         return self.place > self._saved
 
     async def save(self) -> None:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from worker.postgres.database import Database
 
-PORTION = 2_000
+PORTION = 2_000  # positions of the log in one statement
 
 
 class Replay(Struct, frozen=True, kw_only=True):

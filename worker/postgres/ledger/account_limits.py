@@ -40,7 +40,6 @@ class PostgresLimits:
         self._connection = connection
 
     async def save(self, limits_by_account: Sequence[AccountLimits]) -> None:
-        """Write the limits of these accounts, as new rows where they have none."""
         if not limits_by_account:
             return
         await self._connection.execute(

@@ -71,7 +71,7 @@ def names_of(lookups: Sequence[Claim | Lookup]) -> list[list[str | None]]:
 
 
 def to_archive(cipher: ArchiveCipher, claim: Claim) -> tuple[str | None, bytes | None]:
-    """The name of the encryption key, and the record; (None, None) for a claim without a callback."""
+    """The name of the encryption key, None without encryption, and the record; None for a claim without a callback."""
     if claim.callback is None:
         return None, None
     return cipher.encrypt(claim.id, msgspec.json.encode(claim))

@@ -75,7 +75,6 @@ class PostgresFailures:
 
 
 async def read_failing(connection: Connection[asyncpg.Record], payment_id: str) -> Failing | None:
-    """The count of a payment's failures; None if it has none."""
     row = await connection.fetchrow(_READ, payment_id)
     return Failing(**dict(row)) if row else None
 

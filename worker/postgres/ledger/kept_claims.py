@@ -24,7 +24,7 @@ from worker.postgres.database import Connection, Database
 from worker.postgres.ledger.claims import to_archive
 from worker.runtime.encryption import ArchiveCipher
 
-ACCOUNT_TURN, ID_TURN = 7_242_018, 7_242_019
+ACCOUNT_TURN, ID_TURN = 7_242_018, 7_242_019  # kinds of advisory locks
 
 _TURNS = """
     SELECT pg_advisory_xact_lock(kind, name)

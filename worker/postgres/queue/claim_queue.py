@@ -23,7 +23,7 @@ from worker.postgres.database import UNAVAILABLE, Database
 from worker.postgres.wakeups import Wakeup
 from worker.runtime.clock import set_within
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 1.0  # between looks for claims of workers that died
 POSTPONE_SECONDS = 30
 POLL_SECONDS = 5.0
 

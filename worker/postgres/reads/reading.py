@@ -37,7 +37,6 @@ class PageWithSummary(Struct, frozen=True, kw_only=True):
 
 
 async def read_payment(database: Database, merchant: str, payment_id: str) -> Payment | None:
-    """The payment; None if the merchant has none with this id."""
     sql = f"SELECT {PAYMENT} FROM payments p WHERE id = $1 AND merchant = $2"  # noqa: S608 - our own names
     rows = await database.fetch(sql, payment_id, merchant)
     return payment_of(rows[0]) if rows else None

@@ -60,7 +60,7 @@ async def timeline_pages(database: Database, payment_id: str) -> AsyncGenerator[
 async def told_on_a_screen(
     connection: Connection[asyncpg.Record], payment_id: str
 ) -> tuple[tuple[Entry, ...], LeftOut | None]:
-    """The first and the last entries, and between them those that moved the payment.
+    """The first and the last AT_EACH_END entries, and between them BETWEEN entries at most that moved the payment.
 
     The other entries are counted in LeftOut, which is None if no entry is left out.
     """

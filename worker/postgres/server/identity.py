@@ -130,7 +130,7 @@ def _owner(cluster: Path) -> tuple[int, int]:
 
 
 def _create(name: str) -> pwd.struct_passwd | None:
-    """Create a system user. If another process does the same, `useradd` reports that it is busy or that it exists."""
+    """Create a system user; None if that fails. Tries again while `useradd` of another process is at work."""
     useradd = shutil.which("useradd") or "/usr/sbin/useradd"
     flags = ("--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent")
     for _ in range(USERADD_TRIES):

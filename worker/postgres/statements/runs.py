@@ -25,7 +25,6 @@ _FOUND = VerdictFields.__struct_fields__
 
 
 async def read_run(database: Database, run: str) -> Run | None:
-    """The run with this id, or None."""
     rows = await database.fetch("SELECT * FROM statements WHERE id = $1", run)
     return _run(rows[0]) if rows else None
 
