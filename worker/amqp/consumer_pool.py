@@ -70,7 +70,7 @@ class Subscription(Struct):
                 self.unacked.pop(tag, None)
 
     async def requeue(self) -> None:
-        """Requeue the buffered messages: the broker gives them to another consumer."""
+        """Give the buffered messages back to the broker, for another consumer."""
         async with self.acking:
             while self.buffer:
                 tag = _tag(self.buffer.popleft())

@@ -19,7 +19,7 @@ _WAIT = re.compile(r'(?:^|,)\s*wait\s*=\s*"?([0-9]{1,5})"?\s*(?=[,;]|$)', re.ASC
 
 
 def since(request: web.Request, now: float) -> float:
-    """When this buyer began to wait, in Unix time, as the confirming page carries it along."""
+    """When this buyer began to wait, in Unix time, from the query of the confirming page; `now` if it is missing."""
     said = request.query.get("since", "")
     return min(float(said), now) if _SINCE.fullmatch(said) else now
 

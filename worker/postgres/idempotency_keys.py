@@ -48,7 +48,7 @@ class StoredAnswer(Struct, frozen=True, kw_only=True):
 
 
 class OtherBody(Struct, frozen=True):
-    """The key was used with another request."""
+    """Another request has used the key."""
 
 
 class Busy(Struct, frozen=True):

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 MAX_CONCURRENT = 64
 
 BATCH = 100
-"""Replies recorded in one transaction."""
+"""How many replies are recorded in one transaction, at most."""
 
 WINDOW = MAX_CONCURRENT + BATCH
 """How many claims of a gateway a worker may have in hand: those being asked about, and those being written."""

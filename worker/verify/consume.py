@@ -124,7 +124,7 @@ class Consumer:
             late = [claim for claim in unknown if self._in_hand.queued_before(claim, old)]
             await self._in_hand.postpone([claim for claim in unknown if claim not in late])
             for claim in late:
-                await self._in_hand.dead_letter(claim, f"no worker knows the account {claim.account}, for an hour")
+                await self._in_hand.dead_letter(claim, f"no worker has known the account {claim.account} for an hour")
         return [claim for claim in claims if claim.account in self._rules.accounts]
 
     def _suspects_apart(self, claims: Sequence[Claim]) -> list[list[Claim]]:
@@ -145,7 +145,7 @@ class Consumer:
         try:
             if suspect is not None and not await self._blame.mark_claim(suspect):
                 for claim in claims:
-                    await self._in_hand.dead_letter(claim, "no worker ever finished what was asked of its payment")
+                    await self._in_hand.dead_letter(claim, "several workers took it, and none of them finished")
                 return []
             taken = await self._take_once(part, room)
         except Exception as error:  # noqa: BLE001 - a claim that fails by itself is logged and put aside, never lost

@@ -94,7 +94,7 @@ class Gateways:
         except UNAVAILABLE:
             if not executes or course.may_have_run:
                 raise
-            outcome = Inconclusive(trouble=Trouble.NO_REPLY, detail="not sent: where tokens are kept is away")
+            outcome = Inconclusive(trouble=Trouble.NO_REPLY, detail="not sent: the database with its token is away")
         if executes and isinstance(outcome, Inconclusive) and not course.may_have_run:
             return Executed(reply="not_sent", then=outcome)
         return outcome

@@ -137,7 +137,8 @@ class Recorder:
         while True:
             try:
                 if first.assigned.lost and not await self._blame.mark(first.reply, first.assigned.account):
-                    await self._in_hand.hopeless(first.assigned, "no worker ever recorded what was answered")
+                    reason = "several workers tried to record the reply, and none of them finished"
+                    await self._in_hand.hopeless(first.assigned, reason)
                     return
                 await self._write([(one.assigned, one.reply) for one in batch], counted)
             except Exception as error:  # noqa: BLE001 - the reply is counted or tried again, and never lost

@@ -34,7 +34,7 @@ _BEGIN = """
 _NEXT = """
     SELECT place, id, type, merchant, account, body FROM events WHERE place > $1 ORDER BY place LIMIT {most}
 """
-"""`most` stands in the text. With a parameter, Postgres would expect a tenth of the log, and plan it each time."""
+"""`most` is part of the text. For a parameter, Postgres would expect a tenth of the log, and plan each time."""
 
 _PLACE = "SELECT r.place, s.since FROM relays r, servers s WHERE r.name = $1"
 _SAVE = "UPDATE relays SET place = greatest(place, $2) WHERE name = $1"
@@ -42,7 +42,7 @@ _SAVE = "UPDATE relays SET place = greatest(place, $2) WHERE name = $1"
 
 
 async def start_publishing(database: Database) -> None:
-    """Begin to publish at the end of the log, unless that began before. Older events were told in other ways."""
+    """Begin to publish at the end of the log. If publishing has begun before, keep its cursor."""
     await database.execute(_BEGIN, BROKER)
 
 

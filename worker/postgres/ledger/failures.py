@@ -15,7 +15,7 @@ from schemas.shown import is_payment_id
 from worker.postgres.database import Connection, Database
 
 ANEW_SECONDS = 3600
-"""After so long without a failure the next one counts as the first, unless asking was stopped."""
+"""After so long without a failure, the next failure counts as the first, unless asking was stopped."""
 
 _COLUMNS = ", ".join(Failing.__struct_fields__)
 _ANEW = f"f.stopped_at IS NULL AND f.last_at < excluded.last_at - interval '{ANEW_SECONDS} s'"

@@ -26,7 +26,7 @@ Record = Callable[[KeptReply], Awaitable[None]]
 
 
 async def _cannot_record(_: KeptReply) -> None:
-    raise NotReplayed("nobody records replies here")
+    raise NotReplayed("replies cannot be recorded here")
 
 
 class PostgresDead:

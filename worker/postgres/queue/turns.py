@@ -21,10 +21,10 @@ from consumers.timing import TIMING
 from worker.postgres.database import UNAVAILABLE, Database
 
 LAZY_SECONDS = 0.05
-"""A turn that is given back is unlocked with the next turns that are taken, at the latest after so long."""
+"""A turn that is given back is unlocked with the next turns that are taken, or after so long by itself."""
 
 SAME_SECONDS = 300.0
-"""After so long without a look at another process's turn, its holding counts anew: it may have been free meanwhile."""
+"""If a turn of another process was not looked at for so long, it counts as newly held: it may have been free."""
 
 STATEMENT_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
@@ -40,9 +40,9 @@ _GIVE_BACK = "SELECT count(pg_advisory_unlock(gone.lock)) FROM unnest($1::bigint
 class PostgresTurns:
     """See consumers.ports.ledger.Turns. `take` raises UNAVAILABLE where there is no session to be had.
 
-    A turn that another process holds for `status_lease` is ours all the same, without a lock. That is enough
-    to ask for a status, and nothing that an Execute may rest on. A session that breaks ends no question of this
-    process; the next session locks their turns again, where no other process has taken them.
+    A turn that another process has held for `status_lease` becomes ours too, without a lock. That is enough for asking
+    a status; an Execute does not rely on it. If the session breaks, the questions of this process go on. The next
+    session locks their turns again, unless another process has taken them.
     """
 
     def __init__(self, database: Database, ticking: Callable[[], float] = time.monotonic) -> None:

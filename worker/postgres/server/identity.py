@@ -31,7 +31,7 @@ NOT_AS_ROOT = (
 
 
 class EmbeddedError(RuntimeError):
-    """The embedded PostgreSQL cannot run; the message is one sentence for the person who started us."""
+    """The embedded PostgreSQL cannot run. The message is a sentence for the person who started payproof."""
 
 
 class Identity(Struct, frozen=True, kw_only=True):

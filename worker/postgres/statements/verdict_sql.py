@@ -25,7 +25,7 @@ _LOCATED = """
 """
 """Each line with the payment that its ids name: its transaction's, else its session's, else its reference's.
 
-Refunds of one transaction come in parts, so only those of equal amount and time repeat each other.
+Refunds of a transaction come in parts, so only refunds of equal amount and time repeat each other.
 """
 
 _OTHERWISE_PAID = """(
