@@ -250,7 +250,7 @@ class Turns(Protocol):
 
 
 class Ledger(Protocol):
-    """Where payments are kept."""
+    """Where payments are kept. Every call may raise DatabaseUnavailable; a write may be done all the same."""
 
     def batch(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[Batch]: ...
 

@@ -16,9 +16,9 @@ from consumers.checks.repeated_failure import Failing, Failures, letter_of, stop
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.ledger import Ledger
 from consumers.ports.reply import Reply
+from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.rules import Rules
 from schemas.callbacks import Claim
-from worker.postgres.database import UNAVAILABLE
 from worker.runtime.retries import place_of
 
 log = structlog.get_logger()
@@ -39,7 +39,7 @@ class Blame:
     async def mark(self, reply: Reply, account: Account) -> bool:
         """Count a reply before it is recorded alone, and keep it if it may well be fatal; whether it may be recorded.
 
-        Raises UNAVAILABLE; then it may be marked again, and is counted once.
+        Raises DatabaseUnavailable; then it may be marked again, and is counted once.
         """
         failing = await self._count(reply.payment_id, reply.payment_id, account.id)
         if failing is not None:
@@ -75,7 +75,7 @@ class Blame:
     async def excuse_claim(self, claim: Claim) -> None:
         """It was taken; or others were in its way."""
         if claim.id in self._marked:
-            with suppress(*UNAVAILABLE):
+            with suppress(DatabaseUnavailable):
                 payment_id = await self._home(claim)
                 if payment_id is not None:
                     await self.excuse(claim.id, payment_id, claim.account)
@@ -84,13 +84,13 @@ class Blame:
         """It was no fault of its own: what was marked is taken back."""
         if marked in self._marked:
             self._marked.discard(marked)
-            with suppress(*UNAVAILABLE):
+            with suppress(DatabaseUnavailable):
                 await self._failures.count(payment_id, account, None, -1)
 
     async def recorded(self, reply: Reply, account: Account) -> None:
         """It fails no more."""
         if reply.payment_id in self._marked or reply.payment_id in self._failed:
-            with suppress(*UNAVAILABLE):  # forgotten an hour later all the same
+            with suppress(DatabaseUnavailable):  # forgotten an hour later all the same
                 await self._failures.forget(reply.payment_id, letter_of(reply, account)[0])
                 self._failed.discard(reply.payment_id)
             self._marked.discard(reply.payment_id)
@@ -125,7 +125,7 @@ class Blame:
     async def _stop(self, failing: Failing) -> None:
         try:
             await stop_asking(self._ledger, self._rules, failing)
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             raise
         except Exception:  # not even that can be written of it; the sweep leaves it in peace all the same
             log.exception("payment.hold_failed", payment_id=failing.payment_id)
@@ -139,7 +139,7 @@ class Blame:
             return claim.payment_id
         try:
             return (await self._ledger.find([claim])).get(claim.id)
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             raise
         except Exception:  # noqa: BLE001 - it is what its taking failed of, and that was logged
             return None

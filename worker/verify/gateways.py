@@ -31,10 +31,10 @@ from consumers.ports.gateway import (
     Token,
     TokenWanted,
 )
+from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.timing import TIMING
 from schemas.answers import Executed, Expected, Inconclusive, Question, QuestionOutcome, Trouble
 from schemas.words import QuestionKind
-from worker.postgres.database import UNAVAILABLE
 from worker.verify.question_course import Calls, Course, NotSent, TooLate
 
 MAX_REPLY = 1024 * 1024
@@ -72,8 +72,9 @@ class Gateways:
     ) -> QuestionOutcome:
         """Ask one question, asked at that time or now; ends within the lease of its kind, which began then.
 
-        Every request on the way is counted in `calls`. Raises TooLate where the time is over already, and UNAVAILABLE
-        where tokens are kept; an Execute that did not begin, for whatever reason, is told as one that was not sent.
+        Every request on the way is counted in `calls`. Raises TooLate where the time is over already, and
+        DatabaseUnavailable where tokens are kept; an Execute that did not begin, for whatever reason, is told as one
+        that was not sent.
         """
         now = self._now()
         course = Course(
@@ -90,7 +91,7 @@ class Gateways:
             outcome = await _bounded(running, seconds + TIMING.last_word.total_seconds())
         except NotSent as error:
             outcome = error.why
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             if not executes or course.may_have_run:
                 raise
             outcome = Inconclusive(trouble=Trouble.NO_REPLY, detail="not sent: where tokens are kept is away")

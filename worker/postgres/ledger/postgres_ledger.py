@@ -16,9 +16,11 @@ import msgspec
 
 from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
 from consumers.ports.ledger import LookResult, Lookup, Write, WriteResult
+from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Glance, Payment
-from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_others, planned_once
+from worker.postgres.database import Connection, Database, despite_others, planned_once
+from worker.postgres.driver_errors import translated
 from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.account_limits import PostgresLimits, open_limits
@@ -102,7 +104,7 @@ class PostgresLedger:
             finally:
                 if not committed:
                     # A session that failed has nothing left to roll back: the error that ended the block is raised.
-                    with suppress(*UNAVAILABLE):
+                    with suppress(DatabaseUnavailable), translated():
                         await transaction.rollback()
 
     def _tell(self, batch: CommittedBatch) -> None:

@@ -127,7 +127,7 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
 
 
 async def read_state(database: Database, accounts: Collection[Account], endpoints: Collection[str]) -> DatabaseState:
-    """Read it for these accounts and these endpoints' ids. Raises UNAVAILABLE."""
+    """Read it for these accounts and these endpoints' ids. Raises DatabaseUnavailable."""
     providers = sorted({account.provider.name for account in accounts})
     async with database.connection() as connection:
         held = await connection.fetch(_HELD)
