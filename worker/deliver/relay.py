@@ -32,7 +32,7 @@ log = structlog.get_logger()
 class Relay:
     """Runs until cancelled. Without a publisher there is no broker.
 
-    Call `on_wakeup` when events have no position or got it in another process, `sequenced` with those that got it here.
+    Call `on_wakeup` when events have no position or got it in another process, `remember` with those that got it here.
     """
 
     def __init__(
@@ -48,8 +48,7 @@ class Relay:
         if wakeup.placed and wakeup.sender and self._event_publisher is not None:
             self._event_publisher.wake()
 
-    def sequenced(self, events: Sequence[SequencedEvent]) -> None:
-        self._metrics.sequenced.inc(len(events))
+    def remember(self, events: Sequence[SequencedEvent]) -> None:
         if self._event_publisher is not None:
             self._event_publisher.remember(events)
 
