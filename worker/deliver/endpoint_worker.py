@@ -207,11 +207,11 @@ class EndpointWorker:
         for task in self._sending:
             task.cancel()
         if self._ended:
-            try:
-                async with asyncio.TaskGroup() as group:
+            async with asyncio.TaskGroup() as group:
+                try:
                     await self.cycle(group)
-            except DatabaseUnavailable as error:
-                log.warning("deliver.unavailable", endpoint=self._endpoint.id, error=error_name(error))
+                except DatabaseUnavailable as error:
+                    log.warning("deliver.unavailable", endpoint=self._endpoint.id, error=error_name(error))
 
     def _note(self, before: Health, health: Health, recorded: Collection[FinishedAttempt]) -> None:
         """Forget what is recorded, now that it is committed; count it, and say what changed."""
