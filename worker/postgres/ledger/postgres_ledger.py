@@ -25,7 +25,7 @@ from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.account_limits import PostgresLimits, open_limits
 from worker.postgres.ledger.batch import BatchEnd, CommittedBatch, PostgresBatch, open_batch, referenced
-from worker.postgres.ledger.claims import admit, names_of
+from worker.postgres.ledger.claims import names_of, record_unfound
 from worker.postgres.ledger.kept_claims import keep_early_claims, wait_for_turns
 from worker.postgres.ledger.look import look
 from worker.postgres.ledger.news import news_of
@@ -78,12 +78,12 @@ class PostgresLedger:
     @asynccontextmanager
     async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresBatch]:
         async with self._transaction() as (connection, commit):
-            yield await open_batch(connection, sorted(payment_ids), self._cipher, BatchEnd(commit, self._tell))
+            yield await open_batch(connection, sorted(payment_ids), BatchEnd(commit, self._tell))
 
     @asynccontextmanager
     async def inserted(self, payments: Sequence[Payment]) -> AsyncIterator[PostgresInsertedBatch]:
         async with self._transaction() as (connection, commit):
-            yield await _open_inserted(connection, payments, self._cipher, BatchEnd(commit, self._tell))
+            yield await _open_inserted(connection, payments, BatchEnd(commit, self._tell))
 
     @asynccontextmanager
     async def _transaction(
@@ -163,7 +163,7 @@ class PostgresLedger:
 
     async def set_aside(self, claims: Sequence[Claim]) -> None:
         async with self._database.connection() as connection:
-            await admit(connection, self._cipher, [(claim, None) for claim in sorted(claims, key=lambda one: one.id)])
+            await record_unfound(connection, self._cipher, sorted(claims, key=lambda one: one.id))
 
     async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         async with self._database.connection() as connection:
@@ -253,12 +253,12 @@ async def _find(connection: Connection[asyncpg.Record], lookups: Sequence[Claim 
 
 
 async def _open_inserted(
-    connection: Connection[asyncpg.Record], payments: Sequence[Payment], cipher: ArchiveCipher, end: BatchEnd
+    connection: Connection[asyncpg.Record], payments: Sequence[Payment], end: BatchEnd
 ) -> PostgresInsertedBatch:
     new = await insert(connection, payments)
     now: datetime = await connection.fetchval("SELECT clock_timestamp()")
     cases = {payment.id: Case(payment=payment) for payment in payments if payment.id in new}
-    return PostgresInsertedBatch(connection, now, dict(sorted(cases.items())), cipher, end)
+    return PostgresInsertedBatch(connection, now, dict(sorted(cases.items())), end)
 
 
 async def _create(
