@@ -15,7 +15,7 @@ from typing import Any
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError
 
-from consumers.ports.bus import BusAway
+from consumers.ports.unavailable import BusAway
 from schemas.callbacks import read_claim
 from schemas.secret import Secret
 from worker.amqp.link import CLOSE_SECONDS, UNREACHABLE, connected, open_channel

@@ -17,7 +17,7 @@ from aio_pika import DeliveryMode
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq import Channel, spec
 
-from consumers.ports.bus import BusAway
+from consumers.ports.unavailable import BusAway
 from schemas.secret import Secret
 from worker.amqp.batch_publish import publish_batch
 from worker.amqp.link import UNREACHABLE, closing_of, open_channel, run_with_reconnect

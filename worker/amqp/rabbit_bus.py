@@ -18,13 +18,13 @@ import msgspec
 import structlog
 from aiormq.abc import DeliveredMessage
 
-from consumers.ports.bus import BusAway, ClaimMessage
+from consumers.ports.bus import ClaimMessage
+from consumers.ports.unavailable import BusAway, DatabaseUnavailable
 from schemas.callbacks import Claim, read_claim
 from schemas.own_json import NotOurs
 from worker.amqp.consumer_pool import ConsumerPool
 from worker.amqp.messages import claim_message, dead_letter_message, delivered_before
 from worker.amqp.publisher import Publisher
-from worker.postgres.database import UNAVAILABLE
 from worker.postgres.queue.claim_queue import POLL_SECONDS, PostgresBus
 from worker.runtime.clock import DatabaseClock, set_within
 from worker.runtime.retries import SUSPECT
@@ -149,7 +149,7 @@ class RabbitBus:
         self._spooled.discard(provider)  # before the look, or a wakeup during it would be forgotten
         try:
             messages = await self._spool.lease(provider, room, low_priority=not busy)
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             self._spooled.add(provider)
             if self._away_since.setdefault(provider, time.monotonic()) + REST_SECONDS <= time.monotonic():
                 await self._pool.pause(provider)

@@ -16,7 +16,8 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.early_claims import may_wait, names
-from consumers.ports.bus import BusAway, ClaimPublisher
+from consumers.ports.bus import ClaimPublisher
+from consumers.ports.unavailable import BusAway, DatabaseUnavailable, error_name
 from schemas.callbacks import Claim
 from schemas.payments import Glance
 from schemas.shown import is_payment_id
@@ -25,7 +26,7 @@ from worker.config import Config, Merchant
 from worker.ingress.batching import RequestBatcher
 from worker.ingress.rate_limits import RateLimits
 from worker.ingress.waiters import PaymentWaiters
-from worker.postgres.database import UNAVAILABLE
+from worker.postgres.driver_errors import translated
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.runtime.clock import DatabaseClock
 from worker.telemetry.metrics import UNPROVEN, Metrics
@@ -89,12 +90,14 @@ class Ingress(Struct, frozen=True):
         return merchant
 
     async def look_up(self, account: str, payment_id: str) -> Glance | None:
-        """The payment as a Glance; None if the account has no such payment. Raises UNAVAILABLE."""
-        return await self.payments.submit((account, payment_id))
+        """The payment as a Glance; None if the account has no such payment. Raises DatabaseUnavailable."""
+        with translated():  # also the TimeoutError of the batch
+            return await self.payments.submit((account, payment_id))
 
     async def find(self, claim: Claim) -> str | None:
-        """The id of the payment that the claim names by any of its ids; None if there is none. Raises UNAVAILABLE."""
-        return await self.homes.submit(claim)
+        """The id of the payment that the claim names by any of its ids, or None. Raises DatabaseUnavailable."""
+        with translated():
+            return await self.homes.submit(claim)
 
     def prioritise(self, claim: Claim, payment_id: str | None) -> Priority:
         """Count a claim about this payment, and return its priority.
@@ -133,8 +136,8 @@ class Ingress(Struct, frozen=True):
     async def _about_another(self, unnamed: Claim) -> bool:
         try:
             return await self.find(unnamed) is not None
-        except UNAVAILABLE as error:
-            raise BusAway(type(error).__name__) from error
+        except DatabaseUnavailable as error:
+            raise BusAway(error_name(error)) from error
 
     async def publish(self, claim: Claim, priority: Priority = Priority.NORMAL, result: str = "taken") -> None:
         """Make the claim durable, and count it as `result`. Raises BusAway and TimeoutError."""
@@ -184,8 +187,8 @@ def ingress_of(
             partial(publish, low_priority=False), shared_errors=(BusAway,), seconds=PUBLISH_SECONDS, at_once=2
         ),
         low=RequestBatcher(partial(publish, low_priority=True), shared_errors=(BusAway,), seconds=PUBLISH_SECONDS),
-        payments=RequestBatcher(ledger.peek, shared_errors=UNAVAILABLE, seconds=LOOK_UP_SECONDS),
-        homes=RequestBatcher(find, shared_errors=UNAVAILABLE, seconds=LOOK_UP_SECONDS),
+        payments=RequestBatcher(ledger.peek, shared_errors=(DatabaseUnavailable,), seconds=LOOK_UP_SECONDS),
+        homes=RequestBatcher(find, shared_errors=(DatabaseUnavailable,), seconds=LOOK_UP_SECONDS),
         clock=clock,
         waiters=waiters,
         limits=RateLimits(config.settings.trusted_proxies),

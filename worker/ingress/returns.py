@@ -12,7 +12,7 @@ from contextlib import nullcontext, suppress
 import structlog
 from aiohttp import web
 
-from consumers.ports.bus import BusAway
+from consumers.ports.unavailable import BusAway, DatabaseUnavailable, error_name
 from schemas.callbacks import Claim
 from schemas.payments import Glance
 from schemas.words import Said, Source
@@ -22,7 +22,6 @@ from worker.ingress.polling import seconds_to_wait
 from worker.ingress.read_callback import make_claim, read_callback
 from worker.ingress.redirect import outcome_known
 from worker.ingress.waiters import Waiter
-from worker.postgres.database import UNAVAILABLE
 
 log = structlog.get_logger()
 
@@ -65,14 +64,14 @@ class Returns:
             return await self._take(answers, claim)
         except (BusAway, TimeoutError) as error:
             self._ingress.count(claim, "unavailable")
-            log.warning("callback.not_durable", account=claim.account, source=claim.source, error=type(error).__name__)
+            log.warning("callback.not_durable", account=claim.account, source=claim.source, error=error_name(error))
             return answers.come_again(503, claim.payment_id, claim.said)
 
     async def _take(self, answers: BuyerAnswers, claim: Claim) -> web.Response:
         """Make the claim durable, and answer the buyer. Raises BusAway and TimeoutError if it may not be durable."""
         try:
             payment_id = claim.payment_id or await self._ingress.find(claim)
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             return await self._publish_unseen(answers, claim, Priority.NORMAL)
         if payment_id is None:
             return await self._publish_unknown(answers, claim)
@@ -82,7 +81,7 @@ class Returns:
         with self._ingress.waiters.of(payment_id) as waiter:
             try:
                 payment = await self._ingress.look_up(claim.account, payment_id)
-            except UNAVAILABLE:
+            except DatabaseUnavailable:
                 return await self._publish_unseen(answers, claim, priority)
             if payment is None:
                 return await self._publish_unknown(answers, claim)
@@ -126,7 +125,7 @@ class Returns:
                 payment = await self._ingress.look_up(account.id, payment_id)
                 if payment is not None and waiter is not None:
                     payment = await self._outcome(payment, waiter, seconds)
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             return answers.confirming(payment_id, headers=RETRY_AFTER)
         if payment is None:
             return not_found(request)
@@ -136,7 +135,8 @@ class Returns:
         """Wait for the payment's outcome, up to `seconds`. Returns the payment as it is then."""
         if outcome_known(payment) or seconds <= 0:
             return payment
-        with suppress(*UNAVAILABLE):  # the wait is over, or Postgres went away and the claim is safe all the same
+        # The wait is over, or Postgres went away and the claim is safe all the same.
+        with suppress(DatabaseUnavailable, TimeoutError):
             async with asyncio.timeout(seconds):
                 while not outcome_known(payment):
                     told = await waiter.change()

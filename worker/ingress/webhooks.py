@@ -12,13 +12,12 @@ from aiohttp import web
 
 from consumers.account import Account
 from consumers.early_claims import may_wait
-from consumers.ports.bus import BusAway
+from consumers.ports.unavailable import BusAway, DatabaseUnavailable, error_name
 from schemas.callbacks import Claim
 from schemas.wire import Unreadable
 from schemas.words import Source
 from worker.ingress.ingress import RETRY_AFTER, Ingress, Priority, slashed
 from worker.ingress.read_callback import ForgedError, make_claim, read_callback
-from worker.postgres.database import UNAVAILABLE
 
 RECEIVED = b'{"received": true}'
 NOT_KEPT = {"Cache-Control": "no-store"}
@@ -84,14 +83,14 @@ class Webhooks:
             return await self._publish(claim)
         except (BusAway, TimeoutError) as error:
             self._ingress.count(claim, "unavailable")
-            log.warning("callback.not_durable", account=account.id, source=source, error=type(error).__name__)
+            log.warning("callback.not_durable", account=account.id, source=source, error=error_name(error))
             return _json(503, {"error": "come again"}, RETRY_AFTER)
 
     async def _publish(self, claim: Claim) -> web.Response:
         """Make the claim durable, and answer its sender. Raises BusAway and TimeoutError."""
         home, known = claim.payment_id, True
         if claim.source is Source.IPN:
-            with suppress(*UNAVAILABLE):
+            with suppress(DatabaseUnavailable):
                 home = await self._ingress.find(claim)
                 known = home is not None
         if not known:

@@ -15,6 +15,8 @@ import msgspec
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 
+from consumers.ports.unavailable import DatabaseUnavailable, TransactionRolledBack, error_name
+from worker.postgres.driver_errors import translated
 from worker.postgres.wakeups import Wakeup, Wakeups
 from worker.runtime.clock import DatabaseClock, set_within
 
@@ -40,26 +42,6 @@ log = structlog.get_logger()
 
 Connection = PoolConnectionProxy
 
-LOCKED = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError)
-"""Others were in the way: one locked a row for longer than LOCK_SECONDS, or two waited for each other and this one
-had to give up (a deadlock, a serialization failure). It succeeds when it is tried again. Everything else can go on."""
-
-UNAVAILABLE = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # what asyncpg says of a connection whose server went away under a command
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.PostgresSystemError,
-    asyncpg.IdleInTransactionSessionTimeoutError,  # this machine stood still in a transaction, and its session is over
-    asyncpg.ReadOnlySQLTransactionError,
-    *LOCKED,
-)
-"""What is raised when the database is away, full, failing over, shutting down or busy with others, as opposed to
-refusing what we say."""
-
 _SETTINGS = {
     "application_name": "payproof",
     "default_transaction_isolation": "read committed",  # a statement after a wait for a lock sees all before it
@@ -80,15 +62,18 @@ _SESSION = {
 
 
 async def despite_others(transaction: Callable[[], Awaitable[_T]]) -> _T:
-    """Run a whole transaction. After a deadlock or a serialization failure, run it again, up to GIVE_WAY times."""
+    """Run a whole transaction. After a deadlock or a serialization failure, run it again, up to GIVE_WAY times.
+
+    Then TransactionRolledBack is raised.
+    """
     for _ in range(GIVE_WAY):
-        with suppress(asyncpg.TransactionRollbackError):
+        with suppress(TransactionRolledBack):
             return await transaction()
     return await transaction()
 
 
 class Database:
-    """A pool of connections; made by `connect`."""
+    """A pool of connections; made by `connect`. What reads or writes here raises DatabaseUnavailable."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dsn: str, clock: DatabaseClock) -> None:
         self._pool = pool
@@ -98,23 +83,33 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection[asyncpg.Record]]:
-        async with asyncio.timeout(ACQUIRE_SECONDS):  # the pool's own deadline would take a task for each
-            connection = await self._pool.acquire()
+        """A connection for a block that does nothing but database work: its errors are translated."""
+        async with self.long_connection() as connection:
+            with translated():
+                yield connection
+
+    @asynccontextmanager
+    async def long_connection(self) -> AsyncIterator[Connection[asyncpg.Record]]:
+        """A connection for a block that also does other work, whose errors are its own. See `translated`."""
+        with translated():
+            async with asyncio.timeout(ACQUIRE_SECONDS):  # the pool's own deadline would take a task for each
+                connection = await self._pool.acquire()
         try:
             yield connection
         finally:
             # The block's result is known by now. A connection that broke since then is only thrown away.
-            with suppress(*UNAVAILABLE):
+            with suppress(DatabaseUnavailable), translated():
                 await self._pool.release(connection, timeout=RELEASE_SECONDS)
 
     async def session(self, name: str, **settings: str) -> asyncpg.Connection[asyncpg.Record]:
-        """A connection outside the pool, for locks that last. The caller closes it."""
-        return await asyncpg.connect(
-            self._dsn,
-            timeout=ACQUIRE_SECONDS,
-            command_timeout=COMMAND_SECONDS,
-            server_settings={"application_name": f"payproof {name}", **_SESSION, **settings},
-        )
+        """A connection outside the pool, for locks that last. The caller closes it. See `translated`."""
+        with translated():
+            return await asyncpg.connect(
+                self._dsn,
+                timeout=ACQUIRE_SECONDS,
+                command_timeout=COMMAND_SECONDS,
+                server_settings={"application_name": f"payproof {name}", **_SESSION, **settings},
+            )
 
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
         async with self.connection() as connection:
@@ -144,8 +139,8 @@ class Database:
         try:
             async with asyncio.timeout(NOTIFY_SECONDS):  # the wakeups behind this one would wait as well
                 await self.execute(_NOTIFY, CHANNEL, payload)
-        except UNAVAILABLE as error:
-            log.warning("wakeup.send_failed", error=type(error).__name__)
+        except (DatabaseUnavailable, TimeoutError) as error:
+            log.warning("wakeup.send_failed", error=error_name(error))
 
     async def set_clock(self) -> None:
         async with self.connection() as connection:
@@ -158,8 +153,8 @@ class Database:
         while True:
             try:
                 await self.set_clock()
-            except UNAVAILABLE as error:
-                log.warning("clock.read_failed", error=type(error).__name__)
+            except DatabaseUnavailable as error:
+                log.warning("clock.read_failed", error=error_name(error))
                 await asyncio.sleep(RECONNECT_SECONDS)
             else:
                 await asyncio.sleep(CLOCK_SECONDS)
@@ -181,24 +176,29 @@ class Database:
         self._wakeups.on_wakeup = on_wakeup
         while True:
             try:
-                connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_SECONDS)
-                try:
-                    broken = asyncio.Event()
-                    connection.add_termination_listener(lambda _, broken=broken: broken.set())
-                    await connection.add_listener(CHANNEL, lambda *arrived: self._wakeups.receive(arrived[-1]))
-                    await connected()
-                    while not await set_within(broken, probe):
-                        await connection.execute("SELECT", timeout=probe)
-                finally:
-                    await connection.close(timeout=1)
-            except UNAVAILABLE as error:
-                log.warning("wakeups.disconnected", error=type(error).__name__)
+                with translated():
+                    await self._listen(connected, probe)
+            except DatabaseUnavailable as error:
+                log.warning("wakeups.disconnected", error=error_name(error))
             await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _listen(self, connected: Callable[[], Awaitable[None]], probe: float) -> None:
+        """Pass on wakeups over one connection until it breaks."""
+        connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_SECONDS)
+        try:
+            broken = asyncio.Event()
+            connection.add_termination_listener(lambda _: broken.set())
+            await connection.add_listener(CHANNEL, lambda *arrived: self._wakeups.receive(arrived[-1]))
+            await connected()
+            while not await set_within(broken, probe):
+                await connection.execute("SELECT", timeout=probe)
+        finally:
+            await connection.close(timeout=1)
 
 
 @asynccontextmanager
 async def connect(dsn: str, *, size: int = CONNECTIONS) -> AsyncIterator[Database]:
-    """Open the pool and read the database's clock. Waits up to ten seconds for the server."""
+    """Open the pool and read the database's clock, within ten seconds. Raises DatabaseUnavailable."""
     pool = asyncpg.create_pool(
         dsn,
         min_size=1,
@@ -211,7 +211,8 @@ async def connect(dsn: str, *, size: int = CONNECTIONS) -> AsyncIterator[Databas
     )
     database = Database(pool, dsn, DatabaseClock())
     try:
-        await pool
+        with translated():
+            await pool
         await database.set_clock()
         yield database
     finally:

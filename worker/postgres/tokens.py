@@ -14,8 +14,9 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from consumers.ports.gateway import Token
+from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.timing import TIMING
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
 
 RENEW_BEFORE_END = timedelta(minutes=1)
 POLL_SECONDS = 0.1
@@ -66,7 +67,7 @@ class PostgresTokens:
         try:
             token = await grant()
         except BaseException:
-            with suppress(*UNAVAILABLE):  # the lease ends by itself
+            with suppress(DatabaseUnavailable):  # the lease ends by itself
                 await self._database.execute(
                     "DELETE FROM tokens WHERE account = $1 AND token = '' AND expires_at = $2", account, until
                 )

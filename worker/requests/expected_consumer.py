@@ -12,14 +12,13 @@ import time
 import structlog
 from aiormq.abc import DeliveredMessage
 
-from consumers.ports.bus import BusAway
+from consumers.ports.unavailable import BusAway, DatabaseUnavailable, Unavailable, error_name
 from schemas.secret import Secret
 from worker.amqp.consumer_pool import ConsumerPool
 from worker.amqp.messages import CODE, FIELD, REASON, expected_dead_letter_message, strangers_id
 from worker.amqp.publisher import Publisher
 from worker.amqp.rabbit_bus import REST_SECONDS
 from worker.amqp.topology import EXPECTED
-from worker.postgres.database import UNAVAILABLE
 from worker.requests.expected_handler import ExpectedPaymentHandler, Handled, Refusal
 from worker.runtime.clock import DatabaseClock, set_within
 from worker.runtime.retries import ATTEMPTS, PAUSE_SECONDS, place_of
@@ -82,7 +81,7 @@ class ExpectedConsumer:
             try:
                 await self._handler.reach()
                 self._away_since = None
-            except UNAVAILABLE:
+            except DatabaseUnavailable:
                 await set_within(self._stopping, PAUSE_SECONDS)
         self._pool.resume(NAME)
 
@@ -96,8 +95,8 @@ class ExpectedConsumer:
                 await self._dead_letter(message, result)
             else:
                 await self._pool.acknowledge([message])
-        except (BusAway, *UNAVAILABLE) as error:
-            log.warning("expected.unavailable", error=type(error).__name__)
+        except Unavailable as error:
+            log.warning("expected.unavailable", error=error_name(error))
             if not isinstance(error, BusAway):
                 self._away_since = self._away_since or time.monotonic()
             return False
@@ -111,7 +110,7 @@ class ExpectedConsumer:
         while True:
             try:
                 return await self._handler.handle(message.routing_key or "", message.body)
-            except UNAVAILABLE:
+            except DatabaseUnavailable:
                 raise
             except Exception as error:
                 attempts += 1

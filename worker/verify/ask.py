@@ -17,8 +17,8 @@ import structlog
 
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.reply import Reply
+from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from schemas.answers import Executed, ForeignTransaction, Inconclusive, QuestionOutcome
-from worker.postgres.database import UNAVAILABLE
 from worker.runtime.clock import DatabaseClock
 from worker.runtime.retries import PAUSE_SECONDS
 from worker.telemetry.metrics import NOT_SENT, Metrics
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 class Asker:
-    """Asks questions. `ask` raises neither UNAVAILABLE nor anything that a gateway does."""
+    """Asks questions. `ask` raises neither DatabaseUnavailable nor anything that a gateway does."""
 
     def __init__(
         self,
@@ -61,19 +61,19 @@ class Asker:
         with self._tracing.follow("ask", assigned.traceparent, **about) as span:
             try:
                 await self._ask(span, assigned)
-            except UNAVAILABLE as error:  # the gateway's token is kept in the database
-                log.warning("question.postponed", payment_id=assigned.expected.payment_id, error=type(error).__name__)
+            except DatabaseUnavailable as error:  # the gateway's token is kept in the database
+                log.warning("question.postponed", payment_id=assigned.expected.payment_id, error=error_name(error))
                 await asyncio.sleep(PAUSE_SECONDS)
                 await self._in_hand.not_asked(assigned)
 
     async def _ask(self, span: Span, assigned: AssignedQuestion) -> None:
-        """Raises UNAVAILABLE."""
+        """Raises DatabaseUnavailable."""
         payment_id, account, question = assigned.expected.payment_id, assigned.account, assigned.question
         labels = (account.provider.name, question.kind.value)
         started, calls = time.perf_counter(), Calls()
         try:
             outcome = await self._gateways.ask(account, question, assigned.expected, calls, asked_at=assigned.runs_from)
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             raise
         except TooLate:  # this worker was slow, and the question's time is over
             log.warning("question.too_late", payment_id=payment_id)

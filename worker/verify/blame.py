@@ -16,9 +16,9 @@ from consumers.checks.repeated_failure import Failing, Failures, letter_of, stop
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.ledger import Ledger
 from consumers.ports.reply import Reply
+from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.rules import Rules
 from schemas.callbacks import Claim
-from worker.postgres.database import UNAVAILABLE
 from worker.runtime.retries import place_of
 
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ class Blame:
 
         A reply that was counted often is also kept as a dead letter. If it is hopeless, asking is stopped.
 
-        Raises UNAVAILABLE; then it may be marked again, and is counted once.
+        Raises DatabaseUnavailable; then it may be marked again, and is counted once.
         """
         failing = await self._count(reply.payment_id, reply.payment_id, account.id)
         if failing is not None:
@@ -83,7 +83,7 @@ class Blame:
     async def excuse_claim(self, claim: Claim) -> None:
         """Take back the mark of a claim, if it has one: it was taken, or failed because of others."""
         if claim.id in self._marked:
-            with suppress(*UNAVAILABLE):
+            with suppress(DatabaseUnavailable):
                 payment_id = await self._home(claim)
                 if payment_id is not None:
                     await self.excuse(claim.id, payment_id, claim.account)
@@ -92,13 +92,13 @@ class Blame:
         """Take back a mark. `marked` is the payment id of the reply, or the id of the claim."""
         if marked in self._marked:
             self._marked.discard(marked)
-            with suppress(*UNAVAILABLE):
+            with suppress(DatabaseUnavailable):
                 await self._failures.count(payment_id, account, None, -1)
 
     async def recorded(self, reply: Reply, account: Account) -> None:
         """Forget the failures of a payment whose reply is recorded, and its kept reply, if this process counted any."""
         if reply.payment_id in self._marked or reply.payment_id in self._failed:
-            with suppress(*UNAVAILABLE):  # forgotten an hour later all the same
+            with suppress(DatabaseUnavailable):  # forgotten an hour later all the same
                 await self._failures.forget(reply.payment_id, letter_of(reply, account)[0])
                 self._failed.discard(reply.payment_id)
             self._marked.discard(reply.payment_id)
@@ -133,7 +133,7 @@ class Blame:
     async def _stop(self, failing: Failing) -> None:
         try:
             await stop_asking(self._ledger, self._rules, failing)
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             raise
         except Exception:  # the hold cannot be written; asking is stopped all the same
             log.exception("payment.hold_failed", payment_id=failing.payment_id)
@@ -147,7 +147,7 @@ class Blame:
             return claim.payment_id
         try:
             return (await self._ledger.find([claim])).get(claim.id)
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             raise
         except Exception:  # noqa: BLE001 - taking the claim failed of the same error, which was logged
             return None

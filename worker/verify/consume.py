@@ -23,9 +23,10 @@ from consumers.pipeline import AssignedQuestion, TakenClaims, take_claims
 from consumers.ports.bus import Bus
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Ledger, Turns
+from consumers.ports.unavailable import DatabaseBusy, DatabaseUnavailable, error_name
 from consumers.rules import Rules
 from schemas.callbacks import Claim
-from worker.postgres.database import LOCKED, UNAVAILABLE, despite_others
+from worker.postgres.database import despite_others
 from worker.runtime.clock import DatabaseClock
 from worker.runtime.retries import PAUSE_SECONDS
 from worker.telemetry.metrics import Metrics
@@ -149,11 +150,11 @@ class Consumer:
                 return []
             taken = await self._take_once(part, room)
         except Exception as error:  # noqa: BLE001 - a claim that fails by itself is logged and put aside, never lost
-            parts = _by_payment(claims) if isinstance(error, LOCKED) else [[one] for one in claims]
+            parts = _by_payment(claims) if isinstance(error, DatabaseBusy) else [[one] for one in claims]
             if len(parts) > 1 and not away(error):
                 waiting = await apart(parts, lambda some: self._take_or_split(replace(part, claims=some), room, start))
                 return [claim for claims in waiting for claim in claims]
-            if isinstance(error, UNAVAILABLE):
+            if isinstance(error, DatabaseUnavailable):
                 await self._not_taken(claims, error)
             else:
                 await self._claim_failed(claims[0], error)
@@ -196,7 +197,7 @@ class Consumer:
 
     async def _not_taken(self, claims: Sequence[Claim], error: Exception) -> None:
         """The claims are not at fault: take back their marks, and requeue or, for a locked payment, postpone them."""
-        log.warning("claims.take_failed", claims=len(claims), error=type(error).__name__)
+        log.warning("claims.take_failed", claims=len(claims), error=error_name(error))
         if away(error):
             await asyncio.sleep(PAUSE_SECONDS)
         for claim in claims:
@@ -207,7 +208,7 @@ class Consumer:
         log.error("claim.failed", claim_id=claim.id, exc_info=error)
         try:
             await self._blame.claim_failed(claim, error)
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             await self._in_hand.requeue([claim])
         else:
             await self._in_hand.retry_or_dead_letter(claim, reason_of(error))

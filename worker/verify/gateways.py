@@ -31,10 +31,10 @@ from consumers.ports.gateway import (
     Token,
     TokenWanted,
 )
+from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.timing import TIMING
 from schemas.answers import Executed, Expected, Inconclusive, Question, QuestionOutcome, Trouble
 from schemas.words import QuestionKind
-from worker.postgres.database import UNAVAILABLE
 from worker.verify.question_course import Calls, Course, NotSent, TooLate
 
 MAX_REPLY = 1024 * 1024
@@ -72,9 +72,9 @@ class Gateways:
     ) -> QuestionOutcome:
         """Ask one question. It began at `asked_at`, or now, and ends within the lease of its kind.
 
-        Every request on the way is counted in `calls`. Raises TooLate if its time is over already, and UNAVAILABLE if
-        the store of tokens is away. An Execute of which no request for money can have run returns Executed with the
-        reply `not_sent`.
+        Every request on the way is counted in `calls`. Raises TooLate if its time is over already, and
+        DatabaseUnavailable if the store of tokens is away. An Execute of which no request for money can have run
+        returns Executed with the reply `not_sent`.
         """
         now = self._now()
         course = Course(
@@ -91,7 +91,7 @@ class Gateways:
             outcome = await _bounded(running, seconds + TIMING.last_word.total_seconds())
         except NotSent as error:
             outcome = error.why
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             if not executes or course.may_have_run:
                 raise
             outcome = Inconclusive(trouble=Trouble.NO_REPLY, detail="not sent: the database with its token is away")
@@ -100,7 +100,7 @@ class Gateways:
         return outcome
 
     async def open(self, account: Account, opening: Opening) -> OpeningOutcome:
-        """Open a checkout at the account's gateway. Raises UNAVAILABLE if the store of tokens is away."""
+        """Open a checkout at the account's gateway. Raises DatabaseUnavailable if the store of tokens is away."""
         running = self._run(account, account.provider.open(opening), Course(calls=Calls()))
         return await _bounded(running, TIMING.open_deadline.total_seconds())
 

@@ -14,9 +14,9 @@ import structlog
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.bus import Bus, ClaimMessage
 from consumers.ports.ledger import Turns
+from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from schemas.callbacks import Claim
 from schemas.words import Source
-from worker.postgres.database import UNAVAILABLE
 from worker.runtime.retries import ATTEMPTS, SUSPECT
 from worker.telemetry.metrics import Metrics
 
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 class InHand:
     """Claims until they are acknowledged or given back, and the turns of the questions that they led to.
 
-    Nothing here raises UNAVAILABLE: a claim that could not be acknowledged comes again.
+    Nothing here raises DatabaseUnavailable: a claim that could not be acknowledged comes again.
     """
 
     def __init__(self, bus: Bus, turns: Turns, metrics: Metrics) -> None:
@@ -128,8 +128,8 @@ class InHand:
             return
         try:
             await release(messages)
-        except UNAVAILABLE as error:
-            log.warning("claims.ack_failed", claims=len(messages), error=type(error).__name__)
+        except DatabaseUnavailable as error:
+            log.warning("claims.ack_failed", claims=len(messages), error=error_name(error))
             await self._bus.requeue(messages)
 
     def _end_turns(self, questions: Iterable[AssignedQuestion]) -> None:

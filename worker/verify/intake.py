@@ -18,8 +18,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.ports.bus import Bus, ClaimMessage
+from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from schemas.callbacks import Claim
-from worker.postgres.database import UNAVAILABLE
 from worker.runtime.clock import set_within
 from worker.runtime.retries import PAUSE_SECONDS
 from worker.verify.concurrency import WINDOW
@@ -117,8 +117,8 @@ class Intake:
     async def _receive(self, most: int) -> Sequence[ClaimMessage]:
         try:
             return await self._bus.receive(self._provider, most)
-        except UNAVAILABLE as error:
-            log.warning("claims.unavailable", provider=self._provider, error=type(error).__name__)
+        except DatabaseUnavailable as error:
+            log.warning("claims.unavailable", provider=self._provider, error=error_name(error))
             await set_within(self._stopping, PAUSE_SECONDS)
             return ()
 

@@ -19,10 +19,11 @@ from consumers.pipeline import AssignedQuestion, HealthRecorded, record_replies
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Ledger
 from consumers.ports.reply import Reply
+from consumers.ports.unavailable import DatabaseBusy, DatabaseUnavailable, error_name
 from consumers.rules import Rules
 from schemas.payments import Change
 from schemas.words import QuestionKind
-from worker.postgres.database import LOCKED, UNAVAILABLE, despite_others
+from worker.postgres.database import despite_others
 from worker.runtime.clock import DatabaseClock
 from worker.runtime.retries import PAUSE_SECONDS
 from worker.telemetry.tracing import Tracing
@@ -115,8 +116,10 @@ class Recorder:
         """
         try:
             await self._write([(assigned, None)], {})
-        except UNAVAILABLE as unavailable:
-            log.warning("question.record_failed", payment_id=assigned.expected.payment_id, error=_name(unavailable))
+        except DatabaseUnavailable as unavailable:
+            log.warning(
+                "question.record_failed", payment_id=assigned.expected.payment_id, error=error_name(unavailable)
+            )
             await self._in_hand.not_recorded(assigned)
         except Exception:
             log.exception("question.record_failed", payment_id=assigned.expected.payment_id)
@@ -125,8 +128,8 @@ class Recorder:
             await self._in_hand.recorded([assigned])
         try:
             await count()
-        except UNAVAILABLE as unavailable:  # the fault is counted when it comes again
-            log.warning("failure.count_failed", payment_id=assigned.expected.payment_id, error=_name(unavailable))
+        except DatabaseUnavailable as unavailable:  # the fault is counted when it comes again
+            log.warning("failure.count_failed", payment_id=assigned.expected.payment_id, error=error_name(unavailable))
 
     async def _record(self, batch: list[PendingReply], counted: HealthRecorded) -> None:
         """Write replies, again and again while the database is away. Then their claims are acknowledged.
@@ -143,12 +146,12 @@ class Recorder:
                 await self._write([(one.assigned, one.reply) for one in batch], counted)
             except Exception as error:  # noqa: BLE001 - the reply is counted or tried again, and never lost
                 if away(error):
-                    log.warning("replies.record_retrying", replies=len(batch), error=_name(error))
+                    log.warning("replies.record_retrying", replies=len(batch), error=error_name(error))
                     await asyncio.sleep(PAUSE_SECONDS)
                     continue
                 if len(batch) > 1:
                     await apart(batch, lambda one: self._record([one], counted))
-                elif isinstance(error, LOCKED):
+                elif isinstance(error, DatabaseBusy):
                     await self._locked(first, error, counted)
                 else:
                     await self._failed(first.assigned, first.reply, error)
@@ -170,7 +173,7 @@ class Recorder:
         letter, and its claims come again, for a Query.
         """
         assigned, payment_id = pending.assigned, pending.reply.payment_id
-        log.warning("reply.locked_out", payment_id=payment_id, tries=pending.tries, error=_name(error))
+        log.warning("reply.locked_out", payment_id=payment_id, tries=pending.tries, error=error_name(error))
         await self._blame.excuse(payment_id, payment_id, assigned.account.id)
         if assigned.question.kind is QuestionKind.EXECUTE and not await self._keep_if_tried_enough(pending, error):
             again = structs.replace(pending, tries=pending.tries + 1)
@@ -184,10 +187,10 @@ class Recorder:
             return False
         try:
             await self._blame.keep(
-                pending.reply, pending.assigned.account, f"others locked its payment: {_name(error)}"
+                pending.reply, pending.assigned.account, f"others locked its payment: {error_name(error)}"
             )
-        except UNAVAILABLE as unavailable:
-            log.warning("reply.dead_letter_failed", payment_id=pending.reply.payment_id, error=_name(unavailable))
+        except DatabaseUnavailable as unavailable:
+            log.warning("reply.dead_letter_failed", payment_id=pending.reply.payment_id, error=error_name(unavailable))
             await asyncio.sleep(PAUSE_SECONDS)
             return False
         return True
@@ -218,8 +221,4 @@ class Recorder:
 
 def away(error: Exception) -> bool:
     """Whether the database is away. False for a locked row: then the other payments of a batch can go on."""
-    return isinstance(error, UNAVAILABLE) and not isinstance(error, LOCKED)
-
-
-def _name(error: Exception) -> str:
-    return type(error).__name__
+    return isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseBusy)

@@ -14,9 +14,10 @@ import structlog
 
 from consumers.account import Account
 from consumers.pacing import Backoff
-from consumers.ports.bus import BusAway, ClaimPublisher
+from consumers.ports.bus import ClaimPublisher
+from consumers.ports.unavailable import DatabaseUnavailable, Unavailable, error_name
 from schemas.words import Source
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
 from worker.postgres.queue.due import MOST_WAITING, POLL_SECONDS, next_due_at, take_due
 from worker.runtime.clock import set_within
 from worker.telemetry.metrics import Metrics
@@ -57,8 +58,8 @@ class Sweep:
             try:
                 swept = await self._sweep()
                 self._metrics.polled("sweep")
-            except (*UNAVAILABLE, BusAway) as error:
-                log.warning("sweep.unavailable", error=type(error).__name__)
+            except Unavailable as error:
+                log.warning("sweep.unavailable", error=error_name(error))
                 swept = 0
             if swept:
                 self._looked_in_vain = 0
@@ -91,7 +92,7 @@ class Sweep:
         self._wake.clear()
         now = self._database.clock.now()
         self._until = now + timedelta(seconds=POLL_SECONDS)
-        with suppress(*UNAVAILABLE):
+        with suppress(DatabaseUnavailable):
             due_at = await next_due_at(self._database, self._budgets({}))
             overdue = due_at is not None and due_at <= now
             self._looked_in_vain = self._looked_in_vain + 1 if overdue else 0

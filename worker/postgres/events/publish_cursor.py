@@ -14,7 +14,9 @@ from datetime import datetime
 import asyncpg
 from msgspec import convert
 
-from worker.postgres.database import UNAVAILABLE, Database
+from consumers.ports.unavailable import DatabaseUnavailable
+from worker.postgres.database import Database
+from worker.postgres.driver_errors import translated
 from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.ledger.look import meet
 
@@ -47,10 +49,10 @@ async def start_publishing(database: Database) -> None:
 
 
 class PublishCursor:
-    """The log after the position up to which it is published, for the one publisher. Every call may raise UNAVAILABLE.
+    """The log after the position up to which it is published, for the one publisher.
 
-    Once a call raised it, another process may be the publisher, from the last cursor that was saved. `since`: when the
-    server that has this log took over from another server.
+    Every call may raise DatabaseUnavailable. Once a call raised it, another process may be the publisher, from the last
+    cursor that was saved. `since`: when the server that has this log took over from another server.
     """
 
     def __init__(self, session: asyncpg.Connection[asyncpg.Record], place: int, since: datetime | None) -> None:
@@ -60,11 +62,12 @@ class PublishCursor:
     def check(self) -> None:
         """Raises ConnectionError if the session is known to have ended."""
         if self._session.is_closed():
-            raise ConnectionError("the session of the publisher has ended")
+            raise DatabaseUnavailable("the session of the publisher has ended")
 
     async def read(self, most: int) -> list[SequencedEvent]:
         """The next events after `place`, in order, `most` at most."""
-        rows = await self._session.fetch(_NEXT.format(most=most), self.place)
+        with translated():
+            rows = await self._session.fetch(_NEXT.format(most=most), self.place)
         return [convert(dict(row), SequencedEvent) for row in rows]
 
     @property
@@ -74,7 +77,8 @@ class PublishCursor:
     async def save(self) -> None:
         """Save the cursor. A database that crashes may forget it; then the last events are sent again."""
         place = self.place
-        await self._session.execute(_SAVE, BROKER, place)
+        with translated():
+            await self._session.execute(_SAVE, BROKER, place)
         self._saved = place
 
 
@@ -83,18 +87,19 @@ async def publish_cursor(database: Database, *, still_seconds: float = STILL_SEC
     """Wait until no other process publishes the log, and be the publisher while the block runs.
 
     The publisher holds a lock of its session. The lock ends with this process, and where nothing is read or saved for
-    `still_seconds`. Raises UNAVAILABLE.
+    `still_seconds`. Raises DatabaseUnavailable.
     """
     still = f"{still_seconds * 1000:.0f}ms"
     session = await database.session("relay", synchronous_commit="off", idle_session_timeout=still)
     try:
-        await _lock(session)
-        await meet(session)
-        row = await session.fetchrow(_PLACE, BROKER)
+        with translated():
+            await _lock(session)
+            await meet(session)
+            row = await session.fetchrow(_PLACE, BROKER)
         assert row is not None, "it was begun"
         yield PublishCursor(session, row["place"], row["since"])
     finally:
-        with suppress(*UNAVAILABLE):
+        with suppress(DatabaseUnavailable), translated():
             await session.close(timeout=CLOSE_SECONDS)
 
 

@@ -15,12 +15,10 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from consumers.ports.ledger import Admission, Keys
+from consumers.ports.ledger import Keys
 from schemas.answers import Fact
-from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Payment, Resolution, TakenKeys
 from worker.postgres.database import Connection
-from worker.postgres.ledger.claims import admit
 from worker.postgres.ledger.kept_claims import queue_early_claims
 from worker.postgres.ledger.news import news_of
 from worker.postgres.ledger.reserve import reserve
@@ -28,7 +26,6 @@ from worker.postgres.ledger.rows import payment_of
 from worker.postgres.ledger.store import store
 from worker.postgres.ledger.unexpected_rows import announce
 from worker.postgres.wakeups import Wakeup
-from worker.runtime.encryption import ArchiveCipher
 
 _LOCK = """
     SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.locked_at FROM lock_payments($1) AS l
@@ -65,18 +62,14 @@ class PostgresBatch:
         connection: Connection[asyncpg.Record],
         now: datetime,
         cases: Mapping[str, Case],
-        cipher: ArchiveCipher,
         end: BatchEnd,
     ) -> None:
         self.now = now
         self.cases = cases
-        self._connection, self._cipher, self._end = connection, cipher, end
+        self._connection, self._end = connection, end
         self._changes: Sequence[tuple[Payment, Change]] = ()
         self._queued: frozenset[str] = frozenset()
         self._dropped = Counter[str]()
-
-    async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> Mapping[str, Admission]:
-        return await admit(self._connection, self._cipher, claims)
 
     async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, TakenKeys]:
         return await reserve(self._connection, keys)
@@ -108,9 +101,7 @@ async def referenced(
     return frozenset((row["account"], row["reference"]) for row in rows)
 
 
-async def open_batch(
-    connection: Connection[asyncpg.Record], payment_ids: list[str], cipher: ArchiveCipher, end: BatchEnd
-) -> PostgresBatch:
+async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[str], end: BatchEnd) -> PostgresBatch:
     """Lock these payments in the order of their ids, read them, and make the batch. Unknown ids are left out."""
     rows = await connection.fetch(_LOCK, payment_ids) if payment_ids else []
     now = rows[0]["locked_at"] if rows else await connection.fetchval("SELECT clock_timestamp()")
@@ -122,4 +113,4 @@ async def open_batch(
         )
         for row in rows
     }
-    return PostgresBatch(connection, now, cases, cipher, end)
+    return PostgresBatch(connection, now, cases, end)

@@ -6,14 +6,14 @@ taken before leaves no second copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import asyncpg
 import msgspec
 from msgspec import Struct
 
-from consumers.ports.ledger import Admission, Lookup
+from consumers.ports.ledger import Lookup
 from schemas.callbacks import Claim
 from schemas.words import Authenticity
 from worker.postgres.database import Connection
@@ -47,15 +47,13 @@ def claim_rows(cipher: ArchiveCipher, claims: Iterable[tuple[Claim, str | None]]
     return found
 
 
-async def admit(
-    connection: Connection[asyncpg.Record], cipher: ArchiveCipher, claims: Sequence[tuple[Claim, str | None]]
-) -> Mapping[str, Admission]:
-    """Record claims, each with the id of its payment, and their callbacks. Returns the Admission of each by its id."""
-    if not claims:
-        return {}
-    came = claim_rows(cipher, claims)
-    known = await connection.fetchval("SELECT admit_claims($1, $2)", came.rows, came.callbacks) or {}
-    return {claim.id: known.get(claim.id, "new") for claim, _ in claims}
+async def record_unfound(
+    connection: Connection[asyncpg.Record], cipher: ArchiveCipher, claims: Sequence[Claim]
+) -> None:
+    """Record claims whose payment is unknown, and their callbacks. A claim that is there already stays as it is."""
+    if claims:
+        came = claim_rows(cipher, [(claim, None) for claim in claims])
+        await connection.execute("SELECT admit_claims($1, $2)", came.rows, came.callbacks)
 
 
 def names_of(lookups: Sequence[Claim | Lookup]) -> list[list[str | None]]:

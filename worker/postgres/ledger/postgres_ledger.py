@@ -16,14 +16,16 @@ import msgspec
 
 from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
 from consumers.ports.ledger import LookResult, Lookup, Write, WriteResult
+from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Glance, Payment
-from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_others, planned_once
+from worker.postgres.database import Connection, Database, despite_others, planned_once
+from worker.postgres.driver_errors import translated
 from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.account_limits import PostgresLimits, open_limits
 from worker.postgres.ledger.batch import BatchEnd, CommittedBatch, PostgresBatch, open_batch, referenced
-from worker.postgres.ledger.claims import admit, names_of
+from worker.postgres.ledger.claims import names_of, record_unfound
 from worker.postgres.ledger.kept_claims import keep_early_claims, wait_for_turns
 from worker.postgres.ledger.look import look
 from worker.postgres.ledger.news import news_of
@@ -76,12 +78,12 @@ class PostgresLedger:
     @asynccontextmanager
     async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresBatch]:
         async with self._transaction() as (connection, commit):
-            yield await open_batch(connection, sorted(payment_ids), self._cipher, BatchEnd(commit, self._tell))
+            yield await open_batch(connection, sorted(payment_ids), BatchEnd(commit, self._tell))
 
     @asynccontextmanager
     async def inserted(self, payments: Sequence[Payment]) -> AsyncIterator[PostgresInsertedBatch]:
         async with self._transaction() as (connection, commit):
-            yield await _open_inserted(connection, payments, self._cipher, BatchEnd(commit, self._tell))
+            yield await _open_inserted(connection, payments, BatchEnd(commit, self._tell))
 
     @asynccontextmanager
     async def _transaction(
@@ -102,7 +104,7 @@ class PostgresLedger:
             finally:
                 if not committed:
                     # A session that failed has no transaction left. The error that ended the block is raised.
-                    with suppress(*UNAVAILABLE):
+                    with suppress(DatabaseUnavailable), translated():
                         await transaction.rollback()
 
     def _tell(self, batch: CommittedBatch) -> None:
@@ -161,8 +163,7 @@ class PostgresLedger:
 
     async def set_aside(self, claims: Sequence[Claim]) -> None:
         async with self._database.connection() as connection:
-            ordered = sorted(claims, key=lambda claim: claim.id)
-            await admit(connection, self._cipher, [(claim, None) for claim in ordered])
+            await record_unfound(connection, self._cipher, sorted(claims, key=lambda claim: claim.id))
 
     async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         async with self._database.connection() as connection:
@@ -253,12 +254,12 @@ async def _find(connection: Connection[asyncpg.Record], lookups: Sequence[Claim 
 
 
 async def _open_inserted(
-    connection: Connection[asyncpg.Record], payments: Sequence[Payment], cipher: ArchiveCipher, end: BatchEnd
+    connection: Connection[asyncpg.Record], payments: Sequence[Payment], end: BatchEnd
 ) -> PostgresInsertedBatch:
     new = await insert(connection, payments)
     now: datetime = await connection.fetchval("SELECT clock_timestamp()")
     cases = {payment.id: Case(payment=payment) for payment in payments if payment.id in new}
-    return PostgresInsertedBatch(connection, now, dict(sorted(cases.items())), cipher, end)
+    return PostgresInsertedBatch(connection, now, dict(sorted(cases.items())), end)
 
 
 async def _create(

@@ -15,11 +15,12 @@ import msgspec
 import structlog
 from asyncpg import Record
 
-from consumers.ports.bus import BusAway, ClaimMessage
+from consumers.ports.bus import ClaimMessage
+from consumers.ports.unavailable import BusAway, DatabaseUnavailable, error_name
 from consumers.timing import TIMING
 from schemas.callbacks import Claim, read_claim
 from schemas.own_json import NotOurs
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
 from worker.postgres.wakeups import Wakeup
 from worker.runtime.clock import set_within
 
@@ -83,8 +84,8 @@ class PostgresBus:
             try:
                 await self._return()
                 await self._free()
-            except UNAVAILABLE as error:
-                log.warning("claims.free_failed", error=type(error).__name__)
+            except DatabaseUnavailable as error:
+                log.warning("claims.free_failed", error=error_name(error))
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _free(self) -> None:
@@ -109,8 +110,8 @@ class PostgresBus:
                 [msgspec.json.encode(claim) for claim in claims],
                 low_priority,
             )
-        except UNAVAILABLE as error:
-            raise BusAway(type(error).__name__) from error
+        except DatabaseUnavailable as error:
+            raise BusAway(error_name(error)) from error
         self._tell({claim.provider for claim in claims})
 
     async def receive(self, provider: str, most: int) -> list[ClaimMessage]:
@@ -154,7 +155,7 @@ class PostgresBus:
 
     async def requeue(self, messages: Sequence[ClaimMessage]) -> None:
         self._returning |= {message.tag: message.claim.provider for message in messages}
-        with suppress(*UNAVAILABLE):  # `free_lost` tries again
+        with suppress(DatabaseUnavailable):  # `free_lost` tries again
             await self._return()
 
     async def _return(self) -> None:
@@ -163,7 +164,7 @@ class PostgresBus:
             return
         try:
             await self._postpone(returning, 0, 1)
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             self._returning |= returning
             raise
         self._tell(set(returning.values()))

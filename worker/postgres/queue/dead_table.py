@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+from consumers.ports.unavailable import DatabaseBusy, DatabaseUnavailable
 from schemas.letters import KeptReply, read_kept_reply
 from worker.dead_letters import CheckedOut, NotReplayed, Place, claim_dead_letter, reply_dead_letter
-from worker.postgres.database import LOCKED, UNAVAILABLE, Database
+from worker.postgres.database import Database
+from worker.postgres.driver_errors import translated
 from worker.postgres.wakeups import Wakeup
 
 READING_LOCK = 0x64656164
@@ -81,13 +83,14 @@ async def alone(database: Database) -> AsyncIterator[None]:
 
     Waits for another reader as long as a statement waits for a lock. Then raises BeingRead.
     """
-    async with database.connection() as connection:
+    async with database.long_connection() as connection:
         try:
-            await connection.execute("SELECT pg_advisory_lock($1)", READING_LOCK)
-        except LOCKED:
+            with translated():
+                await connection.execute("SELECT pg_advisory_lock($1)", READING_LOCK)
+        except DatabaseBusy:
             raise BeingRead from None
         try:
             yield
         finally:
-            with suppress(*UNAVAILABLE):  # with its connection the lock goes too
+            with suppress(DatabaseUnavailable), translated():  # with its connection the lock goes too
                 await connection.execute("SELECT pg_advisory_unlock($1)", READING_LOCK)

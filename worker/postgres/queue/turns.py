@@ -17,8 +17,10 @@ from hashlib import blake2b
 
 import asyncpg
 
+from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.timing import TIMING
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
+from worker.postgres.driver_errors import translated
 
 LAZY_SECONDS = 0.05
 """A turn that is given back is unlocked with the next turns that are taken, or after so long by itself."""
@@ -38,7 +40,7 @@ _GIVE_BACK = "SELECT count(pg_advisory_unlock(gone.lock)) FROM unnest($1::bigint
 
 
 class PostgresTurns:
-    """See consumers.ports.ledger.Turns. `take` raises UNAVAILABLE where there is no session to be had.
+    """See consumers.ports.ledger.Turns. `take` raises DatabaseUnavailable where there is no session to be had.
 
     A turn that another process has held for `status_lease` becomes ours too, without a lock. That is enough for asking
     a status; an Execute does not rely on it. If the session breaks, the questions of this process go on. The next
@@ -59,7 +61,7 @@ class PostgresTurns:
         """The session's own entry among our turns, new for each session. Its lock is `holder`."""
 
     async def holder(self) -> int:
-        """The number of a lock that the session has until it ends. Raises UNAVAILABLE where no session is to be had.
+        """The number of a lock that the session has until it ends. Raises DatabaseUnavailable without one.
 
         A new session has a new number. So claims that were taken under the last session become free for any process.
         """
@@ -91,7 +93,7 @@ class PostgresTurns:
         session, self._session = self._session, None
         self._locked.clear()
         if session is not None:
-            with suppress(*UNAVAILABLE):
+            with suppress(DatabaseUnavailable), translated():
                 await session.close(timeout=CLOSE_SECONDS)
 
     async def _lock_turns(self, wanted: Collection[str]) -> set[str]:
@@ -103,7 +105,7 @@ class PostgresTurns:
                 known = self._session is not None
                 try:
                     await self._lock()
-                except UNAVAILABLE:
+                except DatabaseUnavailable:
                     if not known:
                         raise
                     await self._lock()  # the session had broken; a new session may succeed
@@ -137,7 +139,8 @@ class PostgresTurns:
     async def _execute(self, sql: str, *values: Sequence[object]) -> list[asyncpg.Record]:
         assert self._session is not None, "it was made"
         try:
-            return await self._session.fetch(sql, *values, timeout=STATEMENT_SECONDS)
+            with translated():
+                return await self._session.fetch(sql, *values, timeout=STATEMENT_SECONDS)
         except BaseException:  # which turns are locked now is not known
             self._drop_session()
             raise
@@ -160,7 +163,7 @@ class PostgresTurns:
                 gone = self._locked - self._mine
                 if gone and self._session is not None:
                     self._locked -= gone
-                    with suppress(*UNAVAILABLE):  # then the session has ended, with all its locks
+                    with suppress(DatabaseUnavailable):  # then the session has ended, with all its locks
                         await self._execute(_GIVE_BACK, _locks(gone))
 
 

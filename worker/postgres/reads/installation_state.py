@@ -136,7 +136,7 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
 
 
 async def read_state(database: Database, accounts: Collection[Account], endpoints: Collection[str]) -> DatabaseState:
-    """Read the state, with these accounts, and the endpoints that have these ids. Raises UNAVAILABLE."""
+    """Read the state, with these accounts, and the endpoints that have these ids. Raises DatabaseUnavailable."""
     providers = sorted({account.provider.name for account in accounts})
     async with database.connection() as connection:
         held = await connection.fetch(_HELD)

@@ -20,7 +20,7 @@ import asyncpg
 from asyncpg.connect_utils import SSLMode
 from asyncpg.connection import LoggedQuery
 
-from worker.postgres.database import UNAVAILABLE
+from worker.postgres.driver_errors import DRIVER_ERRORS
 
 CONNECT_SECONDS = 30
 MIGRATE_SECONDS = 3600
@@ -41,7 +41,7 @@ async def apply_migrations(dsn: str, *, directory: Path | None = None) -> tuple[
     try:
         await _create_missing(dsn)
         url = await _dbmate_url(dsn)
-    except (asyncpg.PostgresError, *UNAVAILABLE, ValueError) as error:
+    except (*DRIVER_ERRORS, ValueError) as error:
         raise MigrationError(f"the database cannot be used: {scrubbed(str(error), dsn)}") from None
     if directory is not None:
         return await _run_dbmate(url, directory)

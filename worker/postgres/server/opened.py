@@ -9,8 +9,9 @@ from pathlib import Path
 
 import structlog
 
+from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.config import Config
-from worker.postgres.database import UNAVAILABLE, Database, connect
+from worker.postgres.database import Database, connect
 from worker.postgres.server.embedded import EmbeddedError, embedded, revive
 from worker.postgres.server.schema import bring_up_to_date, expect_present
 
@@ -60,8 +61,8 @@ async def keep_postgres(database: Database, data_dir: Path) -> None:
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 await database.fetch("SELECT")
-        except UNAVAILABLE as error:
-            log.warning("postgres.away", error=type(error).__name__)
+        except (DatabaseUnavailable, TimeoutError) as error:
+            log.warning("postgres.away", error=error_name(error))
             try:
                 await asyncio.to_thread(revive, data_dir)
             except EmbeddedError as failed:

@@ -17,7 +17,8 @@ from importlib.resources import files
 import asyncpg
 from msgspec import Struct
 
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
+from worker.postgres.driver_errors import DRIVER_ERRORS
 from worker.postgres.server.migrate import CONNECT_SECONDS, MigrationError, apply_migrations, scrubbed
 
 _OWNER = """
@@ -120,7 +121,7 @@ async def _look(dsn: str) -> _Found:
             "the database's user may not even read the version of its schema: make it a member of payproof_ingress, "
             "payproof_worker or payproof_reader, and have the tables' owner run `payproof migrate`"
         ) from None
-    except (asyncpg.PostgresError, *UNAVAILABLE, ValueError) as error:
+    except (*DRIVER_ERRORS, ValueError) as error:
         raise MigrationError(f"the database cannot be used: {scrubbed(str(error), dsn)}") from None
 
 
