@@ -51,8 +51,11 @@ class Timing(Struct, frozen=True, kw_only=True):
     Only an answer that says paid, or an answer that was asked for later than this, ends the doubt.
     """
 
-    half_open_lease: timedelta = _seconds(30)
-    """So long one question at a time probes an account whose breaker is half-open."""
+    half_open_lease: timedelta = _seconds(40)
+    """How long the one question that probes an account with a half-open breaker may take, before another may.
+
+    It covers an Execute, and is no longer than that: where a worker died, nothing else probes its gateway meanwhile.
+    """
 
     token_lease: timedelta = _seconds(15)
     """How long the renewal of an account's token belongs to one process."""
@@ -108,7 +111,10 @@ class Timing(Struct, frozen=True, kw_only=True):
         yield self.execute_begins_within < self.execute_deadline, "an Execute that began has time for its reply"
         yield self.execute_lease < self.execute_again, "a second Execute follows only when the first has ended"
         yield self.execute_spacing < self.execute_again, "an Execute that did not run comes again before one in doubt"
-        yield self.status_lease <= self.half_open_lease, "a second probe follows only when the first has ended"
+        yield (
+            max(self.status_lease, self.execute_lease) <= self.half_open_lease,
+            "a second probe follows only when the first has ended",
+        )
         yield self.request_deadline < self.token_lease, "a token is granted before another process asks for one"
         yield self.open_deadline < self.opening_lease, "a checkout is open before another POST may open it"
         yield (

@@ -18,10 +18,11 @@ from worker.config import Config, rules_of
 from worker.config.webhook_endpoints import endpoints_of
 from worker.deliver.relay import Relay
 from worker.deliver.role import Deliver
-from worker.deliver.traced_relay import TracedRelay
+from worker.deliver.traced_relay import TracedRelay, trace_positions
 from worker.http_apps import public_app
 from worker.ingress.waiters import PaymentWaiters
 from worker.postgres.database import Database
+from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.ledger.failures import PostgresFailures
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
@@ -106,10 +107,10 @@ async def parts_of(
     `deliver` is that role, or None. Their connections are closed when the block is left.
     """
     roles, parts = shared.roles, [*_of_every_role(shared)]
-    relay = _relay(shared)
+    relay = _relay(shared) if "relay" in roles else None
     if "sweep" in roles:
         parts.append(_sweep(shared))
-    if "relay" in roles:
+    if relay is not None:
         parts.append(ProcessPart("relay", relay.run, hear=relay.on_wakeup))
     if deliver:
         parts.append(
@@ -173,14 +174,27 @@ def _sweep(shared: Shared) -> ProcessPart:
     return ProcessPart("sweep", sweep.run, hear=lambda wakeup: sweep.wake_if_due(wakeup.look_at))
 
 
-def _ledger(shared: Shared, relay: Relay) -> PostgresLedger:
+def _ledger(shared: Shared, relay: Relay | None) -> PostgresLedger:
     return PostgresLedger(
         shared.database,
         ArchiveCipher(shared.config.archive.cipher_keys),
         _changed(shared.metrics, shared.waiters),
         shared.metrics.drop,
-        relay.sequenced if "consume" in shared.roles else None,
+        _sequenced(shared, relay) if "consume" in shared.roles else None,
     )
+
+
+def _sequenced(shared: Shared, relay: Relay | None) -> Callable[[Sequence[SequencedEvent]], None]:
+    """Called with the events that got their positions as this process wrote them."""
+
+    def sequenced(events: Sequence[SequencedEvent]) -> None:
+        shared.metrics.sequenced.inc(len(events))
+        if shared.tracing.on:
+            trace_positions(shared.tracing, [one.body for one in events])
+        if relay is not None:
+            relay.remember(events)
+
+    return sequenced
 
 
 def _consume(shared: Shared, ledger: PostgresLedger, asking: Gateways) -> list[ProcessPart]:

@@ -16,6 +16,7 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from consumers.timing import TIMING
 from worker.broker import Broker
 from worker.config import Config
@@ -25,7 +26,7 @@ from worker.http_apps import ops_app
 from worker.ops.health import Ops
 from worker.ops.state_metrics import state_metrics_of
 from worker.parts import ProcessPart, Shared, deliver_role, parts_of, shared_by_roles, wakeups_part
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
 from worker.postgres.events.publish_cursor import start_publishing
 from worker.postgres.server.identity import NOT_AS_ROOT, is_root
 from worker.postgres.server.opened import keep_postgres, opened
@@ -98,8 +99,8 @@ async def _begin(
                 await start_publishing(database)
             if deliver:
                 await deliver.begin()
-        except UNAVAILABLE as error:
-            log.warning("process.start_failed", error=type(error).__name__)
+        except DatabaseUnavailable as error:
+            log.warning("process.start_failed", error=error_name(error))
             await set_within(stop, AWAY_SECONDS)
         else:
             return True

@@ -13,9 +13,10 @@ from datetime import timedelta
 import asyncpg
 import structlog
 
+from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.config import Config
 from worker.postgres.archive import maintain_archive
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
 from worker.postgres.idempotency_keys import forget_old
 from worker.postgres.ledger.failures import forget_healed
 from worker.postgres.ledger.kept_claims import forget_kept
@@ -35,8 +36,8 @@ async def run_retention(database: Database, config: Config, roles: Collection[st
                 await forget_kept(database)
                 await _keep_archive(database, timedelta(seconds=config.archive.retention))
                 await forget_healed(database)
-        except (*UNAVAILABLE, asyncpg.PostgresError) as error:  # a chore that failed is done an hour later
-            log.warning("retention.failed", error=type(error).__name__)
+        except (DatabaseUnavailable, asyncpg.PostgresError) as error:  # a chore that failed is done an hour later
+            log.warning("retention.failed", error=error_name(error))
         await asyncio.sleep(EVERY_SECONDS)
 
 

@@ -30,10 +30,6 @@ class ClaimMessage(Struct, frozen=True, kw_only=True):
     queued_at: datetime | None = None
 
 
-class BusAway(Exception):
-    """Nothing can be made durable now; the caller has to come again."""
-
-
 class ClaimPublisher(Protocol):
     """The part of a bus that callbacks are published to."""
 

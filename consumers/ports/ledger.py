@@ -175,10 +175,6 @@ class Batch(Protocol):
     now: datetime
     cases: Mapping[str, Case]
 
-    async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> Mapping[str, Admission]:
-        """Record claims with the payments they are about; tell by claim id which are new."""
-        ...
-
     async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, TakenKeys]:
         """Take keys that are free. Returns by payment id which keys belong to other payments.
 
@@ -250,7 +246,7 @@ class Turns(Protocol):
 
 
 class Ledger(Protocol):
-    """Where payments are kept."""
+    """Where payments are kept. Every call may raise DatabaseUnavailable; a write may be done all the same."""
 
     def batch(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[Batch]: ...
 

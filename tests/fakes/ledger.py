@@ -188,9 +188,9 @@ class FakeLedger:
                 if taken_keys != TakenKeys():
                     taken[payment_id] = taken_keys
                     continue
-                admitted = await batch.admit([(claim, payment_id) for claim in write.claims])
+                recorded = await batch.record(write.claims, payment_id)
                 begun = await batch.begin_executions([payment_id]) if write.executes else {payment_id}
-                if any(admission != "new" for admission in admitted.values()) or not begun:
+                if not recorded or not begun:
                     continue
                 await batch.store([write.change])
                 await batch.commit()
@@ -406,21 +406,22 @@ class FakeBatch:
         self._locks = locks
         self._writes = False
 
-    async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> dict[str, Admission]:
+    async def record(self, claims: Sequence[Claim], payment_id: str) -> bool:
+        """Record claims about this payment. False where one of them, or its signed event, is there already."""
         await self._write()
-        return {claim.id: self._admit(claim, home) for claim, home in claims}
+        return all(self._record(claim, payment_id) for claim in claims)
 
-    def _admit(self, claim: Claim, home: str | None) -> Admission:
+    def _record(self, claim: Claim, payment_id: str) -> bool:
         layer = self.layer
         if claim.id in layer.claims:
-            return "new" if claim.id in _own(layer.claims) else "seen"
-        signed = claim.event_id is not None and claim.authenticity is Authenticity.SIGNED and home is not None
+            return False
+        signed = claim.event_id is not None and claim.authenticity is Authenticity.SIGNED
         if signed and (claim.account, claim.event_id) in layer.signed_events:
-            return "repeated"
-        layer.claims[claim.id] = (claim, home)
+            return False
+        layer.claims[claim.id] = (claim, payment_id)
         if signed and claim.event_id is not None:
             layer.signed_events[claim.account, claim.event_id] = claim.id
-        return "new"
+        return True
 
     async def reserve(self, keys: Sequence[Keys]) -> dict[str, TakenKeys]:
         await self._write()

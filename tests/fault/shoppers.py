@@ -18,6 +18,7 @@ import aiohttp
 import asyncpg
 from msgspec import Struct
 
+from consumers.ports.unavailable import DatabaseUnavailable
 from tests.fault.troubling import drawn_script
 from tests.harness import (
     BLIND,
@@ -35,12 +36,11 @@ from tests.harness import (
     Stage,
 )
 from tests.processes import until
-from worker.postgres.database import UNAVAILABLE
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 180.0
 AGAIN_SECONDS = 0.2
-AWAY = (aiohttp.ClientError, asyncpg.PostgresError, *UNAVAILABLE)
+AWAY = (aiohttp.ClientError, asyncpg.PostgresError, DatabaseUnavailable, OSError)
 LATER = frozenset({"opening_in_progress", "idempotency_in_progress"})
 ENDS_SOON = 3.0
 STRANGERS = 3

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import pytest
 
 from consumers.account import Account
+from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.answers import Executed, Expected, Question, QuestionOutcome
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
 from tests.fakes.bus import FakeBus
@@ -48,7 +49,7 @@ class Fate:
         if self.passed == self._at:
             self.met.set()
             if self.how == "breaks":
-                raise ConnectionResetError
+                raise DatabaseUnavailable
         if self.met.is_set() and self.how == "dies":
             await asyncio.Event().wait()
 

@@ -179,7 +179,6 @@ class LookingConformance:
     async def test_a_look_does_not_wait_for_whoever_has_the_payment_locked(self, kept: Kept) -> None:
         row, claim = await stored(kept), a_claim()
         async with asyncio.timeout(SECONDS), kept.ledger.batch([row.id]) as batch:
-            await batch.admit([(claim, row.id)])
             await batch.store([Change(payment=replace(row, method="bkash"))])
             looked = await kept.ledger.look([claim], [row.id])
             assert looked.readings[row.id].case.payment == row
@@ -345,7 +344,7 @@ class LookingConformance:
         assert (written.done, written.taken) == ({good.id}, {row.id: others})
         assert (await case_of(kept, row)).payment == row
         assert await kept.entries(row.id) == []
-        assert await admit(kept, claim, its, home=row) == ["new", "seen"]
+        assert (await kept.ledger.look([claim, its])).admissions == {claim.id: "new", its.id: "seen"}
         anyone = await stored(kept)
         assert (await reserve(kept, keys(anyone, **free)))[anyone.id] == TakenKeys()
         assert (await write(kept, a_write(readings[row.id], method="bkash"))).done == {row.id}, "without that key"

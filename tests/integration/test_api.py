@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import structlog
 
-from consumers.ports.bus import BusAway
 from consumers.ports.gateway import OpeningOutcome, OpeningRefused, ReferenceUsed
+from consumers.ports.unavailable import BusAway
 from schemas.answers import Inconclusive, Trouble
 from schemas.shown import PAYMENT_ID
 from schemas.words import Status

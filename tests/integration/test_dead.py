@@ -14,7 +14,7 @@ from aio_pika.abc import AbstractChannel
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.ports.bus import BusAway
+from consumers.ports.unavailable import BusAway
 from schemas.callbacks import Claim
 from schemas.secret import Secret
 from tests.broker import RabbitMQ

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from consumers.account import Account
 from consumers.ports.gateway import Token
+from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.providers import PROVIDERS
 from consumers.timing import TIMING
 from schemas.answers import Answer, Executed, Expected, Inconclusive, Question, QuestionOutcome
@@ -160,7 +161,7 @@ class AwayFrom(OneToken):
     async def get(self, account: str, stale: str | None, grant: Callable[[], Awaitable[Token]]) -> str:
         self._left -= 1
         if self._left <= 0:
-            raise ConnectionResetError
+            raise DatabaseUnavailable
         return await super().get(account, stale, grant)
 
 
@@ -168,7 +169,7 @@ async def test_an_execute_that_could_not_have_its_token_was_not_sent_and_leaves_
     assert is_not_sent(await slow.ask(EXECUTE, tokens=AwayFrom(1)))
     slow.refuses = 1
     assert is_not_sent(await slow.ask(EXECUTE, tokens=AwayFrom(2))), "401: it did not run"
-    with pytest.raises(ConnectionResetError):
+    with pytest.raises(DatabaseUnavailable):
         await slow.ask(QUERY, tokens=AwayFrom(1))
 
 

@@ -28,7 +28,7 @@ from tests.integration.endpoints import (
 from tests.processes import until
 from worker.deliver.endpoint_worker import EndpointWorker
 from worker.deliver.sender import Sender, sender
-from worker.postgres.database import Database
+from worker.postgres.database import Database, connect
 from worker.postgres.events.deliveries import _DUE, _RECORD, _TAKE
 from worker.postgres.events.endpoint_rows import _ENQUEUE, enable_endpoint, list_endpoints
 from worker.postgres.reads.timeline import timeline_pages
@@ -321,6 +321,29 @@ async def test_what_is_being_sent_when_the_process_is_asked_to_end_is_recorded(
         release.set()
         await asyncio.wait_for(running, 5)
         assert await deliveries(database, endpoint) == dict.fromkeys(events, "delivered")
+
+
+async def test_a_process_that_is_asked_to_end_while_the_database_is_away_ends_and_nothing_counts_as_delivered(
+    dsn: str, database: Database
+) -> None:
+    release = asyncio.Event()
+
+    async def slowly(_: web.Request) -> web.Response:
+        await release.wait()
+        return web.Response(status=204)
+
+    async with hooking(Hook(slowly)) as hook, connect(dsn) as ending:
+        endpoint = endpoint_at(hook.url)
+        async with sender(ending.clock.now, private=True) as sending:
+            worker = await worker_of(endpoint, ending, sending)
+            (event_id,) = await happen(database)
+            running = asyncio.create_task(worker.run())
+            await until(lambda: len(hook.requests) == 1, what="it is being sent")
+            worker.stop()
+            ending._pool.terminate()
+            release.set()
+            await asyncio.wait_for(running, 5)
+        assert (await deliveries(database, endpoint))[event_id] != "delivered"
 
 
 async def test_a_great_backlog_is_worked_off_by_its_indexes(database: Database, sending: Sender) -> None:

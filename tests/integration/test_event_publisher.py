@@ -13,7 +13,7 @@ from time import monotonic
 import pytest
 from msgspec.structs import replace
 
-from consumers.ports.bus import BusAway
+from consumers.ports.unavailable import BusAway
 from tests.integration.conformance_ledger import NOON
 from tests.integration.endpoints import happen
 from tests.processes import until

@@ -15,6 +15,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
 from tests.integration.rabbit import emptied
@@ -299,11 +300,11 @@ async def test_while_postgres_is_away_for_long_nothing_is_kept_in_hand(
 
     class Away:
         async def handle(self, key: str, body: bytes) -> Handled:
-            raise ConnectionRefusedError
+            raise DatabaseUnavailable
 
         async def reach(self) -> None:
             if not back.is_set():
-                raise ConnectionRefusedError
+                raise DatabaseUnavailable
 
     expected_consumer = at.broker.expected_consumer
     whole, expected_consumer._handler = expected_consumer._handler, Away()  # type: ignore[assignment]

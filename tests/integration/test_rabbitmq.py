@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import aio_pika
-import asyncpg
 import msgspec
 import pytest
 
-from consumers.ports.bus import BusAway, ClaimMessage
+from consumers.ports.bus import ClaimMessage
+from consumers.ports.unavailable import BusAway, DatabaseUnavailable
 from schemas.callbacks import Claim
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
@@ -290,7 +290,7 @@ class AwaySpool(PostgresBus):
 
     async def lease(self, provider: str, most: int, *, low_priority: bool = True) -> list[ClaimMessage]:
         if self.away:
-            raise ConnectionRefusedError
+            raise DatabaseUnavailable
         return await super().lease(provider, most, low_priority=low_priority)
 
 
@@ -301,7 +301,7 @@ class FullSpool(PostgresBus):
 
     async def publish_again(self, claim: Claim, handed_out: int, failures: int = 0) -> None:
         if self.full:
-            raise asyncpg.DiskFullError
+            raise DatabaseUnavailable
         await super().publish_again(claim, handed_out, failures)
 
 
@@ -334,7 +334,7 @@ async def test_while_postgres_is_away_the_broker_counts_one_delivery_however_lon
         await rabbit.bus.requeue([first, *others])
         until_when = asyncio.get_running_loop().time() + 9  # four times as long as the broker waits
         while asyncio.get_running_loop().time() < until_when:
-            with suppress(ConnectionRefusedError):
+            with suppress(DatabaseUnavailable):
                 await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 1)
             await asyncio.sleep(0.2)
         assert "ipay" in rabbit.pool.missing()
@@ -384,7 +384,7 @@ async def test_what_cannot_be_moved_to_the_spool_yet_keeps_nothing_else_back(
     await until(delivered, what="all of them")
     spool.full = True
     for _ in range(2):
-        with pytest.raises(asyncpg.DiskFullError):
+        with pytest.raises(DatabaseUnavailable):
             await rabbit.bus.receive("ipay", 10)
     spool.full = False
     messages = await receive_all(rabbit, 3)

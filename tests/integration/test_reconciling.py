@@ -12,7 +12,7 @@ from decimal import Decimal
 import pytest
 
 from consumers.commands.resolve import ResolutionRequest, resolve_payment
-from consumers.ports.bus import BusAway
+from consumers.ports.unavailable import BusAway
 from consumers.reconciliation.verdicts import Terms
 from schemas.callbacks import Claim
 from schemas.statements import Line, LineOutcome, Unread

@@ -10,12 +10,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumers.ports.ledger import Reading
+from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.payments import Payment
 from schemas.words import Status
 from tests.integration.conformance_ledger import a_payment
 from tests.integration.conformance_looking import a_write
 from tests.processes import directory
-from worker.postgres.database import UNAVAILABLE, Database, connect
+from worker.postgres.database import Database, connect
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.server.cluster import Cluster
 from worker.postgres.server.migrate import apply_migrations
@@ -139,7 +140,7 @@ async def test_a_standby_that_is_promoted_counts_as_another_server() -> None:
             (cluster.home / "standby.signal").touch(mode=0o644)
             await asyncio.to_thread(cluster.start)
             async with connect(url) as database:
-                with pytest.raises(UNAVAILABLE):
+                with pytest.raises(DatabaseUnavailable):
                     await noted(database)
                 await database.execute("SELECT pg_promote()")
                 assert not (await noted(database)).endswith("/00000001 None")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from consumers.ports.unavailable import DatabaseBusy, DatabaseUnavailable
 from tests.processes import until
-from worker.postgres.database import LOCKED, UNAVAILABLE, Database
+from worker.postgres.database import Database
 from worker.verify.record import away
 
 
@@ -33,13 +34,13 @@ async def ended(database: Database) -> None:
 
 
 async def test_a_machine_that_stood_still_in_a_transaction_finds_its_session_gone(database: Database) -> None:
-    with pytest.raises(UNAVAILABLE) as raised:
+    with pytest.raises(DatabaseUnavailable) as raised:
         await standing_still(database)
     assert away(raised.value), "all that was done in it fares alike"
-    assert not isinstance(raised.value, LOCKED)
+    assert not isinstance(raised.value, DatabaseBusy)
 
 
 async def test_a_session_that_an_operator_ended_is_gone_likewise(database: Database) -> None:
-    with pytest.raises(UNAVAILABLE) as raised:
+    with pytest.raises(DatabaseUnavailable) as raised:
         await ended(database)
     assert away(raised.value)

@@ -8,12 +8,13 @@ import asyncpg
 import pytest
 
 from consumers.ports.ledger import Turns
+from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.timing import TIMING
 from tests.fakes.ledger import FakeTurns
 from tests.integration.conformance_ledger import SECONDS
 from tests.integration.conformance_turns import IDS, TurnsConformance
 from tests.processes import until
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
 from worker.postgres.queue.turns import SAME_SECONDS, PostgresTurns, lock_of
 from worker.runtime.clock import DatabaseClock
 
@@ -180,7 +181,7 @@ async def test_where_no_session_is_to_be_had_no_turn_is_taken() -> None:
     database = Database(asyncpg.create_pool(nowhere, min_size=0), nowhere, DatabaseClock())
     turns = PostgresTurns(database)
     for _ in range(2):
-        with pytest.raises(UNAVAILABLE):
+        with pytest.raises(DatabaseUnavailable):
             await turns.take(IDS[:1])
     turns.give_back(IDS)
     await turns.close()

@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.ports.ledger import Reading, Write
+from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.payments import Candidate, Change, Payment
 from schemas.words import EventType, Hold, Status
 from tests.integration.conformance_ledger import (
@@ -28,7 +29,7 @@ from tests.integration.conformance_ledger import (
 )
 from tests.integration.wire import wire
 from tests.processes import until
-from worker.postgres.database import UNAVAILABLE, Database, connect
+from worker.postgres.database import Database, connect
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.ledger.rows import MOVING
 from worker.postgres.wakeups import Wakeup
@@ -231,7 +232,7 @@ async def test_of_a_write_whose_answer_is_lost_nobody_knows_and_it_may_be_done(
         assert (await near.write([plain(await paid(ledger, row))])).done == {row.id}
         write = await paid(ledger, row)
         between.lose_answers()
-        with pytest.raises(UNAVAILABLE):
+        with pytest.raises(DatabaseUnavailable):
             await near.write([write])
     reading = (await ledger.look(write.claims, [row.id])).readings[row.id]
     assert reading.case.payment == write.change.payment
@@ -249,7 +250,7 @@ async def test_a_write_that_waits_while_its_session_ends_is_nobodys_and_nothing_
             return bool(await database.fetch(END_WHO_WAITS))
 
         await until(ended, what="a write that waits", seconds=SECONDS)
-        with pytest.raises(UNAVAILABLE):
+        with pytest.raises(DatabaseUnavailable):
             await waiting
     looked = await ledger.look(write.claims, [row.id])
     assert (looked.readings[row.id], set(looked.admissions.values())) == (write.reading, {"new"})

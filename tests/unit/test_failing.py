@@ -25,6 +25,7 @@ from consumers.checks.repeated_failure import (
     stop_asking,
 )
 from consumers.pipeline import AssignedQuestion
+from consumers.ports.unavailable import DatabaseBusy, DatabaseUnavailable, TransactionRolledBack
 from schemas.answers import Executed, Expected, ForeignTransaction, Inconclusive, Question, QuestionOutcome, Trouble
 from schemas.letters import KeptReply
 from schemas.payments import Change
@@ -48,6 +49,13 @@ def quiet() -> Iterator[None]:
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 MANY = 40
 """More questions than it takes to see that it is hopeless, and far fewer than a loop asks in a week."""
+
+
+def locked_out() -> DatabaseBusy:
+    """As the ledger raises it from the error of its driver."""
+    error = DatabaseBusy()
+    error.__cause__ = asyncpg.LockNotAvailableError()
+    return error
 
 
 class Broken:
@@ -254,11 +262,10 @@ async def test_what_was_mended_is_forgotten() -> None:
     assert consuming.drive.payment(payment_id).hold is None
 
 
-@pytest.mark.parametrize("error", [asyncpg.DeadlockDetectedError(), asyncpg.SerializationError()])
-async def test_a_transaction_that_had_to_give_way_is_tried_again_at_once(error: Exception) -> None:
+async def test_a_transaction_that_had_to_give_way_is_tried_again_at_once() -> None:
     consuming = Consuming(says(Status.COMPLETED))
     payment_id = await consuming.drive.open(PLAIN)
-    broken = Broken(consuming, payment_id, error=error)
+    broken = Broken(consuming, payment_id, error=TransactionRolledBack())
 
     async def store(changes: Sequence[Change]) -> None:
         if broken.raised < 2:
@@ -273,7 +280,7 @@ async def test_a_transaction_that_had_to_give_way_is_tried_again_at_once(error: 
     assert len(consuming.asked) == 1
 
 
-@pytest.mark.parametrize("error", [asyncpg.DeadlockDetectedError(), asyncpg.LockNotAvailableError()])
+@pytest.mark.parametrize("error", [TransactionRolledBack(), DatabaseBusy()])
 async def test_others_in_the_way_are_no_fault_of_its_own(error: Exception) -> None:
     consuming = Consuming()
     payment_id = await consuming.drive.open(PLAIN)
@@ -289,7 +296,7 @@ async def test_others_in_the_way_are_no_fault_of_its_own(error: Exception) -> No
 async def test_what_execute_brought_is_tried_again_until_its_payment_is_not_locked_any_more() -> None:
     consuming = Consuming(lambda one: executed(one, "completed", Status.COMPLETED))
     payment_id, neighbour = [await consuming.drive.open(EXECUTING) for _ in range(2)]
-    broken = Broken(consuming, payment_id, error=asyncpg.LockNotAvailableError())
+    broken = Broken(consuming, payment_id, error=locked_out())
 
     async def store(changes: Sequence[Change]) -> None:
         if broken.raised <= LOCKED_TRIES:
@@ -309,7 +316,7 @@ async def test_what_execute_brought_is_kept_where_its_payment_stays_locked() -> 
     """And Query is asked, whose answer is the same."""
     consuming = Consuming(lambda one: executed(one, "completed", Status.COMPLETED))
     payment_id = await consuming.drive.open(EXECUTING)
-    broken = Broken(consuming, payment_id, error=asyncpg.LockNotAvailableError())
+    broken = Broken(consuming, payment_id, error=locked_out())
     async with consuming.working():
         await consuming.bus.publish([consuming.drive.claim(payment_id, Said.SUCCESS)])
         await consuming.settle()
@@ -330,14 +337,14 @@ async def test_what_execute_brought_is_kept_where_its_payment_stays_locked() -> 
 async def test_it_is_kept_though_the_dead_letters_are_away_for_a_moment() -> None:
     consuming = Consuming(lambda one: executed(one, "completed", Status.COMPLETED))
     payment_id = await consuming.drive.open(EXECUTING)
-    Broken(consuming, payment_id, error=asyncpg.LockNotAvailableError())
+    Broken(consuming, payment_id, error=locked_out())
     keep, away = consuming.failures.keep, 1
 
     async def sometimes(*given: Any) -> None:
         nonlocal away
         away -= 1
         if away >= 0:
-            raise ConnectionResetError
+            raise DatabaseUnavailable
         await keep(*given)
 
     consuming.failures.keep = sometimes  # type: ignore[method-assign]
@@ -359,7 +366,7 @@ async def test_claims_about_a_locked_payment_are_left_and_hold_up_no_others() ->
         nonlocal tried
         if any(change.payment.id == locked for change in changes):
             tried += 1
-            raise asyncpg.LockNotAvailableError
+            raise DatabaseBusy
 
     consuming.ledger.store = store  # type: ignore[method-assign]
     async with consuming.working():

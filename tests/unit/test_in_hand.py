@@ -15,6 +15,7 @@ from consumers.account import Account
 from consumers.pipeline import take_claims
 from consumers.ports.bus import ClaimMessage
 from consumers.ports.ledger import Write, WriteResult
+from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.answers import QuestionOutcome
 from schemas.callbacks import Claim
 from schemas.payments import Change
@@ -428,7 +429,7 @@ async def test_one_that_is_delivered_again_while_it_is_in_hand_is_settled_with_t
         assert claimed(consuming, payment_id) == [claim.id]
 
 
-@pytest.mark.parametrize("error", [ConnectionResetError(), TooLate()], ids=["tokens away", "too late"])
+@pytest.mark.parametrize("error", [DatabaseUnavailable(), TooLate()], ids=["tokens away", "too late"])
 async def test_a_question_that_could_not_be_asked_gives_its_claims_back(error: Exception) -> None:
     consuming = Consuming(says(Status.COMPLETED))
     payment_id = await consuming.drive.open(PLAIN)
@@ -465,7 +466,7 @@ async def test_where_the_bus_cannot_forget_a_claim_it_comes_again_and_is_seen() 
         nonlocal failed
         failed += 1
         if failed == 1:
-            raise ConnectionResetError
+            raise DatabaseUnavailable
         await done(messages)
 
     consuming.bus.ack = away  # type: ignore[method-assign]

@@ -1,9 +1,9 @@
-"""Messages sent together by one write, each confirmed by itself: what aiormq's `basic_publish` does for one of them.
+"""Messages sent together by one write, each confirmed by itself, as aiormq's `basic_publish` does for a single message.
 
-The one thing to get wrong: the numbers. A confirm names a message by its place on the wire, so a number that is counted
-and not sent would let the broker's word for one message stand for another. They are counted after the write is in the
-connection's queue, with nothing to wait for in between. And the ids: a message that no queue takes is named by its id,
-so of several with one id that must arrive, each waits until the one before it is confirmed.
+A confirm names a message by its number on the wire. A number that is counted and not sent would let the confirm of one
+message count for another, and a claim could be lost. So messages are numbered after the write is in the connection's
+queue, without an await in between. A message that no queue takes is returned by its id. So of several `mandatory`
+messages with the same id, each waits until the one before it is confirmed.
 """
 
 from __future__ import annotations
@@ -25,29 +25,33 @@ from worker.amqp.messages import OutgoingMessage
 _OTHERS = [name for name in spec.Basic.Properties.__slots__ if name not in ("message_id", "headers")]
 _others = attrgetter(*_OTHERS)
 _SIZE_AT, _SIZE = 11, 8
-"""Of the body, in a content header: after seven bytes of a frame, the class and the weight."""
+"""Where a content header has the size of the body: after seven bytes of the frame, the class and the weight."""
 
 
 async def publish_batch(channel: Channel, messages: Sequence[OutgoingMessage]) -> list[asyncio.Future[object]]:
-    """Write them. Returns the broker's word on each, in their order: a refusal, or that no queue takes it, is raised.
+    """Write the messages. Returns the confirmation of each, in their order, to be awaited.
 
-    The channel is one with confirms and `on_return_raises`. Raises ChannelInvalidStateError where it is closed. A call
-    that is cancelled may have sent some of them, and none that is not counted.
+    Awaiting it raises if the broker refuses the message, or no queue takes it. The channel is made with confirms and
+    `on_return_raises`. Raises ChannelInvalidStateError if it is closed. A call that is cancelled may have sent some
+    messages; each that was sent is numbered.
     """
     assert channel.publisher_confirms, "without confirms they would be waited for in vain"
-    said: list[asyncio.Future[object]] = []
-    batches = [(batch, b"".join(part for one in batch for part in _parts(channel, one))) for batch in _apart(messages)]
+    confirmations: list[asyncio.Future[object]] = []
+    batches = [
+        (batch, b"".join(part for message in batch for part in _parts(channel, message)))
+        for batch in _without_repeated_ids(messages)
+    ]
     async with channel.lock:
         for batch, payload in batches:
             if unconfirmed := _unconfirmed(channel, batch):
                 await asyncio.wait(unconfirmed)
             await channel.write_queue.put(ChannelFrame(payload=payload, should_close=False))
-            said += [_confirmation(channel, message) for message in batch]
-    return said
+            confirmations += [_confirmation(channel, message) for message in batch]
+    return confirmations
 
 
-def _apart(messages: Sequence[OutgoingMessage]) -> Iterator[list[OutgoingMessage]]:
-    """The messages in their order, cut where an id would come again."""
+def _without_repeated_ids(messages: Sequence[OutgoingMessage]) -> Iterator[list[OutgoingMessage]]:
+    """The messages in their order, in batches in which no `mandatory` message's id occurs twice."""
     batch: list[OutgoingMessage] = []
     ids: set[str] = set()
     for message in messages:
@@ -62,10 +66,10 @@ def _apart(messages: Sequence[OutgoingMessage]) -> Iterator[list[OutgoingMessage
 
 
 def _unconfirmed(channel: Channel, batch: Sequence[OutgoingMessage]) -> list[asyncio.Future[object]]:
-    """The confirmations that are still waited for under the same ids."""
+    """The pending confirmations of earlier messages with the same ids."""
     numbers = [channel.message_id_delivery_tag.get(_id_of(message)) for message in batch if message.mandatory]
-    waited_for = [channel.confirmations.get(number) for number in numbers if number is not None]
-    return [one for one in waited_for if isinstance(one, asyncio.Future)]
+    pending = [channel.confirmations.get(number) for number in numbers if number is not None]
+    return [confirmation for confirmation in pending if isinstance(confirmation, asyncio.Future)]
 
 
 def _confirmation(channel: Channel, message: OutgoingMessage) -> asyncio.Future[object]:
@@ -87,12 +91,12 @@ def _confirmation(channel: Channel, message: OutgoingMessage) -> asyncio.Future[
 
 def _id_of(message: OutgoingMessage) -> str:
     message_id = message.properties.message_id
-    assert message_id, "what must arrive has an id, by which the broker would give it back"
+    assert message_id, "a mandatory message has an id, by which the broker would return it"
     return str(message_id)
 
 
 def _parts(channel: Channel, message: OutgoingMessage) -> list[bytes]:
-    """The frames of one message: where it goes, what it is, and its body in pieces that the broker agreed to."""
+    """The frames of one message: its target, its header, and its body in pieces of the size that the broker allows."""
     number, body = channel.number, message.body
     size = channel.max_content_size if channel.max_content_size > 0 else max(len(body), 1)  # a broker may set no limit
     return [
@@ -103,22 +107,22 @@ def _parts(channel: Channel, message: OutgoingMessage) -> list[bytes]:
 
 
 def _header(number: int, properties: spec.Basic.Properties, size: int) -> bytes:
-    """The frame that says what a message is; made once for all that differ in nothing but their id and size."""
+    """The content header of a message. The rest of it is cached for messages that differ only in id and size."""
     message_id = properties.message_id
     if not message_id or properties.headers:
         return marshal(ContentHeader(properties=properties, body_size=size), number)
-    told = message_id.encode()
-    before, between, after = _around(number, len(told), properties.headers is not None, _others(properties))
-    return b"".join((before, size.to_bytes(_SIZE, "big"), between, told, after))
+    encoded = message_id.encode()
+    before, between, after = _around(number, len(encoded), properties.headers is not None, _others(properties))
+    return b"".join((before, size.to_bytes(_SIZE, "big"), between, encoded, after))
 
 
 @lru_cache(1024)
 def _around(number: int, length: int, headers: bool, others: tuple[Any, ...]) -> tuple[bytes, bytes, bytes]:
-    """What such a frame has before the size of the body, between that and an id of so many bytes, and after it."""
+    """The parts of a content header before the body's size, between the size and an id of `length` bytes, and after."""
     more = dict(zip(_OTHERS, others, strict=True)) | {"headers": {} if headers else None}
     frame, other = (
-        marshal(ContentHeader(properties=spec.Basic.Properties(message_id=sign * length, **more)), number)
-        for sign in "ab"
+        marshal(ContentHeader(properties=spec.Basic.Properties(message_id=letter * length, **more)), number)
+        for letter in "ab"
     )
     at = next(place for place, (one, two) in enumerate(zip(frame, other, strict=True)) if one != two)
     return frame[:_SIZE_AT], frame[_SIZE_AT + _SIZE : at], frame[at + length :]

@@ -1,7 +1,7 @@
-"""Messages as the broker delivers them: a channel per queue, a bounded buffer, and a watchdog.
+"""Messages as the broker delivers them: a channel for each queue, a bounded buffer, and a watchdog.
 
-The one thing to get wrong: believing in a consumer. The broker may have forgotten it while the connection looks well;
-so each is compared, every few seconds, with what its queue says, and built anew when the two do not agree.
+The broker may forget a consumer while its connection looks well. So every few seconds each consumer is compared with
+its queue, and made again when they do not agree.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from worker.telemetry.metrics import Metrics
 
 WATCH_SECONDS = 3.0
 IDLE_SECONDS = 5.0
-"""So long may a queue with messages deliver nothing to a consumer with room before it counts as forgotten."""
+"""A consumer with room counts as forgotten if its queue has messages and delivered none for so long."""
 REPLY_SECONDS = 5.0
 
 log = structlog.get_logger()
 
 
 class Subscription(Struct):
-    """Where one queue's consumer stands. `heard_at` is monotonic.
+    """The consumer of one queue. `heard_at`: when it last got a message, or began, in monotonic seconds.
 
-    `unacked` are the tags of messages that were neither acknowledged nor rejected, rising; `acked` are those that the
-    broker is not told of yet. One word for several is only right as long as they stand so: nothing else holds `acking`
-    until it is said. The broker closes a channel on which a message is acknowledged twice, and a word for all would
-    acknowledge a message that is being requeued.
+    `unacked` are the tags of messages that were neither acknowledged nor rejected, rising. `acked` are the tags of
+    acknowledged messages that the broker was not told of yet. `acking` is held while the broker is told: an
+    acknowledgement of several messages must not include a message that is being requeued, and the broker closes a
+    channel on which a message is acknowledged twice.
     """
 
     channel: AbstractChannel
@@ -51,7 +51,7 @@ class Subscription(Struct):
     acking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def acknowledge(self, tags: Sequence[int]) -> None:
-        """One word for all that are older than every unacked message, and one for each of the others."""
+        """Acknowledge all tags that are older than every unacked message at once, and each of the others alone."""
         for tag in tags:
             self.unacked.pop(tag, None)
         self.acked.update(tags)
@@ -59,9 +59,9 @@ class Subscription(Struct):
             while not self.acked.isdisjoint(tags):
                 oldest_left = next(iter(self.unacked), None)
                 older = {tag for tag in self.acked if oldest_left is None or tag < oldest_left}
-                said = older or {next(tag for tag in tags if tag in self.acked)}
-                self.acked -= said
-                await self.channel.basic_ack(max(said), multiple=bool(older))
+                told = older or {next(tag for tag in tags if tag in self.acked)}
+                self.acked -= told
+                await self.channel.basic_ack(max(told), multiple=bool(older))
 
     async def reject(self, tags: Sequence[int]) -> None:
         async with self.acking:
@@ -70,7 +70,7 @@ class Subscription(Struct):
                 self.unacked.pop(tag, None)
 
     async def requeue(self) -> None:
-        """Requeue the buffered messages: the broker gives them to another consumer."""
+        """Give the buffered messages back to the broker, for another consumer."""
         async with self.acking:
             while self.buffer:
                 tag = _tag(self.buffer.popleft())
@@ -79,10 +79,10 @@ class Subscription(Struct):
 
 
 class ConsumerPool:
-    """Works while `run` runs; without it, nothing is ever delivered.
+    """The consumers of a process. They get messages only while `run` runs.
 
-    A queue of claims is called by its gateway's name here; `others` are queues by the names they are called instead.
-    `prefetch` is how many messages of each queue may be here: all of them are ahead of those that come later.
+    Each queue has a short name here: for a queue of claims its gateway's name, for the others the keys of `others`.
+    `prefetch` is how many messages of each queue this process may have unacknowledged.
     """
 
     def __init__(
@@ -102,20 +102,20 @@ class ConsumerPool:
         self._arrived: Callable[[str], None] = lambda _: None
 
     def on_arrival(self, arrived: Callable[[str], None]) -> None:
-        """`arrived` is called with a queue's name whenever a message came from it."""
+        """Have `arrived` called with a queue's name whenever messages came from it."""
         self._arrived = arrived
 
     @property
     def queues(self) -> list[str]:
-        """All that it is to deliver from."""
+        """The names of all queues of this pool."""
         return list(self._queues)
 
     def missing(self) -> list[str]:
-        """The queues that the broker does not deliver from just now."""
+        """The names of the queues that the broker does not deliver from now."""
         return [provider for provider in self._queues if provider not in self._subscriptions]
 
     async def pause(self, provider: str) -> None:
-        """Deliver nothing from this queue until `resume`; what is in hand goes back to the broker.
+        """Deliver nothing from this queue until `resume`; its unacknowledged messages go back to the broker.
 
         The broker gives up on a consumer that keeps a message for half an hour, and counts that towards dead letters.
         """
@@ -129,9 +129,9 @@ class ConsumerPool:
         self._paused.discard(provider)
 
     async def stop_consuming(self, provider: str) -> None:
-        """Deliver nothing more from this queue; what was delivered and not taken goes back to the broker.
+        """Deliver nothing more from this queue. Messages that were not taken go back to the broker.
 
-        What was taken can still be acknowledged.
+        Messages that were taken can still be acknowledged.
         """
         self._paused.add(provider)
         subscription = self._subscriptions.get(provider)
@@ -143,23 +143,25 @@ class ConsumerPool:
                 await subscription.requeue()
 
     async def run(self) -> None:
+        """Consume until cancelled. Raises BrokerRefusedError and TopologyError; see `run_with_reconnect`."""
         await run_with_reconnect(
             self._url, "payproof consumer", prepare=self._prepare, use=self._subscribe, failed=lambda: None
         )
 
     def has_buffered(self, provider: str) -> bool:
+        """Whether the queue has delivered messages that were not taken yet."""
         subscription = self._subscriptions.get(provider)
         return subscription is not None and bool(subscription.buffer)
 
     def take(self, provider: str, most: int) -> list[DeliveredMessage]:
-        """What has been delivered, at most so much; each stays unacknowledged until `acknowledge`."""
+        """The messages that were delivered, at most `most`. Each stays unacknowledged until `acknowledge`."""
         subscription = self._subscriptions.get(provider)
         if subscription is None:
             return []
         return [subscription.buffer.popleft() for _ in range(min(most, len(subscription.buffer)))]
 
     def put_back(self, messages: Sequence[DeliveredMessage]) -> None:
-        """Put them in front again. Those of a channel that has ended come anew from the broker."""
+        """Put taken messages back, before the others. The broker delivers messages of an ended channel again."""
         for message in reversed(messages):
             for provider, subscription in self._subscriptions.items():
                 if message.channel is subscription.channel:
@@ -167,11 +169,11 @@ class ConsumerPool:
                     self._arrived(provider)
 
     async def acknowledge(self, messages: Sequence[DeliveredMessage]) -> None:
-        """Tell the broker that they are done. Where their channel has ended they come again, which does no harm."""
+        """Acknowledge messages. If their channel has ended, the broker delivers them again, which does no harm."""
         await self._answer(messages, Subscription.acknowledge)
 
     async def reject(self, messages: Sequence[DeliveredMessage]) -> None:
-        """Have the broker itself dead-letter them."""
+        """Reject messages, so that the broker dead-letters them."""
         await self._answer(messages, Subscription.reject)
 
     async def _answer(
@@ -192,7 +194,7 @@ class ConsumerPool:
     async def _subscribe(self, connection: AbstractConnection) -> None:
         end = closing_of(connection)
         try:
-            await self._consume_each(connection, [one for one in self._queues if one not in self._paused])
+            await self._consume_each(connection, [name for name in self._queues if name not in self._paused])
             log.info("broker.connected", connection="consumer", missing=self.missing())
             closed = asyncio.ensure_future(end.wait())
             try:
@@ -206,7 +208,7 @@ class ConsumerPool:
             self._subscriptions.clear()
 
     async def _consume_each(self, connection: AbstractConnection, providers: Collection[str]) -> None:
-        """A queue that does not answer, as one that lost its leader, leaves the others flowing; it is tried again."""
+        """Consume from these queues. A queue that does not answer, as without a leader, is logged and left out."""
         consuming = [self._consume(connection, provider) for provider in providers]
         for provider, done in zip(providers, await asyncio.gather(*consuming, return_exceptions=True), strict=True):
             if isinstance(done, TimeoutError):
@@ -233,10 +235,13 @@ class ConsumerPool:
             consumed = await channel.basic_consume(self._queues[provider], delivered)
             subscription.consumer_tag = consumed.consumer_tag
         self._subscriptions[provider] = subscription
-        self._arrived(provider)  # what came before it had its place here
+        self._arrived(provider)  # for messages that came before the subscription was noted
 
     async def _watch(self, connection: AbstractConnection) -> None:
-        """Compare each consumer with its queue. Raises what aio-pika does when the broker does not answer."""
+        """Compare each consumer with its queue, and make forgotten consumers again.
+
+        Raises one of UNREACHABLE if the broker does not answer.
+        """
         forgotten = []
         async with asyncio.timeout(REPLY_SECONDS):
             async with await open_channel(connection, confirms=False) as channel:
@@ -275,5 +280,5 @@ class ConsumerPool:
 
 
 def _tag(message: DeliveredMessage) -> int:
-    assert message.delivery_tag is not None, "what was delivered has a tag"
+    assert message.delivery_tag is not None, "a delivered message has a tag"
     return message.delivery_tag

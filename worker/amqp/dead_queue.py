@@ -1,7 +1,7 @@
 """The dead letters at the broker: its queue `payproof.dead`.
 
-The one thing to get wrong: a letter is looked at by taking it. It is acknowledged only when it is to be gone; all
-others go back when the channel closes, however the reading ends.
+A letter is read by taking it from the queue. It is acknowledged only when it is replayed or dropped. All other letters
+go back to the queue when the channel closes, however the reading ends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError
 
-from consumers.ports.bus import BusAway
+from consumers.ports.unavailable import BusAway
 from schemas.callbacks import read_claim
 from schemas.secret import Secret
 from worker.amqp.link import CLOSE_SECONDS, UNREACHABLE, connected, open_channel
@@ -66,7 +66,7 @@ class BrokerDead:
     async def replay(self, opened: CheckedOut) -> None:
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
-                await confirm(await self._channel(), _again(opened))
+                await confirm(await self._channel(), _to_replay(opened))
         except TimeoutError as error:
             raise BusAway("the broker did not confirm it in time") from error
         except DeliveryError as error:
@@ -80,7 +80,7 @@ class BrokerDead:
             await _tag(opened).ack()
 
     async def _channel(self) -> AbstractChannel:
-        """On a connection of its own: an alarm stops whoever publishes, and must not stop the reading."""
+        """A channel for publishing, on a connection of its own: an alarm blocks connections that publish."""
         if self._publishing is None:
             connection = await self._stack.enter_async_context(connected(self._url, "payproof dead, publishing"))
             self._publishing = await open_channel(connection, confirms=True)
@@ -89,7 +89,7 @@ class BrokerDead:
 
 @asynccontextmanager
 async def dead_at_broker(url: Secret) -> AsyncIterator[BrokerDead]:
-    """Raises BusAway, and BrokerRefusedError."""
+    """Connect to the dead letters at the broker. Raises BusAway, and BrokerRefusedError."""
     async with AsyncExitStack() as stack:
         try:
             connection = await stack.enter_async_context(connected(url, "payproof dead"))
@@ -109,7 +109,7 @@ async def _next(channel: AbstractChannel) -> AbstractIncomingMessage | None:
 
 @asynccontextmanager
 async def _answering(seconds: float) -> AsyncIterator[None]:
-    """Raises BusAway where the broker goes away, or takes longer."""
+    """Raises BusAway if the broker goes away during the block, or takes longer than `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -117,7 +117,7 @@ async def _answering(seconds: float) -> AsyncIterator[None]:
         raise BusAway(f"the broker went away ({type(error).__name__})") from error
 
 
-def _again(opened: CheckedOut) -> OutgoingMessage:
+def _to_replay(opened: CheckedOut) -> OutgoingMessage:
     if opened.letter.kind == "expected":
         return expected_message(opened.letter.id, _tag(opened).routing_key or "", opened.body)
     return claim_message(read_claim(opened.body))
@@ -138,10 +138,10 @@ def _opened(message: AbstractIncomingMessage) -> CheckedOut:
 
 
 def _brokers_word(headers: Mapping[str, Any]) -> tuple[str, datetime | None]:
-    """Why and when the broker put a message aside by itself."""
+    """Why and when the broker itself dead-lettered a message; None where it gives no time."""
     death = _death(headers)
     why = str(headers.get("x-first-death-reason") or death.get("reason") or "unknown")
-    if death.get("queue") == EXPECTED and why == "rejected":  # for nothing else is one of those left to the broker
+    if death.get("queue") == EXPECTED and why == "rejected":  # payproof rejects an expected message only for its size
         why = "too large"
     words = _BROKERS_REASONS.get(why, f"the broker put it aside, its reason: {why}")
     at = death.get("time")
@@ -149,7 +149,7 @@ def _brokers_word(headers: Mapping[str, Any]) -> tuple[str, datetime | None]:
 
 
 def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the broker noted when it put a message aside by itself; nothing where it did not."""
+    """The broker's note of a message that it dead-lettered itself; empty for other messages."""
     deaths = headers.get("x-death")
     return deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
 

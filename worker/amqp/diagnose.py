@@ -1,7 +1,7 @@
-"""What is wrong with the broker, for the operator who sets payproof up.
+"""Troubles of the broker, for the operator who sets payproof up.
 
-The one thing to get wrong: a connection proves nothing. A broker in alarm takes connections, declares queues, and then
-confirms no message; so one is published, to nobody.
+A connection proves little: a broker in alarm accepts connections and declares queues, and then confirms no message. So
+a message is published that no queue gets.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from worker.amqp.topology import DEAD, DECLARE_SECONDS, declared
 
 
 class Diagnosis(Struct, frozen=True, kw_only=True):
-    """`trouble`: what keeps claims from going over the broker, in words. `silent`: the queues that do not answer.
+    """`trouble`: in words, why claims cannot go over the broker; None if they can. `silent`: queues that do not answer.
 
-    `dead` is how many dead letters wait at the broker; None where that could not be learned.
+    `dead` is how many dead letters wait at the broker; None if that is unknown.
     """
 
     trouble: str | None = None
@@ -32,15 +32,15 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
 
 
 async def diagnose(url: Secret, providers: Collection[str]) -> Diagnosis:
-    """Makes the queues that are missing; every wait has its deadline."""
+    """Connect, declare, and publish a probe. Missing queues are made. Every wait has a deadline. Raises nothing."""
     found = Diagnosis()
     try:
         async with connected(url, "payproof doctor") as connection:
             async with asyncio.timeout(CONNECT_SECONDS + DECLARE_SECONDS):
                 waiting = await declared(connection, providers)
                 channel = await open_channel(connection, confirms=True)
-            answers = await asyncio.gather(*[_answers(connection, *one) for one in waiting.items()])
-            silent = tuple(name for name, well in zip(waiting, answers, strict=True) if not well)
+            answers = await asyncio.gather(*[_answers(connection, *queue) for queue in waiting.items()])
+            silent = tuple(name for name, answered in zip(waiting, answers, strict=True) if not answered)
             found = Diagnosis(silent=silent, dead=None if DEAD in silent else waiting[DEAD])
             try:
                 await probe(channel)
@@ -62,14 +62,14 @@ async def diagnose(url: Secret, providers: Collection[str]) -> Diagnosis:
 
 
 async def _answers(connection: AbstractConnection, name: str, waiting: int | None) -> bool:
-    """Whether a queue has a leader. One that is said to be empty is asked for a message, which disturbs none."""
+    """Whether a queue has a leader. RabbitMQ calls a queue without a leader empty, so an empty queue is read from."""
     if waiting != 0:
         return waiting is not None
     try:
         async with asyncio.timeout(GET_SECONDS):
             channel = await open_channel(connection, confirms=False)
             queue = await channel.get_queue(name, ensure=False)
-            if (message := await queue.get(fail=False, timeout=None)) is not None:  # it came just now
+            if (message := await queue.get(fail=False, timeout=None)) is not None:  # it came just now, and goes back
                 await message.nack(requeue=True)
             await channel.close()
     except UNREACHABLE:

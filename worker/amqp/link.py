@@ -1,7 +1,7 @@
 """A connection to the broker that is made again whenever it ends.
 
-The one thing to get wrong: resuming. A library that reconnects by itself may come back without its consumers; here
-whoever uses a connection builds all it needs anew each time, on a connection that is never revived.
+A library that reconnects by itself may come back without its consumers. Here an ended connection is never revived: each
+user of a connection declares everything again on a new connection.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ HEARTBEAT_SECONDS = 5  # a silent broker is given up after three of them
 RECONNECT = Backoff(timedelta(seconds=0.1), timedelta(seconds=3))
 
 UNREACHABLE = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError, asyncio.InvalidStateError)
-"""What is raised when the broker is away, or a channel of ours is closed. It does not leave this package."""
+"""The errors of the libraries when the broker is away, or a channel of ours is closed. They stay in this package."""
 
 log = structlog.get_logger()
 
 
 class ConnectionEndedError(AMQPConnectionError):
-    """The connection ended under a call that needed it. One of UNREACHABLE, where the libraries say RuntimeError."""
+    """The connection ended during a call. It belongs to UNREACHABLE; the libraries raise RuntimeError for it."""
 
 
 Use = Callable[[AbstractConnection], Awaitable[None]]
 
 
 async def run_with_reconnect(url: Secret, name: str, *, prepare: Use, use: Use, failed: Callable[[], None]) -> NoReturn:
-    """Connect, `prepare`, `use` until that returns or the broker goes away, and begin again, until cancelled.
+    """Connect, call `prepare` and then `use`; when `use` returns or the broker goes away, begin again, until cancelled.
 
-    `name` is what the broker's operator sees; `failed` is called each time that the broker was not there. Raises
-    BrokerRefusedError and TopologyError when the first connection that comes about shows them, for then the
-    configuration is wrong; later they are logged and tried again.
+    `name` is the connection's name at the broker. `failed` is called each time that the broker is away. Raises
+    BrokerRefusedError and TopologyError until `prepare` has succeeded once, because then the configuration is wrong.
+    Later they are logged and tried again.
     """
     failures, proven = 0, False
     while True:
@@ -74,7 +74,10 @@ async def run_with_reconnect(url: Secret, name: str, *, prepare: Use, use: Use, 
 
 @asynccontextmanager
 async def connected(url: Secret, name: str) -> AsyncIterator[AbstractConnection]:
-    """One connection. Raises BrokerRefusedError, and one of UNREACHABLE; closing it takes no longer than it may."""
+    """A connection, closed with the block. Raises BrokerRefusedError, and one of UNREACHABLE.
+
+    Closing takes CLOSE_SECONDS at most.
+    """
     connection = await _connect(url, name)
     try:
         yield connection
@@ -85,7 +88,7 @@ async def connected(url: Secret, name: str) -> AsyncIterator[AbstractConnection]
 
 
 async def open_channel(connection: AbstractConnection, *, confirms: bool) -> AbstractChannel:
-    """A new channel; with `confirms` it also raises for a message that no queue takes. Raises one of UNREACHABLE."""
+    """A new channel. With `confirms`, publishing a message that no queue takes raises. Raises one of UNREACHABLE."""
     try:
         return await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
     except ChannelInvalidStateError:
@@ -95,7 +98,7 @@ async def open_channel(connection: AbstractConnection, *, confirms: bool) -> Abs
 
 
 def closing_of(connection: AbstractConnection) -> asyncio.Event:
-    """Set when the connection ends, whoever ends it; aio-pika's own `closed()` tells only of our closing it."""
+    """An event that is set when the connection ends for any reason; aio-pika's `closed()` tells only of our closing."""
     ending = asyncio.Event()
     connection.close_callbacks.add(lambda *_: ending.set())
     return ending

@@ -1,7 +1,7 @@
-"""What goes over the broker: claims, expected payments, dead letters and events, as messages with their properties.
+"""The messages that go over the broker, with their properties: claims, expected payments, dead letters and events.
 
-The one thing to get wrong: the body. A dead letter's is the message's own, byte for byte, so that replaying it is
-publishing it; what became of it stands in the headers. An event's is the bytes of the log.
+The body of a dead letter is the body of its message, byte for byte, so that replaying it is publishing it. Why it was
+dead-lettered is in the headers. The body of an event is the bytes of the log.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EXPECTED_TYPE = "expected"
 
 
 class OutgoingMessage(Struct, frozen=True, kw_only=True):
-    """A message and where it goes. `mandatory`: that no queue takes it is a mistake, not an audience of none."""
+    """A message with its exchange and routing key. `mandatory`: the broker must report if no queue takes it."""
 
     exchange: str
     routing_key: str
@@ -60,18 +60,18 @@ def expected_message(message_id: str, routing_key: str, body: bytes) -> Outgoing
 def expected_dead_letter_message(
     message_id: str, routing_key: str, body: bytes, headers: Mapping[str, str], at: datetime
 ) -> OutgoingMessage:
-    """Its key is the one it was published with, which says who may have published it."""
+    """A dead letter of an expected payment. It keeps its routing key, which shows who was allowed to publish it."""
     properties = _durable(message_id=message_id, type=EXPECTED_TYPE, headers=headers, timestamp=at)
     return OutgoingMessage(exchange=DEAD, routing_key=routing_key, body=body, properties=properties, mandatory=True)
 
 
 def strangers_id(message_id: str | None) -> str:
-    """What a stranger called a message, where that is fit to be printed and typed."""
+    """The id of a message from outside, if it is short printable ASCII; else "unknown"."""
     return message_id if message_id and re.fullmatch(r"[!-~]{1,100}", message_id, re.ASCII) else "unknown"
 
 
 def delivered_before(message: DeliveredMessage) -> int:
-    """How often the broker gave it out before, as it counts in a quorum queue; lost connections count too."""
+    """How often the broker delivered the message before, as a quorum queue counts: lost connections count too."""
     count = (message.header.properties.headers or {}).get("x-delivery-count", 0)
     return count if isinstance(count, int) else 0
 
@@ -79,7 +79,7 @@ def delivered_before(message: DeliveredMessage) -> int:
 def event_message(
     event_id: str, event_type: str, merchant: str, account: str, body: bytes, traceparent: str | None = None
 ) -> OutgoingMessage:
-    """Routing key `payment.completed.<merchant>.<account>`; that no queue is bound for it is no error."""
+    """An event, with the routing key `payment.completed.<merchant>.<account>`. It needs no queue that takes it."""
     return OutgoingMessage(
         exchange=EVENTS,
         routing_key=f"{event_type}.{merchant}.{account}",

@@ -1,8 +1,8 @@
-"""Publishing with confirms, on a connection of its own: a broker in alarm stops those who publish and nobody else.
+"""Publishing with confirms, on a connection of its own, because a broker in alarm blocks connections that publish.
 
-The one thing to get wrong: silence. A broker in alarm confirms nothing and may deliver it all later. So every publish
-has a deadline, and whoever misses it first ends the connection: a new one counts only once it confirmed a probe, so
-the callbacks in between go to the spool at once and none of them waits to find out.
+A broker in alarm confirms nothing, and may deliver everything later. So every publish has a deadline, and the first
+publish that misses its deadline ends the connection. A new connection counts only once it has confirmed a probe. The
+callbacks in between go to the spool at once, without waiting for the broker.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from aio_pika import DeliveryMode
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq import Channel, spec
 
-from consumers.ports.bus import BusAway
+from consumers.ports.unavailable import BusAway
 from schemas.secret import Secret
 from worker.amqp.batch_publish import publish_batch
 from worker.amqp.link import UNREACHABLE, closing_of, open_channel, run_with_reconnect
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 class Publisher:
-    """Works while `run` runs; `tried` is set when the first attempt to connect is over, however it ended."""
+    """Publishes while `run` runs. `tried` is set when the first attempt to connect has succeeded or failed."""
 
     def __init__(self, url: Secret, providers: Collection[str]) -> None:
         self._url, self._providers = url, providers
@@ -44,9 +44,11 @@ class Publisher:
 
     @property
     def connected(self) -> bool:
+        """Whether the broker has confirmed a probe on the present connection."""
         return self._channel is not None
 
     async def run(self) -> None:
+        """Keep a connection until cancelled. Raises BrokerRefusedError and TopologyError; see `run_with_reconnect`."""
         try:
             await run_with_reconnect(
                 self._url, "payproof publisher", prepare=self._prepare, use=self._serve, failed=self.tried.set
@@ -55,9 +57,9 @@ class Publisher:
             self.tried.set()
 
     async def publish(self, messages: Sequence[OutgoingMessage], *, seconds: float = CONFIRM_SECONDS) -> None:
-        """Return when the broker has made every one of them durable. Raises BusAway; some may be there all the same.
+        """Return when the broker has confirmed every message. Raises BusAway; then it may still have some of them.
 
-        At the start the first attempt to connect is waited for, up to `seconds` more.
+        At the start, waits up to `seconds` more for the first attempt to connect.
         """
         if not self.tried.is_set():
             with suppress(TimeoutError):
@@ -76,14 +78,14 @@ class Publisher:
         except UNREACHABLE as error:
             self._give_up(channel, type(error).__name__)
             raise BusAway(type(error).__name__) from None
-        failures = [one for one in confirmed if isinstance(one, BaseException)]
+        failures = [result for result in confirmed if isinstance(result, BaseException)]
         if not failures:
             return
-        # A publish that is cancelled, and not we, was waiting on a connection whose heartbeats stopped.
+        # A CancelledError here is not of our task: the library cancels confirmations when heartbeats stop.
         away = (*UNREACHABLE, asyncio.CancelledError)
         if not all(isinstance(failure, away) for failure in failures):
             raise next(failure for failure in failures if not isinstance(failure, away))
-        # Refused, or no queue takes it, because somebody deleted one: a new connection declares it again.
+        # Refused, or no queue took it, because its queue was deleted. A new connection declares the queue again.
         self._give_up(channel, type(failures[0]).__name__)
         raise BusAway(type(failures[0]).__name__)
 
@@ -92,14 +94,14 @@ class Publisher:
         return await self._depths({provider: claims_queue(provider) for provider in self._providers})
 
     async def dead(self) -> int | None:
-        """How many dead letters lie at the broker; None while it is away."""
+        """How many dead letters wait at the broker; None while it is away."""
         return (await self._depths({DEAD: DEAD})).get(DEAD)
 
     async def _depths(self, queues: Mapping[str, str]) -> dict[str, int]:
-        """How many messages are ready in each queue, by the name it is called here.
+        """How many messages are ready, by the keys of `queues`; only the queues that answered in time.
 
-        It is left behind at its deadline and not waited for: the channel of a broker that just died may take its time
-        to close even after it was cancelled, and the sweep and every scrape would wait with it.
+        The task is not awaited after its deadline: the channel of a broker that just died may take long to close, and
+        the sweep and the metrics would wait for it.
         """
         if self._connection is None:
             return {}
@@ -142,19 +144,19 @@ class Publisher:
         self._connection, self._channel = connection, channel
         self.tried.set()
         log.info("broker.connected", connection="publisher")
-        ends = [asyncio.ensure_future(one) for one in (end.wait(), channel.closed(), self._given_up.wait())]
+        ends = [asyncio.ensure_future(wait) for wait in (end.wait(), channel.closed(), self._given_up.wait())]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._connection = self._channel = None
-            for one in ends:
-                one.cancel()
+            for waiting in ends:
+                waiting.cancel()
 
 
 async def probe(channel: AbstractChannel) -> None:
-    """Whether the broker confirms at all. Raises TimeoutError when it does not within a second.
+    """Publish a message that no queue gets. Raises TimeoutError if the broker does not confirm it within a second.
 
-    It has a body, because a broker in alarm stops reading after a message's header: one without a body it confirms.
+    The probe has a body, because a broker in alarm stops reading after a header, and confirms a message without a body.
     """
     message = OutgoingMessage(
         exchange=EVENTS,
@@ -168,6 +170,9 @@ async def probe(channel: AbstractChannel) -> None:
 
 
 async def confirm(channel: AbstractChannel, message: OutgoingMessage) -> None:
-    """Publish and wait for the broker's word, on a channel made with confirms and `on_return_raises`."""
+    """Publish a message and wait for its confirm, on a channel made with confirms and `on_return_raises`.
+
+    Raises DeliveryError if the broker refuses it or no queue takes it, and one of UNREACHABLE.
+    """
     (confirmed,) = await publish_batch(cast(Channel, await channel.get_underlay_channel()), [message])
     await confirmed

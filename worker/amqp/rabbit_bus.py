@@ -1,9 +1,9 @@
 """The bus over RabbitMQ, with the queue in Postgres as its spool.
 
-The one thing to get wrong: which of the two holds a claim. One that the broker did not confirm in time may be in both,
-so what is taken twice must do no harm. And one that fails by itself moves to the spool, where its attempts are counted
-and spaced: a broker that gave it out again at once would only burn them. Claims of low priority wait there too. While
-Postgres is away, nothing is asked of the broker either.
+A claim that the broker did not confirm in time may be at the broker and in the spool, so taking a claim twice must do
+no harm. A claim that fails by itself moves to the spool, where its attempts are counted and spaced; the broker would
+deliver it again at once. Claims of low priority wait in the spool too. While Postgres is away, no claims are taken from
+the broker either.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ import msgspec
 import structlog
 from aiormq.abc import DeliveredMessage
 
-from consumers.ports.bus import BusAway, ClaimMessage
+from consumers.ports.bus import ClaimMessage
+from consumers.ports.unavailable import BusAway, DatabaseUnavailable
 from schemas.callbacks import Claim, read_claim
 from schemas.own_json import NotOurs
 from worker.amqp.consumer_pool import ConsumerPool
 from worker.amqp.messages import claim_message, dead_letter_message, delivered_before
 from worker.amqp.publisher import Publisher
-from worker.postgres.database import UNAVAILABLE
 from worker.postgres.queue.claim_queue import POLL_SECONDS, PostgresBus
 from worker.runtime.clock import DatabaseClock, set_within
 from worker.runtime.retries import SUSPECT
 from worker.telemetry.metrics import Metrics
 
 REST_SECONDS = 60.0
-"""When Postgres has been away for so long, what was delivered goes back to the broker until Postgres is there again."""
+"""If Postgres is away for so long, delivered claims go back to the broker until Postgres is there again."""
 
 MOST_OFTEN = 5
-"""A claim that the broker gave out more often goes to the spool, or the broker would dead-letter it."""
+"""A claim that the broker delivered more often moves to the spool, or the broker would dead-letter it."""
 
 log = structlog.get_logger()
 
 
 class RabbitBus:
-    """See consumers.ports.bus.Bus. A message's tag is the broker's own message, or the spool's row."""
+    """See consumers.ports.bus.Bus. A message's tag is the broker's message, or the id of the spool's row."""
 
     def __init__(
         self, publisher: Publisher, pool: ConsumerPool, spool: PostgresBus, clock: DatabaseClock, metrics: Metrics
@@ -54,7 +54,7 @@ class RabbitBus:
         pool.on_arrival(self._wake)
 
     def wake(self, providers: Iterable[str]) -> None:
-        """Claims about these gateways' payments were put into the spool."""
+        """Let `receive` look into the spool at once: claims of these gateways were put there."""
         for provider in providers:
             self._spooled.add(provider)
             self._wake(provider)
@@ -85,36 +85,36 @@ class RabbitBus:
             await set_within(arrived, POLL_SECONDS)
 
     async def ack(self, messages: Sequence[ClaimMessage]) -> None:
-        heard, spooled = _apart(messages)
+        delivered, spooled = _by_origin(messages)
         if spooled:
             await self._spool.ack(spooled)
-        await self._pool.acknowledge(heard)  # last, because it may not be told again
+        await self._pool.acknowledge(delivered)  # last, because the broker may not be told twice
 
     async def requeue(self, messages: Sequence[ClaimMessage]) -> None:
-        heard, spooled = _apart(messages)
-        self._pool.put_back(heard)
+        delivered, spooled = _by_origin(messages)
+        self._pool.put_back(delivered)
         if spooled:
             await self._spool.requeue(spooled)
-            self.wake({one.claim.provider for one in spooled})
+            self.wake({message.claim.provider for message in spooled})
 
     async def stop_receiving(self, provider: str) -> None:
         await self._pool.stop_consuming(provider)
 
     async def postpone(self, messages: Sequence[ClaimMessage]) -> None:
-        """They go to the spool, where they wait for any worker; the broker would give them out again at once."""
-        heard, spooled = _apart(messages)
+        """Move claims to the spool, where they wait for any worker. The broker would deliver them again at once."""
+        delivered, spooled = _by_origin(messages)
         for message in messages:
             if isinstance(message.tag, DeliveredMessage):
                 await self._spool.publish_again(message.claim, 0)
         if spooled:
             await self._spool.postpone(spooled)
-        await self._pool.acknowledge(heard)
+        await self._pool.acknowledge(delivered)
 
     async def retry(self, message: ClaimMessage) -> None:
-        heard, _ = _apart([message])
-        if heard:
+        delivered, _ = _by_origin([message])
+        if delivered:
             await self._spool.publish_again(message.claim, message.handed_out, message.attempts)
-            await self._pool.acknowledge(heard)
+            await self._pool.acknowledge(delivered)
         else:
             await self._spool.retry(message)
 
@@ -124,7 +124,10 @@ class RabbitBus:
         await self.ack([message])
 
     async def depths(self) -> dict[str, int]:
-        """How many claims wait, by provider, without those of low priority; the broker's only while it is there."""
+        """How many claims wait, by provider, without claims of low priority; only the spool's while the broker is away.
+
+        In the spool, claims in hand count too; at the broker they do not.
+        """
         waiting = await self._spool.depths()
         for provider, count in (await self._publisher.depths()).items():
             waiting[provider] = waiting.get(provider, 0) + count
@@ -134,16 +137,19 @@ class RabbitBus:
         self._arrived[provider].set()
 
     async def _from_spool(self, provider: str, most: int) -> list[ClaimMessage]:
-        """Look there after a wakeup and from time to time; half the room is kept for what the broker delivered."""
+        """Claims of the spool. Looks there after a wakeup and every POLL_SECONDS.
+
+        While the broker has delivered claims, takes `most` / 2 at most, and none of low priority.
+        """
         due = time.monotonic() - self._spool_looked_at[provider] >= POLL_SECONDS
         if provider not in self._spooled and not due:
             return []
         busy = self._pool.has_buffered(provider)
         room = max(1, most // 2) if busy else most
-        self._spooled.discard(provider)  # before the look, or a wakeup that comes during it would be forgotten
+        self._spooled.discard(provider)  # before the look, or a wakeup during it would be forgotten
         try:
             messages = await self._spool.lease(provider, room, low_priority=not busy)
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             self._spooled.add(provider)
             if self._away_since.setdefault(provider, time.monotonic()) + REST_SECONDS <= time.monotonic():
                 await self._pool.pause(provider)
@@ -161,7 +167,10 @@ class RabbitBus:
         return messages
 
     async def _from_broker(self, provider: str, most: int) -> list[ClaimMessage]:
-        """What is there, but for what is put elsewhere. Where that fails the others are left there."""
+        """The claims that the broker has delivered, without those that are moved or dead-lettered here.
+
+        If moving fails, all of them stay in the pool, and the error is raised.
+        """
         messages, left = list[ClaimMessage](), deque(self._pool.take(provider, most))
         try:
             while left:
@@ -172,12 +181,12 @@ class RabbitBus:
                 else:
                     await self._pool.acknowledge([delivered])
         except BaseException:
-            self._pool.put_back([*_apart(messages)[0], *left])
+            self._pool.put_back([*_by_origin(messages)[0], *left])
             raise
         return messages
 
     async def _claim_message(self, provider: str, delivered: DeliveredMessage) -> ClaimMessage | None:
-        """The claim that was delivered; None where it was put elsewhere, and is done with here."""
+        """The claim that was delivered; None if it was moved to the spool or dead-lettered, and can be acknowledged."""
         try:
             claim = read_claim(delivered.body)
         except NotOurs as error:
@@ -191,21 +200,21 @@ class RabbitBus:
         return None
 
     async def _dead_letter_unreadable(self, provider: str, delivered: DeliveredMessage, error: NotOurs) -> None:
-        """Dead-letter what this version cannot read, or every worker would die of it."""
+        """Dead-letter a message that this version cannot read."""
         log.error("claim.unreadable", claim_id=delivered.header.properties.message_id, exc_info=error)
         reason, claim_id = f"{error.kind} in receive", delivered.header.properties.message_id or "unknown"
         await self._dead_letter_raw(claim_id, provider, delivered.body, reason)
         self._metrics.dead_lettered.labels(provider).inc()
 
     async def _dead_letter_raw(self, claim_id: str, provider: str, body: bytes, reason: str) -> None:
-        """While the broker is away, dead letters go to the spool's table; `payproof dead` shows both."""
+        """Dead-letter at the broker, or in Postgres while the broker is away; `payproof dead` shows both."""
         try:
             await self._publisher.publish([dead_letter_message(claim_id, provider, body, reason, self._clock.now())])
         except BusAway:
             await self._spool.dead_letter_raw(claim_id, provider, body, reason)
 
 
-def _apart(messages: Sequence[ClaimMessage]) -> tuple[list[DeliveredMessage], list[ClaimMessage]]:
+def _by_origin(messages: Sequence[ClaimMessage]) -> tuple[list[DeliveredMessage], list[ClaimMessage]]:
     """The broker's messages, and the messages that came from the spool."""
-    heard = [one.tag for one in messages if isinstance(one.tag, DeliveredMessage)]
-    return heard, [one for one in messages if not isinstance(one.tag, DeliveredMessage)]
+    delivered = [message.tag for message in messages if isinstance(message.tag, DeliveredMessage)]
+    return delivered, [message for message in messages if not isinstance(message.tag, DeliveredMessage)]

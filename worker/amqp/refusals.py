@@ -1,11 +1,11 @@
-"""What no restart mends at the broker: sentences for whoever runs payproof. Imports nothing, so commands stay quick."""
+"""Faults at the broker that no restart mends, for the operator. Imports nothing, so that commands start quickly."""
 
 from __future__ import annotations
 
 
 class BrokerRefusedError(Exception):
-    """The broker does not let us in. The message says why, without the password."""
+    """The broker refuses our login. The message says why, without the password."""
 
 
 class TopologyError(Exception):
-    """The broker holds something of our name with other arguments. The message names it and the broker's words."""
+    """The broker has a queue or exchange of our name with other arguments. The message has the broker's words."""

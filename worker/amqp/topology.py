@@ -1,7 +1,7 @@
-"""What stands at the broker: four exchanges, a queue per gateway, and those of expected payments and dead letters.
+"""The topology at the broker: four exchanges, and queues for each gateway, expected payments and dead letters.
 
-The one thing to get wrong: arguments. A queue that exists with others than these is refused by the broker, and no
-restart mends that; so it is told as what it is, by name, and never worked around.
+The broker refuses to declare a queue that exists with other arguments. No restart mends that, so it is an error that
+names the queue, and it is never worked around.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ CLAIMS: Final = "payproof.claims"
 EVENTS: Final = "payproof.events"
 DEAD: Final = "payproof.dead"
 EXPECTED: Final = "payproof.expected"
-"""A topic exchange too, so that a shop's user needs no right but to write to it, and may be kept to its own key."""
+"""A topic exchange, so that a shop's broker user needs only the right to write to it, and only with its own key."""
 
 DECLARE_SECONDS = 5.0
 DELIVERY_LIMIT = 20
-"""A backstop alone: lost connections count as deliveries, and claims that fail by themselves are counted by us."""
+"""Only a backstop: lost connections count as deliveries. Claims that fail by themselves are counted in Postgres."""
 
 NO_LIMIT = 1_000_000_000
-"""Newer brokers drop from a quorum queue what was delivered 20 times; a dead letter is looked at again and again."""
+"""Newer brokers drop a message of a quorum queue after 20 deliveries, and each look at a dead letter is a delivery."""
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -49,10 +49,9 @@ def claims_queue(provider: str) -> str:
 
 
 async def declare(connection: AbstractConnection, providers: Collection[str]) -> None:
-    """Make what is missing. Raises TopologyError, and what aio-pika raises when the broker goes away meanwhile.
+    """Make the exchanges and queues that are missing. Raises TopologyError, and one of UNREACHABLE of `link.py`.
 
-    A queue that does not answer, as one that lost its leader, is left to be declared another time: it holds up itself
-    and no other.
+    A queue that does not answer, as without a leader, is logged and left out. It does not hold up the others.
     """
     for name, waiting in (await declared(connection, providers)).items():
         if waiting is None:
@@ -60,9 +59,9 @@ async def declare(connection: AbstractConnection, providers: Collection[str]) ->
 
 
 async def declared(connection: AbstractConnection, providers: Collection[str]) -> Mapping[str, int | None]:
-    """As `declare`; tell by queue how many messages wait in it, None where it does not answer.
+    """As `declare`. Returns by queue how many messages wait in it, None if it does not answer.
 
-    Nought may mean that it does not answer either: RabbitMQ says so of a queue whose leader keeps silent.
+    0 may also mean that it does not answer: RabbitMQ says 0 of a queue whose leader is silent.
     """
     async with await open_channel(connection, confirms=False) as channel:
         await _agreed(DEAD, channel.declare_exchange(DEAD, ExchangeType.FANOUT, durable=True))
@@ -81,7 +80,10 @@ async def declared(connection: AbstractConnection, providers: Collection[str]) -
 
 
 async def _queue(connection: AbstractConnection, name: str, arguments: dict[str, Any], exchange: str, key: str) -> int:
-    """Declare and bind one, on a channel of its own, which a queue that does not answer would block."""
+    """Declare and bind a queue, on a channel of its own: a queue that does not answer blocks its channel.
+
+    Returns how many messages wait in it.
+    """
     async with asyncio.timeout(DECLARE_SECONDS):
         channel = await open_channel(connection, confirms=False)
         queue = await _agreed(name, channel.declare_queue(name, durable=True, arguments=arguments))

@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from consumers.timing import TIMING
 from schemas.requests import Wrong
 from schemas.wire import canonical
@@ -23,7 +24,6 @@ from worker.api.auth import merchant_of
 from worker.api.bodies import read_body
 from worker.api.context import Api
 from worker.api.problems import ApiReply, Problem, invalid
-from worker.postgres.database import UNAVAILABLE
 from worker.postgres.idempotency_keys import (
     Busy,
     Claimed,
@@ -109,5 +109,5 @@ async def _work_under_claim(
                 await store_answer(api.database, merchant, key, claimed, kept.status, kept.body)
             else:
                 await release_key(api.database, merchant, key, claimed)
-        except UNAVAILABLE as error:  # the claim runs out by itself, and the payment is known again by its id
-            log.warning("idempotency.store_failed", error=type(error).__name__)
+        except DatabaseUnavailable as error:  # the claim runs out by itself, and the payment is known again by its id
+            log.warning("idempotency.store_failed", error=error_name(error))

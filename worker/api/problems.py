@@ -17,10 +17,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec import UNSET, Struct
 
-from consumers.ports.bus import BusAway
+from consumers.ports.unavailable import Unavailable, error_name
 from schemas.requests import Wrong
 from schemas.responses import ProblemDetails
-from worker.postgres.database import UNAVAILABLE
 
 RETRY_AFTER = 5
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -110,8 +109,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return _of_http(error).reply().response()
     except Problem as problem:
         return problem.reply().response()
-    except (BusAway, *UNAVAILABLE) as error:
-        log.warning("request.unavailable", route=_route(request), error=type(error).__name__)
+    except (Unavailable, OSError) as error:  # an OSError, also a TimeoutError, is the client's
+        log.warning("request.unavailable", route=_route(request), error=error_name(error))
         return unavailable().reply().response()
     except Exception as error:
         log.error("request.failed", method=request.method, route=_route(request), exc_info=error)  # noqa: TRY400

@@ -10,9 +10,9 @@ import sys
 import asyncpg
 from rich.console import Console
 
+from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.config import ConfigError
-from worker.postgres.database import UNAVAILABLE
 from worker.postgres.server.embedded import EmbeddedError
 from worker.postgres.server.migrate import MigrationError
 from worker.postgres.server.session_check import SessionsLent
@@ -35,7 +35,7 @@ EXPLAINED_ERRORS = (
     TopologyError,
     CommandFailed,
 )
-FAILURES = (*EXPLAINED_ERRORS, asyncpg.InsufficientPrivilegeError, *UNAVAILABLE)
+FAILURES = (*EXPLAINED_ERRORS, asyncpg.InsufficientPrivilegeError, DatabaseUnavailable, OSError)
 
 
 def explain_failure(error: BaseException, console: Console) -> int:
@@ -57,7 +57,7 @@ def explain_failure(error: BaseException, console: Console) -> int:
         case OSError(filename=str(path)):
             why, code = f"{path}: {error.strerror}", 1
         case _:
-            why, code = f"the database cannot be reached ({type(error).__name__})", 1
+            why, code = f"the database cannot be reached ({error_name(error)})", 1
     console.print(why, markup=False, highlight=False, soft_wrap=True)
     return code
 

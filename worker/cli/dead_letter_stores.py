@@ -15,7 +15,7 @@ import structlog
 from rich.console import Console
 from rich.progress import Progress
 
-from consumers.ports.bus import BusAway
+from consumers.ports.unavailable import BusAway
 from worker.amqp.dead_queue import dead_at_broker
 from worker.amqp.refusals import BrokerRefusedError
 from worker.cli.command_errors import CommandFailed, WrongUsage

@@ -16,6 +16,7 @@ import asyncpg
 import structlog
 from msgspec import Struct
 
+from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from consumers.webhook_policy import (
     EARLY_PROBE_AFTER,
     AttemptOutcome,
@@ -28,7 +29,7 @@ from consumers.webhook_policy import (
 from worker.config.webhook_endpoints import Endpoint
 from worker.deliver.attempt_log import attempt_result, result_of
 from worker.deliver.sender import Sender, SentAttempt
-from worker.postgres.database import UNAVAILABLE, Connection, Database
+from worker.postgres.database import Connection, Database
 from worker.postgres.events.deliveries import (
     LeasedDelivery,
     expedite_deliveries,
@@ -108,8 +109,8 @@ class EndpointWorker:
             while not self._stopping:
                 try:
                     at = await self.cycle(group)
-                except UNAVAILABLE as error:
-                    log.warning("deliver.unavailable", endpoint=self._endpoint.id, error=type(error).__name__)
+                except DatabaseUnavailable as error:
+                    log.warning("deliver.unavailable", endpoint=self._endpoint.id, error=error_name(error))
                     at = self._now() + PAUSE
                 seconds = POLL_SECONDS if at is None else (at - self._now()).total_seconds()
                 if seconds > 0:
@@ -212,11 +213,11 @@ class EndpointWorker:
         for task in self._sending:
             task.cancel()
         if self._ended:
-            try:
-                async with asyncio.TaskGroup() as group:
+            async with asyncio.TaskGroup() as group:
+                try:
                     await self.cycle(group)
-            except UNAVAILABLE as error:
-                log.warning("deliver.unavailable", endpoint=self._endpoint.id, error=type(error).__name__)
+                except DatabaseUnavailable as error:
+                    log.warning("deliver.unavailable", endpoint=self._endpoint.id, error=error_name(error))
 
     def _drop_recorded(self, before: Health, health: Health, recorded: Collection[FinishedAttempt]) -> None:
         """Drop the attempts that are recorded and committed. Count them, and log failures and changes of health."""

@@ -15,9 +15,9 @@ from typing import Protocol
 
 import structlog
 
-from consumers.ports.bus import BusAway
+from consumers.ports.unavailable import BusAway, DatabaseUnavailable, error_name
 from worker.amqp.messages import OutgoingMessage, event_message
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
 from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.events.publish_cursor import PublishCursor, publish_cursor
 from worker.runtime.clock import set_within
@@ -90,8 +90,8 @@ class EventPublisher:
             try:
                 async with publish_cursor(self._database) as at:
                     await self._publish_from(at)
-            except UNAVAILABLE as error:
-                log.warning("relay.unavailable", error=type(error).__name__)
+            except DatabaseUnavailable as error:
+                log.warning("relay.unavailable", error=error_name(error))
                 await asyncio.sleep(AWAY_SECONDS)
 
     async def _publish_from(self, at: PublishCursor) -> None:
@@ -111,7 +111,7 @@ class EventPublisher:
             self._cursor = None
             self._remembered.clear()
             if at.to_save:
-                with suppress(*UNAVAILABLE):
+                with suppress(DatabaseUnavailable, TimeoutError):
                     async with asyncio.timeout(END_SECONDS):
                         await at.save()
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import structlog
 
+from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.deliver.event_publisher import EventPublisher, MessagePublisher
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
 from worker.postgres.events.event_log import SequencedEvent, assign_positions
 from worker.postgres.wakeups import Wakeup
 from worker.runtime.cancellation import run_all
@@ -32,7 +33,7 @@ log = structlog.get_logger()
 class Relay:
     """Runs until cancelled. Without a publisher there is no broker.
 
-    Call `on_wakeup` when events have no position or got it in another process, `sequenced` with those that got it here.
+    Call `on_wakeup` when events have no position or got it in another process, `remember` with those that got it here.
     """
 
     def __init__(
@@ -48,8 +49,7 @@ class Relay:
         if wakeup.placed and wakeup.sender and self._event_publisher is not None:
             self._event_publisher.wake()
 
-    def sequenced(self, events: Sequence[SequencedEvent]) -> None:
-        self._metrics.sequenced.inc(len(events))
+    def remember(self, events: Sequence[SequencedEvent]) -> None:
         if self._event_publisher is not None:
             self._event_publisher.remember(events)
 
@@ -63,8 +63,8 @@ class Relay:
             try:
                 placed = await self._assign_positions(BATCH)
                 self._metrics.polled("relay")
-            except UNAVAILABLE as error:
-                log.warning("relay.unavailable", error=type(error).__name__)
+            except DatabaseUnavailable as error:
+                log.warning("relay.unavailable", error=error_name(error))
                 placed = 0
             self._metrics.sequenced.inc(placed)
             if self._event_publisher is not None:  # events may have got positions here, or elsewhere without a wakeup

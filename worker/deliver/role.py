@@ -44,7 +44,7 @@ class Deliver:
         self._stopped.set()
 
     async def begin(self) -> None:
-        """Make the rows of the endpoints that have none. Raises UNAVAILABLE."""
+        """Make the rows of the endpoints that have none. Raises DatabaseUnavailable."""
         await begin_endpoints(self._database, [(one.id, one.merchant, one.url) for one in self.endpoints])
 
     async def run(self) -> None:

@@ -1,1 +1,1 @@
-"""What gateways and buyers' browsers send: callbacks, returns and webhooks become durable claims."""
+"""The requests of gateways and of buyers' browsers: webhooks, notifications and returns become durable claims."""

@@ -1,10 +1,8 @@
-"""Requests that come at the same time share one call: those that come while a batch is running go in the next batch.
+"""Requests that come at the same time share one call: requests that come while a batch is running form the next batch.
 
-Strangers decide how many requests there are. So they take a few database connections, and leave the others to the
-workers of the same process. A database that is away fails the whole batch. Any other error is the fault of a single
-request, so the batch is run again one request at a time, and only that request fails.
-
-`submit` needs no deadline around it: it has its own, pending and running, and one timer keeps those of all requests.
+Anyone can send many requests. Batches use only a few database connections, and leave the others to the workers of the
+same process. A database that is away fails the whole batch. Any other error is the fault of a single request, so the
+batch is run again one request at a time, and only that request fails.
 """
 
 from __future__ import annotations
@@ -23,11 +21,11 @@ _Request = tuple[Item, "asyncio.Future[Result]"]
 
 
 class RequestBatcher(Generic[Item, Result]):
-    """`submit` returns when the batch of its item has run.
+    """Calls `answer` with batches of the items that callers submit.
 
     `answer` returns a result for each item of a batch, in its order; after `seconds` the batch fails with TimeoutError.
-    A caller waits no longer than that, however many are pending. `shared_errors` is what else `answer` raises when the
-    whole batch fails; `at_once` is how many batches run at a time.
+    A caller waits no longer than that, however many items are pending. `shared_errors` are the other errors of `answer`
+    that fail a whole batch. `at_once` is how many batches run at a time.
     """
 
     def __init__(
@@ -50,11 +48,14 @@ class RequestBatcher(Generic[Item, Result]):
         """How many items wait for a batch."""
         return len(self._pending)
 
-    async def submit(self, one: Item) -> Result:
-        """Raises what `answer` does, and TimeoutError. An item whose caller is cancelled is pending no longer."""
+    async def submit(self, item: Item) -> Result:
+        """Return the item's result when its batch has run. Raises the errors of `answer`, and TimeoutError.
+
+        After TimeoutError a batch with the item may still have run. A cancelled caller's item is not pending any more.
+        """
         loop = asyncio.get_running_loop()
         told: asyncio.Future[Result] = loop.create_future()
-        waiting = one, told
+        waiting = item, told
         self._pending.append(waiting)
         while self._due and self._due[0][1].done():
             self._due.popleft()
@@ -71,7 +72,7 @@ class RequestBatcher(Generic[Item, Result]):
             raise
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Tell the callers that have waited too long; the timer is set for the next one."""
+        """Fail the items that have waited too long, and set the timer for the next item."""
         while self._due and (self._due[0][1].done() or self._due[0][0] <= loop.time()):
             _, told = self._due.popleft()
             if not told.done():
@@ -85,13 +86,13 @@ class RequestBatcher(Generic[Item, Result]):
             while self._pending:
                 await self._run_batch([self._pending.popleft() for _ in range(min(MAX_BATCH, len(self._pending)))])
         finally:
-            # At once, and not when the task is seen to have ended: an item submitted in between would wait for ever.
+            # Now, and not in a callback after the task: an item that is submitted in between would wait for ever.
             self._batches.discard(running)
 
     async def _run_batch(self, batch: Sequence[_Request[Item, Result]]) -> None:
         try:
             async with asyncio.timeout(self._seconds):
-                answers = await self._answer([one for one, _ in batch])
+                answers = await self._answer([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - it is raised again in each of their callers
             if len(batch) > 1 and not isinstance(error, self._shared_errors):
                 for waiting in batch:

@@ -1,6 +1,6 @@
-"""What a buyer who comes back is answered: sent on to the shop, or shown a page that says why not yet.
+"""The answers to a buyer who comes back: a redirect to the shop, or a page that says why not yet.
 
-The one thing to get wrong: coming again must bring the claim again, or a claim that was not taken is lost.
+If the claim was not taken, the page makes the browser send it again; otherwise the claim would be lost.
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ from worker.ingress.redirect import outcome_known, shop_url
 
 
 class BuyerAnswers(Struct, frozen=True):
-    """The answers to one request, which names that account."""
+    """The answers to one request. `account` is the account that its path names."""
 
     ingress: Ingress
     request: web.Request
     account: Account
 
     def send_on(self, payment: Glance, said: Said | None) -> web.Response:
-        """To the shop, when there is something to tell or the buyer has waited long enough. `said` chooses the page."""
+        """Redirect to the shop, if the outcome is known, the buyer failed or cancelled, or has waited GO_ON_SECONDS.
+
+        `said` is the claim's word on the outcome; it chooses between the shop's URLs while the payment is pending. Else
+        shows the confirming page; without a URL of the shop, a page with the outcome.
+        """
         now = self._now()
         began = since(self.request, now)
         if not (outcome_known(payment) or said in (Said.FAILURE, Said.CANCEL) or now - began > GO_ON_SECONDS):
@@ -51,7 +55,7 @@ class BuyerAnswers(Struct, frozen=True):
         status: int = 200,
         headers: dict[str, str] | None = None,
     ) -> web.Response:
-        """The page that looks again. `payment` None: it could not be looked up just now."""
+        """The page that looks again by itself. `payment` None: it could not be looked up now."""
         path = self._waiting_path(payment_id, since(self.request, self._now()))
         return buyer_page(
             self.request,
@@ -66,15 +70,15 @@ class BuyerAnswers(Struct, frozen=True):
         )
 
     def noted(self) -> web.Response:
-        """Nothing that the buyer brought shows that the payment is this buyer's, so the page tells nothing of it."""
+        """A page without details: nothing in the request shows that the payment is this buyer's."""
         return buyer_page(self.request, "noted", shop=self._merchant.name)
 
     def come_again(self, status: int, payment_id: str | None, said: Said | None) -> web.Response:
-        """The claim was not taken: the browser comes again, and a gateway's own retry is told to.
+        """The claim was not taken: a page that makes the browser send the request again, with Retry-After.
 
-        A page cannot repeat a POST, but its path names the payment and can carry the word that the body said. So
-        nothing is lost but ids, which the gateway tells when it is asked. Where only the body names the payment, the
-        buyer is asked to send it again.
+        A page cannot repeat a POST. But the path of a GET can name the payment and the word `said`. Only other ids are
+        lost, and the gateway tells them when it is asked. If only the body names the payment, the page asks the buyer
+        to reload it.
         """
         again: Again | None = Again(path=None, seconds=COME_AGAIN_SECONDS)
         if self.request.method == "POST":

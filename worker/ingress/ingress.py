@@ -1,7 +1,7 @@
-"""What every public endpoint does with a claim: find out whom it is about, make it durable, count what became of it.
+"""The steps that all public endpoints share: find a claim's payment, choose its priority, make it durable, count it.
 
-The one thing to get wrong: 200 only after the claim is durable. And nothing that a stranger sends decides anything; it
-only makes us look.
+An endpoint answers 200 only after the claim is durable. A request decides nothing about a payment; it only makes a
+worker ask the gateway.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.early_claims import may_wait, names
-from consumers.ports.bus import BusAway, ClaimPublisher
+from consumers.ports.bus import ClaimPublisher
+from consumers.ports.unavailable import BusAway, DatabaseUnavailable, error_name
 from schemas.callbacks import Claim
 from schemas.payments import Glance
 from schemas.shown import is_payment_id
@@ -25,7 +26,7 @@ from worker.config import Config, Merchant
 from worker.ingress.batching import RequestBatcher
 from worker.ingress.rate_limits import RateLimits
 from worker.ingress.waiters import PaymentWaiters
-from worker.postgres.database import UNAVAILABLE
+from worker.postgres.driver_errors import translated
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.runtime.clock import DatabaseClock
 from worker.telemetry.metrics import UNPROVEN, Metrics
@@ -33,12 +34,15 @@ from worker.telemetry.metrics import UNPROVEN, Metrics
 LOOK_UP_SECONDS = 5
 PUBLISH_SECONDS = 10
 COME_AGAIN_SECONDS = 5
-MAX_PENDING = 500
+MAX_PENDING = 500  # requests that wait for a batch
 RETRY_AFTER = {"Retry-After": str(COME_AGAIN_SECONDS)}
 
 
 class Priority(Enum):
-    """When workers take a claim: in order, after all of normal priority, or never, and then its sender comes again."""
+    """When workers take a claim.
+
+    `NORMAL`: in order. `LOW`: after all claims of normal priority. `REJECT`: never; its sender has to send it again.
+    """
 
     NORMAL = "normal"
     LOW = "low"
@@ -46,7 +50,11 @@ class Priority(Enum):
 
 
 class Ingress(Struct, frozen=True):
-    """What the public endpoints need; made by `ingress_of`."""
+    """The parts that the public endpoints share; made by `ingress_of`.
+
+    `normal` and `low` publish claims of that priority. `payments` reads payments by (account, payment id). `homes`
+    finds the ids of payments that claims name.
+    """
 
     config: Config
     normal: RequestBatcher[Claim, None]
@@ -60,19 +68,19 @@ class Ingress(Struct, frozen=True):
 
     @property
     def overloaded(self) -> bool:
-        """Whether so many requests are pending that a claim which only repeats others had better come again."""
+        """Whether so many requests are pending that claims which only repeat others are rejected."""
         return sum(batcher.pending for batcher in (self.normal, self.low, self.payments, self.homes)) >= MAX_PENDING
 
     def reached_at(self, path: str) -> str:
-        """A path of ours as browsers reach it, since a proxy may serve us under a path of its own."""
+        """The path as browsers reach it: a proxy may serve us under a path of its own."""
         return self.config.settings.public_path + path
 
     def account(self, request: web.Request) -> Account | None:
-        """The account that the path names."""
+        """The account that the path names; None if it is not configured."""
         return self.config.account(request.match_info["account"])
 
     def payment_id(self, request: web.Request) -> str | None:
-        """The payment that the path names; None where it cannot be the id of one."""
+        """The payment id in the path; None if it does not have the form of an id."""
         payment_id = request.match_info["payment_id"]
         return payment_id if is_payment_id(payment_id) else None
 
@@ -82,17 +90,21 @@ class Ingress(Struct, frozen=True):
         return merchant
 
     async def look_up(self, account: str, payment_id: str) -> Glance | None:
-        """What is to be told of the payment of that account. Raises UNAVAILABLE."""
-        return await self.payments.submit((account, payment_id))
+        """The payment as a Glance; None if the account has no such payment. Raises DatabaseUnavailable."""
+        with translated():  # also the TimeoutError of the batch
+            return await self.payments.submit((account, payment_id))
 
     async def find(self, claim: Claim) -> str | None:
-        """The id of the payment that an id in the claim names. Raises UNAVAILABLE."""
-        return await self.homes.submit(claim)
+        """The id of the payment that the claim names by any of its ids, or None. Raises DatabaseUnavailable."""
+        with translated():
+            return await self.homes.submit(claim)
 
     def prioritise(self, claim: Claim, payment_id: str | None) -> Priority:
-        """Count a claim about this payment, and tell its priority. A signed claim always has the normal one.
+        """Count a claim about this payment, and return its priority.
 
-        A claim that repeats others comes after them, and while ingress is overloaded not at all.
+        A signed claim, or a claim without a known payment, always has normal priority. After a few unsigned claims
+        about a payment, more of them have low priority. They are rejected if they are too many, or ingress is
+        overloaded.
         """
         if claim.authenticity is not Authenticity.UNSIGNED or payment_id is None:
             return Priority.NORMAL
@@ -104,11 +116,11 @@ class Ingress(Struct, frozen=True):
         return Priority.REJECT
 
     async def publish_unknown(self, claim: Claim) -> bool:
-        """Make durable what names no payment that we know, where one may come. Raises BusAway and TimeoutError.
+        """Publish, with low priority, a claim about an unknown payment, if a payment with its ids may still come.
 
-        It has low priority. False while ingress is overloaded, and where the id that says most of it was named too
-        often: its sender is told to come again. One whose ids name a payment that its path does not is
-        about nothing: a made-up path must be no other way to that payment.
+        Returns False if its sender has to send it again: ingress is overloaded, or the claim's strongest id was named
+        too often. Other claims are only counted. A claim whose path names an unknown payment, but whose ids name a
+        known payment, is not published: a made-up path must not lead to that payment. Raises BusAway and TimeoutError.
         """
         unnamed = replace(claim, payment_id=None)
         if not may_wait(claim) or (claim.payment_id is not None and await self._about_another(unnamed)):
@@ -124,29 +136,33 @@ class Ingress(Struct, frozen=True):
     async def _about_another(self, unnamed: Claim) -> bool:
         try:
             return await self.find(unnamed) is not None
-        except UNAVAILABLE as error:
-            raise BusAway(type(error).__name__) from error
+        except DatabaseUnavailable as error:
+            raise BusAway(error_name(error)) from error
 
     async def publish(self, claim: Claim, priority: Priority = Priority.NORMAL, result: str = "taken") -> None:
-        """Make it durable. Raises BusAway and TimeoutError."""
+        """Make the claim durable, and count it as `result`. Raises BusAway and TimeoutError."""
         await (self.low if priority is Priority.LOW else self.normal).submit(claim)
         self.count(claim, result)
 
     def count(self, claim: Claim, result: str) -> None:
-        """Count what became of a callback that was read."""
+        """Count the result of a callback that became a claim."""
         self.metrics.callbacks.labels(claim.provider, claim.source.value, claim.authenticity.value, result).inc()
 
     def count_unread(self, source: Source, account: Account, result: str) -> None:
-        """Count one of which nobody can say whose it is."""
+        """Count a callback that was forged, unreadable or not looked at. Its sender is not proven."""
         self.metrics.callbacks.labels(account.provider.name, source.value, UNPROVEN, result).inc()
 
 
 def slashed(routes: Sequence[web.RouteDef]) -> list[web.RouteDef]:
-    """Each of them with a slash at its end too, handled the same: a redirect would lose what a POST brought.
+    """These routes, and each with a slash at its end, handled the same: a redirect would lose the body of a POST.
 
-    A path is tried after those before it, so the busiest comes first, and the methods of one stand together.
+    Paths are tried in order. So the busiest path comes first, and all methods of a path stand together.
     """
-    return [web.RouteDef(one.method, one.path + end, one.handler, one.kwargs) for end in ("", "/") for one in routes]
+    return [
+        web.RouteDef(route.method, route.path + end, route.handler, route.kwargs)
+        for end in ("", "/")
+        for route in routes
+    ]
 
 
 def ingress_of(
@@ -171,8 +187,8 @@ def ingress_of(
             partial(publish, low_priority=False), shared_errors=(BusAway,), seconds=PUBLISH_SECONDS, at_once=2
         ),
         low=RequestBatcher(partial(publish, low_priority=True), shared_errors=(BusAway,), seconds=PUBLISH_SECONDS),
-        payments=RequestBatcher(ledger.peek, shared_errors=UNAVAILABLE, seconds=LOOK_UP_SECONDS),
-        homes=RequestBatcher(find, shared_errors=UNAVAILABLE, seconds=LOOK_UP_SECONDS),
+        payments=RequestBatcher(ledger.peek, shared_errors=(DatabaseUnavailable,), seconds=LOOK_UP_SECONDS),
+        homes=RequestBatcher(find, shared_errors=(DatabaseUnavailable,), seconds=LOOK_UP_SECONDS),
         clock=clock,
         waiters=waiters,
         limits=RateLimits(config.settings.trusted_proxies),

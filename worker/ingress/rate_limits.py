@@ -1,13 +1,12 @@
-"""How much one address may send to the public endpoints, and whose address it is.
+"""How much one address, and claims about one payment, may send to the public endpoints.
 
-The one thing to get wrong: believing `X-Forwarded-For`. Anyone may write it, so it counts only as far as it was written
-by proxies that the configuration trusts; and an address of our own machine is a proxy's or a test's, never a buyer's,
-so without such a name behind it it is not limited at all. Mobile carriers put many buyers behind one address: the limit
-stops floods, and no shop's busiest minute.
+`X-Forwarded-For` is used only as far as trusted proxies have written it. Requests from loopback without a forwarded
+address are never limited: they come from a local proxy or a test. Mobile carriers put many buyers behind one address,
+so the limit is far above a shop's busiest minute.
 
-Whoever has many addresses meets the other bounds: a few unsigned claims about one payment are enough to make us look
-as often as the rules allow. So a claim that repeats them has low priority, and no other claim queues behind it; after a
-thousand, or while ingress is overloaded, it is not queued at all.
+Against a sender with many addresses, unsigned claims are limited by payment. A few of them are enough to make us ask as
+often as the rules allow. Further claims have low priority, so other claims do not queue behind them. After a thousand,
+or while ingress is overloaded, they are rejected.
 """
 
 from __future__ import annotations
@@ -26,20 +25,20 @@ IpAddress = IPv4Address | IPv6Address
 IpNetwork = IPv4Network | IPv6Network
 
 REMEMBERED = 100_000
-"""So many keys are remembered; the one heard of longest ago is forgotten, and begins anew."""
+"""How many keys are remembered. The key that was used longest ago is forgotten, and starts with a full bucket."""
 
-SIXTY_FOUR = 64  # whoever has an IPv6 address has as many as there are in its /64
+SIXTY_FOUR = 64  # a host with an IPv6 address can use every address of its /64
 
 
 class TokenBuckets:
-    """For each key a token bucket of its own. `clock` is monotonic, in seconds."""
+    """A token bucket for each key, with `burst` tokens, refilled by `per_second`. `clock` is monotonic, in seconds."""
 
     def __init__(self, burst: float, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._bucket, self._clock = TokenBucket(burst, per_second), clock
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, key: str) -> bool:
-        """Whether there is one more for this key; then it is taken."""
+        """Take a token of this key. False if there is none."""
         now = self._clock()
         left, at = self._left.pop(key, (self._bucket.burst, now))
         left = self._bucket.refill(left, now - at)
@@ -54,10 +53,10 @@ class TokenBuckets:
 
 
 class RateLimits:
-    """Counts what strangers send: by address, and unsigned claims by the payment that they are about.
+    """Limits requests by address, and unsigned claims by the payment that they are about.
 
-    Those about no payment that is here count by what they name. `payments` bounds how many of all these are kept,
-    `unsigned_normal` how many have the normal priority.
+    Claims about an unknown payment count by their strongest id. `unsigned_normal` bounds how many unsigned claims about
+    a payment have normal priority, and `payments` how many more are published at all.
     """
 
     def __init__(self, trusted: Sequence[IpNetwork] = (), clock: Callable[[], float] = time.monotonic) -> None:
@@ -67,14 +66,14 @@ class RateLimits:
         self.unsigned_normal = TokenBuckets(burst=4, per_second=0.1, clock=clock)
 
     def allows(self, request: web.Request) -> bool:
-        """Count one hit of whoever sent this; False when that is too many."""
+        """Count one request of its sender's address. False if the address is over its limit."""
         address = self.client(request)
         if address is None or address.is_loopback:
             return True
         return self.addresses.take(_key(address))
 
     def client(self, request: web.Request) -> IpAddress | None:
-        """The nearest address that no trusted proxy of ours has; None where the connection has none."""
+        """The sender's address: the nearest address that is not a trusted proxy. None if the connection has none."""
         address = _read(request.remote or "")
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
         while address is not None and self._trusts(address) and forwarded:

@@ -19,17 +19,17 @@ from schemas.wire import Unreadable
 from schemas.words import Authenticity, Said, Source
 
 MAX_HEADERS = 16 * 1024
-"""Of longer ones together the shortest are stored; the names count too."""
+"""Bytes of headers, names included, that are stored of one callback. Of longer headers the shortest are stored."""
 
-LONGEST_SIGN = 4
-"""Bytes of UTF-8."""
+MAX_BYTES_PER_CHARACTER = 4
+"""Of UTF-8."""
 
 BODY_SECONDS = 10.0
 UNREAD = "the body could not be read"
 
 
 class ForgedError(Exception):
-    """The callback should be signed rightly and is not. The text is safe to log."""
+    """The callback must be signed, and its signature is missing or wrong. The text is safe to log."""
 
 
 async def read_callback(
@@ -44,10 +44,11 @@ async def read_callback(
 ) -> Callback:
     """Read the request byte for byte.
 
-    Raises aiohttp's 413 for a body over 64 KiB, 400 for one that broke off, and 408 for one that trickles.
+    Raises aiohttp's 413 for a body over the application's limit, 400 for a body that broke off, and 408 for a body that
+    takes longer than `seconds`.
     """
     try:
-        # What came with the head needs no deadline: reading it waits for nobody.
+        # A body that came with the headers is read without waiting, so it needs no deadline.
         async with nullcontext() if request.content.is_eof() else asyncio.timeout(seconds):
             body = await request.read()
     except TimeoutError:
@@ -59,7 +60,7 @@ async def read_callback(
         account=account.id,
         method=request.method,
         query=tuple((_readable(name), _readable(value)) for name, value in request.query.items()),
-        # All of them, since one may be the signature; aiohttp takes 128 at most.
+        # All headers, because any may be the signature; aiohttp accepts 128 at most.
         headers=tuple((_storable(name.lower()), _storable(value)) for name, value in request.headers.items()),
         body=body,
         received_at=now,
@@ -69,11 +70,12 @@ async def read_callback(
 
 
 def make_claim(account: Account, callback: Callback, *, lenient: bool = False) -> Claim:
-    """Authenticate a callback and read what it names.
+    """Authenticate a callback, and read the ids and the word that it has.
 
-    Where the body cannot be read, the query and the word in the path are heard all the same, except at `/webhooks`,
-    where the body alone is signed. Raises ForgedError, and Unreadable where nothing was left to hear, unless `lenient`:
-    a buyer's browser is answered with a page.
+    If the body cannot be read, the query and the path still are, except at `/webhooks`, where only the body is signed.
+    A webhook without an event id gets the digest of its body, so that equal bodies count as one event. Raises
+    ForgedError, and Unreadable if nothing could be read. With `lenient`, for a buyer's browser, an unreadable return
+    makes a claim all the same.
     """
     provider = account.provider
     authenticated = provider.authenticate(callback)
@@ -101,22 +103,22 @@ def make_claim(account: Account, callback: Callback, *, lenient: bool = False) -
         event_id=reading.event_id or (sha256(callback.body).hexdigest() if webhook else None),
         event_type=reading.event_type,
         note=note,
-        callback=_bounded(callback),
+        callback=_with_bounded_headers(callback),
     )
 
 
-def _bounded(callback: Callback) -> Callback:
-    """What is stored of it, once it is authenticated and read: a stranger chooses how long its headers are.
+def _with_bounded_headers(callback: Callback) -> Callback:
+    """The callback with at most MAX_HEADERS bytes of headers, the shortest.
 
-    A signature is short, so whatever else there is it is among those that are stored.
+    Called after authentication and reading, which need all headers. A signature is short, so it is stored.
     """
-    if sum(len(name) + len(value) for name, value in callback.headers) * LONGEST_SIGN <= MAX_HEADERS:
+    if sum(len(name) + len(value) for name, value in callback.headers) * MAX_BYTES_PER_CHARACTER <= MAX_HEADERS:
         return callback
     room, shortest = MAX_HEADERS, set[tuple[str, str]]()
     for header in sorted(set(callback.headers), key=_length):
         room -= _length(header) * callback.headers.count(header)
         if room < 0:
-            return replace(callback, headers=tuple(one for one in callback.headers if one in shortest))
+            return replace(callback, headers=tuple(header for header in callback.headers if header in shortest))
         shortest.add(header)
     return callback
 
@@ -127,10 +129,10 @@ def _length(header: tuple[str, str]) -> int:
 
 
 def _readable(text: str) -> str:
-    """The text with U+FFFD, which readers know for a lost letter, where aiohttp has a lone surrogate for bad UTF-8."""
+    """The text with U+FFFD, the replacement character, where aiohttp has a lone surrogate for bad UTF-8."""
     return text if text.isascii() else re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def _storable(text: str) -> str:
-    """The text with bytes of bad UTF-8 written out: it is for headers, and one of those may be the signature."""
+    """A header's text, with bytes of bad UTF-8 written as escapes. None is lost, because it may be the signature."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -1,6 +1,6 @@
-"""Sending the buyer back to the shop, with what was verified and a signature over it.
+"""Sending the buyer back to the shop, with the verified status and a signature over it.
 
-The one thing to get wrong: the signature says what was verified once. It is no licence to ship.
+The signature proves the status at that moment only. A shop must not ship on it: a refund or a hold may follow.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from worker.config import Merchant
 
 
 def outcome_known(payment: Glance) -> bool:
-    """Whether there is something to tell the buyer: an end, or a hold."""
+    """Whether the payment has an outcome to tell the buyer: it is held, or not pending any more."""
     return payment.hold is not None or payment.status is not Status.PENDING
 
 
 def shop_url(payment: Glance, merchant: Merchant, said: Said | None = None) -> str | None:
-    """Where the buyer goes now; None where the shop gave no URL. `said` chooses only while nothing is verified."""
+    """The shop's URL for the buyer, with the payment's id, reference, status and signature; None without a URL.
+
+    `said` chooses between the shop's URLs only while the payment is pending and not held.
+    """
     target = _target(payment, said) or payment.return_url
     if target is None:
         return None
@@ -31,7 +34,7 @@ def shop_url(payment: Glance, merchant: Merchant, said: Said | None = None) -> s
         added["signature"] = hmac.new(merchant.webhooks[0].key, signed, sha256).hexdigest()
     parts = urlsplit(target)
     own = {*added, "signature"}
-    # The shop's own parameters stay byte for byte as it wrote them.
+    # The shop's own parameters stay byte for byte as the shop wrote them.
     kept = [part for part in parts.query.split("&") if part and unquote_plus(part.partition("=")[0]) not in own]
     return urlunsplit(parts._replace(query="&".join([*kept, urlencode(added)])))
 

@@ -1,7 +1,7 @@
-"""A buyer comes back from the gateway: the claim is published, the verified outcome awaited, the buyer sent on.
+"""A buyer comes back from the gateway: publish the claim, wait for the verified outcome, send the buyer on.
 
-The one thing to get wrong: what the buyer brings. It makes us look, and may choose between the shop's pages while
-nothing is verified; what the buyer is told is what the gateway answered.
+The request of a buyer proves nothing. It makes a worker ask the gateway, and may choose between the shop's URLs while
+the payment is pending. The status that the buyer and the shop are told is the gateway's answer.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import nullcontext, suppress
 import structlog
 from aiohttp import web
 
-from consumers.ports.bus import BusAway
+from consumers.ports.unavailable import BusAway, DatabaseUnavailable, error_name
 from schemas.callbacks import Claim
 from schemas.payments import Glance
 from schemas.words import Said, Source
@@ -22,7 +22,6 @@ from worker.ingress.polling import seconds_to_wait
 from worker.ingress.read_callback import make_claim, read_callback
 from worker.ingress.redirect import outcome_known
 from worker.ingress.waiters import Waiter
-from worker.postgres.database import UNAVAILABLE
 
 log = structlog.get_logger()
 
@@ -44,9 +43,10 @@ class Returns:
         return slashed([*both, web.get("/return/{account}/{payment_id}/wait", self.waiting)])
 
     async def returned(self, request: web.Request) -> web.Response:
-        """A buyer comes back: publish a claim, wait for the verified outcome, send the buyer on.
+        """Publish a claim, wait for the verified outcome, and send the buyer on.
 
-        A path without a payment is that of a checkout that the shop opened itself.
+        A path without a payment id belongs to a checkout that the shop opened itself; its payment is found by the ids
+        in the request.
         """
         account, named = self._ingress.account(request), "payment_id" in request.match_info
         payment_id = self._ingress.payment_id(request) if named else None
@@ -64,14 +64,14 @@ class Returns:
             return await self._take(answers, claim)
         except (BusAway, TimeoutError) as error:
             self._ingress.count(claim, "unavailable")
-            log.warning("callback.not_durable", account=claim.account, source=claim.source, error=type(error).__name__)
+            log.warning("callback.not_durable", account=claim.account, source=claim.source, error=error_name(error))
             return answers.come_again(503, claim.payment_id, claim.said)
 
     async def _take(self, answers: BuyerAnswers, claim: Claim) -> web.Response:
-        """Make the claim durable, and answer the buyer. Raises BusAway and TimeoutError: nothing is durable."""
+        """Make the claim durable, and answer the buyer. Raises BusAway and TimeoutError if it may not be durable."""
         try:
             payment_id = claim.payment_id or await self._ingress.find(claim)
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             return await self._publish_unseen(answers, claim, Priority.NORMAL)
         if payment_id is None:
             return await self._publish_unknown(answers, claim)
@@ -81,12 +81,12 @@ class Returns:
         with self._ingress.waiters.of(payment_id) as waiter:
             try:
                 payment = await self._ingress.look_up(claim.account, payment_id)
-            except UNAVAILABLE:
+            except DatabaseUnavailable:
                 return await self._publish_unseen(answers, claim, priority)
             if payment is None:
                 return await self._publish_unknown(answers, claim)
             await self._ingress.publish(claim, priority)
-            # A transaction id counts once an answer confirmed it, which the question now asked may do.
+            # A transaction id counts once an answer has confirmed it. The question that this claim causes may do so.
             if _is_ticket(claim, payment) or claim.transaction_id is not None:
                 payment = await self._outcome(payment, waiter, self._ingress.config.return_wait)
         if not _is_ticket(claim, payment):
@@ -94,20 +94,23 @@ class Returns:
         return answers.send_on(payment, claim.said)
 
     async def _publish_unseen(self, answers: BuyerAnswers, claim: Claim, priority: Priority) -> web.Response:
-        """Postgres is away. The claim is made durable without it, and the buyer waits for Postgres to come back."""
+        """Postgres is away: publish the claim without it, and let the buyer's page wait until Postgres is back."""
         await self._ingress.publish(claim, priority)
         if claim.payment_id is None:
             return answers.noted()
         return answers.confirming(claim.payment_id, headers=RETRY_AFTER)
 
     async def _publish_unknown(self, answers: BuyerAnswers, claim: Claim) -> web.Response:
-        """The payment may yet be registered, so its ids are kept. The page says nothing of that."""
+        """The payment may still come, so the claim's ids are kept. The page says only that no payment was found."""
         if not await self._ingress.publish_unknown(claim):
             return answers.come_again(429, claim.payment_id, claim.said)
         return not_found(answers.request)
 
     async def waiting(self, request: web.Request) -> web.Response:
-        """Look again for a buyer on the confirming page, waiting for the outcome if it prefers; publishes no claim."""
+        """Look again for a buyer on the confirming page. Waits for the outcome if the browser prefers to wait.
+
+        Publishes no claim.
+        """
         account = self._ingress.account(request)
         payment_id = self._ingress.payment_id(request)
         if account is None or payment_id is None:
@@ -122,17 +125,18 @@ class Returns:
                 payment = await self._ingress.look_up(account.id, payment_id)
                 if payment is not None and waiter is not None:
                     payment = await self._outcome(payment, waiter, seconds)
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             return answers.confirming(payment_id, headers=RETRY_AFTER)
         if payment is None:
             return not_found(request)
         return answers.send_on(payment, None)
 
     async def _outcome(self, payment: Glance, waiter: Waiter, seconds: float) -> Glance:
-        """The payment once its outcome is recorded, or as it is when the wait is over. A known end does not wait."""
+        """Wait for the payment's outcome, up to `seconds`. Returns the payment as it is then."""
         if outcome_known(payment) or seconds <= 0:
             return payment
-        with suppress(*UNAVAILABLE):  # the wait is over, or Postgres went away and the claim is safe all the same
+        # The wait is over, or Postgres went away and the claim is safe all the same.
+        with suppress(DatabaseUnavailable, TimeoutError):
             async with asyncio.timeout(seconds):
                 while not outcome_known(payment):
                     told = await waiter.change()
@@ -143,9 +147,10 @@ class Returns:
 
 
 def _is_ticket(claim: Claim, payment: Glance) -> bool:
-    """Whether the hit names the payment by an id that nobody guesses: ours in its path, or an id of the gateway's.
+    """Whether the request names the payment by an id that cannot be guessed, so that its sender may see the payment.
 
-    The shop's reference is none.
+    Such ids are our payment id in its path, and the gateway's session and confirmed transaction ids. The shop's
+    reference can be guessed.
     """
     session = claim.session_id is not None and claim.session_id in payment.sessions
     confirmed = {one.transaction_id for one in payment.candidates if one.state == "confirmed"} | {

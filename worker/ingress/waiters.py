@@ -1,8 +1,8 @@
 """The requests of this process that wait for a payment to change, by payment.
 
-The one thing to get wrong: whom to believe. A change that this process committed itself is passed on in full. A wakeup
-that came through the database is a hint: every client of the database can send one, and its word would be signed for
-the shop. So it names payments and no more, and the requests that wait for one look again.
+A change that this process committed itself is passed on in full. A wakeup from the database only names payments, and
+the waiting requests read them again: every client of the database can send a wakeup, and a status that it brought would
+be signed for the shop.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from typing import Self
 from schemas.payments import Glance, Payment, glance
 
 MAX_WAITERS = 4
-"""Browsers on the confirming page that may wait for one payment in one process: a few tabs, and no more."""
+"""How many requests may wait for one payment in one process before the confirming page is answered at once."""
 
 
 class Waiter:
-    """`changed` is set when the payment changes; `told` is what it then is, where this process committed it."""
+    """One waiting request. `changed` is set when the payment changes.
+
+    `told` is the changed payment if this process committed the change, else None.
+    """
 
     def __init__(self, waiting: defaultdict[str, set[Waiter]], payment_id: str) -> None:
         self._waiting, self._payment_id = waiting, payment_id
@@ -36,7 +39,7 @@ class Waiter:
             del self._waiting[self._payment_id]
 
     async def change(self) -> Glance | None:
-        """Wait for the next change; None where nothing says what it is."""
+        """Wait for the next change. Returns the changed payment; None if it has to be read."""
         await self.changed.wait()
         self.changed.clear()
         told, self.told = self.told, None
@@ -44,32 +47,32 @@ class Waiter:
 
 
 class PaymentWaiters:
-    """Each request waits on its own; the word that a payment changed reaches all that wait for it."""
+    """All waiting requests of this process. A change of a payment wakes all requests that wait for it."""
 
     def __init__(self) -> None:
         self._waiting = defaultdict[str, set[Waiter]](set)
 
     def of(self, payment_id: str) -> Waiter:
-        """A request that waits while its block runs. Begin it before the payment is read, or a change is missed."""
+        """A waiter, as a context manager. Enter it before the payment is read, or a change in between is missed."""
         return Waiter(self._waiting, payment_id)
 
     def full(self, payment_id: str) -> bool:
-        """Whether so many wait for this payment that another browser that only looks again is answered at once."""
+        """Whether MAX_WAITERS requests or more wait for this payment."""
         return len(self._waiting.get(payment_id, ())) >= MAX_WAITERS
 
     def tell(self, payment: Payment) -> None:
-        """What this process has just committed of a payment."""
-        for changing in self._waiting.get(payment.id, ()):
-            if changing.told is None or changing.told.version < payment.version:
-                changing.told = glance(payment)
-            changing.changed.set()
+        """Wake the requests that wait for this payment, with the change that this process has just committed."""
+        for waiter in self._waiting.get(payment.id, ()):
+            if waiter.told is None or waiter.told.version < payment.version:
+                waiter.told = glance(payment)
+            waiter.changed.set()
 
     def notify(self, payment_ids: Iterable[str]) -> None:
-        """These payments changed, by a word that any client of the database may have sent."""
+        """Wake the requests that wait for these payments, after a wakeup. They have to read the payment again."""
         for payment_id in payment_ids:
-            for changing in self._waiting.get(payment_id, ()):
-                changing.changed.set()
+            for waiter in self._waiting.get(payment_id, ()):
+                waiter.changed.set()
 
     def notify_all(self) -> None:
-        """All look again, since wakeups may have been missed."""
+        """Wake all requests, because wakeups may have been missed."""
         self.notify(list(self._waiting))

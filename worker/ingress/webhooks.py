@@ -1,6 +1,6 @@
-"""What gateways tell by themselves: signed webhooks, and unsigned notifications, about one order or about any.
+"""The notifications of gateways: signed webhooks at `/webhooks`, and unsigned notifications at `/ipn`.
 
-The one thing to get wrong: a missing signature is as bad as a wrong one, and an old one is no forgery but a late retry.
+A missing signature is refused like a wrong one. An old signature is no forgery: it may be a late retry.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from aiohttp import web
 
 from consumers.account import Account
 from consumers.early_claims import may_wait
-from consumers.ports.bus import BusAway
+from consumers.ports.unavailable import BusAway, DatabaseUnavailable, error_name
 from schemas.callbacks import Claim
 from schemas.wire import Unreadable
 from schemas.words import Source
 from worker.ingress.ingress import RETRY_AFTER, Ingress, Priority, slashed
 from worker.ingress.read_callback import ForgedError, make_claim, read_callback
-from worker.postgres.database import UNAVAILABLE
 
 RECEIVED = b'{"received": true}'
 NOT_KEPT = {"Cache-Control": "no-store"}
@@ -38,13 +37,17 @@ class Webhooks:
         return slashed([web.post("/webhooks/{account}", self.webhook), *both])
 
     async def webhook(self, request: web.Request) -> web.Response:
+        """A signed webhook of an account. 401 for a missing or wrong signature."""
         account = self._ingress.account(request)
         if account is None or not account.provider.capabilities.signs:
             return _json(404, {"error": "there are no webhooks here"})
         return await self._take(request, Source.WEBHOOK, account)
 
     async def notified(self, request: web.Request) -> web.Response:
-        """An unsigned notification about one order; about a payment we do not know it is refused, and asks nothing."""
+        """An unsigned notification with a payment id in its path. 404 for an unknown payment.
+
+        Its other ids may still be kept for a payment that comes later; see `Ingress.publish_unknown`.
+        """
         account = self._ingress.account(request)
         payment_id = self._ingress.payment_id(request)
         if account is None or payment_id is None:
@@ -52,7 +55,7 @@ class Webhooks:
         return await self._notified(request, account, payment_id)
 
     async def notified_unnamed(self, request: web.Request) -> web.Response:
-        """One whose address was set once in a gateway's panel: the ids that it carries name the payment."""
+        """An unsigned notification to an address that was set in the gateway's panel. Its ids name the payment."""
         account = self._ingress.account(request)
         return _json(404, {"error": "unknown"}) if account is None else await self._notified(request, account)
 
@@ -80,14 +83,14 @@ class Webhooks:
             return await self._publish(claim)
         except (BusAway, TimeoutError) as error:
             self._ingress.count(claim, "unavailable")
-            log.warning("callback.not_durable", account=account.id, source=source, error=type(error).__name__)
+            log.warning("callback.not_durable", account=account.id, source=source, error=error_name(error))
             return _json(503, {"error": "come again"}, RETRY_AFTER)
 
     async def _publish(self, claim: Claim) -> web.Response:
         """Make the claim durable, and answer its sender. Raises BusAway and TimeoutError."""
         home, known = claim.payment_id, True
         if claim.source is Source.IPN:
-            with suppress(*UNAVAILABLE):
+            with suppress(DatabaseUnavailable):
                 home = await self._ingress.find(claim)
                 known = home is not None
         if not known:
@@ -99,7 +102,7 @@ class Webhooks:
         return _received()
 
     async def _publish_unknown(self, claim: Claim) -> web.Response:
-        """The payment may yet be registered, so the claim is kept; but a path that names none that is here is 404."""
+        """The payment may still come, so the claim's ids are kept. 404 if the path names the unknown payment."""
         if not await self._ingress.publish_unknown(claim):
             return _json(429, {"error": "too many at once"}, RETRY_AFTER)
         if claim.payment_id is not None:
@@ -107,7 +110,7 @@ class Webhooks:
         return _received() if may_wait(claim) else _json(400, {"error": "it names no payment"})
 
     def _too_many(self, source: Source, account: Account) -> web.Response:
-        """Never the answer to a correct signature: whoever has the secret is the gateway."""
+        """The answer to an address over its limit. A correctly signed webhook never gets it: it is the gateway's."""
         self._ingress.count_unread(source, account, "limited")
         return _json(429, {"error": "too many from this address"}, RETRY_AFTER)
 

@@ -10,10 +10,11 @@ from aiohttp import web
 from msgspec import Struct
 from prometheus_client import generate_latest
 
+from consumers.ports.unavailable import DatabaseUnavailable
 from worker.amqp.consumer_pool import ConsumerPool
 from worker.broker import Broker
 from worker.ops.state_metrics import StateMetrics
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
 from worker.telemetry.metrics import Metrics
 
 ASK_SECONDS = 2.0
@@ -47,7 +48,7 @@ class Ops(Struct, frozen=True):
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 await self.database.fetch("SELECT 1")
-        except UNAVAILABLE:
+        except (DatabaseUnavailable, TimeoutError):
             answered = False
         else:
             answered = True

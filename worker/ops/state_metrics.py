@@ -16,11 +16,12 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from consumers.account import Account
+from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from schemas.words import Hold
 from worker.broker import Broker
 from worker.config import Config
 from worker.config.webhook_endpoints import endpoints_of
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
 from worker.postgres.reads.installation_state import AccountState, DatabaseState, EndpointState, read_state
 from worker.telemetry.metrics import Metrics
 
@@ -80,8 +81,8 @@ class StateMetrics(Collector):
         try:
             async with asyncio.timeout(READ_SECONDS):
                 return await read_state(self._database, self._accounts, self._endpoints)
-        except UNAVAILABLE as error:
-            log.warning("state_metrics.read_failed", error=type(error).__name__)
+        except (DatabaseUnavailable, TimeoutError) as error:
+            log.warning("state_metrics.read_failed", error=error_name(error))
             return None
 
     async def _ask_broker(self) -> BrokerState | None:

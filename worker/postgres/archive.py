@@ -1,7 +1,6 @@
-"""What buyers left with us and how long it is kept: callbacks as received, and what checkouts were opened with.
+"""Personal data of buyers and how long it is kept: callbacks as received, and the requests that opened checkouts.
 
-The one thing to get wrong: what is kept for good. Payments, their facts, timelines, events and resolutions are; they
-hold nothing about a buyer. What is forgotten here is.
+Payments, their facts, timelines, events and resolutions are kept for good, and hold nothing about a buyer.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from msgspec import Struct
 from worker.postgres.database import Database
 from worker.runtime.encryption import ArchiveCipher
 
-AT_ONCE = 5_000
+AT_ONCE = 5_000  # rows that one statement deletes
 
 _KEEP = "SELECT made, dropped, deleted FROM archive_keep($1)"
 _FORGET = """
@@ -25,7 +24,10 @@ _READ = "SELECT claim_id, key_id, body FROM archive WHERE claim_id = $1"
 
 
 class ArchiveMaintained(Struct, frozen=True, kw_only=True):
-    """Partitions that were made and dropped; callbacks in none of them, and requests of checkouts, that are gone."""
+    """How many partitions of the archive were made and dropped, and how many rows were deleted.
+
+    `deleted` are callbacks that were in no partition of a month. `openings` are requests of checkouts.
+    """
 
     made: int
     dropped: int
@@ -34,15 +36,15 @@ class ArchiveMaintained(Struct, frozen=True, kw_only=True):
 
 
 async def maintain_archive(database: Database, retention: timedelta) -> ArchiveMaintained:
-    """Make partitions ahead, and forget what is older than `retention`; any number of processes may at once."""
+    """Make partitions ahead, and delete personal data older than `retention`. Processes may do it at the same time."""
     (row,) = await database.fetch(_KEEP, retention)
     return ArchiveMaintained(**dict(row), openings=await _forget_openings(database, retention))
 
 
 async def _forget_openings(database: Database, retention: timedelta) -> int:
-    """A request opens its checkout again only while there is none, so what it tells of the buyer goes once there is.
+    """Delete requests of checkouts: with personal data once the checkout exists, others after `retention`.
 
-    One that tells nothing of a buyer stays until its time is over: it tells an equal request from another.
+    Until then a request without personal data tells an equal request from another. Returns how many were deleted.
     """
     forgotten = 0
     while True:
@@ -54,7 +56,7 @@ async def _forget_openings(database: Database, retention: timedelta) -> int:
 
 
 async def read_archived(database: Database, claim_id: str, cipher: ArchiveCipher) -> bytes | None:
-    """The claim as JSON with its callback; None where there was none, or its time is over. Raises NotDecrypted."""
+    """The claim as JSON with its callback; None where none was archived, or it is deleted. Raises NotDecrypted."""
     for row in await database.fetch(_READ, claim_id):
         return cipher.decrypt(row["claim_id"], row["key_id"], row["body"])
     return None

@@ -1,7 +1,6 @@
-"""The pool of connections, with our types and deadlines, and where the wakeups of other processes are received.
+"""The pool of connections, with our types and deadlines. It also sends and receives wakeups.
 
-The one thing to get wrong: a connection that says nothing. A server may be gone, full or failing over, so every command
-and every wait for a connection has its deadline, and what counts as away is said in one place.
+A server may be gone without closing its connections, so every command and every wait for a connection has a deadline.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ import msgspec
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 
+from consumers.ports.unavailable import DatabaseUnavailable, TransactionRolledBack, error_name
+from worker.postgres.driver_errors import translated
 from worker.postgres.wakeups import Wakeup, Wakeups
 from worker.runtime.clock import DatabaseClock, set_within
 
@@ -24,15 +25,15 @@ CONNECTIONS = 10
 COMMAND_SECONDS = 30.0
 ACQUIRE_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
-RELEASE_SECONDS = 1.0  # until a command that was cut off is known to have ended; then its connection is given up
+RELEASE_SECONDS = 1.0  # for a command that was cut off to end; after that its connection is given up
 LOCK_SECONDS = 5
 NOTIFY_SECONDS = 2
-IDLE_SECONDS = 60  # longer than any transaction of ours pauses: whoever vanished in one gives its locks back
+IDLE_SECONDS = 60  # longer than a transaction of ours pauses; frees the locks of a process that vanished in one
 CLOCK_SECONDS = 60.0
 RECONNECT_SECONDS = 1.0
 PROBE_SECONDS = 10.0
 
-GIVE_WAY = 4
+GIVE_WAY = 4  # how often a transaction is run again after a deadlock
 
 _NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)"
 
@@ -40,26 +41,6 @@ _T = TypeVar("_T")
 log = structlog.get_logger()
 
 Connection = PoolConnectionProxy
-
-LOCKED = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError)
-"""Others were in the way: one locked a row for longer than LOCK_SECONDS, or two waited for each other and this one
-had to give up (a deadlock, a serialization failure). It succeeds when it is tried again. Everything else can go on."""
-
-UNAVAILABLE = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # what asyncpg says of a connection whose server went away under a command
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.PostgresSystemError,
-    asyncpg.IdleInTransactionSessionTimeoutError,  # this machine stood still in a transaction, and its session is over
-    asyncpg.ReadOnlySQLTransactionError,
-    *LOCKED,
-)
-"""What is raised when the database is away, full, failing over, shutting down or busy with others, as opposed to
-refusing what we say."""
 
 _SETTINGS = {
     "application_name": "payproof",
@@ -77,19 +58,22 @@ _SESSION = {
     "tcp_user_timeout": "10s",
     "idle_session_timeout": "0",
 }
-"""A machine that vanishes gives back what its session locks in about ten seconds; one that does nothing keeps it."""
+"""The server frees the locks of a session about ten seconds after its machine vanished. An idle session keeps them."""
 
 
 async def despite_others(transaction: Callable[[], Awaitable[_T]]) -> _T:
-    """Run a whole transaction; where it has to give way to another, again at once, a few times. Then that is raised."""
+    """Run a whole transaction. After a deadlock or a serialization failure, run it again, up to GIVE_WAY times.
+
+    Then TransactionRolledBack is raised.
+    """
     for _ in range(GIVE_WAY):
-        with suppress(asyncpg.TransactionRollbackError):
+        with suppress(TransactionRolledBack):
             return await transaction()
     return await transaction()
 
 
 class Database:
-    """A pool of connections; made by `connect`."""
+    """A pool of connections; made by `connect`. What reads or writes here raises DatabaseUnavailable."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dsn: str, clock: DatabaseClock) -> None:
         self._pool = pool
@@ -99,23 +83,33 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection[asyncpg.Record]]:
-        async with asyncio.timeout(ACQUIRE_SECONDS):  # the pool's own deadline would take a task for each
-            connection = await self._pool.acquire()
+        """A connection for a block that does nothing but database work: its errors are translated."""
+        async with self.long_connection() as connection:
+            with translated():
+                yield connection
+
+    @asynccontextmanager
+    async def long_connection(self) -> AsyncIterator[Connection[asyncpg.Record]]:
+        """A connection for a block that also does other work, whose errors are its own. See `translated`."""
+        with translated():
+            async with asyncio.timeout(ACQUIRE_SECONDS):  # the pool's own deadline would take a task for each
+                connection = await self._pool.acquire()
         try:
             yield connection
         finally:
-            # What was to be done is done by now, or has failed by itself; a connection that broke since is thrown away.
-            with suppress(*UNAVAILABLE):
+            # The block's result is known by now. A connection that broke since then is only thrown away.
+            with suppress(DatabaseUnavailable), translated():
                 await self._pool.release(connection, timeout=RELEASE_SECONDS)
 
     async def session(self, name: str, **settings: str) -> asyncpg.Connection[asyncpg.Record]:
-        """A connection for locks that last, which belongs to the caller, who closes it."""
-        return await asyncpg.connect(
-            self._dsn,
-            timeout=ACQUIRE_SECONDS,
-            command_timeout=COMMAND_SECONDS,
-            server_settings={"application_name": f"payproof {name}", **_SESSION, **settings},
-        )
+        """A connection outside the pool, for locks that last. The caller closes it. See `translated`."""
+        with translated():
+            return await asyncpg.connect(
+                self._dsn,
+                timeout=ACQUIRE_SECONDS,
+                command_timeout=COMMAND_SECONDS,
+                server_settings={"application_name": f"payproof {name}", **_SESSION, **settings},
+            )
 
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
         async with self.connection() as connection:
@@ -126,26 +120,27 @@ class Database:
             return await connection.execute(sql, *values)
 
     def notify(self, wakeup: Wakeup) -> None:
-        """Tell every process, soon; lost wakeups are made good by the slow polls of those who wait."""
+        """Send a wakeup to every process, soon. It may be lost; each process that listens also polls, slowly."""
         self._wakeups.add(wakeup)
 
     def payloads(self, wakeup: Wakeup) -> list[str]:
-        """What a statement passes to pg_notify itself; `told` then says that it is committed."""
+        """The payloads with which a statement calls pg_notify itself. Call `told` once that statement is committed."""
         return self._wakeups.payloads(wakeup)
 
     def told(self, wakeup: Wakeup) -> None:
+        """Pass on, within this process, a wakeup that a committed statement has sent."""
         self._wakeups.on_wakeup(wakeup)
 
     async def notified(self) -> None:
-        """Wait until what `notify` was told is sent."""
+        """Wait until all wakeups given to `notify` are sent."""
         await self._wakeups.sent()
 
     async def _send(self, payload: str) -> None:
         try:
-            async with asyncio.timeout(NOTIFY_SECONDS):  # those behind it would wait as well
+            async with asyncio.timeout(NOTIFY_SECONDS):  # the wakeups behind this one would wait as well
                 await self.execute(_NOTIFY, CHANNEL, payload)
-        except UNAVAILABLE as error:
-            log.warning("wakeup.send_failed", error=type(error).__name__)
+        except (DatabaseUnavailable, TimeoutError) as error:
+            log.warning("wakeup.send_failed", error=error_name(error))
 
     async def set_clock(self) -> None:
         async with self.connection() as connection:
@@ -154,12 +149,12 @@ class Database:
             self.clock.set(reading, asked=asked, answered=self.clock.ticking())
 
     async def keep_clock(self) -> None:
-        """Read the database's clock from time to time, until cancelled; after an outage, as soon as it is back."""
+        """Read the database's clock once a minute, until cancelled. During an outage, try again every second."""
         while True:
             try:
                 await self.set_clock()
-            except UNAVAILABLE as error:
-                log.warning("clock.read_failed", error=type(error).__name__)
+            except DatabaseUnavailable as error:
+                log.warning("clock.read_failed", error=error_name(error))
                 await asyncio.sleep(RECONNECT_SECONDS)
             else:
                 await asyncio.sleep(CLOCK_SECONDS)
@@ -171,34 +166,39 @@ class Database:
         connected: Callable[[], Awaitable[None]],
         probe: float = PROBE_SECONDS,
     ) -> None:
-        """Pass on wakeups until cancelled, over a connection of its own that is made again whenever it breaks.
+        """Pass wakeups to `on_wakeup` until cancelled, over a connection of its own that is made again when it breaks.
 
-        Those of this process are passed on at once, without a way through the database.
+        Wakeups of this process are passed on at once, without a way through the database.
 
         `connected` runs after each connect, because wakeups may have been missed before it. Every `probe` seconds the
-        connection has to answer, because a network that forgot it tells nobody.
+        connection has to answer, because a network may drop it without closing it.
         """
         self._wakeups.on_wakeup = on_wakeup
         while True:
             try:
-                connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_SECONDS)
-                try:
-                    broken = asyncio.Event()
-                    connection.add_termination_listener(lambda _, broken=broken: broken.set())
-                    await connection.add_listener(CHANNEL, lambda *arrived: self._wakeups.receive(arrived[-1]))
-                    await connected()
-                    while not await set_within(broken, probe):
-                        await connection.execute("SELECT", timeout=probe)
-                finally:
-                    await connection.close(timeout=1)
-            except UNAVAILABLE as error:
-                log.warning("wakeups.disconnected", error=type(error).__name__)
+                with translated():
+                    await self._listen(connected, probe)
+            except DatabaseUnavailable as error:
+                log.warning("wakeups.disconnected", error=error_name(error))
             await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _listen(self, connected: Callable[[], Awaitable[None]], probe: float) -> None:
+        """Pass on wakeups over one connection until it breaks."""
+        connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_SECONDS)
+        try:
+            broken = asyncio.Event()
+            connection.add_termination_listener(lambda _: broken.set())
+            await connection.add_listener(CHANNEL, lambda *arrived: self._wakeups.receive(arrived[-1]))
+            await connected()
+            while not await set_within(broken, probe):
+                await connection.execute("SELECT", timeout=probe)
+        finally:
+            await connection.close(timeout=1)
 
 
 @asynccontextmanager
 async def connect(dsn: str, *, size: int = CONNECTIONS) -> AsyncIterator[Database]:
-    """Open the pool; waits up to ten seconds for the server."""
+    """Open the pool and read the database's clock, within ten seconds. Raises DatabaseUnavailable."""
     pool = asyncpg.create_pool(
         dsn,
         min_size=1,
@@ -211,11 +211,12 @@ async def connect(dsn: str, *, size: int = CONNECTIONS) -> AsyncIterator[Databas
     )
     database = Database(pool, dsn, DatabaseClock())
     try:
-        await pool
+        with translated():
+            await pool
         await database.set_clock()
         yield database
     finally:
-        # A server that went away under a connection keeps nobody from ending; what is cut off here was not committed.
+        # A server that went away does not keep the process from ending. Whatever is cut off here was not committed.
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await database.notified()
@@ -232,15 +233,15 @@ async def _prepare(con: asyncpg.Connection[asyncpg.Record], /) -> None:
 
 
 async def _leave(_: asyncpg.Connection[asyncpg.Record], /) -> None:
-    """Nothing of a session is ours to reset, and saying so costs a round trip: what is set is set for a transaction."""
+    """Reset nothing when a connection returns to the pool: our settings end with a transaction. It saves a query."""
 
 
 def planned_once(nth: int) -> str:
     """The nth parameter as an array of texts whose length the planner does not see, so that it keeps the plan.
 
-    Postgres keeps a plan only where one made for any value costs as little as one made for these; of an array that it
-    sees it knows how short it is, so it would plan anew each time, and for a payment that comes alone that takes longer
-    than the statement itself. A plan that is kept is as old as the last ANALYZE, which a table that begins to fill gets
-    within a minute or two.
+    Postgres keeps a plan only if a plan for any values looks as cheap as a plan for these values. Where it sees that an
+    array is short, that is never so, and it would plan each time. For a single payment, planning takes longer than the
+    statement itself. A kept plan is as old as the last ANALYZE, which a table that begins to fill gets within a minute
+    or two.
     """
     return f"ARRAY(SELECT unnest(${nth}::text[]))"

@@ -1,9 +1,9 @@
-"""Answers to POSTs with an Idempotency-Key, kept for 24 hours, and who is working on one now.
+"""Answers to POSTs with an Idempotency-Key, kept for 24 hours, and the keys whose requests are being worked on.
 
-A row is a claim on a key until `busy_until`, with the id its payment gets in `body`; then the answer, with its status.
-The one thing to get wrong: a holder that died. Whoever takes its claim over makes the payment under the same id, and so
-knows its own payment again where the dead one had opened it already. A request that took up another's row, or adopted
-a payment that was there, goes on under that payment's id from that transaction on.
+While `busy_until` is ahead, a row is the claim of one request on its key, and `body` is the id that its payment gets.
+Later `body` is the answer, with its status. A request that takes over the key of a process that died gets the same
+payment id. So it finds the payment if that process had opened it already. A request that went on with a payment that
+was there before has that payment's id in `body`, from that transaction on.
 """
 
 from __future__ import annotations
@@ -31,31 +31,37 @@ _CLAIM = """
 
 
 class Claimed(Struct, frozen=True, kw_only=True):
-    """The key is ours until `until`. `payment_id` is the one to use: ours, or that of a holder that gave no answer."""
+    """The caller has the key until `until`.
+
+    `payment_id` is the id to use: the caller's own, or the id of an earlier holder that gave no answer.
+    """
 
     payment_id: str
     until: datetime
 
 
 class StoredAnswer(Struct, frozen=True, kw_only=True):
-    """The key was answered."""
+    """The request with this key was answered before: with this HTTP status and body."""
 
     status: int
     body: bytes
 
 
 class OtherBody(Struct, frozen=True):
-    """The key was used with another request."""
+    """Another request has used the key."""
 
 
 class Busy(Struct, frozen=True):
-    """The same request is being worked on."""
+    """Another process is working on the same request."""
 
 
 async def claim_key(
     database: Database, merchant: str, key: str, request_hash: bytes, payment_id: str, busy: timedelta
 ) -> Claimed | StoredAnswer | OtherBody | Busy:
-    """Claim the key for `busy`: a new one, one older than 24 hours, or one whose holder is overdue or gave it back."""
+    """Claim the key for `busy`: a new key, a key older than 24 hours, or a key whose holder is overdue or released it.
+
+    `payment_id` is used for a new payment. Of a key younger than 24 hours, only an equal request gets the claim.
+    """
     async with database.connection() as connection:
         while True:
             taken = await connection.fetchrow(_CLAIM, merchant, key, request_hash, payment_id.encode(), busy, KEPT)
@@ -72,7 +78,7 @@ async def claim_key(
 
 
 async def came_to(connection: Connection[asyncpg.Record], proposed: str, payment_id: str) -> None:
-    """The request that is being worked on under the proposed id goes on under this one."""
+    """Note that the request being worked on under the id `proposed` goes on with the payment `payment_id`."""
     if proposed != payment_id:
         await connection.execute(
             "UPDATE idempotency SET body = $2 WHERE body = $1 AND status IS NULL",
@@ -82,7 +88,7 @@ async def came_to(connection: Connection[asyncpg.Record], proposed: str, payment
 
 
 async def store_answer(database: Database, merchant: str, key: str, claimed: Claimed, status: int, body: bytes) -> None:
-    """Store the answer, unless the claim ran out and another has it."""
+    """Store the answer, unless the claim ran out and another request has the key."""
     await database.execute(
         """UPDATE idempotency SET status = $4, body = $5, busy_until = NULL
            WHERE merchant = $1 AND key = $2 AND busy_until = $3""",
@@ -95,7 +101,7 @@ async def store_answer(database: Database, merchant: str, key: str, claimed: Cla
 
 
 async def release_key(database: Database, merchant: str, key: str, claimed: Claimed) -> None:
-    """No answer to keep: the next POST of the same request may try at once; of another, the key is still used."""
+    """End the claim without an answer. An equal request may try at once; another request with the key is refused."""
     await database.execute(
         "UPDATE idempotency SET busy_until = clock_timestamp() WHERE merchant = $1 AND key = $2 AND busy_until = $3",
         merchant,
@@ -105,7 +111,7 @@ async def release_key(database: Database, merchant: str, key: str, claimed: Clai
 
 
 async def forget_old(database: Database) -> int:
-    """Delete what is older than 24 hours and not being worked on; returns how many."""
+    """Delete the keys that are older than 24 hours and not being worked on. Returns how many."""
     done = await database.execute(
         """DELETE FROM idempotency WHERE started_at < clock_timestamp() - $1::interval
            AND (busy_until IS NULL OR busy_until < clock_timestamp())""",

@@ -1,8 +1,8 @@
-"""The gateways' shared tokens: one per account for all processes, renewed by one at a time.
+"""The gateways' shared tokens: one per account for all processes, renewed by one process at a time.
 
-The one thing to get wrong: holding a connection while the gateway is asked. A gateway that hangs would take the pool's
-connections one account after the other, and the service with them. So whoever renews leaves a lease in the token's row:
-an empty text is a token being renewed until `expires_at`, and after that whose renewer died.
+No connection is held while the gateway is asked: a gateway that hangs would use up the pool. Instead, the process that
+renews leaves a lease in the token's row. An empty text is a token being renewed until `expires_at`. After that, its
+renewer has died.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from consumers.ports.gateway import Token
+from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.timing import TIMING
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
 
 RENEW_BEFORE_END = timedelta(minutes=1)
 POLL_SECONDS = 0.1
@@ -31,16 +32,16 @@ _CLAIM = f"""
 
 
 class PostgresTokens:
-    """Keeps a token per account; within one process, a lock of its own keeps the crowd from asking Postgres each."""
+    """Keeps a token for each account. Within one process, only one task at a time waits for an account's renewal."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._locks = defaultdict[str, asyncio.Lock](asyncio.Lock)
 
     async def get(self, account: str, stale: str | None, grant: Callable[[], Awaitable[Token]]) -> str:
-        """The account's token, granted anew when there is none, it ends within a minute, or it is the stale one.
+        """The account's token. Calls `grant` for a new one if there is none, it ends within a minute, or it is `stale`.
 
-        What `grant` raises is passed on.
+        Waits while another process renews it. Errors of `grant` are raised.
         """
         found = await self._good(account, stale)
         if found is not None:
@@ -50,7 +51,7 @@ class PostgresTokens:
                 until = await self._claim(account, stale)
                 if until is not None:
                     return await self._renew(account, until, grant)
-                await asyncio.sleep(POLL_SECONDS)  # another process is at it
+                await asyncio.sleep(POLL_SECONDS)  # another process renews it
             return found
 
     async def _good(self, account: str, stale: str | None) -> str | None:
@@ -58,7 +59,7 @@ class PostgresTokens:
         return rows[0]["token"] if rows else None
 
     async def _claim(self, account: str, stale: str | None) -> datetime | None:
-        """Until when the renewal is ours; None when another has it, or has just done it."""
+        """Take the lease of the renewal. Returns its end; None when another process renews or has just renewed."""
         rows = await self._database.fetch(_CLAIM, account, stale, RENEW_BEFORE_END, TIMING.token_lease)
         return rows[0]["expires_at"] if rows else None
 
@@ -66,7 +67,7 @@ class PostgresTokens:
         try:
             token = await grant()
         except BaseException:
-            with suppress(*UNAVAILABLE):  # the lease ends by itself
+            with suppress(DatabaseUnavailable):  # the lease ends by itself
                 await self._database.execute(
                     "DELETE FROM tokens WHERE account = $1 AND token = '' AND expires_at = $2", account, until
                 )

@@ -1,9 +1,9 @@
-"""Wakeups that processes send each other: something was committed, so that no process has to poll for it quickly.
+"""Wakeups that processes send each other after a commit, so that no process has to poll quickly.
 
-The one thing to get wrong: NOTIFY in a transaction that waits. Transactions that notify commit one after the other,
-over the whole server, each once the one before is on the disk and on the standby. So a wakeup is sent after the commit,
-in a transaction of its own that waits for no disk. Only a write that gives places sends its wakeup itself, because such
-writes commit one after the other anyway. A lost wakeup does no harm: each process that listens also polls, slowly.
+Transactions with a NOTIFY commit one after the other, over the whole server, and each waits until the one before is on
+the disk and on the standby. So a wakeup is sent after the commit, in a transaction of its own that waits for no disk.
+Only a write that gives events their positions sends its wakeup itself, because such writes commit one after the other
+anyway. A lost wakeup does no harm: each process that listens also polls, slowly.
 """
 
 from __future__ import annotations
@@ -19,19 +19,18 @@ from msgspec.structs import replace
 from schemas.own_json import NotOurs, read_own
 
 APART_SECONDS = 0.005
-"""Between two wakeups of a process. Each costs a statement; wakeups that come meanwhile are sent as one."""
+"""Between two wakeups of a process. Each costs a statement; wakeups that are added meanwhile are merged."""
 
 MOST_OUTCOMES = 100
-"""So many ids fit into the 8,000 bytes of a payload."""
+"""How many ids fit into the 8,000 bytes of a payload."""
 
 
 class Wakeup(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What was just committed.
+    """The news of a commit.
 
-    `claims`: gateways that have new claims. `events`: events were written that have no places. `placed`: events got
-    their places, or deliveries became due, so that endpoints may have something to be told. `outcomes`: payments that
-    changed. `look_at`: the earliest next look at a payment. `sender`: the process that sent this, which does not
-    receive it from the database again.
+    `claims`: gateways that have new claims. `events`: events were written that have no positions yet. `placed`: events
+    got their positions, or deliveries became due. `outcomes`: ids of payments that changed. `look_at`: the earliest
+    next check of a payment. `sender`: the process that sent this; it ignores its own wakeups from the database.
     """
 
     claims: list[str] = []
@@ -43,9 +42,9 @@ class Wakeup(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Wakeups:
-    """Sends wakeups one after the other; those that come meanwhile are merged into the next. `send` raises nothing.
+    """Sends wakeups one after the other. Wakeups that are added meanwhile are merged. `send` raises nothing.
 
-    `on_wakeup` is called with wakeups of this process at once, and with those of other processes as they come.
+    `on_wakeup` is called with wakeups of this process at once, and with wakeups of other processes as they come.
     """
 
     def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
@@ -56,27 +55,28 @@ class Wakeups:
         self._sending: asyncio.Task[None] | None = None
 
     def receive(self, payload: object) -> None:
-        """A wakeup came from the database. One of our own was passed on when it was added."""
+        """Pass on a wakeup from the database. This process's own wakeups were passed on when they were added."""
         wakeup = _read(payload)
         if wakeup.sender != self._sender:
             self.on_wakeup(wakeup)
 
     def payloads(self, wakeup: Wakeup) -> list[str]:
-        """The wakeup as a statement sends it by itself. Pass it to `on_wakeup` once that statement is committed."""
+        """The payloads for a statement that calls pg_notify. Call `on_wakeup` once that statement is committed."""
         return [msgspec.json.encode(replace(part, sender=self._sender)).decode() for part in _parts(wakeup)]
 
     def add(self, wakeup: Wakeup) -> None:
+        """Pass it on within this process, and send it to the others soon."""
         self.on_wakeup(wakeup)
         self._unsent.append(wakeup)
         if self._sending is None or self._sending.done():
-            self._sending = asyncio.create_task(self._go())
+            self._sending = asyncio.create_task(self._send_all())
 
     async def sent(self) -> None:
         """Wait until all wakeups are sent."""
         if self._sending is not None:
             await self._sending
 
-    async def _go(self) -> None:
+    async def _send_all(self) -> None:
         while self._unsent:
             wakeups, self._unsent = self._unsent, []
             for payload in self.payloads(_merged(wakeups)):
@@ -87,7 +87,7 @@ class Wakeups:
 def _read(payload: object) -> Wakeup:
     try:
         return read_own(str(payload), Wakeup)
-    except NotOurs:  # perhaps of a newer release; whatever it tells is found by looking
+    except NotOurs:  # perhaps of a newer release; looking for events finds its news
         return Wakeup(events=True, placed=True)
 
 

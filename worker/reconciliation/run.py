@@ -16,11 +16,13 @@ from msgspec import Struct
 
 from consumers.account import Account
 from consumers.ports.bus import Bus
+from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.reconciliation.verdicts import Terms
 from consumers.rules import Rules
 from schemas.report import Run
 from schemas.statements import Line, Unread
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
+from worker.postgres.driver_errors import translated
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.statements.judge import Judging, Staging
 from worker.postgres.statements.runs import read_run
@@ -87,11 +89,13 @@ async def reconcile_lines(
         rows = 0
         async with aclosing(_batches(lines)) as batches:
             async for batch in batches:
-                await staging.add(batch)
+                with translated():
+                    await staging.add(batch)
                 rows += len(batch)
                 if progress is not None:
                     progress(rows)
-        await staging.judge(run)
+        with translated():
+            await staging.judge(run)
         judged = await read_run(database, run.id)
         assert judged is not None, "it was just written"
         if not dry_run and judged.stopped is None:
@@ -102,16 +106,19 @@ async def reconcile_lines(
 
 @asynccontextmanager
 async def _staging(database: Database, account: Account) -> AsyncIterator[Staging]:
-    async with database.connection() as connection:
+    async with database.long_connection() as connection:
         staging = Staging(connection)
-        if not await staging.open(account.id):
+        with translated():
+            opened = await staging.open(account.id)
+        if not opened:
             raise AnotherRun(
                 f"another statement of {account.id} is being reconciled; run this again when that has ended"
             )
         try:
             yield staging
         finally:
-            with suppress(*UNAVAILABLE):  # a session that broke has taken its table and its lock along
+            # A session that broke has taken its table and its lock along.
+            with suppress(DatabaseUnavailable), translated():
                 await staging.close(account.id)
 
 

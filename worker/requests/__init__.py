@@ -1,1 +1,1 @@
-"""A shop's request for a payment: its shape, which HTTP uses too, and requests that come by a message."""
+"""A shop's request for a payment: how it is read, over HTTP and by message, and the consumer of such messages."""

@@ -1,7 +1,7 @@
-"""The queue `payproof.expected`: a shop registers a payment that it opened itself by publishing it there.
+"""The queue `payproof.expected`: a shop publishes there a payment that it opened itself, to have it registered.
 
-The one thing to get wrong: the size. A broker takes messages of many megabytes and hands over as many as are asked for;
-so few are, and one that is far too large is dead-lettered inside the broker, without passing through us again.
+A broker accepts messages of many megabytes. So only few messages are in hand at a time, and a message that is far too
+large is rejected: the broker dead-letters it, and it is not sent through us again.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import time
 import structlog
 from aiormq.abc import DeliveredMessage
 
-from consumers.ports.bus import BusAway
+from consumers.ports.unavailable import BusAway, DatabaseUnavailable, Unavailable, error_name
 from schemas.secret import Secret
 from worker.amqp.consumer_pool import ConsumerPool
 from worker.amqp.messages import CODE, FIELD, REASON, expected_dead_letter_message, strangers_id
 from worker.amqp.publisher import Publisher
 from worker.amqp.rabbit_bus import REST_SECONDS
 from worker.amqp.topology import EXPECTED
-from worker.postgres.database import UNAVAILABLE
 from worker.requests.expected_handler import ExpectedPaymentHandler, Handled, Refusal
 from worker.runtime.clock import DatabaseClock, set_within
 from worker.runtime.retries import ATTEMPTS, PAUSE_SECONDS, place_of
@@ -27,7 +26,7 @@ from worker.telemetry.metrics import Metrics
 
 NAME = "expected"
 PREFETCH = 5
-"""So many are registered at once: each takes a connection to the database, and holds a body of any size."""
+"""How many messages are registered at once. Each uses a connection to the database, and holds a body of any size."""
 LARGEST_LETTER = 1024 * 1024
 LONGEST_WORDS = 1000
 WAIT_SECONDS = 60.0
@@ -40,7 +39,7 @@ def expected_pool(url: Secret, metrics: Metrics) -> ConsumerPool:
 
 
 class ExpectedConsumer:
-    """Works until `stop`. Then it takes nothing new, and `run` returns when no message is in hand."""
+    """Works from `run` until `stop`. Then it takes no new message, and `run` returns when no message is in hand."""
 
     def __init__(
         self,
@@ -76,18 +75,18 @@ class ExpectedConsumer:
                 await self._pause()
 
     async def _pause(self) -> None:
-        """Give all back to the broker until the database is there again."""
+        """Give all messages back to the broker, and wait until the database is there again."""
         await self._pool.pause(NAME)
         while not self._stopping.is_set() and self._away_since is not None:
             try:
                 await self._handler.reach()
                 self._away_since = None
-            except UNAVAILABLE:
+            except DatabaseUnavailable:
                 await set_within(self._stopping, PAUSE_SECONDS)
         self._pool.resume(NAME)
 
     async def _process(self, message: DeliveredMessage) -> bool:
-        """Register it, or dead-letter it with the reason. Returns whether it was acknowledged."""
+        """Register a message, or dead-letter it with the reason. Returns whether it was acknowledged or rejected."""
         try:
             result = await self._register(message)
             if result == "later":
@@ -96,8 +95,8 @@ class ExpectedConsumer:
                 await self._dead_letter(message, result)
             else:
                 await self._pool.acknowledge([message])
-        except (BusAway, *UNAVAILABLE) as error:
-            log.warning("expected.unavailable", error=type(error).__name__)
+        except Unavailable as error:
+            log.warning("expected.unavailable", error=error_name(error))
             if not isinstance(error, BusAway):
                 self._away_since = self._away_since or time.monotonic()
             return False
@@ -106,12 +105,12 @@ class ExpectedConsumer:
         return True
 
     async def _register(self, message: DeliveredMessage) -> Handled | Refusal:
-        """Try it, and where that fails by itself, as it would by a bug of ours, a few times more."""
+        """Handle a message. If that fails by itself, as by a bug of ours, try again, ATTEMPTS times in all."""
         attempts = 0
         while True:
             try:
                 return await self._handler.handle(message.routing_key or "", message.body)
-            except UNAVAILABLE:
+            except DatabaseUnavailable:
                 raise
             except Exception as error:
                 attempts += 1
@@ -122,7 +121,7 @@ class ExpectedConsumer:
                 await set_within(self._stopping, PAUSE_SECONDS)
 
     async def _dead_letter(self, message: DeliveredMessage, refusal: Refusal) -> None:
-        """Dead-letter it with what is wrong in its headers. Raises BusAway."""
+        """Dead-letter a message with the refusal in its headers. Raises BusAway."""
         log.warning("expected.refused", message_id=_id(message), code=refusal.code)
         if len(message.body) > LARGEST_LETTER:
             await self._pool.reject([message])
@@ -141,9 +140,9 @@ class ExpectedConsumer:
 
 
 def _printable(text: str) -> str:
-    """What names a stranger's fields is read on a terminal, and has to fit a header."""
+    """The text, shortened to fit a header, and safe to print: it may have a stranger's words."""
     short = text if len(text) <= LONGEST_WORDS else f"{text[: LONGEST_WORDS - 1]}…"
-    return "".join(sign if sign.isprintable() else "?" for sign in short)
+    return "".join(letter if letter.isprintable() else "?" for letter in short)
 
 
 def _id(message: DeliveredMessage) -> str:

@@ -1,7 +1,7 @@
-"""Registering a payment by message: what a shop published is read, checked as its POST would be, and taken on.
+"""Registering a payment by message: a shop's message is read, checked like a POST, and its payment tracked.
 
-The one thing to get wrong: who may say it. The broker lets in whoever may write there, and the message names its
-merchant; so a key that the broker can hold a shop to is compared with that name.
+Every user of the broker who may write to the exchange can name any merchant in a message. So the merchant must be the
+message's routing key, to which the broker can restrict a shop's user.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
-    """Why a message registers nothing, in words; `code` and `field` are those of the API's errors."""
+    """Why a message registers no payment, in words. `code` and `field` are as in the API's errors."""
 
     code: str
     reason: str
@@ -33,21 +33,21 @@ class Refusal(Struct, frozen=True, kw_only=True):
 
 
 Handled = Literal["registered", "known", "later"]
-"""`known`: an equal message, or POST, has made that payment. `later`: one is about to, or has died over it."""
+"""`known`: an equal message or POST registered the payment. `later`: another request for it is under way, or died."""
 
 
 class ExpectedPaymentHandler:
-    """Registers for every merchant of the configuration. A message sent to the queue itself has its name as key."""
+    """Registers payments of all configured merchants."""
 
     def __init__(self, openings: CheckoutStore, rules: Rules, config: Config, clock: DatabaseClock) -> None:
         self._openings, self._rules, self._config, self._clock = openings, rules, config, clock
 
     async def reach(self) -> None:
-        """Ask the ledger for anything, to learn whether it is there. Raises what it raises when it is away."""
+        """Check that the ledger is there. Raises the ledger's error if it is away."""
         await self._openings.holder("", "")
 
     async def handle(self, key: str, body: bytes) -> Handled | Refusal:
-        """Take on the payment that a message tells of, published with this key. Raises what the ledger does."""
+        """Register the payment of a message, published with the routing key `key`. Raises the ledger's errors."""
         if len(body) > MAX_BODY:
             return Refusal(code="too_large", reason="a body has at most 64 KiB")
         try:
@@ -66,7 +66,10 @@ class ExpectedPaymentHandler:
         return "registered"
 
     def _read(self, key: str, body: Any) -> tuple[Merchant, Any]:
-        """The merchant, and what it would have posted. Raises InvalidRequest."""
+        """The merchant, and the body that it would have posted. Raises InvalidRequest.
+
+        The key must be the merchant's id, or the queue's name, as of a message that was sent to the queue itself.
+        """
         wrong: list[Wrong] = []
         named = EXPECTED_PAYMENT.read(body, wrong).get("merchant")
         merchant = self._config.merchant(named) if named is not None else None

@@ -1,7 +1,6 @@
-"""A shop's payment request, over HTTP or by message: read against its fields, checked, and made a payment.
+"""A shop's payment request, over HTTP or by message: read, checked, and made a payment.
 
-The one thing to get wrong: a second set of rules. A payment is registered over HTTP and by message, and what one
-refuses the other must refuse in the same words.
+Both ways use these rules, so they refuse a request in the same words.
 """
 
 from __future__ import annotations
@@ -29,29 +28,29 @@ TO_BLAME = {
 
 
 class InvalidRequest(Exception):
-    """The body could be read and not accepted. `wrong` has everything that is, never empty."""
+    """A body that could be read, but is not accepted. `wrong` lists every wrong field, and is never empty."""
 
     def __init__(self, wrong: Sequence[Wrong]) -> None:
-        super().__init__("; ".join(f"{one.field}: {one.message}" if one.field else one.message for one in wrong))
+        super().__init__("; ".join(f"{item.field}: {item.message}" if item.field else item.message for item in wrong))
         self.wrong = wrong
 
 
 async def track(
     openings: CheckoutStore, rules: Rules, merchant: Merchant, body: Any, *, payment_id: str, now: datetime
 ) -> Payment:
-    """Take on the payment that a body of POST /v1/payments/track tells of. Raises InvalidRequest and OpeningFailed.
+    """Track the payment of a body of POST /v1/payments/track. Raises InvalidRequest and OpeningFailed.
 
-    OpeningFailed names `payment_id` as the payment in the way where an earlier try with that id made it.
+    If an earlier try with `payment_id` has made the payment, OpeningFailed names that id.
     """
     account, wanted = read_payment_request(TRACKED_PAYMENT, merchant, body)
-    # The shop's checkout has passed the gateway's own limits; what matters here is what it will be asked by.
+    # The shop's checkout has passed the gateway's limits. Only the reference matters: the gateway is asked by it.
     found = account.provider.check(opening_of(payment_id, account, wanted, rules.public_url))
-    reject(one for one in found if one.field == "reference")
+    reject(error for error in found if error.field == "reference")
     return await track_payment(openings, rules, payment_row(payment_id, account, wanted, now), kept(body))
 
 
 def read_payment_request(shape: Shape, merchant: Merchant, body: Any) -> tuple[Account, PaymentRequest]:
-    """The payment request, and the merchant's account that it names. Raises InvalidRequest with every wrong field."""
+    """Read a body. Returns the account that it names, and the request. Raises InvalidRequest with every wrong field."""
     wrong: list[Wrong] = []
     found = shape.read(body, wrong)
     account = next((account for account in merchant.accounts if account.id == found.get("account")), None)
@@ -63,13 +62,14 @@ def read_payment_request(shape: Shape, merchant: Merchant, body: Any) -> tuple[A
 
 
 def reject(found: Iterable[FieldError]) -> None:
-    """Raises InvalidRequest when a gateway's own limits found something."""
-    wrong = [Wrong(one.field, one.message) for one in found]
+    """Raises InvalidRequest with these errors of a gateway's own limits, if there are any."""
+    wrong = [Wrong(error.field, error.message) for error in found]
     if wrong:
         raise InvalidRequest(wrong)
 
 
 def payment_row(payment_id: str, account: Account, wanted: PaymentRequest, now: datetime) -> Payment:
+    """A new payment for this request, opened now, with the expiry that its gateway sets. Writes nothing."""
     return Payment(
         id=payment_id,
         merchant=account.merchant,
@@ -91,6 +91,7 @@ def payment_row(payment_id: str, account: Account, wanted: PaymentRequest, now: 
 
 
 def opening_of(payment_id: str, account: Account, wanted: PaymentRequest, public_url: str) -> Opening:
+    """The data with which a gateway opens the checkout, with our URLs for callbacks."""
     back = f"{public_url}/return/{account.id}/{payment_id}"
     return Opening(
         payment_id=payment_id,
@@ -113,5 +114,5 @@ def opening_of(payment_id: str, account: Account, wanted: PaymentRequest, public
 
 
 def kept(body: Any) -> dict[str, Any]:
-    """What is stored to tell an equal body from another one. As text, since jsonb would rewrite its numbers."""
+    """The request as it is stored, to tell an equal body from another. As text, because jsonb would change numbers."""
     return {"body": canonical(body).decode()}

@@ -1,1 +1,1 @@
-"""The gateway is asked what really happened: claims are taken, questions asked, replies recorded."""
+"""The role consume, and the sweep: claims are taken, gateways asked, replies recorded."""

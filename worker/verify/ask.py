@@ -1,9 +1,9 @@
-"""Asking one question: the gateway is called, and what it says goes on to the recorder.
+"""Asking one question: the gateway is called, and its reply goes on to the recorder.
 
-A question that cannot be asked gives its claims back, and they come again.
+If a question cannot be asked, its claims are given back, and come again.
 
-The one thing to get wrong: blaming a payment for a worker that died while the gateway was thinking. Such a worker died
-of something else. So nothing is counted before the reply is there; a question that fails by itself is counted then.
+No failure is counted before the reply is there: a worker that dies while it waits for a gateway did not die of the
+payment. Only a question that raises an error is counted as the payment's failure.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import structlog
 
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.reply import Reply
+from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from schemas.answers import Executed, ForeignTransaction, Inconclusive, QuestionOutcome
-from worker.postgres.database import UNAVAILABLE
 from worker.runtime.clock import DatabaseClock
 from worker.runtime.retries import PAUSE_SECONDS
 from worker.telemetry.metrics import NOT_SENT, Metrics
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 class Asker:
-    """Asks questions. `ask` raises neither UNAVAILABLE nor anything that a gateway does."""
+    """Asks questions. `ask` raises neither DatabaseUnavailable nor anything that a gateway does."""
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Asker:
         self._clock, self._metrics, self._tracing = clock, metrics, tracing
 
     async def ask(self, assigned: AssignedQuestion) -> None:
+        """Ask the question. Its reply goes to the recorder; if it could not be asked, its claims are given back."""
         account = assigned.account
         about = {
             "payment_id": assigned.expected.payment_id,
@@ -60,26 +61,26 @@ class Asker:
         with self._tracing.follow("ask", assigned.traceparent, **about) as span:
             try:
                 await self._ask(span, assigned)
-            except UNAVAILABLE as error:  # the gateway's token is kept in the database
-                log.warning("question.postponed", payment_id=assigned.expected.payment_id, error=type(error).__name__)
+            except DatabaseUnavailable as error:  # the gateway's token is kept in the database
+                log.warning("question.postponed", payment_id=assigned.expected.payment_id, error=error_name(error))
                 await asyncio.sleep(PAUSE_SECONDS)
                 await self._in_hand.not_asked(assigned)
 
     async def _ask(self, span: Span, assigned: AssignedQuestion) -> None:
-        """Raises UNAVAILABLE."""
+        """Raises DatabaseUnavailable."""
         payment_id, account, question = assigned.expected.payment_id, assigned.account, assigned.question
         labels = (account.provider.name, question.kind.value)
         started, calls = time.perf_counter(), Calls()
         try:
             outcome = await self._gateways.ask(account, question, assigned.expected, calls, asked_at=assigned.runs_from)
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             raise
-        except TooLate:  # this worker was slow
+        except TooLate:  # this worker was slow, and the question's time is over
             log.warning("question.too_late", payment_id=payment_id)
             self._metrics.questions.labels(*labels, NOT_SENT).inc()
             await self._in_hand.not_asked(assigned)
             return
-        except Exception as error:  # a bug of ours, in one gateway's file
+        except Exception as error:  # a bug of ours in a gateway's file
             log.exception("question.failed", payment_id=payment_id)
             await self._recorder.unanswered(assigned, error, partial(self._blame.question_failed, assigned, error))
             return

@@ -1,6 +1,6 @@
-"""How many questions one gateway is being asked by this process at a time.
+"""How many questions about one gateway this process has open at a time.
 
-The one thing to get wrong: sharing them. Each gateway has its own, so that one that hangs takes no other's.
+Each gateway has a limit of its own, so a gateway that hangs does not slow the others.
 """
 
 from __future__ import annotations
@@ -13,41 +13,41 @@ from typing import Any, TypeVar
 MAX_CONCURRENT = 64
 
 BATCH = 100
-"""Replies recorded in one transaction."""
+"""How many replies are recorded in one transaction, at most."""
 
 WINDOW = MAX_CONCURRENT + BATCH
-"""So many of a gateway's claims one worker may have in hand: those that are asked about, and those being written."""
+"""How many claims of a gateway a worker may have in hand: those being asked about, and those being written."""
 
 
 APART = 4
-"""So many transactions at once where one over all failed; each may wait for a lock, with a connection."""
+"""How many transactions run at once after a transaction over all of them failed. Each may wait for a lock."""
 
 _Part = TypeVar("_Part")
 _Result = TypeVar("_Result")
 
 
 async def apart(parts: Iterable[_Part], do: Callable[[_Part], Coroutine[Any, Any, _Result]]) -> list[_Result]:
-    """Do each by itself, some at a time: one that waits for a lock keeps nobody else waiting."""
-    places = asyncio.Semaphore(APART)
+    """Call `do` with each part by itself, APART at a time. Returns the results in the order of the parts."""
+    semaphore = asyncio.Semaphore(APART)
 
-    async def one(part: _Part) -> _Result:
-        async with places:
+    async def do_alone(part: _Part) -> _Result:
+        async with semaphore:
             return await do(part)
 
     async with asyncio.TaskGroup() as group:
-        each = [group.create_task(one(part)) for part in parts]
-    return [task.result() for task in each]
+        tasks = [group.create_task(do_alone(part)) for part in parts]
+    return [task.result() for task in tasks]
 
 
 class ConcurrencyLimit:
-    """A bound on the questions that one gateway is being asked; `used` counts them by account."""
+    """A bound on the open questions about one gateway. `used` counts them by account."""
 
     def __init__(self) -> None:
         self.used = Counter[str]()
         self._freed = asyncio.Event()
 
     async def free(self, stopped: asyncio.Future[None]) -> int:
-        """Wait until a question may be asked, or until `stopped`. Returns how many may."""
+        """Wait until a question may be asked, or until `stopped`. Returns how many questions may be asked."""
         while self.used.total() >= MAX_CONCURRENT and not stopped.done():
             self._freed.clear()
             freed = asyncio.ensure_future(self._freed.wait())
@@ -59,6 +59,7 @@ class ConcurrencyLimit:
         return MAX_CONCURRENT - self.used.total()
 
     def acquire(self, account: str) -> None:
+        """Count a question about this account as open. Does not wait."""
         self.used[account] += 1
 
     def release(self, account: str, _: object) -> None:

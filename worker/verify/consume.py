@@ -1,7 +1,10 @@
-"""The consume role: claims in, questions out, replies recorded, one loop per gateway.
+"""The role consume: takes claims, asks gateways, has replies recorded; one loop for each gateway.
 
-The one thing to get wrong: a slow gateway. Each has its own limit, so its outage leaves the others flowing. Replies
-wait for the recorder alone (worker.verify.record). A claim stays in hand (worker.verify.in_hand) until it is written.
+Each gateway has its own limit, so the outage of a gateway does not slow the others. Replies wait only for the recorder
+(worker.verify.record). A claim stays in hand (worker.verify.in_hand) until it is written.
+
+A claim that fails with others is taken alone (`_take_or_split`). Then Blame counts it if it fails by itself, and InHand
+retries or dead-letters it. The Recorder does the same for replies.
 """
 
 from __future__ import annotations
@@ -20,9 +23,10 @@ from consumers.pipeline import AssignedQuestion, TakenClaims, take_claims
 from consumers.ports.bus import Bus
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Ledger, Turns
+from consumers.ports.unavailable import DatabaseBusy, DatabaseUnavailable, error_name
 from consumers.rules import Rules
 from schemas.callbacks import Claim
-from worker.postgres.database import LOCKED, UNAVAILABLE, despite_others
+from worker.postgres.database import despite_others
 from worker.runtime.clock import DatabaseClock
 from worker.runtime.retries import PAUSE_SECONDS
 from worker.telemetry.metrics import Metrics
@@ -36,11 +40,12 @@ from worker.verify.intake import Intake, Part
 from worker.verify.record import Recorder, away
 
 UNKNOWN_ACCOUNT = timedelta(hours=1)
-"""A claim of an account that this worker does not know waits so long, since it was queued, for a worker that does."""
+"""How long, from its queueing, a claim of an unknown account waits for a worker that knows it; then a dead letter."""
 
 log = structlog.get_logger()
 
 Start = Callable[[AssignedQuestion], None]
+"""Starts to ask a question, and counts it in its gateway's limit."""
 
 
 class Consumer:
@@ -71,7 +76,7 @@ class Consumer:
         self._stopping.set()
 
     def payments_changed(self, payment_ids: Collection[str]) -> None:
-        """These payments changed, here or elsewhere."""
+        """Look at waiting claims about these payments, which changed in this or another process."""
         for intake in self._intakes:
             intake.payments_changed(payment_ids)
 
@@ -85,9 +90,9 @@ class Consumer:
             self._recorder.end()
 
     def _shares(self, provider: str) -> dict[str, int]:
-        """How many questions each account may have in flight here, where several accounts share a gateway's limit.
+        """How many open questions each account may have in this process, if several accounts share a gateway's limit.
 
-        No account gets all of it. So an account whose calls hang leaves some to the others.
+        No account gets all of the limit, so an account whose calls hang leaves a part to the others.
         """
         accounts = [account.id for account in self._rules.accounts.values() if account.provider.name == provider]
         return dict.fromkeys(accounts, MAX_CONCURRENT * 3 // 4) if len(accounts) > 1 else {}
@@ -104,47 +109,52 @@ class Consumer:
             intake = Intake(self._bus, provider, self._in_hand, self._stopping, asking)
             self._intakes.append(intake)
             while (part := await intake.next(await limit.free(intake.stopped))) is not None:
-                for claims in self._apart(await self._known(part.claims)):
+                for claims in self._suspects_apart(await self._without_unknown_accounts(part.claims)):
                     room = {account: share - limit.used[account] for account, share in shares.items()}
-                    intake.wait(await self._take(replace(part, claims=claims), room, start), part)
+                    intake.wait(await self._take_or_split(replace(part, claims=claims), room, start), part)
 
-    async def _known(self, claims: Sequence[Claim]) -> list[Claim]:
-        """Those of accounts that are configured here. The others wait for a worker with a newer configuration."""
-        unknown = [one for one in claims if one.account not in self._rules.accounts]
+    async def _without_unknown_accounts(self, claims: Sequence[Claim]) -> list[Claim]:
+        """The claims of configured accounts. Others are postponed for a worker with a newer configuration.
+
+        After UNKNOWN_ACCOUNT they are dead-lettered.
+        """
+        unknown = [claim for claim in claims if claim.account not in self._rules.accounts]
         if unknown:
-            log.warning("claims.unknown_account", accounts=sorted({one.account for one in unknown}))
+            log.warning("claims.unknown_account", accounts=sorted({claim.account for claim in unknown}))
             old = self._clock.now() - UNKNOWN_ACCOUNT
-            late = [one for one in unknown if self._in_hand.queued_before(one, old)]
-            await self._in_hand.postpone([one for one in unknown if one not in late])
-            for one in late:
-                await self._in_hand.dead_letter(one, f"no worker knows the account {one.account}, for an hour")
-        return [one for one in claims if one.account in self._rules.accounts]
+            late = [claim for claim in unknown if self._in_hand.queued_before(claim, old)]
+            await self._in_hand.postpone([claim for claim in unknown if claim not in late])
+            for claim in late:
+                await self._in_hand.dead_letter(claim, f"no worker has known the account {claim.account} for an hour")
+        return [claim for claim in claims if claim.account in self._rules.accounts]
 
-    def _apart(self, claims: Sequence[Claim]) -> list[list[Claim]]:
+    def _suspects_apart(self, claims: Sequence[Claim]) -> list[list[Claim]]:
         """First the claims to take together. Then, payment by payment, the claims that workers may have died of."""
         groups = _by_payment(claims)
         suspects = [group for group in groups if self._in_hand.suspect(group)]
-        together = [one for group in groups if group not in suspects for one in group]
+        together = [claim for group in groups if group not in suspects for claim in group]
         return [part for part in (together, *suspects) if part]
 
-    async def _take(self, part: Part, room: Mapping[str, int], start: Start) -> list[Claim]:
-        """Take claims together; when that fails, apart, so that only the claims at fault are left or put aside.
+    async def _take_or_split(self, part: Part, room: Mapping[str, int], start: Start) -> list[Claim]:
+        """Take claims together, and start their questions. Returns the claims that wait for another question.
 
-        Returns the claims that wait. Questions start before the other claims are acknowledged: their time runs already.
+        If that fails, the claims are taken one by one, or, if a row is locked, payment by payment. So only the claims
+        at fault are postponed or dead-lettered. Questions start before the other claims are acknowledged, because their
+        time runs already.
         """
         claims, suspect = part.claims, self._in_hand.suspect(part.claims)
         try:
             if suspect is not None and not await self._blame.mark_claim(suspect):
-                for one in claims:
-                    await self._in_hand.dead_letter(one, "no worker ever finished what was asked of its payment")
+                for claim in claims:
+                    await self._in_hand.dead_letter(claim, "several workers took it, and none of them finished")
                 return []
-            taken = await self._taken(part, room)
+            taken = await self._take_once(part, room)
         except Exception as error:  # noqa: BLE001 - a claim that fails by itself is logged and put aside, never lost
-            parts = _by_payment(claims) if isinstance(error, LOCKED) else [[one] for one in claims]
+            parts = _by_payment(claims) if isinstance(error, DatabaseBusy) else [[one] for one in claims]
             if len(parts) > 1 and not away(error):
-                waiting = await apart(parts, lambda one: self._take(replace(part, claims=one), room, start))
+                waiting = await apart(parts, lambda some: self._take_or_split(replace(part, claims=some), room, start))
                 return [claim for claims in waiting for claim in claims]
-            if isinstance(error, UNAVAILABLE):
+            if isinstance(error, DatabaseUnavailable):
                 await self._not_taken(claims, error)
             else:
                 await self._claim_failed(claims[0], error)
@@ -155,11 +165,14 @@ class Consumer:
             await self._blame.excuse_claim(suspect)
         asked = {claim.id for assigned in taken.questions for claim in assigned.claims}
         wait = {claim.id for claim in taken.waiting}
-        await self._in_hand.written([one for one in claims if one.id not in asked | wait])
-        return [one for one in claims if one.id in wait]
+        await self._in_hand.written([claim for claim in claims if claim.id not in asked | wait])
+        return [claim for claim in claims if claim.id in wait]
 
-    async def _taken(self, part: Part, room: Mapping[str, int]) -> TakenClaims:
-        """Look at the claims and decide. The time that the look tells is the database's, and checks our clock."""
+    async def _take_once(self, part: Part, room: Mapping[str, int]) -> TakenClaims:
+        """Take the claims in one pass of the pipeline.
+
+        `asked_at` of its questions is the database's time, and our clock is checked against it.
+        """
         with self._tracing.follow_all("take", [claim.traceparent for claim in part.claims]) as traces:
             claims = [traced(claim, trace) for claim, trace in zip(part.claims, traces, strict=True)]
             began, taken_at = self._clock.ticking(), self._clock.now()
@@ -177,30 +190,32 @@ class Consumer:
         for assigned in taken.questions[:1]:
             self._clock.check(assigned.asked_at, asked=began, answered=self._clock.ticking())
         suspect = self._in_hand.suspect(part.claims) is not None
-        questions = [replace(one, taken_at=taken_at, lost=one.lost or suspect) for one in taken.questions]
+        questions = [
+            replace(assigned, taken_at=taken_at, lost=assigned.lost or suspect) for assigned in taken.questions
+        ]
         return replace(taken, questions=questions)
 
     async def _not_taken(self, claims: Sequence[Claim], error: Exception) -> None:
-        """The claims are not at fault. Where only a payment is locked the others go on, and its claims come later."""
-        log.warning("claims.take_failed", claims=len(claims), error=type(error).__name__)
+        """The claims are not at fault: take back their marks, and requeue or, for a locked payment, postpone them."""
+        log.warning("claims.take_failed", claims=len(claims), error=error_name(error))
         if away(error):
             await asyncio.sleep(PAUSE_SECONDS)
-        for one in claims:
-            await self._blame.excuse_claim(one)
+        for claim in claims:
+            await self._blame.excuse_claim(claim)
         await (self._in_hand.requeue(claims) if away(error) else self._in_hand.postpone(claims))
 
     async def _claim_failed(self, claim: Claim, error: Exception) -> None:
         log.error("claim.failed", claim_id=claim.id, exc_info=error)
         try:
             await self._blame.claim_failed(claim, error)
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             await self._in_hand.requeue([claim])
         else:
             await self._in_hand.retry_or_dead_letter(claim, reason_of(error))
 
 
 def _by_payment(claims: Sequence[Claim]) -> list[list[Claim]]:
-    """The claims in groups that name the same payment, as far as their own words tell."""
+    """The claims in groups that name the same payment by the same ids. No payment is looked up."""
     named = defaultdict[tuple[str | None, ...], list[Claim]](list)
     for claim in claims:
         ids = (claim.session_id, claim.transaction_id, claim.reference) if claim.payment_id is None else ()

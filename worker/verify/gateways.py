@@ -1,8 +1,8 @@
 """Running a gateway's pure generators: HTTP with deadlines, TLS, no redirects, bounded replies, and shared tokens.
 
-The one thing to get wrong: a gateway that redirects, trickles or floods is one that gave no answer. Nothing here raises
-for what a gateway does; it comes back as Inconclusive. And time is counted from when a question was asked, by the
-database's clock, not from when somebody comes to send it: after its lease another worker asks.
+A gateway that redirects, trickles or floods gave no answer: `ask` and `open` return Inconclusive, and only `step`
+raises NoReply. The time of a question is counted from when it was asked, by the database's clock, and not from when a
+worker sends it. After its lease another worker may ask.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from consumers.ports.gateway import (
     Token,
     TokenWanted,
 )
+from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.timing import TIMING
 from schemas.answers import Executed, Expected, Inconclusive, Question, QuestionOutcome, Trouble
 from schemas.words import QuestionKind
-from worker.postgres.database import UNAVAILABLE
 from worker.verify.question_course import Calls, Course, NotSent, TooLate
 
 MAX_REPLY = 1024 * 1024
@@ -50,13 +50,13 @@ class _NoToken(Exception):
 
 
 class Tokens(Protocol):
-    """Where an account's token is kept; `grant` gets a new one where there is none, or only the `stale` one."""
+    """Where an account's token is kept. `grant` gets a new token if there is none, or only the `stale` token."""
 
     async def get(self, account: str, stale: str | None, grant: Callable[[], Awaitable[Token]], /) -> str: ...
 
 
 class Gateways:
-    """Asks gateways and opens checkouts; made by `gateways`. `now` is the clock that questions are asked by."""
+    """Asks gateways and opens checkouts; made by `gateways`. `now` is a worker's database clock, or the wall clock."""
 
     def __init__(self, session: aiohttp.ClientSession, tokens: Tokens, now: Callable[[], datetime]) -> None:
         self._session, self._tokens, self._now = session, tokens, now
@@ -70,10 +70,11 @@ class Gateways:
         *,
         asked_at: datetime | None = None,
     ) -> QuestionOutcome:
-        """Ask one question, asked at that time or now; ends within the lease of its kind, which began then.
+        """Ask one question. It began at `asked_at`, or now, and ends within the lease of its kind.
 
-        Every request on the way is counted in `calls`. Raises TooLate where the time is over already, and UNAVAILABLE
-        where tokens are kept; an Execute that did not begin, for whatever reason, is told as one that was not sent.
+        Every request on the way is counted in `calls`. Raises TooLate if its time is over already, and
+        DatabaseUnavailable if the store of tokens is away. An Execute of which no request for money can have run
+        returns Executed with the reply `not_sent`.
         """
         now = self._now()
         course = Course(
@@ -90,20 +91,21 @@ class Gateways:
             outcome = await _bounded(running, seconds + TIMING.last_word.total_seconds())
         except NotSent as error:
             outcome = error.why
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             if not executes or course.may_have_run:
                 raise
-            outcome = Inconclusive(trouble=Trouble.NO_REPLY, detail="not sent: where tokens are kept is away")
+            outcome = Inconclusive(trouble=Trouble.NO_REPLY, detail="not sent: the database with its token is away")
         if executes and isinstance(outcome, Inconclusive) and not course.may_have_run:
             return Executed(reply="not_sent", then=outcome)
         return outcome
 
     async def open(self, account: Account, opening: Opening) -> OpeningOutcome:
+        """Open a checkout at the account's gateway. Raises DatabaseUnavailable if the store of tokens is away."""
         running = self._run(account, account.provider.open(opening), Course(calls=Calls()))
         return await _bounded(running, TIMING.open_deadline.total_seconds())
 
     async def step(self, account: Account, effect: Effect) -> EffectReply:
-        """Do one effect of a generator that is run step by step, as lists are. Raises NoReply."""
+        """Do one effect of a generator that the caller runs step by step, as for a gateway's list. Raises NoReply."""
         try:
             return await self._do(account, effect, Course(calls=Calls()))
         except _NoToken as error:
@@ -161,7 +163,7 @@ class Gateways:
     async def _send(self, request: HttpRequest, course: Course, to_begin: float | None = None) -> HttpReply:
         """Send one request. Raises NoReply, whose text names no address and no content.
 
-        `to_begin`: it takes money, and without a connection within so many seconds NotSent is raised.
+        `to_begin`: the request takes money. Raises NotSent if there is no connection within so many seconds.
         """
         seconds = course.seconds_left(self._now(), request.seconds)
         if seconds <= 0:
@@ -180,7 +182,7 @@ class Gateways:
                 ) as response,
             ):
                 body = await _read(response)
-                # A reply without its date is dated by whoever got it (RFC 9110, 6.6.1).
+                # The recipient dates a reply without a date (RFC 9110, 6.6.1).
                 headers = {"date": formatdate(usegmt=True)}
                 headers |= {name.lower(): value for name, value in response.headers.items()}
                 return HttpReply(status=response.status, headers=headers, body=body)
@@ -200,7 +202,7 @@ def _wall_clock() -> datetime:
 
 @asynccontextmanager
 async def gateways(tokens: Tokens, now: Callable[[], datetime] = _wall_clock) -> AsyncIterator[Gateways]:
-    """Keep connections to gateways open; at most 100 to one host, so that a slow one takes no other's place."""
+    """Make Gateways with a pool of connections, closed with the block; at most 100 connections to one host."""
     connector = aiohttp.TCPConnector(limit=0, limit_per_host=100, ttl_dns_cache=60, keepalive_timeout=30)
     session = aiohttp.ClientSession(
         connector=connector,

@@ -1,7 +1,7 @@
-"""The claims that one gateway's loop works at next: those delivered, and those that wait for another's question to end.
+"""The claims that one gateway's loop takes next: new claims, and claims that wait for the end of another question.
 
-The one thing to get wrong: claims that wait. They are unacknowledged and take room, so few may wait, and for a second
-at most. A claim that names its payment is looked at as soon as a wakeup says that this payment changed.
+Waiting claims are unacknowledged and take room, so only few may wait, and for a second at most. A claim that names its
+payment is looked at as soon as a wakeup says that this payment changed.
 """
 
 from __future__ import annotations
@@ -18,18 +18,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.ports.bus import Bus, ClaimMessage
+from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from schemas.callbacks import Claim
-from worker.postgres.database import UNAVAILABLE
 from worker.runtime.clock import set_within
 from worker.runtime.retries import PAUSE_SECONDS
 from worker.verify.concurrency import WINDOW
 from worker.verify.in_hand import InHand
 
 AGAIN_SECONDS, PATIENT_SECONDS = 0.25, 1.0
-"""A claim that waits is looked at again every AGAIN_SECONDS, for PATIENT_SECONDS.
-
-Then it is written beside the question that is in flight.
-"""
+"""A waiting claim is looked at every AGAIN_SECONDS, for PATIENT_SECONDS. Then it is written beside that question."""
 
 MOST_WAITING = WINDOW // 4
 
@@ -37,7 +34,7 @@ log = structlog.get_logger()
 
 
 class Part(Struct, frozen=True):
-    """Claims to take together. Both times are the event loop's: when to look `at` them, and `until` when they wait."""
+    """Claims to take together: `at` when to look at them, `until` when they may wait, both in the event loop's time."""
 
     claims: list[Claim]
     at: float = 0.0
@@ -45,11 +42,12 @@ class Part(Struct, frozen=True):
 
     @property
     def patient(self) -> bool:
+        """Whether these claims may still wait."""
         return _now() < self.until
 
 
 class Intake:
-    """One gateway's claims, until `stopping` is set. Receives in `group`, whose end ends it."""
+    """One gateway's claims, until `stopping` is set. Its tasks run in `group`."""
 
     def __init__(
         self, bus: Bus, provider: str, in_hand: InHand, stopping: asyncio.Event, group: asyncio.TaskGroup
@@ -63,7 +61,7 @@ class Intake:
         self._heard = asyncio.get_running_loop().create_future()
 
     async def next(self, most: int) -> Part | None:
-        """The next claims, at most so many. None when stopping: every claim that was here has then been given back."""
+        """Wait for the next claims, `most` at most. Returns None when stopping, after all claims were given back."""
         while not self._stopping.is_set():
             if self._waiting and self._waiting[0].at <= _now():
                 part = self._waiting.popleft()
@@ -80,11 +78,11 @@ class Intake:
         return None
 
     def wait(self, claims: Sequence[Claim], part: Part) -> None:
-        """Look again at these claims of the part: another question is in flight about their payments.
+        """Let these claims of the part wait, because another question about their payments is in flight.
 
-        Claims for which there is no room are looked at again at once, and then wait no more.
+        Claims for which there is no room are looked at again at once, and may not wait then.
         """
-        room = max(MOST_WAITING - sum(len(one.claims) for one in self._waiting), 0)
+        room = max(MOST_WAITING - sum(len(waiting.claims) for waiting in self._waiting), 0)
         now = _now()
         if claims[room:]:
             self._waiting.appendleft(Part(list(claims[room:]), until=now))
@@ -93,7 +91,7 @@ class Intake:
             self._waiting.append(Part(list(claims[:room]), min(now + AGAIN_SECONDS, until), until))
 
     def payments_changed(self, payment_ids: Collection[str]) -> None:
-        """These payments changed: claims that wait for them are looked at now."""
+        """Look now at the claims that wait for these payments, which changed."""
         for part in [self._waiting.popleft() for _ in range(len(self._waiting))]:
             told = [claim for claim in part.claims if claim.payment_id in payment_ids]
             rest = [claim for claim in part.claims if claim.payment_id not in payment_ids]
@@ -105,7 +103,7 @@ class Intake:
                     self._heard.set_result(None)
 
     async def _arrival(self, most: int) -> None:
-        """Wait until claims are delivered, waiting claims are due or their payments changed, or it is to stop."""
+        """Wait until claims arrive, waiting claims are due, their payments changed, or the intake is to stop."""
         if self._receiving is None:
             self._receiving = self._group.create_task(self._receive(most))
         seconds = self._waiting[0].at - _now() if self._waiting else None
@@ -119,8 +117,8 @@ class Intake:
     async def _receive(self, most: int) -> Sequence[ClaimMessage]:
         try:
             return await self._bus.receive(self._provider, most)
-        except UNAVAILABLE as error:
-            log.warning("claims.unavailable", provider=self._provider, error=type(error).__name__)
+        except DatabaseUnavailable as error:
+            log.warning("claims.unavailable", provider=self._provider, error=error_name(error))
             await set_within(self._stopping, PAUSE_SECONDS)
             return ()
 

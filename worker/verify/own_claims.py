@@ -1,4 +1,4 @@
-"""Claims that we make ourselves: our own clock's, and those of people who want a payment looked at."""
+"""Claims that we make ourselves: for the sweep, and for people who want a payment checked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schemas.words import Authenticity, Source
 def own_claim(
     source: Literal[Source.SWEEP, Source.OPERATOR], payment_id: str, account: str, provider: str, now: datetime
 ) -> Claim:
-    """A claim about one payment that says nothing of its outcome; nobody signed it, and its source is our word."""
+    """A new claim about this payment, unsigned, without a word on its outcome."""
     return Claim(
         id=uuid.uuid4().hex,
         account=account,

@@ -1,7 +1,7 @@
 """One question on its way to a gateway: how long it may take, and whether it may have taken money.
 
-The one thing to get wrong: where the time begins. It is counted from when the question was asked, by the database's
-clock, as its lease is. A worker that is late to send it has only what is left, and after the lease another worker asks.
+Its time is counted from when the question was asked, by the database's clock, like its lease. A worker that is late has
+only the rest of the time, because after the lease another worker may ask.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from schemas.words import QuestionKind
 
 
 class TooLate(Exception):
-    """A question's time was over before anything of it was sent."""
+    """A question's time was over before its first request was sent."""
 
 
 class NotSent(Exception):
@@ -28,15 +28,15 @@ class NotSent(Exception):
 
 
 class Calls(Struct):
-    """How many requests a question took: one or two, and one or two more for a token."""
+    """How many requests a question has made: one or two, and one or two more for a token."""
 
     made: int = 0
 
 
 class Course(Struct):
-    """Where a question stands; without `asked_at` nothing bounds it.
+    """The state of a question. Without `asked_at` its time is not bounded.
 
-    `may_have_run`: a request that takes money may have been carried out. `took_money`: the last request was such a one.
+    `may_have_run`: the gateway may have run a request that takes money. `took_money`: the last request takes money.
     """
 
     calls: Calls
@@ -46,16 +46,17 @@ class Course(Struct):
     took_money: bool = False
 
     def renews(self, stale: str | None) -> None:
-        """A token is asked for. If the last request was to take money and its token was refused, it did not run."""
+        """Note that a token is asked for. If the last request takes money and its token was refused, it did not run."""
         if self.took_money and stale is not None:
             self.may_have_run = False
         self.took_money = False
 
     def seconds_left(self, now: datetime, most: float) -> float:
+        """How many seconds are left for the question, `most` at most; 0 or less when its time is over."""
         return self._left(TIMING.deadline(self.kind), now, most)
 
     def begin(self, now: datetime) -> float:
-        """How long a request that takes money may wait for its connection. Raises NotSent where its time is over."""
+        """How many seconds a request that takes money may wait for its connection. Raises NotSent if there are none."""
         within = TIMING.execute_begins_within
         seconds = self._left(within, now, within.total_seconds())
         if seconds <= 0:

@@ -1,8 +1,8 @@
-"""Recording replies: those that wait go into one transaction, and none is lost while the database is away.
+"""Recording replies: all pending replies go into one transaction, and none is lost while the database is away.
 
-The one thing to get wrong: one reply that fails by itself. It is tried alone, so that the others do not fail with it.
-A reply that a process may have died of is tried alone too. It is counted before, where a crash leaves the count, so
-that it does not come back for ever. A process that dies of a batch says nothing about any reply in it.
+If a batch fails, each of its replies is tried alone, so that only the reply at fault fails. A reply that a process may
+have died of is tried alone too, and counted before, because a crash leaves the count. So it does not come back for
+ever. A process that dies during a batch says nothing about a single reply of it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from consumers.pipeline import AssignedQuestion, HealthRecorded, record_replies
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Ledger
 from consumers.ports.reply import Reply
+from consumers.ports.unavailable import DatabaseBusy, DatabaseUnavailable, error_name
 from consumers.rules import Rules
 from schemas.payments import Change
 from schemas.words import QuestionKind
-from worker.postgres.database import LOCKED, UNAVAILABLE, despite_others
+from worker.postgres.database import despite_others
 from worker.runtime.clock import DatabaseClock
 from worker.runtime.retries import PAUSE_SECONDS
 from worker.telemetry.tracing import Tracing
@@ -31,26 +32,28 @@ from worker.verify.concurrency import BATCH, apart
 from worker.verify.in_hand import InHand
 
 LOCKED_TRIES = 5
-"""The reply of an Execute is tried so often more where others lock its payment, each time until the lock times out."""
+"""How often the reply of an Execute is tried again if others lock its payment; each try waits for a lock's timeout."""
 
 log = structlog.get_logger()
 
 
 class PendingReply(Struct, frozen=True):
-    """A question and its reply. `tries`: how often it was tried again, because others had locked the payment."""
+    """A question and its reply. `tries`: how often it was tried again because others had locked the payment."""
 
     assigned: AssignedQuestion
     reply: Reply
     tries: int = 0
 
     def traced(self, traceparent: str | None) -> PendingReply:
+        """The same, with a reply that continues this trace."""
         return structs.replace(self, reply=structs.replace(self.reply, traceparent=traceparent))
 
     @property
     def turn(self) -> int:
-        """The place of this reply among those tried alone.
+        """A number that orders the replies that are tried alone.
 
-        The order is another each time. Otherwise replies behind one that processes die of would never be tried.
+        It differs for each question. With a fixed order, replies behind a reply that kills processes would never be
+        tried.
         """
         return crc32(f"{self.reply.payment_id}/{self.reply.asked_at}".encode())
 
@@ -74,9 +77,11 @@ class Recorder:
         self._trying_again = asyncio.TaskGroup()
 
     def add(self, assigned: AssignedQuestion, reply: Reply) -> None:
+        """Have a reply recorded soon. Its claims are acknowledged then."""
         self._pending.put_nowait(PendingReply(assigned, reply))
 
     def end(self) -> None:
+        """Let `run` return when the replies that were added are recorded."""
         self._pending.put_nowait(None)
 
     async def run(self) -> None:
@@ -93,24 +98,28 @@ class Recorder:
                     self._pending.put_nowait(None)
                     break
                 batch.append(more)
-            with self._tracing.follow_all("record", [one.reply.traceparent for one in batch]) as traces:
-                batch = [one.traced(trace) for one, trace in zip(batch, traces, strict=True)]
-                if together := [one for one in batch if not one.assigned.lost]:
+            with self._tracing.follow_all("record", [pending.reply.traceparent for pending in batch]) as traces:
+                batch = [pending.traced(trace) for pending, trace in zip(batch, traces, strict=True)]
+                if together := [pending for pending in batch if not pending.assigned.lost]:
                     await self._record(together, counted)
-                for one in sorted((one for one in batch if one.assigned.lost), key=lambda one: one.turn):
-                    await self._record([one], counted)
+                for alone in sorted(
+                    (pending for pending in batch if pending.assigned.lost), key=lambda lost: lost.turn
+                ):
+                    await self._record([alone], counted)
 
     async def unanswered(
         self, assigned: AssignedQuestion, error: Exception, count: Callable[[], Awaitable[None]]
     ) -> None:
-        """A fault of ours took the reply. The question alone is written, so that its schedule goes on.
+        """Write a question without a reply, after an error of ours, so that its schedule goes on.
 
-        `count` counts the fault. It comes last, because it may end the schedule.
+        `count` counts the failure. It is called last, because it may end the schedule.
         """
         try:
             await self._write([(assigned, None)], {})
-        except UNAVAILABLE as unavailable:
-            log.warning("question.record_failed", payment_id=assigned.expected.payment_id, error=_name(unavailable))
+        except DatabaseUnavailable as unavailable:
+            log.warning(
+                "question.record_failed", payment_id=assigned.expected.payment_id, error=error_name(unavailable)
+            )
             await self._in_hand.not_recorded(assigned)
         except Exception:
             log.exception("question.record_failed", payment_id=assigned.expected.payment_id)
@@ -119,26 +128,30 @@ class Recorder:
             await self._in_hand.recorded([assigned])
         try:
             await count()
-        except UNAVAILABLE as unavailable:  # the fault is counted when it comes again
-            log.warning("failure.count_failed", payment_id=assigned.expected.payment_id, error=_name(unavailable))
+        except DatabaseUnavailable as unavailable:  # the fault is counted when it comes again
+            log.warning("failure.count_failed", payment_id=assigned.expected.payment_id, error=error_name(unavailable))
 
     async def _record(self, batch: list[PendingReply], counted: HealthRecorded) -> None:
-        """Write replies until it is done. One whose question was `lost` is alone in its batch, and marked first."""
+        """Write replies, again and again while the database is away. Then their claims are acknowledged.
+
+        A reply whose question was `lost` is alone in its batch, and is marked first.
+        """
         first = batch[0]
         while True:
             try:
                 if first.assigned.lost and not await self._blame.mark(first.reply, first.assigned.account):
-                    await self._in_hand.hopeless(first.assigned, "no worker ever recorded what was answered")
+                    reason = "several workers tried to record the reply, and none of them finished"
+                    await self._in_hand.hopeless(first.assigned, reason)
                     return
                 await self._write([(one.assigned, one.reply) for one in batch], counted)
             except Exception as error:  # noqa: BLE001 - the reply is counted or tried again, and never lost
                 if away(error):
-                    log.warning("replies.record_retrying", replies=len(batch), error=_name(error))
+                    log.warning("replies.record_retrying", replies=len(batch), error=error_name(error))
                     await asyncio.sleep(PAUSE_SECONDS)
                     continue
                 if len(batch) > 1:
                     await apart(batch, lambda one: self._record([one], counted))
-                elif isinstance(error, LOCKED):
+                elif isinstance(error, DatabaseBusy):
                     await self._locked(first, error, counted)
                 else:
                     await self._failed(first.assigned, first.reply, error)
@@ -149,35 +162,35 @@ class Recorder:
             return
 
     async def _failed(self, assigned: AssignedQuestion, reply: Reply, error: Exception) -> None:
-        """Count the failure. The gateway is asked again, until it failed too often."""
+        """The reply failed by itself: count it. The gateway is asked again, until it failed too often."""
         log.error("reply.failed", payment_id=reply.payment_id, exc_info=error)
         await self.unanswered(assigned, error, partial(self._blame.reply_failed, reply, assigned.account, error))
 
     async def _locked(self, pending: PendingReply, error: Exception, counted: HealthRecorded) -> None:
-        """Others lock the payment. A status is asked for again; the reply of an Execute cannot be asked for again.
+        """Others lock the payment. A status can be asked for again; an Execute cannot.
 
-        So that reply is tried again, beside the other batches. Where that does not help it is kept as a dead letter,
-        and Query is asked.
+        So the reply of an Execute is tried again, beside the other batches. After LOCKED_TRIES it is kept as a dead
+        letter, and its claims come again, for a Query.
         """
         assigned, payment_id = pending.assigned, pending.reply.payment_id
-        log.warning("reply.locked_out", payment_id=payment_id, tries=pending.tries, error=_name(error))
+        log.warning("reply.locked_out", payment_id=payment_id, tries=pending.tries, error=error_name(error))
         await self._blame.excuse(payment_id, payment_id, assigned.account.id)
-        if assigned.question.kind is QuestionKind.EXECUTE and not await self._kept(pending, error):
+        if assigned.question.kind is QuestionKind.EXECUTE and not await self._keep_if_tried_enough(pending, error):
             again = structs.replace(pending, tries=pending.tries + 1)
             self._trying_again.create_task(self._record([again], counted))
         else:
             await self._in_hand.not_recorded(assigned)
 
-    async def _kept(self, pending: PendingReply, error: Exception) -> bool:
-        """Whether the reply was tried often enough, and is among the dead letters now."""
+    async def _keep_if_tried_enough(self, pending: PendingReply, error: Exception) -> bool:
+        """Keep the reply as a dead letter if it was tried LOCKED_TRIES times. Returns whether it is kept."""
         if pending.tries < LOCKED_TRIES:
             return False
         try:
             await self._blame.keep(
-                pending.reply, pending.assigned.account, f"others locked its payment: {_name(error)}"
+                pending.reply, pending.assigned.account, f"others locked its payment: {error_name(error)}"
             )
-        except UNAVAILABLE as unavailable:
-            log.warning("reply.dead_letter_failed", payment_id=pending.reply.payment_id, error=_name(unavailable))
+        except DatabaseUnavailable as unavailable:
+            log.warning("reply.dead_letter_failed", payment_id=pending.reply.payment_id, error=error_name(unavailable))
             await asyncio.sleep(PAUSE_SECONDS)
             return False
         return True
@@ -207,9 +220,5 @@ class Recorder:
 
 
 def away(error: Exception) -> bool:
-    """Whether the database is away. Where only a row is locked, the rest of the batch can go on without its payment."""
-    return isinstance(error, UNAVAILABLE) and not isinstance(error, LOCKED)
-
-
-def _name(error: Exception) -> str:
-    return type(error).__name__
+    """Whether the database is away. False for a locked row: then the other payments of a batch can go on."""
+    return isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseBusy)

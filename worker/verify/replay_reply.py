@@ -1,30 +1,34 @@
 """Recording a gateway's reply from the dead letters.
 
-The one thing to get wrong: its times. It counts as of when it was asked and answered, however late it is recorded.
+It counts as of the times when it was asked and answered, however late it is recorded.
 """
 
 from __future__ import annotations
 
 from consumers import pipeline
 from consumers.checks.repeated_failure import reply_of
+from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.rules import Rules
 from schemas.letters import KeptReply
 from worker.dead_letters import NotReplayed
-from worker.postgres.database import UNAVAILABLE, Database, despite_others
+from worker.postgres.database import Database, despite_others
 from worker.postgres.ledger.failures import PostgresFailures
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.verify.blame import reason_of
 
 
 async def replay_dead_reply(database: Database, rules: Rules, kept: KeptReply) -> None:
-    """Record it; the payment is asked again as its schedule says. Raises NotReplayed, and UNAVAILABLE."""
+    """Record a kept reply, and forget its payment's failures, so that its schedule goes on.
+
+    Raises NotReplayed, and DatabaseUnavailable.
+    """
     if kept.account not in rules.accounts:
         raise NotReplayed(f"the account {kept.account} is not in the configuration")
     ledger = PostgresLedger(database)
     try:
         reply = reply_of(kept)
         await despite_others(lambda: pipeline.record_dead_replies(ledger, rules, [reply]))
-    except UNAVAILABLE:
+    except DatabaseUnavailable:
         raise
     except Exception as error:
         raise NotReplayed(f"it fails still ({reason_of(error)})") from error

@@ -1,6 +1,6 @@
-"""The sweep: payments that are due become claims in the same queues as everyone else's.
+"""The sweep: payments that are due become claims in the same queues as the claims of callbacks.
 
-The one thing to get wrong: this is no second path. It asks no gateway and decides nothing; it only says "look at this".
+It asks no gateway and decides nothing.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import structlog
 
 from consumers.account import Account
 from consumers.pacing import Backoff
-from consumers.ports.bus import BusAway, ClaimPublisher
+from consumers.ports.bus import ClaimPublisher
+from consumers.ports.unavailable import DatabaseUnavailable, Unavailable, error_name
 from schemas.words import Source
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
 from worker.postgres.queue.due import MOST_WAITING, POLL_SECONDS, next_due_at, take_due
 from worker.runtime.clock import set_within
 from worker.telemetry.metrics import Metrics
@@ -24,15 +25,15 @@ from worker.verify.own_claims import own_claim
 
 BATCH = 50
 LOOK_AGAIN = Backoff(timedelta(seconds=0.01), timedelta(seconds=1))
-"""Between looks at payments that are due and cannot be taken."""
+"""The pauses between looks at payments that are due and cannot be taken."""
 
 log = structlog.get_logger()
 
 
 class Sweep:
-    """Runs until cancelled. Call `wake_if_due` when a payment is due earlier than was known.
+    """Publishes claims about due payments, until cancelled. Call `wake_if_due` when a payment's next check changes.
 
-    Payments of accounts that are no longer configured are left alone: nobody could ask about them.
+    Payments of accounts that are no longer configured are left alone, because no worker could ask about them.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Sweep:
         self._looked_in_vain = 0
 
     def wake_if_due(self, due_at: datetime | None) -> None:
+        """Look at once if a payment is due at `due_at`, before the next planned look."""
         if due_at is not None and (self._until is None or due_at < self._until):
             self._wake.set()
 
@@ -56,8 +58,8 @@ class Sweep:
             try:
                 swept = await self._sweep()
                 self._metrics.polled("sweep")
-            except (*UNAVAILABLE, BusAway) as error:
-                log.warning("sweep.unavailable", error=type(error).__name__)
+            except Unavailable as error:
+                log.warning("sweep.unavailable", error=error_name(error))
                 swept = 0
             if swept:
                 self._looked_in_vain = 0
@@ -65,6 +67,7 @@ class Sweep:
                 await self._wait()
 
     async def _sweep(self) -> int:
+        """Publish claims about at most BATCH due payments of each account. Returns how many."""
         waiting = await self._bus.depths()
         due = await take_due(self._database, BATCH, self._budgets(waiting))
         if due:
@@ -74,7 +77,7 @@ class Sweep:
         return len(due)
 
     def _budgets(self, waiting: Mapping[str, int]) -> dict[str, float | None]:
-        """The accounts whose gateways' queues have room, with their budgets."""
+        """The accounts whose gateways have fewer than MOST_WAITING claims waiting, with their calls per second."""
         return {
             account.id: account.calls_per_second
             for account in self._accounts.values()
@@ -82,15 +85,14 @@ class Sweep:
         }
 
     async def _wait(self) -> None:
-        """Sleep until the next payment is due, at most for the poll, or until one is due earlier.
+        """Sleep until the next payment is due, at most POLL_SECONDS, or until `wake_if_due`.
 
-        What is due and was not taken is locked, or its gateway's queue is full: that is looked at ever less often,
-        until some of it could be taken.
+        Payments that are due and were not taken are locked or must wait. The pauses grow until some could be taken.
         """
         self._wake.clear()
         now = self._database.clock.now()
         self._until = now + timedelta(seconds=POLL_SECONDS)
-        with suppress(*UNAVAILABLE):
+        with suppress(DatabaseUnavailable):
             due_at = await next_due_at(self._database, self._budgets({}))
             overdue = due_at is not None and due_at <= now
             self._looked_in_vain = self._looked_in_vain + 1 if overdue else 0

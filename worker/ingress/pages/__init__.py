@@ -1,8 +1,8 @@
-"""The pages a returning buyer may see: one small document each, English or Bangla, that asks for nothing else.
+"""The pages that a returning buyer may see: small documents in English or Bangla that load no other file.
 
-The one thing to get wrong: what is put on them. The shop's name, the reference and the addresses are escaped where they
-are written, nothing of a request is shown, and there is nothing about the buyer to show. Each page fits in the first
-ten packets of a connection, so that on a slow link it is there after one round trip; compressing it would gain nothing.
+The shop's name, the reference and the URLs are escaped. No text of a request and nothing about the buyer is shown. Each
+page fits in the first ten packets of a connection, so on a slow link it needs one round trip, and compression would
+gain nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from worker.ingress.pages.page_words import LANGUAGES
 
 
 def _named(text: str) -> str:
-    """How a Content-Security-Policy names an inline script or style: by the hash of the very text."""
+    """The name of an inline script or style in a Content-Security-Policy: the hash of its text."""
     return f"'sha256-{base64.b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
@@ -33,7 +33,7 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": f"default-src 'none'; style-src {_named(STYLE)}; script-src {_named(SCRIPT)}; "
     "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    # Not same-origin: a shop that opened the checkout in a window of its own would lose hold of it here, half-way.
+    # Not same-origin: a shop that opened the checkout in a new window would lose its reference to that window here.
     "Cross-Origin-Opener-Policy": "unsafe-none",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
@@ -63,7 +63,11 @@ def buyer_page(
     own_path: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """Render a page by its name. `own_path`, which has a query, shows it again: in the other language by its link."""
+    """Render a page by its name, in the browser's language.
+
+    `own_path` is the path, with a query, that shows this page again; a link to it changes the language. `again`: the
+    page looks again by itself.
+    """
     language = language_of(request)
     html = page_html(
         language, name, shop=shop, shop_link=shop_link, reference=reference, again=again, own_path=own_path
@@ -83,9 +87,9 @@ def page_html(
     again: Again | None = None,
     own_path: str | None = None,
 ) -> bytes:
-    """The page as HTML. All but the language and the name may be a stranger's text."""
+    """The page as HTML. The texts of the shop and the request are escaped, because a stranger may have written them."""
     labels = LANGUAGES[language]
-    head, main = _told(language, name)
+    head, main = _fixed_parts(language, name)
     header = f"<header><bdi>{escape(shop)}</bdi></header>" if shop else ""
     link = f'<a href="{escape(shop_link)}">{labels.back}</a>' if shop_link else ""
     named = f'<p class="reference">{labels.reference}: <bdi>{escape(reference)}</bdi></p>' if reference else ""
@@ -102,8 +106,8 @@ def page_html(
 
 
 @lru_cache(100)
-def _told(language: str, name: str) -> tuple[bytes, bytes]:
-    """What a page tells everyone: the beginning of its head, and of its main part."""
+def _fixed_parts(language: str, name: str) -> tuple[bytes, bytes]:
+    """The parts of a page that are the same for all buyers: the beginning of its head, and of its main part."""
     words = LANGUAGES[language].pages[name]
     head = (
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
@@ -115,12 +119,12 @@ def _told(language: str, name: str) -> tuple[bytes, bytes]:
 
 
 def language_of(request: web.Request) -> str:
-    """The language chosen on a page of ours, else the browser's."""
+    """The language that the buyer chose on one of our pages, else the browser's."""
     return chosen(request.query.get("lang")) or preferred(request.headers.get("Accept-Language", ""))
 
 
 def outcome_name(payment: Glance) -> str:
-    """The page for a payment as it stands, after all waiting."""
+    """The name of the page for a payment as it stands, when the wait is over."""
     if payment.hold is not None:
         return "held"
     return "pending" if payment.status is Status.PENDING else payment.status.value

@@ -1,11 +1,11 @@
-"""How a page looks again by itself: a small script, and a refresh for browsers without one.
+"""How a page looks again by itself: a small script, and a refresh for browsers without scripts.
 
-The one thing to get wrong: the script is the same text on every page, since the Content-Security-Policy names it by its
-hash. What differs stands in the body's `data-` attributes.
+The script's text is the same on every page, because the Content-Security-Policy names it by its hash. The values of a
+page are in the body's `data-` attributes.
 
-It asks without leaving the page, so that a screen reader is not thrown back to the top and a buyer in a tunnel keeps
-the page. It moves on when the answer is a redirect, another page, or the same page that looks elsewhere. When nobody
-is reached twice in a row it says so, and it waits longer after each failure, up to 15 s, while the page is open.
+The script asks without leaving the page. So a screen reader does not go back to the top, and a buyer without a
+connection keeps the page. It moves on when the answer is a redirect, another page, or the same page with another path
+to look at. After two failed requests in a row the page says so. Each failure makes the next wait longer, up to 15 s.
 """
 
 from __future__ import annotations
@@ -56,19 +56,22 @@ SCRIPT = """\
 
 
 class Again(Struct, frozen=True, kw_only=True):
-    """`path` None is the page's own address; `at_once`: the page looks at once, since the service may let it wait."""
+    """Where a page looks again, and after how many seconds. `path` None is the page's own address.
+
+    `at_once`: the first look comes at once, because the service lets a look wait for the outcome.
+    """
 
     path: str | None
     seconds: int
     at_once: bool = False
 
     def refresh(self) -> str:
-        """For the head. In a `noscript`, since a page that reloads takes a screen reader back to its top."""
+        """The element for the head. It is in a `noscript`, because a reload takes a screen reader back to the top."""
         url = "" if self.path is None else f";url={escape(self.path)}"
         return f'<noscript><meta http-equiv="refresh" content="{self.seconds}{url}"></noscript>'
 
     def attributes(self, lost: str) -> str:
-        """For the body; `lost` is said while nobody can be reached."""
+        """The attributes for the body. `lost` is the text that is shown while the service cannot be reached."""
         first = 0 if self.at_once else self.seconds
         path = escape(self.path or "")
         return f' data-again="{path}" data-pause="{self.seconds}" data-first="{first}" data-lost="{escape(lost)}"'

@@ -1,4 +1,4 @@
-"""How the pages look: one style sheet, and an icon for each kind of outcome, drawn in place."""
+"""The look of the pages: one style sheet, and an inline icon for each kind of outcome."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _DRAWN: Mapping[str, tuple[str, str]] = {
 
 
 def icon(name: str) -> str:
-    """The icon of a page; the words beside it say the same, so it is hidden from screen readers."""
+    """The icon of a page as SVG. It is hidden from screen readers, because the words beside it say the same."""
     colour, strokes = _DRAWN[name]
     return (
         f'<svg class="{colour}" viewBox="0 0 48 48" width="72" height="72" aria-hidden="true" focusable="false">'

@@ -1,4 +1,4 @@
-"""Which of our two languages a browser would rather read (RFC 9110, section 12.5.4); English where it does not say."""
+"""Which of our two languages a browser prefers (RFC 9110, section 12.5.4); English if it does not say."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _RANGE = re.compile(
 
 
 def chosen(said: str | None) -> str | None:
-    """A language that was chosen on a page of ours, None if what was said is none."""
+    """The language if it is one of ours, else None."""
     return said if said in LANGUAGES else None
 
 
 @lru_cache(100)
 def preferred(accept_language: str) -> str:
-    """The one of the highest quality, of equals the first named. What cannot be read is passed over."""
+    """The language of the highest quality; of equals the first named. Unreadable parts are ignored."""
     best: dict[str, float] = {}
     for part in accept_language.lower().split(","):
         found = _RANGE.fullmatch(part)
@@ -28,5 +28,5 @@ def preferred(accept_language: str) -> str:
     other = best.pop("*", 0.0)
     named = [(best[language], language) for language in best if language in LANGUAGES]
     rest = [(other, language) for language in LANGUAGES if language not in best]
-    quality, language = max([*named, *rest], key=lambda one: one[0], default=(0.0, "en"))
+    quality, language = max([*named, *rest], key=lambda ranked: ranked[0], default=(0.0, "en"))
     return language if quality > 0 else "en"

@@ -1,7 +1,7 @@
 """Every sentence that a buyer may read from us, in English and Bangla.
 
-The one thing to get wrong: saying more than we know. The payment company's word is reported as its word, nobody is told
-that no money was taken, and whoever may have paid is told not to pay again.
+The pages say no more than we know. The payment company's word is reported as its word. No page says that no money was
+taken, and a buyer who may have paid is told not to pay again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 
 class PageWords(Struct, frozen=True, kw_only=True):
-    """What a page says: `title` is the outcome, `state` what we know, `next` what the buyer may do now."""
+    """The sentences of a page: `title` is the outcome, `state` our knowledge, `next` the buyer's choices now."""
 
     title: str
     state: str
@@ -20,7 +20,7 @@ class PageWords(Struct, frozen=True, kw_only=True):
 
 
 class Language(Struct, frozen=True, kw_only=True):
-    """`own_name` is how its speakers call it; `lost` is said by a page that looks again and reaches nobody."""
+    """A language's words. `own_name` is its name in itself; `lost` is shown while the service cannot be reached."""
 
     own_name: str
     back: str

@@ -21,7 +21,7 @@ class HasDatabase(Protocol):
 async def shorten(system: HasDatabase, payment_id: str, seconds: float) -> None:
     """Let a payment's checkout be over so many seconds after its opening, and have the sweep look at it now.
 
-    Raises what worker.postgres.database.UNAVAILABLE names, or asyncpg.PostgresError, where the database is away.
+    Raises worker.postgres.driver_errors.DRIVER_ERRORS where the database is away.
     """
     joined = system.joined()
     url = await asyncio.to_thread(joined.__enter__)

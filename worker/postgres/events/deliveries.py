@@ -1,11 +1,11 @@
-"""Deliveries in Postgres: leased, recorded and expedited, always under the row of their endpoint.
+"""Deliveries in Postgres: leased, recorded and expedited. The caller holds the lock of their endpoint's row.
 
-Taking one is moving its `next_at` to when somebody else may have it. So a process that dies gives everything back by
-itself, and a result names the lease of its attempt: it changes no delivery that was taken again meanwhile,
-except that a success always counts.
+A worker takes a delivery by setting `next_at` to the end of its lease. So the deliveries of a process that dies become
+due again. A result names the lease of its attempt, and does not change a delivery that was taken again meanwhile; only
+a success always counts.
 
-The one thing to get wrong: waiting for a payment. An entry of the timeline needs its payment's row to stay, and whoever
-records may hold that row; what is locked then is left for the next cycle, so nothing waits and no deadlock can be.
+A timeline entry needs a lock on its payment's row, and another process may hold that row. Attempts whose payments are
+locked are recorded in a later cycle. So nothing here waits, and no deadlock is possible.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _NEXT = "SELECT next_at FROM deliveries WHERE endpoint = $1 AND next_at IS NOT N
 
 
 class LeasedDelivery(Struct, frozen=True, kw_only=True):
-    """A delivery that is ours until `lease`. `probe`: it goes alone, to see whether the endpoint is back."""
+    """A delivery that this worker has until `lease`. `probe`: it is sent alone, to see whether the endpoint is back."""
 
     event_id: str
     payment_id: str
@@ -69,7 +69,10 @@ class LeasedDelivery(Struct, frozen=True, kw_only=True):
 
 
 class AttemptResult(Struct, frozen=True, kw_only=True):
-    """What became of an attempt: exactly one of the three times is given. `told` is its entry in the timeline."""
+    """The result of an attempt. Exactly one of `next_at`, `delivered_at` and `given_up_at` is given.
+
+    `told` is its entry in the payment's timeline. `at`: when the attempt ended.
+    """
 
     taken: LeasedDelivery
     at: datetime
@@ -84,11 +87,11 @@ class AttemptResult(Struct, frozen=True, kw_only=True):
 async def lease_deliveries(
     connection: Connection[asyncpg.Record], endpoint: str, most: int, now: datetime, *, probe: bool
 ) -> list[LeasedDelivery]:
-    """Take those due, the longest waiting first."""
+    """Take at most `most` due deliveries, those that wait longest. Returns them in the order of the event log."""
     due = [row["event_id"] for row in await connection.fetch(_DUE, endpoint, now, most)]
     if not due:
         return []
-    # By ids, and not in one statement: a planner that misjudges how few they are would read a whole table.
+    # By ids, and not in one statement: a planner that expects more rows would read a whole table.
     lease = now + TIMING.delivery_lease
     taken = await connection.fetch(_TAKE, endpoint, due, lease)
     found = await connection.fetch("SELECT id, payment_id, type, body FROM events WHERE id = ANY($1)", due)
@@ -109,14 +112,14 @@ async def lease_deliveries(
 
 
 async def lockable_payments(connection: Connection[asyncpg.Record], payments: Sequence[str]) -> set[str]:
-    """Those of which the timeline can be written in this transaction without waiting for anybody."""
+    """Lock the payments that no other transaction holds, so that their timelines can be written. Returns their ids."""
     return {row["id"] for row in await connection.fetch(_FREE, list(payments))}
 
 
 async def record_attempts(
     connection: Connection[asyncpg.Record], endpoint: str, results: Sequence[AttemptResult]
 ) -> None:
-    """Record what became of attempts, with an entry in each payment's timeline."""
+    """Record the results of attempts, with an entry in each payment's timeline."""
     await connection.execute(
         _RECORD,
         endpoint,
@@ -137,13 +140,16 @@ async def record_attempts(
 
 
 async def expedite_deliveries(connection: Connection[asyncpg.Record], endpoint: str, now: datetime) -> int:
-    """Send soon what was put off for long; each early attempt gives back the step of the schedule that it takes."""
+    """Make deliveries that wait longer than `expedite_spread` due within it, each MAX_EXPEDITED times at most.
+
+    An early attempt does not count in the schedule. Returns how many deliveries were moved.
+    """
     done = await connection.execute(_EXPEDITE, endpoint, now, TIMING.expedite_spread, MAX_EXPEDITED)
     return int(done.split()[-1])
 
 
 async def expedite_one(connection: Connection[asyncpg.Record], endpoint: str, now: datetime) -> None:
-    """Make the next one due, for a probe; nothing where all were expedited often enough."""
+    """Make the next delivery due now, as a probe. Does nothing if all were expedited MAX_EXPEDITED times."""
     await connection.execute(_EARLY, endpoint, now, MAX_EXPEDITED)
 
 

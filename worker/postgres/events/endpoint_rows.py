@@ -1,8 +1,7 @@
-"""The rows of endpoints: known from when a `deliver` process first sees them, and led along the log from there.
+"""The rows of endpoints. `place` is the position in the event log up to which an endpoint has its deliveries.
 
-The one thing to get wrong: the place. It moves in the transaction that writes the deliveries, so whoever dies in
-between does it again, and nothing is ever skipped. Events after it are asked for as
-`event_log.py` says, and for its reason.
+It moves in the transaction that writes the deliveries. So a process that dies in between skips no event. The query for
+the events after it has the form that `event_log.py` explains.
 """
 
 from __future__ import annotations
@@ -53,7 +52,10 @@ class LockedEndpoint(Struct, frozen=True):
 
 
 class EndpointOverview(Struct, frozen=True, kw_only=True):
-    """`ahead`: the merchant's events that have no deliveries yet, as when the endpoint is disabled."""
+    """An endpoint with its counts of deliveries: `waiting` are to be sent, `given_up` are not sent any more.
+
+    `ahead`: how many of the merchant's events have no deliveries yet, as when the endpoint is disabled.
+    """
 
     id: str
     merchant: str
@@ -66,12 +68,12 @@ class EndpointOverview(Struct, frozen=True, kw_only=True):
 
 
 async def begin_endpoints(database: Database, endpoints: Sequence[tuple[str, str, str]]) -> None:
-    """Make rows for those, as (id, merchant, url), that have none: they are told what is placed from now on."""
+    """Make rows for new endpoints, given as (id, merchant, url). They get the events that come from now on."""
     await database.execute(_BEGIN, *map(list, zip(*endpoints, strict=True))) if endpoints else None
 
 
 async def lock_endpoint(connection: Connection[asyncpg.Record], endpoint: str) -> LockedEndpoint:
-    """Lock its row for the transaction: the workers of all processes take turns."""
+    """Lock the endpoint's row until the transaction ends, so that the workers of all processes take turns."""
     row = await connection.fetchrow(_LOCK, endpoint)
     assert row is not None, "endpoints begin before their workers do"
     return LockedEndpoint(row["place"], _health(row))
@@ -86,7 +88,10 @@ async def enqueue_new_events(
     most: int,
     now: datetime,
 ) -> int:
-    """Make deliveries of the merchant's next events after `place`; how many events were passed."""
+    """Make deliveries of the merchant's next events after `place`, and move the endpoint's place behind them.
+
+    `types` are the event types that the endpoint wants. Returns how many events were read, wanted or not.
+    """
     row = await connection.fetchrow(_ENQUEUE, endpoint, merchant, place, most, list(types), now)
     assert row is not None, "an aggregate has one row"
     if row["events"]:
@@ -106,7 +111,7 @@ async def save_health(connection: Connection[asyncpg.Record], endpoint: str, hea
 
 
 async def note_success(connection: Connection[asyncpg.Record], endpoint: str, now: datetime) -> None:
-    """Note when it last took a delivery, unless that was noted just now."""
+    """Note when the endpoint last took a delivery, at most once in SUCCESS_NOTED_EVERY."""
     await connection.execute(
         "UPDATE endpoints SET delivered_at = $2 WHERE id = $1 AND (delivered_at IS NULL OR delivered_at < $3)",
         endpoint,
@@ -116,7 +121,7 @@ async def note_success(connection: Connection[asyncpg.Record], endpoint: str, no
 
 
 async def enable_endpoint(database: Database, endpoint: str, now: datetime) -> Health | None:
-    """Send to it again, at once, all that waits; what its health was, None where nobody knows the endpoint."""
+    """Enable the endpoint, and make all its waiting deliveries due. Returns its former health; None if unknown."""
     async with database.connection() as connection, connection.transaction():
         row = await connection.fetchrow(_LOCK, endpoint)
         if row is None:

@@ -1,11 +1,10 @@
 """The event log: one writer at a time assigns positions, until its commit, so that a reader never skips an event.
 
-A position is the column `place`. A write of one statement gives its events their positions. Events that are left
-without one get it afterwards, from `assign_positions`.
+A position is the column `place`. A write of one statement gives its events their positions. Events without a position
+get it afterwards, from `assign_positions`.
 
-The one thing to get wrong: the plan. Asked for one merchant's events in the order of place, Postgres may walk along the
-events of all merchants; for a merchant who has been quiet that is the whole log. The queries here can only use the
-index `events_merchant`.
+The queries for one merchant's events are written so that they can only use the index `events_merchant`. Otherwise
+Postgres may walk along the events of all merchants in the order of `place`. For a quiet merchant that is the whole log.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from msgspec import Struct
 from worker.postgres.database import Connection, Database
 
 SEQUENCING_LOCK = 7_242_001
-"""The lock of the writer that gives places; see places_are_ours() and place_left_events() in schemas/sql."""
+"""The lock of the writer that assigns positions; see places_are_ours() and place_left_events() in schemas/sql."""
 
 LATEST_COMMIT = timedelta(minutes=5)
-"""An event gets its place so long after others of its time at most.
+"""The longest time by which the `time` of an event may lie before the times of events with smaller positions.
 
-That is far longer than a transaction of ours may last, and than an event stays without a place while others get theirs:
-see places_are_ours() in schemas/sql.
+It is far longer than a transaction of ours, and than an event stays without a position while others get theirs: see
+places_are_ours() in schemas/sql.
 """
 
 _NEWEST_PLACED = "SELECT body FROM events WHERE place IS NOT NULL ORDER BY place DESC LIMIT $1"
@@ -49,15 +48,15 @@ class SequencedEvent(Struct, frozen=True, kw_only=True):
 
 
 async def assign_positions(database: Database, most: int) -> int:
-    """Assign positions to about so many events that have none, oldest first. Returns how many events got one."""
+    """Assign positions to about `most` events without a position, oldest first. Returns how many events got theirs."""
     async with database.connection() as connection:
         return await _assign_positions(connection, most)
 
 
 async def assign_positions_returning(database: Database, most: int) -> list[bytes]:
-    """The same. Returns the bodies of the events that got their positions."""
+    """Like `assign_positions`. Returns the bodies of the events that got their positions, newest first."""
     async with database.connection() as connection, connection.transaction():
-        placed = await _assign_positions(connection, most)  # no other writer gives places until this is committed
+        placed = await _assign_positions(connection, most)  # no other writer assigns positions until this is committed
         rows = await connection.fetch(_NEWEST_PLACED, placed) if placed else []
         return [row["body"] for row in rows]
 
@@ -68,21 +67,21 @@ async def _assign_positions(connection: Connection[Record], most: int) -> int:
 
 
 async def read(database: Database, merchant: str, after: int, limit: int) -> list[Record]:
-    """The merchant's events after a place, in order, as rows of (place, body)."""
+    """The merchant's first `limit` events after a position, in order, as rows of (place, body)."""
     return await database.fetch(READ, merchant, after, limit)
 
 
 async def newest_position(database: Database, merchant: str) -> int:
-    """The place of the merchant's newest event; 0 where there is none."""
+    """The position of the merchant's newest event; 0 if the merchant has no events."""
     rows = await database.fetch(NEWEST, merchant, 0)
     return rows[0]["place"] if rows else 0
 
 
 async def position_before(database: Database, merchant: str, since: datetime) -> int:
-    """The place after which all of the merchant's events of `since` and later stand, and as few others as can be.
+    """A position after which all of the merchant's events of `since` and later stand, and as few others as possible.
 
-    Times rise with places, except for events that were committed late. So the log is halved until the part that is left
-    begins LATEST_COMMIT before `since`, and that part is read. Twenty looks find the place among a million.
+    Times rise with positions, except for events that were committed late. So this is a binary search for the time
+    LATEST_COMMIT before `since`, and a scan from there. Among a million events it takes twenty queries.
     """
     newest = await newest_position(database, merchant)
     low, high = 0, newest

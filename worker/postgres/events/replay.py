@@ -1,7 +1,6 @@
-"""Replay: events that an endpoint was told before, or never, become due to it as if they were new.
+"""Replay: past events become due to an endpoint as if they were new, whether they were sent before or not.
 
-The one thing to get wrong: doing it at once. A hundred thousand rows in one statement hold up whoever delivers; so it
-is done in portions of the log.
+It goes in portions of the log, because endpoint workers would wait for one statement over a hundred thousand rows.
 """
 
 from __future__ import annotations
@@ -14,11 +13,14 @@ from msgspec import Struct
 
 from worker.postgres.database import Database
 
-PORTION = 2_000
+PORTION = 2_000  # positions of the log in one statement
 
 
 class Replay(Struct, frozen=True, kw_only=True):
-    """Events to be sent to an endpoint again: of these types, between two times, placed from `first` to `last`."""
+    """Events to be sent to an endpoint again: of these types, from `since` until before `until`.
+
+    `first` and `last` are the positions that bound them, and `events` is how many they are.
+    """
 
     endpoint: str
     merchant: str
@@ -31,7 +33,7 @@ class Replay(Struct, frozen=True, kw_only=True):
 
 
 class Progress(Struct, frozen=True, kw_only=True):
-    """Of a replay: `tried` are those attempted since, of which `delivered` arrived; `left` are still to be."""
+    """How many deliveries of a replay were attempted since (`tried`), arrived (`delivered`), and are `left`."""
 
     delivered: int
     tried: int
@@ -67,9 +69,9 @@ async def find_replay(
 
 
 async def make_due(database: Database, replay: Replay, now: datetime) -> None:
-    """Make them all due as if they had never been sent, in portions, so that endpoint workers are not kept waiting.
+    """Make all events of the replay due as if they had never been sent.
 
-    If the endpoint is shut, the next delivery probes it at once.
+    If the endpoint's breaker is open, the next delivery probes the endpoint at once.
     """
     for first in range(replay.first, replay.last + 1, PORTION):
         values = _values(replay, first, min(first + PORTION - 1, replay.last))

@@ -1,1 +1,1 @@
-"""Payments: looked at in one read, written in one statement."""
+"""Payments: read by one statement without a lock, and written by one statement."""

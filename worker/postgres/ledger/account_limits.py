@@ -1,7 +1,7 @@
-"""What accounts may be asked, as rows of the table `allowances`; see consumers.checks.limits.
+"""The limits of accounts, as rows of the table `allowances`; see consumers.checks.limits.
 
-The one thing to get wrong: an account that nobody has asked about has no row, and so nothing to lock. Two processes
-that ask about it at once both count from nothing, which costs its gateway a burst at most, once.
+An account without questions so far has no row to lock. Two processes that ask about it at the same time both count from
+nothing, which costs its gateway one burst at most, once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KEEP = """
 """
 _LIMIT = """
     SELECT a.*, clock_timestamp() AS now, set_config('synchronous_commit', 'off', true)
-    FROM (SELECT) AS one LEFT JOIN LATERAL (
+    FROM (SELECT) AS one_row LEFT JOIN LATERAL (
         SELECT account, calls, at, troubles, shut_until, unknown_by
         FROM allowances WHERE account = ANY($1) ORDER BY account FOR UPDATE) AS a ON true
 """
@@ -54,8 +54,8 @@ class PostgresLimits:
 
 
 async def open_limits(connection: Connection[asyncpg.Record], accounts: Collection[str]) -> PostgresLimits:
-    """Lock what there is of these accounts, in a transaction that a crash of the database may forget."""
+    """Lock and read the rows of these accounts. If the database crashes, this transaction's writes may be lost."""
     rows = await connection.fetch(_LIMIT, sorted(accounts))
     now = max(row["now"] for row in rows)
     known = [msgspec.convert(dict(row), AccountLimits) for row in rows if row["account"] is not None]
-    return PostgresLimits(connection, now, {one.account: one for one in known})
+    return PostgresLimits(connection, now, {account_limits.account: account_limits for account_limits in known})

@@ -1,8 +1,7 @@
 """One transaction of the ledger in Postgres: a batch of payments, locked in the order of their ids.
 
-The one thing to get wrong: the order of locks. Payments first, by id; then references; then sessions, transactions and
-orders; each in the order of its key. Nothing here decides; the unique keys and the trigger in `schemas/sql` repeat the
-rules of money.
+The order of locks is payments by id, then references, then sessions, transactions and orders, each by its key. Another
+order could deadlock. Nothing here decides; the unique keys and the trigger in `schemas/sql` repeat the rules of money.
 """
 
 from __future__ import annotations
@@ -16,12 +15,10 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from consumers.ports.ledger import Admission, Keys
+from consumers.ports.ledger import Keys
 from schemas.answers import Fact
-from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Payment, Resolution, TakenKeys
 from worker.postgres.database import Connection
-from worker.postgres.ledger.claims import admit
 from worker.postgres.ledger.kept_claims import queue_early_claims
 from worker.postgres.ledger.news import news_of
 from worker.postgres.ledger.reserve import reserve
@@ -29,7 +26,6 @@ from worker.postgres.ledger.rows import payment_of
 from worker.postgres.ledger.store import store
 from worker.postgres.ledger.unexpected_rows import announce
 from worker.postgres.wakeups import Wakeup
-from worker.runtime.encryption import ArchiveCipher
 
 _LOCK = """
     SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.locked_at FROM lock_payments($1) AS l
@@ -41,9 +37,9 @@ _REFERENCED = """
 
 
 class CommittedBatch(Struct, frozen=True, kw_only=True):
-    """What a batch has committed: its changes, each with its payment as it was, and the wakeup that tells of them.
+    """The committed changes of a batch, each with its payment as it was before, and the wakeup that tells of them.
 
-    `dropped` is how many kept claims were given up, by gateway.
+    `dropped` is how many early claims were given up, by gateway.
     """
 
     changes: Sequence[tuple[Payment, Change]]
@@ -52,7 +48,7 @@ class CommittedBatch(Struct, frozen=True, kw_only=True):
 
 
 class BatchEnd(Struct, frozen=True):
-    """How the transaction of a batch is committed, and what is then told of it."""
+    """`commit` commits the transaction of a batch. `tell` is called afterwards, with its changes."""
 
     commit: Callable[[], Awaitable[None]]
     tell: Callable[[CommittedBatch], None]
@@ -66,18 +62,14 @@ class PostgresBatch:
         connection: Connection[asyncpg.Record],
         now: datetime,
         cases: Mapping[str, Case],
-        cipher: ArchiveCipher,
         end: BatchEnd,
     ) -> None:
         self.now = now
         self.cases = cases
-        self._connection, self._cipher, self._end = connection, cipher, end
+        self._connection, self._end = connection, end
         self._changes: Sequence[tuple[Payment, Change]] = ()
         self._queued: frozenset[str] = frozenset()
         self._dropped = Counter[str]()
-
-    async def admit(self, claims: Sequence[tuple[Claim, str | None]]) -> Mapping[str, Admission]:
-        return await admit(self._connection, self._cipher, claims)
 
     async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, TakenKeys]:
         return await reserve(self._connection, keys)
@@ -86,9 +78,9 @@ class PostgresBatch:
         return await announce(self._connection, payment, request, proposed)
 
     async def queue_early_claims(self, payment: Payment, *, signed_only: bool) -> None:
-        listened = await queue_early_claims(self._connection, payment, signed_only=signed_only)
-        self._queued |= listened.queued
-        self._dropped.update(listened.dropped)
+        early = await queue_early_claims(self._connection, payment, signed_only=signed_only)
+        self._queued |= early.queued
+        self._dropped.update(early.dropped)
 
     async def store(self, changes: Sequence[Change]) -> None:
         self._changes = [(self.cases[change.payment.id].payment, change) for change in changes]
@@ -104,13 +96,13 @@ class PostgresBatch:
 async def referenced(
     connection: Connection[asyncpg.Record], names: Collection[tuple[str, str]]
 ) -> frozenset[tuple[str, str]]:
+    """Those of these pairs (account, reference) that a payment has."""
     rows = await connection.fetch(_REFERENCED, [account for account, _ in names], [name for _, name in names])
     return frozenset((row["account"], row["reference"]) for row in rows)
 
 
-async def open_batch(
-    connection: Connection[asyncpg.Record], payment_ids: list[str], cipher: ArchiveCipher, end: BatchEnd
-) -> PostgresBatch:
+async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[str], end: BatchEnd) -> PostgresBatch:
+    """Lock these payments in the order of their ids, read them, and make the batch. Unknown ids are left out."""
     rows = await connection.fetch(_LOCK, payment_ids) if payment_ids else []
     now = rows[0]["locked_at"] if rows else await connection.fetchval("SELECT clock_timestamp()")
     cases = {
@@ -121,4 +113,4 @@ async def open_batch(
         )
         for row in rows
     }
-    return PostgresBatch(connection, now, cases, cipher, end)
+    return PostgresBatch(connection, now, cases, end)

@@ -1,19 +1,19 @@
-"""Claims, each taken once; and the callback of each as received, in the archive.
+"""Claims, each taken once, and their callbacks as received, in the archive.
 
-The one thing to get wrong: one without the other. Both are written in the transaction that takes the claim, by one
-statement, so that a claim that was taken before leaves no second copy.
+One statement writes both, in the transaction that takes the claim. So no claim loses its callback, and a claim that was
+taken before leaves no second copy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import asyncpg
 import msgspec
 from msgspec import Struct
 
-from consumers.ports.ledger import Admission, Lookup
+from consumers.ports.ledger import Lookup
 from schemas.callbacks import Claim
 from schemas.words import Authenticity
 from worker.postgres.database import Connection
@@ -21,13 +21,14 @@ from worker.runtime.encryption import ArchiveCipher
 
 
 class ClaimRows(Struct, frozen=True):
-    """Claims as rows, and what is archived of each; None where nothing is."""
+    """Claims as rows, and in the same order the record of each for the archive, None where the archive gets none."""
 
     rows: list[dict[str, Any]]
     callbacks: list[bytes | None]
 
 
 def claim_rows(cipher: ArchiveCipher, claims: Iterable[tuple[Claim, str | None]]) -> ClaimRows:
+    """Rows of claims, each given with the id of its payment, or None."""
     found = ClaimRows([], [])
     for claim, payment_id in claims:
         key_id, callback = to_archive(cipher, claim)
@@ -46,31 +47,29 @@ def claim_rows(cipher: ArchiveCipher, claims: Iterable[tuple[Claim, str | None]]
     return found
 
 
-async def admit(
-    connection: Connection[asyncpg.Record], cipher: ArchiveCipher, claims: Sequence[tuple[Claim, str | None]]
-) -> Mapping[str, Admission]:
-    """Record claims with the payments they are about; tell by claim id which are new."""
-    if not claims:
-        return {}
-    came = claim_rows(cipher, claims)
-    known = await connection.fetchval("SELECT admit_claims($1, $2)", came.rows, came.callbacks) or {}
-    return {claim.id: known.get(claim.id, "new") for claim, _ in claims}
+async def record_unfound(
+    connection: Connection[asyncpg.Record], cipher: ArchiveCipher, claims: Sequence[Claim]
+) -> None:
+    """Record claims whose payment is unknown, and their callbacks. A claim that is there already stays as it is."""
+    if claims:
+        came = claim_rows(cipher, [(claim, None) for claim in claims])
+        await connection.execute("SELECT admit_claims($1, $2)", came.rows, came.callbacks)
 
 
 def names_of(lookups: Sequence[Claim | Lookup]) -> list[list[str | None]]:
-    """As columns: their ids, accounts, payment ids, session ids, transaction ids and references."""
+    """The lookups as columns: their ids, accounts, payment ids, session ids, transaction ids and references."""
     return [
-        [one.id for one in lookups],
-        [one.account for one in lookups],
-        [one.payment_id for one in lookups],
-        [one.session_id for one in lookups],
-        [one.transaction_id for one in lookups],
-        [one.reference for one in lookups],
+        [lookup.id for lookup in lookups],
+        [lookup.account for lookup in lookups],
+        [lookup.payment_id for lookup in lookups],
+        [lookup.session_id for lookup in lookups],
+        [lookup.transaction_id for lookup in lookups],
+        [lookup.reference for lookup in lookups],
     ]
 
 
 def to_archive(cipher: ArchiveCipher, claim: Claim) -> tuple[str | None, bytes | None]:
-    """The name of the key, and the record. What nobody sent us, a person's word or our own, has none."""
+    """The name of the encryption key, None without encryption, and the record; None for a claim without a callback."""
     if claim.callback is None:
         return None, None
     return cipher.encrypt(claim.id, msgspec.json.encode(claim))

@@ -1,7 +1,6 @@
-"""Counts of payments that fail by themselves, each in a statement of its own; see consumers.checks.repeated_failure.
+"""Counts of payments whose processing fails by itself; see consumers.checks.repeated_failure.
 
-The one thing to get wrong: a lock. While a failure is counted, another transaction may hold the payment locked. So its
-row is only read here, except by `stop`, which comes last.
+While a failure is counted, another transaction may hold the payment's row locked. So only `stop` locks that row.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from schemas.shown import is_payment_id
 from worker.postgres.database import Connection, Database
 
 ANEW_SECONDS = 3600
-"""After so long without a failure the next one counts as the first, unless asking was stopped."""
+"""After so long without a failure, the next failure counts as the first, unless asking was stopped."""
 
 _COLUMNS = ", ".join(Failing.__struct_fields__)
 _ANEW = f"f.stopped_at IS NULL AND f.last_at < excluded.last_at - interval '{ANEW_SECONDS} s'"
@@ -41,7 +40,7 @@ _REST = """
         THEN now() + make_interval(secs => $2) END
     WHERE id = $1
 """
-"""Whatever else of it can be written or not: the sweep leaves it in peace."""
+"""Ends the payment's question, and puts off its next check by the longest interval of its schedule, or for good."""
 
 _HEALED = """
     DELETE FROM failures f USING payments p
@@ -56,7 +55,7 @@ class PostgresFailures:
         self._database = database
 
     async def count(self, payment_id: str, account: str, reason: str | None, by: int = 1) -> Failing | None:
-        if not is_payment_id(payment_id):  # a claim's own word, which may be no text for Postgres at all
+        if not is_payment_id(payment_id):  # it comes from a claim, and may be a text that Postgres refuses
             return None
         rows = await self._database.fetch(_COUNT, payment_id, account, reason, by)
         return Failing(**dict(rows[0])) if rows else None
@@ -81,5 +80,5 @@ async def read_failing(connection: Connection[asyncpg.Record], payment_id: str) 
 
 
 async def forget_healed(database: Database) -> None:
-    """Forget those of which any process recorded a reply since."""
+    """Delete the counts of payments about which a question was asked later and its reply recorded, by any process."""
     await database.execute(_HEALED)

@@ -1,7 +1,7 @@
 """Claims that came before their payment: kept by the workers, and queued in the transaction that records the payment.
 
-The one thing to get wrong: the moment in which both happen. Keeping a claim and recording a payment take turns at every
-id that they name (an advisory lock each), and look only then. So one of the two sees what the other has done.
+Both may happen at the same moment, and no claim may be lost then. So keeping a claim and recording a payment each first
+lock every id that they name (an advisory lock), and look only then. One of the two sees the rows of the other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from worker.postgres.database import Connection, Database
 from worker.postgres.ledger.claims import to_archive
 from worker.runtime.encryption import ArchiveCipher
 
-ACCOUNT_TURN, ID_TURN = 7_242_018, 7_242_019
+ACCOUNT_TURN, ID_TURN = 7_242_018, 7_242_019  # kinds of advisory locks
 
 _TURNS = """
     SELECT pg_advisory_xact_lock(kind, name)
@@ -65,33 +65,36 @@ _NAMED = """
             PARTITION BY strength, signed ORDER BY received_at, claim_id) <= $6 AS early
         FROM (SELECT 1 AS strength, * FROM kept WHERE account = $1 AND session_id = $2
             UNION ALL SELECT 2, * FROM kept WHERE account = $1 AND transaction_id = $3
-            UNION ALL SELECT 3, * FROM kept WHERE account = $1 AND reference = $4) AS one
+            UNION ALL SELECT 3, * FROM kept WHERE account = $1 AND reference = $4) AS match
         WHERE (signed OR NOT $5) AND received_at > clock_timestamp() - $7::interval),
-    named AS (SELECT claim_id, min(strength) AS strength, bool_or(early) AS heard FROM near GROUP BY claim_id)
-    SELECT claim_id, heard FROM kept JOIN named USING (claim_id)
+    named AS (SELECT claim_id, min(strength) AS strength, bool_or(early) AS chosen FROM near GROUP BY claim_id)
+    SELECT claim_id, chosen FROM kept JOIN named USING (claim_id)
     ORDER BY strength, received_at, claim_id FOR UPDATE OF kept SKIP LOCKED
 """
-_DROP_UNHEARD = "DELETE FROM kept WHERE claim_id = ANY($1) RETURNING provider"
+_DROP_REST = "DELETE FROM kept WHERE claim_id = ANY($1) RETURNING provider"
 
-# Whoever kept a claim may not yet have acknowledged it, and what it then deletes is the row that it has in hand: what
-# is heard lies beside that, under a key of its own. Both bring the same claim, which is admitted once.
-_HEAR = """
-    WITH heard AS (DELETE FROM kept WHERE claim_id = ANY($1) RETURNING claim_id, provider, body)
+# The worker that kept a claim may still have the claim's row of `queue` in hand, and deletes that row when it
+# acknowledges. So the claim is queued under another key. Both rows bring the same claim, which is admitted once.
+_QUEUE = """
+    WITH chosen AS (DELETE FROM kept WHERE claim_id = ANY($1) RETURNING claim_id, provider, body)
     INSERT INTO queue (claim_id, provider, body)
-    SELECT claim_id || '.' || gen_random_uuid(), provider, body FROM heard ORDER BY array_position($1, claim_id)
+    SELECT claim_id || '.' || gen_random_uuid(), provider, body FROM chosen ORDER BY array_position($1, claim_id)
     RETURNING provider
 """
 
 
-class Listened(Struct, frozen=True):
-    """The gateways whose workers have something to hear; and by gateway, of how many claims nobody ever hears."""
+class QueuedEarlyClaims(Struct, frozen=True):
+    """`queued`: gateways with claims for their workers. `dropped`: how many claims were deleted instead, by gateway."""
 
     queued: frozenset[str] = frozenset()
     dropped: Mapping[str, int] = MappingProxyType({})
 
 
 async def wait_for_turns(connection: Connection[asyncpg.Record], claims: Iterable[Claim]) -> None:
-    """Wait until nobody else keeps claims of these accounts, or records a payment that has one of their ids."""
+    """Wait until no other transaction keeps claims of these accounts or records a payment with one of their ids.
+
+    Until this transaction ends, the others wait for it in turn.
+    """
     claims = list(claims)
     turns = {(ACCOUNT_TURN, claim.account) for claim in claims}
     turns |= {(ID_TURN, turn) for claim in claims for turn in _turns(claim.account, *names(claim))}
@@ -101,10 +104,10 @@ async def wait_for_turns(connection: Connection[asyncpg.Record], claims: Iterabl
 async def keep_early_claims(
     connection: Connection[asyncpg.Record], cipher: ArchiveCipher, claims: Sequence[Claim]
 ) -> Mapping[str, int]:
-    """Keep them, each once, and archive the signed ones. Returns, by gateway, how many unsigned ones were dropped.
+    """Keep the claims, each once, and archive signed claims. Returns how many unsigned claims were dropped, by gateway.
 
-    An unsigned claim is counted under the first of its ids, so that one with no more than a reference does not push out
-    one that names the session.
+    Only the newest PER_ID unsigned claims of an id are kept, and the newest PER_ACCOUNT of an account. A claim counts
+    under the strongest of its ids, so claims that name only a reference do not push out a claim that names the session.
     """
     if not claims:
         return {}
@@ -138,34 +141,34 @@ async def keep_early_claims(
 
 async def queue_early_claims(
     connection: Connection[asyncpg.Record], payment: Payment, *, signed_only: bool
-) -> Listened:
-    """Queue what came before this payment and names an id of it, what names the strongest first.
+) -> QueuedEarlyClaims:
+    """Queue the kept claims that name an id of this payment; claims that name its strongest id come first.
 
-    Of each id the oldest unsigned ones are heard: whoever only guesses a reference pushes nobody out who was there
-    before. Where nothing was kept, the queue is not touched.
+    Of the unsigned claims of each id only the oldest KEPT_CANDIDATES are queued, so a later guess of a reference
+    displaces none of them. The rest is deleted. If no claim was kept, the queue is not touched.
     """
     account, named = payment.account, (payment.session_id, payment.transaction_id, payment.reference)
     await _wait_for(connection, {(ID_TURN, turn) for turn in _turns(account, *named)})
     rows = await connection.fetch(_NAMED, account, *named, signed_only, KEPT_CANDIDATES, KEPT_FOR)
     if not rows:
-        return Listened()
-    queued = await connection.fetch(_HEAR, [row["claim_id"] for row in rows if row["heard"]])
-    dropped = await connection.fetch(_DROP_UNHEARD, [row["claim_id"] for row in rows if not row["heard"]])
-    return Listened(frozenset(row["provider"] for row in queued), Counter(row["provider"] for row in dropped))
+        return QueuedEarlyClaims()
+    queued = await connection.fetch(_QUEUE, [row["claim_id"] for row in rows if row["chosen"]])
+    dropped = await connection.fetch(_DROP_REST, [row["claim_id"] for row in rows if not row["chosen"]])
+    return QueuedEarlyClaims(frozenset(row["provider"] for row in queued), Counter(row["provider"] for row in dropped))
 
 
 async def forget_kept(database: Database, kept_for: timedelta = KEPT_FOR) -> int:
-    """Delete what waited for its whole time. Returns how many that were."""
+    """Delete the kept claims that are older than `kept_for`. Returns how many."""
     done = await database.execute("DELETE FROM kept WHERE received_at < clock_timestamp() - $1::interval", kept_for)
     return int(done.split()[-1])
 
 
 def _turns(account: str, *named: str | None) -> list[str]:
-    """The name of the turn at each id; a session, a transaction and a reference of the same text differ in it."""
+    """The name of each id's lock. A session, a transaction and a reference of the same text have different names."""
     return [f"{account} {kind} {name}" for kind, name in enumerate(named) if name is not None]
 
 
 async def _wait_for(connection: Connection[asyncpg.Record], turns: Iterable[tuple[int, str]]) -> None:
-    """Take these turns in one order, so that no two wait for each other. Names with equal checksums share a turn."""
+    """Take these locks in one order, so that no two transactions deadlock. Names with equal checksums share a lock."""
     numbered = [(kind, crc32(name.encode()) - 2**31) for kind, name in turns]
     await connection.execute(_TURNS, [kind for kind, _ in numbered], [number for _, number in numbered])

@@ -1,7 +1,6 @@
 """Reading the payments that claims are about: one statement, one snapshot, no lock.
 
-The one thing to get wrong: believing a reading for long. A decision on it is written only where the payment still has
-the revision that was read.
+A reading may be outdated at once. A decision on it is written only if the payment still has the revision that was read.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ log = structlog.get_logger()
 async def look(
     connection: Connection[asyncpg.Record], claims: Sequence[Claim], payment_ids: Collection[str] = ()
 ) -> LookResult:
-    """See consumers.ports.ledger.Ledger. `limits_by_account` are those of the payments that were read."""
+    """See consumers.ports.ledger.Ledger. `limits_by_account` has the accounts of the payments that were read."""
     signed = [claim.event_id if claim.authenticity is Authenticity.SIGNED else None for claim in claims]
     given = (*names_of(claims), signed, list(payment_ids))
     rows = await connection.fetch(_LOOK, *given)
@@ -52,9 +51,9 @@ async def look(
     seen = [row for row in rows if row["id"] is not None]
     return LookResult(
         now=rows[0]["looked_at"],
-        homes={one["claim_id"]: one["home"] for one in heard if one["home"] is not None},
-        admissions={one["claim_id"]: one["admission"] for one in heard},
-        readings={row["id"]: _sight(row) for row in seen},
+        homes={claim["claim_id"]: claim["home"] for claim in heard if claim["home"] is not None},
+        admissions={claim["claim_id"]: claim["admission"] for claim in heard},
+        readings={row["id"]: _reading(row) for row in seen},
         limits_by_account={
             row["account"]: msgspec.convert(row["known_allowance"], AccountLimits)
             for row in seen
@@ -64,13 +63,13 @@ async def look(
 
 
 async def meet(connection: Connection[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]) -> None:
-    """Note which server this is, where no process has noted it yet."""
+    """Note the name of this database server in `servers`, unless a process has noted it already."""
     since = await connection.fetchval(_MEET)
     if since is not None:
         log.warning("server.taken_over", since=since.isoformat())
 
 
-def _sight(row: asyncpg.Record) -> Reading:
+def _reading(row: asyncpg.Record) -> Reading:
     return Reading(
         case=Case(
             payment=payment_of(row),

@@ -10,15 +10,15 @@ from worker.postgres.queue.due import POLL_SECONDS
 from worker.postgres.wakeups import Wakeup
 
 FOUND_BY_ITSELF = timedelta(seconds=2 * POLL_SECONDS)
-"""A look that is due later than that need not be told to the sweep, which finds it by itself."""
+"""The sweep is not told of checks that are due later than this from now, because it finds them by itself."""
 
 
 def news_of(
     changes: Sequence[Change], now: datetime, queued: Collection[str] = (), placed: Collection[str] = ()
 ) -> Wakeup | None:
-    """`queued` are gateways that got claims in the same transaction; `placed` are the ids of events that have places.
+    """The wakeup that tells of these changes; None if no process waits for any of them.
 
-    None: no process waits for any of it.
+    `queued` are gateways that got claims in the same transaction. `placed` are the ids of events that got positions.
     """
     looks = [change.payment.next_check_at for change in changes if change.payment.next_check_at is not None]
     soon = [at for at in looks if at < now + FOUND_BY_ITSELF]

@@ -1,6 +1,6 @@
-"""The ledger in Postgres: looks and writes, batches, claims without a payment, and payments on their way to a checkout.
+"""The ledger in Postgres: looks and writes, batches, claims without a payment, and payments that wait for a checkout.
 
-A change is told to the other processes once it is committed; only a write that gives places sends its wakeup by itself.
+Other processes are told of a change once it is committed. A write that gives events their positions tells them itself.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ import msgspec
 
 from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
 from consumers.ports.ledger import LookResult, Lookup, Write, WriteResult
+from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Glance, Payment
-from worker.postgres.database import UNAVAILABLE, Connection, Database, despite_others, planned_once
+from worker.postgres.database import Connection, Database, despite_others, planned_once
+from worker.postgres.driver_errors import translated
 from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.account_limits import PostgresLimits, open_limits
 from worker.postgres.ledger.batch import BatchEnd, CommittedBatch, PostgresBatch, open_batch, referenced
-from worker.postgres.ledger.claims import admit, names_of
+from worker.postgres.ledger.claims import names_of, record_unfound
 from worker.postgres.ledger.kept_claims import keep_early_claims, wait_for_turns
 from worker.postgres.ledger.look import look
 from worker.postgres.ledger.news import news_of
@@ -54,12 +56,12 @@ _LOCK_BY_REFERENCE = f"SELECT {PAYMENT} FROM payments p WHERE account = $1 AND r
 
 
 class PostgresLedger:
-    """The ledger of consumers.ports.ledger, and the Openings and Findings of its commands.
+    """See consumers.ports.ledger.Ledger; also the CheckoutStore and the UnexpectedPayments of the domain.
 
     `cipher` encrypts the callbacks of the archive. `changed` is called with a payment as it was and its change, once
-    the change is committed. `dropped` is called with a gateway and how many of its kept claims gave way to others.
-    `sequenced` is called with the events that got their places as they were written, in the order of places. Without
-    it, no write gives places, and relays give them.
+    the change is committed. `dropped` is called with a gateway and how many of its early claims were given up.
+    `sequenced` is called with events that got their positions when they were written, in order. Without it, relays
+    assign all positions.
     """
 
     def __init__(
@@ -76,12 +78,12 @@ class PostgresLedger:
     @asynccontextmanager
     async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresBatch]:
         async with self._transaction() as (connection, commit):
-            yield await open_batch(connection, sorted(payment_ids), self._cipher, BatchEnd(commit, self._tell))
+            yield await open_batch(connection, sorted(payment_ids), BatchEnd(commit, self._tell))
 
     @asynccontextmanager
     async def inserted(self, payments: Sequence[Payment]) -> AsyncIterator[PostgresInsertedBatch]:
         async with self._transaction() as (connection, commit):
-            yield await _open_inserted(connection, payments, self._cipher, BatchEnd(commit, self._tell))
+            yield await _open_inserted(connection, payments, BatchEnd(commit, self._tell))
 
     @asynccontextmanager
     async def _transaction(
@@ -101,8 +103,8 @@ class PostgresLedger:
                 yield connection, commit
             finally:
                 if not committed:
-                    # A session that failed has nothing left to roll back: the error that ended the block is raised.
-                    with suppress(*UNAVAILABLE):
+                    # A session that failed has no transaction left. The error that ended the block is raised.
+                    with suppress(DatabaseUnavailable), translated():
                         await transaction.rollback()
 
     def _tell(self, batch: CommittedBatch) -> None:
@@ -138,7 +140,7 @@ class PostgresLedger:
         self._tell_written(locked.written, {})
 
     def _tell_written(self, writes: Sequence[Write], places: Mapping[str, int]) -> None:
-        """`places` are those that events of these writes got. If there are any, the statement has sent the wakeup."""
+        """Tell of committed writes. If their events got `places`, the statement itself has sent the wakeup."""
         for write in writes:
             self._changed(write.reading.case.payment, write.change)
         if (news := self._news(writes, places)) is None:
@@ -161,7 +163,7 @@ class PostgresLedger:
 
     async def set_aside(self, claims: Sequence[Claim]) -> None:
         async with self._database.connection() as connection:
-            await admit(connection, self._cipher, [(claim, None) for claim in sorted(claims, key=lambda one: one.id)])
+            await record_unfound(connection, self._cipher, sorted(claims, key=lambda claim: claim.id))
 
     async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         async with self._database.connection() as connection:
@@ -188,10 +190,11 @@ class PostgresLedger:
             self._dropped(provider, count)
 
     async def peek(self, wanted: Sequence[tuple[str, str]]) -> list[Glance | None]:
-        """Each payment, named by (account, id), as it is now, unlocked; None where the account has no such payment."""
+        """For each (account, payment id), the payment now, unlocked; None if the account has no such payment."""
         rows = await self._database.fetch(_PEEK, list({payment_id for _, payment_id in wanted}))
-        found = {(one.account, one.id): one for one in (msgspec.convert(dict(row), Glance) for row in rows)}
-        return [found.get(one) for one in wanted]
+        glances = [msgspec.convert(dict(row), Glance) for row in rows]
+        found = {(glance.account, glance.id): glance for glance in glances}
+        return [found.get(name) for name in wanted]
 
     async def holder(self, account: str, session_id: str) -> Payment | None:
         rows = await self._database.fetch(_HOLDER, account, session_id)
@@ -242,7 +245,7 @@ def _in_their_order(writes: Sequence[Write], places: Mapping[str, int]) -> list[
         for write in writes
         if (event := write.change.event) is not None and event.id in places
     ]
-    return sorted(placed, key=lambda one: one.place)
+    return sorted(placed, key=lambda event: event.place)
 
 
 async def _find(connection: Connection[asyncpg.Record], lookups: Sequence[Claim | Lookup]) -> dict[str, str]:
@@ -251,18 +254,21 @@ async def _find(connection: Connection[asyncpg.Record], lookups: Sequence[Claim 
 
 
 async def _open_inserted(
-    connection: Connection[asyncpg.Record], payments: Sequence[Payment], cipher: ArchiveCipher, end: BatchEnd
+    connection: Connection[asyncpg.Record], payments: Sequence[Payment], end: BatchEnd
 ) -> PostgresInsertedBatch:
     new = await insert(connection, payments)
     now: datetime = await connection.fetchval("SELECT clock_timestamp()")
     cases = {payment.id: Case(payment=payment) for payment in payments if payment.id in new}
-    return PostgresInsertedBatch(connection, now, dict(sorted(cases.items())), cipher, end)
+    return PostgresInsertedBatch(connection, now, dict(sorted(cases.items())), end)
 
 
 async def _create(
     connection: Connection[asyncpg.Record], payment: Payment, request: dict[str, Any], lease: timedelta
 ) -> ReadyToOpen | ReferenceTaken | None:
-    """Insert the row, or take up an unopened one. None: the row that was in the way has just been discarded."""
+    """Insert the payment's row, or go on with the row that has its reference, if that has no checkout yet.
+
+    None: the row that had the reference has just been discarded.
+    """
     now: datetime = await connection.fetchval("SELECT clock_timestamp()")
     payment = msgspec.structs.replace(payment, opening_until=now + lease)
     if await connection.fetchval(INSERT, payment) is not None:
@@ -272,7 +278,7 @@ async def _create(
     if row is None:
         return None
     present = payment_of(row)
-    # An earlier release wrote an id beside what was asked for.
+    # An earlier release wrote an id into the request.
     asked_for = "SELECT request - 'proposed_id' FROM openings WHERE payment_id = $1"
     before = await connection.fetchval(asked_for, present.id)
     equal = before == msgspec.json.decode(msgspec.json.encode(request))

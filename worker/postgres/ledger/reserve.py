@@ -1,6 +1,6 @@
-"""Keys that only one payment can have, as `reserve_keys` of `schemas/sql` takes them and tells whose they are.
+"""Keys that only one payment can have: the argument and the result of `reserve_keys` in `schemas/sql`.
 
-The one thing to get wrong: an order that is let go. It is named here so that it is locked with those that are taken.
+An order that a payment lets go is named too, so that it is locked together with the orders that are taken.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from schemas.payments import Payment, TakenKeys
 from worker.postgres.database import Connection
 
 Lost = list[dict[str, str]]
-"""Each a `payment_id`, a `kind` of key and the `name` of one that another payment has."""
+"""Keys that another payment has: the `payment_id` that wanted it, the `kind` of key, and its `name`."""
 
 
 async def reserve(connection: Connection[asyncpg.Record], keys: Sequence[Keys]) -> Mapping[str, TakenKeys]:
@@ -26,7 +26,7 @@ async def reserve(connection: Connection[asyncpg.Record], keys: Sequence[Keys]) 
 
 
 def keys_by_kind(keys: Sequence[Keys]) -> dict[str, list[Any]]:
-    """The keys by their kinds; a kind that nobody names is absent."""
+    """The rows of keys by kind, as `reserve_keys` reads them. A kind without keys is absent."""
     kinds: dict[str, list[Any]] = {
         "sessions": [_named(key, name) for key in keys for name in key.sessions],
         "transactions": [_named(key, name) for key in keys for name in key.transactions],
@@ -38,14 +38,17 @@ def keys_by_kind(keys: Sequence[Keys]) -> dict[str, list[Any]]:
 
 
 def attempts(payments: Iterable[Payment]) -> list[dict[str, Any]]:
-    """Those of these payments that share their order with others."""
-    return [_ordered(Keys.of(one, order_ref=one.order_ref)) for one in payments if one.order_ref is not None]
+    """The orders of these payments, each with its merchant and payment id. Payments without an order are left out."""
+    return [
+        _ordered(Keys.of(payment, order_ref=payment.order_ref)) for payment in payments if payment.order_ref is not None
+    ]
 
 
 def taken_keys(keys: Sequence[Keys], lost: Lost | None) -> Mapping[str, TakenKeys]:
+    """By the id of each payment in `keys`, which of its keys other payments have."""
     names = defaultdict[tuple[str, str], set[str]](set)
-    for one in lost or ():
-        names[one["payment_id"], one["kind"]].add(one["name"])
+    for taken in lost or ():
+        names[taken["payment_id"], taken["kind"]].add(taken["name"])
     return {
         key.payment_id: TakenKeys(
             transactions=frozenset(names[key.payment_id, "transactions"]),

@@ -8,12 +8,12 @@ import msgspec
 from schemas.payments import Payment
 
 _COLUMNS = Payment.__struct_fields__
-_FIXED = _COLUMNS[: _COLUMNS.index("status")]  # at the opening; money that came before is announced later
+_FIXED = _COLUMNS[: _COLUMNS.index("status")]  # written at the opening, and when unexpected money is adopted
 MOVING = _COLUMNS[_COLUMNS.index("status") :]
 _ANNOUNCED = [name for name in _FIXED if name not in ("id", "merchant", "account", "provider")]
 
 PAYMENT = ", ".join(f"p.{name}" for name in _COLUMNS)
-"""What `payment_of` reads, by name: a statement with `p.*` fails once when a migration adds a column beneath it."""
+"""The columns that `payment_of` reads, by name. After a migration adds a column, a statement with `p.*` fails once."""
 
 INSERT = f"""
     INSERT INTO payments ({", ".join(_COLUMNS)})

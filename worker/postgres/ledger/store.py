@@ -1,7 +1,7 @@
 """The changes of payments, as `store_changes` of `schemas/sql` writes them: rows, facts, events and timelines together.
 
-The one thing to get wrong: which columns of a payment are named. A column that is not named stays as it is. So every
-column is named that differs from the reading on which the change was decided.
+A column of a payment that is not named stays as it is. So every column is named that differs from the reading on which
+the change was decided.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from worker.postgres.ledger.rows import MOVING
 
 
 class Stored(Struct, frozen=True):
-    """The rows by the part of the change that they are, and the bodies of the events among them."""
+    """The argument of `store_changes`: rows by table or kind, and the bodies of the events in the same order."""
 
     doc: dict[str, list[Any]]
     bodies: list[bytes]
@@ -33,6 +33,7 @@ async def store(connection: Connection[asyncpg.Record], changes: Iterable[tuple[
 
 
 def storing(changes: Sequence[tuple[Payment, Change]]) -> Stored:
+    """The rows of changes, each given with its payment as it was read. Writes nothing."""
     facts = {(change.payment.id, fact.key): fact for _, change in changes for fact in change.facts}
     events = [change.event for _, change in changes if change.event is not None]
     doc: dict[str, list[Any]] = {
@@ -52,7 +53,7 @@ def storing(changes: Sequence[tuple[Payment, Change]]) -> Stored:
 
 
 def _columns(before: Payment, after: Payment) -> dict[str, Any]:
-    """The columns that differ, and the next look: the sweep may have moved that meanwhile."""
+    """The columns that differ, and always `next_check_at`, because the sweep may have moved it meanwhile."""
     changed = {name: value for name in MOVING if (value := getattr(after, name)) != getattr(before, name)}
     return changed | {"next_check_at": after.next_check_at}
 
@@ -70,7 +71,7 @@ def _event(event: Event) -> dict[str, Any]:
 
 
 def _repeat(change: Change) -> dict[str, Any]:
-    """The answer, with how many questions come with it."""
+    """The timeline entry of the repeated answer, with how many questions come with it."""
     asked = sum(entry.kind is EntryKind.QUESTION for entry in change.entries)
     return _entry(change.payment, change.entries[-1]) | {"asked": asked}
 

@@ -1,7 +1,7 @@
-"""Rows of money that nobody announced, and what is written when the shop announces it after all.
+"""Rows of payments that no shop announced, and the writes when a shop announces such a payment after all.
 
-The one thing to get wrong: the order of locks. Rows are inserted in the order of their references, before any key of
-theirs is reserved, and no row that was there before is locked in the same transaction; so no two runs wait crosswise.
+Rows are inserted in the order of their references, before any of their keys is reserved, and the transaction locks no
+other payment. So two runs cannot deadlock.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from worker.postgres.ledger.rows import ANNOUNCE, INSERT_MANY
 
 
 async def insert(connection: Connection[asyncpg.Record], payments: Sequence[Payment]) -> frozenset[str]:
-    """Insert those whose reference is free; returns which. Waits for whoever inserts one of them just now."""
+    """Insert the payments whose reference is free. Returns their ids.
+
+    Waits for other transactions that are inserting a payment with one of these references.
+    """
     rows = await connection.fetch(INSERT_MANY, list(payments))
     return frozenset(row["id"] for row in rows)
 
@@ -35,7 +38,7 @@ async def withdraw(connection: Connection[asyncpg.Record], payment_ids: Sequence
 async def announce(
     connection: Connection[asyncpg.Record], payment: Payment, request: dict[str, Any], proposed: str
 ) -> str | None:
-    """See consumers.ports.ledger.Batch. A reference that is taken undoes this step alone."""
+    """See `adopt_row` of consumers.ports.ledger.Batch. A reference that is taken undoes this step alone."""
     try:
         async with connection.transaction():
             await connection.execute(ANNOUNCE, payment)

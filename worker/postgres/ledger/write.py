@@ -1,7 +1,7 @@
-"""Writing what was decided on a reading: where the payment still stands as it was read, with its claims and its keys.
+"""Writing the decisions on readings: each payment with its claims and keys, if it still stands as it was read.
 
-The one thing to get wrong: half of a payment. The statement takes keys and claims before it knows that all of them are
-free. Where one is not, it undoes everything, and the other payments are written again without that one.
+No payment is half written. The statement takes keys and claims before it knows that all of them are free. If a payment
+cannot be written, it undoes everything, and the other payments are written again without that payment.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _WRITE = "SELECT write_payments($1, $2, $3, $4, $5)"
 
 
 class Tried(Struct, frozen=True, kw_only=True):
-    """What came of one try: either all of it is `done`, or nothing was changed.
+    """The result of one try: either all of its writes are `done`, or nothing was changed.
 
     `left` are writes that lost nothing, and are to be tried again without the others. `taken` are the keys that belong
-    to other payments, by payment id. `places` are the places that events got, by event id.
+    to other payments, by payment id. `places` are the positions that events got, by event id.
     """
 
     done: Sequence[Write] = ()
@@ -42,7 +42,7 @@ class Tried(Struct, frozen=True, kw_only=True):
 
 
 async def write_all(writes: Sequence[Write], put: Callable[[Sequence[Write]], Awaitable[Tried]]) -> WriteResult:
-    """Write all that stand as they were read. `put` tries some; those that lost are left out of the next try."""
+    """Write the payments that still stand as they were read. `put` tries some writes, and tells which to try again."""
     assert len({write.change.payment.id for write in writes}) == len(writes), "each payment once"
     done, left, taken = frozenset[str](), writes, dict[str, TakenKeys]()
     while left:
@@ -62,12 +62,12 @@ async def put(
 ) -> Tried:
     """Write all of these or nothing, by one statement.
 
-    `placing`: their events get their places too, where they can. Only for a statement that is a transaction by itself.
-    Where an event got its place, the statement also sends `wakeups`.
-    Where it raises outside a transaction, all may be written: perhaps only the answer of the server was lost.
+    `placing`: their events get their positions too, where they can. Only for a statement that is a transaction by
+    itself. If an event got its position, the statement also sends `wakeups`.
+    If it raises outside a transaction, everything may be written: perhaps only the server's answer was lost.
     """
     claims = [(claim, write.change.payment.id) for write in writes for claim in write.claims]
-    claims.sort(key=lambda one: (one[0].account, one[0].event_id or "", one[0].id))
+    claims.sort(key=lambda named: (named[0].account, named[0].event_id or "", named[0].id))
     came = claim_rows(cipher, claims)
     keys = [_unowned(write) for write in writes]
     stored = storing([(write.reading.case.payment, write.change) for write in writes])
@@ -84,21 +84,21 @@ async def put(
 def _without(
     writes: Sequence[Write], claims: Sequence[tuple[Claim, str]], keys: Sequence[Keys], against: dict[str, Any]
 ) -> Tried:
-    """The writes that are left, and the keys that are taken, by what the statement said stood `against` them."""
+    """The writes to try again, and the keys that are taken. `against`: why the statement has written nothing."""
     lost = set(against.get("stale", ())) | set(against.get("executing", ()))
     lost |= {payment_id for claim, payment_id in claims if claim.id in against.get("claims", ())}
     others = taken_keys(keys, against.get("keys"))
     told = {write.change.payment.id: write.lost(others[write.change.payment.id]) for write in writes}
     told = {payment_id: them for payment_id, them in told.items() if them != NO_TAKEN_KEYS}
     taken = {payment_id: them for payment_id, them in _by_others(writes, others, told).items() if them != NO_TAKEN_KEYS}
-    # With none of these, two writes of this batch want one key, and the second one is left out.
+    # If neither is so, two writes of this batch want the same key, and the second write is left out.
     out = lost | taken.keys() or told.keys()
-    assert out, "what stood against them stood against one of them"
+    assert out, "a refused statement names at least one of its writes"
     return Tried(left=[write for write in writes if write.change.payment.id not in out], taken=taken)
 
 
 def _unowned(write: Write) -> Keys:
-    """The keys of this write that the payment does not have yet; its order always, since it may have been let go."""
+    """The keys of this write that the payment does not have yet, and always its order, which it may have let go."""
     keys, reading = write.wanted, write.reading
     return replace(
         keys, sessions=keys.sessions - reading.sessions, transactions=keys.transactions - reading.transactions
@@ -108,10 +108,9 @@ def _unowned(write: Write) -> Keys:
 def _by_others(
     writes: Sequence[Write], owners: Mapping[str, TakenKeys], told: Mapping[str, TakenKeys]
 ) -> dict[str, TakenKeys]:
-    """Which of the keys in `told` belong to payments outside this batch for certain.
+    """Those of the keys in `told` that certainly belong to payments outside this batch.
 
-    A key that another write of this batch took is not certain: that write is undone with the batch, and may not be
-    tried again.
+    A key that another write of this batch took is left out: that write is undone, and may not be tried again.
     """
     sessions, transactions, orders = set[tuple[str, str]](), set[tuple[str, str]](), set[tuple[str, str | None]]()
     for write in writes:
@@ -145,7 +144,7 @@ class PostgresLockedLedger:
 
     @property
     def written(self) -> Sequence[Write]:
-        """What is written so far in this transaction."""
+        """The writes so far in this transaction."""
         return self._written
 
     async def look(self, claims: Sequence[Claim]) -> LookResult:
@@ -163,6 +162,6 @@ class PostgresLockedLedger:
 async def open_locked(
     connection: Connection[asyncpg.Record], payment_ids: Sequence[str], cipher: ArchiveCipher
 ) -> PostgresLockedLedger:
-    """Lock these payments, in the order of their ids, until the transaction ends."""
+    """Lock these payments until the transaction ends, in the order of their ids."""
     await connection.execute(_LOCK, payment_ids)
     return PostgresLockedLedger(connection, payment_ids, cipher)

@@ -1,1 +1,1 @@
-"""Work that waits in PostgreSQL: claims, payments that are due, dead letters, and who asks about which payment."""
+"""Work that waits in PostgreSQL: claims, payments that are due, dead letters, and the turns to ask about payments."""

@@ -1,8 +1,7 @@
 """The bus in Postgres: a durable queue that workers share with SKIP LOCKED, and the whole bus where there is no broker.
 
-The one thing to get wrong: a row that was taken is not gone. It is deleted when its claim is written. Until then it
-names a lock that its worker's session holds; when nobody holds that lock, the worker died, and the claim is free at
-once.
+A row that was taken is not gone: it is deleted when its claim is written. Until then it names a lock that its worker's
+session holds. When no session holds that lock, the worker died, and the claim is free at once.
 """
 
 from __future__ import annotations
@@ -16,15 +15,16 @@ import msgspec
 import structlog
 from asyncpg import Record
 
-from consumers.ports.bus import BusAway, ClaimMessage
+from consumers.ports.bus import ClaimMessage
+from consumers.ports.unavailable import BusAway, DatabaseUnavailable, error_name
 from consumers.timing import TIMING
 from schemas.callbacks import Claim, read_claim
 from schemas.own_json import NotOurs
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
 from worker.postgres.wakeups import Wakeup
 from worker.runtime.clock import set_within
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 1.0  # between looks for claims of workers that died
 POSTPONE_SECONDS = 30
 POLL_SECONDS = 5.0
 
@@ -61,40 +61,41 @@ _FREE = """
         FOR UPDATE SKIP LOCKED))
     RETURNING provider
 """
-"""Frees claims whose holder is a lock that no session has. Holders are found one by one, however many claims wait."""
+"""Frees claims whose holder is a lock that no session has. It costs a step for each holder, not for each claim."""
 
 
-async def nobody() -> None:
-    """No holder: the process has no session that shows that it lives. Its claims are free when their lease ends."""
+async def no_holder() -> None:
+    """The process has no session that shows that it lives. Its claims are free when their lease ends."""
 
 
 class PostgresBus:
-    """See consumers.ports.bus.Bus. `wake` is called with the providers of a wakeup that claims were queued."""
+    """See consumers.ports.bus.Bus. The listener for wakeups calls `wake` with the providers that have new claims."""
 
-    def __init__(self, database: Database, holder: Callable[[], Awaitable[int | None]] = nobody) -> None:
-        """`holder` tells the number of a lock that this process's session holds now; see PostgresTurns."""
+    def __init__(self, database: Database, holder: Callable[[], Awaitable[int | None]] = no_holder) -> None:
+        """`holder` returns the number of a lock that this process's session holds now; see PostgresTurns."""
         self._database, self._holder = database, holder
         self._queued = defaultdict[str, asyncio.Event](asyncio.Event)
         self._returning = dict[object, str]()
-        """Claims that were given back, and the database does not know it yet: the provider of each by its tag."""
+        """Claims that were given back, but not yet in the database: the provider of each, by its tag."""
 
     async def free_lost(self) -> None:
-        """Free the claims of workers that died, and give back claims that could not be given back, until cancelled."""
+        """Until cancelled: free the claims of workers that died, and retry `requeue` where it failed."""
         while True:
             try:
                 await self._return()
                 await self._free()
-            except UNAVAILABLE as error:
-                log.warning("claims.free_failed", error=type(error).__name__)
+            except DatabaseUnavailable as error:
+                log.warning("claims.free_failed", error=error_name(error))
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _free(self) -> None:
-        await self._holder()  # where the session broke, this also locks the turns of our questions again
+        await self._holder()  # if the session broke, this also locks the turns of our questions again
         if freed := await self._database.fetch(_FREE):
             log.info("claims.freed", claims=len(freed))
             self._tell({row["provider"] for row in freed})
 
     def wake(self, providers: Iterable[str]) -> None:
+        """Let `receive` look for claims of these providers at once."""
         for provider in providers:
             self._queued[provider].set()
 
@@ -109,8 +110,8 @@ class PostgresBus:
                 [msgspec.json.encode(claim) for claim in claims],
                 low_priority,
             )
-        except UNAVAILABLE as error:
-            raise BusAway(type(error).__name__) from error
+        except DatabaseUnavailable as error:
+            raise BusAway(error_name(error)) from error
         self._tell({claim.provider for claim in claims})
 
     async def receive(self, provider: str, most: int) -> list[ClaimMessage]:
@@ -125,7 +126,7 @@ class PostgresBus:
             await set_within(queued, POLL_SECONDS)
 
     async def lease(self, provider: str, most: int, *, low_priority: bool = True) -> list[ClaimMessage]:
-        """The claims that are there now, at most so many. Those of low priority come last, if at all."""
+        """Take the claims that are there now, at most `most`. Claims of low priority come last, if they are wanted."""
         while True:
             rows = await self._database.fetch(_TAKE, provider, most, low_priority, await self._holder())
             messages = [await self._claim_message(row) for row in sorted(rows, key=lambda row: row["id"])]
@@ -134,7 +135,7 @@ class PostgresBus:
                 return readable
 
     async def _claim_message(self, row: Record) -> ClaimMessage | None:
-        """The claim of the row. One that this version cannot read is dead-lettered, or every worker would die of it."""
+        """The claim of the row. A claim that this version cannot read is dead-lettered, and None is returned."""
         try:
             claim = read_claim(row["body"])
         except NotOurs as error:
@@ -150,11 +151,11 @@ class PostgresBus:
         )
 
     async def ack(self, messages: Sequence[ClaimMessage]) -> None:
-        await self._database.execute("DELETE FROM queue WHERE id = ANY($1)", [one.tag for one in messages])
+        await self._database.execute("DELETE FROM queue WHERE id = ANY($1)", [message.tag for message in messages])
 
     async def requeue(self, messages: Sequence[ClaimMessage]) -> None:
-        self._returning |= {one.tag: one.claim.provider for one in messages}
-        with suppress(*UNAVAILABLE):  # `free_lost` tries again
+        self._returning |= {message.tag: message.claim.provider for message in messages}
+        with suppress(DatabaseUnavailable):  # `free_lost` tries again
             await self._return()
 
     async def _return(self) -> None:
@@ -163,22 +164,22 @@ class PostgresBus:
             return
         try:
             await self._postpone(returning, 0, 1)
-        except UNAVAILABLE:
+        except DatabaseUnavailable:
             self._returning |= returning
             raise
         self._tell(set(returning.values()))
 
     async def postpone(self, messages: Sequence[ClaimMessage]) -> None:
-        await self._postpone([one.tag for one in messages], POSTPONE_SECONDS, 1)
+        await self._postpone([message.tag for message in messages], POSTPONE_SECONDS, 1)
 
     async def retry(self, message: ClaimMessage) -> None:
         await self._postpone([message.tag], POSTPONE_SECONDS, 0, 1)
 
     async def stop_receiving(self, provider: str) -> None:
-        """Nothing to do: nothing is in hand but what `receive` returned."""
+        """Does nothing: this process has no claims in hand beyond those that `receive` returned."""
 
     async def _postpone(self, tags: Iterable[object], seconds: float, uncounted: int, failed: int = 0) -> None:
-        """Have claims wait so long. Takes `uncounted` from their attempts, and adds `failed` to their failures."""
+        """Let claims wait `seconds`. Takes `uncounted` from their attempts, and adds `failed` to their failures."""
         await self._database.execute(_POSTPONE, list(tags), seconds, uncounted, failed)
 
     def _tell(self, providers: Collection[str]) -> None:
@@ -187,7 +188,7 @@ class PostgresBus:
         self._database.notify(Wakeup(claims=sorted(providers)))
 
     async def publish_again(self, claim: Claim, handed_out: int, failures: int = 0) -> None:
-        """Queue a claim that was elsewhere until now, to be tried again after a while."""
+        """Queue a claim that was not in this queue until now. It waits POSTPONE_SECONDS."""
         await self._database.execute(
             f"""INSERT INTO queue (claim_id, provider, body, attempts, failures, available_at)
                 VALUES ($1, $2, $3, $4, $5, clock_timestamp() + interval '{POSTPONE_SECONDS} s')
@@ -203,7 +204,7 @@ class PostgresBus:
         await self._dead_letter(message.tag, message.claim.id, reason)
 
     async def dead_letter_raw(self, claim_id: str, provider: str, body: bytes, reason: str) -> None:
-        """Dead-letter a message that is in no queue of ours."""
+        """Dead-letter a message that is not in this queue."""
         await self._database.execute(
             "INSERT INTO dead (claim_id, provider, body, reason) VALUES ($1, $2, $3, $4)",
             claim_id,
@@ -222,7 +223,7 @@ class PostgresBus:
         )
 
     async def depths(self) -> dict[str, int]:
-        """How many claims wait, by provider, without those of low priority."""
+        """How many claims wait or are in hand, by provider, without claims of low priority."""
         rows = await self._database.fetch(
             "SELECT provider, count(*) AS waiting FROM queue WHERE NOT later GROUP BY provider"
         )

@@ -1,8 +1,7 @@
-"""The dead letters in Postgres: of an installation without broker, and those that died while the broker was away.
+"""The table `dead`: the dead letters of an installation without broker, and those put aside while the broker was away.
 
-The one thing to get wrong: replaying in two steps. The letter's claim joins the queue, which is the spool where there
-is a broker, and leaves the dead in one transaction. A reply is recorded first and dropped afterwards, because recording
-it twice does no harm.
+Replaying a claim moves it from `dead` to `queue` in one statement, so it is never in none of them. A reply is recorded
+first and dropped afterwards, because recording it twice does no harm.
 """
 
 from __future__ import annotations
@@ -10,9 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+from consumers.ports.unavailable import DatabaseBusy, DatabaseUnavailable
 from schemas.letters import KeptReply, read_kept_reply
 from worker.dead_letters import CheckedOut, NotReplayed, Place, claim_dead_letter, reply_dead_letter
-from worker.postgres.database import LOCKED, UNAVAILABLE, Database
+from worker.postgres.database import Database
+from worker.postgres.driver_errors import translated
 from worker.postgres.wakeups import Wakeup
 
 READING_LOCK = 0x64656164
@@ -20,14 +21,14 @@ PAGE = 100
 
 
 class BeingRead(Exception):
-    """Somebody else reads the dead letters, here or at the broker."""
+    """Another process is reading the dead letters, here or at the broker."""
 
 
 Record = Callable[[KeptReply], Awaitable[None]]
 
 
-async def _nobody_records(_: KeptReply) -> None:
-    raise NotReplayed("nobody records replies here")
+async def _cannot_record(_: KeptReply) -> None:
+    raise NotReplayed("replies cannot be recorded here")
 
 
 class PostgresDead:
@@ -35,7 +36,7 @@ class PostgresDead:
 
     place: Place = "postgres"
 
-    def __init__(self, database: Database, record: Record = _nobody_records) -> None:
+    def __init__(self, database: Database, record: Record = _cannot_record) -> None:
         self._database, self._record = database, record
 
     async def read(self) -> AsyncGenerator[CheckedOut, None]:
@@ -50,8 +51,8 @@ class PostgresDead:
             for row in rows:
                 after = row["id"]
                 of_kind = reply_dead_letter if row["kind"] == "reply" else claim_dead_letter
-                stands = (row["provider"], row["reason"], row["died_at"], row["body"])
-                yield CheckedOut(letter=of_kind(row["claim_id"], self.place, *stands), body=row["body"], tag=after)
+                values = (row["provider"], row["reason"], row["died_at"], row["body"])
+                yield CheckedOut(letter=of_kind(row["claim_id"], self.place, *values), body=row["body"], tag=after)
             if len(rows) < PAGE:
                 return
 
@@ -78,14 +79,18 @@ class PostgresDead:
 
 @asynccontextmanager
 async def alone(database: Database) -> AsyncIterator[None]:
-    """Nobody else reads dead letters meanwhile. Raises BeingRead when somebody does, and does not end."""
-    async with database.connection() as connection:
+    """While the block runs, no other process reads dead letters.
+
+    Waits for another reader as long as a statement waits for a lock. Then raises BeingRead.
+    """
+    async with database.long_connection() as connection:
         try:
-            await connection.execute("SELECT pg_advisory_lock($1)", READING_LOCK)
-        except LOCKED:
+            with translated():
+                await connection.execute("SELECT pg_advisory_lock($1)", READING_LOCK)
+        except DatabaseBusy:
             raise BeingRead from None
         try:
             yield
         finally:
-            with suppress(*UNAVAILABLE):  # with its connection the lock goes too
+            with suppress(DatabaseUnavailable), translated():  # with its connection the lock goes too
                 await connection.execute("SELECT pg_advisory_unlock($1)", READING_LOCK)

@@ -1,9 +1,8 @@
 """Which payments the sweep looks at next: taken with SKIP LOCKED, so that any number of sweeps share the work.
 
-The one thing to get wrong: more than can be asked. What is due stays due, so without a bound the sweep would queue the
-same payments again and again, ahead of the callbacks that come meanwhile. A gateway with many claims waiting gets no
-more, an account that is shut gets none until it may be probed, and one with a budget gets three quarters of it, so that
-a quarter is there for callbacks.
+The sweep takes no more payments than can be asked about. Without a bound it would queue the same due payments again and
+again, ahead of new callbacks. An account whose breaker is open gets none until it may be probed. An account with a call
+budget gets three quarters of it, so that a quarter is there for callbacks.
 """
 
 from __future__ import annotations
@@ -18,21 +17,23 @@ from consumers.pacing import TokenBucket
 from worker.postgres.database import Connection, Database
 
 POLL_SECONDS = 5.0
-"""The sweep looks at least so often, and finds by itself what is due by then."""
+"""The sweep looks for due payments at least so often, even without a wakeup."""
 
 SWEPT_SECONDS = 30
 JITTER_SECONDS = 5
 MOST_WAITING = 50
-"""A gateway with so many claims waiting is left to work them off first; those that are due keep their time.
+"""The sweep queues nothing for a gateway with so many claims waiting. Its due payments stay due.
 
-A callback that comes now waits behind these, so they are few: a fraction of a second's work."""
+A new callback waits behind these claims, so they are few: a fraction of a second's work."""
 
 PROBING = 20
-"""So many at a time of an account whose gateway is silent: one of them probes it, and those given up are told so."""
+"""How many payments are taken at a time of an account whose gateway is silent.
+
+One of them probes the gateway. Those whose schedule has ended are given up."""
 
 SHARE = 0.75
 SWEEP_BURST_SECONDS = 2.0
-"""So much of the sweep's share may be outstanding at once."""
+"""How many seconds' worth of the sweep's share may be saved up, and used at once."""
 
 _SHARES = """
     INSERT INTO allowances (account, at, sweep_calls, swept_at)
@@ -71,18 +72,18 @@ def sweep_bucket(rate: float) -> TokenBucket:
 
 
 async def take_due(database: Database, most: int, accounts: Mapping[str, float | None]) -> list[tuple[str, str, str]]:
-    """Take payments of these accounts that are due, as (payment id, account, provider), the longest waiting first.
+    """Take due payments of these accounts. Returns them as (payment id, account, provider), in no certain order.
 
-    `accounts` is the budget of each in calls per second, None where it has none; at most `most` are taken of one. Each
-    payment comes back if its claim is lost.
+    `accounts` has the budget of each account in calls per second, None for no budget. Of each account at most `most`
+    payments are taken, those that wait longest. A taken payment is due again after SWEPT_SECONDS, if its claim is lost.
     """
     async with database.connection() as connection, connection.transaction():
         allowed = await _allowed(connection, most, accounts)
         found = await connection.fetch(_DUE, list(allowed), list(allowed.values()))
-        # By ids, and not in one statement: a planner that misjudges how few they are would read the whole table.
+        # By ids, and not in one statement: a planner that expects more rows would read the whole table.
         rows = await connection.fetch(_TAKE, [row["id"] for row in found])
         taken = [(row["id"], row["account"], row["provider"]) for row in rows]
-        used = {account: sum(one == account for _, one, _ in taken) for account in allowed}
+        used = {account: sum(taken_of == account for _, taken_of, _ in taken) for account in allowed}
         budgeted = [account for account, rate in accounts.items() if rate is not None and used.get(account)]
         if budgeted:
             await connection.execute(
@@ -97,11 +98,14 @@ async def take_due(database: Database, most: int, accounts: Mapping[str, float |
 async def _allowed(
     connection: Connection[asyncpg.Record], most: int, accounts: Mapping[str, float | None]
 ) -> dict[str, int]:
-    """How many payments of each account may be taken now; an account that another sweep is busy with is left to it."""
+    """How many payments of each account may be taken now. Accounts that may have none now are absent.
+
+    An account whose row another sweep has locked is left to that sweep.
+    """
     shares = {account: sweep_bucket(rate) for account, rate in accounts.items() if rate is not None}
     allowed = {account: most for account, rate in accounts.items() if rate is None}
     if shares:
-        bursts, rates = [one.burst for one in shares.values()], [one.rate for one in shares.values()]
+        bursts, rates = [share.burst for share in shares.values()], [share.rate for share in shares.values()]
         await connection.execute(_SHARES, list(shares), bursts)
         rows = await connection.fetch(_REFILL, list(shares), bursts, rates)
         allowed |= {row["account"]: min(most, int(row["sweep_calls"])) for row in rows}
@@ -111,7 +115,10 @@ async def _allowed(
 
 
 async def next_due_at(database: Database, accounts: Mapping[str, float | None]) -> datetime | None:
-    """When the next payment of these accounts is due; in the past where those due are locked or must wait."""
+    """When the next payment of these accounts is due; None if none has a next check.
+
+    It is in the past if due payments are locked or must wait.
+    """
     rows = await database.fetch(
         """SELECT min(due.at) AS at FROM unnest($1::text[]) AS a (account) CROSS JOIN LATERAL (
                SELECT p.next_check_at AS at FROM payments p

@@ -1,8 +1,8 @@
-"""The state of the database, for operators: what waits, what is held, what is old.
+"""The state of the database, for operators: counts and ages of waiting and held work.
 
-The one thing to get wrong: the price. Every process reads this every few seconds, also when a million payments are kept
-and a hundred thousand things wait; so each part of it ends at an index's first row, or counts no further than MOST. The
-orders have no other purpose than that: without them a planner may read the whole table for the few rows it wants.
+Every process reads it every few seconds, also with a million payments and a hundred thousand waiting rows. So each part
+ends at an index's first row, or counts no further than MOST. That is why the queries have an ORDER BY: without it, a
+planner may read the whole table for a few rows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from worker.postgres.database import Connection, Database
 from worker.postgres.events.publish_cursor import BROKER
 
 MOST = 10_000
-"""Nothing is counted further: so many are as alarming as more of them."""
+"""No row is counted beyond this: more of them would be no more alarming."""
 
 
 _HELD = f"""
@@ -88,7 +88,11 @@ _ENDPOINTS = f"""
 
 
 class AccountState(Struct, frozen=True, kw_only=True):
-    """Ages in seconds, 0 where there is nothing. `calls`: left of the budget just now, if it has one."""
+    """The state of one account. `unresolved` and `overdue` are ages in seconds, 0 without such a payment.
+
+    `unresolved`: of the oldest payment that is pending and not held. `overdue`: how long the longest waiting payment is
+    due. `forgetful`: see consumers.checks.limits. `calls`: how many are left of its budget; None without a budget.
+    """
 
     account: str
     provider: str
@@ -100,6 +104,8 @@ class AccountState(Struct, frozen=True, kw_only=True):
 
 
 class EndpointState(Struct, frozen=True, kw_only=True):
+    """Deliveries of one endpoint that wait or were given up. `oldest`: age in seconds of the oldest event to send."""
+
     endpoint: str
     disabled: bool
     breaker_open: bool
@@ -109,9 +115,12 @@ class EndpointState(Struct, frozen=True, kw_only=True):
 
 
 class DatabaseState(Struct, frozen=True, kw_only=True):
-    """One reading; `newest` is a time, the other numbers are ages.
+    """One reading of the database. Counts end at MOST.
 
-    By gateway: `stopped` are payments, `queued` and `low_priority` claims in Postgres.
+    `held`: payments by gateway and hold. By gateway: `stopped` are payments that failed by themselves, `queued` and
+    `low_priority` are claims in Postgres. `unsequenced` and `unpublished`: age in seconds of the oldest event without a
+    position, and of the oldest that is not at the broker yet. `newest`: Unix time of the newest event in the log.
+    `dead`: dead letters.
     """
 
     held: Mapping[tuple[str, str], int]
@@ -127,7 +136,7 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
 
 
 async def read_state(database: Database, accounts: Collection[Account], endpoints: Collection[str]) -> DatabaseState:
-    """Read it for these accounts and these endpoints' ids. Raises UNAVAILABLE."""
+    """Read the state, with these accounts, and the endpoints that have these ids. Raises DatabaseUnavailable."""
     providers = sorted({account.provider.name for account in accounts})
     async with database.connection() as connection:
         held = await connection.fetch(_HELD)
@@ -169,7 +178,7 @@ def _account(account: Account, row: asyncpg.Record) -> AccountState:
 
 
 def _account_limits(row: asyncpg.Record, now: datetime) -> AccountLimits | None:
-    """What is written of the account; None where nobody asked about it yet."""
+    """The account's row; None if its gateway was never asked. A time ahead of `now` counts as now."""
     if row["at"] is None:
         return None
     kept = {name: row[name] for name in ("account", "calls", "troubles", "shut_until")}

@@ -1,6 +1,6 @@
-"""What a merchant reads: a payment, a page of payments with the sum of all that match.
+"""Reads for one merchant: a payment, or a page of payments with the sums of all that match.
 
-The one thing to get wrong: every query here names the merchant. Values are bound; only our own words are in the SQL.
+Every query here names the merchant. Values are bound; only our own words are in the SQL.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SUMMARY = """
 
 
 class PageWithSummary(Struct, frozen=True, kw_only=True):
-    """`next` is where the next page begins; None when there is none."""
+    """`next` is where the next page begins; None on the last page."""
 
     payments: list[Payment]
     next: Position | None
@@ -43,7 +43,7 @@ async def read_payment(database: Database, merchant: str, payment_id: str) -> Pa
 
 
 async def read_page(database: Database, merchant: str, query: ListQuery, after: Position | None) -> PageWithSummary:
-    """The matches, newest first, from `after` on; page and summary are of one moment."""
+    """The payments that match, newest first, behind position `after`. Page and summary are of one moment."""
     where, values = matching(merchant, query)
     paged, bound = where, [*values]
     if after is not None:
@@ -67,7 +67,7 @@ async def read_page(database: Database, merchant: str, query: ListQuery, after: 
 
 
 def matching(merchant: str, query: ListQuery) -> tuple[str, list[Any]]:
-    """The conditions, and the values bound to them in order."""
+    """The SQL conditions of a query, numbered from $1, and the values bound to them in order."""
     given: list[tuple[str, Any]] = [
         ("merchant =", merchant),
         ("status =", query.status),

@@ -1,7 +1,7 @@
 """Which endpoints the newest event of a payment reached.
 
-Some endpoints were never meant to have it: one that began later, or was disabled while the log went on. They have no
-delivery of it. Without a delivery the event is still to come only if the endpoint's place in the log is before it.
+An endpoint without a delivery of the event gets it later, if the endpoint's place in the log is before the event.
+Otherwise the endpoint was never meant to have it: it was added later, or was disabled when the event was written.
 """
 
 from __future__ import annotations
@@ -32,11 +32,14 @@ _NEWEST = """
 async def read_receivers(
     connection: Connection[asyncpg.Record], payment: Payment, endpoints: Sequence[Endpoint]
 ) -> tuple[Receiver, ...]:
-    """How it stands with each of the merchant's endpoints that wants something of the payment."""
+    """The delivery of the payment's newest event to each of its merchant's endpoints.
+
+    The newest event is the newest of the types that the endpoint wants. Endpoints that do not get it are absent.
+    """
     found = []
-    for one in endpoints:
-        if one.merchant == payment.merchant:
-            row = await connection.fetchrow(_NEWEST, one.id, payment.id, list(one.types))
+    for endpoint in endpoints:
+        if endpoint.merchant == payment.merchant:
+            row = await connection.fetchrow(_NEWEST, endpoint.id, payment.id, list(endpoint.types))
             if row is not None:
-                found.append(Receiver(endpoint=one.id, host=one.host, **dict(row)))
+                found.append(Receiver(endpoint=endpoint.id, host=endpoint.host, **dict(row)))
     return tuple(found)

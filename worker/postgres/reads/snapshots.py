@@ -1,7 +1,4 @@
-"""What is known of one payment, for a person: read together, at one moment, and found by whatever the person has.
-
-The one thing to get wrong: locks. This only looks; nothing waits for it.
-"""
+"""Everything that is known of one payment, for a person: found by any of its ids, and read at one moment, unlocked."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ ACCOUNTS = """
         FROM used WHERE used.account IS NOT NULL)
     SELECT account FROM used WHERE account IS NOT NULL
 """
-"""The accounts that have payments, by one look into the index for each."""
+"""The accounts that have payments. It looks into the index once for each of them."""
 
 _FIND = f"""
     WITH accounts AS ({ACCOUNTS}),
@@ -59,9 +56,10 @@ _READ = f"SELECT {PAYMENT} FROM payments p WHERE id = $1"  # noqa: S608 - our ow
 
 
 async def find_payments(database: Database, typed: str, merchants: list[str]) -> list[Payment]:
-    """The payments that have this id, reference, order, session or transaction, oldest first.
+    """The payments of these merchants with this id, reference, order, session or transaction, oldest first.
 
-    A transaction that only a claim named, or an answer that does not fit, is searched for without an index.
+    If there is none, searches, without an index, for a transaction that only a claim or an answer has named. Returns at
+    most MOST_FOUND payments.
     """
     if "\0" in typed:
         return []
@@ -77,9 +75,9 @@ async def read_dossier(
     checks: Checks,
     endpoints: Sequence[Endpoint] = (),
 ) -> PaymentSnapshot | None:
-    """All that is known of it, of a long timeline what fits on a screen.
+    """Everything known of the payment; None if there is no such payment. A long timeline is shortened for a screen.
 
-    `account` and `endpoints` are those of the configuration.
+    `account` and `endpoints` come from the configuration.
     """
     async with (
         database.connection() as connection,
@@ -118,19 +116,20 @@ async def read_dossier(
 
 
 async def _others(connection: Connection[asyncpg.Record], case: Case) -> Others:
+    """Other payments that have a key of this payment or its answers."""
     payment, answers = case.payment, [fact.answer for fact in case.facts]
     transactions = await connection.fetch(
         """SELECT transaction_id, payment_id FROM transactions
            WHERE account = $1 AND transaction_id = ANY($2) AND payment_id <> $3""",
         payment.account,
-        [transaction_of(one, payment) for one in answers if one.paid],
+        [transaction_of(answer, payment) for answer in answers if answer.paid],
         payment.id,
     )
     sessions = await connection.fetch(
         """SELECT session_id, payment_id FROM sessions
            WHERE account = $1 AND session_id = ANY($2) AND payment_id <> $3""",
         payment.account,
-        [one.session_id for one in answers if one.session_id is not None],
+        [answer.session_id for answer in answers if answer.session_id is not None],
         payment.id,
     )
     order_paid_by = await connection.fetchval(

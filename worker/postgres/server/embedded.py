@@ -1,9 +1,9 @@
-"""An embedded PostgreSQL that any number of our processes share; the last one out stops it.
+"""An embedded PostgreSQL that any number of our processes share; the last process to leave stops it.
 
-The one thing to get wrong: ownership is a lock that the kernel drops, never a pid or a counter. A process that uses the
-server holds a shared lock on `postgres.users`; whoever can have it alone is the last. `postgres.start` is held alone
-while anyone starts or stops, so that the two never meet. A process killed with -9 leaves the server running until the
-next one to leave.
+Use is shown by a file lock, which the kernel drops with the process, and not by a pid or a counter. A process that uses
+the server holds a shared lock on `postgres.users`; a process that can lock it exclusively is the last. Starting and
+stopping hold an exclusive lock on `postgres.start`, so they never overlap. A process killed with -9 leaves the server
+running until the next process leaves.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ async def embedded(data_dir: Path) -> AsyncIterator[str]:
 
 @contextmanager
 def embedded_here(data_dir: Path) -> Iterator[str]:
-    """The same for code without an event loop."""
+    """The same as `embedded`, for code without an event loop."""
     use = _Use(data_dir)
     url = use.begin()
     try:
@@ -54,7 +54,7 @@ def embedded_here(data_dir: Path) -> Iterator[str]:
 
 
 def revive(data_dir: Path) -> None:
-    """Start the server of `data_dir` again if it died under those who use it. Blocks. Raises EmbeddedError."""
+    """Start the server of `data_dir` again if it died while processes use it. Blocks. Raises EmbeddedError."""
     _Use(data_dir).revive()
 
 
@@ -91,11 +91,11 @@ class _Use:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 Cluster(self._directory / "postgres").start()
-            finally:  # without an error nobody uses it: the last one out stopped it, and it stays stopped
+            finally:  # without an error no process uses it: the last process stopped it, and it stays stopped
                 os.close(users)
 
     def _let_go(self, cluster: Cluster) -> None:
-        """Give the shared lock back, and stop the server when nobody else holds one."""
+        """Give the shared lock back, and stop the server if no other process holds a lock."""
         assert self._users is not None
         try:
             fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -118,7 +118,7 @@ class _Use:
 
 
 def _private(directory: Path) -> Path:
-    """Make the directory with mode 0700 unless it exists; its true path."""
+    """Make the directory with mode 0700 unless it exists. Returns its path without symbolic links."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

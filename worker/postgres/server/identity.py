@@ -1,7 +1,7 @@
-"""Who the embedded server runs as: PostgreSQL refuses to run as root, so root lends it a user of its own.
+"""The user that the embedded server runs as: PostgreSQL refuses to run as root, so root gives it a user of its own.
 
-The one thing to get wrong: no directory above ours is ever opened up. Where that user cannot pass through a parent
-(a checkout under `/root`), the server gets the one capability to do so, and where that cannot be had we say so.
+The rights of directories above ours are never changed. If that user cannot pass through a parent (a checkout under
+`/root`), the server gets the one capability to do so. If it cannot get that, EmbeddedError is raised.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ FALLBACK_USER = "nobody"
 USERADD_BUSY = (1, 9, 10)
 USERADD_TRIES = 50
 CAPABILITIES = {"dac_read_search": 2, "dac_override": 1}
-"""Either lets a process pass through directories that are closed to its user; the first grants less."""
+"""Each lets a process pass through directories that are closed to its user; the first grants less."""
 
 
 NOT_AS_ROOT = (
     f"make a user for it (useradd --system {USER}), give it PAYPROOF_DATA_DIR (chown -R) and start payproof as that "
     "user; or set PAYPROOF_DATABASE_URL"
 )
-"""Root lends PostgreSQL a user, but everything that strangers send is still read by a process that may do anything."""
+"""Advice for a process of root. PostgreSQL gets a user of its own, but requests are still read with root's rights."""
 
 
 class EmbeddedError(RuntimeError):
-    """The embedded PostgreSQL cannot run; the message is one sentence for the person who started us."""
+    """The embedded PostgreSQL cannot run. The message is a sentence for the person who started payproof."""
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """A user to run PostgreSQL's programs as; `uid` None is the present user."""
+    """A user to run PostgreSQL's programs as; `uid` None is the present user. `capability` is granted to them."""
 
     uid: int | None = None
     gid: int | None = None
     capability: str | None = None
 
     def run(self, *command: str | Path, seconds: float) -> subprocess.CompletedProcess[str]:
-        """Run to the end without a shell, outside our terminal's process group, output captured together.
+        """Run a command to its end, without a shell, in a session of its own. `stdout` has its errors too.
 
-        Raises EmbeddedError when it takes longer than `seconds` or cannot be started.
+        Raises EmbeddedError if it takes longer than `seconds` or cannot be started. A failing command raises nothing.
         """
         words = [*self._through_setpriv(), *(str(word) for word in command)]
         direct = self.uid is not None and self.capability is None
@@ -75,7 +75,7 @@ class Identity(Struct, frozen=True, kw_only=True):
         return all(self.run("/bin/sh", "-c", 'test -r "$1"', "sh", path, seconds=10).returncode == 0 for path in paths)
 
     def own(self, path: Path) -> None:
-        """Hand a file or directory of ours over to this user."""
+        """Make this user the owner of a file or directory of ours."""
         if self.uid is not None:
             os.chown(path, self.uid, -1 if self.gid is None else self.gid, follow_symlinks=False)
 
@@ -84,7 +84,7 @@ class Identity(Struct, frozen=True, kw_only=True):
             return []
         grant = f"+{self.capability}"
         who = ["--reuid", str(self.uid), "--regid", str(self.gid), "--clear-groups", "--no-new-privs"]
-        # Without no_setuid_fixup, access(2) overlooks the capability, and PostgreSQL asks it about its own programs.
+        # Without no_setuid_fixup, access(2) ignores the capability, and PostgreSQL checks its own programs with it.
         return ["setpriv", *who, "--securebits", "+no_setuid_fixup", "--inh-caps", grant, "--ambient-caps", grant]
 
 
@@ -93,10 +93,10 @@ def is_root() -> bool:
 
 
 def identity_for(cluster: Path, *, programs: Path) -> Identity:
-    """Choose who runs the server of `cluster`: the present user, or, for root, the cluster's owner or a system user.
+    """Choose the user of the server of `cluster`: the present user, or, for root, the cluster's owner or a system user.
 
-    The parent of `cluster` exists, and becomes that user's when it holds nothing yet but our locks. Raises
-    EmbeddedError where that user cannot reach the cluster or the `programs`.
+    The parent of `cluster` exists. If it holds only our lock files, its owner is changed to that user. Raises
+    EmbeddedError if that user cannot reach the cluster or the `programs`.
     """
     if not is_root():
         return Identity()
@@ -130,7 +130,7 @@ def _owner(cluster: Path) -> tuple[int, int]:
 
 
 def _create(name: str) -> pwd.struct_passwd | None:
-    """Create a system user. Another process may be doing the same, which `useradd` reports as busy or as done."""
+    """Create a system user; None if that fails. Tries again while `useradd` of another process is at work."""
     useradd = shutil.which("useradd") or "/usr/sbin/useradd"
     flags = ("--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent")
     for _ in range(USERADD_TRIES):

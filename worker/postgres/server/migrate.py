@@ -1,7 +1,7 @@
 """Bring the database to the present schema: create it where it is missing, then let dbmate apply `schemas/sql/`.
 
-The one thing to get wrong: dbmate's output may repeat the URL with its password, so only its error line is passed on,
-with every form of the password taken out. Any number of processes may migrate at once; they wait for each other.
+dbmate's output may repeat the URL with its password. So only its error line is passed on, without any form of the
+password. Any number of processes may migrate at once; they wait for each other.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import asyncpg
 from asyncpg.connect_utils import SSLMode
 from asyncpg.connection import LoggedQuery
 
-from worker.postgres.database import UNAVAILABLE
+from worker.postgres.driver_errors import DRIVER_ERRORS
 
 CONNECT_SECONDS = 30
 MIGRATE_SECONDS = 3600
@@ -34,14 +34,14 @@ class MigrationError(RuntimeError):
 
 
 async def apply_migrations(dsn: str, *, directory: Path | None = None) -> tuple[str, ...]:
-    """Create the database of `dsn` if it is missing, and apply what is new in `directory` (default: `schemas/sql`).
+    """Create the database of `dsn` if it is missing, and apply the new files of `directory` (default: `schemas/sql`).
 
     Returns the names of the files applied by this call. Raises MigrationError.
     """
     try:
         await _create_missing(dsn)
         url = await _dbmate_url(dsn)
-    except (asyncpg.PostgresError, *UNAVAILABLE, ValueError) as error:
+    except (*DRIVER_ERRORS, ValueError) as error:
         raise MigrationError(f"the database cannot be used: {scrubbed(str(error), dsn)}") from None
     if directory is not None:
         return await _run_dbmate(url, directory)
@@ -79,9 +79,9 @@ def _database_name(dsn: str) -> str:
 
 
 async def _dbmate_url(dsn: str) -> str:
-    """The URL that dbmate's driver understands, from the parameters asyncpg connected with.
+    """A URL that dbmate's driver understands, made from the parameters with which asyncpg connected.
 
-    The two read a URL differently: defaults, several hosts, sockets, and `sslmode=prefer`, which the driver lacks.
+    They read a URL differently: defaults, several hosts, sockets, and `sslmode=prefer`, which dbmate's driver lacks.
     """
     seen: list[LoggedQuery] = []
     connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
@@ -118,7 +118,7 @@ def _ssl_files(dsn: str) -> dict[str, str]:
 
 async def _run_dbmate(url: str, directory: Path) -> tuple[str, ...]:
     flags = ("--no-dump-schema", "--migration-lock", "--env-file", os.devnull, "--migrations-dir", str(directory))
-    # The URL goes by the environment, since the arguments of a process are open to every user.
+    # The URL is passed in the environment, because every user can read the arguments of a process.
     process = await asyncio.create_subprocess_exec(
         _dbmate(),
         *flags,
@@ -164,7 +164,7 @@ def _dbmate() -> str:
 
 
 def scrubbed(text: str, url: str) -> str:
-    """The text without any URL and without any form of the URL's password; of a URL that is none, nothing is kept."""
+    """The text without any URL, and without the password of `url` in any form. If `url` is malformed, only says so."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The database that the configuration names, or the embedded one where it names none, opened for a process."""
+"""The database that the configuration names, or the embedded database if it names none, opened for a process."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import structlog
 
+from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.config import Config
-from worker.postgres.database import UNAVAILABLE, Database, connect
+from worker.postgres.database import Database, connect
 from worker.postgres.server.embedded import EmbeddedError, embedded, revive
 from worker.postgres.server.schema import bring_up_to_date, expect_present
 
@@ -21,9 +22,10 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def opened(config: Config) -> AsyncIterator[Database]:
-    """The database of the configuration, embedded where none is named, brought to the present schema.
+    """Open the database of the configuration, or the embedded database, and bring it to the present schema.
 
-    Raises SchemaNewer where a newer program took away what this one needs.
+    Raises MigrationError; of these, SchemaNewer if a newer program has removed a part of the schema that this program
+    needs.
     """
     async with _server(config) as dsn:
         applied = await bring_up_to_date(dsn)
@@ -35,7 +37,7 @@ async def opened(config: Config) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def opened_as_it_is(config: Config) -> AsyncIterator[Database]:
-    """The same for a command that only looks: its schema must not be older. Raises SchemaDiffers."""
+    """The same for a command that only reads: it does not migrate. Raises SchemaDiffers if the schema does not suit."""
     async with _server(config) as dsn:
         await expect_present(dsn)
         async with connect(dsn) as database:
@@ -53,14 +55,14 @@ async def _server(config: Config) -> AsyncIterator[str]:
 
 
 async def keep_postgres(database: Database, data_dir: Path) -> None:
-    """Start the embedded server again should it die; no other program does."""
+    """Start the embedded server again whenever it dies, until cancelled. No other program does."""
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 await database.fetch("SELECT")
-        except UNAVAILABLE as error:
-            log.warning("postgres.away", error=type(error).__name__)
+        except (DatabaseUnavailable, TimeoutError) as error:
+            log.warning("postgres.away", error=error_name(error))
             try:
                 await asyncio.to_thread(revive, data_dir)
             except EmbeddedError as failed:

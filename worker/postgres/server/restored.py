@@ -1,7 +1,8 @@
-"""After a backup was restored: the events written since it was made may have gone out, so their ids are not used again.
+"""After a backup was restored: events written after the backup may have been sent, so their ids are not used again.
 
-The one thing to get wrong: every payment's, the finished ones' too. Any may have changed after the backup was made. And
-the places of the log: a subscriber's cursor may stand beyond the backup's last one, and what is written now goes there.
+An event's id has its payment's version, so the version of every payment is raised: any payment, also a finished one,
+may have changed after the backup. Positions in the log are left free too, because a subscriber's cursor may stand
+beyond the last event of the backup.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from worker.postgres.events.event_log import SEQUENCING_LOCK
 
 SECONDS = 3600
 VERSIONS = 1000
-"""More than any one payment can have changed since the backup."""
+"""More changes than a single payment can have had since the backup."""
 PLACES = 1_000_000_000
-"""More than there can have been events since the backup."""
+"""More events than can have been written since the backup."""
 
 _LEAVE_PLACES = """
     WITH alone AS (SELECT pg_advisory_xact_lock($2))
@@ -33,10 +34,10 @@ _RAISE = """
 
 
 async def raise_versions(database: Database) -> int:
-    """Raise every payment's version, and have those that are not finished asked about at once; how many there were.
+    """Raise every payment's version, and make the pending and the held ones due at once. Returns how many there are.
 
-    The newest event moves far up the log, so that the next ones stand after whatever cursor was given out; who reads
-    from before it sees it again. No Execute is sent for a minute, and none without a Query before it.
+    The newest event moves PLACES up the log, so that new events stand after every cursor that a subscriber may have.
+    Subscribers may see that event again. No Execute is sent for a minute, and none without a Query before it.
     """
     async with database.connection() as connection, connection.transaction():
         await connection.execute(_LEAVE_PLACES, PLACES, SEQUENCING_LOCK, timeout=SECONDS)

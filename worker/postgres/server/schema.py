@@ -1,12 +1,12 @@
-"""Whether this program can run on the database's schema, and bringing it to the present one for those who may.
+"""Whether this program can run on the database's schema, and bringing the schema up to date.
 
-Migrations expand: they add, and a program that is older goes on, so that a rolling upgrade needs no pause. One that
-takes something away comes a release after the last program that used it. It says `-- contract VERSION: why` above its
-`migrate:up` and writes that version into `contractions`: a migration that came with the release before it. A program
-that does not know that version does not run here.
+Most migrations only add, so an older program goes on, and a rolling upgrade needs no pause. A migration that removes
+something comes a release after the last program that used it. It says `-- contract VERSION: why` above its
+`migrate:up`, and writes that version into `contractions`. VERSION is a migration of the release before. A program that
+does not know that migration does not run on this database.
 
-The one thing to get wrong: migrating by looking. Whoever reads with a newer program beside an older `serve` must not
-change the tables under it; `payproof migrate` and `serve` do, when a person runs them as the tables' owner.
+Commands that only read never migrate: a newer program must not change the tables under an older `serve`. Only `payproof
+migrate` and `serve` do, when a person runs them as the tables' owner.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from importlib.resources import files
 import asyncpg
 from msgspec import Struct
 
-from worker.postgres.database import UNAVAILABLE, Database
+from worker.postgres.database import Database
+from worker.postgres.driver_errors import DRIVER_ERRORS
 from worker.postgres.server.migrate import CONNECT_SECONDS, MigrationError, apply_migrations, scrubbed
 
 _OWNER = """
@@ -27,19 +28,22 @@ _OWNER = """
 
 
 class SchemaDiffers(MigrationError):
-    """The schema is older or newer than this program; the message says what to do."""
+    """The schema is older or newer than this program. The message says how to mend it."""
 
 
 class SchemaOlder(SchemaDiffers):
-    """Some of our migrations were not applied; all of them, where nothing was ever made."""
+    """Some of our migrations were not applied, or all of them in an empty database."""
 
 
 class SchemaNewer(SchemaDiffers):
-    """A newer program has migrated it, and taken away what this one needs."""
+    """A newer program has migrated the schema, and removed a part that this program needs."""
 
 
 class _Found(Struct, frozen=True, kw_only=True):
-    """The migrations applied, and which of them took something away; the tables' owner, and if we may act for them."""
+    """The state of the schema: its migrations, and the versions in `contractions`; the tables' owner.
+
+    `may_migrate`: whether our user has the owner's rights.
+    """
 
     applied: frozenset[str] = frozenset()
     contractions: frozenset[str] = frozenset()
@@ -48,7 +52,7 @@ class _Found(Struct, frozen=True, kw_only=True):
 
 
 async def expect_present(dsn: str) -> None:
-    """Raises SchemaOlder, SchemaNewer, and MigrationError where the database cannot be used."""
+    """Check the schema. Raises SchemaOlder, SchemaNewer, and MigrationError if the database cannot be used."""
     found, known = await _look(dsn), _known()
     _expect_kept(found, known)
     if not found.applied:
@@ -60,11 +64,10 @@ async def expect_present(dsn: str) -> None:
 
 
 async def bring_up_to_date(dsn: str) -> tuple[str, ...]:
-    """Migrate where something is missing and this user owns the tables; the names of the files applied.
+    """Apply the migrations that are missing. Returns the names of the applied files.
 
-    A newer schema is left as it is: while one process after the other is upgraded, an older one may be started again.
-    Raises SchemaNewer where it took away what this program needs, SchemaOlder where another user has to migrate, and
-    MigrationError.
+    A newer schema is left as it is: during a rolling upgrade, an older program may be started again. Raises SchemaNewer
+    if the schema lacks a part that this program needs, SchemaOlder if another user has to migrate, and MigrationError.
     """
     found, known = await _look(dsn), _known()
     _expect_kept(found, known)
@@ -80,7 +83,10 @@ async def bring_up_to_date(dsn: str) -> tuple[str, ...]:
 
 
 async def granted(database: Database) -> list[str]:
-    """Have the groups hold what schemas/sql/0009_roles.sql decides, as the owner; those that are missing."""
+    """Grant the groups of database users the rights that the table `access` lists, as the tables' owner.
+
+    Returns the names of groups that do not exist.
+    """
     (row,) = await database.fetch("SELECT grant_access() AS missing")
     missing: list[str] = row["missing"]
     return missing
@@ -115,7 +121,7 @@ async def _look(dsn: str) -> _Found:
             "the database's user may not even read the version of its schema: make it a member of payproof_ingress, "
             "payproof_worker or payproof_reader, and have the tables' owner run `payproof migrate`"
         ) from None
-    except (asyncpg.PostgresError, *UNAVAILABLE, ValueError) as error:
+    except (*DRIVER_ERRORS, ValueError) as error:
         raise MigrationError(f"the database cannot be used: {scrubbed(str(error), dsn)}") from None
 
 
@@ -127,6 +133,6 @@ async def _versions(connection: asyncpg.Connection[asyncpg.Record], query: str) 
 
 
 def _known() -> frozenset[str]:
-    """The versions of our migrations, which begin their files' names, as dbmate reads them."""
+    """The versions of our migrations: the numbers at the beginning of their files' names, as dbmate reads them."""
     found = (re.match(r"([0-9]+).*\.sql$", entry.name) for entry in (files("schemas") / "sql").iterdir())
     return frozenset(match[1] for match in found if match)

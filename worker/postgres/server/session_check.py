@@ -1,7 +1,7 @@
-"""Whether each connection of ours has a session of the server for itself, as the locks that consume keeps need it.
+"""Whether each of our connections has a server session of its own. The locks of the role consume need that.
 
-The one thing to get wrong: looking once. A pooler lends the same session again while nobody else wants it, or lends all
-of its sessions in turn.
+A single look is not enough. A pooler lends the same session again while no other client wants it, or lends its sessions
+in turn.
 """
 
 from __future__ import annotations
@@ -20,24 +20,27 @@ WHY = (
 
 
 class SessionsLent(Exception):
-    """Locks that outlast a transaction would be another client's. The message says what to change."""
+    """A pooler lends sessions, so locks that outlast a transaction would become another client's.
+
+    The message says how to change the configuration.
+    """
 
 
 async def expect_sessions(dsn: str) -> None:
-    """Raises SessionsLent. Anything else that is wrong with the connection is told better by the next to connect."""
+    """Raises SessionsLent. Other errors are ignored, because the next connection reports them better."""
     with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError):
         async with AsyncExitStack() as stack:
             ours, another = [await _connected(dsn, stack) for _ in range(2)]
-            seen = {await _session(ours), await _session(ours)}  # two, where they are lent in turn
+            seen = {await _session(ours), await _session(ours)}  # two sessions, if they are lent in turn
             async with another.transaction():
-                await another.fetchval("SELECT pg_backend_pid()")  # has the one that was lent last
+                await another.fetchval("SELECT pg_backend_pid()")  # takes the session that was lent last
                 seen.add(await _session(ours))
         if len(seen) > 1:
             raise SessionsLent(WHY)
 
 
 async def _connected(dsn: str, stack: AsyncExitStack) -> asyncpg.Connection[asyncpg.Record]:
-    """One that prepares nothing for longer than a transaction, so that it gets through poolers of either kind."""
+    """A connection that caches no prepared statements, so that it works through every kind of pooler."""
     connection = await asyncpg.connect(
         dsn, timeout=CONNECT_SECONDS, command_timeout=SAY_SECONDS, statement_cache_size=0
     )

@@ -1,7 +1,7 @@
-"""A statement's lines judged against the payments, all at once: copied into a table of the session, joined, kept.
+"""A statement's lines judged against the payments, all at once.
 
-The one thing to get wrong: half a statement. Lines stand in a temporary table, which dies with its session, until the
-last has come; then one transaction writes the run with all its rows. Whatever ends it before leaves nothing behind.
+Lines are copied into a temporary table, which ends with its session. After the last line, one transaction writes the
+run with all its rows. So a run that is cut off leaves no half statement behind.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from worker.postgres.statements.verdict_sql import KEEP_ABSENT, KEEP_LINES, KEEP
 
 COPY_SECONDS = 60.0
 JUDGE_SECONDS = 1800.0
-"""A million lines take half a minute; a server that is busy with other things may take much longer."""
+"""A million lines take half a minute; a busy server may take much longer."""
 
 WORK_MEGABYTES = 96
-"""Of the server's memory, for each step; a million payments are hashed in twice that without going by the disk."""
+"""The server's memory for each step. A million payments are hashed in twice that, without use of the disk."""
 
 _STAGED = """
     CREATE TEMPORARY TABLE staged (
@@ -39,7 +39,7 @@ _ASKED_SINCE = """
         AND f.account = $2 AND f.line = r.line
         AND p.id = r.payment_id AND (r.next = 'recorded' OR p.fact_asked_at > f.at)
 """
-"""What was asked about before, and whose answer changed nothing, is left to a person."""
+"""Rows that were followed up by an earlier run, and whose answer since then changed nothing, are left to a person."""
 
 _TO_FOLLOW = """
     SELECT count(*) FILTER (WHERE next IN ('asked', 'recorded', 'held')) AS to_follow,
@@ -58,7 +58,11 @@ _SUMS = """
 
 
 class Judging(Struct, frozen=True, kw_only=True):
-    """The run as it begins. `since` and `until` None: from the statement's oldest row to its newest."""
+    """A run before it is judged. Where `since` or `until` is None, the time of the oldest or the newest row is used.
+
+    `however_many`: do not stop if the run has too many rows to follow up. `asked_by`: the ids by which the gateway can
+    be asked.
+    """
 
     id: str
     account: str
@@ -80,7 +84,10 @@ class Staging:
         self._connection = connection
 
     async def open(self, account: str) -> bool:
-        """Whether nobody else is at a statement of this account; the claim to it ends with the connection's session."""
+        """Lock the account's statements and make the temporary table. False if another session has the lock.
+
+        The lock ends with `close`, or with the connection's session.
+        """
         mine = await self._connection.fetchval(
             "SELECT pg_try_advisory_lock(hashtextextended('statement of ' || $1, 0))", account
         )
@@ -90,7 +97,7 @@ class Staging:
         return bool(mine)
 
     async def add(self, lines: Iterable[Line | Unread]) -> None:
-        """Copy some lines; they are all there or none. One whose text Postgres does not take is an unreadable row."""
+        """Copy some lines. A line whose text Postgres refuses becomes an unreadable row."""
         read, unread = [], []
         for line in lines:
             if isinstance(line, Line):
@@ -114,7 +121,10 @@ class Staging:
             )
 
     async def judge(self, run: Judging) -> None:
-        """Write the run and all its rows, in one transaction; one of the same statement that never ended makes way."""
+        """Write the run and all its rows, in one transaction.
+
+        Deletes dry runs of the account, and an earlier run of the same statement that never ended.
+        """
         connection = self._connection
         await connection.execute("ANALYZE staged", timeout=JUDGE_SECONDS)
         span = await connection.fetchrow("SELECT min(at) AS oldest, max(at) AS newest FROM staged")
@@ -134,7 +144,7 @@ class Staging:
             )
             await self._keep_rows(run, span["newest"])
             if since is not None and until is not None:
-                # The rows of this run are new and no statistics tell how many they are: they are to be hashed.
+                # Without statistics for the rows of this run, the planner would choose a nested loop.
                 await connection.execute("SET LOCAL enable_nestloop = off")
                 last = until - timedelta(seconds=run.terms.grace)
                 await connection.execute(KEEP_ABSENT, run.id, run.account, since, last, timeout=JUDGE_SECONDS)
@@ -157,7 +167,7 @@ class Staging:
         await self._connection.execute(KEEP_UNREAD, run.id, timeout=JUDGE_SECONDS)
 
     async def _make_way(self, run: Judging) -> None:
-        """Forget dry runs of the account, and a run of this statement that never ended: this one does it all again."""
+        """Delete dry runs of the account, and, for a real run, an earlier run of this statement that never ended."""
         rows = await self._connection.fetch(
             """DELETE FROM statements
                WHERE account = $1 AND (dry_run OR finished_at IS NULL AND NOT $3
@@ -189,16 +199,17 @@ class Staging:
         )
 
     async def close(self, account: str) -> None:
+        """Drop the temporary table and free the account's statements."""
         await self._connection.execute("DROP TABLE IF EXISTS pg_temp.staged")
         await self._connection.execute("SELECT pg_advisory_unlock(hashtextextended('statement of ' || $1, 0))", account)
 
 
 def _unkeepable(line: Line) -> list[str]:
-    """The first of its fields that is no text to Postgres, if any."""
+    """The name of the first field that Postgres cannot keep as text; empty if there is none."""
     texts = [(name, getattr(line, name)) for name in ("word", "transaction_id", "session_id", "reference")]
     return [name for name, text in texts if text is not None and text != _kept(text)][:1]
 
 
 def _kept(text: str) -> str:
-    """What Postgres takes as text: no NUL and no half of a character."""
+    """The text as Postgres can keep it: NUL and half characters are replaced."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()

@@ -1,7 +1,7 @@
-"""What a run's matched rows come to, day by day, without reading them: they are nearly all of a million.
+"""The sums of a run's matched rows, day by day, without reading the rows, which may be a million.
 
-The one thing to get wrong: another sum than the rows give. `worker/reconciliation/report/gathering.py` adds rows up one
-by one where they are read for a CSV; both must come to the same.
+`worker/reconciliation/report/gathering.py` adds rows up one by one when it reads them for a CSV. Both must give equal
+sums.
 """
 
 from __future__ import annotations
@@ -24,6 +24,6 @@ _MATCHED = """
 
 
 async def read_matched(database: Database, run: str, zone: str) -> list[Matched]:
-    """Per day of that zone."""
+    """The sums of the run's matched rows, by day of the time zone and by next step."""
     rows = await database.fetch(_MATCHED, run, zone)
     return [Matched(**{**dict(row), "next": Next(row["next"])}) for row in rows]

@@ -1,6 +1,6 @@
-"""Reading runs over statements: which there were, what they come to, and their rows as a report shows them.
+"""Reading runs over statements: the runs with their sums, and their rows as a report shows them.
 
-The one thing to get wrong: memory. A run has a million rows; they come through a cursor, a few thousand at a time.
+A run may have a million rows, so they come through a cursor, a few thousand at a time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ async def read_run(database: Database, run: str) -> Run | None:
 
 
 async def read_runs(database: Database, account: str | None = None, *, most: int = 100) -> list[Run]:
-    """The newest first, of one account or of all."""
+    """The newest `most` runs, newest first, of one account or of all."""
     rows = await database.fetch(
         """SELECT * FROM statements WHERE $1::text IS NULL OR account = $1
            ORDER BY started_at DESC, id DESC LIMIT $2""",
@@ -41,12 +41,15 @@ async def read_runs(database: Database, account: str | None = None, *, most: int
 
 
 async def read_rows(database: Database, run: str, outcome: LineOutcome | None = None) -> AsyncIterator[Row]:
-    """The rows in the statement's order; payments that have none come last."""
+    """Yield the run's rows in the statement's order, then the payments that are missing in the statement.
+
+    `outcome`: only rows with this outcome. A caller that stops early has to close the iterator.
+    """
     sql = f"""SELECT {_ROW} FROM statement_rows WHERE statement = $1
               {"" if outcome is None else "AND outcome = $2"} ORDER BY row, at, payment_id"""  # noqa: S608 - our own words
     values = (run,) if outcome is None else (run, outcome.value)
     async with database.connection() as connection, connection.transaction(readonly=True):
-        # Whoever reads may take their time: a person at a pager, a slow disk.
+        # The reader may be slow: a person at a pager, a slow disk.
         await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         async for row in connection.cursor(sql, *values, prefetch=PREFETCH):
             yield _row(row)
@@ -54,10 +57,10 @@ async def read_rows(database: Database, run: str, outcome: LineOutcome | None = 
 
 def _run(row: Record) -> Run:
     sums = {
-        LineOutcome(name): OutcomeSum(rows=one["rows"], amount=Decimal(one["amount"]), fee=Decimal(one["fee"]))
-        for name, one in row["sums"].items()
+        LineOutcome(name): OutcomeSum(rows=sum_["rows"], amount=Decimal(sum_["amount"]), fee=Decimal(sum_["fee"]))
+        for name, sum_ in row["sums"].items()
     }
-    return Run(**{**dict(row), "sums": {one: sums[one] for one in LineOutcome if one in sums}})
+    return Run(**{**dict(row), "sums": {outcome: sums[outcome] for outcome in LineOutcome if outcome in sums}})
 
 
 def _row(row: Record) -> Row:

@@ -1,7 +1,7 @@
-"""What lines of a run still have to set going, and the mark that they did: once, however often they are exported.
+"""Rows of a run that are still to be followed up (asked about, recorded or held), and the marks of those that were.
 
-The one thing to get wrong: the order. A line is marked after what it sets going is durable; a process that dies between
-the two does it again, and a claim published twice is heard once.
+A row is followed up once, however often its line is exported. It is marked after its follow-up is durable. A process
+that dies in between does it again, which does no harm: a claim that is published twice is taken once.
 """
 
 from __future__ import annotations
@@ -52,9 +52,10 @@ _NAME = """
 
 
 class Following(Struct, frozen=True, kw_only=True):
-    """A row that sets something going. `mark` is what its line says, wherever it stands.
+    """A row to follow up, by its step `next`.
 
-    `refunded` is what all refund lines of its payment come to, where it is one of those.
+    `mark`: a digest of the line's content, equal in every export. `refunded`: for a refund, the sum of all refunds of
+    its payment in the statement. `other_payment_id`: another payment that an id of the line names.
     """
 
     line: Line
@@ -66,29 +67,33 @@ class Following(Struct, frozen=True, kw_only=True):
 
 
 async def to_follow(database: Database, run: str, account: str, after: int, most: int) -> list[Following]:
-    """The next rows that were never followed up, in order, from behind row `after` on."""
+    """The next rows behind row `after` that were never followed up, in order, `most` at most."""
     rows = await database.fetch(_TO_FOLLOW, run, account, after, most)
     return [_following(row, row["payment_id"]) for row in rows]
 
 
 async def refunds_of_found(database: Database, run: str, account: str) -> list[Following]:
-    """The refunds of money that became a payment since this run was judged: for each payment the newest line."""
+    """The refunds of payments that were recorded since this run was judged: for each payment the newest line.
+
+    Writes the payment's id into their rows.
+    """
     return [_following(row, row["home"]) for row in await database.fetch(_REFUNDS, run, account)]
 
 
 async def mark_followed(
     database: Database, run: str, account: str, rows: Sequence[Following], began_at: datetime
 ) -> None:
-    """`began_at` is from before anything was set going: an answer may have come since."""
+    """Mark these rows as followed up. `began_at` is a time before the follow-up: later answers count as its result."""
     await database.execute(_MARK, run, account, [row.mark for row in rows], began_at)
 
 
 async def name_payments(database: Database, run: str, found: Mapping[int, str]) -> None:
-    """Write beside rows which payments they became."""
+    """Write the ids of payments into the rows from which they were recorded; `found` has them by row."""
     await database.execute(_NAME, run, list(found), list(found.values()))
 
 
 async def finish(database: Database, run: str) -> None:
+    """Note that the run has ended: judged and followed up."""
     await database.execute("UPDATE statements SET finished_at = clock_timestamp() WHERE id = $1", run)
 
 

@@ -1,7 +1,6 @@
-"""The SQL that finds what each staged line is, all at once; consumers/reconciliation/verdicts.py says what that means.
+"""The SQL that finds the verdict of each staged line, all at once; see consumers/reconciliation/verdicts.py.
 
-The one thing to get wrong: a key that is nearly the same. Lines and payments meet by equal ids within the account, and
-by nothing else.
+A line belongs to a payment only by an equal id within the account. No id that is merely similar counts.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ _LOCATED = """
 """
 """Each line with the payment that its ids name: its transaction's, else its session's, else its reference's.
 
-Refunds of one transaction come in parts, so only those of equal amount and time repeat each other.
+Refunds of a transaction come in parts, so only refunds of equal amount and time repeat each other.
 """
 
 _OTHERWISE_PAID = """(
     l.transaction_id IS NOT NULL AND NOT l.by_transaction AND p.transaction_id <> l.transaction_id
     AND p.transaction_id IS DISTINCT FROM p.session_id AND p.transaction_id <> p.reference
     AND p.transaction_id <> ALL (p.aliases))"""
-"""Paid here by another transaction, and not by a session or reference that stands in for one."""
+"""Our payment has another transaction than the line, and not a session or reference in a transaction's place."""
 
 VERDICT = f"""
     CASE WHEN l.nth > 1 AND l.first_paid AND NOT l.paid THEN 'attempt_before'
@@ -66,9 +65,9 @@ _NEXT = """
                    WHEN NOT ($6 OR $7 OR $8) AND j.paid AND j.verdict <> 'two_payments' THEN 'recorded'
                    ELSE 'reported' END END
 """
-"""$6, $7 and $8: whether the gateway is asked by reference, by session, by transaction.
+"""$6, $7 and $8: whether the gateway can be asked by reference, by session, by transaction.
 
-Of a payment that only a statement brought, statements tell the rest.
+A payment that only a statement brought is not asked about: later statements bring its changes.
 """
 
 _LINE = """
@@ -78,7 +77,7 @@ _LINE = """
          ELSE md5(jsonb_build_array(
              j.status, round(j.amount, 2), j.transaction_id, j.session_id, j.reference, j.payment_id)::text) END
 """
-"""What a line says, the same in every export. Refunds of a payment are followed up by the newest, for them all."""
+"""A digest of the line's content, the same in every export. NULL for all refunds of a payment but the newest."""
 
 KEEP_LINES = f"""
     WITH located AS NOT MATERIALIZED ({_LOCATED}),
@@ -98,7 +97,7 @@ KEEP_LINES = f"""
                 AS fee_due
         FROM located l LEFT JOIN payments p ON p.id = l.payment_id
         LEFT JOIN returned f ON l.kind = 'refund' AND f.payment_id = l.payment_id
-        OFFSET 0)  -- the verdict is found once, and not wherever it is named
+        OFFSET 0)  -- so that the verdict is computed once, and not wherever it is used
     INSERT INTO statement_rows (statement, row, outcome, why, next, line, kind, status, word, amount, fee, at,
         transaction_id, session_id, reference, payment_id, other_payment_id, first_row, refunds, status_here,
         amount_here, refunded_here, fee_due)
@@ -127,4 +126,4 @@ KEEP_ABSENT = """
         AND NOT EXISTS (SELECT FROM statement_rows r WHERE r.statement = $1 AND r.other_payment_id = p.id)
     ORDER BY p.completed_at, p.id
 """
-"""Neither what went back nor an attempt that nobody paid shows that the money came."""
+"""Payments that are missing in the statement. A refund or an attempt without money does not show that money came."""

@@ -30,6 +30,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from consumers.ports.unavailable import error_name
 from worker.telemetry.tracing import OFF, Attribute, Passing, Stage, Tracing
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
@@ -137,7 +138,7 @@ class Telemetry:
             yield [Noted(span) for span in spans]
         except BaseException as error:
             for span in spans:
-                span.set_status(StatusCode.ERROR, type(error).__name__)
+                span.set_status(StatusCode.ERROR, error_name(error))
             raise
         finally:
             for span in spans:
