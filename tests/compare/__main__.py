@@ -1,7 +1,6 @@
-"""`python -m tests.compare --before DIRECTORY`: one list of acts through two programs, and what differs of its end.
+"""`python -m tests.compare --before DIRECTORY`: runs one list of acts through two programs and shows how they differ.
 
-The other program is that of another checkout. The one thing to get wrong: chance. Whatever differs comes again with the
-same seed.
+The other program is that of another checkout. Every difference can be repeated with the same seed.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ HERE = Path(__file__).resolve().parents[2]
 
 
 async def compared(before: Path, after: Path, acts: Sequence[Act], seed: int) -> tuple[End, End]:
-    """What both programs came to; they run side by side, each one act at a time."""
+    """The ends of both programs; they run side by side, each one act at a time."""
     ends = await asyncio.gather(*[_played(root, acts, seed) for root in (before, after)])
     return ends[0], ends[1]
 

@@ -1,4 +1,4 @@
-"""What the tests do with the service: open payments, send callbacks of any shape, and look what came of it."""
+"""What the tests do with the service: open payments, send callbacks of any shape, and read the outcome."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Payproof:
         self._opened = 0
 
     async def call(self, method: str, path: str, **more: Any) -> Answered:
-        """One request as it is, redirects not followed. Raises what aiohttp raises."""
+        """Send one request without following redirects. Raises what aiohttp raises."""
         url = path if path.startswith("http") else self.system.url + path
         async with (
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=DEADLINE) as http,
@@ -89,14 +89,14 @@ class Payproof:
         await until(look, what=f"{claims} claims about {payment_id}")
 
     async def nothing_queued(self, gateway: Gateway) -> None:
-        """What is sent later is taken later, so when this claim was taken nothing before it was queued."""
+        """Claims are taken in order, so once this claim is taken, no earlier claim is queued."""
         mark = Scene(self.stage, gateway, 0)
         await mark.open()
         await asyncio.wait_for(self.call("GET", mark.forged().removesuffix("/success")), 20)
         await self.taken(mark.payment["payment_id"], 1)
 
     async def calls(self, provider: str) -> Document:
-        """How often a gateway was called, once whatever earlier tests brought about has been asked."""
+        """How often a gateway was called, once the effects of earlier tests are over."""
         async with embedded(self.system.place / "data") as url:
             database = await asyncpg.connect(url)
 

@@ -1,4 +1,4 @@
-"""What strangers' bytes get: the right refusal, and nothing else; each as the contract writes it."""
+"""Strangers' bytes get the right refusal and nothing else, as the contract writes it."""
 
 from __future__ import annotations
 
@@ -323,7 +323,7 @@ async def test_no_path_of_the_api_answers_without_a_key(payproof: Payproof) -> N
 
 
 async def test_a_flood_of_returns_costs_one_question_a_second(payproof: Payproof) -> None:
-    """Nobody paid, so every hit waits its second: the first question is the first hit's, and later ones keep apart."""
+    """Without a payment every request waits its second. The first request asks at once, later questions keep apart."""
     buyer = await payproof.opened("ipay")
     began = time.monotonic()
     answered = await asyncio.gather(*[payproof.call("GET", buyer.forged()) for _ in range(200)])

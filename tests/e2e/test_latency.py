@@ -1,7 +1,8 @@
-"""The three figures that are promised, measured on the shipped process and printed.
+"""The three promised figures, measured on the shipped process and printed.
 
-`python -m tests.e2e.measure` prints them alone. The promise is for an idle machine; the layer may run beside other work
-and on slow disks, so the median is held to it and single payments are not, and the start to its processor time.
+`python -m tests.e2e.measure` prints them alone. The promise is for an idle machine, and the layer may run beside other
+work and on slow disks. So the median is asserted and single payments are not, and the start is asserted by its
+processor time.
 """
 
 from __future__ import annotations

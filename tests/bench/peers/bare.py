@@ -1,9 +1,9 @@
 """The bare limit: the same questions, rows, events and acknowledgements as payproof's, and no logic at all.
 
-The one thing to get wrong: being slow. Payproof is measured against this, so it is as tight as Python gets on the same
-libraries, aiohttp, aiormq beneath aio-pika, and asyncpg: a batch of each queue is asked about, committed by one
-statement, published with confirms in flight together, and acknowledged by one frame, while the next batch is being
-asked about. A batch waits for its slowest answer, which costs nothing where claims wait; `each` is for where they come.
+Payproof is measured against this, so it must be as fast as Python gets on the same libraries: aiohttp, aiormq beneath
+aio-pika, and asyncpg. A batch of each queue is asked about, committed by one statement, published with confirms in
+flight together, and acknowledged by one frame, while the next batch is being asked about. A batch waits for its slowest
+answer, which costs nothing where claims wait; `bare_each` is for claims that come one at a time.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _EVENT = (
 
 
 class Named(Struct):
-    """What of a claim says whom to ask, and about what."""
+    """The parts of a claim that name the gateway and the payment to ask about."""
 
     id: str
     account: str
@@ -145,7 +145,7 @@ class Queue:
         await channel.basic_ack(messages[-1].delivery_tag or 0, multiple=True, wait=False)
 
     async def _publish(self, channel: Channel, ids: Sequence[str], events: Sequence[bytes]) -> None:
-        """What aiormq's own `basic_publish` does for each, done for all of them by one write."""
+        """What aiormq's own `basic_publish` does for each message, done for all of them by one write."""
         confirmed: list[asyncio.Future[object]] = []
         frames: list[FrameType | ContentBody] = []
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Buyers with real browsers. Afterwards no page of theirs may have complained, and no process of ours."""
+"""Buyers with real browsers. Afterwards no page may have complained, and no process of ours."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ grace = "1s"
 confirm_end = "500ms"
 give_up = "2h"
 """
-"""Asks soon by itself, as the demo shop's visitors wait for what no callback told."""
+"""Asks soon by itself, since the demo shop's visitors wait for outcomes that no callback reports."""
 
 
 @pytest.fixture

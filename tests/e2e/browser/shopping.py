@@ -1,7 +1,7 @@
 """A person at the demo shop and at the hosted checkouts: what they click and type, and what they then see.
 
-The one thing to get wrong: nothing here calls the control API. Time that passes and gateways that come back are the
-tests' own doing; whatever a person does is done by a person's means.
+Nothing here calls the control API: a person acts by a person's means. The tests themselves let time pass and bring
+gateways back.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from playwright.async_api import Locator, Page, expect
 from tests.e2e.browser.chromium import Windows
 from tests.e2e.browser.looking import fits, looked_over_everywhere
 
-# The page looks again when the time is over, and whoever reads slowly loses nothing: it is the same page again.
+# The page reloads when the time is over, and a slow reader loses nothing: it is the same page again.
 RELOADS = ("meta-refresh",)
 KINDS = ("Claim", "Question", "Answer", "Decision", "Event")
 _numbers = count(1)
 
 
 class Person:
-    """One window and who sits before it. `looks`: each page is looked over closely, not only whether it fits."""
+    """One window and its user. `looks`: each page is looked over closely, not only whether it fits."""
 
     def __init__(self, windows: Windows, page: Page, shop: str, *, looks: bool = False) -> None:
         self.windows, self.page, self.shop, self.looks = windows, page, shop, looks
@@ -32,7 +32,7 @@ class Person:
     async def orders(
         self, gateway: str, *, what: str = "Tea", amount: str = "1500.50", trouble: str | re.Pattern[str] = ""
     ) -> None:
-        """Fill in the shop's form and place the order. `gateway` is as the form names it."""
+        """Fill in the shop's form and place the order. `gateway` is its name in the form."""
         await self.page.goto(self.shop)
         await self.page.get_by_label("What", exact=True).fill(what)
         await self.page.get_by_label("Amount in taka").fill(amount)
@@ -160,7 +160,7 @@ CHECKOUTS: Mapping[str, Checkout] = MappingProxyType(
 
 
 async def at_once(path: Callable[[str], Awaitable[None]], gateways: Iterable[str] = CHECKOUTS) -> None:
-    """The same path at several gateways side by side, as most of it is waiting. A failure names its gateway."""
+    """Run the same path at several gateways side by side, as most of it is waiting. A failure names its gateway."""
 
     async def walked(gateway: str) -> None:
         try:

@@ -1,6 +1,6 @@
-"""The hosted checkouts when it does not go straight on: given up, left, twice, too late, without a mouse or scripts.
+"""The hosted checkouts when the buyer does not pay directly: given up, left, twice, too late, without mouse or scripts.
 
-The one thing to get wrong: whom to ask whether money moved. That is in the gateway's own books, and on no page.
+Whether money moved stands in the gateway's own books, and on no page.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ async def test_a_person_leaves_comes_back_fails_cancels_and_pays_once_in_two_tab
 
 
 async def over(shopping: System, reference: str) -> None:
-    """Our own end of it too, which is the later one, be over."""
+    """Wait until our own end of it is over too, which is the later one."""
     with shopping.joined() as url:
         async with connect(url) as database:
             (row,) = await database.fetch("SELECT id FROM payments WHERE reference = $1", reference)
@@ -93,7 +93,10 @@ async def over(shopping: System, reference: str) -> None:
 
 
 async def test_a_checkout_that_is_over_is_paid_all_the_same(demo: DemoShop, shopping: System) -> None:
-    """The page notices the end by itself. OnePayBD's late approval takes no money: what is over is not executed."""
+    """The page notices the end by itself.
+
+    OnePayBD's late approval takes no money, since an ended payment is not executed.
+    """
 
     async def too_late(gateway: str) -> None:
         buyer = await demo.person()
