@@ -1,6 +1,6 @@
-"""The door through which tests reach the demo's parts: an installation and its processes, and scripted buyers.
+"""The entrance through which tests reach the demo's parts: an installation and its processes, and scripted buyers.
 
-What tests alone need of them stands here, and so it is no part of what is shipped.
+Code that only tests need stands here, so that it is not shipped.
 """
 
 from __future__ import annotations

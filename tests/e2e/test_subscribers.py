@@ -1,7 +1,7 @@
-"""The subscribers that shops begin from, run as they stand: over a real RabbitMQ, each on a database of its shop's.
+"""The subscribers that shops begin from, run as they stand: over a real RabbitMQ, each on its shop's own database.
 
-The one thing to get wrong: the moment of death. Between the work and its acknowledgement lies no time to hit; so the
-acknowledgement is kept from reaching the broker, by a line that lets nothing through to it any more.
+A subscriber must die between its work and its acknowledgement. That moment is too short to hit, so a proxy in front of
+the broker stops passing data on and the acknowledgement never arrives.
 """
 
 from __future__ import annotations
@@ -54,7 +54,10 @@ def server() -> Iterator[Path]:
 
 
 class Line:
-    """A way to the broker on which nothing more reaches it once it is `cut`; what it says still comes through."""
+    """A proxy in front of the broker.
+
+    Once it is `cut`, it passes nothing on to the broker, but still returns its answers.
+    """
 
     def __init__(self, port: int) -> None:
         self._to, self._through = port, True
@@ -93,7 +96,7 @@ class Line:
 
 
 class Shop(Struct):
-    """One example with its database in a place of its own; `process` is the last that was started."""
+    """One example with a database and directory of its own; `process` is the last that was started."""
 
     kind: str
     place: Path
@@ -159,7 +162,7 @@ class Shop(Struct):
         await until(all_of_them, what=f"{references} shipped; see {self.place / 'log'}")
 
     async def is_through(self, port: int) -> None:
-        """All is acknowledged, which the queue shows when its consumer is gone; else it is given more time."""
+        """Everything is acknowledged, which the queue shows when its consumer is gone; otherwise it gets more time."""
 
         async def gone() -> bool:
             return await self.consumers() == 0

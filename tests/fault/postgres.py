@@ -1,7 +1,7 @@
-"""A PostgreSQL of one's own for a fleet: the embedded programs, but started, stopped and killed by the test alone.
+"""A private PostgreSQL for a fleet: the embedded programs, but started, stopped and killed by the test alone.
 
-The one thing to get wrong: who keeps it. The service starts an embedded server again that died; this one is an address
-to it, as a server of the operator's is, and stays away until the test starts it.
+The service restarts an embedded server that died. To the service this server is only an address, as an operator's
+server is, so it stays away until the test starts it.
 """
 
 from __future__ import annotations

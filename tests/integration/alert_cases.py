@@ -1,6 +1,6 @@
-"""For each alert: series with which it fires, and series that look much the same with which it does not.
+"""For each alert: series that make it fire, and similar series that do not.
 
-Notation is promtool's, a value a minute: `0x30` is nought for half an hour, `0+60x30` rises by 60 a minute.
+Notation is promtool's, a value a minute: `0x30` is 0 for half an hour, `0+60x30` rises by 60 a minute.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`deploy/kubernetes` by role: whose deployment, pod and container it is, and which of them a selector finds."""
+"""`deploy/kubernetes` by role: each role's deployment, pod and container, and the pods that a selector finds."""
 
 from __future__ import annotations
 

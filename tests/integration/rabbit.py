@@ -28,7 +28,7 @@ PROVIDERS = ("ipay", "moneybag", "other")
 
 
 class Rabbit(Struct):
-    """`bus` is the same throughout; `reconnect` ends its consumer as a worker's death would, and begins a new one."""
+    """`bus` is the same throughout; `reconnect` ends its consumer as by a worker's death, and begins a new one."""
 
     broker: RabbitMQ
     bus: RabbitBus
@@ -88,7 +88,7 @@ async def emptied(broker: RabbitMQ) -> None:
 
 @contextmanager
 def silent(broker: RabbitMQ, queue: str, *, host: str = "/") -> Iterator[None]:
-    """A queue that answers nobody: its process is suspended, which is what clients see of one without a leader."""
+    """A queue that does not answer: its process is suspended, which looks to clients like a queue without a leader."""
     does = (
         '[sys:{0}(element(1, amqqueue:get_pid(Q))) || Q <- rabbit_amqqueue:list(<<"{1}">>), '
         'element(4, amqqueue:get_name(Q)) =:= <<"{2}">>].'

@@ -145,7 +145,7 @@ class Driver:
 
 
 class Receiver:
-    """A webhook endpoint: gives the statuses it is told, then 200, and keeps what came."""
+    """A webhook endpoint: answers with the given statuses, then 200, and keeps what came."""
 
     def __init__(self) -> None:
         self.statuses: list[int] = []

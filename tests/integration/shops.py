@@ -115,7 +115,7 @@ class Got(Struct, frozen=True):
 
 
 class Shops:
-    """Speaks to the API as one of the shops; `checkout`, `database` and `api` are what stands behind it."""
+    """Speaks to the API as one of the shops, with access to the `checkout`, `database` and `api` behind it."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, api: Api, checkout: FakeCheckout) -> None:
         self.url = url

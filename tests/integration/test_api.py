@@ -224,7 +224,7 @@ async def test_a_reference_being_opened_is_in_progress(shops: Shops) -> None:
 
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
-    """What the process would log."""
+    """The log of the process."""
     hook, root = sys.excepthook, logging.getLogger()
     handlers, level = root.handlers[:], root.level
     stream = io.StringIO()

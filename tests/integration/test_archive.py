@@ -1,4 +1,4 @@
-"""Callbacks as received: sealed, kept for a time by month, and forgotten without a trace in what is kept for good."""
+"""Callbacks as received: encrypted, kept for a time by month, then deleted without a trace in permanent tables."""
 
 from __future__ import annotations
 

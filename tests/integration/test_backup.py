@@ -1,4 +1,4 @@
-"""`deploy/backup.md`, run word by word: all that is open is asked about again, and no event id is used twice."""
+"""`deploy/backup.md`, run word by word: every open payment is asked about again, and no event id is used twice."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def blocks() -> dict[str, list[str]]:
 
 
 class Place(Struct):
-    """Where the commands run: as the server's own user, who may be another than ours, with PostgreSQL's programs."""
+    """Where the commands run: as the server's user, who may differ from ours, with PostgreSQL's programs."""
 
     home: Path
     server: Postgres
@@ -55,7 +55,7 @@ class Place(Struct):
         return self.server._cluster
 
     def run(self, commands: str, **more: str) -> str:
-        """As a shell would; fails with what they said."""
+        """Run commands as a shell would; fails with their output."""
         done = self.cluster.identity.run(
             *("/usr/bin/env", *(f"{name}={value}" for name, value in self._names(more).items())),
             *("/bin/bash", "-euo", "pipefail", "-c", commands),
@@ -65,7 +65,7 @@ class Place(Struct):
         return done.stdout
 
     def run_as_ourselves(self, commands: str, settings: Mapping[str, str]) -> str:
-        """What payproof's own commands need to read is ours."""
+        """Run them as our user, who owns the files that payproof's commands read."""
         beside = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         done = subprocess.run(
             ["/bin/bash", "-euo", "pipefail", "-c", commands],
@@ -80,7 +80,7 @@ class Place(Struct):
         return done.stdout
 
     def begin(self, commands: str) -> subprocess.Popen[bytes]:
-        """One that runs until it is ended."""
+        """Start a command that runs until it is ended."""
         words = [f"{name}={value}" for name, value in self._names({}).items()]
         identity = self.cluster.identity
         return subprocess.Popen(
@@ -118,7 +118,7 @@ def _named(url: str, name: str) -> str:
 
 
 class Installed(Struct):
-    """A service on a database of the place, which can be moved to the restored one."""
+    """A service on a database of the place, which can be moved to the restored database."""
 
     system: System
     stage: Stage
@@ -219,7 +219,7 @@ async def _asked(at: Installed, scene: Scene) -> bool:
 
 
 def posted(at: Installed, payment: dict[str, object]) -> dict[str, object]:
-    """What the shop posted for it."""
+    """The body of the shop's POST for it."""
     names = ("account", "reference", "amount", "currency", "description")
     pages = at.stage.shop.pages_url
     return {name: payment[name] for name in names} | {"return_url": f"{pages}/thanks"}
@@ -271,7 +271,7 @@ async def _received(place: Place) -> bool:
 
 
 def test_every_command_is_run() -> None:
-    """What stands under any other heading would never be tried."""
+    """Commands under other headings would never be tried."""
     assert {head for head, found in blocks().items() if found} == {
         "A dump, for a small shop",
         "Every change, for a shop that must not lose any",

@@ -1,4 +1,4 @@
-"""A short measurement under all that may be otherwise at once: it comes to an end, and each is in its figures."""
+"""A short measurement under all unusual conditions at once: it ends, and each condition is in its figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dead letters, read, replayed and dropped: one contract for Postgres and the broker, and both on one desk."""
+"""Dead letters, read, replayed and dropped: one contract for Postgres and the broker, and both together."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class AtBroker(Struct):
         await self.post(dead_letter_message(claim_id, "ipay", body, REASON, NOON))
 
     async def queued(self) -> list[bytes]:
-        """What waits to be heard, taken off."""
+        """The claims that wait for a worker, taken off the queue."""
         bodies, queue = [], await self.channel.get_queue(claims_queue("ipay"), ensure=False)
         while (message := await queue.get(fail=False)) is not None:
             bodies.append(message.body)

@@ -1,4 +1,7 @@
-"""Nothing reaches a gateway late: time runs from when a question was asked. Over real sockets, with a clock by hand."""
+"""No request reaches a gateway late: time runs from when a question was asked.
+
+Over real sockets, with a clock by hand.
+"""
 
 from __future__ import annotations
 

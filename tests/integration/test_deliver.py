@@ -54,7 +54,7 @@ async def at_work(*workers: EndpointWorker) -> AsyncIterator[None]:
 
 
 async def turned(worker: EndpointWorker) -> None:
-    """A turn, and what it sent is recorded."""
+    """Run a turn, and record what it sent."""
     async with asyncio.TaskGroup() as group:
         await worker.cycle(group)
         while worker.busy:

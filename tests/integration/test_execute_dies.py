@@ -1,4 +1,4 @@
-"""Whoever executes dies: its turn ends with its session, and the claim that the bus gives out again asks Query."""
+"""The worker that executes dies: its turn ends with its session, and the redelivered claim asks Query."""
 
 from __future__ import annotations
 

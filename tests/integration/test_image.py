@@ -1,4 +1,4 @@
-"""The image's recipe: what a linter says, and what no linter knows of payproof. Nothing here builds it."""
+"""The image's recipe: a linter's findings, and payproof's own rules. Nothing here builds it."""
 
 from __future__ import annotations
 
