@@ -1,4 +1,4 @@
-"""What comes before any handler: requests that are none, and the path that a proxy has us under."""
+"""The layers before any handler: malformed requests, and the path under which a proxy serves us."""
 
 from __future__ import annotations
 

@@ -364,7 +364,7 @@ async def test_troubles_answer_in_place_of_the_gateway(sandbox: Driver) -> None:
 async def test_troubles_that_never_answer_close_the_connection(sandbox: Driver) -> None:
     await opened(sandbox, "ipay")
     for name in ("reset", "timeout"):
-        # Twice: aiohttp's client sends a GET once more by itself when its connection was cut.
+        # Twice: aiohttp's client repeats a GET by itself when its connection was cut.
         await sandbox.trouble("ipay", name, "status", seconds=0.05, times=2)
         with pytest.raises(aiohttp.ClientError):
             await sandbox.ipay_status()

@@ -1,4 +1,4 @@
-"""The database goes on from another server, which may have committed more than this one has."""
+"""The database continues on another server, which may have committed more than this process has read."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ async def test_a_standby_that_is_promoted_counts_as_another_server() -> None:
 
 
 async def noted(database: Database) -> str:
-    """What the first look notes of the server."""
+    """What the first look records of the server."""
     await PostgresLedger(database).look([])
     (row,) = await database.fetch("SELECT name, since FROM servers")
     return f"{row['name']} {row['since']}"

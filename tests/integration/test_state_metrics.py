@@ -1,4 +1,4 @@
-"""The state metrics, read where much lies: cheaply, at most once in a while, and never as if all were well."""
+"""The state metrics over full tables: cheap, read at most once in a while, and never healthy by default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Budgets and gateways that have stopped answering: who may ask now, and when the others come again."""
+"""Budgets and gateways that have stopped answering: which payment may ask now, and when the others come again."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """What happens next in virtual time: months pass in seconds, always in the same order for the same seed.
 
-The one thing to get wrong: two things at one moment. They happen in the order in which they were put down, so nothing
-depends on how a heap breaks ties.
+Two things at one moment happen in the order in which they were added, so nothing depends on how a heap breaks ties.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from tests.fakes.clock import FakeClock
 
 
 class Agenda:
-    """A clock and what is put down for later. `after` takes seconds."""
+    """A clock and the things that are to happen later. `after` takes seconds."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
