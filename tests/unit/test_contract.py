@@ -1,4 +1,4 @@
-"""The published contract: the files say what the types say, events are what the files say, and nobody is broken."""
+"""The published contract: files match the types, events match the files, and no change breaks a reader."""
 
 from __future__ import annotations
 

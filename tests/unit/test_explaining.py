@@ -1,4 +1,4 @@
-"""The story of a payment, told of payments that went through the real stages, and of every hold, schedule and rule."""
+"""The explanation of payments that went through the real stages, and of every hold, schedule and rule."""
 
 from __future__ import annotations
 
@@ -380,7 +380,7 @@ def test_what_differs_from_what_was_expected_is_marked(fields: dict[str, Any], d
 
 
 def test_what_the_rules_let_pass_is_not_marked() -> None:
-    """A question that was on its way while the checkout was opened again brings the session before."""
+    """A question that was on its way while the checkout was opened again brings the earlier session."""
     drive = Drive(says(Status.COMPLETED, session_id="S-before", amount=Decimal("15.00")))
     payment_id = at_once(drive.open())
     at_once(drive.hit(payment_id))
@@ -607,7 +607,7 @@ LATER = AT + timedelta(minutes=5)
 
 
 def refunded(*receivers: Receiver) -> Explanation:
-    """A payment of which nothing is planned but what is to be delivered."""
+    """A payment with nothing planned but deliveries."""
     drive = Drive(says(Status.REFUNDED))
     payment_id = at_once(drive.open(PROVING))
     at_once(drive.hit(payment_id, Said.SUCCESS))

@@ -1,4 +1,4 @@
-"""A payment's id: nobody can guess it, and those of one week stand together."""
+"""A payment's id cannot be guessed, and ids of one week sort together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""API keys by their hashes, two of them live at once; and the cipher of the archive."""
+"""API keys by their hashes, two of them valid at once; and the cipher of the archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs: events as they were meant, and nothing of a buyer, a key or a request, whoever logs it."""
+"""Logs: events as intended, and no data of a buyer, a key or a request, from any logger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules of pace, apart from everything that is paced."""
+"""The rules of pace, without the parts that are paced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Money that nobody announced: held as `unexpected` until the shop announces it, which is judged anew, or a person."""
+"""Unexpected money: held as `unexpected` until the shop announces it, when it is judged anew, or a person decides."""
 
 from __future__ import annotations
 
@@ -306,7 +306,7 @@ def test_what_its_gateway_told_of_it_before_is_heard_signed_or_not() -> None:
 
 
 def test_a_request_that_adopts_goes_on_as_the_payment_it_found() -> None:
-    """It proposed an id for a payment of its own, and is found by that when it is sent again."""
+    """It proposed an id for a payment of its own, and is found by that id when it is sent again."""
     desk = Desk()
     payment_id = desk.found(a_row(reference="theirs"))
     wanted = desk.wanted("theirs")

@@ -33,7 +33,7 @@ class Control:
         return await self._call("GET", what, params=query)
 
     async def session(self, provider: str, reference: str) -> Document | None:
-        """The newest checkout of a reference as the gateway's own books hold it; None where there is none."""
+        """The newest checkout of a reference in the gateway's own books; None where there is none."""
         found: list[Document] = (await self.get("sessions", provider=provider, reference=reference))["sessions"]
         return found[0] if found else None
 
@@ -43,7 +43,7 @@ class Control:
         return int(by["status"] + by["execute"])
 
     async def troubles(self, provider: str, reference: str) -> list[Document]:
-        """What is still to go wrong with an order."""
+        """The troubles that an order has still to meet."""
         found: list[Document] = (await self.get("troubles", provider=provider, reference=reference))["troubles"]
         return found
 
@@ -53,7 +53,7 @@ class Control:
         return found
 
     async def until_all_done(self, provider: str, reference: str) -> None:
-        """Wait until nothing is left that the gateway put off, and each webhook was sent at least once."""
+        """Wait until the gateway has no postponed work left, and each webhook was sent at least once."""
 
         async def done() -> bool:
             put_off = (await self.get("scheduled", provider=provider, reference=reference))["scheduled"]

@@ -1,4 +1,4 @@
-"""How the demo looks: a bar while the stories run, a row for each, what was held and why, and the verdict."""
+"""The demo's output: a bar while the stories run, a row for each, what was held and why, and the verdict."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The stories' shop: payproof's API as every shop calls it, and the pages that scripted buyers come back to.
 
-The one thing to get wrong: these pages believe nothing. They show what the redirect carried, which is what the demo
-wants to see; a real shop ships when the event comes.
+These pages only show what the redirect carried, for the demo. A real shop ships when the event comes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The sandbox's one background task: sends the webhooks that are due, and does what was scheduled.
+"""The sandbox's one background task: sends the webhooks that are due, and does the scheduled work.
 
-The one thing to get wrong: a row is due until it was dealt with, so what is under way is left out by `flying`.
+A row is due until its work is done, so `flying` excludes the rows in progress.
 """
 
 from __future__ import annotations

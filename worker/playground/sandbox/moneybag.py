@@ -238,7 +238,7 @@ class Moneybag(SimulatedGateway):
 
     def notification(self, session: Session, happening: Happening) -> tuple[str, dict[str, str]] | None:
         url = session.body.get("ipn_url")
-        if url is None or session.transaction_id is None:  # nobody tried to pay, so there is nothing to name
+        if url is None or session.transaction_id is None:  # the buyer never tried to pay, so there is no transaction
             return None
         return str(url), {
             "transaction_id": session.transaction_id,

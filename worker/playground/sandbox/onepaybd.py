@@ -238,7 +238,7 @@ class OnePayBD(SimulatedGateway):
         return session
 
     def _admit(self, call: Call) -> None:
-        """The key, and a token that was granted, has not ended and was not revoked."""
+        """Check the key, and a token that was granted, has not ended and was not revoked."""
         self._check_key(call)
         scheme, _, token = call.headers.get("Authorization", "").partition(" ")
         row = self.state.db.execute(

@@ -50,7 +50,7 @@ def link(body: Mapping[str, Any], name: str, *, most: int = 1000) -> str:
 
 
 def amount(value: object, name: str, *, least: str, most: str) -> str:
-    """An amount with exactly two decimals, from a string or a JSON number: the caller says which is right before."""
+    """An amount with exactly two decimals, from a string or a JSON number: the caller checks the type before."""
     if value is None:
         raise WrongField(name, f"{name} is required", missing=True)
     try:

@@ -1,7 +1,7 @@
 """The scripts: named troubles of one order, in one table; `worker.playground.sandbox.scripted` sets them.
 
-The one thing to get wrong: whom a script fits is read off the gateway's own file (its calls, its webhooks, its
-`tampers`, what it `shows`), never listed here a second time.
+The gateway's own file tells which scripts fit it (its calls, its webhooks, its `tampers`, what it `shows`); they are
+not listed here a second time.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ def _shows(what: Shows) -> Fits:
 
 
 class Script(Struct, frozen=True, kw_only=True):
-    """One script. With `on` and `trouble` it meets a call, after `skip` of them; without, it meets the buyer's deed.
+    """One script.
 
-    `seconds` is the default of what may be set; None where nothing in it takes time.
+    With `on` and `trouble` it meets a call, after `skip` of them; without, it meets the buyer's deed. `seconds` is the
+    default of its duration; None where nothing in it takes time.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""A checkout as the gateway's own books hold it, and how it is found again.
+"""A checkout as the gateway's own books hold it, and its look-up.
 
-The one thing to get wrong: `status` is the sandbox's word for all gateways; each gateway's file has the table into its
-own words. `open` and `approved` end by the clock, and the next request after that moment notices.
+`status` is the sandbox's word for all gateways; each gateway's file has the table into its own words. `open` and
+`approved` end by the clock, and the next request after that moment notices.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Session(Struct, frozen=True, kw_only=True):
     """One checkout. Amounts are decimal text, times seconds of the sandbox's clock.
 
     `approved` is OnePayBD's alone: the buyer agreed and Execute has not taken the money. `body` is the request that
-    opened it, `notes` what its gateway's file adds. `paid_amount` and `paid_currency` differ from what was asked when a
+    opened it, `notes` what its gateway's file adds. `paid_amount` and `paid_currency` differ from the request where a
     test wants that.
     """
 

@@ -1,7 +1,7 @@
-"""What the sandbox remembers: one SQLite file with its tables, its clock and its source of ids.
+"""The sandbox's stored state: one SQLite file with its tables, its clock and its source of ids.
 
-The one thing to get wrong: the sandbox's clock is the real one plus an offset that tests move. Expiry, tokens and every
-time in an answer follow it; webhook signatures and retries follow the real clock, as the wire does.
+The sandbox's clock is the real clock plus an offset that tests move. Expiry, tokens and every time in an answer follow
+it. Webhook signatures and retries follow the real clock, since their receivers do.
 """
 
 from __future__ import annotations
@@ -80,10 +80,10 @@ class AnotherVersion(Exception):
 
 
 class State:
-    """The open file. Everything is synchronous and short; whoever writes does so inside `transaction()`."""
+    """The open file. Everything is synchronous and short; writes happen inside `transaction()`."""
 
     def __init__(self, path: str, seed: int | None, *, anew: bool = False) -> None:
-        """Open or begin the file; `anew` empties one that is there. Raises AnotherVersion."""
+        """Open or create the file; `anew` empties an existing file. Raises AnotherVersion."""
         self.db = sqlite3.connect(path, isolation_level=None)
         self.db.row_factory = sqlite3.Row
         if anew:
@@ -102,7 +102,7 @@ class State:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of what happens inside, or none of it. Inside another one it is part of that."""
+        """Commits all writes of the block, or none. Inside another transaction it is part of that."""
         if self.db.in_transaction:
             yield
             return
@@ -125,8 +125,8 @@ class State:
     def draw(self, provider: str, reference: str) -> random.Random:
         """A source of randomness for one set of ids: never the same twice in one state, and repeatable by seed.
 
-        It depends on nothing but the seed, the gateway, the reference and how many were drawn for these before, so that
-        orders that are paid side by side get the same ids in every run.
+        It depends only on the seed, the gateway, the reference and how many were drawn for these before. So orders that
+        are paid side by side get the same ids in every run.
         """
         row = self.db.execute(
             "INSERT INTO draws VALUES (?, ?, 1) ON CONFLICT (provider, reference) DO UPDATE SET n = n + 1 RETURNING n",
@@ -142,7 +142,7 @@ class State:
         self.db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
 
     def reset(self, seed: int | None = None) -> None:
-        """Forget everything. Without a seed no id given out before is given out again; with one all ids begin anew."""
+        """Forget everything. Without a seed no earlier id is given out again; with a seed all ids begin anew."""
         with self.transaction():
             for table in (*_EMPTIED, *(("draws",) if seed is not None else ())):
                 self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - names from the tuple above

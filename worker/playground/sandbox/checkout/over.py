@@ -1,4 +1,4 @@
-"""What stands where there is nothing left to ask: the checkout is over, the buyer left, or nobody was sent back."""
+"""The page when there is nothing left to ask: the checkout is over, the buyer left, or the way back is lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from worker.playground.sandbox.checkout.shape import View
 from worker.playground.sandbox.sessions import Session, Standing
 from worker.playground.sandbox.simulated_gateway import Deed, SimulatedGateway
 
-# How it stands: title, the same in Bangla, one sentence.
+# The page for each standing: title, the same in Bangla, a sentence.
 _WORDS: Mapping[Standing, tuple[str, str, str]] = MappingProxyType(
     {
         "open": ("This checkout is open", "পেমেন্ট বাকি আছে", "Nothing has been paid yet."),

@@ -1,6 +1,6 @@
 """ShadhinPay's checkout: a picker of wallets and card, then number and PIN.
 
-As documented, `preferredVendor` skips the picker; its test numbers do what they say when typed here too.
+As documented, `preferredVendor` skips the picker. Its test numbers have their documented effect here too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """One request about one checkout: what it shows, and what it does through `perform`.
 
-The one thing to get wrong: what goes wrong on purpose is read before the deed, since the deed uses it up, and the page
-after it should still name it.
+The troubles are read before the deed. The deed uses them up, and the page after it should still name them.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from worker.playground.sandbox.simulated_gateway import Deed, Impossible, Simula
 class Visited(Struct, frozen=True, kw_only=True):
     """A request as the pages need it.
 
-    `at`: the step whose form was sent. `stay`: do not send the browser off although the checkout is over.
-    `order_page`: where the shop shows the order.
+    `at`: the step whose form was sent. `stay`: do not send the browser off although the checkout is over. `order_page`:
+    where the shop shows the order.
     """
 
     sandbox: Sandbox
@@ -104,7 +103,7 @@ class Visited(Struct, frozen=True, kw_only=True):
         )
 
     def _controls(self, view: View) -> str:
-        """What a developer may do at an open checkout, and the entries that mean something."""
+        """A developer's controls at an open checkout, and the entries with a meaning."""
         labels = {field.name: field.label for field in self.look.fields()}
         entries = "".join(
             f"<li><code>{escape(special.value)}</code> as {escape(labels[special.field])}: {escape(special.says)}</li>"

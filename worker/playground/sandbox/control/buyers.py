@@ -1,4 +1,4 @@
-"""Checkouts, and what happens to them: the scripted shopper, money given back, an early end."""
+"""Checkouts, and the actions on them: the scripted shopper, a refund, an early end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scripts: which there are, setting one for an order, and what the sandbox does later by itself."""
+"""The scripts: their list, setting a script for an order, and what the sandbox does later by itself."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ class Scripts(Struct, frozen=True, kw_only=True):
 
 
 class ShownScheduled(Struct, frozen=True, kw_only=True):
-    """`detail`: the address, transaction id or amount. `result`: a visit's HTTP status (0: no answer), or why not."""
+    """`detail`: the address, transaction id or amount.
+
+    `result`: a visit's HTTP status (0: no answer), or the reason.
+    """
 
     provider: Provider
     reference: str

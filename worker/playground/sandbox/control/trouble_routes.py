@@ -1,4 +1,4 @@
-"""What goes wrong with calls on purpose, and how many calls there were."""
+"""Troubles of calls, set on purpose, and the number of calls."""
 
 from __future__ import annotations
 
