@@ -65,7 +65,7 @@ class RabbitMQ:
         self._server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Returns when it takes connections."""
+        """Start the node. Returns when it takes connections."""
         if not (SBIN / "rabbitmq-server").exists():
             raise AssertionError("there is no rabbitmq-server; deploy/dev test installs it")
         if self._epmd is None:
@@ -78,22 +78,22 @@ class RabbitMQ:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """As an operator would."""
+        """Stop the node as an operator would."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """As a crash would."""
+        """End the node as a crash would."""
         self._end(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """It says nothing more, and its connections stay."""
+        """Suspend the node: its connections stay open, and carry no data."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
 
     def close(self) -> None:
-        """End all that was started."""
+        """End all processes that were started."""
         self.kill()
         if self._epmd is not None:
             self._epmd.terminate()
@@ -171,7 +171,7 @@ class RabbitMQ:
 
 @contextmanager
 def rabbitmq() -> Iterator[RabbitMQ]:
-    """A node that runs, and everything ended afterwards."""
+    """A running node; everything is ended afterwards."""
     with directory() as place:
         broker = RabbitMQ(place)
         try:

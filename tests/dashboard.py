@@ -47,7 +47,7 @@ def quantile(of: float, metric: str, *by: str) -> str:
 
 
 def same(metric: str, *by: str, where: str = "") -> str:
-    """A gauge that every process reads in the same place."""
+    """A query for a gauge that every process reads from the same database."""
     return f"max by ({', '.join(by)}) ({metric}{{{where}}})" if by else f"max({metric})"
 
 
@@ -404,7 +404,7 @@ def _panel(panel: Panel, number: int, at: dict[str, int]) -> dict[str, Any]:
             for nth, (legend, expr) in enumerate(panel.queries.items())
         ],
     }
-    if panel.title in ("Clock skew", "Calls left of the budget"):  # these go below nothing
+    if panel.title in ("Clock skew", "Calls left of the budget"):  # these may be negative
         del made["fieldConfig"]["defaults"]["min"]
     return made
 

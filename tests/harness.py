@@ -66,7 +66,7 @@ __all__ = [
 
 class Child(children.Child):
     def interrupt(self, seconds: float = children.STOP_SECONDS) -> int:
-        """As Ctrl-C does; its exit code. Raises subprocess.TimeoutExpired."""
+        """Send Ctrl-C. Returns its exit code. Raises subprocess.TimeoutExpired."""
         self._end(signal.SIGINT, seconds)
         assert self._process is not None, "it was started"
         return self._process.wait(0)

@@ -45,7 +45,7 @@ class Prometheus:
         return told["data"]
 
     def query(self, expression: str) -> list[Any]:
-        """The series that an expression brings now."""
+        """The current series of an expression."""
         return list(self.ask("query", query=expression)["result"])
 
 

@@ -17,7 +17,7 @@ TOLD = Path("mutmut-stats.json")
 
 LONG_SECONDS = 0.3
 ENDLESS_SECONDS = 10
-"""A test that takes so long has met a mutant that does not end."""
+"""A test that takes so long has met a mutant with an endless loop."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

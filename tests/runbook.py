@@ -37,7 +37,7 @@ def sections() -> dict[str, str]:
 
 
 def anchor(heading: str) -> str:
-    """How a link names a heading: as GitHub makes it."""
+    """The anchor of a heading as GitHub makes it."""
     return re.sub(r"[^a-z0-9_ -]", "", heading.lower()).replace(" ", "-")
 
 
@@ -49,6 +49,6 @@ def commands(language: str) -> list[str]:
 
 
 def metrics(text: str) -> set[str]:
-    """The families that an expression names."""
+    """The metric families that an expression names."""
     names = METRIC.findall(text)
     return {re.sub(r"(?<=seconds)_(bucket|count|sum)$", "", name) for name in names}

@@ -143,7 +143,7 @@ def _table(line: str) -> str:
 
 
 def _binds(line: str) -> bool:
-    """Whether writing as before may fail for it."""
+    """Whether a write as before may fail because of it."""
     if line.startswith("column "):
         return " not null" in line and not any(word in line for word in _FREE)
     return True

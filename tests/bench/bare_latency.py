@@ -21,7 +21,7 @@ from tests.bench.spread import Spread, spread
 from tests.harness import Child, free_ports
 
 BYTES = 1000
-"""Of each claim, as payproof's have."""
+"""The size of each claim, equal to that of payproof's claims."""
 
 
 class BareLatency(Struct, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ async def bare_latency(
     servers: Servers, first: int, *, per_second: float = 200.0, seconds: float = 20.0, under: Under = USUAL
 ) -> BareLatency:
     """Measure payments from number `first` on. Raises AssertionError when an event does not come."""
-    await BARE.prepare(servers, first, first - 1)  # its table, and queues in which nothing waits
+    await BARE.prepare(servers, first, first - 1)  # create its table, and empty queues
     delays = under.delays or DELAY
     async with under.upon(servers.database.url), hearing(servers.broker.url) as heard:
         with simulated_gateways(servers, delays) as gateways, _serving(servers, gateways.url) as port:

@@ -59,7 +59,7 @@ USUAL = Under()
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Those that `under` reads."""
+    """Add the options that `under` reads."""
     parser.add_argument(
         "--delays",
         type=float,

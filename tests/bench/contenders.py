@@ -91,7 +91,7 @@ async def _celery(both: Servers, first: int, last: int) -> None:
     claims = [msgspec.to_builtins(claim(n, now)) for n in range(first, last + 1)]
     await asyncio.to_thread(celery_peer.wait_in_queues, both.broker.url, claims)
     async with await aio_pika.connect(both.broker.url) as connection:
-        await declare(connection, GATEWAYS)  # for the exchange of events
+        await declare(connection, GATEWAYS)  # events need this exchange
 
 
 async def _open(both: Servers, first: int, last: int) -> None:

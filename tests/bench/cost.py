@@ -218,7 +218,7 @@ class _Counts(Struct, frozen=True):
 
 
 class _Counting:
-    """From when it was made, by `_counting`."""
+    """Measures the time from its creation in `_counting`."""
 
     def __init__(
         self,
@@ -238,7 +238,7 @@ class _Counting:
         return [cpu_seconds(family(pid)) for pid in (child.pid, *self._programs)]
 
     async def counts(self) -> _Counts:
-        """After payproof has ended."""
+        """The counters, once payproof has ended."""
         await until(self._alone, what="PostgreSQL's processes have told their counts", seconds=ENDED_SECONDS)
         after, messages = await _counts(self._database), _messages(self._both)
         return _Counts(
@@ -286,7 +286,7 @@ def _cost(counts: _Counts, payments: int, rate: float, cpu: Sequence[float], rss
 
 
 async def _place(database: asyncpg.Connection[asyncpg.Record]) -> str:
-    """To where the WAL is on the disk."""
+    """The position to which the WAL is written to the disk."""
     return str(await database.fetchval("SELECT pg_current_wal_flush_lsn()::text"))
 
 

@@ -22,7 +22,7 @@ class Delays(Struct, frozen=True, kw_only=True):
     seed: int = SEED
 
     def of(self, n: int) -> float:
-        """Of payment n, however often it is asked about."""
+        """The delay of payment n, the same for every question."""
         if self.least == self.most:
             return self.least
         drawn = md5(f"delay:{self.seed}:{n}".encode(), usedforsecurity=False).digest()

@@ -91,7 +91,7 @@ class Listener:
             awaited.set()
 
     async def heard(self, events: int, seconds: float = SECONDS) -> None:
-        """Return when so many came. Raises TimeoutError."""
+        """Return when so many events came. Raises TimeoutError."""
         awaited = self._awaited.setdefault(events, asyncio.Event())
         if len(self.at) >= events:
             return
@@ -201,7 +201,7 @@ def _ratio(rates: Mapping[str, float], one: str, other: str) -> str:
 
 
 async def main() -> None:
-    from tests.bench.history import lived_in  # which is made by draining
+    from tests.bench.history import lived_in  # it is filled by drains
 
     known = {contender.name: contender for contender in (*CONTENDERS, PAYPROOF_TWICE)}
     parser = argparse.ArgumentParser(prog="python -m tests.bench.drain")

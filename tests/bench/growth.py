@@ -34,7 +34,7 @@ PAYMENTS = 6_000
 RUNS = 3
 GROWS = 1.5
 MOST = 100
-"""More statements than payproof has on the path of a payment."""
+"""A limit that is higher than the number of payproof's statements on a payment's path."""
 
 WIDTH = 100
 

@@ -30,7 +30,7 @@ ANSWER_BYTES = 2**28
 """The longest answer of the process, twenty bytes for each request. By default asyncio reads lines of at most 64 kB."""
 
 CUT = "cut"
-"""The status of a hit whose connection ended under it."""
+"""The status of a request whose connection ended before its answer."""
 
 
 class Load(Struct, frozen=True, kw_only=True):
@@ -75,7 +75,7 @@ class Running:
         self._child.stdin.write(b"%r\n" % (time.perf_counter() + LEAD_SECONDS))
 
     async def answered(self, seconds: float) -> Answered:
-        """Wait until all are. Raises TimeoutError."""
+        """Wait until all requests are answered. Raises TimeoutError."""
         assert self._child.stdout is not None
         async with asyncio.timeout(seconds):
             return msgspec.json.decode(await self._child.stdout.readline(), type=Answered)

@@ -36,7 +36,7 @@ class Idle(Struct, frozen=True, kw_only=True):
 
 
 async def idle(servers: Servers, bus: Literal["rabbitmq", "postgres"] = "rabbitmq", seconds: float = 30.0) -> Idle:
-    """Of a process with every role, after it settled."""
+    """The figures of a process with every role, after its start is over."""
     await apply_migrations(servers.database.url)
     with (
         simulated_gateways(servers) as gateways,

@@ -107,7 +107,7 @@ class Gateways(Struct, frozen=True):
 
 @contextmanager
 def simulated_gateways(servers: Servers, delays: Delays = AT_ONCE) -> Iterator[Gateways]:
-    """They run and answer, each payment after its delay."""
+    """While the block runs, the gateways answer, each payment after its delay."""
     (port,) = free_ports(1)
     words = (str(port), f"--delays={msgspec.json.encode(delays).decode()}")
     child = Child("gateways", "tests.bench.gateway", *words, log=servers.place / "gateway.log", settings={})

@@ -160,7 +160,7 @@ def count(per_second: float, seconds: float) -> int:
 
 
 def beyond(due: Mapping[int, float], heard: Hearing, delays: Delays) -> dict[int, float]:
-    """Milliseconds by payment, of those that were heard."""
+    """Milliseconds by payment, for the payments whose events came."""
     return {n: (heard.at[n] - at - delays.of(n)) * 1000 for n, at in due.items() if n in heard.at}
 
 

@@ -51,7 +51,7 @@ class Measurement(Struct, frozen=True):
 
 
 class Group(Struct, frozen=True):
-    """Those that share a pair of servers, started anew for them."""
+    """The measurements that share a pair of servers, started anew for them."""
 
     measurements: Sequence[Measurement]
     served: bool = True

@@ -24,7 +24,7 @@ FULL = 2_000_000
 
 CHUNK = 200_000
 APART = "interval '2 seconds'"
-"""302,400 of them are a week, see PER_WEEK."""
+"""302,400 payments are a week, see PER_WEEK."""
 SECONDS = 3600
 AT_ONCE = 2
 
@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 
 _OF = {"payments": "id", "orders": "paid_by"}
 _TABLES = ("events", "entries", "payments", "claims", "facts", "sessions", "transactions", "orders")
-"""Those with most to do first."""
+"""The tables, those with most rows first."""
 
 _SET = {
     ("payments", "next_check_at"): "NULL",  # the schedule of refunds has ended
@@ -94,7 +94,7 @@ async def multiply(url: str, payments: int, say: Say) -> None:
         for table in tables:  # afterwards, since rows that another transaction might not see yet cannot be frozen
             await connection.execute(f"VACUUM (FREEZE, ANALYZE) {table.name}")
         say("frozen and analysed")
-        for row in foreign:  # each row is right by the way it was made; those that come are checked
+        for row in foreign:  # the copied rows are valid; new rows are checked
             await connection.execute(
                 f"ALTER TABLE {row['relation']} ADD CONSTRAINT {row['name']} {row['words']} NOT VALID"
             )

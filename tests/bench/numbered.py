@@ -32,7 +32,7 @@ OLDEST: Final = 5_000_000_000
 """Completed payments are numbered from here, PER_WEEK a week; those that a benchmark opens stay below."""
 PER_WEEK: Final = 302_400
 NOW: Final = "zz"
-"""The week of the payments that a benchmark opens: after all others."""
+"""The week in the ids of payments that a benchmark opens: after all other weeks."""
 _SIGNS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -51,7 +51,7 @@ def _week(n: int) -> str:
 
 
 def hashed_sql(kind: Kind, n: str = "n") -> str:
-    """The same in SQL, of a bigint that is called `n` there."""
+    """The same in SQL, for a bigint with the name `n`."""
     signs = f"md5('{kind}:' || {n}::bigint)"
     if kind != "payment":
         return f"left({signs}, {HASHED})"
@@ -75,7 +75,7 @@ def session_id_sql(n: str = "n") -> str:
 
 
 def number_sql(name: str) -> str:
-    """The bigint n of any of the ids, in SQL."""
+    """The bigint n of an id, in SQL."""
     return f"right({name}, {DIGITS})::bigint"
 
 
@@ -108,22 +108,22 @@ def transaction_id(n: int) -> str:
 
 
 def event_id(n: int) -> str:
-    """Of the gateway's webhook."""
+    """The id of the gateway's webhook event."""
     return f"evt-{_signs('event', n)}"
 
 
 def claim_id(n: int) -> str:
-    """32 signs, as payproof's own."""
+    """The claim's id, 32 characters as in payproof."""
     return f"{hashed('claim', n)}{n:016d}"
 
 
 def amount(n: int) -> str:
-    """In BDT."""
+    """The amount in BDT."""
     return f"{100 + n % 900}.00"
 
 
 def number_in(name: str) -> int:
-    """The n of any of the ids above."""
+    """The number n in any of the ids above."""
     return int(name[-DIGITS:])
 
 

@@ -108,7 +108,7 @@ class _Gateway:
             return await self._asked.get()
 
     def forget(self) -> None:
-        """Those who asked so far."""
+        """Forget the ports that asked so far."""
         while not self._asked.empty():
             self._asked.get_nowait()
 

@@ -170,7 +170,7 @@ def _sweep(found: Results) -> Iterator[Row]:
 
 
 def _percentiles(spreads: Sequence[Spread]) -> Row:
-    """Each the median of the rounds' own."""
+    """The percentiles, each the median of the rounds' own."""
     parts = ([one.p50 for one in spreads], [one.p99 for one in spreads], [one.p999 for one in spreads])
     return tuple(_spread(part, "{:,.1f}") for part in parts)
 

@@ -94,7 +94,7 @@ def _drained(found: Results, other: str) -> Figure:
 
 
 def _ingress(found: Results) -> Figure:
-    """Of the kind of callback that stands worse."""
+    """The figure of the kind of callback with the worse ratio."""
     kinds = [ingress_ratio(found, kind) for kind in KINDS]
     measured = [figure for figure in kinds if isinstance(figure, Measured)]
     return min(measured, key=lambda figure: figure.figure) if len(measured) == len(kinds) else kinds[0]
@@ -107,7 +107,7 @@ def ingress_ratio(found: Results, kind: str) -> Figure:
 
 
 def _growth(found: Results) -> Figure:
-    """The most payments against the fewest."""
+    """The ratio of the most payments to the fewest."""
     if not found.plan.history:
         return Unmeasured(why="growth is not measured in a quick run")
     return _rounds([] if found.growth is None else found.growth.sizes[-1].ratios)
@@ -126,7 +126,7 @@ def p99_ratio(found: Results) -> Figure:
 
 
 def _counts(cost: Cost | None) -> dict[str, Figure]:
-    """The counts for one payment that comes at a rate; WAL in thousands of bytes."""
+    """The figure of the slower bus."""
     if cost is None:
         return dict.fromkeys(("statements", "syncs", "wal"), _rounds([]))
     told = {"statements": cost.statements, "syncs": cost.wal_syncs, "wal": cost.wal_bytes / 1000}
@@ -144,7 +144,7 @@ def _slowest(buses: Iterable[Sequence[float]]) -> Figure:
 
 
 def _worst(values: Iterable[float]) -> Figure:
-    """Each of them has to hold, so the figure is the greatest."""
+    """The greatest value: every value has to meet the goal."""
     rounds = list(values)
     return Measured(rounds=[max(rounds)]) if rounds else _rounds(rounds)
 

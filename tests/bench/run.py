@@ -96,7 +96,7 @@ async def _measure(one: Measurement, at: Servers | Path, found: Results, console
 
 
 def _failed(name: str, goals: Sequence[str], error: Exception) -> Failed:
-    """The message may have a log's last lines after its first."""
+    """A failure. The message may have a log's last lines after its first line."""
     return Failed(name=name, goals=tuple(goals), why=f"{type(error).__name__}: {error}".strip())
 
 

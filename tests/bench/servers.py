@@ -67,7 +67,7 @@ class Postgres:
         return f"postgresql://payproof@/payproof?host={quote(str(self._sockets), safe='/')}&port={PORT}"
 
     def start(self, **settings: str) -> None:
-        """`settings` go before SETTINGS."""
+        """Start the server; `settings` come before SETTINGS."""
         settings = {**SETTINGS, "unix_socket_directories": str(self._sockets), **settings}
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with (self.home / "server.log").open("ab") as log:
@@ -140,7 +140,7 @@ class Postgres:
 
 
 def postgres_version() -> str:
-    """Of the server that is installed. Raises Missing."""
+    """The version of the installed server. Raises Missing."""
     done = subprocess.run([_programs() / "postgres", "--version"], capture_output=True, text=True, check=True)
     return done.stdout.split()[2]
 
@@ -153,7 +153,7 @@ def _programs() -> Path:
 
 
 class Servers:
-    """Both, running. `place` is a directory whose files go with them."""
+    """Both servers, running. `place` is a directory whose files are removed with them."""
 
     def __init__(self, place: Path, database: Postgres, broker: RabbitMQ) -> None:
         self.place, self.database, self.broker = place, database, broker

@@ -14,7 +14,7 @@ _TICKS, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 
 def family(pid: int) -> tuple[int, ...]:
-    """The process and all that descend from it."""
+    """The process and all its descendants."""
     parents = dict(_parents())
     found = [pid]
     for one in found:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 
 class Spread(Struct, frozen=True, kw_only=True):
-    """In the unit of its values; `most` is the largest."""
+    """Percentiles in the unit of the values; `most` is the largest value."""
 
     count: int
     p50: float

@@ -44,7 +44,7 @@ class Stages(Struct, frozen=True, kw_only=True):
 
 
 async def stages(url: str, sent: Mapping[int, float], heard: Mapping[int, float]) -> Stages:
-    """Of these payments by number; both times by `time.perf_counter`."""
+    """The stages of these payments, by number; both times by `time.perf_counter`."""
     wall = time.time() - time.perf_counter()
     connection = await asyncpg.connect(url)
     try:

@@ -66,7 +66,7 @@ class Swept(Struct, frozen=True, kw_only=True):
 
 
 async def swept(both: Servers, waiting: int, *, due: int, run: int) -> Swept:
-    """With so many claims waiting, and so many payments due."""
+    """Measure with so many claims waiting, and so many payments due."""
     start = run * 10_000_000 + 1
     waits = range(start, start + waiting)
     fresh = range(start + _FRESH_FROM, start + _FRESH_FROM + FRESH)
@@ -101,7 +101,7 @@ async def swept(both: Servers, waiting: int, *, due: int, run: int) -> Swept:
 
 
 async def _send(url: str, numbers: Collection[int]) -> Mapping[int, float]:
-    """Publish their claims at RATE, each at its time; tells when that was."""
+    """Publish their claims at RATE, each at its time. Returns the time of each."""
     sent: dict[int, float] = {}
     async with await aio_pika.connect(url) as connection, asyncio.timeout(len(numbers) / RATE + SECONDS):
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)

@@ -32,7 +32,7 @@ EVENT = json.dumps({"id": "pay_1.2", "type": "payment.completed", "data": {f"fie
 
 
 def payment(tracing: Tracing) -> None:
-    """The places, in the order in which a payment meets them."""
+    """Run every traced place, in the order in which a payment meets them."""
     claim = CLAIM
     if tracing.on:
         with (

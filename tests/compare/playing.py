@@ -53,7 +53,7 @@ give_up = "7d"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SHOP = "https://shop.example"
 EVENTS = ("paid", "failed", "cancelled", "refunded")
-"""How a checkout may stand that the gateways tell of by themselves."""
+"""The checkout states that gateways report by themselves."""
 
 QUIET_SECONDS = 300.0
 """An unanswered Execute is in doubt for a minute, and may be so again."""
@@ -176,7 +176,7 @@ class Player:
         return _shown(payment)
 
     async def _one_by_one(self, act: Act, do: Callable[[], Awaitable[str]]) -> str:
-        """As often as the act says, each when all of the last is over."""
+        """Do it as often as the act says, each time after the last one's effects are over."""
         told = [await do()]
         for _ in range(1, act.how.get("times", 1)):
             await self._over(act)
@@ -236,7 +236,7 @@ class Player:
         await until(rested, what=f"rest before {act}", seconds=QUIET_SECONDS)
 
     async def _over(self, act: Act) -> None:
-        """Wait until nothing of it is under way, or due."""
+        """Wait until no work on the payment is in progress, or due."""
 
         async def quiet() -> bool:
             return bool(await self._database.fetchval(_QUIET))

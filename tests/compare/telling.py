@@ -22,7 +22,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 _SIGNATURE = re.compile(r"signature=[0-9a-f]{64}")
 _TOOK = frozenset({"seconds", "milliseconds"})
 _RANDOM = frozenset({"claim_id", "endpoint"})
-"""Of the claim, and of where the endpoint listens."""
+"""Random values: the id of the claim, and the address at which the endpoint listens."""
 
 
 class Came(Struct, frozen=True, kw_only=True):
@@ -78,7 +78,7 @@ async def end_of(player: Player) -> End:
 
 
 def differences(before: End, after: End) -> Iterator[Difference]:
-    """All that differs, payment by payment."""
+    """All differences, payment by payment."""
     for who in sorted(before.payments.keys() | after.payments.keys()):
         one, other = before.payments.get(who), after.payments.get(who)
         if one is None or other is None:

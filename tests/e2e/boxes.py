@@ -40,7 +40,7 @@ LISTENING = {"ingress": 8080, "sandbox": 8090}
 
 
 class Owner(Struct, frozen=True):
-    """Who runs a process; without numbers the present user."""
+    """The user who runs a process; without numbers the present user."""
 
     uid: int | None = None
     gid: int | None = None

@@ -70,7 +70,7 @@ class Payproof:
         return scene
 
     async def claims(self, payment_id: str, source: str | None = None) -> list[Document]:
-        """The claims that a payment's timeline shows, a sweep's own apart."""
+        """The claims that a payment's timeline shows, without the sweep's."""
         entries = await self.stage.shop.timeline(payment_id)
         claims = [entry for entry in entries if entry["kind"] == "claim" and entry["source"] != "sweep"]
         return [claim for claim in claims if source in (None, claim["source"])]
@@ -108,7 +108,7 @@ class Payproof:
                 return not busy
 
             try:
-                await until(idle, what="nothing is queued or due", seconds=60)  # a hanging gateway has its lease
+                await until(idle, what="nothing is queued or due", seconds=60)  # a hanging gateway keeps its lease
             finally:
                 await database.close()
         answer: Document = (await self.stage.control.get("calls", provider=provider))["by"]

@@ -420,7 +420,7 @@ async def test_a_resolution_needs_a_reason_and_a_payment_that_is_held_and_never_
     assert (await payproof.settled(payment_id, "pending", "unverifiable"))["version"] == 2
 
     decision = (*words, "--status", "completed", "--reason", "on the statement", "--actor", "rahim")
-    for _ in range(2):  # the same again changes nothing
+    for _ in range(2):  # a repetition changes nothing
         ended = await payproof_says(payproof, *decision)
         assert (ended.code, ended.out) == (0, f"{payment_id} is completed\n")
     assert (await payproof.settled(payment_id, "completed"))["version"] == 3
@@ -440,7 +440,7 @@ async def test_a_held_payment_that_is_paid_cannot_be_resolved_as_failed(payproof
 
 
 async def doubly_paid(payproof: Payproof) -> str:
-    """The second attempt of an order of which both were paid."""
+    """The second attempt of an order of which both attempts were paid."""
     order = f"twice-{uuid.uuid4().hex[:8]}"
     first, second = await payproof.opened("ipay", order=order), await payproof.opened("ipay", order=order)
     for buyer in (first, second):

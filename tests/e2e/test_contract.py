@@ -24,7 +24,7 @@ KNOWN = {"asyncapi-latest-version"}
 
 @pytest.fixture(scope="module")
 def playhouse() -> Iterator[System]:
-    """An installation whose schedules end soon, as the stories want them."""
+    """An installation whose schedules end soon, as the stories need it."""
     with running() as system:
         yield system
 

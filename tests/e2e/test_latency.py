@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.measure import Figures, measure
 
 READY_CPU_SECONDS = 2.5
-"""An idle machine with a slow disk is ready within 5 seconds then."""
+"""Then an idle machine with a slow disk is ready within 5 seconds."""
 IDLE_BYTES = 120 * 2**20
 EVENT_SECONDS = 0.050
 

@@ -96,7 +96,7 @@ def scrape(scene: Scene) -> str:
 
 
 def families(scrape: str) -> set[str]:
-    """The names as queries use them, a histogram's once."""
+    """The metric names as queries use them, a histogram's once."""
     return set(re.findall(r"^# TYPE (\S+)", scrape, flags=re.MULTILINE))
 
 
@@ -232,7 +232,7 @@ async def test_a_command_of_the_runbook_that_looks_runs_as_written(
     scene: Scene, names: dict[str, str], command: str
 ) -> None:
     done = _run(scene, _named(command, names))
-    allowed = (0, 1) if command == "payproof doctor" else (0,)  # a key was revoked here, which doctor holds against us
+    allowed = (0, 1) if command == "payproof doctor" else (0,)  # a key was revoked here, which doctor reports
     assert done.returncode in allowed, done.stdout + done.stderr
     assert done.stdout.strip() or "rabbitmqctl" in command, "it shows something"
 
@@ -265,7 +265,7 @@ async def test_a_broker_that_goes_away_is_seen_and_that_it_is_back(scene: Scene)
     try:
         await holds('ALERTS{alertname="PayproofBrokerAway", alertstate="pending"}')
         await holds('ALERTS{alertname="PayproofQueueWithoutConsumer", queue="ipay", alertstate="pending"}')
-        await holds("payproof_process_ready == 1")  # it takes callbacks all the same
+        await holds("payproof_process_ready == 1")  # it still takes callbacks
     finally:
         await asyncio.to_thread(scene.broker.start)
     await holds("payproof_broker_up == 1")

@@ -95,7 +95,7 @@ def apart() -> Iterator[Apart]:
 
 @pytest.fixture
 async def payproof(apart: Apart) -> AsyncIterator[Payproof]:
-    """Afterwards no process was refused anything, nor died of it."""
+    """Afterwards no process was refused any access, nor died of it."""
     async with staged(apart.system) as stage:
         yield Payproof(apart.system, stage)
     for child in apart.children:

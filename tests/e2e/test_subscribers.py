@@ -46,7 +46,7 @@ def broker() -> Iterator[RabbitMQ]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Path]:
-    """Where the socket of a Postgres is: the shop's, not payproof's."""
+    """The directory of a Postgres socket: the shop's server, not payproof's."""
     with directory() as home:
         home.chmod(0o755)  # the server's own user must get through
         with embedded_here(home / "data"):
@@ -106,7 +106,7 @@ class Shop(Struct):
     process: asyncio.subprocess.Process | None = None
 
     async def start(self, port: int) -> None:
-        """Returns when it is heard to consume."""
+        """Start it. Returns when it consumes."""
         with (self.place / "log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *self.command,
@@ -138,7 +138,7 @@ class Shop(Struct):
             await confirm(self.channel, event_message(f"m-{number}", type_, "shop", "shop-ipay", body))
 
     async def shipped(self) -> list[str]:
-        """The references, in no order."""
+        """The references of shipped orders, in no order."""
         with suppress(sqlite3.OperationalError, asyncpg.UndefinedTableError):
             return sorted(row[0] for row in await self.ask("select reference from shipments"))
         return []

@@ -63,7 +63,7 @@ async def test_ctrl_c_ends_it_quietly_in_the_middle_of_a_write_that_nobody_reads
         await payproof.opened("ipay")
     reads, writes = os.pipe()
     try:
-        fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, PAGE)  # holds fewer than those four
+        fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, PAGE)  # a pipe too small for those four
         tail = await started(
             *("events", "tail", "--since", "1d"),
             cwd=payproof.system.place,

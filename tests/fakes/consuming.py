@@ -32,7 +32,7 @@ class BreakableLedger(FakeLedger):
     """`store` is called before a batch writes; it may raise, or never return."""
 
     async def store(self, changes: Sequence[Change]) -> None:
-        """Nothing is broken."""
+        """Called before each write; does nothing by default."""
 
     @asynccontextmanager
     async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[FakeBatch]:
@@ -48,7 +48,7 @@ class BreakableLedger(FakeLedger):
 
 
 def about(account: Account, question: Question, expected: Expected, asked_at: datetime) -> AssignedQuestion:
-    """The question as far as a gateway is told of it."""
+    """The part of the question that a gateway sees."""
     unread: Any = None
     work = PaymentWork(payment_id=expected.payment_id)
     return AssignedQuestion(
@@ -121,7 +121,7 @@ class Consuming:
         await self.bus.workers_die()
 
     async def stop(self) -> None:
-        """End as a process that is asked to."""
+        """End as a process that is asked to stop."""
         assert self._consumer is not None
         assert self._worker is not None
         self._consumer.stop()
@@ -133,7 +133,7 @@ class Consuming:
         self._consumer.payments_changed(payment_ids)
 
     async def settle(self) -> None:
-        """Let everything happen that can without time passing."""
+        """Let everything happen that needs no time to pass."""
         for _ in range(TURNS):
             await asyncio.sleep(0)
 

@@ -140,7 +140,7 @@ class Drive:
         request: dict[str, Any] | None = None,
         **fields: Any,
     ) -> str:
-        """Open a checkout; the payment's id."""
+        """Open a checkout. Returns the payment's id."""
         payment = self.new(account, **fields)
         number = payment.id[-3:]
 

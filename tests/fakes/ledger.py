@@ -87,12 +87,12 @@ class FakeLedger:
         self.clock = clock or FakeClock()
         self._tables = Tables()
         self.revisions = Counter[str]()
-        """Raised by every write of a payment but the sweep's."""
+        """Increased by every write of a payment except the sweep's."""
         self._locks = defaultdict[str, asyncio.Lock](asyncio.Lock)
         self._writing = asyncio.Lock()
         self._limiting = asyncio.Lock()
         self.since: datetime | None = None
-        """When it took over from another server."""
+        """When this server took over from another."""
 
     # -- the ports -----------------------------------------------------------------------------------------------------
 
@@ -305,7 +305,7 @@ class FakeLedger:
         return self._tables.entries.get(payment_id, ())
 
     def came_to(self, proposed: str) -> str | None:
-        """The payment that a request was given, which proposed this id."""
+        """The payment that was given to the request which proposed this id."""
         return self._tables.proposed.get(proposed)
 
     def events_of(self, payment_id: str) -> tuple[Event, ...]:
@@ -321,7 +321,7 @@ class FakeLedger:
         return tuple(self._tables.payments[payment_id] for _, payment_id in sorted(waiting))
 
     def next_look(self) -> datetime | None:
-        """When the sweep has something to do next."""
+        """When the sweep has its next payment to take."""
         times = (row.next_check_at for row in self._tables.payments.values())
         return min((at for at in times if at is not None), default=None)
 
@@ -449,7 +449,7 @@ class FakeBatch:
         return told
 
     def _let_go(self, keys: Sequence[Keys]) -> None:
-        """Free orders, but those of which another attempt stands as completed."""
+        """Free orders, except those of which another attempt counts as completed."""
         returned = {key.payment_id for key in keys}
         for place in {(key.merchant, key.order_ref or "") for key in keys}:
             row = self.layer.orders.get(place)
@@ -502,7 +502,7 @@ class FakeBatch:
         other = layer.references.get((payment.account, payment.reference))
         if other and other != payment.id:
             return other
-        layer.references[before.account, before.reference] = ""  # free
+        layer.references[before.account, before.reference] = ""  # free it
         layer.references[payment.account, payment.reference] = payment.id
         layer.openings[payment.id] = request
         layer.proposed[proposed] = payment.id

@@ -76,7 +76,7 @@ PROVING = account("proving", Capabilities(always=OURS, asked_by=OURS, shows_refu
 """Its `pending` after the end proves that the payment was not paid; no amount in its answers (iPay)."""
 
 SILENT = account("silent", Capabilities(always=frozenset(), asked_by=frozenset(), shows_refunds=False))
-"""It cannot be asked at all (PayParse without a status API)."""
+"""Its gateway cannot be asked at all (PayParse without a status API)."""
 
 EXECUTING = account(
     "executing",
@@ -102,6 +102,6 @@ CANDIDATES = account(
 """Asked only by transaction ids that callbacks bring (Moneybag)."""
 
 WORDLESS = account("wordless", replace(PLAIN.provider.capabilities, wordless=True))
-"""As the first, and its redirects name nothing."""
+"""As PLAIN, and its redirects name nothing."""
 
 ACCOUNTS = (PLAIN, PROVING, SILENT, EXECUTING, CANDIDATES, WORDLESS)

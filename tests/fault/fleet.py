@@ -64,7 +64,7 @@ class Member:
         self.ready()
 
     def ready(self) -> None:
-        """Blocks until it says so. Raises ChildError."""
+        """Wait until it reports that it is ready. Blocks. Raises ChildError."""
         self.child.wait_for(f"{self.ops_url}/readyz", seconds=READY_SECONDS)
 
 
@@ -98,7 +98,7 @@ class Fleet:
         yield self.database.url
 
     def restore(self) -> None:
-        """All of it runs and is ready."""
+        """Bring every process back until all are ready."""
         for member in self.members.values():
             if not member.child.running:
                 member.child.start()

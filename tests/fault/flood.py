@@ -209,7 +209,7 @@ async def _watch(system: System, outcome: Outcome, over: asyncio.Event, console:
 
 
 async def _calls(stage: Stage, provider: str) -> int:
-    """Questions and Executes; opening a checkout is the shop's own doing."""
+    """The number of questions and Executes; opening a checkout is the shop's call."""
     by = (await stage.control.get("calls", provider=provider))["by"]
     return int(by["status"] + by["execute"])
 

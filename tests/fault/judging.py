@@ -140,7 +140,7 @@ def assert_told_once(told: Sequence[ToldEvent]) -> None:
 
 
 def doubled(told: Sequence[ToldEvent]) -> list[str]:
-    """The payments whose completion was told more than once."""
+    """The payments whose completion was sent as an event more than once."""
     completed = Counter(one.subject for one in told if one.word == "completed")
     return [payment_id for payment_id, times in completed.items() if times > 1]
 

@@ -25,7 +25,7 @@ from tests.processes import until
 
 SEED = int(os.environ.get("PAYPROOF_TEST_SEED") or secrets.randbits(32))
 BUYERS = 8
-WARM = 8  # payments that are under way before anything dies
+WARM = 8  # payments in progress before the first fault
 
 
 class Load(msgspec.Struct):

@@ -34,11 +34,11 @@ class Postgres:
         self._cluster.start()
 
     def stop(self) -> None:
-        """As an operator would, cutting every connection."""
+        """Stop as an operator would, cutting every connection."""
         self._cluster.stop()
 
     def kill(self) -> None:
-        """As a crash would."""
+        """End as a crash would."""
         pid = int((self._cluster.home / "postmaster.pid").read_text().split()[0])
         os.kill(pid, signal.SIGKILL)
         until = time.monotonic() + GONE_SECONDS

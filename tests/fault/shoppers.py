@@ -144,7 +144,7 @@ class _Buyer:
     def __init__(
         self, scene: Scene, deed: str, rng: random.Random, customers: list[Customer], *, webhook: bool
     ) -> None:
-        """`webhook` False: the gateway says nothing to who pays and comes back."""
+        """`webhook` False: the gateway sends no webhook when the buyer pays and returns."""
         self._scene, self._deed, self._rng, self._customers, self._webhook = scene, deed, rng, customers, webhook
         self._order = f"order-{secrets.token_hex(6)}"
 

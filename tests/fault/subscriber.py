@@ -20,7 +20,7 @@ from worker.runtime.cancellation import end_one
 QUEUE = "tests.events"
 AGAIN_SECONDS = 0.2
 WATCH_SECONDS = 5.0
-AWAY = (*UNREACHABLE, RuntimeError)  # aio-pika says RuntimeError of a connection that closed under a call
+AWAY = (*UNREACHABLE, RuntimeError)  # aio-pika raises RuntimeError for a connection that closed under a call
 
 
 class Subscriber:
@@ -89,7 +89,7 @@ class Subscriber:
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _forgotten(self) -> bool:
-        """Whether the broker has something to give and gives us nothing."""
+        """Whether the broker has messages ready and delivers none to us."""
         heard = len(self.heard) + self.repeats
         async with asyncio.timeout(5):
             (waiting,) = await self.waiting([QUEUE])

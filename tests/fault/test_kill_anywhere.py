@@ -83,7 +83,7 @@ async def shop_and_kill(system: System, stage: Stage, rng: random.Random, custom
 
 
 def assert_read_as_told(feed: DemoFeed, told: list[ToldEvent]) -> None:
-    """No id with two contents, and no place filled in later."""
+    """No id with two contents, and no position filled in later."""
     assert feed.conflicts == []
     assert [(one.id, one.raw) for one in feed.all] == [(one.id, one.raw) for one in told[: len(feed.all)]]
 

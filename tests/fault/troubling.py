@@ -33,7 +33,7 @@ DRAWN = {
 
 
 def _fitting() -> dict[str, frozenset[str]]:
-    """The scripts that can happen, by gateway."""
+    """The scripts that fit, by gateway."""
     sandbox = Sandbox(SandboxConfig())
     try:
         simulated = sandbox.gateways.items()

@@ -39,7 +39,7 @@ class Verdicts(Struct):
 
 
 class Seen(Struct, frozen=True):
-    """A payment as payproof tells it, beside the gateway's books."""
+    """A payment as payproof reports it, beside the gateway's books."""
 
     customer: Customer
     payment: Document
@@ -57,7 +57,7 @@ class Seen(Struct, frozen=True):
     def right(self, *, alone: bool) -> bool:
         if not self.final or self.end not in self._ends(alone=alone):
             return False
-        shows_refunds = self.customer.gateway.notifies  # those that send webhooks are those where money goes back
+        shows_refunds = self.customer.gateway.notifies  # only gateways that send webhooks refund here
         return not shows_refunds or Decimal(self.payment["refunded_amount"]) == Decimal(self.session["refunded"])
 
     def wrong_as(self) -> Kind:
@@ -72,7 +72,7 @@ class Seen(Struct, frozen=True):
         return "lost" if paid and status not in ("completed", "refunded") else "wrong"
 
     def _ends(self, *, alone: bool) -> tuple[End, ...]:
-        """`alone`: no other attempt of the order was paid."""
+        """The right ends. `alone`: no other attempt of the order was paid."""
         if self.customer.gateway is BLIND:
             return (("pending", "unverifiable"),) if self.customer.returned_paid else (("expired", None),)
         if self.session["status"] == "paid":

@@ -33,7 +33,7 @@ class Dice:
         self._left = iter(case)
 
     def below(self, many: int) -> int:
-        """A number from nothing up to `many`, that excluded."""
+        """A number from 0 up to and without `many`."""
         drawn = next(self._left, 0)
         return (drawn if many <= 256 else drawn << 8 | next(self._left, 0)) % many
 
@@ -62,7 +62,7 @@ class Dice:
 
     def _piece(self) -> bytes:
         nth = self.below(256)
-        if nth < 2 * len(PIECES):  # of 256, so that a few are left for bytes at random
+        if nth < 2 * len(PIECES):  # of 256, so that a few are left for random bytes
             return PIECES[nth // 2]
         if nth == 255:
             return self.one_of(LARGE)

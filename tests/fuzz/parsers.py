@@ -94,7 +94,7 @@ Read = Callable[[Any], None]
 
 
 class Asked(Struct):
-    """As much of a request as the readers of headers look at."""
+    """The part of a request that the readers of headers use."""
 
     headers: CIMultiDict[str]
     query: dict[str, str]

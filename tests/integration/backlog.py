@@ -152,7 +152,7 @@ async def unindexed(database: Database) -> list[str]:
 
 
 def _rss() -> float:
-    """Of this process, in MB."""
+    """The resident memory of this process, in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 

@@ -55,7 +55,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
 
 
 def early(minute: int = 0, **fields: Any) -> Claim:
-    """An unsigned notification before there is a payment of its ids."""
+    """An unsigned notification before there is a payment with its ids."""
     return a_claim(**{"source": Source.IPN, "received_at": EARLIER + timedelta(minutes=minute)} | fields)
 
 

@@ -47,7 +47,7 @@ class Kept(Struct, frozen=True, kw_only=True):
     """Have the sweep take the due payments; their claims are lost."""
 
 
-# Have the sweep take the due payments; their claims are lost.
+# -- what the tests are made of ----------------------------------------------------------------------------------------
 
 
 def a_payment(**fields: Any) -> Payment:
@@ -183,11 +183,11 @@ async def admit(kept: Kept, *claims: Claim, home: Payment | None = None) -> list
 
 
 class Left(Exception):
-    """Raised by a test to leave a batch."""
+    """A test raises it to leave a batch."""
 
 
 class LedgerConformance:
-    """Subclasses bring the fixture `kept`."""
+    """Subclasses supply the fixture `kept`."""
 
     # -- batches and what they hold ------------------------------------------------------------------------------------
 
@@ -210,7 +210,7 @@ class LedgerConformance:
             refunded_amount=Decimal("40.00"),
             accepted_amount=Decimal("1500.00"),
             order_lost=True,
-            fee=Decimal("999999999999.9999"),  # the greatest that a gateway's answer is read with
+            fee=Decimal("999999999999.9999"),  # the greatest fee that an answer may have
             method="bkash",
             session_id="S-2",
             aliases=("S-0", "S-1"),

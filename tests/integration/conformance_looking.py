@@ -71,7 +71,7 @@ def a_key(payment: Payment, kind: str, name: str, **more: Any) -> Keys:
 
 
 class LookingConformance:
-    """Subclasses bring the fixture `kept`."""
+    """Subclasses supply the fixture `kept`."""
 
     # -- look ----------------------------------------------------------------------------------------------------------
 
@@ -495,7 +495,7 @@ class LookingConformance:
         assert await admit(kept, claim, home=row) == ["new"]
 
     async def test_a_payment_that_is_left_out_does_not_execute(self, kept: Kept) -> None:
-        """Its order was marked before it turned out that another has its key."""
+        """Its order was marked before it turned out that another payment has its key."""
         name = await self.owned(kept, "session")
         row, other = [await stored(kept, order_ref="b-2") for _ in range(2)]
         readings = (await kept.ledger.look([], [row.id, other.id])).readings

@@ -13,7 +13,7 @@ IDS = [f"pay_{n:026d}" for n in range(12)]
 
 
 class TurnsConformance:
-    """Subclasses bring the fixture `two`: the turns of two processes."""
+    """Subclasses supply the fixture `two`: the turns of two processes."""
 
     async def test_a_turn_is_one_processs_at_a_time(self, two: tuple[Turns, Turns]) -> None:
         one, other = two

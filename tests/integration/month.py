@@ -100,7 +100,7 @@ class Making:
         return sale
 
     def entry(self, **changes: Any) -> Entry:
-        """Something that only the gateway knows of."""
+        """An entry that only the gateway knows."""
         self._number += 1
         amount = Decimal(self.random.randrange(1_000, 2_500_000)) / 100
         number = f"{self._number:04d}"
@@ -157,14 +157,14 @@ class Making:
             self._right.append(self.entry(status="failed", fee=None))
 
     def _not_exported_yet(self) -> None:
-        """Within the grace of a day before the newest row."""
+        """Entries within the grace of a day before the newest row."""
         self.sold(at=END - timedelta(hours=3))
         self._right.append(self.sold(at=END - timedelta(minutes=1)).entry)
 
     # -- the statement -------------------------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        """Every entry in the order of its time, then some of them once more."""
+        """Write every entry in the order of its time, then some of them once more."""
         entries = [(entry, None) for entry in self._right] + list(self._wrong)
         entries.sort(key=lambda one: one[0].at)
         again = self.random.sample([entry for entry in self._right if not entry.refund][:FITTING], EACH)
@@ -187,7 +187,7 @@ class Making:
         return percent + self.portal.fee_fixed
 
     def _moment(self) -> datetime:
-        """Whole seconds, within the month and before its grace."""
+        """A random time in whole seconds, within the month and before its grace."""
         return START + timedelta(seconds=self.random.randrange(3_600, 29 * 86_400))
 
 

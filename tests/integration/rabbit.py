@@ -49,7 +49,7 @@ class Rabbit(Struct):
         await until(all_heard, what="a consumer of every queue")
 
     async def dead_letters(self) -> list[str]:
-        """The reasons of all that were put aside, taken off the queue."""
+        """The reasons of all dead letters, taken off the queue."""
         reasons = []
         connection = await aio_pika.connect(self.broker.url)
         async with connection:
@@ -79,7 +79,7 @@ async def attached(broker: RabbitMQ, database: Database) -> AsyncIterator[Rabbit
 
 
 async def emptied(broker: RabbitMQ) -> None:
-    """Every queue of ours deleted, also those of other tests' gateways."""
+    """Delete every queue of ours, also those of other tests' gateways."""
     async with await aio_pika.connect(broker.url) as connection:
         channel = await connection.channel()
         for name in (*map(claims_queue, {*PROVIDERS, *OURS}), EXPECTED, DEAD):

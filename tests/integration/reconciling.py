@@ -180,7 +180,7 @@ async def _fill(dsn: str, rows: int) -> None:
 
 
 class Noting(PostgresBus):
-    """Knows when the first claim came."""
+    """A bus that notes when the first claim came."""
 
     at: float | None = None
 

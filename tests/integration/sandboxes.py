@@ -227,7 +227,7 @@ async def ask(sandbox: Driver, provider: str, answer: Any) -> Answered:
 
 
 async def told_by_status(sandbox: Driver, provider: str, answer: Any) -> Any:
-    """The payment's fields as the gateway tells them."""
+    """The payment's fields in the gateway's answer."""
     told = (await ask(sandbox, provider, answer)).json
     match provider:
         case "shadhinpay":

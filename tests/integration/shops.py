@@ -100,7 +100,7 @@ RULES = Rules(accounts={one.id: one for one in CONFIG.accounts}, checks=CONFIG.c
 
 
 class Got(Struct, frozen=True):
-    """A whole answer."""
+    """A whole HTTP answer."""
 
     status: int
     body: Any
@@ -156,7 +156,7 @@ class Shops:
         return await self.call("POST", path, data=body, headers={"Content-Type": "application/json", **headers})
 
     async def answered(self, payment: dict[str, Any], status: Status, **changes: Any) -> None:
-        """The gateway was asked about the payment and answered this."""
+        """Record that the gateway was asked about the payment and answered this."""
         now = self.database.clock.now()
         answer = Answer(
             status=status,

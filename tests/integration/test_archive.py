@@ -63,7 +63,7 @@ async def take_in(database: Database, *claims: Claim, cipher: ArchiveCipher = CI
 
 
 async def stored(database: Database) -> list[tuple[str, str]]:
-    """Where each callback lies, by its claim."""
+    """Where each callback is stored, by its claim."""
     rows = await database.fetch("SELECT claim_id, tableoid::regclass::text AS place FROM archive ORDER BY received_at")
     return [(row["claim_id"], row["place"]) for row in rows]
 

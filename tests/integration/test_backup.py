@@ -168,7 +168,7 @@ async def installed(place: Place) -> AsyncIterator[Installed]:
 
 
 async def come_back(place: Place, at: Installed) -> None:
-    """`After either`, to its last word."""
+    """Run the commands of `After either` to its end."""
     prepare, serve = blocks()["After either"]
     settings = at.system.settings
     said = await asyncio.to_thread(place.run_as_ourselves, prepare, settings)
@@ -264,7 +264,7 @@ async def test_with_every_change_received_nothing_is_lost(place: Place) -> None:
 
 
 async def _received(place: Place) -> bool:
-    """Whether the receiver has all that the server wrote."""
+    """Whether the receiver has everything that the server wrote."""
     query = "SELECT coalesce(bool_and(flush_lsn >= pg_current_wal_flush_lsn()), false) FROM pg_stat_replication"
     said = await asyncio.to_thread(place.run, f'psql -XAtd "$PAYPROOF_DATABASE_URL" -c "{query}"')
     return said.strip() == "t"

@@ -114,12 +114,12 @@ class Place(Struct, frozen=True):
         await until(taken, what="the buyer is back")
 
     async def placed(self) -> dict[str, int] | None:
-        """The places that were given so far; None where none was."""
+        """The positions given so far; None where no event has a position."""
         rows = await self.database.fetch("SELECT id, place FROM events WHERE place IS NOT NULL ORDER BY place")
         return {row["id"]: row["place"] for row in rows} or None
 
     async def told(self, ids: Collection[str]) -> None:
-        """Wait until the subscriber has these, and nothing else before them."""
+        """Wait until the subscriber has these events, and no others before them."""
         for event_id in ids:
             message = await until(lambda: self.events.get(no_ack=True, fail=False), what=f"{event_id} at the broker")
             assert message.message_id == event_id

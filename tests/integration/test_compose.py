@@ -26,7 +26,7 @@ def services() -> dict[str, Document]:
 
 
 def ours() -> dict[str, Document]:
-    """Those that run payproof by its own entry point."""
+    """The services that run payproof by its own entry point."""
     image_of_ours = services()["ingress"]["image"]
     return {
         name: service
@@ -36,7 +36,7 @@ def ours() -> dict[str, Document]:
 
 
 def serving() -> dict[str, list[str]]:
-    """The roles by the service that has them."""
+    """The roles of each service."""
     return {
         name: service["command"][2].split(",") for name, service in ours().items() if service["command"][0] == "serve"
     }

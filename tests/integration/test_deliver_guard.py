@@ -52,7 +52,7 @@ def names(*answers: tuple[str, ...]) -> Callable[..., Any]:
 
 @asynccontextmanager
 async def everywhere(hook: Hook) -> AsyncIterator[int]:
-    """The hook on every loopback address; its port."""
+    """The hook on every loopback address. Yields its port."""
     app = web.Application()
     app.router.add_post("/hook", hook.handle)
     runner = web.AppRunner(app, access_log=None)

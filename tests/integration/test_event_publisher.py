@@ -99,7 +99,7 @@ async def remembered(database: Database, ids: Sequence[str]) -> list[SequencedEv
 
 
 async def written(database: Database, one: EventPublisher, count: int = 1) -> list[str]:
-    """Events that the process of this publisher wrote, and told it of."""
+    """Events that this publisher's process wrote, and reported to it."""
     ids = await happen(database, count)
     one.remember(await remembered(database, ids))
     return ids
@@ -132,7 +132,7 @@ async def test_what_does_not_follow_on_is_read_from_the_log(database: Database, 
         await broker.heard([*ids, *others, *ours])
         assert broker.from_memory == set()
         last = await happen(database)
-        one.remember(await remembered(database, [*ours, *last]))  # some of it was read by now
+        one.remember(await remembered(database, [*ours, *last]))  # some of them are read by now
         await broker.heard([*ids, *others, *ours, *last])
     assert broker.from_memory == set(last)
 

@@ -80,6 +80,6 @@ async def test_query_is_asked_as_soon_as_the_session_of_whoever_executes_has_end
     await hear(database, query, Status.COMPLETED)
     found = (await ledger.look([], [payment.id])).readings[payment.id].case.payment
     assert (found.status, found.execute_tries, found.execute_state) == (Status.COMPLETED, 1, None)
-    await hear(database, execute, Status.COMPLETED)  # it had only lost its session
+    await hear(database, execute, Status.COMPLETED)  # it had lost only its session
     again = (await ledger.look([], [payment.id])).readings[payment.id].case.payment
     assert (again.status, again.version) == (found.status, found.version)

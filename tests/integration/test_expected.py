@@ -42,7 +42,7 @@ WANTED = {"merchant": "shop", **TRACKED}
 
 
 class Desk(Struct):
-    """A shop with its channel, and the worker that hears it."""
+    """A shop with its channel, and the worker that consumes from it."""
 
     broker: Broker
     metrics: Metrics
@@ -51,7 +51,7 @@ class Desk(Struct):
     url: Secret
 
     async def publish(self, body: Any, *, key: str | None = None, message_id: str | None = "order-1") -> None:
-        """To the queue itself, or with `key` to its exchange."""
+        """Publish to the queue itself, or with `key` to its exchange."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         message = aio_pika.Message(raw, message_id=message_id, delivery_mode=2)
         if key is None:
@@ -122,7 +122,7 @@ async def opened(broker: RabbitMQ, database: Database, config: Config | None = N
     async with await aio_pika.connect(broker.url) as connection:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         yield Desk(worker, metrics, channel, database, url)
-    async with await aio_pika.connect(broker.url) as connection:  # others count the queues
+    async with await aio_pika.connect(broker.url) as connection:  # the other tests count the queues
         channel = await connection.channel()
         for account in CONFIG.accounts:
             await channel.queue_delete(claims_queue(account.provider.name))

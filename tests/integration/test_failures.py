@@ -156,7 +156,7 @@ async def test_one_that_is_pending_is_looked_at_after_a_day_until_we_give_up_and
 
 
 class Till:
-    """A gateway that says paid."""
+    """A gateway that answers paid."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

@@ -147,7 +147,7 @@ CUSTOMER = {
 
 @pytest.mark.parametrize("unknown", ["pay_" + "0" * 26, None])
 async def test_a_path_that_names_nothing_of_ours_leaves_the_ids_to_decide(shops: Shops, unknown: str | None) -> None:
-    """Taken while the database was away, and so not looked up at the door."""
+    """Taken while the database was away, and so not looked up at ingress."""
     claim = early(shops, signed=False, source=Source.RETURN, payment_id=unknown)
     assert await taken(shops, claim) == []
     await shops.post("/v1/payments/track", WISH)

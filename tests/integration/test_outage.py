@@ -22,7 +22,7 @@ MINUTES, HOURS = timedelta(minutes=20), timedelta(hours=30)
 
 
 async def settled(worker: EndpointWorker, group: asyncio.TaskGroup) -> datetime | None:
-    """Turn until nothing is being sent; when something is planned next."""
+    """Turn until nothing is being sent. Returns when the next attempt is planned."""
     at = await worker.cycle(group)
     while worker.busy:
         await worker.woken(5)

@@ -36,7 +36,7 @@ from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
 
 WRITERS, EACH = 8, 60
-LONG = 3  # of the writers; theirs commit late, now and then
+LONG = 3  # of the writers; they sometimes commit late
 SECONDS = 60
 
 PAYMENTS = """

@@ -34,7 +34,7 @@ WRITERS, EACH = 6, 25
 
 
 class Told:
-    """A ledger, and the events that it told of when they got their places."""
+    """A ledger, and the events that it reported when they got their positions."""
 
     def __init__(self, database: Database) -> None:
         self.placed = list[SequencedEvent]()

@@ -295,7 +295,7 @@ class AwaySpool(PostgresBus):
 
 
 class FullSpool(PostgresBus):
-    """Postgres, which takes nothing in while `full`."""
+    """Postgres, which accepts no claim while `full`."""
 
     full = False
 

@@ -35,7 +35,7 @@ def office(tmp_path: Path, dsn: str) -> Office:
 
 
 def without_database(tmp_path: Path) -> Office:
-    """Nothing listens where its database should be."""
+    """There is no server at its database's address."""
     return Office(tmp_path, NOWHERE, BKASH)
 
 

@@ -27,7 +27,7 @@ UNASKED = msgspec.structs.replace(
 
 
 async def held(shops: Shops, reference: str, amount: str = "15.00") -> dict[str, Any]:
-    """A payment whose gateway names another amount."""
+    """A payment whose gateway answers with another amount."""
     payment = await shops.opened(account="shop-ipay", reference=reference)
     await shops.answered(payment, Status.COMPLETED, amount=Decimal(amount))
     return payment

@@ -36,7 +36,7 @@ NO_REPLY = Inconclusive(trouble=Trouble.NO_REPLY, detail="no reply")
 
 
 class Killed(asyncio.CancelledError):
-    """Nothing of ours holds it up, as nothing holds up a SIGKILL."""
+    """Not caught or delayed by our code, as SIGKILL is not."""
 
 
 class Fate:
@@ -84,7 +84,7 @@ class FragileTransaction:
         await self._transaction.start()
 
     async def commit(self) -> None:
-        self._fate.point()  # all is written and nothing is committed
+        self._fate.point()  # everything is written and nothing is committed
         await self._transaction.commit()
         self._committed = True
         self._fate.point()  # committed, but the caller never learns it
@@ -140,7 +140,7 @@ async def process(database: Database, dsn: str, fate: Fate) -> AsyncIterator[Sho
 
 
 async def nothing(shops: Shops, number: int) -> None:
-    """The reference is free."""
+    """No row yet: the reference is free."""
 
 
 async def left_unopened(shops: Shops, number: int) -> None:
@@ -186,7 +186,7 @@ async def found_money(shops: Shops, number: int) -> None:
 
 
 async def told_early(shops: Shops, number: int) -> None:
-    """The gateway told of the payment before the shop registered it."""
+    """The gateway reported the payment before the shop registered it."""
     claim = Claim(
         id=f"claim-{number}",
         account="shop-one",

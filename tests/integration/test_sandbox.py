@@ -517,7 +517,7 @@ async def test_cancelled_and_silent_payments_send_nothing_by_default(sandbox: Dr
 
 
 async def test_moneybag_posts_no_form_where_nobody_tried_to_pay(sandbox: Driver, receiver: Receiver) -> None:
-    """It would name a transaction that there is not."""
+    """A form would name a transaction that does not exist."""
     await sandbox.moneybag(ipn_url=receiver.url)
     await sandbox.control("clock", advance_seconds=1801)
     assert (await sandbox.asked("sessions?provider=moneybag"))["sessions"][0]["status"] == "expired"

@@ -197,7 +197,7 @@ async def pay(sandbox: Driver, provider: str) -> str | None:
 
 
 async def taken(sandbox: Driver, provider: str, answer: Any) -> None:
-    """Execute, where money moves by it."""
+    """Execute it, where Execute takes the money."""
     if provider == "onepaybd":
         assert (await sandbox.onepaybd("execute", {"paymentID": answer["paymentID"]})).json["statusCode"] == "0000"
 

@@ -64,7 +64,7 @@ async def test_whoever_looks_first_notes_that_another_server_took_over(
 async def test_what_was_decided_on_one_server_is_not_written_on_another(
     database: Database, ledger: PostgresLedger, row: Payment
 ) -> None:
-    """Its revision may be the same by chance."""
+    """The revision there may be the same by chance."""
     seen = await reading_of(ledger, row)
     await database.execute(ANOTHER)
     assert (await ledger.write([a_write(seen, success_at=row.opened_at)])).done == frozenset()

@@ -302,7 +302,7 @@ def test_a_guess_looks_at_the_sheet_with_headers(tmp_path: Path) -> None:
 def test_who_stops_reading_in_the_middle_leaves_no_process_behind(tmp_path: Path) -> None:
     path = tmp_path / "statement.xlsx"
     path.write_bytes(workbook([HEADERS, *([ROW] * 20_000)]))
-    before = set(CHILDREN.read_text().split())  # servers that other tests share
+    before = set(CHILDREN.read_text().split())  # servers shared with other tests
     lines = read_lines(open_statement(path), COLUMNS)
     assert next(lines) == LINE
     (process,) = set(CHILDREN.read_text().split()) - before

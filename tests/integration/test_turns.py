@@ -69,7 +69,7 @@ async def holder(database: Database, payment_id: str) -> int | None:
 
 
 async def broken(database: Database, payment_id: str) -> None:
-    """The session that has this payment's lock is ended."""
+    """End the session that has this payment's lock."""
     await database.execute("SELECT pg_terminate_backend($1)", await holder(database, payment_id))
 
     async def gone() -> bool:

@@ -330,7 +330,7 @@ async def sight_of(ledger: PostgresLedger, payment: Payment) -> Reading:
 
 
 async def rows_read(database: Database, dsn: str) -> int:
-    """By this connection and all others so far."""
+    """The rows read by this connection and all others so far."""
     await database.execute("SELECT pg_stat_force_next_flush()")
     connection = await asyncpg.connect(dsn)
     try:

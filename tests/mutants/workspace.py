@@ -73,7 +73,7 @@ def prepared(modules: Sequence[str], *, whole: bool) -> Path:
 
 
 def _configuration(modules: Sequence[str]) -> str:
-    """The project's own, for pytest's part of it, and the tool's."""
+    """The project's own configuration, for pytest, with the tool's."""
     own = (ROOT / "pyproject.toml").read_text("utf-8")
     return own + _CONFIG.format(modules=list(modules), tests=fast_tests())
 

@@ -228,7 +228,7 @@ def test_an_id_that_only_a_claim_gave_us_says_nothing_of_the_gateways_memory() -
 def test_what_is_answered_about_such_an_id_is_no_trouble_of_the_account_but_for_silence_and_5xx(
     trouble: Trouble,
 ) -> None:
-    """Anybody could shut the account by made-up ids otherwise."""
+    """Otherwise a stranger could open the account's breaker by made-up ids."""
     outcome = Inconclusive(trouble=trouble, detail="about an id of a claim")
     found = count_replies(new_limits("a", None, NOON), None, [reply(outcome, claimed=True)] * 50, NOON)
     assert (found.troubles > 0) == (trouble in (Trouble.NO_REPLY, Trouble.SERVER_ERROR))

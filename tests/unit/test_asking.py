@@ -96,7 +96,7 @@ async def test_a_status_question_and_what_made_it_come_are_recorded_with_its_rep
 
 
 async def test_when_whoever_asked_dies_the_question_is_asked_again() -> None:
-    """Its claims come again at once."""
+    """Its claims are delivered again at once."""
     drive = Drive(dead)
     payment_id = await drive.open()
     await drive.hit(payment_id)
@@ -160,7 +160,7 @@ async def test_a_claim_received_before_an_answered_question_is_free() -> None:
 
 
 async def test_a_claim_received_at_the_moment_of_the_question_is_not_answered_by_it() -> None:
-    """Asked *after* the claim was received."""
+    """Only a question asked after the claim was received answers it."""
     drive = Drive()
     payment_id = await drive.open()
     await drive.hit(payment_id)
@@ -577,7 +577,7 @@ def paid_by_the_transaction_asked(assigned: AssignedQuestion) -> QuestionOutcome
 
 
 def by_reference(drive: Drive, payment_id: str, said: Said | None = None) -> Claim:
-    """A claim that knows no more than our reference."""
+    """A claim that knows only our reference."""
     reference = drive.payment(payment_id).reference
     return drive.claim(payment_id, said, payment_id=None, reference=reference)
 
@@ -859,7 +859,7 @@ def test_ten_questions_within_the_hour_use_up_what_a_kind_of_claim_may_ask(numbe
 def test_a_look_a_minute_away_or_more_comes_later_by_chance(wait: timedelta, longest: timedelta) -> None:
     """So that payments opened together are not asked about together: by a tenth here, and by ten minutes at most."""
     payment, at = row()
-    payment = replace(payment, lease_until=at + wait)  # nothing but this brings the next look
+    payment = replace(payment, lease_until=at + wait)  # only this brings the next look
     named = [replace(payment, id=f"pay_{number * number}") for number in range(50)]
     looks = [reschedule(one, PLAIN.capabilities, CHECKS, at, 0.1).next_check_at for one in named]
     late = [look - (at + wait) for look in looks if look is not None]

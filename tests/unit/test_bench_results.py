@@ -44,7 +44,7 @@ def costing(**values: float) -> Any:
 
 @pytest.fixture
 def found() -> Results:
-    """A quick run in which all went well."""
+    """A quick run without failures."""
     return Results(
         began=datetime(2026, 11, 21, tzinfo=UTC),
         plan=QUICK,

@@ -168,7 +168,7 @@ async def test_one_that_a_buyer_said_was_paid_is_put_before_a_person_at_the_very
 
 
 async def asked_exactly(drive: Drive, payment_id: str, at: datetime, **fields: Any) -> None:
-    """A claim that has a question asked at this very moment."""
+    """A claim that is asked about at this very moment."""
     drive.clock.set(at - timedelta(seconds=TRANSIT_SECONDS))
     [assigned] = await drive.hit(payment_id, **fields)
     assert assigned.asked_at == at
@@ -236,7 +236,7 @@ def test_two_answers_both_after_the_end_and_ten_minutes_apart_say_that_nobody_pa
 
 
 def test_an_answer_from_before_the_end_that_now_is_does_not_say_so() -> None:
-    """A checkout that is opened again has its end moved."""
+    """A checkout that is opened again has a later end."""
     one = unknown_at(Candidate(transaction_id="T1", signed=False), NOON, 0, 10)
     moved = NOON + 20 * MINUTE
     assert not unpaid(one, Checks(), moved)

@@ -121,7 +121,7 @@ async def test_a_claimed_payment_is_asked_every_five_minutes_until_it_is_given_u
 
 
 async def test_a_claim_about_an_unresolved_payment_still_asks_and_money_lifts_the_hold() -> None:
-    """3.3: questions go on where they can."""
+    """3.3: questions go on where the gateway can be asked."""
     drive = Drive()
     payment_id = await drive.open(PLAIN)
     await drive.wait(20 * DAY)
@@ -134,7 +134,7 @@ async def test_a_claim_about_an_unresolved_payment_still_asks_and_money_lifts_th
 
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED])
 async def test_an_answer_that_comes_as_we_give_up_is_never_held_as_unresolved(status: Status) -> None:
-    """3.8: a paid or closed payment never is."""
+    """3.8: a paid or closed payment is never unresolved."""
     drive = Drive()
     payment_id = await drive.open(PLAIN)
     await drive.wait(7 * DAY - 3 * MINUTE)
@@ -227,7 +227,7 @@ async def test_two_answers_that_are_not_far_enough_apart_close_nothing() -> None
 
 
 async def test_a_gateway_that_knows_it_after_all_is_asked_twice_again() -> None:
-    """Not found, then pending, then not found: the row begins again."""
+    """Not found, then pending, then not found: the count begins again."""
     drive = Drive(troubled(Trouble.NOT_FOUND))
     payment_id = await drive.open(PLAIN)
     await drive.wait(END + MINUTE)
@@ -298,7 +298,7 @@ async def test_pending_after_the_end_closes_nothing_elsewhere() -> None:
 
 @lone
 async def test_only_an_answer_to_a_question_asked_after_the_end_closes(account: Account) -> None:
-    """An answer from before it proves nothing, and silence proves nothing."""
+    """An answer from before the end proves nothing, and silence proves nothing."""
     drive = Drive()
     payment_id = await drive.open(account)
     await drive.wait(END - MINUTE)
@@ -340,7 +340,7 @@ async def test_not_found_for_one_payment_after_the_other_closes_none_until_anoth
 
 
 async def test_a_success_claim_that_stands_unanswered_keeps_it_open() -> None:
-    """Not found is no answer to it; in the end it is a person's."""
+    """Not found is no answer to it; in the end a person decides."""
     drive = Drive(troubled(Trouble.NOT_FOUND))
     payment_id = await drive.open(PLAIN)
     await drive.hit(payment_id, Said.SUCCESS)
@@ -512,7 +512,7 @@ async def test_a_success_after_the_clock_closed_it_is_held_too() -> None:
 
 
 def about(**outcomes: Status | str) -> Gateway:
-    """A gateway asked by transaction: a status, or why it is a stranger's."""
+    """A gateway asked by transaction: a status, or why the transaction is foreign."""
 
     def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
         told = outcomes.get(assigned.question.transaction_id or "", "not_found")
@@ -754,7 +754,7 @@ def test_the_second_answer_closes_from_the_tenth_minute_after_the_first_on() -> 
 
 
 def test_an_answer_from_before_the_end_is_not_the_first_of_the_two() -> None:
-    """The end may move: an Execute whose reply was lost puts it off."""
+    """The end may move: an Execute whose reply was lost postpones it."""
     payment, end = standing(PROVING)
     payment = heard(replace(payment, unpaid_at=end - INSTANT), PROVING, end + 10 * MINUTE)
     assert (payment.unpaid_at, payment.expired_by_clock_at) == (end + 10 * MINUTE, None)

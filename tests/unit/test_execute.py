@@ -334,7 +334,7 @@ async def test_the_wish_that_a_refusal_leaves_stands_in_line_since_its_own_claim
 
 
 async def test_after_a_refusal_the_wish_that_is_left_waits_two_seconds_and_no_question_comes_before() -> None:
-    """Nothing is left of the time when it waited for its order."""
+    """The time when it waited for its order no longer counts."""
     drive = Drive(onepaybd("refused", PENDING))
     first = await drive.open(EXECUTING, order_ref="basket-9")
     second = await drive.open(EXECUTING, order_ref="basket-9")
@@ -726,7 +726,7 @@ async def test_once_the_reply_is_known_what_query_says_within_the_minute_closes(
 async def test_what_query_says_counts_from_the_minute_on(
     after: timedelta, word: Status, becomes: tuple[Status, str | None]
 ) -> None:
-    """Execute may be under way until then; its reply was lost."""
+    """Execute may be in flight until then; its reply was lost."""
     drive = Drive(onepaybd("none", None, query=word))
     payment_id = await drive.open(EXECUTING)
     (asked,) = await drive.hit(payment_id, Said.SUCCESS)

@@ -44,7 +44,7 @@ OTHER_CODES = {"errorCode": "0000", "statusCode": "0000", "externalCode": "2062"
 
 
 def executions(status: int, body: bytes) -> int:
-    """How often Execute is sent where that is the reply to everything."""
+    """How often Execute is sent when that is the reply to everything."""
     provider = OnePayBD(base_url="https://api.example", api_key=Secret("k"))
     running, sent = provider.ask(Question(kind=QuestionKind.EXECUTE), EXPECTED), 0
     try:

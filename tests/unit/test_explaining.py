@@ -59,7 +59,7 @@ def plans(explanation: Explanation) -> list[str]:
 
 
 def alone(*entries: tuple[EntryKind, dict[str, Any]], account: Account = PLAIN, **fields: Any) -> Explanation:
-    """A payment that went through nothing, with these entries."""
+    """A payment with these entries only, which went through no stage."""
     payment = Payment(
         **{
             "id": "pay_00000000000000000000000000",
@@ -110,7 +110,7 @@ def test_what_does_not_fit_on_a_screen_is_counted_where_it_happened() -> None:
         payment_id,
         left_out=LeftOut(place=3, counted=(more,)),
         entries=(
-            *drive.ledger.entries(payment_id)[:3],  # and the answer is left out
+            *drive.ledger.entries(payment_id)[:3],  # without the answer
             Entry(kind=EntryKind.EVENT, at=AT, data={"id": "x.2", "type": "payment.held"}),
         ),
     )

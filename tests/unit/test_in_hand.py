@@ -40,7 +40,7 @@ def logged() -> Iterator[list[Any]]:
 
 
 class Thinking:
-    """A gateway that answers nothing until it is let."""
+    """A gateway that answers only when it is allowed to."""
 
     def __init__(self, consuming: Consuming) -> None:
         self.done, self._ask = asyncio.Event(), consuming.ask
@@ -79,7 +79,7 @@ async def executes(answer: Status) -> AsyncIterator[tuple[Consuming, Thinking, s
 
 
 def claimed(consuming: Consuming, payment_id: str) -> list[Any]:
-    """The ids of the claims that its timeline tells."""
+    """The ids of the claims in its timeline."""
     entries = [one for one in consuming.ledger.entries(payment_id) if one.kind is EntryKind.CLAIM]
     return [one.data["claim_id"] for one in entries]
 

@@ -150,7 +150,7 @@ def test_an_answer_that_says_something_new_of_the_same_money_is_kept_as_it_was(
 
 
 def test_what_cannot_be_read_is_said_again_of_the_same_money_alone() -> None:
-    """A later answer about that money lifts it, so whose it is counts."""
+    """A later answer about that money lifts it, so the payment of the money counts."""
     unreadable: dict[str, Any] = {"amount": None, "unreadable": ("amount",), "transaction_id": None}
     first, new = (paid(number, session_id=None, reference=f"strange-{number}", **unreadable) for number in (1, 2))
     assert counted(first, new=new, most=1).key == first.key

@@ -34,7 +34,7 @@ def named(account: Account) -> str:
 
 
 async def paid(account: Account) -> tuple[Drive, str]:
-    """A payment that is paid, and known to be."""
+    """A payment that is paid, and recorded as paid."""
     drive = Drive(says(Status.COMPLETED))
     payment_id = await drive.open(account)
     await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1" if account is CANDIDATES else None)
@@ -335,7 +335,7 @@ async def test_a_close_question_that_brought_nothing_is_no_look_to_make_up_for()
 
 
 async def test_a_look_at_an_open_payment_that_brought_nothing_is_made_up_for_before_the_next() -> None:
-    """The last look before we give up may meet the gateway's bad minute."""
+    """The last look before we give up may meet an outage of the gateway."""
     drive = Drive()
     payment_id = await drive.open(PLAIN)
     await drive.wait(5 * DAY)

@@ -554,7 +554,7 @@ def test_a_contradiction_stays_when_the_gateway_changes_its_mind_again(bench: Be
 
 
 def test_a_failed_answer_about_one_transaction_does_not_contradict_another() -> None:
-    """3.3, providers.md: asked by transaction, each is its own question."""
+    """3.3: asked by transaction, each transaction is its own question."""
     bench = Bench(CANDIDATES)
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10, by="T1")

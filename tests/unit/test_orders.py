@@ -33,7 +33,7 @@ class Attempts(Bench):
         return self.says(payment_id, status, asked, transaction_id=f"T-{payment_id[-3:]}")
 
     def look_again(self, payment_id: str) -> Payment:
-        """It is folded once more, and nothing new is known."""
+        """Fold it once more, without new knowledge."""
         at_once(self.drive.hit(payment_id, source=Source.OPERATOR))
         return self.drive.payment(payment_id)
 

@@ -499,7 +499,7 @@ async def test_a_reply_that_is_written_again_because_nobody_heard_of_its_commit_
 
 
 async def loses_its_lease(drive: Drive, payment_id: str) -> None:
-    """By a worker that saw its turn free, and could not ask."""
+    """Let another worker, which saw its turn free and could not ask, end its lease."""
     async with drive.ledger.batch([payment_id]) as batch:
         await batch.store([Change(payment=replace(drive.payment(payment_id), lease_until=None))])
         await batch.commit()

@@ -284,7 +284,7 @@ def check_request(sent: HttpRequest, wanted: RequestFields) -> None:
 
 
 def typed(value: Any) -> Any:
-    """JSON with numbers told from strings; 120 is not 120.0 and not "120"."""
+    """JSON with numbers kept apart from strings; 120 is not 120.0 and not "120"."""
     match value:
         case Number():
             return ("number", str(value))

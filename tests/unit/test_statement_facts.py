@@ -281,7 +281,7 @@ def test_of_money_that_a_statement_brought_its_rows_count_until_the_shop_announc
 
 @pytest.mark.parametrize("account", [PLAIN, CANDIDATES], ids=lambda one: one.id)
 def test_what_the_gateway_answers_the_same_stands_above_the_row(account: Account) -> None:
-    """Be it asked by our own ids, or by the transaction that the row names."""
+    """Asked by our own ids, or by the transaction that the row names."""
     desk = Desk(account)
     payment_id = desk.found(a_row(reference="theirs", session_id="S-1"))
     desk.answered(payment_id, COMPLETED, 90)
@@ -452,7 +452,7 @@ Spoken = tuple[tuple[Line, Decimal | None], float]
 
 
 def spoken(**named: Any) -> st.SearchStrategy[list[Spoken]]:
-    """Lines, each with the newest time of the statement that it stands in."""
+    """Lines, each with the newest time of its statement."""
     return st.lists(st.tuples(lines(**named), st.sampled_from([14.0, 20.0])), min_size=1, max_size=6)
 
 

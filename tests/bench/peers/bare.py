@@ -141,7 +141,7 @@ class Queue:
             await self._acknowledge(channel, messages)
 
     async def _acknowledge(self, channel: AbstractChannel, messages: Sequence[DeliveredMessage]) -> None:
-        """All that came before the last of them too."""
+        """Also acknowledges every message before the last of these."""
         await channel.basic_ack(messages[-1].delivery_tag or 0, multiple=True, wait=False)
 
     async def _publish(self, channel: Channel, ids: Sequence[str], events: Sequence[bytes]) -> None:
@@ -167,7 +167,7 @@ class Queue:
 
 
 async def work(queue: type[Queue]) -> None:
-    """On the claims of all gateways, until it is ended."""
+    """Process the claims of all gateways, until the process is ended."""
     database, broker, base = (os.environ[name] for name in ("PEER_DATABASE", "PEER_BROKER", "PEER_GATEWAY"))
     connector = aiohttp.TCPConnector(limit=0, limit_per_host=100, keepalive_timeout=30)
     async with (

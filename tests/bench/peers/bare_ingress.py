@@ -53,7 +53,7 @@ def _claim(path: str, body: bytes) -> tuple[str, bytes]:
     """
     named = _ID.search(path.encode()) or _ID.search(body)
     if named is None:
-        return "none", body  # a look whether it is up, which no queue takes
+        return "none", body  # a liveness request, which no queue takes
     account = path.split("/")[2]
     provider = account.removeprefix("shop-")
     claim = {"id": named[0].decode(), "account": account, "provider": provider, "payment_id": named[0].decode()}

@@ -91,7 +91,7 @@ def transaction_in(claim: Claim, payment: Row[Any], answer: Mapping[str, Any]) -
 
 
 def seen(claim: Claim, payment: Row[Any], answer: str) -> ReturningInsert[Any]:
-    """No row comes back for a claim that was settled before."""
+    """No row comes back for a claim that was processed before."""
     made = insert(CLAIMS).values(id=claim.id, payment_id=payment.id, answer=answer)
     return made.on_conflict_do_nothing().returning(CLAIMS.c.id)
 

@@ -51,7 +51,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def demo(shopping: System, browser: Browser, request: pytest.FixtureRequest) -> AsyncIterator[DemoShop]:
-    """For tests that run in the session's loop, whose browser they share."""
+    """The demo shop for tests in the session's event loop, which share its browser."""
     windows = Windows(browser, request.node.name)
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
         yield DemoShop(shopping.sandbox_url, windows, http, Control(http, shopping.sandbox_url))

@@ -38,7 +38,7 @@ async def looked_over(windows: Windows, page: Page, name: str, *, but: Collectio
 
 
 async def looked_over_everywhere(windows: Windows, page: Page, name: str, *, but: Collection[str] = ()) -> None:
-    """On a phone, and at a desk. The page needs scripts on."""
+    """Check the page on a phone, and at a desk. The page needs scripts on."""
     await page.set_viewport_size(PHONE)
     await looked_over(windows, page, f"{name} phone", but=but)
     await page.set_viewport_size(DESKTOP)

@@ -44,14 +44,14 @@ class Person:
         await self.presses("Place the order and pay")
 
     async def at(self, title: str) -> None:
-        """The person has come to the checkout's page of this title."""
+        """Check that the person has come to the checkout's page of this title."""
         await expect(self.page.get_by_role("heading", level=1)).to_have_text(title)
         await fits(self.page)
         if self.looks:
             await looked_over_everywhere(self.windows, self.page, title, but=RELOADS)
 
     async def sees(self, outcome: str) -> None:
-        """The shop's page of the order comes to this outcome."""
+        """Wait until the shop's page of the order shows this outcome."""
         await self.page.wait_for_url(f"{self.shop}/orders/**", wait_until="commit")
         await expect(self.page.locator("#outcome h2")).to_have_text(outcome)
         await fits(self.page)
@@ -66,18 +66,18 @@ class Person:
         await self.page.get_by_role("link", name=name, exact=isinstance(name, str)).click()
 
     async def resolves(self, status: str) -> None:
-        """A person's word on a held payment, given at the order's page."""
+        """Resolve a held payment at the order's page."""
         await self.page.get_by_text("Resolve it, as a person").click()
         await self.page.get_by_label("It was").select_option(status)
         await self.types("Because", "Asked the gateway by telephone")
         await self.presses("Resolve")
 
     async def reference(self) -> str:
-        """Of the order whose page the person is looking at."""
+        """The reference of the order whose page the person is looking at."""
         return (await self.page.title()).rpartition(": ")[2]
 
     def steps(self, text: str | re.Pattern[str]) -> Locator:
-        """The rows of the timeline that say so."""
+        """The rows of the timeline with this text."""
         return self.page.locator("#steps li").filter(has_text=text)
 
 
@@ -139,7 +139,7 @@ class Checkout:
         self.provider, self.first, self._go, self.last = provider, first, go, last
 
     async def fill_in(self, person: Person) -> None:
-        """Up to the last button, which is not pressed."""
+        """Go up to the last button, which is not pressed."""
         await self._go(person)
 
     async def pay(self, person: Person) -> None:

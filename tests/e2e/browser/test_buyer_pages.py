@@ -40,7 +40,7 @@ async def shows(page: Page, locale: str, name: str) -> None:
 
 
 async def sent_on(page: Page, payproof: Payproof, name: str, status: str) -> None:
-    """The buyer gets to this page of the shop, which is told this status."""
+    """The buyer gets to this page of the shop, with this status in its address."""
     address = re.escape(f"{payproof.stage.shop.pages_url}/{name}?")
     await page.wait_for_url(re.compile(rf"{address}(.*&)?status={status}(&|$)"))
 

@@ -27,7 +27,7 @@ UNSEEN = """() => {
 
 
 async def tabbed_to(page: Page, name: str | re.Pattern[str], role: str = "button") -> None:
-    """Tab until this has the focus, and can be seen to have it."""
+    """Tab until this element has the focus, and visibly so."""
     wanted = page.get_by_role(role, name=name, exact=True)  # type: ignore[arg-type]
     for _ in range(MOST_TABS):
         await page.keyboard.press("Tab")
@@ -193,7 +193,7 @@ async def test_a_person_pays_by_keyboard_alone(demo: DemoShop) -> None:
         await tabbed_to(page, label, "textbox")
         await keyboard.type(typed)
         if typed == "654321":
-            await keyboard.press("Enter")  # as good as the button
+            await keyboard.press("Enter")  # the same as pressing the button
         else:
             await tabbed_to(page, "Proceed" if typed == "01812345678" else "Confirm")
             await keyboard.press("Enter")

@@ -59,7 +59,7 @@ def _paid(seen: Seen, others: list[Seen]) -> Iterator[Finding]:
         yield found("lost", seen, f"its money was taken at {truth.captured}")
     allowed = set(_causes(seen, others, bool(bound)))
     if allowed & set(payment.holds) and not payment.status.paid:
-        allowed.add(Hold.UNRESOLVED)  # asked to the end of the schedule, and still not to be believed
+        allowed.add(Hold.UNRESOLVED)  # asked to the end of the schedule, and still unproven
     for hold in payment.holds:
         if hold not in allowed:
             yield found("held", seen, f"for {hold}, and {[str(one) for one in allowed] or 'nothing'} is true")
@@ -101,7 +101,7 @@ def _causes(seen: Seen, others: list[Seen], bound: bool) -> Iterator[Hold]:
 
 
 def _crowded(seen: Seen) -> bool:
-    """Whether its own path was flooded with more ids than are kept of it."""
+    """Whether its own path was flooded with more ids than are kept."""
     return seen.by_transaction and sum(one.hostile and one.own for one in seen.heard) > UNSIGNED_KEPT
 
 

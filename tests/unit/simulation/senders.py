@@ -70,7 +70,7 @@ def returns(
     posted = name == "moneybag" and draw.random() < 0.3
     body, label = form(query, draw.choice(FORMS)) if posted else (b"", "")
     if name == "onepaybd" and draw.random() < 0.2:
-        body, label = b"\xff<no form at all>", "text/xml"  # and the query says it all
+        body, label = b"\xff<no form at all>", "text/xml"  # the query holds all the fields
     word_in_path = said if name in ("ipay", "payparse", "moneybag") and own else None
     return Callback(
         source=Source.RETURN,

@@ -30,7 +30,7 @@ DAY = timedelta(days=1)
 OPENING_SPAN = timedelta(days=60)
 SALE_AT = NOON + timedelta(days=20)
 LAST_STORY = NOON + timedelta(days=130)
-LONGEST_LAG = timedelta(minutes=9, seconds=30)  # with a question's own time, never a declared proof for `confirm_end`
+LONGEST_LAG = timedelta(minutes=9, seconds=30)  # with a question's own time, shorter than `confirm_end`
 AMOUNT, SHORT = Decimal("1500.50"), Decimal("99.00")
 SAYS = {Status.COMPLETED: Said.SUCCESS, Status.FAILED: Said.FAILURE, Status.CANCELLED: Said.CANCEL}
 GARBLED = ("1,500.50", "1500.50 BDT", "1500.5000001", "BDT1500.50")

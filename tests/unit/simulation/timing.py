@@ -39,7 +39,7 @@ def _in_time(seen: Seen) -> Iterator[Finding]:
     state, start = min(bound, key=lambda one: one[1])
     told_at = seen.first_told(*((Status.COMPLETED, Status.REFUNDED) if paid else CLOSED))
     if told_at is None:
-        return  # outcomes says so
+        return  # `outcomes` reports it
     begun = start
     due = start + _longest(seen, state, start)
     while told_at > due:

@@ -42,7 +42,7 @@ class State(Struct, frozen=True, kw_only=True):
 
     @property
     def readable_at(self) -> datetime | None:
-        """From when on every answer says it so that it can be read."""
+        """Since when every answer shows it in a readable form."""
         if self.garbled is None:
             return self.seen_at
         return None if self.clean_at is None else max(self.seen_at, self.clean_at)
@@ -96,7 +96,7 @@ class Truth(Struct, kw_only=True):
         return list(found.values())
 
     def returned(self, moment: datetime) -> Decimal:
-        """How much of the money every replica shows as returned at that moment."""
+        """How much of the money every replica shows as refunded at that moment."""
         back = [Decimal("0.00")]
         for state in self.states:
             if state.seen_at <= moment and state.paid:

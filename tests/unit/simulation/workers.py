@@ -50,7 +50,7 @@ STARTED_AGAIN_SECONDS = 1.0
 """How long after a worker's death another worker has its unacknowledged claims."""
 
 DEATHS = 0.004  # this share of questions: the worker dies before it records
-DEADLY = 0.0006  # of the awaits on the ledger are the last thing that a worker does
+DEADLY = 0.0006  # share of the awaits on the ledger at which the worker dies
 RACED, RACE_SECONDS = 0.1, 0.02  # this share of awaits on the ledger: others run first
 HELD_UP = 0.02  # this share of questions is asked late; Executes eight times it
 
@@ -105,7 +105,7 @@ class System:
         return self.ledger.payment(payment.id)
 
     def track(self, truth: Truth, *, lifetime: timedelta, order: str | None = None) -> Payment:
-        """Take on a payment that the shop opened by itself at the gateway."""
+        """Track a payment that the shop opened by itself at the gateway."""
         payment = self._row(truth, lifetime, order)
         wanted = replace(payment, session_id=truth.session_id)
         at_once(track_payment(self.ledger, self.rules, wanted, {"reference": payment.reference}))
@@ -200,7 +200,7 @@ class Worker:
         self._begins()
 
     def _begins(self) -> None:
-        """With nothing in memory."""
+        """Start with nothing in memory."""
         self._turns = MortalTurns(self._system.clock, self._system.turns, self._live)
         self._known = dict[str, AccountLimits]()
         self._hand = dict[str, Claim]()
@@ -241,7 +241,7 @@ class Worker:
         self.wake(provider)
 
     def _look(self, claims: Sequence[Claim], since: datetime) -> None:
-        """Look at claims that this worker has in hand since then."""
+        """Look at claims that this worker has had in hand since then."""
         system, now = self._system, self._system.clock.now
         self._hand |= {claim.id: claim for claim in claims}
         room = {account: share - self._used[account] for account, share in self._shares.items()}
@@ -281,7 +281,7 @@ class Worker:
         system.looked_at(homes)
 
     def _later(self, seconds: float, what: Callable[[], None]) -> None:
-        """Do this then, if the process lives."""
+        """Do this after so many seconds, if the process lives."""
         life = self._life
         self._system.agenda.after(seconds, lambda: what() if life == self._life else None)
 

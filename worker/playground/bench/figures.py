@@ -36,7 +36,7 @@ class Figures(Struct, frozen=True, kw_only=True):
 
 
 def add_up(ended: Sequence[Ended], seconds: float) -> Figures:
-    """`seconds` is how long callbacks were sent for."""
+    """The figures; `seconds` is how long callbacks were sent for."""
     accepted = [one.accepted_at for one in ended if one.accepted_at is not None]
     took = max([seconds, *(at - min(one.sent_at for one in ended) for at in accepted)])
     return Figures(

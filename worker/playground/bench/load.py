@@ -51,7 +51,7 @@ class Load:
             raise ControlError(f"the first payment was not verified: {ended.why}; nothing more was sent")
 
     async def open(self, count: int, opened: Callable[[int], None]) -> list[Document]:
-        """So many payments, a few at once."""
+        """Open so many payments, a few at once."""
         payments, numbers = list[Document](), iter(range(1, count + 1))
 
         async def opener() -> None:
@@ -121,7 +121,7 @@ class Load:
             return Ended(sent_at=sent_at, why=f"no answer ({type(error).__name__})")
 
     async def _tell(self, named: dict[str, str], redirect: str) -> int:
-        """The HTTP status of the service's answer."""
+        """Report the payment. Returns the HTTP status of the service's answer."""
         if self._by == "webhook":
             statuses: list[int] = (await self._control.post("webhook", **named))["statuses"]
             return statuses[0]

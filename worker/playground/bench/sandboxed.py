@@ -21,7 +21,7 @@ TITLE = document((), "")["info"]["title"]
 
 
 class NotASandbox(Exception):
-    """Nothing may be sent there. The message says why."""
+    """The gateway is no proven sandbox, so nothing may be sent there. The message says why."""
 
 
 async def sandbox_of(http: aiohttp.ClientSession, account: Account) -> Control:

@@ -114,7 +114,7 @@ def _reserved(port: int) -> bool:
     except OSError:
         one.close()
         return False
-    one.detach()  # the socket stays, and no object closes it
+    one.detach()  # the socket stays open without its object
     return True
 
 

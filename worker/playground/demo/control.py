@@ -22,11 +22,11 @@ class Control:
         self._root = url
 
     async def post(self, what: str, **body: Any) -> Document:
-        """Fields that are None are left out."""
+        """POST to `what`. Fields that are None are left out."""
         return await self.post_whole(what, {name: value for name, value in body.items() if value is not None})
 
     async def post_whole(self, what: str, body: Document) -> Document:
-        """With null where that says something, as in `times`."""
+        """POST to `what`, with null where null has a meaning, as in `times`."""
         return await self._call("POST", what, json=body)
 
     async def get(self, what: str, **query: str) -> Document:

@@ -117,7 +117,7 @@ async def _play(row: StoryRow, scene: Scene) -> None:
 
 
 async def _judge(row: StoryRow, scene: Scene) -> None:
-    """Look at the payment once more, and at everything that was told of it."""
+    """Look at the payment once more, and at all its events."""
     row.saw = tuple(scene.saw)
     if not scene.payment:
         row.wrong.append("no payment was opened")

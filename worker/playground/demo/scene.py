@@ -150,7 +150,7 @@ class Scene:
         return Scene(self.stage, gateway, self._number)
 
     def still(self, payment: Document, *told: str) -> None:
-        """Another payment of this story stands as it stood."""
+        """Check that another payment of this story has not changed."""
         heard = self.stage.feed.words(payment["payment_id"])
         if heard != told:
             raise Otherwise(f"of the other payment {', '.join(heard)} was told")
@@ -166,7 +166,7 @@ class Scene:
         began = time.time()
         acted = await self.stage.control.post("shopper", **self._named(), does=does, webhook=webhook, **falsified)
         redirect = str(acted["redirect"] or "")
-        if self.gateway.notifies and webhook and redirect:  # a script that keeps the browser keeps the webhook as well
+        if self.gateway.notifies and webhook and redirect:  # such a script withholds the webhook too
             self.callback_at = self.callback_at or began
         return redirect
 
@@ -213,7 +213,7 @@ class Scene:
             raise Otherwise("the gateway took the money")
 
     async def gateway_was_refused(self) -> None:
-        """Wait until its webhooks were sent, and see that none was taken."""
+        """Wait until its webhooks were sent, and check that all were refused."""
         await self.gateway_has_done_all()
         sent = await self.stage.control.deliveries(**self._named())
         statuses = {status for one in sent if one["event_type"] != "ipn" for status in one["statuses"]}
@@ -221,7 +221,7 @@ class Scene:
             raise Otherwise(f"the forged webhooks were answered {sorted(statuses)} instead of 401")
 
     async def gateway_was_heard(self) -> None:
-        """Wait until its webhooks were sent, and see that each was taken."""
+        """Wait until its webhooks were sent, and check that all were accepted."""
         await self.gateway_has_done_all()
         sent = await self.stage.control.deliveries(**self._named())
         statuses = {status for one in sent for status in one["statuses"]}
@@ -229,14 +229,14 @@ class Scene:
             raise Otherwise(f"the webhooks were answered {sorted(statuses)} instead of 200")
 
     async def gateway_closes(self) -> None:
-        """The checkout's time is over."""
+        """End the checkout at the gateway now."""
         await self.stage.control.post("expire", **self._named())
 
     async def gateway_refunds(self, amount: str | None = None) -> None:
         await self.stage.control.post("refund", **self._named(), amount=amount)
 
     async def gateway_troubles(self, trouble: str, *, on: str, times: int = 1) -> None:
-        """The next answers about the payment go wrong."""
+        """Set a trouble for the next answers about the payment."""
         await self.stage.control.post("troubles", **self._named(), trouble=trouble, on=on, times=times)
 
     async def gateway_notifies(self, answer: int, **how: Any) -> None:

@@ -30,7 +30,7 @@ class StoryShop(Payproof):
 
 @asynccontextmanager
 async def shop_pages() -> AsyncIterator[str]:
-    """Serve the pages on a free port of loopback; their address."""
+    """Serve the pages on a free port of loopback. Yields their address."""
     app = web.Application()
     app.add_routes([web.get(f"/{name}", _page) for name in PAGES])
     runner = Runner(app)

@@ -78,7 +78,7 @@ def scripted(
 
 
 def completed(*, saw: tuple[str, ...] = THANKS, questions: int | None = None) -> End:
-    """Paid, proven, told once; the buyer saw the shop's thanks."""
+    """Paid, verified, and reported once; the buyer saw the shop's thanks."""
     return End(status="completed", told=("opened", "completed"), saw=saw, questions=questions)
 
 

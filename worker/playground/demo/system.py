@@ -109,7 +109,7 @@ class System:
         self.config.write_text(PRIVATE + self._settings + self._merchants, encoding="utf-8")
 
     def start(self) -> None:
-        """Raises ChildError, with nothing left running."""
+        """Start both processes. Raises ChildError, with nothing left running."""
         self.configure()
         try:
             self.sandbox.start()

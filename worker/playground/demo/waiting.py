@@ -17,7 +17,7 @@ class Otherwise(Exception):
 
 
 async def until(holds: Callable[[], Awaitable[bool]], otherwise: str) -> None:
-    """Wait until it holds. Raises Otherwise."""
+    """Wait until `holds` returns true. Raises Otherwise with the given text."""
     try:
         async with asyncio.timeout(UNTIL_SECONDS):
             while not await holds():  # noqa: ASYNC110 - what is waited for can only be asked about

@@ -67,7 +67,7 @@ def _due(sandbox: Sandbox, table: str, flying: set[Row]) -> list[sqlite3.Row]:
 
 
 def _until_next(sandbox: Sandbox, flying: set[Row]) -> float:
-    """Seconds to sleep when nothing wakes us before."""
+    """Seconds to sleep when no signal comes before."""
     if len(flying) >= AT_ONCE:
         return LONGEST_SLEEP
     waiting = [LONGEST_SLEEP]

@@ -61,7 +61,7 @@ KNOWN = frozenset(
 
 
 def checked_amount(body: dict[str, Any]) -> str:
-    """The amount of a request in which all is well. Raises fields.Wrong."""
+    """The amount of a valid request. Raises WrongField."""
     request_fields.field_text(body, "order_id", least=10, most=30)
     currency = request_fields.field_text(body, "currency")
     if not re.fullmatch(r"[A-Z]{3}", currency):

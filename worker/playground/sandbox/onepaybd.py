@@ -162,7 +162,7 @@ class OnePayBD(SimulatedGateway):
         return GatewayReply(body=answer)
 
     def failure(self, status: int, message: str) -> GatewayReply:
-        """The envelope of the front that stands before the service."""
+        """An error in the envelope of the proxy in front of the service."""
         words = {401: "Unauthorized", 403: "Forbidden", 503: "Service Unavailable"}
         return GatewayReply(status=status, body={"message": words.get(status, message)})
 

@@ -122,7 +122,7 @@ class PayParse(SimulatedGateway):
         return str(session.body["cancel_url"]) if session.status == "expired" else None
 
     def new_transaction_id(self, draw: Random) -> str:
-        """As the mobile wallets write theirs."""
+        """An id in the form that the mobile wallets use."""
         return "".join(draw.choices("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=10))
 
     def _opened(self, body: dict[str, object], merchant: str) -> Session:

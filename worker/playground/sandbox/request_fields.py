@@ -21,7 +21,7 @@ class WrongField(Exception):
 
 
 def field_text(body: Mapping[str, Any], name: str, *, most: int = 1000, least: int = 1) -> str:
-    """A required string; a JSON number is none."""
+    """A required string; a JSON number is refused."""
     value = optional_field_text(body, name, most=most, least=least)
     if value is None:
         raise WrongField(name, f"{name} is required", missing=True)

@@ -41,7 +41,7 @@ class Sandbox:
         return (self.config.public_url or f"{request.scheme}://{request.host}").rstrip("/")
 
     def expire(self) -> None:
-        """Notice whose time is over, and tell of it where that is wanted."""
+        """End the sessions whose time is over, and announce those that want it."""
         with self.state.transaction():
             for session in self.sessions.expire(self.state.now()):
                 announce_happening(self.gateways[session.provider], session, "expired")

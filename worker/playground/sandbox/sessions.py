@@ -54,7 +54,7 @@ class Session(Struct, frozen=True, kw_only=True):
 
     @property
     def told_amount(self) -> str:
-        """The amount the gateway tells when asked."""
+        """The amount in the gateway's answers."""
         return self.paid_amount or self.amount
 
     @property
@@ -99,7 +99,7 @@ class Sessions:
         return next(iter(self._where("provider = ? AND reference = ?", provider, reference)), None)
 
     def of(self, provider: str | None, reference: str | None, merchant: str | None = None) -> list[Session]:
-        """All that fit, newest first; None fits all."""
+        """All sessions that fit, newest first; None fits all."""
         wanted = {"provider": provider, "reference": reference, "merchant": merchant}
         given = {name: value for name, value in wanted.items() if value is not None}
         return self._where(" AND ".join(f"{name} = ?" for name in given) or "1", *given.values())

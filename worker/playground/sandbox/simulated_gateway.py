@@ -148,7 +148,7 @@ class SimulatedGateway(ABC):
         return self.sessions.save(replace(session, status=status))
 
     def draw(self, reference: str) -> Random:
-        """Where the ids of this order come from."""
+        """The source of this order's ids."""
         return self.state.draw(self.name, reference)
 
     def another(self, session: Session, reference: str) -> Session:
@@ -164,7 +164,7 @@ class SimulatedGateway(ABC):
         return session
 
     def collect(self, session: Session, *, transaction_id: str | None) -> Session:
-        """Book the money."""
+        """Book the money of this session."""
         now = self.state.now()
         transaction_id = transaction_id or self.new_transaction_id(self.draw(session.reference))
         paid = replace(session, status="paid", transaction_id=transaction_id, paid_at=now)
@@ -204,6 +204,6 @@ class SimulatedGateway(ABC):
 
 
 def about_session(gateway: SimulatedGateway, session_id: str | None) -> str | None:
-    """The reference a session belongs to, for `Endpoint.about`."""
+    """The reference of a session, for `GatewayEndpoint.about`."""
     session = gateway.sessions.get(gateway.name, session_id) if session_id else None
     return session.reference if session else None

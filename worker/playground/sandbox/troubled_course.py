@@ -24,7 +24,7 @@ Met = Mapping[AtDeed, float]
 
 
 def forged(gateway: SimulatedGateway, session: Session) -> tuple[Session, str]:
-    """The buyer pays nothing and opens the address of success by hand."""
+    """The buyer pays nothing and opens the success address by hand."""
     session = gateway.walk_away(session)
     address = gateway.redirect(session, "pay")
     if address == gateway.redirect(session, "fail"):  # it states no outcome, so a cheat adds one
@@ -45,7 +45,7 @@ def altered(amount: str | None, currency: str | None, met: Met) -> tuple[str | N
 
 
 def telling(met: Met) -> Telling:
-    """How webhook and form tell of the deed."""
+    """How the deed's webhook and form are sent."""
     return Telling(
         after=max(met.get("callback_late", 0.0), met.get("webhook_late", 0.0)),
         copies=3 if "callback_doubled" in met else 1,
@@ -62,7 +62,7 @@ def redirects(met: Met) -> bool:
 def tell_of_earlier(
     gateway: SimulatedGateway, failed_try: Session, redirect: str, *, after: float, webhook: bool
 ) -> None:
-    """Word of a try that failed before the payment, and comes after it."""
+    """Send the messages of a try that failed before the payment, after the payment."""
     address = gateway.redirect(failed_try, "fail")
     if address != redirect:
         schedule(gateway, failed_try, "visit", address, after=after)
@@ -113,7 +113,7 @@ def _unanswered(sandbox: Sandbox, session: Session, by: Sequence[str], seconds: 
 
 
 def revoke_tokens(sandbox: Sandbox) -> int:
-    """Refuse every token granted so far. Returns how many."""
+    """Refuse every token granted so far. Returns their number."""
     return sandbox.state.db.execute("DELETE FROM tokens").rowcount
 
 

@@ -185,7 +185,7 @@ class Troubles:
         return [Trouble(**dict(row)) for row in self._db.execute("SELECT * FROM troubles ORDER BY seq")]
 
     def about(self, provider: str, reference: str) -> list[Trouble]:
-        """Those set for exactly this reference, oldest first."""
+        """The troubles set for exactly this reference, oldest first."""
         self._end_those_over()
         rows = self._db.execute(
             "SELECT * FROM troubles WHERE provider = ? AND reference = ? ORDER BY seq", (provider, reference)

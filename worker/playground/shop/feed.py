@@ -48,7 +48,7 @@ class Feed:
                     pass
             except Refused as refused:
                 if refused.status == 410:
-                    self._cursor = None  # too old: everything that is kept is read again
+                    self._cursor = None  # too old: all events that are kept are read again
                 self.trouble = f"Payproof refuses the shop's question: {refused.detail}"
             except AWAY as error:
                 self.trouble = f"Payproof does not answer ({type(error).__name__})."

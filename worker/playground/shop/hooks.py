@@ -20,7 +20,7 @@ class Forged(Exception):
 
 
 class Unreadable(Exception):
-    """Rightly signed, and no event: answer 400."""
+    """Validly signed, and not an event: answer 400."""
 
 
 class Head(msgspec.Struct, frozen=True):

@@ -66,7 +66,7 @@ class Ordering:
         return await self._open(request, form, order, 1, wish)
 
     async def again(self, request: web.Request) -> web.Response:
-        """Another attempt of the same order, with a reference of its own."""
+        """Open another attempt of the same order, with a reference of its own."""
         await self._shop.catch_up()
         believed = self._shop.books.by_reference(request.match_info["reference"])
         if believed is None:

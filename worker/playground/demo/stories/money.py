@@ -50,7 +50,7 @@ async def pays_when_it_is_over_and_nobody_tells(scene: Scene) -> None:
 
 
 async def is_refunded_and_looked_up(scene: Scene) -> None:
-    """No webhook tells of it, so the shop has the gateway asked."""
+    """The buyer pays and comes back. The refund has no webhook, so the shop has the gateway asked."""
     await pays(scene)
     await scene.until("opened", "completed")
     await scene.gateway_has_done_all()

@@ -60,7 +60,7 @@ async def pays_again_what_was_refunded(scene: Scene) -> None:
 
 
 async def pays_elsewhere_what_was_refunded(scene: Scene) -> None:
-    """The same at a gateway where we take the money ourselves: it is taken."""
+    """A first attempt at ShadhinPay was refunded in full, so a second attempt at OnePayBD is executed."""
     order = f"order-{secrets.token_hex(4)}"
     await _paid_and_refunded(scene.beside(SHADHINPAY), order)
     await scene.open(order=order)

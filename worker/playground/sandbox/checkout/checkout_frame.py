@@ -24,8 +24,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-COUNTED_SECONDS = 3600  # a longer wait is told by its end alone
-_FOOT = "Simulated by Payproof's sandbox"  # once it is over, the gateway's own words no longer hold
+COUNTED_SECONDS = 3600  # of a longer wait only the end is shown
+_FOOT = "Simulated by Payproof's sandbox"  # once the checkout is over, the gateway's own words no longer hold
 _SHOWN = 300  # characters of a text that a shop chose
 
 
@@ -112,7 +112,7 @@ def _order(look: CheckoutLook, view: View, *, over: bool) -> str:
 
 
 def _clock(view: View) -> str:
-    """Counts down by style alone; who cannot see that is told the end."""
+    """Counts down by style alone; its text names the end for readers who cannot see that."""
     ends = datetime.fromtimestamp(view.session.expires_at, DHAKA)
     at = f'<time datetime="{ends.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}">{ends:%H:%M:%S}</time>'
     left = int(view.left)

@@ -29,7 +29,7 @@ _WAYS: Mapping[Standing, Deed] = MappingProxyType(
 
 
 def way_back(gateway: SimulatedGateway, session: Session) -> str:
-    """Where a browser goes that was sent back as the session stands."""
+    """Where a browser is sent back to, by the session's status."""
     return gateway.closed_link(session) or gateway.redirect(session, _WAYS.get(session.status, "cancel"))
 
 
@@ -39,7 +39,7 @@ def over_html(view: View, back: str) -> str:
 
 
 def over_controls(view: View) -> str:
-    """Pay where no real page would let the buyer: once more, or too late."""
+    """A button to pay where no real page would let the buyer: once more, or too late."""
     status = view.session.status
     if status == "refunded":
         return "<p>What was refunded cannot be paid again.</p>"

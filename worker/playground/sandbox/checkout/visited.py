@@ -49,11 +49,11 @@ class Visited(Struct, frozen=True, kw_only=True):
         return checkout_page(self.look, view, step_html(self.look, step, view), self._controls(view), status=status)
 
     def meant(self) -> Special | None:
-        """The first entry made that has a meaning."""
+        """The first entry of the buyer's that has a meaning."""
         return next((special for special in self.look.specials if special.fits(self.entered)), None)
 
     def asked_again(self, special: Special) -> web.Response:
-        """The step that has the field once more, and why."""
+        """The step that has the field once more, with the reason."""
         asking = [step for step in self.look.steps if special.field in {field.name for field in step.fields}]
         step = next((step for step in asking if step.name == self.at), asking[0])
         return self.page(step, refused=special.says, status=422)
@@ -68,7 +68,7 @@ class Visited(Struct, frozen=True, kw_only=True):
         return self._told(html, over.over_controls(view), status=status)
 
     def do(self, does: Deed, transaction_id: str | None) -> web.Response:
-        """Do it, and send the browser where it goes then. Raises HTTPSeeOther."""
+        """Do the deed, and send the browser where it goes then. Raises HTTPSeeOther."""
         try:
             with self.sandbox.state.transaction():
                 session, redirect = perform(self.sandbox, self.session, Visit(does=does, transaction_id=transaction_id))
@@ -80,7 +80,7 @@ class Visited(Struct, frozen=True, kw_only=True):
         return replace(self, session=session).after()
 
     def after(self) -> web.Response:
-        """A deed was done here, and the browser is sent nowhere."""
+        """The page after a deed that sends the browser nowhere."""
         view = self._view()
         if self.open:
             return self._told(over.left_html(view), "")

@@ -29,7 +29,7 @@ class Shop(Named, frozen=True, kw_only=True):
 
 
 class Refund(Named, frozen=True, kw_only=True):
-    """Without an amount, all that is left."""
+    """The refund of a session; without an amount, all that is left."""
 
     amount: str | None = None
     webhook: bool = True

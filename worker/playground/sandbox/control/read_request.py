@@ -27,7 +27,7 @@ class WrongControl(Exception):
 
 
 class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of every body and query. Fields it does not know are refused."""
+    """The base of every body and query. Unknown fields are refused."""
 
 
 class Named(Body, frozen=True, kw_only=True):
@@ -74,7 +74,7 @@ def read_control(given: Mapping[str, Any], kind: type[Asked]) -> Asked:
 
 
 def find(sandbox: Sandbox, named: Named) -> Session:
-    """Raises LookupError where nothing was opened under that name."""
+    """The session. Raises LookupError where none was opened under that name."""
     sessions, provider = sandbox.sessions, named.provider
     session = (
         sessions.get(provider, named.session_id)

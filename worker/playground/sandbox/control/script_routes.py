@@ -66,7 +66,7 @@ class Scheduled(Struct, frozen=True, kw_only=True):
 
 
 def scripts_of(sandbox: Sandbox, provider: str | None = None) -> list[ShownScript]:
-    """The table as it is told; with a provider, those that fit it."""
+    """The table as the API shows it; with a provider, the scripts that fit it."""
     told = [
         ShownScript(
             script=script.name,

@@ -40,7 +40,7 @@ class Now(Struct, frozen=True, kw_only=True):
 
 
 class Set(Struct, frozen=True, kw_only=True):
-    """Nothing to tell."""
+    """An empty answer."""
 
 
 async def _clock(sandbox: Sandbox, asked: Asked) -> Now:

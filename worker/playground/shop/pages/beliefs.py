@@ -63,7 +63,7 @@ def paid_by(believed: Believed, shipped: Event) -> bool:
 
 
 def word(believed: Believed) -> str:
-    """How it stands, in a word or two."""
+    """The payment's state in a word or two."""
     hold = believed.payment.hold
     return believed.payment.status if hold is None else f"held: {hold.replace('_', ' ')}"
 

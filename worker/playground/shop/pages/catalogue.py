@@ -109,7 +109,7 @@ def _no_trouble() -> Html:
 
 
 def _trouble(script: Script, accounts: Sequence[Account], chosen: str) -> Html:
-    """Where no script runs, the label says which gateways it fits."""
+    """Where no script runs, the label names the gateways that the trouble fits."""
     providers = {account.provider for account in accounts}
     fitting = [account.name for account in accounts if account.provider in script.gateways]
     everywhere = providers <= set(script.gateways)
