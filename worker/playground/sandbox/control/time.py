@@ -72,7 +72,7 @@ ROUTES = (
         method="POST",
         path="/_control/clock",
         name="advanceClock",
-        summary="Move the sandbox's clock: checkouts expire and tokens end by it; webhooks and what is scheduled wait "
+        summary="Move the sandbox's clock: checkouts expire and tokens end by it; webhooks and scheduled deeds wait "
         "in real time",
         body=Clock,
         answers=Now,
