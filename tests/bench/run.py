@@ -113,7 +113,7 @@ def write(found: Results, path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="deploy/dev bench", description="The goals of speed, and what was measured, in one table."
+        prog="deploy/dev bench", description="The goals of speed, and the measured figures, in one table."
     )
     parser.add_argument("--quick", action="store_true", help="fewer payments, three rounds, without the growth")
     parser.add_argument("--runs", type=int, help="rounds of each; five, or three quick ones")

@@ -102,7 +102,7 @@ class Player:
         self._sessions: dict[int, str] = {}
 
     async def does(self, act: Act) -> None:
-        """Raises AssertionError when the effects of the act do not come to an end."""
+        """Do one act, record its answer and wait for the end of its effects. Raises AssertionError without that end."""
         await self._rested(act)
         try:
             told = await self._do(act)

@@ -30,7 +30,7 @@ async def opened(payproof: Payproof) -> int:
 
 
 def configured_otherwise(payproof: Payproof, name: str, base_url: str) -> str:
-    """A configuration with another address for shop-ipay's gateway; the service keeps its own."""
+    """Write a configuration with another address for shop-ipay's gateway. Returns its path."""
     text = payproof.system.config.read_text()
     path: Path = payproof.system.place / f"{name}.toml"
     path.write_text(text.replace(f"{payproof.system.sandbox_url}/ipay", base_url))

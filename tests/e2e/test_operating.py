@@ -179,7 +179,7 @@ async def test_the_money_counted_is_the_money_that_the_log_tells_of(scene: Scene
         series = scene.prometheus.query("payproof_completed_taka_total > 0")
         return {one["metric"]["provider"]: float(one["value"][1]) for one in series} == told
 
-    await until(counted, what=f"what was completed is counted as {told}")
+    await until(counted, what=f"completed payments are counted as {told}")
 
 
 @pytest.mark.parametrize(("new", "old"), sorted(OLD_NAMES.items()))

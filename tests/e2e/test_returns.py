@@ -297,7 +297,7 @@ async def nothing_durable(payproof: Payproof) -> AsyncIterator[None]:
 
 
 def tracked(reference: str) -> Document:
-    """A checkout of the shop's own without a return address, at a gateway that cannot be asked."""
+    """The body that tracks a checkout without a return address, at a gateway that cannot be asked."""
     named = {"account": GATEWAYS["blind"].account, "reference": reference, "session_id": reference}
     return {**named, "amount": "10.00", "currency": "BDT"}
 

@@ -281,7 +281,7 @@ async def test_it_waits_for_a_broker_on_which_payproof_never_ran(shop: Shop, bro
 
     async with asyncio.TaskGroup() as group, await aio_pika.connect(broker.url) as connection:
         group.create_task(shop.start(broker.port))
-        await until(complained, what="it said what is missing")
+        await until(complained, what="the log reports the missing exchange")
         await declare(connection, [])
     await shop.tell(event("first", 2))
     await shop.has_shipped("first")

@@ -98,7 +98,7 @@ class Fleet:
         yield self.database.url
 
     def restore(self) -> None:
-        """Bring every process back until all are ready."""
+        """Start every process that does not run, and wait until all are ready."""
         for member in self.members.values():
             if not member.child.running:
                 member.child.start()

@@ -42,7 +42,7 @@ async def test_notifications_are_taken_over_the_broker_while_it_is_away(fleet: F
         async def recorded() -> bool:
             return len(await notifications(load, customer) - before) == 5
 
-        await until(recorded, what="what was answered 200 in its timeline")
+        await until(recorded, what="the callbacks answered 200 in its timeline")
 
 
 async def test_with_the_broker_away_too_everyone_is_told_to_come_again(fleet: Fleet) -> None:
@@ -68,7 +68,7 @@ async def somebody(load: Load) -> Customer:
     async def found() -> Customer | None:
         return next((one for one in load.customers if not one.gateway.notifies), None)
 
-    return await until(found, what="a customer whose gateway notifies nobody")
+    return await until(found, what="a customer whose gateway sends no notifications")
 
 
 async def notifications(load: Load, customer: Customer) -> set[object]:

@@ -44,7 +44,7 @@ def callbacks(name: str) -> Parser:
         callback = replace(base, body=body, query=_altered(base.query, dice), headers=_altered(base.headers, dice))
         judged = gateway.authenticate(callback)
         assert isinstance(judged, Signed | Unsigned | Forged)
-        assert not isinstance(judged, Signed) or body == base.body, "what is signed is what was signed"
+        assert not isinstance(judged, Signed) or body == base.body, "only signed bytes count as signed"
         try:
             reading = gateway.read_claim(callback)
         except Unreadable:

@@ -57,7 +57,7 @@ class Dice:
         return given
 
     def text(self, given: str) -> str:
-        """As the value of a header or query comes from aiohttp: bytes that are not UTF-8 as lone surrogates."""
+        """The text after up to four changes. Bytes that are not UTF-8 are lone surrogates, as aiohttp has them."""
         return self.changed(given.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
     def _piece(self) -> bytes:

@@ -148,7 +148,7 @@ def strict_json(body: bytes) -> None:
     except Unreadable:
         return
     again = canonical(value)
-    assert canonical(read_json(again)) == again, "what was read reads the same again"
+    assert canonical(read_json(again)) == again, "a value that was read reads the same again"
 
 
 def lenient_json(body: bytes) -> None:

@@ -196,7 +196,7 @@ async def test_a_restored_dump_asks_again_about_all_that_is_open_and_uses_no_eve
         await found_out.until("opened", "completed", "completed")
         first, again = at.stage.feed.by_payment[found_out.payment["payment_id"]][1:]
         assert (first.id.rpartition(".")[2], again.id.rpartition(".")[2]) == ("2", "1002")
-        await until(lambda: _asked(at, waiting), what="what nobody paid was asked about again")
+        await until(lambda: _asked(at, waiting), what="unpaid payments were asked about again")
         kept = await at.stage.shop.payment(done.payment["payment_id"])
         assert (kept["status"], kept["version"]) == ("completed", 1002)
 
@@ -207,7 +207,7 @@ async def test_a_restored_dump_asks_again_about_all_that_is_open_and_uses_no_eve
         (found,) = listed["payments"]
         assert found["payment_id"] != request["payment_id"]
         await at.stage.shop.verify(found["payment_id"])
-        await until(lambda: _completed(at, found["payment_id"]), what="what was opened after the backup is found out")
+        await until(lambda: _completed(at, found["payment_id"]), what="payments opened after the backup are found")
 
 
 async def _completed(at: Installed, payment_id: str) -> bool:
@@ -252,7 +252,7 @@ async def test_with_every_change_received_nothing_is_lost(place: Place) -> None:
             for scene in (before, after):
                 payment = await at.stage.shop.payment(scene.payment["payment_id"])
                 assert (payment["status"], payment["version"]) == ("completed", 1002)
-            await until(lambda: _asked(at, waiting), what="what nobody paid was asked about again")
+            await until(lambda: _asked(at, waiting), what="unpaid payments were asked about again")
             last = await at.paid(5)
             assert last.payment["payment_id"]
             await asyncio.to_thread(at.system.service.stop)

@@ -215,7 +215,7 @@ async def test_a_carrier_whose_session_ends_publishes_nothing_more_until_it_is_t
         async with event_publisher(database, second) as other:
             new = await written(database, one, 2)
             other.wake()
-            await until(lambda: len(broker.ids) + len(second.ids) >= 3, what="one of the two publishes")
+            await until(lambda: len(broker.ids) + len(second.ids) >= 3, what="either publisher publishes")
             assert [*broker.ids[1:], *second.ids] == new
     assert broker.ids[0] == ids[0]
 

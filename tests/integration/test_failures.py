@@ -275,7 +275,7 @@ async def test_a_locked_payment_holds_up_no_other_of_its_gateway(database: Datab
     async def both() -> bool:
         return len(await database.fetch("SELECT FROM events WHERE type = 'payment.completed'")) == 2
 
-    await until(both, what="the end of the one that was locked", seconds=2 * LOCK_SECONDS)
+    await until(both, what="the end of the locked payment", seconds=2 * LOCK_SECONDS)
     consumer.stop()
     await asyncio.wait_for(working, 10)
 

@@ -85,4 +85,4 @@ async def test_an_endpoint_that_was_down_for_72_hours_gets_every_event_afterward
     assert set(arrivals) == set(expected)
     assert states == Counter(delivered=len(expected))
     assert len(answered) < 600, "a dead endpoint is asked at most every ten minutes"
-    assert last - back < late, "what was put off for hours does not wait for hours"
+    assert last - back < late, "deliveries that were postponed for hours do not wait for hours"

@@ -246,10 +246,7 @@ async def test_a_merchant_who_has_been_quiet_is_found_by_the_index_of_merchants(
 
 
 async def test_whoever_dies_while_placing_leaves_no_gap(dsn: str, database: Database) -> None:
-    """Its transaction is rolled back and its lock is free.
-
-    The next process, waiting for it, gives the same positions.
-    """
+    """The dead process's transaction is rolled back, and the next process gives the same positions."""
     await filled(database, 20)
     await database.execute("UPDATE events SET place = NULL")
     async with connect(dsn, size=1) as doomed, doomed.connection() as connection:
@@ -257,7 +254,7 @@ async def test_whoever_dies_while_placing_leaves_no_gap(dsn: str, database: Data
         await connection.execute("SELECT place_left_events(10)")
         async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
             placing = group.create_task(assign_positions(database, 1000))
-            await until(lambda: waits(database), what="the next one waits for who is at it")
+            await until(lambda: waits(database), what="the next process waits for the first")
             pid = await connection.fetchval("SELECT pg_backend_pid()")
             await database.execute("SELECT pg_terminate_backend($1)", pid)
         assert placing.result() == 20

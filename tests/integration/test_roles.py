@@ -214,7 +214,7 @@ async def test_nobody_holds_what_was_not_decided(database: Database) -> None:
         words = decided[row["table_name"]][row["grantee"].removeprefix("payproof_")]
         assert row["privilege_type"].lower() in words, dict(row)
     made = await maintain_archive(database, timedelta(days=90))
-    assert made.made, "partitions made later are open to nobody either"
+    assert made.made, "later partitions are closed to every group too"
     rows = await database.fetch(
         """SELECT relname FROM pg_class CROSS JOIN unnest($1::text[]) AS g (name)
            WHERE relispartition AND relkind = 'r'
@@ -259,7 +259,7 @@ async def test_a_worker_puts_aside_replays_and_keeps_the_archive(worker: Databas
     taken_keys = await database.fetch(
         "SELECT DISTINCT relowner::regrole::text AS owner FROM pg_class WHERE relispartition"
     )
-    assert [row["owner"] for row in taken_keys] == ["payproof"], "partitions are the owner's, whoever had them made"
+    assert [row["owner"] for row in taken_keys] == ["payproof"], "partitions made by a worker are the owner's too"
 
 
 async def test_each_group_sees_that_the_schema_is_present(logins: dict[str, str]) -> None:

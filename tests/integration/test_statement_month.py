@@ -136,7 +136,7 @@ async def test_every_error_of_a_month_is_found_and_nothing_else(
     await followed_up(month, rows, database, asked=bool(office.config.accounts[0].provider.capabilities.asked_by))
 
     run = next(word for word in ended.out.split() if word.startswith("rec_"))
-    assert (await office.reconcile("show", run)).out == ended.out, "added up by SQL it comes to what the rows come to"
+    assert (await office.reconcile("show", run)).out == ended.out, "the sums by SQL equal the sums of the rows"
 
     after = await everything(database)
     again = await office.reconcile(*words)

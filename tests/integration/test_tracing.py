@@ -170,7 +170,7 @@ async def test_one_trace_leads_from_the_callback_to_the_webhook_over_postgres(ds
         check_event(event)
         read = from_http_event(HTTPMessage({"content-type": "application/cloudevents+json"}, body))
         assert read.get_extension("traceparent") == event["traceparent"]
-        assert event["traceparent"] == _named(trace["record"]), "the event names what wrote it"
+        assert event["traceparent"] == _named(trace["record"]), "the event names the span that wrote it"
         assert len(at.hook.requests) == 1
         assert (_trace(delivered), _about(delivered)["status"]) == (_trace(trace["callback"]), 204)
         assert_no_personal_data(at)
@@ -238,7 +238,7 @@ def test_one_transaction_for_many_is_linked_to_by_all_and_parent_to_none() -> No
     whole = next(span for span in exporter.get_finished_spans() if span.name == "record batch")
     spans = [span for span in exporter.get_finished_spans() if span.name == "record"]
     assert [_named(span) for span in spans] == [following[0], following[2]]
-    assert following[1] is None, "what has no trace gets none"
+    assert following[1] is None, "a claim without a trace gets none"
     assert [f"{_trace(span):032x}" for span in spans] == [
         str(parent.traceparent).split("-")[1] for parent in (one, other)
     ]

@@ -93,7 +93,7 @@ def test_a_person_who_says_refunded_says_it_of_the_amount_that_came(bench: Bench
     assert seen(bench.resolve(payment_id, REFUNDED)) == (REFUNDED, None, amount)
     assert bench.says(payment_id, REFUNDED, 200, amount=amount).hold is None
     after = bench.says(payment_id, COMPLETED, 300, amount=amount, refunded_amount=amount)
-    assert after.hold is None, "all of it went back, whatever the gateway calls that"
+    assert after.hold is None, "all of it was refunded, whatever status the gateway gives"
 
 
 def test_a_smaller_refund_of_an_accepted_amount_asked_later_is_a_contradiction(bench: Bench) -> None:

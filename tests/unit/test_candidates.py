@@ -278,7 +278,7 @@ async def test_a_gateway_that_never_answers_about_it_is_asked_until_we_give_up()
 
 
 async def by_reference(drive: Drive, payment_id: str, said: Said | None = None, transaction_id: str = "X") -> None:
-    """A claim that names the payment by our reference alone, by which its home was found."""
+    """Publish a claim that names the payment by our reference alone, with a transaction id."""
     payment = drive.payment(payment_id)
     claim = drive.claim(payment_id, said, payment_id=None, reference=payment.reference, transaction_id=transaction_id)
     await drive.publish(claim)

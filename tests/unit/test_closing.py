@@ -269,7 +269,7 @@ async def test_an_account_may_say_how_long_after_the_end_pending_closes() -> Non
     await drive.wait(END + MINUTE)
     await drive.hit(claimed, Said.SUCCESS)
     await drive.wait(6 * DAY)
-    assert drive.payment(claimed).status is Status.PENDING, "someone said paid after the end"
+    assert drive.payment(claimed).status is Status.PENDING, "a claim said paid after the end"
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ async def test_a_refund_after_the_last_look_is_known_by_a_claim_alone(account: A
     await drive.wait(60 * DAY)
     drive.gateway = says(Status.REFUNDED)
     await drive.wait(300 * DAY)
-    assert drive.payment(payment_id).status is Status.COMPLETED, "nobody looks for ever"
+    assert drive.payment(payment_id).status is Status.COMPLETED, "no look comes after the schedule"
     await drive.hit(payment_id, source=Source.WEBHOOK, signed=True)
     assert drive.payment(payment_id).status is Status.REFUNDED
     assert days(drive, payment_id) == [0, 1, 8, 38, 360]

@@ -939,7 +939,7 @@ def test_money_announced_that_is_not_there_is_resolved_as_refunded(bench: Bench)
     after = bench.resolve(payment_id, REFUNDED)
     assert (after.status, after.hold, after.refunded_amount) == (REFUNDED, None, AMOUNT)
     assert bench.told(payment_id) == ["completed", "held", "refunded"]
-    assert bench.says(payment_id, COMPLETED, 30).hold is None, "equal to what was settled"
+    assert bench.says(payment_id, COMPLETED, 30).hold is None, "equal to the resolved answers"
 
 
 def test_the_same_resolution_again_is_taken_and_another_is_not(bench: Bench) -> None:

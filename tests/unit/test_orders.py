@@ -213,7 +213,7 @@ async def test_an_answer_that_another_gateways_attempt_is_paid_stops_the_next_ex
     second = await drive.open(EXECUTING, order_ref=ORDER)
     paying = await drive.take(drive.claim(first, source=Source.OPERATOR))
     executing = await drive.take(drive.claim(second, Said.SUCCESS))
-    assert [one.question.kind for one in executing] == [QuestionKind.EXECUTE], "nobody knows of the other's money yet"
+    assert [one.question.kind for one in executing] == [QuestionKind.EXECUTE], "the other's money is not known yet"
     await drive.answer(paying)
     assert drive.payment(first).hold is None
     drive.gateway = onepaybd("none", None)

@@ -182,7 +182,7 @@ async def work(queue: type[Queue]) -> None:
         asyncio.TaskGroup() as group,
     ):
         publishing = await producing.channel(publisher_confirms=True)
-        assert isinstance(publishing, Channel), "what aiormq's own connection gives"
+        assert isinstance(publishing, Channel), "the type of aiormq's own connection"
         for gateway in GATEWAYS:
             group.create_task(queue(gateway, base, session, await asyncpg.connect(database)).run(consuming, publishing))
 

@@ -32,7 +32,7 @@ async def tabbed_to(page: Page, name: str | re.Pattern[str], role: str = "button
     for _ in range(MOST_TABS):
         await page.keyboard.press("Tab")
         if unseen := await page.evaluate(UNSEEN):
-            raise AssertionError(f"nobody sees that the focus is on {unseen}")
+            raise AssertionError(f"the focus is not visible on {unseen}")
         if await wanted.evaluate("e => e === document.activeElement"):
             return
     raise AssertionError(f"Tab does not come to {name}")

@@ -35,7 +35,7 @@ class Agenda:
             what()
 
     def run(self, until: datetime) -> bool:
-        """Let everything happen, at most until then; False when something is left to happen after that."""
+        """Run everything that is due up to `until`. Returns False when something is left for later."""
         while self._waiting:
             if self._waiting[0][0] > until:
                 return False

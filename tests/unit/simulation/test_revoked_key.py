@@ -61,7 +61,7 @@ def test_the_timeline_tells_it_in_a_handful_of_entries(payments: int) -> None:
     assert sum(one.data.get("times", 1) for one in answers) == len(system.journal.asked), "and every answer counts"
     claims = [one for name in names for one in system.ledger.entries(name) if one.kind is EntryKind.CLAIM]
     told = Counter(one.data["source"] for one in claims)
-    assert told[Source.RETURN] == payments, "whatever came from outside stands in it"
+    assert told[Source.RETURN] == payments, "every message from outside stands in it"
 
 
 def test_a_lone_payment_tells_each_of_the_first_questions_and_then_how_often_it_was_asked_on() -> None:

@@ -68,7 +68,7 @@ class Load:
         return payments
 
     async def play(self, payments: Sequence[Document], rate: float, ended: Callable[[int], None]) -> list[Ended]:
-        """Report payments at this rate, and wait for the event of each. Failures are in the result."""
+        """Report `rate` payments a second, and wait for the event of each. Returns them as they end, also failures."""
         over = list[Ended]()
 
         async def one(payment: Document) -> None:

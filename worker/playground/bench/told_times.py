@@ -47,7 +47,7 @@ class ToldTimes:
             pass
 
     async def run(self) -> None:
-        """Look until cancelled; goes on after the service was away."""
+        """Read the log until cancelled, while payments are awaited; goes on after the service was away."""
         while True:
             await self._wanted.wait()
             try:

@@ -213,7 +213,7 @@ class OnePayBD(SimulatedGateway):
         )
 
     def _page(self, call: Call, session: Session) -> str:
-        """The page's query is spelled `paymentId` here and `paymentID` in callbacks, as in the documentation."""
+        """The address of the checkout page. It says `paymentId` where callbacks say `paymentID`, as documented."""
         query = f"paymentId={session.session_id}&hash={quote(session.notes['hash'], safe='!.)(_')}&mode=0011"
         return f"{self.checkout_url(call.base, session.session_id)}?{query}&apiVersion=v1.2.0-beta/"
 

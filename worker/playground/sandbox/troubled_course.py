@@ -71,7 +71,7 @@ def tell_of_earlier(
 
 
 def follow(sandbox: Sandbox, session: Session, redirect: str, met: Met) -> None:
-    """Do the other effects of the deed, or schedule them."""
+    """Set off the later effects of the deed: more visits, a second payment, refunds, and failing calls."""
     gateway = sandbox.gateways[session.provider]
     for name, seconds in met.items():
         match name:

@@ -89,7 +89,7 @@ async def act(request: web.Request) -> web.Response:
 
 
 async def _visited(request: web.Request) -> Visited:
-    """Raises HTTPNotFound.
+    """The request with its checkout. Raises HTTPNotFound.
 
     The body is read before the session. From there on nothing waits, so no other tab acts in between.
     """

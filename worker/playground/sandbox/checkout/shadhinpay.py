@@ -48,7 +48,7 @@ VENDORS = {"BKASH": "bkash", "NAGAD": "nagad"}
 
 
 def _phone(session: Session) -> str:
-    """The number that the shop sent, which is filled in on the page."""
+    """The buyer's number as the shop sent it, without +88; a sample number where it sent none."""
     phone = str(session.body.get("customerPhone") or "").removeprefix("+").removeprefix("88")
     return phone[:20] or "01770618575"
 

@@ -68,7 +68,7 @@ class Visited(Struct, frozen=True, kw_only=True):
         return self._told(html, over.over_controls(view), status=status)
 
     def do(self, does: Deed, transaction_id: str | None) -> web.Response:
-        """Do the deed, and send the browser where it goes then. Raises HTTPSeeOther."""
+        """Do the deed. Returns the page after it, or 409 when it is impossible. Raises HTTPSeeOther for a redirect."""
         try:
             with self.sandbox.state.transaction():
                 session, redirect = perform(self.sandbox, self.session, Visit(does=does, transaction_id=transaction_id))
