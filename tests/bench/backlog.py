@@ -79,7 +79,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.backlog")
     parser.add_argument("--claims", type=int, default=CLAIMS)
     parser.add_argument("--roles", default=ROLES)
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="when to give up")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="seconds until it gives up")
     parser.add_argument("--json", action="store_true")
     words = parser.parse_args()
     with directory() as place, lived_in(place) as both:

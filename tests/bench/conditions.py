@@ -65,9 +65,11 @@ def add_options(parser: ArgumentParser) -> None:
         type=float,
         nargs="+",
         metavar="SECONDS",
-        help="how long the gateways take: each as long, or spread from the least to the most, as 0.2 5",
+        help="seconds that the gateways take: one value, or the least and the most, such as 0.2 5",
     )
-    parser.add_argument("--standby", type=float, default=0.0, metavar="MILLISECONDS", help="how far away one is; 10")
+    parser.add_argument(
+        "--standby", type=float, default=0.0, metavar="MILLISECONDS", help="round trip to the standby, such as 10"
+    )
     parser.add_argument("--snapshot", action="store_true", help="with an old snapshot held open, as by a dump")
 
 

@@ -353,13 +353,13 @@ def table(found: Cost, width: int = 100) -> str:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.cost")
-    parser.add_argument("--payments", type=int, default=6000, help="that wait")
-    parser.add_argument("--rate", type=float, help="how many come a second instead of waiting")
-    parser.add_argument("--alone", action="store_true", help="one by one, each when the last one's event was heard")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long they come, after the warm-up")
+    parser.add_argument("--payments", type=int, default=6000, help="number of payments that wait")
+    parser.add_argument("--rate", type=float, help="payments a second, which come instead of waiting")
+    parser.add_argument("--alone", action="store_true", help="one payment at a time, each after the last event")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long payments come, after the warm-up")
     parser.add_argument("--roles", default=ROLES)
     parser.add_argument("--top", type=int, default=TOP)
-    parser.add_argument("--width", type=int, default=100, help="how many characters of a statement are shown")
+    parser.add_argument("--width", type=int, default=100, help="characters shown of a statement")
     parser.add_argument("--json", action="store_true")
     add_options(parser)
     words = parser.parse_args()

@@ -201,11 +201,16 @@ def _ratio(rates: Mapping[str, float], one: str, other: str) -> str:
 
 
 async def main() -> None:
-    from tests.bench.history import lived_in  # it is filled by drains
+    from tests.bench.history import lived_in  # it imports this module
 
     known = {contender.name: contender for contender in (*CONTENDERS, PAYPROOF_TWICE)}
     parser = argparse.ArgumentParser(prog="python -m tests.bench.drain")
-    parser.add_argument("--contender", action="append", choices=known, help="may be repeated; all but one without")
+    parser.add_argument(
+        "--contender",
+        action="append",
+        choices=known,
+        help="may be repeated; default: all but payproof in two processes",
+    )
     parser.add_argument("--payments", type=int, default=6000)
     parser.add_argument("--runs", type=int, default=2)
     add_options(parser)

@@ -179,10 +179,12 @@ def _say(words: str) -> None:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.growth")
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="settled payments in the tables")
-    parser.add_argument("--payments", type=int, default=PAYMENTS, help="of each drain")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=SIZES, help="numbers of completed payments in the tables"
+    )
+    parser.add_argument("--payments", type=int, default=PAYMENTS, help="number of payments of each drain")
     parser.add_argument("--runs", type=int, default=RUNS)
-    parser.add_argument("--due", type=int, default=DUE, help="payments due in the sweep; 0 leaves that out")
+    parser.add_argument("--due", type=int, default=DUE, help="payments due in the sweep; 0: do not measure the sweep")
     parser.add_argument("--json", action="store_true")
     words = parser.parse_args()
     with directory() as place:

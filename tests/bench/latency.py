@@ -165,18 +165,18 @@ def beyond(due: Mapping[int, float], heard: Hearing, delays: Delays) -> dict[int
 
 
 async def main() -> None:
-    from tests.bench.bare_latency import bare_latency  # its load is made by `pace` above
+    from tests.bench.bare_latency import bare_latency  # it imports this module
 
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.latency",
-        description="At saturation, of the bare limit, of each layout and otherwise than usual; or, where a layout or "
-        "any of the conditions is given, of the bare limit and of that.",
+        description="Measures saturation, the bare limit, each layout and each unusual condition; where a layout or "
+        "a condition is given, only the bare limit and that.",
     )
     parser.add_argument("--rate", type=float, default=200.0, help="payments a second")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--payments", type=int, default=6000, help="at saturation")
-    parser.add_argument("--layout", choices=LAYOUTS, help="payproof's processes")
+    parser.add_argument("--payments", type=int, default=6000, help="number of payments at saturation")
+    parser.add_argument("--layout", choices=LAYOUTS, help="how the roles are divided among processes")
     add_options(parser)
     words = parser.parse_args()
     put = under(parser, words)

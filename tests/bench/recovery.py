@@ -184,10 +184,14 @@ def _spread(seconds: Sequence[float]) -> str:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.recovery")
-    parser.add_argument("--bus", choices=BUSES, action="append", help="may be repeated; both without")
-    parser.add_argument("--consumers", type=int, choices=LAYOUTS, action="append", help="may be repeated; 1 and 2")
+    parser.add_argument("--bus", choices=BUSES, action="append", help="may be repeated; default: both")
+    parser.add_argument(
+        "--consumers", type=int, choices=LAYOUTS, action="append", help="may be repeated; default: 1 and 2"
+    )
     parser.add_argument("--kills", type=int, default=KILLS)
-    parser.add_argument("--gateway", type=float, default=GATEWAY_SECONDS, help="seconds that it takes for an answer")
+    parser.add_argument(
+        "--gateway", type=float, default=GATEWAY_SECONDS, help="seconds that the gateway takes to answer"
+    )
     parser.add_argument("--json", action="store_true")
     words = parser.parse_args()
     firsts = count(1, 1_000_000)

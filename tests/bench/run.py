@@ -116,9 +116,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="deploy/dev bench", description="The goals of speed, and the measured figures, in one table."
     )
     parser.add_argument("--quick", action="store_true", help="fewer payments, three rounds, without the growth")
-    parser.add_argument("--runs", type=int, help="rounds of each; five, or three quick ones")
-    parser.add_argument("--json", type=Path, default=LAST, help="where all of it goes; .payproof/bench/last.json")
-    parser.add_argument("--strict", action="store_true", help="end with 1 where a goal is missed")
+    parser.add_argument("--runs", type=int, help="rounds of each measurement; default: 5, with --quick 3")
+    parser.add_argument(
+        "--json", type=Path, default=LAST, help="the file for the results; default: .payproof/bench/last.json"
+    )
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if a goal is missed")
     words = parser.parse_args(arguments)
     if words.runs is not None and not 1 <= words.runs <= MOST_RUNS:
         parser.error(f"--runs: from 1 to {MOST_RUNS}")

@@ -43,8 +43,8 @@ def told(found: Sequence[Difference], acts: Sequence[Act]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.compare", description=__doc__.split("\n")[0])
-    parser.add_argument("--before", type=Path, required=True, help="the checkout whose program it is held against")
-    parser.add_argument("--after", type=Path, default=HERE, help="the other; this one")
+    parser.add_argument("--before", type=Path, required=True, help="the checkout to compare with")
+    parser.add_argument("--after", type=Path, default=HERE, help="the other checkout; default: this checkout")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--payments", type=int, default=100)
     words = parser.parse_args()

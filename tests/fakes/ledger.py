@@ -574,7 +574,7 @@ class FakeBatch:
         if any(one.version == event.version or one.id == event.id for one in told):
             raise Refused(f"event {event.id} was written before")
         if event.type is EventType.COMPLETED and any(one.type is EventType.COMPLETED for one in told):
-            raise Refused(f"{event.payment_id} was told as completed before")
+            raise Refused(f"{event.payment_id} was published as completed before")
         self.layer.told[event.payment_id] = (*told, event)
         self.layer.events.append(event)
 
@@ -630,7 +630,7 @@ def _check_row(row: Payment) -> None:
     if row.amount <= 0 or not 0 <= row.refunded_amount <= max(row.amount, came) or row.version < 0:
         raise Refused(f"{row!r}: amounts or version out of range")
     if row.status.paid and (row.status is Status.REFUNDED) != whole:
-        raise Refused(f"{row!r}: fully returned exactly when it is called refunded")
+        raise Refused(f"{row!r}: refunded in full exactly when its status is refunded")
 
 
 def _check_rise(before: Payment, after: Payment) -> None:
@@ -640,4 +640,4 @@ def _check_rise(before: Payment, after: Payment) -> None:
     if after.version < before.version or after.refunded_amount < before.refunded_amount:
         raise Refused(f"{before!r} would go back in version or refunds")
     if before.completed_told and not after.completed_told:
-        raise Refused(f"{before!r} would go back in what was told")
+        raise Refused(f"{before!r} would take back a published event")

@@ -150,8 +150,8 @@ def show(tally: Tally, console: Console) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="deploy/dev fault", description=__doc__.split("\n")[0])
-    parser.add_argument("--payments", type=int, default=1000, help="end after so many were made and settled")
-    parser.add_argument("--minutes", type=float, default=30.0, help="or after so long, whichever comes first")
+    parser.add_argument("--payments", type=int, default=1000, help="end after so many payments ended")
+    parser.add_argument("--minutes", type=float, default=30.0, help="or after this time, if that is earlier")
     parser.add_argument("--seed", type=int, default=None)
     given = parser.parse_args()
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # the subscriber's broker goes away on purpose

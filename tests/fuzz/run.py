@@ -83,8 +83,8 @@ def show(tally: Tally, console: Console) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="deploy/dev fuzz", description=__doc__.split("\n")[0])
-    parser.add_argument("--cases", type=int, default=100_000, help="how many, over all readers")
-    parser.add_argument("--seed", type=int, default=None, help="the same seed, the same cases")
+    parser.add_argument("--cases", type=int, default=100_000, help="number of cases, over all readers")
+    parser.add_argument("--seed", type=int, default=None, help="the same seed gives the same cases")
     given = parser.parse_args()
     seed = secrets.randbits(32) if given.seed is None else given.seed
     tally = run(given.cases, seed, Console(stderr=True))

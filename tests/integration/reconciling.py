@@ -92,7 +92,7 @@ _FILL = f"""
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--explain", action="store_true", help="show how the server joined")
+    parser.add_argument("--explain", action="store_true", help="show the server's join plan")
     parser.add_argument("--child", nargs=2, metavar=("DSN", "FILE"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:

@@ -51,8 +51,10 @@ def judged(console: Console, found: tool.Found, survivors: Sequence[Change], mod
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="deploy/dev mutants", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--module", action="append", help="these rules alone, afresh: consumers/money/fold.py")
-    parser.add_argument("--minutes", type=float, default=60.0, help="end after so long; a run over all can go on later")
+    parser.add_argument("--module", action="append", help="only this module, anew, such as consumers/money/fold.py")
+    parser.add_argument(
+        "--minutes", type=float, default=60.0, help="end after this time; a run over all can continue later"
+    )
     given = parser.parse_args()
     modules = given.module or rules()
     if strangers := [

@@ -224,7 +224,7 @@ def test_whatever_is_counted_away_the_fold_is_the_same(
         all_of_them = _with(all_of_them, recorded_as(all_of_them, fact, always, most=100))
         assert fold(few, TakenKeys(), always) == fold(all_of_them, TakenKeys(), always)
         if settles is not None and settles[0] == place:
-            few, all_of_them = (_settled(case, settles[1]) for case in (few, all_of_them))
+            few, all_of_them = (_resolved(case, settles[1]) for case in (few, all_of_them))
 
 
 def _fact(one: Spoken, made_up: dict[str, Any]) -> Fact:
@@ -245,8 +245,8 @@ def _with(case: Case, fact: Fact) -> Case:
     return Case(payment=case.payment, facts=tuple(facts.values()), resolutions=case.resolutions)
 
 
-def _settled(case: Case, status: Status) -> Case:
-    """As `resolve_payment` does, with the transaction that all earlier answers share, or none."""
+def _resolved(case: Case, status: Status) -> Case:
+    """The case with a resolution that covers every recorded Fact and every hold, and records no transaction."""
     settled = frozenset(fact.key for fact in case.facts) | frozenset(Hold)
     resolution = Resolution(
         at=NOON + timedelta(seconds=6), status=status, actor="rahima", reason="looked", settled=settled

@@ -202,7 +202,7 @@ def copied(into: Path) -> Path:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.unit.simulation.faults", description=__doc__)
-    parser.add_argument("--only", default="", help="faults whose name has this in it")
+    parser.add_argument("--only", default="", help="only faults whose name contains this")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--world", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()

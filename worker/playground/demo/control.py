@@ -59,7 +59,7 @@ class Control:
             put_off = (await self.get("scheduled", provider=provider, reference=reference))["scheduled"]
             sent = await self.deliveries(provider, reference)
             if failed := [one for one in put_off if one["state"] == "impossible" or one["result"] == "0"]:
-                raise ControlError(f"{failed[0]['does']} came to nothing: {failed[0]['result']}")
+                raise ControlError(f"{failed[0]['does']} had no effect: {failed[0]['result']}")
             return all(one["state"] == "done" for one in put_off) and all(one["attempts"] for one in sent)
 
         await until(done, "what the gateway put off was not done")

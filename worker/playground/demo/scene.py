@@ -123,7 +123,7 @@ class Scene:
             await self.stage.feed.until(payment_id, fits, seconds=seconds)
         except TimeoutError:
             heard = ", ".join(self.stage.feed.words(payment_id)) or "nothing"
-            raise Otherwise(f"told {heard} instead of {', '.join(told)} within {seconds:g} s") from None
+            raise Otherwise(f"the shop got {heard} instead of {', '.join(told)} within {seconds:g} s") from None
         return self.stage.feed.by_payment[payment_id][-1].data
 
     async def looks_again(self) -> None:
@@ -153,7 +153,7 @@ class Scene:
         """Check that another payment of this story has not changed."""
         heard = self.stage.feed.words(payment["payment_id"])
         if heard != told:
-            raise Otherwise(f"of the other payment {', '.join(heard)} was told")
+            raise Otherwise(f"the other payment has the events {', '.join(heard)}")
 
     # -- the buyer -----------------------------------------------------------------------------------------------------
 
@@ -196,10 +196,10 @@ class Scene:
             self._scripted.append(named)
 
     async def gateway_has_done_all(self) -> None:
-        """Wait until it has done its postponed work, and check that the story's script had any effect."""
+        """Wait until it has done its postponed work, and check that every trouble of the story's script was used."""
         await self.stage.control.until_all_done(**self._named())
         if left := [trouble for one in self._scripted for trouble in await self.stage.control.troubles(**one)]:
-            raise Otherwise(f"{left[0]['trouble']} was never met")
+            raise Otherwise(f"{left[0]['trouble']} was never used")
 
     async def gateway_is_back(self) -> None:
         """Wait until its calls about this payment are answered again."""

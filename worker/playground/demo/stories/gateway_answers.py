@@ -114,7 +114,7 @@ async def _open_in_vain(scene: Scene, request: dict[str, object]) -> None:
         if refused.status not in (502, 504):
             raise
     else:
-        raise Otherwise("a checkout was opened whose answer was lost")
+        raise Otherwise("the lost answer to the opening arrived")
 
 
 FOUND = completed(saw=())
