@@ -58,7 +58,7 @@ async def test_a_gateways_clock_is_compared_with_ours(seconds: int) -> None:
 async def test_a_gateway_that_tells_no_readable_time_is_not_blamed() -> None:
     async with gateway(lambda: "yesterday") as url:
         assert await clock_skew(url, noon) is None
-    assert await clock_skew(url, noon) is None, "and one that is gone"
+    assert await clock_skew(url, noon) is None, "and a gateway that is gone"
 
 
 @pytest.mark.parametrize(

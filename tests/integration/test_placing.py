@@ -121,7 +121,7 @@ async def test_a_write_leaves_its_place_to_the_relay_while_another_commits_slowl
             assert await places(database) == {f"{payment.id}.1": None}
         task.cancel()
     assert telling.placed == []
-    assert any(one.events for one in heard), "a relay is told that there is something to place"
+    assert any(one.events for one in heard), "a relay is told that an event has no position"
     assert await assign_positions(database, 10) == 1
     assert await places(database) == {f"{payment.id}.1": 1}
 
@@ -320,7 +320,7 @@ async def test_a_reader_never_sees_a_place_before_the_one_below_it(
     for mine in telling:
         assert _rising(mine.placed)
     got = sum(len(mine.placed) for mine in telling)
-    assert 0 < got < WRITERS * EACH * 2, "some got theirs as they were written, and some did not"
+    assert 0 < got < WRITERS * EACH * 2, "some events got positions when they were written, and some did not"
 
 
 def _rising(placed: Sequence[SequencedEvent]) -> bool:

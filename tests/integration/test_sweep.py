@@ -107,7 +107,7 @@ async def test_an_account_that_is_shut_is_left_alone_until_it_may_be_probed(data
            VALUES ('silent', 10, clock_timestamp() + interval '30 seconds'), ('well', 9, NULL)"""
     )
     both: dict[str, float | None] = {"silent": None, "well": None}
-    assert len(await taken(database, both)) == 5, "nothing of the account that is shut, and nothing of it is put off"
+    assert len(await taken(database, both)) == 5, "no payment of the account with an open breaker is taken or postponed"
     await database.execute(
         "UPDATE allowances SET shut_until = clock_timestamp() - interval '1 s' WHERE account = 'silent'"
     )

@@ -206,7 +206,7 @@ def unknown(*payments: str) -> AccountLimits:
 def test_five_answers_not_found_in_a_row_over_two_payments_are_the_gateways_fault() -> None:
     assert forgetful(unknown("p", "p", "p", "p", "q"))
     assert not forgetful(unknown("p", "q", "r", "s"))
-    assert not forgetful(unknown("p", "p", "p", "p", "p", "p")), "one payment says nothing of the others"
+    assert not forgetful(unknown("p", "p", "p", "p", "p", "p")), "one payment proves nothing about the others"
     assert forgetful(unknown("p", "p", "p", "p", "p", "q"))
     assert would_change(None, None, [reply(UNKNOWN)])
 

@@ -409,7 +409,7 @@ async def test_an_earlier_claim_that_is_taken_later_takes_no_question_from_the_l
     await drive.take(delayed)
     await drive.answer(in_flight)
     await drive.wait(5)
-    assert len(drive.asked) == 2, "the one in flight came before the last claim"
+    assert len(drive.asked) == 2, "the question in flight came before the last claim"
 
 
 @pytest.mark.parametrize("said", [Said.FAILURE, Said.CANCEL, None])

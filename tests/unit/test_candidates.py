@@ -898,7 +898,7 @@ async def test_an_earlier_reply_about_an_id_that_is_recorded_later_takes_nothing
         await drive.record([reply])
     one, other = drive.payment(payment_id).candidates
     assert (one.state, one.fact_asked_at) == ("confirmed", assigned.asked_at + MINUTE)
-    assert (other.state, other.fact_asked_at) == ("unasked", None), "nothing was said of that one"
+    assert (other.state, other.fact_asked_at) == ("unasked", None), "no answer named the other id"
 
 
 async def test_a_claim_whose_question_was_in_flight_while_its_id_gave_way_names_it_anew() -> None:

@@ -769,7 +769,7 @@ async def test_an_execute_that_was_not_sent_comes_two_seconds_later_wherever_the
     drive.gateway = onepaybd("not_sent", None)
     await drive.hit(payment_id, Said.SUCCESS)
     asked_at = drive.asked_times(payment_id)[-1]
-    assert drive.payment(payment_id).execute_tries == 1, "the one before"
+    assert drive.payment(payment_id).execute_tries == 1, "only the earlier call counts"
     drive.gateway = onepaybd("completed", COMPLETED)
     await drive.wait(3)
     assert drive.payment(payment_id).status is COMPLETED

@@ -324,7 +324,7 @@ async def test_of_a_flood_about_one_payment_few_wait_and_the_others_are_heard() 
         other = await consuming.drive.open(PLAIN)
         await consuming.bus.publish([*flood, consuming.drive.claim(other, Said.SUCCESS)])
         await consuming.settle()
-        assert gateway.begun == 2, "the other one is asked about"
+        assert gateway.begun == 2, "the other payment is asked about"
         assert (await consuming.bus.depths())["fake"] == MOST_WAITING + 2
         assert len(claimed(consuming, payment_id)) == len(flood) - MOST_WAITING
 

@@ -345,7 +345,7 @@ async def test_a_reply_that_is_written_at_the_fourth_time_counts_once_at_its_acc
     known = ledger.limits_of(PLAIN.id)
     assert known is not None
     assert known.troubles + len(known.unknown_by) == 1
-    assert round(BURST_SECONDS - known.calls, 2) == 1.0, "one call beside the one that is counted when it is asked"
+    assert round(BURST_SECONDS - known.calls, 2) == 1.0, "one call beside the call that is counted with the question"
     assert len(entries(drive, payment_id, EntryKind.ANSWER)) == 1
 
 
