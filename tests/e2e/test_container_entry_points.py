@@ -32,7 +32,7 @@ def venv() -> Iterator[Path]:
 
 @pytest.fixture
 def boxes(venv: Path) -> Iterator[Boxes]:
-    """Ready to be started, by a user who is not root where there is another user."""
+    """Compose's services, ready to be started by a user who is not root, where there is such a user."""
     with directory() as place, directory() as database, rabbitmq() as broker, postgres(database) as server:
         place.chmod(0o755)
         boxes = Boxes(

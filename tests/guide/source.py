@@ -47,7 +47,7 @@ class ErrorCode(Struct, frozen=True, order=True):
 
 @cache
 def modules(folder: str) -> list[tuple[Path, ast.Module]]:
-    """The modules below this folder, without those of the playground."""
+    """The paths and syntax trees of the modules below this folder, without those of the playground."""
     paths = [path for path in sorted((ROOT / folder).rglob("*.py")) if "playground" not in path.parts]
     return [(path, ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
 

@@ -54,7 +54,7 @@ async def at_work(*workers: EndpointWorker) -> AsyncIterator[None]:
 
 
 async def turned(worker: EndpointWorker) -> None:
-    """Run a turn, and record what it sent."""
+    """Run the worker until everything that it sent is recorded."""
     async with asyncio.TaskGroup() as group:
         await worker.cycle(group)
         while worker.busy:

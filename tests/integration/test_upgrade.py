@@ -41,7 +41,7 @@ FORGIVEN = {"0.1.0": "InvalidCachedStatementError"}
 
 @pytest.fixture(scope="module")
 def code_of() -> Iterator[Callable[[str], Path]]:
-    """The folder of a release's code, taken from its commit, or of today's code."""
+    """A function that returns the folder of a release's code, taken from its commit, or of today's code."""
     with tempfile.TemporaryDirectory(prefix="payproof-released-") as place:
 
         @cache
